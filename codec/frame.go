@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+
+package codec
+
+import "encoding/binary"
+
+// DefaultMaxBody is the largest body that is accepted unless a Config says
+// otherwise, in bytes.
+const DefaultMaxBody = 64 << 10
+
+// maxLengthBytes bounds the uvarint before a frame: 4 bytes reach 2^28-1, far
+// above any body limit, and keep the arithmetic inside an int on 32 bits.
+const maxLengthBytes = 4
+
+// FrameOverhead is the most that a frame adds to its body, in bytes.
+const FrameOverhead = maxLengthBytes + HeaderSize
+
+// AppendFrame appends one frame (SPEC 4: uvarint body length, header, body).
+func AppendFrame(b []byte, h Header, body []byte) []byte {
+	b = binary.AppendUvarint(b, uint64(len(body)))
+	b = h.Append(b)
+	return append(b, body...)
+}
+
+// AppendedFrameSize returns how many bytes AppendFrame adds for a body of n bytes.
+func AppendedFrameSize(n int) int {
+	size := HeaderSize + n + 1
+	for ; n >= 0x80; n >>= 7 {
+		size++
+	}
+	return size
+}
+
+// FrameSize returns the size in bytes of the frame at the start of b, or 0
+// when b ends before its length does. It may return more than len(b): that
+// many bytes are needed before ParseFrame succeeds. A body above maxBody is
+// refused here, before anybody makes room for it.
+func FrameSize(b []byte, maxBody int) (int, error) {
+	n, ln, err := frameLength(b, maxBody)
+	if ln == 0 || err != nil {
+		return 0, err
+	}
+	return ln + HeaderSize + n, nil
+}
+
+// frameLength reads the uvarint at the start of b: the body's length and how
+// many bytes told it (0: not all of them are here yet).
+func frameLength(b []byte, maxBody int) (n, ln int, err error) {
+	for i := range b {
+		if i == maxLengthBytes {
+			return 0, 0, ErrTooLarge
+		}
+		n |= int(b[i]&0x7f) << (7 * i)
+		if b[i] >= 0x80 {
+			continue
+		}
+		if i > 0 && b[i] == 0 {
+			return 0, 0, ErrLengthForm
+		}
+		if n > maxBody {
+			return 0, 0, ErrTooLarge
+		}
+		return n, i + 1, nil
+	}
+	return 0, 0, nil
+}
+
+// ParseFrame reads the frame at the start of b and returns its packet and its
+// size. A size of 0 without an error means that b holds only a part of it.
+// The packet's body aliases b.
+func ParseFrame(b []byte, maxBody int) (Packet, int, error) {
+	n, ln, err := frameLength(b, maxBody)
+	if ln == 0 || err != nil {
+		return Packet{}, 0, err
+	}
+	size := ln + HeaderSize + n
+	if len(b) < size {
+		// A header that can't be right need not wait for its body.
+		if len(b) >= ln+HeaderSize {
+			if _, err := ParseHeader(b[ln:]); err != nil {
+				return Packet{}, 0, err
+			}
+		}
+		return Packet{}, 0, nil
+	}
+	p, err := ParsePacket(b[ln:size])
+	if err != nil {
+		return Packet{}, 0, err
+	}
+	return p, size, nil
+}

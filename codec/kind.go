@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+
+package codec
+
+import "fmt"
+
+// Kind says what a packet is: SPEC 3.
+type Kind uint8
+
+// The kinds of a packet, with their numbers on the wire. Everything between
+// Greeting and Move is control traffic of the session layer and is never
+// counted; Request, Response, Failure and Message always are.
+const (
+	Heartbeat Kind = iota
+	Greeting
+	Hello
+	Welcome
+	Resume
+	Resumed
+	Reset
+	Refused
+	Tune
+	Detach
+	Bye
+	Move
+	Request
+	Response
+	Failure
+	Message
+	Datagram
+
+	kinds // how many there are
+)
+
+var kindNames = [kinds]string{
+	"HEARTBEAT", "GREETING", "HELLO", "WELCOME", "RESUME", "RESUMED", "RESET", "REFUSED",
+	"TUNE", "DETACH", "BYE", "MOVE", "REQUEST", "RESPONSE", "FAILURE", "MESSAGE", "DATAGRAM",
+}
+
+// String returns the kind's name as SPEC 3 writes it.
+func (k Kind) String() string {
+	if k < kinds {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("KIND(%d)", uint8(k))
+}
+
+// Counted reports whether packets of this kind carry a sequence number, are
+// acknowledged and survive the loss of a link: SPEC 2.1.
+func (k Kind) Counted() bool { return k >= Request && k <= Message }
+
+// Flags are the flag bits of a heartbeat: SPEC 2.2. No other kind has any.
+type Flags uint8
+
+const (
+	// EchoWanted asks the peer to answer at once with the same ping id.
+	EchoWanted Flags = 1 << iota
+	// Echo marks that answer.
+	Echo
+	// Hold asks the peer to send no counted packet until a heartbeat comes
+	// without this flag.
+	Hold
+
+	knownFlags = EchoWanted | Echo | Hold
+)
