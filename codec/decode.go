@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: MIT
+
+package codec
+
+import (
+	"encoding"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/vmihailenco/msgpack/v5"
+)
+
+// ErrMismatch says that a well-formed body does not fit the Go value that it
+// was to be read into: another type, a number out of range.
+var ErrMismatch = errors.New("codec: body does not fit the Go value")
+
+// The msgpack package reads the leaves; this file walks the containers,
+// because there the package (v5.4.1) does not do what SPEC 5 promises:
+//
+//   - A struct whose array is shorter or longer than its fields is an error.
+//   - Where a map is expected it also takes an extension value and reads the
+//     map's size out of the unchecked inside of it: eight bytes of timestamp
+//     ask for four billion entries, and the process dies.
+//   - Numbers that do not fit are cut, not refused.
+//   - What the destination held before can survive in slices and maps.
+
+// value reads the next value into v, which must be settable.
+func (d *decoder) value(v reflect.Value) error {
+	t := v.Type()
+	c := d.body[d.offset()]
+	switch classOf(t) {
+	case isRaw:
+		return d.raw(v)
+	case isTime:
+		return d.time(v, c)
+	case isCustom:
+		return d.dec.DecodeValue(v)
+	}
+	if c == codeNil {
+		v.SetZero()
+		return d.dec.DecodeNil()
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			v.Set(reflect.New(t.Elem()))
+		}
+		return d.value(v.Elem())
+	case reflect.Struct:
+		return d.structure(v, c)
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return d.bytes(v, c)
+		}
+		return d.slice(v, c)
+	case reflect.Array:
+		if t.Elem().Kind() == reflect.Uint8 {
+			return d.byteArray(v, c)
+		}
+		return d.array(v, c)
+	case reflect.Map:
+		return d.mapping(v, c)
+	case reflect.Interface:
+		// Into an interface that holds something msgpack would read in place.
+		v.SetZero()
+		return d.dec.DecodeValue(v)
+	default:
+		return d.scalar(v, c)
+	}
+}
+
+// offset returns where in body the next value starts. Check has passed, and
+// containers are read element by element, so there always is one.
+func (d *decoder) offset() int { return len(d.body) - d.r.Len() }
+
+const codeNil = 0xc0
+
+var (
+	rawType  = reflect.TypeFor[Raw]()
+	timeType = reflect.TypeFor[time.Time]()
+)
+
+// class says who reads a type.
+type class uint8
+
+const (
+	isPlain class = iota
+	isRaw
+	isTime
+	isCustom // its own methods, which msgpack calls
+)
+
+var classes sync.Map // reflect.Type -> class
+
+func classOf(t reflect.Type) class {
+	switch {
+	case t.PkgPath() == "" && t.Kind() != reflect.Struct:
+		return isPlain // no name, no methods; a pointer is followed first
+	case t == rawType:
+		return isRaw
+	case t == timeType:
+		return isTime
+	}
+	if c, ok := classes.Load(t); ok {
+		return c.(class)
+	}
+	c, p := isPlain, reflect.PointerTo(t)
+	for _, decodesItself := range selfDecoders {
+		if p.Implements(decodesItself) {
+			c = isCustom
+		}
+	}
+	classes.Store(t, c)
+	return c
+}
+
+var selfDecoders = [...]reflect.Type{
+	reflect.TypeFor[msgpack.CustomDecoder](),
+	reflect.TypeFor[msgpack.Unmarshaler](),
+	reflect.TypeFor[encoding.BinaryUnmarshaler](),
+	reflect.TypeFor[encoding.TextUnmarshaler](),
+}
+
+// raw copies the bytes of the next value.
+func (d *decoder) raw(v reflect.Value) error {
+	from := d.offset()
+	if err := d.dec.Skip(); err != nil {
+		return err
+	}
+	v.SetBytes(append([]byte(nil), d.body[from:d.offset()]...))
+	return nil
+}
+
+// time reads a timestamp. msgpack would also take strings and arrays.
+func (d *decoder) time(v reflect.Value, c byte) error {
+	if c == codeNil {
+		v.SetZero()
+		return d.dec.DecodeNil()
+	}
+	if !isExt(c) {
+		return mismatch(v, c)
+	}
+	return d.dec.DecodeValue(v)
+}
+
+func isExt(c byte) bool { return c >= 0xc7 && c <= 0xc9 || c >= 0xd4 && c <= 0xd8 }
+
+// structure reads an array into the fields of v, as many as there are.
+func (d *decoder) structure(v reflect.Value, c byte) error {
+	fields, err := fieldsOf(v.Type())
+	if err != nil {
+		return err
+	}
+	if isExt(c) {
+		return d.dec.DecodeValue(v) // a type that the game registered
+	}
+	if !isArray(c) {
+		return mismatch(v, c)
+	}
+	n, err := d.dec.DecodeArrayLen()
+	if err != nil {
+		return err
+	}
+	for i, f := range fields {
+		if i >= n {
+			if at, ok := f.find(v, false); ok {
+				at.SetZero()
+			}
+			continue
+		}
+		at, _ := f.find(v, true)
+		if err := d.value(at); err != nil {
+			return err
+		}
+	}
+	for i := len(fields); i < n; i++ {
+		if err := d.dec.Skip(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *decoder) slice(v reflect.Value, c byte) error {
+	if !isArray(c) {
+		return mismatch(v, c)
+	}
+	n, err := d.dec.DecodeArrayLen()
+	if err != nil {
+		return err
+	}
+	if v.IsNil() || v.Cap() < n {
+		v.Set(reflect.MakeSlice(v.Type(), n, n))
+	}
+	v.SetLen(n)
+	return d.elements(v, n)
+}
+
+func (d *decoder) array(v reflect.Value, c byte) error {
+	if !isArray(c) {
+		return mismatch(v, c)
+	}
+	n, err := d.dec.DecodeArrayLen()
+	if err != nil {
+		return err
+	}
+	if n != v.Len() {
+		return fmt.Errorf("%w: %d elements for %s", ErrMismatch, n, v.Type())
+	}
+	return d.elements(v, n)
+}
+
+func (d *decoder) elements(v reflect.Value, n int) error {
+	for i := range n {
+		if err := d.value(v.Index(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *decoder) mapping(v reflect.Value, c byte) error {
+	if c>>4 != 0x8 && c != 0xde && c != 0xdf {
+		return mismatch(v, c)
+	}
+	n, err := d.dec.DecodeMapLen()
+	if err != nil {
+		return err
+	}
+	t := v.Type()
+	m := reflect.MakeMapWithSize(t, n)
+	key, elem := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
+	for range n {
+		// Zero, or the slices of one entry would be the slices of the next.
+		key.SetZero()
+		elem.SetZero()
+		if err := d.value(key); err != nil {
+			return err
+		}
+		if err := d.value(elem); err != nil {
+			return err
+		}
+		m.SetMapIndex(key, elem)
+	}
+	v.Set(m)
+	return nil
+}
+
+// bytes takes bin and str; both are bytes with a length.
+func (d *decoder) bytes(v reflect.Value, c byte) error {
+	if !isBytes(c) {
+		return mismatch(v, c)
+	}
+	n, err := d.dec.DecodeBytesLen()
+	if err != nil {
+		return err
+	}
+	b := v.Bytes()
+	if b == nil || cap(b) < n {
+		b = make([]byte, n)
+	}
+	v.SetBytes(b[:n])
+	return d.dec.ReadFull(b[:n])
+}
+
+func (d *decoder) byteArray(v reflect.Value, c byte) error {
+	if !isBytes(c) {
+		return mismatch(v, c)
+	}
+	n, err := d.dec.DecodeBytesLen()
+	if err != nil {
+		return err
+	}
+	if n != v.Len() {
+		return fmt.Errorf("%w: %d bytes for %s", ErrMismatch, n, v.Type())
+	}
+	return d.dec.ReadFull(v.Bytes())
+}
+
+func isBytes(c byte) bool {
+	return c>>5 == 0x5 || c >= 0xc4 && c <= 0xc6 || c >= 0xd9 && c <= 0xdb
+}
+
+func (d *decoder) scalar(v reflect.Value, c byte) error {
+	switch v.Kind() {
+	case reflect.Bool:
+		if c != 0xc2 && c != 0xc3 {
+			return mismatch(v, c)
+		}
+	case reflect.String:
+		if !isBytes(c) {
+			return mismatch(v, c)
+		}
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		n, ok := d.integer(c)
+		if !ok {
+			return mismatch(v, c)
+		}
+		if n.tooBig() || v.OverflowInt(int64(n.bits)) {
+			return fmt.Errorf("%w: number out of range for %s", ErrMismatch, v.Type())
+		}
+		v.SetInt(int64(n.bits))
+		return nil
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
+		n, ok := d.integer(c)
+		if !ok {
+			return mismatch(v, c)
+		}
+		if n.negative || v.OverflowUint(n.bits) {
+			return fmt.Errorf("%w: number out of range for %s", ErrMismatch, v.Type())
+		}
+		v.SetUint(n.bits)
+		return nil
+	case reflect.Float32, reflect.Float64:
+		// A float64 into a float32 is rounded: JavaScript has nothing else to send.
+		if c == 0xca || c == 0xcb {
+			f, err := d.dec.DecodeFloat64()
+			v.SetFloat(f)
+			return err
+		}
+		n, ok := d.integer(c)
+		switch {
+		case !ok:
+			return mismatch(v, c)
+		case n.negative:
+			v.SetFloat(float64(int64(n.bits)))
+		default:
+			v.SetFloat(float64(n.bits))
+		}
+		return nil
+	}
+	return d.dec.DecodeValue(v)
+}
+
+// number is any msgpack integer, in two's complement.
+type number struct {
+	bits     uint64
+	negative bool
+}
+
+func (n number) tooBig() bool { return !n.negative && n.bits > math.MaxInt64 }
+
+func (d *decoder) integer(c byte) (number, bool) {
+	if c > 0x7f && c < 0xcc || c > 0xd3 && c < 0xe0 {
+		return number{}, false
+	}
+	if c == 0xcf {
+		n, err := d.dec.DecodeUint64()
+		return number{bits: n}, err == nil
+	}
+	n, err := d.dec.DecodeInt64()
+	return number{bits: uint64(n), negative: n < 0}, err == nil
+}
+
+func mismatch(v reflect.Value, c byte) error {
+	return fmt.Errorf("%w: type byte 0x%02x for %s", ErrMismatch, c, v.Type())
+}
