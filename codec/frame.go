@@ -47,11 +47,11 @@ func FrameSize(b []byte, maxBody int) (int, error) {
 // many bytes told it (0: not all of them are here yet).
 func frameLength(b []byte, maxBody int) (n, ln int, err error) {
 	for i := range b {
-		if i == maxLengthBytes {
-			return 0, 0, ErrTooLarge
-		}
 		n |= int(b[i]&0x7f) << (7 * i)
 		if b[i] >= 0x80 {
+			if i == maxLengthBytes-1 {
+				return 0, 0, ErrTooLarge
+			}
 			continue
 		}
 		if i > 0 && b[i] == 0 {
@@ -66,7 +66,8 @@ func frameLength(b []byte, maxBody int) (n, ln int, err error) {
 }
 
 // ParseFrame reads the frame at the start of b and returns its packet and its
-// size. A size of 0 without an error means that b holds only a part of it.
+// size. A size of 0 without an error means that b holds only a part of it:
+// SPEC 4.
 // The packet's body aliases b.
 func ParseFrame(b []byte, maxBody int) (Packet, int, error) {
 	n, ln, err := frameLength(b, maxBody)
@@ -77,7 +78,11 @@ func ParseFrame(b []byte, maxBody int) (Packet, int, error) {
 	if len(b) < size {
 		// A header that can't be right need not wait for its body.
 		if len(b) >= ln+HeaderSize {
-			if _, err := ParseHeader(b[ln:]); err != nil {
+			h, err := ParseHeader(b[ln:])
+			if err == nil && h.Kind == Heartbeat {
+				err = ErrBody
+			}
+			if err != nil {
 				return Packet{}, 0, err
 			}
 		}
