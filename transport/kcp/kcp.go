@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 
-// Package kcp is a skeleton: the signatures are final, the work is not.
 package kcp
 
 import (
@@ -9,76 +8,236 @@ import (
 	"time"
 )
 
-const (
-	HeaderSize               = 24
-	MinMTU                   = 50
-	MaxPayload               = 1536
-	Never      time.Duration = math.MaxInt64
-)
+// Never is the deadline of a Conn that waits for nothing.
+const Never time.Duration = math.MaxInt64
 
 var (
-	ErrShort     = errors.New("kcp: datagram ends inside a header")
-	ErrTruncated = errors.New("kcp: datagram ends inside a payload")
-	ErrConv      = errors.New("kcp: another conversation")
-	ErrCommand   = errors.New("kcp: unknown command")
-	ErrFragment  = errors.New("kcp: fragment number beyond the window")
-	ErrEmpty     = errors.New("kcp: push without payload")
-	ErrTooLarge  = errors.New("kcp: payload too large")
-	ErrUnsent    = errors.New("kcp: acknowledges what was never sent")
-	ErrWindow    = errors.New("kcp: push that no window allows")
-	ErrFull      = errors.New("kcp: send window is full")
-	ErrMTU       = errors.New("kcp: mtu out of range")
-	ErrStalled   = errors.New("kcp: peer makes no progress")
+	ErrFull    = errors.New("kcp: send window is full")
+	ErrMTU     = errors.New("kcp: mtu out of range")
+	ErrStalled = errors.New("kcp: peer makes no progress")
 )
 
-type Config struct {
-	MTU            int
-	SendWindow     int
-	RecvWindow     int
-	MinRTO, MaxRTO time.Duration
-	FastResend     int
-	StallTimeout   time.Duration
-	ExtraRTO       time.Duration
-	Pool           *Pool
-}
+const (
+	startRTO = 200 * time.Millisecond // before the first sample, as in KCP
 
-type Pool struct{}
+	// startWindow is what a peer is believed to take before it tells: the
+	// smaller one of the defaults in use (kcp-go 32, ikcp.c 128).
+	startWindow = 32
+)
 
-// NewPool keeps at most retain bytes of free buffers (0: a default).
-func NewPool(retain int) *Pool { return &Pool{} }
-
+// A Conn is one KCP conversation: bytes in, bytes out, and the time as it is
+// told. It holds no memory while nothing is on the way.
+//
+// It is owned by its loop, and every call needs it alone. The zero value must
+// be given to Init first. The fields are in the order in which a message
+// touches them, to stay in few cache lines.
 type Conn struct {
-	conv uint32
-	cfg  *Config
+	cfg *Config
+
+	flight queue // sent, not acknowledged, by number
+	unsent queue // not sent, not numbered
+	ready  queue // received in order, to be read
+	early  queue // received out of order, by number
+
+	conv  uint32
+	next  uint32 // number of the next segment to be sent first
+	edge  uint32 // the peer takes segments before this number (SPEC 4.2)
+	await uint32 // number of the next segment in order
+
+	ackSN, ackTS uint32 // what to acknowledge while owes has ack
+
+	inFlight uint16 // segments in flight
+	queued   uint16 // segments in unsent
+	readable uint16 // segments in ready
+	lost     uint16 // segments in flight that are owed again
+	told     uint16 // receive window, as last told to the peer
+	offset   uint16 // bytes of the first ready segment already discarded
+	mtu      uint16
+	owes     debt
+	waiting  bool  // since counts
+	stalled  bool  // it is over
+	probes   uint8 // window probes sent in a row
+
+	due     time.Duration // no segment in flight times out before; Never when none is
+	since   time.Duration // waiting: the latest progress
+	probeAt time.Duration // blocked: the next window probe; Never until it is known
+
+	srtt, rttvar, rto time.Duration // SPEC 5.1
+
+	bytesIn, bytesOut      uint64
+	retransmits            uint32
+	duplicates, outOfReach uint32
 }
 
+// debt is what the next Output owes the peer besides data.
+type debt uint8
+
+const (
+	owesAck   debt = 1 << iota // the ack in ackSN, ackTS
+	owesEarly                  // acks of early segments that are owed
+	owesAsk                    // a question for the window
+	owesTell                   // our window, in whatever segment
+)
+
+// Init makes c the conversation conv. It allocates nothing.
+func (c *Conn) Init(conv uint32, cfg *Config) {
+	*c = Conn{
+		cfg:     cfg,
+		conv:    conv,
+		edge:    startWindow,
+		told:    uint16(cfg.recvWindow()),
+		mtu:     uint16(cfg.mtu()),
+		due:     Never,
+		probeAt: Never,
+		rto:     cfg.boundRTO(startRTO),
+	}
+}
+
+// Conv returns the conversation's number.
+func (c *Conn) Conv() uint32 { return c.conv }
+
+// SetMTU changes the size of the datagrams to come. A segment that has a
+// number keeps its size, and travels alone if it is too large now (SPEC 6.2).
+func (c *Conn) SetMTU(n int) error {
+	if n < MinMTU || n > maxMTU {
+		return ErrMTU
+	}
+	c.mtu = uint16(n)
+	return nil
+}
+
+// mss is the largest payload that is cut now.
+func (c *Conn) mss() int { return min(int(c.mtu), cutMTU) - HeaderSize }
+
+// Room returns how many bytes Write takes now.
+func (c *Conn) Room() int {
+	mss := c.mss()
+	room := max(c.cfg.sendWindow()-int(c.inFlight)-int(c.queued), 0) * mss
+	if last := c.unsent.tail; last != nil {
+		room += max(mss-len(last.data), 0)
+	}
+	return room
+}
+
+// Write appends b to the stream to the peer: all of it, or nothing and ErrFull
+// when b is longer than Room. Output sends it; until then what is written
+// shares segments with what was written before.
+func (c *Conn) Write(b []byte) error {
+	if len(b) > c.Room() {
+		return ErrFull
+	}
+	mss := c.mss()
+	if last := c.unsent.tail; last != nil {
+		n := min(max(mss-len(last.data), 0), len(b))
+		c.extend(last, b[:n])
+		b = b[n:]
+	}
+	for len(b) > 0 {
+		n := min(mss, len(b))
+		c.unsent.push(c.segment(b[:n]))
+		c.queued++
+		b = b[n:]
+	}
+	return nil
+}
+
+// segment returns a segment with a copy of b.
+func (c *Conn) segment(b []byte) *segment {
+	s := c.cfg.Pool.get(len(b))
+	s.data = append(s.data, b...)
+	return s
+}
+
+// extend appends b to s, in a large buffer if the small one can't hold both.
+func (c *Conn) extend(s *segment, b []byte) {
+	if len(s.data)+len(b) > cap(s.data) {
+		large := c.cfg.Pool.get(largeBuffer)
+		s.data, large.data = append(large.data, s.data...), s.data
+		c.cfg.Pool.put(large)
+	}
+	s.data = append(s.data, b...)
+}
+
+// Peek returns the next bytes received in order, as many as arrived in one
+// segment, or nil. They are valid until the next call on c.
+func (c *Conn) Peek() []byte {
+	if c.ready.head == nil {
+		return nil
+	}
+	return c.ready.head.data[c.offset:]
+}
+
+// Discard consumes the next n bytes, or all there are if that is less. The
+// peer is told at the next Output if its window was nearly closed (SPEC 4.1).
+func (c *Conn) Discard(n int) {
+	for c.ready.head != nil && n > 0 {
+		rest := len(c.ready.head.data) - int(c.offset)
+		if n < rest {
+			c.offset += uint16(n)
+			return
+		}
+		n -= rest
+		c.offset = 0
+		c.readable--
+		c.cfg.Pool.put(c.ready.pop())
+	}
+	if int(c.told)*4 < c.cfg.recvWindow() && c.window() > c.told {
+		c.owes |= owesTell
+	}
+}
+
+// window is how many segments from await on there is room for.
+func (c *Conn) window() uint16 { return uint16(c.cfg.recvWindow()) - c.readable }
+
+// Err returns ErrStalled once an Output found that the peer makes no progress
+// (SPEC 5.5), else nil. It is final: such a Conn sends nothing any more.
+func (c *Conn) Err() error {
+	if c.stalled {
+		return ErrStalled
+	}
+	return nil
+}
+
+// Release gives all memory back to the pool. Only Init may follow.
+func (c *Conn) Release() {
+	for _, q := range []*queue{&c.flight, &c.unsent, &c.ready, &c.early} {
+		for q.head != nil {
+			c.cfg.Pool.put(q.pop())
+		}
+	}
+	*c = Conn{cfg: c.cfg, conv: c.conv, due: Never, probeAt: Never, stalled: true}
+}
+
+// Stats is what a Conn knows about its traffic.
 type Stats struct {
-	SRTT, RTTVar, RTO time.Duration
-	BytesIn, BytesOut uint64
-	Retransmits       uint32
-	Duplicates        uint32
-	Dropped           uint32
-	InFlight          int // segments
-	Queued            int // segments not yet sent
-	PeerWindow        int // segments the peer takes now
+	SRTT, RTTVar time.Duration // zero before the first sample
+	RTO          time.Duration // without Config.ExtraRTO
+
+	BytesIn, BytesOut uint64 // payload, each byte once
+	Retransmits       uint32 // segments sent again
+	Duplicates        uint32 // pushes that had arrived before
+	Dropped           uint32 // pushes outside the receive window
+
+	InFlight   int // segments sent, not acknowledged
+	Queued     int // segments not sent yet
+	Readable   int // segments that wait for Discard
+	PeerWindow int // segments that the peer takes now
 }
 
-func (c *Conn) Init(conv uint32, cfg *Config)                          { c.conv, c.cfg = conv, cfg }
-func (c *Conn) Conv() uint32                                           { return c.conv }
-func (c *Conn) Input(now time.Duration, datagram []byte) error         { return nil }
-func (c *Conn) Peek() []byte                                           { return nil }
-func (c *Conn) Discard(n int)                                          {}
-func (c *Conn) Room() int                                              { return 0 }
-func (c *Conn) Write(b []byte) error                                   { return ErrFull }
-func (c *Conn) Output(now time.Duration, dst []byte, limit int) []byte { return dst }
-func (c *Conn) Pending() bool                                          { return false }
-func (c *Conn) NextDeadline(now time.Duration) time.Duration           { return Never }
-
-// Err is ErrStalled once Output has found the stall.
-func (c *Conn) Err() error         { return nil }
-func (c *Conn) SetMTU(n int) error { return nil }
-func (c *Conn) Stats() Stats       { return Stats{} }
-func (c *Conn) Release()           {}
-
-func ParseConv(datagram []byte) (conv uint32, ok bool) { return 0, false }
-func Opens(datagram []byte) bool                       { return false }
+// Stats returns what is known now.
+func (c *Conn) Stats() Stats {
+	return Stats{
+		SRTT:        c.srtt,
+		RTTVar:      c.rttvar,
+		RTO:         c.rto,
+		BytesIn:     c.bytesIn,
+		BytesOut:    c.bytesOut,
+		Retransmits: c.retransmits,
+		Duplicates:  c.duplicates,
+		Dropped:     c.outOfReach,
+		InFlight:    int(c.inFlight),
+		Queued:      int(c.queued),
+		Readable:    int(c.readable),
+		PeerWindow:  max(int(int32(c.edge-c.next)), 0),
+	}
+}

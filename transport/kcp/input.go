@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+
+package kcp
+
+import (
+	"errors"
+	"time"
+)
+
+// MaxPayload is the largest payload of a segment that is accepted: what a
+// stock client sends (MTU 1500 at most) fits.
+const MaxPayload = largeBuffer
+
+// maxAhead is the furthest that an honest peer can number ahead of what it
+// knows to have arrived: its window is 16 bits wide.
+const maxAhead = 1 << 16
+
+// What is wrong with a datagram that Input refuses (SPEC 3).
+var (
+	ErrShort     = errors.New("kcp: datagram ends inside a header")
+	ErrTruncated = errors.New("kcp: datagram ends inside a payload")
+	ErrConv      = errors.New("kcp: segment of another conversation")
+	ErrCommand   = errors.New("kcp: unknown command")
+	ErrFragment  = errors.New("kcp: fragment count beyond the receive window")
+	ErrEmpty     = errors.New("kcp: push without payload")
+	ErrTooLarge  = errors.New("kcp: payload larger than its command allows")
+	ErrUnsent    = errors.New("kcp: acknowledges what was never sent")
+	ErrWindow    = errors.New("kcp: push beyond any window")
+)
+
+// ParseConv returns the conversation that a datagram starts with; ok tells
+// whether its first header can be KCP at all.
+func ParseConv(datagram []byte) (conv uint32, ok bool) {
+	if len(datagram) < HeaderSize {
+		return 0, false
+	}
+	h := parseHeader(datagram)
+	return h.conv, cmdPush <= h.cmd && h.cmd <= cmdTell
+}
+
+// Opens reports whether a new conversation would accept the datagram and gets
+// its first bytes from it. Only such a datagram may create one: anything else
+// is a late packet of a conversation that is gone (SPEC 3.4).
+func Opens(datagram []byte) bool {
+	conv, ok := ParseConv(datagram)
+	if !ok {
+		return false
+	}
+	var cfg Config
+	var c Conn
+	c.Init(conv, &cfg)
+	if c.check(datagram) != nil {
+		return false
+	}
+	for b := datagram; len(b) > 0; {
+		h := parseHeader(b)
+		if h.cmd == cmdPush && h.sn == 0 {
+			return true
+		}
+		b = b[HeaderSize+int(h.size):]
+	}
+	return false
+}
+
+// Input takes one datagram from the peer, with all its segments, or refuses it
+// as a whole before anything has changed. It may be empty-handed afterwards:
+// Peek tells. What it owes the peer leaves with the next Output.
+func (c *Conn) Input(now time.Duration, datagram []byte) error {
+	if err := c.check(datagram); err != nil {
+		return err
+	}
+	oldest := c.flight.head
+	var e echo
+	for b := datagram; len(b) > 0; {
+		h := parseHeader(b)
+		payload := b[HeaderSize : HeaderSize+int(h.size)]
+		b = b[HeaderSize+len(payload):]
+		switch h.cmd {
+		case cmdAck:
+			c.acked(now, h.sn, h.ts, &e)
+		case cmdPush:
+			c.receive(&h, payload)
+		case cmdAsk:
+			c.owes |= owesTell
+		}
+		// After the ack, whose segment una may cover as well: it measures.
+		c.ackedBefore(h.una)
+		c.widen(now, h.una, h.wnd)
+	}
+	if e.rtt > 0 {
+		c.sample(e.rtt)
+		c.countSkips(&e)
+	}
+	if c.flight.head != oldest {
+		c.since = now
+	}
+	return nil
+}
+
+// check is every rule of SPEC 3, for all segments. It changes nothing.
+func (c *Conn) check(b []byte) error {
+	if len(b) == 0 {
+		return ErrShort
+	}
+	for len(b) > 0 {
+		if len(b) < HeaderSize {
+			return ErrShort
+		}
+		h := parseHeader(b)
+		b = b[HeaderSize:]
+		if err := c.checkSegment(&h, len(b)); err != nil {
+			return err
+		}
+		b = b[h.size:]
+	}
+	return nil
+}
+
+// checkSegment judges one header with rest bytes behind it.
+func (c *Conn) checkSegment(h *header, rest int) error {
+	switch {
+	case h.conv != c.conv:
+		return ErrConv
+	case h.cmd < cmdPush || h.cmd > cmdTell:
+		return ErrCommand
+	case uint64(h.size) > uint64(rest): // as int it may be negative on 32 bits
+		return ErrTruncated
+	case int(h.frg) >= c.cfg.recvWindow():
+		return ErrFragment
+	case before(c.next, h.una):
+		return ErrUnsent
+	case h.cmd == cmdAck && !before(h.sn, c.next):
+		return ErrUnsent
+	case h.cmd != cmdPush && h.size != 0, h.size > MaxPayload:
+		return ErrTooLarge
+	case h.cmd == cmdPush && h.size == 0:
+		return ErrEmpty
+	case h.cmd == cmdPush && int32(h.sn-c.await) >= maxAhead:
+		return ErrWindow
+	}
+	return nil
+}
+
+// receive takes one push (SPEC 4.1).
+func (c *Conn) receive(h *header, payload []byte) {
+	ahead := int32(h.sn - c.await)
+	switch {
+	case ahead >= int32(c.window()):
+		c.outOfReach++
+		return // no ack: the peer sends it again when there is room
+	case ahead < 0:
+		c.duplicates++
+	case ahead == 0:
+		c.accept(c.segment(payload), h.sn)
+		for s := c.early.head; s != nil && s.sn == c.await; s = c.early.head {
+			c.accept(c.early.pop(), s.sn)
+		}
+		c.bytesIn += uint64(len(payload))
+	default:
+		c.keep(h, payload)
+		return
+	}
+	// una acknowledges all that is in order; one ack more carries the stamp.
+	c.owes |= owesAck
+	c.ackSN, c.ackTS = h.sn, h.ts
+}
+
+// accept appends the next segment in order to what can be read.
+func (c *Conn) accept(s *segment, sn uint32) {
+	c.ready.push(s)
+	c.readable++
+	c.await = sn + 1
+}
+
+// keep stores a push whose predecessors are missing. The segment itself
+// remembers that it must be acknowledged: there is no list that a flood of
+// duplicates could lengthen.
+func (c *Conn) keep(h *header, payload []byte) {
+	prev := c.early.tail
+	if prev != nil && !before(prev.sn, h.sn) {
+		prev = nil
+		for s := c.early.head; before(s.sn, h.sn); s = s.next {
+			prev = s
+		}
+	}
+	s := c.early.head
+	if prev != nil {
+		s = prev.next
+	}
+	if s != nil && s.sn == h.sn {
+		c.duplicates++
+	} else {
+		s = c.segment(payload)
+		s.sn = h.sn
+		c.early.insert(prev, s)
+		c.bytesIn += uint64(len(payload))
+	}
+	s.ts, s.owed = h.ts, true
+	c.owes |= owesEarly
+}

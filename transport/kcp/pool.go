@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+
+package kcp
+
+import "unsafe"
+
+// Buffers come in two sizes, both size classes of the Go allocator: game
+// messages are small, and a small buffer touches few cache lines.
+const (
+	smallBuffer = 256
+	largeBuffer = 1536
+)
+
+// defaultRetain is what an idle Pool may hold: 1,000 datagrams or so.
+const defaultRetain = 4 << 20
+
+// A Pool keeps the segments of one loop for reuse, last in, first out, so that
+// the next one handed out is still in the cache. It is owned by its loop.
+type Pool struct {
+	small, large *segment
+	free         int // bytes on the two lists
+	retain       int
+}
+
+// NewPool returns a pool that holds at most retain bytes that nobody uses;
+// what exceeds it is left to the garbage collector. If retain is zero, 4 MiB.
+// If negative, nothing is retained.
+func NewPool(retain int) *Pool {
+	if retain == 0 {
+		retain = defaultRetain
+	}
+	return &Pool{retain: retain}
+}
+
+// get returns a segment without data but with room for n bytes of it, at most
+// largeBuffer. A nil pool allocates.
+func (p *Pool) get(n int) *segment {
+	size := smallBuffer
+	if n > smallBuffer {
+		size = largeBuffer
+	}
+	if p != nil {
+		list := p.list(size)
+		if s := *list; s != nil {
+			*list = s.next
+			s.next = nil
+			p.free -= footprint(s)
+			return s
+		}
+	}
+	return &segment{data: make([]byte, 0, size)}
+}
+
+// put takes back a segment that is in no queue.
+func (p *Pool) put(s *segment) {
+	if p == nil || p.free+footprint(s) > p.retain {
+		return
+	}
+	p.free += footprint(s)
+	list := p.list(cap(s.data))
+	*s = segment{next: *list, data: s.data[:0]}
+	*list = s
+}
+
+func (p *Pool) list(size int) **segment {
+	if size == smallBuffer {
+		return &p.small
+	}
+	return &p.large
+}
+
+func footprint(s *segment) int { return int(unsafe.Sizeof(*s)) + cap(s.data) }
