@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+
+package session
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+// greeting answers the server's first word with HELLO or RESUME.
+func (c *Client) greeting(p codec.Packet) error {
+	version, nonce, err := parseGreeting(p)
+	if err != nil {
+		return err
+	}
+	if version != ProtocolVersion {
+		c.finish(&CloseError{Code: Version, Text: fmt.Sprintf("the server speaks version %d", version)}, 0)
+		return nil
+	}
+	c.greeted, c.nonce = true, nonce
+	c.ask()
+	return nil
+}
+
+// ask writes what the client wants of a greeted link.
+func (c *Client) ask() {
+	if c.have {
+		r := ResumeRequest{ID: c.id, Attempt: c.attempt, Fresh: c.fresh, Recv: c.recv, Lowest: c.acked + 1}
+		r.Proof = r.proof(c.key, c.nonce)
+		c.ctl = r.append(c.ctl)
+		return
+	}
+	h := HelloRequest{Version: ProtocolVersion, Nonce: c.nonce, Opening: c.opening, Info: c.cfg.Info}
+	if c.cfg.Ticket != nil {
+		h.Ticket = c.cfg.Ticket()
+	}
+	c.ctl = h.append(c.ctl)
+}
+
+// welcome starts a new session. What the app has sent so far waits in the
+// buffer and gets its numbers now.
+func (c *Client) welcome(p codec.Packet, now time.Duration) error {
+	var b welcomeBody
+	if err := decodeControl(p, &b); err != nil {
+		return err
+	}
+	params, err := b.Params.params()
+	if err != nil {
+		return err
+	}
+	var id ID
+	var key Key
+	if err := fixed(id[:], b.ID); err != nil {
+		return err
+	}
+	if err := fixed(key[:], b.Key); err != nil {
+		return err
+	}
+	c.id, c.key, c.have, c.fresh = id, key, true, false
+	c.renumber(b.Recv)
+	c.recv = b.Base
+	c.params = params
+	c.up(now)
+	c.change(Opened, nil)
+	return nil
+}
+
+// renumber continues our own stream behind what the server has accepted.
+func (c *Client) renumber(accepted uint64) {
+	c.acked, c.wrote, c.sent = accepted, accepted, accepted+uint64(c.out.len())
+}
+
+func (c *Client) up(now time.Duration) {
+	c.attach(now)
+	c.state, c.everUp, c.failures, c.retried = Open, true, 0, false
+	c.openedAt, c.probeBy = now, Never
+	c.pingAt = now
+	c.ackDue = true                          // a word at once: only a heard client has its grace (SPEC 6.6)
+	c.beatEvery = c.below(c.params.Interval) // the first beat of a million clients is spread
+}
+
+func (c *Client) resumed(p codec.Packet, now time.Duration) error {
+	var b resumedBody
+	if err := decodeControl(p, &b); err != nil {
+		return err
+	}
+	params, err := b.Params.params()
+	if err != nil {
+		return err
+	}
+	if c.fresh || b.Recv < c.acked || b.Recv > c.wrote {
+		c.finish(&CloseError{Code: Inconsistent, Text: "RESUMED tells a count that can't be"}, 0)
+		return nil
+	}
+	c.trim(b.Recv)
+	c.back(b.Epoch, params, b.Hold, now)
+	c.change(Resumed, nil)
+	return nil
+}
+
+// reset carries on behind what either side has; only what this client still
+// holds itself is sent again.
+func (c *Client) reset(p codec.Packet, now time.Duration) error {
+	var b resetBody
+	if err := decodeControl(p, &b); err != nil {
+		return err
+	}
+	params, err := b.Params.params()
+	if err != nil {
+		return err
+	}
+	if b.Recv >= c.acked && b.Recv <= c.wrote {
+		c.trim(b.Recv)
+	} else {
+		c.renumber(b.Recv)
+	}
+	c.recv, c.fresh = b.Base, false
+	c.back(b.Epoch, params, b.Hold, now)
+	c.change(WasReset, &CloseError{Code: Code(b.Reason), Remote: true})
+	return nil
+}
+
+func (c *Client) back(epoch uint32, params Params, hold bool, now time.Duration) {
+	c.epoch, c.params = epoch, params
+	c.up(now)
+	c.holdPeer = hold
+}
+
+// refused takes the answer that is neither WELCOME nor RESUMED: SPEC 6.4, 8.3.
+func (c *Client) refused(p codec.Packet, now time.Duration) error {
+	why, err := ParseEnd(p)
+	if err != nil {
+		return err
+	}
+	switch {
+	case why.Code.Final():
+		c.finish(why, 0)
+		return nil
+	case why.Code == Stale && c.have && !c.retried:
+		// A later attempt than ours was accepted, maybe by an earlier run of
+		// this app. Try once above it, on the same link.
+		c.retried = true
+		c.attempt = max(c.attempt, why.Detail) + 1
+		c.ask()
+		return nil
+	case c.have && !why.Code.Resumable():
+		// The session is gone; this link is as good as any to log in on.
+		final := uint64(0)
+		if why.Code == Gone {
+			final = why.Detail
+		}
+		c.gone(why, final)
+		c.ask()
+		return nil
+	}
+	c.cut = true
+	delay := c.backoff()
+	if why.Code == Busy {
+		delay = fromMillis(uint32(min(why.Detail, maxMillis)))
+		delay += c.below(delay / 4)
+	}
+	c.greeted = false // answered: this is no link that died before its answer
+	c.down(now, why, delay)
+	if c.have && why.Code != Busy {
+		c.failed(now)
+	}
+	return nil
+}

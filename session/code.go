@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+
+package session
+
+import "fmt"
+
+// Code says why a link or a session ended. The number alone tells the client
+// what to do next: SPEC 9.
+type Code uint32
+
+const (
+	// 1-99: only the link is gone. Resume.
+
+	LinkLost     Code = 1 // the carrier broke, or nothing came back in time
+	Protocol     Code = 2 // the link carried something no correct peer sends
+	Gap          Code = 3 // a counted packet was swallowed on the way
+	SlowReader   Code = 4 // the peer did not read what was sent to it
+	Overloaded   Code = 5 // the peer went on sending although it was held
+	OpenTimeout  Code = 6 // no HELLO or RESUME within the opening deadline
+	Busy         Code = 7 // come back after the time told
+	ShuttingDown Code = 8 // the server drains; come back, here or elsewhere
+
+	// 100-199: the session is gone. Log in again.
+
+	Unknown      Code = 100 // no such session, or no valid proof of it
+	Gone         Code = 101 // it ended; the answer tells how much it had accepted
+	Expired      Code = 102 // nobody came back within the grace
+	Stale        Code = 103 // a later attempt of the same player won
+	Overflow     Code = 104 // its buffer overflowed again and again
+	TooOld       Code = 105 // older than the longest life of a session
+	Left         Code = 106 // the player said goodbye
+	Internal     Code = 107 // the server failed it
+	Inconsistent Code = 108 // the client claims to have what was never sent
+
+	// 200-299: final. Do not come back by yourself.
+
+	Kicked    Code = 200
+	Banned    Code = 201
+	TakenOver Code = 202 // the same user logged in elsewhere
+	Version   Code = 203 // the two ends speak different protocols
+	Policy    Code = 204 // a rule was broken, as by a flood
+	Denied    Code = 205 // the game refused the ticket
+
+	// Game is the first of the codes that belong to the game. They are final.
+	Game Code = 1000
+)
+
+var codeNames = map[Code]string{
+	LinkLost: "link lost", Protocol: "protocol error", Gap: "gap", SlowReader: "slow reader", Overloaded: "overloaded",
+	OpenTimeout: "opening deadline", Busy: "busy", ShuttingDown: "shutting down",
+	Unknown: "unknown session", Gone: "session gone", Expired: "expired", Stale: "stale", Overflow: "overflow",
+	TooOld: "too old", Left: "left", Internal: "internal error", Inconsistent: "counts contradict",
+	Kicked: "kicked", Banned: "banned", TakenOver: "taken over", Version: "version", Policy: "policy", Denied: "denied",
+}
+
+// String returns the code in words.
+func (c Code) String() string {
+	if s, ok := codeNames[c]; ok {
+		return s
+	}
+	return fmt.Sprintf("code %d", uint32(c))
+}
+
+// Resumable reports whether only the link ended.
+func (c Code) Resumable() bool { return c < 100 }
+
+// Final reports whether the client must not come back by itself.
+func (c Code) Final() bool { return c >= 200 }
+
+// CloseError is the end of a link or session as an error. Remote tells that
+// the peer decided it.
+type CloseError struct {
+	Code   Code
+	Text   string
+	Remote bool
+	Detail uint64 // Busy: milliseconds to wait; Stale: last accepted attempt; Gone: final count
+}
+
+func (e *CloseError) Error() string {
+	who := "closed"
+	if e.Remote {
+		who = "closed by peer"
+	}
+	if e.Text == "" {
+		return fmt.Sprintf("session: %s: %v", who, e.Code)
+	}
+	return fmt.Sprintf("session: %s: %v: %s", who, e.Code, e.Text)
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+
+package session
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+// Config says how the sessions of a server live. The zero value works.
+type Config struct {
+	// Interval is the time between heartbeats of an idle client. If zero, 10 s.
+	Interval time.Duration
+	// Timeout is the silence after which a link is dead. If zero, 3.5 intervals.
+	Timeout time.Duration
+	// Grace is how long a session without a link waits for its player. If
+	// zero, 60 s. If negative, none.
+	Grace time.Duration
+	// MaxAge is the longest life of a session. If zero, 24 h. If negative, none.
+	MaxAge time.Duration
+	// ReconnectWindow is the time over which clients spread their return after
+	// the server closed their links. If zero, 2 s.
+	ReconnectWindow time.Duration
+	// OpeningTimeout is how long a link has for its HELLO or RESUME, and how
+	// long a session nobody was ever heard on waits for a repeated HELLO. If
+	// zero, 5 s.
+	OpeningTimeout time.Duration
+	// MaxBody is the largest body of a packet in bytes. If zero, 64 KiB.
+	MaxBody int
+	// SendPackets and SendBytes bound what waits for one player, acknowledged
+	// not yet. If zero, 1,024 packets and 256 KiB.
+	SendPackets, SendBytes int
+	// RecvPackets and RecvBytes bound what a client may have unacknowledged.
+	// If zero, 256 packets and 128 KiB.
+	RecvPackets, RecvBytes int
+	// Tick is the resolution of timeouts. If zero, 250 ms.
+	Tick time.Duration
+
+	first uint64 // tests: counters start here, as after a very long life
+}
+
+func or[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// WithDefaults returns c with every zero field filled in, or an error that
+// names the field that can't work.
+func (c Config) WithDefaults() (Config, error) {
+	c.Interval = or(c.Interval, 10*time.Second)
+	c.Timeout = or(c.Timeout, c.Interval*7/2)
+	c.Grace = or(c.Grace, time.Minute)
+	c.MaxAge = or(c.MaxAge, 24*time.Hour)
+	c.ReconnectWindow = or(c.ReconnectWindow, 2*time.Second)
+	c.OpeningTimeout = or(c.OpeningTimeout, 5*time.Second)
+	c.MaxBody = or(c.MaxBody, codec.DefaultMaxBody)
+	c.SendPackets, c.SendBytes = or(c.SendPackets, 1024), or(c.SendBytes, 256<<10)
+	c.RecvPackets, c.RecvBytes = or(c.RecvPackets, 256), or(c.RecvBytes, 128<<10)
+	c.Tick = or(c.Tick, 250*time.Millisecond)
+	c.Grace = max(c.Grace, 0)
+	if c.MaxAge < 0 {
+		c.MaxAge = Never
+	}
+	switch {
+	case c.Interval < 0:
+		return c, fmt.Errorf("session: Interval %v is negative", c.Interval)
+	case c.Timeout < 2*c.Interval:
+		return c, fmt.Errorf("session: Timeout %v is less than two intervals of %v: one lost heartbeat would end a link", c.Timeout, c.Interval)
+	case c.Tick <= 0 || c.Tick > c.Timeout/4:
+		return c, fmt.Errorf("session: Tick %v does not resolve a Timeout of %v", c.Tick, c.Timeout)
+	case c.OpeningTimeout < 0 || c.ReconnectWindow < 0:
+		return c, fmt.Errorf("session: OpeningTimeout %v or ReconnectWindow %v is negative", c.OpeningTimeout, c.ReconnectWindow)
+	case c.MaxBody < 512 || c.MaxBody >= 1<<28:
+		return c, fmt.Errorf("session: MaxBody %d is outside 512 ... 2^28-1", c.MaxBody)
+	case c.SendPackets < 1 || c.SendPackets > maxWindow:
+		return c, fmt.Errorf("session: SendPackets %d is outside 1 ... %d", c.SendPackets, maxWindow)
+	case c.RecvPackets < 1 || c.RecvPackets > maxWindow:
+		return c, fmt.Errorf("session: RecvPackets %d is outside 1 ... %d", c.RecvPackets, maxWindow)
+	case c.SendBytes < c.MaxBody || c.RecvBytes < c.MaxBody:
+		return c, fmt.Errorf("session: SendBytes %d or RecvBytes %d can't hold one body of %d", c.SendBytes, c.RecvBytes, c.MaxBody)
+	}
+	return c, nil
+}
+
+// params is what this configuration dictates to a client whose session has
+// the given profile.
+func (c *Config) params(interval, timeout time.Duration) Params {
+	return Params{
+		Interval: interval, Timeout: timeout, Grace: c.Grace, Window: c.ReconnectWindow,
+		MaxBody: c.MaxBody, Packets: c.RecvPackets, Bytes: c.RecvBytes,
+	}
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+
+package session
+
+import (
+	"errors"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+const (
+	// maxWindow keeps seq16 unambiguous: SPEC 4.2.
+	maxWindow = 1<<15 - 1
+	// ackEvery many accepted packets are acknowledged at once: SPEC 4.4.
+	ackEvery = 32
+)
+
+// Why Receive ends the link. The session itself lives on: SPEC 4.
+var (
+	ErrGap      = errors.New("session: a counted packet was swallowed by the link")
+	ErrUnsent   = errors.New("session: acknowledgement of a packet that was never sent")
+	ErrKind     = errors.New("session: packet of a kind that has no place here")
+	ErrFenced   = errors.New("session: link of an earlier epoch")
+	ErrFlood    = errors.New("session: far more pings than the interval allows")
+	ErrClosed   = errors.New("session: closed")
+	ErrOverflow = errors.New("session: outgoing buffer overflowed")
+	ErrFull     = errors.New("session: outgoing buffer is full")
+)
+
+// end is what both ends of a session have in common: counting, the outbound
+// buffer with its cursor, and the liveness of the current link. It belongs to
+// the Session or Client that embeds it.
+//
+// The counters live as long as the session; SPEC 4.1:
+//
+//	acked <= wrote <= sent    and    acked < next <= sent+1
+type end struct {
+	pool  *Pool
+	out   queue  // packets acked+1 ... sent
+	acked uint64 // accepted by the peer, trimmed here
+	wrote uint64 // highest number ever put on a link
+	sent  uint64 // highest number assigned
+	next  uint64 // cursor: number to write next on this link
+	recv  uint64 // accepted from the peer
+
+	// Of the current link; attach resets all of it.
+	told       uint64        // the acknowledgement last written
+	toldBytes  int           // body bytes accepted since
+	lastRecv   time.Duration // any progress of receiving
+	lastSent   time.Duration
+	progressAt time.Duration // an acknowledgement advanced, or the first packet was written
+	pingAt     time.Duration
+	pingMark   uint64 // packets written before the ping: its echo must acknowledge them
+	pingAllow  time.Duration
+	srtt       time.Duration
+	flight     int // body bytes of the packets acked+1 ... next-1
+	pingID     uint16
+	echoID     uint16
+	floods     uint8
+	pingOpen   bool // waiting for an echo
+	pingDue    bool
+	echoDue    bool
+	ackDue     bool
+	holdPeer   bool // the peer asked us to send nothing counted
+	holdUs     bool // we ask the peer
+	holdDue    bool // and it has yet to be told
+}
+
+// attach starts a new link on which the peer has told what it accepted.
+func (e *end) attach(now time.Duration) {
+	e.told, e.toldBytes, e.next, e.flight = e.recv, 0, e.acked+1, 0
+	e.lastRecv, e.lastSent, e.progressAt = now, now, now
+	e.pingAllow, e.floods, e.srtt = now, 0, 0
+	e.pingOpen, e.pingDue, e.echoDue, e.ackDue, e.holdPeer = false, false, false, false, false
+	e.holdDue = e.holdUs
+}
+
+func (e *end) push(kind codec.Kind, body []byte, shared bool) {
+	e.out.push(e.pool, kind, body, shared)
+	e.sent++
+}
+
+// trim forgets what the peer has accepted.
+func (e *end) trim(n uint64) {
+	for e.acked < n {
+		size := e.out.pop(e.pool)
+		if e.acked++; e.acked < e.next {
+			e.flight -= size
+		}
+	}
+	e.next = max(e.next, n+1)
+}
+
+// hold asks the peer to stop or go on sending counted packets.
+func (e *end) hold(on bool) {
+	if e.holdUs != on {
+		e.holdUs, e.holdDue = on, true
+	}
+}
+
+// window is how much may be unacknowledged on a link: SPEC 4.6.
+type window struct{ packets, bytes int }
+
+// open reports whether the packet at the cursor may be written.
+func (e *end) open(w window) bool {
+	if e.holdPeer || e.next > e.sent {
+		return false
+	}
+	if e.flight == 0 {
+		return true // one packet always may, however large
+	}
+	return e.next-e.acked <= uint64(w.packets) && e.flight+len(e.cursor().body) <= w.bytes
+}
+
+func (e *end) cursor() *packet { return e.out.at(int(e.next - e.acked - 1)) }
+
+// output appends what is due on the link: control first, so that a ping never
+// waits behind bulk, then counted packets while they fit into room bytes and
+// into the window.
+func (e *end) output(dst []byte, now time.Duration, room int, w window, rand func() uint32) []byte {
+	start := len(dst)
+	if e.echoDue {
+		e.echoDue = false
+		dst = e.heartbeat(dst, codec.Echo, e.echoID)
+	}
+	if e.pingDue {
+		// The clock of a ping starts when it is written: SPEC 5.3.
+		e.pingDue, e.pingOpen = false, true
+		e.pingID, e.pingAt, e.pingMark = uint16(rand()), now, e.next-1
+		dst = e.heartbeat(dst, codec.EchoWanted, e.pingID)
+	}
+	if e.holdDue {
+		dst = e.heartbeat(dst, 0, 0)
+	}
+	for e.open(w) {
+		p := e.cursor()
+		if room -= codec.AppendedFrameSize(len(p.body)); room < 0 {
+			break
+		}
+		if e.next == e.acked+1 {
+			e.progressAt = now
+		}
+		dst = codec.AppendFrame(dst, codec.Header{Kind: p.kind, Seq: uint16(e.next), Ack: e.ack()}, p.body)
+		e.wrote = max(e.wrote, e.next)
+		e.next++
+		e.flight += len(p.body)
+	}
+	if e.ackDue {
+		dst = e.heartbeat(dst, 0, 0)
+	}
+	if len(dst) > start {
+		e.lastSent = now
+	}
+	return dst
+}
+
+func (e *end) heartbeat(dst []byte, flags codec.Flags, id uint16) []byte {
+	if e.holdUs {
+		flags |= codec.Hold
+	}
+	e.holdDue = false
+	return codec.AppendFrame(dst, codec.Header{Kind: codec.Heartbeat, Flags: flags, Seq: id, Ack: e.ack()}, nil)
+}
+
+// ack is the acknowledgement that every written packet carries.
+func (e *end) ack() uint32 {
+	e.told, e.toldBytes, e.ackDue = e.recv, 0, false
+	return uint32(e.recv)
+}
+
+// wants reports whether output has something to write.
+func (e *end) wants(w window) bool {
+	return e.echoDue || e.pingDue || e.holdDue || e.ackDue || e.open(w)
+}
+
+// acknowledged takes the ack32 of a received packet.
+func (e *end) acknowledged(ack uint32, now time.Duration) error {
+	d := int32(ack - uint32(e.acked))
+	if d <= 0 {
+		return nil // late: acknowledgements never go back
+	}
+	n := e.acked + uint64(d)
+	if n > e.wrote {
+		return ErrUnsent
+	}
+	e.trim(n)
+	e.progressAt = now
+	return nil
+}
+
+// beat takes a received heartbeat. interval bounds how often it is answered; 0
+// answers always.
+func (e *end) beat(h codec.Header, now, interval time.Duration) error {
+	if held := e.holdPeer; held {
+		e.progressAt = now // what waits on the peer's word makes no progress
+	}
+	e.holdPeer = h.Flags&codec.Hold != 0
+	switch {
+	case h.Flags&codec.Echo != 0:
+		if !e.pingOpen || h.Seq != e.pingID {
+			return nil // late, repeated or made up: it proves life and nothing else
+		}
+		e.pingOpen = false
+		rtt := now - e.pingAt
+		if e.srtt == 0 {
+			e.srtt = rtt
+		} else {
+			e.srtt += (rtt - e.srtt) / 8
+		}
+		if e.acked < e.pingMark {
+			return ErrGap // SPEC 4.5: the tail before our ping never arrived
+		}
+	case h.Flags&codec.EchoWanted != 0:
+		return e.pinged(h.Seq, now, interval)
+	}
+	return nil
+}
+
+// Pings beyond the dictated rate are not answered (SPEC 5.5): pingBurst may
+// come at once, then four in an interval; floodLimit unanswered ones end it.
+const (
+	pingBurst  = 16
+	floodLimit = 200
+)
+
+func (e *end) pinged(id uint16, now, interval time.Duration) error {
+	gap := interval / 4
+	e.pingAllow = max(e.pingAllow, now-pingBurst*gap)
+	if gap > 0 && e.pingAllow > now {
+		if e.floods++; e.floods >= floodLimit {
+			return ErrFlood
+		}
+		return nil
+	}
+	e.pingAllow += gap
+	e.floods = 0
+	e.echoDue, e.echoID = true, id
+	return nil
+}
+
+// count decides on a counted packet: accept it, or drop one that came before.
+func (e *end) count(seq uint16, size int, limits Params) (accept bool, err error) {
+	d := int16(seq - uint16(e.recv+1))
+	if d > 0 {
+		return false, ErrGap
+	}
+	if d < 0 {
+		return false, nil
+	}
+	e.recv++
+	e.toldBytes += size
+	n := int(e.recv - e.told)
+	if n >= min(ackEvery, max(limits.Packets/4, 1)) || e.toldBytes >= max(limits.Bytes/4, 1) {
+		e.ackDue = true
+	}
+	return true, nil
+}
+
+// stuck reports that what was written finds no acknowledgement although the
+// peer answers: SPEC 5.6.
+func (e *end) stuck(now, timeout time.Duration) bool {
+	return e.next > e.acked+1 && !e.holdPeer && now-e.progressAt > max(timeout, 8*e.srtt)
+}

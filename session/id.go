@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+
+package session
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"io"
+)
+
+// ID names a session: node, boot and 80 random bits (SPEC 2.3). It is no
+// secret and authorizes nothing.
+type ID [16]byte
+
+// NewID draws an id for a session of this node and boot.
+func NewID(node uint16, boot uint32, rand io.Reader) (ID, error) {
+	var id ID
+	binary.LittleEndian.PutUint16(id[0:], node)
+	binary.LittleEndian.PutUint32(id[2:], boot)
+	_, err := io.ReadFull(rand, id[6:])
+	return id, err
+}
+
+// String returns the id in hexadecimal.
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
+
+// ParseID reads what String wrote.
+func ParseID(s string) (ID, error) {
+	var id ID
+	if b, err := hex.DecodeString(s); err != nil || copy(id[:], b) != len(id) || len(b) != len(id) {
+		return ID{}, errors.New("session: not a session id")
+	}
+	return id, nil
+}
+
+// MarshalText makes an ID readable in JSON and logs.
+func (id ID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
+
+// Nonce is the 16 random bytes of a link's GREETING.
+type Nonce [16]byte
+
+// Key proves the ownership of one session. Whoever holds it is the player.
+type Key [32]byte
+
+// Secret is the server's own key, from which every session's Key follows. So
+// a RESUME is verified before anything is looked up.
+type Secret [32]byte
+
+// Key derives the key of a session: SPEC 2.4.
+func (s *Secret) Key(id ID) Key {
+	m := hmac.New(sha256.New, s[:])
+	m.Write(id[:])
+	return Key(m.Sum(nil))
+}
+
+// ErrToken refuses a string that is no reconnect token.
+var ErrToken = errors.New("session: not a reconnect token")
+
+const tokenPrefix = "ll1."
+
+// Token returns the reconnect token: one opaque string made of id and key that
+// a game may store and hand back after a restart of its client. Treat it like
+// a password.
+func Token(id ID, key Key) string {
+	var b [len(id) + len(key)]byte
+	copy(b[:], id[:])
+	copy(b[len(id):], key[:])
+	return tokenPrefix + base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// ParseToken takes a reconnect token apart.
+func ParseToken(s string) (ID, Key, error) {
+	var id ID
+	var key Key
+	if len(s) < len(tokenPrefix) || s[:len(tokenPrefix)] != tokenPrefix {
+		return id, key, ErrToken
+	}
+	b, err := base64.RawURLEncoding.DecodeString(s[len(tokenPrefix):])
+	if err != nil || len(b) != len(id)+len(key) {
+		return id, key, ErrToken
+	}
+	copy(id[:], b)
+	copy(key[:], b[len(id):])
+	return id, key, nil
+}
+
+const proofLabel = "lifeline/resume/1"
+
+// proof is the HMAC of a RESUME over everything it claims and the nonce of
+// the link it is sent on: SPEC 6.2.
+func (r *ResumeRequest) proof(key Key, nonce Nonce) [32]byte {
+	b := make([]byte, 0, len(proofLabel)+16+8+1+8+8+16)
+	b = append(b, proofLabel...)
+	b = append(b, r.ID[:]...)
+	b = binary.LittleEndian.AppendUint64(b, r.Attempt)
+	if r.Fresh {
+		b = append(b, 0)
+	} else {
+		b = append(b, 1)
+	}
+	b = binary.LittleEndian.AppendUint64(b, r.Recv)
+	b = binary.LittleEndian.AppendUint64(b, r.Lowest)
+	b = append(b, nonce[:]...)
+	m := hmac.New(sha256.New, key[:])
+	m.Write(b)
+	return [32]byte(m.Sum(nil))
+}
+
+// Verify reports whether r was made by the holder of its session's key for
+// the link that was greeted with nonce. It costs the same whatever is wrong.
+func (s *Secret) Verify(r *ResumeRequest, nonce Nonce) bool {
+	want := r.proof(s.Key(r.ID), nonce)
+	return hmac.Equal(want[:], r.Proof[:])
+}
+
+// OpeningKey names one attempt to log in: the client's opening id and its
+// ticket, hashed. Only the same client with the same ticket can make it again,
+// so a repeated HELLO finds the session that its lost WELCOME spoke of.
+type OpeningKey [16]byte
+
+// OpeningKey returns the key of this attempt to log in.
+func (h *HelloRequest) OpeningKey() OpeningKey {
+	d := sha256.New()
+	d.Write(h.Opening[:])
+	d.Write(h.Ticket)
+	return OpeningKey(d.Sum(nil)[:16])
+}

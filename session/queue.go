@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+
+package session
+
+import (
+	"math/bits"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+const (
+	minBlock   = 6 // log2 of the smallest block, 64 bytes
+	blockSizes = 11
+	minRing    = 3 // log2 of the smallest ring, 8 packets
+	ringSizes  = 9
+
+	poolBytes = 4 << 20 // most that one pool keeps of blocks, and of rings
+)
+
+// Pool recycles the memory in which unacknowledged packets wait, so that an
+// idle session has none and a busy one allocates nothing. It is owned by one
+// loop; a block may come from one pool and end in another.
+type Pool struct {
+	blocks [blockSizes][][]byte
+	rings  [ringSizes][][]packet
+	kept   int // bytes in both
+}
+
+// block returns a copy of b in a block of its own.
+func (p *Pool) block(b []byte) []byte {
+	class := max(bits.Len(uint(max(len(b), 1)-1)), minBlock) - minBlock
+	if class >= blockSizes {
+		return append(make([]byte, 0, len(b)), b...)
+	}
+	if n := len(p.blocks[class]); n > 0 {
+		got := p.blocks[class][n-1]
+		p.blocks[class] = p.blocks[class][:n-1]
+		p.kept -= cap(got)
+		return append(got, b...)
+	}
+	return append(make([]byte, 0, 1<<(class+minBlock)), b...)
+}
+
+func (p *Pool) freeBlock(b []byte) {
+	class := bits.Len(uint(cap(b))) - 1 - minBlock
+	if class < 0 || class >= blockSizes || cap(b) != 1<<(class+minBlock) || p.kept+cap(b) > poolBytes {
+		return
+	}
+	p.kept += cap(b)
+	p.blocks[class] = append(p.blocks[class], b[:0])
+}
+
+const packetSize = 32
+
+func (p *Pool) ring(n int) []packet {
+	class := max(bits.Len(uint(n-1)), minRing) - minRing
+	if class < ringSizes {
+		if k := len(p.rings[class]); k > 0 {
+			got := p.rings[class][k-1]
+			p.rings[class] = p.rings[class][:k-1]
+			p.kept -= len(got) * packetSize
+			return got
+		}
+	}
+	return make([]packet, 1<<(class+minRing))
+}
+
+// freeRing takes back a ring whose packets are all zero.
+func (p *Pool) freeRing(r []packet) {
+	class := bits.Len(uint(len(r))) - 1 - minRing
+	if class < 0 || class >= ringSizes || p.kept+len(r)*packetSize > poolBytes {
+		return
+	}
+	p.kept += len(r) * packetSize
+	p.rings[class] = append(p.rings[class], r)
+}
+
+// packet is one counted packet that waits for its acknowledgement.
+type packet struct {
+	body   []byte
+	kind   codec.Kind
+	shared bool // body belongs to many sessions and is never written to or recycled
+}
+
+// queue is the one outbound buffer of a session: packets in order of their
+// numbers, trimmed at the head as they are acknowledged. Its memory comes from
+// and returns to the owner's pool.
+type queue struct {
+	ring  []packet
+	head  uint32
+	n     uint32
+	bytes int // of bodies
+}
+
+func (q *queue) len() int { return int(q.n) }
+
+// at returns the i-th packet from the head.
+func (q *queue) at(i int) *packet { return &q.ring[(int(q.head)+i)&(len(q.ring)-1)] }
+
+func (q *queue) push(pool *Pool, kind codec.Kind, body []byte, shared bool) {
+	if int(q.n) == len(q.ring) {
+		q.grow(pool)
+	}
+	if !shared {
+		body = pool.block(body)
+	}
+	*q.at(int(q.n)) = packet{body, kind, shared}
+	q.n++
+	q.bytes += len(body)
+}
+
+func (q *queue) grow(pool *Pool) {
+	old := q.ring
+	ring := pool.ring(max(2*len(old), 1<<minRing))
+	for i := range int(q.n) {
+		ring[i] = *q.at(i)
+	}
+	q.ring, q.head = ring, 0
+	if old != nil {
+		clear(old)
+		pool.freeRing(old)
+	}
+}
+
+// pop drops the head and returns the size of its body.
+func (q *queue) pop(pool *Pool) int {
+	p := q.at(0)
+	size := len(p.body)
+	q.bytes -= size
+	if !p.shared {
+		pool.freeBlock(p.body)
+	}
+	*p = packet{}
+	q.head++
+	q.n--
+	if q.n == 0 {
+		pool.freeRing(q.ring)
+		q.ring, q.head = nil, 0
+	}
+	return size
+}
+
+func (q *queue) clear(pool *Pool) {
+	for q.n > 0 {
+		q.pop(pool)
+	}
+}

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: MIT
+
+package session
+
+import (
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+// State is where a session stands: SPEC 7.
+type State uint8
+
+const (
+	Attached State = iota + 1 // a link of the current epoch carries it
+	Detached                  // it waits for its player
+	Closed                    // absorbing
+)
+
+var stateNames = [...]string{"new", "attached", "detached", "closed"}
+
+// String returns the state's name.
+func (s State) String() string { return stateNames[s] }
+
+// Shard is what the sessions of one loop share. It is owned by that loop.
+type Shard struct {
+	Config *Config // with its defaults filled in; immutable
+	Pool   Pool
+	Rand   func() uint32 // for ping ids
+}
+
+// Event is what a received packet means beyond the session's own bookkeeping.
+type Event uint8
+
+const (
+	Nothing    Event = iota
+	Deliver          // the packet is the application's; it is accepted, counted, and must reach the inbox
+	PeerDetach       // the client goes to the background: its link may go, grace starts
+	PeerBye          // the player leaves for good
+)
+
+// Verdict is what a visit of the timing wheel finds.
+type Verdict uint8
+
+const (
+	Fine   Verdict = iota
+	Probe          // a ping is due: write Output
+	Dead           // the link is dead: close it and Detach
+	Lapsed         // the grace is over: Close with Expired
+	Aged           // MaxAge is over: Close with TooOld
+)
+
+// Session is the server's end of one player's session. It is owned by the
+// loop of its current link; a detached one by its last loop. It knows links
+// only by their epoch: what an earlier epoch does is refused.
+type Session struct {
+	end
+	shard       *Shard
+	id          ID
+	attempt     uint64 // the last accepted RESUME's
+	interval    time.Duration
+	timeout     time.Duration
+	openedAt    time.Duration
+	graceEnd    time.Duration
+	overflowAt  time.Duration
+	epoch       uint32
+	state       State
+	overflows   uint8
+	reason      Code
+	confirmed   bool // a packet arrived on the current link
+	everHeard   bool // ... or on any
+	overflowed  bool // the buffer was given up; the next resume answers RESET
+	tuneDue     bool
+	lastResumed bool // the current link came by RESUME and may repeat it
+}
+
+// maxOverflows many, each within a grace of the one before, end a session.
+const maxOverflows = 3
+
+// Open starts the session on its first link, epoch 1.
+func (s *Session) Open(shard *Shard, id ID, now time.Duration) {
+	cfg := shard.Config
+	*s = Session{shard: shard, id: id, interval: cfg.Interval, timeout: cfg.Timeout, openedAt: now, epoch: 1, state: Attached}
+	s.pool = &shard.Pool
+	s.acked, s.wrote, s.sent, s.recv = cfg.first, cfg.first, cfg.first, cfg.first
+	s.attach(now)
+}
+
+// ID returns the session's id.
+func (s *Session) ID() ID { return s.id }
+
+// Epoch returns the number of the current link. It rises with every RESUME.
+func (s *Session) Epoch() uint32 { return s.epoch }
+
+// State returns where the session stands.
+func (s *Session) State() State { return s.state }
+
+// Reason returns why the session was closed.
+func (s *Session) Reason() Code { return s.reason }
+
+// Confirmed reports whether the client has been heard on the current link.
+func (s *Session) Confirmed() bool { return s.confirmed }
+
+// RTT returns the smoothed round trip of heartbeats on the current link, 0
+// before the first.
+func (s *Session) RTT() time.Duration { return s.srtt }
+
+// Queued returns how many packets and body bytes wait for acknowledgement.
+func (s *Session) Queued() (packets, bytes int) { return s.out.len(), s.out.bytes }
+
+// Received returns how many counted packets were accepted.
+func (s *Session) Received() uint64 { return s.recv }
+
+// Adopt makes shard the session's owner. The old owner must not touch it again.
+func (s *Session) Adopt(shard *Shard) { s.shard, s.pool = shard, &shard.Pool }
+
+// AppendWelcome appends the WELCOME that answers a HELLO. It is the same every
+// time until the client is heard: SPEC 6.1.
+func (s *Session) AppendWelcome(dst []byte, key Key, routes []string) []byte {
+	return appendControl(dst, codec.Welcome, &welcomeBody{
+		ID: s.id[:], Key: key[:], Base: s.acked, Recv: s.recv,
+		Params: s.params().body(), Routes: routes,
+	})
+}
+
+func (s *Session) params() Params { return s.shard.Config.params(s.interval, s.timeout) }
+
+// Reopen puts the session, which was never heard, on another link for the same
+// HELLO. The WELCOME that follows is the same.
+func (s *Session) Reopen(now time.Duration) {
+	s.epoch++
+	s.state = Attached
+	s.attach(now)
+}
+
+// Takeover hands the session to a new login of the same user on another link:
+// the stream starts anew behind what either side has sent (SPEC 6.7), as the
+// WELCOME that follows tells. The game must send a snapshot.
+func (s *Session) Takeover(now time.Duration) {
+	s.epoch++
+	s.state = Attached
+	s.confirmed, s.everHeard, s.lastResumed = false, false, false
+	s.restart(now)
+}
+
+// Send appends a counted packet for the client. A shared body is kept, not
+// copied, and must never change. ErrOverflow says that the client fell too far
+// behind: its buffer is given up, its link must be closed, and the next resume
+// will answer RESET. Send never blocks.
+func (s *Session) Send(kind codec.Kind, body []byte, shared bool, now time.Duration) error {
+	switch {
+	case s.state == Closed:
+		return ErrClosed
+	case s.overflowed:
+		return ErrOverflow
+	case s.out.len() >= s.shard.Config.SendPackets || s.out.bytes+len(body) > s.shard.Config.SendBytes:
+		s.overflow(now)
+		return ErrOverflow
+	}
+	s.push(kind, body, shared)
+	return nil
+}
+
+func (s *Session) overflow(now time.Duration) {
+	if now-s.overflowAt > s.shard.Config.Grace {
+		s.overflows = 0
+	}
+	s.overflowAt = now
+	s.overflows++
+	s.overflowed = true
+	s.drop()
+}
+
+// drop gives up what was sent and not acknowledged: the numbers stay used.
+func (s *Session) drop() {
+	s.out.clear(s.pool)
+	s.acked, s.wrote, s.next, s.flight = s.sent, s.sent, s.sent+1, 0
+}
+
+// Spent reports whether the session overflowed so often that it must end.
+func (s *Session) Spent() bool { return s.overflows >= maxOverflows }
+
+// Hold asks the client to stop sending counted packets, or to go on.
+func (s *Session) Hold(on bool) { s.hold(on) }
+
+// Tune changes the session's heartbeat profile; the client is told.
+func (s *Session) Tune(interval, timeout time.Duration) {
+	if s.interval != interval || s.timeout != timeout {
+		s.interval, s.timeout, s.tuneDue = interval, timeout, true
+	}
+}
+
+// Output appends what is due on the link of the given epoch, counted packets
+// only as far as they fit into room bytes.
+func (s *Session) Output(dst []byte, epoch uint32, now time.Duration, room int) []byte {
+	if s.state != Attached || epoch != s.epoch {
+		return dst
+	}
+	if s.tuneDue {
+		s.tuneDue = false
+		dst = appendControl(dst, codec.Tune, &tuneBody{millis(s.interval), millis(s.timeout)})
+	}
+	return s.output(dst, now, room, s.window(), s.shard.Rand)
+}
+
+// Wants reports whether Output has anything to write, room given.
+func (s *Session) Wants() bool { return s.state == Attached && (s.tuneDue || s.wants(s.window())) }
+
+func (s *Session) window() window {
+	return window{s.shard.Config.SendPackets, s.shard.Config.SendBytes}
+}
+
+// Receive takes a packet from the link of the given epoch. An error ends that
+// link; the session itself lives on.
+func (s *Session) Receive(epoch uint32, p codec.Packet, now time.Duration) (Event, error) {
+	if s.state != Attached || epoch != s.epoch {
+		return Nothing, ErrFenced
+	}
+	s.lastRecv, s.confirmed, s.everHeard = now, true, true
+	if err := s.acknowledged(p.Ack, now); err != nil {
+		return Nothing, err
+	}
+	switch {
+	case p.Kind == codec.Heartbeat:
+		return Nothing, s.beat(p.Header, now, s.interval)
+	case p.Kind.Counted():
+		accept, err := s.count(p.Seq, len(p.Body), s.params())
+		if !accept {
+			return Nothing, err
+		}
+		return Deliver, nil
+	case p.Kind == codec.Datagram:
+		return Deliver, nil
+	case p.Kind == codec.Detach:
+		return PeerDetach, nil
+	case p.Kind == codec.Bye:
+		return PeerBye, nil
+	}
+	return Nothing, ErrKind
+}
+
+// Saw tells of progress on the link that made no whole packet yet: SPEC 5.2.
+func (s *Session) Saw(at time.Duration) { s.lastRecv = max(s.lastRecv, at) }
+
+// Due returns when Check has something to decide.
+func (s *Session) Due() time.Duration {
+	aged := Never
+	if maxAge := s.shard.Config.MaxAge; maxAge != Never {
+		aged = s.openedAt + maxAge
+	}
+	switch s.state {
+	case Attached:
+		if s.probing() {
+			return min(s.lastRecv+s.timeout, aged)
+		}
+		return min(s.lastRecv+s.suspicion(), aged)
+	case Detached:
+		return min(s.graceEnd, aged)
+	}
+	return Never
+}
+
+// suspicion is the silence after which the server asks once: SPEC 5.1.
+func (s *Session) suspicion() time.Duration { return s.timeout * 6 / 10 }
+
+// probing reports whether the ping of the present silence has been sent.
+func (s *Session) probing() bool { return s.pingDue || s.pingOpen && s.pingAt >= s.lastRecv }
+
+// Check judges the session's deadlines. late is how long this visit itself
+// comes too late: whoever stood still for a while is in no position to judge,
+// so it asks first (SPEC 5.4).
+func (s *Session) Check(now, late time.Duration) Verdict {
+	stoodStill := late > 4*s.shard.Config.Tick
+	if s.state != Closed && s.shard.Config.MaxAge != Never && now-s.openedAt >= s.shard.Config.MaxAge {
+		return Aged
+	}
+	switch s.state {
+	case Attached:
+		silent := now - s.lastRecv
+		switch {
+		case silent >= s.timeout && stoodStill:
+			s.lastRecv = now - s.suspicion()
+			s.pingDue = true
+			return Probe
+		case silent >= s.timeout || s.stuck(now, s.timeout):
+			return Dead
+		case silent >= s.suspicion() && !s.probing():
+			s.pingDue = true
+			return Probe
+		}
+	case Detached:
+		if now < s.graceEnd {
+			return Fine
+		}
+		if stoodStill {
+			s.graceEnd = now + min(late, s.shard.Config.Grace)
+			return Fine
+		}
+		return Lapsed
+	}
+	return Fine
+}
+
+// Detach ends the link of the given epoch and starts the grace. It reports
+// false when that link is not the session's any more.
+func (s *Session) Detach(epoch uint32, now time.Duration) bool {
+	if s.state != Attached || epoch != s.epoch {
+		return false
+	}
+	s.state = Detached
+	switch {
+	case s.confirmed:
+		s.graceEnd = now + s.shard.Config.Grace
+	case !s.everHeard:
+		// Nobody was ever there: wait for a repeated HELLO and no longer.
+		s.graceEnd = now + s.shard.Config.OpeningTimeout
+	default:
+		// A resume nobody confirmed does not renew the grace: SPEC 6.6.
+	}
+	return true
+}
+
+// Resume moves the session to a new link. The caller has verified r; sameLink
+// says that r came on the session's current link, where an equal attempt is
+// answered again. It decides before it changes anything: a refusal leaves no
+// trace. On success the answer is appended to dst, the epoch is the new
+// link's, and reset tells that the game must send a snapshot.
+func (s *Session) Resume(dst []byte, r *ResumeRequest, sameLink bool, now time.Duration) (out []byte, reset bool, err *CloseError) {
+	switch {
+	case s.state == Closed:
+		return dst, false, &CloseError{Code: Gone, Detail: s.recv}
+	case r.Attempt == s.attempt && sameLink && s.state == Attached && s.lastResumed:
+		return s.appendResumed(dst), false, nil
+	case r.Attempt <= s.attempt:
+		return dst, false, &CloseError{Code: Stale, Detail: s.attempt}
+	case !r.Fresh && r.Recv > s.wrote:
+		return dst, false, &CloseError{Code: Inconsistent}
+	}
+	if s.state == Attached && s.confirmed {
+		s.graceEnd = now + s.shard.Config.Grace // as if it had been detached now
+	}
+	s.attempt = r.Attempt
+	s.epoch++
+	s.state = Attached
+	s.confirmed, s.lastResumed = false, true
+	if s.overflowed || r.Fresh || r.Recv < s.acked || r.Lowest > s.recv+1 {
+		reason := Gone
+		if s.overflowed {
+			reason = Overflow
+		}
+		s.restart(now)
+		return appendControl(dst, codec.Reset, &resetBody{s.epoch, s.sent, s.recv, s.holdUs, uint32(reason), s.params().body()}), true, nil
+	}
+	s.trim(r.Recv)
+	s.relink(now)
+	return s.appendResumed(dst), false, nil
+}
+
+// relink attaches a link whose answer tells hold and profile.
+func (s *Session) relink(now time.Duration) {
+	s.attach(now)
+	s.tuneDue, s.holdDue = false, false
+}
+
+// restart gives up what the client has not accepted and goes on behind it.
+func (s *Session) restart(now time.Duration) {
+	s.drop()
+	s.overflowed = false
+	s.relink(now)
+}
+
+func (s *Session) appendResumed(dst []byte) []byte {
+	return appendControl(dst, codec.Resumed, &resumedBody{s.epoch, s.recv, s.holdUs, s.params().body()})
+}
+
+// Close ends the session. It reports false when it was closed before.
+func (s *Session) Close(code Code) bool {
+	if s.state == Closed {
+		return false
+	}
+	s.out.clear(s.pool)
+	s.state, s.reason = Closed, code
+	return true
+}
