@@ -4,6 +4,7 @@ package codec
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"reflect"
 	"sync"
@@ -86,7 +87,7 @@ func DecodeBody(body []byte, v any) error {
 	d.body = nil
 	d.r.Reset(nil)
 	if err != nil {
-		return fmt.Errorf("codec: decode %T: %w", v, err)
+		return fmt.Errorf("%w: %T: %w", ErrMismatch, v, err)
 	}
 	decoders.Put(d) // not after an error: msgpack may still be recording
 	return nil
@@ -109,15 +110,9 @@ func (d *decoder) decode(v any) (err error) {
 	defer recovered(&err)
 	p := reflect.ValueOf(v)
 	if p.Kind() != reflect.Pointer || p.IsNil() {
-		return ErrMismatch
+		return errors.New("not a pointer to decode into")
 	}
-	if err := d.value(p.Elem()); err != nil {
-		return err
-	}
-	if d.r.Len() != 0 {
-		return ErrTrailing
-	}
-	return nil
+	return d.value(p.Elem())
 }
 
 // Raw is a msgpack value that is encoded already. It is written as it stands

@@ -15,7 +15,7 @@ import (
 )
 
 // ErrMismatch says that a well-formed body does not fit the Go value that it
-// was to be read into: another type, a number out of range.
+// was to be read into: another type, a number out of range. SPEC 7.
 var ErrMismatch = errors.New("codec: body does not fit the Go value")
 
 // The msgpack package reads the leaves; this file walks the containers,
@@ -38,7 +38,7 @@ func (d *decoder) value(v reflect.Value) error {
 	case isTime:
 		return d.time(v, c)
 	case isCustom:
-		return d.dec.DecodeValue(v)
+		return d.custom(v)
 	}
 	if c == codeNil {
 		v.SetZero()
@@ -125,6 +125,22 @@ var selfDecoders = [...]reflect.Type{
 	reflect.TypeFor[encoding.TextUnmarshaler](),
 }
 
+// custom lets msgpack call the methods of v. They have to read exactly one
+// value: everything behind it was checked as it stands now, not from elsewhere.
+func (d *decoder) custom(v reflect.Value) error {
+	end, err := skip(d.body, d.offset())
+	if err != nil {
+		return err
+	}
+	if err := d.dec.DecodeValue(v); err != nil {
+		return err
+	}
+	if d.offset() != end {
+		return fmt.Errorf("methods of %s did not read exactly one value", v.Type())
+	}
+	return nil
+}
+
 // raw copies the bytes of the next value.
 func (d *decoder) raw(v reflect.Value) error {
 	from := d.offset()
@@ -209,7 +225,7 @@ func (d *decoder) array(v reflect.Value, c byte) error {
 		return err
 	}
 	if n != v.Len() {
-		return fmt.Errorf("%w: %d elements for %s", ErrMismatch, n, v.Type())
+		return fmt.Errorf("%d elements for %s", n, v.Type())
 	}
 	return d.elements(v, n)
 }
@@ -276,7 +292,7 @@ func (d *decoder) byteArray(v reflect.Value, c byte) error {
 		return err
 	}
 	if n != v.Len() {
-		return fmt.Errorf("%w: %d bytes for %s", ErrMismatch, n, v.Type())
+		return fmt.Errorf("%d bytes for %s", n, v.Type())
 	}
 	return d.dec.ReadFull(v.Bytes())
 }
@@ -301,7 +317,7 @@ func (d *decoder) scalar(v reflect.Value, c byte) error {
 			return mismatch(v, c)
 		}
 		if n.tooBig() || v.OverflowInt(int64(n.bits)) {
-			return fmt.Errorf("%w: number out of range for %s", ErrMismatch, v.Type())
+			return outOfRange(v)
 		}
 		v.SetInt(int64(n.bits))
 		return nil
@@ -311,7 +327,7 @@ func (d *decoder) scalar(v reflect.Value, c byte) error {
 			return mismatch(v, c)
 		}
 		if n.negative || v.OverflowUint(n.bits) {
-			return fmt.Errorf("%w: number out of range for %s", ErrMismatch, v.Type())
+			return outOfRange(v)
 		}
 		v.SetUint(n.bits)
 		return nil
@@ -357,5 +373,9 @@ func (d *decoder) integer(c byte) (number, bool) {
 }
 
 func mismatch(v reflect.Value, c byte) error {
-	return fmt.Errorf("%w: type byte 0x%02x for %s", ErrMismatch, c, v.Type())
+	return fmt.Errorf("type byte 0x%02x for %s", c, v.Type())
+}
+
+func outOfRange(v reflect.Value) error {
+	return fmt.Errorf("number out of range for %s", v.Type())
 }

@@ -59,7 +59,7 @@ func listFields(t reflect.Type) ([]field, error) {
 			continue
 		}
 		if strings.Contains(options, ",intern,") {
-			return nil, fmt.Errorf("%w: %s.%s: interned strings are not supported", ErrMismatch, t, f.Name)
+			return nil, fmt.Errorf("%s.%s: interned strings are not supported", t, f.Name)
 		}
 		if name == "" {
 			name = f.Name
