@@ -58,15 +58,15 @@ type Conn struct {
 	stalled  bool  // it is over
 	probes   uint8 // window probes sent in a row
 
+	retransmits, duplicates, outOfReach uint32
+
 	due     time.Duration // no segment in flight times out before; Never when none is
 	since   time.Duration // waiting: the latest progress
 	probeAt time.Duration // blocked: the next window probe; Never until it is known
 
 	srtt, rttvar, rto time.Duration // SPEC 5.1
 
-	bytesIn, bytesOut      uint64
-	retransmits            uint32
-	duplicates, outOfReach uint32
+	bytesIn, bytesOut uint64
 }
 
 // debt is what the next Output owes the peer besides data.
