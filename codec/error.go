@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+
+package codec
+
+import "fmt"
+
+// The codes of a FAILURE that the framework itself answers with: SPEC 6.3. The
+// game's own start at GameError.
+const (
+	ErrorInternal   = 1 // the handler failed; the server's log has the reason
+	ErrorNoRoute    = 2 // nobody handles this route
+	ErrorBadRequest = 3 // the payload is not what the route takes
+	ErrorBusy       = 4 // too much is going on; try again later
+	ErrorNotJoined  = 5 // the route belongs to a room that the player is not in
+	ErrorRefused    = 6 // the room, or the game, said no
+	ErrorReset      = 7 // made by the client: the session was reset or ended before the answer
+
+	GameError = 1000
+)
+
+// Error is a failure with a code, as a FAILURE packet carries it.
+type Error struct {
+	Code uint32
+	Text string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("lifeline: %s (code %d)", e.Text, e.Code) }
