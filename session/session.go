@@ -154,14 +154,16 @@ func (s *Session) Send(kind codec.Kind, body []byte, shared bool, now time.Durat
 	case s.overflowed:
 		return ErrOverflow
 	case s.out.len() >= s.shard.Config.SendPackets || s.out.bytes+len(body) > s.shard.Config.SendBytes:
-		s.overflow(now)
+		s.Overflow(now)
 		return ErrOverflow
 	}
 	s.push(kind, body, shared)
 	return nil
 }
 
-func (s *Session) overflow(now time.Duration) {
+// Overflow gives up what waits for the client: its link must be closed, and the
+// next resume answers RESET.
+func (s *Session) Overflow(now time.Duration) {
 	if now-s.overflowAt > s.shard.Config.Grace {
 		s.overflows = 0
 	}
