@@ -3,50 +3,259 @@
 package transport
 
 import (
+	"errors"
 	"net/netip"
 	"time"
+
+	"github.com/lifeline-go/lifeline/transport/kcp"
 )
 
-// Link is one live carrier connection. Owned by its loop.
+// Why a link closed, besides what codec and the sockets report. A peer that
+// closes in an orderly way is io.EOF.
+var (
+	// ErrStopped is what Post returns once Stop was called, and why Stop closes a link.
+	ErrStopped = errors.New("transport: stopped")
+	// ErrPanic closes a link whose callback, or whose own code, panicked.
+	ErrPanic = errors.New("transport: panic while serving the link")
+	// ErrOverflow closes a link whose owner wrote far beyond its Room.
+	ErrOverflow = errors.New("transport: written beyond the room of the link")
+	// ErrFinished closes a link after Finish.
+	ErrFinished = errors.New("transport: finished")
+)
+
+// finishTime bounds how long Finish tries to get the last bytes across.
+const finishTime = 2 * time.Second
+
+// linkState is a set of bits.
+type linkState uint8
+
+const (
+	stateOpened    linkState = 1 << iota // OnOpen was called: OnClose is owed
+	stateClosed                          // Close was called, or the carrier broke
+	stateFinishing                       // Finish was called
+	stateStarved                         // less than half of the room was left: OnWritable is owed
+	stateDirty                           // in the loop's dirty list
+	stateProved                          // the peer owns its address
+	stateBroke                           // over its byte budget, waits for input
+)
+
+// Link is one live carrier connection. Owned by its loop. Loop, Carrier and
+// RemoteAddr never change and are safe to call from any goroutine.
 type Link struct {
 	Value any // the handler's state for this link
+
+	loop *Loop
+	kcp  *kcp.Conn // plain KCP: points into the same allocation
+	tcp  *tcpPart  // TCP: the same
+	part []byte    // plain KCP: the beginning of a frame that spans segments
+	addr netip.AddrPort
+
+	received time.Duration
+	finishAt time.Duration
+	in, sent uint64 // bytes of datagrams, or of the stream
+	heapAt   int32  // 1 + place in the timer heap, 0 when not there
+	conv     uint32
+	state    linkState
 }
 
 // LinkStats is what a link knows about its path.
 type LinkStats struct {
-	SRTT, RTTVar, RTO time.Duration // zero on TCP
-	Retransmits       uint64
-	BytesIn, BytesOut uint64
+	SRTT, RTTVar, RTO time.Duration // plain KCP only
+	Retransmits       uint64        // plain KCP only
+	BytesIn, BytesOut uint64        // payload of datagrams, or bytes of the stream
 }
 
-// Loop returns the loop that owns the link. Safe to call from any goroutine.
-func (k *Link) Loop() *Loop { return nil }
+// Loop returns the loop that owns the link.
+func (k *Link) Loop() *Loop { return k.loop }
 
-// Carrier returns what carries the link. Safe to call from any goroutine.
-func (k *Link) Carrier() Carrier { return 0 }
+// Carrier returns what carries the link.
+func (k *Link) Carrier() Carrier {
+	if k.kcp != nil {
+		return PlainKCP
+	}
+	return TCP
+}
 
-// RemoteAddr returns the peer's address. Safe to call from any goroutine.
-func (k *Link) RemoteAddr() netip.AddrPort { return netip.AddrPort{} }
+// RemoteAddr returns the peer's address.
+func (k *Link) RemoteAddr() netip.AddrPort { return k.addr }
 
-// LastReceive returns when any bytes last arrived that prove the peer alive.
-func (k *Link) LastReceive() time.Duration { return 0 }
+// LastReceive returns when the peer last proved to be alive: any bytes on a
+// stream, any valid segment on KCP. The progress of a partial frame counts.
+func (k *Link) LastReceive() time.Duration { return k.received }
 
-// Room returns how many bytes may be written now.
-func (k *Link) Room() int { return 0 }
+// waiting is how many bytes were written and are not on their way (TCP) or
+// not acknowledged (KCP).
+func (k *Link) waiting() int {
+	if k.kcp != nil {
+		return max(k.loop.kcp.capacity-k.kcp.Room(), 0)
+	}
+	return len(k.tcp.out) + k.tcp.stream.OutboundBuffered()
+}
 
-// Write takes whole frames, which it copies and sends at the end of the batch.
-// It never blocks and is ignored after Close.
-func (k *Link) Write(frames []byte) {}
+// half reports whether at least half of the send buffer is free.
+func (k *Link) half() bool { return 2*k.waiting() <= k.loop.t.cfg.sendBuffer() }
+
+// Room returns how many bytes may be written now. While less than half of
+// Config.SendBuffer waits it is never less than the largest frame, so that
+// every frame passes sooner or later.
+func (k *Link) Room() int {
+	if k.state&(stateClosed|stateFinishing) != 0 {
+		return 0
+	}
+	cfg := &k.loop.t.cfg
+	waiting := k.waiting()
+	room := max(cfg.sendBuffer()-waiting, 0)
+	if 2*waiting <= cfg.sendBuffer() {
+		room = max(room, cfg.maxFrame())
+	}
+	return room
+}
+
+// Write takes whole frames, which it copies and sends at the end of the
+// batch. It never blocks and is ignored after Finish and Close. Beyond Room
+// one more largest frame is taken, so that a heartbeat needs no thought; a
+// link that is written full even so closes with ErrOverflow, since a byte
+// stream with a hole would be worse.
+func (k *Link) Write(frames []byte) {
+	if k.state&(stateClosed|stateFinishing) != 0 || len(frames) == 0 {
+		return
+	}
+	l := k.loop
+	waiting := k.waiting()
+	if waiting+len(frames) > l.t.cfg.sendBuffer()+l.t.cfg.maxFrame() {
+		k.Close(ErrOverflow)
+		return
+	}
+	if k.kcp != nil {
+		if err := k.kcp.Write(frames); err != nil {
+			k.Close(ErrOverflow)
+			return
+		}
+	} else {
+		k.tcp.out = l.bufs.append(k.tcp.out, frames)
+	}
+	if 2*(waiting+len(frames)) > l.t.cfg.sendBuffer() {
+		k.state |= stateStarved
+	}
+	l.touch(k)
+}
+
+// touch puts k on the list of links that may have something to send.
+func (l *Loop) touch(k *Link) {
+	if k.state&stateDirty == 0 {
+		k.state |= stateDirty
+		l.dirty = append(l.dirty, k)
+	}
+}
 
 // Prove tells that the peer has proved its address, which lifts the byte
 // budget of plain KCP.
-func (k *Link) Prove() {}
+func (k *Link) Prove() {
+	if k.state&(stateProved|stateClosed) != 0 {
+		return
+	}
+	k.state = k.state&^stateBroke | stateProved
+	if k.kcp != nil {
+		k.loop.t.unproved.Add(-1)
+		k.loop.touch(k)
+	}
+}
 
-// Finish lets no more packets in, sends what was written and then closes.
-func (k *Link) Finish() {}
+// Finish lets no more packets in, sends what was written and then closes with
+// ErrFinished: plain KCP when everything is acknowledged, TCP when the peer
+// has closed in turn, and both after two seconds at the latest.
+func (k *Link) Finish() {
+	if k.state&(stateFinishing|stateClosed) != 0 {
+		return
+	}
+	k.state |= stateFinishing
+	k.finishAt = k.loop.now + finishTime
+	k.loop.timers.schedule(k, k.finishAt)
+	k.loop.touch(k)
+}
 
 // Close closes the link at once; OnClose(err) follows at the end of the batch.
-func (k *Link) Close(err error) {}
+func (k *Link) Close(err error) {
+	if k.state&stateClosed != 0 {
+		return
+	}
+	k.state |= stateClosed
+	k.loop.closing = append(k.loop.closing, closing{k, err})
+}
 
 // Stats returns what the link knows about its path.
-func (k *Link) Stats() LinkStats { return LinkStats{} }
+func (k *Link) Stats() LinkStats {
+	s := LinkStats{BytesIn: k.in, BytesOut: k.sent}
+	if k.kcp != nil && k.state&stateClosed == 0 {
+		c := k.kcp.Stats()
+		s.SRTT, s.RTTVar, s.RTO, s.Retransmits = c.SRTT, c.RTTVar, c.RTO, uint64(c.Retransmits)
+	}
+	return s
+}
+
+// deaf reports whether packets of the link go nowhere.
+func (k *Link) deaf() bool { return k.state&(stateClosed|stateFinishing) != 0 }
+
+// deadline is when something is due for the link.
+func (k *Link) deadline(now time.Duration) time.Duration {
+	at := Never
+	switch {
+	case k.state&stateClosed != 0:
+		return Never
+	case k.tcp != nil:
+		at = k.tcp.lookAt
+	case k.state&stateBroke == 0: // over its budget, only input helps
+		at = k.kcp.NextDeadline(now)
+	}
+	if k.state&stateFinishing != 0 {
+		at = min(at, k.finishAt)
+	}
+	return at
+}
+
+// due serves a link whose deadline has come.
+func (l *Loop) due(k *Link) {
+	if k.state&stateFinishing != 0 && k.finishAt <= l.now {
+		k.Close(ErrFinished)
+		return
+	}
+	l.touch(k) // flush sends what KCP has due, and looks after a stream
+}
+
+// forget takes a closed link out of everything but its handler's hands.
+func (l *Loop) forget(k *Link) {
+	defer l.guard(nil)
+	l.timers.remove(k)
+	l.bufs.put(k.part)
+	k.part = nil
+	if k.kcp != nil {
+		l.forgetPlain(k)
+	} else {
+		l.forgetStream(k)
+	}
+}
+
+// frames hands up the whole packets at the start of b and returns how many
+// bytes they took. A peer that sends anything else loses its link: there is
+// no next frame to find after a wrong one.
+func (l *Loop) frames(k *Link, b []byte) (used int) {
+	maxBody := l.t.cfg.maxBody()
+	for used < len(b) {
+		if k.deaf() {
+			return len(b)
+		}
+		p, n, err := parseFrame(b[used:], maxBody)
+		if err != nil {
+			l.stats.protocol.Add(1)
+			k.Close(err)
+			return len(b)
+		}
+		if n == 0 {
+			break
+		}
+		used += n
+		l.stats.packets++
+		l.h.OnPacket(k, p)
+	}
+	return used
+}

@@ -3,35 +3,312 @@
 package transport
 
 import (
+	"log/slog"
 	"math"
+	"runtime/debug"
 	"time"
 )
 
 // Never is the time of a timer that is not armed.
 const Never time.Duration = math.MaxInt64
 
-// Task is work posted to a loop: a *T with a Run method is posted without allocation.
-type Task interface{ Run(l *Loop) }
+// clock is the only place where the package reads the time.
+func clock() time.Time { return time.Now() }
 
-// Loop is one event loop.
-type Loop struct {
-	Value any // the handler's state for this loop
+// backend is what a loop needs from below: sockets under gnet (gnetLoop) or a
+// Network in memory (memLoop). It brackets everything it hands up with begin
+// and end.
+type backend interface {
+	// ring makes the loop run a batch soon. Called under the queue's lock,
+	// from any goroutine.
+	ring()
+	// send sends datagrams from the head of b and returns false when the
+	// socket takes no more for now.
+	send(b *outbox) bool
+	// drain hands up datagrams that already wait, so that no timer judges a
+	// peer whose answer is here.
+	drain()
 }
 
-// Post hands t to the loop. Safe to call from any goroutine. Tasks of one
-// goroutine run in the order they were posted. It returns ErrStopped once the
-// loop takes no more.
-func (l *Loop) Post(t Task) error { return ErrStopped }
+// Loop is one event loop: every link, timer and callback of it runs on one
+// goroutine. Owned by that goroutine, except for Post and Index, and for the
+// queue, which has its own lock.
+type Loop struct {
+	Value any // the handler's state for this loop
 
-// Index returns the loop's place in Transport.Loops.
-func (l *Loop) Index() int { return 0 }
+	t     *Transport
+	h     Handler
+	below backend
+	index int
+	queue queue
+
+	depth    int // nesting of begin: gnet calls OnClose from within Write
+	booted   bool
+	stopping bool // Stop has reached this loop
+	now      time.Duration
+	spare    []Task // the batch before: its memory is used again
+
+	timers  timers
+	plain   map[plainKey]*Link
+	graves  graves
+	streams []*Link
+	dirty   []*Link // have something to send
+	roomy   []*Link // have room again, and their handler waits for it
+	closing []closing
+	out     outbox
+	blocked bool // the socket took no more datagrams in this batch
+	bufs    bufPool
+	kcp     kcpShared
+	stats   loopStats
+}
+
+// closing is a link whose OnClose is still to be called.
+type closing struct {
+	k   *Link
+	err error
+}
+
+// Index returns the loop's place in Transport.Loops. Safe to call from any goroutine.
+func (l *Loop) Index() int { return l.index }
 
 // Now returns the time since Start, the same base for all loops, read once per batch.
-func (l *Loop) Now() time.Duration { return 0 }
+func (l *Loop) Now() time.Duration { return l.now }
+
+// Lateness returns how late this loop runs, as it measured it lately: what
+// KCP adds to its retransmission timeouts.
+func (l *Loop) Lateness() time.Duration { return l.timers.late }
 
 // WakeAt asks for one OnTimer at or after at and replaces the earlier wish.
 // Never asks for none.
-func (l *Loop) WakeAt(at time.Duration) {}
+func (l *Loop) WakeAt(at time.Duration) { l.timers.wake = at }
 
-// Lateness returns how late the loop's timer last fired.
-func (l *Loop) Lateness() time.Duration { return 0 }
+// boot runs once, before anything else on the loop.
+func (l *Loop) boot() {
+	l.booted = true
+	l.begin()
+	l.callLoop(hookLoop)
+	l.end()
+}
+
+// begin opens a batch.
+func (l *Loop) begin() {
+	l.depth++
+	if l.depth > 1 {
+		return
+	}
+	l.queue.enter()
+	l.now = l.t.now()
+	l.blocked = false
+	l.stats.wakeUps++
+}
+
+// end closes a batch: tasks, timers, OnClose and OnBatch, then the output.
+func (l *Loop) end() {
+	if l.depth > 1 {
+		l.depth--
+		return
+	}
+	l.runTimers(l.runTasks())
+	l.tellRoomy()
+	l.tellClosed()
+	l.callLoop(hookBatch)
+	l.tellClosed() // of links that OnBatch closed
+	l.now = max(l.now, l.t.now())
+	l.flush()
+	l.arm()
+	l.publish()
+	if l.ended() && l.timers.timer != nil {
+		l.timers.timer.Stop()
+	}
+	l.depth--
+	// What is left goes into a batch of its own, so that I/O comes in between.
+	l.queue.leave(len(l.closing)+len(l.roomy) > 0)
+}
+
+// runTasks runs what was posted before it looked. A task that posts itself
+// again runs in the next batch. It reports whether the loop's timer has fired.
+func (l *Loop) runTasks() (fired bool) {
+	tasks, fired, closed := l.queue.take(l.spare)
+	l.stats.tasks += uint64(len(tasks))
+	for i, t := range tasks {
+		tasks[i] = nil
+		l.runTask(t)
+	}
+	l.spare = tasks[:0]
+	if closed && !l.stopping {
+		l.stopping = true
+		l.closeAll(ErrStopped)
+	}
+	return fired
+}
+
+func (l *Loop) runTask(t Task) {
+	defer l.guard(nil)
+	t.Run(l)
+}
+
+// closeAll closes every link of the loop.
+func (l *Loop) closeAll(err error) {
+	for _, k := range l.plain {
+		k.Close(err)
+	}
+	for _, k := range l.streams {
+		k.Close(err)
+	}
+}
+
+// ended reports whether Stop has done its work on this loop.
+func (l *Loop) ended() bool { return l.stopping && len(l.closing) == 0 }
+
+// tellClosed takes the closed links out of the loop and calls their OnClose.
+// Links that OnClose closes in turn are told in the same pass, but not those
+// that come of it without end.
+func (l *Loop) tellClosed() {
+	for round := 0; round < 4 && len(l.closing) > 0; round++ {
+		list := l.closing
+		l.closing = nil
+		for _, c := range list {
+			l.forget(c.k)
+			if c.k.state&stateOpened != 0 {
+				l.callClose(c.k, c.err)
+			}
+		}
+		if l.closing == nil {
+			clear(list)
+			l.closing = list[:0]
+		}
+	}
+}
+
+// tellRoomy calls OnWritable for links whose output went out in the batch before.
+func (l *Loop) tellRoomy() {
+	list := l.roomy
+	l.roomy = nil
+	for _, k := range list {
+		l.callWritable(k)
+	}
+	if l.roomy == nil {
+		clear(list)
+		l.roomy = list[:0]
+	}
+}
+
+// flush sends what the links of the batch have to say: one coalesced datagram
+// or one Write for each.
+func (l *Loop) flush() {
+	done := 0
+	for _, k := range l.dirty {
+		if k.kcp != nil && l.blocked {
+			break // order is kept: who waits stays in front
+		}
+		if !l.flushLink(k) {
+			break
+		}
+		done++
+	}
+	if done < len(l.dirty) {
+		// Streams do not wait for the datagram socket.
+		rest := l.dirty[:0]
+		for _, k := range l.dirty[done:] {
+			if k.kcp == nil {
+				l.flushLink(k)
+			} else {
+				rest = append(rest, k)
+			}
+		}
+		clear(l.dirty[len(rest):])
+		l.dirty = rest
+	} else {
+		clear(l.dirty)
+		l.dirty = l.dirty[:0]
+	}
+	l.sendOut()
+}
+
+// flushLink returns false when the socket takes no more.
+func (l *Loop) flushLink(k *Link) (ok bool) {
+	if k.state&stateClosed != 0 {
+		k.state &^= stateDirty
+		return true
+	}
+	defer l.guard(k)
+	ok = true // also after a panic: the link is closed then
+	if k.kcp == nil {
+		k.state &^= stateDirty
+		l.flushStream(k)
+		return ok
+	}
+	if !l.flushKCP(k) {
+		return false
+	}
+	k.state &^= stateDirty
+	return ok
+}
+
+// sendOut hands the collected datagrams to the socket.
+func (l *Loop) sendOut() {
+	if l.out.empty() || l.blocked {
+		return
+	}
+	if !l.below.send(&l.out) {
+		l.blocked = true
+		l.stats.blocked++
+	}
+}
+
+// guard is deferred around everything that runs for one link, or for none: a
+// panic closes that link and nothing else.
+func (l *Loop) guard(k *Link) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	l.stats.panics.Add(1)
+	attrs := []any{slog.Int("loop", l.index), slog.Any("panic", r), slog.String("stack", string(debug.Stack()))}
+	if k != nil {
+		attrs = append(attrs, slog.String("link", k.addr.String()), slog.String("carrier", k.Carrier().String()))
+		k.Close(ErrPanic)
+	}
+	l.t.log.Error("transport: panic", attrs...)
+}
+
+// hook names a callback that concerns no link.
+type hook uint8
+
+const (
+	hookLoop hook = iota
+	hookTimer
+	hookBatch
+)
+
+func (l *Loop) callLoop(which hook) {
+	defer l.guard(nil)
+	switch which {
+	case hookLoop:
+		l.h.OnLoop(l)
+	case hookTimer:
+		l.h.OnTimer(l)
+	case hookBatch:
+		l.h.OnBatch(l)
+	}
+}
+
+func (l *Loop) callOpen(k *Link) {
+	defer l.guard(k)
+	k.state |= stateOpened
+	l.h.OnOpen(k)
+}
+
+func (l *Loop) callClose(k *Link, err error) {
+	defer l.guard(nil)
+	l.h.OnClose(k, err)
+}
+
+func (l *Loop) callWritable(k *Link) {
+	if k.state&(stateClosed|stateFinishing|stateStarved) != stateStarved || !k.half() {
+		return
+	}
+	defer l.guard(k)
+	k.state &^= stateStarved
+	l.h.OnWritable(k)
+}

@@ -4,52 +4,301 @@ package transport
 
 import (
 	"context"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
+	"sync"
+	"syscall"
 	"time"
 )
 
-// Conditions say how badly a Network behaves.
+// Conditions say how badly a Network behaves. They hold for each direction of
+// each client connection.
 type Conditions struct {
-	Delay, Jitter            time.Duration
-	Loss, Duplicate, Reorder float64 // datagrams only, each from 0 to 1
-	Rate                     int     // bytes per second and direction of one link; 0 is unlimited
+	Delay     time.Duration // one way
+	Jitter    time.Duration // up to this much more, drawn for each datagram; it reorders
+	Loss      float64       // share of datagrams that are lost, 0 to 1
+	Duplicate float64       // share of datagrams that arrive twice
+	Reorder   float64       // share of datagrams that others overtake
+	Rate      int           // bytes per second; 0 is unlimited
 }
 
-// Network is a network in memory.
-type Network struct{}
+const (
+	// rateQueue is how long a datagram may wait for Rate before it is dropped.
+	rateQueue = 250 * time.Millisecond
+	// overtaken is how long a reordered datagram is kept back besides Delay.
+	overtaken = 10 * time.Millisecond
+	// memWindow is how many bytes of a stream are on their way or unread.
+	memWindow = 64 << 10
+	// memInbox is how many events wait for a loop; datagrams beyond are dropped.
+	memInbox = 8192
+	// memSocket is how many datagrams wait for a client that does not read.
+	memSocket = 4096
+)
 
-// NewNetwork returns an empty network that repeats itself for the same seed.
-func NewNetwork(seed uint64, c Conditions) *Network { return &Network{} }
+// Network is a network in memory: Config.Network puts servers on it, DialTCP
+// and ListenPacket their clients. Nothing in it does real I/O or sleeps
+// outside timers, so that it runs under testing/synctest. For the same seed
+// it loses and delays the same things, as far as the scheduler lets the same
+// things happen. Guarded by mu; its methods are safe to call from any goroutine.
+type Network struct {
+	mu      sync.Mutex
+	start   time.Time
+	rand    *rand.Rand
+	cond    Conditions
+	clients uint32 // ever
+	ports   uint16
+	streams map[netip.AddrPort]*memRunner     // TCP listeners
+	sockets map[netip.AddrPort]*memRunner     // datagram servers
+	packets map[netip.AddrPort]*MemPacketConn // clients
+	conns   map[*MemConn]struct{}
+}
+
+// NewNetwork returns an empty network.
+func NewNetwork(seed uint64, c Conditions) *Network {
+	return &Network{
+		start:   clock(),
+		rand:    rand.New(rand.NewPCG(seed, 0x6c69666c)),
+		cond:    c,
+		ports:   20000,
+		streams: make(map[netip.AddrPort]*memRunner),
+		sockets: make(map[netip.AddrPort]*memRunner),
+		packets: make(map[netip.AddrPort]*MemPacketConn),
+		conns:   make(map[*MemConn]struct{}),
+	}
+}
 
 // SetConditions changes the weather for everything sent from now on.
-func (n *Network) SetConditions(c Conditions) {}
+func (n *Network) SetConditions(c Conditions) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cond = c
+}
 
-// CutAll cuts every link that is open.
-func (n *Network) CutAll() {}
+// CutAll cuts every client connection and socket that is open.
+func (n *Network) CutAll() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for c := range n.conns {
+		c.cut = true
+	}
+	for _, c := range n.packets {
+		c.cut = true
+	}
+}
 
-// Links returns how many client connections are open.
-func (n *Network) Links() int { return 0 }
+// Links returns how many client connections and sockets are open.
+func (n *Network) Links() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.conns) + len(n.packets)
+}
 
-// DialTCP opens a byte stream to a server on the network.
+// clientAddrLocked returns an address that no client had before.
+func (n *Network) clientAddrLocked() netip.AddrPort {
+	n.clients++
+	ip := [4]byte{10}
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], n.clients)
+	copy(ip[1:], b[1:])
+	return netip.AddrPortFrom(netip.AddrFrom4(ip), 40000+uint16(n.clients%20000))
+}
+
+// bindLocked registers a server in table. Port 0 picks a free one.
+func (n *Network) bindLocked(table map[netip.AddrPort]*memRunner, address string, r *memRunner) (netip.AddrPort, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	if host == "" || host == "localhost" || host == "0.0.0.0" || host == "::" {
+		host = "127.0.0.1"
+	}
+	addr, err := netip.ParseAddrPort(net.JoinHostPort(host, port))
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	for free := addr.Port() == 0; free; _, free = table[addr] {
+		n.ports++
+		addr = netip.AddrPortFrom(addr.Addr(), n.ports)
+	}
+	if table[addr] != nil {
+		return netip.AddrPort{}, syscall.EADDRINUSE
+	}
+	table[addr] = r
+	return addr, nil
+}
+
+// DialTCP opens a byte stream to a server on the network. It takes a round
+// trip, and fails when nobody listens there.
 func (n *Network) DialTCP(ctx context.Context, addr netip.AddrPort) (*MemConn, error) {
-	return nil, net.ErrClosed
+	n.mu.Lock()
+	rtt := 2 * n.cond.Delay
+	n.mu.Unlock()
+	if rtt > 0 {
+		t := time.NewTimer(rtt)
+		defer t.Stop()
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-t.C:
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := n.streams[addr]
+	if r == nil {
+		return nil, fmt.Errorf("transport: dial %v: %w", addr, syscall.ECONNREFUSED)
+	}
+	c := newMemConnLocked(n, n.clientAddrLocked(), addr)
+	loop := r.loops[int(c.local.Port())%len(r.loops)]
+	c.server = &memStream{conn: c, loop: loop}
+	n.conns[c] = struct{}{}
+	loop.enqueueLocked(memEvent{kind: memOpen, stream: c.server})
+	return c, nil
 }
 
 // ListenPacket opens a client's datagram socket.
-func (n *Network) ListenPacket() (*MemPacketConn, error) { return nil, net.ErrClosed }
+func (n *Network) ListenPacket() (*MemPacketConn, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := &MemPacketConn{n: n, local: n.clientAddrLocked(), wake: make(chan struct{})}
+	c.up = flight{n: n, deliver: n.toServerLocked}
+	c.down = flight{n: n, deliver: c.receiveLocked}
+	n.packets[c.local] = c
+	return c, nil
+}
 
-// MemConn is a client's end of a byte stream.
-type MemConn struct{ net.Conn }
+// toServerLocked delivers a client's datagram.
+func (n *Network) toServerLocked(p parcel) {
+	if c := n.packets[p.from]; c != nil && c.cut {
+		return
+	}
+	if r := n.sockets[p.to]; r != nil {
+		loop := r.loops[int(p.from.Port())%len(r.loops)]
+		loop.enqueueLocked(memEvent{kind: memDatagram, from: p.from, data: p.data})
+	}
+}
 
-// Cut makes the connection silent in both directions without a word.
-func (c *MemConn) Cut() {}
+// parcel is a datagram, or a piece of a stream, on its way.
+type parcel struct {
+	due      time.Duration
+	from, to netip.AddrPort
+	data     []byte
+	end      bool // of a stream
+}
 
-// Reset breaks the connection so that both ends notice.
-func (c *MemConn) Reset() {}
+// flight is one direction of a client connection: what is in the air, in the
+// order of arrival, behind one timer. Guarded by Network.mu.
+type flight struct {
+	n       *Network
+	deliver func(parcel) // called with mu held
+	q       []parcel
+	timer   *time.Timer
+	free    time.Duration // when the line has sent what it has to send at Rate
+	last    time.Duration // arrival of the last piece of a stream
+}
 
-// MemPacketConn is a client's datagram socket.
-type MemPacketConn struct{ net.PacketConn }
+func (n *Network) now() time.Duration { return clock().Sub(n.start) }
 
-// Cut makes the socket silent in both directions without a word.
-func (c *MemPacketConn) Cut() {}
+// transmitLocked is when the line has sent size more bytes.
+func (f *flight) transmitLocked(now time.Duration, size int) time.Duration {
+	if f.n.cond.Rate <= 0 {
+		return now
+	}
+	f.free = max(f.free, now) + time.Duration(size)*time.Second/time.Duration(f.n.cond.Rate)
+	return f.free
+}
+
+// datagramLocked sends a datagram through the weather.
+func (f *flight) datagramLocked(p parcel) {
+	n, c := f.n, &f.n.cond
+	now := n.now()
+	copies := 1
+	// Each condition draws only if it is set, so that one does not change
+	// what another does.
+	if c.Loss > 0 && n.rand.Float64() < c.Loss {
+		return
+	}
+	if c.Duplicate > 0 && n.rand.Float64() < c.Duplicate {
+		copies = 2
+	}
+	if f.free > now+rateQueue {
+		return
+	}
+	sent := f.transmitLocked(now, len(p.data))
+	p.data = append([]byte(nil), p.data...)
+	for range copies {
+		p.due = sent + c.Delay
+		if c.Jitter > 0 {
+			p.due += time.Duration(n.rand.Int64N(int64(c.Jitter) + 1))
+		}
+		if c.Reorder > 0 && n.rand.Float64() < c.Reorder {
+			p.due += overtaken
+		}
+		f.putLocked(now, p)
+	}
+}
+
+// pieceLocked sends a piece of a stream: late perhaps, but whole and in order.
+func (f *flight) pieceLocked(p parcel) {
+	now := f.n.now()
+	p.due = max(f.transmitLocked(now, len(p.data))+f.n.cond.Delay, f.last)
+	f.last = p.due
+	f.putLocked(now, p)
+}
+
+// putLocked delivers p at once, or puts it behind everything that arrives no later.
+func (f *flight) putLocked(now time.Duration, p parcel) {
+	if p.due <= now && len(f.q) == 0 {
+		f.deliver(p)
+		return
+	}
+	i := len(f.q)
+	for i > 0 && f.q[i-1].due > p.due {
+		i--
+	}
+	f.q = append(f.q, parcel{})
+	copy(f.q[i+1:], f.q[i:])
+	f.q[i] = p
+	if i == 0 {
+		f.armLocked(now)
+	}
+}
+
+func (f *flight) armLocked(now time.Duration) {
+	wait := max(f.q[0].due-now, 0)
+	if f.timer == nil {
+		f.timer = time.AfterFunc(wait, f.arrive)
+	} else {
+		f.timer.Reset(wait)
+	}
+}
+
+// arrive is what the timer calls.
+func (f *flight) arrive() {
+	f.n.mu.Lock()
+	defer f.n.mu.Unlock()
+	now := f.n.now()
+	for len(f.q) > 0 && f.q[0].due <= now {
+		p := f.q[0]
+		f.q[0] = parcel{}
+		f.q = f.q[1:]
+		f.deliver(p)
+	}
+	if len(f.q) > 0 {
+		f.armLocked(now)
+	}
+}
+
+// stopLocked forgets what is in the air.
+func (f *flight) stopLocked() {
+	f.q = nil
+	if f.timer != nil {
+		f.timer.Stop()
+	}
+}

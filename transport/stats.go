@@ -2,7 +2,10 @@
 
 package transport
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // CarrierStats counts the links of one carrier.
 type CarrierStats struct {
@@ -16,21 +19,83 @@ type Stats struct {
 	PlainKCP CarrierStats
 	TCP      CarrierStats
 
-	DatagramsIn, DatagramsOut uint64
+	PacketsIn    uint64 // packets handed to OnPacket
+	DatagramsIn  uint64
+	DatagramsOut uint64
 
 	// Datagrams that came in and went nowhere, by fate.
-	DroppedShort     uint64 // not even a conversation number
-	DroppedUnknown   uint64 // no such link, and not an opening
-	DroppedMalformed uint64 // refused by the link it was for
-	DroppedLarge     uint64 // larger than the largest datagram that is taken
-	// Datagrams that did not go out; KCP sends their content again.
-	OverBudget uint64 // times that a link waited for the address proof
-	SendFailed uint64
+	DroppedShort     uint64 // too short for a conversation number
+	DroppedUnknown   uint64 // for no link, and not an opening
+	DroppedMalformed uint64 // refused by the KCP of the link that it named
+	DroppedLarge     uint64 // longer than any datagram that is taken
+	// Datagrams that did not go out at once; KCP sends their content again.
+	OverBudget  uint64 // times that a link had to wait for input because its address is not proved
+	SendFailed  uint64 // datagrams that the system refused
+	SendBlocked uint64 // batches whose datagrams had to wait for the socket
 
-	ProtocolErrors uint64 // links closed for what their peer sent
-	Panics         uint64 // callbacks and per-link code that panicked
-	AcceptFailures uint64 // TCP connections closed at once to spare file descriptors
-	WakeUps        uint64 // batches
-	Tasks          uint64 // tasks run
-	WorstLateness  time.Duration
+	ProtocolErrors uint64        // links closed for what their peer sent
+	Panics         uint64        // callbacks and per-link code that panicked
+	AcceptFailures uint64        // TCP connections closed at once to spare file descriptors, and listeners restarted
+	WakeUps        uint64        // batches
+	Tasks          uint64        // posted tasks that ran
+	Lateness       time.Duration // how late the latest loop runs now
+}
+
+// loopStats are one loop's counters. The plain ones are the loop's own and
+// published at the end of a batch; the others are rare enough to be atomic.
+type loopStats struct {
+	wakeUps, tasks, packets, datagramsIn, datagramsOut, blocked uint64
+
+	public [6]atomic.Uint64
+	late   atomic.Int64
+
+	short, unknown, malformed, large, overBudget, sendFailed atomic.Uint64
+	protocol, panics, acceptFailures                         atomic.Uint64
+}
+
+// publish makes the loop's own counters visible.
+func (l *Loop) publish() {
+	s := &l.stats
+	for i, v := range [...]uint64{s.wakeUps, s.tasks, s.packets, s.datagramsIn, s.datagramsOut, s.blocked} {
+		if s.public[i].Load() != v {
+			s.public[i].Store(v)
+		}
+	}
+	if s.late.Load() != int64(l.timers.late) {
+		s.late.Store(int64(l.timers.late))
+	}
+}
+
+// carrierCount counts the links of a carrier over all loops.
+type carrierCount struct {
+	open            atomic.Int64
+	opened, refused atomic.Uint64
+}
+
+func (c *carrierCount) stats() CarrierStats {
+	return CarrierStats{Open: c.open.Load(), Opened: c.opened.Load(), Refused: c.refused.Load()}
+}
+
+// Stats counts what happened since Start. Safe to call from any goroutine.
+func (t *Transport) Stats() Stats {
+	s := Stats{PlainKCP: t.carriers[PlainKCP].stats(), TCP: t.carriers[TCP].stats()}
+	for _, l := range t.loops {
+		c := &l.stats
+		for i, to := range [...]*uint64{
+			&s.WakeUps, &s.Tasks, &s.PacketsIn, &s.DatagramsIn, &s.DatagramsOut, &s.SendBlocked,
+		} {
+			*to += c.public[i].Load()
+		}
+		s.DroppedShort += c.short.Load()
+		s.DroppedUnknown += c.unknown.Load()
+		s.DroppedMalformed += c.malformed.Load()
+		s.DroppedLarge += c.large.Load()
+		s.OverBudget += c.overBudget.Load()
+		s.SendFailed += c.sendFailed.Load()
+		s.ProtocolErrors += c.protocol.Load()
+		s.Panics += c.panics.Load()
+		s.AcceptFailures += c.acceptFailures.Load()
+		s.Lateness = max(s.Lateness, time.Duration(c.late.Load()))
+	}
+	return s
 }

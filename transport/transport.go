@@ -4,9 +4,11 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
 )
@@ -19,7 +21,7 @@ const (
 	PlainKCP Carrier = iota + 1 // stock KCP over UDP, no encryption
 	TCP                         // frames on a TCP stream
 
-	carriers // how many there are, plus one
+	carriers // one more than there are
 )
 
 var carrierNames = [carriers]string{"none", "plain-kcp", "tcp"}
@@ -32,51 +34,146 @@ func (c Carrier) String() string {
 	return "unknown"
 }
 
-var (
-	// ErrStopped is what Post returns once Stop was called, and why Stop closes a link.
-	ErrStopped = errors.New("transport: stopped")
-)
-
-// Config says what to serve and how much of it. The zero value of every field
-// works; a Config that names no address serves nothing but its loops.
-type Config struct {
-	PlainKCP     string // listen address of stock KCP, "host:port". If empty, none. Port 0 picks one port for all loops
-	TCP          string // listen address of TCP. If empty, none
-	Loops        int    // event loops. If zero, runtime.GOMAXPROCS(0)
-	MaxBody      int    // largest body of a packet. If zero, codec.DefaultMaxBody
-	MaxLinks     int    // most live links of all carriers
-	SendBuffer   int    // most bytes that wait in one link. If zero, 64 KiB
-	SocketBuffer int    // SO_RCVBUF and SO_SNDBUF to ask for. If zero, as large as allowed
-	Logger       *slog.Logger
-	Network      *Network // if not nil, everything runs on this in-memory network instead of sockets
-}
-
 // Handler is what a Transport calls. Every method is called on the loop that
-// owns the link. A panic in one closes that link only.
+// owns the link and must not block. A panic in one closes the link that it
+// was called for, and nothing else.
 type Handler interface {
-	OnLoop(l *Loop)                   // once per loop, before anything else happens on it
-	OnOpen(k *Link)                   // a link has come to life
-	OnPacket(k *Link, p codec.Packet) // p.Body lives until the call returns
-	OnWritable(k *Link)               // Room was small and has grown again
-	OnClose(k *Link, err error)       // exactly once per OnOpen, never from within a method of Link or Loop; nothing follows
-	OnTimer(l *Loop)                  // the time given to WakeAt has come
-	OnBatch(l *Loop)                  // the end of every batch, before output is flushed
+	// OnLoop is called once per loop, before anything else happens on it.
+	OnLoop(l *Loop)
+	// OnOpen tells of a new link.
+	OnOpen(k *Link)
+	// OnPacket brings a packet. p.Body lives until the call returns.
+	OnPacket(k *Link, p codec.Packet)
+	// OnWritable tells that a Write left less than half of the room of the
+	// link, and that half of it is free again: a largest frame fits.
+	OnWritable(k *Link)
+	// OnClose is called exactly once for every OnOpen, at the end of a batch
+	// and never from within a method of Link or Loop. Nothing follows it.
+	OnClose(k *Link, err error)
+	// OnTimer tells that the time given to WakeAt has come.
+	OnTimer(l *Loop)
+	// OnBatch is called at the end of every batch, when input is drained,
+	// tasks have run and timers have fired, and before the output is flushed:
+	// the place to write what the batch brought about.
+	OnBatch(l *Loop)
 }
 
-// Transport serves links on its loops.
-type Transport struct{}
+// Transport serves links on its loops. Its methods are safe to call from any
+// goroutine. Immutable after Start, except for the counters.
+type Transport struct {
+	cfg   Config
+	log   *slog.Logger
+	start time.Time
+	loops []*Loop
+	addrs [carriers]netip.AddrPort
+	below runner
+
+	links    atomic.Int64
+	unproved atomic.Int64 // plain-KCP links whose peers have not proved their addresses
+	carriers [carriers]carrierCount
+
+	stop    sync.Once
+	stopped chan struct{} // closed when every loop has ended
+}
+
+// runner starts the loops and waits for their end: one of sockets, one of a Network.
+type runner interface {
+	// listen takes the addresses, and returns what was bound.
+	listen() error
+	// run starts loop l and returns once OnLoop has returned.
+	run(l *Loop) error
+	// wait returns when all loops that were started have ended, and gives
+	// everything back.
+	wait()
+}
 
 // Start listens and returns once every loop runs.
-func Start(cfg Config, h Handler) (*Transport, error) { return nil, errors.New("not implemented") }
+func Start(cfg Config, h Handler) (*Transport, error) {
+	if err := cfg.check(h); err != nil {
+		return nil, err
+	}
+	t := &Transport{cfg: cfg, log: cfg.logger(), start: clock(), stopped: make(chan struct{})}
+	if cfg.Network != nil {
+		t.below = &memRunner{t: t, n: cfg.Network}
+	} else if cfg.PlainKCP == "" && cfg.TCP == "" {
+		t.below = &memRunner{t: t, n: NewNetwork(0, Conditions{})} // gnet runs no loop without a socket
+	} else {
+		t.below = newSocketRunner(t)
+	}
+	if err := t.below.listen(); err != nil {
+		t.below.wait()
+		return nil, err
+	}
+	n := cfg.loops()
+	if cfg.Network == nil && oneLoop {
+		n = 1
+	}
+	for i := range n {
+		l := &Loop{t: t, h: h, index: i, plain: make(map[plainKey]*Link)}
+		l.timers.init()
+		l.out.init()
+		l.kcp.init(&t.cfg)
+		t.loops = append(t.loops, l)
+	}
+	for _, l := range t.loops {
+		if err := t.below.run(l); err != nil {
+			_ = t.Stop(context.Background())
+			return nil, err
+		}
+	}
+	return t, nil
+}
 
 // Loops returns the event loops, in the order of their Index.
-func (t *Transport) Loops() []*Loop { return nil }
+func (t *Transport) Loops() []*Loop { return t.loops }
 
 // Addr returns the address that c is served on, the zero AddrPort if it is not.
-func (t *Transport) Addr(c Carrier) netip.AddrPort { return netip.AddrPort{} }
+func (t *Transport) Addr(c Carrier) netip.AddrPort {
+	if c < carriers {
+		return t.addrs[c]
+	}
+	return netip.AddrPort{}
+}
 
-// Stats counts what happened since Start. Safe to call from any goroutine.
-func (t *Transport) Stats() Stats { return Stats{} }
+// Stop closes every link, with OnClose for each, and ends the loops. Tasks
+// that were posted before still run. It returns when all that is done, or
+// with ctx's error if that ends first; the loops end even so. It must not be
+// called on a loop, which would wait for itself.
+func (t *Transport) Stop(ctx context.Context) error {
+	t.stop.Do(func() {
+		for _, l := range t.loops {
+			l.queue.close()
+		}
+		// Ends when the loops have: their handlers must return.
+		go func() {
+			t.below.wait()
+			close(t.stopped)
+		}()
+	})
+	select {
+	case <-t.stopped:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
-// Stop closes every link and ends the loops. Safe to call from any goroutine, and twice.
-func (t *Transport) Stop(ctx context.Context) error { return nil }
+// now is the time since Start.
+func (t *Transport) now() time.Duration { return clock().Sub(t.start) }
+
+// admit counts a new link, unless there are too many.
+func (t *Transport) admit(c Carrier) bool {
+	if t.links.Add(1) > int64(t.cfg.maxLinks()) {
+		t.links.Add(-1)
+		t.carriers[c].refused.Add(1)
+		return false
+	}
+	t.carriers[c].open.Add(1)
+	return true
+}
+
+// dismiss counts a link that is gone.
+func (t *Transport) dismiss(c Carrier) {
+	t.links.Add(-1)
+	t.carriers[c].open.Add(-1)
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+// Config says what to serve and how much of it. The zero value of every field
+// works; a Config that names no address runs its loops and serves nothing.
+type Config struct {
+	// PlainKCP is the address, "host:port", that stock KCP is served on. If
+	// empty, it is not served. Port 0 picks one port for all loops.
+	PlainKCP string
+	// TCP is the address that TCP is served on, by the same rules.
+	TCP string
+	// Loops is the number of event loops. If zero, runtime.GOMAXPROCS(0).
+	// Outside Linux there is one loop whatever this says: elsewhere the
+	// kernel does not spread packets over sockets that share a port.
+	Loops int
+	// MaxBody is the largest body of a packet. If zero, codec.DefaultMaxBody.
+	MaxBody int
+	// MaxLinks bounds the live links of all carriers. If zero, 100,000. TCP is
+	// bounded by the limit of open files as well, less a reserve; plain-KCP
+	// links that have not proved their address take at most half of it.
+	MaxLinks int
+	// SendBuffer is how many bytes may wait in one link: see Link.Room. If
+	// zero, 64 KiB.
+	SendBuffer int
+	// SocketBuffer is the SO_RCVBUF and SO_SNDBUF that the datagram sockets
+	// ask for. If zero, as much as the system allows, up to 8 MiB. Less than
+	// 1 MiB is worth a warning in the log: a burst of players overflows it.
+	SocketBuffer int
+	// Logger takes the few things that are worth a line. If nil, slog.Default().
+	Logger *slog.Logger
+	// Network, if not nil, is what everything runs on instead of sockets.
+	Network *Network
+}
+
+const (
+	defaultMaxLinks     = 100_000
+	defaultSendBuffer   = 64 << 10
+	defaultSocketBuffer = 8 << 20
+	smallSocketBuffer   = 1 << 20
+	maxLoops            = 256
+	maxMaxBody          = 1<<28 - 1 // what four bytes of length can say
+	maxSendBuffer       = 64 << 20
+)
+
+func (c *Config) loops() int {
+	if c.Loops == 0 {
+		return min(runtime.GOMAXPROCS(0), maxLoops)
+	}
+	return c.Loops
+}
+
+func (c *Config) maxBody() int {
+	if c.MaxBody == 0 {
+		return codec.DefaultMaxBody
+	}
+	return c.MaxBody
+}
+
+// maxFrame is the size of the largest frame.
+func (c *Config) maxFrame() int { return c.maxBody() + codec.FrameOverhead }
+
+func (c *Config) maxLinks() int {
+	if c.MaxLinks == 0 {
+		return defaultMaxLinks
+	}
+	return c.MaxLinks
+}
+
+func (c *Config) sendBuffer() int {
+	if c.SendBuffer == 0 {
+		return defaultSendBuffer
+	}
+	return c.SendBuffer
+}
+
+func (c *Config) socketBuffer() int {
+	if c.SocketBuffer == 0 {
+		return defaultSocketBuffer
+	}
+	return c.SocketBuffer
+}
+
+func (c *Config) logger() *slog.Logger {
+	if c.Logger == nil {
+		return slog.Default()
+	}
+	return c.Logger
+}
+
+// check names the first field that makes no sense.
+func (c *Config) check(h Handler) error {
+	for _, f := range []struct {
+		name       string
+		value, max int
+	}{
+		{"Loops", c.Loops, maxLoops},
+		{"MaxBody", c.MaxBody, maxMaxBody},
+		{"MaxLinks", c.MaxLinks, 1 << 30},
+		{"SendBuffer", c.SendBuffer, maxSendBuffer},
+		{"SocketBuffer", c.SocketBuffer, 1 << 30},
+	} {
+		if f.value < 0 || f.value > f.max {
+			return fmt.Errorf("transport: Config.%s is %d, want 0 to %d", f.name, f.value, f.max)
+		}
+	}
+	if h == nil {
+		return errors.New("transport: no Handler")
+	}
+	return nil
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+var errEnded = errors.New("transport: engine ended")
+
+// gnetLoop is the backend of a loop on sockets, and gnet's event handler for
+// its engine. Owned by the loop, except for bell, which Loop.queue guards, and
+// for bootErr, which is written before the engine ends and read after.
+type gnetLoop struct {
+	gnet.BuiltinEventEngine
+
+	r       *socketRunner
+	l       *Loop
+	eng     gnet.Engine
+	bell    bell
+	udp     *udpSocket // nil if plain KCP is not served, and between engines
+	up      chan error // 1 deep: takes the outcome of the first start
+	bootErr error
+}
+
+func (g *gnetLoop) ring() { g.bell.ring() }
+
+func (g *gnetLoop) send(b *outbox) bool {
+	if g.udp == nil {
+		return false
+	}
+	return g.udp.send(b)
+}
+
+func (g *gnetLoop) drain() {
+	if g.udp != nil {
+		g.udp.drain()
+	}
+}
+
+// OnBoot runs when the sockets are bound.
+func (g *gnetLoop) OnBoot(eng gnet.Engine) gnet.Action {
+	g.eng = eng
+	if g.r.udp == "" {
+		return gnet.None
+	}
+	udp, err := openUDP(g, eng)
+	if err != nil {
+		g.bootErr = err
+		return gnet.Shutdown
+	}
+	g.udp = udp
+	return gnet.None
+}
+
+// boot runs OnLoop before whatever comes first on the loop.
+func (g *gnetLoop) boot() {
+	if !g.l.booted {
+		g.l.boot()
+	}
+}
+
+// after is the end of every event: it says so when the loop has nothing more to do.
+func (g *gnetLoop) after(action gnet.Action) gnet.Action {
+	if g.l.ended() {
+		return gnet.Shutdown
+	}
+	return action
+}
+
+// OnOpen takes the bell, and TCP connections.
+func (g *gnetLoop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
+	g.boot()
+	if c.Context() == g {
+		g.l.queue.setBell(g.ring)
+		select {
+		case g.up <- nil:
+		default:
+		}
+		return nil, gnet.None
+	}
+	// gnet ends the whole engine when accept finds no descriptor. The kernel
+	// gives the lowest free one, so its number says how many are left,
+	// whoever uses them.
+	if limit := g.r.fdLimit; limit > 0 && c.Fd() >= limit {
+		g.l.stats.acceptFailures.Add(1)
+		g.l.t.carriers[TCP].refused.Add(1)
+		return nil, gnet.Close
+	}
+	addr, ok := c.RemoteAddr().(*net.TCPAddr)
+	if !ok || g.r.tcp == "" {
+		return nil, gnet.Close
+	}
+	s := &gnetStream{Conn: c, busy: true}
+	c.SetContext(s)
+	g.l.begin()
+	s.k = g.l.openStream(s, addr.AddrPort())
+	g.l.end()
+	return nil, g.after(s.rest())
+}
+
+// OnTraffic takes what arrived: the bell, bytes of a stream, or the first of
+// the datagrams that wait.
+func (g *gnetLoop) OnTraffic(c gnet.Conn) gnet.Action {
+	g.boot()
+	switch s := c.Context().(type) {
+	case *gnetStream:
+		if s.k == nil {
+			return gnet.Close
+		}
+		s.busy = true
+		g.l.begin()
+		g.l.streamData(s.k, s.Conn)
+		g.l.end()
+		return g.after(s.rest())
+	case *gnetLoop:
+		if n := c.InboundBuffered(); n > 0 {
+			_, _ = c.Discard(n)
+		}
+		g.l.begin()
+		if drainOnBell {
+			g.drain()
+		}
+		g.l.end()
+		return g.after(gnet.None)
+	}
+	if g.udp != nil {
+		g.udp.traffic(c)
+	}
+	return g.after(gnet.None)
+}
+
+// OnClose tells that a connection is gone. gnet calls it from within Write as
+// well, and for every connection when the engine ends.
+func (g *gnetLoop) OnClose(c gnet.Conn, err error) gnet.Action {
+	s, ok := c.Context().(*gnetStream)
+	if !ok {
+		return gnet.None
+	}
+	s.Conn = nil
+	k := s.k
+	s.k = nil
+	if k == nil || k.tcp.stream != stream(s) {
+		return gnet.None // we closed it
+	}
+	g.l.begin()
+	g.l.streamClosed(k, err)
+	g.l.end()
+	return g.after(gnet.None)
+}
+
+// gnetStream is a TCP connection. Owned by the loop. Conn is nil once gnet has
+// closed it: its descriptor may be somebody else's then.
+type gnetStream struct {
+	gnet.Conn
+	k    *Link
+	busy bool // gnet is in a callback for it: it closes by the callback's result
+	end  bool // close was called meanwhile
+}
+
+func (s *gnetStream) Write(p []byte) (int, error) {
+	if s.Conn == nil {
+		return 0, net.ErrClosed
+	}
+	return s.Conn.Write(p)
+}
+
+func (s *gnetStream) OutboundBuffered() int {
+	if s.Conn == nil {
+		return 0
+	}
+	return s.Conn.OutboundBuffered()
+}
+
+func (s *gnetStream) closeWrite() bool { return s.Conn != nil && shutdownWrite(s.Conn) }
+
+func (s *gnetStream) close() {
+	switch {
+	case s.Conn == nil:
+	case s.busy:
+		s.end = true
+	default:
+		_ = s.Conn.EventLoop().Close(s.Conn)
+	}
+}
+
+// rest ends a callback for s.
+func (s *gnetStream) rest() gnet.Action {
+	s.busy = false
+	if s.Conn != nil && (s.end || s.k == nil) {
+		return gnet.Close
+	}
+	return gnet.None
+}
+
+// addrPort is the address of a datagram that gnet read.
+func addrPort(a net.Addr) (netip.AddrPort, bool) {
+	u, ok := a.(*net.UDPAddr)
+	if !ok {
+		return netip.AddrPort{}, false
+	}
+	return u.AddrPort(), true
+}

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+)
+
+// memDeadline is a deadline of a net.Conn. Guarded by Network.mu.
+type memDeadline struct {
+	timer  *time.Timer
+	set    bool
+	at     time.Time
+	passed bool
+}
+
+// setLocked arms the deadline; expire is called with it on a goroutine of its
+// own, and must compare at.
+func (d *memDeadline) setLocked(at time.Time, expire func(at time.Time)) {
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	d.set, d.at, d.passed = !at.IsZero(), at, false
+	if !d.set {
+		return
+	}
+	wait := at.Sub(clock())
+	if wait <= 0 {
+		d.passed = true
+		return
+	}
+	d.timer = time.AfterFunc(wait, func() { expire(at) })
+}
+
+func (d *memDeadline) stopLocked() {
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+}
+
+// MemConn is the client's end of a byte stream: DialTCP. Guarded by its
+// network's lock; its methods are safe to call from any goroutine.
+type MemConn struct {
+	n             *Network
+	local, remote netip.AddrPort
+	server        *memStream
+
+	up, down flight
+	flying   int    // bytes from here that have not arrived
+	unread   []byte // bytes that arrived here
+	coming   int    // bytes on their way here
+	eof      bool   // the server has closed, and everything before that arrived
+	broken   error  // Reset, from either side
+	closed   bool
+	cut      bool
+	wake     chan struct{} // closed and replaced when anything changes
+	rd, wd   memDeadline
+}
+
+func newMemConnLocked(n *Network, local, remote netip.AddrPort) *MemConn {
+	c := &MemConn{n: n, local: local, remote: remote, wake: make(chan struct{})}
+	c.up = flight{n: n, deliver: c.toServerLocked}
+	c.down = flight{n: n, deliver: c.receiveLocked}
+	return c
+}
+
+func (c *MemConn) wakeLocked() {
+	close(c.wake)
+	c.wake = make(chan struct{})
+}
+
+// toServerLocked delivers a piece to the server's end.
+func (c *MemConn) toServerLocked(p parcel) {
+	c.flying -= len(p.data)
+	c.wakeLocked()
+	if c.cut || c.server.closed {
+		return
+	}
+	e := memEvent{kind: memData, stream: c.server, data: p.data}
+	if p.end {
+		e = memEvent{kind: memClose, stream: c.server, err: io.EOF}
+	}
+	c.server.loop.enqueueLocked(e)
+}
+
+// receiveLocked takes a piece from the server.
+func (c *MemConn) receiveLocked(p parcel) {
+	c.coming -= len(p.data)
+	if c.cut || c.closed {
+		return
+	}
+	c.unread = append(c.unread, p.data...)
+	c.eof = c.eof || p.end
+	c.wakeLocked()
+}
+
+// Read reads what has arrived.
+func (c *MemConn) Read(b []byte) (int, error) {
+	c.n.mu.Lock()
+	defer c.n.mu.Unlock()
+	for {
+		switch {
+		case c.closed:
+			return 0, net.ErrClosed
+		case c.broken != nil:
+			return 0, c.broken
+		case c.rd.passed:
+			return 0, os.ErrDeadlineExceeded
+		case len(c.unread) > 0:
+			n := copy(b, c.unread)
+			c.unread = c.unread[n:]
+			c.server.pushLocked()
+			return n, nil
+		case c.eof:
+			return 0, io.EOF
+		}
+		c.waitLocked()
+	}
+}
+
+// Write sends b. It blocks while too much is on its way.
+func (c *MemConn) Write(b []byte) (written int, err error) {
+	c.n.mu.Lock()
+	defer c.n.mu.Unlock()
+	for {
+		switch {
+		case c.closed:
+			return written, net.ErrClosed
+		case c.broken != nil:
+			return written, c.broken
+		case c.wd.passed:
+			return written, os.ErrDeadlineExceeded
+		case len(b) == 0:
+			return written, nil
+		case c.flying < memWindow:
+			piece := b[:min(len(b), memWindow-c.flying, 16<<10)]
+			b = b[len(piece):]
+			written += len(piece)
+			c.flying += len(piece)
+			if !c.cut { // into a cut line bytes go until it is full
+				c.up.pieceLocked(parcel{data: append([]byte(nil), piece...)})
+			}
+			continue
+		}
+		c.waitLocked()
+	}
+}
+
+func (c *MemConn) waitLocked() {
+	wake := c.wake
+	c.n.mu.Unlock()
+	<-wake
+	c.n.mu.Lock()
+}
+
+// Close closes the connection; the server reads to the end of what was written.
+func (c *MemConn) Close() error {
+	c.n.mu.Lock()
+	defer c.n.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	c.endLocked()
+	if !c.cut && c.broken == nil {
+		c.up.pieceLocked(parcel{end: true})
+	}
+	return nil
+}
+
+// endLocked ends the client's end, without a word to the server's.
+func (c *MemConn) endLocked() {
+	c.closed = true
+	c.unread = nil
+	delete(c.n.conns, c)
+	c.rd.stopLocked()
+	c.wd.stopLocked()
+	c.down.stopLocked()
+	if c.cut {
+		c.up.stopLocked()
+	}
+	c.wakeLocked()
+}
+
+// Reset breaks the connection; both ends notice at once.
+func (c *MemConn) Reset() {
+	c.n.mu.Lock()
+	defer c.n.mu.Unlock()
+	c.breakLocked()
+	if !c.cut && !c.server.closed {
+		c.server.loop.enqueueLocked(memEvent{kind: memClose, stream: c.server, err: syscall.ECONNRESET})
+	}
+}
+
+func (c *MemConn) breakLocked() {
+	if c.broken == nil {
+		c.broken = syscall.ECONNRESET
+	}
+	delete(c.n.conns, c)
+	c.up.stopLocked()
+	c.down.stopLocked()
+	c.wakeLocked()
+}
+
+// Cut makes the connection silent in both directions without a word, like a
+// pulled cable: neither end is told anything, ever.
+func (c *MemConn) Cut() {
+	c.n.mu.Lock()
+	defer c.n.mu.Unlock()
+	c.cut = true
+}
+
+// LocalAddr returns the client's address.
+func (c *MemConn) LocalAddr() net.Addr { return net.TCPAddrFromAddrPort(c.local) }
+
+// RemoteAddr returns the server's address.
+func (c *MemConn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.remote) }
+
+// SetDeadline sets both deadlines.
+func (c *MemConn) SetDeadline(t time.Time) error {
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(t)
+}
+
+// SetReadDeadline ends Reads that wait at t.
+func (c *MemConn) SetReadDeadline(t time.Time) error { return c.setDeadline(&c.rd, t) }
+
+// SetWriteDeadline ends Writes that wait at t.
+func (c *MemConn) SetWriteDeadline(t time.Time) error { return c.setDeadline(&c.wd, t) }
+
+func (c *MemConn) setDeadline(d *memDeadline, t time.Time) error {
+	c.n.mu.Lock()
+	defer c.n.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	d.setLocked(t, func(at time.Time) {
+		c.n.mu.Lock()
+		defer c.n.mu.Unlock()
+		if d.set && d.at.Equal(at) {
+			d.passed = true
+			c.wakeLocked()
+		}
+	})
+	c.wakeLocked()
+	return nil
+}
+
+// MemPacketConn is a client's datagram socket: ListenPacket. Guarded by its
+// network's lock; its methods are safe to call from any goroutine.
+type MemPacketConn struct {
+	n        *Network
+	local    netip.AddrPort
+	up, down flight
+	unread   []parcel
+	closed   bool
+	cut      bool
+	wake     chan struct{}
+	rd       memDeadline
+}
+
+func (c *MemPacketConn) wakeLocked() {
+	close(c.wake)
+	c.wake = make(chan struct{})
+}
+
+func (c *MemPacketConn) receiveLocked(p parcel) {
+	if c.cut || c.closed || len(c.unread) >= memSocket {
+		return
+	}
+	c.unread = append(c.unread, p)
+	c.wakeLocked()
+}
+
+// ReadFrom reads one datagram; what does not fit into b is lost.
+func (c *MemPacketConn) ReadFrom(b []byte) (int, net.Addr, error) {
+	c.n.mu.Lock()
+	defer c.n.mu.Unlock()
+	for {
+		switch {
+		case c.closed:
+			return 0, nil, net.ErrClosed
+		case c.rd.passed:
+			return 0, nil, os.ErrDeadlineExceeded
+		case len(c.unread) > 0:
+			p := c.unread[0]
+			c.unread = c.unread[1:]
+			return copy(b, p.data), net.UDPAddrFromAddrPort(p.from), nil
+		}
+		wake := c.wake
+		c.n.mu.Unlock()
+		<-wake
+		c.n.mu.Lock()
+	}
+}
+
+// WriteTo sends one datagram. It never blocks.
+func (c *MemPacketConn) WriteTo(b []byte, to net.Addr) (int, error) {
+	addr, ok := to.(*net.UDPAddr)
+	if !ok {
+		return 0, net.InvalidAddrError("not a UDP address")
+	}
+	if len(b) > 65507 {
+		return 0, syscall.EMSGSIZE
+	}
+	c.n.mu.Lock()
+	defer c.n.mu.Unlock()
+	if c.closed {
+		return 0, net.ErrClosed
+	}
+	if !c.cut {
+		p := addr.AddrPort()
+		c.up.datagramLocked(parcel{from: c.local, to: netip.AddrPortFrom(p.Addr().Unmap(), p.Port()), data: b})
+	}
+	return len(b), nil
+}
+
+// Close closes the socket. Nobody is told: datagrams know no end.
+func (c *MemPacketConn) Close() error {
+	c.n.mu.Lock()
+	defer c.n.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	c.closed = true
+	c.unread = nil
+	delete(c.n.packets, c.local)
+	c.rd.stopLocked()
+	c.down.stopLocked()
+	c.wakeLocked()
+	return nil
+}
+
+// Cut makes the socket silent in both directions without a word.
+func (c *MemPacketConn) Cut() {
+	c.n.mu.Lock()
+	defer c.n.mu.Unlock()
+	c.cut = true
+}
+
+// LocalAddr returns the client's address.
+func (c *MemPacketConn) LocalAddr() net.Addr { return net.UDPAddrFromAddrPort(c.local) }
+
+// SetDeadline sets the read deadline; writes never wait.
+func (c *MemPacketConn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
+
+// SetReadDeadline ends ReadFroms that wait at t.
+func (c *MemPacketConn) SetReadDeadline(t time.Time) error {
+	c.n.mu.Lock()
+	defer c.n.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	c.rd.setLocked(t, func(at time.Time) {
+		c.n.mu.Lock()
+		defer c.n.mu.Unlock()
+		if c.rd.set && c.rd.at.Equal(at) {
+			c.rd.passed = true
+			c.wakeLocked()
+		}
+	})
+	c.wakeLocked()
+	return nil
+}
+
+// SetWriteDeadline does nothing: writes never wait.
+func (c *MemPacketConn) SetWriteDeadline(time.Time) error { return nil }

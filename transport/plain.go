@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport/kcp"
+)
+
+const (
+	// maxDatagram is the longest datagram that is taken: kcp-go sends at most
+	// 1,500 bytes, ikcp.c 1,400 unless told otherwise.
+	maxDatagram = 2048
+	// sendMTU is what segments are cut for. It passes every path that carries
+	// IPv6 with some tunnel around it.
+	sendMTU = 1200
+	// budgetFactor bounds what an unproved address is sent: SPEC 3.2.
+	budgetFactor = 3
+
+	graveTime = 10 * time.Second
+	maxGraves = 1024
+)
+
+func parseFrame(b []byte, maxBody int) (codec.Packet, int, error) {
+	return codec.ParseFrame(b, maxBody)
+}
+
+// plainKey finds a plain-KCP link: address and conversation. It holds no
+// pointer, so the garbage collector does not look into the map's keys.
+type plainKey struct {
+	ip   [16]byte
+	conv uint32
+	port uint16
+}
+
+func keyOf(addr netip.AddrPort, conv uint32) plainKey {
+	return plainKey{addr.Addr().As16(), conv, addr.Port()}
+}
+
+// plainLink is a Link and its KCP in one allocation.
+type plainLink struct {
+	Link
+	conn kcp.Conn
+}
+
+// kcpShared is what all KCP links of a loop share. Owned by the loop.
+type kcpShared struct {
+	cfg      kcp.Config
+	capacity int // bytes that an empty connection takes
+}
+
+func (s *kcpShared) init(c *Config) {
+	// The window must hold what Link.Write takes.
+	capacity := c.sendBuffer() + c.maxFrame()
+	window := capacity/(sendMTU-kcp.HeaderSize) + 2
+	s.cfg = kcp.Config{
+		MTU:        sendMTU,
+		SendWindow: window,
+		FastResend: 2,
+		Pool:       kcp.NewPool(0),
+	}
+	var probe kcp.Conn
+	probe.Init(0, &s.cfg)
+	s.capacity = probe.Room()
+}
+
+func (s *kcpShared) setExtra(extra time.Duration) { s.cfg.ExtraRTO = extra }
+
+// datagram takes one datagram of the plain-KCP socket.
+func (l *Loop) datagram(from netip.AddrPort, b []byte) {
+	l.stats.datagramsIn++
+	conv, ok := kcp.ParseConv(b)
+	if !ok {
+		l.stats.short.Add(1)
+		return
+	}
+	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+	key := keyOf(from, conv)
+	k := l.plain[key]
+	if k == nil {
+		l.openPlain(from, key, b)
+		return
+	}
+	l.inputPlain(k, b)
+}
+
+// inputPlain feeds one datagram to the link that it names.
+func (l *Loop) inputPlain(k *Link, b []byte) {
+	if k.state&stateClosed != 0 {
+		l.stats.unknown.Add(1)
+		return
+	}
+	defer l.guard(k)
+	if err := k.kcp.Input(l.now, b); err != nil {
+		// Anybody can forge a datagram: it costs the link nothing.
+		l.stats.malformed.Add(1)
+		return
+	}
+	k.in += uint64(len(b))
+	k.received = l.now
+	k.state &^= stateBroke
+	l.touch(k)
+	l.deliver(k)
+	if k.state&stateStarved != 0 {
+		l.callWritable(k)
+	}
+}
+
+// openPlain decides whether b opens a link: SPEC 3.1.
+func (l *Loop) openPlain(from netip.AddrPort, key plainKey, b []byte) {
+	if !kcp.Opens(b) || l.stopping || l.graves.has(key, l.now) {
+		l.stats.unknown.Add(1)
+		return
+	}
+	t := l.t
+	if !t.admit(PlainKCP) {
+		return
+	}
+	if t.unproved.Add(1) > int64(t.cfg.maxLinks()+1)/2 {
+		t.unproved.Add(-1)
+		t.dismiss(PlainKCP)
+		t.carriers[PlainKCP].refused.Add(1)
+		return
+	}
+	p := &plainLink{Link: Link{loop: l, addr: from, conv: key.conv, received: l.now}}
+	k := &p.Link
+	k.kcp = &p.conn
+	k.kcp.Init(key.conv, &l.kcp.cfg)
+	l.plain[key] = k
+	defer l.guard(k)
+	if err := k.kcp.Input(l.now, b); err != nil {
+		l.stats.malformed.Add(1)
+		k.Close(err) // silently: OnOpen was not called
+		return
+	}
+	t.carriers[PlainKCP].opened.Add(1)
+	k.in = uint64(len(b))
+	l.touch(k)
+	l.callOpen(k)
+	l.deliver(k)
+}
+
+// forgetPlain removes a closed link and remembers its name for a while: a
+// datagram that was late must not open it again.
+func (l *Loop) forgetPlain(k *Link) {
+	key := keyOf(k.addr, k.conv)
+	delete(l.plain, key)
+	l.graves.add(key, l.now)
+	l.t.dismiss(PlainKCP)
+	if k.state&stateProved == 0 {
+		l.t.unproved.Add(-1)
+	}
+	k.kcp.Release()
+}
+
+// deliver cuts what KCP has in order into frames. A frame that spans segments
+// is put together in k.part, so that KCP's window never has to hold one.
+func (l *Loop) deliver(k *Link) {
+	for {
+		b := k.kcp.Peek()
+		if len(b) == 0 {
+			return
+		}
+		if k.deaf() {
+			k.kcp.Discard(len(b))
+			continue
+		}
+		used := 0
+		if len(k.part) > 0 {
+			used = l.complete(k, b)
+		}
+		used += l.frames(k, b[used:])
+		if rest := b[used:]; len(rest) > 0 {
+			k.part = l.bufs.append(k.part, rest)
+		}
+		k.kcp.Discard(len(b))
+	}
+}
+
+// complete adds to k.part what its frame still needs and hands the frame up.
+// It returns how much of b that took.
+func (l *Loop) complete(k *Link, b []byte) (used int) {
+	maxBody := l.t.cfg.maxBody()
+	for used < len(b) {
+		size, err := codec.FrameSize(k.part, maxBody)
+		if err != nil {
+			break // frames says it again, and closes
+		}
+		if size == len(k.part) {
+			break
+		}
+		n := 1 // until the length is known
+		if size > 0 {
+			n = min(size-len(k.part), len(b)-used)
+		}
+		k.part = l.bufs.append(k.part, b[used:used+n])
+		used += n
+	}
+	part := k.part
+	if l.frames(k, part) > 0 {
+		k.part = nil
+		l.bufs.put(part)
+	}
+	return used
+}
+
+// flushKCP lets KCP fill datagrams with everything it has due. It returns
+// false when there is no place for them now.
+func (l *Loop) flushKCP(k *Link) bool {
+	for {
+		limit := sendMTU
+		if k.state&stateProved == 0 {
+			budget := budgetFactor*k.in - k.sent
+			if budget < kcp.HeaderSize {
+				l.overBudget(k)
+				return true
+			}
+			limit = int(min(budget, sendMTU))
+		}
+		slot := l.out.slot()
+		if slot == nil {
+			l.sendOut()
+			if slot = l.out.slot(); slot == nil {
+				return false
+			}
+		}
+		b := k.kcp.Output(l.now, slot, limit)
+		if len(b) == 0 {
+			if limit < sendMTU {
+				l.overBudget(k)
+			}
+			break
+		}
+		l.out.push(k.addr, len(b))
+		k.sent += uint64(len(b))
+	}
+	if err := k.kcp.Err(); err != nil {
+		k.Close(err)
+		return true
+	}
+	if k.state&stateFinishing != 0 && k.waiting() == 0 {
+		k.Close(ErrFinished)
+		return true
+	}
+	l.timers.schedule(k, k.deadline(l.now))
+	return true
+}
+
+// overBudget notes that k has something to send that its peer's address has
+// not earned yet. Input changes that, time does not.
+func (l *Loop) overBudget(k *Link) {
+	if k.kcp.Pending() && k.state&stateBroke == 0 {
+		k.state |= stateBroke
+		l.stats.overBudget.Add(1)
+	}
+}
+
+// graves are the names of plain-KCP links that closed a moment ago. Owned by
+// the loop. When full, the oldest is forgotten.
+type graves struct {
+	until map[plainKey]time.Duration
+	order [maxGraves]plainKey
+	next  int
+}
+
+func (g *graves) add(key plainKey, now time.Duration) {
+	if g.until == nil {
+		g.until = make(map[plainKey]time.Duration)
+	}
+	delete(g.until, g.order[g.next])
+	g.order[g.next] = key
+	g.next = (g.next + 1) % maxGraves
+	g.until[key] = now + graveTime
+}
+
+func (g *graves) has(key plainKey, now time.Duration) bool {
+	until, ok := g.until[key]
+	return ok && now < until
+}
+
+// outbox collects the datagrams of a batch for one system call. Owned by the
+// loop; the backend sends from head.
+type outbox struct {
+	head, n int
+	to      [outSlots]netip.AddrPort
+	size    [outSlots]int
+	buf     []byte
+}
+
+const outSlots = 64
+
+func (o *outbox) init() { o.buf = make([]byte, outSlots*sendMTU) }
+
+func (o *outbox) empty() bool { return o.head == o.n }
+
+// slot returns memory for the next datagram, nil when there is none.
+func (o *outbox) slot() []byte {
+	if o.head == o.n {
+		o.head, o.n = 0, 0
+	}
+	if o.n == outSlots {
+		return nil
+	}
+	return o.buf[o.n*sendMTU : o.n*sendMTU : (o.n+1)*sendMTU]
+}
+
+func (o *outbox) push(to netip.AddrPort, size int) {
+	o.to[o.n], o.size[o.n] = to, size
+	o.n++
+}
+
+// datagram returns the datagram in place i.
+func (o *outbox) datagram(i int) []byte { return o.buf[i*sendMTU : i*sendMTU+o.size[i]] }

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"errors"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+// stream is what a loop needs from a byte-stream connection, all of it on the
+// loop. gnet.Conn and memStream are the two.
+type stream interface {
+	// Write takes all of p. If the connection breaks it says so through
+	// Loop.streamClosed, before Write returns or later.
+	Write(p []byte) (int, error)
+	// OutboundBuffered is how much was written and not yet taken by the kernel.
+	OutboundBuffered() int
+	// closeWrite tells the peer that no more comes. If that can't be told
+	// apart from a close here, it returns false.
+	closeWrite() bool
+	close()
+}
+
+// inbound is what has arrived on a stream and was not consumed yet. Discard
+// is never called with 0: for gnet that means everything.
+type inbound interface {
+	InboundBuffered() int
+	Peek(n int) ([]byte, error)
+	Discard(n int) (int, error)
+}
+
+// tcpPart is what a Link on a byte stream has besides. Owned by the loop.
+type tcpPart struct {
+	stream stream
+	out    []byte // written in this batch
+	need   int    // inbound bytes before the next look is worth it
+	left   int    // inbound bytes that the last look left behind
+	place  int    // index in Loop.streams
+	lookAt time.Duration
+	wait   time.Duration // how long the last look was put off
+	shut   bool          // closeWrite was called
+}
+
+// tcpLink is a Link and its part in one allocation.
+type tcpLink struct {
+	Link
+	tcpPart
+}
+
+// openStream makes a link of a connection. It returns nil when there is no
+// room; the backend closes the connection then.
+func (l *Loop) openStream(s stream, from netip.AddrPort) *Link {
+	if l.stopping || !l.t.admit(TCP) {
+		return nil
+	}
+	t := &tcpLink{Link: Link{
+		loop:     l,
+		addr:     netip.AddrPortFrom(from.Addr().Unmap(), from.Port()),
+		received: l.now,
+		state:    stateProved,
+	}}
+	k := &t.Link
+	k.tcp = &t.tcpPart
+	k.tcp.stream, k.tcp.lookAt, k.tcp.place = s, Never, len(l.streams)
+	l.streams = append(l.streams, k)
+	l.t.carriers[TCP].opened.Add(1)
+	l.callOpen(k)
+	return k
+}
+
+func (l *Loop) forgetStream(k *Link) {
+	last := len(l.streams) - 1
+	moved := l.streams[last]
+	l.streams[k.tcp.place] = moved
+	moved.tcp.place = k.tcp.place
+	l.streams[last] = nil
+	l.streams = l.streams[:last]
+	l.bufs.put(k.tcp.out)
+	k.tcp.out = nil
+	l.t.dismiss(TCP)
+	s := k.tcp.stream
+	k.tcp.stream = gone{}
+	s.close()
+}
+
+// gone stands for the stream of a closed link: the descriptor behind the real
+// one may be somebody else's by now.
+type gone struct{}
+
+func (gone) Write(p []byte) (int, error) { return len(p), nil }
+func (gone) OutboundBuffered() int       { return 0 }
+func (gone) closeWrite() bool            { return false }
+func (gone) close()                      {}
+
+// streamData looks at what arrived. A frame that trickles in is parsed once
+// its length is known, and then not again before all of it is here.
+func (l *Loop) streamData(k *Link, in inbound) {
+	defer l.guard(k)
+	n := in.InboundBuffered()
+	k.in += uint64(n - k.tcp.left)
+	k.tcp.left = n
+	k.received = l.now
+	if k.deaf() {
+		if n > 0 {
+			_, _ = in.Discard(n)
+		}
+		k.tcp.left = 0
+		return
+	}
+	if n == 0 || n < k.tcp.need {
+		return
+	}
+	b, err := in.Peek(n)
+	if err != nil {
+		k.Close(err)
+		return
+	}
+	used := l.frames(k, b)
+	k.tcp.need = 0
+	if used < n {
+		// frames has refused what is too large, so this bounds the rest.
+		k.tcp.need, _ = codec.FrameSize(b[used:], l.t.cfg.maxBody())
+	}
+	if used > 0 {
+		_, _ = in.Discard(used)
+	}
+	k.tcp.left = n - used
+}
+
+// streamClosed is told by the backend when a connection is gone. It may come
+// from within Write.
+func (l *Loop) streamClosed(k *Link, err error) {
+	switch {
+	case k.state&stateFinishing != 0:
+		err = ErrFinished
+	case err == nil || errors.Is(err, io.EOF):
+		err = io.EOF
+	}
+	k.tcp.stream = gone{}
+	k.Close(err)
+}
+
+// flushStream writes what the batch gathered, and looks after a stream that
+// somebody waits for: gnet tells nobody when a socket takes more again.
+func (l *Loop) flushStream(k *Link) {
+	t := k.tcp
+	if len(t.out) > 0 {
+		out := t.out
+		t.out = nil
+		k.sent += uint64(len(out))
+		_, err := t.stream.Write(out)
+		l.bufs.put(out)
+		if err != nil {
+			k.Close(err)
+		}
+		t.wait = 0
+	}
+	if k.state&stateClosed != 0 {
+		return
+	}
+	t.lookAt = Never
+	waiting := t.stream.OutboundBuffered()
+	switch {
+	case k.state&stateFinishing != 0 && waiting == 0:
+		// The peer closes next. Closing first, with its bytes unread, would
+		// reset the connection and could destroy what was sent last.
+		if !t.shut {
+			t.shut = true
+			if !t.stream.closeWrite() {
+				k.Close(ErrFinished)
+			}
+		}
+	case k.state&stateStarved != 0 && k.half():
+		l.roomy = append(l.roomy, k) // told in the next batch, which is rung for
+	case k.state&(stateStarved|stateFinishing) != 0:
+		t.wait = min(max(2*t.wait, minRetry), maxRetry)
+		t.lookAt = l.now + t.wait
+		l.timers.schedule(k, t.lookAt)
+	}
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+
+//go:build !unix
+
+package transport
+
+import (
+	"net"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+// bell is what wakes a loop: one end of a connection with itself. Guarded by
+// the queue's lock between open and close.
+type bell struct{ conn net.Conn }
+
+// open returns the end that the loop listens to.
+func (b *bell) open() (net.Conn, error) {
+	ln, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	defer ln.Close()
+	if b.conn, err = net.Dial("tcp4", ln.Addr().String()); err != nil {
+		return nil, err
+	}
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			b.close()
+			return nil, err
+		}
+		if conn.RemoteAddr().String() == b.conn.LocalAddr().String() {
+			return conn, nil
+		}
+		_ = conn.Close() // somebody else was curious
+	}
+}
+
+var bellByte = []byte{1}
+
+func (b *bell) ring() { _, _ = b.conn.Write(bellByte) }
+
+func (b *bell) close() {
+	if b.conn != nil {
+		_ = b.conn.Close()
+		b.conn = nil
+	}
+}
+
+// shutdownWrite: gnet does not give the connection away here.
+func shutdownWrite(gnet.Conn) bool { return false }

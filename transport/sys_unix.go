@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+
+//go:build unix
+
+package transport
+
+import (
+	"net"
+	"os"
+
+	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
+)
+
+// bell is what wakes a loop: the writing end of a pair of sockets. Guarded by
+// the queue's lock between open and close.
+type bell struct{ fd int }
+
+// open returns the end that the loop listens to.
+func (b *bell) open() (net.Conn, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socketpair", err)
+	}
+	for _, fd := range pair {
+		unix.CloseOnExec(fd)
+		if err := unix.SetNonblock(fd, true); err != nil {
+			_ = unix.Close(pair[0])
+			_ = unix.Close(pair[1])
+			return nil, os.NewSyscallError("fcntl", err)
+		}
+	}
+	f := os.NewFile(uintptr(pair[0]), "bell")
+	conn, err := net.FileConn(f)
+	_ = f.Close()
+	if err != nil {
+		_ = unix.Close(pair[1])
+		return nil, err
+	}
+	b.fd = pair[1]
+	return conn, nil
+}
+
+var bellByte = []byte{1}
+
+// ring never blocks: a full pair of sockets has rung enough.
+func (b *bell) ring() { _, _ = unix.Write(b.fd, bellByte) }
+
+func (b *bell) close() {
+	if b.fd > 0 {
+		_ = unix.Close(b.fd)
+		b.fd = 0
+	}
+}
+
+// shutdownWrite ends the writing half of c.
+func shutdownWrite(c gnet.Conn) bool { return unix.Shutdown(c.Fd(), unix.SHUT_WR) == nil }

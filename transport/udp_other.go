@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+
+//go:build !linux
+
+package transport
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+const (
+	// oneLoop: here the kernel does not spread packets over sockets that
+	// share a port.
+	oneLoop = true
+	// drainOnBell: the reader rings, and the batch takes what it read.
+	drainOnBell = true
+
+	maxInbox = 1024 // datagrams between the reader and the loop; those beyond are dropped
+)
+
+// gnetAddrs: datagrams are not gnet's business here, but an engine needs a
+// listener. This one takes nobody.
+func gnetAddrs(addrs []string) []string {
+	for _, a := range addrs {
+		if strings.HasPrefix(a, "tcp") {
+			return []string{a}
+		}
+	}
+	return []string{"tcp4://127.0.0.1:0"}
+}
+
+// udpSocket is the portable datagram socket, for those who develop where the
+// server will not run: one datagram a call, read by a goroutine of its own.
+// Owned by the loop, except for inbox.
+type udpSocket struct {
+	l    *Loop
+	conn *net.UDPConn
+	done sync.WaitGroup
+
+	mu    sync.Mutex // guards inbox
+	inbox []otherDatagram
+	spare []otherDatagram // the loop's own
+}
+
+type otherDatagram struct {
+	from netip.AddrPort
+	data []byte
+}
+
+func openUDP(g *gnetLoop, _ gnet.Engine) (*udpSocket, error) {
+	network, address, _ := strings.Cut(g.r.udp, "://")
+	to, err := net.ResolveUDPAddr(network, address)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := net.ListenUDP(network, to)
+	if err != nil {
+		return nil, err
+	}
+	u := &udpSocket{l: g.l, conn: conn}
+	want := g.r.t.cfg.socketBuffer()
+	for ; want >= smallSocketBuffer && conn.SetReadBuffer(want) != nil; want /= 2 {
+	}
+	_ = conn.SetWriteBuffer(want)
+	u.done.Add(1)
+	// Ends when close closes the socket.
+	go u.read()
+	return u, nil
+}
+
+func (u *udpSocket) close() {
+	if u != nil {
+		_ = u.conn.Close()
+		u.done.Wait()
+	}
+}
+
+func (u *udpSocket) read() {
+	defer u.done.Done()
+	buf := make([]byte, 1<<16)
+	for {
+		n, from, err := u.conn.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			if isClosed(err) {
+				return
+			}
+			continue // a report about an earlier datagram
+		}
+		u.mu.Lock()
+		if len(u.inbox) < maxInbox {
+			u.inbox = append(u.inbox, otherDatagram{from, append([]byte(nil), buf[:n]...)})
+		}
+		u.mu.Unlock()
+		u.l.queue.wake()
+	}
+}
+
+func (u *udpSocket) drain() {
+	u.mu.Lock()
+	list := u.inbox
+	u.inbox, u.spare = u.spare[:0], nil
+	u.mu.Unlock()
+	for i := range list {
+		if d := &list[i]; len(d.data) > maxDatagram {
+			u.l.stats.datagramsIn++
+			u.l.stats.large.Add(1)
+		} else {
+			u.l.datagram(d.from, d.data)
+		}
+	}
+	clear(list)
+	u.spare = list
+}
+
+func (u *udpSocket) traffic(gnet.Conn) {}
+
+func (u *udpSocket) send(b *outbox) bool {
+	for ; b.head < b.n; b.head++ {
+		if _, err := u.conn.WriteToUDPAddrPort(b.datagram(b.head), b.to[b.head]); err != nil {
+			u.l.stats.sendFailed.Add(1)
+		} else {
+			u.l.stats.datagramsOut++
+		}
+	}
+	return true
+}
+
+// wake makes the loop run a batch.
+func (q *queue) wake() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.wakeLocked()
+}
