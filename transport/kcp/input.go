@@ -46,9 +46,7 @@ func Opens(datagram []byte) bool {
 	if !ok {
 		return false
 	}
-	var cfg Config
-	var c Conn
-	c.Init(conv, &cfg)
+	c := Conn{conv: conv, cfg: new(Config)} // stays on the stack
 	if c.check(datagram) != nil {
 		return false
 	}

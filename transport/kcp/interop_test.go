@@ -78,20 +78,15 @@ func newTheirs(conv uint32, m mode) *theirs {
 	p.kcp.WndSize(m.snd, m.rcv)
 	p.kcp.SetMtu(m.mtu)
 	if m.stream {
-		setField(p.kcp, "stream", 1)
+		fieldOf(p.kcp, "stream").SetInt(1)
 	}
 	return p
 }
 
-// setField sets what kcp-go sets only inside its sessions.
-func setField(k *kcpgo.KCP, name string, v int64) {
+// fieldOf reaches what kcp-go sets only inside its sessions.
+func fieldOf(k *kcpgo.KCP, name string) reflect.Value {
 	f := reflect.ValueOf(k).Elem().FieldByName(name)
-	f = reflect.NewAt(f.Type(), unsafe.Pointer(f.UnsafeAddr())).Elem()
-	if f.CanInt() {
-		f.SetInt(v)
-	} else {
-		f.SetUint(uint64(v))
-	}
+	return reflect.NewAt(f.Type(), unsafe.Pointer(f.UnsafeAddr())).Elem()
 }
 
 func (p *theirs) write(b []byte) int {
@@ -154,7 +149,7 @@ func TestInterop(t *testing.T) {
 			}
 			a, b := newOurs(5, cfg, sn, peerSN), newTheirs(5, m)
 			for field, v := range map[string]uint32{"snd_una": peerSN, "snd_nxt": peerSN, "rcv_nxt": sn} {
-				setField(b.kcp, field, int64(v))
+				fieldOf(b.kcp, field).SetUint(uint64(v))
 			}
 			s := newSimulation(r, c, a, b)
 			began := time.Since(start)

@@ -159,7 +159,7 @@ func (c *Conn) extend(s *segment, b []byte) {
 }
 
 // Peek returns the next bytes received in order, as many as arrived in one
-// segment, or nil. They are valid until the next call on c.
+// segment, or nil. They are valid until the next Discard or Release.
 func (c *Conn) Peek() []byte {
 	if c.ready.head == nil {
 		return nil
@@ -190,7 +190,7 @@ func (c *Conn) Discard(n int) {
 func (c *Conn) window() uint16 { return uint16(c.cfg.recvWindow()) - c.readable }
 
 // Err returns ErrStalled once an Output found that the peer makes no progress
-// (SPEC 5.5), else nil. It is final: such a Conn sends nothing any more.
+// (SPEC 5.4), else nil. It is final: such a Conn sends nothing any more.
 func (c *Conn) Err() error {
 	if c.stalled {
 		return ErrStalled
