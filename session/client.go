@@ -3,7 +3,8 @@
 package session
 
 import (
-	"encoding/binary"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -13,7 +14,8 @@ import (
 // defaults.
 type ClientConfig struct {
 	// Ticket returns what the game's authentication hook gets to see. It is
-	// called for every new login.
+	// called for every new login; one that is repeated because its answer was
+	// lost repeats its ticket.
 	Ticket func() []byte
 	// Info describes the client to the server.
 	Info string
@@ -66,13 +68,16 @@ const (
 	Lost                           // the link is gone; the client is coming back
 	Resumed                        // it is back: nothing was lost, nothing comes twice
 	WasReset                       // it is back, but the server's stream starts anew: expect a snapshot
-	Ending                         // the session is gone: Err tells why, Undelivered what the server never accepted
+	Ending                         // the session is gone: Err tells why
 )
 
 // Change is one step in the life of a client's session.
 type Change struct {
-	Kind        ChangeKind
-	Err         *CloseError
+	Kind ChangeKind
+	Err  *CloseError
+	// Undelivered is what was sent and will not arrive. At Ending: all that the
+	// server is not known to have accepted, exactly what it did not accept where
+	// it told its final count (Gone). At Opened: bodies larger than it takes.
 	Undelivered []codec.Packet
 }
 
@@ -90,6 +95,9 @@ type Client struct {
 	fresh   bool // what it had received is lost: a restarted app with a stored token
 	everUp  bool // this session was Open at least once in this process
 	opening [16]byte
+	ticket  []byte        // that goes with it
+	drawn   time.Duration // when both were made
+	asked   bool          // they are in use
 	nonce   Nonce
 	greeted bool
 	knock   bool // the server speaks only after our first heartbeat
@@ -111,6 +119,7 @@ type Client struct {
 
 	checked time.Duration // of the last Check: now and the wall clock
 	wall    time.Time
+	due     time.Duration // when that Check wanted the next one
 }
 
 // NewClient makes a client that wants to dial at once.
@@ -118,9 +127,18 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	cfg.MaxPackets, cfg.MaxBytes = or(cfg.MaxPackets, 1024), or(cfg.MaxBytes, 1<<20)
 	cfg.OpeningTimeout = or(cfg.OpeningTimeout, 5*time.Second)
 	cfg.MinDelay, cfg.MaxDelay = or(cfg.MinDelay, 500*time.Millisecond), or(cfg.MaxDelay, 30*time.Second)
-	c := &Client{cfg: cfg, probeBy: Never, params: defaultParams}
+	switch {
+	case cfg.Rand == nil:
+		return nil, errors.New("session: ClientConfig.Rand is missing")
+	case cfg.MaxPackets < 0 || cfg.MaxBytes < 0:
+		return nil, fmt.Errorf("session: MaxPackets %d or MaxBytes %d is negative", cfg.MaxPackets, cfg.MaxBytes)
+	case cfg.OpeningTimeout < 0 || cfg.OpeningTimeout > maxDuration:
+		return nil, fmt.Errorf("session: OpeningTimeout %v is outside 0 ... %v", cfg.OpeningTimeout, maxDuration)
+	case cfg.MinDelay < 0 || cfg.MaxDelay < cfg.MinDelay || cfg.MaxDelay > maxDuration:
+		return nil, fmt.Errorf("session: MinDelay %v ... MaxDelay %v is no range up to %v", cfg.MinDelay, cfg.MaxDelay, maxDuration)
+	}
+	c := &Client{cfg: cfg, probeBy: Never, due: Never, params: defaultParams}
 	c.pool = new(Pool)
-	c.newOpening()
 	if cfg.Token != "" {
 		id, key, err := ParseToken(cfg.Token)
 		if err != nil {
@@ -135,11 +153,6 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 var defaultParams = Params{
 	Interval: 10 * time.Second, Timeout: 35 * time.Second, Grace: time.Minute, Window: 2 * time.Second,
 	MaxBody: codec.DefaultMaxBody, Packets: 256, Bytes: 128 << 10,
-}
-
-func (c *Client) newOpening() {
-	binary.LittleEndian.PutUint64(c.opening[:8], c.cfg.Rand())
-	binary.LittleEndian.PutUint64(c.opening[8:], c.cfg.Rand())
 }
 
 // below returns a random duration in 0 ... d.
@@ -188,13 +201,15 @@ func (c *Client) change(kind ChangeKind, err *CloseError) {
 }
 
 // Send appends a counted packet. It may be called at any time, connected or
-// not; ErrFull refuses it and what was accepted before is never dropped.
+// not; ErrFull refuses it and what was accepted before is never dropped. What
+// no server would take is refused by an error of codec.
 func (c *Client) Send(kind codec.Kind, body []byte) error {
+	if err := sendable(kind, body, c.params.MaxBody); err != nil {
+		return err
+	}
 	switch {
 	case c.state == Ended:
 		return ErrClosed
-	case len(body) > c.params.MaxBody:
-		return codec.ErrTooLarge
 	case c.out.len() >= c.cfg.MaxPackets || c.out.bytes+len(body) > c.cfg.MaxBytes && c.out.len() > 0:
 		return ErrFull
 	}
@@ -204,99 +219,6 @@ func (c *Client) Send(kind codec.Kind, body []byte) error {
 
 // Hold asks the server to stop sending counted packets, or to go on.
 func (c *Client) Hold(on bool) { c.hold(on) }
-
-// LinkUp tells that the link asked for is there. knock says that its server
-// stays silent until it has heard a heartbeat (plain KCP: SPEC 2.2).
-func (c *Client) LinkUp(now time.Duration, wall time.Time, knock bool) {
-	if c.state != Dialing {
-		c.cut = true // nobody waits for it any more
-		return
-	}
-	c.state, c.greeted, c.knock, c.knockAt = Opening, false, knock, now
-	c.openBy = now + c.cfg.OpeningTimeout
-	c.attempt = max(c.attempt+1, uint64(max(wall.UnixMicro(), 0)))
-	c.ctl = c.ctl[:0]
-}
-
-// LinkDown tells that the link broke or could not be opened.
-func (c *Client) LinkDown(now time.Duration) {
-	switch c.state {
-	case Dialing, Opening, Open:
-		c.down(now, &CloseError{Code: LinkLost}, c.backoff())
-	}
-}
-
-// backoff is the pause before the next attempt: full jitter, SPEC 8.2.
-func (c *Client) backoff() time.Duration {
-	d := c.cfg.MaxDelay
-	if c.tries < 16 {
-		d = min(d, c.cfg.MinDelay<<c.tries)
-	}
-	return c.below(d)
-}
-
-// down leaves the link, whatever state it was in, and plans the next one.
-func (c *Client) down(now time.Duration, why *CloseError, delay time.Duration) {
-	was := c.state
-	c.state, c.probeBy = Waiting, Never
-	c.ctl = c.ctl[:0]
-	if was == Open {
-		if now-c.openedAt >= c.params.Timeout {
-			c.tries = 0
-			delay = min(delay, c.cfg.MinDelay)
-		}
-		c.change(Lost, why)
-	}
-	c.tries++
-	c.dialAt = now + delay
-	// A link that opened and died before RESUMED is a failed resume; one that
-	// could not be opened says nothing about the session (SPEC 8.3).
-	if was == Opening && c.greeted && c.have {
-		c.failed(now)
-	}
-	c.giveUpLate(now)
-}
-
-func (c *Client) failed(now time.Duration) {
-	if c.failures++; c.failures >= 3 {
-		c.gone(&CloseError{Code: Unknown, Text: "three resumes failed"}, 0)
-	}
-}
-
-// giveUpLate ends a session that the server must have given up by now. Only
-// the monotonic clock may say so: the wall clock may have been set, and asking
-// a server that has forgotten us costs one round trip (SPEC 8.6).
-func (c *Client) giveUpLate(now time.Duration) {
-	if c.have && c.everUp && c.state != Open && now-c.lastRecv > c.params.Timeout+c.params.Grace {
-		c.gone(&CloseError{Code: Expired, Text: "nobody could be reached for the whole grace"}, 0)
-	}
-}
-
-// gone gives up the session: the next link logs in. final is how much the
-// server had accepted at the end, as far as it is known.
-func (c *Client) gone(why *CloseError, final uint64) {
-	if final <= c.wrote && final > c.acked {
-		c.trim(final)
-	}
-	ch := Change{Kind: Ending, Err: why}
-	for i := range c.out.len() {
-		p := c.out.at(i)
-		ch.Undelivered = append(ch.Undelivered, codec.Packet{Header: codec.Header{Kind: p.kind}, Body: append([]byte(nil), p.body...)})
-	}
-	c.out.clear(c.pool)
-	c.acked, c.wrote, c.sent, c.next, c.recv, c.flight = 0, 0, 0, 1, 0, 0
-	c.holdUs, c.holdDue = false, false
-	c.have, c.fresh, c.everUp, c.failures, c.retried, c.epoch = false, false, false, 0, false, 0
-	c.id, c.key = ID{}, Key{}
-	c.newOpening()
-	c.changes = append(c.changes, ch)
-}
-
-// finish ends the client for good.
-func (c *Client) finish(why *CloseError, final uint64) {
-	c.gone(why, final)
-	c.state, c.cut = Ended, true
-}
 
 // Close says goodbye: the caller writes Output once more and closes the link.
 func (c *Client) Close() {
@@ -332,7 +254,11 @@ func (c *Client) Hurry(now time.Duration) {
 	case Waiting, Paused:
 		c.state, c.dialAt, c.tries = Waiting, now, 0
 	case Open:
-		c.probe(now)
+		// An app may call this with every frame; the server answers only so
+		// many pings.
+		if c.probeBy == Never && now-c.pingAt >= max(time.Second, c.params.Interval/4) {
+			c.probe(now)
+		}
 	}
 }
 
@@ -342,85 +268,6 @@ const probeLimit = 2500 * time.Millisecond
 func (c *Client) probe(now time.Duration) {
 	c.pingDue = true
 	c.probeBy = min(c.probeBy, now+probeLimit)
-}
-
-// Due returns when Check has something to do.
-func (c *Client) Due() time.Duration {
-	switch c.state {
-	case Waiting:
-		return c.dialAt
-	case Opening:
-		if c.knock && !c.greeted {
-			return min(c.openBy, c.knockAt)
-		}
-		return c.openBy
-	case Open:
-		return min(c.lastRecv+c.params.Timeout, c.beatAt(), c.probeBy)
-	}
-	return Never
-}
-
-// beatAt is when the next heartbeat is due: an interval after the last time
-// anything was received, or sent, whichever is longer ago.
-func (c *Client) beatAt() time.Duration {
-	if c.pingDue {
-		return Never
-	}
-	quiet := min(c.lastRecv, c.lastSent)
-	if c.pingAt > quiet {
-		quiet = c.pingAt // asked already in this silence
-	}
-	return quiet + c.beatEvery
-}
-
-// Check does what is due and says what the owner of the socket must do. Call
-// it after everything else that happens and when Due has come.
-func (c *Client) Check(now time.Duration, wall time.Time) Action {
-	slept := !c.wall.IsZero() && wall.Sub(c.wall)-(now-c.checked) > 2*time.Second
-	if c.state == Open && slept {
-		c.probe(now) // the device slept, or its clock was set: ask before believing either
-	}
-	c.checked, c.wall = now, wall
-	switch c.state {
-	case Opening:
-		c.checkOpening(now)
-	case Open:
-		c.checkOpen(now)
-	}
-	switch {
-	case c.cut:
-		c.cut = false
-		return Cut
-	case c.state == Waiting && now >= c.dialAt:
-		c.giveUpLate(now)
-		c.state = Dialing
-		return Dial
-	}
-	return Wait
-}
-
-func (c *Client) checkOpening(now time.Duration) {
-	if now >= c.openBy {
-		c.cut = true
-		c.down(now, nil, c.backoff())
-		return
-	}
-	if c.knock && !c.greeted && now >= c.knockAt {
-		c.knockAt = now + 500*time.Millisecond
-		c.ctl = codec.AppendFrame(c.ctl, codec.Header{Kind: codec.Heartbeat}, nil)
-	}
-}
-
-func (c *Client) checkOpen(now time.Duration) {
-	if c.lastRecv+c.params.Timeout <= now || c.probeBy <= now || c.stuck(now, c.params.Timeout) {
-		c.cut = true
-		c.down(now, &CloseError{Code: LinkLost, Text: "nothing came back in time"}, c.backoff())
-		return
-	}
-	if now >= c.beatAt() {
-		c.pingDue = true
-		c.beatEvery = c.params.Interval*9/10 + c.below(c.params.Interval/5)
-	}
 }
 
 // Output appends what is due on the link; counted packets only as far as they
@@ -459,8 +306,10 @@ func (c *Client) Receive(p codec.Packet, now time.Duration) (deliver bool, err e
 		return false, ErrFenced // what a left link still delivers
 	}
 	c.heard(now)
-	if err := c.acknowledged(p.Ack, now); err != nil {
-		return false, err
+	if tellsAck(p.Kind) {
+		if err := c.acknowledged(p.Ack, now); err != nil {
+			return false, err
+		}
 	}
 	switch {
 	case p.Kind == codec.Heartbeat:
@@ -473,7 +322,7 @@ func (c *Client) Receive(p codec.Packet, now time.Duration) (deliver bool, err e
 		return false, c.tuned(p, now)
 	case p.Kind == codec.Bye:
 		return false, c.bye(p, now)
-	case p.Kind == codec.Resumed || p.Kind == codec.Welcome || p.Kind == codec.Move:
+	case p.Kind == codec.Resumed || p.Kind == codec.Reset || p.Kind == codec.Welcome || p.Kind == codec.Move:
 		return false, nil // an answer given twice; MOVE waits for a later version
 	}
 	return false, ErrKind
@@ -484,10 +333,11 @@ func (c *Client) tuned(p codec.Packet, now time.Duration) error {
 	if err := decodeControl(p, &b); err != nil {
 		return err
 	}
-	if b.Interval == 0 || b.Timeout < 2*b.Interval {
+	interval, timeout := fromMillis(b.Interval), fromMillis(b.Timeout)
+	if interval == 0 || timeout < 2*interval {
 		return ErrControl
 	}
-	c.params.Interval, c.params.Timeout = fromMillis(b.Interval), fromMillis(b.Timeout)
+	c.params.Interval, c.params.Timeout = interval, timeout
 	c.beatEvery = min(c.beatEvery, c.params.Interval)
 	return nil
 }
@@ -520,7 +370,7 @@ func (c *Client) receiveOpening(p codec.Packet, now time.Duration) error {
 	case p.Kind == codec.Heartbeat:
 		return nil
 	case p.Kind == codec.Greeting && !c.greeted:
-		return c.greeting(p)
+		return c.greeting(p, now)
 	case !c.greeted:
 		return ErrKind
 	case p.Kind == codec.Welcome && !c.have:

@@ -3,14 +3,16 @@
 package session
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
 )
 
 // greeting answers the server's first word with HELLO or RESUME.
-func (c *Client) greeting(p codec.Packet) error {
+func (c *Client) greeting(p codec.Packet, now time.Duration) error {
 	version, nonce, err := parseGreeting(p)
 	if err != nil {
 		return err
@@ -20,22 +22,36 @@ func (c *Client) greeting(p codec.Packet) error {
 		return nil
 	}
 	c.greeted, c.nonce = true, nonce
-	c.ask()
+	c.ask(now)
 	return nil
 }
 
+// openingLife is how long one attempt to log in repeats its opening id and
+// ticket. By then no server waits for it any more: SPEC 6.1.
+const openingLife = time.Minute
+
+func (c *Client) newOpening(now time.Duration) {
+	binary.LittleEndian.PutUint64(c.opening[:8], c.cfg.Rand())
+	binary.LittleEndian.PutUint64(c.opening[8:], c.cfg.Rand())
+	c.ticket = nil
+	if c.cfg.Ticket != nil {
+		c.ticket = c.cfg.Ticket()
+	}
+	c.asked, c.drawn = true, now
+}
+
 // ask writes what the client wants of a greeted link.
-func (c *Client) ask() {
+func (c *Client) ask(now time.Duration) {
 	if c.have {
 		r := ResumeRequest{ID: c.id, Attempt: c.attempt, Fresh: c.fresh, Recv: c.recv, Lowest: c.acked + 1}
 		r.Proof = r.proof(c.key, c.nonce)
 		c.ctl = r.append(c.ctl)
 		return
 	}
-	h := HelloRequest{Version: ProtocolVersion, Nonce: c.nonce, Opening: c.opening, Info: c.cfg.Info}
-	if c.cfg.Ticket != nil {
-		h.Ticket = c.cfg.Ticket()
+	if !c.asked || now-c.drawn >= openingLife {
+		c.newOpening(now)
 	}
+	h := HelloRequest{Version: ProtocolVersion, Nonce: c.nonce, Opening: c.opening, Ticket: c.ticket, Info: c.cfg.Info}
 	c.ctl = h.append(c.ctl)
 }
 
@@ -58,13 +74,31 @@ func (c *Client) welcome(p codec.Packet, now time.Duration) error {
 	if err := fixed(key[:], b.Key); err != nil {
 		return err
 	}
+	if b.Base > maxCount || b.Recv > maxCount {
+		return fmt.Errorf("%w: counts %d and %d", ErrControl, b.Base, b.Recv)
+	}
 	c.id, c.key, c.have, c.fresh = id, key, true, false
+	c.params = params
+	tooLarge := c.takeTooLarge()
 	c.renumber(b.Recv)
 	c.recv = b.Base
-	c.params = params
 	c.up(now)
-	c.change(Opened, nil)
+	c.changes = append(c.changes, Change{Kind: Opened, Undelivered: tooLarge})
 	return nil
+}
+
+// takeTooLarge removes what the app sent before this server told that it takes
+// no bodies of that size: each link would end over it.
+func (c *Client) takeTooLarge() (taken []codec.Packet) {
+	for range c.out.len() {
+		p := c.out.take(c.pool)
+		if len(p.Body) > c.params.MaxBody {
+			taken = append(taken, p)
+			continue
+		}
+		c.out.push(c.pool, p.Kind, p.Body, false)
+	}
+	return taken
 }
 
 // renumber continues our own stream behind what the server has accepted.
@@ -91,8 +125,7 @@ func (c *Client) resumed(p codec.Packet, now time.Duration) error {
 		return err
 	}
 	if c.fresh || b.Recv < c.acked || b.Recv > c.wrote {
-		c.finish(&CloseError{Code: Inconsistent, Text: "RESUMED tells a count that can't be"}, 0)
-		return nil
+		return c.contradicted("RESUMED")
 	}
 	c.trim(b.Recv)
 	c.back(b.Epoch, params, b.Hold, now)
@@ -111,15 +144,27 @@ func (c *Client) reset(p codec.Packet, now time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if b.Recv >= c.acked && b.Recv <= c.wrote {
-		c.trim(b.Recv)
-	} else {
+	switch {
+	case b.Base > maxCount || b.Recv > maxCount:
+		return fmt.Errorf("%w: counts %d and %d", ErrControl, b.Base, b.Recv)
+	case c.fresh:
 		c.renumber(b.Recv)
+	case b.Recv < c.acked || b.Recv > c.wrote || b.Base < c.recv:
+		return c.contradicted("RESET")
+	default:
+		c.trim(b.Recv)
 	}
 	c.recv, c.fresh = b.Base, false
 	c.back(b.Epoch, params, b.Hold, now)
 	c.change(WasReset, &CloseError{Code: Code(b.Reason), Remote: true})
 	return nil
+}
+
+// contradicted gives up a session whose server tells counts that can't be. The
+// next link logs in.
+func (c *Client) contradicted(what string) error {
+	c.gone(&CloseError{Code: Inconsistent, Text: what + " tells a count that can't be"}, 0)
+	return fmt.Errorf("%w: %s tells a count that can't be", ErrControl, what)
 }
 
 func (c *Client) back(epoch uint32, params Params, hold bool, now time.Duration) {
@@ -138,12 +183,12 @@ func (c *Client) refused(p codec.Packet, now time.Duration) error {
 	case why.Code.Final():
 		c.finish(why, 0)
 		return nil
-	case why.Code == Stale && c.have && !c.retried:
+	case why.Code == Stale && c.have && !c.retried && why.Detail != math.MaxUint64:
 		// A later attempt than ours was accepted, maybe by an earlier run of
 		// this app. Try once above it, on the same link.
 		c.retried = true
 		c.attempt = max(c.attempt, why.Detail) + 1
-		c.ask()
+		c.ask(now)
 		return nil
 	case c.have && !why.Code.Resumable():
 		// The session is gone; this link is as good as any to log in on.
@@ -152,7 +197,7 @@ func (c *Client) refused(p codec.Packet, now time.Duration) error {
 			final = why.Detail
 		}
 		c.gone(why, final)
-		c.ask()
+		c.ask(now)
 		return nil
 	}
 	c.cut = true

@@ -63,28 +63,44 @@ func (c Config) WithDefaults() (Config, error) {
 	c.RecvPackets, c.RecvBytes = or(c.RecvPackets, 256), or(c.RecvBytes, 128<<10)
 	c.Tick = or(c.Tick, 250*time.Millisecond)
 	c.Grace = max(c.Grace, 0)
-	if c.MaxAge < 0 {
+	if c.MaxAge < 0 || c.MaxAge > Never/2 {
 		c.MaxAge = Never
 	}
+	if err := checkProfile(c.Interval, c.Timeout, c.Tick); err != nil {
+		return c, err
+	}
 	switch {
-	case c.Interval < 0:
-		return c, fmt.Errorf("session: Interval %v is negative", c.Interval)
-	case c.Timeout < 2*c.Interval:
-		return c, fmt.Errorf("session: Timeout %v is less than two intervals of %v: one lost heartbeat would end a link", c.Timeout, c.Interval)
-	case c.Tick <= 0 || c.Tick > c.Timeout/4:
-		return c, fmt.Errorf("session: Tick %v does not resolve a Timeout of %v", c.Tick, c.Timeout)
-	case c.OpeningTimeout < 0 || c.ReconnectWindow < 0:
-		return c, fmt.Errorf("session: OpeningTimeout %v or ReconnectWindow %v is negative", c.OpeningTimeout, c.ReconnectWindow)
+	case c.Grace > maxDuration:
+		return c, fmt.Errorf("session: Grace %v is above %v", c.Grace, maxDuration)
+	case c.OpeningTimeout < 0 || c.OpeningTimeout > maxDuration:
+		return c, fmt.Errorf("session: OpeningTimeout %v is outside 0 ... %v", c.OpeningTimeout, maxDuration)
+	case c.ReconnectWindow < 0 || c.ReconnectWindow > maxDuration:
+		return c, fmt.Errorf("session: ReconnectWindow %v is outside 0 ... %v", c.ReconnectWindow, maxDuration)
 	case c.MaxBody < 512 || c.MaxBody >= 1<<28:
 		return c, fmt.Errorf("session: MaxBody %d is outside 512 ... 2^28-1", c.MaxBody)
 	case c.SendPackets < 1 || c.SendPackets > maxWindow:
 		return c, fmt.Errorf("session: SendPackets %d is outside 1 ... %d", c.SendPackets, maxWindow)
 	case c.RecvPackets < 1 || c.RecvPackets > maxWindow:
 		return c, fmt.Errorf("session: RecvPackets %d is outside 1 ... %d", c.RecvPackets, maxWindow)
-	case c.SendBytes < c.MaxBody || c.RecvBytes < c.MaxBody:
-		return c, fmt.Errorf("session: SendBytes %d or RecvBytes %d can't hold one body of %d", c.SendBytes, c.RecvBytes, c.MaxBody)
+	case c.SendBytes < c.MaxBody || c.SendBytes > maxBytes:
+		return c, fmt.Errorf("session: SendBytes %d is outside MaxBody %d ... %d", c.SendBytes, c.MaxBody, maxBytes)
+	case c.RecvBytes < c.MaxBody || c.RecvBytes > maxBytes:
+		return c, fmt.Errorf("session: RecvBytes %d is outside MaxBody %d ... %d", c.RecvBytes, c.MaxBody, maxBytes)
 	}
 	return c, nil
+}
+
+// checkProfile refuses a heartbeat profile that can't work.
+func checkProfile(interval, timeout, tick time.Duration) error {
+	switch {
+	case interval < time.Millisecond || interval > maxDuration/2:
+		return fmt.Errorf("session: Interval %v is outside 1 ms ... %v", interval, maxDuration/2)
+	case timeout < 2*interval || timeout > maxDuration:
+		return fmt.Errorf("session: Timeout %v is less than two intervals of %v, so that one lost heartbeat would end a link, or above %v", timeout, interval, maxDuration)
+	case tick <= 0 || tick > timeout/4:
+		return fmt.Errorf("session: Tick %v does not resolve a Timeout of %v", tick, timeout)
+	}
+	return nil
 }
 
 // params is what this configuration dictates to a client whose session has

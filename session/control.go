@@ -117,7 +117,17 @@ type Params struct {
 
 // maxMillis bounds what a peer may tell as a duration: 24 days, so that
 // arithmetic on it can't overflow anywhere.
-const maxMillis = 1 << 31
+const (
+	maxMillis   = 1 << 31
+	maxDuration = maxMillis * time.Millisecond
+)
+
+// maxBytes bounds what may be unacknowledged, and maxCount a counter that a
+// peer tells, so that arithmetic on either can't overflow.
+const (
+	maxBytes = 1 << 30
+	maxCount = 1 << 62
+)
 
 func millis(d time.Duration) uint32 { return uint32(min(d.Milliseconds(), maxMillis)) }
 
@@ -136,9 +146,9 @@ func (b paramsBody) params() (Params, error) {
 	p := Params{
 		Interval: fromMillis(b.Interval), Timeout: fromMillis(b.Timeout),
 		Grace: fromMillis(b.Grace), Window: fromMillis(b.Window),
-		MaxBody: int(min(b.MaxBody, 1<<28-1)), Packets: int(min(b.Packets, maxWindow)), Bytes: int(min(b.Bytes, 1<<30)),
+		MaxBody: int(min(b.MaxBody, 1<<28-1)), Packets: int(min(b.Packets, maxWindow)), Bytes: int(min(b.Bytes, maxBytes)),
 	}
-	if p.Interval <= 0 || p.Timeout <= p.Interval || p.MaxBody <= 0 || p.Packets <= 0 || p.Bytes < p.MaxBody {
+	if p.Interval <= 0 || p.Timeout < 2*p.Interval || p.MaxBody <= 0 || p.Packets <= 0 || p.Bytes < p.MaxBody {
 		return Params{}, fmt.Errorf("%w: parameters %+v", ErrControl, p)
 	}
 	return p, nil

@@ -4,6 +4,7 @@ package session
 
 import (
 	"errors"
+	"math"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -26,6 +27,7 @@ var (
 	ErrClosed   = errors.New("session: closed")
 	ErrOverflow = errors.New("session: outgoing buffer overflowed")
 	ErrFull     = errors.New("session: outgoing buffer is full")
+	ErrProfile  = errors.New("session: no heartbeat profile that can work")
 )
 
 // end is what both ends of a session have in common: counting, the outbound
@@ -71,9 +73,22 @@ type end struct {
 func (e *end) attach(now time.Duration) {
 	e.told, e.toldBytes, e.next, e.flight = e.recv, 0, e.acked+1, 0
 	e.lastRecv, e.lastSent, e.progressAt = now, now, now
-	e.pingAllow, e.floods, e.srtt = now, 0, 0
+	e.pingAllow, e.floods, e.srtt = math.MinInt64, 0, 0
 	e.pingOpen, e.pingDue, e.echoDue, e.ackDue, e.holdPeer = false, false, false, false, false
 	e.holdDue = e.holdUs
+}
+
+// sendable refuses what the peer would refuse again on every link: SPEC 4.7.
+func sendable(kind codec.Kind, body []byte, maxBody int) error {
+	switch {
+	case !kind.Counted():
+		return codec.ErrCounted
+	case len(body) == 0:
+		return codec.ErrNoBody
+	case len(body) > maxBody:
+		return codec.ErrTooLarge
+	}
+	return nil
 }
 
 func (e *end) push(kind codec.Kind, body []byte, shared bool) {
@@ -174,6 +189,10 @@ func (e *end) wants(w window) bool {
 	return e.echoDue || e.pingDue || e.holdDue || e.ackDue || e.open(w)
 }
 
+// tellsAck reports whether the ack32 of such a packet means anything; control
+// packets are written where no session is at hand: SPEC 4.3.
+func tellsAck(k codec.Kind) bool { return k == codec.Heartbeat || k >= codec.Request }
+
 // acknowledged takes the ack32 of a received packet.
 func (e *end) acknowledged(ack uint32, now time.Duration) error {
 	d := int32(ack - uint32(e.acked))
@@ -218,10 +237,12 @@ func (e *end) beat(h codec.Header, now, interval time.Duration) error {
 }
 
 // Pings beyond the dictated rate are not answered (SPEC 5.5): pingBurst may
-// come at once, then four in an interval; floodLimit unanswered ones end it.
+// come at once, then four in an interval. Each refused one counts, each answered
+// one takes pingForgive back, and floodLimit ends the link.
 const (
-	pingBurst  = 16
-	floodLimit = 200
+	pingBurst   = 16
+	pingForgive = 4
+	floodLimit  = 200
 )
 
 func (e *end) pinged(id uint16, now, interval time.Duration) error {
@@ -234,7 +255,7 @@ func (e *end) pinged(id uint16, now, interval time.Duration) error {
 		return nil
 	}
 	e.pingAllow += gap
-	e.floods = 0
+	e.floods -= min(e.floods, pingForgive)
 	e.echoDue, e.echoID = true, id
 	return nil
 }
@@ -255,6 +276,13 @@ func (e *end) count(seq uint16, size int, limits Params) (accept bool, err error
 		e.ackDue = true
 	}
 	return true, nil
+}
+
+// excuse forgives the peer the time that passed while we stood still ourselves:
+// its silence counts as left only.
+func (e *end) excuse(now, timeout, left time.Duration) {
+	e.lastRecv = max(e.lastRecv, min(now, now-timeout+left))
+	e.progressAt = max(e.progressAt, e.lastRecv)
 }
 
 // stuck reports that what was written finds no acknowledgement although the

@@ -140,6 +140,14 @@ func (q *queue) pop(pool *Pool) int {
 	return size
 }
 
+// take pops the head and returns it as a packet of its own.
+func (q *queue) take(pool *Pool) codec.Packet {
+	p := q.at(0)
+	own := codec.Packet{Header: codec.Header{Kind: p.kind}, Body: append([]byte(nil), p.body...)}
+	q.pop(pool)
+	return own
+}
+
 func (q *queue) clear(pool *Pool) {
 	for q.n > 0 {
 		q.pop(pool)

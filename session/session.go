@@ -66,12 +66,13 @@ type Session struct {
 	epoch       uint32
 	state       State
 	overflows   uint8
-	reason      Code
+	reason      Code // of the end, or before it of the last RESET
 	confirmed   bool // a packet arrived on the current link
 	everHeard   bool // ... or on any
 	overflowed  bool // the buffer was given up; the next resume answers RESET
 	tuneDue     bool
 	lastResumed bool // the current link came by RESUME and may repeat it
+	lastReset   bool // ... which was answered by RESET
 }
 
 // maxOverflows many, each within a grace of the one before, end a session.
@@ -95,8 +96,13 @@ func (s *Session) Epoch() uint32 { return s.epoch }
 // State returns where the session stands.
 func (s *Session) State() State { return s.state }
 
-// Reason returns why the session was closed.
-func (s *Session) Reason() Code { return s.reason }
+// Reason returns why the session was closed, 0 before that.
+func (s *Session) Reason() Code {
+	if s.state != Closed {
+		return 0
+	}
+	return s.reason
+}
 
 // Confirmed reports whether the client has been heard on the current link.
 func (s *Session) Confirmed() bool { return s.confirmed }
@@ -107,6 +113,9 @@ func (s *Session) RTT() time.Duration { return s.srtt }
 
 // Queued returns how many packets and body bytes wait for acknowledgement.
 func (s *Session) Queued() (packets, bytes int) { return s.out.len(), s.out.bytes }
+
+// OpenedAt returns when the session was opened.
+func (s *Session) OpenedAt() time.Duration { return s.openedAt }
 
 // Received returns how many counted packets were accepted.
 func (s *Session) Received() uint64 { return s.recv }
@@ -126,28 +135,43 @@ func (s *Session) AppendWelcome(dst []byte, key Key, routes []string) []byte {
 func (s *Session) params() Params { return s.shard.Config.params(s.interval, s.timeout) }
 
 // Reopen puts the session, which was never heard, on another link for the same
-// HELLO. The WELCOME that follows is the same.
-func (s *Session) Reopen(now time.Duration) {
+// HELLO. The WELCOME that follows is the same, unless reset tells that the
+// buffer overflowed meanwhile: then the stream starts behind what was given up,
+// and the game must send a snapshot.
+func (s *Session) Reopen(now time.Duration) (reset bool) {
 	s.epoch++
 	s.state = Attached
+	s.lastResumed = false
+	reset, s.overflowed = s.overflowed, false
 	s.attach(now)
+	return reset
 }
 
 // Takeover hands the session to a new login of the same user on another link:
 // the stream starts anew behind what either side has sent (SPEC 6.7), as the
-// WELCOME that follows tells. The game must send a snapshot.
+// WELCOME that follows tells. The game must send a snapshot. Rename goes before.
 func (s *Session) Takeover(now time.Duration) {
 	s.epoch++
 	s.state = Attached
 	s.confirmed, s.everHeard, s.lastResumed = false, false, false
 	s.restart(now)
+	s.holdDue = s.holdUs // WELCOME does not tell it
 }
+
+// Rename gives the session another id, and by it another key: whoever had the
+// old ones can't come back with them. Its caller moves it in the Table and
+// leaves a tombstone of TakenOver under the old id (SPEC 6.7).
+func (s *Session) Rename(id ID) { s.id, s.attempt = id, 0 }
 
 // Send appends a counted packet for the client. A shared body is kept, not
 // copied, and must never change. ErrOverflow says that the client fell too far
 // behind: its buffer is given up, its link must be closed, and the next resume
-// will answer RESET. Send never blocks.
+// will answer RESET. What no client would take is refused by an error of codec
+// and harms nothing. Send never blocks.
 func (s *Session) Send(kind codec.Kind, body []byte, shared bool, now time.Duration) error {
+	if err := sendable(kind, body, s.shard.Config.MaxBody); err != nil {
+		return err
+	}
 	switch {
 	case s.state == Closed:
 		return ErrClosed
@@ -182,14 +206,22 @@ func (s *Session) drop() {
 // Spent reports whether the session overflowed so often that it must end.
 func (s *Session) Spent() bool { return s.overflows >= maxOverflows }
 
+// Overflowed reports whether the buffer was given up and RESET is due.
+func (s *Session) Overflowed() bool { return s.overflowed }
+
 // Hold asks the client to stop sending counted packets, or to go on.
 func (s *Session) Hold(on bool) { s.hold(on) }
 
-// Tune changes the session's heartbeat profile; the client is told.
-func (s *Session) Tune(interval, timeout time.Duration) {
+// Tune changes the session's heartbeat profile; the client is told. It returns
+// ErrProfile and changes nothing when New would have refused the profile.
+func (s *Session) Tune(interval, timeout time.Duration) error {
+	if checkProfile(interval, timeout, s.shard.Config.Tick) != nil {
+		return ErrProfile
+	}
 	if s.interval != interval || s.timeout != timeout {
 		s.interval, s.timeout, s.tuneDue = interval, timeout, true
 	}
+	return nil
 }
 
 // Output appends what is due on the link of the given epoch, counted packets
@@ -219,8 +251,10 @@ func (s *Session) Receive(epoch uint32, p codec.Packet, now time.Duration) (Even
 		return Nothing, ErrFenced
 	}
 	s.lastRecv, s.confirmed, s.everHeard = now, true, true
-	if err := s.acknowledged(p.Ack, now); err != nil {
-		return Nothing, err
+	if tellsAck(p.Kind) {
+		if err := s.acknowledged(p.Ack, now); err != nil {
+			return Nothing, err
+		}
 	}
 	switch {
 	case p.Kind == codec.Heartbeat:
@@ -244,7 +278,9 @@ func (s *Session) Receive(epoch uint32, p codec.Packet, now time.Duration) (Even
 // Saw tells of progress on the link that made no whole packet yet: SPEC 5.2.
 func (s *Session) Saw(at time.Duration) { s.lastRecv = max(s.lastRecv, at) }
 
-// Due returns when Check has something to decide.
+// Due returns when Check has something to decide. It becomes later by itself
+// all the time; only Open, Reopen, Takeover, Resume, Detach and Tune may make
+// it earlier, and after these the wheel must be Set.
 func (s *Session) Due() time.Duration {
 	aged := Never
 	if maxAge := s.shard.Config.MaxAge; maxAge != Never {
@@ -280,10 +316,13 @@ func (s *Session) Check(now, late time.Duration) Verdict {
 	case Attached:
 		silent := now - s.lastRecv
 		switch {
-		case silent >= s.timeout && stoodStill:
-			s.lastRecv = now - s.suspicion()
+		case silent >= s.timeout && (stoodStill || !s.probing()):
+			// We were not there to ask, or the timeout was shortened meanwhile.
+			s.excuse(now, s.timeout, s.timeout-s.suspicion())
 			s.pingDue = true
 			return Probe
+		case stoodStill && s.stuck(now, s.timeout):
+			s.progressAt = now
 		case silent >= s.timeout || s.stuck(now, s.timeout):
 			return Dead
 		case silent >= s.suspicion() && !s.probing():
@@ -330,9 +369,9 @@ func (s *Session) Detach(epoch uint32, now time.Duration) bool {
 func (s *Session) Resume(dst []byte, r *ResumeRequest, sameLink bool, now time.Duration) (out []byte, reset bool, err *CloseError) {
 	switch {
 	case s.state == Closed:
-		return dst, false, &CloseError{Code: Gone, Detail: s.recv}
-	case r.Attempt == s.attempt && sameLink && s.state == Attached && s.lastResumed:
-		return s.appendResumed(dst), false, nil
+		return dst, false, Tombstone{Code: s.reason, Recv: s.recv}.Refusal()
+	case r.Attempt == s.attempt && sameLink && s.state == Attached && s.lastResumed && !s.confirmed:
+		return s.appendAnswer(dst), false, nil
 	case r.Attempt <= s.attempt:
 		return dst, false, &CloseError{Code: Stale, Detail: s.attempt}
 	case !r.Fresh && r.Recv > s.wrote:
@@ -345,17 +384,18 @@ func (s *Session) Resume(dst []byte, r *ResumeRequest, sameLink bool, now time.D
 	s.epoch++
 	s.state = Attached
 	s.confirmed, s.lastResumed = false, true
-	if s.overflowed || r.Fresh || r.Recv < s.acked || r.Lowest > s.recv+1 {
-		reason := Gone
+	s.lastReset = s.overflowed || r.Fresh || r.Recv < s.acked || r.Lowest > s.recv+1
+	if s.lastReset {
+		s.reason = Gone
 		if s.overflowed {
-			reason = Overflow
+			s.reason = Overflow
 		}
 		s.restart(now)
-		return appendControl(dst, codec.Reset, &resetBody{s.epoch, s.sent, s.recv, s.holdUs, uint32(reason), s.params().body()}), true, nil
+	} else {
+		s.trim(r.Recv)
+		s.relink(now)
 	}
-	s.trim(r.Recv)
-	s.relink(now)
-	return s.appendResumed(dst), false, nil
+	return s.appendAnswer(dst), s.lastReset, nil
 }
 
 // relink attaches a link whose answer tells hold and profile.
@@ -371,7 +411,12 @@ func (s *Session) restart(now time.Duration) {
 	s.relink(now)
 }
 
-func (s *Session) appendResumed(dst []byte) []byte {
+// appendAnswer appends the answer to the RESUME that made the current link.
+// Until its client is heard it is the same every time.
+func (s *Session) appendAnswer(dst []byte) []byte {
+	if s.lastReset {
+		return appendControl(dst, codec.Reset, &resetBody{s.epoch, s.acked, s.recv, s.holdUs, uint32(s.reason), s.params().body()})
+	}
 	return appendControl(dst, codec.Resumed, &resumedBody{s.epoch, s.recv, s.holdUs, s.params().body()})
 }
 

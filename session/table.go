@@ -104,7 +104,7 @@ func (t *Table[T]) Bury(id ID, user string, v T, stone Tombstone, now time.Durat
 		delete(t.users, user)
 	}
 	t.sweep(now)
-	if t.most == 0 {
+	if t.most <= 0 {
 		return
 	}
 	if len(t.order)-t.first >= t.most {

@@ -83,7 +83,10 @@ func (w *Wheel[T]) Remove(h Handle) {
 
 // ticks rounds up: an entry is visited at its deadline or after it.
 func (w *Wheel[T]) ticks(at time.Duration) uint32 {
-	t := (max(at, 0) + w.tick - 1) / w.tick
+	t := max(at, 0) / w.tick
+	if t*w.tick < at {
+		t++
+	}
 	return uint32(min(max(t, time.Duration(w.done)+1), math.MaxUint32))
 }
 
@@ -122,13 +125,16 @@ func (w *Wheel[T]) unlink(i uint32) {
 
 // Advance visits every entry whose deadline has come. visit returns the
 // entry's next deadline; it may add, move and remove entries, itself included
-// (what it returns is then ignored). late is how long after its tick a visit
-// comes: a large one says that this process stood still, not the peer.
+// (what it returns is then ignored). late is how long after the first deadline
+// that it serves this call comes: a large one says that this process stood
+// still, not the peer. It is the same for all entries, as those are no better
+// informed whose deadline came shortly before the process woke up.
 func (w *Wheel[T]) Advance(now time.Duration, visit func(v T, late time.Duration) time.Duration) {
-	target := uint32(min(now/w.tick, math.MaxUint32))
+	target := uint32(min(max(now, 0)/w.tick, math.MaxUint32))
 	if target <= w.done {
 		return
 	}
+	late := max(now-w.Next(), 0)
 	// After a long pause one round of the wheel meets every entry.
 	first := w.done + 1
 	if target-w.done > wheelSlots {
@@ -136,14 +142,14 @@ func (w *Wheel[T]) Advance(now time.Duration, visit func(v T, late time.Duration
 	}
 	w.done = target
 	for t := first; ; t++ {
-		w.visitSlot(uint16(t%wheelSlots), now, visit)
+		w.visitSlot(uint16(t%wheelSlots), late, visit)
 		if t == target {
 			return
 		}
 	}
 }
 
-func (w *Wheel[T]) visitSlot(slot uint16, now time.Duration, visit func(T, time.Duration) time.Duration) {
+func (w *Wheel[T]) visitSlot(slot uint16, late time.Duration, visit func(T, time.Duration) time.Duration) {
 	// The slot's list moves aside first: what visit adds to this very slot is
 	// for the next round, and what it removes is unlinked wherever it stands.
 	for i := w.heads[slot]; i != 0; i = w.heads[slot] {
@@ -159,7 +165,7 @@ func (w *Wheel[T]) visitSlot(slot uint16, now time.Duration, visit func(T, time.
 		}
 		w.push(i, uint16(n.at%wheelSlots)) // a home, so that visit may Set or Remove it
 		at := n.at
-		next := visit(n.val, now-time.Duration(at)*w.tick)
+		next := visit(n.val, late)
 		n = &w.nodes[i-1] // visit may have grown the slice
 		if n.slot != nowhere && n.at == at {
 			w.Set(Handle(i), next)

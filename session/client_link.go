@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+
+package session
+
+import (
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+// LinkUp tells that the link asked for is there. knock says that its server
+// stays silent until it has heard a heartbeat (plain KCP: SPEC 2.2).
+func (c *Client) LinkUp(now time.Duration, wall time.Time, knock bool) {
+	if c.state != Dialing {
+		// Nobody waits for it any more. A link in use is not cut for it.
+		c.cut = c.cut || c.state != Opening && c.state != Open
+		return
+	}
+	c.state, c.greeted, c.knock, c.knockAt = Opening, false, knock, now
+	c.openBy = now + c.cfg.OpeningTimeout
+	c.attempt = max(c.attempt+1, uint64(max(wall.UnixMicro(), 0)))
+	c.ctl = c.ctl[:0]
+}
+
+// LinkDown tells that the link broke or could not be opened.
+func (c *Client) LinkDown(now time.Duration) {
+	switch c.state {
+	case Dialing, Opening, Open:
+		c.down(now, &CloseError{Code: LinkLost}, c.backoff())
+	}
+}
+
+// backoff is the pause before the next attempt: full jitter, SPEC 8.2.
+func (c *Client) backoff() time.Duration {
+	d := c.cfg.MaxDelay
+	if c.tries < 16 {
+		d = min(d, c.cfg.MinDelay<<c.tries)
+	}
+	return c.below(d)
+}
+
+// down leaves the link, whatever state it was in, and plans the next one.
+func (c *Client) down(now time.Duration, why *CloseError, delay time.Duration) {
+	was := c.state
+	c.state, c.probeBy = Waiting, Never
+	c.ctl = c.ctl[:0]
+	if was == Open {
+		if now-c.openedAt >= c.params.Timeout {
+			c.tries = 0
+			delay = min(delay, c.cfg.MinDelay)
+		}
+		c.change(Lost, why)
+	}
+	c.tries++
+	c.dialAt = now + delay
+	// A link that opened and died before RESUMED is a failed resume; one that
+	// could not be opened says nothing about the session (SPEC 8.3).
+	if was == Opening && c.greeted && c.have {
+		c.failed(now)
+	}
+	c.giveUpLate(now)
+}
+
+func (c *Client) failed(now time.Duration) {
+	if c.failures++; c.failures >= 3 {
+		c.gone(&CloseError{Code: Unknown, Text: "three resumes failed"}, 0)
+	}
+}
+
+// giveUpLate ends a session that the server must have given up by now. Only
+// the monotonic clock may say so: the wall clock may have been set, and asking
+// a server that has forgotten us costs one round trip (SPEC 8.6).
+func (c *Client) giveUpLate(now time.Duration) {
+	if c.have && c.everUp && c.state != Open && now-c.lastRecv > c.params.Timeout+c.params.Grace {
+		c.gone(&CloseError{Code: Expired, Text: "nobody could be reached for the whole grace"}, 0)
+	}
+}
+
+// gone gives up the session: the next link logs in. final is how much the
+// server had accepted at the end, as far as it is known.
+func (c *Client) gone(why *CloseError, final uint64) {
+	if final <= c.wrote && final > c.acked {
+		c.trim(final)
+	}
+	ch := Change{Kind: Ending, Err: why}
+	for c.out.len() > 0 {
+		ch.Undelivered = append(ch.Undelivered, c.out.take(c.pool))
+	}
+	c.acked, c.wrote, c.sent, c.next, c.recv, c.flight = 0, 0, 0, 1, 0, 0
+	c.have, c.fresh, c.everUp, c.failures, c.retried, c.epoch = false, false, false, 0, false, 0
+	c.id, c.key, c.asked = ID{}, Key{}, false
+	c.changes = append(c.changes, ch)
+}
+
+// finish ends the client for good.
+func (c *Client) finish(why *CloseError, final uint64) {
+	c.gone(why, final)
+	c.state, c.cut, c.ctl = Ended, true, c.ctl[:0]
+}
+
+// Due returns when Check has something to do.
+func (c *Client) Due() time.Duration {
+	switch c.state {
+	case Waiting:
+		return c.dialAt
+	case Opening:
+		if c.knock && !c.greeted {
+			return min(c.openBy, c.knockAt)
+		}
+		return c.openBy
+	case Open:
+		return min(c.lastRecv+c.params.Timeout, c.beatAt(), c.probeBy)
+	}
+	return Never
+}
+
+// beatAt is when the next heartbeat is due: an interval after the last time
+// anything was received, or sent, whichever is longer ago.
+func (c *Client) beatAt() time.Duration {
+	if c.pingDue {
+		return Never
+	}
+	quiet := min(c.lastRecv, c.lastSent)
+	if c.pingAt > quiet {
+		quiet = c.pingAt // asked already in this silence
+	}
+	return quiet + c.beatEvery
+}
+
+// Check does what is due and says what the owner of the socket must do. Call
+// it after everything else that happens and when Due has come.
+func (c *Client) Check(now time.Duration, wall time.Time) Action {
+	slept := !c.wall.IsZero() && wall.Sub(c.wall)-(now-c.checked) > 2*time.Second
+	late := c.due != Never && now-c.due > lateLimit
+	if c.state == Open && (slept || late) {
+		// The device slept, its clock was set, or we stood still with answers
+		// still unread: ask before believing anything.
+		c.excuse(now, c.params.Timeout, 2*probeLimit)
+		c.probe(now)
+	}
+	c.checked, c.wall = now, wall
+	action := c.check(now)
+	c.due = c.Due()
+	return action
+}
+
+// lateLimit is how late a Check may come before its caller stood still.
+const lateLimit = time.Second
+
+func (c *Client) check(now time.Duration) Action {
+	switch c.state {
+	case Opening:
+		c.checkOpening(now)
+	case Open:
+		c.checkOpen(now)
+	}
+	switch {
+	case c.cut:
+		c.cut = false
+		return Cut
+	case c.state == Waiting && now >= c.dialAt:
+		c.giveUpLate(now)
+		c.state = Dialing
+		return Dial
+	}
+	return Wait
+}
+
+func (c *Client) checkOpening(now time.Duration) {
+	if now >= c.openBy {
+		c.cut = true
+		c.down(now, nil, c.backoff())
+		return
+	}
+	if c.knock && !c.greeted && now >= c.knockAt {
+		c.knockAt = now + 500*time.Millisecond
+		c.ctl = codec.AppendFrame(c.ctl, codec.Header{Kind: codec.Heartbeat}, nil)
+	}
+}
+
+func (c *Client) checkOpen(now time.Duration) {
+	if c.lastRecv+c.params.Timeout <= now || c.probeBy <= now || c.stuck(now, c.params.Timeout) {
+		c.cut = true
+		c.down(now, &CloseError{Code: LinkLost, Text: "nothing came back in time"}, c.backoff())
+		return
+	}
+	if now >= c.beatAt() {
+		c.pingDue = true
+		c.beatEvery = c.params.Interval*9/10 + c.below(c.params.Interval/5)
+	}
+}
