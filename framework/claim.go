@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+type claimKind uint8
+
+const (
+	resumed  claimKind = iota // RESUME
+	reopened                  // a repeated HELLO whose WELCOME was lost
+	adopted                   // a new login takes the user's session over
+)
+
+// claim is a link's request for a session that another loop may own. It runs
+// on the owner's loop, where all is decided in one go: whether the claim is
+// good, the end of the old link, the counts and the answer. Then the session,
+// with the answer, lands on the link's loop. Between the two nobody owns it,
+// and what is sent to it waits in its mailbox.
+type claim struct {
+	p    *Player
+	kind claimKind
+	r    *session.ResumeRequest
+	key  session.OpeningKey
+	l    *loop // of the link
+	o    *opening
+
+	decided bool
+	answer  []byte
+	reset   bool
+	refusal *session.CloseError
+}
+
+// claim starts a claim from the link's loop.
+func (l *loop) claim(c *claim) { c.Run(l.t) }
+
+// Run implements transport.Task.
+func (c *claim) Run(t *transport.Loop) {
+	l := of(t)
+	if c.decided {
+		c.land()
+		return
+	}
+	switch owner := c.p.owner.Load(); owner {
+	case l:
+		c.decide(l)
+	case nil:
+		// Another claim is moving it. It has an owner when that one lands, and
+		// the link's own loop is as good a place to wait as any.
+		_ = c.l.t.Post(c)
+	default:
+		_ = owner.t.Post(c)
+	}
+}
+
+// decide runs on the owner's loop.
+func (c *claim) decide(l *loop) {
+	p := c.p
+	if p.s.State() == session.Closed {
+		c.refusal = l.srv.obituary(p.s.ID(), l.t.Now())
+		if c.kind != resumed {
+			c.refusal = busy() // its user may log in afresh
+		}
+		c.settle(l)
+		return
+	}
+	l.collect(p) // in the order sent, whatever follows
+	now := l.t.Now()
+	switch c.kind {
+	case resumed:
+		c.answer, c.reset, c.refusal = p.s.Resume(nil, c.r, false, now)
+	case reopened:
+		p.s.Reopen(now)
+		c.answer = p.s.AppendWelcome(nil, l.srv.cfg.Secret.Key(p.s.ID()), nil)
+	case adopted:
+		l.rekey(p, c.key)
+		p.s.Takeover(now)
+		c.reset = true
+		c.answer = p.s.AppendWelcome(nil, l.srv.cfg.Secret.Key(p.s.ID()), nil)
+	}
+	if c.refusal != nil {
+		if c.refusal.Code == session.Inconsistent {
+			l.srv.log.Warn("counts contradict", "session", p.ID(), "user", p.user, "claims", c.r.Recv)
+			l.end(p, session.Inconsistent, "")
+		}
+		c.settle(l)
+		return
+	}
+	// The old link is fenced from here on, dead or half alive.
+	if k := p.link; k != nil {
+		p.link, k.Value = nil, nil
+		k.Write(session.AppendBye(nil, session.TakenOver, ""))
+		k.Finish()
+	}
+	l.wheel.Remove(p.timer)
+	p.owner.Store(nil)
+	c.settle(l)
+}
+
+// rekey makes the table find p by the login that adopts it.
+func (l *loop) rekey(p *Player, key session.OpeningKey) {
+	l.srv.mu.Lock()
+	l.srv.table.Opened(p.key)
+	l.srv.table.SetOpening(key, p)
+	l.srv.mu.Unlock()
+	p.key, p.unheard = key, true
+}
+
+// settle goes on where the link lives.
+func (c *claim) settle(l *loop) {
+	c.decided = true
+	if c.l == l {
+		c.land()
+		return
+	}
+	_ = c.l.t.Post(c)
+}
+
+// land runs on the link's loop.
+func (c *claim) land() {
+	l, p := c.l, c.p
+	if c.refusal != nil {
+		l.refuse(c.o, c.refusal)
+		return
+	}
+	p.s.Adopt(&l.shard)
+	p.timer = l.wheel.Add(p, p.s.Due())
+	p.owner.Store(l)
+	if c.kind != reopened {
+		p.resumes++
+		l.srv.count.resumed.Add(1)
+	}
+	if c.reset {
+		l.srv.count.resets.Add(1)
+		p.mu.Lock()
+		p.reset = true
+		p.roomMiss = p.room != nil
+		p.mu.Unlock()
+	}
+	l.bind(p, c.o, c.answer)
+	l.look(p)
+}

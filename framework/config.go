@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// Config says what a Server serves and how. The zero value is a server of
+// plain KCP and TCP on any free ports of the loopback interface.
+type Config struct {
+	// PlainKCP and TCP are listen addresses. Empty: that carrier is not
+	// served; if both are empty, both are served on "127.0.0.1:0".
+	PlainKCP, TCP string
+	// Loops is the number of event loops. If zero, one per core.
+	Loops int
+	// Session says how sessions live: heartbeat, timeout, grace, buffers.
+	Session session.Config
+	// Authenticate turns a client's ticket into a user. It may block and is
+	// called on a goroutine of its own, AuthConcurrency at a time, each for at
+	// most AuthTimeout. An error refuses the login for good; its text reaches
+	// the client only if it is a *codec.Error (see Fail). If nil, everybody is
+	// welcome and the user is empty.
+	Authenticate func(ctx context.Context, login Login) (user string, err error)
+	// AuthTimeout, if zero, is 5 s.
+	AuthTimeout time.Duration
+	// AuthConcurrency, if zero, is 256. Logins beyond it are told to come back.
+	AuthConcurrency int
+	// Duplicate says what happens when a user logs in who has a session already.
+	Duplicate Duplicate
+
+	// The hooks of a session run on a worker, in this order: OnOpen once, then
+	// OnDetach and OnResume in turn, OnClose once. reset tells that messages
+	// to this player were given up: send a snapshot.
+	OnOpen   func(p *Player)
+	OnDetach func(p *Player)
+	OnResume func(p *Player, reset bool)
+	OnClose  func(p *Player, why Reason)
+
+	// Workers bounds the handlers that run at once. If zero, 4,096. Beyond it
+	// requests are answered BUSY and messages wait.
+	Workers int
+	// MaxSessions bounds the sessions of this server. If zero, 1,000,000.
+	MaxSessions int
+	// MaxLinks bounds the live links. If zero, transport's default.
+	MaxLinks int
+	// Node is this server's number in session ids.
+	Node uint16
+	// Secret is what reconnect tokens are made from. If zero, a random one:
+	// tokens die with the process, as sessions do.
+	Secret session.Secret
+	// Logger, if nil, is slog.Default().
+	Logger *slog.Logger
+	// Rand is the source of ids and nonces. If nil, crypto/rand.
+	Rand io.Reader
+	// Network, if not nil, replaces all sockets: tests and simulations.
+	Network *transport.Network
+}
+
+// Login is what a client says of itself when it asks for a session.
+type Login struct {
+	Ticket  []byte
+	Info    string
+	Addr    netip.AddrPort
+	Carrier transport.Carrier
+}
+
+// Reason is why a session ended.
+type Reason struct {
+	Code session.Code
+	Text string
+}
+
+func (r Reason) String() string {
+	if r.Text == "" {
+		return r.Code.String()
+	}
+	return r.Code.String() + ": " + r.Text
+}
+
+// Duplicate is what to do with a user's second login.
+type Duplicate uint8
+
+const (
+	// Replace closes the older session with TAKEN_OVER. Its OnClose has
+	// returned before the new session's OnOpen begins.
+	Replace Duplicate = iota
+	// Reject refuses the second login.
+	Reject
+	// Allow lets both live.
+	Allow
+	// Adopt hands the living session to the new login: same identity, same
+	// room, but the stream starts anew, so OnResume asks for a snapshot.
+	Adopt
+)
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+func (c Config) withDefaults() (Config, error) {
+	var err error
+	if c.Session, err = c.Session.WithDefaults(); err != nil {
+		return c, err
+	}
+	if c.PlainKCP == "" && c.TCP == "" {
+		c.PlainKCP, c.TCP = "127.0.0.1:0", "127.0.0.1:0"
+	}
+	c.AuthTimeout = orDefault(c.AuthTimeout, 5*time.Second)
+	c.AuthConcurrency = orDefault(c.AuthConcurrency, 256)
+	c.Workers = orDefault(c.Workers, 4096)
+	c.MaxSessions = orDefault(c.MaxSessions, 1_000_000)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	switch {
+	case c.Workers < 0:
+		return c, fmt.Errorf("framework: Workers %d is negative", c.Workers)
+	case c.MaxSessions < 0:
+		return c, fmt.Errorf("framework: MaxSessions %d is negative", c.MaxSessions)
+	case c.AuthConcurrency < 0 || c.AuthTimeout < 0:
+		return c, fmt.Errorf("framework: AuthConcurrency %d or AuthTimeout %v is negative", c.AuthConcurrency, c.AuthTimeout)
+	case c.Duplicate > Adopt:
+		return c, fmt.Errorf("framework: Duplicate %d is no policy", c.Duplicate)
+	}
+	if c.Secret == (session.Secret{}) {
+		if _, err := io.ReadFull(c.Rand, c.Secret[:]); err != nil {
+			return c, fmt.Errorf("framework: secret: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// Fail returns an error that reaches the player as it is: a failed request's
+// answer, or a refused login. Codes of the game start at codec.GameError. Any
+// other error is told to the player as INTERNAL and logged in full.
+func Fail(code uint32, text string) error { return &codec.Error{Code: code, Text: text} }

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// inboxFull reports that the player has no room for one more message of n
+// bytes although its client was asked to wait. Called on the loop.
+func (p *Player) inboxFull(n int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.in.n >= p.srv.inbox.packets || p.in.bytes+n > p.srv.inbox.bytes
+}
+
+// deliver brings an accepted message to its handler: at once if that is
+// Inline and nothing of the player waits before it, else by the inbox.
+func (l *loop) deliver(p *Player, pk codec.Packet) {
+	var (
+		id      uint64
+		name    codec.Route
+		payload []byte
+		err     error
+	)
+	switch pk.Kind {
+	case codec.Request:
+		id, name, payload, err = codec.ParseRequest(pk.Body)
+	case codec.Message, codec.Datagram:
+		name, payload, err = codec.ParseMessage(pk.Body)
+	default:
+		return // answers to requests that this version never makes
+	}
+	if err != nil {
+		l.srv.count.protocolErrors.Add(1)
+		l.srv.log.Info("malformed envelope", "session", p.ID(), "user", p.user, "kind", pk.Kind, "error", err)
+		l.end(p, session.Policy, "malformed envelope")
+		return
+	}
+	r := l.srv.routes[string(name.Name())]
+	if r == nil || name.IsNumber() {
+		l.srv.count.noRoute.Add(1)
+		l.srv.log.Debug("no such route", "session", p.ID(), "user", p.user, "route", name)
+		l.reject(p, pk.Kind, id, codec.ErrorNoRoute, "nobody handles this route")
+		return
+	}
+	if pk.Kind == codec.Request && !r.reply {
+		l.reject(p, pk.Kind, id, codec.ErrorNoRoute, "this route takes messages, not requests")
+		return
+	}
+	if r.inline && l.inline(p, r, pk.Kind, id, payload) {
+		return
+	}
+	if pk.Kind == codec.Request && r.room == nil && l.srv.pool.full() {
+		l.srv.count.busy.Add(1)
+		l.reject(p, pk.Kind, id, codec.ErrorBusy, "busy")
+		return
+	}
+	l.enqueue(p, r, pk.Kind, id, payload)
+}
+
+// reject answers a request that reaches no handler.
+func (l *loop) reject(p *Player, kind codec.Kind, id uint64, code uint32, text string) {
+	if kind != codec.Request {
+		return
+	}
+	l.answer = codec.AppendFailure(l.answer[:0], id, code, text)
+	l.collect(p)
+	l.send(p, codec.Failure, l.answer, false)
+	l.touch(p)
+}
+
+// enqueue puts a message into the inbox and asks the client to wait when that
+// fills up.
+func (l *loop) enqueue(p *Player, r *Route, kind codec.Kind, id uint64, payload []byte) {
+	m := newMail()
+	m.route, m.kind, m.id = r, kind, id
+	m.body = append(m.body[:0], payload...)
+	p.mu.Lock()
+	p.in.push(m)
+	if inbox := l.srv.inbox; p.in.n > inbox.packets*3/4 || p.in.bytes > inbox.bytes*3/4 {
+		p.holding = true
+	}
+	holding := p.holding
+	p.mu.Unlock()
+	p.s.Hold(holding)
+	p.wake()
+}
+
+// inline runs a handler on the loop, unless the player is busy elsewhere: the
+// order of its messages comes first.
+func (l *loop) inline(p *Player, r *Route, kind codec.Kind, id uint64, payload []byte) bool {
+	p.mu.Lock()
+	if p.active {
+		p.mu.Unlock()
+		return false
+	}
+	if t, _ := p.nextLocked(); t != nothing {
+		p.mu.Unlock()
+		return false
+	}
+	p.active = true // nobody else serves the player meanwhile
+	p.mu.Unlock()
+
+	// What the handler pushes goes before its answer; a panic leaves both to
+	// the end of the session.
+	out, err := r.serve(nil, p, payload, l.payload[:0])
+	l.payload = out
+	if kind == codec.Request {
+		var answer codec.Kind
+		l.answer, answer = p.appendAnswer(l.answer[:0], id, out, err, r.name)
+		l.collect(p)
+		l.send(p, answer, l.answer, false)
+		l.touch(p)
+	} else if err != nil {
+		l.srv.log.Warn("message refused", "session", p.ID(), "user", p.user, "route", r.name, "error", err)
+	}
+	p.mu.Lock()
+	p.active = false
+	p.mu.Unlock()
+	p.wake()
+	return true
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// life is what the game has been told of a player, beside what is true. What
+// is to be told next follows from the difference, so nothing can be forgotten
+// or told twice, and transitions nobody has heard of yet cancel out. Guarded
+// by the player's mu.
+type life struct {
+	// What is true.
+	attached bool
+	reset    bool // a RESET has yet to be told
+	ending   bool // the session is closed
+	reason   Reason
+
+	// What the game knows.
+	toldOpen     bool
+	toldAttached bool
+	ended        bool // OnClose has returned
+
+	// Rooms.
+	room     *Room // joined
+	roomKnow bool  // what the room knows of attached
+	roomMiss bool  // the room has yet to hear of a RESET
+	join     *joining
+	leave    *leaving
+
+	active    bool      // one executor has the player: a worker or a room
+	waits     int       // sessions that must end before this one opens
+	followers []*Player // that wait for this one
+}
+
+// task is the next thing to do for a player.
+type task uint8
+
+const (
+	nothing task = iota
+	tellOpen
+	tellDetach
+	tellResume
+	tellClose
+	handleMail
+	enterRoom
+	leaveRoom
+	tellDrop
+	tellBack
+)
+
+// next decides what is to be done, and in which room (nil: on a worker). The
+// caller holds mu.
+func (p *Player) nextLocked() (task, *Room) {
+	switch {
+	case p.waits > 0 || p.ended:
+		return nothing, nil
+	case !p.toldOpen:
+		return tellOpen, nil
+	case p.join != nil:
+		return enterRoom, p.join.room
+	case p.leave != nil:
+		return leaveRoom, p.room
+	}
+	if !p.ending {
+		switch {
+		case p.toldAttached && (!p.attached || p.reset):
+			return tellDetach, nil
+		case !p.toldAttached && p.attached:
+			return tellResume, nil
+		case p.room != nil && p.roomKnow && (!p.attached || p.roomMiss):
+			return tellDrop, p.room
+		case p.room != nil && !p.roomKnow && p.attached:
+			return tellBack, p.room
+		}
+	}
+	if p.in.head != nil {
+		if k := p.in.head.route.room; k != nil && p.room != nil && p.room.kind == k {
+			return handleMail, p.room
+		}
+		return handleMail, nil
+	}
+	switch {
+	case !p.ending:
+		return nothing, nil
+	case p.room != nil:
+		return leaveRoom, p.room
+	}
+	return tellClose, nil
+}
+
+// wake gives the player to an executor if there is anything to do.
+func (p *Player) wake() {
+	p.mu.Lock()
+	if p.active {
+		p.mu.Unlock()
+		return
+	}
+	t, room := p.nextLocked()
+	p.active = t != nothing
+	p.mu.Unlock()
+	if t != nothing {
+		p.srv.dispatch(p, room)
+	}
+}
+
+// fairShare is how many messages of one player are handled before it is the
+// next one's turn.
+const fairShare = 64
+
+// work does what is to be done for the player in the room here, or on this
+// worker, until there is nothing left or it must be done elsewhere.
+func (p *Player) work(here *Room) {
+	for n := 0; ; n++ {
+		p.mu.Lock()
+		t, room := p.nextLocked()
+		if t == nothing {
+			p.active = false
+			p.mu.Unlock()
+			return
+		}
+		if room != here || n == fairShare {
+			p.mu.Unlock()
+			p.srv.dispatch(p, room)
+			return
+		}
+		p.do(t, here)
+	}
+}
+
+// do does one task. It is called with mu held and releases it.
+func (p *Player) do(t task, here *Room) {
+	s := p.srv
+	switch t {
+	case tellOpen:
+		p.toldOpen, p.toldAttached = true, true
+		p.mu.Unlock()
+		p.call("OnOpen", func() { hook1(s.cfg.OnOpen, p) })
+	case tellDetach:
+		p.toldAttached = false
+		p.mu.Unlock()
+		p.call("OnDetach", func() { hook1(s.cfg.OnDetach, p) })
+	case tellResume:
+		reset := p.reset
+		p.toldAttached, p.reset = true, false
+		p.mu.Unlock()
+		p.call("OnResume", func() {
+			if s.cfg.OnResume != nil {
+				s.cfg.OnResume(p, reset)
+			}
+		})
+	case handleMail:
+		m := p.in.pop()
+		room := p.room
+		unhold := p.holding && p.in.n <= s.inbox.packets/4 && p.in.bytes <= s.inbox.bytes/4
+		p.holding = p.holding && !unhold
+		p.mu.Unlock()
+		if unhold {
+			p.ring()
+		}
+		p.handle(m, room, here)
+	case tellClose:
+		p.close()
+	default:
+		p.doInRoom(t, here)
+	}
+}
+
+func hook1(f func(*Player), p *Player) {
+	if f != nil {
+		f(p)
+	}
+}
+
+// close tells the game that it is over. It is called with mu held.
+func (p *Player) close() {
+	reason := p.reason
+	p.mu.Unlock()
+	p.call("OnClose", func() {
+		if f := p.srv.cfg.OnClose; f != nil {
+			f(p, reason)
+		}
+	})
+	p.mu.Lock()
+	p.ended = true
+	x, followers := p.extra, p.followers
+	p.followers = nil
+	p.mu.Unlock()
+	if x != nil {
+		for i := len(x.onClose) - 1; i >= 0; i-- {
+			p.call("OnClose", x.onClose[i])
+		}
+		if x.cancel != nil {
+			x.cancel()
+		}
+	}
+	for _, f := range followers {
+		f.mu.Lock()
+		f.waits--
+		f.mu.Unlock()
+		f.wake()
+	}
+	p.srv.closed.Done()
+}
+
+// call runs the game's code. A panic ends the player that it served, with the
+// place logged, and nobody else.
+func (p *Player) call(what string, f func()) (ok bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.panicked(what, r)
+		}
+	}()
+	f()
+	return true
+}
+
+func (p *Player) panicked(what string, r any) {
+	p.srv.count.panics.Add(1)
+	p.srv.log.Error("panic in the game's code", "session", p.ID(), "user", p.user, "in", what, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+	p.Kick(session.Internal, "")
+}
+
+// handle serves one message in the room it was meant for or on a worker.
+func (p *Player) handle(m *mail, room, here *Room) {
+	r := m.route
+	if r.room != nil && (room == nil || room != here) {
+		if m.kind == codec.Request {
+			p.fail(m.id, &codec.Error{Code: codec.ErrorNotJoined, Text: "join " + r.room.name + " first"})
+		}
+		m.free()
+		return
+	}
+	if r.begin != nil {
+		if err := r.begin(p, m.id, m.body); err != nil {
+			p.fail(m.id, err)
+		}
+		m.free()
+		return
+	}
+	var value any
+	if room != nil {
+		value = room.value
+	}
+	reply := newMail()
+	done := p.call(r.name, func() { p.serve(r, value, m, reply) })
+	if !done || reply.kind == 0 {
+		reply.free()
+	} else {
+		_ = p.enqueue(reply, true)
+	}
+	m.free()
+}
+
+// serve calls the route's handler and makes reply of what it returns.
+func (p *Player) serve(r *Route, value any, m, reply *mail) {
+	scratch := newMail()
+	payload, err := r.serve(value, p, m.body, scratch.body[:0])
+	scratch.body = payload[:0]
+	if m.kind == codec.Request {
+		reply.body, reply.kind = p.appendAnswer(reply.body[:0], m.id, payload, err, r.name)
+	} else if err != nil {
+		p.srv.log.Warn("message refused", "session", p.ID(), "user", p.user, "route", r.name, "error", err)
+	}
+	scratch.free()
+}
+
+// appendAnswer makes the RESPONSE, or FAILURE, of a request.
+func (p *Player) appendAnswer(dst []byte, id uint64, payload []byte, err error, route string) ([]byte, codec.Kind) {
+	if err == nil {
+		body := codec.AppendResponse(dst, id, payload)
+		if len(body) <= p.srv.cfg.Session.MaxBody {
+			return body, codec.Response
+		}
+		err = codec.ErrTooLarge
+	}
+	e := p.srv.failure(err, p, route)
+	return codec.AppendFailure(dst[:0], id, e.Code, e.Text), codec.Failure
+}
+
+// fail answers a request with an error.
+func (p *Player) fail(id uint64, err error) {
+	m := newMail()
+	m.body, m.kind = p.appendAnswer(m.body[:0], id, nil, err, "")
+	_ = p.enqueue(m, true)
+}

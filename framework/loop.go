@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// loop is the framework's side of one event loop: the sessions it owns, their
+// deadlines and the links that are still being opened. Owned by that loop.
+type loop struct {
+	srv      *Server
+	t        *transport.Loop
+	shard    session.Shard
+	wheel    *session.Wheel[*Player]
+	openings []*opening // in the order of their deadlines, which are all alike
+	dirty    []*Player  // may have something to write
+	buf      []byte     // output on its way to a link
+	payload  []byte     // an inline handler's answer
+	answer   []byte     // and the body made of it
+}
+
+// glue joins transport's events with sessions and handlers. It is the one
+// place where the three meet.
+type glue struct{ srv *Server }
+
+// OnLoop implements transport.Handler.
+func (g *glue) OnLoop(t *transport.Loop) {
+	s := g.srv
+	l := &loop{srv: s, t: t, wheel: session.NewWheel[*Player](s.cfg.Session.Tick)}
+	var seed [16]byte
+	_, _ = io.ReadFull(s.cfg.Rand, seed[:]) // ping ids need no more than to differ
+	rng := rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:])))
+	l.shard.Config, l.shard.Rand = &s.cfg.Session, rng.Uint32
+	t.Value = l
+	s.mu.Lock()
+	s.loops = append(s.loops, l) // in the order of their indexes: Start begins them one by one
+	s.mu.Unlock()
+}
+
+func of(t *transport.Loop) *loop { return t.Value.(*loop) }
+
+// OnOpen implements transport.Handler.
+func (g *glue) OnOpen(k *transport.Link) { of(k.Loop()).greet(k) }
+
+// OnPacket implements transport.Handler.
+func (g *glue) OnPacket(k *transport.Link, pk codec.Packet) {
+	l := of(k.Loop())
+	switch v := k.Value.(type) {
+	case *Player:
+		l.receive(k, v, pk)
+	case *opening:
+		l.opened(k, v, pk)
+	}
+	// nil: the link of an earlier epoch. What it still says is fenced off.
+}
+
+// OnWritable implements transport.Handler.
+func (g *glue) OnWritable(k *transport.Link) {
+	if p, ok := k.Value.(*Player); ok {
+		of(k.Loop()).touch(p)
+	}
+}
+
+// OnClose implements transport.Handler.
+func (g *glue) OnClose(k *transport.Link, err error) {
+	l := of(k.Loop())
+	switch v := k.Value.(type) {
+	case *Player:
+		l.srv.log.Debug("link lost", "session", v.ID(), "user", v.user, "error", err)
+		l.detach(v)
+	case *opening:
+		v.link = nil
+	}
+	k.Value = nil
+}
+
+// OnTimer implements transport.Handler.
+func (g *glue) OnTimer(t *transport.Loop) {
+	l := of(t)
+	now := t.Now()
+	l.wheel.Advance(now, l.visit)
+	for len(l.openings) > 0 && l.openings[0].deadline <= now {
+		o := l.openings[0]
+		l.openings[0] = nil
+		l.openings = l.openings[1:]
+		if k := o.link; k != nil && k.Value == any(o) && !o.waiting {
+			k.Write(session.AppendBye(nil, session.OpenTimeout, ""))
+			k.Finish()
+		}
+	}
+}
+
+// OnBatch implements transport.Handler.
+func (g *glue) OnBatch(t *transport.Loop) {
+	l := of(t)
+	for i := 0; i < len(l.dirty); i++ {
+		p := l.dirty[i]
+		l.dirty[i] = nil
+		p.dirty = false
+		l.write(p)
+	}
+	l.dirty = l.dirty[:0]
+	next := l.wheel.Next()
+	if len(l.openings) > 0 {
+		next = min(next, l.openings[0].deadline)
+	}
+	t.WakeAt(next)
+}
+
+// touch notes that p may have something to write at the end of the batch.
+func (l *loop) touch(p *Player) {
+	if !p.dirty && p.link != nil {
+		p.dirty = true
+		l.dirty = append(l.dirty, p)
+	}
+}
+
+func (l *loop) write(p *Player) {
+	if p.link == nil || p.owner.Load() != l {
+		return
+	}
+	l.buf = p.s.Output(l.buf[:0], p.s.Epoch(), l.t.Now(), p.link.Room())
+	if len(l.buf) > 0 {
+		p.link.Write(l.buf)
+	}
+}
+
+// receive takes a packet for an open session. A panic in here leaves a session
+// whose state nobody can vouch for: it ends.
+func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.panicked("receive", r)
+		}
+	}()
+	if pk.Kind.Counted() && p.inboxFull(len(pk.Body)) {
+		// Not accepted, hence not counted: the client sends it again after it
+		// has come back.
+		l.srv.count.overloads.Add(1)
+		l.cut(p, session.Overloaded)
+		return
+	}
+	ev, err := p.s.Receive(p.s.Epoch(), pk, l.t.Now())
+	if err != nil {
+		l.misbehaved(p, err)
+		return
+	}
+	if p.unheard {
+		p.unheard = false
+		l.srv.mu.Lock()
+		l.srv.table.Opened(p.key)
+		l.srv.mu.Unlock()
+	}
+	switch ev {
+	case session.Deliver:
+		l.deliver(p, pk)
+	case session.PeerDetach:
+		l.cut(p, session.LinkLost)
+	case session.PeerBye:
+		l.end(p, session.Left, "")
+	}
+	if p.s.Wants() {
+		l.touch(p)
+	}
+}
+
+func (l *loop) misbehaved(p *Player, err error) {
+	l.srv.count.protocolErrors.Add(1)
+	l.srv.log.Info("link cut", "session", p.ID(), "user", p.user, "error", err)
+	switch {
+	case errors.Is(err, session.ErrFlood):
+		l.end(p, session.Policy, "too many pings")
+	case errors.Is(err, session.ErrGap):
+		l.cut(p, session.Gap)
+	default:
+		l.cut(p, session.Protocol)
+	}
+}
+
+// cut ends the link with a word of why; the session waits for its player.
+func (l *loop) cut(p *Player, why session.Code) {
+	if k := p.link; k != nil {
+		k.Value = nil
+		k.Write(session.AppendBye(nil, why, ""))
+		k.Finish()
+		l.detach(p)
+	}
+}
+
+// detach takes note that p's link is gone.
+func (l *loop) detach(p *Player) {
+	p.link = nil
+	if !p.s.Detach(p.s.Epoch(), l.t.Now()) {
+		return
+	}
+	l.wheel.Set(p.timer, p.s.Due())
+	p.mu.Lock()
+	p.attached = false
+	p.mu.Unlock()
+	p.wake()
+}
+
+// visit is the wheel's: a deadline of p has come.
+func (l *loop) visit(p *Player, late time.Duration) time.Duration {
+	now := l.t.Now()
+	if p.link != nil {
+		p.s.Saw(p.link.LastReceive())
+	}
+	switch p.s.Check(now, late) {
+	case session.Probe:
+		l.touch(p)
+	case session.Dead:
+		k := p.link
+		k.Value = nil
+		k.Close(&session.CloseError{Code: session.LinkLost, Text: "nothing came back in time"})
+		l.detach(p)
+	case session.Lapsed:
+		l.end(p, session.Expired, "")
+		return session.Never
+	case session.Aged:
+		l.end(p, session.TooOld, "")
+		return session.Never
+	}
+	return p.s.Due()
+}
+
+// end closes the session, once.
+func (l *loop) end(p *Player, code session.Code, text string) {
+	if !p.s.Close(code) {
+		return
+	}
+	s := l.srv
+	s.count.ended.Add(1)
+	l.wheel.Remove(p.timer)
+	s.mu.Lock()
+	s.table.Opened(p.key)
+	s.table.Bury(p.s.ID(), p.user, p, session.Tombstone{Code: code, Recv: p.s.Received()}, l.t.Now())
+	s.mu.Unlock()
+	if k := p.link; k != nil {
+		p.link, k.Value = nil, nil
+		k.Write(session.AppendBye(nil, code, text))
+		k.Finish()
+	}
+	p.mu.Lock()
+	p.ending, p.attached, p.reason = true, false, Reason{code, text}
+	p.out.drop()
+	if code.Final() {
+		p.in.drop() // who is thrown out does not act any more
+	}
+	p.mu.Unlock()
+	p.wake()
+}
+
+// look does what p was rung for: takes over its mail, ends it, lets it go on.
+func (l *loop) look(p *Player) {
+	p.rung.Store(false)
+	l.collect(p)
+	p.mu.Lock()
+	kick, text, holding := p.kick, p.kickText, p.holding
+	p.mu.Unlock()
+	if kick != 0 {
+		l.end(p, kick, text)
+		return
+	}
+	p.s.Hold(holding)
+	l.touch(p)
+}
+
+// collect moves what other goroutines have sent into the session.
+func (l *loop) collect(p *Player) {
+	p.mu.Lock()
+	out, dropped := p.out.take(), p.dropped
+	p.dropped = false
+	p.mu.Unlock()
+	if dropped {
+		out.drop()
+		if !p.s.Overflowed() {
+			p.s.Overflow(l.t.Now())
+			l.overflowed(p)
+		}
+		return
+	}
+	for m := out.pop(); m != nil; m = out.pop() {
+		l.send(p, m.kind, m.content(), m.shared != nil)
+		m.free()
+	}
+}
+
+// send appends a packet to the session's outbound buffer.
+func (l *loop) send(p *Player, kind codec.Kind, body []byte, shared bool) {
+	before := p.s.Overflowed()
+	if p.s.Send(kind, body, shared, l.t.Now()) == session.ErrOverflow && !before {
+		l.overflowed(p)
+	}
+}
+
+// overflowed cuts the link of a player that did not read what was sent to it:
+// it comes back to a RESET, or too often and then not at all.
+func (l *loop) overflowed(p *Player) {
+	l.srv.count.overflows.Add(1)
+	l.srv.log.Warn("outgoing buffer overflowed", "session", p.ID(), "user", p.user)
+	if p.s.Spent() {
+		l.end(p, session.Overflow, "")
+		return
+	}
+	l.cut(p, session.SlowReader)
+}

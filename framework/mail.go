@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"sync"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+// mail is one message on its way in or out: a link of a list, pooled together
+// with the buffer it uses so that passing a message on allocates nothing.
+type mail struct {
+	next   *mail
+	route  *Route // inbound
+	id     uint64 // of a request, else 0
+	kind   codec.Kind
+	body   []byte // inbound: the payload
+	shared []byte // outbound: a body that belongs to many; body is unused then
+}
+
+var mails = sync.Pool{New: func() any { return new(mail) }}
+
+// keepBuffer is the largest buffer that stays with pooled mail, in bytes.
+const keepBuffer = 4 << 10
+
+func newMail() *mail { return mails.Get().(*mail) }
+
+func (m *mail) free() {
+	body := m.body[:0]
+	if cap(body) > keepBuffer {
+		body = nil
+	}
+	*m = mail{body: body}
+	mails.Put(m)
+}
+
+// content is what goes out.
+func (m *mail) content() []byte {
+	if m.shared != nil {
+		return m.shared
+	}
+	return m.body
+}
+
+// mailbox is a queue of mail. Whoever embeds one guards it.
+type mailbox struct {
+	head, tail *mail
+	n, bytes   int
+}
+
+func (b *mailbox) push(m *mail) {
+	if b.tail == nil {
+		b.head = m
+	} else {
+		b.tail.next = m
+	}
+	b.tail = m
+	b.n++
+	b.bytes += len(m.content())
+}
+
+func (b *mailbox) pop() *mail {
+	m := b.head
+	if m == nil {
+		return nil
+	}
+	if b.head = m.next; b.head == nil {
+		b.tail = nil
+	}
+	m.next = nil
+	b.n--
+	b.bytes -= len(m.content())
+	return m
+}
+
+// take empties the box into the one returned.
+func (b *mailbox) take() mailbox {
+	all := *b
+	*b = mailbox{}
+	return all
+}
+
+func (b *mailbox) drop() {
+	for m := b.pop(); m != nil; m = b.pop() {
+		m.free()
+	}
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// opening is a link on which nobody is anybody yet. Owned by the link's loop.
+type opening struct {
+	link     *transport.Link // nil once it is closed
+	nonce    session.Nonce
+	deadline time.Duration
+	asked    uint8 // HELLOs and RESUMEs so far
+	waiting  bool  // an answer is being made
+}
+
+// maxAsks bounds what one link may ask before it carries a session: RESUME, once
+// more above STALE, HELLO, and some patience.
+const maxAsks = 6
+
+// busyRetry is when a client that met a full server shall try again.
+const busyRetry = 5 * time.Second
+
+// greet speaks the server's first word.
+func (l *loop) greet(k *transport.Link) {
+	o := &opening{link: k, deadline: l.t.Now() + l.srv.cfg.Session.OpeningTimeout}
+	if _, err := io.ReadFull(l.srv.cfg.Rand, o.nonce[:]); err != nil {
+		k.Close(fmt.Errorf("framework: nonce: %w", err))
+		return
+	}
+	k.Value = o
+	l.openings = append(l.openings, o)
+	k.Write(session.AppendGreeting(nil, o.nonce))
+}
+
+// opened takes a packet from a link that carries no session.
+func (l *loop) opened(k *transport.Link, o *opening, pk codec.Packet) {
+	if pk.Kind == codec.Heartbeat {
+		return // a plain-KCP client knocks
+	}
+	err := session.ErrKind
+	if o.asked++; o.asked <= maxAsks && !o.waiting {
+		switch pk.Kind {
+		case codec.Hello:
+			err = l.hello(k, o, pk)
+		case codec.Resume:
+			err = l.resume(k, o, pk)
+		}
+	}
+	if err != nil {
+		l.srv.count.protocolErrors.Add(1)
+		k.Value = nil
+		k.Write(session.AppendBye(nil, session.Protocol, ""))
+		k.Finish()
+	}
+}
+
+// refuse answers a HELLO or RESUME with no. The link may ask again.
+func (l *loop) refuse(o *opening, why *session.CloseError) {
+	l.srv.count.refused.Add(1)
+	o.waiting = false
+	if k := o.link; k != nil && k.Value == any(o) {
+		k.Write(session.AppendRefused(nil, why))
+	}
+}
+
+func busy() *session.CloseError {
+	return &session.CloseError{Code: session.Busy, Detail: uint64(busyRetry.Milliseconds())}
+}
+
+// login is a HELLO under authentication. Guarded by the server's mu: a
+// repeated HELLO puts its own opening in the place of the one before.
+type login struct {
+	key  session.OpeningKey
+	l    *loop
+	o    *opening
+	user string
+	err  error
+}
+
+func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
+	h, err := session.ParseHello(pk)
+	if err != nil {
+		return err
+	}
+	if h.Nonce != o.nonce {
+		return session.ErrControl
+	}
+	k.Prove()
+	if h.Version != session.ProtocolVersion {
+		l.refuse(o, &session.CloseError{Code: session.Version, Text: fmt.Sprintf("the server speaks version %d", session.ProtocolVersion)})
+		return nil
+	}
+	s, key := l.srv, h.OpeningKey()
+	o.waiting = true
+	s.mu.Lock()
+	if p, ok := s.table.Opening(key); ok {
+		s.mu.Unlock()
+		l.claim(&claim{p: p, kind: reopened, l: l, o: o})
+		return nil
+	}
+	if at := s.logins[key]; at != nil {
+		at.l, at.o = l, o // its first link is lost; this one gets the answer
+		s.mu.Unlock()
+		return nil
+	}
+	full := s.table.Len()+len(s.logins) >= s.cfg.MaxSessions || len(s.logins) >= s.cfg.AuthConcurrency || s.draining
+	at := &login{key: key, l: l, o: o}
+	if !full {
+		s.logins[key] = at
+	}
+	s.mu.Unlock()
+	if full {
+		l.refuse(o, busy())
+		return nil
+	}
+	if s.cfg.Authenticate == nil {
+		s.authenticated(at)
+		return nil
+	}
+	who := Login{Ticket: h.Ticket, Info: h.Info, Addr: k.RemoteAddr(), Carrier: k.Carrier()}
+	go s.authenticate(at, who) // ends when the hook returns
+	return nil
+}
+
+// authenticate runs the game's hook on a goroutine of its own.
+func (s *Server) authenticate(at *login, who Login) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.AuthTimeout)
+	defer cancel()
+	func() {
+		defer func() {
+			if r := recover(); r != nil {
+				s.count.panics.Add(1)
+				s.log.Error("panic in the game's code", "in", "Authenticate", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+				at.err = errors.New("panic")
+			}
+		}()
+		at.user, at.err = s.cfg.Authenticate(ctx, who)
+	}()
+	s.authenticated(at)
+}
+
+// authenticated brings the result to the loop whose link waits for it now.
+func (s *Server) authenticated(at *login) {
+	s.mu.Lock()
+	l := at.l
+	s.mu.Unlock()
+	_ = l.t.Post(at)
+}
+
+// Run implements transport.Task: the game has decided on a login.
+func (at *login) Run(t *transport.Loop) {
+	l := of(t)
+	s := l.srv
+	s.mu.Lock()
+	if at.l != l { // repeated on another loop meanwhile
+		next := at.l
+		s.mu.Unlock()
+		_ = next.t.Post(at)
+		return
+	}
+	delete(s.logins, at.key)
+	draining := s.draining
+	s.mu.Unlock()
+	switch {
+	case draining:
+		l.refuse(at.o, busy())
+	case at.err != nil:
+		why := &session.CloseError{Code: session.Denied}
+		var e *codec.Error
+		if errors.As(at.err, &e) {
+			why.Text = e.Text
+		} else {
+			s.log.Warn("login refused", "error", at.err)
+		}
+		l.refuse(at.o, why)
+	default:
+		l.admit(at)
+	}
+}
+
+// admit opens the session of a login, by the policy for those who have one.
+func (l *loop) admit(at *login) {
+	s := l.srv
+	id, err := session.NewID(s.cfg.Node, s.boot, s.cfg.Rand)
+	if err != nil {
+		s.log.Error("no session id", "error", err)
+		l.refuse(at.o, busy())
+		return
+	}
+	p := &Player{srv: s, user: at.user, key: at.key, unheard: true}
+	s.mu.Lock()
+	olds := s.table.User(at.user)
+	if len(olds) > 0 {
+		switch s.cfg.Duplicate {
+		case Reject:
+			s.mu.Unlock()
+			l.refuse(at.o, &session.CloseError{Code: session.Denied, Text: "already logged in"})
+			return
+		case Adopt:
+			old := olds[len(olds)-1]
+			s.mu.Unlock()
+			l.claim(&claim{p: old, kind: adopted, key: at.key, l: l, o: at.o})
+			return
+		case Replace:
+			olds = append([]*Player(nil), olds...)
+		default:
+			olds = nil
+		}
+	}
+	p.s.Open(&l.shard, id, l.t.Now())
+	p.timer = l.wheel.Add(p, p.s.Due())
+	p.owner.Store(l)
+	s.table.Put(id, at.user, p)
+	s.table.SetOpening(at.key, p)
+	s.closed.Add(1)
+	s.mu.Unlock()
+	s.count.opened.Add(1)
+	for _, old := range olds {
+		p.follow(old)
+		old.Kick(session.TakenOver, "")
+	}
+	l.bind(p, at.o, p.s.AppendWelcome(nil, s.cfg.Secret.Key(id), nil))
+}
+
+// follow makes p wait until old has ended.
+func (p *Player) follow(old *Player) {
+	p.mu.Lock()
+	p.waits++
+	p.mu.Unlock()
+	old.mu.Lock()
+	ended := old.ended
+	if !ended {
+		old.followers = append(old.followers, p)
+	}
+	old.mu.Unlock()
+	if ended {
+		p.mu.Lock()
+		p.waits--
+		p.mu.Unlock()
+	}
+}
+
+// bind makes the opening's link the player's and writes the answer. If the
+// link has gone meanwhile the session waits, detached.
+func (l *loop) bind(p *Player, o *opening, answer []byte) {
+	k := o.link
+	o.link = nil
+	if k == nil || k.Value != any(o) {
+		l.detach(p)
+		return
+	}
+	k.Value, p.link = p, k
+	k.Write(answer)
+	l.wheel.Set(p.timer, p.s.Due())
+	p.mu.Lock()
+	p.attached = true
+	p.mu.Unlock()
+	p.wake()
+	l.touch(p)
+}
+
+func (l *loop) resume(k *transport.Link, o *opening, pk codec.Packet) error {
+	r, err := session.ParseResume(pk)
+	if err != nil {
+		return err
+	}
+	s := l.srv
+	if !s.cfg.Secret.Verify(r, o.nonce) {
+		l.refuse(o, &session.CloseError{Code: session.Unknown})
+		return nil
+	}
+	k.Prove() // the proof covers the nonce that was sent there
+	s.mu.Lock()
+	p, ok := s.table.Get(r.ID)
+	s.mu.Unlock()
+	if !ok {
+		l.refuse(o, s.obituary(r.ID, l.t.Now()))
+		return nil
+	}
+	o.waiting = true
+	l.claim(&claim{p: p, kind: resumed, r: r, l: l, o: o})
+	return nil
+}
+
+// obituary is the answer to a valid RESUME of a session that lives no more.
+func (s *Server) obituary(id session.ID, now time.Duration) *session.CloseError {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if stone, ok := s.table.Tomb(id, now); ok {
+		return stone.Refusal()
+	}
+	return &session.CloseError{Code: session.Unknown}
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// Player is a session as the game sees it. It outlives the links that carry
+// it. Its methods are safe to call from any goroutine, and none blocks.
+type Player struct {
+	// Data is the game's own. It belongs to the player's callbacks, which run
+	// one after the other; the framework never touches it.
+	Data any
+
+	srv   *Server
+	user  string
+	key   session.OpeningKey
+	owner atomic.Pointer[loop] // nil while the session moves to another loop
+	rung  atomic.Bool          // the owner has been told to look, or will be
+
+	// Owned by the owner's loop.
+	s       session.Session
+	link    *transport.Link
+	timer   session.Handle
+	resumes uint32
+	dirty   bool // in the loop's dirty list
+	unheard bool // the table still knows the login by its key
+
+	mu sync.Mutex
+	// Guarded by mu.
+	in       mailbox // accepted and not yet handled
+	out      mailbox // sent and not yet taken over by the loop
+	dropped  bool    // out overflowed
+	holding  bool    // the inbox was so full that the client was asked to wait
+	kick     session.Code
+	kickText string
+	life
+	extra *extra
+}
+
+// extra is what few players have. Guarded by the player's mu.
+type extra struct {
+	ctx     context.Context
+	cancel  context.CancelFunc
+	onClose []func()
+}
+
+// ID returns the id of the session.
+func (p *Player) ID() session.ID { return p.s.ID() }
+
+// User returns what Config.Authenticate made of the ticket.
+func (p *Player) User() string { return p.user }
+
+// Push sends a one-way message. It is delivered exactly once and in order, now
+// or after the player has come back. The error is session.ErrClosed, or what
+// made v impossible to encode.
+func (p *Player) Push(route string, v any) error {
+	body, err := encodeMessage(route, v)
+	if err != nil {
+		return err
+	}
+	return p.enqueueShared(codec.Message, body)
+}
+
+// encodeMessage makes the body of a MESSAGE, once for however many receive it.
+func encodeMessage(route string, v any) ([]byte, error) {
+	payload, err := codec.AppendBody(nil, v)
+	if err != nil {
+		return nil, err
+	}
+	return codec.AppendMessage(make([]byte, 0, len(payload)+len(route)+8), codec.NamedRoute(route), payload), nil
+}
+
+// enqueueShared queues a body that nobody will write to again.
+func (p *Player) enqueueShared(kind codec.Kind, body []byte) error {
+	if len(body) > p.srv.cfg.Session.MaxBody {
+		return codec.ErrTooLarge
+	}
+	m := newMail()
+	m.kind, m.shared = kind, body
+	return p.enqueue(m, true)
+}
+
+// enqueue hands m to the player's session, wherever that is. ring false leaves
+// it to the caller to ring.
+func (p *Player) enqueue(m *mail, ring bool) error {
+	p.mu.Lock()
+	if p.ending {
+		p.mu.Unlock()
+		m.free()
+		return session.ErrClosed
+	}
+	if p.dropped {
+		m.free()
+	} else {
+		p.out.push(m)
+		if cfg := &p.srv.cfg.Session; p.out.n > cfg.SendPackets || p.out.bytes > cfg.SendBytes {
+			p.out.drop()
+			p.dropped = true // the loop makes a RESET of it
+		}
+	}
+	p.mu.Unlock()
+	if ring {
+		p.ring()
+	}
+	return nil
+}
+
+// ring makes the owning loop look at the player.
+func (p *Player) ring() {
+	if p.rung.Swap(true) {
+		return
+	}
+	if l := p.owner.Load(); l != nil {
+		_ = l.t.Post((*bell)(p)) // refused only when the server has stopped
+	}
+	// A moving session looks for itself when it lands.
+}
+
+// bell is a player as the task of the loop that was rung.
+type bell Player
+
+// Run implements transport.Task.
+func (b *bell) Run(t *transport.Loop) {
+	p := (*Player)(b)
+	l := t.Value.(*loop)
+	switch owner := p.owner.Load(); owner {
+	case l:
+		l.look(p)
+	case nil: // on its way; it looks when it lands
+	default:
+		_ = owner.t.Post(b)
+	}
+}
+
+// Kick ends the session for good with a code of 200 or above, or any other.
+func (p *Player) Kick(code session.Code, text string) {
+	p.mu.Lock()
+	if p.kick == 0 {
+		p.kick, p.kickText = code, text
+	}
+	p.mu.Unlock()
+	p.ring()
+}
+
+// Attached reports whether the player has a link at present.
+func (p *Player) Attached() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.attached && !p.ending
+}
+
+// Context is done when the session is closed.
+func (p *Player) Context() context.Context {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x := p.more()
+	if x.ctx == nil {
+		x.ctx, x.cancel = context.WithCancel(context.Background())
+		if p.ended {
+			x.cancel()
+		}
+	}
+	return x.ctx
+}
+
+// OnClose makes f run when the session is closed, after the server's OnClose
+// and in reverse order of registration. On a closed session it runs at once.
+func (p *Player) OnClose(f func()) {
+	p.mu.Lock()
+	if p.ended {
+		p.mu.Unlock()
+		f()
+		return
+	}
+	x := p.more()
+	x.onClose = append(x.onClose, f)
+	p.mu.Unlock()
+}
+
+func (p *Player) more() *extra {
+	if p.extra == nil {
+		p.extra = new(extra)
+	}
+	return p.extra
+}
+
+// Info is a snapshot of a player for logs and inspection.
+type Info struct {
+	ID      session.ID     `json:"id"`
+	User    string         `json:"user"`
+	State   string         `json:"state"`
+	Carrier string         `json:"carrier,omitempty"`
+	Addr    netip.AddrPort `json:"address,omitzero"`
+	RTT     float64        `json:"rtt_ms"`
+	Queued  int            `json:"queued"`
+	Bytes   int            `json:"queued_bytes"`
+	Resumes uint32         `json:"resumes"`
+	Age     float64        `json:"age_s"`
+	Room    string         `json:"room,omitempty"`
+}
+
+// infoOnLoop is called on the owning loop.
+func (p *Player) infoOnLoop(now time.Duration) Info {
+	in := Info{ID: p.s.ID(), User: p.user, State: p.s.State().String(), Resumes: p.resumes, Age: (now - p.s.OpenedAt()).Seconds()}
+	in.Queued, in.Bytes = p.s.Queued()
+	rtt := p.s.RTT()
+	if k := p.link; k != nil {
+		in.Carrier, in.Addr = k.Carrier().String(), k.RemoteAddr()
+		if srtt := k.Stats().SRTT; srtt > 0 {
+			rtt = srtt
+		}
+	}
+	in.RTT = float64(rtt.Microseconds()) / 1000
+	p.mu.Lock()
+	if p.room != nil {
+		in.Room = p.room.kind.name + "/" + p.room.key
+	}
+	p.mu.Unlock()
+	return in
+}

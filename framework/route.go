@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"fmt"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+// Route is one registered handler.
+type Route struct {
+	name   string
+	room   *roomKind // whose members it serves; nil: every player
+	inline bool
+	// serve handles a message. For a request it appends the answer's payload
+	// to dst. room is the game's own room value, nil outside of rooms.
+	serve func(room any, p *Player, payload, dst []byte) ([]byte, error)
+	reply bool // takes requests
+	// begin, if not nil, takes over a request and answers it later itself.
+	begin func(p *Player, id uint64, payload []byte) error
+}
+
+// Inline makes the handler run on the event loop: no queue, no goroutine, and
+// it must not block, for that would stop every player of its loop. Messages
+// that are behind queued ones of the same player still wait their turn.
+func (r *Route) Inline() *Route {
+	if r.room != nil {
+		panic("framework: route " + r.name + " runs in its room and can't be inline")
+	}
+	r.inline = true
+	return r
+}
+
+// add registers a route before the server runs.
+func (s *Server) add(r *Route) *Route {
+	if !codec.NamedRoute(r.name).Valid() {
+		panic(fmt.Sprintf("framework: route name %q must have 1 to %d bytes", r.name, codec.MaxRouteName))
+	}
+	if s.t != nil {
+		panic("framework: route " + r.name + " registered after the server was started")
+	}
+	if s.routes[r.name] != nil {
+		panic("framework: route " + r.name + " registered twice")
+	}
+	s.routes[r.name] = r
+	return r
+}
+
+// Handle registers the handler of a request: it returns the answer, or an
+// error (see Fail). A duplicate route panics.
+func Handle[Q, A any](s *Server, route string, fn func(p *Player, q Q) (A, error)) *Route {
+	return s.add(&Route{name: route, reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
+		return answer(payload, dst, func(q Q) (A, error) { return fn(p, q) })
+	}})
+}
+
+// HandleMessage registers the handler of a one-way message.
+func HandleMessage[M any](s *Server, route string, fn func(p *Player, m M)) *Route {
+	return s.add(&Route{name: route, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
+		return dst, take(payload, func(m M) { fn(p, m) })
+	}})
+}
+
+// HandleRaw registers the handler of a request that reads and writes msgpack
+// itself: it appends one value to dst. payload and dst live until it returns.
+func HandleRaw(s *Server, route string, fn func(p *Player, payload, dst []byte) ([]byte, error)) *Route {
+	return s.add(&Route{name: route, reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
+		return fn(p, payload, dst)
+	}})
+}
+
+func answer[Q, A any](payload, dst []byte, fn func(Q) (A, error)) ([]byte, error) {
+	var q Q
+	if err := codec.DecodeBody(payload, &q); err != nil {
+		return dst, badRequest(err)
+	}
+	a, err := fn(q)
+	if err != nil {
+		return dst, err
+	}
+	return codec.AppendBody(dst, &a)
+}
+
+func take[M any](payload []byte, fn func(M)) error {
+	var m M
+	if err := codec.DecodeBody(payload, &m); err != nil {
+		return badRequest(err)
+	}
+	fn(m)
+	return nil
+}
+
+func badRequest(err error) error {
+	return &codec.Error{Code: codec.ErrorBadRequest, Text: err.Error()}
+}

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// Server holds the players. Make it with New, register routes and rooms, then
+// Run it, or Start and Shutdown.
+type Server struct {
+	cfg    Config
+	log    *slog.Logger
+	boot   uint32
+	routes map[string]*Route // immutable once started
+	kinds  map[string]*roomKind
+	inbox  inboxCap
+	t      *transport.Transport // set by Start
+	loops  []*loop
+	count  counters
+	pool   workers
+	closed sync.WaitGroup // sessions whose OnClose has not returned
+
+	running sync.WaitGroup // rooms
+
+	mu sync.Mutex
+	// Guarded by mu. No player's mu is taken under it.
+	table    *session.Table[*Player]
+	logins   map[session.OpeningKey]*login
+	draining bool
+}
+
+// inboxCap is the room that a player's inbox has. What a client may have
+// unacknowledged fits four times: the client is asked to wait at three
+// quarters, so that what is on its way by then still fits.
+type inboxCap struct{ packets, bytes int }
+
+type counters struct {
+	opened, resumed, resets, refused, ended atomic.Uint64
+	protocolErrors, overloads, overflows    atomic.Uint64
+	noRoute, busy, panics                   atomic.Uint64
+}
+
+// Stats counts what happened since the start.
+type Stats struct {
+	Sessions       int             `json:"sessions"`
+	Opened         uint64          `json:"opened"`
+	Resumed        uint64          `json:"resumed"`
+	Resets         uint64          `json:"resets"`
+	Refused        uint64          `json:"refused"` // HELLO and RESUME
+	Ended          uint64          `json:"ended"`
+	ProtocolErrors uint64          `json:"protocol_errors"`
+	Overloads      uint64          `json:"overloads"` // links cut because the peer ignored HOLD
+	Overflows      uint64          `json:"overflows"` // outgoing buffers given up
+	NoRoute        uint64          `json:"no_route"`
+	Busy           uint64          `json:"busy"`
+	Panics         uint64          `json:"panics"`
+	Transport      transport.Stats `json:"transport"`
+}
+
+// New checks the configuration. Nothing runs yet.
+func New(cfg Config) (*Server, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	var boot [4]byte
+	if _, err := io.ReadFull(cfg.Rand, boot[:]); err != nil {
+		return nil, fmt.Errorf("framework: boot id: %w", err)
+	}
+	s := &Server{
+		cfg: cfg, log: cfg.Logger, boot: binary.LittleEndian.Uint32(boot[:]),
+		routes: map[string]*Route{}, kinds: map[string]*roomKind{}, logins: map[session.OpeningKey]*login{},
+		inbox: inboxCap{4 * cfg.Session.RecvPackets, 4 * cfg.Session.RecvBytes},
+		table: session.NewTable[*Player](max(2*cfg.Session.Grace, time.Minute), 1<<16),
+	}
+	s.pool.most = cfg.Workers
+	s.add(&Route{name: RouteJoin, reply: true, begin: s.beginJoin})
+	s.add(&Route{name: RouteLeave, reply: true, begin: s.beginLeave})
+	return s, nil
+}
+
+// Start begins to serve. It returns once the addresses are bound.
+func (s *Server) Start() error {
+	t, err := transport.Start(transport.Config{
+		PlainKCP: s.cfg.PlainKCP, TCP: s.cfg.TCP, Loops: s.cfg.Loops, MaxBody: s.cfg.Session.MaxBody,
+		MaxLinks: s.cfg.MaxLinks, Logger: s.log, Network: s.cfg.Network,
+	}, &glue{s})
+	if err != nil {
+		return err
+	}
+	s.t = t
+	return nil
+}
+
+// Addr returns the address that a carrier is served on.
+func (s *Server) Addr(c transport.Carrier) netip.AddrPort { return s.t.Addr(c) }
+
+// Run serves until ctx ends and then shuts down for at most ten seconds.
+func (s *Server) Run(ctx context.Context) error {
+	if err := s.Start(); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return s.Shutdown(stop)
+}
+
+// Shutdown lets nobody in any more, closes every session with SHUTTING_DOWN,
+// waits until each OnClose has returned, and stops the loops. ctx bounds it.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	s.each(func(p *Player) { p.Kick(session.ShuttingDown, "") })
+	done := make(chan struct{})
+	go func() { // ends when every session has
+		s.closed.Wait()
+		close(done)
+	}()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = fmt.Errorf("framework: shutdown left sessions behind: %w", ctx.Err())
+	}
+	return errors.Join(err, s.t.Stop(ctx), s.stopRooms(ctx))
+}
+
+// each calls f with every player there is, without holding a lock meanwhile.
+func (s *Server) each(f func(*Player)) {
+	for _, p := range s.players() {
+		f(p)
+	}
+}
+
+func (s *Server) players() []*Player {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*Player, 0, s.table.Len())
+	s.table.All(func(_ session.ID, p *Player) bool {
+		all = append(all, p)
+		return true
+	})
+	return all
+}
+
+// Player returns the player with a session id, nil if there is none.
+func (s *Server) Player(id session.ID) *Player {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, _ := s.table.Get(id)
+	return p
+}
+
+// User returns the sessions of a user, oldest first.
+func (s *Server) User(user string) []*Player {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*Player(nil), s.table.User(user)...)
+}
+
+// Broadcast sends a one-way message to every player. It is encoded once.
+func (s *Server) Broadcast(route string, v any) error {
+	body, err := encodeMessage(route, v)
+	if err != nil {
+		return err
+	}
+	return s.multicast(s.players(), body)
+}
+
+// multicast queues a body, shared by all, and rings each loop once.
+func (s *Server) multicast(players []*Player, body []byte) error {
+	if len(body) > s.cfg.Session.MaxBody {
+		return codec.ErrTooLarge
+	}
+	rung := make([]*burst, len(s.loops))
+	for _, p := range players {
+		m := newMail()
+		m.kind, m.shared = codec.Message, body
+		if p.enqueue(m, false) != nil || p.rung.Swap(true) {
+			continue
+		}
+		if l := p.owner.Load(); l != nil {
+			b := rung[l.t.Index()]
+			if b == nil {
+				b = new(burst)
+				rung[l.t.Index()] = b
+			}
+			b.players = append(b.players, p)
+		}
+	}
+	for i, b := range rung {
+		if b != nil {
+			_ = s.loops[i].t.Post(b)
+		}
+	}
+	return nil
+}
+
+// burst rings many players of one loop at once.
+type burst struct{ players []*Player }
+
+// Run implements transport.Task.
+func (b *burst) Run(t *transport.Loop) {
+	for _, p := range b.players {
+		(*bell)(p).Run(t)
+	}
+}
+
+// Stats returns the counters.
+func (s *Server) Stats() Stats {
+	c := &s.count
+	s.mu.Lock()
+	n := s.table.Len()
+	s.mu.Unlock()
+	return Stats{
+		Sessions: n, Opened: c.opened.Load(), Resumed: c.resumed.Load(), Resets: c.resets.Load(), Refused: c.refused.Load(),
+		Ended: c.ended.Load(), ProtocolErrors: c.protocolErrors.Load(), Overloads: c.overloads.Load(), Overflows: c.overflows.Load(),
+		NoRoute: c.noRoute.Load(), Busy: c.busy.Load(), Panics: c.panics.Load(), Transport: s.t.Stats(),
+	}
+}
+
+// failure makes what the player is told of an error. What the game did not
+// code itself is nobody's business but the log's.
+func (s *Server) failure(err error, p *Player, route string) *codec.Error {
+	var e *codec.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	s.log.Error("request failed", "session", p.ID(), "user", p.user, "route", route, "error", err)
+	return &codec.Error{Code: codec.ErrorInternal, Text: "internal error"}
+}
+
+// dispatch gives an active player to the executor of its next task.
+func (s *Server) dispatch(p *Player, room *Room) {
+	if room != nil {
+		room.submit(p)
+		return
+	}
+	s.pool.submit(p)
+}
+
+// workers runs players on at most most goroutines; the others wait in order.
+type workers struct {
+	most int
+
+	mu    sync.Mutex
+	busy  int
+	ready []*Player
+}
+
+func (w *workers) submit(p *Player) {
+	w.mu.Lock()
+	if w.busy >= w.most {
+		w.ready = append(w.ready, p)
+		w.mu.Unlock()
+		return
+	}
+	w.busy++
+	w.mu.Unlock()
+	go w.run(p) // ends when no player is ready
+}
+
+func (w *workers) run(p *Player) {
+	for {
+		p.work(nil)
+		w.mu.Lock()
+		if len(w.ready) == 0 {
+			w.ready = nil
+			w.busy--
+			w.mu.Unlock()
+			return
+		}
+		p = w.ready[0]
+		w.ready[0] = nil
+		w.ready = w.ready[1:]
+		w.mu.Unlock()
+	}
+}
+
+// full reports that every worker is busy and others wait.
+func (w *workers) full() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.busy >= w.most
+}

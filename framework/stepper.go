@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import "time"
+
+// clock is the only place where the package reads the time.
+func clock() time.Time { return time.Now() }
+
+// stepper fires at fixed steps from its start. It never drifts: a late step
+// is followed by one on time, and steps that were missed altogether are
+// skipped, not made up for.
+type stepper struct {
+	step  time.Duration
+	timer *time.Timer // nil: never fires
+	start time.Time
+	n     uint64
+}
+
+func newStepper(step time.Duration, wanted bool) *stepper {
+	s := &stepper{step: step}
+	if wanted && step > 0 {
+		s.start = clock()
+		s.timer = time.NewTimer(step)
+	}
+	return s
+}
+
+func (s *stepper) c() <-chan time.Time {
+	if s.timer == nil {
+		return nil
+	}
+	return s.timer.C
+}
+
+// next returns the step that is due and arms the timer for the one after.
+func (s *stepper) next() (Tick, bool) {
+	gone := clock().Sub(s.start)
+	n := uint64(gone / s.step)
+	due := n > s.n
+	if due {
+		s.n = n
+	}
+	s.timer.Reset(s.start.Add(time.Duration(s.n+1) * s.step).Sub(clock()))
+	return Tick{N: s.n, Step: s.step, Overrun: gone - time.Duration(s.n)*s.step}, due
+}
+
+func (s *stepper) stop() {
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+}
