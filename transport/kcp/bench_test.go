@@ -3,8 +3,8 @@
 package kcp
 
 import (
-	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 	"unsafe"
@@ -59,10 +59,10 @@ func BenchmarkCycle(b *testing.B) {
 			for i := range all {
 				all[i].Init(uint32(i), cfg)
 			}
-			y := newCycle()
+			y, order := newCycle(), rand.Perm(conns)
 			i, n := 0, uint32(0)
 			step := func() {
-				y.run(&all[i], time.Duration(n)*time.Millisecond, n)
+				y.run(&all[order[i]], time.Duration(n)*time.Millisecond, n)
 				if i++; i == conns {
 					i, n = 0, n+1
 				}
@@ -91,18 +91,15 @@ func BenchmarkCycleKCPGo(b *testing.B) {
 				all[i].NoDelay(1, 10, 2, 1)
 				updated[i] = (*uint32)(unsafe.Pointer(fieldOf(all[i], "updated").UnsafeAddr()))
 			}
-			y := newCycle()
+			y, order := newCycle(), rand.Perm(conns)
 			buf := make([]byte, 1500)
 			i, n := 0, uint32(0)
 			step := func() {
-				d := y.datagram(uint32(i), n, 0)
-				if n > 0 {
-					binary.LittleEndian.PutUint32(d[8:], 1)
-				}
-				k := all[i]
-				k.Input(d, true, false)
+				at := order[i]
+				k := all[at]
+				k.Input(y.datagram(uint32(at), n, 0), true, false)
 				k.Send(buf[:k.Recv(buf)])
-				*updated[i] = 0
+				*updated[at] = 0
 				k.Update()
 				if i++; i == conns {
 					i, n = 0, n+1

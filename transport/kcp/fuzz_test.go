@@ -5,6 +5,7 @@ package kcp
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -63,18 +64,36 @@ func FuzzConversation(f *testing.F) {
 	f.Add([]byte{0, 255, 0, 255, 1, 255, 4, 0, 5, 0, 3, 250, 2, 0, 6, 1, 8, 0, 3, 255, 2, 0})
 	f.Add(append([]byte{0, 9, 2, 0, 9, 1}, build(header{conv: 9, cmd: cmdAck, una: 1})...))
 	f.Fuzz(func(t *testing.T, script []byte) {
-		w := newFuzzWorld()
-		for len(script) > 1 && w.failed == nil {
-			script = script[w.act(script[0], script[1], script[2:])+2:]
-		}
-		w.check()
-		if w.failed == nil && !w.foreign {
-			w.finish()
-		}
-		if w.failed != nil {
-			t.Fatal(w.failed)
+		if err := runScript(script); err != nil {
+			t.Fatal(err)
 		}
 	})
+}
+
+// TestRandomScripts is FuzzConversation without a fuzzer, for every run.
+func TestRandomScripts(t *testing.T) {
+	for n := range uint64(seedCount()) {
+		r := rand.New(rand.NewPCG(*seed+n, 3))
+		script := make([]byte, r.IntN(1000))
+		for i := range script {
+			script[i] = byte(r.Uint32())
+		}
+		if err := runScript(script); err != nil {
+			t.Fatalf("seed %d: %v", *seed+n, err)
+		}
+	}
+}
+
+func runScript(script []byte) error {
+	w := newFuzzWorld()
+	for len(script) > 1 && w.failed == nil {
+		script = script[w.act(script[0], script[1], script[2:])+2:]
+	}
+	w.check()
+	if w.failed == nil && !w.foreign {
+		w.finish()
+	}
+	return w.failed
 }
 
 type fuzzWorld struct {

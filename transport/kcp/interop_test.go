@@ -16,7 +16,9 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 0, "how many `conversations` TestInterop and TestOurs simulate each; if zero, 2000, or 200 in short mode")
+	defaultSeeds = 2000
+
+	seeds = flag.Int("seeds", 0, "how many `conversations` each simulation runs; if zero, 2000, or 100 in short mode and under -race")
 	seed  = flag.Uint64("seed", 0, "the first seed, to repeat a failure with -seeds=1")
 )
 
@@ -25,9 +27,9 @@ func seedCount() int {
 	case *seeds > 0:
 		return *seeds
 	case testing.Short():
-		return 200
+		return min(defaultSeeds, 100)
 	}
-	return 2000
+	return defaultSeeds
 }
 
 // theirs is kcp-go's state machine as a peer. It reads its own clock, which
@@ -183,6 +185,9 @@ func TestOurs(t *testing.T) {
 		}
 		x, y := -r.Uint32N(50), -r.Uint32N(50)
 		a, b := newOurs(5, cfg(), x, y), newOurs(5, cfg(), y, x)
+		if r.IntN(2) == 0 {
+			a.restless, b.restless = r, r
+		}
 		s := newSimulation(r, c, a, b)
 		now := time.Duration(0)
 		for {

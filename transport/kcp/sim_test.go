@@ -4,6 +4,7 @@ package kcp
 
 import (
 	"bytes"
+	"cmp"
 	"container/heap"
 	"errors"
 	"fmt"
@@ -165,7 +166,8 @@ func (f *flights) Pop() any {
 // ours is a Conn as a peer.
 type ours struct {
 	Conn
-	buf []byte
+	buf      []byte
+	restless *rand.Rand // if set, changes the MTU now and then
 }
 
 func newOurs(conv uint32, cfg *Config, sn, peerSN uint32) *ours {
@@ -201,10 +203,15 @@ func (o *ours) input(now time.Duration, d []byte) error {
 	if err := o.Input(now, d); err != nil {
 		return err
 	}
-	return o.Err()
+	return cmp.Or(o.audit(), o.Err())
 }
 
 func (o *ours) output(now time.Duration, send func([]byte)) {
+	if r := o.restless; r != nil && r.IntN(50) == 0 {
+		if err := o.SetMTU(MinMTU + r.IntN(2000)); err != nil {
+			panic(err)
+		}
+	}
 	for {
 		o.buf = o.Output(now, o.buf[:0], maxMTU)
 		if len(o.buf) == 0 {
