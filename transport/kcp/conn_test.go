@@ -4,6 +4,7 @@ package kcp
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"testing"
@@ -34,6 +35,16 @@ func TestEverythingLeavesAtOnceInOneDatagram(t *testing.T) {
 	}
 	if s := a.Stats(); s.SRTT != 7*ms || s.RTO != 30*ms || s.BytesOut != 11 || s.BytesIn != 2 {
 		t.Errorf("stats: %+v", s)
+	}
+}
+
+// TestWire is the example of SPEC 1.
+func TestWire(t *testing.T) {
+	c, _ := pair(&Config{})
+	write(t, c, []byte("hello"))
+	const want = "09000000510080000100000000000000000000000500000068656c6c6f"
+	if got := hex.EncodeToString(c.Output(ms, nil, maxMTU)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
@@ -368,6 +379,45 @@ func TestAckFlood(t *testing.T) {
 	}
 	if err := b.audit(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSlowPathMakesNoStorm: a round trip that suddenly takes 40 times as long
+// costs a few retransmissions until it is measured, not one per timeout.
+func TestSlowPathMakesNoStorm(t *testing.T) {
+	a, b := pair(&Config{})
+	type arrival struct {
+		at time.Duration
+		d  []byte
+	}
+	var there, back []arrival
+	messages, delay := 0, 10*ms
+	for now := time.Duration(0); now < 20*time.Second; now += ms {
+		if now == 5*time.Second {
+			delay = 400 * ms
+		}
+		if now%(50*ms) == 0 {
+			messages++
+			write(t, a, make([]byte, 64))
+		}
+		for ; len(there) > 0 && there[0].at <= now; there = there[1:] {
+			feed(t, b, now, there[0].d)
+			drain(b)
+		}
+		for ; len(back) > 0 && back[0].at <= now; back = back[1:] {
+			feed(t, a, now, back[0].d)
+		}
+		for _, d := range flush(a, now) {
+			there = append(there, arrival{now + delay, d})
+		}
+		for _, d := range flush(b, now) {
+			back = append(back, arrival{now + delay, d})
+		}
+	}
+	s := a.Stats()
+	t.Logf("%d messages, %d retransmissions, SRTT %v, RTO %v", messages, s.Retransmits, s.SRTT, s.RTO)
+	if s.Retransmits > 50 || s.SRTT.Round(ms) != 800*ms {
+		t.Errorf("%d retransmissions of %d messages, SRTT %v", s.Retransmits, messages, s.SRTT)
 	}
 }
 

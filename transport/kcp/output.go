@@ -32,9 +32,10 @@ func (p *packet) control(cmd uint8, sn, ts uint32) {
 }
 
 // Output appends one datagram of what is due now, and returns dst unchanged
-// when nothing is or when limit leaves no room for it. Call it until it adds
-// nothing. The datagram is at most limit bytes long; it exceeds the MTU only
-// for a segment that was numbered before SetMTU lowered it.
+// when nothing is or when limit leaves no room for it (then NextDeadline goes on
+// saying now). Call it until it adds nothing. The datagram is at most limit
+// bytes long; it exceeds the MTU only for a segment that was numbered before
+// SetMTU lowered it.
 func (c *Conn) Output(now time.Duration, dst []byte, limit int) []byte {
 	c.tick(now)
 	if !c.Pending() {
