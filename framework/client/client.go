@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: MIT
+
+package client
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// Client is one player's end of a session. All its methods, and On, are safe
+// to call from any goroutine, handlers included.
+//
+// Everything it holds is guarded by mu, which is never held while the app's
+// code runs or a socket blocks. Its goroutines, none before Connect:
+//
+//   - run: the clock and the dialling. Ends when the session has.
+//   - deliver: every callback of the app. Ends after the last one.
+//   - link.read and link.write, one each per link. End with their link.
+type Client struct {
+	// Immutable after New.
+	cfg   Config
+	addrs []address
+	clock clock
+	ctx   context.Context // of dialling: ends with the client
+	stop  context.CancelFunc
+
+	wake    chan struct{} // 1 deep: run has to look again
+	up      chan struct{} // closed when the session is open for the first time
+	quiet   chan struct{} // closed when run and all links have ended
+	done    chan struct{} // closed after the last callback
+	running sync.WaitGroup
+
+	mu       sync.Mutex
+	core     *session.Client
+	started  bool
+	closing  bool // by Close: messages that still wait are not delivered
+	ending   bool // run is over: deliver ends when the inbox is empty
+	err      error
+	link     *link // that the core knows of, nil without one
+	old      []oldLink
+	armed    time.Duration // when run looks again by itself
+	wantDial bool
+	dialGen  uint64 // counts the core's wishes to dial: an overtaken one is dropped
+	undial   context.CancelFunc
+	ticket   []byte // for the core's next HELLO
+	first    int    // index of the address to try first
+	lastErr  error  // why the last link or dial failed
+	wasUp    bool
+	calls    map[uint64]*call
+	lastCall uint64
+	handlers map[string]handler
+	inbox    inbox
+	work     sync.Cond // the inbox got something, or ending
+	space    sync.Cond // the inbox got room, or a link ended
+	idle     sync.Cond // a writer has nothing to write
+	stats    Stats
+}
+
+// New makes a client that does nothing until Connect, so that handlers can be
+// registered before the first message. Addresses look like
+// "plain-kcp://host:port" or "tcp://host:port" and are tried in their order;
+// what worked last is preferred.
+func New(addrs []string, cfg Config) (*Client, error) {
+	list, err := parseAddresses(addrs)
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	c := &Client{
+		cfg: cfg, addrs: list, clock: newClock(),
+		wake: make(chan struct{}, 1), up: make(chan struct{}), quiet: make(chan struct{}), done: make(chan struct{}),
+		calls: make(map[uint64]*call), handlers: make(map[string]handler),
+	}
+	c.work.L, c.space.L, c.idle.L = &c.mu, &c.mu, &c.mu
+	c.ctx, c.stop = context.WithCancel(context.Background())
+	c.core, err = session.NewClient(session.ClientConfig{
+		Ticket: func() []byte { return c.ticket }, // fetched without mu: see freshTicket
+		Info:   cfg.Info, Token: cfg.Token, MaxPackets: cfg.MaxPackets, MaxBytes: cfg.MaxBytes,
+		OpeningTimeout: cfg.OpeningTimeout, MinDelay: cfg.MinDelay, MaxDelay: cfg.MaxDelay, Rand: c.cfg.random,
+	})
+	if err != nil {
+		c.stop()
+		return nil, fmt.Errorf("client: Token: %w", err)
+	}
+	return c, nil
+}
+
+// Dial is New and Connect in one, for apps that need no handlers before the
+// first message.
+func Dial(ctx context.Context, addrs []string, cfg Config) (*Client, error) {
+	c, err := New(addrs, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Connect(ctx); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Connect starts the client and returns when its session is open. From then on
+// it comes back by itself whenever a link breaks. Otherwise the client is
+// closed and the error is ctx's, or a *session.CloseError when the server
+// refused for good. Connect may be called once.
+func (c *Client) Connect(ctx context.Context) error {
+	c.mu.Lock()
+	if c.started {
+		c.mu.Unlock()
+		return fmt.Errorf("client: Connect: %w", session.ErrClosed)
+	}
+	c.started = true
+	c.mu.Unlock()
+	go c.run()     // ends with the session: Close
+	go c.deliver() // ends after run
+	select {
+	case <-c.up:
+		return nil
+	case <-c.quiet:
+		return c.Err()
+	case <-ctx.Done():
+	}
+	c.mu.Lock()
+	last := c.lastErr
+	c.mu.Unlock()
+	_ = c.Close()
+	if last != nil {
+		return fmt.Errorf("client: no session: %w; last: %w", ctx.Err(), last)
+	}
+	return fmt.Errorf("client: no session: %w", ctx.Err())
+}
+
+// Close says goodbye, which ends the session on the server at once, and waits
+// until the server has what was sent before, at most Config.CloseTimeout. What
+// it has not is reported in the last State, Closed. Messages that wait for a
+// handler are dropped. A handler that runs goes on: wait for Done, elsewhere,
+// to know that it returned.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	if !c.started {
+		c.started = true
+		c.core.Close()
+		c.changesLocked()
+		close(c.quiet)
+		go c.deliver() // ends at once: there is nothing but the last State
+		c.finishLocked()
+		c.mu.Unlock()
+		return nil
+	}
+	first := !c.closing
+	c.closing = true
+	if first && c.core.State() == session.Open {
+		c.drainLocked()
+	}
+	if first {
+		c.core.Close()
+		c.settleLocked()
+		c.stop()
+	}
+	c.mu.Unlock()
+	<-c.quiet
+	return nil
+}
+
+// drainLocked waits until what was sent is written, so that the goodbye
+// stands behind it.
+func (c *Client) drainLocked() {
+	l, late := c.link, false
+	t := time.AfterFunc(c.cfg.closeTimeout(), func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		late = true
+		c.idle.Broadcast()
+	})
+	defer t.Stop()
+	for !late && c.link == l && l != nil && l.busy {
+		c.idle.Wait()
+	}
+}
+
+// finishLocked lets deliver end.
+func (c *Client) finishLocked() {
+	c.ending = true
+	c.work.Broadcast()
+	c.stop()
+}
+
+// Done is closed when the client has ended for good and the last callback has
+// returned.
+func (c *Client) Done() <-chan struct{} { return c.done }
+
+// Err returns why the client ended, a *session.CloseError, or nil while it
+// has not.
+func (c *Client) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Cut drops the link without a word on the network, as a pulled cable would;
+// for bots and tests. The client itself notices at once and comes back. A KCP
+// socket is closed, which nobody is told. A TCP socket is neither read nor
+// written any more, but kept open until the server must have missed it (or
+// Close, or the fourth further Cut), because closing it would tell; what was
+// written before may still arrive. A connection that Config.Dial made and that
+// has a method Cut() is told to do it itself.
+func (c *Client) Cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link == nil {
+		return
+	}
+	c.stats.Cuts++
+	c.abandonLocked(c.clock.now())
+	c.settleLocked()
+}
+
+// Pause goes to the background: the server is told that the player is away,
+// which starts the grace of the session, and no link is kept until Hurry.
+func (c *Client) Pause() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.core.Pause(c.clock.now())
+	if c.undial != nil {
+		c.undial()
+	}
+	c.settleLocked()
+}
+
+// Hurry tells that the app is back in the foreground or that the local network
+// changed: a lost link is opened again at once, a pause ends, and a link that
+// seems to be fine is asked to prove it within seconds.
+func (c *Client) Hurry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.core.Hurry(c.clock.now())
+	c.settleLocked()
+}
+
+// Token returns the reconnect token: one opaque string that a later run of the
+// app may hand to Config.Token while the session lives. Whoever has it is the
+// player: store it like a password. It is empty without a session.
+func (c *Client) Token() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.core.Token()
+}
+
+// ID returns the id of the session, zero without one.
+func (c *Client) ID() session.ID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.core.ID()
+}
+
+// RTT returns the smoothed round trip of heartbeats on the current link, 0
+// before the first.
+func (c *Client) RTT() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.core.RTT()
+}
+
+// Stats counts what happened since New.
+type Stats struct {
+	Carrier  string // of the current link: "plain-kcp" or "tcp", empty without one
+	Opens    uint64 // sessions
+	Resumes  uint64 // links that carried a session on, nothing lost
+	Resets   uint64 // links that carried a session on, the server's stream anew
+	Losses   uint64 // open links that were lost, those cut included
+	Cuts     uint64 // links that Cut dropped
+	Dials    uint64 // addresses dialled
+	Failures uint64 // dials that failed
+
+	Sent       uint64 // requests and messages accepted by Send and Request
+	Received   uint64 // messages, answers and requests of the server
+	BytesIn    uint64 // of frames
+	BytesOut   uint64
+	Dropped    uint64 // messages without a handler, or that did not fit its type
+	Holds      uint64 // times that the server was asked to hold
+	OutPackets int    // packets that the server has not accepted
+	OutBytes   int
+	InPackets  int // messages that wait for a handler
+}
+
+// Stats returns the counters.
+func (c *Client) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.stats
+	if c.link != nil {
+		s.Carrier = c.link.addr.carrier.String()
+	}
+	s.OutPackets, s.OutBytes = c.core.Queued()
+	s.InPackets = c.inbox.messages
+	return s
+}

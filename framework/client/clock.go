@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+
+package client
+
+import "time"
+
+// clock is the only place that asks for the time. Immutable.
+type clock struct{ start time.Time }
+
+func newClock() clock { return clock{time.Now()} }
+
+// now is monotonic: the time since New.
+func (k clock) now() time.Duration { return time.Since(k.start) }
+
+// both returns now and the wall clock without its monotonic reading, so that
+// the difference of two shows how long a device slept.
+func (k clock) both() (now time.Duration, wall time.Time) {
+	t := time.Now()
+	return t.Sub(k.start), t.Round(0)
+}

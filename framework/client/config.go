@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+// Config says how a client behaves. The zero value works.
+type Config struct {
+	// Ticket returns what the game's authentication hook gets to see. It is
+	// called for every login, never while a session is resumed, and may block.
+	// If nil, the ticket is empty.
+	Ticket func() []byte
+	// Token, if not empty, resumes the session of an earlier run of the app
+	// instead of logging in: see Client.Token.
+	Token string
+	// Info describes the client to the server: build, platform.
+	Info string
+
+	// OnState is told what becomes of the session, in order with the messages
+	// and like them on the client's delivery goroutine.
+	OnState func(State)
+	// OnMessage takes the messages of routes without a handler. payload lives
+	// until it returns. If nil, they are counted and dropped.
+	OnMessage func(route string, payload codec.Raw)
+
+	// MaxPackets and MaxBytes bound what waits to be accepted by the server:
+	// beyond them Send and Request fail with session.ErrFull. If zero, 1,024
+	// packets and 1 MiB.
+	MaxPackets, MaxBytes int
+	// InboxPackets and InboxBytes bound the messages that wait for a slow
+	// handler; at three quarters the server is asked to hold. If zero, 1,024
+	// packets and 1 MiB.
+	InboxPackets, InboxBytes int
+
+	// DialTimeout is how long one address has to answer a dial. If zero, 5 s.
+	DialTimeout time.Duration
+	// OpeningTimeout is how long a link has to become the session's before
+	// the next address is tried. If zero, 5 s.
+	OpeningTimeout time.Duration
+	// MinDelay and MaxDelay bound the pauses between attempts: the n-th is
+	// random in 0 ... min(MaxDelay, MinDelay*2^n). If zero, 0.5 s and 30 s.
+	MinDelay, MaxDelay time.Duration
+	// CloseTimeout bounds how long Close waits for the server to have what was
+	// sent last, goodbye included. If zero, 200 ms. If negative, not at all.
+	CloseTimeout time.Duration
+
+	// Logger takes what is worth a line. If nil, slog.Default().
+	Logger *slog.Logger
+	// Rand is where unguessable bits come from. It is read by one goroutine at
+	// a time. If nil, crypto/rand.
+	Rand io.Reader
+	// Dial opens a stream, as net.Dialer's DialContext does. If nil, that one.
+	// A connection with a method Cut() is dropped by it: see Client.Cut.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// ListenPacket opens a datagram socket for one KCP link. If nil, a UDP
+	// socket of the system, connected to the server.
+	ListenPacket func() (net.PacketConn, error)
+}
+
+// check returns an error that names the field that can't work.
+func (c *Config) check() error {
+	switch {
+	case c.MaxPackets < 0 || c.MaxBytes < 0:
+		return fmt.Errorf("client: MaxPackets %d or MaxBytes %d is negative", c.MaxPackets, c.MaxBytes)
+	case c.InboxPackets < 0 || c.InboxBytes < 0:
+		return fmt.Errorf("client: InboxPackets %d or InboxBytes %d is negative", c.InboxPackets, c.InboxBytes)
+	case c.DialTimeout < 0 || c.OpeningTimeout < 0:
+		return fmt.Errorf("client: DialTimeout %v or OpeningTimeout %v is negative", c.DialTimeout, c.OpeningTimeout)
+	case c.MinDelay < 0 || c.MaxDelay < 0:
+		return fmt.Errorf("client: MinDelay %v or MaxDelay %v is negative", c.MinDelay, c.MaxDelay)
+	}
+	return nil
+}
+
+func or[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+func (c *Config) inboxPackets() int          { return or(c.InboxPackets, 1024) }
+func (c *Config) inboxBytes() int            { return or(c.InboxBytes, 1<<20) }
+func (c *Config) dialTimeout() time.Duration { return or(c.DialTimeout, 5*time.Second) }
+func (c *Config) closeTimeout() time.Duration {
+	return max(or(c.CloseTimeout, 200*time.Millisecond), 0)
+}
+
+func (c *Config) logger() *slog.Logger {
+	if c.Logger == nil {
+		return slog.Default()
+	}
+	return c.Logger
+}
+
+// random returns 64 bits of Rand. A source that fails is no reason to be
+// guessable.
+func (c *Config) random() uint64 {
+	var b [8]byte
+	if c.Rand != nil {
+		if _, err := io.ReadFull(c.Rand, b[:]); err == nil {
+			return binary.LittleEndian.Uint64(b[:])
+		}
+	}
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// carrier is what carries the frames of a link.
+type carrier uint8
+
+const (
+	carrierKCP carrier = iota // stock KCP over UDP, no encryption
+	carrierTCP
+)
+
+var carrierNames = [...]string{"plain-kcp", "tcp"}
+
+func (k carrier) String() string { return carrierNames[k] }
+
+// address is one way to the server. Immutable.
+type address struct {
+	carrier  carrier
+	hostport string
+}
+
+func (a address) String() string { return a.carrier.String() + "://" + a.hostport }
+
+func parseAddresses(addrs []string) ([]address, error) {
+	if len(addrs) == 0 {
+		return nil, errors.New("client: no address to connect to")
+	}
+	list := make([]address, 0, len(addrs))
+	for _, s := range addrs {
+		a, err := parseAddress(s)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, a)
+	}
+	return list, nil
+}
+
+func parseAddress(s string) (address, error) {
+	scheme, hostport, ok := strings.Cut(s, "://")
+	if !ok {
+		return address{}, fmt.Errorf("client: address %q lacks its carrier, as in tcp://host:port", s)
+	}
+	for k, name := range carrierNames {
+		if scheme != name {
+			continue
+		}
+		host, port, err := net.SplitHostPort(hostport)
+		if err != nil {
+			return address{}, fmt.Errorf("client: address %q: %w", s, err)
+		}
+		if host == "" || port == "" {
+			return address{}, fmt.Errorf("client: address %q needs a host and a port", s)
+		}
+		return address{carrier(k), hostport}, nil
+	}
+	return address{}, fmt.Errorf("client: address %q: carrier %q is none of %s", s, scheme, strings.Join(carrierNames[:], ", "))
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MIT
+
+package client
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/xtaci/kcp-go/v5"
+)
+
+const (
+	kcpMTU    = 1200 // passes every path that carries IPv6 with a tunnel around it
+	kcpWindow = 128  // segments
+)
+
+// kcpConn is frames on the stream of a stock KCP session. kcp-go adds two
+// goroutines, which end with it.
+type kcpConn struct {
+	*kcp.UDPSession
+	pipe *pipe
+}
+
+func (c *Client) openKCP(ctx context.Context, hostport string, conv uint32) (conn, error) {
+	p, err := c.openPipe(ctx, hostport)
+	if err != nil {
+		return nil, err
+	}
+	p.conv, p.clock, p.flushed = conv, c.clock, make(chan struct{})
+	s, err := kcp.NewConn3(conv, p.peer, nil, 0, 0, p)
+	if err != nil {
+		_ = p.Close()
+		return nil, err
+	}
+	s.SetStreamMode(true)
+	s.SetWriteDelay(false)
+	s.SetACKNoDelay(true)
+	s.SetNoDelay(1, 10, 2, 1)
+	s.SetWindowSize(kcpWindow, kcpWindow)
+	s.SetMtu(kcpMTU)
+	return &kcpConn{s, p}, nil
+}
+
+// openPipe makes the socket. The system's is connected: the kernel drops what
+// others send, and tells when nobody is there.
+func (c *Client) openPipe(ctx context.Context, hostport string) (*pipe, error) {
+	if c.cfg.ListenPacket == nil {
+		nc, err := new(net.Dialer).DialContext(ctx, "udp", hostport)
+		if err != nil {
+			return nil, err
+		}
+		u := nc.(*net.UDPConn)
+		return &pipe{PacketConn: u, connected: u, peer: newPeer(u.RemoteAddr().(*net.UDPAddr).AddrPort())}, nil
+	}
+	addr, err := resolve(ctx, hostport)
+	if err != nil {
+		return nil, err
+	}
+	pc, err := c.cfg.ListenPacket()
+	if err != nil {
+		return nil, err
+	}
+	return &pipe{PacketConn: pc, peer: newPeer(addr)}, nil
+}
+
+func resolve(ctx context.Context, hostport string) (netip.AddrPort, error) {
+	if a, err := netip.ParseAddrPort(hostport); err == nil {
+		return a, nil
+	}
+	host, service, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	port, err := net.DefaultResolver.LookupPort(ctx, "udp", service)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	if len(ips) == 0 {
+		return netip.AddrPort{}, fmt.Errorf("client: no address of %s", host)
+	}
+	return netip.AddrPortFrom(ips[0].Unmap(), uint16(port)), nil
+}
+
+// Write counts what has to be acknowledged before a flush is over.
+func (k *kcpConn) Write(b []byte) (int, error) {
+	k.pipe.expect(len(b))
+	return k.UDPSession.Write(b)
+}
+
+func (k *kcpConn) lastIn() time.Duration { return time.Duration(k.pipe.in.Load()) }
+
+func (k *kcpConn) flush() { k.pipe.wait() }
+
+// cut needs nothing but an end: a datagram socket closes without a word.
+func (k *kcpConn) cut() (audible bool) {
+	k.pipe.silence()
+	return false
+}
+
+func (k *kcpConn) close() {
+	_ = k.UDPSession.Close()
+	_ = k.pipe.Close()
+}
+
+// peer is the server's address. kcp-go asks every datagram for its String.
+type peer struct {
+	*net.UDPAddr
+	at   netip.AddrPort
+	text string
+}
+
+func newPeer(a netip.AddrPort) *peer {
+	a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	return &peer{net.UDPAddrFromAddrPort(a), a, a.String()}
+}
+
+func (p *peer) String() string { return p.text }
+
+// pipe is the socket below kcp-go. It lets pass only segments of our
+// conversation (what else kcp-go would take includes corrections of errors that
+// nobody agreed on), notes when one came, and reads in them what kcp-go does
+// not tell: whether everything written is acknowledged.
+type pipe struct {
+	net.PacketConn
+	connected *net.UDPConn // the same, nil if others may send to it
+	peer      *peer
+	conv      uint32
+	clock     clock
+	in        atomic.Int64 // when the last segment came
+
+	mu      sync.Mutex // guards the rest
+	silent  bool
+	closed  bool
+	written uint64 // bytes given to kcp-go
+	sent    uint64 // of them, put into datagrams
+	next    uint32 // segment after the last one sent
+	una     uint32 // first segment that the server has not acknowledged
+	waiting bool
+	flushed chan struct{} // closed when waiting is over
+}
+
+const kcpPush, kcpLast, kcpHeader = 81, 84, 24
+
+// segments calls f for each segment of a datagram. It reports false if b is no
+// datagram of the conversation.
+func (p *pipe) segments(b []byte, f func(cmd byte, sn, una uint32, size int)) bool {
+	if len(b) < kcpHeader {
+		return false
+	}
+	for len(b) >= kcpHeader {
+		size := binary.LittleEndian.Uint32(b[20:])
+		if binary.LittleEndian.Uint32(b) != p.conv || b[4] < kcpPush || b[4] > kcpLast || uint64(size) > uint64(len(b)-kcpHeader) {
+			return false
+		}
+		f(b[4], binary.LittleEndian.Uint32(b[12:]), binary.LittleEndian.Uint32(b[16:]), int(size))
+		b = b[kcpHeader+size:]
+	}
+	return true
+}
+
+// ReadFrom reads the next datagram of the conversation.
+func (p *pipe) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		n, from, err := p.read(b)
+		if err != nil {
+			return 0, nil, err
+		}
+		if from == p.peer.at && p.received(b[:n]) {
+			return n, p.peer, nil
+		}
+	}
+}
+
+func (p *pipe) read(b []byte) (int, netip.AddrPort, error) {
+	if p.connected != nil {
+		n, err := p.connected.Read(b)
+		return n, p.peer.at, err
+	}
+	n, from, err := p.PacketConn.ReadFrom(b)
+	if err != nil {
+		return 0, netip.AddrPort{}, err
+	}
+	u, ok := from.(*net.UDPAddr)
+	if !ok {
+		return n, netip.AddrPort{}, nil
+	}
+	a := u.AddrPort()
+	return n, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()), nil
+}
+
+func (p *pipe) received(b []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	highest := p.una
+	if p.silent || !p.segments(b, func(_ byte, _, una uint32, _ int) {
+		if int32(una-highest) > 0 && int32(una-p.next) <= 0 {
+			highest = una
+		}
+	}) {
+		return false
+	}
+	p.una = highest
+	p.in.Store(int64(p.clock.now()))
+	p.checkLocked()
+	return true
+}
+
+// WriteTo sends a datagram to the server.
+func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
+	p.mu.Lock()
+	p.segments(b, func(cmd byte, sn, _ uint32, size int) {
+		if cmd == kcpPush && sn == p.next {
+			p.next++
+			p.sent += uint64(size)
+		}
+	})
+	silent := p.silent
+	p.mu.Unlock()
+	if silent {
+		return len(b), nil
+	}
+	var err error
+	if p.connected != nil {
+		_, err = p.connected.Write(b)
+	} else {
+		_, err = p.PacketConn.WriteTo(b, p.peer.UDPAddr)
+	}
+	if err != nil && !errors.Is(err, syscall.ENOBUFS) && !errors.Is(err, syscall.EAGAIN) {
+		return 0, err
+	}
+	return len(b), nil // or lost, as datagrams are
+}
+
+// expect tells that n more bytes are given to kcp-go.
+func (p *pipe) expect(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.written += uint64(n)
+}
+
+// wait returns when everything written is acknowledged, or the pipe closed.
+func (p *pipe) wait() {
+	p.mu.Lock()
+	p.waiting = true
+	p.checkLocked()
+	p.mu.Unlock()
+	<-p.flushed
+}
+
+func (p *pipe) checkLocked() {
+	if !p.waiting || !p.closed && (p.sent != p.written || p.una != p.next) {
+		return
+	}
+	p.waiting = false
+	close(p.flushed)
+}
+
+func (p *pipe) silence() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.silent = true
+}
+
+// Close closes the socket.
+func (p *pipe) Close() error {
+	p.mu.Lock()
+	p.closed = true
+	p.checkLocked()
+	p.mu.Unlock()
+	return p.PacketConn.Close()
+}

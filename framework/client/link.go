@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: MIT
+
+package client
+
+import (
+	"errors"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// conn is one carrier connection. Read and Write block, each called by one
+// goroutine; the rest may be called from any.
+type conn interface {
+	Read(b []byte) (int, error)
+	Write(b []byte) (int, error)
+	// lastIn returns when anything arrived that Read need not have shown yet.
+	lastIn() time.Duration
+	// flush waits until the peer has what was written, or until close.
+	flush()
+	// cut makes the connection silent and ends Read and Write. It reports
+	// whether close would be heard by the peer.
+	cut() (audible bool)
+	close()
+}
+
+// link is a connection that the core was told of. Guarded by Client.mu, except
+// for out, which belongs to the writer while busy.
+type link struct {
+	c      *Client
+	conn   conn
+	addr   address
+	index  int // of addr
+	opened bool
+	told   bool          // the server answered, if only with a refusal
+	heard  time.Duration // when the core was told of life
+	deaf   bool          // the reader waits for the inbox
+	busy   bool          // the writer has something to write
+	out    []byte
+	kick   chan struct{} // 1 deep: busy was set
+	over   chan struct{} // closed when the core has left the link
+	last   []byte        // to be written after it is over: a goodbye
+	late   *time.Timer   // ends the writing of last
+}
+
+// oldLink is a connection that stays open so that nobody hears of its end.
+type oldLink struct {
+	conn  conn
+	until time.Duration
+}
+
+// maxOld bounds the sockets that Cut left open.
+const maxOld = 4
+
+// chunk is how much is handed to a socket at once: what a heartbeat waits for.
+const chunk = 16 << 10
+
+// --- leaving a link; the core is told by the caller
+
+// leaveLocked takes the link from the core.
+func (c *Client) leaveLocked() *link {
+	l := c.link
+	c.link = nil
+	if !l.opened && !l.told {
+		c.first = (l.index + 1) % len(c.addrs) // try another way
+	}
+	close(l.over)
+	c.space.Broadcast()
+	c.idle.Broadcast()
+	return l
+}
+
+var errCut = errors.New("client: cut")
+
+// abandonLocked leaves the link without a word.
+func (c *Client) abandonLocked(now time.Duration) {
+	l := c.leaveLocked()
+	c.lastErr = errCut
+	if !l.conn.cut() {
+		l.conn.close()
+	} else {
+		if len(c.old) == maxOld {
+			c.old[0].conn.close()
+			c.old = c.old[1:]
+		}
+		c.old = append(c.old, oldLink{l.conn, now + 2*c.core.Params().Timeout})
+	}
+	c.core.LinkDown(now)
+}
+
+// partLocked leaves the link with the core's last words, if it has any.
+func (c *Client) partLocked(now time.Duration) {
+	last := c.core.Output(nil, now, 0)
+	if c.link == nil {
+		return
+	}
+	l := c.leaveLocked()
+	if len(last) == 0 {
+		l.conn.close()
+		return
+	}
+	l.last = last
+	// A socket that takes no more must not keep the goodbye, and us, forever.
+	l.late = time.AfterFunc(max(c.cfg.closeTimeout(), 20*time.Millisecond), l.conn.close)
+}
+
+// brokeLocked leaves a link that failed.
+func (c *Client) brokeLocked(now time.Duration, err error) {
+	l := c.leaveLocked()
+	l.conn.close()
+	c.lastErr = err
+	c.cfg.logger().Debug("client: link failed", "addr", l.addr.String(), "err", err)
+	c.core.LinkDown(now)
+}
+
+// --- writing
+
+// pullLocked fills the writer's buffer with what is due.
+func (l *link) pullLocked(now time.Duration) {
+	core := l.c.core
+	l.out = core.Output(l.out[:0], now, chunk)
+	if len(l.out) == 0 {
+		// Perhaps the next frame alone is larger.
+		l.out = core.Output(l.out, now, codec.FrameOverhead+core.Params().MaxBody)
+	}
+	l.c.stats.BytesOut += uint64(len(l.out))
+}
+
+// pumpLocked gives the writer what is due, unless it is writing: then it looks
+// for itself.
+func (c *Client) pumpLocked(now time.Duration) {
+	l := c.link
+	if l == nil || l.busy {
+		return
+	}
+	if l.pullLocked(now); len(l.out) > 0 {
+		l.busy = true
+		l.kick <- struct{}{}
+	}
+}
+
+// write is the goroutine that writes. It ends when the link is over.
+func (l *link) write() {
+	c := l.c
+	defer c.running.Done()
+	for {
+		select {
+		case <-l.kick:
+		case <-l.over:
+			select {
+			case <-l.kick: // what was pulled stands before the goodbye
+				l.writeOnce()
+			default:
+			}
+			l.farewell()
+			return
+		}
+		for l.writeOnce() {
+		}
+	}
+}
+
+// writeOnce writes what was pulled and pulls again.
+func (l *link) writeOnce() (more bool) {
+	c := l.c
+	_, err := l.conn.Write(l.out)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link != l {
+		return false
+	}
+	now := c.clock.now()
+	if err != nil {
+		c.brokeLocked(now, err)
+		c.settleLocked()
+		return false
+	}
+	l.pullLocked(now)
+	if l.busy = len(l.out) > 0; !l.busy {
+		if cap(l.out) > 2*chunk {
+			l.out = nil // a rare large frame
+		}
+		c.idle.Broadcast()
+	}
+	return l.busy
+}
+
+// farewell writes the last words of a link that is over.
+func (l *link) farewell() {
+	if l.last == nil {
+		return
+	}
+	if _, err := l.conn.Write(l.last); err == nil {
+		l.conn.flush()
+	}
+	l.late.Stop()
+	l.conn.close()
+}
+
+// --- reading
+
+func (c *Client) sawLocked(l *link, at time.Duration) {
+	l.heard = at
+	c.core.Saw(at)
+}
+
+// read is the goroutine that reads. It ends when the connection does, which
+// for a link that is over may be later than for the core.
+func (l *link) read() {
+	c := l.c
+	defer c.running.Done()
+	buf, n := make([]byte, 4<<10), 0
+	for {
+		m, err := l.conn.Read(buf[n:])
+		if m > 0 {
+			full := n+m == len(buf)
+			used, need := c.received(l, buf[:n+m], m)
+			n = copy(buf, buf[used:n+m])
+			if need > len(buf) || full && len(buf) < chunk {
+				buf = append(make([]byte, 0, max(need, 2*len(buf))), buf[:n]...)
+				buf = buf[:cap(buf)]
+			}
+		}
+		if err != nil {
+			c.readFailed(l, err)
+			return
+		}
+	}
+}
+
+func (c *Client) readFailed(l *link, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link == l {
+		c.brokeLocked(c.clock.now(), err)
+		c.settleLocked()
+	}
+}
+
+// received takes the bytes b of a link, fresh of them new. It returns how many
+// it used, and how long the frame is that the rest begins.
+func (c *Client) received(l *link, b []byte, fresh int) (used, need int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.BytesIn += uint64(fresh)
+	now := c.clock.now()
+	if c.link == l {
+		c.sawLocked(l, now)
+	}
+	for c.link == l {
+		maxBody := max(c.core.Params().MaxBody, codec.DefaultMaxBody)
+		p, size, err := codec.ParseFrame(b[used:], maxBody)
+		if err == nil && size == 0 {
+			need, _ = codec.FrameSize(b[used:], maxBody)
+			break
+		}
+		used += size
+		if err == nil {
+			err = c.packetLocked(l, p, now)
+		}
+		if err != nil && c.link == l {
+			c.brokeLocked(now, err)
+		}
+		if s := c.core.State(); s != session.Open && s != session.Opening {
+			break
+		}
+	}
+	c.settleLocked()
+	for c.link == l && c.deafLocked() {
+		l.deaf = true
+		c.space.Wait()
+		l.deaf = false
+	}
+	if c.link != l {
+		used, need = len(b), 0
+	}
+	return used, need
+}
+
+// packetLocked takes one packet of the present link.
+func (c *Client) packetLocked(l *link, p codec.Packet, now time.Duration) error {
+	if p.Kind == codec.Refused || p.Kind == codec.Bye {
+		l.told = true
+		if end, err := session.ParseEnd(p); err == nil {
+			c.lastErr = end
+			c.freshTicketLocked(l, end.Code)
+		}
+		if c.link != l {
+			return nil
+		}
+	}
+	deliver, err := c.core.Receive(p, now)
+	c.changesLocked()
+	if err != nil || !deliver {
+		return err
+	}
+	c.stats.Received++
+	switch p.Kind {
+	case codec.Response, codec.Failure:
+		c.answerLocked(p)
+	case codec.Request:
+		c.refuseLocked(p)
+	case codec.Message:
+		c.inbox.pushMessage(p.Body)
+		c.work.Signal()
+	case codec.Datagram:
+		if !c.inbox.held { // the newest comes again, the next time
+			c.inbox.pushMessage(p.Body)
+			c.work.Signal()
+		}
+	}
+	c.holdLocked()
+	return nil
+}
+
+// freshTicketLocked fetches a ticket if the core is about to log in on the
+// link on which its session was refused. It gives up mu meanwhile.
+func (c *Client) freshTicketLocked(l *link, code session.Code) {
+	resuming := c.core.State() == session.Opening && c.core.Token() != ""
+	if !resuming || code.Final() || code.Resumable() || c.cfg.Ticket == nil {
+		return
+	}
+	c.mu.Unlock()
+	t := c.cfg.Ticket()
+	c.mu.Lock()
+	c.ticket = t
+}

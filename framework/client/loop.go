@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+
+package client
+
+import (
+	"context"
+	"time"
+
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// settleLocked lets the core do what is due and does what it says. Everything
+// that happens ends with it.
+func (c *Client) settleLocked() {
+	now, wall := c.clock.both()
+	if l := c.link; l != nil {
+		// Segments prove life before they make a packet, and while the app
+		// keeps us from reading we are in no position to judge.
+		if l.deaf {
+			c.sawLocked(l, now)
+		} else if at := l.conn.lastIn(); at > l.heard {
+			c.sawLocked(l, at)
+		}
+	}
+	for again := true; again; {
+		again = false
+		switch c.core.Check(now, wall) {
+		case session.Cut:
+			c.changesLocked()
+			c.partLocked(now)
+			again = true
+		case session.Dial:
+			c.wantDial = true
+			c.dialGen++
+		}
+	}
+	c.changesLocked()
+	c.pumpLocked(now)
+	if c.wantDial || c.core.State() == session.Ended || c.dueLocked() < c.armed {
+		select {
+		case c.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// dueLocked returns when run has to look again.
+func (c *Client) dueLocked() time.Duration {
+	due := c.core.Due()
+	if len(c.old) > 0 {
+		due = min(due, c.old[0].until)
+	}
+	return due
+}
+
+// run is the goroutine that keeps the time and dials. It ends when the session
+// has, by Close or by the server.
+func (c *Client) run() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		c.mu.Lock()
+		c.settleLocked()
+		now := c.clock.now()
+		for len(c.old) > 0 && c.old[0].until <= now {
+			c.old[0].conn.close()
+			c.old = c.old[1:]
+		}
+		dial, ended := c.wantDial, c.core.State() == session.Ended
+		c.armed = c.dueLocked()
+		timer.Reset(max(c.armed-now, 0))
+		c.mu.Unlock()
+		switch {
+		case ended:
+			c.end()
+			return
+		case dial:
+			c.dial()
+			continue
+		}
+		select {
+		case <-timer.C:
+		case <-c.wake:
+		}
+	}
+}
+
+// end waits for the links, whose goodbyes are bounded, and lets deliver end.
+func (c *Client) end() {
+	c.running.Wait()
+	c.mu.Lock()
+	for _, o := range c.old {
+		o.conn.close()
+	}
+	c.old = nil
+	c.finishLocked()
+	c.mu.Unlock()
+	close(c.quiet)
+}
+
+// dial tries the addresses once each, from the preferred one on, until one
+// answers.
+func (c *Client) dial() {
+	c.mu.Lock()
+	if c.wantDial = false; c.core.State() != session.Dialing {
+		c.mu.Unlock()
+		return
+	}
+	gen, first, conv := c.dialGen, c.first, uint32(c.cfg.random())
+	login := c.core.Token() == ""
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	c.undial = cancel
+	c.mu.Unlock()
+	if login && c.cfg.Ticket != nil {
+		t := c.cfg.Ticket()
+		c.mu.Lock()
+		c.ticket = t
+		c.mu.Unlock()
+	}
+	for i := range c.addrs {
+		if ctx.Err() != nil {
+			break
+		}
+		index := (first + i) % len(c.addrs)
+		nc, err := c.open(ctx, c.addrs[index], conv+uint32(i))
+		if c.dialled(gen, index, nc, err) {
+			return
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dialGen == gen {
+		c.undial = nil
+		c.core.LinkDown(c.clock.now()) // ignored if the core does not dial any more
+		c.settleLocked()
+	}
+}
+
+// dialled takes the result of one attempt. It reports false if another one is
+// to follow.
+func (c *Client) dialled(gen uint64, index int, nc conn, err error) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats.Dials++
+	addr := c.addrs[index]
+	if err != nil {
+		c.stats.Failures++
+		c.lastErr = err
+		c.cfg.logger().Debug("client: dial failed", "addr", addr.String(), "err", err)
+		return false
+	}
+	if c.dialGen != gen || c.core.State() != session.Dialing {
+		nc.close() // paused or closed meanwhile
+		return true
+	}
+	c.undial = nil
+	l := &link{c: c, conn: nc, addr: addr, index: index, kick: make(chan struct{}, 1), over: make(chan struct{})}
+	c.link = l
+	now, wall := c.clock.both()
+	c.core.LinkUp(now, wall, addr.carrier == carrierKCP)
+	c.running.Add(2)
+	go l.read()  // ends with the connection
+	go l.write() // ends when the link is over
+	c.settleLocked()
+	return true
+}
+
+// open dials one address.
+func (c *Client) open(ctx context.Context, a address, conv uint32) (conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.dialTimeout())
+	defer cancel()
+	if a.carrier == carrierKCP {
+		return c.openKCP(ctx, a.hostport, conv)
+	}
+	return c.openTCP(ctx, a.hostport)
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+
+package client
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+// call is a request that waits for its answer. Guarded by Client.mu until it
+// is taken out of Client.calls; then whoever took it sends the answer.
+type call struct {
+	answer chan answer // 1 deep: nobody waits to answer
+}
+
+type answer struct {
+	payload []byte
+	err     error
+}
+
+// buffers are where bodies are put together.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// Request sends v and waits for the answer, which it reads into reply, a
+// pointer, or ignores if reply is nil. The request outlives lost links; only
+// ctx bounds the wait. The error is ctx's, session.ErrFull when too much waits
+// to be sent, session.ErrClosed, or a *codec.Error: what the server answered,
+// or codec.ErrorReset when the session was reset or ended before the answer.
+// After ctx ended the server may still do what was asked.
+func (c *Client) Request(ctx context.Context, route string, v, reply any) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	k := &call{answer: make(chan answer, 1)}
+	id, err := c.send(codec.Request, route, v, k)
+	if err != nil {
+		return err
+	}
+	var a answer
+	select {
+	case a = <-k.answer:
+	case <-ctx.Done():
+		c.mu.Lock()
+		delete(c.calls, id)
+		c.mu.Unlock()
+		select {
+		case a = <-k.answer: // it came all the same
+		default:
+			return ctx.Err()
+		}
+	}
+	if a.err != nil || reply == nil {
+		return a.err
+	}
+	return codec.DecodeBody(a.payload, reply)
+}
+
+// Send sends v one way. It never blocks: without a link it waits to be sent,
+// and when too much does the error is session.ErrFull.
+func (c *Client) Send(route string, v any) error {
+	_, err := c.send(codec.Message, route, v, nil)
+	return err
+}
+
+// Join takes a seat in a room. The error is as Request's.
+func (c *Client) Join(ctx context.Context, room, key string) error {
+	return c.Request(ctx, "room.join", [...]string{room, key}, nil)
+}
+
+// Leave gives up the seat in the room. The error is as Request's.
+func (c *Client) Leave(ctx context.Context) error {
+	return c.Request(ctx, "room.leave", struct{}{}, nil)
+}
+
+func (c *Client) send(kind codec.Kind, route string, v any, k *call) (id uint64, err error) {
+	r := codec.NamedRoute(route)
+	if !r.Valid() {
+		return 0, fmt.Errorf("client: route %q: %w", route, codec.ErrRoute)
+	}
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	payload, err := codec.AppendBody((*buf)[:0], v)
+	if err != nil {
+		return 0, err
+	}
+	*buf = payload
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	body := *buf
+	if k != nil {
+		c.lastCall++
+		id = c.lastCall
+		body = codec.AppendRequest(body, id, r, payload)
+	} else {
+		body = codec.AppendMessage(body, r, payload)
+	}
+	*buf = body[:0]
+	if err := c.core.Send(kind, body[len(payload):]); err != nil {
+		return 0, err
+	}
+	if k != nil {
+		c.calls[id] = k
+		c.holdLocked() // a handler that waits for it must not be what holds it up
+		c.space.Signal()
+	}
+	c.stats.Sent++
+	c.pumpLocked(c.clock.now())
+	return id, nil
+}
+
+// answerLocked takes a RESPONSE or a FAILURE. Unknown ids are those of
+// requests that nobody waits for any more.
+func (c *Client) answerLocked(p codec.Packet) {
+	var id uint64
+	var a answer
+	var err error
+	if p.Kind == codec.Response {
+		var payload []byte
+		id, payload, err = codec.ParseResponse(p.Body)
+		a.payload = append([]byte(nil), payload...)
+	} else {
+		var code uint32
+		var text []byte
+		id, code, text, err = codec.ParseFailure(p.Body)
+		a.err = &codec.Error{Code: code, Text: string(text)}
+	}
+	if err != nil {
+		c.cfg.logger().Warn("client: malformed answer", "err", err)
+		return
+	}
+	if k := c.calls[id]; k != nil {
+		delete(c.calls, id)
+		k.answer <- a
+	}
+}
+
+// failCallsLocked ends all requests: their answers can't come any more.
+func (c *Client) failCallsLocked(text string) {
+	for id, k := range c.calls {
+		delete(c.calls, id)
+		k.answer <- answer{err: &codec.Error{Code: codec.ErrorReset, Text: text}}
+	}
+}
+
+// refuseLocked answers a request of the server: the client takes none.
+func (c *Client) refuseLocked(p codec.Packet) {
+	id, r, _, err := codec.ParseRequest(p.Body)
+	if err != nil {
+		c.cfg.logger().Warn("client: malformed request", "err", err)
+		return
+	}
+	body := codec.AppendFailure(nil, id, codec.ErrorNoRoute, "the client answers no requests: "+r.String())
+	if err := c.core.Send(codec.Failure, body); err != nil {
+		c.cfg.logger().Warn("client: request not answered", "route", r.String(), "err", err)
+	}
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+
+package client
+
+import (
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// Kind is what became of a session.
+type Kind uint8
+
+// Their usual order is Opened (Lost (Resumed | Reset | Gone Opened))* Closed.
+const (
+	// Opened: a new session. After Gone it is another one.
+	Opened Kind = iota + 1
+	// Lost: the link is gone and the client is coming back; Err tells why.
+	// Send and Request go on working: what they take waits.
+	Lost
+	// Resumed: the session is back. Nothing was lost and nothing comes twice.
+	Resumed
+	// Reset: the session is back, but what the server sent meanwhile is lost:
+	// expect a snapshot. Requests without an answer have failed.
+	Reset
+	// Gone: the session is over and the client logs in anew; Err tells why.
+	Gone
+	// Closed: the client has ended for good. It is the last State.
+	Closed
+)
+
+var kindNames = [...]string{"none", "opened", "lost", "resumed", "reset", "gone", "closed"}
+
+// String returns the kind's name.
+func (k Kind) String() string { return kindNames[k] }
+
+// State is one step in the life of a session.
+type State struct {
+	Kind Kind
+	// Err tells why: with Lost, Reset, Gone and Closed a *session.CloseError.
+	Err error
+	// Undelivered is, with Gone and Closed, what was sent and never accepted by
+	// the server as far as the client knows. It is not sent again.
+	Undelivered []Message
+}
+
+// Message is something that was sent.
+type Message struct {
+	Route   string
+	Payload codec.Raw
+	Request bool
+}
+
+// changesLocked takes over what the core says became of the session.
+func (c *Client) changesLocked() {
+	for _, ch := range c.core.Changes() {
+		s := State{}
+		if ch.Err != nil {
+			if ch.Err.Code == session.LinkLost && ch.Err.Text == "" && c.lastErr != nil {
+				ch.Err.Text = c.lastErr.Error()
+			}
+			s.Err = ch.Err
+		}
+		switch ch.Kind {
+		case session.Opened:
+			s.Kind = Opened
+			c.stats.Opens++
+			c.openedLocked()
+		case session.Resumed:
+			s.Kind = Resumed
+			c.stats.Resumes++
+			c.openedLocked()
+		case session.WasReset:
+			s.Kind = Reset
+			c.stats.Resets++
+			c.failCallsLocked("the session was reset before the answer came")
+			c.openedLocked()
+		case session.Lost:
+			s.Kind = Lost
+			c.stats.Losses++
+		case session.Ending:
+			s.Kind = Gone
+			s.Undelivered = undelivered(ch.Undelivered)
+			c.failCallsLocked("the session ended before the answer came")
+			if c.core.State() == session.Ended {
+				s.Kind = Closed
+				c.err = s.Err
+			}
+		}
+		c.inbox.pushState(s)
+		c.work.Signal()
+	}
+}
+
+func (c *Client) openedLocked() {
+	if l := c.link; l != nil {
+		c.first = l.index
+		l.opened = true
+	}
+	if !c.wasUp {
+		c.wasUp = true
+		close(c.up)
+	}
+}
+
+func undelivered(packets []codec.Packet) []Message {
+	var list []Message
+	for _, p := range packets {
+		var r codec.Route
+		var payload []byte
+		var err error
+		switch p.Kind {
+		case codec.Message:
+			r, payload, err = codec.ParseMessage(p.Body)
+		case codec.Request:
+			_, r, payload, err = codec.ParseRequest(p.Body)
+		default:
+			continue
+		}
+		if err == nil {
+			list = append(list, Message{Route: r.String(), Payload: payload, Request: p.Kind == codec.Request})
+		}
+	}
+	return list
+}
