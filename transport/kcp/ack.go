@@ -66,15 +66,10 @@ func (c *Conn) settle(prev, s *segment) {
 
 // widen moves the edge of the peer's window, never back: an honest peer does
 // not take back what it allowed, so a smaller window is older news (SPEC 4.2).
-func (c *Conn) widen(now time.Duration, una uint32, wnd uint16) {
+func (c *Conn) widen(una uint32, wnd uint16) {
 	// Relative to next, which una doesn't exceed, nothing overflows.
-	room := int32(una-c.next) + int32(wnd)
-	if room <= int32(c.edge-c.next) {
-		return
-	}
-	c.edge = c.next + uint32(room)
-	if c.inFlight == 0 {
-		c.since = now
+	if room := int32(una-c.next) + int32(wnd); room > int32(c.edge-c.next) {
+		c.edge = c.next + uint32(room)
 	}
 }
 

@@ -280,6 +280,13 @@ func TestPoolIsBounded(t *testing.T) {
 		if kept != pool.free || kept > max(retain, 0) {
 			t.Errorf("retain %d: keeps %d, says %d", retain, kept, pool.free)
 		}
+		for pool.small != nil || pool.large != nil {
+			pool.get(1)
+			pool.get(largeBuffer)
+		}
+		if pool.free != 0 {
+			t.Errorf("retain %d: an empty pool keeps %d bytes", retain, pool.free)
+		}
 	}
 }
 

@@ -83,7 +83,7 @@ func (c *Conn) Input(now time.Duration, datagram []byte) error {
 		}
 		// After the ack, whose segment una may cover as well: it measures.
 		c.ackedBefore(h.una)
-		c.widen(now, h.una, h.wnd)
+		c.widen(h.una, h.wnd)
 	}
 	if e.rtt > 0 {
 		c.sample(e.rtt)
