@@ -353,10 +353,10 @@ func (c *Client) bye(p codec.Packet, now time.Duration) error {
 		c.finish(why, 0)
 	case why.Code.Resumable():
 		c.cut = true
-		c.down(now, why, c.below(c.params.Window))
+		c.down(now, why, c.params.Window)
 	default:
 		c.cut = true
-		c.down(now, why, c.below(c.params.Window))
+		c.down(now, why, c.params.Window)
 		if c.have {
 			c.gone(why, 0)
 		}

@@ -26,42 +26,42 @@ func (c *Client) LinkUp(now time.Duration, wall time.Time, knock bool) {
 func (c *Client) LinkDown(now time.Duration) {
 	switch c.state {
 	case Dialing, Opening, Open:
-		c.down(now, &CloseError{Code: LinkLost}, c.backoff())
+		c.down(now, &CloseError{Code: LinkLost}, 0)
 	}
 }
 
-// backoff is the pause before the next attempt: full jitter, SPEC 8.2.
-func (c *Client) backoff() time.Duration {
+// backoff is the pause before the next attempt: full jitter over a time that
+// doubles, and is spread at least. SPEC 8.2.
+func (c *Client) backoff(spread time.Duration) time.Duration {
 	d := c.cfg.MaxDelay
-	if c.tries < 16 {
-		d = min(d, c.cfg.MinDelay<<c.tries)
+	if d>>min(c.tries, 62) > c.cfg.MinDelay {
+		d = c.cfg.MinDelay << c.tries
 	}
-	return c.below(d)
+	return c.below(max(d, spread))
 }
 
 // down leaves the link, whatever state it was in, and plans the next one.
-func (c *Client) down(now time.Duration, why *CloseError, delay time.Duration) {
+func (c *Client) down(now time.Duration, why *CloseError, spread time.Duration) {
 	was := c.state
 	c.state, c.probeBy = Waiting, Never
 	c.ctl = c.ctl[:0]
 	if was == Open {
 		if now-c.openedAt >= c.params.Timeout {
 			c.tries = 0
-			delay = min(delay, c.cfg.MinDelay)
 		}
 		c.change(Lost, why)
 	}
+	c.dialAt = now + c.backoff(spread)
 	c.tries++
-	c.dialAt = now + delay
 	// A link that opened and died before RESUMED is a failed resume; one that
 	// could not be opened says nothing about the session (SPEC 8.3).
 	if was == Opening && c.greeted && c.have {
-		c.failed(now)
+		c.failed()
 	}
 	c.giveUpLate(now)
 }
 
-func (c *Client) failed(now time.Duration) {
+func (c *Client) failed() {
 	if c.failures++; c.failures >= 3 {
 		c.gone(&CloseError{Code: Unknown, Text: "three resumes failed"}, 0)
 	}
@@ -169,7 +169,7 @@ func (c *Client) check(now time.Duration) Action {
 func (c *Client) checkOpening(now time.Duration) {
 	if now >= c.openBy {
 		c.cut = true
-		c.down(now, nil, c.backoff())
+		c.down(now, nil, 0)
 		return
 	}
 	if c.knock && !c.greeted && now >= c.knockAt {
@@ -181,7 +181,7 @@ func (c *Client) checkOpening(now time.Duration) {
 func (c *Client) checkOpen(now time.Duration) {
 	if c.lastRecv+c.params.Timeout <= now || c.probeBy <= now || c.stuck(now, c.params.Timeout) {
 		c.cut = true
-		c.down(now, &CloseError{Code: LinkLost, Text: "nothing came back in time"}, c.backoff())
+		c.down(now, &CloseError{Code: LinkLost, Text: "nothing came back in time"}, 0)
 		return
 	}
 	if now >= c.beatAt() {

@@ -201,15 +201,13 @@ func (c *Client) refused(p codec.Packet, now time.Duration) error {
 		return nil
 	}
 	c.cut = true
-	delay := c.backoff()
-	if why.Code == Busy {
-		delay = fromMillis(uint32(min(why.Detail, maxMillis)))
-		delay += c.below(delay / 4)
-	}
 	c.greeted = false // answered: this is no link that died before its answer
-	c.down(now, why, delay)
-	if c.have && why.Code != Busy {
-		c.failed(now)
+	c.down(now, why, 0)
+	if why.Code == Busy {
+		wait := fromMillis(uint32(min(why.Detail, maxMillis)))
+		c.dialAt = now + wait + c.below(wait/4)
+	} else if c.have {
+		c.failed()
 	}
 	return nil
 }
