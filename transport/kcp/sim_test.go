@@ -37,7 +37,7 @@ func (c conduct) String() string {
 
 func randomConduct(r *rand.Rand) conduct {
 	ms := func(n int) time.Duration { return time.Duration(r.IntN(n+1)) * time.Millisecond }
-	c := conduct{delay: ms(100), bytes: [2]int{r.IntN(60_000), r.IntN(60_000)}, chunk: 1 + r.IntN(4000)}
+	c := conduct{delay: ms(100), bytes: [2]int{r.IntN(60_000), r.IntN(60_000)}, chunk: 100 + r.IntN(4000)}
 	if r.IntN(3) > 0 {
 		c.loss = r.Float64() * 0.3
 	}
