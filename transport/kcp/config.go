@@ -25,7 +25,8 @@ type Config struct {
 	MTU int
 
 	// SendWindow is how many segments a conversation holds, in flight or
-	// waiting: with MTU it bounds the memory of Write. If zero, 256.
+	// waiting: with MTU it bounds the memory of Write. If zero, 256. Windows
+	// are lists that are walked: hundreds are fine, tens of thousands are slow.
 	SendWindow int
 
 	// RecvWindow is how many received segments a conversation holds, whether

@@ -61,8 +61,8 @@ func Opens(datagram []byte) bool {
 }
 
 // Input takes one datagram from the peer, with all its segments, or refuses it
-// as a whole before anything has changed. It may be empty-handed afterwards:
-// Peek tells. What it owes the peer leaves with the next Output.
+// as a whole before anything has changed. Peek tells whether there is something
+// to read now; what is owed to the peer leaves with the next Output.
 func (c *Conn) Input(now time.Duration, datagram []byte) error {
 	if err := c.check(datagram); err != nil {
 		return err
