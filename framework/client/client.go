@@ -34,30 +34,31 @@ type Client struct {
 	done    chan struct{} // closed after the last callback
 	running sync.WaitGroup
 
-	mu       sync.Mutex
-	core     *session.Client
-	started  bool
-	closing  bool // by Close: messages that still wait are not delivered
-	ending   bool // run is over: deliver ends when the inbox is empty
-	err      error
-	link     *link // that the core knows of, nil without one
-	old      []oldLink
-	armed    time.Duration // when run looks again by itself
-	wantDial bool
-	dialGen  uint64 // counts the core's wishes to dial: an overtaken one is dropped
-	undial   context.CancelFunc
-	ticket   []byte // for the core's next HELLO
-	first    int    // index of the address to try first
-	lastErr  error  // why the last link or dial failed
-	wasUp    bool
-	calls    map[uint64]*call
-	lastCall uint64
-	handlers map[string]handler
-	inbox    inbox
-	work     sync.Cond // the inbox got something, or ending
-	space    sync.Cond // the inbox got room, or a link ended
-	idle     sync.Cond // a writer has nothing to write
-	stats    Stats
+	mu        sync.Mutex
+	core      *session.Client
+	started   bool
+	closing   bool // by Close: messages that still wait are not delivered
+	ending    bool // run is over: deliver ends when the inbox is empty
+	err       error
+	link      *link // that the core knows of, nil without one
+	old       []oldLink
+	armed     time.Duration // when run looks again by itself
+	wantDial  bool
+	dialGen   uint64 // counts the core's wishes to dial: an overtaken one is dropped
+	undial    context.CancelFunc
+	ticket    []byte        // for the core's next HELLO
+	ticketFor time.Duration // until then it is good for one more attempt
+	first     int           // index of the address to try first
+	lastErr   error         // why the last link or dial failed
+	wasUp     bool
+	calls     map[uint64]*call
+	lastCall  uint64
+	handlers  map[string]handler
+	inbox     inbox
+	work      sync.Cond // the inbox got something, or ending
+	space     sync.Cond // the inbox got room, or a link ended
+	idle      sync.Cond // a writer has nothing to write
+	stats     Stats
 }
 
 // New makes a client that does nothing until Connect, so that handlers can be

@@ -40,6 +40,7 @@ func (c *Client) openKCP(ctx context.Context, hostport string, conv uint32) (con
 		_ = p.Close()
 		return nil, err
 	}
+	//lint:ignore SA1019 frames are a stream: what waits may share a segment
 	s.SetStreamMode(true)
 	s.SetWriteDelay(false)
 	s.SetACKNoDelay(true)

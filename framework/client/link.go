@@ -188,13 +188,16 @@ func (l *link) writeOnce() (more bool) {
 
 // farewell writes the last words of a link that is over.
 func (l *link) farewell() {
-	if l.last == nil {
-		return
+	l.c.mu.Lock()
+	last, late := l.last, l.late
+	l.c.mu.Unlock()
+	if last == nil {
+		return // whoever left the link closed it, or keeps it open
 	}
-	if _, err := l.conn.Write(l.last); err == nil {
+	if _, err := l.conn.Write(last); err == nil {
 		l.conn.flush()
 	}
-	l.late.Stop()
+	late.Stop()
 	l.conn.close()
 }
 

@@ -98,6 +98,10 @@ func (c *Client) end() {
 	close(c.quiet)
 }
 
+// ticketLife is how long the attempts to log in repeat their ticket, as the
+// core does: only so the server knows that they are the same attempt.
+const ticketLife = time.Minute
+
 // dial tries the addresses once each, from the preferred one on, until one
 // answers.
 func (c *Client) dial() {
@@ -107,15 +111,15 @@ func (c *Client) dial() {
 		return
 	}
 	gen, first, conv := c.dialGen, c.first, uint32(c.cfg.random())
-	login := c.core.Token() == ""
+	ask := c.cfg.Ticket != nil && c.core.Token() == "" && c.clock.now() >= c.ticketFor
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	c.undial = cancel
 	c.mu.Unlock()
-	if login && c.cfg.Ticket != nil {
+	if ask {
 		t := c.cfg.Ticket()
 		c.mu.Lock()
-		c.ticket = t
+		c.ticket, c.ticketFor = t, c.clock.now()+ticketLife
 		c.mu.Unlock()
 	}
 	for i := range c.addrs {

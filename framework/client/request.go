@@ -145,6 +145,20 @@ func (c *Client) failCallsLocked(text string) {
 	}
 }
 
+// failTooLargeLocked ends the requests that the server would not take.
+func (c *Client) failTooLargeLocked(packets []codec.Packet) {
+	for _, p := range packets {
+		if p.Kind != codec.Request {
+			continue
+		}
+		id, _, _, err := codec.ParseRequest(p.Body)
+		if k := c.calls[id]; err == nil && k != nil {
+			delete(c.calls, id)
+			k.answer <- answer{err: codec.ErrTooLarge}
+		}
+	}
+}
+
 // refuseLocked answers a request of the server: the client takes none.
 func (c *Client) refuseLocked(p codec.Packet) {
 	id, r, _, err := codec.ParseRequest(p.Body)

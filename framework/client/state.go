@@ -39,7 +39,8 @@ type State struct {
 	// Err tells why: with Lost, Reset, Gone and Closed a *session.CloseError.
 	Err error
 	// Undelivered is, with Gone and Closed, what was sent and never accepted by
-	// the server as far as the client knows. It is not sent again.
+	// the server as far as the client knows. It is not sent again. With Opened
+	// it is what was sent before and is larger than this server takes.
 	Undelivered []Message
 }
 
@@ -53,7 +54,7 @@ type Message struct {
 // changesLocked takes over what the core says became of the session.
 func (c *Client) changesLocked() {
 	for _, ch := range c.core.Changes() {
-		s := State{}
+		s := State{Undelivered: undelivered(ch.Undelivered)}
 		if ch.Err != nil {
 			if ch.Err.Code == session.LinkLost && ch.Err.Text == "" && c.lastErr != nil {
 				ch.Err.Text = c.lastErr.Error()
@@ -64,6 +65,7 @@ func (c *Client) changesLocked() {
 		case session.Opened:
 			s.Kind = Opened
 			c.stats.Opens++
+			c.failTooLargeLocked(ch.Undelivered)
 			c.openedLocked()
 		case session.Resumed:
 			s.Kind = Resumed
@@ -79,7 +81,7 @@ func (c *Client) changesLocked() {
 			c.stats.Losses++
 		case session.Ending:
 			s.Kind = Gone
-			s.Undelivered = undelivered(ch.Undelivered)
+			c.ticketFor = 0
 			c.failCallsLocked("the session ended before the answer came")
 			if c.core.State() == session.Ended {
 				s.Kind = Closed
