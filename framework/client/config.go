@@ -63,6 +63,8 @@ type Config struct {
 	// a time. If nil, crypto/rand.
 	Rand io.Reader
 	// Dial opens a stream, as net.Dialer's DialContext does. If nil, that one.
+	// Without ListenPacket it opens KCP too: network is then "plain-kcp", and
+	// the stream one that speaks KCP below.
 	// A connection with a method Cut() is dropped by it: see Client.Cut.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// ListenPacket opens a datagram socket for one KCP link. If nil, a UDP

@@ -15,7 +15,9 @@ type handler func(payload []byte) error
 // On registers fn for the messages of a route. Handlers and State callbacks
 // run one at a time and in order on the client's delivery goroutine. They may
 // block: the messages behind them wait, and when too many do the server is
-// asked to hold. A second handler for the same route panics.
+// asked to hold, answers included. A handler may wait for a Request even so, as
+// long as fewer than some 4,000 messages come before its answer. A second
+// handler for the same route panics.
 func On[M any](c *Client, route string, fn func(M)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -91,16 +93,19 @@ func (q *inbox) pop() entry {
 	return e
 }
 
-// patience is by how much the inbox may exceed its bounds while requests wait
-// for an answer: HOLD would stop the answers too, and the handler that does not
-// empty the inbox may be waiting for one.
-const patience = 4
+// While requests wait for an answer the inbox may exceed its bounds by this:
+// HOLD would stop the answers too, and the handler that does not empty the inbox
+// may be waiting for one. What a server has on its way at most is less.
+const (
+	patientPackets = 4096
+	patientBytes   = 4 << 20
+)
 
 // fullLocked reports whether the inbox holds more than part/4 of what it may.
 func (c *Client) fullLocked(part int) bool {
 	packets, bytes := c.cfg.inboxPackets(), c.cfg.inboxBytes()
 	if len(c.calls) > 0 {
-		packets, bytes = patience*packets, patience*bytes
+		packets, bytes = packets+patientPackets, bytes+patientBytes
 	}
 	return c.inbox.messages*4 >= packets*part || c.inbox.bytes*4 >= bytes*part
 }

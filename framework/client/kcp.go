@@ -30,6 +30,9 @@ type kcpConn struct {
 }
 
 func (c *Client) openKCP(ctx context.Context, hostport string, conv uint32) (conn, error) {
+	if c.cfg.Dial != nil && c.cfg.ListenPacket == nil {
+		return c.openStream(ctx, "plain-kcp", hostport)
+	}
 	p, err := c.openPipe(ctx, hostport)
 	if err != nil {
 		return nil, err

@@ -177,5 +177,5 @@ func (c *Client) open(ctx context.Context, a address, conv uint32) (conn, error)
 	if a.carrier == carrierKCP {
 		return c.openKCP(ctx, a.hostport, conv)
 	}
-	return c.openTCP(ctx, a.hostport)
+	return c.openStream(ctx, "tcp", a.hostport)
 }

@@ -16,12 +16,12 @@ type tcpConn struct {
 	once  sync.Once
 }
 
-func (c *Client) openTCP(ctx context.Context, hostport string) (conn, error) {
+func (c *Client) openStream(ctx context.Context, network, hostport string) (conn, error) {
 	dial := c.cfg.Dial
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
 	}
-	nc, err := dial(ctx, "tcp", hostport)
+	nc, err := dial(ctx, network, hostport)
 	if err != nil {
 		return nil, err
 	}
