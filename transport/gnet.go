@@ -24,6 +24,7 @@ type gnetLoop struct {
 	bell    bell
 	udp     *udpSocket // nil if plain KCP is not served, and between engines
 	up      chan error // 1 deep: takes the outcome of the first start
+	started bool       // it was a success
 	bootErr error
 }
 
@@ -77,9 +78,9 @@ func (g *gnetLoop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	g.boot()
 	if c.Context() == g {
 		g.l.queue.setBell(g.ring)
-		select {
-		case g.up <- nil:
-		default:
+		if !g.started {
+			g.started = true
+			g.up <- nil
 		}
 		return nil, gnet.None
 	}

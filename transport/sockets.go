@@ -126,25 +126,28 @@ func (r *socketRunner) wait() {
 // not notice: their state is the loop's, and the port is the same.
 func (g *gnetLoop) serve() {
 	defer g.r.done.Done()
-	for first := true; ; first = false {
+	for {
 		err := g.engine()
 		if g.l.ended() {
 			return
 		}
-		if first && !g.l.booted {
+		if !g.started {
 			g.up <- fmt.Errorf("transport: start loop %d: %w", g.l.index, errOr(err))
-			return
-		}
-		g.l.stats.acceptFailures.Add(1)
-		g.r.t.log.Error("transport: engine ended, starting another", slog.Int("loop", g.l.index), slog.Any("err", err))
-		select {
-		case <-time.After(restartDelay):
-		case <-g.r.quit:
+			<-g.r.quit // Start gives up
+		} else {
+			g.l.stats.acceptFailures.Add(1)
+			g.r.t.log.Error("transport: engine ended, starting another", slog.Int("loop", g.l.index), slog.Any("err", err))
+			select {
+			case <-time.After(restartDelay):
+			case <-g.r.quit:
+			}
 		}
 		// Between two engines the loop is this goroutine.
-		g.l.begin()
-		g.l.end()
-		if g.l.ended() {
+		if g.l.booted {
+			g.l.begin()
+			g.l.end()
+		}
+		if g.l.ended() || !g.started {
 			return
 		}
 	}
@@ -169,6 +172,7 @@ func (g *gnetLoop) engine() error {
 	err := gnet.Rotate(g, gnetAddrs(addrs),
 		gnet.WithNumEventLoop(1),
 		gnet.WithReusePort(!oneLoop),
+		gnet.WithReuseAddr(true), // connections of the server before may linger in TIME_WAIT
 		// OnTick is the one place that runs when the loop exists, and is told
 		// so without a race: OnBoot is too early, and a UDP server without
 		// players has no other event. It ticks once.

@@ -59,6 +59,9 @@ func openUDP(g *gnetLoop, eng gnet.Engine) (*udpSocket, error) {
 	if err != nil {
 		return nil, err
 	}
+	// On a datagram socket this option, which gnet sets on all its sockets or
+	// none, would let any other process take the port over.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0)
 	family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 	if err != nil {
 		_ = unix.Close(fd)

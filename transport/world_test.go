@@ -228,6 +228,8 @@ type hooks struct {
 	timer    func(l *Loop)
 	batch    func(l *Loop)
 
+	unproved bool // OnPacket does not call Prove
+
 	opened, closed, packets, writables atomic.Int64
 
 	mu   sync.Mutex
@@ -269,7 +271,9 @@ func (h *hooks) check(k *Link, what string) {
 func (h *hooks) OnPacket(k *Link, p codec.Packet) {
 	h.check(k, "OnPacket")
 	h.packets.Add(1)
-	k.Prove()
+	if !h.unproved {
+		k.Prove()
+	}
 	if h.packet != nil {
 		h.packet(k, p)
 		return

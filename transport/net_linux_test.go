@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+// lowLimitEnv makes the test binary a server that may open few files.
+const lowLimitEnv = "LIFELINE_TEST_LOW_LIMIT"
+
+// lowLimitMain is that server. It ends with its standard input.
+func lowLimitMain() {
+	h := &hooks{}
+	h.packet = func(k *Link, p codec.Packet) {
+		switch {
+		case p.Kind == codec.Heartbeat:
+			k.Prove()
+		case string(p.Body) == "choke": // whoever connects now makes accept fail
+			choke()
+			k.Write(frame([]byte("choked")))
+		default:
+			k.Write(codec.AppendFrame(nil, p.Header, p.Body))
+		}
+	}
+	tr, err := Start(Config{TCP: "127.0.0.1:0", PlainKCP: "127.0.0.1:0", Loops: 1, Logger: quiet}, h)
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println(tr.Addr(TCP), tr.Addr(PlainKCP))
+	io.Copy(io.Discard, os.Stdin)
+	fmt.Printf("refused %d accept failures %d\n", tr.Stats().TCP.Refused, tr.Stats().AcceptFailures)
+}
+
+// choke allows no more open files for a while.
+func choke() {
+	var old syscall.Rlimit
+	syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old)
+	syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 3, Max: old.Max})
+	time.AfterFunc(400*time.Millisecond, func() { syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old) })
+}
+
+// lowLimitServer starts the server with n open files at most.
+func lowLimitServer(t *testing.T, n int) (tcp, udp string, end func() string) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", fmt.Sprintf("ulimit -n %d && exec %s", n, exe))
+	cmd.Env = append(os.Environ(), lowLimitEnv+"=1")
+	cmd.Stderr = os.Stderr
+	in, _ := cmd.StdinPipe()
+	out, _ := cmd.StdoutPipe()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	line, err := lines.ReadString('\n')
+	if _, serr := fmt.Sscan(line, &tcp, &udp); err != nil || serr != nil {
+		t.Fatalf("server said %q, %v", line, err)
+	}
+	return tcp, udp, func() string {
+		in.Close()
+		line, _ := lines.ReadString('\n')
+		if err := cmd.Wait(); err != nil {
+			t.Error("server died:", err)
+		}
+		return strings.TrimSpace(line)
+	}
+}
+
+func TestTooManyConnectionsDoNotEndTheServer(t *testing.T) {
+	tcp, _, end := lowLimitServer(t, 64)
+	var conns []net.Conn
+	served := 0
+	for range 150 {
+		c, err := net.Dial("tcp", tcp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+		c.SetDeadline(time.Now().Add(5 * time.Second))
+		c.Write(frame([]byte("hello")))
+		if n, _ := c.Read(make([]byte, 100)); n > 0 {
+			served++
+		}
+	}
+	if served < 10 || served > 48 {
+		t.Errorf("%d of 150 connections served under a limit of 64 files", served)
+	}
+	for _, c := range conns {
+		c.Close()
+	}
+	time.Sleep(50 * time.Millisecond)
+	for range 5 {
+		c, err := net.Dial("tcp", tcp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cl := &client{Conn: c, t: t}
+		cl.roundTrip("served again")
+		cl.Close()
+	}
+	if got, want := end(), fmt.Sprintf("refused %d accept failures %d", 150-served, 150-served); got != want {
+		t.Errorf("server counted %q, want %q", got, want)
+	}
+}
+
+func TestEngineThatEndsIsReplaced(t *testing.T) {
+	tcp, udp, end := lowLimitServer(t, 256)
+	dial := func(carrier Carrier, addr string) *client {
+		tr := &Transport{}
+		tr.addrs[carrier] = netip.MustParseAddrPort(addr)
+		return (&world{carrier: carrier}).dial(t, tr)
+	}
+	player := dial(PlainKCP, udp)
+	player.write(beat)
+	player.roundTrip("before")
+	c := dial(TCP, tcp)
+	c.write(frame([]byte("choke")))
+	if p := c.read(); string(p.Body) != "choked" {
+		t.Fatalf("%q", p.Body)
+	}
+	if victim, err := net.Dial("tcp", tcp); err == nil { // accept fails, and gnet ends its engine
+		defer victim.Close()
+	}
+	if _, err := c.next(5 * time.Second); err != io.EOF {
+		t.Errorf("the connection of the ended engine: %v, want EOF", err)
+	}
+	time.Sleep(600 * time.Millisecond)
+	again := dial(TCP, tcp)
+	again.roundTrip("served again")
+	player.roundTrip("the same link as before")
+	if got := end(); strings.HasSuffix(got, " 0") {
+		t.Errorf("server counted %q", got)
+	}
+}
+
+// TestOneBadDestinationDoesNotHoldUpOthers sends to an address that the kernel
+// refuses, between two that it takes.
+func TestOneBadDestinationDoesNotHoldUpOthers(t *testing.T) {
+	w := &world{carrier: PlainKCP}
+	tr := w.start(t, Config{Loops: 1}, &hooks{})
+	pc, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pc.Close()
+	good := pc.LocalAddr().(*net.UDPAddr).AddrPort()
+	bad := netip.AddrPortFrom(good.Addr(), 0)
+	l := tr.Loops()[0]
+	onLoop(t, l, func() {
+		for i, to := range []netip.AddrPort{good, bad, bad, good, bad} {
+			slot := l.out.slot()
+			l.out.push(to, len(append(slot, byte('a'+i))))
+		}
+	})
+	buf := make([]byte, 10)
+	for _, want := range []string{"a", "d"} {
+		pc.SetReadDeadline(time.Now().Add(5 * time.Second))
+		n, _, err := pc.ReadFrom(buf)
+		if err != nil || string(buf[:n]) != want {
+			t.Fatalf("received %q, %v; want %q", buf[:n], err, want)
+		}
+	}
+	onLoop(t, l, func() {})
+	if s := tr.Stats(); s.SendFailed != 3 || s.DatagramsOut != 2 {
+		t.Errorf("%d failed, %d sent; want 3 and 2", s.SendFailed, s.DatagramsOut)
+	}
+}
+
+// TestFewAllocations is the whole way from socket to socket. gnet allocates
+// five times for each wake-up, and nothing is allocated for each message.
+func TestFewAllocations(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a second")
+	}
+	b := newEchoBench(t, 256)
+	b.run(20_000) // warm up: pools, maps
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	wakes := b.tr.Stats().WakeUps
+	const n = 100_000
+	b.run(n)
+	runtime.ReadMemStats(&after)
+	perMessage := float64(after.Mallocs-before.Mallocs) / n
+	t.Logf("%.3f allocations a message, %.1f messages a batch", perMessage, n/float64(b.tr.Stats().WakeUps-wakes))
+	if perMessage > 1 {
+		t.Errorf("%.2f allocations a message", perMessage)
+	}
+}
