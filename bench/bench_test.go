@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/lifeline-go/lifeline/bench/server"
+)
+
+// TestMain is the server's process too: this very program is started as one.
+func TestMain(m *testing.M) {
+	if os.Getenv(server.Child) == "" {
+		os.Exit(m.Run())
+	}
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// TestEcho asserts that everything is there and nothing goes wrong. How fast
+// it is depends on who else uses the machine.
+func TestEcho(t *testing.T) {
+	for _, c := range []struct{ carrier, versus string }{
+		{"plain-kcp", "kcp-go"}, {"plain-kcp", "udp"}, {"tcp", "go-tcp"},
+	} {
+		t.Run(c.carrier+"/"+c.versus, func(t *testing.T) {
+			both := map[string]report{}
+			smoke(t, &both, "echo", "-carrier", c.carrier, "-versus", c.versus, "-sessions", "20", "-duration", "300ms",
+				"-warmup", "100ms", "-runs", "1", "-client-core", "-1", "-server-core", "-1", "-window", "2")
+			for _, name := range []string{"lifeline", c.versus} {
+				r, ok := both[name]
+				if !ok || r.Messages == 0 || r.MessagesPerSecond == 0 || r.P99 == 0 || r.ServerCPUPerMsg == 0 {
+					t.Errorf("%s: figures are missing: %+v", name, r)
+				}
+				if r.Errors.Sum() != 0 {
+					t.Errorf("%s: %+v", name, r.Errors)
+				}
+			}
+		})
+	}
+}
+
+func TestIdle(t *testing.T) {
+	for _, carrier := range []string{"plain-kcp", "tcp"} {
+		t.Run(carrier, func(t *testing.T) {
+			var r report
+			args := []string{"idle", "-carrier", carrier, "-sessions", "20", "-duration", "600ms", "-settle", "100ms", "-interval", "300ms"}
+			if carrier == "plain-kcp" {
+				args = append(args, "-sockets", "3")
+			}
+			smoke(t, &r, args...)
+			if r.HeartbeatsPerSec == 0 || r.RSS == 0 {
+				t.Errorf("figures are missing: %+v", r)
+			}
+			if r.Errors.Sum() != 0 {
+				t.Errorf("%+v", r.Errors)
+			}
+		})
+	}
+}
+
+// smoke runs a command and reads its JSON.
+func smoke(t *testing.T, into any, args ...string) {
+	t.Helper()
+	o, err := parse(args[0], append(args[1:], "-json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	o.out, o.log = &out, t.Output()
+	if args[0] == "idle" {
+		err = idle(o)
+	} else {
+		err = echo(o)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(out.Bytes(), into); err != nil {
+		t.Fatalf("%v in %s", err, out.String())
+	}
+}
+
+func TestWhatCanNotWorkIsRefused(t *testing.T) {
+	for _, args := range [][]string{
+		{"-carrier", "carrier-pigeon"}, {"-sessions", "0"}, {"-size", "1"}, {"-carrier", "tcp", "-versus", "kcp-go"},
+		{"-carrier", "tcp", "-sockets", "10"}, {"-sessions", "10000000"}, {"everything"}, {"-runs", "0"},
+	} {
+		o, err := parse("echo", args)
+		if err != nil {
+			continue
+		}
+		o.out, o.log = t.Output(), t.Output()
+		if err = echo(o); err == nil {
+			t.Errorf("echo %v was not refused", args)
+		}
+	}
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/lifeline-go/lifeline/bench/load"
+	"github.com/lifeline-go/lifeline/bench/server"
+)
+
+// echo runs the servers in turn and prints what they cost.
+func echo(o *options) error {
+	peers, err := o.peers()
+	if err != nil {
+		return err
+	}
+	var reports []*report
+	for _, p := range peers {
+		r := o.report(p)
+		r.Size, r.Window = o.Size, o.Window
+		reports = append(reports, r)
+	}
+	for range o.runs {
+		for i, p := range peers {
+			f, errs, err := o.echoOnce(p)
+			if err != nil {
+				return fmt.Errorf("%s: %w", p.kind, err)
+			}
+			reports[i].add(f, errs)
+		}
+	}
+	if len(peers) == 1 {
+		if o.json {
+			return writeJSON(o.out, reports[0])
+		}
+		return table(o.out, reports...)
+	}
+	q := compare(reports[0], reports[1])
+	if o.json {
+		return writeJSON(o.out, map[string]any{peers[0].kind: reports[0], peers[1].kind: reports[1], "ratio": q})
+	}
+	if err := table(o.out, reports...); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(o.out, "\nlifeline/%s, run by run: server CPU a message %.2f [%.2f - %.2f], throughput %.2f, p50 %.2f, p99 %.2f\n",
+		peers[1].kind, q.ServerCPUPerMsg, q.LowHigh[0], q.LowHigh[1], q.MessagesPerSecond, q.P50, q.P99)
+	return err
+}
+
+// settleIn is load that is not measured: asking the server for its status
+// held everybody up.
+const settleIn = 100 * time.Millisecond
+
+func (o *options) echoOnce(p peer) (f figures, errs load.Counts, err error) {
+	s, err := o.open(p)
+	if err != nil {
+		return f, errs, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if p.kind == "lifeline" {
+		if err := s.profile(true); err != nil {
+			return f, errs, err
+		}
+	}
+	s.fleet.Play(o.warmup)
+	before, err := s.server.Do("status")
+	if err != nil {
+		return f, errs, err
+	}
+	s.fleet.Reset()
+	s.fleet.Play(settleIn)
+	early, _ := s.fleet.Result()
+	uncounted := early.Count()
+	resent := s.fleet.Retransmits()
+	s.fleet.Reset()
+	from, err := s.costs()
+	if err != nil {
+		return f, errs, err
+	}
+	s.fleet.Play(o.duration)
+	to, err := s.costs()
+	if err != nil {
+		return f, errs, err
+	}
+	hist, errs := s.fleet.Result()
+	after, err := s.server.Do("status")
+	if err != nil {
+		return f, errs, err
+	}
+	f = s.figures(hist, from, to)
+	f.traffic(hist.Count()+uncounted, &before, &after)
+	f.Retransmits = float64(s.fleet.Retransmits() - resent)
+	rss, err := s.server.RSS()
+	if err != nil {
+		return f, errs, err
+	}
+	f.memory(s, rss)
+	if p.kind == "lifeline" {
+		err = s.profile(false)
+	}
+	return f, errs, err
+}
+
+// figures are those of time.
+func (s *stage) figures(hist *load.Histogram, from, to costs) figures {
+	window, n := to.at.Sub(from.at), float64(hist.Count())
+	f := figures{
+		Messages: n, MessagesPerSecond: n / window.Seconds(),
+		P50:       float64(hist.Quantile(0.5)) / 1e3,
+		P99:       float64(hist.Quantile(0.99)) / 1e3,
+		ServerCPU: percent(to.server-from.server, window),
+		ClientCPU: percent(to.client-from.client, window),
+		Ramp:      s.ramp.Seconds(),
+		Steal:     to.steal.StealSince(from.steal),
+	}
+	if n > 0 {
+		f.ServerCPUPerMsg = float64(to.server-from.server) / 1e3 / n
+	}
+	return f
+}
+
+// traffic are the figures that the server keeps, of n messages.
+func (f *figures) traffic(n uint64, before, after *server.Status) {
+	f.Goroutines = float64(after.Goroutines)
+	if n == 0 {
+		return
+	}
+	per := func(a, b uint64) float64 { return float64(b-a) / float64(n) }
+	f.AllocsPerMessage = per(before.Mallocs, after.Mallocs)
+	a, b := before.Stats.Transport, after.Stats.Transport
+	f.DatagramsInPerMsg = per(a.DatagramsIn, b.DatagramsIn)
+	f.DatagramsOutPerMsg = per(a.DatagramsOut, b.DatagramsOut)
+}
+
+func (f *figures) memory(s *stage, rss int64) {
+	f.RSS = float64(rss)
+	f.RSSPerSession = float64(rss-s.empty) / float64(s.o.Sessions)
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+
+package load
+
+import (
+	"errors"
+	"io"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport/kcp"
+)
+
+// maxDatagram is what a player's KCP sends at most, as a server's does.
+const maxDatagram = 1200
+
+// resendAfter is when a bare datagram is taken for lost.
+const resendAfter = 200 * time.Millisecond
+
+// read and write spare the runtime its bookkeeping: none of the sockets blocks.
+func read(fd int, b []byte) (int, error) {
+	n, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+	if e != 0 {
+		return 0, e
+	}
+	return int(n), nil
+}
+
+func write(fd int, b []byte) (int, error) {
+	n, _, e := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+	if e != 0 {
+		return 0, e
+	}
+	return int(n), nil
+}
+
+// dial connects p's stream. On the loopback that takes no time as long as the
+// server's queue has room, which Config.Opening sees to.
+func (f *Fleet) dial(p *player) error {
+	a := f.cfg.Server
+	to := &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().Unmap().As4()}
+	if err := unix.Connect(p.sock.fd, to); err != nil {
+		return err
+	}
+	if err := unix.SetsockoptInt(p.sock.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		return err
+	}
+	return f.watch(p.sock.fd, p.index, unix.EPOLL_CTL_ADD, unix.EPOLLIN)
+}
+
+// ready takes what a socket has, one read's worth: if there is more, epoll
+// says so again, which is cheaper than to ask.
+func (f *Fleet) ready(s *socket, events uint32) {
+	f.clock()
+	if f.cfg.Carrier == "tcp" && events&unix.EPOLLOUT != 0 {
+		f.flush(s.owner)
+	}
+	if events&(unix.EPOLLIN|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
+		return
+	}
+	n, err := read(s.fd, f.in)
+	if n == 0 && err == nil && f.cfg.Carrier == "tcp" {
+		err = io.EOF
+	}
+	switch {
+	case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
+		return
+	case err != nil:
+		f.broken(s, err)
+		return
+	}
+	b := f.in[:n]
+	switch {
+	case f.cfg.Carrier == "plain-kcp":
+		f.conversation(s, b)
+	case f.cfg.Carrier == "tcp":
+		if f.stream(s.owner, b) {
+			f.flush(s.owner)
+		}
+	default:
+		f.echoed(s.owner, b)
+	}
+}
+
+// broken gives up those whose socket is: the server is not there any more.
+func (f *Fleet) broken(s *socket, err error) {
+	for i := range f.players {
+		if p := &f.players[i]; p.sock == s {
+			f.lose(p, err)
+		}
+	}
+	_ = unix.Close(s.fd)
+	s.fd = -1
+}
+
+// conversation takes one KCP datagram.
+func (f *Fleet) conversation(s *socket, b []byte) {
+	p := s.owner
+	if p == nil {
+		conv, ok := kcp.ParseConv(b)
+		if !ok || conv == 0 || int(conv) > len(f.players) {
+			f.counts.Wrong++
+			return
+		}
+		p = &f.players[conv-1]
+	}
+	if p.state == isGone {
+		return
+	}
+	if p.kcp.Input(f.now, b) != nil {
+		f.counts.Wrong++
+		return
+	}
+	for b := p.kcp.Peek(); len(b) > 0; b = p.kcp.Peek() {
+		if !f.stream(p, b) {
+			return
+		}
+		p.kcp.Discard(len(b))
+	}
+	f.flush(p)
+}
+
+// echoed takes one bare datagram. One that was sent twice comes back twice.
+func (f *Fleet) echoed(p *player, b []byte) {
+	if p.answered < p.asked && string(b) == string(f.payload(p, p.answered)) {
+		p.tries = 0
+		f.answer(p, true)
+		f.schedule(p)
+	}
+}
+
+// datagram sends one. A socket that takes no more has lost it.
+func (f *Fleet) datagram(p *player, b []byte) {
+	_, _ = write(p.sock.fd, b)
+}
+
+// flush sends what p has to say.
+func (f *Fleet) flush(p *player) {
+	if p.state == isGone || p.state == isNew {
+		return
+	}
+	switch f.cfg.Carrier {
+	case "plain-kcp":
+		if p.session != nil {
+			f.out = p.session.Output(f.out[:0], f.now, p.kcp.Room())
+			if err := p.kcp.Write(f.out); err != nil {
+				f.lose(p, err)
+				return
+			}
+		}
+		for {
+			f.out = p.kcp.Output(f.now, f.out[:0], maxDatagram)
+			if len(f.out) == 0 {
+				break
+			}
+			f.datagram(p, f.out)
+		}
+		if err := p.kcp.Err(); err != nil {
+			f.lose(p, err)
+			return
+		}
+	case "tcp":
+		if p.session != nil {
+			p.unsent = p.session.Output(p.unsent, f.now, max(64<<10-len(p.unsent), 0))
+		}
+		f.push(p)
+	}
+	f.schedule(p)
+}
+
+// push writes to p's stream what it takes.
+func (f *Fleet) push(p *player) {
+	if len(p.unsent) > 0 {
+		n, err := write(p.sock.fd, p.unsent)
+		if err != nil && !errors.Is(err, unix.EAGAIN) {
+			f.lose(p, err)
+			return
+		}
+		p.unsent = append(p.unsent[:0], p.unsent[n:]...)
+	}
+	if full := len(p.unsent) > 0; full != p.writing {
+		p.writing = full
+		events := uint32(unix.EPOLLIN)
+		if full {
+			events |= unix.EPOLLOUT
+		}
+		if err := f.watch(p.sock.fd, p.index, unix.EPOLL_CTL_MOD, events); err != nil {
+			f.lose(p, err)
+		}
+	}
+}
+
+// schedule makes sure that the wheel comes in time. That it comes too early
+// is corrected when it does.
+func (f *Fleet) schedule(p *player) {
+	if at := f.deadline(p); at < p.wake {
+		p.wake = at
+		f.wheel.Set(p.handle, at)
+	}
+}
+
+func (f *Fleet) deadline(p *player) time.Duration {
+	if p.state == isGone {
+		return session.Never
+	}
+	at := session.Never
+	switch {
+	case f.cfg.Carrier == "plain-kcp":
+		at = p.kcp.NextDeadline(f.now)
+	case f.cfg.Carrier == "udp" && p.answered < p.asked:
+		at = *f.sentAt(p, p.answered) + time.Duration(1+p.tries)*resendAfter
+	}
+	if p.session != nil {
+		at = min(at, p.session.Due())
+	}
+	return at
+}
+
+// visit is the wheel's: p may have something to do.
+func (f *Fleet) visit(p *player, _ time.Duration) time.Duration {
+	p.wake = 0 // nothing that happens now moves the entry
+	switch {
+	case p.state == isGone:
+	case p.session != nil && p.session.Due() <= f.now:
+		f.check(p)
+	case f.cfg.Carrier == "udp" && f.deadline(p) <= f.now:
+		p.tries++
+		f.resent++
+		f.datagram(p, f.payload(p, p.answered))
+	}
+	f.flush(p)
+	p.wake = f.deadline(p)
+	return p.wake
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+
+// Command bench loads a server and reports what that costs: see README.md.
+//
+//	go run ./bench echo -carrier plain-kcp -sessions 1000 -duration 5s -json
+//	go run ./bench echo -sessions 1000 -versus kcp-go
+//	go run ./bench idle -sessions 50000 -json
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+)
+
+const usage = `usage: bench echo [flags]   players ask and are answered, as fast as it goes
+       bench idle [flags]   players are there and do nothing but heartbeats
+
+bench echo -h and bench idle -h list the flags.`
+
+func main() {
+	err := run(os.Args[1:])
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}

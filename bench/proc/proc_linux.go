@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+
+package proc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// CPU returns the processor time that the threads of a process have used: by
+// the scheduler's own clock where the kernel keeps it, else in ticks of 10 ms.
+func CPU(pid int) (time.Duration, error) {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil || len(files) == 0 {
+		return ticks(pid)
+	}
+	var sum time.Duration
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+			continue // the thread has ended meanwhile
+		}
+		ran, _, _ := bytes.Cut(b, []byte(" "))
+		ns, parse := strconv.ParseInt(string(ran), 10, 64)
+		if err = errors.Join(err, parse); err != nil {
+			return 0, err
+		}
+		sum += time.Duration(ns)
+	}
+	return sum, nil
+}
+
+// ticks reads fields 14 and 15 of stat, user and system time.
+func ticks(pid int) (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	// The second field is the name, which may hold anything.
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
+	}
+	user, err1 := strconv.Atoi(fields[11])
+	system, err2 := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
+}
+
+// RSS returns the memory of a process that is in RAM, in bytes.
+func RSS(pid int) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(b), "VmRSS:")
+	line, _, _ := strings.Cut(rest, "kB")
+	kb, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
+	return kb << 10, err
+}
+
+// Times are the processor's, in ticks over all cores.
+type Times struct{ Steal, Total uint64 }
+
+// Now reads the processor's times.
+func Now() (Times, error) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return Times{}, err
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	var t Times
+	for i, f := range strings.Fields(line) {
+		if i == 0 || i > 8 { // "cpu"; guests are in user time already
+			continue
+		}
+		n, err := strconv.ParseUint(f, 10, 64)
+		if err != nil {
+			return Times{}, err
+		}
+		t.Total += n
+		if i == 8 {
+			t.Steal = n
+		}
+	}
+	return t, nil
+}
+
+// StealSince returns how much of the machine the hypervisor gave to others
+// since from, in percent.
+func (t Times) StealSince(from Times) float64 {
+	if t.Total <= from.Total {
+		return 0
+	}
+	return 100 * float64(t.Steal-from.Steal) / float64(t.Total-from.Total)
+}
+
+// Machine describes where this runs.
+func Machine() (cpu, kernel string) {
+	b, _ := os.ReadFile("/proc/cpuinfo")
+	_, rest, _ := strings.Cut(string(b), "model name")
+	cpu, _, _ = strings.Cut(rest, "\n")
+	cpu = strings.Trim(cpu, "\t :")
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		kernel = unix.ByteSliceToString(u.Release[:])
+	}
+	return cpu, kernel
+}
+
+// Cores returns how many cores are online, whichever this process may use.
+func Cores() (int, error) {
+	names, err := filepath.Glob("/sys/devices/system/cpu/cpu[0-9]*")
+	if err != nil || len(names) == 0 {
+		return 0, errors.Join(err, errors.New("no cores in /sys"))
+	}
+	return len(names), nil
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/lifeline-go/lifeline/bench/load"
+)
+
+// figures is what one run measures. README.md says what each field means.
+type figures struct {
+	Messages           float64 `json:"messages"`
+	MessagesPerSecond  float64 `json:"messages_per_second"`
+	ServerCPUPerMsg    float64 `json:"server_cpu_us_per_message"`
+	P50                float64 `json:"p50_us"`
+	P99                float64 `json:"p99_us"`
+	AllocsPerMessage   float64 `json:"allocs_per_message"`
+	Goroutines         float64 `json:"server_goroutines"`
+	RSS                float64 `json:"server_rss_bytes"`
+	RSSPerSession      float64 `json:"rss_bytes_per_session"`
+	RSSPerSessionGC    float64 `json:"rss_bytes_per_session_after_gc"`
+	HeapPerSession     float64 `json:"heap_bytes_per_session"`
+	IdleCPU            float64 `json:"idle_cpu_percent"`
+	HeartbeatsPerSec   float64 `json:"heartbeats_per_second"`
+	ServerCPU          float64 `json:"server_cpu_percent"`
+	ClientCPU          float64 `json:"client_cpu_percent"`
+	DatagramsInPerMsg  float64 `json:"server_datagrams_in_per_message"`
+	DatagramsOutPerMsg float64 `json:"server_datagrams_out_per_message"`
+	Retransmits        float64 `json:"client_retransmits"`
+	Ramp               float64 `json:"ramp_seconds"`
+	Steal              float64 `json:"steal_percent"`
+}
+
+// report is what is printed: the median of the runs, their extremes, and each.
+type report struct {
+	Server   string `json:"server"`
+	Carrier  string `json:"carrier"`
+	Sessions int    `json:"sessions"`
+	Sockets  int    `json:"sockets"`
+	Size     int    `json:"size,omitempty"`
+	Window   int    `json:"window,omitempty"`
+	figures
+	Errors  load.Counts `json:"errors"` // of all runs
+	Runs    int         `json:"runs"`
+	Seconds float64     `json:"seconds_per_run"`
+	Lowest  figures     `json:"lowest"`
+	Highest figures     `json:"highest"`
+	Each    []figures   `json:"each"`
+	Machine machine     `json:"machine"`
+}
+
+type machine struct {
+	CPU    string `json:"cpu"`
+	Cores  int    `json:"cores"`
+	Kernel string `json:"kernel"`
+	Go     string `json:"go"`
+	Pinned bool   `json:"pinned"` // server and client have a core of their own
+}
+
+// add takes the figures of one more run.
+func (r *report) add(f figures, errs load.Counts) {
+	r.Each = append(r.Each, f)
+	r.Runs = len(r.Each)
+	r.Errors.Lost += errs.Lost
+	r.Errors.Refused += errs.Refused
+	r.Errors.Timeout += errs.Timeout
+	r.Errors.Wrong += errs.Wrong
+	for i := range reflect.TypeFor[figures]().NumField() {
+		var all []float64
+		for j := range r.Each {
+			all = append(all, reflect.ValueOf(r.Each[j]).Field(i).Float())
+		}
+		slices.Sort(all)
+		set := func(f *figures, v float64) { reflect.ValueOf(f).Elem().Field(i).SetFloat(v) }
+		set(&r.Lowest, all[0])
+		set(&r.Highest, all[len(all)-1])
+		set(&r.figures, median(all))
+	}
+}
+
+// median returns the middle of sorted values.
+func median(sorted []float64) float64 {
+	n := len(sorted)
+	return (sorted[n/2] + sorted[(n-1)/2]) / 2
+}
+
+// ratio compares two servers run by run, as the runs alternate and neighbours
+// had the same machine. Below 1 lifeline has less of it.
+type ratio struct {
+	ServerCPUPerMsg   float64    `json:"server_cpu_us_per_message"`
+	LowHigh           [2]float64 `json:"server_cpu_us_per_message_lowest_highest"`
+	MessagesPerSecond float64    `json:"messages_per_second"`
+	P50               float64    `json:"p50_us"`
+	P99               float64    `json:"p99_us"`
+}
+
+func compare(ours, theirs *report) ratio {
+	pairs := func(field func(*figures) float64) []float64 {
+		var all []float64
+		for i := range min(len(ours.Each), len(theirs.Each)) {
+			if d := field(&theirs.Each[i]); d > 0 { // a collapsed run may have nothing
+				all = append(all, field(&ours.Each[i])/d)
+			}
+		}
+		if len(all) == 0 {
+			return []float64{0}
+		}
+		slices.SortFunc(all, cmp.Compare)
+		return all
+	}
+	cpu := pairs(func(f *figures) float64 { return f.ServerCPUPerMsg })
+	return ratio{
+		ServerCPUPerMsg:   median(cpu),
+		LowHigh:           [2]float64{cpu[0], cpu[len(cpu)-1]},
+		MessagesPerSecond: median(pairs(func(f *figures) float64 { return f.MessagesPerSecond })),
+		P50:               median(pairs(func(f *figures) float64 { return f.P50 })),
+		P99:               median(pairs(func(f *figures) float64 { return f.P99 })),
+	}
+}
+
+func writeJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// table prints reports side by side.
+func table(out io.Writer, reports ...*report) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	r := reports[0]
+	fmt.Fprintf(w, "%d sessions on %d sockets, %s; %d runs of %.3g s; median [lowest - highest]\n", r.Sessions, r.Sockets, r.Carrier, r.Runs, r.Seconds)
+	fmt.Fprintf(w, "%s, %d cores, Linux %s, %s\n\n", r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel, r.Machine.Go)
+	head := []string{""}
+	for _, r := range reports {
+		head = append(head, r.Server)
+	}
+	fmt.Fprintln(w, strings.Join(head, "\t"))
+	t := reflect.TypeFor[figures]()
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		line := []string{name}
+		zero := true
+		for _, r := range reports {
+			v := func(f *figures) float64 { return reflect.ValueOf(*f).Field(i).Float() }
+			zero = zero && v(&r.Highest) == 0
+			line = append(line, fmt.Sprintf("%s [%s - %s]", short(v(&r.figures)), short(v(&r.Lowest)), short(v(&r.Highest))))
+		}
+		if !zero {
+			fmt.Fprintln(w, strings.Join(line, "\t"))
+		}
+	}
+	line := []string{"errors"}
+	for _, r := range reports {
+		line = append(line, fmt.Sprintf("%+v", r.Errors))
+	}
+	fmt.Fprintln(w, strings.Join(line, "\t"))
+	return w.Flush()
+}
+
+// short writes three digits at least, and whole numbers whole.
+func short(v float64) string {
+	switch {
+	case v >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
+}

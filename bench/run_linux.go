@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/lifeline-go/lifeline/bench/load"
+	"github.com/lifeline-go/lifeline/bench/proc"
+	"github.com/lifeline-go/lifeline/bench/server"
+)
+
+// options is the command line.
+type options struct {
+	load.Config
+	duration, warmup, settle, ramp, interval time.Duration
+
+	runs                   int
+	versus                 string
+	json                   bool
+	serverCore, clientCore int
+	cpuProfile, heap       string
+	out, log               io.Writer
+}
+
+func run(args []string) error {
+	if len(args) == 0 {
+		return errors.New(usage)
+	}
+	switch command, args := args[0], args[1:]; command {
+	case "serve": // hidden: the process of a server
+		return server.Main(args)
+	case "echo", "idle":
+		o, err := parse(command, args)
+		if err != nil {
+			return err
+		}
+		if command == "idle" {
+			return idle(o)
+		}
+		if err := proc.Pin(o.clientCore); err != nil {
+			return err
+		}
+		return echo(o)
+	}
+	return errors.New(usage)
+}
+
+func parse(command string, args []string) (*options, error) {
+	o := &options{out: os.Stdout, log: os.Stderr, serverCore: -1, clientCore: -1}
+	fs := flag.NewFlagSet("bench "+command, flag.ContinueOnError)
+	fs.StringVar(&o.Carrier, "carrier", "plain-kcp", "plain-kcp or tcp")
+	fs.IntVar(&o.Sockets, "sockets", 0, "UDP sockets that the sessions share; 0: one for each session")
+	fs.IntVar(&o.Opening, "opening", 128, "sessions that may be opening at once")
+	fs.DurationVar(&o.ramp, "ramp", 2*time.Minute, "how long opening all sessions may take")
+	fs.BoolVar(&o.json, "json", false, "print JSON")
+	fs.StringVar(&o.cpuProfile, "cpuprofile", "", "write the server's CPU profile of the last run to this file")
+	fs.StringVar(&o.heap, "memprofile", "", "write the server's heap profile of the last run to this file")
+	if command == "idle" {
+		o.Size, o.Window, o.runs = 64, 1, 1
+		fs.IntVar(&o.Sessions, "sessions", 10_000, "how many players there are")
+		fs.DurationVar(&o.duration, "duration", 20*time.Second, "length of the window")
+		fs.DurationVar(&o.settle, "settle", 30*time.Second, "pause between the ramp and the window")
+		fs.DurationVar(&o.interval, "interval", 0, "heartbeat interval that the server dictates; 0: its default")
+	} else {
+		fs.IntVar(&o.Sessions, "sessions", 1000, "how many players there are")
+		fs.IntVar(&o.Size, "size", 64, "bytes of a payload")
+		fs.IntVar(&o.Window, "window", 1, "requests that a session may have unanswered")
+		fs.DurationVar(&o.duration, "duration", 5*time.Second, "length of a window")
+		fs.DurationVar(&o.warmup, "warmup", time.Second, "load before the window")
+		fs.IntVar(&o.runs, "runs", 3, "runs, each with a server of its own")
+		fs.StringVar(&o.versus, "versus", "", "run another server as well, in turn: kcp-go or udp (plain-kcp), go-tcp (tcp)")
+		fs.IntVar(&o.serverCore, "server-core", 0, "core of the server; -1: any")
+		fs.IntVar(&o.clientCore, "client-core", 1, "core of the players; -1: any")
+	}
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	switch {
+	case fs.NArg() > 0:
+		return nil, fmt.Errorf("%q is no flag", fs.Arg(0))
+	case o.Carrier != "plain-kcp" && o.Carrier != "tcp":
+		return nil, fmt.Errorf("-carrier %s: want plain-kcp or tcp", o.Carrier)
+	case o.runs < 1 || o.duration <= 0:
+		return nil, errors.New("-runs and -duration must be above 0")
+	}
+	if cores() < 2 { // both share what there is
+		o.serverCore, o.clientCore = -1, -1
+	}
+	return o, nil
+}
+
+// cores returns how many cores the machine has: this process sees only its own.
+func cores() int {
+	n, err := proc.Cores()
+	if err != nil {
+		return runtime.NumCPU()
+	}
+	return n
+}
+
+// peer is a server and the load for it.
+type peer struct {
+	kind string
+	load load.Config
+}
+
+// peers returns lifeline and, if there is one, the server beside it.
+func (o *options) peers() ([]peer, error) {
+	all := []peer{{"lifeline", o.Config}}
+	other := o.Config
+	other.Bare = true
+	switch {
+	case o.versus == "":
+		return all, nil
+	case o.versus == "udp" && o.Carrier == "plain-kcp":
+		other.Carrier = "udp"
+	case o.versus == "kcp-go" && o.Carrier == "plain-kcp":
+	case o.versus == "go-tcp" && o.Carrier == "tcp":
+	default:
+		return nil, fmt.Errorf("-versus %s: want kcp-go or udp with plain-kcp, go-tcp with tcp", o.versus)
+	}
+	return append(all, peer{o.versus, other}), nil
+}
+
+func (o *options) report(p peer) *report {
+	r := &report{
+		Server: p.kind, Carrier: p.load.Carrier, Sessions: o.Sessions, Sockets: o.Sockets, Seconds: o.duration.Seconds(),
+		Machine: machine{Cores: cores(), Go: runtime.Version(), Pinned: o.serverCore >= 0},
+	}
+	if r.Sockets == 0 {
+		r.Sockets = r.Sessions
+	}
+	r.Machine.CPU, r.Machine.Kernel = proc.Machine()
+	return r
+}
+
+// stage is one server with its fleet.
+type stage struct {
+	o      *options
+	server *server.Process
+	fleet  *load.Fleet
+	empty  int64 // the server's memory before anybody came
+	heap   uint64
+	ramp   time.Duration
+}
+
+// open starts a server and opens all sessions.
+func (o *options) open(p peer) (*stage, error) {
+	srv, err := server.Start(server.Options{
+		Kind: p.kind, Carrier: p.load.Carrier, Core: o.serverCore, Links: o.Sessions, Interval: o.interval,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &stage{o: o, server: srv}
+	if s.empty, err = srv.RSS(); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	s.heap = srv.First().HeapAlloc
+	p.load.Server = srv.First().Addr
+	s.fleet, err = load.New(p.load, func(err error) { fmt.Fprintln(o.log, "bench:", err) })
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	start := time.Now()
+	if err := s.fleet.Open(o.ramp); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	s.ramp = time.Since(start)
+	return s, nil
+}
+
+func (s *stage) close() error {
+	if s.fleet != nil {
+		s.fleet.Close()
+	}
+	return s.server.Stop()
+}
+
+// costs are the counters at one moment.
+type costs struct {
+	server, client time.Duration
+	steal          proc.Times
+	at             time.Time
+}
+
+func (s *stage) costs() (c costs, err error) {
+	var errs [3]error
+	c.server, errs[0] = s.server.CPU()
+	c.client, errs[1] = proc.CPU(os.Getpid())
+	c.steal, errs[2] = proc.Now()
+	c.at = time.Now()
+	return c, errors.Join(errs[:]...)
+}
+
+// percent is a share of one core.
+func percent(used, of time.Duration) float64 { return 100 * used.Seconds() / of.Seconds() }
+
+// profile starts or stops the server's profiles, if they are wanted.
+func (s *stage) profile(start bool) error {
+	if s.o.cpuProfile != "" {
+		command := "cpu"
+		if start {
+			command += " " + s.o.cpuProfile
+		}
+		if _, err := s.server.Do(command); err != nil {
+			return err
+		}
+	}
+	if s.o.heap != "" && !start {
+		_, err := s.server.Do("heap " + s.o.heap)
+		return err
+	}
+	return nil
+}
