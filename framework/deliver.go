@@ -103,17 +103,18 @@ func (l *loop) inline(p *Player, r *Route, kind codec.Kind, id uint64, payload [
 	p.active = true // nobody else serves the player meanwhile
 	p.mu.Unlock()
 
-	// What the handler pushes goes before its answer; a panic leaves both to
-	// the end of the session.
-	out, err := r.serve(nil, p, payload, l.payload[:0])
+	out, ok, err := l.call(p, r, payload)
 	l.payload = out
-	if kind == codec.Request {
+	switch {
+	case !ok: // it panicked: the session ends
+	case kind == codec.Request:
+		// What the handler pushed goes before its answer.
 		var answer codec.Kind
 		l.answer, answer = p.appendAnswer(l.answer[:0], id, out, err, r.name)
 		l.collect(p)
 		l.send(p, answer, l.answer, false)
 		l.touch(p)
-	} else if err != nil {
+	case err != nil:
 		l.srv.log.Warn("message refused", "session", p.ID(), "user", p.user, "route", r.name, "error", err)
 	}
 	p.mu.Lock()
@@ -121,4 +122,16 @@ func (l *loop) inline(p *Player, r *Route, kind codec.Kind, id uint64, payload [
 	p.mu.Unlock()
 	p.wake()
 	return true
+}
+
+// call runs the game's code on the loop.
+func (l *loop) call(p *Player, r *Route, payload []byte) (out []byte, ok bool, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.panicked(r.name, v)
+			out, ok = l.payload[:0], false
+		}
+	}()
+	out, err = r.serve(nil, p, payload, l.payload[:0])
+	return out, true, err
 }

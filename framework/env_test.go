@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+
+package framework_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/client"
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/kcptest"
+)
+
+// env is a server on an in-memory network under a virtual clock, with a record
+// of every hook it called.
+type env struct {
+	t   *testing.T
+	net *transport.Network
+	srv *framework.Server
+
+	mu    sync.Mutex
+	hooks map[string][]string // by user
+	order []string            // of all users
+}
+
+// simulate runs f in a bubble of virtual time.
+func simulate(t *testing.T, seed uint64, cond transport.Conditions, cfg framework.Config, setup func(*framework.Server), f func(*env)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		e := &env{t: t, net: transport.NewNetwork(seed, cond), hooks: map[string][]string{}}
+		cfg.Network = e.net
+		cfg.PlainKCP, cfg.TCP = "10.0.0.1:7777", "10.0.0.1:7777"
+		if cfg.Logger == nil {
+			cfg.Logger = slog.New(slog.DiscardHandler)
+		}
+		if cfg.Authenticate == nil {
+			cfg.Authenticate = func(_ context.Context, l framework.Login) (string, error) { return string(l.Ticket), nil }
+		}
+		e.record(&cfg)
+		srv, err := framework.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.srv = srv
+		if setup != nil {
+			setup(srv)
+		}
+		if err := srv.Start(); err != nil {
+			t.Fatal(err)
+		}
+		f(e)
+		if err := srv.Shutdown(context.Background()); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		for user, hooks := range e.hooks {
+			checkHooks(t, user, hooks)
+		}
+	})
+}
+
+// record notes every hook before the test's own.
+func (e *env) record(cfg *framework.Config) {
+	open, detach, resume, closed := cfg.OnOpen, cfg.OnDetach, cfg.OnResume, cfg.OnClose
+	cfg.OnOpen = func(p *framework.Player) {
+		e.note(p, "open")
+		if open != nil {
+			open(p)
+		}
+	}
+	cfg.OnDetach = func(p *framework.Player) {
+		e.note(p, "detach")
+		if detach != nil {
+			detach(p)
+		}
+	}
+	cfg.OnResume = func(p *framework.Player, reset bool) {
+		e.note(p, "resume")
+		if resume != nil {
+			resume(p, reset)
+		}
+	}
+	cfg.OnClose = func(p *framework.Player, why framework.Reason) {
+		if closed != nil {
+			closed(p, why)
+		}
+		e.note(p, "close "+why.String())
+	}
+}
+
+func (e *env) note(p *framework.Player, what string) {
+	key := p.User() + " " + p.ID().String()
+	e.mu.Lock()
+	e.hooks[key] = append(e.hooks[key], what)
+	e.order = append(e.order, p.User()+" "+what)
+	e.mu.Unlock()
+}
+
+// of returns the hooks of a user's only session.
+func (e *env) of(user string) []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for key, hooks := range e.hooks {
+		if len(key) > len(user) && key[:len(user)] == user && key[len(user)] == ' ' {
+			return append([]string(nil), hooks...)
+		}
+	}
+	return nil
+}
+
+// checkHooks: open once and first, close once and last, detach and resume in turn.
+func checkHooks(t *testing.T, user string, hooks []string) {
+	t.Helper()
+	state := ""
+	for i, h := range hooks {
+		ok := false
+		switch h {
+		case "open":
+			ok = i == 0
+		case "detach":
+			ok = state == "open" || state == "resume"
+		case "resume":
+			ok = state == "detach"
+		default: // close
+			ok = i == len(hooks)-1 && i > 0
+		}
+		if !ok {
+			t.Errorf("%s: hook %d in %v", user, i, hooks)
+			return
+		}
+		state = h
+	}
+	if len(hooks) < 2 || state[:5] != "close" {
+		t.Errorf("%s: never closed: %v", user, hooks)
+	}
+}
+
+// dialers makes the client use the network of the test.
+func (e *env) dialers(cfg client.Config) client.Config {
+	cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		at, err := netip.ParseAddrPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		if network == "plain-kcp" {
+			pc, err := e.net.ListenPacket()
+			if err != nil {
+				return nil, err
+			}
+			return kcptest.Dial(pc, net.UDPAddrFromAddrPort(at), 1), nil
+		}
+		return e.net.DialTCP(ctx, at)
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return cfg
+}
+
+func (e *env) addr(carrier transport.Carrier) string {
+	return fmt.Sprintf("%v://%v", carrier, e.srv.Addr(carrier))
+}
+
+// newClient makes a client that is not connected yet.
+func (e *env) newClient(user string, carrier transport.Carrier) *client.Client {
+	e.t.Helper()
+	c, err := client.New([]string{e.addr(carrier)}, e.dialers(client.Config{Ticket: func() []byte { return []byte(user) }}))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return c
+}
+
+// dial makes a client with an open session.
+func (e *env) dial(user string, carrier transport.Carrier) *client.Client {
+	e.t.Helper()
+	c := e.newClient(user, carrier)
+	e.connect(c)
+	return c
+}
+
+func (e *env) connect(c *client.Client) {
+	e.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := c.Connect(ctx); err != nil {
+		e.t.Fatalf("connect: %v", err)
+	}
+}
+
+// within waits in virtual time until ok returns true.
+func (e *env) within(d time.Duration, what string, ok func() bool) {
+	e.t.Helper()
+	for end := time.Now().Add(d); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			e.t.Fatalf("not within %v: %s", d, what)
+		}
+	}
+}
+
+var carriers = []transport.Carrier{transport.PlainKCP, transport.TCP}
+
+// onEach runs a test once per carrier.
+func onEach(t *testing.T, f func(t *testing.T, c transport.Carrier)) {
+	for _, c := range carriers {
+		t.Run(c.String(), func(t *testing.T) { f(t, c) })
+	}
+}
+
+var quick = session.Config{Interval: 2 * time.Second, Timeout: 8 * time.Second}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+
+package framework_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/lifeline-go/lifeline/"
+
+// mayImport is the house: which package may import which other of ours. What
+// is not listed may import anything of ours.
+var mayImport = map[string][]string{
+	"codec":            {},
+	"session":          {"codec"},
+	"transport/kcp":    {"codec"},
+	"transport":        {"codec", "transport/kcp"},
+	"framework":        {"codec", "session", "transport"},
+	"framework/client": {"codec", "session"},
+}
+
+// pure packages neither wait, lock, nor read a clock or a socket.
+var pure = []string{"session", "transport/kcp"}
+
+func TestImportsPointInward(t *testing.T) {
+	eachFile(t, func(pkg, path string, imports []string, _ string) {
+		allowed, listed := mayImport[pkg]
+		for _, imp := range imports {
+			if ours, ok := strings.CutPrefix(imp, module); ok && listed && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s: %s may import only %v", path, ours, pkg, allowed)
+			}
+			if slices.Contains(pure, pkg) && (imp == "net" || imp == "sync" || imp == "sync/atomic" || imp == "context" || imp == "os") {
+				t.Errorf("%s imports %s: %s is pure", path, imp, pkg)
+			}
+		}
+	})
+}
+
+// TestTimeIsReadInOnePlaceAPackage keeps every decision on the time it is
+// handed, so that it can be tested on a virtual clock.
+func TestTimeIsReadInOnePlaceAPackage(t *testing.T) {
+	allowed := []string{"transport/loop.go", "framework/stepper.go"}
+	eachFile(t, func(pkg, path string, _ []string, text string) {
+		if _, listed := mayImport[pkg]; !listed || slices.Contains(allowed, path) {
+			return
+		}
+		if strings.Contains(text, "time.Now(") && !(pkg == "framework/client" && filepath.Base(path) == "clock.go") {
+			t.Errorf("%s reads the clock", path)
+		}
+	})
+}
+
+// eachFile visits every non-test Go file of the module.
+func eachFile(t *testing.T, visit func(pkg, path string, imports []string, text string)) {
+	t.Helper()
+	n := 0
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && d.Name() != ".." || d.Name() == "node_modules" || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, text, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		var imports []string
+		for _, imp := range f.Imports {
+			p, _ := strconv.Unquote(imp.Path.Value)
+			imports = append(imports, p)
+		}
+		rel := filepath.ToSlash(strings.TrimPrefix(path, ".."+string(filepath.Separator)))
+		visit(filepath.ToSlash(filepath.Dir(rel)), rel, imports, string(text))
+		n++
+		return nil
+	})
+	if err != nil || n < 20 {
+		t.Fatalf("visited %d files: %v", n, err)
+	}
+}
