@@ -386,9 +386,7 @@ func TestTaskThatPostsItselfStarvesNobody(t *testing.T) {
 		c := w.dial(t, tr)
 		c.write(beat)
 		c.roundTrip("still here")
-		if r.runs.Load() < 10 {
-			t.Errorf("the task ran %d times", r.runs.Load())
-		}
+		eventually(t, "the task runs on", func() bool { return r.runs.Load() > 100 })
 	}
 }
 

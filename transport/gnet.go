@@ -26,6 +26,7 @@ type gnetLoop struct {
 	up      chan error // 1 deep: takes the outcome of the first start
 	started bool       // it was a success
 	bootErr error
+	dead    chan struct{} // closed when this engine is about to end
 }
 
 func (g *gnetLoop) ring() { g.bell.ring() }

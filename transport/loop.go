@@ -75,8 +75,8 @@ func (l *Loop) Index() int { return l.index }
 func (l *Loop) Now() time.Duration { return l.now }
 
 // Lateness returns how late this loop runs, as it measured it lately: what
-// KCP adds to its retransmission timeouts.
-func (l *Loop) Lateness() time.Duration { return l.timers.late }
+// KCP adds to its retransmission timeouts. Zero while it is on time.
+func (l *Loop) Lateness() time.Duration { return l.timers.extra(l.now) }
 
 // WakeAt asks for one OnTimer at or after at and replaces the earlier wish.
 // Never asks for none.

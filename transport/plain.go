@@ -74,7 +74,11 @@ func (l *Loop) datagram(from netip.AddrPort, b []byte) {
 	l.stats.datagramsIn++
 	conv, ok := kcp.ParseConv(b)
 	if !ok {
-		l.stats.short.Add(1)
+		if len(b) < kcp.HeaderSize {
+			l.stats.short.Add(1)
+		} else {
+			l.stats.malformed.Add(1)
+		}
 		return
 	}
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())

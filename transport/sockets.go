@@ -168,7 +168,7 @@ func (g *gnetLoop) engine() error {
 			addrs = append(addrs, a)
 		}
 	}
-	g.bootErr = nil
+	g.bootErr, g.dead = nil, make(chan struct{})
 	err := gnet.Rotate(g, gnetAddrs(addrs),
 		gnet.WithNumEventLoop(1),
 		gnet.WithReusePort(!oneLoop),
@@ -198,7 +198,12 @@ func (g *gnetLoop) OnTick() (time.Duration, gnet.Action) {
 		var registered <-chan gnet.RegisteredResult
 		ctx := gnet.NewContext(gnet.NewNetConnContext(context.Background(), conn), g)
 		if registered, err = g.eng.Register(ctx); err == nil {
-			err = (<-registered).Err
+			select {
+			case res := <-registered:
+				err = res.Err
+			case <-g.dead: // before the loop took it; gnet never answers then
+				return math.MaxInt64, gnet.None
+			}
 		}
 	}
 	if err != nil {
@@ -207,6 +212,9 @@ func (g *gnetLoop) OnTick() (time.Duration, gnet.Action) {
 	}
 	return math.MaxInt64, gnet.None
 }
+
+// OnShutdown runs when the engine is about to end.
+func (g *gnetLoop) OnShutdown(gnet.Engine) { close(g.dead) }
 
 // gnetLogger is gnet's logger: what it has to say is a warning at most, since
 // serve reports the end of an engine itself.

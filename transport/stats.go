@@ -24,9 +24,9 @@ type Stats struct {
 	DatagramsOut uint64
 
 	// Datagrams that came in and went nowhere, by fate.
-	DroppedShort     uint64 // too short for a conversation number
+	DroppedShort     uint64 // too short for a KCP header
 	DroppedUnknown   uint64 // for no link, and not an opening
-	DroppedMalformed uint64 // refused by the KCP of the link that it named
+	DroppedMalformed uint64 // not KCP, or refused by the link that it named
 	DroppedLarge     uint64 // longer than any datagram that is taken
 	// Datagrams that did not go out at once; KCP sends their content again.
 	OverBudget  uint64 // times that a link had to wait for input because its address is not proved
@@ -38,7 +38,7 @@ type Stats struct {
 	AcceptFailures uint64        // TCP connections closed at once to spare file descriptors, and listeners restarted
 	WakeUps        uint64        // batches
 	Tasks          uint64        // posted tasks that ran
-	Lateness       time.Duration // how late the latest loop runs now
+	Lateness       time.Duration // of the loop that is latest: see Loop.Lateness
 }
 
 // loopStats are one loop's counters. The plain ones are the loop's own and
@@ -61,8 +61,8 @@ func (l *Loop) publish() {
 			s.public[i].Store(v)
 		}
 	}
-	if s.late.Load() != int64(l.timers.late) {
-		s.late.Store(int64(l.timers.late))
+	if late := int64(l.Lateness()); s.late.Load() != late {
+		s.late.Store(late)
 	}
 }
 

@@ -17,7 +17,8 @@ const (
 	maxRetry = 5 * time.Millisecond
 
 	// A loop that is at most this late is on time: Go's timers are no better.
-	onTime = 5 * time.Millisecond
+	onTime   = 5 * time.Millisecond
+	lateHalf = 50 * time.Millisecond
 	// maxExtra bounds what lateness adds to retransmission timeouts.
 	maxExtra = 250 * time.Millisecond
 )
@@ -31,8 +32,9 @@ type timers struct {
 	timer *time.Timer
 	armed time.Duration // when timer fires, Never if it is not armed
 
-	late      time.Duration // how late the loop is: the last samples, decaying
-	busy      bool          // the datagram socket has not been empty
+	late      time.Duration // how late the loop was at lateAt; half of it is forgotten every lateHalf
+	lateAt    time.Duration
+	busy      bool // the datagram socket has not been empty
 	busySince time.Duration
 	retry     time.Duration // next wait for a blocked socket
 }
@@ -50,22 +52,23 @@ func (t *timers) init() {
 func (l *Loop) runTimers(fired bool) {
 	t := &l.timers
 	if fired {
-		t.sample(l.now - t.armed)
+		t.sample(l.now, l.now-t.armed)
 		t.armed = Never
 	}
 	l.kcp.setExtra(t.extra(l.now))
-	if len(t.heap) > 0 && t.heap[0].at <= l.now {
-		// Answers that already wait in the socket come before verdicts.
-		l.below.drain()
-		l.runDue()
-	}
+	drained := l.runDue()
 	if t.wake <= l.now {
+		if !drained {
+			l.below.drain()
+		}
 		t.wake = Never
 		l.callLoop(hookTimer)
 	}
 }
 
-func (l *Loop) runDue() {
+// runDue serves the links that are due. Answers that already wait in the
+// socket come before verdicts: it reports whether it took those in.
+func (l *Loop) runDue() (drained bool) {
 	t := &l.timers
 	for n := 0; n < maxDue && len(t.heap) > 0 && t.heap[0].at <= l.now; {
 		k := t.heap[0].k
@@ -76,12 +79,16 @@ func (l *Loop) runDue() {
 		case at > l.now:
 			t.heap[0].at = at
 			t.down(0)
+		case !drained:
+			drained = true
+			l.below.drain() // and look again
 		default:
 			t.remove(k)
 			l.due(k)
 			n++
 		}
 	}
+	return drained
 }
 
 // arm sets the runtime's timer for the earliest deadline. One that is set for
@@ -111,12 +118,15 @@ func (l *Loop) arm() {
 }
 
 // sample notes how late the timer came.
-func (t *timers) sample(late time.Duration) {
-	if late >= t.late {
-		t.late = late
-	} else {
-		t.late -= (t.late - late) / 8
+func (t *timers) sample(now, late time.Duration) {
+	if late >= t.lateness(now) {
+		t.late, t.lateAt = late, now
 	}
+}
+
+// lateness is how late the loop runs, as far as that is still worth knowing.
+func (t *timers) lateness(now time.Duration) time.Duration {
+	return t.late >> min((now-t.lateAt)/lateHalf, 62)
 }
 
 // received notes whether the datagram socket was read until it was empty. A
@@ -132,7 +142,7 @@ func (l *Loop) received(empty bool) {
 
 // extra is what the loop's own lateness adds to the timeouts of its links.
 func (t *timers) extra(now time.Duration) time.Duration {
-	late := t.late
+	late := t.lateness(now)
 	if t.busy {
 		late = max(late, now-t.busySince)
 	}

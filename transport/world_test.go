@@ -146,7 +146,6 @@ func (w *world) dial(t *testing.T, tr *Transport) *client {
 		s.SetNoDelay(1, 10, 2, 1)
 		s.SetWindowSize(128, 128)
 		s.SetACKNoDelay(true)
-		s.SetStreamMode(true)
 	}
 	t.Cleanup(func() { c.Close() })
 	return c
