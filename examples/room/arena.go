@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/examples/room/swarm"
+	"github.com/lifeline-go/lifeline/framework"
+)
+
+// The arena is a square of this size, for at most so many players.
+const (
+	side  = 1000
+	seats = 500
+)
+
+// Arena is one room: a square in which players move, chat and see each other.
+// All of it runs on the room's goroutine, so plain fields are enough. Read it
+// from top to bottom as the life of a player.
+type Arena struct {
+	*framework.Room
+	log   *slog.Logger
+	seats map[*framework.Player]*seat
+}
+
+// seat is what the arena knows of a player, present or dropped.
+type seat struct {
+	id      int
+	x, y    float32
+	dropped time.Time // zero while present
+}
+
+func newArena(log *slog.Logger) func(*framework.Room) *Arena {
+	return func(r *framework.Room) *Arena {
+		return &Arena{Room: r, log: log, seats: map[*framework.Player]*seat{}}
+	}
+}
+
+// OnJoin seats a player in the middle, or refuses.
+func (a *Arena) OnJoin(p *framework.Player) error {
+	if len(a.seats) == seats {
+		return framework.Fail(codec.GameError, "the arena is full")
+	}
+	a.seats[p] = &seat{id: a.freeID(), x: side / 2, y: side / 2}
+	return p.Push("seat", swarm.Seat{ID: a.seats[p].id, Side: side})
+}
+
+// Move is where a player wants to be.
+func (a *Arena) Move(p *framework.Player, m swarm.Move) {
+	s := a.seats[p]
+	s.x = min(max(m.X, 0), side)
+	s.y = min(max(m.Y, 0), side)
+}
+
+// Chat goes to everybody, its sender included.
+func (a *Arena) Chat(p *framework.Player, c swarm.Chat) {
+	c.From = p.User()
+	_ = a.Broadcast("chat", c) // fails only for a text too large, which Decode let through never
+}
+
+// OnTick shows everybody where everybody is.
+func (a *Arena) OnTick(t framework.Tick) {
+	state := swarm.State{Tick: t.N, Players: make([]swarm.Spot, 0, len(a.seats))}
+	for _, p := range a.Members() {
+		s := a.seats[p]
+		state.Players = append(state.Players, swarm.Spot{ID: s.id, X: s.x, Y: s.y, Dropped: !s.dropped.IsZero()})
+	}
+	if err := a.Broadcast("state", state); err != nil {
+		a.log.Error("state", "error", err)
+	}
+}
+
+// OnDrop keeps the seat: the link is gone, the player is not.
+func (a *Arena) OnDrop(p *framework.Player) {
+	a.seats[p].dropped = time.Now()
+	a.log.Info("link lost, seat kept", "player", p.User(), "room", a.Key())
+}
+
+// OnResume goes on as if nothing had happened: nothing was lost.
+func (a *Arena) OnResume(p *framework.Player) {
+	s := a.seats[p]
+	a.log.Info("back again, nothing lost", "player", p.User(), "room", a.Key(), "after", time.Since(s.dropped).Round(time.Millisecond))
+	s.dropped = time.Time{}
+}
+
+// OnLeave runs exactly once, whatever happened.
+func (a *Arena) OnLeave(p *framework.Player, why framework.Reason) {
+	delete(a.seats, p)
+	a.log.Info("left", "player", p.User(), "room", a.Key(), "why", why)
+}
+
+// freeID is the lowest number that nobody has.
+func (a *Arena) freeID() int {
+	used := map[int]bool{}
+	for _, s := range a.seats {
+		used[s.id] = true
+	}
+	for id := 1; ; id++ {
+		if !used[id] {
+			return id
+		}
+	}
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+
+// Command room is the example room server: players join a room, move, chat and
+// see each other at 20 ticks a second; one who drops keeps its place.
+//
+//	go run ./examples/room
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/lifeline-go/lifeline/examples/room/swarm"
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+func main() {
+	kcp := flag.String("plain-kcp", "127.0.0.1:7777", "listen `address` of plain KCP")
+	tcp := flag.String("tcp", "127.0.0.1:7777", "listen `address` of TCP")
+	pages := flag.String("http", "127.0.0.1:8080", "listen `address` of /healthz and /debug/sessions")
+	bots := flag.Int("bots", 8, "built-in bots; each pulls its cable now and then")
+	tick := flag.Duration("tick", 50*time.Millisecond, "time between two states")
+	interval := flag.Duration("interval", 0, "heartbeat interval (default 10s)")
+	timeout := flag.Duration("timeout", 0, "silence that ends a link (default 3.5 intervals)")
+	grace := flag.Duration("grace", 0, "how long a seat is kept for a dropped player (default 1m)")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+
+	logger := slog.New(slog.NewTextHandler(os.Stdout, nil))
+	srv, err := framework.New(framework.Config{
+		PlainKCP: *kcp, TCP: *tcp, Logger: logger,
+		Session: session.Config{Interval: *interval, Timeout: *timeout, Grace: *grace},
+		// A name is all it takes to get in here; a real game asks its accounts.
+		Authenticate: func(_ context.Context, l framework.Login) (string, error) {
+			if n := len(l.Ticket); n == 0 || n > 32 {
+				return "", framework.Fail(1001, "a name has 1 to 32 bytes")
+			}
+			return string(l.Ticket), nil
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	arena := framework.AddRoom(srv, "arena", newArena(logger)).Tick(*tick)
+	framework.On(arena, "move", (*Arena).Move)
+	framework.On(arena, "chat", (*Arena).Chat)
+	framework.Handle(srv, "ping", func(_ *framework.Player, n uint64) (uint64, error) { return n, nil }).Inline()
+
+	if err := srv.Start(); err != nil {
+		log.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", *pages)
+	if err != nil {
+		log.Fatal(err)
+	}
+	admin := &http.Server{Handler: srv.Admin(), ReadHeaderTimeout: 5 * time.Second}
+	go func() { // ends with admin.Close
+		if err := admin.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			log.Print(err)
+		}
+	}()
+	addr := fmt.Sprintf("plain-kcp://%v", srv.Addr(transport.PlainKCP))
+	fmt.Printf("players  %s  tcp://%v\n", addr, srv.Addr(transport.TCP))
+	fmt.Printf("look     http://%v/debug/sessions  http://%[1]v/healthz\n", listener.Addr())
+	fmt.Printf("bots     go run ./examples/room/bot -addr %s -n 50 -duration 20s -cut 3s\n", addr)
+
+	swarmDone := make(chan struct{})
+	go func() { // ends with ctx
+		defer close(swarmDone)
+		swarm.Run(ctx, swarm.Config{Addrs: []string{addr}, Players: *bots, Cut: 10 * time.Second, Rate: 0.2, Name: "bot", Room: "lobby"})
+	}()
+	<-ctx.Done()
+	<-swarmDone
+	_ = admin.Close()
+	stopping, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(stopping); err != nil {
+		log.Fatal(err)
+	}
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+
+// Package swarm is the players' side of the room example: the messages both
+// sides speak, and bots that play, pull their cable and count.
+package swarm
+
+// The messages of the room, by route. On the wire they are arrays in this
+// order, so fields may only be appended.
+type (
+	// Seat, on "seat", tells a player who just joined who it is.
+	Seat struct {
+		ID   int
+		Side float32 // of the square
+	}
+	// Move, on "move", is where a player wants to be.
+	Move struct{ X, Y float32 }
+	// Chat, on "chat", goes to everybody. N counts the messages of its sender.
+	Chat struct {
+		N    uint64
+		Text string
+		From string // filled in by the room
+	}
+	// State, on "state", is everybody's place at a tick.
+	State struct {
+		Tick    uint64
+		Players []Spot
+	}
+	// Spot is one player's place.
+	Spot struct {
+		ID      int
+		X, Y    float32
+		Dropped bool // without a link; the seat is kept
+	}
+)
