@@ -27,6 +27,8 @@ type env struct {
 	net *transport.Network
 	srv *framework.Server
 
+	clients []*client.Client
+
 	mu    sync.Mutex
 	hooks map[string][]string // by user
 	order []string            // of all users
@@ -57,14 +59,23 @@ func simulate(t *testing.T, seed uint64, cond transport.Conditions, cfg framewor
 		if err := srv.Start(); err != nil {
 			t.Fatal(err)
 		}
+		defer e.end()
 		f(e)
-		if err := srv.Shutdown(context.Background()); err != nil {
-			t.Errorf("shutdown: %v", err)
-		}
-		for user, hooks := range e.hooks {
-			checkHooks(t, user, hooks)
-		}
 	})
+}
+
+// end stops everything, failed or not: a bubble must be left empty.
+func (e *env) end() {
+	for _, c := range e.clients {
+		_ = c.Close()
+	}
+	if err := e.srv.Shutdown(context.Background()); err != nil {
+		e.t.Errorf("shutdown: %v", err)
+	}
+	time.Sleep(2 * time.Second) // sockets of stock KCP linger
+	for user, hooks := range e.hooks {
+		checkHooks(e.t, user, hooks)
+	}
 }
 
 // record notes every hook before the test's own.
@@ -114,6 +125,13 @@ func (e *env) of(user string) []string {
 		}
 	}
 	return nil
+}
+
+// all returns the hooks of everybody in the order they were called.
+func (e *env) all() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]string(nil), e.order...)
 }
 
 // checkHooks: open once and first, close once and last, detach and resume in turn.
@@ -176,6 +194,7 @@ func (e *env) newClient(user string, carrier transport.Carrier) *client.Client {
 	if err != nil {
 		e.t.Fatal(err)
 	}
+	e.clients = append(e.clients, c)
 	return c
 }
 
@@ -201,6 +220,12 @@ func (e *env) within(d time.Duration, what string, ok func() bool) {
 	e.t.Helper()
 	for end := time.Now().Add(d); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
+			for _, c := range e.clients {
+				e.t.Logf("client %v: %+v", c.ID(), c.Stats())
+			}
+			for _, in := range e.srv.Inspect(100, func(*framework.Info) bool { return true }) {
+				e.t.Logf("server %+v", in)
+			}
 			e.t.Fatalf("not within %v: %s", d, what)
 		}
 	}

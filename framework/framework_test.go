@@ -208,8 +208,8 @@ func TestDuplicateLoginFollowsThePolicy(t *testing.T) {
 				t.Errorf("the old client ended with %v", err)
 			}
 			time.Sleep(10 * time.Second)
-			if want := []string{"ann open", "ann close taken over", "ann open"}; !slices.Equal(e.order, want) {
-				t.Errorf("hooks %v, want %v", e.order, want)
+			if want := []string{"ann open", "ann close taken over", "ann open"}; !slices.Equal(e.all(), want) {
+				t.Errorf("hooks %v, want %v", e.all(), want)
 			}
 			_ = c.Close()
 		})

@@ -22,6 +22,13 @@ func (c *Client) LinkUp(now time.Duration, wall time.Time, knock bool) {
 	c.ctl = c.ctl[:0]
 }
 
+// LinkDropped tells that the app itself left the link. That says nothing about
+// the session: it is no failed resume.
+func (c *Client) LinkDropped(now time.Duration) {
+	c.greeted = false
+	c.LinkDown(now)
+}
+
 // LinkDown tells that the link broke or could not be opened.
 func (c *Client) LinkDown(now time.Duration) {
 	switch c.state {

@@ -86,7 +86,7 @@ func (c *Client) abandonLocked(now time.Duration) {
 		}
 		c.old = append(c.old, oldLink{l.conn, now + 2*c.core.Params().Timeout})
 	}
-	c.core.LinkDown(now)
+	c.core.LinkDropped(now)
 }
 
 // partLocked leaves the link with the core's last words, if it has any.

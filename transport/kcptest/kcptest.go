@@ -21,12 +21,14 @@ type Conn struct {
 	to  net.Addr
 	end chan struct{}
 
-	mu     sync.Mutex // guards the rest
-	kcp    *kcpgo.KCP
-	wake   chan struct{} // closed and replaced when anything changes
-	closed bool
-	unread []byte
-	rd     time.Time
+	mu      sync.Mutex // guards the rest
+	kcp     *kcpgo.KCP
+	wake    chan struct{} // closed and replaced when anything changes
+	closed  bool          // Read and Write have ended
+	ended   bool          // the socket is closed
+	lingers time.Time     // when the socket closes at the latest
+	unread  []byte
+	rd      time.Time
 }
 
 // Dial opens conversation conv with to over pc, which it owns from then on.
@@ -72,6 +74,9 @@ func (c *Conn) tick() {
 		c.mu.Lock()
 		c.kcp.Update()
 		c.wakeLocked()
+		if c.closed && (c.kcp.WaitSnd() == 0 || time.Now().After(c.lingers)) {
+			c.endLocked()
+		}
 		c.mu.Unlock()
 		select {
 		case <-ticker.C:
@@ -139,32 +144,35 @@ func (c *Conn) waitLocked() {
 	c.mu.Lock()
 }
 
-// Close waits a while until everything written is acknowledged, and closes the
-// socket too. Stock KCP says no goodbye.
+// Close stops reading and writing; the socket closes once everything written is
+// acknowledged, or a second later. Stock KCP says no goodbye.
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for end := time.Now().Add(time.Second); !c.closed && c.kcp.WaitSnd() > 0 && time.Now().Before(end); {
-		c.waitLocked()
-	}
-	return c.closeLocked()
-}
-
-func (c *Conn) closeLocked() error {
 	if c.closed {
 		return net.ErrClosed
 	}
 	c.closed = true
-	close(c.end)
+	c.lingers = time.Now().Add(time.Second)
 	c.wakeLocked()
-	return c.pc.Close()
+	return nil
 }
 
 // Cut drops the conversation without a word, as a pulled cable does.
 func (c *Conn) Cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = c.closeLocked()
+	c.closed = true
+	c.wakeLocked()
+	c.endLocked()
+}
+
+func (c *Conn) endLocked() {
+	if !c.ended {
+		c.ended = true
+		close(c.end)
+		_ = c.pc.Close()
+	}
 }
 
 // SetReadDeadline implements net.Conn.
