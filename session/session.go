@@ -315,14 +315,15 @@ func (s *Session) Check(now, late time.Duration) Verdict {
 	switch s.state {
 	case Attached:
 		silent := now - s.lastRecv
+		if stoodStill && s.stuck(now, s.timeout) {
+			s.progressAt = now // its acknowledgements may be unread
+		}
 		switch {
 		case silent >= s.timeout && (stoodStill || !s.probing()):
 			// We were not there to ask, or the timeout was shortened meanwhile.
 			s.excuse(now, s.timeout, s.timeout-s.suspicion())
 			s.pingDue = true
 			return Probe
-		case stoodStill && s.stuck(now, s.timeout):
-			s.progressAt = now
 		case silent >= s.timeout || s.stuck(now, s.timeout):
 			return Dead
 		case silent >= s.suspicion() && !s.probing():

@@ -15,8 +15,9 @@ var seeds = flag.Int("seeds", 200, "how many seeds TestSimulation plays")
 
 // TestSimulation plays seeded lives of a few players each: traffic both ways,
 // cuts of every kind, half-open links, swallowed and repeated frames, kicks,
-// goodbyes, clock steps and pauses of the process. The world's oracle checks
-// after every step; at the end everything sent must have arrived.
+// goodbyes, overflows, other profiles, forged resumes, crashes of the server,
+// clock steps and pauses of the process. The world's oracle checks after every
+// step; at the end everything sent must have arrived. Scenario 57.
 func TestSimulation(t *testing.T) {
 	var total struct {
 		cuts, resumes, ends int
@@ -51,6 +52,12 @@ func simConfig(seed uint64) Config {
 	if seed%5 == 0 {
 		cfg.first = 1<<16 - 5
 	}
+	if seed%7 == 0 {
+		cfg.Grace = 15 * time.Second
+	}
+	if seed%11 == 0 {
+		cfg.MaxAge = time.Minute
+	}
 	return cfg
 }
 
@@ -60,15 +67,89 @@ func simulate(w *world) {
 		w.player(fmt.Sprint("p", i))
 	}
 	for range 120 {
-		p := w.players[w.rng.IntN(len(w.players))]
-		p.disturb()
+		i := w.rng.IntN(len(w.players))
+		if p := w.players[i]; p.c.State() == Ended {
+			w.players[i] = w.anew(p)
+		}
+		w.players[i].disturb()
 		w.run(time.Duration(w.rng.Int64N(int64(3 * time.Second))))
 	}
 	w.settle()
 }
 
+// anew is the player who starts the game again, or another one in his place.
+func (w *world) anew(p *player) *player {
+	q := w.player(p.user)
+	w.players = w.players[:len(w.players)-1]
+	return q
+}
+
 // disturb does one thing at random to a player.
 func (p *player) disturb() {
+	if w := p.w; w.rng.IntN(8) == 0 {
+		p.upset()
+		return
+	}
+	p.trouble()
+}
+
+// upset does what is rare.
+func (p *player) upset() {
+	w, st := p.w, p.seat
+	live := st != nil && st.s.State() != Closed && st.srv == w.srv
+	switch n := w.rng.IntN(100); {
+	case n < 5 && live:
+		st.close(Kicked)
+	case n < 10 && live:
+		st.close(Internal)
+	case n < 14:
+		p.c.Close()
+	case n < 24:
+		p.c.Pause(w.now) // until somebody hurries
+	case n < 34 && live:
+		_ = st.push(w.cfg.SendPackets + 1)
+	case n < 44 && live:
+		st.hold(w.rng.IntN(3) == 0)
+	case n < 52:
+		p.c.Hold(w.rng.IntN(3) == 0)
+	case n < 64 && live:
+		i := 1 + w.rng.IntN(3)
+		st.tune(time.Duration(i)*2*time.Second, time.Duration(i)*7*time.Second)
+	case n < 68:
+		w.crash()
+	case live:
+		st.intrude()
+	}
+}
+
+// intrude asks for a session without having its key. Nothing may change.
+func (st *seat) intrude() {
+	w := st.srv.w
+	e, epoch, state, attempt, grace, link := st.s.end, st.s.epoch, st.s.state, st.s.attempt, st.s.graceEnd, st.link
+	hooks := len(st.hooks)
+	l := w.forge()
+	l.serverReceive(codec.Packet{Header: codec.Header{Kind: codec.Resume}, Body: bodyOf(w.t, (&ResumeRequest{
+		ID: st.s.id, Attempt: attempt + 1, Recv: st.s.wrote, Lowest: 1,
+	}).append(nil))})
+	l.closed = true
+	if st.s.epoch != epoch || st.s.state != state || st.s.attempt != attempt || st.s.graceEnd != grace ||
+		st.link != link || len(st.hooks) != hooks || st.s.recv != e.recv || st.s.acked != e.acked || st.s.next != e.next {
+		w.t.Fatalf("%s: a forged RESUME changed something", st.user)
+	}
+}
+
+// bodyOf returns the body of the one packet in a frame.
+func bodyOf(t testing.TB, frame []byte) []byte {
+	t.Helper()
+	p, n, err := codec.ParseFrame(frame, 1<<20)
+	if err != nil || n != len(frame) {
+		t.Fatalf("not one frame: %d of %d, %v", n, len(frame), err)
+	}
+	return p.Body
+}
+
+// trouble does what happens every day.
+func (p *player) trouble() {
 	w := p.w
 	switch n := w.rng.IntN(100); {
 	case n < 35:
@@ -139,15 +220,25 @@ func frameHead(f []byte) int {
 // settle lets the network be quiet and expects everything to have arrived.
 func (w *world) settle() {
 	w.t.Helper()
-	for _, p := range w.players {
+	for i, p := range w.players {
 		if p.link != nil {
 			p.link.swallow, p.link.duplicate = nil, nil
+		}
+		if p.c.Hold(false); p.seat != nil && p.seat.s.State() != Closed {
+			p.seat.hold(false)
+		}
+		if p.c.State() == Ended {
+			p = w.anew(p)
+			w.players[i] = p
 		}
 		p.c.Hurry(w.now)
 	}
 	quiet := func() bool {
-		for _, p := range w.players {
-			if p.c.State() != Open || p.seat == nil || p.c.out.len() > 0 || p.seat.s.out.len() > 0 {
+		for i, p := range w.players {
+			if p.c.State() == Ended {
+				w.players[i] = w.anew(p) // a goodbye that came late
+			}
+			if p.c.State() != Open || p.seat == nil || p.c.out.len() > 0 || p.seat.s.out.len() > 0 || p.link == nil || p.link != p.seat.link {
 				return false
 			}
 		}

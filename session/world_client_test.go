@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+
+package session
+
+import (
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+func (p *player) check() {
+	w := p.w
+	if l := p.link; l != nil && l.closed && !l.cut && w.now >= l.byeBy && len(l.up[toClient].chunks) == 0 {
+		p.link = nil
+		p.c.LinkDown(w.now)
+	}
+	switch p.c.Check(w.now, w.wall) {
+	case Cut:
+		p.drop()
+		p.check()
+		return
+	case Dial:
+		p.dials++
+		switch {
+		case p.noDial:
+		case p.refuse:
+			p.c.LinkDown(w.now)
+		default:
+			p.dial()
+		}
+	}
+	p.learn()
+}
+
+// learn takes what the client tells its app.
+func (p *player) learn() {
+	for _, ch := range p.c.Changes() {
+		p.changes = append(p.changes, ch.Kind)
+		if ch.Err != nil {
+			p.last = ch.Err
+		}
+		switch ch.Kind {
+		case WasReset:
+			p.got, p.reset = nil, p.c.epoch // the snapshot starts a new stream
+		case Ending:
+			p.ended(ch)
+		}
+	}
+}
+
+// ended holds the end of an incarnation against what the server saw of it:
+// what it accepted and what the client reports as undelivered are all that was
+// sent, and where the server told its final count nothing is in both.
+func (p *player) ended(ch Change) {
+	p.lost = nil
+	for _, u := range ch.Undelivered {
+		p.lost = append(p.lost, u.Body)
+	}
+	if st := p.seat; st != nil {
+		both := len(st.got) + len(p.lost)
+		if both < int(p.sent) || ch.Err.Code == Gone && both != int(p.sent) {
+			p.w.t.Fatalf("%s: %d sent, %d accepted, %d reported undelivered, %v", p.user, p.sent, len(st.got), len(p.lost), ch.Err)
+		}
+		p.w.ends++
+	}
+	p.seat, p.sent, p.got, p.reset = nil, 0, nil, 0
+}
+
+// drop closes the client's socket: the server sees it unless the link is cut.
+func (p *player) drop() {
+	l := p.link
+	if l == nil {
+		return
+	}
+	l.write(toServer, p.c.Output(nil, p.w.now, 1<<30))
+	p.link = nil
+	if l.cut || l.closed {
+		return
+	}
+	l.deliverAll(toServer)
+	l.closeByServer(LinkLost)
+}
+
+func (l *link) deliverAll(dir int) {
+	for i := range l.up[dir].chunks {
+		l.up[dir].chunks[i].at = l.w.now
+	}
+	l.deliver(dir)
+}
+
+func (p *player) dial() {
+	w := p.w
+	l := &link{w: w, p: p, opened: w.now}
+	_, _ = w.Read(l.nonce[:])
+	p.link = l
+	w.links = append(w.links, l)
+	if w.onLink != nil {
+		w.onLink(l)
+	}
+	p.c.LinkUp(w.now, w.wall, p.knock)
+	if !p.knock {
+		l.write(toClient, AppendGreeting(nil, l.nonce))
+	}
+}
+
+// forge opens a link without a client behind it: the test writes what it likes.
+func (w *world) forge() *link {
+	l := &link{w: w, p: &player{w: w, user: "forged", forged: true}, opened: w.now}
+	_, _ = w.Read(l.nonce[:])
+	l.p.link = l
+	w.links = append(w.links, l)
+	return l
+}
+
+// ask writes a RESUME on a forged link and returns the answer.
+func (l *link) ask(r ResumeRequest, key Key) codec.Packet {
+	l.w.t.Helper()
+	r.Proof = r.proof(key, l.nonce)
+	n := len(l.p.raw)
+	l.write(toServer, r.append(nil))
+	l.w.until(time.Second, func() bool { return len(l.p.raw) > n })
+	return l.p.raw[n]
+}
+
+// refusal returns the code of a REFUSED, and fails on anything else.
+func (l *link) refusal(r ResumeRequest, key Key) *CloseError {
+	l.w.t.Helper()
+	p := l.ask(r, key)
+	e, err := ParseEnd(p)
+	if p.Kind != codec.Refused || err != nil {
+		l.w.t.Fatalf("the answer is %v, %v", p.Kind, err)
+	}
+	return e
+}
+
+func (p *player) receive(pk codec.Packet) {
+	w := p.w
+	if p.forged {
+		p.raw = append(p.raw, pk)
+		return
+	}
+	deliver, err := p.c.Receive(pk, w.now)
+	p.learn()
+	if err != nil {
+		l := p.link
+		p.link = nil
+		if !l.cut {
+			l.closeByServer(LinkLost)
+		}
+		p.c.LinkDown(w.now)
+		return
+	}
+	if deliver {
+		p.got = append(p.got, numberIn(pk.Body))
+	}
+}
+
+// send sends the next n numbered messages of the client's application.
+func (p *player) send(n int) {
+	p.w.t.Helper()
+	for range n {
+		if err := p.c.Send(codec.Message, number(p.sent+1)); err != nil {
+			p.w.t.Fatalf("send %d: %v", p.sent+1, err)
+		}
+		p.sent++
+	}
+	p.w.flush()
+}
+
+// cut pulls the cable.
+func (p *player) cut() {
+	if p.link != nil {
+		p.link.cutNow()
+	}
+}
+
+// lose cuts the link and lets the client notice at once, as a pulled cable on
+// its own side would.
+func (p *player) lose() {
+	p.cut()
+	p.link = nil
+	p.c.LinkDown(p.w.now)
+}
