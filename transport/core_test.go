@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -438,26 +435,6 @@ func TestFramesAcrossSegments(t *testing.T) {
 		}
 		if !slices.EqualFunc(got, want, bytes.Equal) {
 			t.Fatalf("%d frames arrived, want %d", len(got), len(want))
-		}
-	}
-}
-
-func TestClockIsReadInOnePlace(t *testing.T) {
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	read := regexp.MustCompile(`time\.(Now|Since|Until)\(`)
-	for _, name := range files {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
-		}
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := len(read.FindAll(b, -1)); n > 0 && name != "loop.go" {
-			t.Errorf("%s reads the clock", name)
 		}
 	}
 }

@@ -204,3 +204,22 @@ func TestFewAllocations(t *testing.T) {
 		t.Errorf("%.2f allocations a message", perMessage)
 	}
 }
+
+// TestNobodyTakesThePortOver: gnet sets SO_REUSEADDR, which on a datagram
+// socket would let any user's process bind the port and get the datagrams.
+func TestNobodyTakesThePortOver(t *testing.T) {
+	w := &world{carrier: PlainKCP}
+	tr := w.start(t, Config{Loops: 2}, &hooks{})
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1); err != nil {
+		t.Fatal(err)
+	}
+	addr := tr.Addr(PlainKCP)
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}); err != syscall.EADDRINUSE {
+		t.Errorf("another socket on the port: %v, want EADDRINUSE", err)
+	}
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+
+// Package transport carries packets between players' connections and a
+// Handler, on a few event loops.
+//
+// A live connection is a [Link]. It belongs to the [Loop] that it arrived on:
+// everything about it, callbacks included, happens on that loop's goroutine,
+// and nobody else may touch it. Other goroutines hand work to a loop with
+// [Loop.Post]. The number of goroutines follows the number of loops, never the
+// number of players.
+//
+// # What runs where
+//
+// A loop works in batches. A batch begins when something happens: bytes on a
+// stream, datagrams, posted tasks, a deadline. Input is handed up as it is
+// read (OnOpen, OnPacket, OnWritable), then tasks run, then timers (OnTimer),
+// then links that have closed are told (OnClose), then OnBatch has the last
+// word. Only then is output sent: one Write for each stream and one datagram
+// for each KCP link with all that the batch produced for it, many datagrams in
+// one system call. What is written between batches does not exist: a loop's
+// state is only touched inside of them.
+//
+// Loop.Now is read once per batch, and this package reads the clock in one
+// place. On a [Network] in memory the same loops run under testing/synctest.
+//
+// # What is left to others
+//
+// A link knows no session: who the player is, whether he is alive, and what
+// becomes of packets when the link is lost is decided above. Nothing here
+// times out a silent link; LastReceive says how long it has been silent. The
+// KCP protocol itself is in transport/kcp. TLS is the business of a proxy.
+//
+// # What it relies on in gnet v2.9.7
+//
+//   - Each loop is an engine with one event loop. Engines share the ports by
+//     SO_REUSEPORT, so a second server on a port would start without an error:
+//     Start binds each address exclusively first, and then lets go.
+//   - No loop exists in OnBoot, and a UDP server without traffic has no other
+//     event. OnTick is the exception, on a goroutine of its own: it registers
+//     one end of a pair of sockets, whose OnOpen is the first event on the
+//     loop. Writing to the other end is the doorbell. EventLoop.Execute would
+//     allocate, and lose the order beyond 1,024 tasks.
+//   - A UDP Conn lives for one datagram. The socket itself is duplicated in
+//     OnBoot; recvmmsg and sendmmsg work on the duplicate.
+//   - gnet says nothing when a socket takes more again: where somebody waits
+//     for it, the loop looks again every 1 to 5 ms.
+//   - Write calls OnClose when it fails. A Conn is dropped in OnClose, since
+//     its descriptor may be somebody else's a moment later.
+//   - Discard(0) discards everything, and Next and Peek of a wrapped ring copy.
+//   - An engine ends when accept fails. The number of a new descriptor shows
+//     how many are left, so connections beyond a reserve are closed at once;
+//     an engine that ends all the same is replaced, and its KCP links live on.
+//   - Engine.Stop polls twice a second. A loop ends here by returning Shutdown
+//     from a callback, and Rotate returns at once.
+//
+// Outside Linux there is one loop, and datagrams are read and written one at a
+// time with package net: enough to develop on.
+package transport
