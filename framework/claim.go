@@ -94,6 +94,11 @@ func (c *claim) decide(l *loop) {
 		p.link, k.Value = nil, nil
 		k.Write(session.AppendBye(nil, session.TakenOver, ""))
 		k.Finish()
+		if c.kind != reopened {
+			p.mu.Lock()
+			p.blip, p.roomBlip = true, p.room != nil
+			p.mu.Unlock()
+		}
 	}
 	l.wheel.Remove(p.timer)
 	p.owner.Store(nil)

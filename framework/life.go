@@ -15,27 +15,29 @@ import (
 // or told twice, and transitions nobody has heard of yet cancel out. Guarded
 // by the player's mu.
 type life struct {
+	reason *Reason // of the end, nil before it
+	room   *Room   // joined
+	join   *joining
+	leave  *leaving
+	waits  int32 // sessions that must end before this one opens
+
 	// What is true.
 	attached bool
 	reset    bool // a RESET has yet to be told
+	blip     bool // another link has taken over from one that still looked alive
 	ending   bool // the session is closed
-	reason   Reason
 
 	// What the game knows.
 	toldOpen     bool
 	toldAttached bool
 	ended        bool // OnClose has returned
 
-	// Rooms.
-	room     *Room // joined
-	roomKnow bool  // what the room knows of attached
-	roomMiss bool  // the room has yet to hear of a RESET
-	join     *joining
-	leave    *leaving
+	// What the room knows.
+	roomKnow bool // of attached
+	roomMiss bool // it has yet to hear of a RESET
+	roomBlip bool // or of a takeover
 
-	active    bool      // one executor has the player: a worker or a room
-	waits     int       // sessions that must end before this one opens
-	followers []*Player // that wait for this one
+	active bool // one executor has the player: a worker or a room
 }
 
 // task is the next thing to do for a player.
@@ -69,11 +71,11 @@ func (p *Player) nextLocked() (task, *Room) {
 	}
 	if !p.ending {
 		switch {
-		case p.toldAttached && (!p.attached || p.reset):
+		case p.toldAttached && (!p.attached || p.reset || p.blip):
 			return tellDetach, nil
 		case !p.toldAttached && p.attached:
 			return tellResume, nil
-		case p.room != nil && p.roomKnow && (!p.attached || p.roomMiss):
+		case p.room != nil && p.roomKnow && (!p.attached || p.roomMiss || p.roomBlip):
 			return tellDrop, p.room
 		case p.room != nil && !p.roomKnow && p.attached:
 			return tellBack, p.room
@@ -142,7 +144,7 @@ func (p *Player) do(t task, here *Room) {
 		p.mu.Unlock()
 		p.call("OnOpen", func() { hook1(s.cfg.OnOpen, p) })
 	case tellDetach:
-		p.toldAttached = false
+		p.toldAttached, p.blip = false, false
 		p.mu.Unlock()
 		p.call("OnDetach", func() { hook1(s.cfg.OnDetach, p) })
 	case tellResume:
@@ -179,7 +181,7 @@ func hook1(f func(*Player), p *Player) {
 
 // close tells the game that it is over. It is called with mu held.
 func (p *Player) close() {
-	reason := p.reason
+	reason := *p.reason
 	p.mu.Unlock()
 	p.call("OnClose", func() {
 		if f := p.srv.cfg.OnClose; f != nil {
@@ -188,8 +190,7 @@ func (p *Player) close() {
 	})
 	p.mu.Lock()
 	p.ended = true
-	x, followers := p.extra, p.followers
-	p.followers = nil
+	x := p.extra
 	p.mu.Unlock()
 	if x != nil {
 		for i := len(x.onClose) - 1; i >= 0; i-- {
@@ -198,12 +199,12 @@ func (p *Player) close() {
 		if x.cancel != nil {
 			x.cancel()
 		}
-	}
-	for _, f := range followers {
-		f.mu.Lock()
-		f.waits--
-		f.mu.Unlock()
-		f.wake()
+		for _, f := range x.followers { // nobody follows who has ended
+			f.mu.Lock()
+			f.waits--
+			f.mu.Unlock()
+			f.wake()
+		}
 	}
 	p.srv.closed.Done()
 }

@@ -251,7 +251,7 @@ func (l *loop) end(p *Player, code session.Code, text string) {
 		k.Finish()
 	}
 	p.mu.Lock()
-	p.ending, p.attached, p.reason = true, false, Reason{code, text}
+	p.ending, p.attached, p.reason = true, false, &Reason{code, text}
 	p.out.drop()
 	if code.Final() {
 		p.in.drop() // who is thrown out does not act any more
@@ -265,10 +265,10 @@ func (l *loop) look(p *Player) {
 	p.rung.Store(false)
 	l.collect(p)
 	p.mu.Lock()
-	kick, text, holding := p.kick, p.kickText, p.holding
+	kick, holding := p.kick, p.holding
 	p.mu.Unlock()
-	if kick != 0 {
-		l.end(p, kick, text)
+	if kick != nil {
+		l.end(p, kick.Code, kick.Text)
 		return
 	}
 	p.s.Hold(holding)

@@ -241,7 +241,8 @@ func (p *Player) follow(old *Player) {
 	old.mu.Lock()
 	ended := old.ended
 	if !ended {
-		old.followers = append(old.followers, p)
+		x := old.more()
+		x.followers = append(x.followers, p)
 	}
 	old.mu.Unlock()
 	if ended {

@@ -28,21 +28,20 @@ type Player struct {
 	rung  atomic.Bool          // the owner has been told to look, or will be
 
 	// Owned by the owner's loop.
+	timer   session.Handle
 	s       session.Session
 	link    *transport.Link
-	timer   session.Handle
 	resumes uint32
 	dirty   bool // in the loop's dirty list
 	unheard bool // the table still knows the login by its key
 
 	mu sync.Mutex
 	// Guarded by mu.
-	in       mailbox // accepted and not yet handled
-	out      mailbox // sent and not yet taken over by the loop
-	dropped  bool    // out overflowed
-	holding  bool    // the inbox was so full that the client was asked to wait
-	kick     session.Code
-	kickText string
+	in      mailbox // accepted and not yet handled
+	out     mailbox // sent and not yet taken over by the loop
+	kick    *Reason // why the session shall end, nil if it need not
+	dropped bool    // out overflowed
+	holding bool    // the inbox was so full that the client was asked to wait
 	life
 	extra *extra
 }
@@ -52,6 +51,8 @@ type extra struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	onClose []func()
+
+	followers []*Player // that wait for the end of this one
 }
 
 // ID returns the id of the session.
@@ -145,8 +146,8 @@ func (b *bell) Run(t *transport.Loop) {
 // Kick ends the session for good with a code of 200 or above, or any other.
 func (p *Player) Kick(code session.Code, text string) {
 	p.mu.Lock()
-	if p.kick == 0 {
-		p.kick, p.kickText = code, text
+	if p.kick == nil && code != 0 {
+		p.kick = &Reason{code, text}
 	}
 	p.mu.Unlock()
 	p.ring()

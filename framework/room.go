@@ -366,9 +366,11 @@ func (p *Player) doInRoom(t task, r *Room) {
 	case enterRoom:
 		p.enterRoom(r)
 	case leaveRoom:
-		why := leaving{p.reason, func() {}}
+		why := leaving{done: func() {}}
 		if p.leave != nil {
 			why = *p.leave
+		} else {
+			why.why = *p.reason // nobody asked: the session ends
 		}
 		p.leave, p.room = nil, nil
 		p.mu.Unlock()
@@ -379,7 +381,7 @@ func (p *Player) doInRoom(t task, r *Room) {
 		why.done()
 		r.unseat()
 	case tellDrop:
-		p.roomKnow = false
+		p.roomKnow, p.roomBlip = false, false
 		p.mu.Unlock()
 		if v, ok := r.value.(Dropper); ok {
 			p.call("OnDrop", func() { v.OnDrop(p) })
@@ -419,7 +421,7 @@ func (p *Player) enterRoom(r *Room) {
 	p.mu.Lock()
 	p.join = nil
 	if err == nil {
-		p.room, p.roomKnow, p.roomMiss = r, true, false
+		p.room, p.roomKnow, p.roomMiss, p.roomBlip = r, true, false, false
 	}
 	p.mu.Unlock()
 	if err != nil {
