@@ -23,9 +23,10 @@ func (c *Client) LinkUp(now time.Duration, wall time.Time, knock bool) {
 }
 
 // LinkDropped tells that the app itself left the link. That says nothing about
-// the session: it is no failed resume.
+// the session, it is no failed resume, nor about the network: the next attempt
+// is soon.
 func (c *Client) LinkDropped(now time.Duration) {
-	c.greeted = false
+	c.greeted, c.tries = false, 0
 	c.LinkDown(now)
 }
 
