@@ -227,6 +227,9 @@ func (c *Client) Pause() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.core.Pause(c.clock.now())
+	if c.link != nil {
+		c.link.told = true
+	}
 	if c.undial != nil {
 		c.undial()
 	}
@@ -282,7 +285,7 @@ type Stats struct {
 	Received   uint64 // messages, answers and requests of the server
 	BytesIn    uint64 // of frames
 	BytesOut   uint64
-	Dropped    uint64 // messages without a handler, or that did not fit its type
+	Dropped    uint64 // of them without a handler, malformed, or not of its type
 	Holds      uint64 // times that the server was asked to hold
 	OutPackets int    // packets that the server has not accepted
 	OutBytes   int

@@ -740,3 +740,103 @@ func (c darkSocket) ReadFrom(b []byte) (int, net.Addr, error) {
 		}
 	}
 }
+
+// A port that nobody listens on is known at once, even on KCP.
+func TestNobodyAtThePort(t *testing.T) {
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = pc.Close()
+	srv := newServer(t, fast)
+	c := newClient(t, []string{"plain-kcp://" + pc.LocalAddr().String(), srv.listen("tcp")}, client.Config{})
+	began := time.Now()
+	connect(t, c)
+	if d := time.Since(began); d > 2*time.Second {
+		t.Fatalf("took %v", d)
+	}
+}
+
+// However a dial is overtaken, one socket is kept.
+func TestOvertakenDialsLeaveOneSocket(t *testing.T) {
+	srv := newServer(t, fast)
+	addr := srv.listen("tcp")
+	var open atomic.Int32
+	slow := make(chan struct{})
+	c := newClient(t, []string{addr}, client.Config{Dial: func(_ context.Context, network, addr string) (net.Conn, error) {
+		<-slow // deaf to its context
+		nc, err := net.Dial(network, addr)
+		if err == nil {
+			open.Add(1)
+		}
+		return &counted{Conn: nc, open: &open}, err
+	}})
+	up := make(chan error, 1)
+	go func() { up <- c.Connect(within(t, 10*time.Second)) }()
+	for range 5 {
+		until(t, "dialling", func() bool { slow <- struct{}{}; return true })
+		c.Pause()
+		c.Hurry()
+		c.Cut()
+	}
+	close(slow)
+	if err := <-up; err != nil {
+		t.Fatal(err)
+	}
+	until(t, "one socket", func() bool { return open.Load() == 1 })
+	time.Sleep(50 * time.Millisecond)
+	if n := open.Load(); n != 1 || c.Stats().Opens != 1 {
+		t.Fatalf("%d sockets, %+v", n, c.Stats())
+	}
+}
+
+type counted struct {
+	net.Conn
+	open *atomic.Int32
+	once sync.Once
+}
+
+func (c *counted) Close() error {
+	c.once.Do(func() { c.open.Add(-1) })
+	return c.Conn.Close()
+}
+
+// Four goroutines, and two of kcp-go's, however often the link is lost.
+func TestGoroutines(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, carrier string) {
+		srv := newServer(t, fast)
+		addr := srv.listen(carrier)
+		idle := runtime.NumGoroutine()
+		c := newClient(t, []string{addr}, client.Config{})
+		connect(t, c)
+		for range 5 {
+			resumes := c.Stats().Resumes
+			c.Cut()
+			until(t, "resumed", func() bool { return c.Stats().Resumes > resumes })
+		}
+		most := 4
+		if carrier == "plain-kcp" {
+			most += 2
+		}
+		ours := func() int {
+			srv.mu.Lock()
+			defer srv.mu.Unlock()
+			n := 0
+			for _, k := range srv.links {
+				select {
+				case <-k.gone:
+				default:
+					n += 2 // reader and writer of the test's server
+					if carrier == "plain-kcp" {
+						n++ // kcp-go's
+					}
+				}
+			}
+			return runtime.NumGoroutine() - idle - n
+		}
+		until(t, "the old links are forgotten", func() bool { return ours() <= most })
+		_ = c.Close()
+		<-c.Done()
+		until(t, "nothing is left", func() bool { return ours() <= 0 })
+	})
+}

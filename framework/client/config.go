@@ -20,8 +20,8 @@ import (
 // Config says how a client behaves. The zero value works.
 type Config struct {
 	// Ticket returns what the game's authentication hook gets to see. It is
-	// called for every login, never while a session is resumed, and may block.
-	// If nil, the ticket is empty.
+	// called for every login, never while a session is resumed, and may block;
+	// Close waits for it, so it must not call Close. If nil, the ticket is empty.
 	Ticket func() []byte
 	// Token, if not empty, resumes the session of an earlier run of the app
 	// instead of logging in: see Client.Token.
@@ -63,9 +63,10 @@ type Config struct {
 	// a time. If nil, crypto/rand.
 	Rand io.Reader
 	// Dial opens a stream, as net.Dialer's DialContext does. If nil, that one.
-	// Without ListenPacket it opens KCP too: network is then "plain-kcp", and
-	// the stream one that speaks KCP below.
-	// A connection with a method Cut() is dropped by it: see Client.Cut.
+	// A connection with a method Cut() is dropped by it: see Client.Cut. Without
+	// ListenPacket it opens KCP too: network is then "plain-kcp", and the stream
+	// one that speaks KCP below. Tests on a virtual clock need that: kcp-go's
+	// own timers spin on it.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// ListenPacket opens a datagram socket for one KCP link. If nil, a UDP
 	// socket of the system, connected to the server.

@@ -5,6 +5,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/lifeline-go/lifeline/codec"
 )
@@ -189,6 +190,10 @@ func (c *Client) message(body []byte) {
 		c.mu.Lock()
 		c.stats.Dropped++
 		c.mu.Unlock()
-		c.cfg.logger().Debug("client: message dropped", "route", r.String(), "err", err)
+		level := slog.LevelWarn
+		if errors.Is(err, errNoHandler) {
+			level = slog.LevelDebug
+		}
+		c.cfg.logger().Log(c.ctx, level, "client: message dropped", "route", r.String(), "err", err)
 	}
 }

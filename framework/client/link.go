@@ -33,7 +33,7 @@ type link struct {
 	addr   address
 	index  int // of addr
 	opened bool
-	told   bool          // the server answered, if only with a refusal
+	told   bool          // that it did not open is not the address's fault
 	heard  time.Duration // when the core was told of life
 	deaf   bool          // the reader waits for the inbox
 	busy   bool          // the writer has something to write
@@ -75,6 +75,7 @@ var errCut = errors.New("client: cut")
 
 // abandonLocked leaves the link without a word.
 func (c *Client) abandonLocked(now time.Duration) {
+	c.link.told = true // our own doing: the address is as good as it was
 	l := c.leaveLocked()
 	c.lastErr = errCut
 	if !l.conn.cut() {
@@ -110,7 +111,6 @@ func (c *Client) brokeLocked(now time.Duration, err error) {
 	l := c.leaveLocked()
 	l.conn.close()
 	c.lastErr = err
-	c.cfg.logger().Debug("client: link failed", "addr", l.addr.String(), "err", err)
 	c.core.LinkDown(now)
 }
 

@@ -128,6 +128,9 @@ func (c *Client) dial() {
 		}
 		index := (first + i) % len(c.addrs)
 		nc, err := c.open(ctx, c.addrs[index], conv+uint32(i))
+		if err != nil && ctx.Err() == nil {
+			c.cfg.logger().Debug("client: dial failed", "addr", c.addrs[index].String(), "err", err)
+		}
 		if c.dialled(gen, index, nc, err) {
 			return
 		}
@@ -147,11 +150,9 @@ func (c *Client) dialled(gen uint64, index int, nc conn, err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stats.Dials++
-	addr := c.addrs[index]
 	if err != nil {
 		c.stats.Failures++
 		c.lastErr = err
-		c.cfg.logger().Debug("client: dial failed", "addr", addr.String(), "err", err)
 		return false
 	}
 	if c.dialGen != gen || c.core.State() != session.Dialing {
@@ -159,6 +160,7 @@ func (c *Client) dialled(gen uint64, index int, nc conn, err error) bool {
 		return true
 	}
 	c.undial = nil
+	addr := c.addrs[index]
 	l := &link{c: c, conn: nc, addr: addr, index: index, kick: make(chan struct{}, 1), over: make(chan struct{})}
 	c.link = l
 	now, wall := c.clock.both()

@@ -128,7 +128,7 @@ func (c *Client) answerLocked(p codec.Packet) {
 		a.err = &codec.Error{Code: code, Text: string(text)}
 	}
 	if err != nil {
-		c.cfg.logger().Warn("client: malformed answer", "err", err)
+		c.stats.Dropped++
 		return
 	}
 	if k := c.calls[id]; k != nil {
@@ -163,11 +163,11 @@ func (c *Client) failTooLargeLocked(packets []codec.Packet) {
 func (c *Client) refuseLocked(p codec.Packet) {
 	id, r, _, err := codec.ParseRequest(p.Body)
 	if err != nil {
-		c.cfg.logger().Warn("client: malformed request", "err", err)
+		c.stats.Dropped++
 		return
 	}
 	body := codec.AppendFailure(nil, id, codec.ErrorNoRoute, "the client answers no requests: "+r.String())
 	if err := c.core.Send(codec.Failure, body); err != nil {
-		c.cfg.logger().Warn("client: request not answered", "route", r.String(), "err", err)
+		c.stats.Dropped++
 	}
 }
