@@ -236,3 +236,86 @@ func TestHandlerOrder(t *testing.T) {
 		}
 	})
 }
+
+// TestLinksCloseEachOther closes from every callback, and links that are not
+// the one being served.
+func TestLinksCloseEachOther(t *testing.T) {
+	worlds(t, func(t *testing.T, w *world) {
+		var first *Link // the loop's own
+		var refuse, domino bool
+		batchCloses := false
+		h := &hooks{}
+		h.open = func(k *Link) {
+			if refuse {
+				k.Write(frame([]byte("go away")))
+				k.Close(ErrFinished)
+			}
+			if first == nil {
+				first = k
+			}
+		}
+		h.packet = func(k *Link, p codec.Packet) {
+			switch string(p.Body) {
+			case "kick":
+				first.Close(ErrFinished)
+				first.Write(beat)
+			case "batch":
+				batchCloses = true
+			case "refuse":
+				refuse = true
+			}
+			if p.Kind != codec.Heartbeat {
+				k.Write(codec.AppendFrame(nil, p.Header, p.Body))
+			}
+		}
+		h.batch = func(l *Loop) {
+			if batchCloses {
+				batchCloses = false
+				domino = true
+				first.Close(ErrFinished)
+			}
+		}
+		h.close = func(k *Link, err error) {
+			if domino {
+				for _, other := range linksOf(k.Loop()) {
+					other.Close(ErrFinished)
+				}
+			}
+		}
+		tr := w.start(t, Config{Loops: 1}, h)
+		dial := func() *client {
+			c := w.dial(t, tr)
+			c.write(beat)
+			return c
+		}
+		victim := dial()
+		victim.roundTrip("here")
+		kicker := dial()
+		kicker.roundTrip("kick")
+		eventually(t, "the kick", func() bool { return h.closed.Load() == 1 })
+		kicker.roundTrip("refuse")
+		refused := w.dial(t, tr)
+		refused.Write(beat)
+		eventually(t, "the refusal", func() bool { return h.closed.Load() == 2 })
+		onLoop(t, tr.Loops()[0], func() { refuse, first = false, nil })
+		one, two := dial(), dial()
+		one.roundTrip("one")
+		two.roundTrip("two")
+		kicker.write(frame([]byte("batch")))
+		eventually(t, "all of them", func() bool { return h.closed.Load() == 5 })
+		onLoop(t, tr.Loops()[0], func() { domino = false })
+		last := dial()
+		last.roundTrip("the loop lives")
+		if h.opened.Load() != 6 || h.closed.Load() != 5 {
+			t.Errorf("%d opened, %d closed; want 6 and 5", h.opened.Load(), h.closed.Load())
+		}
+	})
+}
+
+// linksOf returns the links of l.
+func linksOf(l *Loop) (list []*Link) {
+	for _, k := range l.plain {
+		list = append(list, k)
+	}
+	return append(list, l.streams...)
+}

@@ -284,7 +284,7 @@ func TestSlowReaderIsHeldBackAndTold(t *testing.T) {
 			}
 		}
 		h.writable = pump
-		tr := w.start(t, Config{}, h)
+		tr := w.start(t, Config{Loops: 1}, h)
 		c := w.dial(t, tr)
 		c.write(append(append([]byte(nil), beat...), frame([]byte("go"))...))
 		time.Sleep(100 * time.Millisecond) // not reading

@@ -184,9 +184,9 @@ func TestOneBadDestinationDoesNotHoldUpOthers(t *testing.T) {
 	}
 }
 
-// TestFewAllocations is the whole way from socket to socket. gnet allocates
-// five times for each wake-up, and nothing is allocated for each message.
-func TestFewAllocations(t *testing.T) {
+// TestOnlyGnetAllocates is the whole way from socket to socket: gnet allocates
+// five times for each wake-up by a datagram, we nothing for each message.
+func TestOnlyGnetAllocates(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a second")
 	}
@@ -198,10 +198,11 @@ func TestFewAllocations(t *testing.T) {
 	const n = 100_000
 	b.run(n)
 	runtime.ReadMemStats(&after)
-	perMessage := float64(after.Mallocs-before.Mallocs) / n
-	t.Logf("%.3f allocations a message, %.1f messages a batch", perMessage, n/float64(b.tr.Stats().WakeUps-wakes))
-	if perMessage > 1 {
-		t.Errorf("%.2f allocations a message", perMessage)
+	wakes = b.tr.Stats().WakeUps - wakes
+	allocs := after.Mallocs - before.Mallocs
+	t.Logf("%.3f allocations a message, %.1f messages a batch", float64(allocs)/n, n/float64(wakes))
+	if ours := float64(allocs) - 5*float64(wakes); ours > 0.05*n {
+		t.Errorf("%d allocations for %d messages in %d batches", allocs, n, wakes)
 	}
 }
 

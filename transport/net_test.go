@@ -313,3 +313,33 @@ func TestServingNothing(t *testing.T) {
 	}
 	stop(t, tr)
 }
+
+// TestWriteToABrokenConnection: gnet finds out while it writes, and calls
+// OnClose from within.
+func TestWriteToABrokenConnection(t *testing.T) {
+	w := &world{carrier: TCP}
+	h := &hooks{}
+	tr := w.start(t, Config{Loops: 1}, h)
+	good := w.dial(t, tr)
+	good.roundTrip("before")
+	for i := range 20 {
+		var link *Link
+		onLoop(t, tr.Loops()[0], func() {
+			h.open = func(k *Link) { link = k }
+		})
+		bad := w.dial(t, tr)
+		bad.roundTrip("hello")
+		onLoop(t, tr.Loops()[0], func() {
+			// The reset arrives while the loop is in this task.
+			bad.Conn.(*net.TCPConn).SetLinger(0)
+			bad.Close()
+			time.Sleep(2 * time.Millisecond)
+			link.Write(frame(make([]byte, 1000)))
+		})
+		eventually(t, "OnClose", func() bool { return h.closed.Load() == int64(i+1) })
+	}
+	good.roundTrip("after")
+	if s := tr.Stats(); s.TCP.Open != 1 || s.Panics != 0 {
+		t.Errorf("%+v", s)
+	}
+}
