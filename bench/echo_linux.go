@@ -133,6 +133,7 @@ func (f *figures) traffic(n uint64, before, after *server.Status) {
 	a, b := before.Stats.Transport, after.Stats.Transport
 	f.DatagramsInPerMsg = per(a.DatagramsIn, b.DatagramsIn)
 	f.DatagramsOutPerMsg = per(a.DatagramsOut, b.DatagramsOut)
+	f.WakeUpsPerMsg = per(a.WakeUps, b.WakeUps)
 }
 
 func (f *figures) memory(s *stage, rss int64) {

@@ -14,11 +14,6 @@ import (
 	"os"
 )
 
-const usage = `usage: bench echo [flags]   players ask and are answered, as fast as it goes
-       bench idle [flags]   players are there and do nothing but heartbeats
-
-bench echo -h and bench idle -h list the flags.`
-
 func main() {
 	err := run(os.Args[1:])
 	if err != nil && !errors.Is(err, flag.ErrHelp) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -34,6 +35,7 @@ type figures struct {
 	ClientCPU          float64 `json:"client_cpu_percent"`
 	DatagramsInPerMsg  float64 `json:"server_datagrams_in_per_message"`
 	DatagramsOutPerMsg float64 `json:"server_datagrams_out_per_message"`
+	WakeUpsPerMsg      float64 `json:"server_wakeups_per_message"`
 	Retransmits        float64 `json:"client_retransmits"`
 	Ramp               float64 `json:"ramp_seconds"`
 	Steal              float64 `json:"steal_percent"`
@@ -67,6 +69,10 @@ type machine struct {
 
 // add takes the figures of one more run.
 func (r *report) add(f figures, errs load.Counts) {
+	for i := range reflect.TypeFor[figures]().NumField() {
+		v := reflect.ValueOf(&f).Elem().Field(i)
+		v.SetFloat(round(v.Float()))
+	}
 	r.Each = append(r.Each, f)
 	r.Runs = len(r.Each)
 	r.Errors.Lost += errs.Lost
@@ -84,6 +90,16 @@ func (r *report) add(f figures, errs load.Counts) {
 		set(&r.Highest, all[len(all)-1])
 		set(&r.figures, median(all))
 	}
+}
+
+// round leaves no more digits than mean anything.
+func round(v float64) float64 {
+	digits := 3 - math.Floor(math.Log10(math.Abs(v)))
+	if v == 0 || digits < 0 {
+		return math.Round(v)
+	}
+	scale := math.Pow(10, digits)
+	return math.Round(v*scale) / scale
 }
 
 // median returns the middle of sorted values.

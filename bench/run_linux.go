@@ -16,6 +16,11 @@ import (
 	"github.com/lifeline-go/lifeline/bench/server"
 )
 
+const usage = `usage: bench echo [flags]   players ask and are answered, as fast as it goes
+       bench idle [flags]   players are there and do nothing but heartbeats
+
+bench echo -h and bench idle -h list the flags.`
+
 // options is the command line.
 type options struct {
 	load.Config
@@ -31,7 +36,7 @@ type options struct {
 
 func run(args []string) error {
 	if len(args) == 0 {
-		return errors.New(usage)
+		args = []string{"help"}
 	}
 	switch command, args := args[0], args[1:]; command {
 	case "serve": // hidden: the process of a server
@@ -49,7 +54,8 @@ func run(args []string) error {
 		}
 		return echo(o)
 	}
-	return errors.New(usage)
+	fmt.Fprintln(os.Stderr, usage)
+	return errors.New("which command?")
 }
 
 func parse(command string, args []string) (*options, error) {

@@ -28,17 +28,6 @@ type Config struct {
 	Opening  int // sessions that may be opening at once
 }
 
-// Counts is what went wrong, and what it took to set right.
-type Counts struct {
-	Lost    int `json:"lost"`     // sessions whose link broke
-	Refused int `json:"refused"`  // sessions that never came to be
-	Timeout int `json:"timeouts"` // sessions that waited longer than a second when the window ended
-	Wrong   int `json:"wrong"`    // answers that were not what was sent
-}
-
-// Sum returns how many errors there are.
-func (c Counts) Sum() int { return c.Lost + c.Refused + c.Timeout + c.Wrong }
-
 // patience is how long a player waits for an answer before that is an error.
 const patience = time.Second
 

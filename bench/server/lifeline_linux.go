@@ -26,8 +26,10 @@ func startLifeline(o *Options) (*service, error) {
 	default:
 		return nil, fmt.Errorf("no carrier %q", o.Carrier)
 	}
-	// Half of the links may be of unproved addresses; all are, for a moment.
-	cfg.MaxLinks = max(100_000, 2*o.Links)
+	if o.Links > 50_000 {
+		// Half of the links may be of unproved addresses: room for all of them.
+		cfg.MaxLinks = 2 * o.Links
+	}
 	srv, err := framework.New(cfg)
 	if err != nil {
 		return nil, err

@@ -29,6 +29,7 @@ func startKCPGo(*Options) (*service, error) {
 			}
 			s.SetNoDelay(1, 10, 2, 1)
 			s.SetWindowSize(128, 128)
+			//lint:ignore SA1019 there is no other way to have it
 			s.SetStreamMode(true)
 			s.SetWriteDelay(false)
 			s.SetACKNoDelay(true)
