@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -127,13 +128,16 @@ func TestPushesComeBeforeTheAnswer(t *testing.T) {
 // cut, nothing is lost, and nobody else notices.
 func TestSlowHandlerHoldsItsClientAndNobodyElse(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
+		var mu sync.Mutex
 		var got []int
 		simulate(t, 1, transport.Conditions{Delay: 20 * time.Millisecond}, framework.Config{Session: quick}, func(s *framework.Server) {
 			framework.HandleMessage(s, "work", func(_ *framework.Player, n int) {
 				if n == 0 {
 					time.Sleep(10 * time.Second)
 				}
+				mu.Lock()
 				got = append(got, n)
+				mu.Unlock()
 			})
 			framework.Handle(s, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil })
 		}, func(e *env) {
@@ -158,7 +162,7 @@ func TestSlowHandlerHoldsItsClientAndNobodyElse(t *testing.T) {
 					}
 				}
 			}
-			e.within(time.Minute, "everything is handled", func() bool { return len(got) == n })
+			e.within(time.Minute, "everything is handled", func() bool { mu.Lock(); defer mu.Unlock(); return len(got) == n })
 			for i, v := range got {
 				if v != i {
 					t.Fatalf("message %d came as the %d-th", v, i)

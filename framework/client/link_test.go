@@ -1,0 +1,379 @@
+// SPDX-License-Identifier: MIT
+
+package client_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/client"
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// How links come and go.
+
+func TestCutsMidTraffic(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, carrier string) {
+		srv := newServer(t, fast)
+		var rec recorder
+		c := newClient(t, []string{srv.listen(carrier)}, client.Config{OnState: rec.note})
+		var got []uint64
+		var n atomic.Int64
+		client.On(c, "tick", func(m uint64) { got = append(got, m); n.Add(1) })
+		connect(t, c)
+		ctx := within(t, 30*time.Second)
+		const rounds, each = 15, 40
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for i := range rounds {
+				time.Sleep(time.Duration(5+i) * time.Millisecond)
+				c.Cut()
+			}
+		})
+		for i := range rounds * each {
+			if err := c.Send("n", i+1); err != nil {
+				t.Fatal(err)
+			}
+			if i%each == 0 {
+				srv.do(func() { srv.last().push(each) })
+				var back int
+				if err := c.Request(ctx, "ask", i/each+1, &back); err != nil || back != i/each+1 {
+					t.Fatalf("request %d came back as %d: %v", i/each+1, back, err)
+				}
+			}
+		}
+		wg.Wait()
+		until(t, "all arrived", func() bool { return len(srv.numbers()) >= rounds*each && n.Load() >= rounds*each })
+		until(t, "all acknowledged", func() bool { c.Hurry(); return c.Stats().OutPackets == 0 })
+		inOrder(t, "server", srv.numbers(), rounds*each)
+		srv.do(func() { inOrder(t, "server's requests", srv.last().asked, rounds) })
+		_ = c.Close()
+		<-c.Done()
+		inOrder(t, "client", got, rounds*each)
+		s := c.Stats()
+		if s.Opens != 1 || s.Resumes == 0 || s.Resets != 0 || s.Cuts == 0 {
+			t.Fatalf("%+v", s)
+		}
+		t.Logf("%d cuts, %d resumes", s.Cuts, s.Resumes)
+		want := client.Opened
+		for i, s := range rec.all() {
+			if s.Kind != want && !(i > 0 && s.Kind == client.Closed) {
+				t.Fatalf("state %d in %v", i, &rec)
+			}
+			want = client.Lost
+			if s.Kind == client.Lost {
+				want = client.Resumed
+			}
+		}
+	})
+}
+
+func TestSilentCarrierIsLeftForTheNext(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, carrier string) {
+		dumb, srv := newServer(t, fast), newServer(t, fast)
+		dumb.mute = true
+		c := newClient(t, []string{dumb.listen(carrier), srv.listen("tcp")}, client.Config{OpeningTimeout: 100 * time.Millisecond})
+		connect(t, c)
+		for range 3 { // and what worked is tried first from now on
+			resumes := c.Stats().Resumes
+			c.Cut()
+			until(t, "resumed", func() bool { return c.Stats().Resumes > resumes })
+		}
+		if s := c.Stats(); s.Carrier != "tcp" || s.Dials != 5 {
+			t.Fatalf("%+v", s)
+		}
+	})
+}
+
+func TestRefusedDialIsLeftForTheNext(t *testing.T) {
+	l, _ := net.Listen("tcp", "127.0.0.1:0")
+	_ = l.Close()
+	srv := newServer(t, fast)
+	c := newClient(t, []string{"tcp://" + l.Addr().String(), srv.listen("plain-kcp")}, client.Config{})
+	connect(t, c)
+	if s := c.Stats(); s.Carrier != "plain-kcp" || s.Dials != 2 || s.Failures != 1 {
+		t.Fatalf("%+v", s)
+	}
+}
+
+func TestTokenResumesAfterRestart(t *testing.T) {
+	srv := newServer(t, fast)
+	addr := srv.listen("tcp")
+	first := newClient(t, []string{addr}, client.Config{})
+	connect(t, first)
+	token, id := first.Token(), first.ID()
+	first.Cut() // the process dies: nobody says goodbye
+	first.Pause()
+	var rec recorder
+	second := newClient(t, []string{addr}, client.Config{Token: token, OnState: rec.note})
+	connect(t, second)
+	if err := second.Request(within(t, 5*time.Second), "echo", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	if second.ID() != id || second.Token() != token || rec.String() != "reset" || len(srv.seats) != 1 {
+		t.Fatalf("states %v, %d sessions", &rec, len(srv.seats))
+	}
+}
+
+func TestOldTokenLogsIn(t *testing.T) {
+	srv := newServer(t, fast)
+	token := session.Token(session.ID{1}, session.Key{2})
+	var rec recorder
+	var asked atomic.Int32
+	c := newClient(t, []string{srv.listen("tcp")}, client.Config{
+		Token: token, OnState: rec.note, Ticket: func() []byte { asked.Add(1); return []byte("me") },
+	})
+	connect(t, c)
+	until(t, "opened", func() bool { return rec.String() == "gone opened" })
+	if !slices.Equal(srv.logins, []string{"me"}) || asked.Load() != 1 {
+		t.Fatalf("logins %q, %d tickets", srv.logins, asked.Load())
+	}
+}
+
+func TestPauseAndHurry(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, carrier string) {
+		srv := newServer(t, fast)
+		var rec recorder
+		c := newClient(t, []string{srv.listen(carrier)}, client.Config{OnState: rec.note, MinDelay: time.Minute})
+		connect(t, c)
+		c.Pause()
+		until(t, "the server knows", func() bool { srv.mu.Lock(); defer srv.mu.Unlock(); return srv.pauses == 1 })
+		srv.do(func() { srv.last().push(3) })
+		if err := c.Send("n", 1); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+		if s := c.Stats(); s.Carrier != "" || s.Dials != 1 {
+			t.Fatalf("paused: %+v", s)
+		}
+		c.Hurry()
+		until(t, "resumed", func() bool { return rec.String() == "opened lost resumed" })
+		until(t, "delivered", func() bool { return len(srv.numbers()) == 1 })
+	})
+}
+
+func TestGoneReportsUndelivered(t *testing.T) {
+	srv := newServer(t, fast)
+	var rec recorder
+	c := newClient(t, []string{srv.listen("tcp")}, client.Config{OnState: rec.note})
+	connect(t, c)
+	if err := c.Request(within(t, 5*time.Second), "echo", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	c.Pause()
+	until(t, "away", func() bool { srv.mu.Lock(); defer srv.mu.Unlock(); return srv.pauses == 1 })
+	if err := c.Send("n", 5); err != nil {
+		t.Fatal(err)
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- c.Request(context.Background(), "echo", 6, nil) }()
+	until(t, "both wait", func() bool { return c.Stats().OutPackets >= 2 })
+	srv.do(func() { srv.end(srv.last(), session.Internal) })
+	c.Hurry()
+	until(t, "back", func() bool { return rec.String() == "opened lost gone opened" })
+	u := rec.all()[2].Undelivered
+	if len(u) != 2 || u[0].Route != "n" || u[0].Request || string(u[0].Payload) != "\x05" || u[1].Route != "echo" || !u[1].Request {
+		t.Fatalf("undelivered %+v", u)
+	}
+	var end *codec.Error
+	if err := <-failed; !errors.As(err, &end) || end.Code != codec.ErrorReset {
+		t.Fatalf("the request ended with %v", err)
+	}
+	if n := srv.numbers(); len(n) != 0 {
+		t.Fatalf("the new session got %v", n)
+	}
+}
+
+func TestCutIsSilent(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, carrier string) {
+		srv := newServer(t, fast)
+		c := newClient(t, []string{srv.listen(carrier)}, client.Config{MinDelay: 0})
+		connect(t, c)
+		if err := c.Request(within(t, 5*time.Second), "echo", 1, nil); err != nil {
+			t.Fatal(err)
+		}
+		c.Cut()
+		c.Pause() // no new link
+		time.Sleep(fast.Timeout / 3)
+		srv.do(func() {
+			if srv.last().link == nil {
+				t.Error("the server noticed at once")
+			}
+		})
+		until(t, "the server missed it", func() bool { srv.mu.Lock(); defer srv.mu.Unlock(); return srv.last().link == nil })
+	})
+}
+
+func TestSilenceIsFound(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, carrier string) {
+		srv := newServer(t, fast)
+		var rec recorder
+		var dark atomic.Bool
+		c := newClient(t, []string{srv.listen(carrier)}, client.Config{
+			OnState: rec.note, OpeningTimeout: 200 * time.Millisecond,
+			Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+				nc, err := new(net.Dialer).DialContext(ctx, network, addr)
+				return darkConn{nc, &dark}, err
+			},
+			ListenPacket: func() (net.PacketConn, error) {
+				pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+				return darkSocket{pc, &dark}, err
+			},
+		})
+		connect(t, c)
+		dark.Store(true)
+		began := time.Now()
+		until(t, "lost", func() bool { return rec.has(client.Lost) })
+		if d := time.Since(began); d < fast.Timeout-fast.Interval || d > fast.Timeout+500*time.Millisecond {
+			t.Fatalf("found after %v", d)
+		}
+		dark.Store(false)
+		until(t, "resumed", func() bool { return rec.has(client.Resumed) })
+	})
+}
+
+// darkConn and darkSocket swallow what passes while it is dark, without a word.
+type darkConn struct {
+	net.Conn
+	dark *atomic.Bool
+}
+
+func (c darkConn) Write(b []byte) (int, error) {
+	if c.dark.Load() {
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
+}
+
+func (c darkConn) Read(b []byte) (int, error) {
+	for {
+		if n, err := c.Conn.Read(b); err != nil || !c.dark.Load() {
+			return n, err
+		}
+	}
+}
+
+type darkSocket struct {
+	net.PacketConn
+	dark *atomic.Bool
+}
+
+func (c darkSocket) WriteTo(b []byte, to net.Addr) (int, error) {
+	if c.dark.Load() {
+		return len(b), nil
+	}
+	return c.PacketConn.WriteTo(b, to)
+}
+
+func (c darkSocket) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		if n, from, err := c.PacketConn.ReadFrom(b); err != nil || !c.dark.Load() {
+			return n, from, err
+		}
+	}
+}
+
+func TestNobodyAtThePort(t *testing.T) {
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = pc.Close()
+	srv := newServer(t, fast)
+	c := newClient(t, []string{"plain-kcp://" + pc.LocalAddr().String(), srv.listen("tcp")}, client.Config{})
+	began := time.Now()
+	connect(t, c)
+	if d := time.Since(began); d > 2*time.Second {
+		t.Fatalf("took %v", d)
+	}
+}
+
+func TestOvertakenDialsLeaveOneSocket(t *testing.T) {
+	srv := newServer(t, fast)
+	addr := srv.listen("tcp")
+	var open atomic.Int32
+	slow := make(chan struct{})
+	c := newClient(t, []string{addr}, client.Config{Dial: func(_ context.Context, network, addr string) (net.Conn, error) {
+		<-slow // deaf to its context
+		nc, err := net.Dial(network, addr)
+		if err == nil {
+			open.Add(1)
+		}
+		return &counted{Conn: nc, open: &open}, err
+	}})
+	up := make(chan error, 1)
+	go func() { up <- c.Connect(within(t, 10*time.Second)) }()
+	for range 5 {
+		until(t, "dialling", func() bool { slow <- struct{}{}; return true })
+		c.Pause()
+		c.Hurry()
+		c.Cut()
+	}
+	close(slow)
+	if err := <-up; err != nil {
+		t.Fatal(err)
+	}
+	until(t, "one socket", func() bool { return open.Load() == 1 })
+	time.Sleep(50 * time.Millisecond)
+	if n := open.Load(); n != 1 || c.Stats().Opens != 1 {
+		t.Fatalf("%d sockets, %+v", n, c.Stats())
+	}
+}
+
+type counted struct {
+	net.Conn
+	open *atomic.Int32
+	once sync.Once
+}
+
+func (c *counted) Close() error {
+	c.once.Do(func() { c.open.Add(-1) })
+	return c.Conn.Close()
+}
+
+func TestGoroutines(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, carrier string) {
+		srv := newServer(t, fast)
+		addr := srv.listen(carrier)
+		idle := runtime.NumGoroutine()
+		c := newClient(t, []string{addr}, client.Config{})
+		connect(t, c)
+		for range 5 {
+			resumes := c.Stats().Resumes
+			c.Cut()
+			until(t, "resumed", func() bool { return c.Stats().Resumes > resumes })
+		}
+		most := 4
+		if carrier == "plain-kcp" {
+			most += 2
+		}
+		ours := func() int {
+			srv.mu.Lock()
+			defer srv.mu.Unlock()
+			n := 0
+			for _, k := range srv.links {
+				select {
+				case <-k.gone:
+				default:
+					n += 2 // reader and writer of the test's server
+					if carrier == "plain-kcp" {
+						n++ // kcp-go's
+					}
+				}
+			}
+			return runtime.NumGoroutine() - idle - n
+		}
+		until(t, "the old links are forgotten", func() bool { return ours() <= most })
+		_ = c.Close()
+		<-c.Done()
+		until(t, "nothing is left", func() bool { return ours() <= 0 })
+	})
+}

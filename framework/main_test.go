@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+
+package framework_test
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"testing"
+	"time"
+)
+
+// TestMain fails when goroutines are left behind. kcp-go starts some at import,
+// so they are counted first.
+func TestMain(m *testing.M) {
+	before := runtime.NumGoroutine()
+	code := m.Run()
+	for i := 0; code == 0 && runtime.NumGoroutine() > before; i++ {
+		if i == 100 {
+			fmt.Printf("%d goroutines before, %d after:\n", before, runtime.NumGoroutine())
+			_ = pprof.Lookup("goroutine").WriteTo(os.Stdout, 1)
+			code = 1
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	os.Exit(code)
+}
