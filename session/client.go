@@ -307,7 +307,7 @@ func (c *Client) Receive(p codec.Packet, now time.Duration) (deliver bool, err e
 	}
 	c.heard(now)
 	if tellsAck(p.Kind) {
-		if err := c.acknowledged(p.Ack, now); err != nil {
+		if err := c.acknowledged(p.Ack, now, c.params.Timeout); err != nil {
 			return false, err
 		}
 	}

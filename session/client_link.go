@@ -187,7 +187,7 @@ func (c *Client) checkOpening(now time.Duration) {
 }
 
 func (c *Client) checkOpen(now time.Duration) {
-	if c.lastRecv+c.params.Timeout <= now || c.probeBy <= now || c.stuck(now, c.params.Timeout) {
+	if c.lastRecv+c.params.Timeout <= now || c.probeBy <= now || c.stuck(c.params.Timeout) {
 		c.cut = true
 		c.down(now, &CloseError{Code: LinkLost, Text: "nothing came back in time"}, 0)
 		return

@@ -52,6 +52,7 @@ type end struct {
 	lastRecv   time.Duration // any progress of receiving
 	lastSent   time.Duration
 	progressAt time.Duration // an acknowledgement advanced, or the first packet was written
+	ackedAt    time.Duration // an acknowledgement came, new or old
 	pingAt     time.Duration
 	pingMark   uint64 // packets written before the ping: its echo must acknowledge them
 	pingAllow  time.Duration
@@ -72,7 +73,7 @@ type end struct {
 // attach starts a new link on which the peer has told what it accepted.
 func (e *end) attach(now time.Duration) {
 	e.told, e.toldBytes, e.next, e.flight = e.recv, 0, e.acked+1, 0
-	e.lastRecv, e.lastSent, e.progressAt = now, now, now
+	e.lastRecv, e.lastSent, e.progressAt, e.ackedAt = now, now, now, now
 	e.pingAllow, e.floods, e.srtt = math.MinInt64, 0, 0
 	e.pingOpen, e.pingDue, e.echoDue, e.ackDue, e.holdPeer = false, false, false, false, false
 	e.holdDue = e.holdUs
@@ -194,7 +195,11 @@ func (e *end) wants(w window) bool {
 func tellsAck(k codec.Kind) bool { return k == codec.Heartbeat || k >= codec.Request }
 
 // acknowledged takes the ack32 of a received packet.
-func (e *end) acknowledged(ack uint32, now time.Duration) error {
+func (e *end) acknowledged(ack uint32, now, timeout time.Duration) error {
+	if now-e.ackedAt > timeout/2 {
+		e.progressAt = now // long on its way, as behind a large packet, and what it tells is as old
+	}
+	e.ackedAt = now
 	d := int32(ack - uint32(e.acked))
 	if d <= 0 {
 		return nil // late: acknowledgements never go back
@@ -279,14 +284,17 @@ func (e *end) count(seq uint16, size int, limits Params) (accept bool, err error
 }
 
 // excuse forgives the peer the time that passed while we stood still ourselves:
-// its silence counts as left only.
+// it has left until the timeout.
 func (e *end) excuse(now, timeout, left time.Duration) {
 	e.lastRecv = max(e.lastRecv, min(now, now-timeout+left))
-	e.progressAt = max(e.progressAt, e.lastRecv)
 }
 
-// stuck reports that what was written finds no acknowledgement although the
-// peer answers: SPEC 5.6.
-func (e *end) stuck(now, timeout time.Duration) bool {
-	return e.next > e.acked+1 && !e.holdPeer && now-e.progressAt > max(timeout, 8*e.srtt)
+// stuckBytes a second is what the thinnest line must carry: SPEC 5.6.
+const stuckBytes = 1024
+
+// stuck reports that the peer tells acknowledgements, but none of what was
+// written: SPEC 5.6.
+func (e *end) stuck(timeout time.Duration) bool {
+	patience := max(timeout, 8*e.srtt) + time.Duration(e.flight)*(time.Second/stuckBytes)
+	return e.next > e.acked+1 && !e.holdPeer && e.ackedAt-e.progressAt > patience
 }

@@ -44,7 +44,7 @@ type Verdict uint8
 
 const (
 	Fine   Verdict = iota
-	Probe          // a ping is due: write Output
+	Probe          // a heartbeat is due: write Output
 	Dead           // the link is dead: close it and Detach
 	Lapsed         // the grace is over: Close with Expired
 	Aged           // MaxAge is over: Close with TooOld
@@ -252,7 +252,7 @@ func (s *Session) Receive(epoch uint32, p codec.Packet, now time.Duration) (Even
 	}
 	s.lastRecv, s.confirmed, s.everHeard = now, true, true
 	if tellsAck(p.Kind) {
-		if err := s.acknowledged(p.Ack, now); err != nil {
+		if err := s.acknowledged(p.Ack, now, s.timeout); err != nil {
 			return Nothing, err
 		}
 	}
@@ -315,19 +315,19 @@ func (s *Session) Check(now, late time.Duration) Verdict {
 	switch s.state {
 	case Attached:
 		silent := now - s.lastRecv
-		if stoodStill && s.stuck(now, s.timeout) {
-			s.progressAt = now // its acknowledgements may be unread
-		}
 		switch {
 		case silent >= s.timeout && (stoodStill || !s.probing()):
 			// We were not there to ask, or the timeout was shortened meanwhile.
 			s.excuse(now, s.timeout, s.timeout-s.suspicion())
 			s.pingDue = true
 			return Probe
-		case silent >= s.timeout || s.stuck(now, s.timeout):
+		case silent >= s.timeout || s.stuck(s.timeout):
 			return Dead
 		case silent >= s.suspicion() && !s.probing():
 			s.pingDue = true
+			return Probe
+		case now-s.lastSent >= s.timeout/3:
+			s.ackDue = true // the client's own ping may wait behind a large frame: SPEC 5.2
 			return Probe
 		}
 	case Detached:

@@ -10,11 +10,15 @@ import (
 
 func (p *player) check() {
 	w := p.w
+	if p.asleep || p.throttle > 0 && !p.woken && w.now < p.throttled {
+		return
+	}
+	p.woken, p.throttled = false, w.now+p.throttle
 	if l := p.link; l != nil && l.closed && !l.cut && w.now >= l.byeBy && len(l.up[toClient].chunks) == 0 {
 		p.link = nil
-		p.c.LinkDown(w.now)
+		p.c.LinkDown(p.now())
 	}
-	switch p.c.Check(w.now, w.wall) {
+	switch p.c.Check(p.now(), w.wall) {
 	case Cut:
 		p.drop()
 		p.check()
@@ -24,7 +28,7 @@ func (p *player) check() {
 		switch {
 		case p.noDial:
 		case p.refuse:
-			p.c.LinkDown(w.now)
+			p.c.LinkDown(p.now())
 		default:
 			p.dial()
 		}
@@ -72,7 +76,7 @@ func (p *player) drop() {
 	if l == nil {
 		return
 	}
-	l.write(toServer, p.c.Output(nil, p.w.now, 1<<30))
+	l.write(toServer, p.c.Output(nil, p.now(), 1<<30))
 	p.link = nil
 	if l.cut || l.closed {
 		return
@@ -97,7 +101,7 @@ func (p *player) dial() {
 	if w.onLink != nil {
 		w.onLink(l)
 	}
-	p.c.LinkUp(w.now, w.wall, p.knock)
+	p.c.LinkUp(p.now(), w.wall, p.knock)
 	if !p.knock {
 		l.write(toClient, AppendGreeting(nil, l.nonce))
 	}
@@ -134,12 +138,12 @@ func (l *link) refusal(r ResumeRequest, key Key) *CloseError {
 }
 
 func (p *player) receive(pk codec.Packet) {
-	w := p.w
 	if p.forged {
 		p.raw = append(p.raw, pk)
 		return
 	}
-	deliver, err := p.c.Receive(pk, w.now)
+	p.woken = true
+	deliver, err := p.c.Receive(pk, p.now())
 	p.learn()
 	if err != nil {
 		l := p.link
@@ -147,7 +151,7 @@ func (p *player) receive(pk codec.Packet) {
 		if !l.cut {
 			l.closeByServer(LinkLost)
 		}
-		p.c.LinkDown(w.now)
+		p.c.LinkDown(p.now())
 		return
 	}
 	if deliver {
@@ -167,6 +171,20 @@ func (p *player) send(n int) {
 	p.w.flush()
 }
 
+// now is the monotonic clock of the player's device, which stands still while
+// it sleeps.
+func (p *player) now() time.Duration { return p.w.now - p.slept }
+
+// sleep suspends the device.
+func (p *player) sleep(d time.Duration) {
+	p.w.t.Helper()
+	p.asleep = true
+	p.w.run(d)
+	p.slept += d
+	p.asleep = false
+	p.w.act()
+}
+
 // cut pulls the cable.
 func (p *player) cut() {
 	if p.link != nil {
@@ -179,5 +197,5 @@ func (p *player) cut() {
 func (p *player) lose() {
 	p.cut()
 	p.link = nil
-	p.c.LinkDown(p.w.now)
+	p.c.LinkDown(p.now())
 }

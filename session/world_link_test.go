@@ -62,22 +62,22 @@ func (l *link) flush() {
 	if l.room > 0 {
 		room = max(l.room-l.queued(toClient), 0)
 	}
-	if l.seat != nil && !l.closed && (l.rung || l.room > 0) {
+	if l.seat != nil && !l.closed && !l.w.stalled && (l.rung || l.room > 0) {
 		l.rung = false
 		l.write(toClient, l.seat.s.Output(nil, l.epoch, l.w.now, room))
 	}
-	if l.p.link == l && !l.p.forged {
+	if l.p.link == l && !l.p.forged && !l.p.asleep {
 		room := 1 << 30
 		if l.room > 0 {
 			room = max(l.room-l.queued(toServer), 0)
 		}
-		l.write(toServer, l.p.c.Output(nil, l.w.now, room))
+		l.write(toServer, l.p.c.Output(nil, l.p.now(), room))
 	}
 }
 
 func (l *link) deliver(dir int) {
 	s := &l.up[dir]
-	for len(s.chunks) > 0 && s.chunks[0].at <= l.w.now && !l.cut && !(l.unread && dir == toServer) {
+	for len(s.chunks) > 0 && s.chunks[0].at <= l.w.now && !l.cut && !l.blocked(dir) {
 		b := s.chunks[0].b
 		s.chunks = s.chunks[1:]
 		if left := l.cutAfter[dir]; left > 0 && l.passed[dir]+len(b) >= left {
@@ -109,11 +109,19 @@ func (l *link) deliver(dir int) {
 	}
 }
 
+// blocked reports that nobody reads this direction.
+func (l *link) blocked(dir int) bool {
+	if dir == toServer {
+		return l.unread || l.w.stalled
+	}
+	return l.p.asleep
+}
+
 // saw tells the end that reads of progress, however little.
 func (l *link) saw(dir int) {
 	if dir == toClient {
 		if l.p.link == l && !l.p.forged {
-			l.p.c.Saw(l.w.now)
+			l.p.c.Saw(l.p.now())
 		}
 	} else if l.seat != nil && !l.closed && l.seat.link == l {
 		l.seat.s.Saw(l.w.now)

@@ -35,6 +35,9 @@ type world struct {
 	loginBy func(user string, old *seat) policy
 	onLink  func(l *link) // sees every new link before anything travels on it
 	fault   faults
+
+	stalled    bool // the server process stands still
+	wheelFirst bool // it looks at its timers before it reads
 }
 
 // faults are mistakes that the world makes on purpose: TestFaults expects the
@@ -91,23 +94,28 @@ type seat struct {
 
 // player is one client with its application.
 type player struct {
-	w       *world
-	c       *Client
-	user    string
-	link    *link
-	seat    *seat
-	sent    uint64 // application messages, numbered from 1
-	got     []uint64
-	changes []ChangeKind
-	last    *CloseError
-	lost    [][]byte // reported undelivered
-	dials   int
-	refuse  bool // the network is unreachable
-	knock   bool
-	noDial  bool // the socket is opened by hand
-	raw     []codec.Packet
-	reset   uint32 // as the client knows it
-	forged  bool   // a hand-driven link: no Client behind it
+	w         *world
+	c         *Client
+	user      string
+	link      *link
+	seat      *seat
+	sent      uint64 // application messages, numbered from 1
+	got       []uint64
+	changes   []ChangeKind
+	last      *CloseError
+	lost      [][]byte // reported undelivered
+	dials     int
+	refuse    bool // the network is unreachable
+	knock     bool
+	asleep    bool          // the device is suspended
+	slept     time.Duration // for so long in all
+	throttle  time.Duration // its timers fire only so often
+	throttled time.Duration
+	woken     bool // by a packet
+	noDial    bool // the socket is opened by hand
+	raw       []codec.Packet
+	reset     uint32 // as the client knows it
+	forged    bool   // a hand-driven link: no Client behind it
 }
 
 // link carries two byte streams. A cut one swallows what is in flight and
@@ -165,7 +173,9 @@ func newWorld(t testing.TB, seed uint64, cfg Config) *world {
 
 // crash ends the server process and starts another: every link breaks.
 func (w *world) crash() {
+	secret := w.srv.secret
 	w.srv = w.boot(w.srv.boot + 1)
+	w.srv.secret = secret
 	for _, l := range w.links {
 		if !l.cut && !l.closed {
 			l.closed, l.byeBy = true, l.arrival()
@@ -242,7 +252,7 @@ func (w *world) step(end time.Duration) {
 	next := end
 	for _, l := range w.links {
 		for dir := range l.up {
-			if len(l.up[dir].chunks) > 0 && !l.cut && !(l.unread && dir == toServer) {
+			if len(l.up[dir].chunks) > 0 && !l.cut && !l.blocked(dir) {
 				next = min(next, l.up[dir].chunks[0].at)
 			}
 		}
@@ -253,9 +263,17 @@ func (w *world) step(end time.Duration) {
 			next = min(next, l.byeBy)
 		}
 	}
-	next = min(next, w.srv.wheel.Next())
+	if !w.stalled {
+		next = min(next, w.srv.wheel.Next())
+	}
 	for _, p := range w.players {
-		next = min(next, p.c.Due())
+		switch due := p.c.Due(); {
+		case p.asleep || due == Never:
+		case p.throttle > 0:
+			next = min(next, max(due+p.slept, p.throttled))
+		default:
+			next = min(next, due+p.slept)
+		}
 	}
 	w.advance(max(next-w.now, 0))
 	w.act()
@@ -274,6 +292,9 @@ func (w *world) act() {
 		}
 		return l.closed && (l.p.link != l) || l.cut && l.seat == nil && l.p.link != l
 	})
+	if w.wheelFirst && !w.stalled {
+		w.srv.wheel.Advance(w.now, w.srv.visit)
+	}
 	for _, l := range w.links {
 		l.deliver(toServer)
 		l.deliver(toClient)
@@ -281,7 +302,9 @@ func (w *world) act() {
 			l.closeByServer(OpenTimeout)
 		}
 	}
-	w.srv.wheel.Advance(w.now, w.srv.visit)
+	if !w.stalled {
+		w.srv.wheel.Advance(w.now, w.srv.visit)
+	}
 	for _, p := range w.players {
 		p.check()
 	}
@@ -327,10 +350,10 @@ func (w *world) check() {
 	w.srv.table.All(func(id ID, st *seat) bool {
 		live++
 		due := max(st.s.Due(), w.now) + w.cfg.Tick
-		if at := time.Duration(w.srv.wheel.nodes[st.handle-1].at) * w.cfg.Tick; st.s.Due() != Never && at > due {
+		if at := time.Duration(w.srv.wheel.nodes[st.handle-1].at) * w.cfg.Tick; st.s.Due() != Never && at > due && !w.stalled {
 			w.t.Fatalf("%s: a %v session is due at %v and looked at %v later", st.user, st.s.State(), st.s.Due(), at-st.s.Due())
 		}
-		if l := st.link; l != nil && !l.closed && l.room == 0 && st.s.Wants() {
+		if l := st.link; l != nil && !l.closed && l.room == 0 && !w.stalled && st.s.Wants() {
 			w.t.Fatalf("%s: the session has something to write and nobody does", st.user)
 		}
 		if st.s.State() == Closed {
