@@ -107,17 +107,19 @@ func (o *options) echoOnce(p peer) (f figures, errs load.Counts, err error) {
 // figures are those of time.
 func (s *stage) figures(hist *load.Histogram, from, to costs) figures {
 	window, n := to.at.Sub(from.at), float64(hist.Count())
+	server, client, all := to.server-from.server, to.client-from.client, to.machine.Since(from.machine)
 	f := figures{
 		Messages: n, MessagesPerSecond: n / window.Seconds(),
 		P50:       float64(hist.Quantile(0.5)) / 1e3,
 		P99:       float64(hist.Quantile(0.99)) / 1e3,
-		ServerCPU: percent(to.server-from.server, window),
-		ClientCPU: percent(to.client-from.client, window),
+		ServerCPU: percent(server, window),
+		ClientCPU: percent(client, window),
+		OthersCPU: percent(max(all.Busy-server-client, 0), window),
 		Ramp:      s.ramp.Seconds(),
-		Steal:     to.steal.StealSince(from.steal),
+		Steal:     percent(all.Steal, max(all.Total, 1)),
 	}
 	if n > 0 {
-		f.ServerCPUPerMsg = float64(to.server-from.server) / 1e3 / n
+		f.ServerCPUPerMsg = float64(server) / 1e3 / n
 	}
 	return f
 }

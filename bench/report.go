@@ -33,6 +33,7 @@ type figures struct {
 	HeartbeatsPerSec   float64 `json:"heartbeats_per_second"`
 	ServerCPU          float64 `json:"server_cpu_percent"`
 	ClientCPU          float64 `json:"client_cpu_percent"`
+	OthersCPU          float64 `json:"others_cpu_percent"`
 	DatagramsInPerMsg  float64 `json:"server_datagrams_in_per_message"`
 	DatagramsOutPerMsg float64 `json:"server_datagrams_out_per_message"`
 	WakeUpsPerMsg      float64 `json:"server_wakeups_per_message"`

@@ -193,7 +193,7 @@ func (s *stage) close() error {
 // costs are the counters at one moment.
 type costs struct {
 	server, client time.Duration
-	steal          proc.Times
+	machine        proc.Times
 	at             time.Time
 }
 
@@ -201,7 +201,7 @@ func (s *stage) costs() (c costs, err error) {
 	var errs [3]error
 	c.server, errs[0] = s.server.CPU()
 	c.client, errs[1] = proc.CPU(os.Getpid())
-	c.steal, errs[2] = proc.Now()
+	c.machine, errs[2] = proc.Now()
 	c.at = time.Now()
 	return c, errors.Join(errs[:]...)
 }

@@ -66,8 +66,12 @@ func RSS(pid int) (int64, error) {
 	return kb << 10, err
 }
 
-// Times are the processor's, in ticks over all cores.
-type Times struct{ Steal, Total uint64 }
+// Times are the machine's, over all cores.
+type Times struct {
+	Busy  time.Duration // somebody ran
+	Steal time.Duration // somebody would have, but the hypervisor ran another machine
+	Total time.Duration
+}
 
 // Now reads the processor's times.
 func Now() (Times, error) {
@@ -81,25 +85,26 @@ func Now() (Times, error) {
 		if i == 0 || i > 8 { // "cpu"; guests are in user time already
 			continue
 		}
-		n, err := strconv.ParseUint(f, 10, 64)
+		ticks, err := strconv.ParseInt(f, 10, 64)
 		if err != nil {
 			return Times{}, err
 		}
-		t.Total += n
-		if i == 8 {
-			t.Steal = n
+		d := time.Duration(ticks) * 10 * time.Millisecond
+		t.Total += d
+		switch i {
+		case 4, 5: // idle, and idle with the disk at work
+		case 8:
+			t.Steal = d
+		default:
+			t.Busy += d
 		}
 	}
 	return t, nil
 }
 
-// StealSince returns how much of the machine the hypervisor gave to others
-// since from, in percent.
-func (t Times) StealSince(from Times) float64 {
-	if t.Total <= from.Total {
-		return 0
-	}
-	return 100 * float64(t.Steal-from.Steal) / float64(t.Total-from.Total)
+// Since returns what went by since from.
+func (t Times) Since(from Times) Times {
+	return Times{t.Busy - from.Busy, t.Steal - from.Steal, t.Total - from.Total}
 }
 
 // Machine describes where this runs.
