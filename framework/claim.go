@@ -73,6 +73,10 @@ func (c *claim) decide(l *loop) {
 	case resumed:
 		c.answer, c.reset, c.refusal = p.s.Resume(nil, c.r, false, now)
 	case reopened:
+		if !p.unheard {
+			c.refusal = busy() // it had its WELCOME after all: nobody honest asks again
+			break
+		}
 		p.s.Reopen(now)
 		c.answer = p.s.AppendWelcome(nil, l.srv.cfg.Secret.Key(p.s.ID()), nil)
 	case adopted:

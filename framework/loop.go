@@ -92,7 +92,13 @@ func (g *glue) OnTimer(t *transport.Loop) {
 		o := l.openings[0]
 		l.openings[0] = nil
 		l.openings = l.openings[1:]
-		if k := o.link; k != nil && k.Value == any(o) && !o.waiting {
+		switch k := o.link; {
+		case k == nil || k.Value != any(o): // closed, or a session's by now
+		case o.waiting: // for us, not for the client
+			o.deadline = now + l.srv.cfg.Session.OpeningTimeout
+			l.openings = append(l.openings, o)
+		default:
+			k.Value = nil
 			k.Write(session.AppendBye(nil, session.OpenTimeout, ""))
 			k.Finish()
 		}

@@ -123,6 +123,9 @@ func (s *Server) Run(ctx context.Context) error {
 // Shutdown lets nobody in any more, closes every session with SHUTTING_DOWN,
 // waits until each OnClose has returned, and stops the loops. ctx bounds it.
 func (s *Server) Shutdown(ctx context.Context) error {
+	if s.t == nil {
+		return nil // never started
+	}
 	s.mu.Lock()
 	s.draining = true
 	s.mu.Unlock()
