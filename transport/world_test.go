@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport/kcptest"
 	kcpgo "github.com/xtaci/kcp-go/v5"
 )
 
@@ -134,7 +135,7 @@ func (w *world) dial(t *testing.T, tr *Transport) *client {
 		var pc *MemPacketConn
 		if pc, err = w.net.ListenPacket(); err == nil {
 			c.pc = pc
-			c.Conn = dialStock(pc, net.UDPAddrFromAddrPort(addr), nextConv.Add(1))
+			c.Conn = kcptest.Dial(pc, net.UDPAddrFromAddrPort(addr), nextConv.Add(1))
 		}
 	default:
 		c.Conn, err = kcpgo.DialWithOptions(addr.String(), nil, 0, 0)
@@ -147,7 +148,12 @@ func (w *world) dial(t *testing.T, tr *Transport) *client {
 		s.SetWindowSize(128, 128)
 		s.SetACKNoDelay(true)
 	}
-	t.Cleanup(func() { c.Close() })
+	t.Cleanup(func() {
+		c.Close()
+		if k, ok := c.Conn.(*kcptest.Conn); ok {
+			k.Cut() // what would linger leaves the bubble
+		}
+	})
 	return c
 }
 

@@ -12,10 +12,10 @@ import (
 	kcpgo "github.com/xtaci/kcp-go/v5"
 )
 
-// Conn is kcp-go's protocol with a driver of its own, as a net.Conn for
-// synctest. kcp-go's UDPSession can't live there: its scheduler waits for a
-// time strictly after the deadline, which never comes while time stands still
-// for whoever runs.
+// Conn is kcp-go's protocol with a driver of its own, as a net.Conn. kcp-go's
+// UDPSession can't live in a bubble: its scheduler waits for a time strictly
+// after the deadline, which never comes while time stands still for whoever
+// runs.
 type Conn struct {
 	pc  net.PacketConn
 	to  net.Addr
