@@ -258,7 +258,11 @@ func (s *Session) Receive(epoch uint32, p codec.Packet, now time.Duration) (Even
 	}
 	switch {
 	case p.Kind == codec.Heartbeat:
-		return Nothing, s.beat(p.Header, now, s.interval)
+		err := s.beat(p.Header, now, s.interval)
+		if s.echoDue && s.next > s.acked+1 && (!s.pingOpen || now-s.pingAt > s.interval/2) {
+			s.pingDue = true // the client asks, so its silence never will: SPEC 4.5
+		}
+		return Nothing, err
 	case p.Kind.Counted():
 		accept, err := s.count(p.Seq, len(p.Body), s.params())
 		if !accept {
@@ -302,7 +306,7 @@ func (s *Session) Due() time.Duration {
 func (s *Session) suspicion() time.Duration { return s.timeout * 6 / 10 }
 
 // probing reports whether the ping of the present silence has been sent.
-func (s *Session) probing() bool { return s.pingDue || s.pingOpen && s.pingAt >= s.lastRecv }
+func (s *Session) probing() bool { return s.pingDue || s.pingOpen && s.pingAt > s.lastRecv }
 
 // Check judges the session's deadlines. late is how long this visit itself
 // comes too late: whoever stood still for a while is in no position to judge,
@@ -371,8 +375,11 @@ func (s *Session) Resume(dst []byte, r *ResumeRequest, sameLink bool, now time.D
 	switch {
 	case s.state == Closed:
 		return dst, false, Tombstone{Code: s.reason, Recv: s.recv}.Refusal()
-	case r.Attempt == s.attempt && sameLink && s.state == Attached && s.lastResumed && !s.confirmed:
-		return s.appendAnswer(dst), false, nil
+	case r.Attempt == s.attempt && sameLink && s.state == Attached && s.lastResumed:
+		if !s.confirmed { // else it was heard, so it has its answer
+			dst = s.appendAnswer(dst)
+		}
+		return dst, false, nil
 	case r.Attempt <= s.attempt:
 		return dst, false, &CloseError{Code: Stale, Detail: s.attempt}
 	case !r.Fresh && r.Recv > s.wrote:
