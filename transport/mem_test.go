@@ -211,10 +211,13 @@ func TestSameSeedSameFate(t *testing.T) {
 			}}
 			tr := w.start(t, Config{Loops: 1}, h)
 			c := w.dial(t, tr)
+			// The client works every 10 ms. Nothing is written in the same
+			// instant: who comes first then is the scheduler's affair.
+			time.Sleep(1700 * time.Microsecond)
 			c.write(beat)
 			for i := range 50 {
 				c.write(frame(make([]byte, i+1)))
-				time.Sleep(3 * time.Millisecond)
+				time.Sleep(3100 * time.Microsecond)
 			}
 			eventually(t, "all packets", func() bool { return h.packets.Load() == 51 })
 			stop(t, tr)
