@@ -99,13 +99,32 @@ func resolve(ctx context.Context, hostport string) (netip.AddrPort, error) {
 
 // Write counts what has to be acknowledged before a flush is over.
 func (k *kcpConn) Write(b []byte) (int, error) {
-	k.pipe.expect(len(b))
+	k.pipe.expect(len(b), false)
 	return k.UDPSession.Write(b)
 }
 
 func (k *kcpConn) lastIn() time.Duration { return time.Duration(k.pipe.in.Load()) }
 
-func (k *kcpConn) flush() { k.pipe.wait() }
+// part sends the datagram with the last words again and again: few will be
+// needed, but there is no time for KCP to find out which.
+func (k *kcpConn) part(b []byte) {
+	k.pipe.expect(len(b), true)
+	if _, err := k.UDPSession.Write(b); err != nil {
+		return
+	}
+	again := time.NewTicker(partEvery)
+	defer again.Stop()
+	for {
+		select {
+		case <-k.pipe.flushed:
+			return
+		case <-again.C:
+			k.pipe.again()
+		}
+	}
+}
+
+const partEvery = 40 * time.Millisecond
 
 // cut needs nothing but an end: a datagram socket closes without a word.
 func (k *kcpConn) cut() (audible bool) {
@@ -148,11 +167,13 @@ type pipe struct {
 	silent  bool
 	closed  bool
 	written uint64 // bytes given to kcp-go
-	sent    uint64 // of them, put into datagrams
+	sent    uint64 // those of them that were put into datagrams
 	next    uint32 // segment after the last one sent
 	una     uint32 // first segment that the server has not acknowledged
-	waiting bool
-	flushed chan struct{} // closed when waiting is over
+	parted  bool
+	last    []byte        // the latest datagram with bytes of the stream, once parted
+	flushed chan struct{} // closed with over: closed, or parted and all is acknowledged
+	over    bool
 }
 
 const kcpPush, kcpLast, kcpHeader = 81, 84, 24
@@ -228,6 +249,9 @@ func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
 		if cmd == kcpPush && sn == p.next {
 			p.next++
 			p.sent += uint64(size)
+			if p.parted {
+				p.last = append(p.last[:0], b...)
+			}
 		}
 	})
 	silent := p.silent
@@ -247,28 +271,30 @@ func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
 	return len(b), nil // or lost, as datagrams are
 }
 
-// expect tells that n more bytes are given to kcp-go.
-func (p *pipe) expect(n int) {
+// expect tells that n more bytes are given to kcp-go, perhaps the last.
+func (p *pipe) expect(n int, last bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.written += uint64(n)
-}
-
-// wait returns when everything written is acknowledged, or the pipe closed.
-func (p *pipe) wait() {
-	p.mu.Lock()
-	p.waiting = true
-	p.checkLocked()
-	p.mu.Unlock()
-	<-p.flushed
+	p.parted = last
 }
 
 func (p *pipe) checkLocked() {
-	if !p.waiting || !p.closed && (p.sent != p.written || p.una != p.next) {
+	if p.over || !p.closed && (!p.parted || p.sent != p.written || p.una != p.next) {
 		return
 	}
-	p.waiting = false
+	p.over = true
 	close(p.flushed)
+}
+
+// again sends the last datagram once more.
+func (p *pipe) again() {
+	p.mu.Lock()
+	b := append([]byte(nil), p.last...)
+	p.mu.Unlock()
+	if len(b) > 0 {
+		_, _ = p.WriteTo(b, nil)
+	}
 }
 
 func (p *pipe) silence() {

@@ -17,8 +17,9 @@ type conn interface {
 	Write(b []byte) (int, error)
 	// lastIn returns when anything arrived that Read need not have shown yet.
 	lastIn() time.Duration
-	// flush waits until the peer has what was written, or until close.
-	flush()
+	// part writes the last words and waits until the peer has them, or until
+	// close.
+	part(b []byte)
 	// cut makes the connection silent and ends Read and Write. It reports
 	// whether close would be heard by the peer.
 	cut() (audible bool)
@@ -194,9 +195,7 @@ func (l *link) farewell() {
 	if last == nil {
 		return // whoever left the link closed it, or keeps it open
 	}
-	if _, err := l.conn.Write(last); err == nil {
-		l.conn.flush()
-	}
+	l.conn.part(last)
 	late.Stop()
 	l.conn.close()
 }
