@@ -290,7 +290,7 @@ func (w *world) act() {
 		if l.fenced && !l.cut && len(l.up[toServer].chunks) > 0 {
 			return false // what it still delivers must find the fence
 		}
-		return l.closed && (l.p.link != l) || l.cut && l.seat == nil && l.p.link != l
+		return l.closed && (l.p.link != l || l.p.forged && len(l.up[toClient].chunks) == 0) || l.cut && l.seat == nil && l.p.link != l
 	})
 	if w.wheelFirst && !w.stalled {
 		w.srv.wheel.Advance(w.now, w.srv.visit)

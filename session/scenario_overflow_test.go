@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+
+package session
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+// Scenario 48.
+func TestOverflowWhileDetached(t *testing.T) {
+	for name, push := range map[string]func(st *seat) error{
+		"packets": func(st *seat) error { return st.push(st.srv.w.cfg.SendPackets + 1) },
+		"bytes": func(st *seat) (err error) {
+			for range 10 {
+				body, _ := codec.AppendBody(nil, make([]byte, 60<<10))
+				if err = st.s.Send(codec.Message, body, false, st.srv.w.now); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	} {
+		w := newWorld(t, 1, Config{})
+		p, other := w.connected("a"), w.connected("b")
+		st := p.seat
+		p.refuse = true
+		p.lose()
+		w.until(time.Minute, func() bool { return st.s.State() == Detached })
+		if err := push(st); err != ErrOverflow {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if err := st.s.Send(codec.Message, number(1), false, w.now); err != ErrOverflow {
+			t.Errorf("%s: a send after the overflow: %v", name, err)
+		}
+		if n, b := st.s.Queued(); n != 0 || b != 0 {
+			t.Errorf("%s: %d packets, %d bytes are kept", name, n, b)
+		}
+		_ = other.seat.push(5)
+		other.back()
+		p.refuse = false
+		p.send(2)
+		w.until(time.Minute, func() bool { return p.c.State() == Open })
+		if p.changes[len(p.changes)-1] != WasReset || p.last.Code != Overflow || fmt.Sprint(st.hooks) != "[open detach resume reset]" {
+			t.Errorf("%s: %v %v", name, p, st.hooks)
+		}
+		_ = st.push(3)
+		p.back() // the client's own packets lost nothing
+	}
+}
+
+// Scenario 49.
+func TestSlowReaderIsCutAndNobodyWaits(t *testing.T) {
+	w := newWorld(t, 1, Config{})
+	p := w.connected("a")
+	p.link.room = 1000
+	p.link.swallow = func(dir int, _ []byte) bool { return dir == toServer } // it acknowledges nothing
+	st := p.seat
+	if err := st.push(w.cfg.SendPackets + 1); err != ErrOverflow {
+		t.Fatal(err)
+	}
+	if st.s.State() != Detached {
+		t.Errorf("the link of a slow reader is %v", st.s.State())
+	}
+	w.until(time.Minute, func() bool { return p.c.State() == Open && st.s.State() == Attached })
+	if p.changes[len(p.changes)-1] != WasReset {
+		t.Errorf("%v", p)
+	}
+}
+
+// Scenario 50: what a broadcast sends to many is held once.
+func TestSharedBodiesAreNotCopied(t *testing.T) {
+	shard := testShard(t, Config{})
+	body, _ := codec.AppendBody(nil, make([]byte, 1000))
+	sessions := make([]Session, 1000)
+	for i := range sessions {
+		sessions[i].Open(shard, ID{byte(i)}, 0)
+		for range 8 {
+			if err := sessions[i].Send(codec.Message, body, true, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for j := range 8 {
+			if &sessions[i].out.at(j).body[0] != &body[0] {
+				t.Fatal("a shared body was copied")
+			}
+		}
+	}
+	for i := range sessions {
+		sessions[i].Close(Kicked)
+	}
+	for _, blocks := range shard.Pool.blocks {
+		if len(blocks) != 0 {
+			t.Fatal("a shared body went to the pool")
+		}
+	}
+}
+
+// Scenario 51.
+func TestOverflowsEndInTheEnd(t *testing.T) {
+	w := newWorld(t, 1, Config{})
+	p := w.connected("a")
+	st, resets := p.seat, 0
+	for range maxOverflows {
+		if err := st.push(w.cfg.SendPackets + 1); err != ErrOverflow {
+			t.Fatal(err)
+		}
+		w.until(time.Minute, func() bool { return p.seat != st || st.s.State() == Attached && p.c.State() == Open })
+		if p.seat == st {
+			resets++
+		}
+	}
+	if st.s.State() != Closed || st.s.Reason() != Overflow || resets != maxOverflows-1 {
+		t.Errorf("%v %v after %d resets", st.s.State(), st.s.Reason(), resets)
+	}
+	w.until(time.Minute, func() bool { return p.c.State() == Open })
+	if w.srv.logins != 2 || p.last.Code != Overflow {
+		t.Errorf("%v, %d logins", p, w.srv.logins)
+	}
+
+	// Overflows that are far apart are no habit.
+	w = newWorld(t, 1, Config{})
+	p = w.connected("a")
+	st = p.seat
+	for range 3 * maxOverflows {
+		_ = st.push(w.cfg.SendPackets + 1)
+		w.run(w.cfg.Grace + time.Minute)
+	}
+	if st.s.State() != Attached {
+		t.Errorf("%v after rare overflows", st.s.State())
+	}
+}
+
+// Scenario 51 before anybody was heard: the repeated WELCOME starts behind what
+// was given up, and the session can be sent to again.
+func TestOverflowBeforeWelcomeArrives(t *testing.T) {
+	w := newWorld(t, 1, Config{})
+	p := w.player("a")
+	w.onLink = func(l *link) {
+		w.onLink = nil
+		l.swallow = func(dir int, f []byte) bool { return dir == toClient && kindOf(f) == codec.Welcome }
+	}
+	w.until(time.Second, func() bool { return p.seat != nil })
+	st := p.seat
+	if err := st.push(w.cfg.SendPackets + 1); err != ErrOverflow {
+		t.Fatal(err)
+	}
+	w.until(time.Minute, func() bool { return p.c.State() == Open })
+	if p.seat != st || w.srv.logins != 1 {
+		t.Fatalf("%v", p)
+	}
+	if err := st.push(3); err != nil {
+		t.Fatal(err)
+	}
+	p.back()
+}
+
+// Scenario 52.
+func TestNothingIsLeftOfClosedSessions(t *testing.T) {
+	w := newWorld(t, 1, Config{})
+	for round := range 20 {
+		for i := range 20 {
+			p := w.connected(fmt.Sprint("p", i))
+			_ = p.seat.push(100)
+			st := p.seat
+			switch i % 4 {
+			case 0:
+				p.c.Close()
+			case 1:
+				p.refuse = true
+				p.lose()
+			case 2:
+				st.close(Kicked)
+			case 3:
+				st.close(Internal)
+			}
+			w.act()
+		}
+		for _, p := range w.players {
+			p.c.Close()
+		}
+		w.run(3 * time.Minute)
+		w.players = nil
+		if n := w.srv.table.Len() + w.srv.wheel.Len() + len(w.srv.table.users) + len(w.srv.table.opening) + len(w.links); n != 0 {
+			t.Fatalf("round %d: %d sessions, %d wheel entries, %d users, %d logins, %d links", round,
+				w.srv.table.Len(), w.srv.wheel.Len(), len(w.srv.table.users), len(w.srv.table.opening), len(w.links))
+		}
+		w.srv.table.Tomb(ID{}, w.now)
+		if w.srv.table.Tombs() != 0 || len(w.srv.wheel.nodes) > 30 {
+			t.Fatalf("round %d: %d tombstones, %d wheel nodes", round, w.srv.table.Tombs(), len(w.srv.wheel.nodes))
+		}
+	}
+	if kept := w.srv.shard.Pool.kept; kept > poolBytes || kept == 0 {
+		t.Errorf("the pool keeps %d bytes", kept)
+	}
+}
