@@ -109,14 +109,15 @@ func (srv *server) hello(l *link, h *HelloRequest) {
 		if old := st.link; old != nil {
 			old.fence()
 		}
-		if st.s.State() == Detached {
-			st.hook("resume")
-		}
+		detached := st.s.State() == Detached
 		if st.s.Reopen(w.now) {
 			st.sent = 0
 		}
 		st.bind(l)
 		l.write(toClient, st.s.AppendWelcome(nil, srv.secret.Key(st.s.ID()), nil))
+		if detached {
+			st.hook("resume")
+		}
 		return
 	}
 	srv.logins++
@@ -142,9 +143,9 @@ func (srv *server) hello(l *link, h *HelloRequest) {
 	srv.table.Put(id, user, st)
 	srv.table.SetOpening(key, st)
 	st.handle = srv.wheel.Add(st, st.s.Due())
-	st.hook("open")
 	st.bind(l)
 	l.write(toClient, st.s.AppendWelcome(nil, srv.secret.Key(id), nil))
+	st.hook("open") // what it sends comes behind WELCOME
 }
 
 func (srv *server) adopt(l *link, st *seat, key OpeningKey) {
@@ -161,10 +162,15 @@ func (srv *server) adopt(l *link, st *seat, key OpeningKey) {
 	srv.table.Bury(old, st.user, st, Tombstone{TakenOver, st.s.Received()}, srv.w.now)
 	srv.table.Put(id, st.user, st)
 	st.s.Takeover(srv.w.now)
-	st.sent = 0
+	for _, p := range srv.w.players {
+		if p.seat == st {
+			p.seat = nil
+		}
+	}
+	st.sent, st.got = 0, nil // the new app numbers its messages anew
 	st.bind(l)
-	st.hook("resume")
 	l.write(toClient, st.s.AppendWelcome(nil, srv.secret.Key(st.s.ID()), nil))
+	st.hook("resume")
 }
 
 func (srv *server) resume(l *link, r *ResumeRequest) *CloseError {
@@ -210,13 +216,15 @@ func (srv *server) resume(l *link, r *ResumeRequest) *CloseError {
 		return &CloseError{Code: Overflow}
 	}
 	st.bind(l)
-	st.hook("resume")
 	if reset {
 		st.sent = 0
 		st.reset = st.s.Epoch()
-		st.hook("reset")
 	}
 	l.write(toClient, answer)
+	st.hook("resume") // what it sends comes behind the answer
+	if reset {
+		st.hook("reset")
+	}
 	return nil
 }
 
