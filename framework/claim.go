@@ -67,8 +67,13 @@ func (c *claim) decide(l *loop) {
 		c.settle(l)
 		return
 	}
-	l.collect(p) // in the order sent, whatever follows
 	now := l.t.Now()
+	if c.kind == resumed && c.r.ID != p.s.ID() { // adopted meanwhile
+		c.refusal = l.srv.obituary(c.r.ID, now)
+		c.settle(l)
+		return
+	}
+	l.collect(p) // in the order sent, whatever follows
 	switch c.kind {
 	case resumed:
 		c.answer, c.reset, c.refusal = p.s.Resume(nil, c.r, false, now)
@@ -77,13 +82,10 @@ func (c *claim) decide(l *loop) {
 			c.refusal = busy() // it had its WELCOME after all: nobody honest asks again
 			break
 		}
-		p.s.Reopen(now)
+		c.reset = p.s.Reopen(now)
 		c.answer = p.s.AppendWelcome(nil, l.srv.cfg.Secret.Key(p.s.ID()), nil)
 	case adopted:
-		l.rekey(p, c.key)
-		p.s.Takeover(now)
-		c.reset = true
-		c.answer = p.s.AppendWelcome(nil, l.srv.cfg.Secret.Key(p.s.ID()), nil)
+		c.adopt(l)
 	}
 	if c.refusal != nil {
 		if c.refusal.Code == session.Inconsistent {
@@ -109,13 +111,30 @@ func (c *claim) decide(l *loop) {
 	c.settle(l)
 }
 
-// rekey makes the table find p by the login that adopts it.
-func (l *loop) rekey(p *Player, key session.OpeningKey) {
-	l.srv.mu.Lock()
-	l.srv.table.Opened(p.key)
-	l.srv.table.SetOpening(key, p)
-	l.srv.mu.Unlock()
-	p.key, p.unheard = key, true
+// adopt gives the session to a new login, under a new id: who had the old
+// token can't come back with it.
+func (c *claim) adopt(l *loop) {
+	p, s, now := c.p, l.srv, l.t.Now()
+	old := p.s.ID()
+	id, err := session.NewID(s.cfg.Node, s.boot, s.cfg.Rand)
+	if err != nil {
+		c.refusal = busy()
+		return
+	}
+	s.mu.Lock()
+	s.table.Opened(p.key)
+	s.table.Bury(old, p.user, p, session.Tombstone{Code: session.TakenOver, Recv: p.s.Received()}, now)
+	s.table.Put(id, p.user, p)
+	s.table.SetOpening(c.key, p)
+	s.mu.Unlock()
+	p.mu.Lock()
+	p.id = id
+	p.mu.Unlock()
+	p.key, p.unheard = c.key, true
+	p.s.Rename(id)
+	p.s.Takeover(now)
+	c.reset = true
+	c.answer = p.s.AppendWelcome(nil, s.cfg.Secret.Key(id), nil)
 }
 
 // settle goes on where the link lives.

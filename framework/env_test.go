@@ -108,7 +108,7 @@ func (e *env) record(cfg *framework.Config) {
 }
 
 func (e *env) note(p *framework.Player, what string) {
-	key := p.User() + " " + p.ID().String()
+	key := fmt.Sprintf("%s %p", p.User(), p)
 	e.mu.Lock()
 	e.hooks[key] = append(e.hooks[key], what)
 	e.order = append(e.order, p.User()+" "+what)

@@ -241,13 +241,13 @@ func TestDuplicateLoginFollowsThePolicy(t *testing.T) {
 		}}
 		simulate(t, 1, transport.Conditions{Delay: time.Millisecond}, cfg, nil, func(e *env) {
 			old := e.dial("ann", transport.TCP)
-			id := old.ID()
+			p := e.srv.User("ann")[0]
 			c := e.newClient("ann", transport.PlainKCP)
 			var snapshots atomic.Int64
 			client.On(c, "snapshot", func(int) { snapshots.Add(1) })
 			e.connect(c)
-			if c.ID() != id {
-				t.Errorf("session %v, want %v", c.ID(), id)
+			if now := e.srv.User("ann"); len(now) != 1 || now[0] != p || p.ID() != c.ID() || p.ID() == old.ID() {
+				t.Errorf("%d sessions of ann; the player is %v, the client %v, was %v", len(now), p.ID(), c.ID(), old.ID())
 			}
 			<-old.Done()
 			e.within(time.Second, "the snapshot arrives", func() bool { return snapshots.Load() == 1 && resets.Load() == 1 })

@@ -37,6 +37,7 @@ type Player struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
+	id      session.ID
 	in      mailbox // accepted and not yet handled
 	out     mailbox // sent and not yet taken over by the loop
 	kick    *Reason // why the session shall end, nil if it need not
@@ -55,8 +56,13 @@ type extra struct {
 	followers []*Player // that wait for the end of this one
 }
 
-// ID returns the id of the session.
-func (p *Player) ID() session.ID { return p.s.ID() }
+// ID returns the id of the session. It changes only when another login adopts
+// the session (see Adopt).
+func (p *Player) ID() session.ID {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.id
+}
 
 // User returns what Config.Authenticate made of the ticket.
 func (p *Player) User() string { return p.user }
