@@ -50,10 +50,9 @@ func TestRequestsAndMessagesReachTypedHandlers(t *testing.T) {
 			}
 			e.within(time.Second, "the message arrives", func() bool { return noted.Load() == 7 })
 			_ = c.Close()
-			e.within(time.Second, "the goodbye arrives", func() bool { return e.srv.Stats().Sessions == 0 })
-			if got := e.of("ann"); !slices.Equal(got, []string{"open", "close left"}) {
-				t.Errorf("hooks %v", got)
-			}
+			e.within(time.Second, "the goodbye arrives", func() bool {
+				return e.srv.Stats().Sessions == 0 && slices.Equal(e.of("ann"), []string{"open", "close left"})
+			})
 		})
 	})
 }

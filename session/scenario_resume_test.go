@@ -260,8 +260,7 @@ func TestOldLinkIsFenced(t *testing.T) {
 	w.delay = 3 * time.Second // these are long on their way
 	p.send(5)
 	w.delay = 10 * time.Millisecond
-	p.link = nil
-	p.c.LinkDown(w.now)
+	p.leave()
 	w.until(2*time.Second, func() bool { return p.c.State() == Open })
 	if !old.fenced {
 		t.Fatal("the old link was not fenced")

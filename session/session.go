@@ -70,6 +70,7 @@ type Session struct {
 	confirmed   bool // a packet arrived on the current link
 	everHeard   bool // ... or on any
 	overflowed  bool // the buffer was given up; the next resume answers RESET
+	asked       bool // Check had the client asked in the present silence
 	tuneDue     bool
 	lastResumed bool // the current link came by RESUME and may repeat it
 	lastReset   bool // ... which was answered by RESET
@@ -144,6 +145,7 @@ func (s *Session) Reopen(now time.Duration) (reset bool) {
 	s.lastResumed = false
 	reset, s.overflowed = s.overflowed, false
 	s.attach(now)
+	s.asked = false
 	return reset
 }
 
@@ -250,7 +252,7 @@ func (s *Session) Receive(epoch uint32, p codec.Packet, now time.Duration) (Even
 	if s.state != Attached || epoch != s.epoch {
 		return Nothing, ErrFenced
 	}
-	s.lastRecv, s.confirmed, s.everHeard = now, true, true
+	s.lastRecv, s.asked, s.confirmed, s.everHeard = now, false, true, true
 	if tellsAck(p.Kind) {
 		if err := s.acknowledged(p.Ack, now, s.timeout); err != nil {
 			return Nothing, err
@@ -280,7 +282,11 @@ func (s *Session) Receive(epoch uint32, p codec.Packet, now time.Duration) (Even
 }
 
 // Saw tells of progress on the link that made no whole packet yet: SPEC 5.2.
-func (s *Session) Saw(at time.Duration) { s.lastRecv = max(s.lastRecv, at) }
+func (s *Session) Saw(at time.Duration) {
+	if at > s.lastRecv {
+		s.lastRecv, s.asked = at, false
+	}
+}
 
 // Due returns when Check has something to decide. It becomes later by itself
 // all the time; only Open, Reopen, Takeover, Resume, Detach and Tune may make
@@ -292,7 +298,7 @@ func (s *Session) Due() time.Duration {
 	}
 	switch s.state {
 	case Attached:
-		if s.probing() {
+		if s.asked {
 			return min(s.lastRecv+s.timeout, aged)
 		}
 		return min(s.lastRecv+s.suspicion(), aged)
@@ -304,9 +310,6 @@ func (s *Session) Due() time.Duration {
 
 // suspicion is the silence after which the server asks once: SPEC 5.1.
 func (s *Session) suspicion() time.Duration { return s.timeout * 6 / 10 }
-
-// probing reports whether the ping of the present silence has been sent.
-func (s *Session) probing() bool { return s.pingDue || s.pingOpen && s.pingAt > s.lastRecv }
 
 // Check judges the session's deadlines. late is how long this visit itself
 // comes too late: whoever stood still for a while is in no position to judge,
@@ -320,15 +323,15 @@ func (s *Session) Check(now, late time.Duration) Verdict {
 	case Attached:
 		silent := now - s.lastRecv
 		switch {
-		case silent >= s.timeout && (stoodStill || !s.probing()):
+		case silent >= s.timeout && (stoodStill || !s.asked):
 			// We were not there to ask, or the timeout was shortened meanwhile.
 			s.excuse(now, s.timeout, s.timeout-s.suspicion())
-			s.pingDue = true
+			s.pingDue, s.asked = true, true
 			return Probe
 		case silent >= s.timeout || s.stuck(s.timeout):
 			return Dead
-		case silent >= s.suspicion() && !s.probing():
-			s.pingDue = true
+		case silent >= s.suspicion() && !s.asked:
+			s.pingDue, s.asked = true, true
 			return Probe
 		case now-s.lastSent >= s.timeout/3:
 			s.ackDue = true // the client's own ping may wait behind a large frame: SPEC 5.2
@@ -391,12 +394,14 @@ func (s *Session) Resume(dst []byte, r *ResumeRequest, sameLink bool, now time.D
 	s.attempt = r.Attempt
 	s.epoch++
 	s.state = Attached
+	unread := s.lastReset && !s.confirmed // the last RESET, as far as we know
 	s.confirmed, s.lastResumed = false, true
 	s.lastReset = s.overflowed || r.Fresh || r.Recv < s.acked || r.Lowest > s.recv+1
 	if s.lastReset {
-		s.reason = Gone
 		if s.overflowed {
 			s.reason = Overflow
+		} else if !unread {
+			s.reason = Gone
 		}
 		s.restart(now)
 	} else {
@@ -409,7 +414,7 @@ func (s *Session) Resume(dst []byte, r *ResumeRequest, sameLink bool, now time.D
 // relink attaches a link whose answer tells hold and profile.
 func (s *Session) relink(now time.Duration) {
 	s.attach(now)
-	s.tuneDue, s.holdDue = false, false
+	s.asked, s.tuneDue, s.holdDue = false, false, false
 }
 
 // restart gives up what the client has not accepted and goes on behind it.

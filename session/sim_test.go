@@ -72,7 +72,11 @@ func simulate(w *world) {
 			w.players[i] = w.anew(p)
 		}
 		w.players[i].disturb()
-		w.run(time.Duration(w.rng.Int64N(int64(3 * time.Second))))
+		pause := 3 * time.Second
+		if w.rng.IntN(2) == 0 {
+			pause = 100 * time.Millisecond // while all of it is on its way
+		}
+		w.run(w.rngBelow(pause))
 	}
 	w.settle()
 }
@@ -162,8 +166,18 @@ func (p *player) trouble() {
 		}
 	case n < 73:
 		p.cut() // neither end is told
-	case n < 80:
+	case n < 78:
 		p.lose() // the client knows at once, the server not
+	case n < 80:
+		if q, _ := p.c.Queued(); q < 800 && p.link != nil {
+			p.send(1 + w.rng.IntN(5))
+			late := w.rngBelow(2 * time.Second)
+			for i := range p.link.up[toServer].chunks {
+				p.link.up[toServer].chunks[i].at += late
+			}
+			p.leave()
+			p.c.Hurry(p.now())
+		}
 	case n < 84:
 		if l := p.link; l != nil && l.seat != nil {
 			l.closeByServer(LinkLost) // both know

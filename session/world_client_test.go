@@ -3,6 +3,7 @@
 package session
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -45,6 +46,9 @@ func (p *player) learn() {
 		}
 		switch ch.Kind {
 		case WasReset:
+			if ch.Err.Code != Overflow && !p.stored {
+				p.w.t.Fatalf("%s: RESET although nothing overflowed: %v", p.user, ch.Err)
+			}
 			p.got, p.reset = nil, p.c.epoch // the snapshot starts a new stream
 		case Ending:
 			p.ended(ch)
@@ -52,11 +56,19 @@ func (p *player) learn() {
 	}
 }
 
+var dbg bool
+
 // ended holds the end of an incarnation against what the server saw of it:
 // what it accepted and what the client reports as undelivered are all that was
 // sent, and where the server told its final count nothing is in both.
 func (p *player) ended(ch Change) {
+	if dbg {
+		fmt.Println(p.w.now, p.user, "ENDED", ch.Err, "sent", p.sent, "undelivered", len(ch.Undelivered), "state", p.c.State(), "seat", p.seat != nil)
+	}
 	p.lost = nil
+	if p.w.fault.forgetLost && len(ch.Undelivered) > 0 {
+		ch.Undelivered = ch.Undelivered[1:]
+	}
 	for _, u := range ch.Undelivered {
 		p.lost = append(p.lost, u.Body)
 	}
@@ -190,6 +202,12 @@ func (p *player) cut() {
 	if p.link != nil {
 		p.link.cutNow()
 	}
+}
+
+// leave is a client that gives a link up while much is still on its way.
+func (p *player) leave() {
+	p.link = nil
+	p.c.LinkDown(p.now())
 }
 
 // lose cuts the link and lets the client notice at once, as a pulled cable on

@@ -3,6 +3,7 @@
 package session
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -35,9 +36,15 @@ func (l *link) serverReceive(p codec.Packet) {
 	if w.fault.trimTooMany && st.s.acked > acked && st.s.wrote > st.s.acked {
 		st.s.trim(st.s.acked + 1)
 	}
+	if w.fault.deliverTwice && ev == Nothing && p.Kind.Counted() {
+		ev = Deliver
+	}
 	l.rung = true
 	if st.s.Confirmed() {
 		w.srv.table.Opened(st.key)
+	}
+	if ev == Deliver && st.link != l {
+		w.t.Fatalf("%s: a packet of an old link reached the application", st.user)
 	}
 	switch ev {
 	case Deliver:
@@ -203,7 +210,7 @@ func (srv *server) resume(l *link, r *ResumeRequest) *CloseError {
 		l.write(toClient, answer) // the same question again
 		return nil
 	}
-	if attached {
+	if attached || w.fault.detachTwice {
 		st.hook("detach")
 		if old != nil && old != l {
 			old.fence()
@@ -270,6 +277,9 @@ func (st *seat) tune(interval, timeout time.Duration) {
 }
 
 func (st *seat) hook(what string) {
+	if dbg {
+		fmt.Println(st.srv.w.now, st.user, "HOOK", what, st.s.ID(), len(st.got))
+	}
 	st.hooks = append(st.hooks, what)
 	st.srv.hooks = append(st.srv.hooks, st.user+" "+what)
 	if st.onHook != nil {
@@ -290,11 +300,13 @@ func (st *seat) close(code Code) {
 		return
 	}
 	srv := st.srv
-	if !srv.w.fault.noGraceAtClose {
+	if !srv.w.fault.keepTimerOfDead {
 		srv.wheel.Remove(st.handle)
 	}
 	srv.table.Opened(st.key)
-	srv.table.Bury(st.s.ID(), st.user, st, Tombstone{Code: code, Recv: st.s.Received()}, srv.w.now)
+	if !srv.w.fault.keepDead {
+		srv.table.Bury(st.s.ID(), st.user, st, Tombstone{Code: code, Recv: st.s.Received()}, srv.w.now)
+	}
 	if l := st.link; l != nil {
 		st.link = nil
 		l.write(toClient, AppendBye(nil, code, ""))

@@ -43,14 +43,18 @@ type world struct {
 // faults are mistakes that the world makes on purpose: TestFaults expects the
 // oracle to find each of them.
 type faults struct {
-	noFence        bool // packets of an old link are taken as the present one's
-	trimTooMany    bool // an acknowledgement drops one packet too many
-	zeroAtResume   bool // the server's count starts anew with a RESUME
-	verifyLate     bool // the old link is fenced before the proof is verified
-	acceptLate     bool // a packet is acknowledged before it is in the inbox
-	loseDoorbell   bool // one in eight wishes to write is forgotten
-	keepOldTimer   bool // the wheel is not set when a link is bound
-	noGraceAtClose bool // the wheel entry of a closed session stays
+	noFence         bool // packets of an old link are taken as the present one's
+	trimTooMany     bool // an acknowledgement drops one packet too many
+	zeroAtResume    bool // the server's count starts anew with a RESUME
+	verifyLate      bool // the old link is fenced before the proof is verified
+	acceptLate      bool // a packet is acknowledged before it is in the inbox
+	loseDoorbell    bool // one in eight wishes to write is forgotten
+	keepOldTimer    bool // the wheel is not set when a link is bound
+	keepTimerOfDead bool // the wheel entry of a closed session stays
+	keepDead        bool // a closed session stays in the table
+	detachTwice     bool // a takeover tells of the old link's end though that was told
+	forgetLost      bool // the client reports one undelivered packet less
+	deliverTwice    bool // what the core drops as a repetition is delivered
 }
 
 type policy uint8
@@ -107,6 +111,7 @@ type player struct {
 	dials     int
 	refuse    bool // the network is unreachable
 	knock     bool
+	stored    bool          // it began with a stored token
 	asleep    bool          // the device is suspended
 	slept     time.Duration // for so long in all
 	throttle  time.Duration // its timers fire only so often
@@ -212,7 +217,7 @@ func (w *world) playerWith(cfg ClientConfig, user string) *player {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p := &player{w: w, c: c, user: user}
+	p := &player{w: w, c: c, user: user, stored: cfg.Token != ""}
 	w.players = append(w.players, p)
 	return p
 }
