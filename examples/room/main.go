@@ -80,7 +80,7 @@ func main() {
 	swarmDone := make(chan struct{})
 	go func() { // ends with ctx
 		defer close(swarmDone)
-		swarm.Run(ctx, swarm.Config{Addrs: []string{addr}, Players: *bots, Cut: 10 * time.Second, Rate: 0.2, Name: "bot", Room: "lobby"})
+		swarm.Run(ctx, swarm.Config{Addrs: []string{addr}, Players: *bots, Cut: 10 * time.Second, Rate: 0.2, Name: "bot", Room: "lobby", Logger: logger})
 	}()
 	<-ctx.Done()
 	<-swarmDone

@@ -52,7 +52,7 @@ func (r Report) Good() bool {
 	return r.Lost == 0 && r.Duplicated == 0 && r.Reordered == 0 && r.Failed == 0 && r.Sent > 0
 }
 
-// bot is one player. got belongs to the client's delivery goroutine until the
+// bot is one player. got, wrong and lost belong to the client's delivery goroutine until the
 // client is closed.
 type bot struct {
 	cfg    *Config
@@ -63,6 +63,7 @@ type bot struct {
 	total  atomic.Uint64 // chat messages that came once and in order
 	wrong  struct{ duplicated, reordered uint64 }
 	states atomic.Uint64
+	lost   time.Time // when the link went
 	rtts   []float64
 	err    error
 }
@@ -107,7 +108,7 @@ func Run(ctx context.Context, cfg Config) Report {
 
 func (b *bot) join(ctx context.Context) {
 	c, err := client.New(b.cfg.Addrs, client.Config{
-		Ticket: func() []byte { return []byte(b.name) }, Info: "bot", Logger: b.cfg.Logger,
+		Ticket: func() []byte { return []byte(b.name) }, Info: "bot", Logger: b.cfg.Logger, OnState: b.changed,
 	})
 	if err != nil {
 		b.err = err
@@ -121,6 +122,18 @@ func (b *bot) join(ctx context.Context) {
 	defer cancel()
 	if b.err = c.Connect(ctx); b.err == nil {
 		b.err = c.Join(ctx, "arena", b.cfg.Room)
+	}
+}
+
+// changed tells what becomes of the bot's session.
+func (b *bot) changed(s client.State) {
+	switch s.Kind {
+	case client.Lost:
+		b.lost = time.Now()
+		b.cfg.Logger.Info("pulled the cable", "bot", b.name)
+	case client.Resumed:
+		b.cfg.Logger.Info("back, nothing lost", "bot", b.name, "after", time.Since(b.lost).Round(time.Millisecond),
+			"heard", b.total.Load(), "duplicated", b.wrong.duplicated, "missing", b.wrong.reordered)
 	}
 }
 
