@@ -51,7 +51,7 @@ func (c *Client) ask(now time.Duration) {
 	if !c.asked || now-c.drawn >= openingLife {
 		c.newOpening(now)
 	}
-	h := HelloRequest{Version: ProtocolVersion, Nonce: c.nonce, Opening: c.opening, Ticket: c.ticket, Info: c.cfg.Info}
+	h := HelloRequest{Version: ProtocolVersion, Nonce: c.nonce, Opening: c.opening, Ticket: c.ticket, Info: c.cfg.Info, Attempt: c.attempt}
 	c.ctl = h.append(c.ctl)
 }
 
@@ -201,6 +201,9 @@ func (c *Client) refused(p codec.Packet, now time.Duration) error {
 		return nil
 	}
 	c.cut = true
+	if !c.have && !why.Code.Resumable() {
+		c.asked = false // this login was answered: the next one is another
+	}
 	c.greeted = false // answered: this is no link that died before its answer
 	c.down(now, why, 0)
 	if why.Code == Busy {

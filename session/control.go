@@ -30,6 +30,7 @@ type (
 		Ticket  []byte
 		Info    string
 		Routes  []byte
+		Attempt uint64
 	}
 	paramsBody struct {
 		Interval, Timeout, Grace, Window uint32 // milliseconds
@@ -175,10 +176,11 @@ type HelloRequest struct {
 	Ticket  []byte   // for the game's authentication
 	Info    string   // of the client: build, platform
 	Routes  []byte   // hash of the route dictionary it has cached
+	Attempt uint64   // from 1; the highest one of an opening id wins
 }
 
 func (h *HelloRequest) append(dst []byte) []byte {
-	return appendControl(dst, codec.Hello, &helloBody{h.Version, h.Nonce[:], h.Opening[:], h.Ticket, h.Info, h.Routes})
+	return appendControl(dst, codec.Hello, &helloBody{h.Version, h.Nonce[:], h.Opening[:], h.Ticket, h.Info, h.Routes, h.Attempt})
 }
 
 // ParseHello reads a HELLO.
@@ -187,7 +189,7 @@ func ParseHello(p codec.Packet) (*HelloRequest, error) {
 	if err := decodeControl(p, &b); err != nil {
 		return nil, err
 	}
-	h := &HelloRequest{Version: b.Version, Ticket: b.Ticket, Info: b.Info, Routes: b.Routes}
+	h := &HelloRequest{Version: b.Version, Ticket: b.Ticket, Info: b.Info, Routes: b.Routes, Attempt: b.Attempt}
 	if err := fixed(h.Nonce[:], b.Nonce); err != nil {
 		return nil, err
 	}

@@ -258,3 +258,44 @@ func TestOldOpeningIsRenewed(t *testing.T) {
 		t.Errorf("%d tickets in ten minutes", tickets)
 	}
 }
+
+// Scenario 69: a HELLO that comes late, over a link its client gave up, neither
+// takes the session from its link nor logs in a second time.
+func TestOvertakenHelloIsStale(t *testing.T) {
+	for _, heard := range []bool{false, true} {
+		w := newWorld(t, 1, Config{})
+		w.loginBy = func(string, *seat) policy { return replace }
+		p := w.player("a")
+		var late []byte
+		w.onLink = func(l *link) {
+			w.onLink = nil
+			l.swallow = func(dir int, f []byte) bool {
+				if dir == toServer && kindOf(f) == codec.Hello {
+					late = f
+				}
+				return dir == toServer
+			}
+		}
+		w.until(time.Second, func() bool { return late != nil })
+		old := p.link
+		old.swallow = nil
+		p.leave()
+		p.c.Hurry(w.now)
+		w.until(time.Second, func() bool { return w.srv.table.Len() == 1 })
+		if heard {
+			w.until(time.Second, func() bool { return p.seat.s.Confirmed() })
+		}
+		st, id := p.seat, p.seat.s.ID()
+		old.p = &player{w: w, user: "left", forged: true, link: old}
+		old.serverReceive(packetOf(t, late))
+		w.run(time.Minute)
+		if p.c.State() != Open || p.c.ID() != id || w.srv.logins != 1 || st.s.Epoch() != 1 || len(p.changes) != 1 {
+			t.Errorf("heard %v: %v, %d logins, epoch %d", heard, p, w.srv.logins, st.s.Epoch())
+		}
+		if e, err := ParseEnd(old.p.raw[len(old.p.raw)-1]); err != nil || e.Code != Stale {
+			t.Errorf("heard %v: the late one was answered %v %v", heard, e, err)
+		}
+		p.exchange(3)
+		p.back()
+	}
+}

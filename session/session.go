@@ -221,7 +221,7 @@ func (s *Session) Tune(interval, timeout time.Duration) error {
 		return ErrProfile
 	}
 	if s.interval != interval || s.timeout != timeout {
-		s.interval, s.timeout, s.tuneDue = interval, timeout, true
+		s.interval, s.timeout, s.tuneDue, s.asked = interval, timeout, true, false
 	}
 	return nil
 }

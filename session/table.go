@@ -31,6 +31,10 @@ type Table[T comparable] struct {
 	first   int
 	keep    time.Duration
 	most    int
+
+	// Of each login the highest attempt: this minute's and the last one's.
+	seen, seenBefore map[OpeningKey]uint64
+	turn             time.Duration
 }
 
 type grave struct {
@@ -89,6 +93,20 @@ func (t *Table[T]) Opening(k OpeningKey) (v T, ok bool) {
 
 // Opened forgets a login: its client was heard, or its session is closed.
 func (t *Table[T]) Opened(k OpeningKey) { delete(t.opening, k) }
+
+// Overtaken reports whether a HELLO must be refused with Stale, because one with
+// the same or a higher attempt came before it: SPEC 6.1. Ask it first, once for
+// each HELLO.
+func (t *Table[T]) Overtaken(k OpeningKey, attempt uint64, now time.Duration) bool {
+	if now >= t.turn {
+		t.seen, t.seenBefore, t.turn = map[OpeningKey]uint64{}, t.seen, now+openingLife
+	}
+	if max(t.seen[k], t.seenBefore[k]) >= attempt {
+		return true
+	}
+	t.seen[k] = attempt
+	return false
+}
 
 // Bury removes a session and leaves a tombstone.
 func (t *Table[T]) Bury(id ID, user string, v T, stone Tombstone, now time.Duration) {

@@ -3,7 +3,6 @@
 package session
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -56,15 +55,10 @@ func (p *player) learn() {
 	}
 }
 
-var dbg bool
-
 // ended holds the end of an incarnation against what the server saw of it:
 // what it accepted and what the client reports as undelivered are all that was
 // sent, and where the server told its final count nothing is in both.
 func (p *player) ended(ch Change) {
-	if dbg {
-		fmt.Println(p.w.now, p.user, "ENDED", ch.Err, "sent", p.sent, "undelivered", len(ch.Undelivered), "state", p.c.State(), "seat", p.seat != nil)
-	}
 	p.lost = nil
 	if p.w.fault.forgetLost && len(ch.Undelivered) > 0 {
 		ch.Undelivered = ch.Undelivered[1:]

@@ -3,7 +3,6 @@
 package session
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -112,6 +111,10 @@ func (l *link) serverOpening(p codec.Packet) {
 func (srv *server) hello(l *link, h *HelloRequest) {
 	w := srv.w
 	key := h.OpeningKey()
+	if srv.table.Overtaken(key, h.Attempt, w.now) {
+		l.write(toClient, AppendRefused(nil, &CloseError{Code: Stale}))
+		return
+	}
 	if st, ok := srv.table.Opening(key); ok {
 		if old := st.link; old != nil {
 			old.fence()
@@ -277,9 +280,6 @@ func (st *seat) tune(interval, timeout time.Duration) {
 }
 
 func (st *seat) hook(what string) {
-	if dbg {
-		fmt.Println(st.srv.w.now, st.user, "HOOK", what, st.s.ID(), len(st.got))
-	}
 	st.hooks = append(st.hooks, what)
 	st.srv.hooks = append(st.srv.hooks, st.user+" "+what)
 	if st.onHook != nil {
