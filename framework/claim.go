@@ -78,7 +78,7 @@ func (c *claim) decide(l *loop) {
 	case resumed:
 		c.answer, c.reset, c.refusal = p.s.Resume(nil, c.r, false, now)
 	case reopened:
-		if !p.unheard {
+		if p.hello == nil {
 			c.refusal = busy() // it had its WELCOME after all: nobody honest asks again
 			break
 		}
@@ -122,7 +122,7 @@ func (c *claim) adopt(l *loop) {
 		return
 	}
 	s.mu.Lock()
-	s.table.Opened(p.key)
+	s.heardLocked(p)
 	s.table.Bury(old, p.user, p, session.Tombstone{Code: session.TakenOver, Recv: p.s.Received()}, now)
 	s.table.Put(id, p.user, p)
 	s.table.SetOpening(c.key, p)
@@ -130,7 +130,7 @@ func (c *claim) adopt(l *loop) {
 	p.mu.Lock()
 	p.id = id
 	p.mu.Unlock()
-	p.key, p.unheard = c.key, true
+	p.hello = &c.key
 	p.s.Rename(id)
 	p.s.Takeover(now)
 	c.reset = true

@@ -81,8 +81,8 @@ func (p *Player) nextLocked() (task, *Room) {
 			return tellBack, p.room
 		}
 	}
-	if p.in.head != nil {
-		if k := p.in.head.route.room; k != nil && p.room != nil && p.room.kind == k {
+	if m := p.in.head(); m != nil {
+		if k := m.route.room; k != nil && p.room != nil && p.room.kind == k {
 			return handleMail, p.room
 		}
 		return handleMail, nil

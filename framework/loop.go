@@ -160,10 +160,9 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 		l.misbehaved(p, err)
 		return
 	}
-	if p.unheard {
-		p.unheard = false
+	if p.hello != nil {
 		l.srv.mu.Lock()
-		l.srv.table.Opened(p.key)
+		l.srv.heardLocked(p)
 		l.srv.mu.Unlock()
 	}
 	switch ev {
@@ -176,6 +175,15 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 	}
 	if p.s.Wants() {
 		l.touch(p)
+	}
+}
+
+// heardLocked makes the table forget the login of p. The caller holds s.mu and
+// is on p's loop.
+func (s *Server) heardLocked(p *Player) {
+	if p.hello != nil {
+		s.table.Opened(*p.hello)
+		p.hello = nil
 	}
 }
 
@@ -248,7 +256,7 @@ func (l *loop) end(p *Player, code session.Code, text string) {
 	s.count.ended.Add(1)
 	l.wheel.Remove(p.timer)
 	s.mu.Lock()
-	s.table.Opened(p.key)
+	s.heardLocked(p)
 	s.table.Bury(p.s.ID(), p.user, p, session.Tombstone{Code: code, Recv: p.s.Received()}, l.t.Now())
 	s.mu.Unlock()
 	if k := p.link; k != nil {

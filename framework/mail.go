@@ -45,15 +45,22 @@ func (m *mail) content() []byte {
 
 // mailbox is a queue of mail. Whoever embeds one guards it.
 type mailbox struct {
-	head, tail *mail
-	n, bytes   int
+	tail     *mail // its next is the head: every player has two, and most are empty
+	n, bytes int
+}
+
+// head returns the oldest mail, nil if there is none.
+func (b *mailbox) head() *mail {
+	if b.tail == nil {
+		return nil
+	}
+	return b.tail.next
 }
 
 func (b *mailbox) push(m *mail) {
-	if b.tail == nil {
-		b.head = m
-	} else {
-		b.tail.next = m
+	m.next = m
+	if b.tail != nil {
+		b.tail.next, m.next = m, b.tail.next
 	}
 	b.tail = m
 	b.n++
@@ -61,12 +68,14 @@ func (b *mailbox) push(m *mail) {
 }
 
 func (b *mailbox) pop() *mail {
-	m := b.head
-	if m == nil {
+	m := b.head()
+	switch m {
+	case nil:
 		return nil
-	}
-	if b.head = m.next; b.head == nil {
+	case b.tail:
 		b.tail = nil
+	default:
+		b.tail.next = m.next
 	}
 	m.next = nil
 	b.n--

@@ -198,7 +198,7 @@ func (l *loop) admit(at *login) {
 		l.refuse(at.o, busy())
 		return
 	}
-	p := &Player{srv: s, id: id, user: at.user, key: at.key, unheard: true}
+	p := &Player{srv: s, id: id, user: at.user, hello: &at.key}
 	s.mu.Lock()
 	olds := s.table.User(at.user)
 	if len(olds) > 0 {

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"testing"
+	"unsafe"
+)
+
+func TestPlayerFitsItsSizeClass(t *testing.T) {
+	if got := unsafe.Sizeof(Player{}); got > 512 {
+		t.Errorf("a Player takes %d bytes, which rounds up to 576 or more: what few players need belongs into extra", got)
+	}
+}
