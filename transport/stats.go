@@ -9,36 +9,36 @@ import (
 
 // CarrierStats counts the links of one carrier.
 type CarrierStats struct {
-	Open    int64  // links that live now
-	Opened  uint64 // links ever opened
-	Refused uint64 // links refused for lack of room
+	Open    int64  `json:"open"`    // links that live now
+	Opened  uint64 `json:"opened"`  // links ever opened
+	Refused uint64 `json:"refused"` // links refused for lack of room
 }
 
 // Stats counts what happened since Start, over all loops.
 type Stats struct {
-	PlainKCP CarrierStats
-	TCP      CarrierStats
+	PlainKCP CarrierStats `json:"plain_kcp"`
+	TCP      CarrierStats `json:"tcp"`
 
-	PacketsIn    uint64 // packets handed to OnPacket
-	DatagramsIn  uint64
-	DatagramsOut uint64
+	PacketsIn    uint64 `json:"packets_in"` // packets handed to OnPacket
+	DatagramsIn  uint64 `json:"datagrams_in"`
+	DatagramsOut uint64 `json:"datagrams_out"`
 
 	// Datagrams that came in and went nowhere, by fate.
-	DroppedShort     uint64 // too short for a KCP header
-	DroppedUnknown   uint64 // for no link, and not an opening
-	DroppedMalformed uint64 // not KCP, or refused by the link that it named
-	DroppedLarge     uint64 // longer than any datagram that is taken
+	DroppedShort     uint64 `json:"dropped_short"`     // too short for a KCP header
+	DroppedUnknown   uint64 `json:"dropped_unknown"`   // for no link, and not an opening
+	DroppedMalformed uint64 `json:"dropped_malformed"` // not KCP, or refused by the link that it named
+	DroppedLarge     uint64 `json:"dropped_large"`     // longer than any datagram that is taken
 	// Datagrams that did not go out at once; KCP sends their content again.
-	OverBudget  uint64 // times that a link had to wait for input because its address is not proved
-	SendFailed  uint64 // datagrams that the system refused
-	SendBlocked uint64 // batches whose datagrams had to wait for the socket
+	OverBudget  uint64 `json:"over_budget"`  // times that a link had to wait for input because its address is not proved
+	SendFailed  uint64 `json:"send_failed"`  // datagrams that the system refused
+	SendBlocked uint64 `json:"send_blocked"` // batches whose datagrams had to wait for the socket
 
-	ProtocolErrors uint64        // links closed for what their peer sent
-	Panics         uint64        // callbacks and per-link code that panicked
-	AcceptFailures uint64        // TCP connections closed at once to spare file descriptors, and listeners restarted
-	WakeUps        uint64        // batches
-	Tasks          uint64        // posted tasks that ran
-	Lateness       time.Duration // of the loop that is latest: see Loop.Lateness
+	ProtocolErrors uint64        `json:"protocol_errors"` // links closed for what their peer sent
+	Panics         uint64        `json:"panics"`          // callbacks and per-link code that panicked
+	AcceptFailures uint64        `json:"accept_failures"` // TCP connections closed at once to spare file descriptors, and listeners restarted
+	WakeUps        uint64        `json:"wake_ups"`        // batches
+	Tasks          uint64        `json:"tasks"`           // posted tasks that ran
+	Lateness       time.Duration `json:"lateness_ns"`     // of the loop that is latest: see Loop.Lateness
 }
 
 // loopStats are one loop's counters. The plain ones are the loop's own and
