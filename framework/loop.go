@@ -286,6 +286,7 @@ func (l *loop) look(p *Player) {
 		return
 	}
 	p.s.Hold(holding)
+	l.tune(p)
 	l.touch(p)
 }
 

@@ -54,6 +54,7 @@ type extra struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	onClose []func()
+	profile *Profile // to be taken over by the loop
 
 	followers []*Player // that wait for the end of this one
 }

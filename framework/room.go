@@ -55,6 +55,8 @@ type roomKind struct {
 	name string
 	make func(*Room) any
 	step time.Duration
+	// profile is what members get while they are in; nil: the server's.
+	profile *Profile
 
 	mu   sync.Mutex
 	open map[string]*Room // guarded by mu
@@ -375,6 +377,7 @@ func (p *Player) doInRoom(t task, r *Room) {
 		p.leave, p.room = nil, nil
 		p.mu.Unlock()
 		r.remove(p)
+		p.roomProfile(r.kind, false)
 		if v, ok := r.value.(Leaver); ok {
 			p.call("OnLeave", func() { v.OnLeave(p, why.why) })
 		}
@@ -427,6 +430,8 @@ func (p *Player) enterRoom(r *Room) {
 	if err != nil {
 		r.remove(p)
 		r.unseat()
+	} else {
+		p.roomProfile(r.kind, true)
 	}
 	j.done(err)
 }

@@ -66,7 +66,7 @@ func (c Config) WithDefaults() (Config, error) {
 	if c.MaxAge < 0 || c.MaxAge > Never/2 {
 		c.MaxAge = Never
 	}
-	if err := checkProfile(c.Interval, c.Timeout, c.Tick); err != nil {
+	if err := c.CheckProfile(c.Interval, c.Timeout); err != nil {
 		return c, err
 	}
 	switch {
@@ -90,15 +90,15 @@ func (c Config) WithDefaults() (Config, error) {
 	return c, nil
 }
 
-// checkProfile refuses a heartbeat profile that can't work.
-func checkProfile(interval, timeout, tick time.Duration) error {
+// CheckProfile refuses a heartbeat profile that can't work.
+func (c *Config) CheckProfile(interval, timeout time.Duration) error {
 	switch {
 	case interval < time.Millisecond || interval > maxDuration/2:
 		return fmt.Errorf("session: Interval %v is outside 1 ms ... %v", interval, maxDuration/2)
 	case timeout < 2*interval || timeout > maxDuration:
 		return fmt.Errorf("session: Timeout %v is less than two intervals of %v, so that one lost heartbeat would end a link, or above %v", timeout, interval, maxDuration)
-	case tick <= 0 || tick > timeout/4:
-		return fmt.Errorf("session: Tick %v does not resolve a Timeout of %v", tick, timeout)
+	case c.Tick <= 0 || c.Tick > timeout/4:
+		return fmt.Errorf("session: Tick %v does not resolve a Timeout of %v", c.Tick, timeout)
 	}
 	return nil
 }

@@ -217,7 +217,7 @@ func (s *Session) Hold(on bool) { s.hold(on) }
 // Tune changes the session's heartbeat profile; the client is told. It returns
 // ErrProfile and changes nothing when New would have refused the profile.
 func (s *Session) Tune(interval, timeout time.Duration) error {
-	if checkProfile(interval, timeout, s.shard.Config.Tick) != nil {
+	if s.shard.Config.CheckProfile(interval, timeout) != nil {
 		return ErrProfile
 	}
 	if s.interval != interval || s.timeout != timeout {
