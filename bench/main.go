@@ -5,6 +5,7 @@
 //	go run ./bench echo -carrier plain-kcp -sessions 1000 -duration 5s -json
 //	go run ./bench echo -sessions 1000 -versus kcp-go
 //	go run ./bench idle -sessions 50000 -json
+//	go run ./bench sessions -n 1000000 -json
 package main
 
 import (

@@ -41,6 +41,8 @@ func run(args []string) error {
 	switch command, args := args[0], args[1:]; command {
 	case "serve": // hidden: the process of a server
 		return server.Main(args)
+	case "sessions":
+		return runSessions(args, os.Stdout)
 	case "echo", "idle":
 		o, err := parse(command, args)
 		if err != nil {
