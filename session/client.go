@@ -138,7 +138,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		return nil, fmt.Errorf("session: MinDelay %v ... MaxDelay %v is no range up to %v", cfg.MinDelay, cfg.MaxDelay, maxDuration)
 	}
 	c := &Client{cfg: cfg, probeBy: Never, due: Never, params: defaultParams}
-	c.pool = new(Pool)
+	c.pool, c.next = new(Pool), 1
 	if cfg.Token != "" {
 		id, key, err := ParseToken(cfg.Token)
 		if err != nil {

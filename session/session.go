@@ -438,7 +438,7 @@ func (s *Session) Close(code Code) bool {
 	if s.state == Closed {
 		return false
 	}
-	s.out.clear(s.pool)
+	s.drop()
 	s.state, s.reason = Closed, code
 	return true
 }
