@@ -198,7 +198,7 @@ func (m *model) key(st *modelState) []byte {
 	c := &st.c
 	b = append(b, byte(c.state), flags(c.have, c.fresh, c.everUp, c.asked, c.greeted, c.retried, c.cut, st.faulty), byte(c.failures),
 		byte(c.epoch), byte(c.attempt), c.id[0], st.link, byte(st.seat), st.first, st.sent, st.failed, flags(st.reused))
-	b = append(b, c.opening[:2]...)
+	b = append(b, c.opening[:1]...)
 	b = appendEnd(b, &c.end)
 	for i := range st.seats {
 		e := &st.seats[i]

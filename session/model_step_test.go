@@ -218,8 +218,8 @@ func (m *model) ended(st *modelState, ch Change) {
 	var got uint8
 	if st.seat >= 0 {
 		cause, got = st.seats[st.seat].cause, st.seats[st.seat].got
-	} else if k := len(st.seats); k > 0 {
-		cause = st.seats[k-1].cause // the client never heard of it
+	} else if l := st.linkOf(st.link); l != nil && l.seat >= 0 {
+		cause = st.seats[l.seat].cause // the client never heard of it
 	}
 	switch {
 	case cause == Kicked && ch.Err.Code == Kicked && st.c.state == Ended:
@@ -361,8 +361,8 @@ func (m *model) hello(st *modelState, l *modelLink, p codec.Packet) {
 		return
 	}
 	for i := range st.seats {
-		if st.seats[i].key == key {
-			st.fail("the game sees one login twice")
+		if st.seats[i].key == key && st.seats[i].s.state != Closed {
+			st.fail("the game sees one login twice while its session lives")
 		}
 	}
 	n := uint8(len(st.seats))
