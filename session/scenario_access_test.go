@@ -102,7 +102,7 @@ func TestCapturedProofIsWorthless(t *testing.T) {
 	var captured []byte
 	w.onLink = func(l *link) {
 		l.duplicate = func(dir int, f []byte) bool {
-			if dir == toServer && kindOf(f) == codec.Resume {
+			if dir == toServer && frameKind(f) == codec.Resume {
 				captured = f
 			}
 			return false
@@ -199,7 +199,7 @@ func TestRepeatedHelloFindsItsSession(t *testing.T) {
 		var welcomes []string
 		w.onLink = func(l *link) {
 			l.swallow = func(dir int, f []byte) bool {
-				if dir == toClient && kindOf(f) == codec.Welcome {
+				if dir == toClient && frameKind(f) == codec.Welcome {
 					welcomes = append(welcomes, string(f))
 					if len(welcomes) <= drop {
 						l.cutNow()
@@ -237,7 +237,7 @@ func TestRepeatedHelloFindsItsSession(t *testing.T) {
 func TestUnheardSessionDoesNotStay(t *testing.T) {
 	w := newWorld(t, 1, Config{})
 	p := w.player("a")
-	w.onLink = func(l *link) { l.swallow = func(dir int, f []byte) bool { return kindOf(f) == codec.Welcome } }
+	w.onLink = func(l *link) { l.swallow = func(dir int, f []byte) bool { return frameKind(f) == codec.Welcome } }
 	w.until(time.Second, func() bool { return w.srv.table.Len() == 1 })
 	p.lose()
 	w.players = nil
@@ -251,7 +251,7 @@ func TestUnheardSessionDoesNotStay(t *testing.T) {
 func TestOldOpeningIsRenewed(t *testing.T) {
 	w := newWorld(t, 1, Config{})
 	tickets := 0
-	w.onLink = func(l *link) { l.swallow = func(dir int, f []byte) bool { return kindOf(f) == codec.Welcome } }
+	w.onLink = func(l *link) { l.swallow = func(dir int, f []byte) bool { return frameKind(f) == codec.Welcome } }
 	w.playerWith(ClientConfig{Ticket: func() []byte { tickets++; return []byte("a") }}, "a")
 	w.run(10 * time.Minute)
 	if tickets < 5 || tickets > 11 {
@@ -270,7 +270,7 @@ func TestOvertakenHelloIsStale(t *testing.T) {
 		w.onLink = func(l *link) {
 			w.onLink = nil
 			l.swallow = func(dir int, f []byte) bool {
-				if dir == toServer && kindOf(f) == codec.Hello {
+				if dir == toServer && frameKind(f) == codec.Hello {
 					late = f
 				}
 				return dir == toServer

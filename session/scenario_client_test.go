@@ -273,7 +273,7 @@ func TestThreeFailedResumesLogIn(t *testing.T) {
 		id, asked := p.c.ID(), 0
 		w.onLink = func(l *link) {
 			l.swallow = func(dir int, f []byte) bool {
-				if dir == toServer && kindOf(f) == codec.Resume {
+				if dir == toServer && frameKind(f) == codec.Resume {
 					asked++
 					answer(l)
 					return true
@@ -298,7 +298,7 @@ func TestBusyIsWaitedFor(t *testing.T) {
 	w.onLink = func(l *link) {
 		at = append(at, w.now)
 		l.swallow = func(dir int, f []byte) bool {
-			if dir == toServer && kindOf(f) == codec.Resume && len(at) <= 6 {
+			if dir == toServer && frameKind(f) == codec.Resume && len(at) <= 6 {
 				l.write(toClient, AppendRefused(nil, &CloseError{Code: Busy, Detail: 4000}))
 				return true
 			}
@@ -325,7 +325,7 @@ func TestKnock(t *testing.T) {
 	knocks := 0
 	w.onLink = func(l *link) {
 		l.swallow = func(dir int, f []byte) bool {
-			if dir == toServer && kindOf(f) == codec.Heartbeat && p.c.State() == Opening {
+			if dir == toServer && frameKind(f) == codec.Heartbeat && p.c.State() == Opening {
 				knocks++
 				return knocks < 4
 			}

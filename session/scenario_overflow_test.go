@@ -141,7 +141,7 @@ func TestOverflowBeforeWelcomeArrives(t *testing.T) {
 	p := w.player("a")
 	w.onLink = func(l *link) {
 		w.onLink = nil
-		l.swallow = func(dir int, f []byte) bool { return dir == toClient && kindOf(f) == codec.Welcome }
+		l.swallow = func(dir int, f []byte) bool { return dir == toClient && frameKind(f) == codec.Welcome }
 	}
 	w.until(time.Second, func() bool { return p.seat != nil })
 	st := p.seat

@@ -139,7 +139,7 @@ func TestLostResumedLocksNobodyOut(t *testing.T) {
 		p.lose()
 		p.send(3)
 		w.onLink = func(l *link) {
-			l.swallow = func(dir int, f []byte) bool { return dir == toClient && kindOf(f) == codec.Resumed }
+			l.swallow = func(dir int, f []byte) bool { return dir == toClient && frameKind(f) == codec.Resumed }
 		}
 		resumes := w.resumes
 		w.until(time.Minute, func() bool { return w.resumes > resumes })
@@ -153,7 +153,7 @@ func TestLostResumedLocksNobodyOut(t *testing.T) {
 	}
 }
 
-func kindOf(frame []byte) codec.Kind {
+func frameKind(frame []byte) codec.Kind {
 	h, _ := codec.ParseHeader(frame[frameHead(frame):])
 	return h.Kind
 }
@@ -372,10 +372,10 @@ func TestRepeatedResumeChangesNothing(t *testing.T) {
 	var frame []byte
 	w.onLink = func(l *link) {
 		l.duplicate = func(dir int, f []byte) bool {
-			if dir == toServer && kindOf(f) == codec.Resume {
+			if dir == toServer && frameKind(f) == codec.Resume {
 				frame = f
 			}
-			return dir == toServer && kindOf(f) == codec.Resume
+			return dir == toServer && frameKind(f) == codec.Resume
 		}
 	}
 	p.lose()

@@ -44,6 +44,8 @@ func (p *player) learn() {
 			p.last = ch.Err
 		}
 		switch ch.Kind {
+		case Opened:
+			p.refused = append(p.refused, ch.Undelivered...)
 		case WasReset:
 			if ch.Err.Code != Overflow && !p.stored {
 				p.w.t.Fatalf("%s: RESET although nothing overflowed: %v", p.user, ch.Err)

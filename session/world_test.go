@@ -119,8 +119,9 @@ type player struct {
 	woken     bool // by a packet
 	noDial    bool // the socket is opened by hand
 	raw       []codec.Packet
-	reset     uint32 // as the client knows it
-	forged    bool   // a hand-driven link: no Client behind it
+	refused   []codec.Packet // too large for this server
+	reset     uint32         // as the client knows it
+	forged    bool           // a hand-driven link: no Client behind it
 }
 
 // link carries two byte streams. A cut one swallows what is in flight and
