@@ -5,6 +5,7 @@ package framework
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/lifeline-go/lifeline/session"
@@ -55,17 +56,21 @@ func (s *Server) serveSessions(w http.ResponseWriter, r *http.Request) {
 func (s *Server) Inspect(limit int, keep func(*Info) bool) []Info {
 	players := s.players()
 	all := []Info{}
-	for _, l := range s.loops {
+	s.mu.Lock()
+	loops := slices.Clone(s.loops)
+	s.mu.Unlock()
+	for _, l := range loops {
 		done := make(chan struct{})
 		err := l.t.Post(onLoop(func() {
 			defer close(done)
-			for _, p := range players {
+			for i, p := range players {
 				if len(all) >= limit {
 					return
 				}
-				if p.owner.Load() != l || p.s.State() == session.Closed {
+				if p == nil || p.owner.Load() != l || p.s.State() == session.Closed {
 					continue
 				}
+				players[i] = nil // it may move on, and is seen once
 				if in := p.infoOnLoop(l.t.Now()); keep(&in) {
 					all = append(all, in)
 				}

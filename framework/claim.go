@@ -59,6 +59,7 @@ func (c *claim) Run(t *transport.Loop) {
 // decide runs on the owner's loop.
 func (c *claim) decide(l *loop) {
 	p := c.p
+	l.collect(p) // in the order sent, whatever follows; it may end the session
 	if p.s.State() == session.Closed {
 		c.refusal = l.srv.obituary(p.s.ID(), l.t.Now())
 		if c.kind != resumed {
@@ -73,10 +74,11 @@ func (c *claim) decide(l *loop) {
 		c.settle(l)
 		return
 	}
-	l.collect(p) // in the order sent, whatever follows
 	switch c.kind {
 	case resumed:
-		c.answer, c.reset, c.refusal = p.s.Resume(nil, c.r, false, now)
+		if c.answer, c.reset, c.refusal = p.s.Resume(nil, c.r, false, now); c.refusal == nil {
+			l.heard(p) // it had its WELCOME
+		}
 	case reopened:
 		if p.hello == nil {
 			c.refusal = busy() // it had its WELCOME after all: nobody honest asks again
@@ -102,10 +104,11 @@ func (c *claim) decide(l *loop) {
 		k.Finish()
 		if c.kind != reopened {
 			p.mu.Lock()
-			p.blip, p.roomBlip = true, p.room != nil
+			p.blip, p.roomBlip = true, true
 			p.mu.Unlock()
 		}
 	}
+	p.dirty = false // l finds another owner in its list
 	l.wheel.Remove(p.timer)
 	p.owner.Store(nil)
 	c.settle(l)
@@ -164,8 +167,7 @@ func (c *claim) land() {
 	if c.reset {
 		l.srv.count.resets.Add(1)
 		p.mu.Lock()
-		p.reset = true
-		p.roomMiss = p.room != nil
+		p.reset, p.roomMiss = true, true
 		p.mu.Unlock()
 	}
 	l.bind(p, c.o, c.answer)

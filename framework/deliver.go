@@ -7,12 +7,13 @@ import (
 	"github.com/lifeline-go/lifeline/session"
 )
 
-// inboxFull reports that the player has no room for one more message of n
-// bytes although its client was asked to wait. Called on the loop.
-func (p *Player) inboxFull(n int) bool {
+// inboxTakes reports whether one more message of n bytes fits into that many
+// quarters of the inbox. Called on the loop.
+func (p *Player) inboxTakes(n, quarters int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.in.n >= p.srv.inbox.packets || p.in.bytes+n > p.srv.inbox.bytes
+	inbox := p.srv.inbox
+	return p.in.n < inbox.packets*quarters/4 && p.in.bytes+n <= inbox.bytes*quarters/4
 }
 
 // deliver brings an accepted message to its handler: at once if that is
@@ -44,6 +45,10 @@ func (l *loop) deliver(p *Player, pk codec.Packet) {
 		l.srv.log.Debug("no such route", "session", p.ID(), "user", p.user, "route", name)
 		l.reject(p, pk.Kind, id, codec.ErrorNoRoute, "nobody handles this route")
 		return
+	}
+	if r.begin != nil && pk.Kind != codec.Request {
+		l.srv.count.noRoute.Add(1)
+		return // it does nothing but answer
 	}
 	if pk.Kind == codec.Request && !r.reply {
 		l.reject(p, pk.Kind, id, codec.ErrorNoRoute, "this route takes messages, not requests")
@@ -96,7 +101,7 @@ func (l *loop) inline(p *Player, r *Route, kind codec.Kind, id uint64, payload [
 		p.mu.Unlock()
 		return false
 	}
-	if t, _ := p.nextLocked(); t != nothing {
+	if t, _ := p.nextLocked(); t != nothing || !p.toldOpen {
 		p.mu.Unlock()
 		return false
 	}

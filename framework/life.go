@@ -64,10 +64,10 @@ func (p *Player) nextLocked() (task, *Room) {
 		return nothing, nil
 	case !p.toldOpen:
 		return tellOpen, nil
+	case p.leave != nil: // before join: who moves is out before it is in
+		return leaveRoom, p.room
 	case p.join != nil:
 		return enterRoom, p.join.room
-	case p.leave != nil:
-		return leaveRoom, p.room
 	}
 	if !p.ending {
 		switch {
@@ -188,24 +188,26 @@ func (p *Player) close() {
 			f(p, reason)
 		}
 	})
+	var x extra // as it is now: nothing is added for who has ended
 	p.mu.Lock()
 	p.ended = true
-	x := p.extra
-	p.mu.Unlock()
-	if x != nil {
-		for i := len(x.onClose) - 1; i >= 0; i-- {
-			p.call("OnClose", x.onClose[i])
-		}
-		if x.cancel != nil {
-			x.cancel()
-		}
-		for _, f := range x.followers { // nobody follows who has ended
-			f.mu.Lock()
-			f.waits--
-			f.mu.Unlock()
-			f.wake()
-		}
+	if p.extra != nil {
+		x = *p.extra
 	}
+	p.mu.Unlock()
+	for i := len(x.onClose) - 1; i >= 0; i-- {
+		p.call("OnClose", x.onClose[i])
+	}
+	if x.cancel != nil {
+		x.cancel()
+	}
+	for _, f := range x.followers {
+		f.mu.Lock()
+		f.waits--
+		f.mu.Unlock()
+		f.wake()
+	}
+	p.srv.departed(p)
 	p.srv.closed.Done()
 }
 
@@ -281,7 +283,7 @@ func (p *Player) appendAnswer(dst []byte, id uint64, payload []byte, err error, 
 		err = codec.ErrTooLarge
 	}
 	e := p.srv.failure(err, p, route)
-	return codec.AppendFailure(dst[:0], id, e.Code, e.Text), codec.Failure
+	return codec.AppendFailure(dst[:0], id, e.Code, short(e.Text)), codec.Failure
 }
 
 // fail answers a request with an error.

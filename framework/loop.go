@@ -111,8 +111,10 @@ func (g *glue) OnBatch(t *transport.Loop) {
 	for i := 0; i < len(l.dirty); i++ {
 		p := l.dirty[i]
 		l.dirty[i] = nil
-		p.dirty = false
-		l.write(p)
+		if p.owner.Load() == l { // else it has moved on since it was touched
+			p.dirty = false
+			l.write(p)
+		}
 	}
 	l.dirty = l.dirty[:0]
 	next := l.wheel.Next()
@@ -131,7 +133,7 @@ func (l *loop) touch(p *Player) {
 }
 
 func (l *loop) write(p *Player) {
-	if p.link == nil || p.owner.Load() != l {
+	if p.link == nil {
 		return
 	}
 	l.buf = p.s.Output(l.buf[:0], p.s.Epoch(), l.t.Now(), p.link.Room())
@@ -148,7 +150,7 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 			p.panicked("receive", r)
 		}
 	}()
-	if pk.Kind.Counted() && p.inboxFull(len(pk.Body)) {
+	if pk.Kind.Counted() && !p.inboxTakes(len(pk.Body), 4) {
 		// Not accepted, hence not counted: the client sends it again after it
 		// has come back.
 		l.srv.count.overloads.Add(1)
@@ -160,14 +162,14 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 		l.misbehaved(p, err)
 		return
 	}
-	if p.hello != nil {
-		l.srv.mu.Lock()
-		l.srv.heardLocked(p)
-		l.srv.mu.Unlock()
-	}
+	l.heard(p)
 	switch ev {
 	case session.Deliver:
-		l.deliver(p, pk)
+		// The last quarter of the inbox is for what was on its way when the
+		// client was asked to wait. Nobody asks a datagram to wait.
+		if pk.Kind.Counted() || p.inboxTakes(len(pk.Body), 3) {
+			l.deliver(p, pk)
+		}
 	case session.PeerDetach:
 		l.cut(p, session.LinkLost)
 	case session.PeerBye:
@@ -175,6 +177,15 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 	}
 	if p.s.Wants() {
 		l.touch(p)
+	}
+}
+
+// heard takes note that the client had its WELCOME.
+func (l *loop) heard(p *Player) {
+	if p.hello != nil {
+		l.srv.mu.Lock()
+		l.srv.heardLocked(p)
+		l.srv.mu.Unlock()
 	}
 }
 
@@ -258,15 +269,17 @@ func (l *loop) end(p *Player, code session.Code, text string) {
 	s.mu.Lock()
 	s.heardLocked(p)
 	s.table.Bury(p.s.ID(), p.user, p, session.Tombstone{Code: code, Recv: p.s.Received()}, l.t.Now())
+	s.leavingLocked(p)
 	s.mu.Unlock()
 	if k := p.link; k != nil {
 		p.link, k.Value = nil, nil
-		k.Write(session.AppendBye(nil, code, text))
+		k.Write(session.AppendBye(nil, code, short(text)))
 		k.Finish()
 	}
 	p.mu.Lock()
 	p.ending, p.attached, p.reason = true, false, &Reason{code, text}
 	p.out.drop()
+	p.dropped = false
 	if code.Final() {
 		p.in.drop() // who is thrown out does not act any more
 	}
@@ -283,7 +296,9 @@ func (l *loop) look(p *Player) {
 	p.mu.Unlock()
 	if kick != nil {
 		l.end(p, kick.Code, kick.Text)
-		return
+	}
+	if p.s.State() == session.Closed {
+		return // it has no deadline that could be set
 	}
 	p.s.Hold(holding)
 	l.tune(p)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -70,6 +71,7 @@ func (l *loop) refuse(o *opening, why *session.CloseError) {
 	l.srv.count.refused.Add(1)
 	o.waiting = false
 	if k := o.link; k != nil && k.Value == any(o) {
+		why.Text = short(why.Text)
 		k.Write(session.AppendRefused(nil, why))
 	}
 }
@@ -110,8 +112,11 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 		return nil
 	}
 	if at := s.logins[key]; at != nil {
+		first, unanswered := at.l, at.o
 		at.l, at.o = l, o // its first link is lost; this one gets the answer
 		s.mu.Unlock()
+		stale := &session.CloseError{Code: session.Stale, Detail: h.Attempt}
+		_ = first.t.Post(onLoop(func() { first.refuse(unanswered, stale) }))
 		return nil
 	}
 	full := s.table.Len()+len(s.logins) >= s.cfg.MaxSessions || len(s.logins) >= s.cfg.AuthConcurrency || s.draining
@@ -170,12 +175,8 @@ func (at *login) Run(t *transport.Loop) {
 		return
 	}
 	delete(s.logins, at.key)
-	draining := s.draining
 	s.mu.Unlock()
-	switch {
-	case draining:
-		l.refuse(at.o, busy())
-	case at.err != nil:
+	if at.err != nil {
 		why := &session.CloseError{Code: session.Denied}
 		var e *codec.Error
 		if errors.As(at.err, &e) {
@@ -184,9 +185,9 @@ func (at *login) Run(t *transport.Loop) {
 			s.log.Warn("login refused", "error", at.err)
 		}
 		l.refuse(at.o, why)
-	default:
-		l.admit(at)
+		return
 	}
+	l.admit(at)
 }
 
 // admit opens the session of a login, by the policy for those who have one.
@@ -200,6 +201,11 @@ func (l *loop) admit(at *login) {
 	}
 	p := &Player{srv: s, id: id, user: at.user, hello: &at.key}
 	s.mu.Lock()
+	if s.draining { // Shutdown has counted who is there
+		s.mu.Unlock()
+		l.refuse(at.o, busy())
+		return
+	}
 	olds := s.table.User(at.user)
 	if len(olds) > 0 {
 		switch s.cfg.Duplicate {
@@ -212,12 +218,12 @@ func (l *loop) admit(at *login) {
 			s.mu.Unlock()
 			l.claim(&claim{p: old, kind: adopted, key: at.key, l: l, o: at.o})
 			return
-		case Replace:
-			olds = append([]*Player(nil), olds...)
-		default:
+		case Allow:
 			olds = nil
 		}
 	}
+	olds = slices.Concat(olds, s.leaving[at.user])
+	p.waits = int32(len(olds)) // before anybody finds it
 	p.s.Open(&l.shard, id, l.t.Now())
 	p.timer = l.wheel.Add(p, p.s.Due())
 	p.owner.Store(l)
@@ -227,17 +233,34 @@ func (l *loop) admit(at *login) {
 	s.mu.Unlock()
 	s.count.opened.Add(1)
 	for _, old := range olds {
+		old.Kick(session.TakenOver, "") // or it has ended already
 		p.follow(old)
-		old.Kick(session.TakenOver, "")
 	}
 	l.bind(p, at.o, p.s.AppendWelcome(nil, s.cfg.Secret.Key(id), nil))
 }
 
-// follow makes p wait until old has ended.
+// leavingLocked keeps a session that is closed in sight of its user's next one
+// until OnClose has returned. The caller holds s.mu.
+func (s *Server) leavingLocked(p *Player) {
+	if p.user != "" && s.cfg.Duplicate != Allow {
+		s.leaving[p.user] = append(s.leaving[p.user], p)
+	}
+}
+
+// departed ends what leavingLocked began.
+func (s *Server) departed(p *Player) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.leaving[p.user]
+	if i := slices.Index(list, p); i >= 0 && len(list) > 1 {
+		s.leaving[p.user] = slices.Delete(list, i, i+1)
+	} else if i >= 0 {
+		delete(s.leaving, p.user)
+	}
+}
+
+// follow makes p, which counts on it, wait until old has ended.
 func (p *Player) follow(old *Player) {
-	p.mu.Lock()
-	p.waits++
-	p.mu.Unlock()
 	old.mu.Lock()
 	ended := old.ended
 	if !ended {

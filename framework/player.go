@@ -83,11 +83,15 @@ func (p *Player) Push(route string, v any) error {
 
 // encodeMessage makes the body of a MESSAGE, once for however many receive it.
 func encodeMessage(route string, v any) ([]byte, error) {
+	name := codec.NamedRoute(route)
+	if !name.Valid() {
+		return nil, codec.ErrRoute
+	}
 	payload, err := codec.AppendBody(nil, v)
 	if err != nil {
 		return nil, err
 	}
-	return codec.AppendMessage(make([]byte, 0, len(payload)+len(route)+8), codec.NamedRoute(route), payload), nil
+	return codec.AppendMessage(make([]byte, 0, len(payload)+len(route)+8), name, payload), nil
 }
 
 // enqueueShared queues a body that nobody will write to again.

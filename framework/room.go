@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -84,7 +85,7 @@ type Room struct {
 // AddRoom registers a type of room. make is called on the room's goroutine
 // when the first player of a key joins; the room ends when the last has left.
 func AddRoom[R any](s *Server, name string, make func(r *Room) R) *Rooms[R] {
-	if s.t != nil || s.kinds[name] != nil || name == "" {
+	if s.t.Load() != nil || s.kinds[name] != nil || name == "" {
 		panic(fmt.Sprintf("framework: room %q registered twice, too late or without a name", name))
 	}
 	k := &roomKind{srv: s, name: name, make: func(r *Room) any { return make(r) }, open: map[string]*Room{}}
@@ -145,21 +146,12 @@ func (r *Room) Broadcast(route string, v any, but ...*Player) error {
 	if len(but) > 0 {
 		to = nil
 		for _, p := range r.members {
-			if !contains(but, p) {
+			if !slices.Contains(but, p) {
 				to = append(to, p)
 			}
 		}
 	}
 	return r.kind.srv.multicast(to, body)
-}
-
-func contains(list []*Player, p *Player) bool {
-	for _, q := range list {
-		if q == p {
-			return true
-		}
-	}
-	return false
 }
 
 // Post runs f on the room's goroutine. It reports false once the room has
@@ -405,6 +397,8 @@ func (p *Player) doInRoom(t task, r *Room) {
 func (p *Player) enterRoom(r *Room) {
 	j := p.join
 	ending := p.ending
+	// What is lost from here on may be what OnJoin sent.
+	p.roomKnow, p.roomMiss, p.roomBlip = true, false, false
 	p.mu.Unlock()
 	err := error(session.ErrClosed)
 	switch {
@@ -424,7 +418,7 @@ func (p *Player) enterRoom(r *Room) {
 	p.mu.Lock()
 	p.join = nil
 	if err == nil {
-		p.room, p.roomKnow, p.roomMiss, p.roomBlip = r, true, false, false
+		p.room = r
 	}
 	p.mu.Unlock()
 	if err != nil {
@@ -437,11 +431,8 @@ func (p *Player) enterRoom(r *Room) {
 }
 
 func (r *Room) remove(p *Player) {
-	for i, q := range r.members {
-		if q == p {
-			r.members = append(r.members[:i:i], r.members[i+1:]...)
-			return
-		}
+	if i := slices.Index(r.members, p); i >= 0 {
+		r.members = slices.Delete(r.members, i, i+1)
 	}
 }
 

@@ -37,7 +37,7 @@ func (s *Server) add(r *Route) *Route {
 	if !codec.NamedRoute(r.name).Valid() {
 		panic(fmt.Sprintf("framework: route name %q must have 1 to %d bytes", r.name, codec.MaxRouteName))
 	}
-	if s.t != nil {
+	if s.t.Load() != nil {
 		panic("framework: route " + r.name + " registered after the server was started")
 	}
 	if s.routes[r.name] != nil {
@@ -66,8 +66,19 @@ func HandleMessage[M any](s *Server, route string, fn func(p *Player, m M)) *Rou
 // itself: it appends one value to dst. payload and dst live until it returns.
 func HandleRaw(s *Server, route string, fn func(p *Player, payload, dst []byte) ([]byte, error)) *Route {
 	return s.add(&Route{name: route, reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
-		return fn(p, payload, dst)
+		out, err := fn(p, payload, dst)
+		if !sameMemory(out, dst) {
+			// Not ours to write to again: payload, or what the game keeps.
+			out = append(dst, out...)
+		}
+		return out, err
 	}})
+}
+
+// sameMemory reports whether a and b end in the same place, as all parts of one
+// allocation do unless somebody cut their capacity.
+func sameMemory(a, b []byte) bool {
+	return cap(a) > 0 && cap(b) > 0 && &a[:cap(a)][cap(a)-1] == &b[:cap(b)][cap(b)-1]
 }
 
 func answer[Q, A any](payload, dst []byte, fn func(Q) (A, error)) ([]byte, error) {

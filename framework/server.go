@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,8 +29,7 @@ type Server struct {
 	routes map[string]*Route // immutable once started
 	kinds  map[string]*roomKind
 	inbox  inboxCap
-	t      *transport.Transport // set by Start
-	loops  []*loop
+	t      atomic.Pointer[transport.Transport] // nil before Start has returned
 	count  counters
 	pool   workers
 	closed sync.WaitGroup // sessions whose OnClose has not returned
@@ -40,6 +40,8 @@ type Server struct {
 	// Guarded by mu. No player's mu is taken under it.
 	table    *session.Table[*Player]
 	logins   map[session.OpeningKey]*login
+	leaving  map[string][]*Player // by user: closed, but OnClose has not returned
+	loops    []*loop
 	draining bool
 }
 
@@ -83,7 +85,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, log: cfg.Logger, boot: binary.LittleEndian.Uint32(boot[:]),
-		routes: map[string]*Route{}, kinds: map[string]*roomKind{}, logins: map[session.OpeningKey]*login{},
+		routes: map[string]*Route{}, kinds: map[string]*roomKind{}, logins: map[session.OpeningKey]*login{}, leaving: map[string][]*Player{},
 		inbox: inboxCap{4 * cfg.Session.RecvPackets, 4 * cfg.Session.RecvBytes},
 		table: session.NewTable[*Player](max(2*cfg.Session.Grace, time.Minute), 1<<16),
 	}
@@ -102,12 +104,12 @@ func (s *Server) Start() error {
 	if err != nil {
 		return err
 	}
-	s.t = t
+	s.t.Store(t)
 	return nil
 }
 
 // Addr returns the address that a carrier is served on.
-func (s *Server) Addr(c transport.Carrier) netip.AddrPort { return s.t.Addr(c) }
+func (s *Server) Addr(c transport.Carrier) netip.AddrPort { return s.t.Load().Addr(c) }
 
 // Run serves until ctx ends and then shuts down for at most ten seconds.
 func (s *Server) Run(ctx context.Context) error {
@@ -123,7 +125,8 @@ func (s *Server) Run(ctx context.Context) error {
 // Shutdown lets nobody in any more, closes every session with SHUTTING_DOWN,
 // waits until each OnClose has returned, and stops the loops. ctx bounds it.
 func (s *Server) Shutdown(ctx context.Context) error {
-	if s.t == nil {
+	t := s.t.Load()
+	if t == nil {
 		return nil // never started
 	}
 	s.mu.Lock()
@@ -141,7 +144,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		err = fmt.Errorf("framework: shutdown left sessions behind: %w", ctx.Err())
 	}
-	return errors.Join(err, s.t.Stop(ctx), s.stopRooms(ctx))
+	return errors.Join(err, t.Stop(ctx), s.stopRooms(ctx))
 }
 
 // each calls f with every player there is, without holding a lock meanwhile.
@@ -191,7 +194,7 @@ func (s *Server) multicast(players []*Player, body []byte) error {
 	if len(body) > s.cfg.Session.MaxBody {
 		return codec.ErrTooLarge
 	}
-	rung := make([]*burst, len(s.loops))
+	var rung []*burst // by loop
 	for _, p := range players {
 		m := newMail()
 		m.kind, m.shared = codec.Message, body
@@ -199,24 +202,29 @@ func (s *Server) multicast(players []*Player, body []byte) error {
 			continue
 		}
 		if l := p.owner.Load(); l != nil {
-			b := rung[l.t.Index()]
-			if b == nil {
-				b = new(burst)
-				rung[l.t.Index()] = b
+			i := l.t.Index()
+			for len(rung) <= i {
+				rung = append(rung, nil)
 			}
-			b.players = append(b.players, p)
+			if rung[i] == nil {
+				rung[i] = &burst{l: l}
+			}
+			rung[i].players = append(rung[i].players, p)
 		}
 	}
-	for i, b := range rung {
+	for _, b := range rung {
 		if b != nil {
-			_ = s.loops[i].t.Post(b)
+			_ = b.l.t.Post(b)
 		}
 	}
 	return nil
 }
 
 // burst rings many players of one loop at once.
-type burst struct{ players []*Player }
+type burst struct {
+	l       *loop
+	players []*Player
+}
 
 // Run implements transport.Task.
 func (b *burst) Run(t *transport.Loop) {
@@ -231,10 +239,14 @@ func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	n := s.table.Len()
 	s.mu.Unlock()
+	var below transport.Stats
+	if t := s.t.Load(); t != nil {
+		below = t.Stats()
+	}
 	return Stats{
 		Sessions: n, Opened: c.opened.Load(), Resumed: c.resumed.Load(), Resets: c.resets.Load(), Refused: c.refused.Load(),
 		Ended: c.ended.Load(), ProtocolErrors: c.protocolErrors.Load(), Overloads: c.overloads.Load(), Overflows: c.overflows.Load(),
-		NoRoute: c.noRoute.Load(), Busy: c.busy.Load(), Panics: c.panics.Load(), Transport: s.t.Stats(),
+		NoRoute: c.noRoute.Load(), Busy: c.busy.Load(), Panics: c.panics.Load(), Transport: below,
 	}
 }
 
@@ -247,6 +259,15 @@ func (s *Server) failure(err error, p *Player, route string) *codec.Error {
 	}
 	s.log.Error("request failed", "session", p.ID(), "user", p.user, "route", route, "error", err)
 	return &codec.Error{Code: codec.ErrorInternal, Text: "internal error"}
+}
+
+// short cuts a text for people to what fits into any packet.
+func short(text string) string {
+	const most = 256
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "")
 }
 
 // dispatch gives an active player to the executor of its next task.
