@@ -90,6 +90,9 @@ func (o *options) echoOnce(p peer) (f figures, errs load.Counts, err error) {
 	if err != nil {
 		return f, errs, err
 	}
+	if errs.Sum() > 0 {
+		s.explain(after)
+	}
 	f = s.figures(hist, from, to)
 	f.traffic(hist.Count()+uncounted, &before, &after)
 	f.Retransmits = float64(s.fleet.Retransmits() - resent)

@@ -4,7 +4,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/lifeline-go/lifeline/bench/load"
 	"github.com/lifeline-go/lifeline/bench/proc"
@@ -73,9 +72,8 @@ func (o *options) idleOnce(p peer) (f figures, errs load.Counts, err error) {
 	f.traffic(0, &before, &after)
 	f.HeartbeatsPerSec = float64(after.Stats.Transport.PacketsIn-before.Stats.Transport.PacketsIn) / to.at.Sub(from.at).Seconds()
 	f.memory(s, rss)
-	if got := after.Stats.Sessions; got != o.Sessions {
-		errs.Lost = max(errs.Lost, o.Sessions-got)
-		fmt.Fprintf(o.log, "bench: the server has %d sessions of %d\n", got, o.Sessions)
+	if errs.Sum() > 0 {
+		s.explain(after)
 	}
 	if err := s.profile(false); err != nil {
 		return f, errs, err

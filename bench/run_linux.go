@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -190,6 +191,12 @@ func (s *stage) close() error {
 		s.fleet.Close()
 	}
 	return s.server.Stop()
+}
+
+// explain writes what the server knows about a run that went wrong.
+func (s *stage) explain(st server.Status) {
+	stats, _ := json.Marshal(st.Stats)
+	fmt.Fprintf(s.o.log, "bench: errors in this run; the server's counters: %s\n", stats)
 }
 
 // costs are the counters at one moment.

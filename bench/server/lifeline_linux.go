@@ -4,7 +4,11 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/session"
@@ -13,14 +17,33 @@ import (
 
 const anyPort = "127.0.0.1:0"
 
+// ownPort is an address that the system gives to nobody by itself. A server
+// with several loops shares its port among sockets of one user. Whoever else of
+// that user binds it the same way takes a part of its players, without an error
+// on either side, and tests around here bind port 0 all the time.
+func ownPort() string {
+	return fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(10_000))
+}
+
 // startLifeline starts the server that all this is about. Whatever is not in
 // the options is as a studio gets it that sets nothing.
 func startLifeline(o *Options) (*service, error) {
+	s, err := tryLifeline(o)
+	for range 5 {
+		if !errors.Is(err, unix.EADDRINUSE) {
+			break
+		}
+		s, err = tryLifeline(o)
+	}
+	return s, err
+}
+
+func tryLifeline(o *Options) (*service, error) {
 	cfg := framework.Config{Session: session.Config{Interval: o.Interval}}
 	carrier := transport.PlainKCP
 	switch o.Carrier {
 	case "plain-kcp":
-		cfg.PlainKCP = anyPort
+		cfg.PlainKCP = ownPort()
 	case "tcp":
 		cfg.TCP, carrier = anyPort, transport.TCP
 	default:
