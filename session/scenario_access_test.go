@@ -299,3 +299,28 @@ func TestOvertakenHelloIsStale(t *testing.T) {
 		p.back()
 	}
 }
+
+// Scenario 69: what the lost link was told beside WELCOME is told again.
+func TestRepeatedWelcomeIsFollowedByHold(t *testing.T) {
+	w := newWorld(t, 1, Config{})
+	p := w.player("a")
+	w.onLink = func(l *link) {
+		w.onLink = nil
+		l.swallow = func(dir int, f []byte) bool { return dir == toClient && frameKind(f) != codec.Greeting }
+	}
+	p.send(3)
+	w.until(time.Second, func() bool { return p.seat != nil })
+	p.seat.hold(true)
+	w.onLink = func(l *link) {
+		l.record = func(dir int, pk codec.Packet) {
+			if dir == toClient && pk.Flags&codec.Hold != 0 && len(p.seat.got) == 0 {
+				w.onLink = nil // in time
+			}
+		}
+	}
+	p.lose()
+	w.until(10*time.Second, func() bool { return p.c.State() == Open })
+	if w.onLink != nil {
+		t.Error("WELCOME came without the HOLD behind it")
+	}
+}

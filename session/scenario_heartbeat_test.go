@@ -228,11 +228,21 @@ func TestTricklingBytesAreLife(t *testing.T) {
 			p.seat.ring()
 		}
 		w.flush()
-		w.run(53 * time.Second)
+		// At its end come the acknowledgements that waited behind it.
+		w.until(time.Minute, func() bool { return len(p.got)+len(p.seat.got) == 2 })
+		w.run(5 * time.Second)
 		if len(p.changes) != 1 || len(p.seat.hooks) != 1 {
 			t.Fatalf("direction %d: a link died while bytes came: %v %v", dir, p, p.seat.hooks)
 		}
-		// The bytes stop: dead.
+		// The bytes stop in the middle: dead.
+		if dir == toServer {
+			_ = p.c.Send(codec.Message, body)
+		} else {
+			_ = p.seat.s.Send(codec.Message, body, false, w.now)
+			p.seat.ring()
+		}
+		w.flush()
+		w.run(20 * time.Second)
 		hooks := len(p.seat.hooks)
 		p.refuse = true
 		p.cut()

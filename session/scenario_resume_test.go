@@ -748,8 +748,18 @@ func TestStuckLinkIsCut(t *testing.T) {
 		}
 	}
 	_ = s.Send(codec.Message, number(1), false, now)
+	beat(now, 0)                                                         // on its way
 	for end := now + 5*time.Minute; now < end; now += 10 * time.Second { // held: no fault of the link
 		if v := beat(now, codec.Hold); v == Dead {
+			t.Fatal("a held link was cut")
+		}
+	}
+	for range 30 { // held, and the peer itself has much to say
+		now += 10 * time.Second
+		if ev, err := s.Receive(1, codec.Packet{Header: codec.Header{Kind: codec.Message, Seq: uint16(s.recv + 1)}, Body: number(1)}, now); ev != Deliver || err != nil {
+			t.Fatal(ev, err)
+		}
+		if s.Check(now, 0) == Dead {
 			t.Fatal("a held link was cut")
 		}
 	}

@@ -140,6 +140,9 @@ func (s *Session) params() Params { return s.shard.Config.params(s.interval, s.t
 // buffer overflowed meanwhile: then the stream starts behind what was given up,
 // and the game must send a snapshot.
 func (s *Session) Reopen(now time.Duration) (reset bool) {
+	if s.state == Closed {
+		return false
+	}
 	s.epoch++
 	s.state = Attached
 	s.lastResumed = false
@@ -153,6 +156,9 @@ func (s *Session) Reopen(now time.Duration) (reset bool) {
 // the stream starts anew behind what either side has sent (SPEC 6.7), as the
 // WELCOME that follows tells. The game must send a snapshot. Rename goes before.
 func (s *Session) Takeover(now time.Duration) {
+	if s.state == Closed {
+		return
+	}
 	s.epoch++
 	s.state = Attached
 	s.confirmed, s.everHeard, s.lastResumed = false, false, false
@@ -227,7 +233,8 @@ func (s *Session) Tune(interval, timeout time.Duration) error {
 }
 
 // Output appends what is due on the link of the given epoch, counted packets
-// only as far as they fit into room bytes.
+// only as far as they fit into room bytes. An empty link must offer room for the
+// largest frame there may be, or that one never leaves.
 func (s *Session) Output(dst []byte, epoch uint32, now time.Duration, room int) []byte {
 	if s.state != Attached || epoch != s.epoch {
 		return dst
@@ -373,7 +380,8 @@ func (s *Session) Detach(epoch uint32, now time.Duration) bool {
 // says that r came on the session's current link, where an equal attempt is
 // answered again. It decides before it changes anything: a refusal leaves no
 // trace. On success the answer is appended to dst, the epoch is the new
-// link's, and reset tells that the game must send a snapshot.
+// link's, and reset tells that the game must send a snapshot. The answer must be
+// written before anything of Output, as WELCOME must.
 func (s *Session) Resume(dst []byte, r *ResumeRequest, sameLink bool, now time.Duration) (out []byte, reset bool, err *CloseError) {
 	switch {
 	case s.state == Closed:

@@ -82,6 +82,29 @@ func TestSizeOfAnIdleSession(t *testing.T) {
 	runtime.KeepAlive(table)
 }
 
+// Closed is absorbing, whoever calls what.
+func TestClosedIsAbsorbing(t *testing.T) {
+	shard := testShard(t, Config{})
+	var s Session
+	s.Open(shard, ID{1}, 0)
+	_ = s.Send(codec.Message, number(1), false, 0)
+	s.Close(Kicked)
+	if s.Reopen(0) {
+		t.Error("reopened")
+	}
+	s.Takeover(0)
+	s.Detach(1, 0)
+	s.Saw(time.Hour)
+	s.Hold(true)
+	_, _, _ = s.Resume(nil, &ResumeRequest{ID: ID{1}, Attempt: 9, Lowest: 1}, true, 0)
+	if s.State() != Closed || s.Epoch() != 1 || s.Reason() != Kicked || s.Wants() || s.Check(48*time.Hour, 0) != Fine || s.Due() != Never {
+		t.Errorf("%v, epoch %d, %v", s.State(), s.Epoch(), s.Reason())
+	}
+	if n, b := s.Queued(); n != 0 || b != 0 {
+		t.Errorf("%d packets, %d bytes", n, b)
+	}
+}
+
 // What no peer would take is refused by Send and harms nothing.
 func TestSendRefusesWhatCannotArrive(t *testing.T) {
 	w := newWorld(t, 1, Config{MaxBody: 600, SendBytes: 100_000})
