@@ -32,6 +32,7 @@ type env struct {
 	mu    sync.Mutex
 	hooks map[string][]string // by user
 	order []string            // of all users
+	alive []*framework.Player // so that no address is used twice
 }
 
 // simulate runs f in a bubble of virtual time.
@@ -100,10 +101,10 @@ func (e *env) record(cfg *framework.Config) {
 		}
 	}
 	cfg.OnClose = func(p *framework.Player, why framework.Reason) {
+		defer e.note(p, "close "+why.String()) // it may panic
 		if closed != nil {
 			closed(p, why)
 		}
-		e.note(p, "close "+why.String())
 	}
 }
 
@@ -112,6 +113,9 @@ func (e *env) note(p *framework.Player, what string) {
 	e.mu.Lock()
 	e.hooks[key] = append(e.hooks[key], what)
 	e.order = append(e.order, p.User()+" "+what)
+	if what == "open" {
+		e.alive = append(e.alive, p)
+	}
 	e.mu.Unlock()
 }
 
