@@ -4,6 +4,7 @@ package session
 
 import (
 	"fmt"
+	"hash/crc32"
 	"maps"
 	"slices"
 	"time"
@@ -21,28 +22,34 @@ var modelWall = time.UnixMicro(0) // attempts are 1, 2, 3
 type modelAct uint8
 
 const (
-	clientSends  modelAct = iota
-	serverSends           // the session opened last
-	dials                 // the client, which waits, opens a link
-	cuts                  // the client's link: what is in flight is gone and neither end is told
-	losesReply            // WELCOME, RESUMED or RESET is swallowed and the link goes on
-	swallows              // ... or a counted packet is
-	kicks                 // the session opened last
-	expires               // the grace of a detached session is over
-	repeats               // a RESUME: on its own link, on an old one, or by a stranger (link 0)
-	pings                 // the client
-	unbounded             // from here on
-	reaches               // the next frame of a link reaches the server
-	comesBack             // the next frame of a link reaches the client
-	clientLeaves          // a link, dead or not
-	serverLeaves          // a link that is cut or that the client left
+	clientSends modelAct = iota
+	serverSends          // the session opened last
+	dials                // the client, which waits, opens a link
+	cuts                 // the client's link: what is in flight is gone and neither end is told
+	losesReply           // WELCOME, RESUMED or RESET is swallowed and the link goes on
+	swallowsUp           // ... or a counted packet is
+	swallowsDown
+	kicks        // the session opened last
+	expires      // the grace of a detached session is over
+	repeats      // a RESUME: on its own link, on an old one, or by a stranger (link 0)
+	pings        // the client
+	unbounded    // from here on
+	reaches      // the next frame of a link reaches the server
+	comesBack    // the next frame of a link reaches the client
+	clientLeaves // a link, dead or not
+	serverLeaves // a link that is cut or that the client left
 )
 
 // modelBudget is how often each action may happen.
 type modelBudget [unbounded]uint8
 
-func (b *modelBudget) packed() (v uint64) {
-	for _, n := range b {
+// choices tells apart what may still be chosen in states that are the same
+// otherwise: 44 bits of budget, and which RESUME can be repeated.
+func (st *modelState) choices() (v uint64) {
+	if st.left[repeats] > 0 {
+		v = uint64(crc32.ChecksumIEEE(append(st.resume[:len(st.resume):len(st.resume)], st.origin)) >> 12)
+	}
+	for _, n := range st.left {
 		v = v<<4 | uint64(n)
 	}
 	return v
@@ -107,15 +114,14 @@ type modelState struct {
 	link    uint8 // the client's, 0: none
 	dialled uint8
 	logins  uint8
-	pinged  uint8 // by either side
-	seat    int8  // the client's present one
-	first   uint8 // number of its first message - 1
-	sent    uint8 // messages since
-	failed  uint8 // links in a row that brought no session
-	faulty  bool  // a link lost a frame: errors are to be expected
-	reused  bool  // a RESUME was repeated
-	resume  []byte
-	origin  uint8 // its link
+	pinged  uint8  // by either side
+	seat    int8   // the client's present one
+	first   uint8  // number of its first message - 1
+	sent    uint8  // messages since
+	failed  uint8  // links in a row that brought no session
+	faulty  bool   // a link lost a frame: errors are to be expected
+	resume  []byte // the last one written, while it may be repeated
+	origin  uint8  // its link
 	bad     string
 }
 
@@ -197,7 +203,7 @@ func (m *model) key(st *modelState) []byte {
 	b := m.enc[:0]
 	c := &st.c
 	b = append(b, byte(c.state), flags(c.have, c.fresh, c.everUp, c.asked, c.greeted, c.retried, c.cut, st.faulty), byte(c.failures),
-		byte(c.epoch), byte(c.attempt), c.id[0], st.link, byte(st.seat), st.first, st.sent, st.failed, flags(st.reused))
+		byte(c.epoch), byte(c.attempt), c.id[0], st.link, byte(st.seat), st.first, st.sent, st.failed)
 	b = append(b, c.opening[:1]...)
 	b = appendEnd(b, &c.end)
 	for i := range st.seats {
@@ -221,9 +227,6 @@ func (m *model) key(st *modelState) []byte {
 		for _, f := range l.down {
 			b = append(b, f...)
 		}
-	}
-	if st.left[repeats] > 0 {
-		b = append(append(b, st.origin), st.resume...)
 	}
 	m.enc = b
 	return b
@@ -278,8 +281,8 @@ func (st *modelState) enabled(dst []modelChoice) []modelChoice {
 		l := &st.links[i]
 		if len(l.up) > 0 {
 			add(reaches, l.nonce)
-			if may(swallows) && kindOf(l.up[0]).Counted() {
-				add(swallows, l.nonce)
+			if may(swallowsUp) && kindOf(l.up[0]).Counted() {
+				add(swallowsUp, l.nonce)
 			}
 		}
 		if may(repeats) && !l.closed && (len(l.up) > 0 && kindOf(l.up[0]) == codec.Resume || l.left && st.resume != nil && l.nonce != st.origin) {
@@ -293,6 +296,9 @@ func (st *modelState) enabled(dst []modelChoice) []modelChoice {
 			k := kindOf(l.down[0])
 			if may(losesReply) && (k == codec.Welcome || k == codec.Resumed || k == codec.Reset) {
 				add(losesReply, l.nonce)
+			}
+			if may(swallowsDown) && k.Counted() {
+				add(swallowsDown, l.nonce)
 			}
 		}
 		if l.left {
@@ -356,9 +362,9 @@ func (st *modelState) describe(ch modelChoice) string {
 		return fmt.Sprintf("the client dials link %d", st.dialled+1)
 	case cuts:
 		return fmt.Sprintf("link %d is cut, %d frames up and %d down are gone", ch.link, len(l.up), len(l.down))
-	case losesReply:
+	case losesReply, swallowsDown:
 		return fmt.Sprintf("%v on link %d is lost", kindOf(l.down[0]), ch.link)
-	case swallows:
+	case swallowsUp:
 		return fmt.Sprintf("%v to the server on link %d is lost", kindOf(l.up[0]), ch.link)
 	case kicks:
 		return "the server kicks the player"

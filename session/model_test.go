@@ -3,14 +3,11 @@
 package session
 
 import (
-	"crypto/sha256"
 	"flag"
-	"fmt"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // The model tries every order of events, within bounds, on the real Session,
@@ -48,308 +45,134 @@ type slice struct {
 	open   bool // start with a session that is open and confirmed
 	small  int  // SendPackets, so that the server's buffer overflows; 0: the default
 	budget modelBudget
-	deep   bool
+	deep   modelBudget // what is added with -model.deep
 }
 
-
-// found is what an exploration ends with.
-type found struct {
-	states, transitions, settled int
-	depth                        int
-	bad                          string // "" or the violation with its trace
+// A budget of everything at once is too many states, so each slice has much of
+// a few things. dials counts the first link where open is false.
+var modelSlices = []slice{
+	{
+		name: "traffic", open: true,
+		budget: modelBudget{clientSends: 2, serverSends: 2, dials: 2, cuts: 1},
+		deep:   modelBudget{clientSends: 1, serverSends: 1, pings: 1},
+	}, {
+		name: "traffic on one link more", open: true,
+		budget: modelBudget{clientSends: 3, serverSends: 3, dials: 1, cuts: 1},
+		deep:   modelBudget{pings: 1},
+	}, {
+		name: "kicked and expired", open: true,
+		budget: modelBudget{clientSends: 1, serverSends: 1, dials: 2, cuts: 1, losesReply: 1, kicks: 1, expires: 1},
+		deep:   modelBudget{clientSends: 1, serverSends: 1, repeats: 1},
+	}, {
+		name: "RESUME repeated", open: true,
+		budget: modelBudget{clientSends: 1, serverSends: 1, dials: 2, cuts: 1, losesReply: 1, repeats: 1},
+		deep:   modelBudget{clientSends: 1, serverSends: 1},
+	}, {
+		name:   "opening",
+		budget: modelBudget{clientSends: 1, serverSends: 1, dials: 2, cuts: 1, losesReply: 1, kicks: 1, expires: 1},
+		deep:   modelBudget{dials: 1, repeats: 1},
+	}, {
+		name: "resumes that fail", open: true,
+		budget: modelBudget{clientSends: 1, dials: 4},
+		deep:   modelBudget{dials: 1, cuts: 1, losesReply: 1, expires: 1},
+	}, {
+		name: "overflow", open: true, small: 1,
+		budget: modelBudget{clientSends: 1, serverSends: 3, dials: 2, cuts: 1, losesReply: 1},
+		deep:   modelBudget{clientSends: 1, dials: 1, kicks: 1, expires: 1},
+	}, {
+		name: "overflow while opening", small: 1,
+		budget: modelBudget{serverSends: 3, dials: 3, losesReply: 1},
+		deep:   modelBudget{clientSends: 1, cuts: 1, kicks: 1, expires: 1},
+	}, {
+		name: "packets swallowed", open: true,
+		budget: modelBudget{clientSends: 2, serverSends: 1, dials: 1, swallowsUp: 1, swallowsDown: 1, pings: 1},
+		deep:   modelBudget{serverSends: 1, dials: 1, cuts: 1},
+	},
 }
 
-// check holds a state against the reference.
-func (m *model) check(st *modelState) {
-	if m.outwards {
-		return
-	}
-	c := &st.c
-	modelCounts(st, "client", &c.end, st.first)
-	if c.sent != uint64(st.sent) {
-		st.fail("the client counts %d of %d sent", c.sent, st.sent)
-	}
-	if st.seat >= 0 {
-		e := &st.seats[st.seat]
-		if !c.have || c.recv != uint64(e.base+e.seen) {
-			st.fail("the client counts %d accepted and its app saw %d", c.recv, e.base+e.seen)
-		}
-		if c.acked > uint64(e.got) || uint64(e.got) > c.wrote {
-			st.fail("the client believes %d acknowledged of %d written, the server's app saw %d", c.acked, c.wrote, e.got)
-		}
-	}
-	live := 0
-	for i := range st.seats {
-		e := &st.seats[i]
-		s := &e.s
-		modelCounts(st, "server", &s.end, 0)
-		if s.sent != uint64(e.sent) || s.recv != uint64(e.got) {
-			st.fail("the session counts %d sent and %d accepted, its app %d and %d", s.sent, s.recv, e.sent, e.got)
-		}
-		if s.state != Closed && s.acked > uint64(max(e.base+e.seen, e.givenUp)) {
-			st.fail("the session believes %d acknowledged, the client's app saw %d", s.acked, e.base+e.seen)
-		}
-		at, found := st.table.Get(s.id)
-		if (s.state == Closed) == found || found && at != uint8(i) {
-			st.fail("a session that is %v is in the table: %v", s.state, found)
-		}
-		if s.state != Closed {
-			live++
-		} else if s.out.len() > 0 {
-			st.fail("a closed session keeps %d packets", s.out.len())
-		}
-		l := st.linkOf(e.link)
-		if (s.state == Attached) != (e.link != 0) || e.link != 0 && (l == nil || l.closed || l.epoch != s.epoch || int(l.seat) != i) {
-			st.fail("a session that is %v is on link %d", s.state, e.link)
-		}
-	}
-	if st.table.Len() != live {
-		st.fail("%d sessions in the table, %d live", st.table.Len(), live)
-	}
-}
-
-// modelCounts: trimmed ≤ acknowledged ≤ sent, and what is kept is what is not
-// acknowledged.
-func modelCounts(st *modelState, who string, e *end, first uint8) {
-	if e.acked > e.wrote || e.wrote > e.sent || e.next <= e.acked || e.next > e.sent+1 {
-		st.fail("%s: acked %d wrote %d sent %d next %d", who, e.acked, e.wrote, e.sent, e.next)
-		return
-	}
-	if n := e.out.len(); n > 0 {
-		if uint64(n) != e.sent-e.acked {
-			st.fail("%s: keeps %d of %d ... %d", who, n, e.acked+1, e.sent)
-			return
-		}
-		for i := range n {
-			if body := e.out.at(i).body; body[0] != first+uint8(e.acked)+uint8(i)+1 {
-				st.fail("%s: keeps message %d as number %d", who, body[0], int(e.acked)+i+1)
-			}
-		}
-	}
-}
-
-// fair is what happens next when there is no adversary: everything arrives, a
-// dead link is noticed, the client comes back. ok is false at the end.
-func (st *modelState) fair() (ch modelChoice, ok bool) {
-	for i := range st.links {
-		l := &st.links[i]
-		switch {
-		case len(l.up) > 0:
-			return modelChoice{reaches, l.nonce}, true
-		case len(l.down) > 0:
-			return modelChoice{comesBack, l.nonce}, true
-		case !l.left && l.over():
-			return modelChoice{clientLeaves, l.nonce}, true
-		case l.left && !l.closed:
-			return modelChoice{serverLeaves, l.nonce}, true
-		}
-	}
-	switch c := &st.c; c.state {
-	case Waiting:
-		return modelChoice{dials, 0}, true
-	case Opening: // nothing came in time
-		return modelChoice{clientLeaves, st.link}, true
-	case Open:
-		if st.seat >= 0 && (c.out.len() > 0 || st.seats[st.seat].s.out.len() > 0) && st.seats[st.seat].s.state == Attached {
-			return modelChoice{pings, 0}, true
-		}
-	}
-	return modelChoice{}, false
-}
-
-// rested holds the end of a fair continuation against the promise: back with
-// everything delivered, or ended and the client knows it.
-func (st *modelState) rested() {
-	switch st.c.state {
-	case Ended:
-		for i := range st.seats {
-			if st.seats[i].s.state == Attached {
-				st.fail("the client has ended and a session is attached")
-			}
-		}
-	case Open:
-		if st.seat < 0 {
-			st.fail("the client is open without a session")
-			return
-		}
-		e, l := &st.seats[st.seat], st.linkOf(st.link)
-		switch {
-		case e.s.state != Attached || e.link != st.link || l == nil || l.cut || l.closed || !e.s.confirmed:
-			st.fail("the client is open on link %d, its session %v on %d", st.link, e.s.state, e.link)
-		case e.got != st.sent || e.base+e.seen != e.sent:
-			st.fail("%d of %d messages reached the server, %d of %d the client", e.got, st.sent, e.base+e.seen, e.sent)
-		}
-	default:
-		st.fail("the client rests %v", st.c.state)
-	}
-}
-
-type modelHash [16]byte
-
-func (m *model) hash(st *modelState) modelHash {
-	sum := sha256.Sum256(m.key(st))
-	return modelHash(sum[:16])
-}
-
-// settle leaves a state alone and expects a good end. known are states from
-// which there is one.
-func (m *model) settle(st *modelState, h modelHash, known map[modelHash]struct{}) (last *modelState, trail []modelChoice) {
-	var path []modelHash
-	m.at = st
-	for {
-		if _, ok := known[h]; ok {
-			break
-		}
-		path = append(path, h)
-		if len(path) > 100 {
-			st.fail("it never comes to rest")
-			return st, trail
-		}
-		ch, ok := st.fair()
-		if !ok {
-			if st.rested(); st.bad != "" {
-				return st, trail
-			}
-			break
-		}
-		if len(trail) == 0 {
-			st = st.clone()
-			st.left = modelBudget{}
-		}
-		trail = append(trail, ch)
-		if m.step(st, ch); st.bad != "" {
-			return st, trail
-		}
-		h = m.hash(st)
-	}
-	for _, h := range path {
-		known[h] = struct{}{}
-	}
-	return st, trail
-}
-
-// first returns the state that a slice begins with.
-func (m *model) first(sl slice) *modelState {
-	st := m.start()
-	if sl.open {
-		st, _ = m.settle(st, m.hash(st), map[modelHash]struct{}{})
-	}
-	st.left = sl.budget
-	return st
-}
-
-// explore visits every state of a slice.
-func (m *model) explore(sl slice) (f found) {
-	type node struct {
-		parent int32
-		ch     modelChoice
-	}
-	type visit struct {
-		h    modelHash
-		left uint64
-	}
-	type open struct {
-		st *modelState
-		at int32
-	}
-	nodes := []node{{-1, modelChoice{}}}
-	root := m.first(sl)
-	seen := map[visit]struct{}{{m.hash(root), root.left.packed()}: {}}
-	known := map[modelHash]struct{}{}
-	report := func(at int32, bad string, trail []modelChoice) {
-		var path []modelChoice
-		for ; at > 0; at = nodes[at].parent {
-			path = append(path, nodes[at].ch)
-		}
-		slices.Reverse(path)
-		f.bad = bad + m.trace(sl, path, trail)
-	}
-	var choices []modelChoice
-	frontier, next := []open{{root, 0}}, []open(nil)
-	for ; len(frontier) > 0; f.depth++ {
-		next = next[:0]
-		for i, o := range frontier {
-			frontier[i].st = nil
-			choices = o.st.enabled(choices[:0])
-			for _, ch := range choices {
-				st := o.st.clone()
-				m.step(st, ch)
-				f.transitions++
-				if st.bad != "" {
-					nodes = append(nodes, node{o.at, ch})
-					report(int32(len(nodes)-1), st.bad, nil)
-					f.states = len(seen)
-					return f
+// TestModel explores every slice. Nothing may be found in it.
+func TestModel(t *testing.T) {
+	var states, transitions int
+	for _, sl := range modelSlices {
+		t.Run(sl.name, func(t *testing.T) {
+			if *deepModel {
+				for i, n := range sl.deep {
+					sl.budget[i] += n
 				}
-				v := visit{m.hash(st), st.left.packed()}
-				if _, ok := seen[v]; ok {
-					continue
-				}
-				seen[v] = struct{}{}
-				nodes = append(nodes, node{o.at, ch})
-				at := int32(len(nodes) - 1)
-				if end, trail := m.settle(st, v.h, known); end.bad != "" {
-					report(at, end.bad, trail)
-					f.states = len(seen)
-					return f
-				}
-				next = append(next, open{st, at})
 			}
-		}
-		frontier, next = next, frontier
+			f := exploreSlice(t, sl, noFault, false)
+			if f.bad != "" {
+				t.Error(f.bad)
+			}
+			states += f.states
+			transitions += f.transitions
+		})
 	}
-	f.states, f.settled = len(seen), len(known)
-	return f
+	t.Logf("%d states, %d transitions", states, transitions)
 }
 
-// trace tells in words how a violation comes about.
-func (m *model) trace(sl slice, path, trail []modelChoice) string {
-	var b strings.Builder
-	st := m.first(sl)
-	for i, ch := range path {
-		fmt.Fprintf(&b, "\n%3d. %s", i+1, st.describe(ch))
-		m.step(st, ch)
-	}
-	for i, ch := range trail {
-		if i == 0 {
-			b.WriteString("\n     left alone, then:")
-			st.left = modelBudget{}
-		}
-		fmt.Fprintf(&b, "\n     %s", st.describe(ch))
-		m.step(st, ch)
-	}
-	return b.String()
-}
-
-func exploreSlice(t *testing.T, sl slice, fault modelFault, outwards bool) found {
-	t.Helper()
-	m := newModel(Config{SendPackets: sl.small})
-	m.fault, m.outwards = fault, outwards
-	begin := time.Now()
-	f := m.explore(sl)
-	t.Logf("%d states, %d transitions, %d deep, %d on the way to rest, %v", f.states, f.transitions, f.depth, f.settled, time.Since(begin).Round(time.Millisecond))
-	return f
-}
-
-func difference(a, b any) string {
-	va, vb := reflect.ValueOf(a), reflect.ValueOf(b)
-	for i := range va.NumField() {
-		if x, y := fmt.Sprintf("%+v", va.Field(i)), fmt.Sprintf("%+v", vb.Field(i)); x != y {
-			return fmt.Sprintf("%s was %s and is %s", va.Type().Field(i).Name, x, y)
-		}
-	}
-	return "below the surface"
-}
-
-func TestModelTry(t *testing.T) {
-	for _, sl := range []slice{
-		{name: "x", open: true, budget: modelBudget{clientSends: 1, serverSends: 1, dials: 1, cuts: 1}},
-		{name: "x", open: true, budget: modelBudget{clientSends: 2, serverSends: 2, dials: 2, cuts: 1}},
-		{name: "x", open: false, budget: modelBudget{clientSends: 1, serverSends: 1, dials: 3, cuts: 1, losesReply: 1, kicks: 1, expires: 1, repeats: 1}},
+// TestModelFindsFaults breaks a rule at a time. Outwards means that what the
+// applications, the hooks and the ends see of it must be enough.
+func TestModelFindsFaults(t *testing.T) {
+	const inside, outwards = false, true
+	for _, tt := range []struct {
+		name     string
+		fault    modelFault
+		outwards bool
+		slice    string
+	}{
+		// Numbers would keep these two from doing harm here; they break a promise all the same.
+		{"packets of an old link are taken", takeOld, inside, "traffic"},
+		{"packets are written to an old link", writeToOld, inside, "traffic"},
+		{"the client reads a link that it left", readOld, outwards, "traffic"},
+		{"the old link is fenced before the proof", fenceFirst, outwards, "traffic"},
+		{"a refused RESUME counts as an attempt", countRefused, outwards, "RESUME repeated"},
+		{"a lost RESUMED locks the player out", lockOut, outwards, "traffic"},
+		{"an accepted packet is asked for again", redeliver, outwards, "traffic"},
+		{"the count starts anew with a resume", zeroCount, outwards, "traffic"},
+		{"one packet too many is trimmed", trimOne, outwards, "traffic"},
+		{"acknowledged before it is in the inbox", acceptLate, outwards, "traffic"},
+		{"a detach is told twice", detachTwice, outwards, "traffic"},
+		{"a dead session leaves no tombstone", noTombstone, outwards, "kicked and expired"},
+		{"an undelivered packet is not reported", forgetLost, outwards, "kicked and expired"},
+		{"nobody writes after a resume", forgetDoorbell, outwards, "traffic"},
+		{"a HELLO that was overtaken is taken", overtake, outwards, "opening"},
 	} {
-		f := exploreSlice(t, sl, noFault, false)
-		if f.bad != "" {
-			t.Error(f.bad)
+		t.Run(tt.name, func(t *testing.T) {
+			i := slices.IndexFunc(modelSlices, func(sl slice) bool { return sl.name == tt.slice })
+			f := exploreSlice(t, modelSlices[i], tt.fault, tt.outwards)
+			if t.Log(f.bad); f.bad == "" {
+				t.Error("not found")
+			}
+		})
+	}
+}
+
+// TestModelKnowsItsFields fails when a type that the model copies gets another
+// field: clone must copy what it points to, and key must tell states apart by
+// it unless it is a time or constant here.
+func TestModelKnowsItsFields(t *testing.T) {
+	for _, tt := range []struct {
+		of   any
+		want string
+	}{
+		{packet{}, "body kind shared"},
+		{queue{}, "ring head n bytes"},
+		{end{}, "pool out acked wrote sent next recv told toldBytes lastRecv lastSent progressAt ackedAt pingAt pingMark pingAllow srtt flight " +
+			"pingID echoID floods pingOpen pingDue echoDue ackDue holdPeer holdUs holdDue"},
+		{Session{}, "end shard id attempt interval timeout openedAt graceEnd overflowAt epoch state overflows reason " +
+			"confirmed everHeard overflowed asked tuneDue lastResumed lastReset"},
+		{Client{}, "end cfg state params id key have fresh everUp opening ticket drawn asked nonce greeted knock knockAt epoch attempt retried " +
+			"ctl changes cut tries failures dialAt openBy openedAt beatEvery probeBy checked wall due"},
+		{Table[uint8]{}, "live users opening tombs order first keep most seen seenBefore turn"},
+	} {
+		var names []string
+		typ := reflect.TypeOf(tt.of)
+		for i := range typ.NumField() {
+			names = append(names, typ.Field(i).Name)
+		}
+		if got := strings.Join(names, " "); got != tt.want {
+			t.Errorf("%T has the fields\n%s, the model knows\n%s", tt.of, got, tt.want)
 		}
 	}
 }
