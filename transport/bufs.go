@@ -14,8 +14,35 @@ const (
 // for a moment: their memory follows the links that are busy, not all links.
 // Owned by its loop.
 type bufPool struct {
-	free [maxBufBits + 1][][]byte
-	held int
+	free  [maxBufBits + 1][][]byte
+	held  int
+	parts []*part
+}
+
+// part is the beginning of a frame. A link has a pointer to one only while it
+// waits for the rest, because a slice would cost every idle link 16 bytes.
+type part struct{ b []byte }
+
+// hold appends data to p, or begins one.
+func (p *bufPool) hold(to *part, data []byte) *part {
+	if to == nil {
+		if n := len(p.parts); n > 0 {
+			to, p.parts = p.parts[n-1], p.parts[:n-1]
+		} else {
+			to = new(part)
+		}
+	}
+	to.b = p.append(to.b, data)
+	return to
+}
+
+// drop takes a part back.
+func (p *bufPool) drop(old *part) {
+	p.put(old.b)
+	old.b = nil
+	if len(p.parts) < 256 {
+		p.parts = append(p.parts, old)
+	}
 }
 
 // append is append, with memory of the pool.

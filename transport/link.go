@@ -47,7 +47,7 @@ type Link struct {
 	loop *Loop
 	kcp  *kcp.Conn // plain KCP: points into the same allocation
 	tcp  *tcpPart  // TCP: the same
-	part []byte    // plain KCP: the beginning of a frame that spans segments
+	part *part     // plain KCP: the beginning of a frame that spans segments
 	addr netip.AddrPort
 
 	received time.Duration
@@ -226,8 +226,10 @@ func (l *Loop) due(k *Link) {
 func (l *Loop) forget(k *Link) {
 	defer l.guard(nil)
 	l.timers.remove(k)
-	l.bufs.put(k.part)
-	k.part = nil
+	if k.part != nil {
+		l.bufs.drop(k.part)
+		k.part = nil
+	}
 	if k.kcp != nil {
 		l.forgetPlain(k)
 	} else {

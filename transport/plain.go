@@ -173,12 +173,12 @@ func (l *Loop) deliver(k *Link) {
 			continue
 		}
 		used := 0
-		if len(k.part) > 0 {
+		if k.part != nil {
 			used = l.complete(k, b)
 		}
 		used += l.frames(k, b[used:])
 		if rest := b[used:]; len(rest) > 0 {
-			k.part = l.bufs.append(k.part, rest)
+			k.part = l.bufs.hold(k.part, rest)
 		}
 		k.kcp.Discard(len(b))
 	}
@@ -189,24 +189,25 @@ func (l *Loop) deliver(k *Link) {
 func (l *Loop) complete(k *Link, b []byte) (used int) {
 	maxBody := l.t.cfg.maxBody()
 	for used < len(b) {
-		size, err := codec.FrameSize(k.part, maxBody)
+		have := len(k.part.b)
+		size, err := codec.FrameSize(k.part.b, maxBody)
 		if err != nil {
 			break // frames says it again, and closes
 		}
-		if size == len(k.part) {
+		if size == have {
 			break
 		}
 		n := 1 // until the length is known
 		if size > 0 {
-			n = min(size-len(k.part), len(b)-used)
+			n = min(size-have, len(b)-used)
 		}
-		k.part = l.bufs.append(k.part, b[used:used+n])
+		k.part = l.bufs.hold(k.part, b[used:used+n])
 		used += n
 	}
 	part := k.part
-	if l.frames(k, part) > 0 {
+	if l.frames(k, part.b) > 0 {
 		k.part = nil
-		l.bufs.put(part)
+		l.bufs.drop(part)
 	}
 	return used
 }

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"testing"
+	"unsafe"
+)
+
+func TestPlainLinkFitsItsSizeClass(t *testing.T) {
+	if got := unsafe.Sizeof(plainLink{}); got > 320 {
+		t.Errorf("a plain-KCP link takes %d bytes, which rounds up to 352 or more", got)
+	}
+}
