@@ -61,8 +61,8 @@ func (st *storm) mischief(p *framework.Player, block bool) {
 		_ = p.Leave()
 	case n < 27:
 		panic("mischief")
-	case n < 32:
-		st.push(p, rand.IntN(100))
+	case n < 36:
+		st.push(p, rand.IntN(200))
 	}
 }
 
@@ -152,7 +152,7 @@ func (st *storm) config(rng *rand.Rand) framework.Config {
 		AuthConcurrency: []int{1, 100}[rng.IntN(2)], MaxSessions: []int{3, 1000}[rng.IntN(2)],
 		Session: session.Config{
 			Interval: time.Second, Timeout: 3 * time.Second, Grace: 4 * time.Second, MaxAge: time.Minute,
-			MaxBody: 1024, SendPackets: 300, SendBytes: 8 << 10, RecvPackets: 1 + rng.IntN(20), RecvBytes: 1024 + rng.IntN(4096),
+			MaxBody: 1024, SendPackets: 20 + rng.IntN(300), SendBytes: 1024 + rng.IntN(8192), RecvPackets: 1 + rng.IntN(20), RecvBytes: 1024 + rng.IntN(4096),
 		},
 		Authenticate: func(_ context.Context, l framework.Login) (string, error) {
 			switch rand.IntN(20) {
@@ -318,7 +318,7 @@ func (st *storm) stir(e *env, v *victim, rng *rand.Rand) {
 		background(func() { _ = v.c.Join(within, "pit", key) })
 	case n < 60:
 		background(func() { _ = v.c.Leave(within) })
-	case n < 67:
+	case n < 65:
 		v.c.Cut()
 	case n < 68:
 		e.net.CutAll()
