@@ -131,10 +131,9 @@ func (c *claim) adopt(l *loop) {
 	s.table.SetOpening(c.key, p)
 	s.mu.Unlock()
 	p.mu.Lock()
-	p.id = id
+	p.s.Rename(id)
 	p.mu.Unlock()
 	p.hello = &c.key
-	p.s.Rename(id)
 	p.s.Takeover(now)
 	c.reset = true
 	c.answer = p.s.AppendWelcome(nil, s.cfg.Secret.Key(id), nil)

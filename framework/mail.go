@@ -46,7 +46,7 @@ func (m *mail) content() []byte {
 // mailbox is a queue of mail. Whoever embeds one guards it.
 type mailbox struct {
 	tail     *mail // its next is the head: every player has two, and most are empty
-	n, bytes int
+	n, bytes int32 // of a Player, of which there are many
 }
 
 // head returns the oldest mail, nil if there is none.
@@ -64,7 +64,7 @@ func (b *mailbox) push(m *mail) {
 	}
 	b.tail = m
 	b.n++
-	b.bytes += len(m.content())
+	b.bytes += int32(len(m.content()))
 }
 
 func (b *mailbox) pop() *mail {
@@ -79,7 +79,7 @@ func (b *mailbox) pop() *mail {
 	}
 	m.next = nil
 	b.n--
-	b.bytes -= len(m.content())
+	b.bytes -= int32(len(m.content()))
 	return m
 }
 

@@ -199,7 +199,7 @@ func (l *loop) admit(at *login) {
 		l.refuse(at.o, busy())
 		return
 	}
-	p := &Player{srv: s, id: id, user: at.user, hello: &at.key}
+	p := &Player{srv: s, user: at.user, hello: &at.key}
 	s.mu.Lock()
 	if s.draining { // Shutdown has counted who is there
 		s.mu.Unlock()
