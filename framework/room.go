@@ -225,8 +225,9 @@ func (s *Server) beginLeave(p *Player, id uint64, _ []byte) error {
 }
 
 // Join brings a player into the room of a key, which is made if need be, and
-// waits for OnJoin. Not to be called in a room's callback, which it would wait
-// for; there, and from clients, the request RouteJoin does the same.
+// waits for OnJoin. When ctx ends first, the player may get in all the same.
+// Not to be called by a room's callback, or a hook or handler of that player:
+// it would wait for itself. From clients the request RouteJoin does the same.
 func (rs *Rooms[R]) Join(ctx context.Context, p *Player, key string) error {
 	done := make(chan error, 1)
 	if err := rs.kind.enter(p, key, func(err error) { done <- err }); err != nil {

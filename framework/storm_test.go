@@ -358,6 +358,7 @@ func (st *storm) drown(e *env) {
 	for range cap(results) {
 		go func() { results <- e.srv.Shutdown(ctx) }()
 	}
+	_ = e.srv.Inspect(100, func(*framework.Info) bool { return true })
 	for range cap(results) {
 		if err := <-results; err != nil && !errors.Is(err, context.Canceled) {
 			st.fault("shutdown: %v", err)
