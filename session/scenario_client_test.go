@@ -203,6 +203,7 @@ func TestTune(t *testing.T) {
 
 	p = w.connected("b")
 	w.until(time.Minute, func() bool { return w.now-p.seat.s.lastRecv > 9*time.Second })
+	w.delay = time.Second // the next look comes before any answer
 	p.seat.tune(2*time.Second, 8*time.Second)
 	w.run(time.Minute)
 	if len(p.changes) != 1 || len(p.seat.hooks) != 1 || p.c.Params().Interval != 2*time.Second {
@@ -210,7 +211,7 @@ func TestTune(t *testing.T) {
 	}
 	p.refuse = true
 	p.cut()
-	w.run(8*time.Second + 2*w.cfg.Tick)
+	w.run(9*time.Second + 2*w.cfg.Tick)
 	if p.seat.s.State() != Detached {
 		t.Error("the new timeout is not kept")
 	}

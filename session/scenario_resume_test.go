@@ -282,12 +282,16 @@ func TestOldLinkIsFenced(t *testing.T) {
 	if late != 5 || len(p.seat.got) != 6 {
 		t.Errorf("%d late packets, %d messages", late, len(p.seat.got))
 	}
+	_ = p.seat.s.Send(codec.Message, number(1), false, w.now)
+	p.seat.sent++
 	if out := p.seat.s.Output(nil, old.epoch, w.now, 1<<20); len(out) != 0 {
 		t.Errorf("%d bytes for the old link", len(out))
 	}
 	if p.seat.s.Detach(old.epoch, w.now) {
 		t.Error("the end of the old link detached the session")
 	}
+	p.seat.ring()
+	w.flush()
 	p.back()
 }
 
