@@ -54,7 +54,7 @@ var modelSlices = []slice{
 	{
 		name: "traffic", open: true,
 		budget: modelBudget{clientSends: 2, serverSends: 2, dials: 2, cuts: 1},
-		deep:   modelBudget{clientSends: 1, serverSends: 1, pings: 1},
+		deep:   modelBudget{clientSends: 1, serverSends: 1},
 	}, {
 		name: "traffic on one link more", open: true,
 		budget: modelBudget{clientSends: 3, serverSends: 3, dials: 1, cuts: 1},
@@ -62,7 +62,7 @@ var modelSlices = []slice{
 	}, {
 		name: "kicked and expired", open: true,
 		budget: modelBudget{clientSends: 1, serverSends: 1, dials: 2, cuts: 1, losesReply: 1, kicks: 1, expires: 1},
-		deep:   modelBudget{clientSends: 1, serverSends: 1, repeats: 1},
+		deep:   modelBudget{clientSends: 1, repeats: 1},
 	}, {
 		name: "RESUME repeated", open: true,
 		budget: modelBudget{clientSends: 1, serverSends: 1, dials: 2, cuts: 1, losesReply: 1, repeats: 1},
@@ -95,9 +95,15 @@ func TestModel(t *testing.T) {
 	var states, transitions int
 	for _, sl := range modelSlices {
 		t.Run(sl.name, func(t *testing.T) {
-			if *deepModel {
-				for i, n := range sl.deep {
+			for i, n := range sl.deep {
+				switch {
+				case *deepModel:
 					sl.budget[i] += n
+				case !modelRaced && !testing.Short() || modelAct(i) == dials:
+				case modelAct(i) == cuts:
+					sl.budget[i] = 0
+				default: // one goroutine has no race to find: a small model will do
+					sl.budget[i] = min(sl.budget[i], 1)
 				}
 			}
 			f := exploreSlice(t, sl, noFault, false)
