@@ -391,3 +391,46 @@ func TestContextAfterTheEnd(t *testing.T) {
 		<-(<-late).Done()
 	})
 }
+
+// TestNoHonestClientOverflowsItsInbox: whatever the window and the size of the
+// bodies, and however often the link is lost, who keeps to the window and to
+// HOLD is never cut for it, and nothing is lost.
+func TestNoHonestClientOverflowsItsInbox(t *testing.T) {
+	for _, window := range [][2]int{{1, 1400}, {3, 2048}, {100, 1400}, {2, 8192}, {7, 3000}} {
+		cfg := framework.Config{Session: quick}
+		cfg.Session.MaxBody, cfg.Session.RecvPackets, cfg.Session.RecvBytes = 1024, window[0], window[1]
+		const n = 200
+		var next atomic.Int64
+		simulate(t, 1, transport.Conditions{Delay: 3 * time.Millisecond}, cfg, func(s *framework.Server) {
+			framework.HandleMessage(s, "m", func(_ *framework.Player, m struct {
+				N   int64
+				Pad []byte
+			}) {
+				if !next.CompareAndSwap(m.N, m.N+1) {
+					t.Errorf("window %v: %d where %d belongs", window, m.N, next.Load())
+				}
+				time.Sleep(20 * time.Millisecond)
+			})
+		}, func(e *env) {
+			c := e.dial("ann", transport.TCP)
+			for i := range n {
+				size := 1000 // with its envelope nearly all that a body may have
+				if i%3 == 0 {
+					size = i
+				}
+				if err := c.Send("m", []any{i, make([]byte, size)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 10 {
+				time.Sleep(300 * time.Millisecond)
+				c.Cut()
+				c.Hurry()
+			}
+			e.within(time.Minute, "all of it is handled", func() bool { return next.Load() == n })
+			if s := e.srv.Stats(); s.Overloads != 0 || s.Resumed == 0 {
+				t.Errorf("window %v: %d cut, %d resumed", window, s.Overloads, s.Resumed)
+			}
+		})
+	}
+}
