@@ -393,7 +393,7 @@ func TestRepeatedResumeChangesNothing(t *testing.T) {
 	l := w.forge()
 	l.write(toServer, frame)
 	w.run(time.Second)
-	if e, err := ParseEnd(l.p.raw[1-1]); err != nil || e.Code != Unknown {
+	if e, err := ParseEnd(l.p.raw[0]); err != nil || e.Code != Unknown {
 		t.Errorf("replayed elsewhere: %v %v", e, err)
 	}
 	if p.seat.s.Epoch() != epoch || fmt.Sprint(p.seat.hooks) != hooks {
