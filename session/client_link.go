@@ -66,7 +66,6 @@ func (c *Client) down(now time.Duration, why *CloseError, spread time.Duration) 
 	if was == Opening && c.greeted && c.have {
 		c.failed()
 	}
-	c.giveUpLate(now)
 }
 
 func (c *Client) failed() {

@@ -69,6 +69,9 @@ func (c Config) WithDefaults() (Config, error) {
 	if err := c.CheckProfile(c.Interval, c.Timeout); err != nil {
 		return c, err
 	}
+	// What is acknowledged at once is a quarter of the window (SPEC 4.4). The
+	// rest must hold a largest body, or it would wait for the next heartbeat.
+	largest := c.MaxBody * 4 / 3
 	switch {
 	case c.Grace > maxDuration:
 		return c, fmt.Errorf("session: Grace %v is above %v", c.Grace, maxDuration)
@@ -82,10 +85,10 @@ func (c Config) WithDefaults() (Config, error) {
 		return c, fmt.Errorf("session: SendPackets %d is outside 1 ... %d", c.SendPackets, maxWindow)
 	case c.RecvPackets < 1 || c.RecvPackets > maxWindow:
 		return c, fmt.Errorf("session: RecvPackets %d is outside 1 ... %d", c.RecvPackets, maxWindow)
-	case c.SendBytes < c.MaxBody || c.SendBytes > maxBytes:
-		return c, fmt.Errorf("session: SendBytes %d is outside MaxBody %d ... %d", c.SendBytes, c.MaxBody, maxBytes)
-	case c.RecvBytes < c.MaxBody || c.RecvBytes > maxBytes:
-		return c, fmt.Errorf("session: RecvBytes %d is outside MaxBody %d ... %d", c.RecvBytes, c.MaxBody, maxBytes)
+	case c.SendBytes < largest || c.SendBytes > maxBytes:
+		return c, fmt.Errorf("session: SendBytes %d is outside 4/3 MaxBody %d ... %d", c.SendBytes, largest, maxBytes)
+	case c.RecvBytes < largest || c.RecvBytes > maxBytes:
+		return c, fmt.Errorf("session: RecvBytes %d is outside 4/3 MaxBody %d ... %d", c.RecvBytes, largest, maxBytes)
 	}
 	return c, nil
 }
