@@ -58,6 +58,9 @@ func (m *model) check(st *modelState) {
 		} else if s.out.len() > 0 {
 			st.fail("a closed session keeps %d packets", s.out.len())
 		}
+		if s.state == Attached && s.confirmed != e.heard {
+			st.fail("the session believes its client heard: %v", s.confirmed)
+		}
 		l := st.linkOf(e.link)
 		if (s.state == Attached) != (e.link != 0) || e.link != 0 && (l == nil || l.closed || l.epoch != s.epoch || int(l.seat) != i) {
 			st.fail("a session that is %v is on link %d", s.state, e.link)

@@ -32,6 +32,7 @@ func (m *model) serverReceive(st *modelState, l *modelLink, p codec.Packet) {
 	}
 	m.inbox(st, e)
 	ev, err := e.s.Receive(epoch, p, modelNow)
+	e.heard = e.heard || e.link == l.nonce
 	if err != nil && (err != ErrFenced || e.link == l.nonce) {
 		m.broken(st, l, err)
 		return
@@ -99,7 +100,7 @@ func (m *model) fence(l *modelLink) {
 
 func (m *model) bind(st *modelState, i int, l *modelLink, answer []byte) {
 	e := &st.seats[i]
-	e.link, l.seat, l.epoch = l.nonce, int8(i), e.s.epoch
+	e.link, e.heard, l.seat, l.epoch = l.nonce, false, int8(i), e.s.epoch
 	l.base = uint8(e.s.acked)
 	if e.givenUp == 0 {
 		l.base = 0
@@ -229,6 +230,9 @@ func (m *model) decide(st *modelState, l *modelLink, r *ResumeRequest) bool {
 	}
 	if r.Attempt <= e.attempt || l.nonce != uint8(r.Attempt) {
 		st.fail("attempt %d is accepted on link %d after %d", r.Attempt, l.nonce, e.attempt)
+	}
+	if !reset && s.acked != r.Recv && !m.outwards {
+		st.fail("the session resumes behind %d, the client told %d", s.acked, r.Recv)
 	}
 	if m.fault == trimOne && s.out.len() > 0 {
 		s.trim(s.acked + 1)

@@ -89,6 +89,7 @@ type modelSeat struct {
 	s       Session
 	key     OpeningKey
 	link    uint8 // that it is on, 0: none
+	heard   bool  // the client, there
 	attempt uint64
 	hook    byte // the last: o(pen), d(etach), r(esume), c(lose)
 	opened  bool // the client got WELCOME
@@ -211,7 +212,7 @@ func (m *model) key(st *modelState) []byte {
 		s := &e.s
 		b = append(b, 0xee, byte(s.state), byte(s.epoch), byte(s.attempt), byte(s.overflows), byte(s.reason),
 			flags(s.confirmed, s.everHeard, s.overflowed, s.asked, s.tuneDue, s.lastResumed, s.lastReset, e.opened),
-			e.link, byte(e.attempt), e.hook, e.first, e.got, e.sent, e.base, e.seen, e.givenUp, e.late, byte(e.cause), e.key[0])
+			e.link, byte(e.attempt), e.hook, e.first, e.got, e.sent, e.base, e.seen, e.givenUp, e.late, byte(e.cause), e.key[0], flags(e.heard))
 		b = appendEnd(b, &s.end)
 	}
 	for _, k := range st.keys {

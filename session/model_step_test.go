@@ -90,7 +90,7 @@ func (m *model) pump(st *modelState) {
 	}
 	for i := range st.links {
 		l := &st.links[i]
-		if l.seat < 0 || l.closed && m.fault != writeToOld {
+		if l.seat < 0 {
 			continue
 		}
 		e := &st.seats[l.seat]
@@ -107,7 +107,13 @@ func (m *model) pump(st *modelState) {
 		}
 		m.write(l, &l.down, b)
 	}
-	st.links = slices.DeleteFunc(st.links, func(l modelLink) bool { return l.left && l.closed && len(l.up) == 0 })
+	st.links = slices.DeleteFunc(st.links, func(l modelLink) bool {
+		over := l.left && l.closed && len(l.up) == 0
+		if over && l.seat >= 0 && st.seats[l.seat].s.Detach(l.epoch, modelNow) {
+			st.fail("the end of link %d, long closed, detaches the session", l.nonce)
+		}
+		return over
+	})
 }
 
 // write puts whole frames on a link.
@@ -185,7 +191,9 @@ func (m *model) learn(st *modelState) {
 			}
 			st.seat, st.failed, e.opened, e.first, e.base, e.seen = i, 0, true, st.first, l.base, 0
 		case Resumed:
-			st.failed = 0
+			if st.failed = 0; st.c.acked != uint64(st.seats[st.seat].got) && !m.outwards {
+				st.fail("the client resumes behind %d, the server's app saw %d", st.c.acked, st.seats[st.seat].got)
+			}
 		case WasReset:
 			e := &st.seats[st.seat]
 			if e.givenUp == 0 {
