@@ -104,8 +104,13 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 		return nil
 	}
 	s, key := l.srv, h.OpeningKey()
-	o.waiting = true
 	s.mu.Lock()
+	if s.table.Overtaken(key, h.Attempt, l.t.Now()) {
+		s.mu.Unlock()
+		l.refuse(o, &session.CloseError{Code: session.Stale, Detail: h.Attempt})
+		return nil
+	}
+	o.waiting = true
 	if p, ok := s.table.Opening(key); ok {
 		s.mu.Unlock()
 		l.claim(&claim{p: p, kind: reopened, l: l, o: o})

@@ -155,10 +155,15 @@ func (b *bell) Run(t *transport.Loop) {
 	}
 }
 
-// Kick ends the session for good with a code of 200 or above, or any other.
+// Kick ends the session. After a code of 200 or above, the game's own included,
+// the client does not come back by itself; 0 stands for Kicked. The first kick
+// stands.
 func (p *Player) Kick(code session.Code, text string) {
+	if code == 0 {
+		code = session.Kicked
+	}
 	p.mu.Lock()
-	if p.kick == nil && code != 0 {
+	if p.kick == nil {
 		p.kick = &Reason{code, text}
 	}
 	p.mu.Unlock()

@@ -242,6 +242,18 @@ func (rs *Rooms[R]) Join(ctx context.Context, p *Player, key string) error {
 	}
 }
 
+// Enter is Join without the wait: it may be called anywhere, also in the
+// player's own callbacks, as OnOpen. Whom OnJoin refuses simply stays outside.
+func (rs *Rooms[R]) Enter(p *Player, key string) error {
+	err := rs.kind.enter(p, key, func(err error) {
+		if err != nil {
+			rs.kind.srv.log.Info("not let in", "session", p.ID(), "user", p.user, "room", rs.kind.name+"/"+key, "error", err)
+		}
+	})
+	p.wake()
+	return err
+}
+
 // Leave takes the player out of its room. OnLeave follows on the room's goroutine.
 func (p *Player) Leave() error {
 	err := p.exit(func() {})
@@ -306,16 +318,16 @@ func (r *Room) run() {
 	defer r.kind.srv.running.Done()
 	r.guard("NewRoom", func() { r.value = r.kind.make(r) })
 	ticker, _ := r.value.(Ticker)
-	clock := newStepper(r.kind.step, ticker != nil)
-	defer clock.stop()
+	steps := newStepper(r.kind.step, ticker != nil)
+	defer steps.stop()
 	for {
 		select {
 		case <-r.wakes:
 			if r.serve() {
 				return
 			}
-		case <-clock.c():
-			if t, due := clock.next(); due {
+		case <-steps.c():
+			if t, due := steps.next(); due {
 				r.guard("OnTick", func() { ticker.OnTick(t) })
 			}
 		}

@@ -260,3 +260,23 @@ func TestServerSideJoinAndPost(t *testing.T) {
 		}
 	})
 }
+
+// TestPlayersEnterFromTheirOwnHook: the lobby that everybody is in from the start.
+func TestPlayersEnterFromTheirOwnHook(t *testing.T) {
+	var rooms *framework.Rooms[*hall]
+	d := &diary{}
+	cfg := framework.Config{Session: quick, OnOpen: func(p *framework.Player) {
+		if err := rooms.Enter(p, "lobby"); err != nil {
+			t.Error(err)
+		}
+	}}
+	simulate(t, 1, transport.Conditions{}, cfg, func(s *framework.Server) {
+		rooms = framework.AddRoom(s, "hall", func(r *framework.Room) *hall { return &hall{r, d} })
+	}, func(e *env) {
+		c := e.dial("ann", transport.TCP)
+		e.dial("refused", transport.TCP)
+		e.within(time.Second, "ann is in", func() bool { return slices.Contains(d.all(), "ann joins") })
+		_ = c.Close()
+		e.within(time.Second, "ann is out", func() bool { return slices.Contains(d.all(), "ann leaves: left") })
+	})
+}

@@ -141,12 +141,13 @@ func TestStockKCPClientNeedsOnlyTheSpecs(t *testing.T) {
 	defer func() { _ = srv.Shutdown(context.Background()) }()
 	addr := srv.Addr(transport.PlainKCP).String()
 
-	// Open a session: HELLO{version, nonce, opening id, ticket} -> WELCOME{sid, key, ...}.
+	// Open a session: HELLO{version, nonce, opening id, ticket, info, routes,
+	// attempt} -> WELCOME{sid, key, ...}.
 	s := &stock{t: t, conn: dialStock(t, addr)}
 	s.knock()
 	opening := make([]byte, 16)
 	_, _ = io.ReadFull(rand.Reader, opening)
-	s.write(kindHello, 0, 0, 1, s.nonce, opening, []byte("ann"), "stock", []byte{})
+	s.write(kindHello, 0, 0, 1, s.nonce, opening, []byte("ann"), "stock", []byte{}, 1)
 	_, _, _, welcome := s.read(kindWelcome)
 	s.sid, s.key = welcome[0].([]byte), welcome[1].([]byte)
 

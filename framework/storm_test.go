@@ -152,7 +152,7 @@ func (st *storm) config(rng *rand.Rand) framework.Config {
 		AuthConcurrency: []int{1, 100}[rng.IntN(2)], MaxSessions: []int{3, 1000}[rng.IntN(2)],
 		Session: session.Config{
 			Interval: time.Second, Timeout: 3 * time.Second, Grace: 4 * time.Second, MaxAge: time.Minute,
-			MaxBody: 1024, SendPackets: 20 + rng.IntN(300), SendBytes: 1024 + rng.IntN(8192), RecvPackets: 1 + rng.IntN(20), RecvBytes: 1024 + rng.IntN(4096),
+			MaxBody: 1024, SendPackets: 20 + rng.IntN(300), SendBytes: 1366 + rng.IntN(8192), RecvPackets: 1 + rng.IntN(20), RecvBytes: 1366 + rng.IntN(4096),
 		},
 		Authenticate: func(_ context.Context, l framework.Login) (string, error) {
 			switch rand.IntN(20) {

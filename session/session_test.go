@@ -170,7 +170,7 @@ func TestClientIsFullAndDropsNothing(t *testing.T) {
 
 // Both windows are kept, and one packet always may be on its way.
 func TestWindow(t *testing.T) {
-	shard := testShard(t, Config{SendPackets: 8, MaxBody: 600, SendBytes: 700})
+	shard := testShard(t, Config{SendPackets: 8, MaxBody: 600, SendBytes: 800})
 	var s Session
 	s.Open(shard, ID{1}, 0)
 	count := func() (n int) {
