@@ -99,6 +99,7 @@ type modelSeat struct {
 	base    uint8 // the client's stream begins behind it
 	seen    uint8 // by the client's application since
 	givenUp uint8 // overflowed up to here
+	over    bool  // ... and no link since
 	late    uint8 // faults: accepted and not yet in the inbox
 	cause   Code  // of the end
 }
@@ -212,7 +213,7 @@ func (m *model) key(st *modelState) []byte {
 		s := &e.s
 		b = append(b, 0xee, byte(s.state), byte(s.epoch), byte(s.attempt), byte(s.overflows), byte(s.reason),
 			flags(s.confirmed, s.everHeard, s.overflowed, s.asked, s.tuneDue, s.lastResumed, s.lastReset, e.opened),
-			e.link, byte(e.attempt), e.hook, e.first, e.got, e.sent, e.base, e.seen, e.givenUp, e.late, byte(e.cause), e.key[0], flags(e.heard))
+			e.link, byte(e.attempt), e.hook, e.first, e.got, e.sent, e.base, e.seen, e.givenUp, e.late, byte(e.cause), e.key[0], flags(e.heard, e.over))
 		b = appendEnd(b, &s.end)
 	}
 	for _, k := range st.keys {
