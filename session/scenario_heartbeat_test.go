@@ -514,6 +514,16 @@ func TestPingFlood(t *testing.T) {
 		}
 	}
 
+	// A fresh link has its burst from the start.
+	var s Session
+	s.Open(testShard(t, Config{}), ID{}, 0)
+	for i := range pingBurst + 5 {
+		_, err := s.Receive(1, codec.Packet{Header: codec.Header{Flags: codec.EchoWanted, Seq: uint16(i)}}, time.Second)
+		if got := len(s.Output(nil, 1, time.Second, 1<<20)) > 0; got != (i <= pingBurst) || err != nil {
+			t.Errorf("ping %d of a fresh link: answered %v, %v", i+1, got, err)
+		}
+	}
+
 	// In the world it ends the session for good.
 	w := newWorld(t, 1, Config{})
 	p := w.connected("a")
