@@ -88,6 +88,9 @@ func (g *glue) OnTimer(t *transport.Loop) {
 	l := of(t)
 	now := t.Now()
 	l.wheel.Advance(now, l.visit)
+	if len(l.openings) == 0 {
+		l.openings = nil // what a rush has left behind
+	}
 	for len(l.openings) > 0 && l.openings[0].deadline <= now {
 		o := l.openings[0]
 		l.openings[0] = nil

@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"hash/maphash"
 	"log/slog"
 	"math"
 	"runtime/debug"
@@ -49,7 +50,8 @@ type Loop struct {
 	spare    []Task // the batch before: its memory is used again
 
 	timers  timers
-	plain   map[plainKey]*Link
+	plain   map[uint64]*Link // by hash
+	seed    maphash.Seed
 	graves  graves
 	streams []*Link
 	dirty   []*Link // have something to send

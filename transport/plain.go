@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"hash/maphash"
 	"net/netip"
 	"time"
 
@@ -83,13 +84,21 @@ func (l *Loop) datagram(from netip.AddrPort, b []byte) {
 	}
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	key := keyOf(from, conv)
-	k := l.plain[key]
-	if k == nil {
+	k := l.plain[l.hash(key)]
+	switch {
+	case k == nil:
 		l.openPlain(from, key, b)
-		return
+	case k.conv != conv || k.addr != from:
+		l.stats.unknown.Add(1) // another link has its hash: once in 2^64 pairs
+	default:
+		l.inputPlain(k, b)
 	}
-	l.inputPlain(k, b)
 }
+
+// hash is what the table of links knows a plain link by. Half the size of the
+// key itself, which counts with many links; the seed is the loop's secret, so
+// nobody can aim at the hash of somebody else.
+func (l *Loop) hash(key plainKey) uint64 { return maphash.Comparable(l.seed, key) }
 
 // inputPlain feeds one datagram to the link that it names.
 func (l *Loop) inputPlain(k *Link, b []byte) {
@@ -133,7 +142,7 @@ func (l *Loop) openPlain(from netip.AddrPort, key plainKey, b []byte) {
 	k := &p.Link
 	k.kcp = &p.conn
 	k.kcp.Init(key.conv, &l.kcp.cfg)
-	l.plain[key] = k
+	l.plain[l.hash(key)] = k
 	defer l.guard(k)
 	if err := k.kcp.Input(l.now, b); err != nil {
 		l.stats.malformed.Add(1)
@@ -151,7 +160,7 @@ func (l *Loop) openPlain(from netip.AddrPort, key plainKey, b []byte) {
 // datagram that was late must not open it again.
 func (l *Loop) forgetPlain(k *Link) {
 	key := keyOf(k.addr, k.conv)
-	delete(l.plain, key)
+	delete(l.plain, l.hash(key))
 	l.graves.add(key, l.now)
 	l.t.dismiss(PlainKCP)
 	if k.state&stateProved == 0 {

@@ -4,6 +4,7 @@ package transport
 
 import (
 	"context"
+	"hash/maphash"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -109,7 +110,7 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 		n = 1
 	}
 	for i := range n {
-		l := &Loop{t: t, h: h, index: i, plain: make(map[plainKey]*Link)}
+		l := &Loop{t: t, h: h, index: i, plain: make(map[uint64]*Link), seed: maphash.MakeSeed()}
 		l.timers.init()
 		l.out.init()
 		l.kcp.init(&t.cfg)
