@@ -99,9 +99,8 @@ func (c *claim) decide(l *loop) {
 	}
 	// The old link is fenced from here on, dead or half alive.
 	if k := p.link; k != nil {
-		p.link, k.Value = nil, nil
-		k.Write(session.AppendBye(nil, session.TakenOver, ""))
-		k.Finish()
+		p.link = nil
+		leave(k, session.TakenOver, "")
 		if c.kind != reopened {
 			p.mu.Lock()
 			p.blip, p.roomBlip = true, true

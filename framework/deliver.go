@@ -71,8 +71,13 @@ func (l *loop) reject(p *Player, kind codec.Kind, id uint64, code uint32, text s
 		return
 	}
 	l.answer = codec.AppendFailure(l.answer[:0], id, code, text)
+	l.reply(p, codec.Failure)
+}
+
+// reply sends l.answer, behind everything that was sent before.
+func (l *loop) reply(p *Player, kind codec.Kind) {
 	l.collect(p)
-	l.send(p, codec.Failure, l.answer, false)
+	l.send(p, kind, l.answer, false)
 	l.touch(p)
 }
 
@@ -116,9 +121,7 @@ func (l *loop) inline(p *Player, r *Route, kind codec.Kind, id uint64, payload [
 		// What the handler pushed goes before its answer.
 		var answer codec.Kind
 		l.answer, answer = p.appendAnswer(l.answer[:0], id, out, err, r.name)
-		l.collect(p)
-		l.send(p, answer, l.answer, false)
-		l.touch(p)
+		l.reply(p, answer)
 	case err != nil:
 		l.srv.log.Warn("message refused", "session", p.ID(), "user", p.user, "route", r.name, "error", err)
 	}

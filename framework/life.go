@@ -3,9 +3,6 @@
 package framework
 
 import (
-	"fmt"
-	"runtime/debug"
-
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
 )
@@ -224,8 +221,7 @@ func (p *Player) call(what string, f func()) (ok bool) {
 }
 
 func (p *Player) panicked(what string, r any) {
-	p.srv.count.panics.Add(1)
-	p.srv.log.Error("panic in the game's code", "session", p.ID(), "user", p.user, "in", what, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+	p.srv.panicked(r, "session", p.ID(), "user", p.user, "in", what)
 	p.Kick(session.Internal, "")
 }
 
@@ -234,14 +230,14 @@ func (p *Player) handle(m *mail, room, here *Room) {
 	r := m.route
 	if r.room != nil && (room == nil || room != here) {
 		if m.kind == codec.Request {
-			p.fail(m.id, &codec.Error{Code: codec.ErrorNotJoined, Text: "join " + r.room.name + " first"})
+			p.answer(m.id, &codec.Error{Code: codec.ErrorNotJoined, Text: "join " + r.room.name + " first"})
 		}
 		m.free()
 		return
 	}
 	if r.begin != nil {
 		if err := r.begin(p, m.id, m.body); err != nil {
-			p.fail(m.id, err)
+			p.answer(m.id, err)
 		}
 		m.free()
 		return
@@ -286,8 +282,8 @@ func (p *Player) appendAnswer(dst []byte, id uint64, payload []byte, err error, 
 	return codec.AppendFailure(dst[:0], id, e.Code, short(e.Text)), codec.Failure
 }
 
-// fail answers a request with an error.
-func (p *Player) fail(id uint64, err error) {
+// answer answers a request that returns nothing, or failed.
+func (p *Player) answer(id uint64, err error) {
 	m := newMail()
 	m.body, m.kind = p.appendAnswer(m.body[:0], id, nil, err, "")
 	_ = p.enqueue(m, true)

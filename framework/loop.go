@@ -88,9 +88,6 @@ func (g *glue) OnTimer(t *transport.Loop) {
 	l := of(t)
 	now := t.Now()
 	l.wheel.Advance(now, l.visit)
-	if len(l.openings) == 0 {
-		l.openings = nil // what a rush has left behind
-	}
 	for len(l.openings) > 0 && l.openings[0].deadline <= now {
 		o := l.openings[0]
 		l.openings[0] = nil
@@ -101,10 +98,11 @@ func (g *glue) OnTimer(t *transport.Loop) {
 			o.deadline = now + l.srv.cfg.Session.OpeningTimeout
 			l.openings = append(l.openings, o)
 		default:
-			k.Value = nil
-			k.Write(session.AppendBye(nil, session.OpenTimeout, ""))
-			k.Finish()
+			leave(k, session.OpenTimeout, "")
 		}
+	}
+	if len(l.openings) == 0 {
+		l.openings = nil // what a rush has left behind
 	}
 }
 
@@ -214,12 +212,17 @@ func (l *loop) misbehaved(p *Player, err error) {
 	}
 }
 
+// leave ends a link with a word of why. Nothing that still comes on it is heard.
+func leave(k *transport.Link, why session.Code, text string) {
+	k.Value = nil
+	k.Write(session.AppendBye(nil, why, text))
+	k.Finish()
+}
+
 // cut ends the link with a word of why; the session waits for its player.
 func (l *loop) cut(p *Player, why session.Code) {
 	if k := p.link; k != nil {
-		k.Value = nil
-		k.Write(session.AppendBye(nil, why, ""))
-		k.Finish()
+		leave(k, why, "")
 		l.detach(p)
 	}
 }
@@ -275,9 +278,8 @@ func (l *loop) end(p *Player, code session.Code, text string) {
 	s.leavingLocked(p)
 	s.mu.Unlock()
 	if k := p.link; k != nil {
-		p.link, k.Value = nil, nil
-		k.Write(session.AppendBye(nil, code, short(text)))
-		k.Finish()
+		p.link = nil
+		leave(k, code, short(text))
 	}
 	p.mu.Lock()
 	p.ending, p.attached, p.reason = true, false, &Reason{code, text}

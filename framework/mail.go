@@ -26,6 +26,13 @@ const keepBuffer = 4 << 10
 
 func newMail() *mail { return mails.Get().(*mail) }
 
+// sharedMail is a message whose body nobody will write to again.
+func sharedMail(body []byte) *mail {
+	m := newMail()
+	m.kind, m.shared = codec.Message, body
+	return m
+}
+
 func (m *mail) free() {
 	body := m.body[:0]
 	if cap(body) > keepBuffer {

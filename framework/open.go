@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -60,9 +59,7 @@ func (l *loop) opened(k *transport.Link, o *opening, pk codec.Packet) {
 	}
 	if err != nil {
 		l.srv.count.protocolErrors.Add(1)
-		k.Value = nil
-		k.Write(session.AppendBye(nil, session.Protocol, ""))
-		k.Finish()
+		leave(k, session.Protocol, "")
 	}
 }
 
@@ -150,8 +147,7 @@ func (s *Server) authenticate(at *login, who Login) {
 	func() {
 		defer func() {
 			if r := recover(); r != nil {
-				s.count.panics.Add(1)
-				s.log.Error("panic in the game's code", "in", "Authenticate", "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+				s.panicked(r, "in", "Authenticate")
 				at.err = errors.New("panic")
 			}
 		}()

@@ -77,7 +77,10 @@ func (p *Player) Push(route string, v any) error {
 	if err != nil {
 		return err
 	}
-	return p.enqueueShared(codec.Message, body)
+	if len(body) > p.srv.cfg.Session.MaxBody {
+		return codec.ErrTooLarge
+	}
+	return p.enqueue(sharedMail(body), true)
 }
 
 // encodeMessage makes the body of a MESSAGE, once for however many receive it.
@@ -91,16 +94,6 @@ func encodeMessage(route string, v any) ([]byte, error) {
 		return nil, err
 	}
 	return codec.AppendMessage(make([]byte, 0, len(payload)+len(route)+8), name, payload), nil
-}
-
-// enqueueShared queues a body that nobody will write to again.
-func (p *Player) enqueueShared(kind codec.Kind, body []byte) error {
-	if len(body) > p.srv.cfg.Session.MaxBody {
-		return codec.ErrTooLarge
-	}
-	m := newMail()
-	m.kind, m.shared = kind, body
-	return p.enqueue(m, true)
 }
 
 // enqueue hands m to the player's session, wherever that is. ring false leaves

@@ -5,7 +5,6 @@ package framework
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -203,25 +202,11 @@ func (s *Server) beginJoin(p *Player, id uint64, payload []byte) error {
 	if k == nil {
 		return Fail(codec.ErrorRefused, "there is no room type "+q.Type)
 	}
-	return k.enter(p, q.Key, func(err error) {
-		if err != nil {
-			p.fail(id, err)
-			return
-		}
-		m := newMail()
-		m.kind = codec.Response
-		m.body = codec.AppendResponse(m.body[:0], id, nil)
-		_ = p.enqueue(m, true)
-	})
+	return k.enter(p, q.Key, func(err error) { p.answer(id, err) })
 }
 
 func (s *Server) beginLeave(p *Player, id uint64, _ []byte) error {
-	return p.exit(func() {
-		m := newMail()
-		m.kind = codec.Response
-		m.body = codec.AppendResponse(m.body[:0], id, nil)
-		_ = p.enqueue(m, true)
-	})
+	return p.exit(func() { p.answer(id, nil) })
 }
 
 // Join brings a player into the room of a key, which is made if need be, and
@@ -359,8 +344,7 @@ func (r *Room) serve() (over bool) {
 func (r *Room) guard(what string, f func()) {
 	defer func() {
 		if v := recover(); v != nil {
-			r.kind.srv.count.panics.Add(1)
-			r.kind.srv.log.Error("panic in the game's code", "room", r.kind.name+"/"+r.key, "in", what, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			r.kind.srv.panicked(v, "room", r.kind.name+"/"+r.key, "in", what)
 		}
 	}()
 	f()

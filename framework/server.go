@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -196,9 +197,7 @@ func (s *Server) multicast(players []*Player, body []byte) error {
 	}
 	var rung []*burst // by loop
 	for _, p := range players {
-		m := newMail()
-		m.kind, m.shared = codec.Message, body
-		if p.enqueue(m, false) != nil || p.rung.Swap(true) {
+		if p.enqueue(sharedMail(body), false) != nil || p.rung.Swap(true) {
 			continue
 		}
 		if l := p.owner.Load(); l != nil {
@@ -268,6 +267,12 @@ func short(text string) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[:most], "")
+}
+
+// panicked counts and logs a panic of the game's code, called while it unwinds.
+func (s *Server) panicked(v any, where ...any) {
+	s.count.panics.Add(1)
+	s.log.Error("panic in the game's code", append(where, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))...)
 }
 
 // dispatch gives an active player to the executor of its next task.

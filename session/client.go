@@ -348,18 +348,14 @@ func (c *Client) bye(p codec.Packet, now time.Duration) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case why.Code.Final():
+	if why.Code.Final() {
 		c.finish(why, 0)
-	case why.Code.Resumable():
-		c.cut = true
-		c.down(now, why, c.params.Window)
-	default:
-		c.cut = true
-		c.down(now, why, c.params.Window)
-		if c.have {
-			c.gone(why, 0)
-		}
+		return nil
+	}
+	c.cut = true
+	c.down(now, why, c.params.Window)
+	if !why.Code.Resumable() && c.have {
+		c.gone(why, 0)
 	}
 	return nil
 }
