@@ -140,6 +140,17 @@ func (k *Link) Write(frames []byte) {
 	l.touch(k)
 }
 
+// WriteDatagram sends one whole frame, a Datagram or a heartbeat that is not
+// in-band, beside the stream: once at most, and in no order. It reports false,
+// and has done nothing, where that can't be: no carrier of this version has
+// such a channel. The caller then sends the ordinary way.
+func (k *Link) WriteDatagram(_ []byte) bool { return false }
+
+// Number returns, during OnPacket, the full counter of the sealed datagram
+// that brought the packet, and 0 on every other carrier. Of two Datagrams the
+// one with the higher number was sent later.
+func (k *Link) Number() uint64 { return 0 }
+
 // touch puts k on the list of links that may have something to send.
 func (l *Loop) touch(k *Link) {
 	if k.state&stateDirty == 0 {
