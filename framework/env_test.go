@@ -41,7 +41,7 @@ func simulate(t *testing.T, seed uint64, cond transport.Conditions, cfg framewor
 	synctest.Test(t, func(t *testing.T) {
 		e := &env{t: t, net: transport.NewNetwork(seed, cond), hooks: map[string][]string{}}
 		cfg.Network = e.net
-		cfg.PlainKCP, cfg.TCP = "10.0.0.1:7777", "10.0.0.1:7777"
+		serveAll(&cfg)
 		if cfg.Logger == nil {
 			cfg.Logger = slog.New(slog.DiscardHandler)
 		}
@@ -235,7 +235,18 @@ func (e *env) within(d time.Duration, what string, ok func() bool) {
 	}
 }
 
-var carriers = []transport.Carrier{transport.PlainKCP, transport.TCP}
+// carriers are what the situations of session/SPEC.md 12 are played on, the
+// simulation and the storm too. A new one is a line here and its address in
+// serveAll.
+var carriers = []transport.Carrier{
+	transport.PlainKCP,
+	transport.TCP,
+}
+
+// serveAll makes a server serve all of them, each on a port of its own.
+func serveAll(cfg *framework.Config) {
+	cfg.PlainKCP, cfg.TCP = "10.0.0.1:7777", "10.0.0.1:7778"
+}
 
 // onEach runs a test once per carrier.
 func onEach(t *testing.T, f func(t *testing.T, c transport.Carrier)) {

@@ -124,7 +124,7 @@ func playSeed(t *testing.T, seed uint64) (cuts, resumes uint64) {
 		for i := range 2 + rng.IntN(4) {
 			a := &actor{name: fmt.Sprint("p", i)}
 			actors[a.name] = a
-			a.c = e.newClient(a.name, carriers[rng.IntN(2)])
+			a.c = e.newClient(a.name, carriers[rng.IntN(len(carriers))])
 			client.On(a.c, "echo", a.add(&a.echoes))
 			client.On(a.c, "pushed", a.add(&a.pushes))
 			client.On(a.c, "tick", a.add(&a.ticks))

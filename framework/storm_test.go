@@ -231,7 +231,7 @@ func (st *storm) victim(e *env, id int, user string) *victim {
 		Ticket:  func() []byte { return []byte(user) },
 		OnState: func(s client.State) { v.gap = v.gap || s.Kind == client.Reset },
 	})
-	c, err := client.New([]string{e.addr(carriers[id%2])}, cfg)
+	c, err := client.New([]string{e.addr(carriers[id%len(carriers)])}, cfg)
 	if err != nil {
 		e.t.Fatal(err)
 	}
