@@ -19,6 +19,8 @@ type Config struct {
 	PlainKCP string
 	// TCP is the address that TCP is served on, by the same rules.
 	TCP string
+	// KCP is the address that sealed KCP is served on, by the same rules.
+	KCP string
 	// Loops is the number of event loops. If zero, runtime.GOMAXPROCS(0).
 	// Outside Linux there is one loop whatever this says: elsewhere the
 	// kernel does not spread packets over sockets that share a port.

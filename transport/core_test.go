@@ -43,12 +43,12 @@ func (f *fakeBelow) send(b *outbox) bool {
 
 // testLoop returns a loop that the test drives itself.
 func testLoop(cfg Config, h Handler) (*Loop, *fakeBelow) {
-	cfg.Logger = quiet
+	cfg.Logger, cfg.PlainKCP = quiet, "test"
 	tr := &Transport{cfg: cfg, log: quiet, start: clock()}
 	f := &fakeBelow{take: -1}
 	l := &Loop{t: tr, h: h, below: f, plain: make(map[uint64]*Link), seed: maphash.MakeSeed()}
 	l.timers.init()
-	l.out.init()
+	l.initOut()
 	l.kcp.init(&tr.cfg)
 	tr.loops = []*Loop{l}
 	l.boot()
@@ -78,7 +78,7 @@ func (p *peer) send(l *Loop) {
 		if len(b) == 0 {
 			return
 		}
-		l.datagram(p.addr, b)
+		l.datagram(plainWire, p.addr, b)
 	}
 }
 

@@ -35,7 +35,7 @@ func FuzzLoop(f *testing.F) {
 			l.begin()
 			switch what % 4 {
 			case 0, 1:
-				l.datagram(from[what%4], piece)
+				l.datagram(plainWire, from[what%4], piece)
 				in += n
 			case 2:
 				if k.state&stateClosed == 0 {

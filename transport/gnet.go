@@ -22,9 +22,9 @@ type gnetLoop struct {
 	l       *Loop
 	eng     gnet.Engine
 	bell    bell
-	udp     *udpSocket // nil if plain KCP is not served, and between engines
-	up      chan error // 1 deep: takes the outcome of the first start
-	started bool       // it was a success
+	udp     [wires]*udpSocket // nil what is not served, and between engines
+	up      chan error        // 1 deep: takes the outcome of the first start
+	started bool              // it was a success
 	bootErr error
 	dead    chan struct{} // closed when this engine is about to end
 }
@@ -32,30 +32,32 @@ type gnetLoop struct {
 func (g *gnetLoop) ring() { g.bell.ring() }
 
 func (g *gnetLoop) send(b *outbox) bool {
-	if g.udp == nil {
-		return false
-	}
-	return g.udp.send(b)
+	u := g.udp[b.wire]
+	return u != nil && u.send(b)
 }
 
 func (g *gnetLoop) drain() {
-	if g.udp != nil {
-		g.udp.drain()
+	for _, u := range g.udp {
+		if u != nil {
+			u.drain()
+		}
 	}
 }
 
 // OnBoot runs when the sockets are bound.
 func (g *gnetLoop) OnBoot(eng gnet.Engine) gnet.Action {
 	g.eng = eng
-	if g.r.udp == "" {
-		return gnet.None
+	for w, address := range g.r.udp {
+		if address == "" {
+			continue
+		}
+		u, err := openUDP(g, eng, wire(w))
+		if err != nil {
+			g.bootErr = err
+			return gnet.Shutdown
+		}
+		g.udp[w] = u
 	}
-	udp, err := openUDP(g, eng)
-	if err != nil {
-		g.bootErr = err
-		return gnet.Shutdown
-	}
-	g.udp = udp
 	return gnet.None
 }
 
@@ -130,10 +132,31 @@ func (g *gnetLoop) OnTraffic(c gnet.Conn) gnet.Action {
 		g.l.end()
 		return g.after(gnet.None)
 	}
-	if g.udp != nil {
-		g.udp.traffic(c)
+	if u := g.socketOf(c.LocalAddr()); u != nil {
+		u.traffic(c)
 	}
 	return g.after(gnet.None)
+}
+
+// socketOf returns the datagram socket that gnet calls local.
+func (g *gnetLoop) socketOf(local net.Addr) *udpSocket {
+	for w, u := range g.udp {
+		if u == nil {
+			continue
+		}
+		if u.local == nil { // the first datagram: gnet has one net.Addr for each socket
+			at, ok := addrPort(local)
+			bound := g.l.t.addrs[wireCarriers[w]]
+			if !ok || at.Port() != bound.Port() || !at.Addr().IsUnspecified() && at.Addr().IsValid() && at.Addr().Unmap() != bound.Addr() {
+				continue
+			}
+			u.local = local
+		}
+		if u.local == local {
+			return u
+		}
+	}
+	return nil
 }
 
 // OnClose tells that a connection is gone. gnet calls it from within Write as

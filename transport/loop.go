@@ -57,8 +57,7 @@ type Loop struct {
 	dirty   []*Link // have something to send
 	roomy   []*Link // have room again, and their handler waits for it
 	closing []closing
-	out     outbox
-	blocked bool // the socket took no more datagrams in this batch
+	out     [wires]outbox
 	bufs    bufPool
 	kcp     kcpShared
 	stats   loopStats
@@ -100,7 +99,9 @@ func (l *Loop) begin() {
 	}
 	l.queue.enter()
 	l.now = l.t.now()
-	l.blocked = false
+	for w := range wires {
+		l.out[w].blocked = false
+	}
 	l.stats.wakeUps++
 }
 
@@ -196,42 +197,29 @@ func (l *Loop) tellRoomy() {
 }
 
 // flush sends what the links of the batch have to say: one coalesced datagram
-// or one Write for each.
+// or one Write for each. Those whose socket takes no more wait, in their order.
 func (l *Loop) flush() {
-	done := 0
+	rest := l.dirty[:0]
 	for _, k := range l.dirty {
-		if k.kcp != nil && l.blocked {
-			break // order is kept: who waits stays in front
-		}
 		if !l.flushLink(k) {
-			break
+			rest = append(rest, k)
 		}
-		done++
 	}
-	if done < len(l.dirty) {
-		// Streams do not wait for the datagram socket.
-		rest := l.dirty[:0]
-		for _, k := range l.dirty[done:] {
-			if k.kcp == nil {
-				l.flushLink(k)
-			} else {
-				rest = append(rest, k)
-			}
-		}
-		clear(l.dirty[len(rest):])
-		l.dirty = rest
-	} else {
-		clear(l.dirty)
-		l.dirty = l.dirty[:0]
+	clear(l.dirty[len(rest):])
+	l.dirty = rest
+	for w := range wires {
+		l.sendOut(&l.out[w])
 	}
-	l.sendOut()
 }
 
-// flushLink returns false when the socket takes no more.
+// flushLink returns false when the link's socket takes no more.
 func (l *Loop) flushLink(k *Link) (ok bool) {
 	if k.state&stateClosed != 0 {
 		k.state &^= stateDirty
 		return true
+	}
+	if k.kcp != nil && l.out[plainWire].blocked {
+		return false
 	}
 	defer l.guard(k)
 	ok = true // also after a panic: the link is closed then
@@ -240,22 +228,11 @@ func (l *Loop) flushLink(k *Link) (ok bool) {
 		l.flushStream(k)
 		return ok
 	}
-	if !l.flushKCP(k) {
+	if !l.flushPlain(k) {
 		return false
 	}
 	k.state &^= stateDirty
 	return ok
-}
-
-// sendOut hands the collected datagrams to the socket.
-func (l *Loop) sendOut() {
-	if l.out.empty() || l.blocked {
-		return
-	}
-	if !l.below.send(&l.out) {
-		l.blocked = true
-		l.stats.blocked++
-	}
 }
 
 // guard is deferred around everything that runs for one link, or for none: a

@@ -180,7 +180,11 @@ func (n *Network) toServerLocked(p parcel) {
 	}
 	if r := n.sockets[p.to]; r != nil {
 		loop := r.loops[int(p.from.Port())%len(r.loops)]
-		loop.enqueueLocked(memEvent{kind: memDatagram, from: p.from, data: p.data})
+		w := plainWire
+		if p.to == r.t.addrs[KCP] {
+			w = sealedWire
+		}
+		loop.enqueueLocked(memEvent{kind: memDatagram, wire: w, from: p.from, data: p.data})
 	}
 }
 

@@ -30,6 +30,7 @@ func (r *memRunner) listen() error {
 		table   map[netip.AddrPort]*memRunner
 	}{
 		{PlainKCP, r.t.cfg.PlainKCP, r.n.sockets},
+		{KCP, r.t.cfg.KCP, r.n.sockets},
 		{TCP, r.t.cfg.TCP, r.n.streams},
 	} {
 		if s.address == "" {
@@ -46,7 +47,7 @@ func (r *memRunner) listen() error {
 
 func (r *memRunner) run(l *Loop) error {
 	m := r.loops[l.index]
-	m.l, m.addr = l, r.t.addrs[PlainKCP]
+	m.l = l
 	l.below = m
 	ready := make(chan struct{})
 	r.done.Add(1)
@@ -86,6 +87,7 @@ func (r *memRunner) wait() {
 // memEvent is something that happened on the network.
 type memEvent struct {
 	kind   memKind
+	wire   wire           // memDatagram
 	from   netip.AddrPort // memDatagram
 	stream *memStream     // the others
 	data   []byte
@@ -106,7 +108,6 @@ const (
 type memLoop struct {
 	l     *Loop
 	n     *Network
-	addr  netip.AddrPort
 	bell  chan struct{} // 1 deep: a burst rings once
 	inbox []memEvent
 	spare []memEvent
@@ -161,12 +162,7 @@ func (m *memLoop) handle(e *memEvent) {
 	s := e.stream
 	switch e.kind {
 	case memDatagram:
-		if len(e.data) > maxDatagram {
-			m.l.stats.large.Add(1)
-			m.l.stats.datagramsIn++
-			return
-		}
-		m.l.datagram(e.from, e.data)
+		m.l.datagram(e.wire, e.from, e.data)
 	case memOpen:
 		if s.link = m.l.openStream(s, s.conn.local); s.link == nil {
 			s.close()
@@ -188,10 +184,11 @@ func (m *memLoop) handle(e *memEvent) {
 func (m *memLoop) send(b *outbox) bool {
 	m.n.mu.Lock()
 	defer m.n.mu.Unlock()
+	from := m.l.t.addrs[wireCarriers[b.wire]]
 	for ; b.head < b.n; b.head++ {
 		m.l.stats.datagramsOut++
 		if c := m.n.packets[b.to[b.head]]; c != nil && !c.cut {
-			c.down.datagramLocked(parcel{from: m.addr, to: c.local, data: b.datagram(b.head)})
+			c.down.datagramLocked(parcel{from: from, to: c.local, data: b.datagram(b.head)})
 		}
 	}
 	return true

@@ -166,8 +166,8 @@ func TestOneBadDestinationDoesNotHoldUpOthers(t *testing.T) {
 	l := tr.Loops()[0]
 	onLoop(t, l, func() {
 		for i, to := range []netip.AddrPort{good, bad, bad, good, bad} {
-			slot := l.out.slot()
-			l.out.push(to, len(append(slot, byte('a'+i))))
+			slot := l.out[plainWire].slot()
+			l.out[plainWire].push(to, len(append(slot, byte('a'+i))))
 		}
 	})
 	buf := make([]byte, 10)

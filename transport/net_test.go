@@ -343,3 +343,25 @@ func TestWriteToABrokenConnection(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestDatagramSocketsAreKeptApart sends the same bytes to both sockets of each
+// loop: only the one that they are meant for takes them.
+func TestDatagramSocketsAreKeptApart(t *testing.T) {
+	h := &hooks{}
+	tr, err := Start(Config{PlainKCP: "127.0.0.1:0", KCP: "127.0.0.1:0", Logger: quiet, Loops: 2}, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, tr)
+	for range 4 {
+		c := (&world{carrier: PlainKCP}).dial(t, tr)
+		c.write(beat)
+		c.roundTrip("plain")
+		wrong := (&world{carrier: KCP}).dial(t, tr)
+		wrong.write(beat)
+	}
+	eventually(t, "the sealed socket has read", func() bool { return tr.Stats().DroppedUnknown+tr.Stats().DroppedMalformed >= 4 })
+	if h.opened.Load() != 4 {
+		t.Errorf("%d links, want 4", h.opened.Load())
+	}
+}

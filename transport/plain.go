@@ -12,9 +12,6 @@ import (
 )
 
 const (
-	// maxDatagram is the longest datagram that is taken: kcp-go sends at most
-	// 1,500 bytes, ikcp.c 1,400 unless told otherwise.
-	maxDatagram = 2048
 	// sendMTU is what segments are cut for. It passes every path that carries
 	// IPv6 with some tunnel around it.
 	sendMTU = 1200
@@ -70,9 +67,8 @@ func (s *kcpShared) init(c *Config) {
 
 func (s *kcpShared) setExtra(extra time.Duration) { s.cfg.ExtraRTO = extra }
 
-// datagram takes one datagram of the plain-KCP socket.
-func (l *Loop) datagram(from netip.AddrPort, b []byte) {
-	l.stats.datagramsIn++
+// plainDatagram takes one datagram of the plain-KCP socket.
+func (l *Loop) plainDatagram(from netip.AddrPort, b []byte) {
 	conv, ok := kcp.ParseConv(b)
 	if !ok {
 		if len(b) < kcp.HeaderSize {
@@ -82,7 +78,6 @@ func (l *Loop) datagram(from netip.AddrPort, b []byte) {
 		}
 		return
 	}
-	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	key := keyOf(from, conv)
 	k := l.plain[l.hash(key)]
 	switch {
@@ -221,9 +216,9 @@ func (l *Loop) complete(k *Link, b []byte) (used int) {
 	return used
 }
 
-// flushKCP lets KCP fill datagrams with everything it has due. It returns
+// flushPlain lets KCP fill datagrams with everything it has due. It returns
 // false when there is no place for them now.
-func (l *Loop) flushKCP(k *Link) bool {
+func (l *Loop) flushPlain(k *Link) bool {
 	for {
 		limit := sendMTU
 		if k.state&stateProved == 0 {
@@ -234,12 +229,9 @@ func (l *Loop) flushKCP(k *Link) bool {
 			}
 			limit = int(min(budget, sendMTU))
 		}
-		slot := l.out.slot()
+		slot := l.slot(plainWire)
 		if slot == nil {
-			l.sendOut()
-			if slot = l.out.slot(); slot == nil {
-				return false
-			}
+			return false
 		}
 		b := k.kcp.Output(l.now, slot, limit)
 		if len(b) == 0 {
@@ -248,7 +240,7 @@ func (l *Loop) flushKCP(k *Link) bool {
 			}
 			break
 		}
-		l.out.push(k.addr, len(b))
+		l.out[plainWire].push(k.addr, len(b))
 		k.sent += uint64(len(b))
 	}
 	if err := k.kcp.Err(); err != nil {
@@ -294,37 +286,3 @@ func (g *graves) has(key plainKey, now time.Duration) bool {
 	until, ok := g.until[key]
 	return ok && now < until
 }
-
-// outbox collects the datagrams of a batch for one system call. Owned by the
-// loop; the backend sends from head.
-type outbox struct {
-	head, n int
-	to      [outSlots]netip.AddrPort
-	size    [outSlots]int
-	buf     []byte
-}
-
-const outSlots = 64
-
-func (o *outbox) init() { o.buf = make([]byte, outSlots*sendMTU) }
-
-func (o *outbox) empty() bool { return o.head == o.n }
-
-// slot returns memory for the next datagram, nil when there is none.
-func (o *outbox) slot() []byte {
-	if o.head == o.n {
-		o.head, o.n = 0, 0
-	}
-	if o.n == outSlots {
-		return nil
-	}
-	return o.buf[o.n*sendMTU : o.n*sendMTU : (o.n+1)*sendMTU]
-}
-
-func (o *outbox) push(to netip.AddrPort, size int) {
-	o.to[o.n], o.size[o.n] = to, size
-	o.n++
-}
-
-// datagram returns the datagram in place i.
-func (o *outbox) datagram(i int) []byte { return o.buf[i*sendMTU : i*sendMTU+o.size[i]] }

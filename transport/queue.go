@@ -43,6 +43,13 @@ func (q *queue) wakeLocked() {
 	}
 }
 
+// wake makes the loop run a batch. Safe to call from any goroutine.
+func (q *queue) wake() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.wakeLocked()
+}
+
 // onTimer is what the loop's timer calls, on a goroutine of the runtime.
 func (q *queue) onTimer() {
 	q.mu.Lock()

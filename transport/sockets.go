@@ -25,7 +25,7 @@ const restartDelay = 100 * time.Millisecond
 // listen, except for done.
 type socketRunner struct {
 	t       *Transport
-	udp     string // listen addresses as gnet takes them, with the port resolved
+	udp     [wires]string // listen addresses as gnet takes them, with the port resolved
 	tcp     string
 	fdLimit int // descriptors from here on are not for players; 0: unknown
 	quit    chan struct{}
@@ -49,9 +49,11 @@ func (r *socketRunner) listen() (err error) {
 		t.log.Warn("transport: the limit of open files allows fewer TCP links than Config.MaxLinks",
 			slog.Int("tcp", r.fdLimit), slog.Int("MaxLinks", n))
 	}
-	if address := t.cfg.PlainKCP; address != "" {
-		if t.addrs[PlainKCP], r.udp, err = probe("udp", address); err != nil {
-			return fmt.Errorf("transport: listen on %s for %v: %w", address, PlainKCP, err)
+	for w, c := range wireCarriers {
+		if address := t.cfg.address(wire(w)); address != "" {
+			if t.addrs[c], r.udp[w], err = probe("udp", address); err != nil {
+				return fmt.Errorf("transport: listen on %s for %v: %w", address, c, err)
+			}
 		}
 	}
 	if address := t.cfg.TCP; address != "" {
@@ -162,8 +164,8 @@ func errOr(err error) error {
 
 // engine runs one gnet engine to its end.
 func (g *gnetLoop) engine() error {
-	addrs := make([]string, 0, 2)
-	for _, a := range []string{g.r.udp, g.r.tcp} {
+	addrs := make([]string, 0, wires+1)
+	for _, a := range append(g.r.udp[:], g.r.tcp) {
 		if a != "" {
 			addrs = append(addrs, a)
 		}
@@ -180,8 +182,10 @@ func (g *gnetLoop) engine() error {
 		gnet.WithLogger(g.r.logger))
 	g.l.queue.setBell(nil)
 	g.bell.close()
-	g.udp.close()
-	g.udp = nil
+	for w, u := range g.udp {
+		u.close()
+		g.udp[w] = nil
+	}
 	if g.bootErr != nil {
 		return g.bootErr
 	}

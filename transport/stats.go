@@ -18,6 +18,7 @@ type CarrierStats struct {
 type Stats struct {
 	PlainKCP CarrierStats `json:"plain_kcp"`
 	TCP      CarrierStats `json:"tcp"`
+	KCP      CarrierStats `json:"kcp"`
 
 	PacketsIn    uint64 `json:"packets_in"` // packets handed to OnPacket
 	DatagramsIn  uint64 `json:"datagrams_in"`
@@ -78,7 +79,7 @@ func (c *carrierCount) stats() CarrierStats {
 
 // Stats counts what happened since Start. Safe to call from any goroutine.
 func (t *Transport) Stats() Stats {
-	s := Stats{PlainKCP: t.carriers[PlainKCP].stats(), TCP: t.carriers[TCP].stats()}
+	s := Stats{PlainKCP: t.carriers[PlainKCP].stats(), TCP: t.carriers[TCP].stats(), KCP: t.carriers[KCP].stats()}
 	for _, l := range t.loops {
 		c := &l.stats
 		for i, to := range [...]*uint64{

@@ -100,7 +100,7 @@ func (l *Loop) arm() {
 	if len(t.heap) > 0 {
 		next = min(next, max(t.heap[0].at, l.now+dueSpread/4))
 	}
-	if l.blocked || len(l.dirty) > 0 {
+	if len(l.dirty) > 0 || l.blocked() {
 		next = min(next, l.now+t.retry)
 		t.retry = min(2*t.retry, maxRetry)
 	} else {

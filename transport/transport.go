@@ -21,11 +21,12 @@ type Carrier uint8
 const (
 	PlainKCP Carrier = iota + 1 // stock KCP over UDP, no encryption
 	TCP                         // frames on a TCP stream
+	KCP                         // KCP over UDP, sealed: SPEC 6
 
 	carriers // one more than there are
 )
 
-var carrierNames = [carriers]string{"none", "plain-kcp", "tcp"}
+var carrierNames = [carriers]string{"none", "plain-kcp", "tcp", "kcp"}
 
 // String returns the carrier's name as logs and metrics write it.
 func (c Carrier) String() string {
@@ -96,7 +97,7 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 	t := &Transport{cfg: cfg, log: cfg.logger(), start: clock(), stopped: make(chan struct{})}
 	if cfg.Network != nil {
 		t.below = &memRunner{t: t, n: cfg.Network}
-	} else if cfg.PlainKCP == "" && cfg.TCP == "" {
+	} else if cfg.PlainKCP == "" && cfg.TCP == "" && cfg.KCP == "" {
 		t.below = &memRunner{t: t, n: NewNetwork(0, Conditions{})} // gnet runs no loop without a socket
 	} else {
 		t.below = newSocketRunner(t)
@@ -112,7 +113,7 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 	for i := range n {
 		l := &Loop{t: t, h: h, index: i, plain: make(map[uint64]*Link), seed: maphash.MakeSeed()}
 		l.timers.init()
-		l.out.init()
+		l.initOut()
 		l.kcp.init(&t.cfg)
 		t.loops = append(t.loops, l)
 	}

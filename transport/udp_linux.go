@@ -39,9 +39,11 @@ type mmsghdr struct {
 // gnet reads one datagram per event; the rest is taken here, on a duplicate of
 // the descriptor that is ours to close. Owned by the loop.
 type udpSocket struct {
-	l  *Loop
-	fd int
-	v6 bool // an IPv6 socket, dual-stack or not: addresses have 28 bytes
+	l     *Loop
+	wire  wire
+	fd    int
+	local net.Addr // what gnet calls the socket, nil until it is known
+	v6    bool     // an IPv6 socket, dual-stack or not: addresses have 28 bytes
 
 	in     [recvSlots]mmsghdr
 	inIov  [recvSlots]unix.Iovec
@@ -53,8 +55,8 @@ type udpSocket struct {
 	outName [outSlots]unix.RawSockaddrInet6
 }
 
-func openUDP(g *gnetLoop, eng gnet.Engine) (*udpSocket, error) {
-	_, address, _ := strings.Cut(g.r.udp, "://")
+func openUDP(g *gnetLoop, eng gnet.Engine, w wire) (*udpSocket, error) {
+	_, address, _ := strings.Cut(g.r.udp[w], "://")
 	fd, err := eng.DupListener("udp", address)
 	if err != nil {
 		return nil, err
@@ -67,7 +69,7 @@ func openUDP(g *gnetLoop, eng gnet.Engine) (*udpSocket, error) {
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	u := &udpSocket{l: g.l, fd: fd, v6: family == unix.AF_INET6, inBuf: make([]byte, recvSlots*maxDatagram)}
+	u := &udpSocket{l: g.l, wire: w, fd: fd, v6: family == unix.AF_INET6, inBuf: make([]byte, recvSlots*maxDatagram)}
 	for i := range u.in {
 		u.inIov[i].Base = &u.inBuf[i*maxDatagram]
 		u.inIov[i].SetLen(maxDatagram)
@@ -119,13 +121,8 @@ func (u *udpSocket) traffic(c gnet.Conn) {
 	l.begin()
 	b, err := c.Peek(-1)
 	from, ok := addrPort(c.RemoteAddr())
-	switch {
-	case err != nil || !ok:
-	case len(b) > maxDatagram:
-		l.stats.datagramsIn++
-		l.stats.large.Add(1)
-	default:
-		l.datagram(numericZone(from), b)
+	if err == nil && ok {
+		l.datagram(u.wire, numericZone(from), b)
 	}
 	full := u.recv()
 	l.end()
@@ -165,11 +162,10 @@ func (u *udpSocket) recv() (full bool) {
 	for i := range n {
 		m := &u.in[i]
 		if m.hdr.Flags&unix.MSG_TRUNC != 0 {
-			l.stats.datagramsIn++
-			l.stats.large.Add(1)
+			l.truncated()
 			continue
 		}
-		l.datagram(nameAddr(&u.inName[i]), u.inBuf[i*maxDatagram:i*maxDatagram+int(m.n)])
+		l.datagram(u.wire, nameAddr(&u.inName[i]), u.inBuf[i*maxDatagram:i*maxDatagram+int(m.n)])
 	}
 	l.received(n < recvSlots)
 	return n == recvSlots

@@ -38,9 +38,11 @@ func gnetAddrs(addrs []string) []string {
 // server will not run: one datagram a call, read by a goroutine of its own.
 // Owned by the loop, except for inbox.
 type udpSocket struct {
-	l    *Loop
-	conn *net.UDPConn
-	done sync.WaitGroup
+	l     *Loop
+	wire  wire
+	local net.Addr // unused: gnet reads no datagrams here
+	conn  *net.UDPConn
+	done  sync.WaitGroup
 
 	mu    sync.Mutex // guards inbox
 	inbox []otherDatagram
@@ -52,8 +54,8 @@ type otherDatagram struct {
 	data []byte
 }
 
-func openUDP(g *gnetLoop, _ gnet.Engine) (*udpSocket, error) {
-	network, address, _ := strings.Cut(g.r.udp, "://")
+func openUDP(g *gnetLoop, _ gnet.Engine, w wire) (*udpSocket, error) {
+	network, address, _ := strings.Cut(g.r.udp[w], "://")
 	to, err := net.ResolveUDPAddr(network, address)
 	if err != nil {
 		return nil, err
@@ -62,7 +64,7 @@ func openUDP(g *gnetLoop, _ gnet.Engine) (*udpSocket, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &udpSocket{l: g.l, conn: conn}
+	u := &udpSocket{l: g.l, wire: w, conn: conn}
 	want := g.r.t.cfg.socketBuffer()
 	for ; want >= smallSocketBuffer && conn.SetReadBuffer(want) != nil; want /= 2 {
 	}
@@ -106,12 +108,7 @@ func (u *udpSocket) drain() {
 	u.inbox, u.spare = u.spare[:0], nil
 	u.mu.Unlock()
 	for i := range list {
-		if d := &list[i]; len(d.data) > maxDatagram {
-			u.l.stats.datagramsIn++
-			u.l.stats.large.Add(1)
-		} else {
-			u.l.datagram(d.from, d.data)
-		}
+		u.l.datagram(u.wire, list[i].from, list[i].data)
 	}
 	clear(list)
 	u.spare = list
@@ -128,11 +125,4 @@ func (u *udpSocket) send(b *outbox) bool {
 		}
 	}
 	return true
-}
-
-// wake makes the loop run a batch.
-func (q *queue) wake() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.wakeLocked()
 }
