@@ -161,7 +161,7 @@ func TestStopClosesEveryLink(t *testing.T) {
 		if err := tr.Loops()[0].Post(taskFunc(func(*Loop) {})); err != ErrStopped {
 			t.Errorf("Post after Stop: %v", err)
 		}
-		if s := tr.Stats(); s.TCP.Open+s.PlainKCP.Open != 0 {
+		if s := tr.Stats(); s.Carriers["tcp"].Open+s.Carriers["plain-kcp"].Open != 0 {
 			t.Errorf("open after Stop: %+v", s)
 		}
 	})
@@ -186,7 +186,7 @@ func TestMaxLinks(t *testing.T) {
 		if h.opened.Load() != 4 {
 			t.Errorf("%d links opened, want 4", h.opened.Load())
 		}
-		if s := tr.Stats(); s.TCP.Refused+s.PlainKCP.Refused == 0 {
+		if s := tr.Stats(); s.Carriers["tcp"].Refused+s.Carriers["plain-kcp"].Refused == 0 {
 			t.Error("no refusal counted")
 		}
 		extra.Close()

@@ -185,7 +185,7 @@ func TestCloseEndsALinkAtOnce(t *testing.T) {
 				t.Errorf("the client's read ended with %v, want the end", err)
 			}
 		}
-		if s := tr.Stats(); s.PlainKCP.Open+s.TCP.Open != 0 {
+		if s := tr.Stats(); s.Carriers["plain-kcp"].Open+s.Carriers["tcp"].Open != 0 {
 			t.Errorf("links still open: %+v", s)
 		}
 	})

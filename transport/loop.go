@@ -47,7 +47,8 @@ type Loop struct {
 	booted   bool
 	stopping bool // Stop has reached this loop
 	now      time.Duration
-	spare    []Task // the batch before: its memory is used again
+	began    time.Duration // the batch
+	spare    []Task        // the batch before: its memory is used again
 
 	timers  timers
 	plain   map[uint64]*Link // by hash
@@ -99,6 +100,7 @@ func (l *Loop) begin() {
 	}
 	l.queue.enter()
 	l.now = l.t.now()
+	l.began = l.now
 	for w := range wires {
 		l.out[w].blocked = false
 	}
@@ -119,6 +121,7 @@ func (l *Loop) end() {
 	l.now = max(l.now, l.t.now())
 	l.flush()
 	l.arm()
+	l.stats.busy += l.t.now() - l.began
 	l.publish()
 	if l.ended() && l.timers.timer != nil {
 		l.timers.timer.Stop()

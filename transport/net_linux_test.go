@@ -43,7 +43,7 @@ func lowLimitMain() {
 	}
 	fmt.Println(tr.Addr(TCP), tr.Addr(PlainKCP))
 	io.Copy(io.Discard, os.Stdin)
-	fmt.Printf("refused %d accept failures %d\n", tr.Stats().TCP.Refused, tr.Stats().AcceptFailures)
+	fmt.Printf("refused %d accept failures %d\n", tr.Stats().Carriers["tcp"].Refused, tr.Stats().AcceptFailures)
 }
 
 // choke allows no more open files for a while.

@@ -218,7 +218,7 @@ func TestNonsenseStreams(t *testing.T) {
 		conn.Close()
 	}
 	good.roundTrip("after")
-	eventually(t, "only the good one is left", func() bool { return tr.Stats().TCP.Open == 1 })
+	eventually(t, "only the good one is left", func() bool { return tr.Stats().Carriers["tcp"].Open == 1 })
 	if s := tr.Stats(); s.Panics != 0 || s.ProtocolErrors == 0 {
 		t.Errorf("%+v", s)
 	}
@@ -339,7 +339,7 @@ func TestWriteToABrokenConnection(t *testing.T) {
 		eventually(t, "OnClose", func() bool { return h.closed.Load() == int64(i+1) })
 	}
 	good.roundTrip("after")
-	if s := tr.Stats(); s.TCP.Open != 1 || s.Panics != 0 {
+	if s := tr.Stats(); s.Carriers["tcp"].Open != 1 || s.Panics != 0 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -16,9 +16,7 @@ type CarrierStats struct {
 
 // Stats counts what happened since Start, over all loops.
 type Stats struct {
-	PlainKCP CarrierStats `json:"plain_kcp"`
-	TCP      CarrierStats `json:"tcp"`
-	KCP      CarrierStats `json:"kcp"`
+	Carriers map[string]CarrierStats `json:"carriers"` // by Carrier.String()
 
 	PacketsIn    uint64 `json:"packets_in"` // packets handed to OnPacket
 	DatagramsIn  uint64 `json:"datagrams_in"`
@@ -39,15 +37,32 @@ type Stats struct {
 	AcceptFailures uint64        `json:"accept_failures"` // TCP connections closed at once to spare file descriptors, and listeners restarted
 	WakeUps        uint64        `json:"wake_ups"`        // batches
 	Tasks          uint64        `json:"tasks"`           // posted tasks that ran
+	Retransmits    uint64        `json:"retransmits"`     // segments that KCP sent again
 	Lateness       time.Duration `json:"lateness_ns"`     // of the loop that is latest: see Loop.Lateness
+
+	Loops []LoopStats `json:"loops"` // in the order of Index
 }
+
+// LoopStats counts what one loop did since Start.
+type LoopStats struct {
+	Busy    time.Duration `json:"busy_ns"` // in batches: a core that does nothing else has one second a second
+	WakeUps uint64        `json:"wake_ups"`
+	Tasks   uint64        `json:"tasks"`
+	Packets uint64        `json:"packets"`
+	// Lateness is how late the loop's timer came each time, in nanoseconds.
+	Lateness HistogramStats `json:"lateness_ns"`
+}
+
+// latenessBounds are in nanoseconds. Go's own timers are up to a millisecond late.
+var latenessBounds = []int64{1e6, 2e6, 5e6, 10e6, 25e6, 50e6, 100e6, 250e6, 1e9}
 
 // loopStats are one loop's counters. The plain ones are the loop's own and
 // published at the end of a batch; the others are rare enough to be atomic.
 type loopStats struct {
 	wakeUps, tasks, packets, datagramsIn, datagramsOut, blocked uint64
+	busy                                                        time.Duration
 
-	public [6]atomic.Uint64
+	public [8]atomic.Uint64
 	late   atomic.Int64
 
 	short, unknown, malformed, large, overBudget, sendFailed atomic.Uint64
@@ -57,7 +72,7 @@ type loopStats struct {
 // publish makes the loop's own counters visible.
 func (l *Loop) publish() {
 	s := &l.stats
-	for i, v := range [...]uint64{s.wakeUps, s.tasks, s.packets, s.datagramsIn, s.datagramsOut, s.blocked} {
+	for i, v := range [...]uint64{s.wakeUps, s.tasks, s.packets, s.datagramsIn, s.datagramsOut, s.blocked, uint64(s.busy), l.kcp.cfg.Retransmits} {
 		if s.public[i].Load() != v {
 			s.public[i].Store(v)
 		}
@@ -79,14 +94,22 @@ func (c *carrierCount) stats() CarrierStats {
 
 // Stats counts what happened since Start. Safe to call from any goroutine.
 func (t *Transport) Stats() Stats {
-	s := Stats{PlainKCP: t.carriers[PlainKCP].stats(), TCP: t.carriers[TCP].stats(), KCP: t.carriers[KCP].stats()}
+	s := Stats{Carriers: make(map[string]CarrierStats)}
+	for c := Carrier(1); c < carriers; c++ {
+		s.Carriers[c.String()] = t.carriers[c].stats()
+	}
 	for _, l := range t.loops {
 		c := &l.stats
+		var busy uint64
 		for i, to := range [...]*uint64{
-			&s.WakeUps, &s.Tasks, &s.PacketsIn, &s.DatagramsIn, &s.DatagramsOut, &s.SendBlocked,
+			&s.WakeUps, &s.Tasks, &s.PacketsIn, &s.DatagramsIn, &s.DatagramsOut, &s.SendBlocked, &busy, &s.Retransmits,
 		} {
 			*to += c.public[i].Load()
 		}
+		s.Loops = append(s.Loops, LoopStats{
+			Busy: time.Duration(busy), WakeUps: c.public[0].Load(), Tasks: c.public[1].Load(), Packets: c.public[2].Load(),
+			Lateness: l.timers.came.Stats(),
+		})
 		s.DroppedShort += c.short.Load()
 		s.DroppedUnknown += c.unknown.Load()
 		s.DroppedMalformed += c.malformed.Load()

@@ -34,7 +34,8 @@ type timers struct {
 
 	late      time.Duration // how late the loop was at lateAt; half of it is forgotten every lateHalf
 	lateAt    time.Duration
-	busy      bool // the datagram socket has not been empty
+	came      *Histogram // how late the timer came, ever; shared with Stats
+	busy      bool       // the datagram socket has not been empty
 	busySince time.Duration
 	retry     time.Duration // next wait for a blocked socket
 }
@@ -46,6 +47,7 @@ type timerEntry struct {
 
 func (t *timers) init() {
 	t.wake, t.armed, t.retry = Never, Never, minRetry
+	t.came = NewHistogram(latenessBounds)
 }
 
 // runTimers serves what is due.
@@ -53,6 +55,7 @@ func (l *Loop) runTimers(fired bool) {
 	t := &l.timers
 	if fired {
 		t.sample(l.now, l.now-t.armed)
+		t.came.Observe(int64(l.now - t.armed))
 		t.armed = Never
 	}
 	l.kcp.setExtra(t.extra(l.now))

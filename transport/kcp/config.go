@@ -17,7 +17,8 @@ const (
 )
 
 // Config is what all conversations of one loop share. The zero value works.
-// It is owned by the loop; only ExtraRTO may change while conversations use it.
+// It is owned by the loop; only ExtraRTO may change while conversations use it, and Retransmits
+// does.
 type Config struct {
 	// MTU is the largest datagram that Output builds, in bytes, headers
 	// included. If zero, 1200. Segments are cut for 1200 at most; a larger
@@ -53,6 +54,9 @@ type Config struct {
 
 	// Pool recycles segments. If nil, each one is allocated.
 	Pool *Pool
+
+	// Retransmits counts the segments that all conversations sent again.
+	Retransmits uint64
 }
 
 func (cfg *Config) mtu() int {

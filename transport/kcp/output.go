@@ -163,6 +163,7 @@ func (c *Conn) putLost(p *packet, now time.Duration) {
 		s.owed = false
 		c.lost--
 		c.retransmits++
+		c.cfg.Retransmits++
 		c.transmit(p, s, now)
 	}
 }
