@@ -104,7 +104,9 @@ type Client struct {
 	knockAt time.Duration
 	epoch   uint32
 	attempt uint64
-	retried bool // STALE was answered by one more attempt
+	retried bool     // STALE was answered by one more attempt
+	routes  []string // the last dictionary that a server told
+	numbers bool     // the session's server goes by it
 
 	ctl       []byte // control frames to write
 	changes   []Change
@@ -188,6 +190,15 @@ func (c *Client) Queued() (packets, bytes int) { return c.out.len(), c.out.bytes
 
 // Received returns how many counted packets were accepted.
 func (c *Client) Received() uint64 { return c.recv }
+
+// Routes returns the dictionary of the session: route number n is the n-th. It
+// is nil while there is none, and never changes: another one is another slice.
+func (c *Client) Routes() []string {
+	if !c.numbers {
+		return nil
+	}
+	return c.routes
+}
 
 // Changes returns what happened since the last call.
 func (c *Client) Changes() []Change {

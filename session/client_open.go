@@ -51,7 +51,7 @@ func (c *Client) ask(now time.Duration) {
 	if !c.asked || now-c.drawn >= openingLife {
 		c.newOpening(now)
 	}
-	h := HelloRequest{Version: ProtocolVersion, Nonce: c.nonce, Opening: c.opening, Ticket: c.ticket, Info: c.cfg.Info, Attempt: c.attempt}
+	h := HelloRequest{Version: ProtocolVersion, Nonce: c.nonce, Opening: c.opening, Ticket: c.ticket, Info: c.cfg.Info, Routes: RoutesHash(c.routes), Attempt: c.attempt}
 	c.ctl = h.append(c.ctl)
 }
 
@@ -76,6 +76,9 @@ func (c *Client) welcome(p codec.Packet, now time.Duration) error {
 	}
 	if b.Base > maxCount || b.Recv > maxCount {
 		return fmt.Errorf("%w: counts %d and %d", ErrControl, b.Base, b.Recv)
+	}
+	if err := c.learn(b.Routes); err != nil {
+		return err
 	}
 	c.id, c.key, c.have, c.fresh = id, key, true, false
 	c.params = params
@@ -148,6 +151,9 @@ func (c *Client) reset(p codec.Packet, now time.Duration) error {
 	case b.Base > maxCount || b.Recv > maxCount:
 		return fmt.Errorf("%w: counts %d and %d", ErrControl, b.Base, b.Recv)
 	case c.fresh:
+		if err := c.learn(b.Routes); err != nil {
+			return err
+		}
 		c.renumber(b.Recv)
 	case b.Recv < c.acked || b.Recv > c.wrote || b.Base < c.recv:
 		return c.contradicted("RESET")

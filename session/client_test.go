@@ -120,7 +120,7 @@ func TestControlOnAnOpenLink(t *testing.T) {
 		want  error
 	}{
 		"RESUMED again":   {appendControl(nil, codec.Resumed, &resumedBody{9, 7, true, params}), nil},
-		"RESET again":     {appendControl(nil, codec.Reset, &resetBody{9, 7, 7, true, 1, params}), nil},
+		"RESET again":     {appendControl(nil, codec.Reset, &resetBody{9, 7, 7, true, 1, params, nil}), nil},
 		"WELCOME again":   {packetFrame(welcomePacket(t, newWorld(t, 1, Config{}))), nil},
 		"MOVE":            {appendControl(nil, codec.Move, &moveBody{1, "x"}), nil},
 		"GREETING":        {AppendGreeting(nil, Nonce{}), ErrKind},

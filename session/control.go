@@ -64,6 +64,7 @@ type (
 		Hold   bool
 		Reason uint32
 		Params paramsBody
+		Routes []string
 	}
 	endBody struct { // REFUSED and BYE
 		Code   uint32
@@ -175,7 +176,7 @@ type HelloRequest struct {
 	Opening [16]byte // random, the same whenever this attempt to log in is repeated
 	Ticket  []byte   // for the game's authentication
 	Info    string   // of the client: build, platform
-	Routes  []byte   // hash of the route dictionary it has cached
+	Routes  []byte   // hash of the dictionary it has; empty: it has none; nil: it knows names only
 	Attempt uint64   // from 1; the highest one of an opening id wins
 }
 
@@ -204,6 +205,10 @@ type ResumeRequest struct {
 	Recv    uint64 // how many counted packets it has accepted; 0 when Fresh
 	Lowest  uint64 // number of the oldest packet it can still send again
 	Proof   [32]byte
+
+	// Routes is not on the wire: the server's dictionary, for the RESET that
+	// answers a client which has lost it. Nil for one that knows names only.
+	Routes []string
 }
 
 func (r *ResumeRequest) append(dst []byte) []byte {

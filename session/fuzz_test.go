@@ -3,6 +3,7 @@
 package session
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -140,7 +141,7 @@ func FuzzControl(f *testing.F) {
 			}
 		}
 		if r, err := ParseResume(p); err == nil {
-			if back, err := ParseResume(packetOf(t, r.append(nil))); err != nil || *back != *r {
+			if back, err := ParseResume(packetOf(t, r.append(nil))); err != nil || !reflect.DeepEqual(back, r) {
 				t.Fatalf("%+v came back as %+v, %v", r, back, err)
 			}
 			for _, s := range fuzzSessions(t) {
@@ -181,8 +182,8 @@ func makeControls() (out [][]byte) {
 			appendControl(nil, codec.Resume, &resumeBody{id[:], n, &n, n, key[:]}),
 			appendControl(nil, codec.Resume, &resumeBody{id[:], n, nil, n, key[:]}),
 			appendControl(nil, codec.Resumed, &resumedBody{uint32(n), n, true, good}),
-			appendControl(nil, codec.Reset, &resetBody{uint32(n), n, n, true, uint32(n), good}),
-			appendControl(nil, codec.Reset, &resetBody{uint32(n), 1, n, true, uint32(n), good}),
+			appendControl(nil, codec.Reset, &resetBody{uint32(n), n, n, true, uint32(n), good, nil}),
+			appendControl(nil, codec.Reset, &resetBody{uint32(n), 1, n, true, uint32(n), good, nil}),
 			appendControl(nil, codec.Refused, &endBody{uint32(n), "text", n}),
 			appendControl(nil, codec.Refused, &endBody{uint32(Stale), "", n}),
 			appendControl(nil, codec.Refused, &endBody{uint32(Gone), "", n}),

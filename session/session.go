@@ -125,7 +125,8 @@ func (s *Session) Received() uint64 { return s.recv }
 func (s *Session) Adopt(shard *Shard) { s.shard, s.pool = shard, &shard.Pool }
 
 // AppendWelcome appends the WELCOME that answers a HELLO. It is the same every
-// time until the client is heard: SPEC 6.1.
+// time until the client is heard: SPEC 6.1. routes is the dictionary, nil for a
+// client that has it, or that knows names only.
 func (s *Session) AppendWelcome(dst []byte, key Key, routes []string) []byte {
 	return appendControl(dst, codec.Welcome, &welcomeBody{
 		ID: s.id[:], Key: key[:], Base: s.acked, Recv: s.recv,
@@ -388,7 +389,7 @@ func (s *Session) Resume(dst []byte, r *ResumeRequest, sameLink bool, now time.D
 		return dst, false, Tombstone{Code: s.reason, Recv: s.recv}.Refusal()
 	case r.Attempt == s.attempt && sameLink && s.state == Attached && s.lastResumed:
 		if !s.confirmed { // else it was heard, so it has its answer
-			dst = s.appendAnswer(dst)
+			dst = s.appendAnswer(dst, r)
 		}
 		return dst, false, nil
 	case r.Attempt <= s.attempt:
@@ -416,7 +417,7 @@ func (s *Session) Resume(dst []byte, r *ResumeRequest, sameLink bool, now time.D
 		s.trim(r.Recv)
 		s.relink(now)
 	}
-	return s.appendAnswer(dst), s.lastReset, nil
+	return s.appendAnswer(dst, r), s.lastReset, nil
 }
 
 // relink attaches a link whose answer tells hold and profile.
@@ -432,11 +433,15 @@ func (s *Session) restart(now time.Duration) {
 	s.relink(now)
 }
 
-// appendAnswer appends the answer to the RESUME that made the current link.
+// appendAnswer appends the answer to r, the RESUME that made the current link.
 // Until its client is heard it is the same every time.
-func (s *Session) appendAnswer(dst []byte) []byte {
+func (s *Session) appendAnswer(dst []byte, r *ResumeRequest) []byte {
 	if s.lastReset {
-		return appendControl(dst, codec.Reset, &resetBody{s.epoch, s.acked, s.recv, s.holdUs, uint32(s.reason), s.params().body()})
+		var routes []string
+		if r.Fresh {
+			routes = r.Routes
+		}
+		return appendControl(dst, codec.Reset, &resetBody{s.epoch, s.acked, s.recv, s.holdUs, uint32(s.reason), s.params().body(), routes})
 	}
 	return appendControl(dst, codec.Resumed, &resumedBody{s.epoch, s.recv, s.holdUs, s.params().body()})
 }

@@ -424,13 +424,13 @@ func TestContradictingServer(t *testing.T) {
 			return appendControl(nil, codec.Resumed, &resumedBody{2, c.acked - 1, false, params})
 		},
 		"RESET above": func(c *Client) []byte {
-			return appendControl(nil, codec.Reset, &resetBody{2, 50, c.wrote + 1, false, 0, params})
+			return appendControl(nil, codec.Reset, &resetBody{2, 50, c.wrote + 1, false, 0, params, nil})
 		},
 		"RESET below": func(c *Client) []byte {
-			return appendControl(nil, codec.Reset, &resetBody{2, 50, c.acked - 1, false, 0, params})
+			return appendControl(nil, codec.Reset, &resetBody{2, 50, c.acked - 1, false, 0, params, nil})
 		},
 		"RESET base": func(c *Client) []byte {
-			return appendControl(nil, codec.Reset, &resetBody{2, c.recv - 1, c.acked, false, 0, params})
+			return appendControl(nil, codec.Reset, &resetBody{2, c.recv - 1, c.acked, false, 0, params, nil})
 		},
 	} {
 		w := newWorld(t, 1, Config{})
