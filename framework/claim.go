@@ -108,6 +108,7 @@ func (c *claim) decide(l *loop) {
 		}
 	}
 	p.dirty = false // l finds another owner in its list
+	p.s.Leave()
 	l.wheel.Remove(p.timer)
 	p.owner.Store(nil)
 	c.settle(l)

@@ -52,6 +52,11 @@ type Config struct {
 	Workers int
 	// MaxSessions bounds the sessions of this server. If zero, 1,000,000.
 	MaxSessions int
+	// BufferBytes bounds the memory of what waits for all players together, sent
+	// and not acknowledged yet. Beyond it a player who is sent anything comes
+	// back to a snapshot, as beyond Session.SendBytes; the last eighth is kept for
+	// those who are there. If zero, 1 GiB. If negative, none.
+	BufferBytes int64
 	// MaxLinks bounds the live links. If zero, transport's default.
 	MaxLinks int
 	// Node is this server's number in session ids.
@@ -124,6 +129,9 @@ func (c Config) withDefaults() (Config, error) {
 	c.AuthConcurrency = orDefault(c.AuthConcurrency, 256)
 	c.Workers = orDefault(c.Workers, 4096)
 	c.MaxSessions = orDefault(c.MaxSessions, 1_000_000)
+	if c.BufferBytes = orDefault(c.BufferBytes, 1<<30); c.BufferBytes < 0 || c.BufferBytes > noBound {
+		c.BufferBytes = noBound
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -133,6 +141,8 @@ func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.Workers < 0:
 		return c, fmt.Errorf("framework: Workers %d is negative", c.Workers)
+	case c.BufferBytes < 4*int64(c.Session.SendBytes):
+		return c, fmt.Errorf("framework: BufferBytes %d is less than what four players may have waiting, 4 x SendBytes %d", c.BufferBytes, c.Session.SendBytes)
 	case c.MaxSessions < 0:
 		return c, fmt.Errorf("framework: MaxSessions %d is negative", c.MaxSessions)
 	case c.AuthConcurrency < 0 || c.AuthTimeout < 0:

@@ -73,6 +73,9 @@ func (e *env) end() {
 	if err := e.srv.Shutdown(context.Background()); err != nil {
 		e.t.Errorf("shutdown: %v", err)
 	}
+	if missing, held := e.srv.Unaccounted(); missing != 0 || held != 0 {
+		e.t.Errorf("all is over, and %d bytes were not given back to the budget, %d are held", missing, held)
+	}
 	time.Sleep(2 * time.Second) // sockets of stock KCP linger
 	for user, hooks := range e.hooks {
 		checkHooks(e.t, user, hooks)

@@ -39,7 +39,7 @@ func (g *glue) OnLoop(t *transport.Loop) {
 	var seed [16]byte
 	_, _ = io.ReadFull(s.cfg.Rand, seed[:]) // ping ids need no more than to differ
 	rng := rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:])))
-	l.shard.Config, l.shard.Rand = &s.cfg.Session, rng.Uint32
+	l.shard.Config, l.shard.Rand, l.shard.More = &s.cfg.Session, rng.Uint32, l.more
 	t.Value = l
 	s.mu.Lock()
 	s.loops = append(s.loops, l) // in the order of their indexes: Start begins them one by one
@@ -118,6 +118,7 @@ func (g *glue) OnBatch(t *transport.Loop) {
 		}
 	}
 	l.dirty = l.dirty[:0]
+	l.spare()
 	next := l.wheel.Next()
 	if len(l.openings) > 0 {
 		next = min(next, l.openings[0].deadline)
@@ -283,8 +284,8 @@ func (l *loop) end(p *Player, code session.Code, text string) {
 	}
 	p.mu.Lock()
 	p.ending, p.attached, p.reason = true, false, &Reason{code, text}
-	p.out.drop()
-	p.dropped = false
+	p.dropOutLocked()
+	p.dropped = kept
 	if code.Final() {
 		p.in.drop() // who is thrown out does not act any more
 	}
@@ -314,17 +315,17 @@ func (l *loop) look(p *Player) {
 func (l *loop) collect(p *Player) {
 	p.mu.Lock()
 	out, dropped := p.out.take(), p.dropped
-	p.dropped = false
+	p.dropped = kept
 	p.mu.Unlock()
-	if dropped {
-		out.drop()
+	if dropped != kept { // and out is empty
 		if !p.s.Overflowed() {
 			p.s.Overflow(l.t.Now())
-			l.overflowed(p)
+			l.overflowed(p, dropped == crowded)
 		}
 		return
 	}
 	for m := out.pop(); m != nil; m = out.pop() {
+		l.shard.Share += m.cost() // it was taken from the budget with the mail
 		l.send(p, m.kind, m.content(), m.shared != nil)
 		m.free()
 	}
@@ -333,16 +334,20 @@ func (l *loop) collect(p *Player) {
 // send appends a packet to the session's outbound buffer.
 func (l *loop) send(p *Player, kind codec.Kind, body []byte, shared bool) {
 	before := p.s.Overflowed()
-	if p.s.Send(kind, body, shared, l.t.Now()) == session.ErrOverflow && !before {
-		l.overflowed(p)
+	err := p.s.Send(kind, body, shared, l.t.Now())
+	if (err == session.ErrOverflow || err == session.ErrCrowded) && !before {
+		l.overflowed(p, err == session.ErrCrowded)
 	}
 }
 
 // overflowed cuts the link of a player that did not read what was sent to it:
 // it comes back to a RESET, or too often and then not at all.
-func (l *loop) overflowed(p *Player) {
+func (l *loop) overflowed(p *Player, crowded bool) {
 	l.srv.count.overflows.Add(1)
-	l.srv.log.Warn("outgoing buffer overflowed", "session", p.ID(), "user", p.user)
+	if crowded {
+		l.srv.count.crowded.Add(1)
+	}
+	l.srv.log.Warn("outgoing buffer overflowed", "session", p.ID(), "user", p.user, "crowded", crowded)
 	if p.s.Spent() {
 		l.end(p, session.Overflow, "")
 		return

@@ -42,7 +42,7 @@ type Player struct {
 	in      mailbox // accepted and not yet handled
 	out     mailbox // sent and not yet taken over by the loop
 	kick    *Reason // why the session shall end, nil if it need not
-	dropped bool    // out overflowed
+	dropped fate    // of what was sent
 	holding bool    // the inbox was so full that the client was asked to wait
 	life
 	extra *extra
@@ -105,15 +105,7 @@ func (p *Player) enqueue(m *mail, ring bool) error {
 		m.free()
 		return session.ErrClosed
 	}
-	if p.dropped {
-		m.free()
-	} else {
-		p.out.push(m)
-		if cfg := &p.srv.cfg.Session; int(p.out.n) > cfg.SendPackets || int(p.out.bytes) > cfg.SendBytes {
-			p.out.drop()
-			p.dropped = true // the loop makes a RESET of it
-		}
-	}
+	p.postLocked(m)
 	p.mu.Unlock()
 	if ring {
 		p.ring()

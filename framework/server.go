@@ -33,6 +33,7 @@ type Server struct {
 	t      atomic.Pointer[transport.Transport] // nil before Start has returned
 	count  counters
 	pool   workers
+	budget budget
 	closed sync.WaitGroup // sessions whose OnClose has not returned
 
 	running sync.WaitGroup // rooms
@@ -54,6 +55,7 @@ type inboxCap struct{ packets, bytes int }
 type counters struct {
 	opened, resumed, resets, refused, ended atomic.Uint64
 	protocolErrors, overloads, overflows    atomic.Uint64
+	crowded                                 atomic.Uint64
 	noRoute, busy, panics                   atomic.Uint64
 }
 
@@ -66,8 +68,10 @@ type Stats struct {
 	Refused        uint64          `json:"refused"` // HELLO and RESUME
 	Ended          uint64          `json:"ended"`
 	ProtocolErrors uint64          `json:"protocol_errors"`
-	Overloads      uint64          `json:"overloads"` // links cut because the peer ignored HOLD
-	Overflows      uint64          `json:"overflows"` // outgoing buffers given up
+	Overloads      uint64          `json:"overloads"`      // links cut because the peer ignored HOLD
+	Overflows      uint64          `json:"overflows"`      // outgoing buffers given up
+	Crowded        uint64          `json:"crowded"`        // of them because Config.BufferBytes was reached
+	Buffered       int64           `json:"buffered_bytes"` // of Config.BufferBytes, with up to 128 KiB a loop that it keeps ready
 	NoRoute        uint64          `json:"no_route"`
 	Busy           uint64          `json:"busy"`
 	Panics         uint64          `json:"panics"`
@@ -91,6 +95,7 @@ func New(cfg Config) (*Server, error) {
 		table: session.NewTable[*Player](max(2*cfg.Session.Grace, time.Minute), 1<<16),
 	}
 	s.pool.most = cfg.Workers
+	s.budget.open(cfg.BufferBytes)
 	s.add(&Route{name: RouteJoin, reply: true, begin: s.beginJoin})
 	s.add(&Route{name: RouteLeave, reply: true, begin: s.beginLeave})
 	return s, nil
@@ -245,6 +250,7 @@ func (s *Server) Stats() Stats {
 	return Stats{
 		Sessions: n, Opened: c.opened.Load(), Resumed: c.resumed.Load(), Resets: c.resets.Load(), Refused: c.refused.Load(),
 		Ended: c.ended.Load(), ProtocolErrors: c.protocolErrors.Load(), Overloads: c.overloads.Load(), Overflows: c.overflows.Load(),
+		Crowded: c.crowded.Load(), Buffered: s.budget.used(),
 		NoRoute: c.noRoute.Load(), Busy: c.busy.Load(), Panics: c.panics.Load(), Transport: below,
 	}
 }

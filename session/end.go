@@ -26,6 +26,7 @@ var (
 	ErrFlood    = errors.New("session: far more pings than the interval allows")
 	ErrClosed   = errors.New("session: closed")
 	ErrOverflow = errors.New("session: outgoing buffer overflowed")
+	ErrCrowded  = errors.New("session: outgoing buffers of all sessions are full")
 	ErrFull     = errors.New("session: outgoing buffer is full")
 	ErrProfile  = errors.New("session: no heartbeat profile that can work")
 )

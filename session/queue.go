@@ -24,7 +24,13 @@ type Pool struct {
 	blocks [blockSizes][][]byte
 	rings  [ringSizes][][]packet
 	kept   int // bytes in both
+	held   int // bytes that the packets of the loop's sessions take, see cost
 }
+
+// Held returns how much memory the packets that wait in the sessions of this
+// pool's owner take. A body shared by many counts for each session that holds
+// it, so that the sum is never less than the truth.
+func (p *Pool) Held() int { return p.held }
 
 // block returns a copy of b in a block of its own.
 func (p *Pool) block(b []byte) []byte {
@@ -82,6 +88,22 @@ type packet struct {
 	shared bool // body belongs to many sessions and is never written to or recycled
 }
 
+// cost is what the packet takes of memory, its place in the ring included.
+func (p *packet) cost() int {
+	if p.shared {
+		return packetSize + len(p.body)
+	}
+	return packetSize + cap(p.body)
+}
+
+// Cost returns what a packet with a body of n bytes takes of memory.
+func Cost(n int, shared bool) int {
+	if size := max(bits.Len(uint(max(n, 1)-1)), minBlock); !shared && size < minBlock+blockSizes {
+		n = 1 << size
+	}
+	return packetSize + n
+}
+
 // queue is the one outbound buffer of a session: packets in order of their
 // numbers, trimmed at the head as they are acknowledged. Its memory comes from
 // and returns to the owner's pool.
@@ -104,7 +126,9 @@ func (q *queue) push(pool *Pool, kind codec.Kind, body []byte, shared bool) {
 	if !shared {
 		body = pool.block(body)
 	}
-	*q.at(int(q.n)) = packet{body, kind, shared}
+	at := q.at(int(q.n))
+	*at = packet{body, kind, shared}
+	pool.held += at.cost()
 	q.n++
 	q.bytes += len(body)
 }
@@ -127,6 +151,7 @@ func (q *queue) pop(pool *Pool) int {
 	p := q.at(0)
 	size := len(p.body)
 	q.bytes -= size
+	pool.held -= p.cost()
 	if !p.shared {
 		pool.freeBlock(p.body)
 	}
@@ -152,4 +177,12 @@ func (q *queue) clear(pool *Pool) {
 	for q.n > 0 {
 		q.pop(pool)
 	}
+}
+
+// cost is what the packets take of memory.
+func (q *queue) cost() (n int) {
+	for i := range int(q.n) {
+		n += q.at(i).cost()
+	}
+	return n
 }

@@ -58,13 +58,16 @@ func TestQueueKeepsOrderAndReturnsMemory(t *testing.T) {
 		if i := rng.IntN(len(model) + 1); i < len(model) && !bytes.Equal(q.at(i).body, model[i].body) {
 			t.Fatalf("another packet at %d", i)
 		}
+		if rng.IntN(100) == 0 && pool.held != q.cost() {
+			t.Fatalf("the pool holds %d bytes, should be %d", pool.held, q.cost())
+		}
 		if pool.kept > poolBytes {
 			t.Fatalf("the pool keeps %d bytes", pool.kept)
 		}
 	}
 	q.clear(&pool)
-	if q.ring != nil || q.len() != 0 || q.bytes != 0 {
-		t.Errorf("an empty queue has a ring of %d, %d bytes", len(q.ring), q.bytes)
+	if q.ring != nil || q.len() != 0 || q.bytes != 0 || pool.held != 0 {
+		t.Errorf("an empty queue has a ring of %d, %d bytes, the pool holds %d", len(q.ring), q.bytes, pool.held)
 	}
 	if string(shared) != "shared by many, never written to or recycled" {
 		t.Error("the shared body was written to")

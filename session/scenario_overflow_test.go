@@ -197,3 +197,65 @@ func TestNothingIsLeftOfClosedSessions(t *testing.T) {
 		t.Errorf("the pool keeps %d bytes", kept)
 	}
 }
+
+// The cap of a node: what its loops may hold is handed to their shards in
+// shares, moves with the sessions, and comes back.
+func TestSharesOfTheNode(t *testing.T) {
+	left := 10_000 // of the node
+	shards := make([]*Shard, 2)
+	for i := range shards {
+		sh := testShard(t, Config{})
+		sh.More = func(n int, _ bool) bool {
+			if n > left {
+				return false
+			}
+			left -= n
+			sh.Share += n
+			return true
+		}
+		shards[i] = sh
+	}
+	body := make([]byte, 200)
+	cost := Cost(len(body), false)
+	if cost != packetSize+256 || Cost(len(body), true) != packetSize+200 || Cost(1<<20, false) != packetSize+1<<20 {
+		t.Errorf("a packet of 200 bytes costs %d", cost)
+	}
+	var a, b Session
+	a.Open(shards[0], ID{1}, 0)
+	b.Open(shards[1], ID{2}, 0)
+	sum := func() int { return shards[0].Pool.Held() + shards[1].Pool.Held() }
+	var err error
+	n := 0
+	for ; err == nil; n++ {
+		s := &a
+		if n%2 == 1 {
+			s = &b
+		}
+		err = s.Send(codec.Message, body, n%4 > 1, 0)
+		if got := sum(); got > 10_000 || err == nil && got != shards[0].Share+shards[1].Share {
+			t.Fatalf("%d bytes are held of 10,000, shares %d and %d", got, shards[0].Share, shards[1].Share)
+		}
+	}
+	full, other := &a, &b
+	if b.Overflowed() {
+		full, other = &b, &a
+	}
+	if err != ErrCrowded || !full.Overflowed() || other.Overflowed() || n < 30 {
+		t.Fatalf("send %d: %v", n, err)
+	}
+	_, kept := other.Queued()
+	for i := range 4 { // back and forth
+		other.Leave()
+		if sum() != 0 {
+			t.Fatalf("a session on its way is still counted: %d", sum())
+		}
+		other.Adopt(shards[i%2])
+		if _, bytes := other.Queued(); bytes != kept || sum() == 0 || shards[i%2].Share < sum() {
+			t.Fatalf("moved: %d bytes of %d, %d held, share %d", bytes, kept, sum(), shards[i%2].Share)
+		}
+	}
+	other.Close(Kicked)
+	if sum() != 0 || shards[0].Share < 0 || shards[1].Share < 0 || left+shards[0].Share+shards[1].Share != 10_000 {
+		t.Errorf("all is over: %d held, shares %d and %d, %d left", sum(), shards[0].Share, shards[1].Share, left)
+	}
+}

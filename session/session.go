@@ -27,6 +27,19 @@ type Shard struct {
 	Config *Config // with its defaults filled in; immutable
 	Pool   Pool
 	Rand   func() uint32 // for ping ids
+
+	// Share is how much Pool.Held may reach while More is not nil. More is then
+	// asked for at least n bytes more of it, and says no when all shards
+	// together have reached what they may; waiting tells that they are for a
+	// player who is away.
+	Share int
+	More  func(n int, waiting bool) bool
+}
+
+// takes reports whether a packet of that cost may be kept.
+func (sh *Shard) takes(cost int, waiting bool) bool {
+	over := sh.Pool.held + cost - sh.Share
+	return sh.More == nil || over <= 0 || sh.More(over, waiting)
 }
 
 // Event is what a received packet means beyond the session's own bookkeeping.
@@ -121,8 +134,20 @@ func (s *Session) OpenedAt() time.Duration { return s.openedAt }
 // Received returns how many counted packets were accepted.
 func (s *Session) Received() uint64 { return s.recv }
 
-// Adopt makes shard the session's owner. The old owner must not touch it again.
-func (s *Session) Adopt(shard *Shard) { s.shard, s.pool = shard, &shard.Pool }
+// Leave takes the session, and its part of the Share, from the shard that owns
+// it. Adopt by its next owner must follow.
+func (s *Session) Leave() { s.shard.hand(-s.out.cost()) }
+
+// Adopt makes shard the session's owner.
+func (s *Session) Adopt(shard *Shard) {
+	s.shard, s.pool = shard, &shard.Pool
+	shard.hand(s.out.cost())
+}
+
+func (sh *Shard) hand(cost int) {
+	sh.Pool.held += cost
+	sh.Share += cost
+}
 
 // AppendWelcome appends the WELCOME that answers a HELLO. It is the same every
 // time until the client is heard: SPEC 6.1. routes is the dictionary, nil for a
@@ -175,7 +200,8 @@ func (s *Session) Rename(id ID) { s.id, s.attempt = id, 0 }
 // Send appends a counted packet for the client. A shared body is kept, not
 // copied, and must never change. ErrOverflow says that the client fell too far
 // behind: its buffer is given up, its link must be closed, and the next resume
-// will answer RESET. What no client would take is refused by an error of codec
+// will answer RESET. ErrCrowded says the same because all sessions together have
+// too much. What no client would take is refused by an error of codec
 // and harms nothing. Send never blocks.
 func (s *Session) Send(kind codec.Kind, body []byte, shared bool, now time.Duration) error {
 	if err := sendable(kind, body, s.shard.Config.MaxBody); err != nil {
@@ -189,6 +215,9 @@ func (s *Session) Send(kind codec.Kind, body []byte, shared bool, now time.Durat
 	case s.out.len() >= s.shard.Config.SendPackets || s.out.bytes+len(body) > s.shard.Config.SendBytes:
 		s.Overflow(now)
 		return ErrOverflow
+	case !s.shard.takes(Cost(len(body), shared), s.state == Detached):
+		s.Overflow(now)
+		return ErrCrowded
 	}
 	s.push(kind, body, shared)
 	return nil

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"math"
+	"sync/atomic"
+
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// noBound is a budget that nobody reaches, far enough from where sums overflow.
+const noBound = math.MaxInt64 / 4
+
+// budget is the memory in which what was sent may wait: Config.BufferBytes, for
+// all players of the server. What waits in a mailbox was taken from it one by
+// one; a loop takes shares for its sessions, so that a message it sends itself
+// costs no atomic operation, and mail it collects brings its own. So the bound
+// is never exceeded, and a loop keeps at most two shares that it does not use.
+type budget struct {
+	// Immutable after open.
+	size  int64
+	share int64 // what a loop takes at once
+
+	left atomic.Int64
+}
+
+func (b *budget) open(size int64) {
+	b.size, b.share = size, min(64<<10, size/256)
+	b.left.Store(size)
+}
+
+// take takes n bytes if there are so many. The last eighth is for players who
+// are there: those who are away, most of whom never read it, must not take from
+// those who play.
+func (b *budget) take(n int64, away bool) bool {
+	left := b.left.Add(-n)
+	if left >= 0 && (!away || left >= b.size/8) {
+		return true
+	}
+	b.left.Add(n)
+	return false
+}
+
+func (b *budget) give(n int64) { b.left.Add(n) }
+
+// used is what waits, and what loops hold ready.
+func (b *budget) used() int64 { return b.size - b.left.Load() }
+
+// more takes a share for the sessions of the loop: session.Shard.More.
+func (l *loop) more(n int, away bool) bool {
+	b := &l.srv.budget
+	for _, n := range []int64{max(int64(n), b.share), int64(n)} {
+		if b.take(n, away) {
+			l.shard.Share += int(n)
+			return true
+		}
+	}
+	return false
+}
+
+// spare gives back what the loop's sessions do not need any more.
+func (l *loop) spare() {
+	b := &l.srv.budget
+	if n := int64(l.shard.Share - l.shard.Pool.Held()); n > 2*b.share {
+		l.shard.Share -= int(n - b.share)
+		b.give(n - b.share)
+	}
+}
+
+// cost is what outbound mail takes of the budget, in a mailbox as in a session.
+func (m *mail) cost() int { return session.Cost(len(m.content()), m.shared != nil) }
+
+// fate is what became of the mail that a loop has not collected.
+type fate uint8
+
+const (
+	kept     fate = iota
+	overfull      // it was more than one player may have waiting
+	crowded       // ... than all of them may
+)
+
+// postLocked puts m into the mailbox of what was sent, if it fits into that and
+// into the budget. Else all of it is given up: the loop makes a RESET of it.
+func (p *Player) postLocked(m *mail) {
+	b, cfg := &p.srv.budget, &p.srv.cfg.Session
+	if p.dropped != kept {
+		m.free()
+		return
+	}
+	fits := int(p.out.n) < cfg.SendPackets && int(p.out.bytes)+len(m.content()) <= cfg.SendBytes
+	if fits && b.take(int64(m.cost()), !p.attached) {
+		p.out.push(m)
+		return
+	}
+	m.free()
+	p.dropOutLocked()
+	p.dropped = overfull
+	if fits {
+		p.dropped = crowded
+	}
+}
+
+// dropOutLocked gives up what the loop has not taken over.
+func (p *Player) dropOutLocked() {
+	for m := p.out.pop(); m != nil; m = p.out.pop() {
+		p.srv.budget.give(int64(m.cost()))
+		m.free()
+	}
+}
