@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+
+package seal
+
+import (
+	"bytes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"io"
+
+	"github.com/flynn/noise"
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+var suite = noise.NewCipherSuite(noise.DH25519, noise.CipherChaChaPoly, noise.HashSHA256)
+
+// errGreeting is a programmer's mistake, found at start-up.
+var errGreeting = errors.New("seal: greeting longer than MaxGreeting")
+
+// Accepted is a link that a server has agreed to.
+type Accepted struct {
+	Conn Conn
+	// Nonce is known to both ends of this link and to nobody else, and differs
+	// from that of every other link: what a proof made on it should contain.
+	Nonce [16]byte
+	// Greeting is what the server's upper layer had to say.
+	Greeting []byte
+}
+
+// Initiator is the client's half of a handshake. Owned by whoever dials.
+//
+// It has no clock: send Hello, and again and again with growing pauses until
+// Handle has the answer. The same Initiator sends the same hello each time, so
+// a server counts it once, whatever the network repeats.
+type Initiator struct {
+	hello []byte // HelloSize
+	// a handshake with public keys
+	server  PublicKey
+	private [32]byte // of the ephemeral
+	// a handshake of a session that has a resume key
+	resume bool
+	key    [32]byte
+}
+
+// NewInitiator begins a handshake with the server that has the private half of key.
+func NewInitiator(key PublicKey, rand io.Reader) (*Initiator, error) {
+	i := &Initiator{server: key, hello: appendHead(make([]byte, 0, HelloSize), WhatHello)[:HelloSize]}
+	if _, err := io.ReadFull(rand, i.private[:]); err != nil {
+		return nil, err
+	}
+	id := key.id()
+	copy(i.hello[atKeyID:], id[:])
+	_, msg, err := i.handshake()
+	if err != nil {
+		return nil, err
+	}
+	copy(i.hello[atName:], msg)
+	return i, nil
+}
+
+// NewResumer begins a handshake for a session that was told its resume key.
+func NewResumer(session [16]byte, key [32]byte, rand io.Reader) (*Initiator, error) {
+	i := &Initiator{resume: true, key: key, hello: appendHead(make([]byte, 0, HelloSize), WhatResumeHello)[:HelloSize]}
+	if _, err := io.ReadFull(rand, i.hello[atName:atName+16]); err != nil {
+		return nil, err
+	}
+	copy(i.hello[atName+16:], session[:])
+	tag := resumeTag(&key, i.hello)
+	copy(i.hello[atTag:], tag[:])
+	return i, nil
+}
+
+// Hello returns the datagram to send. It lives until the next call.
+func (i *Initiator) Hello() []byte { return i.hello }
+
+// Handle takes a datagram that came with connection id 0. It returns the link
+// once the server has accepted it, else nil. again says that Hello has changed
+// and should be sent at once: the server wanted a cookie. What is not for this
+// handshake, or forged, changes nothing and is an error.
+func (i *Initiator) Handle(b []byte) (a *Accepted, again bool, err error) {
+	_, what, ok := Parse(b)
+	switch {
+	case !ok:
+		return nil, false, ErrWhat
+	case b[5] != wireVersion:
+		return nil, false, ErrVersion
+	case len(b) < 16:
+		return nil, false, ErrSize
+	case !bytes.Equal(b[8:16], i.hello[atName:atName+8]):
+		return nil, false, ErrUnknown
+	}
+	switch {
+	case what == WhatCookie:
+		if len(b) != cookieSize {
+			return nil, false, ErrSize
+		}
+		again = !bytes.Equal(i.hello[atCookie:atCookie+16], b[16:])
+		copy(i.hello[atCookie:], b[16:])
+		return nil, again, nil
+	case what == WhatAccept && !i.resume:
+		a, err = i.accept(b)
+	case what == WhatResumeAccept && i.resume:
+		a, err = i.resumeAccept(b)
+	default:
+		return nil, false, ErrWhat
+	}
+	return a, false, err
+}
+
+// handshake begins Noise anew with the same ephemeral: an answer that fails
+// leaves nothing behind that the next one could stumble over.
+func (i *Initiator) handshake() (*noise.HandshakeState, []byte, error) {
+	hs, err := noise.NewHandshakeState(noise.Config{
+		CipherSuite: suite, Pattern: noise.HandshakeNK, Initiator: true,
+		Prologue: prologue(i.hello), PeerStatic: i.server[:], Random: fixed(i.private[:]),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	msg, _, _, err := hs.WriteMessage(nil, nil)
+	return hs, msg, err
+}
+
+// prologue binds what a HELLO says in clear.
+func prologue(hello []byte) []byte {
+	return append([]byte(labelPrologue), hello[:atCookie]...)
+}
+
+func (i *Initiator) accept(b []byte) (*Accepted, error) {
+	hs, _, err := i.handshake()
+	if err != nil {
+		return nil, err
+	}
+	payload, send, receive, err := hs.ReadMessage(nil, b[16:])
+	if err != nil || len(payload) < 4 {
+		return nil, ErrForged
+	}
+	sendKey, receiveKey := send.UnsafeKey(), receive.UnsafeKey()
+	return accepted(payload, sendKey[:], receiveKey[:], linkNonce(hs))
+}
+
+func (i *Initiator) resumeAccept(b []byte) (*Accepted, error) {
+	if len(b) < 32+4+TagSize {
+		return nil, ErrSize
+	}
+	keys := deriveResume(&i.key, i.hello, b[16:32])
+	var zero [chacha20poly1305.NonceSize]byte
+	payload, err := keys.answer.Open(nil, zero[:], b[32:], b[:32])
+	if err != nil {
+		return nil, ErrForged
+	}
+	return accepted(payload, keys.up, keys.down, keys.nonce)
+}
+
+func accepted(payload, sealKey, openKey []byte, nonce [16]byte) (*Accepted, error) {
+	id := binary.LittleEndian.Uint32(payload)
+	if id == 0 {
+		return nil, ErrPayload
+	}
+	return &Accepted{Conn: newConn(id, sealKey, openKey), Nonce: nonce, Greeting: payload[4:]}, nil
+}
+
+func linkNonce(hs *noise.HandshakeState) [16]byte {
+	sum := sha256.Sum256(append([]byte(labelNonce), hs.ChannelBinding()...))
+	return [16]byte(sum[:16])
+}
+
+// resumeTag proves possession of a resume key: nothing is kept, and no answer
+// is made, for a RESUME-HELLO without it.
+func resumeTag(key *[32]byte, hello []byte) (tag [16]byte) {
+	h := hmac.New(sha256.New, key[:])
+	h.Write([]byte(labelResumeTag))
+	h.Write(hello[:atCookie])
+	h.Write(hello[atName:atTag])
+	copy(tag[:], h.Sum(nil))
+	return tag
+}
+
+func checkResumeTag(key *[32]byte, hello []byte) bool {
+	tag := resumeTag(key, hello)
+	return subtle.ConstantTimeCompare(tag[:], hello[atTag:helloEnd]) == 1
+}
+
+// resumeKeys are the keys of one link that a RESUME-HELLO opens.
+type resumeKeys struct {
+	up, down []byte // from the client, to it
+	answer   cipher.AEAD
+	nonce    [16]byte
+}
+
+// deriveResume makes keys of a resume key and the nonces of both sides: as
+// fresh as the fresher of them.
+func deriveResume(key *[32]byte, hello, serverNonce []byte) resumeKeys {
+	salt := append(append([]byte(nil), hello[atName:atName+16]...), serverNonce...)
+	info := append([]byte(labelResume), hello[atName+16:atTag]...)
+	k, err := hkdf.Key(sha256.New, key[:], salt, string(info), 32+32+32+16)
+	if err != nil {
+		panic(err) // a length that HKDF can't make
+	}
+	answer, err := chacha20poly1305.New(k[64:96])
+	if err != nil {
+		panic(err)
+	}
+	return resumeKeys{up: k[:32], down: k[32:64], answer: answer, nonce: [16]byte(k[96:])}
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+
+package seal
+
+import (
+	"runtime"
+	"testing"
+	"unsafe"
+)
+
+// A player pays for a Conn all the time: budget 300 bytes with its keys.
+func TestConnIsSmall(t *testing.T) {
+	if got := unsafe.Sizeof(Conn{}); got > 208 {
+		t.Errorf("a Conn takes %d bytes, want at most 208", got)
+	}
+	const n = 4096
+	list := make([]*Conn, 0, n)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	var up, down [32]byte
+	for range n {
+		c := newConn(1, up[:], down[:])
+		list = append(list, &c)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if got := (after.HeapAlloc - before.HeapAlloc) / n; got > 300 {
+		t.Errorf("a Conn takes %d bytes with its keys, want at most 300", got)
+	}
+	runtime.KeepAlive(list)
+}
+
+func TestSealedDatagramsCostNoMemory(t *testing.T) {
+	var up, down [32]byte
+	client, server := newConn(1, up[:], down[:]), newConn(1, down[:], up[:])
+	buf := make([]byte, MaxDatagram)
+	if n := testing.AllocsPerRun(1000, func() {
+		b, err := client.Seal(buf[:HeaderSize+100], WhatSealed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := server.Open(b); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("sealing and opening allocate %v times", n)
+	}
+	var d Doubt
+	if n := testing.AllocsPerRun(1000, func() { d.Sent(buf); d.Heard() }); n != 0 {
+		t.Errorf("remembering a datagram allocates %v times", n)
+	}
+}
+
+func BenchmarkSeal(b *testing.B) {
+	var up, down [32]byte
+	c := newConn(1, up[:], down[:])
+	buf := make([]byte, MaxDatagram)
+	for _, size := range []int{64, 256, 1024} {
+		b.Run(sizeName(size), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := c.Seal(buf[:HeaderSize+size], WhatSealed); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkSealAndOpen(b *testing.B) {
+	var up, down [32]byte
+	client, server := newConn(1, up[:], down[:]), newConn(1, down[:], up[:])
+	buf := make([]byte, MaxDatagram)
+	for _, size := range []int{64, 256, 1024} {
+		b.Run(sizeName(size), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				d, err := client.Seal(buf[:HeaderSize+size], WhatSealed)
+				if err == nil {
+					_, err = server.Open(d)
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func sizeName(n int) string {
+	return map[int]string{64: "size=64", 256: "size=256", 1024: "size=1024"}[n]
+}
+
+func BenchmarkHandshake(b *testing.B) {
+	b.Run("public-keys", func(b *testing.B) {
+		r, key, _ := newServer(b, func(c *Config) { c.PrefixRate = -1; c.Rand = nil })
+		i := newInitiator(b, key.Public(), 3)
+		for b.Loop() {
+			r.byName, r.byID, r.order, r.load = map[[48]byte]*half{}, map[uint32]*half{}, nil, load{}
+			if _, err := r.Handle(0, home, i.Hello()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("resume", func(b *testing.B) {
+		r, _, _ := newServer(b, func(c *Config) { c.Rand = nil })
+		i := newResumer(b, [16]byte{9}, 3)
+		for b.Loop() {
+			r.byName, r.byID, r.order = map[[48]byte]*half{}, map[uint32]*half{}, nil
+			if _, err := r.Handle(0, home, i.Hello()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("cookie", func(b *testing.B) {
+		r, key, _ := newServer(b, func(c *Config) { c.AlwaysCookie = true; c.Rand = nil })
+		i := newInitiator(b, key.Public(), 3)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := r.Handle(0, home, i.Hello()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: MIT
+
+package seal
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/flynn/noise"
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+// Config says how a Responder behaves.
+type Config struct {
+	// Keys are the server's key pairs. Clients may know any of them, so a new
+	// one can be told to them before the old one is taken away.
+	Keys []Key
+	// ResumeSecret is what ResumeKey was given. If zero, no link is opened
+	// without public keys.
+	ResumeSecret [32]byte
+	// Greeting is what every ACCEPT carries for the layer above, at most
+	// MaxGreeting bytes.
+	Greeting []byte
+	// IDs gives and takes connection ids.
+	IDs IDs
+	// HalfOpen bounds the links that wait for their peer's first sealed
+	// datagram. If zero, 1,024. Cookies are asked for from an eighth of it on.
+	HalfOpen int
+	// AlwaysCookie asks everybody for a cookie: one round trip more, and no
+	// public-key operation for a spoofed address, ever.
+	AlwaysCookie bool
+	// PrefixRate bounds the handshakes with public keys that one prefix (IPv4
+	// /24, IPv6 /48) gets in a second while many want some. If zero, 64. If
+	// negative, there is no bound.
+	PrefixRate int
+	// Rand is where unguessable bits come from. If nil, crypto/rand.
+	Rand io.Reader
+}
+
+// IDs is who owns the connection ids.
+type IDs interface {
+	// Reserve returns an id that names no other link, not 0.
+	Reserve() (id uint32, ok bool)
+	// Free takes the id of a half-open link back that never became one.
+	Free(id uint32)
+}
+
+// Counts counts what a Responder did.
+type Counts struct {
+	PublicKey uint64 // handshakes for which public-key work was done
+	Resumed   uint64 // handshakes without
+	Repeated  uint64 // hellos that got the same answer again
+	Cookies   uint64 // hellos that were answered with a cookie
+	Expired   uint64 // half-open links whose peer never came
+	Confirmed uint64 // half-open links that became links
+	Resets    uint64 // resets sent
+	// Hellos dropped, by reason.
+	Malformed, WrongKey, Forged, Limited, Full uint64
+}
+
+const (
+	defaultHalfOpen   = 1024
+	defaultPrefixRate = 64
+	prefixBurst       = 4 // seconds of the rate
+	halfOpenTime      = 5 * time.Second
+)
+
+// half is a half-open link: accepted, and not heard on yet.
+type half struct {
+	name   [helloEnd - atName]byte // of the hello that made it
+	from   netip.AddrPort
+	until  time.Duration
+	conn   Conn
+	nonce  [16]byte
+	answer []byte
+}
+
+// Responder answers the handshakes of one loop. Owned by that loop.
+type Responder struct {
+	cfg     Config
+	byName  map[[helloEnd - atName]byte]*half
+	byID    map[uint32]*half
+	order   []*half // by until; those confirmed have no conn any more
+	cookies cookieJar
+	load    load
+	resets  bucket
+	answer  []byte // of the latest call
+	counts  Counts
+}
+
+// NewResponder checks cfg and makes a Responder.
+func NewResponder(cfg Config) (*Responder, error) {
+	switch {
+	case len(cfg.Keys) == 0:
+		return nil, errors.New("seal: no server key")
+	case len(cfg.Greeting) > MaxGreeting:
+		return nil, errGreeting
+	case cfg.IDs == nil:
+		return nil, errors.New("seal: no connection ids")
+	case cfg.HalfOpen < 0:
+		return nil, errors.New("seal: Config.HalfOpen is negative")
+	}
+	if cfg.HalfOpen == 0 {
+		cfg.HalfOpen = defaultHalfOpen
+	}
+	if cfg.PrefixRate == 0 {
+		cfg.PrefixRate = defaultPrefixRate
+	}
+	if cfg.Rand == nil {
+		cfg.Rand = rand.Reader
+	}
+	return &Responder{
+		cfg:    cfg,
+		byName: make(map[[helloEnd - atName]byte]*half),
+		byID:   make(map[uint32]*half),
+	}, nil
+}
+
+// Counts returns what r did so far.
+func (r *Responder) Counts() Counts { return r.counts }
+
+// HalfOpen returns how many links are half open.
+func (r *Responder) HalfOpen() int { return len(r.byID) }
+
+// Handle takes a datagram with connection id 0. It does not keep b. It returns what is to be sent
+// back to where it came from, nil for nothing; that lives until the next call,
+// and is never longer than b. The error says why nothing came of b, which has
+// been counted.
+func (r *Responder) Handle(now time.Duration, from netip.AddrPort, b []byte) ([]byte, error) {
+	_, what, ok := Parse(b)
+	if !ok || what != WhatHello && what != WhatResumeHello {
+		r.counts.Malformed++
+		return nil, ErrWhat
+	}
+	if len(b) != HelloSize {
+		r.counts.Malformed++
+		return nil, ErrSize
+	}
+	if b[5] != wireVersion {
+		r.counts.Malformed++
+		return nil, ErrVersion
+	}
+	r.Expire(now)
+	// Sent again, or late: the answer may have been lost.
+	if h := r.byName[[helloEnd - atName]byte(b[atName:helloEnd])]; h != nil {
+		r.counts.Repeated++
+		return h.answer, nil
+	}
+	var key *Key
+	if what == WhatHello {
+		if key = r.key(b); key == nil {
+			r.counts.WrongKey++
+			return nil, ErrKey
+		}
+	}
+	if r.cfg.AlwaysCookie || r.load.high(now, 8*len(r.byID) > r.cfg.HalfOpen) {
+		if !r.cookies.check(now, from, b, r.cfg.Rand) {
+			r.counts.Cookies++
+			r.answer = r.cookies.appendCookie(r.answer[:0], now, from, b, r.cfg.Rand)
+			return r.answer, nil
+		}
+		if what == WhatHello && r.cfg.PrefixRate > 0 && !r.load.admit(now, r.cookies.prefix(now, from, r.cfg.Rand), r.cfg.PrefixRate) {
+			r.counts.Limited++
+			return nil, ErrRate
+		}
+	}
+	if len(r.byID) >= r.cfg.HalfOpen {
+		r.counts.Full++
+		return nil, ErrFull
+	}
+	if what == WhatHello {
+		return r.hello(now, from, key, b)
+	}
+	return r.resumeHello(now, from, b)
+}
+
+func (r *Responder) key(hello []byte) *Key {
+	for i := range r.cfg.Keys {
+		if k := &r.cfg.Keys[i]; bytes.Equal(k.id[:], hello[atKeyID:atKeyID+8]) {
+			return k
+		}
+	}
+	return nil
+}
+
+// hello does the public-key work.
+func (r *Responder) hello(now time.Duration, from netip.AddrPort, key *Key, b []byte) ([]byte, error) {
+	r.load.worked(now)
+	r.counts.PublicKey++
+	hs, err := noise.NewHandshakeState(noise.Config{
+		CipherSuite: suite, Pattern: noise.HandshakeNK,
+		Prologue: prologue(b), StaticKeypair: key.pair, Random: r.cfg.Rand,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, _, _, err := hs.ReadMessage(nil, b[atName:helloEnd]); err != nil {
+		r.counts.Forged++
+		return nil, ErrForged
+	}
+	id, ok := r.cfg.IDs.Reserve()
+	if !ok {
+		r.counts.Full++
+		return nil, ErrFull
+	}
+	answer := make([]byte, 0, maxAccept)
+	answer = append(appendHead(answer, WhatAccept), b[atName:atName+8]...)
+	answer, up, down, err := hs.WriteMessage(answer, r.payload(id))
+	if err != nil {
+		r.cfg.IDs.Free(id)
+		return nil, err
+	}
+	upKey, downKey := up.UnsafeKey(), down.UnsafeKey()
+	r.add(now, from, b, &half{conn: newConn(id, downKey[:], upKey[:]), nonce: linkNonce(hs), answer: answer})
+	return answer, nil
+}
+
+// resumeHello does without.
+func (r *Responder) resumeHello(now time.Duration, from netip.AddrPort, b []byte) ([]byte, error) {
+	if r.cfg.ResumeSecret == [32]byte{} {
+		r.counts.WrongKey++
+		return nil, ErrKey
+	}
+	key := ResumeKey(r.cfg.ResumeSecret, [16]byte(b[atName+16:]))
+	if !checkResumeTag(&key, b) {
+		r.counts.Forged++
+		return nil, ErrForged
+	}
+	answer := appendHead(make([]byte, 0, maxAccept), WhatResumeAccept)
+	answer = append(answer, b[atName:atName+8]...)[:32]
+	if _, err := io.ReadFull(r.cfg.Rand, answer[16:]); err != nil {
+		return nil, err
+	}
+	id, ok := r.cfg.IDs.Reserve()
+	if !ok {
+		r.counts.Full++
+		return nil, ErrFull
+	}
+	r.counts.Resumed++
+	keys := deriveResume(&key, b, answer[16:32])
+	var zero [chacha20poly1305.NonceSize]byte
+	answer = keys.answer.Seal(answer, zero[:], r.payload(id), answer[:32])
+	r.add(now, from, b, &half{conn: newConn(id, keys.down, keys.up), nonce: keys.nonce, answer: answer})
+	return answer, nil
+}
+
+func (r *Responder) payload(id uint32) []byte {
+	return append(binary.LittleEndian.AppendUint32(make([]byte, 0, 4+MaxGreeting), id), r.cfg.Greeting...)
+}
+
+func (r *Responder) add(now time.Duration, from netip.AddrPort, hello []byte, h *half) {
+	h.name = [helloEnd - atName]byte(hello[atName:helloEnd])
+	h.from, h.until = from, now+halfOpenTime
+	r.byName[h.name] = h
+	r.byID[h.conn.id] = h
+	r.order = append(r.order, h)
+}
+
+// Confirmed is a half-open link that its peer was heard on.
+type Confirmed struct {
+	Conn  Conn // the caller's, from now on
+	Nonce [16]byte
+	First Opened // the datagram
+	// Proved tells that First came from where the hello came from. If not, its
+	// sender moved meanwhile, or somebody repeated one of them: its address is
+	// to be used, within the budget of an unproved one, and to be challenged.
+	Proved bool
+}
+
+// Confirm takes a sealed datagram for an id that names no link yet. If it is
+// authentic for a half-open link, that is one from now on: it is the caller's
+// and r forgets it. ErrUnknown means that no half-open link has the id.
+func (r *Responder) Confirm(now time.Duration, from netip.AddrPort, b []byte) (*Confirmed, error) {
+	id, _, ok := Parse(b)
+	if !ok {
+		return nil, ErrWhat
+	}
+	r.Expire(now)
+	h := r.byID[id]
+	if h == nil {
+		return nil, ErrUnknown
+	}
+	first, err := h.conn.Open(b)
+	if err != nil {
+		return nil, err
+	}
+	c := &Confirmed{Conn: h.conn, Nonce: h.nonce, First: first, Proved: h.from == from}
+	r.drop(h)
+	r.counts.Confirmed++
+	return c, nil
+}
+
+func (r *Responder) drop(h *half) {
+	delete(r.byName, h.name)
+	delete(r.byID, h.conn.id)
+	h.conn, h.answer = Conn{}, nil
+}
+
+// Expire gives up the half-open links whose time is over. Every other method
+// does so too.
+func (r *Responder) Expire(now time.Duration) {
+	n := 0
+	for _, h := range r.order {
+		if h.until > now && h.conn.Live() {
+			break
+		}
+		if h.conn.Live() {
+			r.counts.Expired++
+			id := h.conn.id
+			r.drop(h)
+			r.cfg.IDs.Free(id)
+		}
+		n++
+	}
+	if n > 0 {
+		rest := copy(r.order, r.order[n:])
+		clear(r.order[rest:])
+		r.order = r.order[:rest]
+	}
+}
+
+// Due returns when Expire has something to do, 0 if there is nothing.
+func (r *Responder) Due() time.Duration {
+	if len(r.order) == 0 {
+		return 0
+	}
+	return r.order[0].until
+}
