@@ -3,88 +3,220 @@
 package framework
 
 import (
+	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/json"
+	"fmt"
+	"net"
 	"net/http"
-	"slices"
+	"net/netip"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/lifeline-go/lifeline/session"
-	"github.com/lifeline-go/lifeline/transport"
 )
 
-// Admin returns the pages for whoever operates the server. They show players'
-// addresses: mount them where only operators reach them.
+// Admin returns the pages for whoever operates the server, to be mounted at
+// the root of a listener of the game's own; Config.Admin serves them on one.
 //
-//	/healthz         200 while the server lets players in, else 503
-//	/debug/sessions  JSON: counters and sessions; ?user=, ?state=, ?limit= (1,000)
+//	GET  /healthz                   200 while the server lets players in, else 503
+//	GET  /debug/stats               JSON: Stats
+//	GET  /debug/sessions            JSON: Stats and sessions; ?user= ?state= ?carrier= ?room=type or type/key ?limit= (1,000)
+//	GET  /debug/sessions/{id}       JSON: one session
+//	POST /debug/sessions/{id}/kick  ends it; ?code= (200, KICKED) ?text=
+//	GET  /debug/rooms               JSON: rooms; ?type= ?key= ?limit= (1,000)
+//	GET  /debug/pprof/              profiles, for go tool pprof
+//
+// and whatever AdminPage has added. They show players' addresses and end
+// sessions, so everything but /healthz is guarded: with Config.AdminToken it
+// takes that as a bearer token; without one it answers only loopback addresses
+// that asked for a loopback name. Posts of other sites' pages are refused.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		s.mu.Lock()
-		draining := s.draining
-		s.mu.Unlock()
-		if draining {
-			http.Error(w, "draining", http.StatusServiceUnavailable)
+	mux.HandleFunc("GET /debug/stats", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Stats()) })
+	mux.HandleFunc("GET /debug/sessions", s.serveSessions)
+	mux.HandleFunc("GET /debug/sessions/{id}", s.serveSession)
+	mux.HandleFunc("POST /debug/sessions/{id}/kick", s.serveKick)
+	mux.HandleFunc("GET /debug/rooms", s.serveRooms)
+	mux.HandleFunc("GET /debug/pprof/{name...}", serveProfile)
+	for _, p := range s.pages {
+		mux.Handle(p.pattern, p.handler)
+	}
+	outer := http.NewServeMux()
+	outer.HandleFunc("GET /healthz", s.serveHealth)
+	outer.Handle("/", s.guardAdmin(http.NewCrossOriginProtection().Handler(mux)))
+	return outer
+}
+
+// page is one more page of the admin handler.
+type page struct {
+	pattern string
+	handler http.Handler
+}
+
+// AdminPage adds a page to what Admin returns, under the same guard: metrics,
+// or a page of the game's. The pattern is http.ServeMux's. Call it before Start
+// and Admin.
+func (s *Server) AdminPage(pattern string, h http.Handler) {
+	s.pages = append(s.pages, page{pattern, h})
+}
+
+// guardAdmin lets only operators in.
+func (s *Server) guardAdmin(next http.Handler) http.Handler {
+	want := sha256.Sum256([]byte("Bearer " + s.cfg.AdminToken))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.cfg.AdminToken == "" {
+			// The name as well: a page whose name was made to point here must
+			// not read this by its visitor's browser.
+			if !loopback(r.RemoteAddr) || !loopback(r.Host) {
+				http.Error(w, "without Config.AdminToken only a loopback address is answered, by that name", http.StatusForbidden)
+				return
+			}
+		} else if got := sha256.Sum256([]byte(r.Header.Get("Authorization"))); subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="lifeline"`)
+			http.Error(w, "bearer token required", http.StatusUnauthorized)
 			return
 		}
-		_, _ = w.Write([]byte("ok\n"))
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
 	})
-	mux.HandleFunc("GET /debug/sessions", s.serveSessions)
-	return mux
+}
+
+// loopback reports whether a host, with or without a port, is this machine.
+func loopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.Unmap().IsLoopback()
+}
+
+func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	draining := s.draining
+	s.mu.Unlock()
+	if draining {
+		http.Error(w, "draining", http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+// pageLimit is how many lines a list has unless ?limit= says otherwise.
+func pageLimit(r *http.Request) int {
+	limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
+	if err != nil || limit < 0 {
+		return 1000
+	}
+	return limit
 }
 
 func (s *Server) serveSessions(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	limit, err := strconv.Atoi(q.Get("limit"))
-	if err != nil || limit < 0 {
-		limit = 1000
-	}
-	page := struct {
+	is := func(key, value string) bool { return q.Get(key) == "" || q.Get(key) == value }
+	writeJSON(w, struct {
 		Stats    Stats  `json:"stats"`
 		Sessions []Info `json:"sessions"`
-	}{s.Stats(), s.Inspect(limit, func(in *Info) bool {
-		return (q.Get("user") == "" || q.Get("user") == in.User) && (q.Get("state") == "" || q.Get("state") == in.State)
-	})}
+	}{s.Stats(), s.Inspect(pageLimit(r), func(in *Info) bool {
+		kind, _, _ := strings.Cut(in.Room, "/")
+		return is("user", in.User) && is("state", in.State) && is("carrier", in.Carrier) && (is("room", in.Room) || is("room", kind))
+	})})
+}
+
+// player finds the player of a path, and answers if there is none.
+func (s *Server) player(w http.ResponseWriter, r *http.Request) *Player {
+	id, err := session.ParseID(r.PathValue("id"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return nil
+	}
+	p := s.Player(id)
+	if p == nil {
+		http.Error(w, "no such session", http.StatusNotFound)
+	}
+	return p
+}
+
+func (s *Server) serveSession(w http.ResponseWriter, r *http.Request) {
+	p := s.player(w, r)
+	if p == nil {
+		return
+	}
+	found := s.inspect([]*Player{p}, 1, func(*Info) bool { return true })
+	if len(found) == 0 {
+		http.Error(w, "no such session", http.StatusNotFound)
+		return
+	}
+	writeJSON(w, found[0])
+}
+
+func (s *Server) serveKick(w http.ResponseWriter, r *http.Request) {
+	p := s.player(w, r)
+	if p == nil {
+		return
+	}
+	code := session.Kicked
+	if q := r.URL.Query().Get("code"); q != "" {
+		n, err := strconv.ParseUint(q, 10, 32)
+		if err != nil || n < 100 {
+			http.Error(w, "a session ends with a code of 100 or more", http.StatusBadRequest)
+			return
+		}
+		code = session.Code(n)
+	}
+	s.log.Info("kicked by an operator", "session", p.ID(), "user", p.user, "code", code, "from", r.RemoteAddr)
+	p.Kick(code, r.URL.Query().Get("text"))
+	w.WriteHeader(http.StatusAccepted)
+}
+
+func (s *Server) serveRooms(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	writeJSON(w, struct {
+		Rooms []RoomInfo `json:"rooms"`
+	}{s.InspectRooms(pageLimit(r), func(in *RoomInfo) bool {
+		return (q.Get("type") == "" || q.Get("type") == in.Type) && (q.Get("key") == "" || q.Get("key") == in.Key)
+	})})
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
-	_ = enc.Encode(page) // the client may have gone
+	_ = enc.Encode(v) // the client may have gone
 }
 
-// Inspect returns at most limit players for which keep returns true. It asks
-// every loop in turn and must not be called on one.
-func (s *Server) Inspect(limit int, keep func(*Info) bool) []Info {
-	players := s.players()
-	all := []Info{}
-	s.mu.Lock()
-	loops := slices.Clone(s.loops)
-	s.mu.Unlock()
-	for _, l := range loops {
-		done := make(chan struct{})
-		err := l.t.Post(onLoop(func() {
-			defer close(done)
-			for i, p := range players {
-				if len(all) >= limit {
-					return
-				}
-				if p == nil || p.owner.Load() != l || p.s.State() == session.Closed {
-					continue
-				}
-				players[i] = nil // it may move on, and is seen once
-				if in := p.infoOnLoop(l.t.Now()); keep(&in) {
-					all = append(all, in)
-				}
-			}
-		}))
-		if err == nil {
-			<-done
-		}
+// openAdmin serves the admin pages on Config.Admin, if that is set.
+func (s *Server) openAdmin() error {
+	if s.cfg.Admin == "" {
+		return nil
 	}
-	return all
+	ln, err := net.Listen("tcp", s.cfg.Admin)
+	if err != nil {
+		return fmt.Errorf("framework: Admin: %w", err)
+	}
+	s.admin = &http.Server{Handler: s.Admin(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	s.adminAddr = ln.Addr().(*net.TCPAddr).AddrPort()
+	go func() { _ = s.admin.Serve(ln) }() // ends with Shutdown, which closes it
+	return nil
 }
 
-// onLoop is a function as a task.
-type onLoop func()
+// AdminAddr returns the address that Config.Admin is served on, the zero one
+// before Start or if it is not.
+func (s *Server) AdminAddr() netip.AddrPort { return s.adminAddr }
 
-// Run implements transport.Task.
-func (f onLoop) Run(*transport.Loop) { f() }
+// checkAdmin refuses pages without a token where others might reach them.
+func (c *Config) checkAdmin() error {
+	if c.Admin == "" || c.AdminToken != "" {
+		return nil
+	}
+	if host, _, err := net.SplitHostPort(c.Admin); err != nil || !loopback(host) {
+		return fmt.Errorf("framework: Admin %q is no loopback address and needs an AdminToken", c.Admin)
+	}
+	return nil
+}

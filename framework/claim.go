@@ -98,8 +98,8 @@ func (c *claim) decide(l *loop) {
 		return
 	}
 	// The old link is fenced from here on, dead or half alive.
-	if k := p.link; k != nil {
-		p.link = nil
+	if k := l.unlink(p); k != nil {
+		l.srv.count.lost[lostReplaced].Add(1)
 		leave(k, session.TakenOver, "")
 		if c.kind != reopened {
 			p.mu.Lock()

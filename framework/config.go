@@ -59,6 +59,13 @@ type Config struct {
 	BufferBytes int64
 	// MaxLinks bounds the live links. If zero, transport's default.
 	MaxLinks int
+	// Admin is the address to serve the pages of Server.Admin on, as
+	// "127.0.0.1:8081". Any but a loopback address needs an AdminToken. If
+	// empty, they are not served.
+	Admin string
+	// AdminToken, if not empty, must come with every request for these pages:
+	// "Authorization: Bearer <token>".
+	AdminToken string
 	// Node is this server's number in session ids.
 	Node uint16
 	// Secret is what reconnect tokens are made from. If zero, a random one:
@@ -147,6 +154,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("framework: MaxSessions %d is negative", c.MaxSessions)
 	case c.AuthConcurrency < 0 || c.AuthTimeout < 0:
 		return c, fmt.Errorf("framework: AuthConcurrency %d or AuthTimeout %v is negative", c.AuthConcurrency, c.AuthTimeout)
+	case c.checkAdmin() != nil:
+		return c, c.checkAdmin()
 	case c.Duplicate > Adopt:
 		return c, fmt.Errorf("framework: Duplicate %d is no policy", c.Duplicate)
 	}

@@ -26,6 +26,7 @@ type loop struct {
 	buf      []byte     // output on its way to a link
 	payload  []byte     // an inline handler's answer
 	answer   []byte     // and the body made of it
+	seen     samples    // of its players, now and then
 }
 
 // glue joins transport's events with sessions and handlers. It is the one
@@ -35,7 +36,7 @@ type glue struct{ srv *Server }
 // OnLoop implements transport.Handler.
 func (g *glue) OnLoop(t *transport.Loop) {
 	s := g.srv
-	l := &loop{srv: s, t: t, wheel: session.NewWheel[*Player](s.cfg.Session.Tick)}
+	l := &loop{srv: s, t: t, wheel: session.NewWheel[*Player](s.cfg.Session.Tick), seen: newSamples()}
 	var seed [16]byte
 	_, _ = io.ReadFull(s.cfg.Rand, seed[:]) // ping ids need no more than to differ
 	rng := rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:])))
@@ -76,6 +77,7 @@ func (g *glue) OnClose(k *transport.Link, err error) {
 	switch v := k.Value.(type) {
 	case *Player:
 		l.srv.log.Debug("link lost", "session", v.ID(), "user", v.user, "error", err)
+		l.srv.count.lost[lostClosed].Add(1)
 		l.detach(v)
 	case *opening:
 		v.link = nil
@@ -98,6 +100,7 @@ func (g *glue) OnTimer(t *transport.Loop) {
 			o.deadline = now + l.srv.cfg.Session.OpeningTimeout
 			l.openings = append(l.openings, o)
 		default:
+			l.srv.count.late.Add(1)
 			leave(k, session.OpenTimeout, "")
 		}
 	}
@@ -173,6 +176,7 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 			l.deliver(p, pk)
 		}
 	case session.PeerDetach:
+		l.srv.count.lost[lostAway].Add(1)
 		l.cut(p, session.LinkLost)
 	case session.PeerBye:
 		l.end(p, session.Left, "")
@@ -223,14 +227,25 @@ func leave(k *transport.Link, why session.Code, text string) {
 // cut ends the link with a word of why; the session waits for its player.
 func (l *loop) cut(p *Player, why session.Code) {
 	if k := p.link; k != nil {
+		l.srv.count.cuts.add(why)
 		leave(k, why, "")
 		l.detach(p)
 	}
 }
 
+// unlink takes the link from p, which may have none.
+func (l *loop) unlink(p *Player) *transport.Link {
+	k := p.link
+	if k != nil {
+		p.link = nil
+		l.srv.count.attached[k.Carrier()].Add(-1)
+	}
+	return k
+}
+
 // detach takes note that p's link is gone.
 func (l *loop) detach(p *Player) {
-	p.link = nil
+	l.unlink(p)
 	if !p.s.Detach(p.s.Epoch(), l.t.Now()) {
 		return
 	}
@@ -246,6 +261,7 @@ func (l *loop) visit(p *Player, late time.Duration) time.Duration {
 	now := l.t.Now()
 	if p.link != nil {
 		p.s.Saw(p.link.LastReceive())
+		l.seen.sample(p)
 	}
 	switch p.s.Check(now, late) {
 	case session.Probe:
@@ -253,6 +269,7 @@ func (l *loop) visit(p *Player, late time.Duration) time.Duration {
 	case session.Dead:
 		k := p.link
 		k.Value = nil
+		l.srv.count.lost[lostTimeout].Add(1)
 		k.Close(&session.CloseError{Code: session.LinkLost, Text: "nothing came back in time"})
 		l.detach(p)
 	case session.Lapsed:
@@ -272,14 +289,14 @@ func (l *loop) end(p *Player, code session.Code, text string) {
 	}
 	s := l.srv
 	s.count.ended.Add(1)
+	s.count.closes.add(code)
 	l.wheel.Remove(p.timer)
 	s.mu.Lock()
 	s.heardLocked(p)
 	s.table.Bury(p.s.ID(), p.user, p, session.Tombstone{Code: code, Recv: p.s.Received()}, l.t.Now())
 	s.leavingLocked(p)
 	s.mu.Unlock()
-	if k := p.link; k != nil {
-		p.link = nil
+	if k := l.unlink(p); k != nil {
 		leave(k, code, short(text))
 	}
 	p.mu.Lock()

@@ -65,7 +65,7 @@ func (l *loop) opened(k *transport.Link, o *opening, pk codec.Packet) {
 
 // refuse answers a HELLO or RESUME with no. The link may ask again.
 func (l *loop) refuse(o *opening, why *session.CloseError) {
-	l.srv.count.refused.Add(1)
+	l.srv.count.refusals.add(why.Code)
 	o.waiting = false
 	if k := o.link; k != nil && k.Value == any(o) {
 		why.Text = short(why.Text)
@@ -121,13 +121,14 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 		_ = first.t.Post(onLoop(func() { first.refuse(unanswered, stale) }))
 		return nil
 	}
-	full := s.table.Len()+len(s.logins) >= s.cfg.MaxSessions || len(s.logins) >= s.cfg.AuthConcurrency || s.draining
+	full := s.fullLocked()
 	at := &login{key: key, l: l, o: o}
-	if !full {
+	if full == notFull {
 		s.logins[key] = at
 	}
 	s.mu.Unlock()
-	if full {
+	if full != notFull {
+		s.count.full[full].Add(1)
 		l.refuse(o, busy())
 		return nil
 	}
@@ -138,6 +139,19 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 	who := Login{Ticket: h.Ticket, Info: h.Info, Addr: k.RemoteAddr(), Carrier: k.Carrier()}
 	go s.authenticate(at, who) // ends when the hook returns
 	return nil
+}
+
+// fullLocked tells why nobody is let in at present. The caller holds s.mu.
+func (s *Server) fullLocked() full {
+	switch {
+	case s.draining:
+		return fullDraining
+	case s.table.Len()+len(s.logins) >= s.cfg.MaxSessions:
+		return fullSessions
+	case len(s.logins) >= s.cfg.AuthConcurrency:
+		return fullLogins
+	}
+	return notFull
 }
 
 // authenticate runs the game's hook on a goroutine of its own.
@@ -204,6 +218,7 @@ func (l *loop) admit(at *login) {
 	s.mu.Lock()
 	if s.draining { // Shutdown has counted who is there
 		s.mu.Unlock()
+		s.count.full[fullDraining].Add(1)
 		l.refuse(at.o, busy())
 		return
 	}
@@ -286,6 +301,7 @@ func (l *loop) bind(p *Player, o *opening, answer []byte) {
 		return
 	}
 	k.Value, p.link = p, k
+	l.srv.count.attached[k.Carrier()].Add(1)
 	k.Write(answer)
 	l.wheel.Set(p.timer, p.s.Due())
 	p.mu.Lock()

@@ -4,10 +4,8 @@ package framework
 
 import (
 	"context"
-	"net/netip"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
@@ -195,39 +193,4 @@ func (p *Player) more() *extra {
 		p.extra = new(extra)
 	}
 	return p.extra
-}
-
-// Info is a snapshot of a player for logs and inspection.
-type Info struct {
-	ID      session.ID     `json:"id"`
-	User    string         `json:"user"`
-	State   string         `json:"state"`
-	Carrier string         `json:"carrier,omitempty"`
-	Addr    netip.AddrPort `json:"address,omitzero"`
-	RTT     float64        `json:"rtt_ms"`
-	Queued  int            `json:"queued"`
-	Bytes   int            `json:"queued_bytes"`
-	Resumes uint32         `json:"resumes"`
-	Age     float64        `json:"age_s"`
-	Room    string         `json:"room,omitempty"`
-}
-
-// infoOnLoop is called on the owning loop.
-func (p *Player) infoOnLoop(now time.Duration) Info {
-	in := Info{ID: p.s.ID(), User: p.user, State: p.s.State().String(), Resumes: p.resumes, Age: (now - p.s.OpenedAt()).Seconds()}
-	in.Queued, in.Bytes = p.s.Queued()
-	rtt := p.s.RTT()
-	if k := p.link; k != nil {
-		in.Carrier, in.Addr = k.Carrier().String(), k.RemoteAddr()
-		if srtt := k.Stats().SRTT; srtt > 0 {
-			rtt = srtt
-		}
-	}
-	in.RTT = float64(rtt.Microseconds()) / 1000
-	p.mu.Lock()
-	if p.room != nil {
-		in.Room = p.room.kind.name + "/" + p.room.key
-	}
-	p.mu.Unlock()
-	return in
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -58,8 +59,11 @@ type roomKind struct {
 	// profile is what members get while they are in; nil: the server's.
 	profile *Profile
 
-	mu   sync.Mutex
-	open map[string]*Room // guarded by mu
+	ticks, overruns, skipped atomic.Uint64
+
+	mu     sync.Mutex
+	open   map[string]*Room // guarded by mu
+	opened uint64           // guarded by mu
 }
 
 // Room is one room with its goroutine. The game's own type usually embeds it.
@@ -278,6 +282,7 @@ func (k *roomKind) seat(key string) *Room {
 	if r == nil {
 		r = &Room{kind: k, key: key, wakes: make(chan struct{}, 1)}
 		k.open[key] = r
+		k.opened++
 		k.srv.running.Add(1)
 		go r.run() // ends when its last guest has left
 	}
@@ -305,6 +310,7 @@ func (r *Room) run() {
 	ticker, _ := r.value.(Ticker)
 	steps := newStepper(r.kind.step, ticker != nil)
 	defer steps.stop()
+	last := uint64(0)
 	for {
 		select {
 		case <-r.wakes:
@@ -313,9 +319,19 @@ func (r *Room) run() {
 			}
 		case <-steps.c():
 			if t, due := steps.next(); due {
+				r.kind.ticked(t, t.N-last-1)
+				last = t.N
 				r.guard("OnTick", func() { ticker.OnTick(t) })
 			}
 		}
+	}
+}
+
+func (k *roomKind) ticked(t Tick, skipped uint64) {
+	k.ticks.Add(1)
+	k.skipped.Add(skipped)
+	if t.Overrun > t.Step/2 {
+		k.overruns.Add(1)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"runtime/debug"
 	"strings"
@@ -38,6 +39,11 @@ type Server struct {
 
 	running sync.WaitGroup // rooms
 
+	// Of the admin pages: written before and by Start.
+	pages     []page
+	admin     *http.Server // nil if not served
+	adminAddr netip.AddrPort
+
 	mu sync.Mutex
 	// Guarded by mu. No player's mu is taken under it.
 	table    *session.Table[*Player]
@@ -51,32 +57,6 @@ type Server struct {
 // unacknowledged fits four times: the client is asked to wait at three
 // quarters, so that what is on its way by then still fits.
 type inboxCap struct{ packets, bytes int }
-
-type counters struct {
-	opened, resumed, resets, refused, ended atomic.Uint64
-	protocolErrors, overloads, overflows    atomic.Uint64
-	crowded                                 atomic.Uint64
-	noRoute, busy, panics                   atomic.Uint64
-}
-
-// Stats counts what happened since the start.
-type Stats struct {
-	Sessions       int             `json:"sessions"`
-	Opened         uint64          `json:"opened"`
-	Resumed        uint64          `json:"resumed"`
-	Resets         uint64          `json:"resets"`
-	Refused        uint64          `json:"refused"` // HELLO and RESUME
-	Ended          uint64          `json:"ended"`
-	ProtocolErrors uint64          `json:"protocol_errors"`
-	Overloads      uint64          `json:"overloads"`      // links cut because the peer ignored HOLD
-	Overflows      uint64          `json:"overflows"`      // outgoing buffers given up
-	Crowded        uint64          `json:"crowded"`        // of them because Config.BufferBytes was reached
-	Buffered       int64           `json:"buffered_bytes"` // of Config.BufferBytes, with up to 128 KiB a loop that it keeps ready
-	NoRoute        uint64          `json:"no_route"`
-	Busy           uint64          `json:"busy"`
-	Panics         uint64          `json:"panics"`
-	Transport      transport.Stats `json:"transport"`
-}
 
 // New checks the configuration. Nothing runs yet.
 func New(cfg Config) (*Server, error) {
@@ -111,6 +91,10 @@ func (s *Server) Start() error {
 		return err
 	}
 	s.t.Store(t)
+	if err := s.openAdmin(); err != nil {
+		_ = t.Stop(context.Background())
+		return err
+	}
 	return nil
 }
 
@@ -150,7 +134,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		err = fmt.Errorf("framework: shutdown left sessions behind: %w", ctx.Err())
 	}
-	return errors.Join(err, t.Stop(ctx), s.stopRooms(ctx))
+	err = errors.Join(err, t.Stop(ctx), s.stopRooms(ctx))
+	if s.admin != nil {
+		_ = s.admin.Close() // last, so that it can be watched
+	}
+	return err
 }
 
 // each calls f with every player there is, without holding a lock meanwhile.
@@ -234,24 +222,6 @@ type burst struct {
 func (b *burst) Run(t *transport.Loop) {
 	for _, p := range b.players {
 		(*bell)(p).Run(t)
-	}
-}
-
-// Stats returns the counters.
-func (s *Server) Stats() Stats {
-	c := &s.count
-	s.mu.Lock()
-	n := s.table.Len()
-	s.mu.Unlock()
-	var below transport.Stats
-	if t := s.t.Load(); t != nil {
-		below = t.Stats()
-	}
-	return Stats{
-		Sessions: n, Opened: c.opened.Load(), Resumed: c.resumed.Load(), Resets: c.resets.Load(), Refused: c.refused.Load(),
-		Ended: c.ended.Load(), ProtocolErrors: c.protocolErrors.Load(), Overloads: c.overloads.Load(), Overflows: c.overflows.Load(),
-		Crowded: c.crowded.Load(), Buffered: s.budget.used(),
-		NoRoute: c.noRoute.Load(), Busy: c.busy.Load(), Panics: c.panics.Load(), Transport: below,
 	}
 }
 

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// Info is a snapshot of a player for logs and inspection.
+type Info struct {
+	ID          session.ID     `json:"id"`
+	User        string         `json:"user"`
+	State       string         `json:"state"` // attached or detached
+	Carrier     string         `json:"carrier,omitempty"`
+	Addr        netip.AddrPort `json:"address,omitzero"`
+	Loop        int            `json:"loop"`
+	RTT         float64        `json:"rtt_ms"`
+	Silent      float64        `json:"silent_s"` // since the link brought something
+	Queued      int            `json:"queued"`   // sent and not acknowledged
+	Bytes       int            `json:"queued_bytes"`
+	Inbox       int            `json:"inbox"`   // received and not yet handled
+	Holding     bool           `json:"holding"` // the client was asked to wait
+	Resumes     uint32         `json:"resumes"`
+	Age         float64        `json:"age_s"`
+	Room        string         `json:"room,omitempty"` // type/key
+	LinkIn      uint64         `json:"link_bytes_in"`
+	LinkOut     uint64         `json:"link_bytes_out"`
+	Retransmits uint64         `json:"link_retransmits"`
+}
+
+// rttOnLoop is the round trip as well as it is known. Called on the owning loop.
+func (p *Player) rttOnLoop() time.Duration {
+	if k := p.link; k != nil {
+		if srtt := k.Stats().SRTT; srtt > 0 {
+			return srtt
+		}
+	}
+	return p.s.RTT()
+}
+
+// infoOnLoop is called on the owning loop.
+func (p *Player) infoOnLoop(l *loop) Info {
+	now := l.t.Now()
+	in := Info{
+		ID: p.s.ID(), User: p.user, State: p.s.State().String(), Loop: l.t.Index(),
+		Resumes: p.resumes, Age: (now - p.s.OpenedAt()).Seconds(),
+	}
+	in.Queued, in.Bytes = p.s.Queued()
+	if k := p.link; k != nil {
+		st := k.Stats()
+		in.Carrier, in.Addr, in.Silent = k.Carrier().String(), k.RemoteAddr(), (now - k.LastReceive()).Seconds()
+		in.LinkIn, in.LinkOut, in.Retransmits = st.BytesIn, st.BytesOut, st.Retransmits
+	}
+	in.RTT = float64(p.rttOnLoop().Microseconds()) / 1000
+	p.mu.Lock()
+	in.Inbox, in.Holding = int(p.in.n), p.holding
+	if p.room != nil {
+		in.Room = p.room.kind.name + "/" + p.room.key
+	}
+	p.mu.Unlock()
+	return in
+}
+
+// Inspect returns at most limit players for which keep returns true. It asks
+// every loop in turn and must not be called on one.
+func (s *Server) Inspect(limit int, keep func(*Info) bool) []Info {
+	return s.inspect(s.players(), limit, keep)
+}
+
+func (s *Server) inspect(players []*Player, limit int, keep func(*Info) bool) []Info {
+	all := []Info{}
+	s.mu.Lock()
+	loops := slices.Clone(s.loops)
+	s.mu.Unlock()
+	for _, l := range loops {
+		done := make(chan struct{})
+		err := l.t.Post(onLoop(func() {
+			defer close(done)
+			for i, p := range players {
+				if len(all) >= limit {
+					return
+				}
+				if p == nil || p.owner.Load() != l || p.s.State() == session.Closed {
+					continue
+				}
+				players[i] = nil // it may move on, and is seen once
+				if in := p.infoOnLoop(l); keep(&in) {
+					all = append(all, in)
+				}
+			}
+		}))
+		if err == nil {
+			<-done
+		}
+	}
+	return all
+}
+
+// onLoop is a function as a task.
+type onLoop func()
+
+// Run implements transport.Task.
+func (f onLoop) Run(*transport.Loop) { f() }
+
+// RoomInfo is a snapshot of a room.
+type RoomInfo struct {
+	Type    string `json:"type"`
+	Key     string `json:"key"`
+	Players int    `json:"players"` // and those whose OnJoin is to come
+	Ready   int    `json:"ready"`   // of them, with work that the room has not come to
+	Posted  int    `json:"posted"`  // functions that wait
+}
+
+// InspectRooms returns at most limit rooms for which keep returns true, by type
+// and key. It waits for no room.
+func (s *Server) InspectRooms(limit int, keep func(*RoomInfo) bool) []RoomInfo {
+	all := []RoomInfo{}
+	for name, k := range s.kinds {
+		k.mu.Lock()
+		for key, r := range k.open {
+			in := RoomInfo{Type: name, Key: key, Players: r.guests}
+			r.mu.Lock()
+			in.Ready, in.Posted = len(r.ready), len(r.posted)
+			r.mu.Unlock()
+			if keep(&in) {
+				all = append(all, in)
+			}
+		}
+		k.mu.Unlock()
+	}
+	slices.SortFunc(all, func(a, b RoomInfo) int {
+		if c := strings.Compare(a.Type, b.Type); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Key, b.Key)
+	})
+	return all[:min(limit, len(all))]
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"strings"
+	"sync/atomic"
+
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// counters are the server's own. Safe to use from any goroutine.
+type counters struct {
+	opened, resumed, resets, ended          atomic.Uint64
+	protocolErrors, overloads, overflows    atomic.Uint64
+	crowded                                 atomic.Uint64
+	noRoute, busy, panics, late, inlineLate atomic.Uint64
+
+	refusals, cuts, closes codeCounts
+	lost                   [losses]atomic.Uint64
+	full                   [fulls]atomic.Uint64
+	attached               [32]atomic.Int64 // sessions by the carrier of their link
+}
+
+// codeCounts counts by code. The game's own codes are counted as one.
+type codeCounts [session.Denied + 2]atomic.Uint64
+
+func (c *codeCounts) add(code session.Code) {
+	c[min(code, session.Code(len(c)-1))].Add(1)
+}
+
+func (c *codeCounts) named(into map[string]uint64) map[string]uint64 {
+	for i := range c {
+		if n := c[i].Load(); n > 0 {
+			name := "game"
+			if i < len(c)-1 {
+				name = CodeName(session.Code(i))
+			}
+			into[name] = n
+		}
+	}
+	return into
+}
+
+// CodeName is a code as Stats, metrics and the admin pages write it: in words,
+// joined by underscores.
+func CodeName(code session.Code) string { return strings.ReplaceAll(code.String(), " ", "_") }
+
+// loss is how a session lost its link, besides the codes of those that were cut.
+type loss uint8
+
+const (
+	lostClosed   loss = iota // the carrier broke, or the client closed it
+	lostTimeout              // the peer fell silent
+	lostAway                 // the client went to the background
+	lostReplaced             // another link took the session over
+	losses
+)
+
+var lossNames = [losses]string{"closed", "timeout", "away", "replaced"}
+
+// full is why a login was answered BUSY.
+type full uint8
+
+const (
+	fullSessions full = iota // Config.MaxSessions
+	fullLogins               // Config.AuthConcurrency
+	fullDraining             // Shutdown was called
+	fulls
+	notFull = fulls
+)
+
+var fullNames = [fulls]string{"sessions", "logins", "draining"}
+
+// Stats counts what happened since the start. Where nothing happened yet, a
+// map lacks the name.
+type Stats struct {
+	Sessions int              `json:"sessions"` // that live
+	Attached map[string]int64 `json:"attached"` // of them, by the carrier of their link
+	Detached int64            `json:"detached"` // of them, without a link
+	Logins   int              `json:"logins"`   // that are being authenticated
+
+	Opened  uint64            `json:"opened"`
+	Resumed uint64            `json:"resumed"`
+	Resets  uint64            `json:"resets"`
+	Ended   uint64            `json:"ended"`
+	Refused uint64            `json:"refused"`  // HELLO and RESUME, all together
+	Refusal map[string]uint64 `json:"refusals"` // and by code
+	Full    map[string]uint64 `json:"full"`     // those with BUSY: sessions, logins, draining
+	Closes  map[string]uint64 `json:"closes"`   // sessions that ended, by code
+	Lost    map[string]uint64 `json:"lost"`     // links of sessions: closed, timeout, away, replaced, or the code they were cut with
+
+	LateOpenings   uint64 `json:"late_openings"`   // links that asked for no session in time
+	ProtocolErrors uint64 `json:"protocol_errors"` // packets that no correct client sends
+	Overloads      uint64 `json:"overloads"`       // links cut because the peer ignored HOLD
+	Overflows      uint64 `json:"overflows"`       // outgoing buffers given up
+	Crowded        uint64 `json:"crowded"`         // of them because Config.BufferBytes was reached
+	Buffered       int64  `json:"buffered_bytes"`  // of Config.BufferBytes, with up to 128 KiB a loop that it keeps ready
+	NoRoute        uint64 `json:"no_route"`
+	Busy           uint64 `json:"busy"` // requests that met no free worker
+	Panics         uint64 `json:"panics"`
+	InlineLate     uint64 `json:"inline_late"` // Inline handlers that kept their loop too long
+
+	// Of each player with a link, now and then: at least once a timeout.
+	RTT    transport.HistogramStats `json:"rtt_ns"`
+	Queued transport.HistogramStats `json:"queued_packets"` // sent and not acknowledged
+
+	Workers   WorkerStats          `json:"workers"`
+	Rooms     map[string]RoomStats `json:"rooms"` // by type
+	Transport transport.Stats      `json:"transport"`
+}
+
+// WorkerStats tells how busy the goroutines are that run handlers.
+type WorkerStats struct {
+	Busy    int `json:"busy"`
+	Most    int `json:"most"`    // Config.Workers
+	Waiting int `json:"waiting"` // players with work that no worker is free for
+}
+
+// RoomStats counts the rooms of one type.
+type RoomStats struct {
+	Open     int    `json:"open"`
+	Players  int    `json:"players"`
+	Opened   uint64 `json:"opened"`
+	Ticks    uint64 `json:"ticks"`
+	Overruns uint64 `json:"overruns"` // ticks that came more than half a step late
+	Skipped  uint64 `json:"skipped"`  // steps that were left out to catch up
+}
+
+// Stats returns the counters.
+func (s *Server) Stats() Stats {
+	c := &s.count
+	st := Stats{
+		Attached: map[string]int64{},
+		Opened:   c.opened.Load(), Resumed: c.resumed.Load(), Resets: c.resets.Load(), Ended: c.ended.Load(),
+		Refusal: c.refusals.named(map[string]uint64{}), Full: map[string]uint64{},
+		Closes: c.closes.named(map[string]uint64{}), Lost: c.cuts.named(map[string]uint64{}),
+		LateOpenings: c.late.Load(), ProtocolErrors: c.protocolErrors.Load(), Overloads: c.overloads.Load(), Overflows: c.overflows.Load(),
+		Crowded: c.crowded.Load(), Buffered: s.budget.used(),
+		NoRoute: c.noRoute.Load(), Busy: c.busy.Load(), Panics: c.panics.Load(), InlineLate: c.inlineLate.Load(),
+		Workers: s.pool.stats(), Rooms: map[string]RoomStats{},
+	}
+	delete(st.Lost, CodeName(session.LinkLost)) // who went to the background is counted as away
+	for i := range c.lost {
+		if n := c.lost[i].Load(); n > 0 {
+			st.Lost[lossNames[i]] = n
+		}
+	}
+	for i := range c.full {
+		if n := c.full[i].Load(); n > 0 {
+			st.Full[fullNames[i]] = n
+		}
+	}
+	for _, n := range st.Refusal {
+		st.Refused += n
+	}
+	s.mu.Lock()
+	st.Sessions, st.Logins = s.table.Len(), len(s.logins)
+	loops := s.loops
+	s.mu.Unlock()
+	st.Detached = int64(st.Sessions)
+	for i := range c.attached {
+		// One that is just changing links may be counted twice or not at all.
+		if n := c.attached[i].Load(); n != 0 {
+			st.Attached[transport.Carrier(i).String()] = n
+			st.Detached -= n
+		}
+	}
+	st.Detached = max(st.Detached, 0)
+	for _, l := range loops {
+		st.RTT.Add(l.seen.rtt.Stats())
+		st.Queued.Add(l.seen.queued.Stats())
+	}
+	for name, k := range s.kinds {
+		st.Rooms[name] = k.stats()
+	}
+	if t := s.t.Load(); t != nil {
+		st.Transport = t.Stats()
+	}
+	return st
+}
+
+// samples are taken when the wheel visits a player, which costs the way of a
+// packet nothing. Counted by the loop, read by anybody.
+type samples struct{ rtt, queued *transport.Histogram }
+
+var (
+	rttBounds    = []int64{1e6, 2e6, 5e6, 10e6, 20e6, 50e6, 100e6, 200e6, 500e6, 1e9, 2e9, 5e9}
+	queuedBounds = []int64{0, 1, 4, 16, 64, 256, 1024, 4096}
+)
+
+func newSamples() samples {
+	return samples{transport.NewHistogram(rttBounds), transport.NewHistogram(queuedBounds)}
+}
+
+func (m *samples) sample(p *Player) {
+	if rtt := p.rttOnLoop(); rtt > 0 {
+		m.rtt.Observe(int64(rtt))
+	}
+	packets, _ := p.s.Queued()
+	m.queued.Observe(int64(packets))
+}
+
+func (w *workers) stats() WorkerStats {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return WorkerStats{Busy: w.busy, Most: w.most, Waiting: len(w.ready)}
+}
+
+func (k *roomKind) stats() RoomStats {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	st := RoomStats{Open: len(k.open), Opened: k.opened, Ticks: k.ticks.Load(), Overruns: k.overruns.Load(), Skipped: k.skipped.Load()}
+	for _, r := range k.open {
+		st.Players += r.guests
+	}
+	return st
+}
