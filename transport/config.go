@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
 )
@@ -21,6 +22,20 @@ type Config struct {
 	TCP string
 	// KCP is the address that sealed KCP is served on, by the same rules.
 	KCP string
+	// WebSocket is the address that WebSockets are served on, by the same
+	// rules: SPEC 7.
+	WebSocket string
+	// WebSocketPath is the path that they are served on, "/play" for example;
+	// a request for another one is answered 404. If empty, every path.
+	WebSocketPath string
+	// Origins are the pages that browsers may open a WebSocket from, such as
+	// "https://game.example", or "*" for all. If empty, pages whose host is
+	// the server's, on whatever port. Clients that are not browsers name no
+	// origin and are always let in.
+	Origins []string
+	// OpenTimeout is how long a connection may take to ask for its WebSocket.
+	// If zero, 5 s.
+	OpenTimeout time.Duration
 	// Loops is the number of event loops. If zero, runtime.GOMAXPROCS(0).
 	// Outside Linux there is one loop whatever this says: elsewhere the
 	// kernel does not spread packets over sockets that share a port.
@@ -47,6 +62,7 @@ type Config struct {
 const (
 	defaultMaxLinks     = 100_000
 	defaultSendBuffer   = 64 << 10
+	defaultOpenTimeout  = 5 * time.Second
 	defaultSocketBuffer = 8 << 20
 	smallSocketBuffer   = 1 << 20
 	maxLoops            = 256
@@ -85,6 +101,13 @@ func (c *Config) sendBuffer() int {
 	return c.SendBuffer
 }
 
+func (c *Config) openTimeout() time.Duration {
+	if c.OpenTimeout == 0 {
+		return defaultOpenTimeout
+	}
+	return c.OpenTimeout
+}
+
 func (c *Config) socketBuffer() int {
 	if c.SocketBuffer == 0 {
 		return defaultSocketBuffer
@@ -114,6 +137,12 @@ func (c *Config) check(h Handler) error {
 		if f.value < 0 || f.value > f.max {
 			return fmt.Errorf("transport: Config.%s is %d, want 0 to %d", f.name, f.value, f.max)
 		}
+	}
+	if c.OpenTimeout < 0 {
+		return fmt.Errorf("transport: Config.OpenTimeout is %v, want none or more", c.OpenTimeout)
+	}
+	if p := c.WebSocketPath; p != "" && p[0] != '/' {
+		return fmt.Errorf("transport: Config.WebSocketPath is %q, want /...", p)
 	}
 	if h == nil {
 		return errors.New("transport: no Handler")

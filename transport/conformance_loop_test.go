@@ -50,7 +50,7 @@ func (r *repost) Run(l *Loop) {
 }
 
 func TestTaskThatPostsItselfStarvesNobody(t *testing.T) {
-	for _, w := range []*world{{carrier: TCP}, {carrier: PlainKCP}} {
+	for _, w := range []*world{{carrier: TCP}, {carrier: PlainKCP}, {carrier: WebSocket}} {
 		tr := w.start(t, Config{Loops: 1}, &hooks{})
 		r := new(repost)
 		tr.Loops()[0].Post(r)
@@ -161,7 +161,7 @@ func TestStopClosesEveryLink(t *testing.T) {
 		if err := tr.Loops()[0].Post(taskFunc(func(*Loop) {})); err != ErrStopped {
 			t.Errorf("Post after Stop: %v", err)
 		}
-		if s := tr.Stats(); s.Carriers["tcp"].Open+s.Carriers["plain-kcp"].Open != 0 {
+		if s := tr.Stats(); s.Carriers["tcp"].Open+s.Carriers["plain-kcp"].Open+s.Carriers["ws"].Open != 0 {
 			t.Errorf("open after Stop: %+v", s)
 		}
 	})
@@ -186,7 +186,7 @@ func TestMaxLinks(t *testing.T) {
 		if h.opened.Load() != 4 {
 			t.Errorf("%d links opened, want 4", h.opened.Load())
 		}
-		if s := tr.Stats(); s.Carriers["tcp"].Refused+s.Carriers["plain-kcp"].Refused == 0 {
+		if s := tr.Stats(); s.Carriers["tcp"].Refused+s.Carriers["plain-kcp"].Refused+s.Carriers["ws"].Refused == 0 {
 			t.Error("no refusal counted")
 		}
 		extra.Close()

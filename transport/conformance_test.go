@@ -180,12 +180,12 @@ func TestCloseEndsALinkAtOnce(t *testing.T) {
 		if after.Load() != 1 || h.closed.Load() != 1 {
 			t.Errorf("%d packets and %d OnClose, want 1 and 1", after.Load(), h.closed.Load())
 		}
-		if w.carrier == TCP {
+		if w.stream() {
 			if _, err := c.next(5 * time.Second); err == nil || errors.Is(err, errTimeout(err)) {
 				t.Errorf("the client's read ended with %v, want the end", err)
 			}
 		}
-		if s := tr.Stats(); s.Carriers["plain-kcp"].Open+s.Carriers["tcp"].Open != 0 {
+		if s := tr.Stats(); s.Carriers["plain-kcp"].Open+s.Carriers["tcp"].Open+s.Carriers["ws"].Open != 0 {
 			t.Errorf("links still open: %+v", s)
 		}
 	})
@@ -221,7 +221,7 @@ func TestFinishDeliversWhatWasWritten(t *testing.T) {
 				t.Fatalf("got %d bytes", len(p.Body))
 			}
 		}
-		if w.carrier == TCP {
+		if w.stream() {
 			if _, err := c.next(5 * time.Second); err != io.EOF {
 				t.Errorf("after the last frame: %v, want EOF", err)
 			}

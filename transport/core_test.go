@@ -182,7 +182,7 @@ func TestStreamPathDoesNotAllocate(t *testing.T) {
 	l, _ := testLoop(Config{}, &echoHandler{})
 	s := &fakeStream{}
 	l.begin()
-	k := l.openStream(s, netip.MustParseAddrPort("10.0.0.1:1"))
+	k := l.openStream(TCP, s, netip.MustParseAddrPort("10.0.0.1:1"))
 	l.end()
 	in := bytes.Repeat(frame(bytes.Repeat([]byte("m"), 64)), 10)
 	run := func() {

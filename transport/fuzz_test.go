@@ -24,7 +24,7 @@ func FuzzLoop(f *testing.F) {
 		from := [2]netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:1"), netip.MustParseAddrPort("[fe80::1%2]:2")}
 		s := &fakeStream{}
 		l.begin()
-		k := l.openStream(s, from[0])
+		k := l.openStream(TCP, s, from[0])
 		l.end()
 		in := 0
 		for len(data) >= 3 {

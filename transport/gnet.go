@@ -92,17 +92,18 @@ func (g *gnetLoop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	// whoever uses them.
 	if limit := g.r.fdLimit; limit > 0 && c.Fd() >= limit {
 		g.l.stats.acceptFailures.Add(1)
-		g.l.t.carriers[TCP].refused.Add(1)
+		g.l.t.carriers[g.r.carrier(c.LocalAddr())].refused.Add(1)
 		return nil, gnet.Close
 	}
 	addr, ok := c.RemoteAddr().(*net.TCPAddr)
-	if !ok || g.r.tcp == "" {
+	carrier := g.r.carrier(c.LocalAddr())
+	if !ok || !g.l.t.addrs[carrier].IsValid() {
 		return nil, gnet.Close
 	}
 	s := &gnetStream{Conn: c, busy: true}
 	c.SetContext(s)
 	g.l.begin()
-	s.k = g.l.openStream(s, addr.AddrPort())
+	s.k = g.l.openStream(carrier, s, addr.AddrPort())
 	g.l.end()
 	return nil, g.after(s.rest())
 }

@@ -70,8 +70,11 @@ func (k *Link) Loop() *Loop { return k.loop }
 
 // Carrier returns what carries the link.
 func (k *Link) Carrier() Carrier {
-	if k.kcp != nil {
+	switch {
+	case k.kcp != nil:
 		return PlainKCP
+	case k.tcp.ws != nil:
+		return WebSocket
 	}
 	return TCP
 }
@@ -132,6 +135,9 @@ func (k *Link) Write(frames []byte) {
 			return
 		}
 	} else {
+		if k.tcp.ws != nil && len(k.tcp.out) == 0 {
+			k.tcp.out = l.wsBegin(k.tcp.out)
+		}
 		k.tcp.out = l.bufs.append(k.tcp.out, frames)
 	}
 	if 2*(waiting+len(frames)) > l.t.cfg.sendBuffer() {
@@ -175,11 +181,18 @@ func (k *Link) Prove() {
 // Finish lets no more packets in, sends what was written and then closes with
 // ErrFinished: plain KCP when everything is acknowledged, TCP when the peer
 // has closed in turn, and both after two seconds at the latest.
-func (k *Link) Finish() {
+func (k *Link) Finish() { k.FinishStatus(0) }
+
+// FinishStatus is Finish, and tells the peer status in the close frame of a
+// WebSocket, 0 for a normal end. Other carriers have no word for it.
+func (k *Link) FinishStatus(status uint16) {
 	if k.state&(stateFinishing|stateClosed) != 0 {
 		return
 	}
 	k.state |= stateFinishing
+	if k.tcp != nil && k.tcp.ws != nil && status != 0 {
+		k.tcp.ws.status = status
+	}
 	k.finishAt = k.loop.now + finishTime
 	k.loop.timers.schedule(k, k.finishAt)
 	k.loop.touch(k)
@@ -215,6 +228,9 @@ func (k *Link) deadline(now time.Duration) time.Duration {
 		return Never
 	case k.tcp != nil:
 		at = k.tcp.lookAt
+		if a := k.tcp.arrival; a != nil && k.state&stateFinishing == 0 {
+			at = min(at, a.until)
+		}
 	case k.state&stateBroke == 0: // over its budget, only input helps
 		at = k.kcp.NextDeadline(now)
 	}
@@ -226,15 +242,21 @@ func (k *Link) deadline(now time.Duration) time.Duration {
 
 // due serves a link whose deadline has come.
 func (l *Loop) due(k *Link) {
-	if k.state&stateFinishing != 0 && k.finishAt <= l.now {
+	switch {
+	case k.state&stateFinishing != 0 && k.finishAt <= l.now:
 		k.Close(ErrFinished)
-		return
+	case k.tcp != nil && k.tcp.arrival != nil && k.state&stateFinishing == 0:
+		if k.tcp.arrival.until <= l.now {
+			l.stats.openTimeouts.Add(1)
+			k.Close(errOpenTimeout)
+		}
+	default:
+		l.touch(k) // flush sends what KCP has due, and looks after a stream
 	}
-	l.touch(k) // flush sends what KCP has due, and looks after a stream
 }
 
 // forget takes a closed link out of everything but its handler's hands.
-func (l *Loop) forget(k *Link) {
+func (l *Loop) forget(k *Link, err error) {
 	defer l.guard(nil)
 	l.timers.remove(k)
 	if k.part != nil {
@@ -244,7 +266,7 @@ func (l *Loop) forget(k *Link) {
 	if k.kcp != nil {
 		l.forgetPlain(k)
 	} else {
-		l.forgetStream(k)
+		l.forgetStream(k, err)
 	}
 }
 
@@ -259,8 +281,7 @@ func (l *Loop) frames(k *Link, b []byte) (used int) {
 		}
 		p, n, err := parseFrame(b[used:], maxBody)
 		if err != nil {
-			l.stats.protocol.Add(1)
-			k.Close(err)
+			l.malformed(k, err)
 			return len(b)
 		}
 		if n == 0 {

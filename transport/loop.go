@@ -61,6 +61,8 @@ type Loop struct {
 	out     [wires]outbox
 	bufs    bufPool
 	kcp     kcpShared
+	ws      wsShared
+	coming  arrivals
 	stats   loopStats
 }
 
@@ -174,7 +176,7 @@ func (l *Loop) tellClosed() {
 		list := l.closing
 		l.closing = nil
 		for _, c := range list {
-			l.forget(c.k)
+			l.forget(c.k, c.err)
 			if c.k.state&stateOpened != 0 {
 				l.callClose(c.k, c.err)
 			}

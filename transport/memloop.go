@@ -32,6 +32,7 @@ func (r *memRunner) listen() error {
 		{PlainKCP, r.t.cfg.PlainKCP, r.n.sockets},
 		{KCP, r.t.cfg.KCP, r.n.sockets},
 		{TCP, r.t.cfg.TCP, r.n.streams},
+		{WebSocket, r.t.cfg.WebSocket, r.n.streams},
 	} {
 		if s.address == "" {
 			continue
@@ -164,7 +165,11 @@ func (m *memLoop) handle(e *memEvent) {
 	case memDatagram:
 		m.l.datagram(e.wire, e.from, e.data)
 	case memOpen:
-		if s.link = m.l.openStream(s, s.conn.local); s.link == nil {
+		c := TCP
+		if s.conn.remote == m.l.t.addrs[WebSocket] {
+			c = WebSocket
+		}
+		if s.link = m.l.openStream(c, s, s.conn.local); s.link == nil {
 			s.close()
 		}
 	case memData:

@@ -27,6 +27,7 @@ type socketRunner struct {
 	t       *Transport
 	udp     [wires]string // listen addresses as gnet takes them, with the port resolved
 	tcp     string
+	ws      string
 	fdLimit int // descriptors from here on are not for players; 0: unknown
 	quit    chan struct{}
 	done    sync.WaitGroup
@@ -45,7 +46,7 @@ func (r *socketRunner) listen() (err error) {
 	if r.fdLimit, err = fileLimit(); err != nil {
 		t.log.Warn("transport: limit of open files unknown", slog.Any("err", err))
 	}
-	if n := t.cfg.maxLinks(); t.cfg.TCP != "" && t.cfg.MaxLinks != 0 && r.fdLimit > 0 && n > r.fdLimit {
+	if n := t.cfg.maxLinks(); t.cfg.TCP+t.cfg.WebSocket != "" && t.cfg.MaxLinks != 0 && r.fdLimit > 0 && n > r.fdLimit {
 		t.log.Warn("transport: the limit of open files allows fewer TCP links than Config.MaxLinks",
 			slog.Int("tcp", r.fdLimit), slog.Int("MaxLinks", n))
 	}
@@ -56,9 +57,19 @@ func (r *socketRunner) listen() (err error) {
 			}
 		}
 	}
-	if address := t.cfg.TCP; address != "" {
-		if t.addrs[TCP], r.tcp, err = probe("tcp", address); err != nil {
-			return fmt.Errorf("transport: listen on %s for %v: %w", address, TCP, err)
+	for _, s := range []struct {
+		c       Carrier
+		address string
+		listen  *string
+	}{
+		{TCP, t.cfg.TCP, &r.tcp},
+		{WebSocket, t.cfg.WebSocket, &r.ws},
+	} {
+		if s.address == "" {
+			continue
+		}
+		if t.addrs[s.c], *s.listen, err = probe("tcp", s.address); err != nil {
+			return fmt.Errorf("transport: listen on %s for %v: %w", s.address, s.c, err)
 		}
 	}
 	return nil
@@ -102,6 +113,23 @@ func probe(network, address string) (netip.AddrPort, string, error) {
 		return bound, network + "4://" + bound.String(), nil
 	}
 	return bound, network + "://" + bound.String(), nil
+}
+
+// carrier tells what is served on the local address of a connection.
+func (r *socketRunner) carrier(local net.Addr) Carrier {
+	a, ok := local.(*net.TCPAddr)
+	tcp, ws := r.t.addrs[TCP], r.t.addrs[WebSocket]
+	switch {
+	case !ok || int(ws.Port()) != a.Port:
+		return TCP
+	case int(tcp.Port()) != a.Port:
+		return WebSocket
+	}
+	// The same port of two of the machine's addresses.
+	if ip, _ := netip.AddrFromSlice(a.IP); ip.Unmap() == tcp.Addr() {
+		return TCP
+	}
+	return WebSocket
 }
 
 // run starts the engine of l and returns when its loop runs.
@@ -164,8 +192,8 @@ func errOr(err error) error {
 
 // engine runs one gnet engine to its end.
 func (g *gnetLoop) engine() error {
-	addrs := make([]string, 0, wires+1)
-	for _, a := range append(g.r.udp[:], g.r.tcp) {
+	addrs := make([]string, 0, wires+2)
+	for _, a := range append(g.r.udp[:], g.r.tcp, g.r.ws) {
 		if a != "" {
 			addrs = append(addrs, a)
 		}

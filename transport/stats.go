@@ -16,7 +16,9 @@ type CarrierStats struct {
 
 // Stats counts what happened since Start, over all loops.
 type Stats struct {
-	Carriers map[string]CarrierStats `json:"carriers"` // by Carrier.String()
+	// By Carrier.String(). A WebSocket is open from the moment its connection
+	// is accepted, and counts as opened once it is upgraded.
+	Carriers map[string]CarrierStats `json:"carriers"`
 
 	PacketsIn    uint64 `json:"packets_in"` // packets handed to OnPacket
 	DatagramsIn  uint64 `json:"datagrams_in"`
@@ -31,6 +33,12 @@ type Stats struct {
 	OverBudget  uint64 `json:"over_budget"`  // times that a link had to wait for input because its address is not proved
 	SendFailed  uint64 `json:"send_failed"`  // datagrams that the system refused
 	SendBlocked uint64 `json:"send_blocked"` // batches whose datagrams had to wait for the socket
+
+	// Connections that did not become a link.
+	RequestsRefused uint64 `json:"requests_refused"` // asked for no WebSocket of ours, or for nothing that we understand
+	OriginsRefused  uint64 `json:"origins_refused"`  // asked from a page that is not allowed to
+	OpenTimeouts    uint64 `json:"open_timeouts"`    // did not ask in time
+	Crowded         uint64 `json:"crowded"`          // had waited longest when too many were waiting
 
 	ProtocolErrors uint64        `json:"protocol_errors"` // links closed for what their peer sent
 	Panics         uint64        `json:"panics"`          // callbacks and per-link code that panicked
@@ -67,6 +75,7 @@ type loopStats struct {
 
 	short, unknown, malformed, large, overBudget, sendFailed atomic.Uint64
 	protocol, panics, acceptFailures                         atomic.Uint64
+	requests, origins, openTimeouts, crowded                 atomic.Uint64
 }
 
 // publish makes the loop's own counters visible.
@@ -116,6 +125,10 @@ func (t *Transport) Stats() Stats {
 		s.DroppedLarge += c.large.Load()
 		s.OverBudget += c.overBudget.Load()
 		s.SendFailed += c.sendFailed.Load()
+		s.RequestsRefused += c.requests.Load()
+		s.OriginsRefused += c.origins.Load()
+		s.OpenTimeouts += c.openTimeouts.Load()
+		s.Crowded += c.crowded.Load()
 		s.ProtocolErrors += c.protocol.Load()
 		s.Panics += c.panics.Load()
 		s.AcceptFailures += c.acceptFailures.Load()

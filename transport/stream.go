@@ -43,6 +43,9 @@ type tcpPart struct {
 	lookAt time.Duration
 	wait   time.Duration // how long the last look was put off
 	shut   bool          // closeWrite was called
+
+	ws      *wsPart  // on a WebSocket: points into the same allocation
+	arrival *arrival // until OnOpen, if the peer has to say something first
 }
 
 // tcpLink is a Link and its part in one allocation.
@@ -53,26 +56,45 @@ type tcpLink struct {
 
 // openStream makes a link of a connection. It returns nil when there is no
 // room; the backend closes the connection then.
-func (l *Loop) openStream(s stream, from netip.AddrPort) *Link {
-	if l.stopping || !l.t.admit(TCP) {
+func (l *Loop) openStream(c Carrier, s stream, from netip.AddrPort) *Link {
+	if l.stopping || !l.t.admit(c) {
 		return nil
 	}
-	t := &tcpLink{Link: Link{
-		loop:     l,
-		addr:     netip.AddrPortFrom(from.Addr().Unmap(), from.Port()),
-		received: l.now,
-		state:    stateProved,
-	}}
-	k := &t.Link
-	k.tcp = &t.tcpPart
+	k := newStreamLink(c)
+	k.loop = l
+	k.addr = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+	k.received = l.now
+	k.state = stateProved
 	k.tcp.stream, k.tcp.lookAt, k.tcp.place = s, Never, len(l.streams)
 	l.streams = append(l.streams, k)
-	l.t.carriers[TCP].opened.Add(1)
-	l.callOpen(k)
+	if c == WebSocket {
+		l.await(k)
+		return k
+	}
+	l.opened(k)
 	return k
 }
 
-func (l *Loop) forgetStream(k *Link) {
+func newStreamLink(c Carrier) *Link {
+	if c == WebSocket {
+		w := &wsLink{}
+		w.Link.tcp, w.tcpPart.ws = &w.tcpPart, &w.wsPart
+		return &w.Link
+	}
+	t := &tcpLink{}
+	t.Link.tcp = &t.tcpPart
+	return &t.Link
+}
+
+// opened hands a link up.
+func (l *Loop) opened(k *Link) {
+	l.t.carriers[k.Carrier()].opened.Add(1)
+	l.callOpen(k)
+}
+
+// forgetStream takes a closed link out of the loop and ends its connection.
+func (l *Loop) forgetStream(k *Link, err error) {
+	l.leave(k)
 	last := len(l.streams) - 1
 	moved := l.streams[last]
 	l.streams[k.tcp.place] = moved
@@ -81,9 +103,12 @@ func (l *Loop) forgetStream(k *Link) {
 	l.streams = l.streams[:last]
 	l.bufs.put(k.tcp.out)
 	k.tcp.out = nil
-	l.t.dismiss(TCP)
+	l.t.dismiss(k.Carrier())
 	s := k.tcp.stream
 	k.tcp.stream = gone{}
+	if w := k.tcp.ws; w != nil && k.state&stateOpened != 0 && !k.tcp.shut {
+		l.wsClose(s, w.closeStatus(err))
+	}
 	s.close()
 }
 
@@ -96,21 +121,37 @@ func (gone) OutboundBuffered() int       { return 0 }
 func (gone) closeWrite() bool            { return false }
 func (gone) close()                      {}
 
-// streamData looks at what arrived. A frame that trickles in is parsed once
-// its length is known, and then not again before all of it is here.
+// streamData looks at what arrived.
 func (l *Loop) streamData(k *Link, in inbound) {
 	defer l.guard(k)
 	n := in.InboundBuffered()
 	k.in += uint64(n - k.tcp.left)
 	k.tcp.left = n
 	k.received = l.now
-	if k.deaf() {
-		if n > 0 {
-			_, _ = in.Discard(n)
-		}
-		k.tcp.left = 0
+	if k.tcp.arrival != nil && !k.deaf() && !l.arrive(k, in) {
 		return
 	}
+	switch {
+	case k.deaf():
+		k.take(in, k.tcp.left)
+	case k.tcp.ws != nil:
+		l.wsData(k, in, k.tcp.left)
+	default:
+		l.tcpData(k, in, k.tcp.left)
+	}
+}
+
+// take consumes n bytes of what has arrived.
+func (k *Link) take(in inbound, n int) {
+	if n > 0 && k.tcp.stream != stream(gone{}) {
+		_, _ = in.Discard(n)
+		k.tcp.left -= n
+	}
+}
+
+// tcpData takes the frames that are whole. One that trickles in is parsed once
+// its length is known, and then not again before all of it is here.
+func (l *Loop) tcpData(k *Link, in inbound, n int) {
 	if n == 0 || n < k.tcp.need {
 		return
 	}
@@ -125,10 +166,15 @@ func (l *Loop) streamData(k *Link, in inbound) {
 		// frames has refused what is too large, so this bounds the rest.
 		k.tcp.need, _ = codec.FrameSize(b[used:], l.t.cfg.maxBody())
 	}
-	if used > 0 {
-		_, _ = in.Discard(used)
+	k.take(in, used)
+}
+
+// writeNow writes ahead of the batch's output: what the carrier itself says.
+func (k *Link) writeNow(b []byte) {
+	k.sent += uint64(len(b))
+	if _, err := k.tcp.stream.Write(b); err != nil {
+		k.Close(err)
 	}
-	k.tcp.left = n - used
 }
 
 // streamClosed is told by the backend when a connection is gone. It may come
@@ -151,12 +197,12 @@ func (l *Loop) flushStream(k *Link) {
 	if len(t.out) > 0 {
 		out := t.out
 		t.out = nil
-		k.sent += uint64(len(out))
-		_, err := t.stream.Write(out)
-		l.bufs.put(out)
-		if err != nil {
-			k.Close(err)
+		if t.ws != nil {
+			k.writeNow(l.wsSeal(out))
+		} else {
+			k.writeNow(out)
 		}
+		l.bufs.put(out)
 		t.wait = 0
 	}
 	if k.state&stateClosed != 0 {
@@ -170,6 +216,9 @@ func (l *Loop) flushStream(k *Link) {
 		// reset the connection and could destroy what was sent last.
 		if !t.shut {
 			t.shut = true
+			if t.ws != nil && k.state&stateOpened != 0 {
+				l.wsClose(t.stream, t.ws.closeStatus(ErrFinished))
+			}
 			if !t.stream.closeWrite() {
 				k.Close(ErrFinished)
 			}

@@ -19,14 +19,15 @@ type Carrier uint8
 
 // The carriers that this version serves.
 const (
-	PlainKCP Carrier = iota + 1 // stock KCP over UDP, no encryption
-	TCP                         // frames on a TCP stream
-	KCP                         // KCP over UDP, sealed: SPEC 6
+	PlainKCP  Carrier = iota + 1 // stock KCP over UDP, no encryption
+	TCP                          // frames on a TCP stream
+	KCP                          // KCP over UDP, sealed: SPEC 6
+	WebSocket                    // frames in binary messages: SPEC 7
 
 	carriers // one more than there are
 )
 
-var carrierNames = [carriers]string{"none", "plain-kcp", "tcp", "kcp"}
+var carrierNames = [carriers]string{"none", "plain-kcp", "tcp", "kcp", "ws"}
 
 // String returns the carrier's name as logs and metrics write it.
 func (c Carrier) String() string {
@@ -70,6 +71,8 @@ type Transport struct {
 	addrs [carriers]netip.AddrPort
 	below runner
 
+	maxComing int // arrivals on one loop; immutable once loops run
+
 	links    atomic.Int64
 	unproved atomic.Int64 // plain-KCP links whose peers have not proved their addresses
 	carriers [carriers]carrierCount
@@ -97,7 +100,7 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 	t := &Transport{cfg: cfg, log: cfg.logger(), start: clock(), stopped: make(chan struct{})}
 	if cfg.Network != nil {
 		t.below = &memRunner{t: t, n: cfg.Network}
-	} else if cfg.PlainKCP == "" && cfg.TCP == "" && cfg.KCP == "" {
+	} else if cfg.PlainKCP == "" && cfg.TCP == "" && cfg.KCP == "" && cfg.WebSocket == "" {
 		t.below = &memRunner{t: t, n: NewNetwork(0, Conditions{})} // gnet runs no loop without a socket
 	} else {
 		t.below = newSocketRunner(t)
@@ -110,6 +113,7 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 	if cfg.Network == nil && oneLoop {
 		n = 1
 	}
+	t.maxComing = max(t.cfg.maxLinks()/2/n, 1)
 	for i := range n {
 		l := &Loop{t: t, h: h, index: i, plain: make(map[uint64]*Link), seed: maphash.MakeSeed()}
 		l.timers.init()

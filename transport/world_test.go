@@ -66,8 +66,10 @@ func worlds(t *testing.T, test func(t *testing.T, w *world)) {
 	for _, w := range []world{
 		{name: "tcp", carrier: TCP},
 		{name: "plain-kcp", carrier: PlainKCP},
+		{name: "ws", carrier: WebSocket},
 		{name: "mem-tcp", carrier: TCP, mem: true},
 		{name: "mem-kcp", carrier: PlainKCP, mem: true},
+		{name: "mem-ws", carrier: WebSocket, mem: true},
 	} {
 		t.Run(w.name, func(t *testing.T) {
 			if !w.mem {
@@ -91,9 +93,12 @@ func (w *world) start(t *testing.T, cfg Config, h Handler) *Transport {
 	if cfg.Logger == nil {
 		cfg.Logger = quiet
 	}
-	if w.carrier == TCP {
+	switch w.carrier {
+	case TCP:
 		cfg.TCP = "127.0.0.1:0"
-	} else {
+	case WebSocket:
+		cfg.WebSocket = "127.0.0.1:0"
+	default:
 		cfg.PlainKCP = "127.0.0.1:0"
 	}
 	tr, err := Start(cfg, h)
@@ -121,15 +126,18 @@ type client struct {
 	pc  net.PacketConn
 }
 
+// stream reports whether the carrier runs on TCP.
+func (w *world) stream() bool { return w.carrier == TCP || w.carrier == WebSocket }
+
 func (w *world) dial(t *testing.T, tr *Transport) *client {
 	t.Helper()
 	c := &client{t: t}
 	addr := tr.Addr(w.carrier)
 	var err error
 	switch {
-	case w.carrier == TCP && w.mem:
+	case w.stream() && w.mem:
 		c.Conn, err = w.net.DialTCP(context.Background(), addr)
-	case w.carrier == TCP:
+	case w.stream():
 		c.Conn, err = net.Dial("tcp", addr.String())
 	case w.mem:
 		var pc *MemPacketConn
@@ -148,6 +156,9 @@ func (w *world) dial(t *testing.T, tr *Transport) *client {
 		s.SetWindowSize(128, 128)
 		s.SetACKNoDelay(true)
 	}
+	if w.carrier == WebSocket {
+		c.Conn = newWSConn(c.Conn, tr.cfg.maxBody())
+	}
 	t.Cleanup(func() {
 		c.Close()
 		if k, ok := c.Conn.(*kcptest.Conn); ok {
@@ -161,10 +172,13 @@ var nextConv atomic.Uint32
 
 // cut silences the client, in memory only.
 func (c *client) cut() {
-	if c.pc != nil {
+	switch conn := c.Conn.(type) {
+	case *MemConn:
+		conn.Cut()
+	case *wsConn:
+		conn.Conn.(*MemConn).Cut()
+	default:
 		c.pc.(*MemPacketConn).Cut()
-	} else {
-		c.Conn.(*MemConn).Cut()
 	}
 }
 

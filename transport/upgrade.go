@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+const (
+	// maxRequest bounds the request for an upgrade, headers and all. Browsers
+	// send less than one kilobyte, and their cookies.
+	maxRequest = 8 << 10
+	// Subprotocol is what a client may ask for, and what it is then given.
+	Subprotocol = "lifeline"
+)
+
+var (
+	errOpenTimeout = errors.New("transport: nothing that opens a link came in time")
+	errCrowded     = errors.New("transport: too many connections that open no link")
+	errRequest     = errors.New("transport: not a request for an upgrade")
+
+	errPath        = rejection(http.StatusNotFound, "no such path")
+	errOrigin      = rejection(http.StatusForbidden, "origin not allowed")
+	errSubprotocol = rejection(http.StatusBadRequest, "no known subprotocol")
+)
+
+// rejection makes what gobwas/ws answers a request with.
+func rejection(status int, why string) error {
+	return ws.RejectConnectionError(ws.RejectionStatus(status), ws.RejectionReason(why))
+}
+
+// arrival is a connection whose peer has to say something before there is a
+// link for the handler: on a WebSocket, ask for the upgrade. Owned by the loop.
+type arrival struct {
+	k          *Link
+	prev, next *arrival
+	until      time.Duration
+	seen       int // bytes of the request that do not hold its end
+}
+
+// arrivals are the connections that wait, oldest first.
+type arrivals struct {
+	first, last *arrival
+	n           int
+}
+
+// await puts k among the arrivals. Where they are too many the one that has
+// waited longest goes: whoever keeps connections open that say nothing can
+// fill the list, but a player needs no longer than his round trip.
+func (l *Loop) await(k *Link) {
+	a := &arrival{k: k, prev: l.coming.last, until: l.now + l.t.cfg.openTimeout()}
+	k.tcp.arrival = a
+	if a.prev != nil {
+		a.prev.next = a
+	} else {
+		l.coming.first = a
+	}
+	l.coming.last = a
+	l.coming.n++
+	l.timers.schedule(k, a.until)
+	if l.coming.n > l.t.maxComing {
+		oldest := l.coming.first.k
+		l.leave(oldest)
+		l.stats.crowded.Add(1)
+		oldest.Close(errCrowded)
+	}
+}
+
+// leave takes k from the arrivals, if it is there.
+func (l *Loop) leave(k *Link) {
+	if k.tcp == nil || k.tcp.arrival == nil {
+		return
+	}
+	a := k.tcp.arrival
+	k.tcp.arrival = nil
+	if a.prev != nil {
+		a.prev.next = a.next
+	} else {
+		l.coming.first = a.next
+	}
+	if a.next != nil {
+		a.next.prev = a.prev
+	} else {
+		l.coming.last = a.prev
+	}
+	l.coming.n--
+}
+
+// arrive takes what a new peer says. It reports whether that opened the link.
+func (l *Loop) arrive(k *Link, in inbound) bool {
+	n := k.tcp.left
+	if n == 0 {
+		return false
+	}
+	b, err := in.Peek(min(n, maxRequest))
+	if err != nil {
+		k.Close(err)
+		return false
+	}
+	if b[0] < 'A' || b[0] > 'Z' { // TLS, frames of another carrier
+		l.stats.requests.Add(1)
+		k.Close(errRequest)
+		return false
+	}
+	a := k.tcp.arrival
+	end := bytes.Index(b[a.seen:], []byte("\r\n\r\n"))
+	if end < 0 {
+		if a.seen = max(len(b)-3, 0); len(b) == maxRequest {
+			l.refuse(k, in, reject(http.StatusRequestHeaderFieldsTooLarge, "request too large"), errRequest)
+		}
+		return false
+	}
+	req := b[:a.seen+end+4]
+	answer, err := l.t.upgrade(req)
+	if err != nil {
+		l.refuse(k, in, answer, err)
+		return false
+	}
+	k.take(in, len(req))
+	if k.writeNow(answer); k.state&stateClosed != 0 {
+		return false
+	}
+	l.leave(k)
+	l.opened(k)
+	return true
+}
+
+// refuse answers a request that is none of ours and lets the connection go.
+// It stays among the arrivals, so that it counts as one.
+func (l *Loop) refuse(k *Link, in inbound, answer []byte, why error) {
+	if why == errOrigin {
+		l.stats.origins.Add(1)
+	} else {
+		l.stats.requests.Add(1)
+	}
+	l.t.log.Debug("transport: no upgrade", slog.String("link", k.addr.String()), slog.Any("err", why))
+	k.take(in, k.tcp.left)
+	if k.writeNow(answer); k.state&stateClosed == 0 {
+		k.Finish()
+	}
+}
+
+// reject returns the answer to a request that is not even looked at.
+func reject(status int, why string) []byte {
+	var b bytes.Buffer
+	r := http.Response{
+		StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Close: true,
+		Body: io.NopCloser(strings.NewReader(why)), ContentLength: int64(len(why)),
+	}
+	_ = r.Write(&b)
+	return b.Bytes()
+}
+
+// upgrade judges a whole request and returns the answer to it.
+func (t *Transport) upgrade(req []byte) (answer []byte, err error) {
+	var out bytes.Buffer
+	// A line that ends otherwise would end the request for gobwas/ws and not
+	// for a proxy in between, or the other way round.
+	if bytes.Count(req, []byte("\n")) != bytes.Count(req, []byte("\r\n")) {
+		return reject(http.StatusBadRequest, "bad line ending"), errRequest
+	}
+	var host, origin string
+	var origins, protocols int
+	chosen := false
+	u := ws.Upgrader{
+		OnRequest: func(uri []byte) error {
+			path, _, _ := strings.Cut(string(uri), "?")
+			if want := t.cfg.WebSocketPath; want != "" && path != want {
+				return errPath
+			}
+			return nil
+		},
+		OnHost: func(b []byte) error { host = string(b); return nil },
+		OnHeader: func(key, value []byte) error {
+			if string(key) == "Origin" {
+				origin = string(value)
+				origins++
+			}
+			return nil
+		},
+		ProtocolCustom: func(b []byte) (string, bool) {
+			protocols++
+			for p := range strings.SplitSeq(string(b), ",") {
+				if strings.TrimSpace(p) == Subprotocol {
+					chosen = true
+					return Subprotocol, true
+				}
+			}
+			return "", true
+		},
+		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
+			switch {
+			case origins > 1 || origins == 1 && !t.cfg.allows(origin, host):
+				return nil, errOrigin
+			case protocols > 0 && !chosen:
+				return nil, errSubprotocol
+			}
+			return nil, nil
+		},
+	}
+	_, err = u.Upgrade(struct {
+		io.Reader
+		io.Writer
+	}{bytes.NewReader(req), &out})
+	return out.Bytes(), err
+}
+
+// allows reports whether pages of an origin may open links on host.
+func (c *Config) allows(origin, host string) bool {
+	if len(c.Origins) > 0 {
+		return slices.ContainsFunc(c.Origins, func(o string) bool { return o == "*" || strings.EqualFold(o, origin) })
+	}
+	u, err := url.Parse(origin)
+	return err == nil && u.Hostname() != "" && strings.EqualFold(u.Hostname(), hostname(host))
+}
+
+// hostname cuts the port off a Host header.
+func hostname(host string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		return h
+	}
+	return strings.Trim(host, "[]")
+}
