@@ -139,7 +139,8 @@ func (c *Client) beatAt() time.Duration {
 // it after everything else that happens and when Due has come.
 func (c *Client) Check(now time.Duration, wall time.Time) Action {
 	slept := !c.wall.IsZero() && wall.Sub(c.wall)-(now-c.checked) > 2*time.Second
-	late := c.due != Never && now-c.due > lateLimit
+	// Output, too, may have moved what is due further away.
+	late := c.due != Never && now-max(c.due, c.Due()) > lateLimit
 	if c.state == Open && (slept || late) {
 		// The device slept, its clock was set, or we stood still with answers
 		// still unread: ask before believing anything.
