@@ -3,6 +3,7 @@
 package framework
 
 import (
+	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -25,8 +26,8 @@ type claim struct {
 	kind claimKind
 	r    *session.ResumeRequest
 	key  session.OpeningKey
-	l    *loop // of the link
-	o    *opening
+	l    *loop    // of the link
+	o    *opening // of its fields only what HELLO said is read on the owner's loop
 
 	decided bool
 	answer  []byte
@@ -76,6 +77,9 @@ func (c *claim) decide(l *loop) {
 	}
 	switch c.kind {
 	case resumed:
+		if p.numbers { // changed on this loop only
+			c.r.Routes = l.srv.dict.names
+		}
 		if c.answer, c.reset, c.refusal = p.s.Resume(nil, c.r, false, now); c.refusal == nil {
 			l.heard(p) // it had its WELCOME
 		}
@@ -85,7 +89,7 @@ func (c *claim) decide(l *loop) {
 			break
 		}
 		c.reset = p.s.Reopen(now)
-		c.answer = p.s.AppendWelcome(nil, l.srv.cfg.Secret.Key(p.s.ID()), nil)
+		c.answer = p.s.AppendWelcome(nil, l.srv.cfg.Secret.Key(p.s.ID()), c.o.tell)
 	case adopted:
 		c.adopt(l)
 	}
@@ -96,6 +100,9 @@ func (c *claim) decide(l *loop) {
 		}
 		c.settle(l)
 		return
+	}
+	if c.reset {
+		p.failCalls(&codec.Error{Code: codec.ErrorReset, Text: "the session was reset before the answer came"})
 	}
 	// The old link is fenced from here on, dead or half alive.
 	if k := l.unlink(p); k != nil {
@@ -132,11 +139,15 @@ func (c *claim) adopt(l *loop) {
 	s.mu.Unlock()
 	p.mu.Lock()
 	p.s.Rename(id)
+	if p.numbers != c.o.numbers {
+		p.dropOutLocked() // sent meanwhile, in the other client's way: part of what is given up
+		p.numbers = c.o.numbers
+	}
 	p.mu.Unlock()
 	p.hello = &c.key
 	p.s.Takeover(now)
 	c.reset = true
-	c.answer = p.s.AppendWelcome(nil, s.cfg.Secret.Key(id), nil)
+	c.answer = p.s.AppendWelcome(nil, s.cfg.Secret.Key(id), c.o.tell)
 }
 
 // settle goes on where the link lives.

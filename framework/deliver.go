@@ -30,8 +30,14 @@ func (l *loop) deliver(p *Player, pk codec.Packet) {
 		id, name, payload, err = codec.ParseRequest(pk.Body)
 	case codec.Message, codec.Datagram:
 		name, payload, err = codec.ParseMessage(pk.Body)
-	default:
-		return // answers to requests that this version never makes
+		if pk.Kind == codec.Datagram && !name.IsNumber() {
+			err = codec.ErrRoute
+		}
+	case codec.Response, codec.Failure:
+		err = p.answered(pk)
+		if err == nil {
+			return
+		}
 	}
 	if err != nil {
 		l.srv.count.protocolErrors.Add(1)
@@ -39,8 +45,8 @@ func (l *loop) deliver(p *Player, pk codec.Packet) {
 		l.end(p, session.Policy, "malformed envelope")
 		return
 	}
-	r := l.srv.routes[string(name.Name())]
-	if r == nil || name.IsNumber() {
+	r := l.srv.find(name)
+	if r == nil {
 		l.srv.count.noRoute.Add(1)
 		l.srv.log.Debug("no such route", "session", p.ID(), "user", p.user, "route", name)
 		l.reject(p, pk.Kind, id, codec.ErrorNoRoute, "nobody handles this route")

@@ -251,7 +251,7 @@ func (p *Player) handle(m *mail, room, here *Room) {
 	if !done || reply.kind == 0 {
 		reply.free()
 	} else {
-		_ = p.enqueue(reply, true)
+		_ = p.enqueue(reply)
 	}
 	m.free()
 }
@@ -286,5 +286,5 @@ func (p *Player) appendAnswer(dst []byte, id uint64, payload []byte, err error, 
 func (p *Player) answer(id uint64, err error) {
 	m := newMail()
 	m.body, m.kind = p.appendAnswer(m.body[:0], id, nil, err, "")
-	_ = p.enqueue(m, true)
+	_ = p.enqueue(m)
 }

@@ -303,6 +303,7 @@ func (l *loop) end(p *Player, code session.Code, text string) {
 	p.ending, p.attached, p.reason = true, false, &Reason{code, text}
 	p.dropOutLocked()
 	p.dropped = kept
+	p.failCallsLocked(session.ErrClosed)
 	if code.Final() {
 		p.in.drop() // who is thrown out does not act any more
 	}

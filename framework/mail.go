@@ -12,7 +12,7 @@ import (
 // with the buffer it uses so that passing a message on allocates nothing.
 type mail struct {
 	next   *mail
-	route  *Route // inbound
+	route  *Route // outbound: nil if it is not in the dictionary, or an answer
 	id     uint64 // of a request, else 0
 	kind   codec.Kind
 	body   []byte // inbound: the payload
@@ -25,13 +25,6 @@ var mails = sync.Pool{New: func() any { return new(mail) }}
 const keepBuffer = 4 << 10
 
 func newMail() *mail { return mails.Get().(*mail) }
-
-// sharedMail is a message whose body nobody will write to again.
-func sharedMail(body []byte) *mail {
-	m := newMail()
-	m.kind, m.shared = codec.Message, body
-	return m
-}
 
 func (m *mail) free() {
 	body := m.body[:0]

@@ -20,8 +20,10 @@ type opening struct {
 	link     *transport.Link // nil once it is closed
 	nonce    session.Nonce
 	deadline time.Duration
-	asked    uint8 // HELLOs and RESUMEs so far
-	waiting  bool  // an answer is being made
+	asked    uint8    // HELLOs and RESUMEs so far
+	waiting  bool     // an answer is being made
+	numbers  bool     // the client that said HELLO goes by the dictionary
+	tell     []string // which it must be told, nil if it knows it
 }
 
 // maxAsks bounds what one link may ask before it carries a session: RESUME, once
@@ -96,6 +98,7 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 		return session.ErrControl
 	}
 	k.Prove()
+	o.numbers, o.tell = l.srv.dict.agree(h.Routes)
 	if h.Version != session.ProtocolVersion {
 		l.refuse(o, &session.CloseError{Code: session.Version, Text: fmt.Sprintf("the server speaks version %d", session.ProtocolVersion)})
 		return nil
@@ -214,7 +217,7 @@ func (l *loop) admit(at *login) {
 		l.refuse(at.o, busy())
 		return
 	}
-	p := &Player{srv: s, user: at.user, hello: &at.key}
+	p := &Player{srv: s, user: at.user, hello: &at.key, numbers: at.o.numbers}
 	s.mu.Lock()
 	if s.draining { // Shutdown has counted who is there
 		s.mu.Unlock()
@@ -252,7 +255,7 @@ func (l *loop) admit(at *login) {
 		old.Kick(session.TakenOver, "") // or it has ended already
 		p.follow(old)
 	}
-	l.bind(p, at.o, p.s.AppendWelcome(nil, s.cfg.Secret.Key(id), nil))
+	l.bind(p, at.o, p.s.AppendWelcome(nil, s.cfg.Secret.Key(id), at.o.tell))
 }
 
 // leavingLocked keeps a session that is closed in sight of its user's next one

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -42,6 +41,7 @@ type Player struct {
 	kick    *Reason // why the session shall end, nil if it need not
 	dropped fate    // of what was sent
 	holding bool    // the inbox was so full that the client was asked to wait
+	numbers bool    // the client goes by the dictionary
 	life
 	extra *extra
 }
@@ -52,6 +52,7 @@ type extra struct {
 	cancel  context.CancelFunc
 	onClose []func()
 	profile *Profile // to be taken over by the loop
+	calls   calls
 
 	followers []*Player // that wait for the end of this one
 }
@@ -66,50 +67,6 @@ func (p *Player) ID() session.ID {
 
 // User returns what Config.Authenticate made of the ticket.
 func (p *Player) User() string { return p.user }
-
-// Push sends a one-way message. It is delivered exactly once and in order, now
-// or after the player has come back. The error is session.ErrClosed, or what
-// made v impossible to encode.
-func (p *Player) Push(route string, v any) error {
-	body, err := encodeMessage(route, v)
-	if err != nil {
-		return err
-	}
-	if len(body) > p.srv.cfg.Session.MaxBody {
-		return codec.ErrTooLarge
-	}
-	return p.enqueue(sharedMail(body), true)
-}
-
-// encodeMessage makes the body of a MESSAGE, once for however many receive it.
-func encodeMessage(route string, v any) ([]byte, error) {
-	name := codec.NamedRoute(route)
-	if !name.Valid() {
-		return nil, codec.ErrRoute
-	}
-	payload, err := codec.AppendBody(nil, v)
-	if err != nil {
-		return nil, err
-	}
-	return codec.AppendMessage(make([]byte, 0, len(payload)+len(route)+8), name, payload), nil
-}
-
-// enqueue hands m to the player's session, wherever that is. ring false leaves
-// it to the caller to ring.
-func (p *Player) enqueue(m *mail, ring bool) error {
-	p.mu.Lock()
-	if p.ending {
-		p.mu.Unlock()
-		m.free()
-		return session.ErrClosed
-	}
-	p.postLocked(m)
-	p.mu.Unlock()
-	if ring {
-		p.ring()
-	}
-	return nil
-}
 
 // ring makes the owning loop look at the player.
 func (p *Player) ring() {

@@ -141,10 +141,6 @@ func (r *Room) Members() []*Player { return r.members }
 // Broadcast sends a one-way message to every member but those named. It is
 // encoded once, and each loop is woken once.
 func (r *Room) Broadcast(route string, v any, but ...*Player) error {
-	body, err := encodeMessage(route, v)
-	if err != nil {
-		return err
-	}
 	to := r.members
 	if len(but) > 0 {
 		to = nil
@@ -154,7 +150,7 @@ func (r *Room) Broadcast(route string, v any, but ...*Player) error {
 			}
 		}
 	}
-	return r.kind.srv.multicast(to, body)
+	return r.kind.srv.multicast(to, route, v)
 }
 
 // Post runs f on the room's goroutine. It reports false once the room has

@@ -11,7 +11,9 @@ import (
 // Route is one registered handler.
 type Route struct {
 	name   string
-	room   *roomKind // whose members it serves; nil: every player
+	named  codec.Route
+	number codec.Route // once the server runs
+	room   *roomKind   // whose members it serves; nil: every player
 	inline bool
 	// serve handles a message. For a request it appends the answer's payload
 	// to dst. room is the game's own room value, nil outside of rooms.
@@ -34,7 +36,7 @@ func (r *Route) Inline() *Route {
 
 // add registers a route before the server runs.
 func (s *Server) add(r *Route) *Route {
-	if !codec.NamedRoute(r.name).Valid() {
+	if r.named = codec.NamedRoute(r.name); !r.named.Valid() {
 		panic(fmt.Sprintf("framework: route name %q must have 1 to %d bytes", r.name, codec.MaxRouteName))
 	}
 	if s.t.Load() != nil {

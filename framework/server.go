@@ -29,6 +29,7 @@ type Server struct {
 	log    *slog.Logger
 	boot   uint32
 	routes map[string]*Route // immutable once started
+	dict   dictionary
 	kinds  map[string]*roomKind
 	inbox  inboxCap
 	t      atomic.Pointer[transport.Transport] // nil before Start has returned
@@ -83,6 +84,9 @@ func New(cfg Config) (*Server, error) {
 
 // Start begins to serve. It returns once the addresses are bound.
 func (s *Server) Start() error {
+	if err := s.number(); err != nil {
+		return err
+	}
 	t, err := transport.Start(transport.Config{
 		PlainKCP: s.cfg.PlainKCP, TCP: s.cfg.TCP, Loops: s.cfg.Loops, MaxBody: s.cfg.Session.MaxBody,
 		MaxLinks: s.cfg.MaxLinks, Logger: s.log, Network: s.cfg.Network,
@@ -172,57 +176,6 @@ func (s *Server) User(user string) []*Player {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]*Player(nil), s.table.User(user)...)
-}
-
-// Broadcast sends a one-way message to every player. It is encoded once.
-func (s *Server) Broadcast(route string, v any) error {
-	body, err := encodeMessage(route, v)
-	if err != nil {
-		return err
-	}
-	return s.multicast(s.players(), body)
-}
-
-// multicast queues a body, shared by all, and rings each loop once.
-func (s *Server) multicast(players []*Player, body []byte) error {
-	if len(body) > s.cfg.Session.MaxBody {
-		return codec.ErrTooLarge
-	}
-	var rung []*burst // by loop
-	for _, p := range players {
-		if p.enqueue(sharedMail(body), false) != nil || p.rung.Swap(true) {
-			continue
-		}
-		if l := p.owner.Load(); l != nil {
-			i := l.t.Index()
-			for len(rung) <= i {
-				rung = append(rung, nil)
-			}
-			if rung[i] == nil {
-				rung[i] = &burst{l: l}
-			}
-			rung[i].players = append(rung[i].players, p)
-		}
-	}
-	for _, b := range rung {
-		if b != nil {
-			_ = b.l.t.Post(b)
-		}
-	}
-	return nil
-}
-
-// burst rings many players of one loop at once.
-type burst struct {
-	l       *loop
-	players []*Player
-}
-
-// Run implements transport.Task.
-func (b *burst) Run(t *transport.Loop) {
-	for _, p := range b.players {
-		(*bell)(p).Run(t)
-	}
 }
 
 // failure makes what the player is told of an error. What the game did not

@@ -147,7 +147,7 @@ func TestStockKCPClientNeedsOnlyTheSpecs(t *testing.T) {
 	s.knock()
 	opening := make([]byte, 16)
 	_, _ = io.ReadFull(rand.Reader, opening)
-	s.write(kindHello, 0, 0, 1, s.nonce, opening, []byte("ann"), "stock", []byte{}, 1)
+	s.write(kindHello, 0, 0, 1, s.nonce, opening, []byte("ann"), "stock", nil, 1)
 	_, _, _, welcome := s.read(kindWelcome)
 	s.sid, s.key = welcome[0].([]byte), welcome[1].([]byte)
 

@@ -54,6 +54,8 @@ type Client struct {
 	calls     map[uint64]*call
 	lastCall  uint64
 	handlers  map[string]handler
+	answerers map[string]answerer
+	routes    *dictionary // of the present session, never nil
 	inbox     inbox
 	work      sync.Cond // the inbox got something, or ending
 	space     sync.Cond // the inbox got room, or a link ended
@@ -76,7 +78,7 @@ func New(addrs []string, cfg Config) (*Client, error) {
 	c := &Client{
 		cfg: cfg, addrs: list, clock: newClock(),
 		wake: make(chan struct{}, 1), up: make(chan struct{}), quiet: make(chan struct{}), done: make(chan struct{}),
-		calls: make(map[uint64]*call), handlers: make(map[string]handler),
+		calls: make(map[uint64]*call), handlers: make(map[string]handler), answerers: make(map[string]answerer), routes: new(dictionary),
 	}
 	c.work.L, c.space.L, c.idle.L = &c.mu, &c.mu, &c.mu
 	c.ctx, c.stop = context.WithCancel(context.Background())

@@ -35,10 +35,73 @@ func On[M any](c *Client, route string, fn func(M)) {
 	}
 }
 
-// entry is a message, or a state if there is one.
+// answerer does the same for a request and encodes the answer.
+type answerer func(payload []byte) (codec.Raw, error)
+
+// OnRequest registers fn for the requests of the server on a route. It runs
+// where the handlers of On do, in order with them. An error that is a
+// *codec.Error reaches the server as it is, any other one as INTERNAL. A second
+// handler for the same route panics.
+func OnRequest[Q, A any](c *Client, route string, fn func(Q) (A, error)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.answerers[route]; ok {
+		panic(fmt.Sprintf("client: route %q answers requests already", route))
+	}
+	c.answerers[route] = func(payload []byte) (codec.Raw, error) {
+		var q Q
+		if err := codec.DecodeBody(payload, &q); err != nil {
+			return nil, &codec.Error{Code: codec.ErrorBadRequest, Text: err.Error()}
+		}
+		a, err := fn(q)
+		if err != nil {
+			return nil, err
+		}
+		return codec.AppendBody(nil, &a)
+	}
+}
+
+// dictionary is the server's for one session: session/SPEC 3.12. Immutable.
+type dictionary struct {
+	names   []string
+	numbers map[string]uint32
+}
+
+// learnLocked takes over the dictionary of the session that is open now, or
+// forgets that of one that ended.
+func (c *Client) learnLocked() {
+	names := c.core.Routes()
+	if len(names) == len(c.routes.names) && (len(names) == 0 || &names[0] == &c.routes.names[0]) {
+		return
+	}
+	c.routes = &dictionary{names: names, numbers: make(map[string]uint32, len(names))}
+	for n, name := range names {
+		c.routes.numbers[name] = uint32(n)
+	}
+}
+
+// route is how a route is written.
+func (d *dictionary) route(name string) codec.Route {
+	if n, ok := d.numbers[name]; ok {
+		return codec.NumberedRoute(n)
+	}
+	return codec.NamedRoute(name)
+}
+
+// name is what a route is called, whichever way it was written.
+func (d *dictionary) name(r codec.Route) string {
+	if r.IsNumber() && int(r.Number()) < len(d.names) {
+		return d.names[r.Number()]
+	}
+	return r.String()
+}
+
+// entry is a message or a request, or a state if there is one.
 type entry struct {
-	body  []byte // of a MESSAGE or DATAGRAM
-	state *State
+	kind   codec.Kind
+	routes *dictionary // of the session that it came in
+	body   []byte
+	state  *State
 }
 
 // inbox is the queue before the app's callbacks: a ring whose places keep
@@ -48,7 +111,7 @@ type inbox struct {
 	head, n  int
 	spare    []byte // what the popped message stands in
 	messages int
-	bytes    int // of messages
+	bytes    int // of them
 	held     bool
 }
 
@@ -66,12 +129,12 @@ func (q *inbox) push() *entry {
 	return e
 }
 
-func (q *inbox) pushMessage(body []byte) {
+func (q *inbox) pushMessage(p codec.Packet, routes *dictionary) {
 	e := q.push()
-	e.state = nil
-	e.body = append(e.body[:0], body...)
+	e.kind, e.routes, e.state = p.Kind, routes, nil
+	e.body = append(e.body[:0], p.Body...)
 	q.messages++
-	q.bytes += len(body)
+	q.bytes += len(p.Body)
 }
 
 func (q *inbox) pushState(s State) { q.push().state = &s }
@@ -157,8 +220,10 @@ func (c *Client) deliver() {
 			if c.cfg.OnState != nil {
 				c.cfg.OnState(*e.state)
 			}
+		case !skip && e.kind == codec.Request:
+			c.request(e)
 		case !skip:
-			c.message(e.body)
+			c.message(e)
 		}
 	}
 }
@@ -166,22 +231,19 @@ func (c *Client) deliver() {
 var errNoHandler = errors.New("client: no handler")
 
 // message hands one message to its handler.
-func (c *Client) message(body []byte) {
-	r, payload, err := codec.ParseMessage(body)
+func (c *Client) message(e entry) {
+	r, payload, err := codec.ParseMessage(e.body)
+	route := ""
 	if err == nil {
+		route = e.routes.name(r)
 		c.mu.Lock()
-		var fn handler
-		if r.IsNumber() {
-			fn = c.handlers[r.String()]
-		} else {
-			fn = c.handlers[string(r.Name())]
-		}
+		fn := c.handlers[route]
 		c.mu.Unlock()
 		switch {
 		case fn != nil:
 			err = fn(payload)
 		case c.cfg.OnMessage != nil:
-			c.cfg.OnMessage(r.String(), payload)
+			c.cfg.OnMessage(route, payload)
 		default:
 			err = errNoHandler
 		}
@@ -194,6 +256,42 @@ func (c *Client) message(body []byte) {
 		if errors.Is(err, errNoHandler) {
 			level = slog.LevelDebug
 		}
-		c.cfg.logger().Log(c.ctx, level, "client: message dropped", "route", r.String(), "err", err)
+		c.cfg.logger().Log(c.ctx, level, "client: message dropped", "route", route, "err", err)
 	}
+}
+
+// request hands a request of the server to its handler and sends the answer.
+func (c *Client) request(e entry) {
+	id, r, payload, err := codec.ParseRequest(e.body)
+	if err != nil {
+		return // it was parsed when it came
+	}
+	name := e.routes.name(r)
+	c.mu.Lock()
+	fn := c.answerers[name]
+	c.mu.Unlock()
+	var a codec.Raw
+	if a, err = fn(payload); err != nil {
+		var coded *codec.Error
+		if !errors.As(err, &coded) {
+			c.cfg.logger().Error("client: request failed", "route", name, "err", err)
+			coded = &codec.Error{Code: codec.ErrorInternal, Text: "internal error"}
+		}
+		c.answer(codec.Failure, codec.AppendFailure(nil, id, coded.Code, coded.Text))
+		return
+	}
+	c.answer(codec.Response, codec.AppendResponse(nil, id, a))
+}
+
+// answer sends the answer to a request. One that can't be sent is not: the
+// server's patience ends.
+func (c *Client) answer(kind codec.Kind, body []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.core.Send(kind, body); err != nil {
+		c.stats.Dropped++
+		c.cfg.logger().Warn("client: answer not sent", "err", err)
+		return
+	}
+	c.pumpLocked(c.clock.now())
 }

@@ -302,14 +302,12 @@ func (c *Client) packetLocked(l *link, p codec.Packet, now time.Duration) error 
 	case codec.Response, codec.Failure:
 		c.answerLocked(p)
 	case codec.Request:
-		c.refuseLocked(p)
+		c.askedLocked(p)
 	case codec.Message:
-		c.inbox.pushMessage(p.Body)
-		c.work.Signal()
+		c.pushLocked(p)
 	case codec.Datagram:
 		if !c.inbox.held { // the newest comes again, the next time
-			c.inbox.pushMessage(p.Body)
-			c.work.Signal()
+			c.pushLocked(p)
 		}
 	}
 	c.holdLocked()

@@ -76,8 +76,7 @@ func (c *Client) Leave(ctx context.Context) error {
 }
 
 func (c *Client) send(kind codec.Kind, route string, v any, k *call) (id uint64, err error) {
-	r := codec.NamedRoute(route)
-	if !r.Valid() {
+	if len(route) == 0 || len(route) > codec.MaxRouteName {
 		return 0, fmt.Errorf("client: route %q: %w", route, codec.ErrRoute)
 	}
 	buf := buffers.Get().(*[]byte)
@@ -89,7 +88,7 @@ func (c *Client) send(kind codec.Kind, route string, v any, k *call) (id uint64,
 	*buf = payload
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	body := *buf
+	body, r := *buf, c.routes.route(route)
 	if k != nil {
 		c.lastCall++
 		id = c.lastCall
@@ -159,15 +158,27 @@ func (c *Client) failTooLargeLocked(packets []codec.Packet) {
 	}
 }
 
-// refuseLocked answers a request of the server: the client takes none.
-func (c *Client) refuseLocked(p codec.Packet) {
+// askedLocked takes a request of the server. Without a handler it is answered
+// at once.
+func (c *Client) askedLocked(p codec.Packet) {
 	id, r, _, err := codec.ParseRequest(p.Body)
 	if err != nil {
 		c.stats.Dropped++
 		return
 	}
-	body := codec.AppendFailure(nil, id, codec.ErrorNoRoute, "the client answers no requests: "+r.String())
+	name := c.routes.name(r)
+	if c.answerers[name] != nil {
+		c.pushLocked(p)
+		return
+	}
+	body := codec.AppendFailure(nil, id, codec.ErrorNoRoute, "the client answers no such request: "+name)
 	if err := c.core.Send(codec.Failure, body); err != nil {
 		c.stats.Dropped++
 	}
+}
+
+// pushLocked queues what a handler is to get.
+func (c *Client) pushLocked(p codec.Packet) {
+	c.inbox.pushMessage(p, c.routes)
+	c.work.Signal()
 }

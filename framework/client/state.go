@@ -54,7 +54,7 @@ type Message struct {
 // changesLocked takes over what the core says became of the session.
 func (c *Client) changesLocked() {
 	for _, ch := range c.core.Changes() {
-		s := State{Undelivered: undelivered(ch.Undelivered)}
+		s := State{Undelivered: c.routes.messages(ch.Undelivered)}
 		if ch.Err != nil {
 			if ch.Err.Code == session.LinkLost && ch.Err.Text == "" && c.lastErr != nil {
 				ch.Err.Text = c.lastErr.Error()
@@ -88,6 +88,7 @@ func (c *Client) changesLocked() {
 				c.err = s.Err
 			}
 		}
+		c.learnLocked()
 		c.inbox.pushState(s)
 		c.work.Signal()
 	}
@@ -104,7 +105,8 @@ func (c *Client) openedLocked() {
 	}
 }
 
-func undelivered(packets []codec.Packet) []Message {
+// messages reads what was sent back into what the app sent.
+func (d *dictionary) messages(packets []codec.Packet) []Message {
 	var list []Message
 	for _, p := range packets {
 		var r codec.Route
@@ -119,7 +121,7 @@ func undelivered(packets []codec.Packet) []Message {
 			continue
 		}
 		if err == nil {
-			list = append(list, Message{Route: r.String(), Payload: payload, Request: p.Kind == codec.Request})
+			list = append(list, Message{Route: d.name(r), Payload: payload, Request: p.Kind == codec.Request})
 		}
 	}
 	return list

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// letter is a message on its way out, to one player or to many. Its payload is
+// encoded once. Owned by whoever sends it.
+type letter struct {
+	to      *Route // nil: not in the dictionary
+	name    codec.Route
+	scratch *mail // the payload stands in its body
+	bodies  [2][]byte
+}
+
+// write encodes v for a route. The caller must free the letter.
+func (s *Server) write(route string, v any) (letter, error) {
+	l := letter{to: s.routes[route]}
+	if l.to != nil {
+		l.name = l.to.named
+	} else if l.name = codec.NamedRoute(route); !l.name.Valid() {
+		return letter{}, codec.ErrRoute
+	}
+	l.scratch = newMail()
+	payload, err := codec.AppendBody(l.scratch.body[:0], v)
+	if err == nil && len(payload)+len(route)+envelope(route) > s.cfg.Session.MaxBody {
+		err = codec.ErrTooLarge // by its name, whoever goes by numbers
+	}
+	if err != nil {
+		l.free()
+		return letter{}, err
+	}
+	l.scratch.body = payload
+	return l, nil
+}
+
+// envelope is what a MESSAGE takes beside its payload and the route's name: the
+// heads of the array and of the name.
+func envelope(route string) int {
+	if len(route) <= 31 {
+		return 2
+	}
+	return 3
+}
+
+func (l *letter) free() { l.scratch.free() }
+
+// route is how the route is written for a player.
+func (l *letter) route(numbered bool) codec.Route {
+	if numbered && l.to != nil {
+		return l.to.number
+	}
+	return l.name
+}
+
+// message returns the body of the MESSAGE, which all who go by numbers, or all
+// the others, have in common.
+func (l *letter) message(numbered bool) []byte {
+	i := 0
+	if numbered && l.to != nil {
+		i = 1
+	}
+	if l.bodies[i] == nil {
+		payload := l.scratch.body
+		l.bodies[i] = codec.AppendMessage(make([]byte, 0, len(payload)+len(l.name.Name())+3), l.route(numbered), payload)
+	}
+	return l.bodies[i]
+}
+
+// Push sends a one-way message. It is delivered exactly once and in order, now
+// or after the player has come back. The error is session.ErrClosed, or what
+// made v impossible to encode.
+func (p *Player) Push(route string, v any) error {
+	l, err := p.srv.write(route, v)
+	if err != nil {
+		return err
+	}
+	defer l.free()
+	m := newMail()
+	m.kind, m.route = codec.Message, l.to
+	p.mu.Lock()
+	m.body = codec.AppendMessage(m.body[:0], l.route(p.numbers), l.scratch.body)
+	return p.enqueueLocked(m, true)
+}
+
+// enqueue hands m to the player's session, wherever that is.
+func (p *Player) enqueue(m *mail) error {
+	p.mu.Lock()
+	return p.enqueueLocked(m, true)
+}
+
+// enqueueLocked is called with mu held and releases it. ring false leaves it to
+// the caller to ring.
+func (p *Player) enqueueLocked(m *mail, ring bool) error {
+	if p.ending {
+		p.mu.Unlock()
+		m.free()
+		return session.ErrClosed
+	}
+	p.postLocked(m)
+	p.mu.Unlock()
+	if ring {
+		p.ring()
+	}
+	return nil
+}
+
+// Broadcast sends a one-way message to every player. It is encoded once.
+func (s *Server) Broadcast(route string, v any) error { return s.multicast(s.players(), route, v) }
+
+// multicast encodes v once, queues it for all players, and rings each loop once.
+func (s *Server) multicast(players []*Player, route string, v any) error {
+	l, err := s.write(route, v)
+	if err != nil {
+		return err
+	}
+	defer l.free()
+	var rung []*burst // by loop
+	for _, p := range players {
+		if p.post(&l) != nil || p.rung.Swap(true) {
+			continue
+		}
+		if l := p.owner.Load(); l != nil {
+			i := l.t.Index()
+			for len(rung) <= i {
+				rung = append(rung, nil)
+			}
+			if rung[i] == nil {
+				rung[i] = &burst{l: l}
+			}
+			rung[i].players = append(rung[i].players, p)
+		}
+	}
+	for _, b := range rung {
+		if b != nil {
+			_ = b.l.t.Post(b)
+		}
+	}
+	return nil
+}
+
+// post queues a copy of a letter that goes to many. The caller rings.
+func (p *Player) post(l *letter) error {
+	m := newMail()
+	m.kind, m.route = codec.Message, l.to
+	p.mu.Lock()
+	m.shared = l.message(p.numbers)
+	return p.enqueueLocked(m, false)
+}
+
+// burst rings many players of one loop at once.
+type burst struct {
+	l       *loop
+	players []*Player
+}
+
+// Run implements transport.Task.
+func (b *burst) Run(t *transport.Loop) {
+	for _, p := range b.players {
+		(*bell)(p).Run(t)
+	}
+}
