@@ -19,9 +19,13 @@ import (
 // Config says what a Server serves and how. The zero value is a server of
 // plain KCP and TCP on any free ports of the loopback interface.
 type Config struct {
-	// PlainKCP and TCP are listen addresses. Empty: that carrier is not
-	// served; if both are empty, both are served on "127.0.0.1:0".
-	PlainKCP, TCP string
+	// PlainKCP, TCP and WebSocket are listen addresses. Empty: that carrier is
+	// not served; if all are empty, the first two are served on "127.0.0.1:0".
+	PlainKCP, TCP, WebSocket string
+	// WebSocketPath and Origins say who may open a WebSocket: see
+	// transport.Config.
+	WebSocketPath string
+	Origins       []string
 	// Loops is the number of event loops. If zero, one per core.
 	Loops int
 	// Session says how sessions live: heartbeat, timeout, grace, buffers.
@@ -129,7 +133,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Session, err = c.Session.WithDefaults(); err != nil {
 		return c, err
 	}
-	if c.PlainKCP == "" && c.TCP == "" {
+	if c.PlainKCP == "" && c.TCP == "" && c.WebSocket == "" {
 		c.PlainKCP, c.TCP = "127.0.0.1:0", "127.0.0.1:0"
 	}
 	c.AuthTimeout = orDefault(c.AuthTimeout, 5*time.Second)

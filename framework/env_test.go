@@ -244,11 +244,12 @@ func (e *env) within(d time.Duration, what string, ok func() bool) {
 var carriers = []transport.Carrier{
 	transport.PlainKCP,
 	transport.TCP,
+	transport.WebSocket,
 }
 
 // serveAll makes a server serve all of them, each on a port of its own.
 func serveAll(cfg *framework.Config) {
-	cfg.PlainKCP, cfg.TCP = "10.0.0.1:7777", "10.0.0.1:7778"
+	cfg.PlainKCP, cfg.TCP, cfg.WebSocket = "10.0.0.1:7777", "10.0.0.1:7778", "10.0.0.1:7779"
 }
 
 // onEach runs a test once per carrier.

@@ -221,8 +221,11 @@ func (l *loop) misbehaved(p *Player, err error) {
 func leave(k *transport.Link, why session.Code, text string) {
 	k.Value = nil
 	k.Write(session.AppendBye(nil, why, text))
-	k.Finish()
+	k.FinishStatus(wsStatus(why))
 }
+
+// wsStatus is how the close frame of a WebSocket says a code: transport/SPEC 7.6.
+func wsStatus(why session.Code) uint16 { return uint16(4000 + min(why, 999)) }
 
 // cut ends the link with a word of why; the session waits for its player.
 func (l *loop) cut(p *Player, why session.Code) {

@@ -29,6 +29,7 @@ import (
 func main() {
 	kcp := flag.String("plain-kcp", "127.0.0.1:7777", "listen `address` of plain KCP")
 	tcp := flag.String("tcp", "127.0.0.1:7777", "listen `address` of TCP")
+	ws := flag.String("ws", "127.0.0.1:7778", "listen `address` of WebSocket")
 	pages := flag.String("http", "127.0.0.1:8080", "listen `address` of /healthz and /debug/sessions")
 	bots := flag.Int("bots", 8, "built-in bots; each pulls its cable now and then")
 	tick := flag.Duration("tick", 50*time.Millisecond, "time between two states")
@@ -41,7 +42,7 @@ func main() {
 
 	logger := slog.New(slog.NewTextHandler(os.Stdout, nil))
 	srv, err := framework.New(framework.Config{
-		PlainKCP: *kcp, TCP: *tcp, Logger: logger,
+		PlainKCP: *kcp, TCP: *tcp, WebSocket: *ws, Logger: logger,
 		Session: session.Config{Interval: *interval, Timeout: *timeout, Grace: *grace},
 		// A name is all it takes to get in here; a real game asks its accounts.
 		Authenticate: func(_ context.Context, l framework.Login) (string, error) {
@@ -73,7 +74,7 @@ func main() {
 		}
 	}()
 	addr := fmt.Sprintf("plain-kcp://%v", srv.Addr(transport.PlainKCP))
-	fmt.Printf("players  %s  tcp://%v\n", addr, srv.Addr(transport.TCP))
+	fmt.Printf("players  %s  tcp://%v  ws://%v\n", addr, srv.Addr(transport.TCP), srv.Addr(transport.WebSocket))
 	fmt.Printf("look     http://%v/debug/sessions  http://%[1]v/healthz\n", listener.Addr())
 	fmt.Printf("bots     go run ./examples/room/bot -addr %s -n 50 -duration 20s -cut 3s\n", addr)
 

@@ -5,12 +5,14 @@ package client
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"strings"
 	"time"
 
@@ -68,6 +70,8 @@ type Config struct {
 	// one that speaks KCP below. Tests on a virtual clock need that: kcp-go's
 	// own timers spin on it.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// TLS is used for wss:// addresses. If nil, what the system trusts.
+	TLS *tls.Config
 	// ListenPacket opens a datagram socket for one KCP link. If nil, a UDP
 	// socket of the system, connected to the server.
 	ListenPacket func() (net.PacketConn, error)
@@ -129,9 +133,10 @@ type carrier uint8
 const (
 	carrierKCP carrier = iota // stock KCP over UDP, no encryption
 	carrierTCP
+	carrierWS
 )
 
-var carrierNames = [...]string{"plain-kcp", "tcp"}
+var carrierNames = [...]string{"plain-kcp", "tcp", "ws"}
 
 func (k carrier) String() string { return carrierNames[k] }
 
@@ -139,9 +144,15 @@ func (k carrier) String() string { return carrierNames[k] }
 type address struct {
 	carrier  carrier
 	hostport string
+	url      string // of a WebSocket
 }
 
-func (a address) String() string { return a.carrier.String() + "://" + a.hostport }
+func (a address) String() string {
+	if a.carrier == carrierWS {
+		return a.url
+	}
+	return a.carrier.String() + "://" + a.hostport
+}
 
 func parseAddresses(addrs []string) ([]address, error) {
 	if len(addrs) == 0 {
@@ -163,6 +174,12 @@ func parseAddress(s string) (address, error) {
 	if !ok {
 		return address{}, fmt.Errorf("client: address %q lacks its carrier, as in tcp://host:port", s)
 	}
+	if scheme == "ws" || scheme == "wss" {
+		if u, err := url.ParseRequestURI(s); err != nil || u.Hostname() == "" {
+			return address{}, fmt.Errorf("client: address %q is none of a WebSocket", s)
+		}
+		return address{carrier: carrierWS, url: s}, nil
+	}
 	for k, name := range carrierNames {
 		if scheme != name {
 			continue
@@ -174,7 +191,7 @@ func parseAddress(s string) (address, error) {
 		if host == "" || port == "" {
 			return address{}, fmt.Errorf("client: address %q needs a host and a port", s)
 		}
-		return address{carrier(k), hostport}, nil
+		return address{carrier: carrier(k), hostport: hostport}, nil
 	}
 	return address{}, fmt.Errorf("client: address %q: carrier %q is none of %s", s, scheme, strings.Join(carrierNames[:], ", "))
 }

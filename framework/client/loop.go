@@ -176,8 +176,11 @@ func (c *Client) dialled(gen uint64, index int, nc conn, err error) bool {
 func (c *Client) open(ctx context.Context, a address, conv uint32) (conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.dialTimeout())
 	defer cancel()
-	if a.carrier == carrierKCP {
+	switch a.carrier {
+	case carrierKCP:
 		return c.openKCP(ctx, a.hostport, conv)
+	case carrierWS:
+		return c.openWS(ctx, a.url)
 	}
 	return c.openStream(ctx, "tcp", a.hostport)
 }
