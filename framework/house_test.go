@@ -22,13 +22,14 @@ var mayImport = map[string][]string{
 	"codec":            {},
 	"session":          {"codec"},
 	"transport/kcp":    {"codec"},
-	"transport":        {"codec", "transport/kcp"},
+	"transport/seal":   {"codec"},
+	"transport":        {"codec", "transport/kcp", "transport/seal"},
 	"framework":        {"codec", "session", "transport"},
 	"framework/client": {"codec", "session"},
 }
 
 // pure packages neither wait, lock, nor read a clock or a socket.
-var pure = []string{"session", "transport/kcp"}
+var pure = []string{"session", "transport/kcp", "transport/seal"}
 
 func TestImportsPointInward(t *testing.T) {
 	eachFile(t, func(pkg, path string, imports []string, _ string) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -68,6 +69,13 @@ func (g *glue) OnPacket(k *transport.Link, pk codec.Packet) {
 func (g *glue) OnWritable(k *transport.Link) {
 	if p, ok := k.Value.(*Player); ok {
 		of(k.Loop()).touch(p)
+	}
+}
+
+// OnMigrate implements transport.Handler.
+func (g *glue) OnMigrate(k *transport.Link, from netip.AddrPort) {
+	if p, ok := k.Value.(*Player); ok {
+		of(k.Loop()).srv.log.Debug("address changed", "session", p.ID(), "user", p.user, "from", from, "to", k.RemoteAddr())
 	}
 }
 

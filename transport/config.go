@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
 // Config says what to serve and how much of it. The zero value of every field
@@ -36,6 +37,25 @@ type Config struct {
 	// OpenTimeout is how long a connection may take to ask for its WebSocket.
 	// If zero, 5 s.
 	OpenTimeout time.Duration
+	// Keys are the server's key pairs for sealed KCP. If empty, those in KeyFile.
+	Keys []seal.Key
+	// KeyFile is where the private keys of sealed KCP are, one a line. If the
+	// file does not exist it is made, with a new key, readable by this user
+	// only. Clients are told the public half of the first, see
+	// Transport.PublicKey; those that know the others still get in, so that a
+	// key can be changed without a day on which nobody does. If empty, there
+	// is a new key for each start.
+	KeyFile string
+	// ResumeSecret is what seal.ResumeKey made the keys from with which links
+	// open without public-key cryptography. If zero, none does.
+	ResumeSecret [32]byte
+	// Greeting is what the answer to a sealed handshake carries for the layer
+	// above: at most seal.MaxGreeting bytes.
+	Greeting []byte
+	// AlwaysCookie makes every opening of a sealed link prove its address
+	// before it costs any cryptography: one round trip more. Otherwise that is
+	// asked for only when many want to open links.
+	AlwaysCookie bool
 	// Loops is the number of event loops. If zero, runtime.GOMAXPROCS(0).
 	// Outside Linux there is one loop whatever this says: elsewhere the
 	// kernel does not spread packets over sockets that share a port.

@@ -5,7 +5,6 @@ package transport
 import (
 	"bytes"
 	"fmt"
-	"hash/maphash"
 	"math/rand/v2"
 	"net/netip"
 	"runtime"
@@ -46,10 +45,8 @@ func testLoop(cfg Config, h Handler) (*Loop, *fakeBelow) {
 	cfg.Logger, cfg.PlainKCP = quiet, "test"
 	tr := &Transport{cfg: cfg, log: quiet, start: clock()}
 	f := &fakeBelow{take: -1}
-	l := &Loop{t: tr, h: h, below: f, plain: make(map[uint64]*Link), seed: maphash.MakeSeed()}
-	l.timers.init()
-	l.initOut()
-	l.kcp.init(&tr.cfg)
+	l := &Loop{t: tr, h: h, below: f}
+	l.init()
 	tr.loops = []*Loop{l}
 	l.boot()
 	return l, f

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/transport"
@@ -14,12 +15,13 @@ import (
 // echo sends every packet back.
 type echo struct{}
 
-func (echo) OnLoop(*transport.Loop)         {}
-func (echo) OnOpen(*transport.Link)         {}
-func (echo) OnWritable(*transport.Link)     {}
-func (echo) OnClose(*transport.Link, error) {}
-func (echo) OnTimer(*transport.Loop)        {}
-func (echo) OnBatch(*transport.Loop)        {}
+func (echo) OnLoop(*transport.Loop)                    {}
+func (echo) OnOpen(*transport.Link)                    {}
+func (echo) OnWritable(*transport.Link)                {}
+func (echo) OnClose(*transport.Link, error)            {}
+func (echo) OnTimer(*transport.Loop)                   {}
+func (echo) OnMigrate(*transport.Link, netip.AddrPort) {}
+func (echo) OnBatch(*transport.Loop)                   {}
 func (echo) OnPacket(k *transport.Link, p codec.Packet) {
 	k.Prove() // a real server asks the peer to echo a nonce first
 	k.Write(codec.AppendFrame(nil, p.Header, p.Body))

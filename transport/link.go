@@ -39,29 +39,36 @@ const (
 	stateBroke                           // over its byte budget, waits for input
 )
 
-// Link is one live carrier connection. Owned by its loop. Loop, Carrier and
-// RemoteAddr never change and are safe to call from any goroutine.
+// Link is one live carrier connection. Owned by its loop. Loop and Carrier
+// never change and are safe to call from any goroutine.
 type Link struct {
 	Value any // the handler's state for this link
 
-	loop *Loop
-	kcp  *kcp.Conn // plain KCP: points into the same allocation
-	tcp  *tcpPart  // TCP: the same
-	part *part     // plain KCP: the beginning of a frame that spans segments
-	addr netip.AddrPort
+	loop   *Loop
+	kcp    *kcp.Conn   // KCP, plain or sealed: points into the same allocation
+	sealed *sealedPart // sealed KCP
+	tcp    *tcpPart    // TCP: points into the same allocation
+	part   *part       // KCP: the beginning of a frame that spans segments
+	addr   netip.AddrPort
 
 	received time.Duration
-	finishAt time.Duration
 	in, sent uint64 // bytes of datagrams, or of the stream
 	heapAt   int32  // 1 + place in the timer heap, 0 when not there
 	conv     uint32
+	finish   uint32 // stateFinishing: until when, in finishUnits
+	carrier  Carrier
 	state    linkState
 }
 
+// finishUnit is the unit of Link.finish, which has four bytes for four years.
+const finishUnit = time.Second / 32
+
+func (k *Link) finishAt() time.Duration { return time.Duration(k.finish) * finishUnit }
+
 // LinkStats is what a link knows about its path.
 type LinkStats struct {
-	SRTT, RTTVar, RTO time.Duration // plain KCP only
-	Retransmits       uint64        // plain KCP only
+	SRTT, RTTVar, RTO time.Duration // KCP only
+	Retransmits       uint64        // KCP only
 	BytesIn, BytesOut uint64        // payload of datagrams, or bytes of the stream
 }
 
@@ -69,17 +76,10 @@ type LinkStats struct {
 func (k *Link) Loop() *Loop { return k.loop }
 
 // Carrier returns what carries the link.
-func (k *Link) Carrier() Carrier {
-	switch {
-	case k.kcp != nil:
-		return PlainKCP
-	case k.tcp.ws != nil:
-		return WebSocket
-	}
-	return TCP
-}
+func (k *Link) Carrier() Carrier { return k.carrier }
 
-// RemoteAddr returns the peer's address.
+// RemoteAddr returns the peer's address. On sealed KCP it may change: see
+// Handler.OnMigrate.
 func (k *Link) RemoteAddr() netip.AddrPort { return k.addr }
 
 // LastReceive returns when the peer last proved to be alive: any bytes on a
@@ -90,7 +90,7 @@ func (k *Link) LastReceive() time.Duration { return k.received }
 // not acknowledged (KCP).
 func (k *Link) waiting() int {
 	if k.kcp != nil {
-		return max(k.loop.kcp.capacity-k.kcp.Room(), 0)
+		return max(k.loop.kcp[k.wire()].capacity-k.kcp.Room(), 0)
 	}
 	return len(k.tcp.out) + k.tcp.stream.OutboundBuffered()
 }
@@ -146,16 +146,25 @@ func (k *Link) Write(frames []byte) {
 	l.touch(k)
 }
 
-// WriteDatagram sends one whole frame, a Datagram or a heartbeat that is not
-// in-band, beside the stream: once at most, and in no order. It reports false,
-// and has done nothing, where that can't be: no carrier of this version has
-// such a channel. The caller then sends the ordinary way.
-func (k *Link) WriteDatagram(_ []byte) bool { return false }
-
 // Number returns, during OnPacket, the full counter of the sealed datagram
 // that brought the packet, and 0 on every other carrier. Of two Datagrams the
 // one with the higher number was sent later.
-func (k *Link) Number() uint64 { return 0 }
+func (k *Link) Number() uint64 { return k.loop.sealed.number }
+
+// Nonce returns, during OnOpen of a sealed link, 16 bytes that its handshake
+// made: the same at both ends, and for no other link. ok is false for a link of
+// any other carrier.
+func (k *Link) Nonce() (nonce [16]byte, ok bool) {
+	return k.loop.sealed.nonce, k.sealed != nil
+}
+
+// wire is the socket that carries a KCP link.
+func (k *Link) wire() wire {
+	if k.sealed != nil {
+		return sealedWire
+	}
+	return plainWire
+}
 
 // touch puts k on the list of links that may have something to send.
 func (l *Loop) touch(k *Link) {
@@ -166,13 +175,13 @@ func (l *Loop) touch(k *Link) {
 }
 
 // Prove tells that the peer has proved its address, which lifts the byte
-// budget of plain KCP.
+// budget of plain KCP. Sealed KCP finds that out by itself.
 func (k *Link) Prove() {
-	if k.state&(stateProved|stateClosed) != 0 {
+	if k.sealed != nil || k.state&(stateProved|stateClosed) != 0 {
 		return
 	}
 	k.state = k.state&^stateBroke | stateProved
-	if k.kcp != nil {
+	if k.carrier == PlainKCP {
 		k.loop.t.unproved.Add(-1)
 		k.loop.touch(k)
 	}
@@ -193,8 +202,8 @@ func (k *Link) FinishStatus(status uint16) {
 	if k.tcp != nil && k.tcp.ws != nil && status != 0 {
 		k.tcp.ws.status = status
 	}
-	k.finishAt = k.loop.now + finishTime
-	k.loop.timers.schedule(k, k.finishAt)
+	k.finish = uint32((k.loop.now + finishTime + finishUnit - 1) / finishUnit)
+	k.loop.timers.schedule(k, k.finishAt())
 	k.loop.touch(k)
 }
 
@@ -235,7 +244,7 @@ func (k *Link) deadline(now time.Duration) time.Duration {
 		at = k.kcp.NextDeadline(now)
 	}
 	if k.state&stateFinishing != 0 {
-		at = min(at, k.finishAt)
+		at = min(at, k.finishAt())
 	}
 	return at
 }
@@ -243,7 +252,7 @@ func (k *Link) deadline(now time.Duration) time.Duration {
 // due serves a link whose deadline has come.
 func (l *Loop) due(k *Link) {
 	switch {
-	case k.state&stateFinishing != 0 && k.finishAt <= l.now:
+	case k.state&stateFinishing != 0 && k.finishAt() <= l.now:
 		k.Close(ErrFinished)
 	case k.tcp != nil && k.tcp.arrival != nil && k.state&stateFinishing == 0:
 		if k.tcp.arrival.until <= l.now {
@@ -263,9 +272,12 @@ func (l *Loop) forget(k *Link, err error) {
 		l.bufs.drop(k.part)
 		k.part = nil
 	}
-	if k.kcp != nil {
+	switch {
+	case k.sealed != nil:
+		l.forgetSealed(k, err)
+	case k.kcp != nil:
 		l.forgetPlain(k)
-	} else {
+	default:
 		l.forgetStream(k, err)
 	}
 }

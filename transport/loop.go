@@ -50,20 +50,22 @@ type Loop struct {
 	began    time.Duration // the batch
 	spare    []Task        // the batch before: its memory is used again
 
-	timers  timers
-	plain   map[uint64]*Link // by hash
-	seed    maphash.Seed
-	graves  graves
-	streams []*Link
-	dirty   []*Link // have something to send
-	roomy   []*Link // have room again, and their handler waits for it
-	closing []closing
-	out     [wires]outbox
-	bufs    bufPool
-	kcp     kcpShared
-	ws      wsShared
-	coming  arrivals
-	stats   loopStats
+	timers   timers
+	plain    map[uint64]*Link // by hash
+	seed     maphash.Seed
+	graves   graves
+	streams  []*Link
+	dirty    []*Link // have something to send
+	roomy    []*Link // have room again, and their handler waits for it
+	closing  []closing
+	out      [wires]outbox
+	bufs     bufPool
+	kcp      [wires]kcpShared
+	sealed   sealedLoop
+	handover handover
+	ws       wsShared
+	coming   arrivals
+	stats    loopStats
 }
 
 // closing is a link whose OnClose is still to be called.
@@ -85,6 +87,16 @@ func (l *Loop) Lateness() time.Duration { return l.timers.extra(l.now) }
 // WakeAt asks for one OnTimer at or after at and replaces the earlier wish.
 // Never asks for none.
 func (l *Loop) WakeAt(at time.Duration) { l.timers.wake = at }
+
+// init makes an empty loop of l.
+func (l *Loop) init() {
+	l.plain, l.seed = make(map[uint64]*Link), maphash.MakeSeed()
+	l.timers.init()
+	l.initOut()
+	l.kcp[plainWire].init(&l.t.cfg, sendMTU)
+	l.kcp[sealedWire].init(&l.t.cfg, sealedCut)
+	l.handover.seed = l.seed
+}
 
 // boot runs once, before anything else on the loop.
 func (l *Loop) boot() {
@@ -115,6 +127,7 @@ func (l *Loop) end() {
 		l.depth--
 		return
 	}
+	l.takeHanded()
 	l.runTimers(l.runTasks())
 	l.tellRoomy()
 	l.tellClosed()
@@ -162,6 +175,11 @@ func (l *Loop) closeAll(err error) {
 	}
 	for _, k := range l.streams {
 		k.Close(err)
+	}
+	for i := range l.sealed.slots.table {
+		if k := l.sealed.slots.table[i].k; k != nil {
+			k.Close(err)
+		}
 	}
 }
 
@@ -223,7 +241,7 @@ func (l *Loop) flushLink(k *Link) (ok bool) {
 		k.state &^= stateDirty
 		return true
 	}
-	if k.kcp != nil && l.out[plainWire].blocked {
+	if k.kcp != nil && l.out[k.wire()].blocked {
 		return false
 	}
 	defer l.guard(k)
@@ -233,11 +251,16 @@ func (l *Loop) flushLink(k *Link) (ok bool) {
 		l.flushStream(k)
 		return ok
 	}
-	if !l.flushPlain(k) {
-		return false
+	sent := false
+	if k.sealed != nil {
+		sent = l.flushSealed(k)
+	} else {
+		sent = l.flushPlain(k)
 	}
-	k.state &^= stateDirty
-	return ok
+	if sent {
+		k.state &^= stateDirty
+	}
+	return sent && ok
 }
 
 // guard is deferred around everything that runs for one link, or for none: a

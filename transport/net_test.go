@@ -357,8 +357,13 @@ func TestDatagramSocketsAreKeptApart(t *testing.T) {
 		c := (&world{carrier: PlainKCP}).dial(t, tr)
 		c.write(beat)
 		c.roundTrip("plain")
-		wrong := (&world{carrier: KCP}).dial(t, tr)
-		wrong.write(beat)
+		wrong, err := kcpgo.DialWithOptions(tr.Addr(KCP).String(), nil, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer wrong.Close()
+		wrong.SetNoDelay(1, 10, 2, 1)
+		wrong.Write(beat)
 	}
 	eventually(t, "the sealed socket has read", func() bool { return tr.Stats().DroppedUnknown+tr.Stats().DroppedMalformed >= 4 })
 	if h.opened.Load() != 4 {

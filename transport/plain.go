@@ -44,18 +44,18 @@ type plainLink struct {
 	conn kcp.Conn
 }
 
-// kcpShared is what all KCP links of a loop share. Owned by the loop.
+// kcpShared is what all KCP links on one wire of a loop share. Owned by the loop.
 type kcpShared struct {
 	cfg      kcp.Config
 	capacity int // bytes that an empty connection takes
 }
 
-func (s *kcpShared) init(c *Config) {
+func (s *kcpShared) init(c *Config, cut int) {
 	// The window must hold what Link.Write takes.
 	capacity := c.sendBuffer() + c.maxFrame()
-	window := capacity/(sendMTU-kcp.HeaderSize) + 2
+	window := capacity/(cut-kcp.HeaderSize) + 2
 	s.cfg = kcp.Config{
-		MTU:        sendMTU,
+		Cut:        cut,
 		SendWindow: window,
 		FastResend: 2,
 		Pool:       kcp.NewPool(0),
@@ -133,10 +133,10 @@ func (l *Loop) openPlain(from netip.AddrPort, key plainKey, b []byte) {
 		t.carriers[PlainKCP].refused.Add(1)
 		return
 	}
-	p := &plainLink{Link: Link{loop: l, addr: from, conv: key.conv, received: l.now}}
+	p := &plainLink{Link: Link{loop: l, carrier: PlainKCP, addr: from, conv: key.conv, received: l.now}}
 	k := &p.Link
 	k.kcp = &p.conn
-	k.kcp.Init(key.conv, &l.kcp.cfg)
+	k.kcp.Init(key.conv, &l.kcp[plainWire].cfg)
 	l.plain[l.hash(key)] = k
 	defer l.guard(k)
 	if err := k.kcp.Input(l.now, b); err != nil {

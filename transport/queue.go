@@ -17,6 +17,7 @@ type queue struct {
 	bell   func()
 	awake  bool // rung, or in a batch: whoever clears it looks at the rest first
 	timer  bool // the timer fired
+	again  bool // wake was called in this batch
 	closed bool
 }
 
@@ -43,11 +44,14 @@ func (q *queue) wakeLocked() {
 	}
 }
 
-// wake makes the loop run a batch. Safe to call from any goroutine.
+// wake makes the loop run a batch that begins after this. Safe to call from any goroutine.
 func (q *queue) wake() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.wakeLocked()
+	q.again = q.awake
+	if !q.closed {
+		q.wakeLocked()
+	}
 }
 
 // onTimer is what the loop's timer calls, on a goroutine of the runtime.
@@ -63,7 +67,7 @@ func (q *queue) onTimer() {
 // enter marks the beginning of a batch: no bell is needed until leave.
 func (q *queue) enter() {
 	q.mu.Lock()
-	q.awake = true
+	q.awake, q.again = true, false
 	q.mu.Unlock()
 }
 
@@ -85,7 +89,7 @@ func (q *queue) leave(more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.awake = false
-	if more || len(q.tasks) > 0 || q.timer {
+	if more || len(q.tasks) > 0 || q.timer || q.again {
 		q.wakeLocked()
 	}
 }

@@ -2,8 +2,432 @@
 
 package transport
 
-import "net/netip"
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
 
-// sealedDatagram takes one datagram of the sealed socket. There are no sealed
-// links yet, so each is for none.
-func (l *Loop) sealedDatagram(netip.AddrPort, []byte) { l.stats.unknown.Add(1) }
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport/kcp"
+	"github.com/lifeline-go/lifeline/transport/seal"
+)
+
+// sealedCut is what is left for KCP in the smallest datagram: the seal, and
+// the length of no unreliable frames.
+const sealedCut = seal.MaxDatagram - seal.Overhead - 1
+
+var (
+	// errUnreliable closes a link whose peer sent beside the stream what
+	// belongs into it.
+	errUnreliable = errors.New("transport: a counted packet beside the stream")
+	// errExhausted closes a link whose key has been used up.
+	errExhausted = errors.New("transport: key used up")
+)
+
+// sealedLink is a sealed Link and its KCP in one allocation.
+type sealedLink struct {
+	Link
+	conn kcp.Conn
+}
+
+// sealedPart is what a sealed link has besides. Owned by the loop.
+type sealedPart struct {
+	seal.Conn
+	side *side // nil while there is nothing of what is in it
+}
+
+// side is what a link has only while it has something to do beside the
+// stream. Owned by the link, or by the loop's list of those that nobody needs.
+type side struct {
+	frames []byte     // unreliable ones, for the next datagram
+	paths  seal.Paths // where the peer seems to have moved
+	search search     // for a larger datagram that the path carries
+}
+
+// sealedLoop is what a loop needs for sealed links. Owned by the loop.
+type sealedLoop struct {
+	slots     slots
+	responder *seal.Responder // nil if sealed KCP is not served
+	farewells farewells
+	sides     []*side  // nobody's
+	number    uint64   // of the datagram that is being handed up
+	nonce     [16]byte // of the link that is being opened
+}
+
+// initSealed prepares the loops for sealed links.
+func (t *Transport) initSealed() error {
+	keys, err := t.cfg.serverKeys(t.log)
+	if err != nil {
+		return err
+	}
+	t.key = keys[0].Public()
+	layout := newIDLayout(len(t.loops), t.cfg.maxLinks())
+	for _, l := range t.loops {
+		l.sealed.slots.init(layout, l.index)
+		l.sealed.responder, err = seal.NewResponder(seal.Config{
+			Keys:         keys,
+			ResumeSecret: t.cfg.ResumeSecret,
+			Greeting:     t.cfg.Greeting,
+			IDs:          idsOf{l},
+			AlwaysCookie: t.cfg.AlwaysCookie,
+		})
+		if err != nil {
+			return fmt.Errorf("transport: %w", err)
+		}
+	}
+	return nil
+}
+
+// sealedDue returns when the next thing is due that belongs to no link.
+func (l *Loop) sealedDue() time.Duration {
+	s := &l.sealed
+	if s.responder == nil {
+		return Never
+	}
+	at := s.farewells.due()
+	if half := s.responder.Due(); half != 0 {
+		at = min(at, half)
+	}
+	return at
+}
+
+// runSealed does what is due for no link.
+func (l *Loop) runSealed() {
+	if l.sealedDue() <= l.now {
+		l.sealed.responder.Expire(l.now)
+		l.sayGoodbye()
+	}
+}
+
+// idsOf gives a loop's connection ids to half-open links.
+type idsOf struct{ l *Loop }
+
+// Reserve refuses while there is no room for another link.
+func (i idsOf) Reserve() (uint32, bool) {
+	if l := i.l; l.stopping || l.t.links.Load() >= int64(l.t.cfg.maxLinks()) {
+		l.t.carriers[KCP].refused.Add(1)
+		return 0, false
+	}
+	return i.l.sealed.slots.take()
+}
+
+func (i idsOf) Free(id uint32) { i.l.sealed.slots.release(id) }
+
+// sealedDatagram takes one datagram of the sealed socket. One that belongs to
+// another loop is handed on; every loop answers handshakes.
+func (l *Loop) sealedDatagram(from netip.AddrPort, b []byte) {
+	id, what, ok := seal.Parse(b)
+	switch {
+	case !ok:
+		l.dropUnparsed(b)
+	case id == 0:
+		answer, _ := l.sealed.responder.Handle(l.now, from, b) // refusals are counted there
+		l.sendTo(from, answer)
+	case what != seal.WhatSealed && what != seal.WhatControl:
+		l.stats.malformed.Add(1) // a reset, which is for clients
+	default:
+		owner := l.sealed.slots.layout.loop(id)
+		switch {
+		case owner == l.index:
+			l.ownDatagram(from, b)
+		case owner < len(l.t.loops):
+			l.handTo(l.t.loops[owner], from, b)
+		default:
+			l.unknownSealed(from, b)
+		}
+	}
+}
+
+func (l *Loop) dropUnparsed(b []byte) {
+	if len(b) < seal.HeaderSize {
+		l.stats.short.Add(1)
+	} else {
+		l.stats.malformed.Add(1)
+	}
+}
+
+// unknownSealed tells a peer that its link is no more.
+func (l *Loop) unknownSealed(from netip.AddrPort, b []byte) {
+	l.stats.unknown.Add(1)
+	l.sendTo(from, l.sealed.responder.Reset(l.now, b))
+}
+
+// sendTo sends a datagram that belongs to no link, or beside one. It is lost
+// if the socket is full: whoever misses it asks again.
+func (l *Loop) sendTo(to netip.AddrPort, b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	if slot := l.slot(sealedWire); slot != nil {
+		l.out[sealedWire].push(to, len(append(slot, b...)))
+	}
+}
+
+// ownDatagram takes a sealed datagram whose id names this loop.
+func (l *Loop) ownDatagram(from netip.AddrPort, b []byte) {
+	id, what, _ := seal.Parse(b)
+	at := l.sealed.slots.at(id)
+	switch {
+	case at == nil:
+		l.unknownSealed(from, b)
+	case at.k == nil:
+		l.openSealed(from, what, b)
+	case at.k.state&stateClosed != 0:
+		l.stats.unknown.Add(1) // it is told in a moment
+	default:
+		l.inputSealed(at.k, from, what, b)
+	}
+}
+
+// openSealed takes the first datagram of a half-open link: SPEC 7.6.
+func (l *Loop) openSealed(from netip.AddrPort, what byte, b []byte) {
+	c, err := l.sealed.responder.Confirm(l.now, from, b)
+	if err != nil {
+		if errors.Is(err, seal.ErrForged) {
+			l.stats.forged.Add(1)
+		} else {
+			l.stats.unknown.Add(1)
+		}
+		return
+	}
+	id := c.Conn.ID()
+	if l.stopping || !l.t.admit(KCP) {
+		l.sealed.slots.release(id)
+		return
+	}
+	p := &sealedLink{Link: Link{loop: l, carrier: KCP, addr: from, conv: id, received: l.now}}
+	k := &p.Link
+	if c.Proved {
+		k.state |= stateProved
+	}
+	k.kcp, k.sealed = &p.conn, &sealedPart{Conn: c.Conn}
+	k.kcp.Init(id, &l.kcp[sealedWire].cfg)
+	l.sealed.slots.at(id).k = k
+	l.t.carriers[KCP].opened.Add(1)
+	l.touch(k)
+	l.sealed.nonce = c.Nonce
+	l.callOpen(k)
+	l.sealed.nonce = [16]byte{}
+	if k.state&stateClosed == 0 {
+		l.authentic(k, from, what, len(b), c.First)
+	}
+}
+
+// inputSealed feeds one datagram to the link that it names.
+func (l *Loop) inputSealed(k *Link, from netip.AddrPort, what byte, b []byte) {
+	o, err := k.sealed.Open(b)
+	switch {
+	case err == nil:
+		l.authentic(k, from, what, len(b), o)
+	case errors.Is(err, seal.ErrReplay):
+		l.stats.replayed.Add(1)
+	case errors.Is(err, seal.ErrExhausted):
+		k.Close(errExhausted)
+	default:
+		// Somebody else's, or of a link that this id named before a restart.
+		l.stats.forged.Add(1)
+		l.sendTo(from, l.sealed.responder.Reset(l.now, b))
+	}
+}
+
+// authentic takes what an authentic datagram of k says.
+func (l *Loop) authentic(k *Link, from netip.AddrPort, what byte, size int, o seal.Opened) {
+	defer l.guard(k)
+	k.in += uint64(size)
+	k.received = l.now
+	k.state &^= stateBroke
+	if from != k.addr || k.state&stateProved == 0 {
+		l.elsewhere(k, from, size, o.Newest)
+	} else if o.Newest && k.sealed.side != nil {
+		k.sealed.side.paths.Stayed()
+	}
+	if what == seal.WhatControl {
+		l.control(k, from, o.Plain)
+		return
+	}
+	frames, segments, err := seal.SplitPayload(o.Plain)
+	if err != nil {
+		l.stats.protocol.Add(1)
+		k.Close(err)
+		return
+	}
+	l.sealed.number = o.Number
+	if len(frames) > 0 {
+		l.beside(k, frames)
+	}
+	if len(segments) > 0 && k.state&stateClosed == 0 {
+		if err := k.kcp.Input(l.now, segments); err != nil {
+			l.stats.malformed.Add(1)
+		}
+		l.touch(k)
+		l.deliver(k)
+	}
+	l.sealed.number = 0
+	if k.state&stateStarved != 0 {
+		l.callWritable(k)
+	}
+}
+
+// beside hands up unreliable frames. Only whole ones come, of packets that
+// are not counted.
+func (l *Loop) beside(k *Link, frames []byte) {
+	for b := frames; len(b) > 0 && !k.deaf(); {
+		p, n, err := parseFrame(b, l.t.cfg.maxBody())
+		if err == nil && (n == 0 || p.Kind != codec.Datagram && p.Kind != codec.Heartbeat) {
+			err = errUnreliable
+		}
+		if err != nil {
+			l.stats.protocol.Add(1)
+			k.Close(err)
+			return
+		}
+		b = b[n:]
+		l.stats.packets++
+		l.h.OnPacket(k, p)
+	}
+}
+
+// WriteDatagram sends one whole frame, a Datagram or a heartbeat that is not
+// in-band, beside the stream: once at most, and in no order. It reports false,
+// and has done nothing, where that can't be: on a carrier without such a
+// channel, and for a frame that fits into no datagram. The caller then sends
+// the ordinary way.
+func (k *Link) WriteDatagram(frame []byte) bool {
+	if k.sealed == nil || len(frame) > sealedCut-1 {
+		return false
+	}
+	if k.deaf() {
+		return true
+	}
+	l := k.loop
+	s := l.sideOf(k)
+	if len(s.frames)+len(frame) > sealedCut-1 {
+		l.sendFrames(k)
+	}
+	s.frames = l.bufs.append(s.frames, frame)
+	l.touch(k)
+	return true
+}
+
+// sendFrames sends the frames that wait, without KCP's company.
+func (l *Loop) sendFrames(k *Link) {
+	s := k.sealed.side
+	if k.state&stateProved == 0 && budgetFactor*k.in < k.sent+seal.MaxDatagram {
+		l.overBudget(k)
+	} else if slot := l.slot(sealedWire); slot != nil {
+		b := seal.AppendPayload(slot[:seal.HeaderSize], s.frames)
+		l.seal(k, b, seal.WhatSealed)
+	} else {
+		l.stats.sendFailed.Add(1) // unreliable, and the socket is full
+	}
+	s.frames = s.frames[:0]
+}
+
+// seal seals b, which lies in the slot that comes next, and sends it: to the
+// peer's address, and to where it seems to have moved.
+func (l *Loop) seal(k *Link, b []byte, what byte) bool {
+	d, err := k.sealed.Seal(b, what)
+	if err != nil {
+		k.Close(errExhausted)
+		return false
+	}
+	k.sent += uint64(len(d))
+	out := &l.out[sealedWire]
+	out.push(k.addr, len(d))
+	if s := k.sealed.side; s != nil {
+		if to, ok := s.paths.Also(l.now, len(d)); ok && to != k.addr {
+			l.sendTo(to, d)
+		}
+	}
+	return true
+}
+
+// flushSealed sends what the link has due: unreliable frames and KCP's
+// segments in one datagram, sealed where it lies. It returns false when there
+// is no place for it now.
+func (l *Loop) flushSealed(k *Link) bool {
+	p := k.sealed
+	for n := 0; ; n++ {
+		if k.state&stateProved == 0 && budgetFactor*k.in < k.sent+seal.MaxDatagram {
+			l.overBudget(k)
+			return true
+		}
+		slot := l.slot(sealedWire)
+		if slot == nil {
+			return false
+		}
+		var frames []byte
+		if p.side != nil {
+			frames = p.side.frames
+		}
+		b := seal.AppendPayload(slot[:seal.HeaderSize], frames)
+		head := len(b)
+		b = k.kcp.Output(l.now, b, k.kcp.MTU()+seal.HeaderSize+1-head)
+		if len(b) == head && len(frames) == 0 {
+			break
+		}
+		if len(frames) > 0 {
+			p.side.frames = frames[:0]
+		}
+		if !l.seal(k, b, seal.WhatSealed) {
+			return true
+		}
+		if n == 1 {
+			l.widen(k) // there is more to say than fits into one
+		}
+	}
+	if err := k.kcp.Err(); err != nil {
+		k.Close(err)
+		return true
+	}
+	if k.state&stateFinishing != 0 && k.waiting() == 0 {
+		k.Close(ErrFinished)
+		return true
+	}
+	l.dropSide(k)
+	l.timers.schedule(k, k.deadline(l.now))
+	return true
+}
+
+// sideOf returns k's side, and gives it one if it has none.
+func (l *Loop) sideOf(k *Link) *side {
+	if k.sealed.side == nil {
+		if n := len(l.sealed.sides); n > 0 {
+			k.sealed.side, l.sealed.sides = l.sealed.sides[n-1], l.sealed.sides[:n-1]
+		} else {
+			k.sealed.side = new(side)
+		}
+	}
+	return k.sealed.side
+}
+
+// dropSide takes k's side back once there is nothing in it.
+func (l *Loop) dropSide(k *Link) {
+	s := k.sealed.side
+	if s == nil || len(s.frames) > 0 || s.search != (search{}) || !s.paths.Idle(l.now) {
+		return
+	}
+	k.sealed.side = nil
+	l.bufs.put(s.frames)
+	*s = side{}
+	if len(l.sealed.sides) < 256 {
+		l.sealed.sides = append(l.sealed.sides, s)
+	}
+}
+
+// forgetSealed removes a closed link, and begins to say goodbye.
+func (l *Loop) forgetSealed(k *Link, err error) {
+	p := k.sealed
+	l.sealed.slots.release(k.conv)
+	l.t.dismiss(KCP)
+	if !errors.Is(err, io.EOF) { // else it was the peer who said it
+		l.farewell(k)
+	}
+	if p.side != nil {
+		p.side.frames, p.side.paths, p.side.search = p.side.frames[:0], seal.Paths{}, search{}
+		l.dropSide(k)
+	}
+	k.kcp.Release()
+}

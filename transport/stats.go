@@ -3,8 +3,11 @@
 package transport
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
 // CarrierStats counts the links of one carrier.
@@ -30,9 +33,18 @@ type Stats struct {
 	DroppedMalformed uint64 `json:"dropped_malformed"` // not KCP, or refused by the link that it named
 	DroppedLarge     uint64 `json:"dropped_large"`     // longer than any datagram that is taken
 	// Datagrams that did not go out at once; KCP sends their content again.
-	OverBudget  uint64 `json:"over_budget"`  // times that a link had to wait for input because its address is not proved
-	SendFailed  uint64 `json:"send_failed"`  // datagrams that the system refused
-	SendBlocked uint64 `json:"send_blocked"` // batches whose datagrams had to wait for the socket
+	DroppedForged   uint64 `json:"dropped_forged"`   // sealed, and not by the peer of the link that it named
+	DroppedReplayed uint64 `json:"dropped_replayed"` // sealed by the peer, and here before or too late
+	DroppedHandover uint64 `json:"dropped_handover"` // for a link of another loop, which had too many of them
+	HandedOver      uint64 `json:"handed_over"`      // for a link of another loop, and given to it
+	OverBudget      uint64 `json:"over_budget"`      // times that a link had to wait for input because its address is not proved
+	SendFailed      uint64 `json:"send_failed"`      // datagrams that the system refused
+	SendBlocked     uint64 `json:"send_blocked"`     // batches whose datagrams had to wait for the socket
+
+	Handshakes seal.Counts `json:"handshakes"` // of sealed KCP
+	Challenges uint64      `json:"challenges"` // sent to addresses that a peer seemed to have moved to
+	Migrations uint64      `json:"migrations"` // changes of a link's address
+	Probes     uint64      `json:"probes"`     // for a larger datagram
 
 	// Connections that did not become a link.
 	RequestsRefused uint64 `json:"requests_refused"` // asked for no WebSocket of ours, or for nothing that we understand
@@ -76,19 +88,50 @@ type loopStats struct {
 	short, unknown, malformed, large, overBudget, sendFailed atomic.Uint64
 	protocol, panics, acceptFailures                         atomic.Uint64
 	requests, origins, openTimeouts, crowded                 atomic.Uint64
+	forged, replayed, handoverFull, handedOver               atomic.Uint64
+	challenges, migrated, probes                             atomic.Uint64
+
+	handshakes handshakeCounts
 }
 
 // publish makes the loop's own counters visible.
 func (l *Loop) publish() {
 	s := &l.stats
-	for i, v := range [...]uint64{s.wakeUps, s.tasks, s.packets, s.datagramsIn, s.datagramsOut, s.blocked, uint64(s.busy), l.kcp.cfg.Retransmits} {
+	for i, v := range [...]uint64{s.wakeUps, s.tasks, s.packets, s.datagramsIn, s.datagramsOut, s.blocked, uint64(s.busy), l.kcp[plainWire].cfg.Retransmits + l.kcp[sealedWire].cfg.Retransmits} {
 		if s.public[i].Load() != v {
 			s.public[i].Store(v)
 		}
 	}
+	if l.sealed.responder != nil {
+		s.handshakes.publish(l.sealed.responder.Counts())
+	}
 	if late := int64(l.Lateness()); s.late.Load() != late {
 		s.late.Store(late)
 	}
+}
+
+// handshakeCounts shows what a loop's responder counted. Guarded by mu, except
+// for last.
+type handshakeCounts struct {
+	last  seal.Counts // the loop's own
+	mu    sync.Mutex
+	shown seal.Counts
+}
+
+func (h *handshakeCounts) publish(c seal.Counts) {
+	if h.last == c {
+		return
+	}
+	h.last = c
+	h.mu.Lock()
+	h.shown = c
+	h.mu.Unlock()
+}
+
+func (h *handshakeCounts) addTo(to *seal.Counts) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	addCounts(to, h.shown)
 }
 
 // carrierCount counts the links of a carrier over all loops.
@@ -123,6 +166,14 @@ func (t *Transport) Stats() Stats {
 		s.DroppedUnknown += c.unknown.Load()
 		s.DroppedMalformed += c.malformed.Load()
 		s.DroppedLarge += c.large.Load()
+		s.DroppedForged += c.forged.Load()
+		s.DroppedReplayed += c.replayed.Load()
+		s.DroppedHandover += c.handoverFull.Load()
+		s.HandedOver += c.handedOver.Load()
+		c.handshakes.addTo(&s.Handshakes)
+		s.Challenges += c.challenges.Load()
+		s.Migrations += c.migrated.Load()
+		s.Probes += c.probes.Load()
 		s.OverBudget += c.overBudget.Load()
 		s.SendFailed += c.sendFailed.Load()
 		s.RequestsRefused += c.requests.Load()
@@ -135,4 +186,19 @@ func (t *Transport) Stats() Stats {
 		s.Lateness = max(s.Lateness, time.Duration(c.late.Load()))
 	}
 	return s
+}
+
+func addCounts(to *seal.Counts, c seal.Counts) {
+	to.PublicKey += c.PublicKey
+	to.Resumed += c.Resumed
+	to.Repeated += c.Repeated
+	to.Cookies += c.Cookies
+	to.Expired += c.Expired
+	to.Confirmed += c.Confirmed
+	to.Resets += c.Resets
+	to.Malformed += c.Malformed
+	to.WrongKey += c.WrongKey
+	to.Forged += c.Forged
+	to.Limited += c.Limited
+	to.Full += c.Full
 }

@@ -61,7 +61,7 @@ func (l *Loop) openStream(c Carrier, s stream, from netip.AddrPort) *Link {
 		return nil
 	}
 	k := newStreamLink(c)
-	k.loop = l
+	k.loop, k.carrier = l, c
 	k.addr = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	k.received = l.now
 	k.state = stateProved

@@ -58,7 +58,10 @@ func (l *Loop) runTimers(fired bool) {
 		t.came.Observe(int64(l.now - t.armed))
 		t.armed = Never
 	}
-	l.kcp.setExtra(t.extra(l.now))
+	for w := range wires {
+		l.kcp[w].setExtra(t.extra(l.now))
+	}
+	l.runSealed()
 	drained := l.runDue()
 	if t.wake <= l.now {
 		if !drained {
@@ -99,7 +102,7 @@ func (l *Loop) runDue() (drained bool) {
 // every batch.
 func (l *Loop) arm() {
 	t := &l.timers
-	next := t.wake
+	next := min(t.wake, l.sealedDue())
 	if len(t.heap) > 0 {
 		next = min(next, max(t.heap[0].at, l.now+dueSpread/4))
 	}

@@ -4,7 +4,6 @@ package transport
 
 import (
 	"context"
-	"hash/maphash"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
 // Carrier says what carries the frames of a link.
@@ -53,6 +53,9 @@ type Handler interface {
 	// OnClose is called exactly once for every OnOpen, at the end of a batch
 	// and never from within a method of Link or Loop. Nothing follows it.
 	OnClose(k *Link, err error)
+	// OnMigrate tells that the peer of a sealed link has another address now,
+	// Link.RemoteAddr, and not from any more. Nothing else has changed.
+	OnMigrate(k *Link, from netip.AddrPort)
 	// OnTimer tells that the time given to WakeAt has come.
 	OnTimer(l *Loop)
 	// OnBatch is called at the end of every batch, when input is drained,
@@ -67,6 +70,7 @@ type Transport struct {
 	cfg   Config
 	log   *slog.Logger
 	start time.Time
+	key   seal.PublicKey // of sealed KCP
 	loops []*Loop
 	addrs [carriers]netip.AddrPort
 	below runner
@@ -115,11 +119,15 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 	}
 	t.maxComing = max(t.cfg.maxLinks()/2/n, 1)
 	for i := range n {
-		l := &Loop{t: t, h: h, index: i, plain: make(map[uint64]*Link), seed: maphash.MakeSeed()}
-		l.timers.init()
-		l.initOut()
-		l.kcp.init(&t.cfg)
+		l := &Loop{t: t, h: h, index: i}
+		l.init()
 		t.loops = append(t.loops, l)
+	}
+	if cfg.KCP != "" {
+		if err := t.initSealed(); err != nil {
+			t.below.wait()
+			return nil, err
+		}
 	}
 	for _, l := range t.loops {
 		if err := t.below.run(l); err != nil {
@@ -139,6 +147,15 @@ func (t *Transport) Addr(c Carrier) netip.AddrPort {
 		return t.addrs[c]
 	}
 	return netip.AddrPort{}
+}
+
+// PublicKey returns what clients must know of this server to use sealed KCP,
+// as text. Empty if that is not served.
+func (t *Transport) PublicKey() string {
+	if t.cfg.KCP == "" {
+		return ""
+	}
+	return t.key.String()
 }
 
 // Stop closes every link, with OnClose for each, and ends the loops. Tasks

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"runtime"
 	"slices"
@@ -67,8 +68,10 @@ func worlds(t *testing.T, test func(t *testing.T, w *world)) {
 		{name: "tcp", carrier: TCP},
 		{name: "plain-kcp", carrier: PlainKCP},
 		{name: "ws", carrier: WebSocket},
+		{name: "kcp", carrier: KCP},
 		{name: "mem-tcp", carrier: TCP, mem: true},
-		{name: "mem-kcp", carrier: PlainKCP, mem: true},
+		{name: "mem-plain-kcp", carrier: PlainKCP, mem: true},
+		{name: "mem-kcp", carrier: KCP, mem: true},
 		{name: "mem-ws", carrier: WebSocket, mem: true},
 	} {
 		t.Run(w.name, func(t *testing.T) {
@@ -98,6 +101,8 @@ func (w *world) start(t *testing.T, cfg Config, h Handler) *Transport {
 		cfg.TCP = "127.0.0.1:0"
 	case WebSocket:
 		cfg.WebSocket = "127.0.0.1:0"
+	case KCP:
+		cfg.KCP = "127.0.0.1:0"
 	default:
 		cfg.PlainKCP = "127.0.0.1:0"
 	}
@@ -124,6 +129,8 @@ type client struct {
 	t   *testing.T
 	buf []byte
 	pc  net.PacketConn
+
+	sealed *sealedSocket // sealed KCP
 }
 
 // stream reports whether the carrier runs on TCP.
@@ -139,6 +146,11 @@ func (w *world) dial(t *testing.T, tr *Transport) *client {
 		c.Conn, err = w.net.DialTCP(context.Background(), addr)
 	case w.stream():
 		c.Conn, err = net.Dial("tcp", addr.String())
+	case w.carrier == KCP:
+		c.Conn, c.sealed, err = w.dialSealed(tr)
+		if err == nil {
+			c.pc = c.sealed.PacketConn
+		}
 	case w.mem:
 		var pc *MemPacketConn
 		if pc, err = w.net.ListenPacket(); err == nil {
@@ -244,6 +256,7 @@ type hooks struct {
 	packet   func(k *Link, p codec.Packet)
 	writable func(k *Link)
 	close    func(k *Link, err error)
+	migrate  func(k *Link, from netip.AddrPort)
 	timer    func(l *Loop)
 	batch    func(l *Loop)
 
@@ -319,6 +332,13 @@ func (h *hooks) OnClose(k *Link, err error) {
 	h.closed.Add(1)
 	if h.close != nil {
 		h.close(k, err)
+	}
+}
+
+func (h *hooks) OnMigrate(k *Link, from netip.AddrPort) {
+	h.check(k, "OnMigrate")
+	if h.migrate != nil {
+		h.migrate(k, from)
 	}
 }
 

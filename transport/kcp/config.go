@@ -13,7 +13,7 @@ const (
 
 	// cutMTU is the datagram that segments are cut for, whatever the MTU: a
 	// segment can't be cut again once it has a number, and the path may shrink.
-	cutMTU = 1200
+	cutMTU = 1200 // unless Config.Cut says less
 )
 
 // Config is what all conversations of one loop share. The zero value works.
@@ -21,9 +21,13 @@ const (
 // does.
 type Config struct {
 	// MTU is the largest datagram that Output builds, in bytes, headers
-	// included. If zero, 1200. Segments are cut for 1200 at most; a larger
-	// MTU packs more of them into one datagram.
+	// included. If zero, Cut. A larger one than Cut packs more segments into
+	// one datagram.
 	MTU int
+
+	// Cut is the datagram that segments are cut for: every path carries it.
+	// If zero, 1200, which is also the most.
+	Cut int
 
 	// SendWindow is how many segments a conversation holds, in flight or
 	// waiting: with MTU it bounds the memory of Write. If zero, 256. Windows
@@ -61,9 +65,16 @@ type Config struct {
 
 func (cfg *Config) mtu() int {
 	if cfg.MTU == 0 {
-		return cutMTU
+		return cfg.cut()
 	}
 	return min(max(cfg.MTU, MinMTU), maxMTU)
+}
+
+func (cfg *Config) cut() int {
+	if cfg.Cut == 0 {
+		return cutMTU
+	}
+	return min(max(cfg.Cut, MinMTU), cutMTU)
 }
 
 func (cfg *Config) sendWindow() int {

@@ -107,7 +107,20 @@ func (c *Conn) SetMTU(n int) error {
 }
 
 // mss is the largest payload that is cut now.
-func (c *Conn) mss() int { return min(int(c.mtu), cutMTU) - HeaderSize }
+func (c *Conn) mss() int { return min(int(c.mtu), c.cfg.cut()) - HeaderSize }
+
+// Moved tells that the peer's path is another one now: what was measured on
+// the old one counts no more, and datagrams are small until SetMTU says more.
+func (c *Conn) Moved() {
+	c.srtt, c.rttvar, c.rto = 0, 0, c.cfg.boundRTO(startRTO)
+	c.mtu = uint16(min(int(c.mtu), c.cfg.cut()))
+}
+
+// MTU returns the size of the datagrams to come.
+func (c *Conn) MTU() int { return int(c.mtu) }
+
+// Retransmits returns how many segments were sent again.
+func (c *Conn) Retransmits() uint32 { return c.retransmits }
 
 // Room returns how many bytes Write takes now.
 func (c *Conn) Room() int {

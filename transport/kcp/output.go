@@ -41,10 +41,14 @@ func (c *Conn) Output(now time.Duration, dst []byte, limit int) []byte {
 	if !c.Pending() {
 		return dst
 	}
+	size := int(c.mtu)
+	if c.lost > 0 {
+		size = min(size, c.cfg.cut()) // the path may have become narrower
+	}
 	p := packet{
 		b:    dst,
 		base: len(dst),
-		soft: len(dst) + min(limit, int(c.mtu)),
+		soft: len(dst) + min(limit, size),
 		hard: len(dst) + limit,
 		h:    header{conv: c.conv, wnd: c.window(), una: c.await},
 	}

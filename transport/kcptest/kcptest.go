@@ -43,6 +43,13 @@ func Dial(pc net.PacketConn, to net.Addr, conv uint32) *Conn {
 	return c
 }
 
+// SetMTU changes the size of the datagrams that c sends.
+func (c *Conn) SetMTU(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kcp.SetMtu(n)
+}
+
 func (c *Conn) receive() {
 	buf := make([]byte, 2048)
 	for {

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	crand "crypto/rand"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/lifeline-go/lifeline/transport/seal"
+)
+
+// elsewhere takes note that an authentic datagram of k came from an address
+// other than the one in use: SPEC 8.4.
+func (l *Loop) elsewhere(k *Link, from netip.AddrPort, size int, newest bool) {
+	s := l.sideOf(k)
+	token, ask := s.paths.Saw(l.now, from, size, newest, crand.Reader)
+	if ask && s.paths.Spend(l.now, from, seal.Overhead+9) {
+		l.stats.challenges.Add(1)
+		l.sendControl(k, from, seal.Control{Kind: seal.Challenge, Token: token}, 0)
+	}
+	l.touch(k) // what waits goes to both, and a side that is not needed goes back
+}
+
+// sendControl sends a control datagram to an address, and nowhere else.
+func (l *Loop) sendControl(k *Link, to netip.AddrPort, c seal.Control, size int) {
+	slot := l.slot(sealedWire)
+	if slot == nil {
+		return // who misses it asks again
+	}
+	d, err := k.sealed.Seal(c.Append(slot[:seal.HeaderSize], size), seal.WhatControl)
+	if err != nil {
+		k.Close(errExhausted)
+		return
+	}
+	k.sent += uint64(len(d))
+	l.out[sealedWire].push(to, len(d))
+}
+
+// control takes an authentic control datagram.
+func (l *Loop) control(k *Link, from netip.AddrPort, plain []byte) {
+	c, err := seal.ParseControl(plain)
+	if err != nil {
+		l.stats.protocol.Add(1)
+		k.Close(err)
+		return
+	}
+	switch c.Kind {
+	case seal.Challenge:
+		// Not longer than the question, whoever sent a copy of that.
+		l.sendControl(k, from, seal.Control{Kind: seal.Answer, Token: c.Token}, 0)
+	case seal.Answer:
+		l.answered(k, from, c.Token)
+	case seal.Close:
+		k.Close(io.EOF)
+	}
+}
+
+// answered takes the answer to a challenge: to one that asked whether the peer
+// has moved, or to one that asked whether a large datagram arrives.
+func (l *Loop) answered(k *Link, from netip.AddrPort, token [8]byte) {
+	s := k.sealed.side
+	if s == nil {
+		return
+	}
+	if from == k.addr && k.state&stateProved != 0 {
+		l.fits(k, token)
+		return
+	}
+	if !s.paths.Answer(l.now, from, token) {
+		return
+	}
+	if k.state |= stateProved; from == k.addr {
+		return // it was the address of a link that had not proved it
+	}
+	l.stats.migrated.Add(1)
+	old := k.addr
+	k.addr = from
+	k.kcp.Moved()
+	s.search = search{}
+	l.touch(k)
+	l.callMigrate(k, old)
+}
+
+func (l *Loop) callMigrate(k *Link, from netip.AddrPort) {
+	defer l.guard(k)
+	l.h.OnMigrate(k, from)
+}
+
+// datagramSizes are what a path may carry, smallest first: what all do, IPv6
+// with tunnels around it, IPv6 on Ethernet, IPv4 on Ethernet.
+var datagramSizes = [...]int{seal.MaxDatagram, 1280, 1392, 1452, slotSize}
+
+const (
+	searchWait  = time.Second      // for the answer to a probe
+	searchTries = 3                // probes of one size
+	searchAgain = 10 * time.Minute // after the largest size was found
+	maxFailures = 4                // retransmissions before a larger size is given up
+)
+
+// search looks for a larger datagram that a link's path carries, while the
+// link has more to say than fits into the present one. A challenge that is
+// padded to the size in question asks; nothing waits for the answer. The zero
+// value has not begun.
+type search struct {
+	token [8]byte
+	at    time.Duration // no probe before
+	rung  uint8         // 1 + index in datagramSizes of the size that is asked for
+	tries uint8
+	seen  uint32 // the link's retransmissions when the present size was found
+}
+
+// widen is called when a link had to cut a batch into several datagrams.
+func (l *Loop) widen(k *Link) {
+	s := &l.sideOf(k).search
+	rung := rungOf(k.kcp.MTU())
+	if rung > 0 && k.kcp.Retransmits()-s.seen > maxFailures {
+		// Loss may have other reasons, but then nothing is lost by this.
+		l.packing(k, 0)
+		*s = search{at: l.now + searchAgain, rung: 1}
+		return
+	}
+	if l.now < s.at {
+		return
+	}
+	if int(s.rung) != rung+2 { // another size than the one asked for last
+		s.rung, s.tries = uint8(rung+2), 0
+	}
+	if rung+1 >= len(datagramSizes) || s.tries >= searchTries {
+		s.at, s.tries = l.now+searchAgain, 0
+		return
+	}
+	s.tries++
+	s.at = l.now + searchWait
+	putToken(&s.token)
+	l.stats.probes.Add(1)
+	l.sendControl(k, k.addr, seal.Control{Kind: seal.Challenge, Token: s.token}, datagramSizes[rung+1]-seal.Overhead)
+}
+
+// putToken draws what only needs to differ from what was drawn before.
+func putToken(t *[8]byte) {
+	v := rand.Uint64()
+	for i := range t {
+		t[i] = byte(v >> (8 * i))
+	}
+}
+
+// fits takes the answer to a probe.
+func (l *Loop) fits(k *Link, token [8]byte) {
+	s := &k.sealed.side.search
+	if s.tries == 0 || s.token != token || int(s.rung) != rungOf(k.kcp.MTU())+2 {
+		return
+	}
+	l.packing(k, int(s.rung)-1)
+	*s = search{at: l.now, rung: s.rung, seen: k.kcp.Retransmits()}
+}
+
+// packing says how much of KCP goes into one datagram of a link.
+func (l *Loop) packing(k *Link, rung int) {
+	_ = k.kcp.SetMTU(datagramSizes[rung] - seal.MaxDatagram + sealedCut)
+}
+
+// rungOf is the index in datagramSizes of a link's present size.
+func rungOf(mtu int) int {
+	for i, size := range datagramSizes {
+		if mtu <= size-seal.MaxDatagram+sealedCut {
+			return i
+		}
+	}
+	return len(datagramSizes) - 1
+}
