@@ -1,2 +1,7 @@
 // SPDX-License-Identifier: MIT
-export * from "./session.js";
+
+export { Client, Failure, RequestError } from "./client.js";
+export type { ClientConfig, RequestOptions, Sent, Socket, State, Stats } from "./client.js";
+export { Code, CloseError, codeText } from "./code.js";
+export { CodecError } from "./codec.js";
+export * from "./types.js";
