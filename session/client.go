@@ -104,6 +104,7 @@ type Client struct {
 	knockAt time.Duration
 	epoch   uint32
 	attempt uint64
+	at      string   // where the server sent us (8.9), empty: anywhere
 	retried bool     // STALE was answered by one more attempt
 	routes  []string // the last dictionary that a server told
 	numbers bool     // the session's server goes by it
@@ -170,6 +171,10 @@ func (c *Client) State() ClientState { return c.state }
 
 // ID returns the id of the session, zero before the first.
 func (c *Client) ID() ID { return c.id }
+
+// Address returns where the server has sent this client (SPEC 8.9): one or more
+// URLs with blanks between. It is empty when any of the app's own will do.
+func (c *Client) Address() string { return c.at }
 
 // Token returns the reconnect token of the session, empty without one.
 func (c *Client) Token() string {
@@ -364,7 +369,11 @@ func (c *Client) bye(p codec.Packet, now time.Duration) error {
 		return nil
 	}
 	c.cut = true
-	c.down(now, why, c.params.Window)
+	spread := c.params.Window
+	if why.Code == Moved {
+		c.at, spread = why.Text, 0 // its server moves us one by one
+	}
+	c.down(now, why, spread)
 	if !why.Code.Resumable() && c.have {
 		c.gone(why, 0)
 	}

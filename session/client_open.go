@@ -215,7 +215,15 @@ func (c *Client) refused(p codec.Packet, now time.Duration) error {
 	if why.Code == Busy {
 		wait := fromMillis(uint32(min(why.Detail, maxMillis)))
 		c.dialAt = now + wait + c.below(wait/4)
-	} else if c.have {
+		return nil
+	}
+	if why.Code == Moved {
+		c.at = why.Text
+		if c.tries <= 2 {
+			c.dialAt = now // else servers send us to and fro
+		}
+	}
+	if c.have {
 		c.failed()
 	}
 	return nil

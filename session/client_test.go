@@ -71,6 +71,46 @@ func TestRestartedClientRefusesResumed(t *testing.T) {
 	}
 }
 
+// SPEC 8.9: who is told where to go goes there at once, and remembers it as
+// long as the session lives. Servers that send it to and fro end in a login.
+func TestMovedClientGoesWhereItIsTold(t *testing.T) {
+	answer := func(c *Client, address string) {
+		t.Helper()
+		if _, err := c.Receive(packetOf(t, AppendRefused(nil, &CloseError{Code: Moved, Text: address})), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := fuzzClients(t)["resuming"]
+	answer(c, "tcp://b:1 tcp://b:2")
+	if c.Address() != "tcp://b:1 tcp://b:2" || c.State() != Waiting || c.Check(0, noon) != Cut || c.Check(0, noon) != Dial {
+		t.Fatalf("%v, address %q, due %v", c.State(), c.Address(), c.Due())
+	}
+	for i, address := range []string{"tcp://a:1", "tcp://b:1"} {
+		c.LinkUp(0, noon, false)
+		if _, err := c.Receive(packetOf(t, AppendGreeting(nil, Nonce{})), 0); err != nil {
+			t.Fatal(err)
+		}
+		answer(c, address)
+		if gone := i == 1; gone != (c.Token() == "") || gone != (c.Address() == "") {
+			t.Errorf("sent to and fro %d times: token %q, address %q", i+2, c.Token(), c.Address())
+		}
+		c.Check(0, noon)
+		c.Check(c.Due(), noon)
+	}
+
+	c = openClient(t)
+	if _, err := c.Receive(packetOf(t, AppendBye(nil, Moved, "tcp://b:1")), 0); err != nil {
+		t.Fatal(err)
+	}
+	if c.Address() != "tcp://b:1" || c.Token() == "" || c.Due() > 500*time.Millisecond {
+		t.Errorf("moved while open: %v, address %q, due %v", c.State(), c.Address(), c.Due())
+	}
+	c.Close()
+	if c.Address() != "" {
+		t.Error("the next session is sent there too")
+	}
+}
+
 // SPEC 8.4: STALE is answered once.
 func TestStaleTwiceLogsIn(t *testing.T) {
 	c := fuzzClients(t)["resuming"]

@@ -19,6 +19,7 @@ const (
 	OpenTimeout  Code = 6 // no HELLO or RESUME within the opening deadline
 	Busy         Code = 7 // come back after the time told
 	ShuttingDown Code = 8 // the server drains; come back, here or elsewhere
+	Moved        Code = 9 // the session lives at another server; the text tells where
 
 	// 100-199: the session is gone. Log in again.
 
@@ -47,7 +48,7 @@ const (
 
 var codeNames = map[Code]string{
 	LinkLost: "link lost", Protocol: "protocol error", Gap: "gap", SlowReader: "slow reader", Overloaded: "overloaded",
-	OpenTimeout: "opening deadline", Busy: "busy", ShuttingDown: "shutting down",
+	OpenTimeout: "opening deadline", Busy: "busy", ShuttingDown: "shutting down", Moved: "moved",
 	Unknown: "unknown session", Gone: "session gone", Expired: "expired", Stale: "stale", Overflow: "overflow",
 	TooOld: "too old", Left: "left", Internal: "internal error", Inconsistent: "counts contradict",
 	Kicked: "kicked", Banned: "banned", TakenOver: "taken over", Version: "version", Policy: "policy", Denied: "denied",

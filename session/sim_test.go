@@ -16,7 +16,8 @@ var seeds = flag.Int("seeds", 200, "how many seeds TestSimulation plays")
 // TestSimulation plays seeded lives of a few players each: traffic both ways,
 // cuts of every kind, half-open links, swallowed and repeated frames, kicks,
 // goodbyes, overflows, other profiles, forged resumes, crashes of the server,
-// clock steps and pauses of the process. The world's oracle checks after every
+// moves to another
+// server, clock steps and pauses of the process. The world's oracle checks after every
 // step; at the end everything sent must have arrived. Scenario 57.
 func TestSimulation(t *testing.T) {
 	var total struct {
@@ -121,6 +122,8 @@ func (p *player) upset() {
 		st.tune(time.Duration(i)*2*time.Second, time.Duration(i)*7*time.Second)
 	case n < 68:
 		w.crash()
+	case n < 74:
+		w.migrate()
 	case live:
 		st.intrude()
 	}

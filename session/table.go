@@ -7,14 +7,18 @@ import "time"
 // Tombstone is what remains of a closed session for a while, so that a late
 // RESUME learns how it ended. It holds no key.
 type Tombstone struct {
-	Code Code
-	Recv uint64 // how many packets were accepted: the client tells its game about the others
+	Code    Code
+	Recv    uint64 // how many packets were accepted: the client tells its game about the others
+	Address string // with Moved: where the session went
 }
 
 // Refusal is the answer to a RESUME of the dead session: SPEC 6.4.
 func (t Tombstone) Refusal() *CloseError {
-	if t.Code.Final() {
+	switch {
+	case t.Code.Final():
 		return &CloseError{Code: t.Code}
+	case t.Code == Moved:
+		return &CloseError{Code: Moved, Text: t.Address}
 	}
 	return &CloseError{Code: Gone, Text: t.Code.String(), Detail: t.Recv}
 }

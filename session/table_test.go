@@ -22,7 +22,7 @@ func TestTable(t *testing.T) {
 		t.Errorf("User: %s", got)
 	}
 	kept := tb.User("u")
-	tb.Bury(id(2), "u", "b", Tombstone{Kicked, 7}, 0)
+	tb.Bury(id(2), "u", "b", Tombstone{Code: Kicked, Recv: 7}, 0)
 	if got := fmt.Sprint(tb.User("u")); got != "[a c]" || fmt.Sprint(kept) != "[a b c]" {
 		t.Errorf("User after Bury: %s; a slice that was handed out is %v", got, kept)
 	}
@@ -82,7 +82,7 @@ func TestRefusalOfTheDead(t *testing.T) {
 		Expired:  {Code: Gone, Text: "expired", Detail: 9},
 		Left:     {Code: Gone, Text: "left", Detail: 9},
 	} {
-		if got := *(Tombstone{code, 9}).Refusal(); got != want {
+		if got := *(Tombstone{Code: code, Recv: 9}).Refusal(); got != want {
 			t.Errorf("%v: %+v, want %+v", code, got, want)
 		}
 	}

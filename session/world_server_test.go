@@ -169,7 +169,7 @@ func (srv *server) adopt(l *link, st *seat, key OpeningKey) {
 	old := st.s.ID()
 	id, _ := NewID(1, srv.boot, srv.w)
 	st.s.Rename(id)
-	srv.table.Bury(old, st.user, st, Tombstone{TakenOver, st.s.Received()}, srv.w.now)
+	srv.table.Bury(old, st.user, st, Tombstone{Code: TakenOver, Recv: st.s.Received()}, srv.w.now)
 	srv.table.Put(id, st.user, st)
 	st.s.Takeover(srv.w.now)
 	for _, p := range srv.w.players {

@@ -3,6 +3,7 @@
 package session
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -32,6 +33,7 @@ type world struct {
 	cuts    int
 	resumes int
 	ends    int
+	moves   int
 	loginBy func(user string, old *seat) policy
 	onLink  func(l *link) // sees every new link before anything travels on it
 	fault   faults
@@ -188,6 +190,51 @@ func (w *world) crash() {
 			l.up = [2]stream{}
 		}
 		l.cut = l.cut || l.seat != nil && l.p.link != l
+	}
+}
+
+// migrate moves every session to another server with the same secret, by what
+// its record says and nothing else.
+func (w *world) migrate() {
+	old := w.srv
+	w.srv = w.boot(old.boot + 1)
+	w.srv.secret = old.secret
+	for _, l := range w.links {
+		if l.seat == nil && !l.closed { // it has not said yet what it wants
+			l.closeByServer(ShuttingDown)
+		}
+	}
+	var seats []*seat
+	old.table.All(func(_ ID, st *seat) bool {
+		seats = append(seats, st)
+		return true
+	})
+	slices.SortFunc(seats, func(a, b *seat) int { return bytes.Compare(a.s.id[:], b.s.id[:]) }) // the same with the same seed
+	for _, st := range seats {
+		if !st.s.everHeard {
+			st.close(ShuttingDown)
+			continue
+		}
+		l := st.link
+		if l != nil {
+			l.closeByServer(Moved)
+		}
+		old.table.Opened(st.key)
+		stored := st.s.Record(w.now).Append(nil)
+		st.s.Close(Moved)
+		if l != nil { // what it still delivers finds the session that was
+			l.fenced, l.seat = true, &seat{srv: old, s: st.s, user: st.user}
+		}
+		r, err := ParseRecord(stored)
+		if err != nil {
+			w.t.Fatalf("%s: %v", st.user, err)
+		}
+		st.s = Session{}
+		st.s.Restore(&w.srv.shard, r, w.now)
+		st.srv = w.srv
+		w.srv.table.Put(st.s.ID(), st.user, st)
+		st.handle = w.srv.wheel.Add(st, st.s.Due())
+		w.moves++
 	}
 }
 

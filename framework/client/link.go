@@ -32,7 +32,7 @@ type link struct {
 	c      *Client
 	conn   conn
 	addr   address
-	index  int // of addr
+	index  int // of addr, -1: the server told it
 	opened bool
 	told   bool          // that it did not open is not the address's fault
 	heard  time.Duration // when the core was told of life
@@ -63,7 +63,7 @@ const chunk = 16 << 10
 func (c *Client) leaveLocked() *link {
 	l := c.link
 	c.link = nil
-	if !l.opened && !l.told {
+	if !l.opened && !l.told && l.index >= 0 {
 		c.first = (l.index + 1) % len(c.addrs) // try another way
 	}
 	close(l.over)

@@ -4,6 +4,8 @@ package client
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/lifeline-go/lifeline/session"
@@ -115,6 +117,7 @@ func (c *Client) dial() {
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	c.undial = cancel
+	elsewhere := c.elsewhereLocked()
 	c.mu.Unlock()
 	if ask {
 		t := c.cfg.Ticket()
@@ -122,16 +125,22 @@ func (c *Client) dial() {
 		c.ticket, c.ticketFor = t, c.clock.now()+ticketLife
 		c.mu.Unlock()
 	}
-	for i := range c.addrs {
+	for i := range len(elsewhere) + len(c.addrs) {
 		if ctx.Err() != nil {
 			break
 		}
-		index := (first + i) % len(c.addrs)
-		nc, err := c.open(ctx, c.addrs[index], conv+uint32(i))
-		if err != nil && ctx.Err() == nil {
-			c.cfg.logger().Debug("client: dial failed", "addr", c.addrs[index].String(), "err", err)
+		index, addr := -1, address{}
+		if i < len(elsewhere) {
+			addr = elsewhere[i]
+		} else {
+			index = (first + i - len(elsewhere)) % len(c.addrs)
+			addr = c.addrs[index]
 		}
-		if c.dialled(gen, index, nc, err) {
+		nc, err := c.open(ctx, addr, conv+uint32(i))
+		if err != nil && ctx.Err() == nil {
+			c.cfg.logger().Debug("client: dial failed", "addr", addr.String(), "err", err)
+		}
+		if c.dialled(gen, index, addr, nc, err) {
 			return
 		}
 	}
@@ -144,9 +153,25 @@ func (c *Client) dial() {
 	}
 }
 
+// elsewhereLocked returns where the server has sent us, to be tried first. What
+// the app would not have dialled itself is left out: nobody is talked out of
+// encryption.
+func (c *Client) elsewhereLocked() []address {
+	var list []address
+	for _, text := range strings.Fields(c.core.Address()) {
+		a, err := parseAddress(text)
+		if err != nil || !slices.ContainsFunc(c.addrs, func(own address) bool { return own.carrier == a.carrier }) {
+			c.cfg.logger().Debug("client: sent to an address of no use here", "addr", text, "err", err)
+			continue
+		}
+		list = append(list, a)
+	}
+	return list
+}
+
 // dialled takes the result of one attempt. It reports false if another one is
 // to follow.
-func (c *Client) dialled(gen uint64, index int, nc conn, err error) bool {
+func (c *Client) dialled(gen uint64, index int, addr address, nc conn, err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stats.Dials++
@@ -160,7 +185,6 @@ func (c *Client) dialled(gen uint64, index int, nc conn, err error) bool {
 		return true
 	}
 	c.undial = nil
-	addr := c.addrs[index]
 	l := &link{c: c, conn: nc, addr: addr, index: index, kick: make(chan struct{}, 1), over: make(chan struct{})}
 	c.link = l
 	now, wall := c.clock.both()

@@ -96,8 +96,9 @@ func (c *Client) changesLocked() {
 
 func (c *Client) openedLocked() {
 	if l := c.link; l != nil {
-		c.first = l.index
-		l.opened = true
+		if l.opened = true; l.index >= 0 {
+			c.first = l.index
+		}
 	}
 	if !c.wasUp {
 		c.wasUp = true
