@@ -19,13 +19,14 @@ const module = "github.com/lifeline-go/lifeline/"
 // mayImport is the house: which package may import which other of ours. What
 // is not listed may import anything of ours.
 var mayImport = map[string][]string{
-	"codec":            {},
-	"session":          {"codec"},
-	"transport/kcp":    {"codec"},
-	"transport/seal":   {"codec"},
-	"transport":        {"codec", "transport/kcp", "transport/seal"},
-	"framework":        {"codec", "session", "transport"},
-	"framework/client": {"codec", "session"},
+	"codec":             {},
+	"session":           {"codec"},
+	"transport/kcp":     {"codec"},
+	"transport/seal":    {"codec"},
+	"transport":         {"codec", "transport/kcp", "transport/seal"},
+	"framework":         {"codec", "session", "transport"},
+	"framework/client":  {"codec", "session"},
+	"framework/metrics": {"framework", "session", "transport"},
 }
 
 // pure packages neither wait, lock, nor read a clock or a socket.

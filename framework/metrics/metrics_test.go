@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+
+package metrics_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/client"
+	"github.com/lifeline-go/lifeline/framework/metrics"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// start runs a server with a player in a room.
+func start(t *testing.T) *framework.Server {
+	t.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	srv, err := framework.New(framework.Config{Logger: quiet, Admin: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	framework.AddRoom(srv, "hall", func(r *framework.Room) *framework.Room { return r })
+	srv.AdminPage("GET /metrics", metrics.Handler(srv))
+	if err := srv.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := srv.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	c, err := client.Dial(ctx, []string{"tcp://" + srv.Addr(transport.TCP).String()}, client.Config{Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if err := c.Join(ctx, "hall", "1"); err != nil {
+		t.Fatal(err)
+	}
+	return srv
+}
+
+// scrape reads the exposition as Prometheus does.
+func scrape(t *testing.T, srv *framework.Server) string {
+	t.Helper()
+	r, err := http.Get("http://" + srv.AdminAddr().String() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil || r.StatusCode != http.StatusOK || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/plain; version=0.0.4") {
+		t.Fatalf("status %d, %s, %v", r.StatusCode, r.Header.Get("Content-Type"), err)
+	}
+	return string(b)
+}
+
+func TestExposition(t *testing.T) {
+	text := scrape(t, start(t))
+	for _, line := range []string{
+		`lifeline_sessions{carrier="tcp",state="attached"} 1`,
+		`lifeline_sessions{carrier="plain-kcp",state="attached"} 0`,
+		`lifeline_sessions{carrier="none",state="detached"} 0`,
+		`lifeline_sessions_opened_total 1`,
+		`lifeline_sessions_closed_total{code="expired"} 0`,
+		`lifeline_refusals_total{code="busy"} 0`,
+		`lifeline_links_lost_total{reason="timeout"} 0`,
+		`lifeline_rooms{type="hall"} 1`,
+		`lifeline_room_players{type="hall"} 1`,
+		`lifeline_links{carrier="tcp"} 1`,
+		`lifeline_panics_total{layer="session"} 0`,
+		`lifeline_panics_total{layer="transport"} 0`,
+		`lifeline_datagrams_dropped_total{fate="unknown"} 0`,
+		`lifeline_rtt_seconds_bucket{le="0.001"} 0`,
+		`lifeline_queued_packets_bucket{le="+Inf"} 0`,
+		`lifeline_loop_lateness_seconds_bucket{loop="0",le="+Inf"}`,
+		`lifeline_loop_busy_seconds_total{loop="0"}`,
+		`go_goroutines`,
+	} {
+		if !strings.Contains(text, "\n"+line) {
+			t.Errorf("not exported: %s", line)
+		}
+	}
+	if t.Failed() {
+		t.Log(text)
+	}
+}
+
+// TestPromtoolAgrees lets Prometheus' own linter judge. It comes with the Debian
+// package prometheus; .ci/run sees to it.
+func TestPromtoolAgrees(t *testing.T) {
+	tool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("no promtool here")
+	}
+	cmd := exec.Command(tool, "check", "metrics")
+	cmd.Stdin = strings.NewReader(scrape(t, start(t)))
+	if out, err := cmd.CombinedOutput(); err != nil || len(bytes.TrimSpace(out)) > 0 {
+		t.Errorf("promtool check metrics: %v\n%s", err, out)
+	}
+}
+
+// TestEveryCounterIsExported: whoever adds a counter to a Stats need not think
+// of metrics. Each number must move a metric of its own.
+func TestEveryCounterIsExported(t *testing.T) {
+	text := scrape(t, start(t))
+	families := len(regexp.MustCompile(`(?m)^# TYPE lifeline_`).FindAllString(text, -1))
+	singles := len(regexp.MustCompile(`(?m)^lifeline_datagrams_dropped_total`).FindAllString(text, -1))
+	summed := []string{"Sessions", "Detached", "Refused", "Ended", "WakeUps", "Tasks", "Lateness"}
+	numbers, dropped := 0, 0
+	for _, typ := range []reflect.Type{reflect.TypeFor[framework.Stats](), reflect.TypeFor[transport.Stats]()} {
+		for i := range typ.NumField() {
+			f := typ.Field(i)
+			switch {
+			case strings.HasPrefix(f.Name, "Dropped"):
+				dropped++
+			case f.Type.Kind() == reflect.Uint64 || f.Type.Kind() == reflect.Int || f.Type.Kind() == reflect.Int64:
+				if !slices.Contains(summed, f.Name) {
+					numbers++
+				}
+			}
+		}
+	}
+	if singles != dropped {
+		t.Errorf("%d fates of datagrams are exported, there are %d", singles, dropped)
+	}
+	if families < numbers {
+		t.Errorf("%d metrics for %d numbers and all the rest", families, numbers)
+	}
+}
+
+// TestTwoServersInOneProcess: nothing here is global.
+func TestTwoServersInOneProcess(t *testing.T) {
+	one, two := start(t), start(t)
+	for _, srv := range []*framework.Server{one, two} {
+		r := prometheus.NewRegistry()
+		if err := r.Register(metrics.New(srv)); err != nil {
+			t.Error(err)
+		}
+		if _, err := r.Gather(); err != nil {
+			t.Error(err)
+		}
+	}
+	if scrape(t, one) == "" || scrape(t, two) == "" {
+		t.Error("nothing exported")
+	}
+}
+
+// TestWhoDoesNotImportMetricsDoesNotLinkPrometheus is why this is a package.
+func TestWhoDoesNotImportMetricsDoesNotLinkPrometheus(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "github.com/lifeline-go/lifeline/framework", "github.com/lifeline-go/lifeline/framework/client").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, heavy := range []string{"prometheus", "net/http/pprof", "google.golang.org/protobuf"} {
+		if strings.Contains(string(out), heavy) {
+			t.Errorf("framework or its client links %s", heavy)
+		}
+	}
+}
+
+// TestDashboardShowsWhatThereIs: every metric of the dashboard is exported.
+func TestDashboardShowsWhatThereIs(t *testing.T) {
+	b, err := os.ReadFile("dashboard.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var board struct {
+		Title  string
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(b, &board); err != nil {
+		t.Fatal(err)
+	}
+	text, names := scrape(t, start(t)), regexp.MustCompile(`\b(lifeline|go|process)_[a-z_]+`)
+	seen := 0
+	for _, p := range board.Panels {
+		for _, target := range p.Targets {
+			for _, name := range names.FindAllString(target.Expr, -1) {
+				seen++
+				if !strings.Contains(text, "\n"+name+"{") && !strings.Contains(text, "\n"+name+" ") {
+					t.Errorf("panel %q asks for %s, which is not exported", p.Title, name)
+				}
+			}
+		}
+	}
+	if seen < 20 {
+		t.Errorf("only %d metrics on the dashboard", seen)
+	}
+}
+
+func Example() {
+	srv, err := framework.New(framework.Config{Admin: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		panic(err)
+	}
+	srv.AdminPage("GET /metrics", metrics.Handler(srv))
+	// Without a listener of its own, on any mux: the pages guard themselves.
+	r := httptest.NewRequest("GET", "/metrics", nil)
+	r.RemoteAddr, r.Host = "127.0.0.1:9", "localhost"
+	w := httptest.NewRecorder()
+	srv.Admin().ServeHTTP(w, r)
+	for line := range strings.Lines(w.Body.String()) {
+		if strings.HasPrefix(line, "lifeline_sessions_opened_total") {
+			_, _ = os.Stdout.WriteString(line)
+		}
+	}
+	// Output: lifeline_sessions_opened_total 0
+}
