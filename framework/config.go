@@ -26,6 +26,10 @@ type Config struct {
 	// transport.Config.
 	WebSocketPath string
 	Origins       []string
+	// TrustedProxies are where proxies connect from that tell the player's
+	// address, by the PROXY protocol or by X-Forwarded-For: see
+	// transport.Config. Login.Addr and all limits by address go by it.
+	TrustedProxies []netip.Prefix
 	// Loops is the number of event loops. If zero, one per core.
 	Loops int
 	// Session says how sessions live: heartbeat, timeout, grace, buffers.

@@ -90,7 +90,7 @@ func (s *Server) Start() error {
 	t, err := transport.Start(transport.Config{
 		PlainKCP: s.cfg.PlainKCP, TCP: s.cfg.TCP,
 		WebSocket: s.cfg.WebSocket, WebSocketPath: s.cfg.WebSocketPath, Origins: s.cfg.Origins,
-		Loops: s.cfg.Loops, MaxBody: s.cfg.Session.MaxBody,
+		TrustedProxies: s.cfg.TrustedProxies, Loops: s.cfg.Loops, MaxBody: s.cfg.Session.MaxBody,
 		MaxLinks: s.cfg.MaxLinks, Logger: s.log, Network: s.cfg.Network,
 	}, &glue{s})
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"runtime"
 	"time"
 
@@ -34,8 +35,14 @@ type Config struct {
 	// the server's, on whatever port. Clients that are not browsers name no
 	// origin and are always let in.
 	Origins []string
-	// OpenTimeout is how long a connection may take to ask for its WebSocket.
-	// If zero, 5 s.
+	// TrustedProxies are the addresses that proxies connect from which tell
+	// whose connection it is: SPEC 8. On TCP every connection from there must
+	// begin with a header of the PROXY protocol, on a WebSocket it may, and may
+	// carry X-Forwarded-For. Link.RemoteAddr is then the player's address.
+	// What others say of that kind is not believed.
+	TrustedProxies []netip.Prefix
+	// OpenTimeout is how long a connection may take to ask for its WebSocket
+	// and to tell whose it is. If zero, 5 s.
 	OpenTimeout time.Duration
 	// Keys are the server's key pairs for sealed KCP. If empty, those in KeyFile.
 	Keys []seal.Key
@@ -163,6 +170,11 @@ func (c *Config) check(h Handler) error {
 	}
 	if p := c.WebSocketPath; p != "" && p[0] != '/' {
 		return fmt.Errorf("transport: Config.WebSocketPath is %q, want /...", p)
+	}
+	for _, p := range c.TrustedProxies {
+		if !p.IsValid() || p.Addr().Is4In6() {
+			return fmt.Errorf("transport: Config.TrustedProxies has %v, which is no prefix of IPv4 or IPv6", p)
+		}
 	}
 	if h == nil {
 		return errors.New("transport: no Handler")

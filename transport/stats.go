@@ -49,6 +49,7 @@ type Stats struct {
 	// Connections that did not become a link.
 	RequestsRefused uint64 `json:"requests_refused"` // asked for no WebSocket of ours, or for nothing that we understand
 	OriginsRefused  uint64 `json:"origins_refused"`  // asked from a page that is not allowed to
+	ProxiesRefused  uint64 `json:"proxies_refused"`  // came from a trusted proxy, without a correct PROXY header
 	OpenTimeouts    uint64 `json:"open_timeouts"`    // did not ask in time
 	Crowded         uint64 `json:"crowded"`          // had waited longest when too many were waiting
 
@@ -87,7 +88,7 @@ type loopStats struct {
 
 	short, unknown, malformed, large, overBudget, sendFailed atomic.Uint64
 	protocol, panics, acceptFailures                         atomic.Uint64
-	requests, origins, openTimeouts, crowded                 atomic.Uint64
+	requests, origins, proxies, openTimeouts, crowded        atomic.Uint64
 	forged, replayed, handoverFull, handedOver               atomic.Uint64
 	challenges, migrated, probes                             atomic.Uint64
 
@@ -178,6 +179,7 @@ func (t *Transport) Stats() Stats {
 		s.SendFailed += c.sendFailed.Load()
 		s.RequestsRefused += c.requests.Load()
 		s.OriginsRefused += c.origins.Load()
+		s.ProxiesRefused += c.proxies.Load()
 		s.OpenTimeouts += c.openTimeouts.Load()
 		s.Crowded += c.crowded.Load()
 		s.ProtocolErrors += c.protocol.Load()

@@ -67,11 +67,11 @@ func (l *Loop) openStream(c Carrier, s stream, from netip.AddrPort) *Link {
 	k.state = stateProved
 	k.tcp.stream, k.tcp.lookAt, k.tcp.place = s, Never, len(l.streams)
 	l.streams = append(l.streams, k)
-	if c == WebSocket {
-		l.await(k)
-		return k
+	if proxy := l.t.cfg.trusts(k.addr.Addr()); proxy || c == WebSocket {
+		l.await(k, proxy)
+	} else {
+		l.opened(k)
 	}
-	l.opened(k)
 	return k
 }
 

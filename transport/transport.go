@@ -117,7 +117,7 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 	if cfg.Network == nil && oneLoop {
 		n = 1
 	}
-	t.maxComing = max(t.cfg.maxLinks()/2/n, 1)
+	t.maxComing = max(t.maxStreams()/2/n, 1)
 	for i := range n {
 		l := &Loop{t: t, h: h, index: i}
 		l.init()
@@ -179,6 +179,14 @@ func (t *Transport) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// maxStreams bounds the connections that there can be.
+func (t *Transport) maxStreams() int {
+	if r, ok := t.below.(*socketRunner); ok && r.fdLimit > 0 {
+		return min(t.cfg.maxLinks(), r.fdLimit)
+	}
+	return t.cfg.maxLinks()
 }
 
 // now is the time since Start.

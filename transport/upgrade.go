@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -41,12 +42,14 @@ func rejection(status int, why string) error {
 }
 
 // arrival is a connection whose peer has to say something before there is a
-// link for the handler: on a WebSocket, ask for the upgrade. Owned by the loop.
+// link for the handler: a proxy for whom it speaks, and on a WebSocket everybody
+// that he wants one. Owned by the loop.
 type arrival struct {
 	k          *Link
 	prev, next *arrival
 	until      time.Duration
-	seen       int // bytes of the request that do not hold its end
+	seen       int  // bytes of the request that do not hold its end
+	proxy      bool // a PROXY header comes first, or on a WebSocket may
 }
 
 // arrivals are the connections that wait, oldest first.
@@ -58,8 +61,8 @@ type arrivals struct {
 // await puts k among the arrivals. Where they are too many the one that has
 // waited longest goes: whoever keeps connections open that say nothing can
 // fill the list, but a player needs no longer than his round trip.
-func (l *Loop) await(k *Link) {
-	a := &arrival{k: k, prev: l.coming.last, until: l.now + l.t.cfg.openTimeout()}
+func (l *Loop) await(k *Link, proxy bool) {
+	a := &arrival{k: k, proxy: proxy, prev: l.coming.last, until: l.now + l.t.cfg.openTimeout()}
 	k.tcp.arrival = a
 	if a.prev != nil {
 		a.prev.next = a
@@ -99,6 +102,20 @@ func (l *Loop) leave(k *Link) {
 
 // arrive takes what a new peer says. It reports whether that opened the link.
 func (l *Loop) arrive(k *Link, in inbound) bool {
+	if k.tcp.left == 0 || k.tcp.arrival.proxy && !l.proxied(k, in) {
+		return false
+	}
+	if k.tcp.ws != nil && !l.request(k, in) {
+		return false
+	}
+	l.leave(k)
+	l.opened(k)
+	return true
+}
+
+// request takes the request for an upgrade and answers it. It reports whether
+// it was granted.
+func (l *Loop) request(k *Link, in inbound) bool {
 	n := k.tcp.left
 	if n == 0 {
 		return false
@@ -122,18 +139,15 @@ func (l *Loop) arrive(k *Link, in inbound) bool {
 		return false
 	}
 	req := b[:a.seen+end+4]
-	answer, err := l.t.upgrade(req)
+	answer, from, err := l.t.cfg.upgrade(req, k.addr)
 	if err != nil {
 		l.refuse(k, in, answer, err)
 		return false
 	}
 	k.take(in, len(req))
-	if k.writeNow(answer); k.state&stateClosed != 0 {
-		return false
-	}
-	l.leave(k)
-	l.opened(k)
-	return true
+	k.addr = from
+	k.writeNow(answer)
+	return k.state&stateClosed == 0
 }
 
 // refuse answers a request that is none of ours and lets the connection go.
@@ -162,30 +176,34 @@ func reject(status int, why string) []byte {
 	return b.Bytes()
 }
 
-// upgrade judges a whole request and returns the answer to it.
-func (t *Transport) upgrade(req []byte) (answer []byte, err error) {
+// upgrade judges a whole request and returns the answer to it, and whose it is.
+func (c *Config) upgrade(req []byte, from netip.AddrPort) (answer []byte, _ netip.AddrPort, err error) {
 	var out bytes.Buffer
 	// A line that ends otherwise would end the request for gobwas/ws and not
 	// for a proxy in between, or the other way round.
 	if bytes.Count(req, []byte("\n")) != bytes.Count(req, []byte("\r\n")) {
-		return reject(http.StatusBadRequest, "bad line ending"), errRequest
+		return reject(http.StatusBadRequest, "bad line ending"), from, errRequest
 	}
 	var host, origin string
+	var hops []string
 	var origins, protocols int
 	chosen := false
 	u := ws.Upgrader{
 		OnRequest: func(uri []byte) error {
 			path, _, _ := strings.Cut(string(uri), "?")
-			if want := t.cfg.WebSocketPath; want != "" && path != want {
+			if want := c.WebSocketPath; want != "" && path != want {
 				return errPath
 			}
 			return nil
 		},
 		OnHost: func(b []byte) error { host = string(b); return nil },
 		OnHeader: func(key, value []byte) error {
-			if string(key) == "Origin" {
+			switch string(key) {
+			case "Origin":
 				origin = string(value)
 				origins++
+			case "X-Forwarded-For":
+				hops = append(hops, string(value))
 			}
 			return nil
 		},
@@ -201,7 +219,7 @@ func (t *Transport) upgrade(req []byte) (answer []byte, err error) {
 		},
 		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
 			switch {
-			case origins > 1 || origins == 1 && !t.cfg.allows(origin, host):
+			case origins > 1 || origins == 1 && !c.allows(origin, host):
 				return nil, errOrigin
 			case protocols > 0 && !chosen:
 				return nil, errSubprotocol
@@ -213,7 +231,7 @@ func (t *Transport) upgrade(req []byte) (answer []byte, err error) {
 		io.Reader
 		io.Writer
 	}{bytes.NewReader(req), &out})
-	return out.Bytes(), err
+	return out.Bytes(), c.forwarded(from, hops), err
 }
 
 // allows reports whether pages of an origin may open links on host.
