@@ -163,11 +163,11 @@ func TestModelKnowsItsFields(t *testing.T) {
 		of   any
 		want string
 	}{
-		{packet{}, "body kind shared"},
+		{packet{}, "body kind shared tag"},
 		{queue{}, "ring head n bytes"},
 		{end{}, "pool out acked wrote sent next recv told toldBytes lastRecv lastSent progressAt ackedAt pingAt pingMark pingAllow srtt flight " +
 			"pingID echoID floods pingOpen pingDue echoDue ackDue holdPeer holdUs holdDue"},
-		{Session{}, "end shard id attempt interval timeout openedAt graceEnd overflowAt epoch state overflows reason " +
+		{Session{}, "end shard id attempt interval timeout openedAt graceEnd overflowAt epoch givenUp state overflows reason " +
 			"confirmed everHeard overflowed asked tuneDue lastResumed lastReset"},
 		{Client{}, "end cfg state params id key have fresh everUp opening ticket drawn asked nonce greeted knock knockAt epoch attempt at retried routes numbers " +
 			"ctl changes cut tries failures dialAt openBy openedAt beatEvery probeBy checked wall due"},

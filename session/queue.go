@@ -85,7 +85,8 @@ func (p *Pool) freeRing(r []packet) {
 type packet struct {
 	body   []byte
 	kind   codec.Kind
-	shared bool // body belongs to many sessions and is never written to or recycled
+	shared bool   // body belongs to many sessions and is never written to or recycled
+	tag    uint32 // 0, or what it was offered under: see Session.Offer
 }
 
 // cost is what the packet takes of memory, its place in the ring included.
@@ -127,7 +128,7 @@ func (q *queue) push(pool *Pool, kind codec.Kind, body []byte, shared bool) {
 		body = pool.block(body)
 	}
 	at := q.at(int(q.n))
-	*at = packet{body, kind, shared}
+	*at = packet{body: body, kind: kind, shared: shared}
 	pool.held += at.cost()
 	q.n++
 	q.bytes += len(body)
@@ -148,21 +149,37 @@ func (q *queue) grow(pool *Pool) {
 
 // pop drops the head and returns the size of its body.
 func (q *queue) pop(pool *Pool) int {
-	p := q.at(0)
-	size := len(p.body)
-	q.bytes -= size
+	at := q.at(0)
+	p := *at
+	*at = packet{}
+	q.head++
+	q.n--
+	q.drop(pool, p)
+	return len(p.body)
+}
+
+// remove takes out the packet at i: those behind it move up.
+func (q *queue) remove(pool *Pool, i int) {
+	gone := *q.at(i)
+	for ; i < int(q.n)-1; i++ {
+		*q.at(i) = *q.at(i + 1)
+	}
+	*q.at(i) = packet{}
+	q.n--
+	q.drop(pool, gone)
+}
+
+// drop ends the life of a packet that was taken out.
+func (q *queue) drop(pool *Pool, p packet) {
+	q.bytes -= len(p.body)
 	pool.held -= p.cost()
 	if !p.shared {
 		pool.freeBlock(p.body)
 	}
-	*p = packet{}
-	q.head++
-	q.n--
 	if q.n == 0 {
 		pool.freeRing(q.ring)
 		q.ring, q.head = nil, 0
 	}
-	return size
 }
 
 // take pops the head and returns it as a packet of its own.

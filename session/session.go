@@ -77,6 +77,7 @@ type Session struct {
 	graceEnd    time.Duration
 	overflowAt  time.Duration
 	epoch       uint32
+	givenUp     uint32 // of what was offered
 	state       State
 	overflows   uint8
 	reason      Code // of the end, or before it of the last RESET
@@ -202,7 +203,7 @@ func (s *Session) Rename(id ID) { s.id, s.attempt = id, 0 }
 // behind: its buffer is given up, its link must be closed, and the next resume
 // will answer RESET. ErrCrowded says the same because all sessions together have
 // too much. What no client would take is refused by an error of codec
-// and harms nothing. Send never blocks.
+// and harms nothing. Send never blocks. What was offered makes room for it.
 func (s *Session) Send(kind codec.Kind, body []byte, shared bool, now time.Duration) error {
 	if err := sendable(kind, body, s.shard.Config.MaxBody); err != nil {
 		return err
@@ -212,12 +213,10 @@ func (s *Session) Send(kind codec.Kind, body []byte, shared bool, now time.Durat
 		return ErrClosed
 	case s.overflowed:
 		return ErrOverflow
-	case s.out.len() >= s.shard.Config.SendPackets || s.out.bytes+len(body) > s.shard.Config.SendBytes:
+	}
+	if err := s.room(body, shared, 0); err != nil {
 		s.Overflow(now)
-		return ErrOverflow
-	case !s.shard.takes(Cost(len(body), shared), s.state == Detached):
-		s.Overflow(now)
-		return ErrCrowded
+		return err
 	}
 	s.push(kind, body, shared)
 	return nil

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+
+package session
+
+import "github.com/lifeline-go/lifeline/codec"
+
+// Offer is Send for what may be left out when the client falls behind: SPEC
+// 4.9. Among the packets of one tag, which is not 0, the oldest are given up
+// first when there is no room, then those of other tags, and at last the new
+// one itself, which is ErrFull. With newest the packet takes the place of all
+// earlier ones of its tag. What was ever written stays: the client may have it.
+func (s *Session) Offer(kind codec.Kind, body []byte, shared bool, tag uint32, newest bool) error {
+	if err := sendable(kind, body, s.shard.Config.MaxBody); err != nil {
+		return err
+	}
+	switch {
+	case s.state == Closed:
+		return ErrClosed
+	case s.overflowed:
+		return ErrOverflow
+	}
+	for newest && s.GiveUp(tag) {
+	}
+	if s.room(body, shared, tag) != nil {
+		s.givenUp++
+		return ErrFull
+	}
+	s.push(kind, body, shared)
+	s.out.at(s.out.len() - 1).tag = tag
+	return nil
+}
+
+// GivenUp counts the packets that were offered and left out.
+func (s *Session) GivenUp() uint32 { return s.givenUp }
+
+// room makes room for one more packet by giving up what was offered.
+func (s *Session) room(body []byte, shared bool, tag uint32) error {
+	cfg := s.shard.Config
+	for s.out.len() >= cfg.SendPackets || s.out.bytes+len(body) > cfg.SendBytes {
+		if !s.GiveUp(tag) && !s.GiveUp(0) {
+			return ErrOverflow
+		}
+	}
+	for !s.shard.takes(Cost(len(body), shared), s.state == Detached) {
+		if !s.GiveUp(tag) && !s.GiveUp(0) {
+			return ErrCrowded
+		}
+	}
+	return nil
+}
+
+// GiveUp takes out the oldest packet that was offered under a tag, or under any
+// if that is 0, and never written to any link: its number is still nobody's.
+// The packets behind it move up.
+func (s *Session) GiveUp(tag uint32) bool {
+	for i := int(s.wrote - s.acked); i < s.out.len(); i++ {
+		if p := s.out.at(i); p.tag != 0 && (tag == 0 || p.tag == tag) {
+			s.out.remove(s.pool, i)
+			s.sent--
+			s.givenUp++
+			return true
+		}
+	}
+	return false
+}
