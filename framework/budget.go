@@ -81,24 +81,56 @@ const (
 )
 
 // postLocked puts m into the mailbox of what was sent, if it fits into that and
-// into the budget. Else all of it is given up: the loop makes a RESET of it.
+// into the budget, for which it leaves out what may be left out. Else all of it
+// is given up: the loop makes a RESET of it.
 func (p *Player) postLocked(m *mail) {
-	b, cfg := &p.srv.budget, &p.srv.cfg.Session
 	if p.dropped != kept {
 		m.free()
 		return
 	}
-	fits := int(p.out.n) < cfg.SendPackets && int(p.out.bytes)+len(m.content()) <= cfg.SendBytes
-	if fits && b.take(int64(m.cost()), !p.attached) {
+	lacks := p.roomLocked(m)
+	for lacks != kept && p.leaveOutLocked(m.route) {
+		lacks = p.roomLocked(m)
+	}
+	switch {
+	case lacks == kept:
 		p.out.push(m)
-		return
+	case m.mayBeLeftOut():
+		p.srv.count.givenUp.Add(1)
+		m.free()
+	default:
+		m.free()
+		p.dropOutLocked()
+		p.dropped = lacks
 	}
-	m.free()
-	p.dropOutLocked()
-	p.dropped = overfull
-	if fits {
-		p.dropped = crowded
+}
+
+// roomLocked takes the room for m, or tells what lacks it.
+func (p *Player) roomLocked(m *mail) fate {
+	cfg := &p.srv.cfg.Session
+	switch {
+	case int(p.out.n) >= cfg.SendPackets || int(p.out.bytes)+len(m.content()) > cfg.SendBytes:
+		return overfull
+	case !p.srv.budget.take(int64(m.cost()), !p.attached):
+		return crowded
 	}
+	return kept
+}
+
+// leaveOutLocked takes out the oldest mail that may be left out, of the given
+// route if there is such.
+func (p *Player) leaveOutLocked(of *Route) bool {
+	gone := p.out.remove(func(m *mail) bool { return m.route == of && m.mayBeLeftOut() })
+	if gone == nil {
+		gone = p.out.remove((*mail).mayBeLeftOut)
+	}
+	if gone == nil {
+		return false
+	}
+	p.srv.budget.give(int64(gone.cost()))
+	p.srv.count.givenUp.Add(1)
+	gone.free()
+	return true
 }
 
 // dropOutLocked gives up what the loop has not taken over.

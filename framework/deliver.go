@@ -46,7 +46,10 @@ func (l *loop) deliver(p *Player, pk codec.Packet) {
 		return
 	}
 	r := l.srv.find(name)
-	if r == nil {
+	if pk.Kind == codec.Datagram && r != nil && p.overtaken(p.link, name.Number()) {
+		return
+	}
+	if r == nil || !r.handled() {
 		l.srv.count.noRoute.Add(1)
 		l.srv.log.Debug("no such route", "session", p.ID(), "user", p.user, "route", name)
 		l.reject(p, pk.Kind, id, codec.ErrorNoRoute, "nobody handles this route")

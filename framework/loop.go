@@ -355,7 +355,7 @@ func (l *loop) collect(p *Player) {
 	}
 	for m := out.pop(); m != nil; m = out.pop() {
 		l.shard.Share += m.cost() // it was taken from the budget with the mail
-		l.send(p, m.kind, m.content(), m.shared != nil)
+		l.forward(p, m)
 		m.free()
 	}
 }

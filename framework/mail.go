@@ -43,6 +43,9 @@ func (m *mail) content() []byte {
 	return m.body
 }
 
+// mayBeLeftOut reports whether outbound mail need not arrive.
+func (m *mail) mayBeLeftOut() bool { return m.route != nil && m.route.delivery != EveryMessage }
+
 // mailbox is a queue of mail. Whoever embeds one guards it.
 type mailbox struct {
 	tail     *mail // its next is the head: every player has two, and most are empty
@@ -81,6 +84,29 @@ func (b *mailbox) pop() *mail {
 	b.n--
 	b.bytes -= int32(len(m.content()))
 	return m
+}
+
+// remove takes out the oldest mail that match accepts, nil if there is none.
+func (b *mailbox) remove(match func(*mail) bool) *mail {
+	before := b.tail
+	for range b.n {
+		m := before.next
+		if !match(m) {
+			before = m
+			continue
+		}
+		switch {
+		case m == before:
+			b.tail = nil
+		case m == b.tail:
+			b.tail = before
+		}
+		before.next, m.next = m.next, nil
+		b.n--
+		b.bytes -= int32(len(m.content()))
+		return m
+	}
+	return nil
 }
 
 // take empties the box into the one returned.

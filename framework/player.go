@@ -53,6 +53,7 @@ type extra struct {
 	onClose []func()
 	profile *Profile // to be taken over by the loop
 	calls   calls
+	newest  newest
 
 	followers []*Player // that wait for the end of this one
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/lifeline-go/lifeline/codec"
 )
 
-// Route is one registered handler.
+// Route is a name that this server knows: of a handler, of what it sends, or of
+// both. Immutable once the server runs, except for the counters.
 type Route struct {
 	name   string
 	named  codec.Route
@@ -21,6 +22,9 @@ type Route struct {
 	reply bool // takes requests
 	// begin, if not nil, takes over a request and answers it later itself.
 	begin func(p *Player, id uint64, payload []byte) error
+
+	sends    bool // declared by Sends
+	delivery Delivery
 }
 
 // Inline makes the handler run on the event loop: no queue, no goroutine, and
@@ -34,32 +38,47 @@ func (r *Route) Inline() *Route {
 	return r
 }
 
-// add registers a route before the server runs.
-func (s *Server) add(r *Route) *Route {
-	if r.named = codec.NamedRoute(r.name); !r.named.Valid() {
-		panic(fmt.Sprintf("framework: route name %q must have 1 to %d bytes", r.name, codec.MaxRouteName))
+// route finds or makes the route of a name before the server runs.
+func (s *Server) route(name string) *Route {
+	r := s.routes[name]
+	if r == nil {
+		r = &Route{name: name, named: codec.NamedRoute(name)}
+	}
+	if !r.named.Valid() {
+		panic(fmt.Sprintf("framework: route name %q must have 1 to %d bytes", name, codec.MaxRouteName))
 	}
 	if s.t.Load() != nil {
-		panic("framework: route " + r.name + " registered after the server was started")
+		panic("framework: route " + name + " registered after the server was started")
 	}
-	if s.routes[r.name] != nil {
-		panic("framework: route " + r.name + " registered twice")
-	}
-	s.routes[r.name] = r
+	s.routes[name] = r
 	return r
 }
+
+// add registers a handler.
+func (s *Server) add(h Route) *Route {
+	r := s.route(h.name)
+	if r.handled() {
+		panic("framework: route " + r.name + " registered twice")
+	}
+	h.named, h.sends, h.delivery = r.named, r.sends, r.delivery
+	*r = h
+	return r
+}
+
+// handled reports whether clients may send on the route.
+func (r *Route) handled() bool { return r.serve != nil || r.begin != nil }
 
 // Handle registers the handler of a request: it returns the answer, or an
 // error (see Fail). A duplicate route panics.
 func Handle[Q, A any](s *Server, route string, fn func(p *Player, q Q) (A, error)) *Route {
-	return s.add(&Route{name: route, reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
+	return s.add(Route{name: route, reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
 		return answer(payload, dst, func(q Q) (A, error) { return fn(p, q) })
 	}})
 }
 
 // HandleMessage registers the handler of a one-way message.
 func HandleMessage[M any](s *Server, route string, fn func(p *Player, m M)) *Route {
-	return s.add(&Route{name: route, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
+	return s.add(Route{name: route, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
 		return dst, take(payload, func(m M) { fn(p, m) })
 	}})
 }
@@ -67,7 +86,7 @@ func HandleMessage[M any](s *Server, route string, fn func(p *Player, m M)) *Rou
 // HandleRaw registers the handler of a request that reads and writes msgpack
 // itself: it appends one value to dst. payload and dst live until it returns.
 func HandleRaw(s *Server, route string, fn func(p *Player, payload, dst []byte) ([]byte, error)) *Route {
-	return s.add(&Route{name: route, reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
+	return s.add(Route{name: route, reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
 		out, err := fn(p, payload, dst)
 		if !sameMemory(out, dst) {
 			// Not ours to write to again: payload, or what the game keeps.

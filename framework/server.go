@@ -77,8 +77,8 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.pool.most = cfg.Workers
 	s.budget.open(cfg.BufferBytes)
-	s.add(&Route{name: RouteJoin, reply: true, begin: s.beginJoin})
-	s.add(&Route{name: RouteLeave, reply: true, begin: s.beginLeave})
+	s.add(Route{name: RouteJoin, reply: true, begin: s.beginJoin})
+	s.add(Route{name: RouteLeave, reply: true, begin: s.beginLeave})
 	return s, nil
 }
 

@@ -16,6 +16,7 @@ type counters struct {
 	protocolErrors, overloads, overflows    atomic.Uint64
 	crowded                                 atomic.Uint64
 	noRoute, busy, panics, late, inlineLate atomic.Uint64
+	givenUp                                 atomic.Uint64
 
 	refusals, cuts, closes codeCounts
 	lost                   [losses]atomic.Uint64
@@ -97,6 +98,7 @@ type Stats struct {
 	Overflows      uint64 `json:"overflows"`       // outgoing buffers given up
 	Crowded        uint64 `json:"crowded"`         // of them because Config.BufferBytes was reached
 	Buffered       int64  `json:"buffered_bytes"`  // of Config.BufferBytes, with up to 128 KiB a loop that it keeps ready
+	GivenUp        uint64 `json:"given_up"`        // messages left out of what waited for a player, see Delivery
 	NoRoute        uint64 `json:"no_route"`
 	Busy           uint64 `json:"busy"` // requests that met no free worker
 	Panics         uint64 `json:"panics"`
@@ -137,7 +139,7 @@ func (s *Server) Stats() Stats {
 		Refusal: c.refusals.named(map[string]uint64{}), Full: map[string]uint64{},
 		Closes: c.closes.named(map[string]uint64{}), Lost: c.cuts.named(map[string]uint64{}),
 		LateOpenings: c.late.Load(), ProtocolErrors: c.protocolErrors.Load(), Overloads: c.overloads.Load(), Overflows: c.overflows.Load(),
-		Crowded: c.crowded.Load(), Buffered: s.budget.used(),
+		Crowded: c.crowded.Load(), Buffered: s.budget.used(), GivenUp: c.givenUp.Load(),
 		NoRoute: c.noRoute.Load(), Busy: c.busy.Load(), Panics: c.panics.Load(), InlineLate: c.inlineLate.Load(),
 		Workers: s.pool.stats(), Rooms: map[string]RoomStats{},
 	}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// Delivery is what may become of the messages of a route on their way to a
+// player who does not keep up. It never delays anybody else.
+type Delivery uint8
+
+const (
+	// EveryMessage comes exactly once and in order. A player who lets more wait
+	// than Session.SendPackets or SendBytes is cut, keeps its session, and comes
+	// back to a snapshot (OnResume with reset, OnSnapshot).
+	EveryMessage Delivery = iota
+	// DropOldest leaves out the oldest messages of the route that wait, before
+	// that happens. What comes, comes once and in order.
+	DropOldest
+	// NewestOnly is for positions and the like, of which only the newest counts:
+	// it takes the place of those that still wait. Where the carrier has an
+	// unreliable channel it goes there, as a datagram, which may be lost; one
+	// that was overtaken is dropped.
+	NewestOnly
+)
+
+var deliveryNames = [...]string{"every message", "drop oldest", "newest only"}
+
+func (d Delivery) String() string { return deliveryNames[min(int(d), len(deliveryNames)-1)] }
+
+// Sends declares routes that the server sends on, before it starts: they travel
+// as numbers, and how tells what may be left out. Routes that are not declared
+// work too; they travel by name, and every message of theirs is delivered.
+func (s *Server) Sends(how Delivery, routes ...string) {
+	if how > NewestOnly {
+		panic("framework: there is no such Delivery")
+	}
+	for _, name := range routes {
+		r := s.route(name)
+		if r.sends {
+			panic("framework: route " + name + " declared twice")
+		}
+		r.sends, r.delivery = true, how
+	}
+}
+
+// forward hands a message that was collected to the session, or to the link's
+// unreliable channel.
+func (l *loop) forward(p *Player, m *mail) {
+	r := m.route
+	if !m.mayBeLeftOut() {
+		l.send(p, m.kind, m.content(), m.shared != nil)
+		return
+	}
+	tag, before := r.number.Number()+1, p.s.GivenUp()
+	if r.delivery != NewestOnly || !l.datagram(p, m, tag) {
+		// Full, overflowed or closed: left out, as is its kind.
+		_ = p.s.Offer(m.kind, m.content(), m.shared != nil, tag, r.delivery == NewestOnly)
+	}
+	if n := p.s.GivenUp() - before; n > 0 {
+		l.srv.count.givenUp.Add(uint64(n))
+		if before == 0 {
+			l.srv.log.Info("does not keep up, messages are left out", "session", p.ID(), "user", p.user, "route", r.name)
+		}
+	}
+}
+
+// datagram sends a message outside of the stream, if the link can do that and
+// the client goes by numbers: a name would not be accepted.
+func (l *loop) datagram(p *Player, m *mail, tag uint32) bool {
+	if p.link == nil || !p.numbers {
+		return false
+	}
+	l.buf = codec.AppendFrame(l.buf[:0], codec.Header{Kind: codec.Datagram, Ack: uint32(p.s.Received())}, m.content())
+	if !p.link.WriteDatagram(l.buf) {
+		return false
+	}
+	for p.s.GiveUp(tag) { // it must not come later than what is newer
+	}
+	return true
+}
+
+// newest is the number of the last datagram of each route. Guarded by the
+// player's mu.
+type newest struct {
+	of      *transport.Link // whose datagrams are counted
+	byRoute map[uint32]uint64
+}
+
+// overtaken reports whether a datagram that k brought is older than one that
+// was there before: SPEC 4.10. Carriers without an order of their own tell 0.
+func (p *Player) overtaken(k *transport.Link, route uint32) bool {
+	n := k.Number()
+	if n == 0 {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	x := &p.more().newest
+	if x.of != k {
+		*x = newest{k, map[uint32]uint64{}}
+	}
+	if last, ok := x.byRoute[route]; ok && n <= last {
+		return true
+	}
+	x.byRoute[route] = n
+	return false
+}
