@@ -20,7 +20,7 @@ func echo(o *options) error {
 	var reports []*report
 	for _, p := range peers {
 		r := o.report(p)
-		r.Size, r.Window = o.Size, o.Window
+		r.Size, r.Window = o.Config.Size, o.Window
 		reports = append(reports, r)
 	}
 	for range o.runs {

@@ -12,15 +12,23 @@ import (
 // sharing is how many sockets do for more sessions than there may be files.
 const sharing = 2000
 
-// idle opens sessions that do nothing but live, and prints what that costs.
-// Nobody is pinned: the server has a loop for every core, as in production.
-func idle(o *options) error {
+// share makes sessions share sockets when there may not be one for each.
+func (o *options) share() error {
 	limit, err := proc.OpenFiles()
 	if err != nil {
 		return err
 	}
-	if o.Carrier == "plain-kcp" && o.Sockets == 0 && o.Sessions > limit-1000 {
+	if o.Config.Carrier == "plain-kcp" && o.Sockets == 0 && o.Sessions > limit-1000 {
 		o.Sockets = sharing
+	}
+	return nil
+}
+
+// idle opens sessions that do nothing but live, and prints what that costs.
+// Nobody is pinned: the server has a loop for every core, as in production.
+func idle(o *options) error {
+	if err := o.share(); err != nil {
+		return err
 	}
 	p := peer{"lifeline", o.Config}
 	r := o.report(p)

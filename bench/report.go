@@ -40,6 +40,19 @@ type figures struct {
 	Retransmits        float64 `json:"client_retransmits"`
 	Ramp               float64 `json:"ramp_seconds"`
 	Steal              float64 `json:"steal_percent"`
+
+	// storm
+	ResumesPerSec   float64 `json:"resumes_per_second,omitzero"`
+	ResumeP50       float64 `json:"resume_p50_ms,omitzero"`
+	ResumeP99       float64 `json:"resume_p99_ms,omitzero"`
+	ResumeSlowest   float64 `json:"resume_slowest_ms,omitzero"`
+	CPUPerResume    float64 `json:"server_cpu_us_per_resume,omitzero"`
+	CaughtUp        float64 `json:"caught_up_ms,omitzero"`
+	NumberedUp      float64 `json:"numbered_up,omitzero"`
+	NumberedDown    float64 `json:"numbered_down,omitzero"`
+	MessagesLost    float64 `json:"messages_lost,omitzero"`
+	MessagesTwice   float64 `json:"messages_twice,omitzero"`
+	SessionsStarted float64 `json:"streams_reset,omitzero"`
 }
 
 // report is what is printed: the median of the runs, their extremes, and each.
@@ -51,13 +64,14 @@ type report struct {
 	Size     int    `json:"size,omitempty"`
 	Window   int    `json:"window,omitempty"`
 	figures
-	Errors  load.Counts `json:"errors"` // of all runs
-	Runs    int         `json:"runs"`
-	Seconds float64     `json:"seconds_per_run"`
-	Lowest  figures     `json:"lowest"`
-	Highest figures     `json:"highest"`
-	Each    []figures   `json:"each"`
-	Machine machine     `json:"machine"`
+	Errors  load.Counts  `json:"errors"` // of all runs
+	Runs    int          `json:"runs"`
+	Seconds float64      `json:"seconds_per_run"`
+	Lowest  figures      `json:"lowest"`
+	Highest figures      `json:"highest"`
+	Each    []figures    `json:"each"`
+	Curve   []load.Point `json:"curve,omitempty"` // of the last run
+	Machine machine      `json:"machine"`
 }
 
 type machine struct {
@@ -76,10 +90,7 @@ func (r *report) add(f figures, errs load.Counts) {
 	}
 	r.Each = append(r.Each, f)
 	r.Runs = len(r.Each)
-	r.Errors.Lost += errs.Lost
-	r.Errors.Refused += errs.Refused
-	r.Errors.Timeout += errs.Timeout
-	r.Errors.Wrong += errs.Wrong
+	r.Errors.Add(errs)
 	for i := range reflect.TypeFor[figures]().NumField() {
 		var all []float64
 		for j := range r.Each {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"time"
 
 	"github.com/lifeline-go/lifeline/bench/load"
@@ -19,43 +20,58 @@ import (
 
 const usage = `usage: bench echo [flags]   players ask and are answered, as fast as it goes
        bench idle [flags]   players are there and do nothing but heartbeats
+       bench storm [flags]  all links are cut at once, and all players come back
+       bench sessions [flags]  the session layer alone, without a network
 
-bench echo -h and bench idle -h list the flags.`
+bench echo -h and so on list the flags.`
 
 // options is the command line.
 type options struct {
 	load.Config
-	duration, warmup, settle, ramp, interval time.Duration
+	server.Options // what else the server is told
+
+	duration, warmup, settle, ramp time.Duration
 
 	runs                   int
 	versus                 string
 	json                   bool
 	serverCore, clientCore int
 	cpuProfile, heap       string
+	clientProfile          string
 	out, log               io.Writer
 }
+
+// scenarios are the commands that play against a server.
+var scenarios = map[string]func(*options) error{"echo": echo, "idle": idle, "storm": storm}
 
 func run(args []string) error {
 	if len(args) == 0 {
 		args = []string{"help"}
 	}
-	switch command, args := args[0], args[1:]; command {
+	command, args := args[0], args[1:]
+	switch command {
 	case "serve": // hidden: the process of a server
 		return server.Main(args)
 	case "sessions":
 		return runSessions(args, os.Stdout)
-	case "echo", "idle":
+	}
+	scenario := scenarios[command]
+	if scenario != nil {
 		o, err := parse(command, args)
 		if err != nil {
 			return err
 		}
-		if command == "idle" {
-			return idle(o)
-		}
 		if err := proc.Pin(o.clientCore); err != nil {
 			return err
 		}
-		return echo(o)
+		if o.clientProfile != "" {
+			stop, err := profileSelf(o.clientProfile)
+			if err != nil {
+				return err
+			}
+			defer stop()
+		}
+		return scenario(o)
 	}
 	fmt.Fprintln(os.Stderr, usage)
 	return errors.New("which command?")
@@ -64,29 +80,25 @@ func run(args []string) error {
 func parse(command string, args []string) (*options, error) {
 	o := &options{out: os.Stdout, log: os.Stderr, serverCore: -1, clientCore: -1}
 	fs := flag.NewFlagSet("bench "+command, flag.ContinueOnError)
-	fs.StringVar(&o.Carrier, "carrier", "plain-kcp", "plain-kcp or tcp")
+	fs.StringVar(&o.Config.Carrier, "carrier", "plain-kcp", "plain-kcp or tcp")
 	fs.IntVar(&o.Sockets, "sockets", 0, "UDP sockets that the sessions share; 0: one for each session")
 	fs.IntVar(&o.Opening, "opening", 128, "sessions that may be opening at once")
 	fs.DurationVar(&o.ramp, "ramp", 2*time.Minute, "how long opening all sessions may take")
 	fs.BoolVar(&o.json, "json", false, "print JSON")
 	fs.StringVar(&o.cpuProfile, "cpuprofile", "", "write the server's CPU profile of the last run to this file")
+	fs.StringVar(&o.clientProfile, "clientprofile", "", "write the players' CPU profile to this file")
 	fs.StringVar(&o.heap, "memprofile", "", "write the server's heap profile of the last run to this file")
-	if command == "idle" {
-		o.Size, o.Window, o.runs = 64, 1, 1
+	o.Config.Size, o.Window, o.runs = 64, 1, 1
+	switch command {
+	case "echo":
+		o.echoFlags(fs)
+	case "idle":
 		fs.IntVar(&o.Sessions, "sessions", 10_000, "how many players there are")
 		fs.DurationVar(&o.duration, "duration", 20*time.Second, "length of the window")
 		fs.DurationVar(&o.settle, "settle", 30*time.Second, "pause between the ramp and the window")
-		fs.DurationVar(&o.interval, "interval", 0, "heartbeat interval that the server dictates; 0: its default")
-	} else {
-		fs.IntVar(&o.Sessions, "sessions", 1000, "how many players there are")
-		fs.IntVar(&o.Size, "size", 64, "bytes of a payload")
-		fs.IntVar(&o.Window, "window", 1, "requests that a session may have unanswered")
-		fs.DurationVar(&o.duration, "duration", 5*time.Second, "length of a window")
-		fs.DurationVar(&o.warmup, "warmup", time.Second, "load before the window")
-		fs.IntVar(&o.runs, "runs", 3, "runs, each with a server of its own")
-		fs.StringVar(&o.versus, "versus", "", "run another server as well, in turn: kcp-go or udp (plain-kcp), go-tcp (tcp)")
-		fs.IntVar(&o.serverCore, "server-core", 0, "core of the server; -1: any")
-		fs.IntVar(&o.clientCore, "client-core", 1, "core of the players; -1: any")
+		fs.DurationVar(&o.Interval, "interval", 0, "heartbeat interval that the server dictates; 0: its default")
+	case "storm":
+		o.stormFlags(fs)
 	}
 	if err := fs.Parse(args); err != nil {
 		return nil, err
@@ -94,8 +106,8 @@ func parse(command string, args []string) (*options, error) {
 	switch {
 	case fs.NArg() > 0:
 		return nil, fmt.Errorf("%q is no flag", fs.Arg(0))
-	case o.Carrier != "plain-kcp" && o.Carrier != "tcp":
-		return nil, fmt.Errorf("-carrier %s: want plain-kcp or tcp", o.Carrier)
+	case o.Config.Carrier != "plain-kcp" && o.Config.Carrier != "tcp":
+		return nil, fmt.Errorf("-carrier %s: want plain-kcp or tcp", o.Config.Carrier)
 	case o.runs < 1 || o.duration <= 0:
 		return nil, errors.New("-runs and -duration must be above 0")
 	}
@@ -105,6 +117,20 @@ func parse(command string, args []string) (*options, error) {
 	return o, nil
 }
 
+func (o *options) echoFlags(fs *flag.FlagSet) {
+	fs.IntVar(&o.Sessions, "sessions", 1000, "how many players there are")
+	fs.IntVar(&o.Config.Size, "size", 64, "bytes of a payload")
+	fs.IntVar(&o.Window, "window", 1, "requests that a session may have unanswered")
+	fs.Float64Var(&o.Rate, "rate", 0, "requests a second, whether answers come or not; 0: as fast as answers come")
+	fs.DurationVar(&o.Work, "work", 0, "processor time that lifeline's handler takes for a request")
+	fs.DurationVar(&o.duration, "duration", 5*time.Second, "length of a window")
+	fs.DurationVar(&o.warmup, "warmup", time.Second, "load before the window")
+	fs.IntVar(&o.runs, "runs", 3, "runs, each with a server of its own")
+	fs.StringVar(&o.versus, "versus", "", "run another server as well, in turn: kcp-go or udp (plain-kcp), go-tcp (tcp)")
+	fs.IntVar(&o.serverCore, "server-core", 0, "core of the server; -1: any")
+	fs.IntVar(&o.clientCore, "client-core", 1, "core of the players; -1: any")
+}
+
 // cores returns how many cores the machine has: this process sees only its own.
 func cores() int {
 	n, err := proc.Cores()
@@ -112,6 +138,21 @@ func cores() int {
 		return runtime.NumCPU()
 	}
 	return n
+}
+
+// profileSelf writes this process's CPU profile until stop is called.
+func profileSelf(file string) (stop func(), err error) {
+	f, err := os.Create(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
+	}, nil
 }
 
 // peer is a server and the load for it.
@@ -128,10 +169,10 @@ func (o *options) peers() ([]peer, error) {
 	switch {
 	case o.versus == "":
 		return all, nil
-	case o.versus == "udp" && o.Carrier == "plain-kcp":
+	case o.versus == "udp" && o.Config.Carrier == "plain-kcp":
 		other.Carrier = "udp"
-	case o.versus == "kcp-go" && o.Carrier == "plain-kcp":
-	case o.versus == "go-tcp" && o.Carrier == "tcp":
+	case o.versus == "kcp-go" && o.Config.Carrier == "plain-kcp":
+	case o.versus == "go-tcp" && o.Config.Carrier == "tcp":
 	default:
 		return nil, fmt.Errorf("-versus %s: want kcp-go or udp with plain-kcp, go-tcp with tcp", o.versus)
 	}
@@ -162,9 +203,9 @@ type stage struct {
 
 // open starts a server and opens all sessions.
 func (o *options) open(p peer) (*stage, error) {
-	srv, err := server.Start(server.Options{
-		Kind: p.kind, Carrier: p.load.Carrier, Core: o.serverCore, Links: o.Sessions, Interval: o.interval,
-	})
+	so := o.Options
+	so.Kind, so.Carrier, so.Core, so.Links = p.kind, p.load.Carrier, o.serverCore, o.Sessions
+	srv, err := server.Start(so)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lifeline-go/lifeline/bench/proc"
+	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport/kcp"
 )
@@ -24,8 +25,14 @@ type Config struct {
 	Sessions int
 	Sockets  int // if zero, one for each session
 	Size     int // bytes of a request's payload
-	Window   int // requests that a session may have unanswered
+	Window   int // requests that a session may have unanswered; at a rate it is not bounded
 	Opening  int // sessions that may be opening at once
+
+	Route  string  // of the requests; if empty, "echo"
+	Rate   float64 // requests a second of all players together; if zero, the loop is closed
+	Return bool    // who loses a link comes back; otherwise that is an error
+	Loss   float64 // share of datagrams that never arrive, of either direction
+	Seed   uint64  // of Loss
 }
 
 // patience is how long a player waits for an answer before that is an error.
@@ -39,8 +46,10 @@ type Fleet struct {
 	cfg     Config
 	epoll   int
 	start   time.Time
+	began   time.Duration // start, by proc.Monotonic
 	now     time.Duration
 	kcp     kcp.Config
+	route   codec.Route
 	wheel   *session.Wheel[*player]
 	sockets []socket
 	players []player
@@ -52,13 +61,22 @@ type Fleet struct {
 	open    int
 	tell    func(error)
 
-	hist   Histogram
-	counts Counts
-	resent uint64 // bare datagrams
-	in     []byte
-	out    []byte
-	packet []byte
-	want   []byte
+	asking  time.Duration // rate: when the next request is due
+	turnOf  int           // and whose it is
+	cut     time.Duration // when all links were cut
+	away    int           // players without a link
+	lottery *rand.Rand    // of Loss
+
+	hist    Histogram // from asking to the answer
+	pushes  Histogram // from the server's sending to receiving
+	returns Histogram // from the cut to being back
+	counts  Counts
+	resets  int
+	resent  uint64 // bare datagrams
+	in      []byte
+	out     []byte
+	packet  []byte
+	want    []byte
 }
 
 // socket carries one player, or several with a conversation each.
@@ -78,10 +96,13 @@ func New(cfg Config, tell func(error)) (*Fleet, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
+	if cfg.Route == "" {
+		cfg.Route = "echo"
+	}
 	f := &Fleet{
-		cfg: cfg, start: time.Now(), wheel: session.NewWheel[*player](tick), tell: tell,
+		cfg: cfg, start: time.Now(), began: proc.Monotonic(), lottery: rand.New(rand.NewPCG(cfg.Seed, cfg.Seed)), wheel: session.NewWheel[*player](tick), tell: tell,
 		sockets: make([]socket, 0, cfg.Sockets), players: make([]player, cfg.Sessions),
-		in: make([]byte, 128<<10), want: makePayload(cfg),
+		in: make([]byte, 128<<10), want: makePayload(cfg), route: codec.NamedRoute(cfg.Route),
 	}
 	f.kcp.Pool = kcp.NewPool(64 << 20)
 	var err error
@@ -112,6 +133,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("load: %d sessions on %d sockets, window %d, %d opening at once: no such load", c.Sessions, c.Sockets, c.Window, c.Opening)
 	case c.Size < minSize || c.Size > maxSize:
 		return fmt.Errorf("load: a size of %d is outside %d ... %d", c.Size, minSize, maxSize)
+	case c.Sessions > maxIndex:
+		return fmt.Errorf("load: %d sessions: %d is the most", c.Sessions, maxIndex)
 	case c.Carrier != "plain-kcp" && c.Sockets != c.Sessions:
 		return fmt.Errorf("load: %s needs a socket for every session", c.Carrier)
 	case c.Carrier == "udp" && !c.Bare:
@@ -126,32 +149,41 @@ func (c *Config) check() error {
 const reserve = 64
 
 func (f *Fleet) addSocket() error {
+	f.sockets = append(f.sockets, socket{fd: -1})
+	return f.openSocket(len(f.sockets) - 1)
+}
+
+// openSocket makes socket i, and connects it if it is one for datagrams. A
+// stream waits for its player's turn, so that not everybody knocks at once.
+func (f *Fleet) openSocket(i int) error {
 	kind := unix.SOCK_DGRAM
 	if f.cfg.Carrier == "tcp" {
 		kind = unix.SOCK_STREAM
 	}
-	family, to := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: int(f.cfg.Server.Port()), Addr: f.cfg.Server.Addr().Unmap().As4()})
-	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0)
+	fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("load: socket %d: %w", len(f.sockets), err)
+		return fmt.Errorf("load: socket %d: %w", i, err)
 	}
-	f.sockets = append(f.sockets, socket{fd: fd})
-	return f.connect(fd, to)
-}
-
-// connect connects a datagram socket. A stream waits for its player's turn, so
-// that not everybody knocks at once.
-func (f *Fleet) connect(fd int, to unix.Sockaddr) error {
+	f.sockets[i].fd = fd
 	if f.cfg.Carrier == "tcp" {
 		return nil
 	}
-	if f.cfg.Sockets < f.cfg.Sessions {
+	if f.cfg.Sockets < f.cfg.Sessions && unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20) != nil {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<20)
 	}
+	to := &unix.SockaddrInet4{Port: int(f.cfg.Server.Port()), Addr: f.cfg.Server.Addr().Unmap().As4()}
 	if err := unix.Connect(fd, to); err != nil {
 		return fmt.Errorf("load: connect: %w", err)
 	}
-	return f.watch(fd, len(f.sockets)-1, unix.EPOLL_CTL_ADD, unix.EPOLLIN)
+	return f.watch(fd, i, unix.EPOLL_CTL_ADD, unix.EPOLLIN)
+}
+
+// closeSocket closes it without a word.
+func (f *Fleet) closeSocket(s *socket) {
+	if s.fd >= 0 {
+		_ = unix.Close(s.fd)
+		s.fd = -1
+	}
 }
 
 func (f *Fleet) watch(fd, index, op int, events uint32) error {
@@ -163,10 +195,8 @@ func (f *Fleet) watch(fd, index, op int, events uint32) error {
 
 // Close closes the sockets without a word.
 func (f *Fleet) Close() {
-	for _, s := range f.sockets {
-		if s.fd >= 0 {
-			_ = unix.Close(s.fd)
-		}
+	for i := range f.sockets {
+		f.closeSocket(&f.sockets[i])
 	}
 	_ = unix.Close(f.epoll)
 }
@@ -196,11 +226,11 @@ func (f *Fleet) Play(d time.Duration) {
 	f.clock()
 	end := f.now + d
 	if !f.busy {
-		f.busy = true
+		f.busy, f.asking = true, f.now
 		for i := range f.players {
 			p := &f.players[i]
-			for p.state == isOpen && p.asked-p.answered < uint64(f.cfg.Window) {
-				f.ask(p)
+			for f.cfg.Rate == 0 && p.state == isOpen && p.asked-p.answered < uint64(f.cfg.Window) {
+				f.ask(p, f.now)
 			}
 			f.flush(p)
 			if i%256 == 255 { // those who asked first have their answers by now
@@ -225,7 +255,19 @@ func (f *Fleet) Idle(d time.Duration) {
 // Reset forgets what was counted so far.
 func (f *Fleet) Reset() {
 	f.hist.Reset()
+	f.pushes.Reset()
 	f.counts = Counts{}
+}
+
+// Pushes tells how long the server's messages took since the last Reset.
+func (f *Fleet) Pushes() *Histogram { return &f.pushes }
+
+// Waiting returns how many requests have no answer yet.
+func (f *Fleet) Waiting() (n uint64) {
+	for i := range f.players {
+		n += f.players[i].asked - f.players[i].answered
+	}
+	return n
 }
 
 // Result is what was counted since the last Reset.
@@ -255,20 +297,36 @@ func (f *Fleet) clock() { f.now = time.Since(f.start) }
 // All of it comes before any timer: an answer that waits in a socket of ours
 // is not lost, and real players have a processor each.
 func (f *Fleet) turn(until time.Duration) {
-	wait := max(min(until, f.wheel.Next())-f.now, 0)
-	n := f.poll(int((min(wait, time.Hour) + time.Millisecond - 1) / time.Millisecond))
+	next := min(until, f.wheel.Next())
+	if f.busy && f.cfg.Rate > 0 {
+		next = min(next, f.asking)
+	}
+	began := f.now
+	if wait := next - f.now; wait > 0 {
+		began = next
+	}
+	n := f.poll(min(max(next-f.now, 0), time.Hour))
 	for rounds := len(f.sockets)/len(f.events) + 1; n == len(f.events) && rounds > 0; rounds-- {
 		n = f.poll(0)
 	}
 	f.clock()
+	f.late(f.now - began)
 	f.wheel.Advance(f.now, f.visit)
+	f.pace()
 }
 
-func (f *Fleet) poll(milliseconds int) int {
-	n, err := unix.EpollWait(f.epoll, f.events[:], milliseconds)
-	if err != nil {
-		return 0 // EINTR
+// late takes note that we read the sockets later than real players would, who
+// have a processor each: what their KCP takes for lost because of that is
+// still in our sockets. Half of it is forgotten with each turn.
+func (f *Fleet) late(d time.Duration) {
+	if d = max(d, f.kcp.ExtraRTO/2); d < tick {
+		d = 0
 	}
+	f.kcp.ExtraRTO = min(d, time.Second)
+}
+
+func (f *Fleet) poll(wait time.Duration) int {
+	n := epollWait(f.epoll, f.events[:], wait)
 	for i := range n {
 		f.ready(&f.sockets[f.events[i].Fd], f.events[i].Events)
 	}

@@ -3,57 +3,78 @@
 package load
 
 import (
-	"math/bits"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Histogram counts durations in buckets that grow with them: each is 1/32 of
-// its power of two wide, so that a quantile is off by 3 % at most.
-type Histogram struct {
-	count   uint64
-	buckets [(64 - histBits) << histBits]uint32
-}
+// Histogram counts durations from a microsecond to two minutes, to three
+// digits. The zero value is ready to use.
+type Histogram struct{ h *hdrhistogram.Histogram }
 
-const histBits = 5
-
-func bucketOf(v uint64) int {
-	if v < 1<<histBits {
-		return int(v)
-	}
-	shift := bits.Len64(v) - histBits - 1
-	return shift<<histBits + int(v>>shift)
-}
-
-// middle is the middle of bucket i.
-func middle(i int) uint64 {
-	if i < 2<<histBits {
-		return uint64(i)
-	}
-	shift := i>>histBits - 1
-	low := uint64(i-shift<<histBits) << shift
-	return low + 1<<shift/2
-}
+const (
+	shortest = int64(time.Microsecond)
+	longest  = int64(2 * time.Minute)
+)
 
 // Add counts d.
 func (h *Histogram) Add(d time.Duration) {
-	h.count++
-	h.buckets[bucketOf(uint64(max(d, 0)))]++
+	if h.h == nil {
+		h.h = hdrhistogram.New(shortest, longest, 3)
+	}
+	_ = h.h.RecordValue(min(max(int64(d), 0), longest)) // in range by now
 }
 
 // Count returns how many durations there are.
-func (h *Histogram) Count() uint64 { return h.count }
+func (h *Histogram) Count() uint64 {
+	if h.h == nil {
+		return 0
+	}
+	return uint64(h.h.TotalCount())
+}
 
 // Quantile returns the duration that a share q of all does not exceed.
 func (h *Histogram) Quantile(q float64) time.Duration {
-	rank := uint64(q * float64(h.count))
-	var seen uint64
-	for i, n := range h.buckets {
-		if seen += uint64(n); n > 0 && seen > min(rank, h.count-1) {
-			return time.Duration(middle(i))
-		}
+	if h.h == nil {
+		return 0
 	}
-	return 0
+	return time.Duration(h.h.ValueAtQuantile(100 * q))
+}
+
+// Max returns the longest duration.
+func (h *Histogram) Max() time.Duration {
+	if h.h == nil {
+		return 0
+	}
+	return time.Duration(h.h.Max())
 }
 
 // Reset forgets everything.
-func (h *Histogram) Reset() { *h = Histogram{} }
+func (h *Histogram) Reset() {
+	if h.h != nil {
+		h.h.Reset()
+	}
+}
+
+// Point is a place on a curve of latencies: a share of all took so long at most.
+type Point struct {
+	Share float64 `json:"share"`
+	Us    float64 `json:"us"`
+}
+
+// Curve returns the distribution, denser where there is less: up to 99.99 %.
+func (h *Histogram) Curve() []Point {
+	if h.Count() == 0 {
+		return nil
+	}
+	var c []Point
+	for _, q := range curveShares {
+		c = append(c, Point{q, float64(h.Quantile(q)) / 1e3})
+	}
+	return c
+}
+
+var curveShares = []float64{
+	0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.985, 0.99,
+	0.9925, 0.995, 0.997, 0.998, 0.999, 0.9995, 0.9999,
+}

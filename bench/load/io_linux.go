@@ -37,6 +37,23 @@ func write(fd int, b []byte) (int, error) {
 	return int(n), nil
 }
 
+// epollWait waits to the nanosecond where the kernel can (Linux 5.11).
+func epollWait(epoll int, events []unix.EpollEvent, wait time.Duration) int {
+	ts := unix.NsecToTimespec(int64(wait))
+	n, _, e := unix.Syscall6(unix.SYS_EPOLL_PWAIT2, uintptr(epoll), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), uintptr(unsafe.Pointer(&ts)), 0, 0)
+	if e == unix.ENOSYS {
+		n, err := unix.EpollWait(epoll, events, int((wait+time.Millisecond-1)/time.Millisecond))
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	if e != 0 {
+		return 0 // EINTR
+	}
+	return int(n)
+}
+
 // dial connects p's stream. On the loopback that takes no time as long as the
 // server's queue has room, which Config.Opening sees to.
 func (f *Fleet) dial(p *player) error {
@@ -66,7 +83,7 @@ func (f *Fleet) ready(s *socket, events uint32) {
 		err = io.EOF
 	}
 	switch {
-	case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
+	case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) || err == nil && f.drops():
 		return
 	case err != nil:
 		f.broken(s, err)
@@ -87,13 +104,17 @@ func (f *Fleet) ready(s *socket, events uint32) {
 
 // broken gives up those whose socket is: the server is not there any more.
 func (f *Fleet) broken(s *socket, err error) {
+	f.closeSocket(s)
 	for i := range f.players {
 		if p := &f.players[i]; p.sock == s {
-			f.lose(p, err)
+			f.dropped(p, err)
 		}
 	}
-	_ = unix.Close(s.fd)
-	s.fd = -1
+}
+
+// drops is the lottery of Config.Loss.
+func (f *Fleet) drops() bool {
+	return f.cfg.Loss > 0 && f.cfg.Carrier != "tcp" && f.lottery.Float64() < f.cfg.Loss
 }
 
 // conversation takes one KCP datagram.
@@ -101,14 +122,16 @@ func (f *Fleet) conversation(s *socket, b []byte) {
 	p := s.owner
 	if p == nil {
 		conv, ok := kcp.ParseConv(b)
-		if !ok || conv == 0 || int(conv) > len(f.players) {
-			f.counts.Wrong++
-			return
+		if index := int(conv & maxIndex); ok && index > 0 && index <= len(f.players) {
+			p = &f.players[index-1]
 		}
-		p = &f.players[conv-1]
 	}
-	if p.state == isGone {
+	switch conv, ok := kcp.ParseConv(b); {
+	case p == nil || !ok:
+		f.counts.Wrong++
 		return
+	case p.state == isGone || !p.linked || conv != p.kcp.Conv():
+		return // for a link that is no more
 	}
 	if p.kcp.Input(f.now, b) != nil {
 		f.counts.Wrong++
@@ -134,12 +157,18 @@ func (f *Fleet) echoed(p *player, b []byte) {
 
 // datagram sends one. A socket that takes no more has lost it.
 func (f *Fleet) datagram(p *player, b []byte) {
-	_, _ = write(p.sock.fd, b)
+	if !f.drops() {
+		_, _ = write(p.sock.fd, b)
+	}
 }
 
 // flush sends what p has to say.
 func (f *Fleet) flush(p *player) {
 	if p.state == isGone || p.state == isNew {
+		return
+	}
+	if !p.linked {
+		f.schedule(p)
 		return
 	}
 	switch f.cfg.Carrier {
@@ -159,7 +188,7 @@ func (f *Fleet) flush(p *player) {
 			f.datagram(p, f.out)
 		}
 		if err := p.kcp.Err(); err != nil {
-			f.lose(p, err)
+			f.dropped(p, err)
 			return
 		}
 	case "tcp":
@@ -176,7 +205,7 @@ func (f *Fleet) push(p *player) {
 	if len(p.unsent) > 0 {
 		n, err := write(p.sock.fd, p.unsent)
 		if err != nil && !errors.Is(err, unix.EAGAIN) {
-			f.lose(p, err)
+			f.dropped(p, err)
 			return
 		}
 		p.unsent = append(p.unsent[:0], p.unsent[n:]...)
@@ -208,7 +237,7 @@ func (f *Fleet) deadline(p *player) time.Duration {
 	}
 	at := session.Never
 	switch {
-	case f.cfg.Carrier == "plain-kcp":
+	case f.cfg.Carrier == "plain-kcp" && p.linked:
 		at = p.kcp.NextDeadline(f.now)
 	case f.cfg.Carrier == "udp" && p.answered < p.asked:
 		at = *f.sentAt(p, p.answered) + time.Duration(1+p.tries)*resendAfter

@@ -5,6 +5,7 @@ package load
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,6 +20,7 @@ const (
 	isNew playerState = iota
 	isOpening
 	isOpen
+	isAway // its link is lost, and it is coming back
 	isGone
 )
 
@@ -34,19 +36,24 @@ type player struct {
 	wake            time.Duration // when the wheel comes at the latest
 	handle          session.Handle
 	index           int
-	got             int // bare: bytes of the answer that are here
-	tries           int // bare datagrams: how often the oldest request was sent again
+	got             int    // bare: bytes of the answer that are here
+	tries           int    // bare datagrams: how often the oldest request was sent again
+	pushed          uint64 // number of the server's latest message
+	links           uint32 // that it has had
 	state           playerState
+	linked          bool // there is a link, open or opening
 	writing         bool // the stream is watched for room
 	kcp             kcp.Conn
 }
+
+// maxIndex is the part of a conversation's number that names the player; the
+// rest counts the player's links.
+const maxIndex = 1<<20 - 1
 
 const (
 	minSize = 8 // the number of the request
 	maxSize = 16 << 10
 )
-
-var echoRoute = codec.NamedRoute("echo")
 
 // makePayload makes what players send, all but the number: one msgpack value,
 // or in a bare load nothing but its bytes.
@@ -75,7 +82,6 @@ func (p *player) init(f *Fleet, index int) error {
 		p.sock.owner = p
 	}
 	p.times = make([]time.Duration, f.cfg.Window)
-	p.kcp.Init(uint32(index+1), &f.kcp)
 	p.handle = f.wheel.Add(p, session.Never)
 	if f.cfg.Bare {
 		return nil
@@ -93,38 +99,106 @@ func (f *Fleet) sentAt(p *player, n uint64) *time.Duration {
 // begin opens p's session. A bare player is open when a first echo is back.
 func (f *Fleet) begin(p *player) {
 	p.state = isOpening
-	if f.cfg.Carrier == "tcp" {
-		if err := f.dial(p); err != nil {
+	if p.session == nil {
+		if err := f.link(p); err != nil {
 			f.lose(p, err)
 			return
 		}
-	}
-	if p.session == nil {
-		f.ask(p)
+		f.ask(p, f.now)
 	} else {
 		f.check(p)
 	}
 	f.flush(p)
 }
 
+// link gives p a new link: another conversation, or another connection.
+func (f *Fleet) link(p *player) error {
+	p.part, p.unsent, p.writing = p.part[:0], p.unsent[:0], false
+	if f.cfg.Carrier == "tcp" {
+		if p.sock.fd < 0 {
+			if err := f.openSocket(p.index); err != nil {
+				return err
+			}
+		}
+		if err := f.dial(p); err != nil {
+			return err
+		}
+	} else {
+		p.kcp.Init(p.links<<20|uint32(p.index+1), &f.kcp)
+	}
+	p.links++
+	p.linked = true
+	return nil
+}
+
 // check does what the session wants of the owner of its link.
 func (f *Fleet) check(p *player) {
 	wall := f.start.Add(f.now)
 	action := p.session.Check(f.now, wall)
-	if action == session.Dial && p.state == isOpening {
+	if action == session.Dial {
+		if err := f.link(p); err != nil {
+			f.dropped(p, err)
+			return
+		}
 		p.session.LinkUp(f.now, wall, f.cfg.Carrier == "plain-kcp")
 		action = p.session.Check(f.now, wall)
 	}
+	f.changes(p)
+	if action == session.Cut && p.state != isGone {
+		f.unlink(p)
+		if !f.cfg.Return {
+			f.lose(p, fmt.Errorf("load: link cut while %v", p.session.State()))
+		}
+	}
+}
+
+// changes takes note of what the session has gone through.
+func (f *Fleet) changes(p *player) {
 	for _, ch := range p.session.Changes() {
 		switch ch.Kind {
 		case session.Opened:
 			f.opened(p)
-		case session.Lost, session.Ending:
+		case session.Resumed:
+			f.back(p)
+		case session.WasReset:
+			f.resets++
+			f.back(p)
+		case session.Lost:
+			if !f.cfg.Return {
+				f.lose(p, ch.Err)
+				return
+			}
+			p.state = isAway
+			f.away++
+		case session.Ending:
 			f.lose(p, ch.Err)
+			return
 		}
 	}
-	if action == session.Cut {
-		f.lose(p, fmt.Errorf("load: link cut while %v", p.session.State()))
+}
+
+// dropped takes note that p's link broke.
+func (f *Fleet) dropped(p *player, err error) {
+	if p.session == nil || !f.cfg.Return {
+		f.lose(p, err)
+		return
+	}
+	if p.state == isGone || !p.linked {
+		return
+	}
+	f.unlink(p)
+	p.session.LinkDown(f.now)
+	f.changes(p)
+	f.schedule(p)
+}
+
+// unlink forgets p's link.
+func (f *Fleet) unlink(p *player) {
+	p.linked = false
+	if f.cfg.Carrier == "tcp" {
+		f.closeSocket(p.sock)
+	} else {
+		p.kcp.Release()
 	}
 }
 
@@ -134,35 +208,52 @@ func (f *Fleet) opened(p *player) {
 	f.open++
 }
 
+func (f *Fleet) back(p *player) {
+	p.state = isOpen
+	f.away--
+	f.returns.Add(f.now - f.cut)
+}
+
 // lose gives up a player for good: every lost session is an error here.
 func (f *Fleet) lose(p *player, err error) {
 	switch p.state {
 	case isOpening:
 		f.opening--
 		f.counts.Refused++
+	case isAway:
+		f.away--
+		fallthrough
 	case isOpen:
 		f.open--
 		f.counts.Lost++
 	default:
 		return
 	}
-	p.state = isGone
+	p.state, p.linked = isGone, false
 	p.kcp.Release()
 	if f.counts.Sum() <= 10 {
 		f.tell(fmt.Errorf("player %d: %w", p.index, err))
 	}
 }
 
-// ask sends the next request.
-func (f *Fleet) ask(p *player) {
+// ask sends the next request, which was due at at.
+func (f *Fleet) ask(p *player, at time.Duration) {
 	payload := f.payload(p, p.asked)
-	*f.sentAt(p, p.asked) = f.now
+	if p.asked-p.answered == uint64(len(p.times)) {
+		f.grow(p)
+	}
+	*f.sentAt(p, p.asked) = at
 	p.asked++
 	var err error
 	switch {
 	case p.session != nil:
-		f.packet = codec.AppendRequest(f.packet[:0], p.asked, echoRoute, payload)
+		f.packet = codec.AppendRequest(f.packet[:0], p.asked, f.route, payload)
 		err = p.session.Send(codec.Request, f.packet)
+		if f.cfg.Rate > 0 && errors.Is(err, session.ErrFull) {
+			p.asked--
+			f.counts.Full++
+			return
+		}
 	case f.cfg.Carrier == "plain-kcp":
 		err = p.kcp.Write(payload)
 	case f.cfg.Carrier == "tcp":
@@ -186,8 +277,8 @@ func (f *Fleet) answer(p *player, right bool) {
 	if p.state == isOpening {
 		f.opened(p)
 	}
-	if f.busy && p.state == isOpen {
-		f.ask(p)
+	if f.busy && p.state == isOpen && f.cfg.Rate == 0 {
+		f.ask(p, f.now)
 	}
 }
 
@@ -204,14 +295,14 @@ func (f *Fleet) stream(p *player, b []byte) bool {
 	for len(b) > 0 {
 		pk, n, err := codec.ParseFrame(b, codec.DefaultMaxBody)
 		if err != nil {
-			f.lose(p, err)
+			f.dropped(p, err)
 			return false
 		}
 		if n == 0 {
 			break
 		}
 		b = b[n:]
-		if f.receive(p, pk); p.state == isGone {
+		if f.receive(p, pk); p.state == isGone || !p.linked {
 			return false
 		}
 	}
@@ -222,7 +313,7 @@ func (f *Fleet) stream(p *player, b []byte) bool {
 func (f *Fleet) receive(p *player, pk codec.Packet) {
 	deliver, err := p.session.Receive(pk, f.now)
 	if err != nil {
-		f.lose(p, err)
+		f.dropped(p, err)
 		return
 	}
 	if p.state != isOpen || p.session.State() != session.Open {
@@ -233,6 +324,8 @@ func (f *Fleet) receive(p *player, pk codec.Packet) {
 	case pk.Kind == codec.Response:
 		id, payload, err := codec.ParseResponse(pk.Body)
 		f.answer(p, err == nil && id == p.answered+1 && bytes.Equal(payload, f.payload(p, p.answered)))
+	case pk.Kind == codec.Message:
+		f.message(p, pk.Body)
 	default: // a FAILURE, or what nobody asked for
 		f.answer(p, false)
 	}

@@ -107,6 +107,13 @@ func (t Times) Since(from Times) Times {
 	return Times{t.Busy - from.Busy, t.Steal - from.Steal, t.Total - from.Total}
 }
 
+// Monotonic is a clock that all processes of the machine share.
+func Monotonic() time.Duration {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // it is there
+	return time.Duration(ts.Nano())
+}
+
 // Machine describes where this runs.
 func Machine() (cpu, kernel string) {
 	b, _ := os.ReadFile("/proc/cpuinfo")

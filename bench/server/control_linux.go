@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,26 +23,23 @@ import (
 
 // Options is what a server is told when it starts.
 type Options struct {
-	Kind     string // "lifeline", "kcp-go", "udp" or "go-tcp"
-	Carrier  string // of lifeline
-	Core     int    // it runs on; negative: on any
-	Links    int    // it must have room for
-	Interval time.Duration
-}
+	Kind    string // "lifeline", "kcp-go", "udp" or "go-tcp"
+	Carrier string // of lifeline
+	Core    int    // it runs on; negative: on any
+	Links   int    // it must have room for
 
-func (o *Options) flags(fs *flag.FlagSet) {
-	fs.StringVar(&o.Kind, "kind", "lifeline", "")
-	fs.StringVar(&o.Carrier, "carrier", "plain-kcp", "")
-	fs.IntVar(&o.Core, "core", -1, "")
-	fs.IntVar(&o.Links, "links", 0, "")
-	fs.DurationVar(&o.Interval, "interval", 0, "")
+	// The rest is lifeline's alone.
+	Game              bool          // it has hooks and counts numbers: see Game
+	Interval, Timeout time.Duration // of heartbeats, if not zero
+	Work              time.Duration // that the handler of "echo" takes
+	Pushes            float64       // numbered messages a second to all players together
+	Room              float64       // ticks a second of the one room that everybody is in
+	Size              int           // bytes of a push or of a tick's message
 }
 
 func (o *Options) args() []string {
-	return []string{
-		"serve", "-kind", o.Kind, "-carrier", o.Carrier, "-core", fmt.Sprint(o.Core),
-		"-links", fmt.Sprint(o.Links), "-interval", o.Interval.String(),
-	}
+	b, _ := json.Marshal(o) // it has nothing that can't be
+	return []string{"serve", string(b)}
 }
 
 // Status is what a server answers to every command.
@@ -54,6 +50,7 @@ type Status struct {
 	StackInuse uint64
 	Goroutines int
 	Stats      framework.Stats
+	Game       Game
 	Error      string
 }
 
@@ -61,6 +58,7 @@ type Status struct {
 type service struct {
 	addr  netip.AddrPort
 	stats func() framework.Stats // nil: it keeps none
+	game  *game                  // nil: it knows no numbers
 	stop  func()
 }
 
@@ -71,9 +69,10 @@ var kinds = map[string]func(*Options) (*service, error){
 // Main is the process of a server: it serves until its input ends.
 func Main(args []string) error {
 	var o Options
-	fs := flag.NewFlagSet("serve", flag.ContinueOnError)
-	o.flags(fs)
-	if err := fs.Parse(args); err != nil {
+	if len(args) != 1 {
+		return errors.New("serve: for bench itself")
+	}
+	if err := json.Unmarshal([]byte(args[0]), &o); err != nil {
 		return err
 	}
 	if err := proc.Pin(o.Core); err != nil {
@@ -100,21 +99,25 @@ func (s *service) obey(in io.Reader, out io.Writer) error {
 		return err
 	}
 	for lines := bufio.NewScanner(in); lines.Scan(); {
-		if err := w.Encode(s.status(do(lines.Text()))); err != nil {
+		if err := w.Encode(s.status(s.do(lines.Text()))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// do runs one command: "status", "gc", "cpu FILE", "cpu" or "heap FILE".
-func do(line string) error {
+// do runs one command: "status", "gc", "push", "hush", "cpu FILE", "cpu" or
+// "heap FILE".
+func (s *service) do(line string) error {
 	command, file, _ := strings.Cut(line, " ")
 	switch {
 	case command == "status":
 		return nil
 	case command == "gc":
 		debug.FreeOSMemory()
+		return nil
+	case command == "push" && s.game != nil, command == "hush" && s.game != nil:
+		s.game.pushing.Store(command == "push")
 		return nil
 	case command == "cpu" && file == "":
 		pprof.StopCPUProfile()
@@ -143,6 +146,9 @@ func (s *service) status(err error) Status {
 	}
 	if s.stats != nil {
 		st.Stats = s.stats()
+	}
+	if s.game != nil {
+		st.Game = s.game.status()
 	}
 	if err != nil {
 		st.Error = err.Error()

@@ -39,7 +39,11 @@ func startLifeline(o *Options) (*service, error) {
 }
 
 func tryLifeline(o *Options) (*service, error) {
-	cfg := framework.Config{Session: session.Config{Interval: o.Interval}}
+	g := &game{o: o}
+	cfg := framework.Config{Session: session.Config{Interval: o.Interval, Timeout: o.Timeout}}
+	if o.Game {
+		cfg.OnOpen, cfg.OnDetach, cfg.OnClose = g.onOpen, g.onDetach, g.onClose
+	}
 	carrier := transport.PlainKCP
 	switch o.Carrier {
 	case "plain-kcp":
@@ -57,14 +61,15 @@ func tryLifeline(o *Options) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	framework.HandleRaw(srv, "echo", func(_ *framework.Player, payload, dst []byte) ([]byte, error) {
-		return append(dst, payload...), nil
-	}).Inline()
+	g.routes(srv)
 	if err := srv.Start(); err != nil {
 		return nil, err
 	}
+	if o.Pushes > 0 {
+		go g.push() // ends with the process
+	}
 	return &service{
-		addr: srv.Addr(carrier), stats: srv.Stats,
+		addr: srv.Addr(carrier), stats: srv.Stats, game: g,
 		stop: func() {
 			// Its players are gone; there is nobody to say goodbye to.
 			ctx, cancel := context.WithCancel(context.Background())

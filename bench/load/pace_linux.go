@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+
+package load
+
+import (
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+// pace sends the requests whose time has come: one player after the other, at
+// even distances. Those that come late, because we do, count from their time.
+func (f *Fleet) pace() {
+	if !f.busy || f.cfg.Rate == 0 {
+		return
+	}
+	gap := time.Duration(float64(time.Second) / f.cfg.Rate)
+	for n := 0; f.asking <= f.now; n++ {
+		if n == maxPaced { // answers have their turn, too
+			return
+		}
+		p := &f.players[f.turnOf]
+		f.turnOf = (f.turnOf + 1) % len(f.players)
+		if p.state == isOpen || p.state == isAway {
+			f.ask(p, f.asking)
+			f.flush(p)
+		}
+		f.asking += gap
+	}
+}
+
+// maxPaced bounds the requests that are sent before anything is received.
+const maxPaced = 256
+
+// SetRate changes the rate of an open loop from now on.
+func (f *Fleet) SetRate(rate float64) {
+	f.clock()
+	f.cfg.Rate, f.asking = rate, f.now
+}
+
+// grow doubles the memory for requests on the way.
+func (f *Fleet) grow(p *player) {
+	times := make([]time.Duration, 2*len(p.times))
+	for n := p.answered; n < p.asked; n++ {
+		times[n%uint64(len(times))] = *f.sentAt(p, n)
+	}
+	p.times = times
+}
+
+// message takes one that the server sent by itself: [number, when it was sent].
+// Numbers are those of the player's messages, one after the other.
+func (f *Fleet) message(p *player, body []byte) {
+	_, payload, err := codec.ParseMessage(body)
+	var m Push
+	if err == nil {
+		err = codec.DecodeBody(payload, &m)
+	}
+	if err != nil || p.pushed != 0 && m.Number != p.pushed+1 {
+		f.counts.Wrong++
+		return
+	}
+	p.pushed = m.Number
+	f.pushes.Add(f.now - (time.Duration(m.At) - f.began))
+}
+
+// Push is what the server sends by itself.
+type Push struct {
+	Number uint64
+	At     int64 // by proc.Monotonic, which all processes share
+	Rest   []byte
+}

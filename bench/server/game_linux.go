@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+
+package server
+
+import (
+	"encoding/binary"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lifeline-go/lifeline/bench/load"
+	"github.com/lifeline-go/lifeline/bench/proc"
+	"github.com/lifeline-go/lifeline/framework"
+)
+
+// Game is what the game of a lifeline server counts.
+type Game struct {
+	Counted    uint64  // numbered requests that were the next one of their player
+	Missing    uint64  // numbers that were left out
+	Repeated   uint64  // numbers that had been there before
+	Pushed     uint64  // numbered messages that were sent
+	Ticks      uint64  // of the room
+	Overrun    float64 // the longest of a tick, in ms
+	Opened     int
+	Detached   []int64 // when each OnDetach was called, by proc.Monotonic, latest last
+	Detachings int     // how many there were in all
+}
+
+// game is what runs on the server: handlers that answer and count, messages
+// that are sent unasked, a room.
+type game struct {
+	o       *Options
+	rooms   *framework.Rooms[*arena]
+	pushing atomic.Bool
+	rest    []byte
+
+	counted, missing, repeated, pushed, ticks atomic.Uint64
+	overrun                                   atomic.Int64
+
+	mu sync.Mutex
+	// Guarded by mu.
+	players  []*seat
+	detached []int64
+	opened   int
+}
+
+// seat is a player's place in the game.
+type seat struct {
+	p      *framework.Player
+	next   uint64 // number of the next request; owned by the player's handlers
+	pushed uint64 // owned by push
+	gone   atomic.Bool
+}
+
+func (g *game) routes(srv *framework.Server) {
+	g.rest = make([]byte, g.o.Size)
+	framework.HandleRaw(srv, "echo", func(_ *framework.Player, payload, dst []byte) ([]byte, error) {
+		if g.o.Work > 0 {
+			g.work()
+		}
+		return append(dst, payload...), nil
+	}).Inline()
+	framework.HandleRaw(srv, "count", g.count).Inline()
+	if g.o.Room > 0 {
+		step := time.Duration(float64(time.Second) / g.o.Room)
+		g.rooms = framework.AddRoom(srv, "arena", func(r *framework.Room) *arena { return &arena{Room: r, g: g} }).Tick(step)
+	}
+}
+
+// work is a game that thinks: it keeps the processor busy.
+func (g *game) work() {
+	for end := proc.Monotonic() + g.o.Work; proc.Monotonic() < end; {
+	}
+}
+
+// count echoes a request and looks at its number: see load.
+func (g *game) count(p *framework.Player, payload, dst []byte) ([]byte, error) {
+	s, ok := p.Data.(*seat)
+	const head = 3 // of a msgpack bin 16
+	if !ok || len(payload) < head+8 {
+		return nil, errors.New("no number")
+	}
+	n := binary.LittleEndian.Uint64(payload[head:]) >> 24
+	switch {
+	case n == s.next:
+		g.counted.Add(1)
+	case n > s.next:
+		g.missing.Add(n - s.next)
+	default:
+		g.repeated.Add(1)
+	}
+	s.next = max(s.next, n+1)
+	return append(dst, payload...), nil
+}
+
+func (g *game) onOpen(p *framework.Player) {
+	s := &seat{p: p}
+	p.Data = s
+	g.mu.Lock()
+	g.opened++
+	if g.o.Pushes > 0 {
+		g.players = append(g.players, s)
+	}
+	g.mu.Unlock()
+	if g.rooms != nil {
+		_ = g.rooms.Enter(p, "1")
+	}
+}
+
+func (g *game) onDetach(*framework.Player) {
+	now := int64(proc.Monotonic())
+	g.mu.Lock()
+	g.detached = append(g.detached, now)
+	g.mu.Unlock()
+}
+
+func (g *game) onClose(p *framework.Player, _ framework.Reason) {
+	if s, ok := p.Data.(*seat); ok {
+		s.gone.Store(true)
+	}
+}
+
+// push sends every player a numbered message in turn, at an even rate.
+func (g *game) push() {
+	began, sent := proc.Monotonic(), 0
+	for at := 0; ; {
+		time.Sleep(time.Millisecond)
+		g.mu.Lock()
+		players := g.players
+		g.mu.Unlock()
+		if !g.pushing.Load() || len(players) == 0 {
+			began, sent = proc.Monotonic(), 0
+			continue
+		}
+		for due := int((proc.Monotonic() - began).Seconds() * g.o.Pushes); sent < due; sent++ {
+			s := players[at%len(players)]
+			at++
+			if !s.gone.Load() {
+				s.pushed++
+				_ = s.p.Push("push", load.Push{Number: s.pushed, At: int64(proc.Monotonic()), Rest: g.rest})
+				g.pushed.Add(1)
+			}
+		}
+	}
+}
+
+func (g *game) status() Game {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	const most = 50_000
+	return Game{
+		Counted: g.counted.Load(), Missing: g.missing.Load(), Repeated: g.repeated.Load(), Pushed: g.pushed.Load(),
+		Ticks: g.ticks.Load(), Overrun: float64(g.overrun.Load()) / 1e6, Opened: g.opened,
+		Detached: g.detached[max(len(g.detached)-most, 0):], Detachings: len(g.detached),
+	}
+}
+
+// arena is the room that everybody is in. Each tick tells all members where
+// everything is.
+type arena struct {
+	*framework.Room
+	g *game
+}
+
+// OnTick implements framework.Ticker.
+func (a *arena) OnTick(t framework.Tick) {
+	a.g.ticks.Add(1)
+	a.g.overrun.Store(max(a.g.overrun.Load(), int64(t.Overrun)))
+	if !a.g.pushing.Load() {
+		return
+	}
+	a.g.pushed.Add(1)
+	_ = a.Broadcast("tick", load.Push{Number: a.g.pushed.Load(), At: int64(proc.Monotonic()), Rest: a.g.rest})
+}
