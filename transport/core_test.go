@@ -355,6 +355,36 @@ func TestStallIsNotAStorm(t *testing.T) {
 	}
 }
 
+func TestUnprovedAddressIsSentNothingUnasked(t *testing.T) {
+	l, f := testLoop(Config{}, &hooks{unproved: true, open: func(k *Link) { k.Write(beat) }})
+	f.keep = true
+	p := newPeer(1)
+	p.Write(beat)
+	batch := func(feed func()) []string {
+		f.sent = nil
+		l.begin()
+		feed()
+		l.end()
+		return f.sent
+	}
+	if sent := batch(func() { p.send(l) }); len(sent) != 1 {
+		t.Fatalf("%d datagrams answer the first, want 1", len(sent))
+	}
+	l.t.start = l.t.start.Add(-time.Second) // every timeout has passed
+	if sent := batch(func() {}); len(sent) != 0 {
+		t.Errorf("%d datagrams to who does not ask again: %v", len(sent), sent)
+	}
+	if sent := batch(func() { p.send(l) }); len(sent) != 1 {
+		t.Errorf("%d datagrams to who asks again, want 1", len(sent))
+	}
+	for _, k := range l.plain {
+		k.Prove()
+	}
+	if batch(func() {}); l.timers.armed == Never {
+		t.Error("no timeout runs for a proved address")
+	}
+}
+
 func TestGravesAreBounded(t *testing.T) {
 	var g graves
 	key := func(i int) plainKey { return plainKey{conv: uint32(i)} }

@@ -203,6 +203,9 @@ func (k *Link) FinishStatus(status uint16) {
 		k.tcp.ws.status = status
 	}
 	k.finish = uint32((k.loop.now + finishTime + finishUnit - 1) / finishUnit)
+	if k.kcp != nil {
+		k.kcp.Slow(finishTime / 5)
+	}
 	k.loop.timers.schedule(k, k.finishAt())
 	k.loop.touch(k)
 }
@@ -240,7 +243,10 @@ func (k *Link) deadline(now time.Duration) time.Duration {
 		if a := k.tcp.arrival; a != nil && k.state&stateFinishing == 0 {
 			at = min(at, a.until)
 		}
-	case k.state&stateBroke == 0: // over its budget, only input helps
+	case k.state&stateProved == 0:
+		// Only input helps: whoever is there asks again, and to send what may
+		// have been lost to everybody who knocked makes a rush worse.
+	default:
 		at = k.kcp.NextDeadline(now)
 	}
 	if k.state&stateFinishing != 0 {

@@ -139,3 +139,13 @@ func (c *Conn) expire(now time.Duration) {
 		}
 	}
 }
+
+// Slow lets at least rto pass before anything is sent again, until the next
+// sample. It is for last words: their reader is gone more often than not, and
+// many of them at once are a storm.
+func (c *Conn) Slow(rto time.Duration) {
+	c.rto = max(c.rto, rto)
+	for s := c.flight.head; s != nil; s = s.next {
+		s.due = max(s.due, s.sent+rto) // due of the Conn may be early
+	}
+}

@@ -261,6 +261,29 @@ func TestReleaseReturnsEverything(t *testing.T) {
 	}
 }
 
+func TestSlowSpreadsRetransmissions(t *testing.T) {
+	for _, test := range []struct {
+		slow bool
+		want int // datagrams in 2 s
+	}{{false, 9}, {true, 4}} {
+		a, b := pair(&Config{})
+		write(t, a, []byte("x"))
+		feed(t, b, 0, flush(a, 0)...)
+		feed(t, a, 0, flush(b, 0)...) // the RTO is the least
+		write(t, a, []byte("y"))
+		n := len(flush(a, 0))
+		if test.slow {
+			a.Slow(400 * ms)
+		}
+		for now := 10 * ms; now < 2*time.Second; now += 10 * ms {
+			n += len(flush(a, now))
+		}
+		if n != test.want {
+			t.Errorf("slow %v: sent %d times in 2 s, want %d", test.slow, n, test.want)
+		}
+	}
+}
+
 func TestPoolIsBounded(t *testing.T) {
 	for _, retain := range []int{-1, 5000, 1 << 20} {
 		pool := NewPool(retain)
