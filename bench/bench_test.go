@@ -68,6 +68,37 @@ func TestIdle(t *testing.T) {
 	}
 }
 
+// TestStorm asserts that everything arrives once.
+func TestStorm(t *testing.T) {
+	for _, carrier := range []string{"plain-kcp", "tcp"} {
+		t.Run(carrier, func(t *testing.T) {
+			var r report
+			args := []string{"storm", "-carrier", carrier, "-sessions", "100", "-rate", "1000", "-pushes", "1000", "-warmup", "300ms"}
+			if carrier == "plain-kcp" {
+				args = append(args, "-sockets", "7")
+			}
+			smoke(t, &r, args...)
+			if r.ResumesPerSec == 0 || r.NumberedUp == 0 || r.NumberedDown == 0 {
+				t.Errorf("figures are missing: %+v", r)
+			}
+			r.Errors.Timeout = 0
+			if r.Errors.Sum() != 0 || r.MessagesLost != 0 || r.MessagesTwice != 0 || r.StreamsReset != 0 {
+				t.Errorf("%+v, lost %v, twice %v, reset %v", r.Errors, r.MessagesLost, r.MessagesTwice, r.StreamsReset)
+			}
+		})
+	}
+}
+
+// TestOpenLoop asserts that requests come at their rate.
+func TestOpenLoop(t *testing.T) {
+	var r report
+	smoke(t, &r, "echo", "-sessions", "20", "-rate", "500", "-duration", "600ms", "-warmup", "100ms", "-runs", "1",
+		"-client-core", "-1", "-server-core", "-1")
+	if r.Messages < 150 || r.Messages > 600 {
+		t.Errorf("%v of 300 requests", r.Messages)
+	}
+}
+
 // smoke runs a command and reads its JSON.
 func smoke(t *testing.T, into any, args ...string) {
 	t.Helper()
@@ -77,12 +108,7 @@ func smoke(t *testing.T, into any, args ...string) {
 	}
 	var out bytes.Buffer
 	o.out, o.log = &out, t.Output()
-	if args[0] == "idle" {
-		err = idle(o)
-	} else {
-		err = echo(o)
-	}
-	if err != nil {
+	if err := scenarios[args[0]](o); err != nil {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal(out.Bytes(), into); err != nil {

@@ -42,17 +42,19 @@ type figures struct {
 	Steal              float64 `json:"steal_percent"`
 
 	// storm
-	ResumesPerSec   float64 `json:"resumes_per_second,omitzero"`
-	ResumeP50       float64 `json:"resume_p50_ms,omitzero"`
-	ResumeP99       float64 `json:"resume_p99_ms,omitzero"`
-	ResumeSlowest   float64 `json:"resume_slowest_ms,omitzero"`
-	CPUPerResume    float64 `json:"server_cpu_us_per_resume,omitzero"`
-	CaughtUp        float64 `json:"caught_up_ms,omitzero"`
-	NumberedUp      float64 `json:"numbered_up,omitzero"`
-	NumberedDown    float64 `json:"numbered_down,omitzero"`
-	MessagesLost    float64 `json:"messages_lost,omitzero"`
-	MessagesTwice   float64 `json:"messages_twice,omitzero"`
-	SessionsStarted float64 `json:"streams_reset,omitzero"`
+	ResumesPerSec float64 `json:"resumes_per_second,omitzero"`
+	ResumeP50     float64 `json:"resume_p50_ms,omitzero"`
+	ResumeP99     float64 `json:"resume_p99_ms,omitzero"`
+	ResumeSlowest float64 `json:"resume_slowest_ms,omitzero"`
+	CPUPerResume  float64 `json:"server_cpu_us_per_resume,omitzero"`
+	DatagramsIn   float64 `json:"server_datagrams_in_per_resume,omitzero"`
+	DatagramsOut  float64 `json:"server_datagrams_out_per_resume,omitzero"`
+	CaughtUp      float64 `json:"caught_up_ms,omitzero"`
+	NumberedUp    float64 `json:"numbered_up,omitzero"`
+	NumberedDown  float64 `json:"numbered_down,omitzero"`
+	MessagesLost  float64 `json:"messages_lost,omitzero"`
+	MessagesTwice float64 `json:"messages_twice,omitzero"`
+	StreamsReset  float64 `json:"streams_reset,omitzero"`
 }
 
 // report is what is printed: the median of the runs, their extremes, and each.

@@ -205,6 +205,9 @@ type stage struct {
 func (o *options) open(p peer) (*stage, error) {
 	so := o.Options
 	so.Kind, so.Carrier, so.Core, so.Links = p.kind, p.load.Carrier, o.serverCore, o.Sessions
+	if o.Return {
+		so.Links *= 2 // a lost link and its successor
+	}
 	srv, err := server.Start(so)
 	if err != nil {
 		return nil, err

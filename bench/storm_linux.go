@@ -80,6 +80,10 @@ func (o *options) stormOnce(p peer, r *report) (f figures, errs load.Counts, err
 	if err := s.profile(false); err != nil {
 		return f, errs, err
 	}
+	soon, err := s.server.Do("status")
+	if err != nil {
+		return f, errs, err
+	}
 	after, err := s.settleStorm(o.duration)
 	if err != nil {
 		return f, errs, err
@@ -93,9 +97,11 @@ func (o *options) stormOnce(p peer, r *report) (f figures, errs load.Counts, err
 	f.ResumesPerSec = n / back.Max().Seconds()
 	f.ResumeP50, f.ResumeP99, f.ResumeSlowest = ms(back.Quantile(0.5)), ms(back.Quantile(0.99)), ms(back.Max())
 	f.CPUPerResume = float64((to.server - from.server).Microseconds()) / n
+	f.DatagramsIn = float64(soon.Stats.Transport.DatagramsIn-before.Stats.Transport.DatagramsIn) / n
+	f.DatagramsOut = float64(soon.Stats.Transport.DatagramsOut-before.Stats.Transport.DatagramsOut) / n
 	f.CaughtUp = ms(caught)
 	f.numbers(s.fleet, &after)
-	f.SessionsStarted = float64(resets)
+	f.StreamsReset = float64(resets)
 	f.traffic(0, &before, &after)
 	r.Curve = back.Curve()
 	if resumed := after.Stats.Resumed - before.Stats.Resumed; resumed < uint64(o.Sessions) {

@@ -66,6 +66,7 @@ type Fleet struct {
 	cut     time.Duration // when all links were cut
 	away    int           // players without a link
 	lottery *rand.Rand    // of Loss
+	visits  int           // of the wheel
 
 	hist    Histogram // from asking to the answer
 	pushes  Histogram // from the server's sending to receiving
@@ -305,15 +306,26 @@ func (f *Fleet) turn(until time.Duration) {
 	if wait := next - f.now; wait > 0 {
 		began = next
 	}
-	n := f.poll(min(max(next-f.now, 0), time.Hour))
-	for rounds := len(f.sockets)/len(f.events) + 1; n == len(f.events) && rounds > 0; rounds-- {
-		n = f.poll(0)
+	if f.poll(min(max(next-f.now, 0), time.Hour)) == len(f.events) {
+		f.drain()
 	}
 	f.clock()
 	f.late(f.now - began)
 	f.wheel.Advance(f.now, f.visit)
 	f.pace()
 }
+
+// drain takes what waits in the sockets, as far as that comes to an end.
+func (f *Fleet) drain() {
+	f.clock()
+	for end := f.now + longTurn; f.now < end && f.poll(0) > 0; {
+		f.clock()
+		f.pace()
+	}
+}
+
+// longTurn bounds the time that answers alone may take.
+const longTurn = 100 * time.Millisecond
 
 // late takes note that we read the sockets later than real players would, who
 // have a processor each: what their KCP takes for lost because of that is
