@@ -89,7 +89,7 @@ func (c *claim) decide(l *loop) {
 			break
 		}
 		c.reset = p.s.Reopen(now)
-		c.answer = p.s.AppendWelcome(nil, l.srv.cfg.Secret.Key(p.s.ID()), c.o.tell)
+		c.answer = l.srv.welcome(p, c.o)
 	case adopted:
 		c.adopt(l)
 	}
@@ -147,7 +147,7 @@ func (c *claim) adopt(l *loop) {
 	p.hello = &c.key
 	p.s.Takeover(now)
 	c.reset = true
-	c.answer = p.s.AppendWelcome(nil, s.cfg.Secret.Key(id), c.o.tell)
+	c.answer = s.welcome(p, c.o)
 }
 
 // settle goes on where the link lives.

@@ -255,7 +255,12 @@ func (l *loop) admit(at *login) {
 		old.Kick(session.TakenOver, "") // or it has ended already
 		p.follow(old)
 	}
-	l.bind(p, at.o, p.s.AppendWelcome(nil, s.cfg.Secret.Key(id), at.o.tell))
+	l.bind(p, at.o, s.welcome(p, at.o))
+}
+
+// welcome returns the WELCOME of a session for the link of an opening.
+func (s *Server) welcome(p *Player, o *opening) []byte {
+	return p.s.AppendWelcome(nil, s.cfg.Secret.Key(p.s.ID()), session.Key{}, o.tell)
 }
 
 // leavingLocked keeps a session that is closed in sight of its user's next one

@@ -91,6 +91,7 @@ type Client struct {
 	params  Params
 	id      ID
 	key     Key
+	seal    Key  // zero unless WELCOME came over a sealed link
 	have    bool // there is a session to resume
 	fresh   bool // what it had received is lost: a restarted app with a stored token
 	everUp  bool // this session was Open at least once in this process
@@ -143,11 +144,11 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	c := &Client{cfg: cfg, probeBy: Never, due: Never, params: defaultParams}
 	c.pool, c.next = new(Pool), 1
 	if cfg.Token != "" {
-		id, key, err := ParseToken(cfg.Token)
+		id, key, seal, err := ParseToken(cfg.Token)
 		if err != nil {
 			return nil, err
 		}
-		c.id, c.key, c.have, c.fresh = id, key, true, true
+		c.id, c.key, c.seal, c.have, c.fresh = id, key, seal, true, true
 	}
 	return c, nil
 }
@@ -181,7 +182,14 @@ func (c *Client) Token() string {
 	if !c.have {
 		return ""
 	}
-	return Token(c.id, c.key)
+	return Token(c.id, c.key, c.seal)
+}
+
+// SealKey returns what opens a sealed link for the session without public
+// keys: SPEC 2.7. ok is false without a session, or if its WELCOME did not come
+// over a sealed link.
+func (c *Client) SealKey() (id ID, seal Key, ok bool) {
+	return c.id, c.seal, c.have && c.seal != Key{}
 }
 
 // Params returns what the server dictates.

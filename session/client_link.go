@@ -96,7 +96,7 @@ func (c *Client) gone(why *CloseError, final uint64) {
 	c.acked, c.wrote, c.sent, c.next, c.recv, c.flight = 0, 0, 0, 1, 0, 0
 	c.numbers = false
 	c.have, c.fresh, c.everUp, c.failures, c.retried, c.epoch = false, false, false, 0, false, 0
-	c.id, c.key, c.asked, c.at = ID{}, Key{}, false, ""
+	c.id, c.key, c.seal, c.asked, c.at = ID{}, Key{}, Key{}, false, ""
 	c.changes = append(c.changes, ch)
 }
 

@@ -67,12 +67,17 @@ func (c *Client) welcome(p codec.Packet, now time.Duration) error {
 		return err
 	}
 	var id ID
-	var key Key
+	var key, seal Key
 	if err := fixed(id[:], b.ID); err != nil {
 		return err
 	}
 	if err := fixed(key[:], b.Key); err != nil {
 		return err
+	}
+	if b.Seal != nil {
+		if err := fixed(seal[:], b.Seal); err != nil {
+			return err
+		}
 	}
 	if b.Base > maxCount || b.Recv > maxCount {
 		return fmt.Errorf("%w: counts %d and %d", ErrControl, b.Base, b.Recv)
@@ -80,7 +85,7 @@ func (c *Client) welcome(p codec.Packet, now time.Duration) error {
 	if err := c.learn(b.Routes); err != nil {
 		return err
 	}
-	c.id, c.key, c.have, c.fresh = id, key, true, false
+	c.id, c.key, c.seal, c.have, c.fresh = id, key, seal, true, false
 	c.params = params
 	tooLarge := c.takeTooLarge()
 	c.renumber(b.Recv)

@@ -221,7 +221,7 @@ func TestImpossibleParameters(t *testing.T) {
 		b := good
 		change(&b)
 		c := fuzzClients(t)["logging in"]
-		_, err := c.Receive(packetOf(t, appendControl(nil, codec.Welcome, &welcomeBody{make([]byte, 16), make([]byte, 32), 0, 0, b, nil})), 0)
+		_, err := c.Receive(packetOf(t, appendControl(nil, codec.Welcome, &welcomeBody{make([]byte, 16), make([]byte, 32), 0, 0, b, nil, nil})), 0)
 		if (err == nil) != (name == "") || (c.State() == Open) != (name == "") {
 			t.Errorf("%q: %v, %v", name, err, c.State())
 		}

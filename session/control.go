@@ -43,6 +43,7 @@ type (
 		Recv   uint64
 		Params paramsBody
 		Routes []string
+		Seal   []byte
 	}
 	resumeBody struct {
 		ID      []byte

@@ -74,7 +74,7 @@ func fuzzClients(t testing.TB) map[string]*Client {
 		c.LinkUp(0, wall, false)
 		var s Session
 		s.Open(testShard(t, Config{}), ID{1}, 0)
-		for i, f := range [][]byte{AppendGreeting(nil, Nonce{}), s.AppendWelcome(nil, Key{1}, nil)} {
+		for i, f := range [][]byte{AppendGreeting(nil, Nonce{}), s.AppendWelcome(nil, Key{1}, Key{}, nil)} {
 			if i >= upTo {
 				break
 			}
@@ -87,7 +87,7 @@ func fuzzClients(t testing.TB) map[string]*Client {
 	}
 	make("ungreeted", "", 0)
 	make("logging in", "", 1)
-	make("restarted", Token(ID{1}, Key{1}), 1)
+	make("restarted", Token(ID{1}, Key{1}, Key{}), 1)
 	make("open", "", 2)
 	make("resuming", "", 2)
 	c := out["resuming"]
@@ -178,7 +178,7 @@ func makeControls() (out [][]byte) {
 	good := Params{time.Second, 4 * time.Second, time.Minute, time.Second, 1000, 10, 1000}.body()
 	for _, n := range []uint64{0, 1, 3, 4, 40, 1<<16 - 1, 1 << 31, 1<<32 - 1, 1 << 62, 1<<62 + 1, 1<<63 - 1, 1 << 63, 1<<64 - 1} {
 		out = append(out,
-			appendControl(nil, codec.Welcome, &welcomeBody{id[:], key[:], n, n, good, nil}),
+			appendControl(nil, codec.Welcome, &welcomeBody{id[:], key[:], n, n, good, nil, nil}),
 			appendControl(nil, codec.Resume, &resumeBody{id[:], n, &n, n, key[:]}),
 			appendControl(nil, codec.Resume, &resumeBody{id[:], n, nil, n, key[:]}),
 			appendControl(nil, codec.Resumed, &resumedBody{uint32(n), n, true, good}),
@@ -192,8 +192,8 @@ func makeControls() (out [][]byte) {
 			appendControl(nil, codec.Tune, &tuneBody{uint32(n), uint32(n)}),
 			appendControl(nil, codec.Tune, &tuneBody{1 << 31, uint32(n)}),
 			appendControl(nil, codec.Move, &moveBody{uint32(n), "x"}),
-			appendControl(nil, codec.Welcome, &welcomeBody{id[:], key[:], 0, 0, paramsBody{uint32(n), uint32(n), uint32(n), uint32(n), uint32(n), uint32(n), uint32(n)}, nil}),
-			appendControl(nil, codec.Welcome, &welcomeBody{id[:], key[:], 0, 0, paramsBody{1, 1<<32 - 1, uint32(n), uint32(n), 1, 1, uint32(n)}, nil}),
+			appendControl(nil, codec.Welcome, &welcomeBody{id[:], key[:], 0, 0, paramsBody{uint32(n), uint32(n), uint32(n), uint32(n), uint32(n), uint32(n), uint32(n)}, nil, nil}),
+			appendControl(nil, codec.Welcome, &welcomeBody{id[:], key[:], 0, 0, paramsBody{1, 1<<32 - 1, uint32(n), uint32(n), 1, 1, uint32(n)}, nil, nil}),
 		)
 	}
 	var h HelloRequest

@@ -62,30 +62,30 @@ var ErrToken = errors.New("session: not a reconnect token")
 
 const tokenPrefix = "ll1."
 
-// Token returns the reconnect token: one opaque string made of id and key that
+// Token returns the reconnect token: one opaque string made of id and keys that
 // a game may store and hand back after a restart of its client. Treat it like
-// a password.
-func Token(id ID, key Key) string {
-	var b [len(id) + len(key)]byte
-	copy(b[:], id[:])
-	copy(b[len(id):], key[:])
-	return tokenPrefix + base64.RawURLEncoding.EncodeToString(b[:])
+// a password. A zero seal is left out.
+func Token(id ID, key, seal Key) string {
+	b := append(id[:], key[:]...)
+	if seal != (Key{}) {
+		b = append(b, seal[:]...)
+	}
+	return tokenPrefix + base64.RawURLEncoding.EncodeToString(b)
 }
 
 // ParseToken takes a reconnect token apart.
-func ParseToken(s string) (ID, Key, error) {
-	var id ID
-	var key Key
+func ParseToken(s string) (id ID, key, seal Key, err error) {
 	if len(s) < len(tokenPrefix) || s[:len(tokenPrefix)] != tokenPrefix {
-		return id, key, ErrToken
+		return id, key, seal, ErrToken
 	}
 	b, err := base64.RawURLEncoding.DecodeString(s[len(tokenPrefix):])
-	if err != nil || len(b) != len(id)+len(key) {
-		return id, key, ErrToken
+	if err != nil || len(b) != len(id)+len(key) && len(b) != len(id)+len(key)+len(seal) {
+		return id, key, seal, ErrToken
 	}
 	copy(id[:], b)
 	copy(key[:], b[len(id):])
-	return id, key, nil
+	copy(seal[:], b[len(id)+len(key):])
+	return id, key, seal, nil
 }
 
 const proofLabel = "lifeline/resume/1"

@@ -35,16 +35,19 @@ func TestID(t *testing.T) {
 }
 
 func TestToken(t *testing.T) {
-	id, key := ID{1, 2, 3}, Key{4, 5, 6, 31: 255}
-	token := Token(id, key)
-	if gotID, gotKey, err := ParseToken(token); err != nil || gotID != id || gotKey != key {
-		t.Fatalf("%v %v %v", gotID, gotKey, err)
+	id, key, seal := ID{1, 2, 3}, Key{4, 5, 6, 31: 255}, Key{7, 31: 8}
+	token := Token(id, key, Key{})
+	if gotID, gotKey, gotSeal, err := ParseToken(token); err != nil || gotID != id || gotKey != key || gotSeal != (Key{}) {
+		t.Fatalf("%v %v %v %v", gotID, gotKey, gotSeal, err)
+	}
+	if gotID, gotKey, gotSeal, err := ParseToken(Token(id, key, seal)); err != nil || gotID != id || gotKey != key || gotSeal != seal {
+		t.Fatalf("%v %v %v %v", gotID, gotKey, gotSeal, err)
 	}
 	if len(token) != 68 || !strings.HasPrefix(token, "ll1.") {
 		t.Errorf("%q", token)
 	}
 	for _, bad := range []string{"", "ll1.", token[4:], token[:67], token + "A", "ll2." + token[4:], strings.Replace(token, ".", ":", 1), "ll1." + strings.Repeat("+", 64)} {
-		if _, _, err := ParseToken(bad); !errors.Is(err, ErrToken) {
+		if _, _, _, err := ParseToken(bad); !errors.Is(err, ErrToken) {
 			t.Errorf("%q: %v", bad, err)
 		}
 		if _, err := NewClient(ClientConfig{Token: bad, Rand: func() uint64 { return 1 }}); bad != "" && !errors.Is(err, ErrToken) {

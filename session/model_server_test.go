@@ -132,7 +132,7 @@ func (m *model) hello(st *modelState, l *modelLink, p codec.Packet) {
 		m.fence(st.linkOf(e.link))
 		e.s.Reopen(modelNow)
 		e.attempt = h.Attempt
-		m.bind(st, int(i), l, e.s.AppendWelcome(nil, m.secret.Key(e.s.id), nil))
+		m.bind(st, int(i), l, e.s.AppendWelcome(nil, m.secret.Key(e.s.id), Key{}, nil))
 		if detached {
 			m.hook(st, e, 'r')
 		}
@@ -149,7 +149,7 @@ func (m *model) hello(st *modelState, l *modelLink, p codec.Packet) {
 	e.s.Open(&m.shard, ID{n + 1}, modelNow)
 	t.Put(e.s.id, "user", n)
 	t.SetOpening(key, n)
-	m.bind(st, int(n), l, e.s.AppendWelcome(nil, m.secret.Key(e.s.id), nil))
+	m.bind(st, int(n), l, e.s.AppendWelcome(nil, m.secret.Key(e.s.id), Key{}, nil))
 	m.hook(st, e, 'o')
 }
 

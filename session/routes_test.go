@@ -26,7 +26,7 @@ func nextHello(t *testing.T, c *Client) *HelloRequest {
 
 func welcomeWith(t *testing.T, routes []string) codec.Packet {
 	t.Helper()
-	return packetOf(t, appendControl(nil, codec.Welcome, &welcomeBody{make([]byte, 16), make([]byte, 32), 0, 0, testParams(t), routes}))
+	return packetOf(t, appendControl(nil, codec.Welcome, &welcomeBody{make([]byte, 16), make([]byte, 32), 0, 0, testParams(t), routes, nil}))
 }
 
 // SPEC 3.12: a dictionary holds for a session, its hash for the next HELLO.

@@ -614,5 +614,5 @@ func packetOf(t testing.TB, frame []byte) codec.Packet {
 func welcomePacket(t testing.TB, w *world) codec.Packet {
 	var s Session
 	s.Open(&w.srv.shard, ID{1}, 0)
-	return packetOf(t, s.AppendWelcome(nil, Key{}, nil))
+	return packetOf(t, s.AppendWelcome(nil, Key{}, Key{}, nil))
 }

@@ -151,13 +151,19 @@ func (sh *Shard) hand(cost int) {
 }
 
 // AppendWelcome appends the WELCOME that answers a HELLO. It is the same every
-// time until the client is heard: SPEC 6.1. routes is the dictionary, nil for a
-// client that has it, or that knows names only.
-func (s *Session) AppendWelcome(dst []byte, key Key, routes []string) []byte {
-	return appendControl(dst, codec.Welcome, &welcomeBody{
+// time until the client is heard: SPEC 6.1. seal opens further sealed links
+// (SPEC 2.7); it is zero on a link that is not sealed itself, which it must not
+// travel on. routes is the dictionary, nil for a client that has it, or that
+// knows names only.
+func (s *Session) AppendWelcome(dst []byte, key, seal Key, routes []string) []byte {
+	b := &welcomeBody{
 		ID: s.id[:], Key: key[:], Base: s.acked, Recv: s.recv,
 		Params: s.params().body(), Routes: routes,
-	})
+	}
+	if seal != (Key{}) {
+		b.Seal = seal[:]
+	}
+	return appendControl(dst, codec.Welcome, b)
 }
 
 func (s *Session) params() Params { return s.shard.Config.params(s.interval, s.timeout) }

@@ -32,6 +32,7 @@ func (h *hexBytes) UnmarshalText(b []byte) (err error) {
 // vectors is testdata/vectors.json: SPEC 11.
 type vectors struct {
 	Keys     []keyVector     `json:"keys"`
+	SealKeys []sealKeyVector `json:"seal_keys"`
 	Proofs   []proofVector   `json:"proofs"`
 	Controls []controlVector `json:"controls"`
 }
@@ -41,6 +42,13 @@ type keyVector struct {
 	SID    hexBytes `json:"sid"`
 	Key    hexBytes `json:"key"`
 	Token  string   `json:"token"`
+}
+
+type sealKeyVector struct {
+	SID   hexBytes `json:"sid"`
+	Key   hexBytes `json:"key"`
+	Seal  hexBytes `json:"seal"`
+	Token string   `json:"token"`
 }
 
 type proofVector struct {
@@ -76,7 +84,9 @@ func makeVectors(t *testing.T) (v vectors) {
 	for _, from := range []byte{0, 0x80, 0xf0} {
 		secret, id := counting[Secret](from), counting[ID](from+1)
 		key := secret.Key(id)
-		v.Keys = append(v.Keys, keyVector{secret[:], id[:], key[:], Token(id, key)})
+		v.Keys = append(v.Keys, keyVector{secret[:], id[:], key[:], Token(id, key, Key{})})
+		seal := counting[Key](from + 2)
+		v.SealKeys = append(v.SealKeys, sealKeyVector{id[:], key[:], seal[:], Token(id, key, seal)})
 	}
 	for _, r := range []ResumeRequest{
 		{Attempt: 1_700_000_000_000_000, Recv: 0, Lowest: 1},
@@ -111,8 +121,9 @@ func makeVectors(t *testing.T) (v vectors) {
 		{codec.Hello, &helloBody{1, nonce[:], opening[:], []byte("ticket"), "build 7", nil, 3}},
 		{codec.Hello, &helloBody{1, nonce[:], opening[:], nil, "", []byte{}, 1}},
 		{codec.Hello, &helloBody{1, nonce[:], opening[:], nil, "", RoutesHash([]string{"chat", "move"}), 2}},
-		{codec.Welcome, &welcomeBody{id[:], key[:], 0, 0, params.body(), []string{"chat", "move"}}},
-		{codec.Welcome, &welcomeBody{id[:], key[:], 1 << 40, 70000, params.body(), nil}},
+		{codec.Welcome, &welcomeBody{id[:], key[:], 0, 0, params.body(), []string{"chat", "move"}, nil}},
+		{codec.Welcome, &welcomeBody{id[:], key[:], 1 << 40, 70000, params.body(), nil, nil}},
+		{codec.Welcome, &welcomeBody{id[:], key[:], 0, 0, params.body(), nil, key[:]}},
 		{codec.Resume, &resumeBody{id[:], 1_700_000_000_000_000, &recv, 1, key[:]}},
 		{codec.Resume, &resumeBody{id[:], 1_700_000_000_000_000, nil, 1, key[:]}},
 		{codec.Resumed, &resumedBody{2, recv, false, params.body()}},
@@ -199,9 +210,14 @@ func TestVectors(t *testing.T) {
 	}
 	for _, k := range v.Keys {
 		secret, id := Secret(k.Secret), ID(k.SID)
-		gotID, gotKey, err := ParseToken(k.Token)
-		if key := secret.Key(id); !bytes.Equal(key[:], k.Key) || err != nil || gotID != id || gotKey != key {
+		gotID, gotKey, seal, err := ParseToken(k.Token)
+		if key := secret.Key(id); !bytes.Equal(key[:], k.Key) || err != nil || gotID != id || gotKey != key || seal != (Key{}) {
 			t.Errorf("key %x, token %v %x %v", key, gotID, gotKey, err)
+		}
+	}
+	for _, k := range v.SealKeys {
+		if id, key, seal, err := ParseToken(k.Token); err != nil || id != ID(k.SID) || key != Key(k.Key) || seal != Key(k.Seal) {
+			t.Errorf("token %s: %v %x %x, %v", k.Token, id, key, seal, err)
 		}
 	}
 	for _, p := range v.Proofs {

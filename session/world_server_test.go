@@ -124,7 +124,7 @@ func (srv *server) hello(l *link, h *HelloRequest) {
 			st.sent = 0
 		}
 		st.bind(l)
-		l.write(toClient, st.s.AppendWelcome(nil, srv.secret.Key(st.s.ID()), nil))
+		l.write(toClient, st.s.AppendWelcome(nil, srv.secret.Key(st.s.ID()), Key{}, nil))
 		if detached {
 			st.hook("resume")
 		}
@@ -154,7 +154,7 @@ func (srv *server) hello(l *link, h *HelloRequest) {
 	srv.table.SetOpening(key, st)
 	st.handle = srv.wheel.Add(st, st.s.Due())
 	st.bind(l)
-	l.write(toClient, st.s.AppendWelcome(nil, srv.secret.Key(id), nil))
+	l.write(toClient, st.s.AppendWelcome(nil, srv.secret.Key(id), Key{}, nil))
 	st.hook("open") // what it sends comes behind WELCOME
 }
 
@@ -179,7 +179,7 @@ func (srv *server) adopt(l *link, st *seat, key OpeningKey) {
 	}
 	st.sent, st.got = 0, nil // the new app numbers its messages anew
 	st.bind(l)
-	l.write(toClient, st.s.AppendWelcome(nil, srv.secret.Key(st.s.ID()), nil))
+	l.write(toClient, st.s.AppendWelcome(nil, srv.secret.Key(st.s.ID()), Key{}, nil))
 	st.hook("resume")
 }
 

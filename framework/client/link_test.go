@@ -125,7 +125,7 @@ func TestTokenResumesAfterRestart(t *testing.T) {
 
 func TestOldTokenLogsIn(t *testing.T) {
 	srv := newServer(t, fast)
-	token := session.Token(session.ID{1}, session.Key{2})
+	token := session.Token(session.ID{1}, session.Key{2}, session.Key{})
 	var rec recorder
 	var asked atomic.Int32
 	c := newClient(t, []string{srv.listen("tcp")}, client.Config{

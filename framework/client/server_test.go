@@ -308,7 +308,7 @@ func (k *peerLink) opening(p codec.Packet) {
 			s.seats = append(s.seats, st)
 		}
 		k.bind(st)
-		k.write(st.s.AppendWelcome(nil, s.secret.Key(st.s.ID()), nil))
+		k.write(st.s.AppendWelcome(nil, s.secret.Key(st.s.ID()), session.Key{}, nil))
 	case codec.Resume:
 		k.resume(p)
 	}

@@ -52,15 +52,35 @@ type IDs interface {
 
 // Counts counts what a Responder did.
 type Counts struct {
-	PublicKey uint64 // handshakes for which public-key work was done
-	Resumed   uint64 // handshakes without
-	Repeated  uint64 // hellos that got the same answer again
-	Cookies   uint64 // hellos that were answered with a cookie
-	Expired   uint64 // half-open links whose peer never came
-	Confirmed uint64 // half-open links that became links
-	Resets    uint64 // resets sent
+	PublicKey uint64 `json:"public_key"` // handshakes for which public-key work was done
+	Resumed   uint64 `json:"resumed"`    // handshakes without
+	Repeated  uint64 `json:"repeated"`   // hellos that got the same answer again
+	Cookies   uint64 `json:"cookies"`    // hellos that were answered with a cookie
+	Expired   uint64 `json:"expired"`    // half-open links whose peer never came
+	Confirmed uint64 `json:"confirmed"`  // half-open links that became links
+	Resets    uint64 `json:"resets"`     // resets sent
 	// Hellos dropped, by reason.
-	Malformed, WrongKey, Forged, Limited, Full uint64
+	Malformed uint64 `json:"malformed"`
+	WrongKey  uint64 `json:"wrong_key"`
+	Forged    uint64 `json:"forged"`
+	Limited   uint64 `json:"limited"`
+	Full      uint64 `json:"full"`
+}
+
+// Add adds what another Responder did.
+func (c *Counts) Add(o Counts) {
+	c.PublicKey += o.PublicKey
+	c.Resumed += o.Resumed
+	c.Repeated += o.Repeated
+	c.Cookies += o.Cookies
+	c.Expired += o.Expired
+	c.Confirmed += o.Confirmed
+	c.Resets += o.Resets
+	c.Malformed += o.Malformed
+	c.WrongKey += o.WrongKey
+	c.Forged += o.Forged
+	c.Limited += o.Limited
+	c.Full += o.Full
 }
 
 const (
