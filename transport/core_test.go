@@ -42,12 +42,16 @@ func (f *fakeBelow) send(b *outbox) bool {
 
 // testLoop returns a loop that the test drives itself.
 func testLoop(cfg Config, h Handler) (*Loop, *fakeBelow) {
-	cfg.Logger, cfg.PlainKCP = quiet, "test"
+	cfg.Logger, cfg.PlainKCP, cfg.KCP = quiet, "test", "test"
+	cfg.Network = NewNetwork(0, Conditions{}) // nothing is on it
 	tr := &Transport{cfg: cfg, log: quiet, start: clock()}
 	f := &fakeBelow{take: -1}
 	l := &Loop{t: tr, h: h, below: f}
 	l.init()
 	tr.loops = []*Loop{l}
+	if err := tr.initSealed(); err != nil {
+		panic(err)
+	}
 	l.boot()
 	return l, f
 }

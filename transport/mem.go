@@ -23,6 +23,7 @@ type Conditions struct {
 	Duplicate float64       // share of datagrams that arrive twice
 	Reorder   float64       // share of datagrams that others overtake
 	Rate      int           // bytes per second; 0 is unlimited
+	MTU       int           // longer datagrams are lost; 0 is unlimited
 }
 
 const (
@@ -231,7 +232,7 @@ func (f *flight) datagramLocked(p parcel) {
 	if c.Duplicate > 0 && n.rand.Float64() < c.Duplicate {
 		copies = 2
 	}
-	if f.free > now+rateQueue {
+	if f.free > now+rateQueue || c.MTU > 0 && len(p.data) > c.MTU {
 		return
 	}
 	sent := f.transmitLocked(now, len(p.data))

@@ -83,6 +83,9 @@ func openUDP(g *gnetLoop, eng gnet.Engine, w wire) (*udpSocket, error) {
 		u.out[i].hdr.Name = (*byte)(unsafe.Pointer(&u.outName[i]))
 	}
 	u.buffers(g.r.t)
+	if w == sealedWire {
+		u.dontFragment()
+	}
 	return u, nil
 }
 
@@ -106,6 +109,16 @@ func (u *udpSocket) buffers(t *Transport) {
 			t.log.Warn("transport: small socket buffer: bursts of players will be lost; raise net.core.rmem_max and wmem_max",
 				slog.String("option", o.name), slog.Int("bytes", got), slog.Int("wanted", want))
 		}
+	}
+}
+
+// dontFragment makes a datagram that a path does not carry a lost one, so that
+// links find out what theirs does. What ICMP says of it is not believed: anybody
+// can say it.
+func (u *udpSocket) dontFragment() {
+	_ = unix.SetsockoptInt(u.fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
+	if u.v6 {
+		_ = unix.SetsockoptInt(u.fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE)
 	}
 }
 
