@@ -89,6 +89,62 @@ func TestStorm(t *testing.T) {
 	}
 }
 
+func TestConnect(t *testing.T) {
+	var r report
+	smoke(t, &r, "connect", "-sessions", "50", "-runs", "1", "-client-core", "-1", "-server-core", "-1")
+	if r.LinksPerSec == 0 || r.CPUPerLink == 0 || r.Errors.Sum() != 0 {
+		t.Errorf("figures are missing: %+v", r)
+	}
+}
+
+func TestBroadcast(t *testing.T) {
+	var r struct {
+		Broadcast, Echo report
+		Ratio           spread `json:"cpu_per_delivery_over_echo"`
+	}
+	smoke(t, &r, "broadcast", "-members", "20", "-rate", "50", "-runs", "1", "-duration", "500ms", "-warmup", "200ms",
+		"-client-core", "-1", "-server-core", "-1")
+	b := r.Broadcast
+	if b.Deliveries == 0 || b.DeliveryP99 == 0 || b.CPUPerDelivery == 0 || r.Echo.Messages == 0 || r.Ratio.Median == 0 {
+		t.Errorf("figures are missing: %+v", r)
+	}
+	b.Errors.Timeout = 0
+	if b.Errors.Sum() != 0 {
+		t.Errorf("%+v", b.Errors)
+	}
+}
+
+// TestMixed asserts that nothing is lost or comes twice while links break.
+func TestMixed(t *testing.T) {
+	var r report
+	smoke(t, &r, "mixed", "-sessions", "20", "-cuts", "50", "-runs", "1", "-duration", "900ms", "-warmup", "300ms",
+		"-client-core", "-1", "-server-core", "-1")
+	if r.Messages == 0 || r.Deliveries == 0 || r.Cuts == 0 {
+		t.Errorf("figures are missing: %+v", r)
+	}
+	r.Errors.Timeout = 0
+	if r.Errors.Sum() != 0 {
+		t.Errorf("%+v", r.Errors)
+	}
+}
+
+// TestDetect asserts that nobody is taken for dead too early, or while alive.
+func TestDetect(t *testing.T) {
+	var all []report
+	smoke(t, &all, "detect", "-sessions", "20", "-interval", "300ms", "-timeout", "1200ms", "-lossy", "1s", "-loss", "0.1")
+	if len(all) != 3 {
+		t.Fatalf("%d reports", len(all))
+	}
+	for _, r := range all[:2] {
+		if r.Detected != 20 || r.DetectFirst < r.PromisedFirst {
+			t.Errorf("%s: %v found, the first after %v ms, promised after %v", r.Server, r.Detected, r.DetectFirst, r.PromisedFirst)
+		}
+	}
+	if all[2].FalsePositives != 0 || all[2].Errors.Sum() != 0 {
+		t.Errorf("%v of the living were taken for dead: %+v", all[2].FalsePositives, all[2].Errors)
+	}
+}
+
 // TestOpenLoop asserts that requests come at their rate.
 func TestOpenLoop(t *testing.T) {
 	var r report

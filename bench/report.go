@@ -41,6 +41,33 @@ type figures struct {
 	Ramp               float64 `json:"ramp_seconds"`
 	Steal              float64 `json:"steal_percent"`
 
+	// broadcast, mixed
+	Deliveries     float64 `json:"deliveries,omitzero"`
+	DeliveriesPerS float64 `json:"deliveries_per_second,omitzero"`
+	CPUPerDelivery float64 `json:"server_cpu_us_per_delivery,omitzero"`
+	DeliveryP50    float64 `json:"delivery_p50_us,omitzero"`
+	DeliveryP99    float64 `json:"delivery_p99_us,omitzero"`
+	DeliveryMax    float64 `json:"delivery_max_us,omitzero"`
+	AllocsPerDeliv float64 `json:"allocs_per_delivery,omitzero"`
+	TickOverrunMs  float64 `json:"tick_overrun_max_ms,omitzero"`
+	Cuts           float64 `json:"links_cut,omitzero"`
+
+	// connect
+	LinksPerSec     float64 `json:"links_per_second,omitzero"`
+	CPUPerLink      float64 `json:"server_cpu_us_per_link,omitzero"`
+	LinksPerCore    float64 `json:"links_per_second_and_server_core,omitzero"`
+	DatagramsInLink float64 `json:"server_datagrams_in_per_link,omitzero"`
+
+	// detect
+	DetectFirst    float64 `json:"detect_first_ms,omitzero"`
+	DetectP50      float64 `json:"detect_p50_ms,omitzero"`
+	DetectLast     float64 `json:"detect_last_ms,omitzero"`
+	PromisedFirst  float64 `json:"promised_first_ms,omitzero"`
+	PromisedLast   float64 `json:"promised_last_ms,omitzero"`
+	Detected       float64 `json:"detected,omitzero"`
+	FalsePositives float64 `json:"false_positives,omitzero"`
+	LossyMinutes   float64 `json:"lossy_session_minutes,omitzero"`
+
 	// storm
 	ResumesPerSec float64 `json:"resumes_per_second,omitzero"`
 	ResumeP50     float64 `json:"resume_p50_ms,omitzero"`
@@ -120,6 +147,18 @@ func round(v float64) float64 {
 func median(sorted []float64) float64 {
 	n := len(sorted)
 	return (sorted[n/2] + sorted[(n-1)/2]) / 2
+}
+
+// spread is the middle and the ends of a figure over the runs.
+type spread struct {
+	Median  float64 `json:"median"`
+	Lowest  float64 `json:"lowest"`
+	Highest float64 `json:"highest"`
+}
+
+func spreadOf(all []float64) spread {
+	slices.Sort(all)
+	return spread{round(median(all)), round(all[0]), round(all[len(all)-1])}
 }
 
 // ratio compares two servers run by run, as the runs alternate and neighbours

@@ -20,8 +20,12 @@ import (
 
 const usage = `usage: bench echo [flags]   players ask and are answered, as fast as it goes
        bench idle [flags]   players are there and do nothing but heartbeats
-       bench storm [flags]  all links are cut at once, and all players come back
-       bench sessions [flags]  the session layer alone, without a network
+       bench connect [flags]    players come, as fast as it goes
+       bench storm [flags]      all links are cut at once, and all players come back
+       bench broadcast [flags]  a room sends to all of its members at every tick
+       bench detect [flags]     players die, and the server finds out
+       bench mixed [flags]      a game: requests, broadcasts and lost links
+       bench sessions [flags]   the session layer alone, without a network
 
 bench echo -h and so on list the flags.`
 
@@ -33,6 +37,8 @@ type options struct {
 	duration, warmup, settle, ramp time.Duration
 
 	runs                   int
+	cuts                   float64 // percent of the links in each second
+	lossy                  time.Duration
 	versus                 string
 	json                   bool
 	serverCore, clientCore int
@@ -42,7 +48,14 @@ type options struct {
 }
 
 // scenarios are the commands that play against a server.
-var scenarios = map[string]func(*options) error{"echo": echo, "idle": idle, "storm": storm}
+var scenarios map[string]func(*options) error
+
+func init() {
+	scenarios = map[string]func(*options) error{
+		"echo": echo, "idle": idle, "storm": storm, "connect": connect, "broadcast": broadcast, "mixed": mixed, "detect": detect,
+		"players": players,
+	}
+}
 
 func run(args []string) error {
 	if len(args) == 0 {
@@ -99,6 +112,16 @@ func parse(command string, args []string) (*options, error) {
 		fs.DurationVar(&o.Interval, "interval", 0, "heartbeat interval that the server dictates; 0: its default")
 	case "storm":
 		o.stormFlags(fs)
+	case "connect":
+		o.connectFlags(fs)
+	case "broadcast":
+		o.broadcastFlags(fs)
+	case "mixed":
+		o.mixedFlags(fs)
+	case "detect":
+		o.detectFlags(fs)
+	case "players":
+		o.playersFlags(fs)
 	}
 	if err := fs.Parse(args); err != nil {
 		return nil, err
@@ -117,6 +140,12 @@ func parse(command string, args []string) (*options, error) {
 	return o, nil
 }
 
+// coreFlags are those of scenarios that give each side a core by default.
+func (o *options) coreFlags(fs *flag.FlagSet) {
+	fs.IntVar(&o.serverCore, "server-core", 0, "core of the server; -1: any")
+	fs.IntVar(&o.clientCore, "client-core", 1, "core of the players; -1: any")
+}
+
 func (o *options) echoFlags(fs *flag.FlagSet) {
 	fs.IntVar(&o.Sessions, "sessions", 1000, "how many players there are")
 	fs.IntVar(&o.Config.Size, "size", 64, "bytes of a payload")
@@ -127,8 +156,7 @@ func (o *options) echoFlags(fs *flag.FlagSet) {
 	fs.DurationVar(&o.warmup, "warmup", time.Second, "load before the window")
 	fs.IntVar(&o.runs, "runs", 3, "runs, each with a server of its own")
 	fs.StringVar(&o.versus, "versus", "", "run another server as well, in turn: kcp-go or udp (plain-kcp), go-tcp (tcp)")
-	fs.IntVar(&o.serverCore, "server-core", 0, "core of the server; -1: any")
-	fs.IntVar(&o.clientCore, "client-core", 1, "core of the players; -1: any")
+	o.coreFlags(fs)
 }
 
 // cores returns how many cores the machine has: this process sees only its own.
@@ -199,6 +227,7 @@ type stage struct {
 	empty  int64 // the server's memory before anybody came
 	heap   uint64
 	ramp   time.Duration
+	before costs // the players came
 }
 
 // open starts a server and opens all sessions.
@@ -220,6 +249,9 @@ func (o *options) open(p peer) (*stage, error) {
 	p.load.Server = srv.First().Addr
 	s.fleet, err = load.New(p.load, func(err error) { fmt.Fprintln(o.log, "bench:", err) })
 	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	if s.before, err = s.costs(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	start := time.Now()

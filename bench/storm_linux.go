@@ -28,19 +28,7 @@ func storm(o *options) error {
 		return err
 	}
 	o.Return, o.Route, o.Game, o.Options.Size = true, "count", true, 16
-	p := peer{"lifeline", o.Config}
-	r := o.report(p)
-	for range o.runs {
-		f, errs, err := o.stormOnce(p, r)
-		if err != nil {
-			return err
-		}
-		r.add(f, errs)
-	}
-	if o.json {
-		return writeJSON(o.out, r)
-	}
-	return table(o.out, r)
+	return o.alone(o.stormOnce)
 }
 
 func (o *options) stormOnce(p peer, r *report) (f figures, errs load.Counts, err error) {

@@ -32,6 +32,19 @@ func (f *Fleet) Cut() error {
 	return nil
 }
 
+// CutSome takes the links of n players away, one after the other in turn. Those
+// of datagrams are simply not used any more.
+func (f *Fleet) CutSome(n int) {
+	f.clock()
+	for range n {
+		p := &f.players[f.cutTurn]
+		f.cutTurn = (f.cutTurn + 1) % len(f.players)
+		if p.state == isOpen && p.linked {
+			f.dropped(p, nil)
+		}
+	}
+}
+
 // Regain lets the players come back, and play on meanwhile if they do.
 func (f *Fleet) Regain(limit time.Duration) error {
 	tell := f.now + time.Second

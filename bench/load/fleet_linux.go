@@ -64,6 +64,7 @@ type Fleet struct {
 	asking  time.Duration // rate: when the next request is due
 	turnOf  int           // and whose it is
 	cut     time.Duration // when all links were cut
+	cutTurn int           // whose link is cut next
 	away    int           // players without a link
 	lottery *rand.Rand    // of Loss
 	visits  int           // of the wheel

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"errors"
+	"flag"
+
+	"github.com/lifeline-go/lifeline/bench/load"
+)
+
+func (o *options) connectFlags(fs *flag.FlagSet) {
+	fs.IntVar(&o.Sessions, "sessions", 10_000, "how many players come")
+	fs.IntVar(&o.runs, "runs", 3, "runs, each with a server of its own")
+	o.coreFlags(fs)
+	o.duration = 1
+}
+
+// connect opens sessions as fast as it goes.
+func connect(o *options) error {
+	if err := o.share(); err != nil {
+		return err
+	}
+	return o.alone(func(p peer, r *report) (figures, load.Counts, error) { return o.connectOnce(p) })
+}
+
+// alone runs a scenario of lifeline without anybody beside it.
+func (o *options) alone(once func(peer, *report) (figures, load.Counts, error)) error {
+	p := peer{"lifeline", o.Config}
+	r := o.report(p)
+	for range o.runs {
+		f, errs, err := once(p, r)
+		if err != nil {
+			return err
+		}
+		r.add(f, errs)
+	}
+	if o.json {
+		return writeJSON(o.out, r)
+	}
+	return table(o.out, r)
+}
+
+func (o *options) connectOnce(p peer) (f figures, errs load.Counts, err error) {
+	s, err := o.open(p)
+	if err != nil {
+		return f, errs, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	to, err := s.costs()
+	if err != nil {
+		return f, errs, err
+	}
+	st, err := s.server.Do("status")
+	if err != nil {
+		return f, errs, err
+	}
+	hist, errs := s.fleet.Result()
+	f = s.figures(hist, s.before, to)
+	n := float64(o.Sessions)
+	f.LinksPerSec = n / s.ramp.Seconds()
+	f.CPUPerLink = float64((to.server - s.before.server).Microseconds()) / n
+	f.LinksPerCore = 1e6 / f.CPUPerLink
+	f.DatagramsInLink = float64(st.Stats.Transport.DatagramsIn) / n
+	return f, errs, nil
+}
