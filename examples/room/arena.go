@@ -4,6 +4,8 @@ package main
 
 import (
 	"log/slog"
+	"math"
+	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/examples/room/swarm"
@@ -22,6 +24,7 @@ const (
 type Arena struct {
 	*framework.Room
 	log   *slog.Logger
+	step  time.Duration
 	seats map[*framework.Player]*seat
 }
 
@@ -29,22 +32,27 @@ type Arena struct {
 type seat struct {
 	id      int
 	x, y    float32
+	said    uint64 // number of its last chat message
 	dropped bool
 }
 
-func newArena(log *slog.Logger) func(*framework.Room) *Arena {
+func newArena(log *slog.Logger, step time.Duration) func(*framework.Room) *Arena {
 	return func(r *framework.Room) *Arena {
-		return &Arena{Room: r, log: log, seats: map[*framework.Player]*seat{}}
+		return &Arena{Room: r, log: log, step: step, seats: map[*framework.Player]*seat{}}
 	}
 }
 
-// OnJoin seats a player in the middle, or refuses.
+// OnJoin seats a player around the middle, or refuses.
 func (a *Arena) OnJoin(p *framework.Player) error {
 	if len(a.seats) == seats {
 		return framework.Fail(codec.GameError, "the arena is full")
 	}
-	a.seats[p] = &seat{id: a.freeID(), x: side / 2, y: side / 2}
-	return p.Push("seat", swarm.Seat{ID: a.seats[p].id, Side: side})
+	s := &seat{id: a.freeID()}
+	sin, cos := math.Sincos(2.4 * float64(s.id)) // as the seeds of a sunflower
+	far := min(60*math.Sqrt(float64(s.id)), side/2)
+	s.x, s.y = float32(side/2+far*cos), float32(side/2+far*sin)
+	a.seats[p] = s
+	return p.Push("seat", swarm.Seat{ID: s.id, Side: side})
 }
 
 // Move is where a player wants to be.
@@ -57,9 +65,20 @@ func (a *Arena) Move(p *framework.Player, m swarm.Move) {
 // Chat goes to everybody, its sender included.
 func (a *Arena) Chat(p *framework.Player, c swarm.Chat) {
 	c.From = p.User()
+	a.seats[p].said = max(a.seats[p].said, c.N)
 	if err := a.Broadcast("chat", c); err != nil {
 		a.log.Warn("chat", "player", p.User(), "error", err)
 	}
+}
+
+// Look tells a player who is who.
+func (a *Arena) Look(p *framework.Player, _ struct{}) (swarm.View, error) {
+	me := a.seats[p]
+	v := swarm.View{ID: me.id, Side: side, Step: float32(a.step.Milliseconds()), Said: me.said}
+	for _, p := range a.Members() {
+		v.Players = append(v.Players, swarm.Name{ID: a.seats[p].id, Name: p.User()})
+	}
+	return v, nil
 }
 
 // OnTick shows everybody where everybody is.

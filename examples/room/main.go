@@ -20,6 +20,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/lifeline-go/lifeline/examples/room/page"
 	"github.com/lifeline-go/lifeline/examples/room/swarm"
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/session"
@@ -30,7 +31,7 @@ func main() {
 	kcp := flag.String("plain-kcp", "127.0.0.1:7777", "listen `address` of plain KCP")
 	tcp := flag.String("tcp", "127.0.0.1:7777", "listen `address` of TCP")
 	ws := flag.String("ws", "127.0.0.1:7778", "listen `address` of WebSocket")
-	pages := flag.String("http", "127.0.0.1:8080", "listen `address` of /healthz and /debug/sessions")
+	pages := flag.String("http", "127.0.0.1:8080", "listen `address` of the page, /healthz and /debug")
 	bots := flag.Int("bots", 8, "built-in bots; each pulls its cable now and then")
 	tick := flag.Duration("tick", 50*time.Millisecond, "time between two states")
 	interval := flag.Duration("interval", 0, "heartbeat interval (default 10s)")
@@ -55,9 +56,10 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	arena := framework.AddRoom(srv, "arena", newArena(logger)).Tick(*tick)
+	arena := framework.AddRoom(srv, "arena", newArena(logger, *tick)).Tick(*tick)
 	framework.On(arena, "move", (*Arena).Move)
 	framework.On(arena, "chat", (*Arena).Chat)
+	framework.OnRequest(arena, "look", (*Arena).Look)
 	framework.Handle(srv, "ping", func(_ *framework.Player, n uint64) (uint64, error) { return n, nil }).Inline()
 
 	if err := srv.Start(); err != nil {
@@ -67,14 +69,19 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	admin := &http.Server{Handler: srv.Admin(), ReadHeaderTimeout: 5 * time.Second}
-	go func() { // ends with admin.Close
-		if err := admin.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	mux := http.NewServeMux()
+	mux.Handle("/", page.Handler(page.Config{WebSocketPort: srv.Addr(transport.WebSocket).Port(), Room: "lobby"}))
+	mux.Handle("/healthz", srv.Admin())
+	mux.Handle("/debug/", srv.Admin()) // guarded: it shows addresses and ends sessions
+	site := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	go func() { // ends with site.Close
+		if err := site.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Print(err)
 		}
 	}()
 	addr := fmt.Sprintf("plain-kcp://%v", srv.Addr(transport.PlainKCP))
 	fmt.Printf("players  %s  tcp://%v  ws://%v\n", addr, srv.Addr(transport.TCP), srv.Addr(transport.WebSocket))
+	fmt.Printf("page     http://%v  open it twice\n", listener.Addr())
 	fmt.Printf("look     http://%v/debug/sessions  http://%[1]v/healthz\n", listener.Addr())
 	fmt.Printf("bots     go run ./examples/room/bot -addr %s -n 50 -duration 20s -cut 3s\n", addr)
 
@@ -85,7 +92,7 @@ func main() {
 	}()
 	<-ctx.Done()
 	<-swarmDone
-	_ = admin.Close()
+	_ = site.Close()
 	stopping, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := srv.Shutdown(stopping); err != nil {

@@ -12,6 +12,20 @@ type (
 		ID   int
 		Side float32 // of the square
 	}
+	// View answers "look": who is who. A player asks for it when it has joined,
+	// when it was reset, and when it sees a stranger.
+	View struct {
+		ID      int     // of whoever asks
+		Side    float32 // of the square
+		Step    float32 // milliseconds between two states
+		Said    uint64  // number of the last chat message that came from it
+		Players []Name
+	}
+	// Name is what a player is called.
+	Name struct {
+		ID   int
+		Name string
+	}
 	// Move, on "move", is where a player wants to be.
 	Move struct{ X, Y float32 }
 	// Chat, on "chat", goes to everybody. N counts the messages of its sender.

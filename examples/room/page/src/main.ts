@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT
+
+// The page: a session with the room, what it shows of it, and its buttons.
+
+import { Client, codeText, type State as LinkState } from "../../../../framework/client/js/src/index.js";
+import { Ledger } from "./ledger.js";
+import { Stage } from "./stage.js";
+import { Chat, Move, nothing, State, uint, View } from "./wire.js";
+
+const $ = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
+
+const stage = new Stage($<HTMLCanvasElement>("arena"));
+const ledger = new Ledger();
+let client: Client;
+let url = "";
+let room = "";
+let said = 0; // chat messages that we sent
+let lostAt = 0;
+let offlineUntil = 0;
+let calm: ReturnType<typeof setTimeout>;
+
+// --- what is shown
+
+type Badge = "connecting" | "connected" | "reconnecting" | "resumed" | "closed";
+
+function badge(state: Badge, text: string = state): void {
+	const b = $("badge");
+	b.dataset.state = state;
+	b.lastElementChild!.textContent = text;
+	const live = state === "connected" || state === "resumed";
+	stage.connected = live;
+	for (const id of ["cut", "offline", "flood"]) {
+		$<HTMLButtonElement>(id).disabled = state === "closed" || (id !== "flood" && !live);
+	}
+	$("again").hidden = state !== "closed";
+}
+
+function line(list: HTMLElement, ...parts: (Node | string)[]): HTMLElement {
+	const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+	const li = document.createElement("li");
+	li.append(...parts);
+	list.append(li);
+	while (list.childElementCount > 200) {
+		list.firstElementChild!.remove();
+	}
+	if (atEnd) {
+		list.scrollTop = list.scrollHeight;
+	}
+	return li;
+}
+
+function strong(text: string): HTMLElement {
+	const b = document.createElement("b");
+	b.textContent = text;
+	return b;
+}
+
+/** A step in the life of the link, in the chat: that is where eyes are. */
+function event(text: string, kind = ""): void {
+	line($("log"), text).className = `event ${kind}`;
+}
+
+let countsDue = false;
+
+/** Shows the counts, once however many messages came. */
+function counts(): void {
+	if (countsDue) {
+		return;
+	}
+	countsDue = true;
+	requestAnimationFrame(() => {
+		countsDue = false;
+		$("players").textContent = String(stage.motion.present);
+		$("sent").textContent = String(said);
+		$("heard").textContent = String(ledger.heard);
+		$("lost").textContent = String(ledger.lost);
+		$("twice").textContent = String(ledger.twice);
+		$("resumes").textContent = String(client.stats.resumes + client.stats.resets);
+		$("lost").parentElement!.classList.toggle("bad", ledger.lost > 0);
+		$("twice").parentElement!.classList.toggle("bad", ledger.twice > 0);
+	});
+}
+
+function away(): string {
+	const ms = performance.now() - lostAt;
+	return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
+function changed(s: LinkState): void {
+	clearTimeout(calm);
+	switch (s.kind) {
+		case "opened":
+			void enter();
+			break;
+		case "lost":
+			lostAt = performance.now();
+			badge("reconnecting");
+			$("ping").textContent = "–";
+			event(s.error.text === "cut" ? "link cut" : `link lost: ${s.error.text || codeText(s.error.code)}`, "lost");
+			break;
+		case "resumed":
+			badge("resumed");
+			event(`resumed after ${away()}: nothing lost`, "good");
+			calm = setTimeout(() => badge("connected"), 2500);
+			break;
+		case "reset":
+			ledger.restart();
+			badge("resumed");
+			event(lostAt ? `back after ${away()}, from a snapshot` : "this page was reloaded: same player, same seat", "good");
+			calm = setTimeout(() => badge("connected"), 2500);
+			void look();
+			break;
+		case "gone":
+			event(`the session is over (${codeText(s.error.code)}): logging in again`, "lost");
+			if (s.undelivered.length > 0) {
+				event(`${s.undelivered.length} messages were not delivered`, "lost");
+			}
+			stage.restart();
+			ledger.restart();
+			break;
+		case "closed":
+			badge("closed");
+			event(`closed: ${codeText(s.error.code)}${s.error.text ? `, ${s.error.text}` : ""}`, "lost");
+	}
+	counts();
+}
+
+// --- the session
+
+/** Takes a seat in the room of a new session. */
+async function enter(): Promise<void> {
+	try {
+		await client.join("arena", room, { timeout: Infinity });
+		await look();
+		badge("connected");
+		event(`you are in, as ${name()}`, "good");
+	} catch (e) {
+		event(`not let in: ${e instanceof Error ? e.message : e}`, "lost");
+	}
+}
+
+/** Asks who we are, and who else is there. */
+async function look(): Promise<void> {
+	try {
+		const v = await client.request("look", nothing, undefined, View, { timeout: Infinity });
+		said = Math.max(said, v.said);
+		stage.view(v);
+		counts();
+	} catch {
+		// The session was reset or ended meanwhile: another look follows.
+	}
+}
+
+/** Says something; false: too much waits already. */
+function say(text: string): boolean {
+	if (!client.send("chat", Chat, { n: said + 1, text, from: "" })) {
+		return false;
+	}
+	said++;
+	counts();
+	return true;
+}
+
+async function ping(): Promise<void> {
+	if (!client.connected) {
+		return;
+	}
+	const start = performance.now();
+	try {
+		await client.request("ping", uint, Math.round(start), uint, { timeout: 4000 });
+		const ms = performance.now() - start;
+		$("ping").textContent = ms < 10 ? ms.toFixed(1) : String(Math.round(ms));
+	} catch {
+		$("ping").textContent = "–";
+	}
+}
+
+function start(): void {
+	badge("connecting");
+	client = new Client(url, {
+		ticket: name,
+		keep: "lifeline-room",
+		info: "room page",
+		onState: changed,
+		open: (to) => {
+			if (performance.now() < offlineUntil) {
+				throw new Error("offline");
+			}
+			return new WebSocket(to, "lifeline");
+		},
+	});
+	client.on("state", State, (s) => {
+		stage.motion.push(s, performance.now());
+		counts();
+	});
+	client.on("chat", Chat, (m) => {
+		ledger.note(m.from, m.n);
+		const li = line($("log"), strong(m.from === name() ? "you" : m.from), ` ${m.text}`);
+		li.dataset.n = String(m.n);
+		li.dataset.from = m.from;
+		counts();
+	});
+	client.on("seat", nothing, () => undefined); // look tells more
+	client.connect().catch(() => undefined); // the state has told
+}
+
+// --- who we are, for as long as the tab lives
+
+const words = ["amber", "aspen", "birch", "cedar", "clover", "coral", "dune", "ember", "fern", "flint", "hazel", "indigo", "juniper", "linden", "maple", "ochre", "opal", "pine", "quartz", "reed", "sage", "slate", "thyme", "willow"];
+
+function name(): string {
+	let n = sessionStorage.getItem("name");
+	if (!n) {
+		n = `${words[Math.floor(Math.random() * words.length)]}-${Math.floor(Math.random() * 90 + 10)}`;
+		sessionStorage.setItem("name", n);
+	}
+	return n;
+}
+
+function showName(): void {
+	$("name").textContent = name();
+}
+
+// --- buttons
+
+stage.onMove = (x, y) => client?.connected && client.send("move", Move, { x, y });
+stage.onStranger = () => void look();
+
+$("cut").onclick = (): void => client.cut();
+$("offline").onclick = (): void => {
+	offlineUntil = performance.now() + 5000;
+	client.cut();
+	event("no network for 5 s: what you do waits", "lost");
+	setTimeout(() => client.hurry(), 5000);
+};
+$("flood").onclick = (): void => {
+	let n = 0;
+	while (n < 200 && say(`flood ${n + 1} of 200`)) {
+		n++;
+	}
+	event(n === 200 ? "200 messages at once" : `${n} messages at once; the next one was refused: too much waits`, n === 200 ? "" : "lost");
+};
+$("again").onclick = (): void => {
+	stage.restart();
+	start();
+};
+$<HTMLFormElement>("say").onsubmit = (e): void => {
+	e.preventDefault();
+	const input = $<HTMLInputElement>("text");
+	if (input.value.trim() !== "" && say(input.value.trim())) {
+		input.value = "";
+	}
+};
+
+const rename = $<HTMLDialogElement>("rename");
+$("name").onclick = (): void => {
+	$<HTMLInputElement>("new-name").value = name();
+	rename.showModal();
+};
+rename.onclose = (): void => {
+	const n = $<HTMLInputElement>("new-name").value.trim();
+	if (rename.returnValue === "ok" && n !== "" && n !== name()) {
+		sessionStorage.setItem("name", n);
+		showName();
+		client.close(); // another name is another login
+		stage.restart();
+		said = 0;
+		start();
+	}
+};
+
+const config: { port: number; room: string } = await (await fetch("config.json")).json();
+url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.hostname}:${config.port}/`;
+room = config.room;
+showName();
+start();
+setInterval(() => void ping(), 1000);
+
+// For whoever looks at the page from its console, and for tests.
+Object.assign(globalThis, { lifeline: { client: () => client, stage, ledger } });

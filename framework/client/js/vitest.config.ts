@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+
+import { defineConfig } from "vitest/config";
+
+// One file at a time: each starts servers, or a browser.
+export default defineConfig({
+	test: {
+		fileParallelism: false,
+		projects: [
+			{ extends: true, test: { name: "client", include: ["test/*.test.ts"] } },
+			{ extends: true, test: { name: "browser", include: ["browser/*.test.ts"], testTimeout: 60_000 } },
+		],
+	},
+});
