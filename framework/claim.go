@@ -69,6 +69,11 @@ func (c *claim) decide(l *loop) {
 		c.settle(l)
 		return
 	}
+	if p.departing() {
+		c.refusal = soon()
+		c.settle(l)
+		return
+	}
 	now := l.t.Now()
 	if c.kind == resumed && c.r.ID != p.s.ID() { // adopted meanwhile
 		c.refusal = l.srv.obituary(c.r.ID, now)

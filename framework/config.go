@@ -5,6 +5,7 @@ package framework
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -77,8 +78,21 @@ type Config struct {
 	// Node is this server's number in session ids.
 	Node uint16
 	// Secret is what reconnect tokens are made from. If zero, a random one:
-	// tokens die with the process, as sessions do.
+	// tokens die with the process, as sessions do. Servers that share a Store
+	// share it too, and register the same routes.
 	Secret session.Secret
+	// Store, if not nil, is where sessions move from server to server: see
+	// Player.Move. Address is then what clients dial to reach this server.
+	Store   Store
+	Address string
+	// Pack returns what the game of the next server must know of a player who
+	// moves, and Unpack gets it there. They run just before OnClose here and
+	// OnOpen there, as these do. If nil, it is told nothing.
+	Pack   func(p *Player) []byte
+	Unpack func(p *Player, state []byte)
+	// Peers are the addresses of the game's other servers by their Node. A
+	// client that comes back here with the session of one of them is sent there.
+	Peers map[uint16]string
 	// Logger, if nil, is slog.Default().
 	Logger *slog.Logger
 	// Rand is the source of ids and nonces. If nil, crypto/rand.
@@ -166,6 +180,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, c.checkAdmin()
 	case c.Duplicate > Adopt:
 		return c, fmt.Errorf("framework: Duplicate %d is no policy", c.Duplicate)
+	}
+	if c.Store != nil && c.Secret == (session.Secret{}) {
+		return c, errors.New("framework: servers that share a Store must share a Secret")
 	}
 	if c.Secret == (session.Secret{}) {
 		if _, err := io.ReadFull(c.Rand, c.Secret[:]); err != nil {

@@ -39,30 +39,37 @@ type env struct {
 func simulate(t *testing.T, seed uint64, cond transport.Conditions, cfg framework.Config, setup func(*framework.Server), f func(*env)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		e := &env{t: t, net: transport.NewNetwork(seed, cond), hooks: map[string][]string{}}
-		cfg.Network = e.net
-		serveAll(&cfg)
-		if cfg.Logger == nil {
-			cfg.Logger = slog.New(slog.DiscardHandler)
-		}
-		if cfg.Authenticate == nil {
-			cfg.Authenticate = func(_ context.Context, l framework.Login) (string, error) { return string(l.Ticket), nil }
-		}
-		e.record(&cfg)
-		srv, err := framework.New(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		e.srv = srv
-		if setup != nil {
-			setup(srv)
-		}
-		if err := srv.Start(); err != nil {
-			t.Fatal(err)
-		}
+		e := serve(t, transport.NewNetwork(seed, cond), "10.0.0.1", cfg, setup)
 		defer e.end()
 		f(e)
 	})
+}
+
+// serve starts a server of a network.
+func serve(t *testing.T, network *transport.Network, host string, cfg framework.Config, setup func(*framework.Server)) *env {
+	t.Helper()
+	e := &env{t: t, net: network, hooks: map[string][]string{}}
+	cfg.Network = e.net
+	serveAll(&cfg, host)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Authenticate == nil {
+		cfg.Authenticate = func(_ context.Context, l framework.Login) (string, error) { return string(l.Ticket), nil }
+	}
+	e.record(&cfg)
+	srv, err := framework.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.srv = srv
+	if setup != nil {
+		setup(srv)
+	}
+	if err := srv.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return e
 }
 
 // end stops everything, failed or not: a bubble must be left empty.
@@ -248,8 +255,8 @@ var carriers = []transport.Carrier{
 }
 
 // serveAll makes a server serve all of them, each on a port of its own.
-func serveAll(cfg *framework.Config) {
-	cfg.PlainKCP, cfg.TCP, cfg.WebSocket = "10.0.0.1:7777", "10.0.0.1:7778", "10.0.0.1:7779"
+func serveAll(cfg *framework.Config, host string) {
+	cfg.PlainKCP, cfg.TCP, cfg.WebSocket = host+":7777", host+":7778", host+":7779"
 }
 
 // onEach runs a test once per carrier.

@@ -23,6 +23,7 @@ type life struct {
 	reset    bool // a RESET has yet to be told
 	blip     bool // another link has taken over from one that still looked alive
 	ending   bool // the session is closed
+	moving   bool // or leaves for another server: what is sent is still taken
 
 	// What the game knows.
 	toldOpen     bool
@@ -138,7 +139,12 @@ func (p *Player) do(t task, here *Room) {
 	switch t {
 	case tellOpen:
 		p.toldOpen, p.toldAttached = true, true
+		var app []byte
+		if p.extra != nil {
+			app, p.extra.app = p.extra.app, nil
+		}
 		p.mu.Unlock()
+		p.unpack(app)
 		p.call("OnOpen", func() { hook1(s.cfg.OnOpen, p) })
 	case tellDetach:
 		p.toldAttached, p.blip = false, false
@@ -179,7 +185,14 @@ func hook1(f func(*Player), p *Player) {
 // close tells the game that it is over. It is called with mu held.
 func (p *Player) close() {
 	reason := *p.reason
+	var d *departure
+	if p.extra != nil {
+		d = p.extra.departure
+	}
 	p.mu.Unlock()
+	if d != nil {
+		p.pack(d)
+	}
 	p.call("OnClose", func() {
 		if f := p.srv.cfg.OnClose; f != nil {
 			f(p, reason)
@@ -203,6 +216,10 @@ func (p *Player) close() {
 		f.waits--
 		f.mu.Unlock()
 		f.wake()
+	}
+	if d != nil {
+		p.packed()
+		return
 	}
 	p.srv.departed(p)
 	p.srv.closed.Done()

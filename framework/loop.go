@@ -89,6 +89,8 @@ func (g *glue) OnClose(k *transport.Link, err error) {
 		l.detach(v)
 	case *opening:
 		v.link = nil
+	case *departure:
+		v.link = nil
 	}
 	k.Value = nil
 }
@@ -298,15 +300,8 @@ func (l *loop) end(p *Player, code session.Code, text string) {
 	if !p.s.Close(code) {
 		return
 	}
-	s := l.srv
-	s.count.ended.Add(1)
-	s.count.closes.add(code)
 	l.wheel.Remove(p.timer)
-	s.mu.Lock()
-	s.heardLocked(p)
-	s.table.Bury(p.s.ID(), p.user, p, session.Tombstone{Code: code, Recv: p.s.Received()}, l.t.Now())
-	s.leavingLocked(p)
-	s.mu.Unlock()
+	l.bury(p, session.Tombstone{Code: code, Recv: p.s.Received()})
 	if k := l.unlink(p); k != nil {
 		leave(k, code, short(text))
 	}
@@ -322,14 +317,38 @@ func (l *loop) end(p *Player, code session.Code, text string) {
 	p.wake()
 }
 
+// bury removes a session that is closed and leaves a tombstone.
+func (l *loop) bury(p *Player, stone session.Tombstone) {
+	s := l.srv
+	s.count.ended.Add(1)
+	s.count.closes.add(stone.Code)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heardLocked(p)
+	s.table.Bury(p.s.ID(), p.user, p, stone, l.t.Now())
+	if !p.departing() { // else OnClose has returned already
+		s.leavingLocked(p)
+	}
+}
+
 // look does what p was rung for: takes over its mail, ends it, lets it go on.
 func (l *loop) look(p *Player) {
 	p.rung.Store(false)
 	l.collect(p)
 	p.mu.Lock()
 	kick, holding := p.kick, p.holding
+	if p.departing() {
+		p.reason = kick // what OnClose is told, if it has not been yet
+		p.mu.Unlock()
+		return
+	}
 	p.mu.Unlock()
-	if kick != nil {
+	switch {
+	case kick == nil:
+	case kick.Code == session.Moved && l.srv.cfg.Store != nil && p.s.State() != session.Closed:
+		l.depart(p, kick.Text)
+		return
+	default:
 		l.end(p, kick.Code, kick.Text)
 	}
 	if p.s.State() == session.Closed {
@@ -377,6 +396,9 @@ func (l *loop) overflowed(p *Player, crowded bool) {
 		l.srv.count.crowded.Add(1)
 	}
 	l.srv.log.Warn("outgoing buffer overflowed", "session", p.ID(), "user", p.user, "crowded", crowded)
+	if p.departing() {
+		return // the next server's RESET says so
+	}
 	if p.s.Spent() {
 		l.end(p, session.Overflow, "")
 		return

@@ -149,7 +149,7 @@ func (s *Server) fullLocked() full {
 	switch {
 	case s.draining:
 		return fullDraining
-	case s.table.Len()+len(s.logins) >= s.cfg.MaxSessions:
+	case s.table.Len()+len(s.logins)+len(s.arriving) >= s.cfg.MaxSessions:
 		return fullSessions
 	case len(s.logins) >= s.cfg.AuthConcurrency:
 		return fullLogins
@@ -334,7 +334,7 @@ func (l *loop) resume(k *transport.Link, o *opening, pk codec.Packet) error {
 	p, ok := s.table.Get(r.ID)
 	s.mu.Unlock()
 	if !ok {
-		l.refuse(o, s.obituary(r.ID, l.t.Now()))
+		l.missing(o, r)
 		return nil
 	}
 	o.waiting = true
@@ -348,6 +348,9 @@ func (s *Server) obituary(id session.ID, now time.Duration) *session.CloseError 
 	defer s.mu.Unlock()
 	if stone, ok := s.table.Tomb(id, now); ok {
 		return stone.Refusal()
+	}
+	if address := s.cfg.Peers[id.Node()]; address != "" && id.Node() != s.cfg.Node {
+		return &session.CloseError{Code: session.Moved, Text: address}
 	}
 	return &session.CloseError{Code: session.Unknown}
 }

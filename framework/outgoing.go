@@ -96,7 +96,7 @@ func (p *Player) enqueue(m *mail) error {
 // enqueueLocked is called with mu held and releases it. ring false leaves it to
 // the caller to ring.
 func (p *Player) enqueueLocked(m *mail, ring bool) error {
-	if p.ending {
+	if p.ending && !p.moving {
 		p.mu.Unlock()
 		m.free()
 		return session.ErrClosed

@@ -27,7 +27,7 @@ type Player struct {
 	rung  atomic.Bool          // the owner has been told to look, or will be
 
 	// Owned by the owner's loop.
-	timer   session.Handle
+	timer   session.Handle  // 0: the session leaves for another server
 	s       session.Session // its id is also read under mu, and changed under it
 	link    *transport.Link
 	hello   *session.OpeningKey // by which the table still knows the login, nil once its client was heard
@@ -56,6 +56,9 @@ type extra struct {
 	newest  newest
 
 	followers []*Player // that wait for the end of this one
+
+	departure *departure // to another server
+	app       []byte     // from another server, for Config.Unpack
 }
 
 // ID returns the id of the session. It changes only when another login adopts
@@ -98,13 +101,13 @@ func (b *bell) Run(t *transport.Loop) {
 
 // Kick ends the session. After a code of 200 or above, the game's own included,
 // the client does not come back by itself; 0 stands for Kicked. The first kick
-// stands.
+// stands, but for a Move that is not done yet.
 func (p *Player) Kick(code session.Code, text string) {
 	if code == 0 {
 		code = session.Kicked
 	}
 	p.mu.Lock()
-	if p.kick == nil {
+	if p.kick == nil || p.kick.Code == session.Moved {
 		p.kick = &Reason{code, text}
 	}
 	p.mu.Unlock()

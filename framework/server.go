@@ -49,6 +49,7 @@ type Server struct {
 	// Guarded by mu. No player's mu is taken under it.
 	table    *session.Table[*Player]
 	logins   map[session.OpeningKey]*login
+	arriving map[session.ID]bool  // asked of Config.Store
 	leaving  map[string][]*Player // by user: closed, but OnClose has not returned
 	loops    []*loop
 	draining bool
@@ -72,8 +73,9 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Logger, boot: binary.LittleEndian.Uint32(boot[:]),
 		routes: map[string]*Route{}, kinds: map[string]*roomKind{}, logins: map[session.OpeningKey]*login{}, leaving: map[string][]*Player{},
-		inbox: inboxCap{4 * cfg.Session.RecvPackets, 4 * cfg.Session.RecvBytes},
-		table: session.NewTable[*Player](max(2*cfg.Session.Grace, time.Minute), 1<<16),
+		arriving: map[session.ID]bool{},
+		inbox:    inboxCap{4 * cfg.Session.RecvPackets, 4 * cfg.Session.RecvBytes},
+		table:    session.NewTable[*Player](max(2*cfg.Session.Grace, time.Minute), 1<<16),
 	}
 	s.pool.most = cfg.Workers
 	s.budget.open(cfg.BufferBytes)

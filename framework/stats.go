@@ -13,6 +13,7 @@ import (
 // counters are the server's own. Safe to use from any goroutine.
 type counters struct {
 	opened, resumed, resets, ended          atomic.Uint64
+	arrived                                 atomic.Uint64
 	protocolErrors, overloads, overflows    atomic.Uint64
 	crowded                                 atomic.Uint64
 	noRoute, busy, panics, late, inlineLate atomic.Uint64
@@ -83,6 +84,7 @@ type Stats struct {
 	Logins   int              `json:"logins"`   // that are being authenticated
 
 	Opened  uint64            `json:"opened"`
+	Arrived uint64            `json:"arrived"` // sessions from other servers
 	Resumed uint64            `json:"resumed"`
 	Resets  uint64            `json:"resets"`
 	Ended   uint64            `json:"ended"`
@@ -135,7 +137,7 @@ func (s *Server) Stats() Stats {
 	c := &s.count
 	st := Stats{
 		Attached: map[string]int64{},
-		Opened:   c.opened.Load(), Resumed: c.resumed.Load(), Resets: c.resets.Load(), Ended: c.ended.Load(),
+		Opened:   c.opened.Load(), Arrived: c.arrived.Load(), Resumed: c.resumed.Load(), Resets: c.resets.Load(), Ended: c.ended.Load(),
 		Refusal: c.refusals.named(map[string]uint64{}), Full: map[string]uint64{},
 		Closes: c.closes.named(map[string]uint64{}), Lost: c.cuts.named(map[string]uint64{}),
 		LateOpenings: c.late.Load(), ProtocolErrors: c.protocolErrors.Load(), Overloads: c.overloads.Load(), Overflows: c.overflows.Load(),

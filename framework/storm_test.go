@@ -149,6 +149,7 @@ func (r *pit) OnTick(t framework.Tick) {
 func (st *storm) config(rng *rand.Rand) framework.Config {
 	return framework.Config{
 		Loops: 4, Workers: []int{1, 3, 1000}[rng.IntN(3)], Duplicate: framework.Duplicate(rng.IntN(4)),
+		Secret: session.Secret{1}, Store: &framework.MemoryStore{},
 		AuthConcurrency: []int{1, 100}[rng.IntN(2)], MaxSessions: []int{3, 1000}[rng.IntN(2)],
 		Session: session.Config{
 			Interval: time.Second, Timeout: 3 * time.Second, Grace: 4 * time.Second, MaxAge: time.Minute,
@@ -243,8 +244,8 @@ func (st *storm) victim(e *env, id int, user string) *victim {
 }
 
 // TestStorm plays few users with many clients on four loops under every policy
-// for duplicates, with kicks, panics, slow hooks, floods, cuts and moves
-// between rooms, and shuts the server down in the middle of it. Whatever
+// for duplicates, with kicks, panics, slow hooks, floods, cuts, moves between
+// rooms and by the store, and shuts the server down in the middle of it. Whatever
 // happened: hooks are in turn and end with OnClose, rooms see everybody in and
 // out once, streams have no holes but those that a RESET told, and nothing is
 // left (scenarios 53 to 59).
@@ -335,9 +336,11 @@ func (st *storm) stir(e *env, v *victim, rng *rand.Rand) {
 	default:
 		for _, p := range players {
 			switch {
-			case n < 95:
+			case n < 91:
 				_ = p.Leave()
 				background(func() { _ = st.rooms.Join(within, p, key) })
+			case n < 96:
+				_ = p.Move("") // to where it is already
 			case n < 97:
 				_ = p.SetProfile(framework.Profile{Interval: time.Second, Timeout: 5 * time.Second})
 			case n < 98:
@@ -363,6 +366,9 @@ func (st *storm) drown(e *env) {
 		if err := <-results; err != nil && !errors.Is(err, context.Canceled) {
 			st.fault("shutdown: %v", err)
 		}
+	}
+	if s := e.srv.Stats(); s.Arrived > s.Closes["moved"] || s.Closes["moved"] > 20 && s.Arrived == 0 {
+		st.fault("%d have left, %d arrived", s.Closes["moved"], s.Arrived)
 	}
 	if s := e.srv.Stats(); s.Sessions != 0 || s.Transport.Panics != 0 || s.Overloads != 0 {
 		st.fault("left behind: %+v", s)

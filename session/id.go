@@ -25,6 +25,9 @@ func NewID(node uint16, boot uint32, rand io.Reader) (ID, error) {
 	return id, err
 }
 
+// Node returns the number of the server that opened the session.
+func (id ID) Node() uint16 { return binary.LittleEndian.Uint16(id[:]) }
+
 // String returns the id in hexadecimal.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
 

@@ -10,6 +10,7 @@ type Tombstone struct {
 	Code    Code
 	Recv    uint64 // how many packets were accepted: the client tells its game about the others
 	Address string // with Moved: where the session went
+	Told    bool   // ... and that its client has been told so
 }
 
 // Refusal is the answer to a RESUME of the dead session: SPEC 6.4.
@@ -59,6 +60,9 @@ func (t *Table[T]) Len() int { return len(t.live) }
 
 // Tombs returns how many tombstones are kept.
 func (t *Table[T]) Tombs() int { return len(t.tombs) }
+
+// Keep returns how long tombstones are kept.
+func (t *Table[T]) Keep() time.Duration { return t.keep }
 
 // Put enters a session. An empty user is nobody and never found by User.
 func (t *Table[T]) Put(id ID, user string, v T) {
@@ -141,6 +145,14 @@ func (t *Table[T]) Tomb(id ID, now time.Duration) (Tombstone, bool) {
 	t.sweep(now)
 	stone, ok := t.tombs[id]
 	return stone, ok
+}
+
+// Tell takes note that the client of a session that has moved was told where.
+func (t *Table[T]) Tell(id ID) {
+	if stone, ok := t.tombs[id]; ok {
+		stone.Told = true
+		t.tombs[id] = stone
+	}
 }
 
 func (t *Table[T]) sweep(now time.Duration) {

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// Sessions that move to another server, and those that come: session/SPEC 13.
+//
+// Here such a session ends like any other, only more slowly: its link is fenced,
+// what was accepted is handled, what the game sends meanwhile is taken, OnClose
+// runs. Then all of it becomes a record in the store, and only when that has it,
+// the client is told where to go. Until then its owner is this server, and a
+// RESUME is told to come back a moment later.
+
+// departure is a session that leaves. Owned by its loop, but app.
+type departure struct {
+	link    *transport.Link // fenced, waits for the goodbye; nil without one
+	address string
+	app     []byte // made by Config.Pack, before the loop reads it
+}
+
+// ErrNoStore refuses to move a player of a server without Config.Store.
+var ErrNoStore = errors.New("framework: Config.Store is not set")
+
+// Move hands the player over to the servers that share Config.Store, and sends
+// its client to one of them. address is what its client dials: one or more URLs
+// with blanks between (session/SPEC 8.9), or empty for any that it knows.
+//
+// Nothing is lost and nothing comes twice, in either direction. For this
+// server's game it is an end: the room is left and OnClose runs, with the code
+// MOVED. For the other's it is a beginning: OnOpen runs when the player comes.
+// Config.Pack and Unpack carry what the one knows to the other. A player who
+// is kicked before it has left, or whose record the store refuses, does not arrive.
+func (p *Player) Move(address string) error {
+	if p.srv.cfg.Store == nil {
+		return ErrNoStore
+	}
+	p.Kick(session.Moved, address)
+	return nil
+}
+
+// departing reports that the session is on its way to another server. Called on
+// the owning loop.
+func (p *Player) departing() bool { return p.timer == 0 }
+
+// soon is the answer to a client whose session is on its way.
+func soon() *session.CloseError { return &session.CloseError{Code: session.Busy, Detail: 100} }
+
+// depart begins the end of a session on this server.
+func (l *loop) depart(p *Player, address string) {
+	if p.hello != nil { // nobody was heard yet: it logs in where it comes to
+		l.end(p, session.ShuttingDown, "")
+		return
+	}
+	d := &departure{address: address}
+	if k := l.unlink(p); k != nil {
+		d.link, k.Value = k, d
+	}
+	p.s.Detach(p.s.Epoch(), l.t.Now())
+	l.wheel.Remove(p.timer)
+	p.timer = 0
+	p.mu.Lock()
+	p.attached, p.ending, p.moving = false, true, true
+	p.reason = &Reason{session.Moved, address}
+	p.more().departure = d
+	p.failCallsLocked(session.ErrClosed)
+	p.mu.Unlock()
+	p.wake()
+}
+
+// pack makes what the other server's game is told. It runs before OnClose.
+func (p *Player) pack(d *departure) {
+	if f := p.srv.cfg.Pack; f != nil {
+		p.call("Pack", func() { d.app = f(p) })
+	}
+}
+
+// packed goes on where the session is when OnClose has returned.
+func (p *Player) packed() {
+	l := p.owner.Load() // nobody claims it while it departs
+	if l.t.Post(onLoop(func() { l.ship(p) })) != nil {
+		p.srv.closed.Done() // the server has stopped
+	}
+}
+
+// ship stores the session. From here on nothing is sent to it any more.
+func (l *loop) ship(p *Player) {
+	p.mu.Lock()
+	p.moving = false
+	d := p.extra.departure
+	p.mu.Unlock()
+	l.collect(p)
+	s := l.srv
+	if why := p.kicked(); why.Code != session.Moved { // thrown out on the way out
+		l.shipped(p, d, why)
+		return
+	}
+	r := p.s.Record(l.t.Now())
+	r.User, r.App = p.user, d.app
+	if p.numbers {
+		r.Routes = s.dict.hash
+	}
+	go func() { // ends when the store has answered, which ctx bounds
+		ctx, cancel := context.WithTimeout(context.Background(), s.cfg.AuthTimeout)
+		defer cancel()
+		why := Reason{session.Moved, d.address}
+		if err := s.cfg.Store.Put(ctx, r.ID, r.Epoch, r.Append(nil), s.table.Keep()); err != nil {
+			s.log.Error("session not stored", "session", p.ID(), "user", p.user, "error", err)
+			why = Reason{session.Internal, "not stored"}
+		} else if late := p.kicked(); late.Code != session.Moved {
+			_, _ = s.cfg.Store.Take(ctx, r.ID, s.cfg.Address) // nobody else shall
+			why = late
+		}
+		if l.t.Post(onLoop(func() { l.shipped(p, d, why) })) != nil {
+			s.closed.Done()
+		}
+	}()
+}
+
+// kicked returns why the session ends.
+func (p *Player) kicked() Reason {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return *p.kick
+}
+
+// shipped ends the session on this server and tells its client.
+func (l *loop) shipped(p *Player, d *departure, why Reason) {
+	if p.s.Close(why.Code) {
+		stone := session.Tombstone{Code: why.Code, Recv: p.s.Received()}
+		if why.Code == session.Moved {
+			stone.Address, stone.Told = d.address, d.link != nil
+		}
+		l.bury(p, stone)
+		if d.link != nil {
+			leave(d.link, why.Code, short(why.Text))
+		}
+	}
+	l.srv.closed.Done()
+}
+
+// --- arriving
+
+// missing answers a good RESUME of a session that is not here. A client that
+// has been told where its session went and comes all the same was sent back, or
+// can't get there: the store knows.
+func (l *loop) missing(o *opening, r *session.ResumeRequest) {
+	s := l.srv
+	s.mu.Lock()
+	stone, buried := s.table.Tomb(r.ID, l.t.Now())
+	s.table.Tell(r.ID)
+	s.mu.Unlock()
+	if s.cfg.Store == nil || buried && (stone.Code != session.Moved || !stone.Told) {
+		l.refuse(o, s.obituary(r.ID, l.t.Now()))
+		return
+	}
+	l.fetch(o, r)
+}
+
+// fetch asks the store for a session whose RESUME is good and that is not here.
+func (l *loop) fetch(o *opening, r *session.ResumeRequest) {
+	s := l.srv
+	s.mu.Lock()
+	full := s.fullLocked()
+	if s.arriving[r.ID] || len(s.arriving) >= s.cfg.AuthConcurrency {
+		full = fullLogins
+	}
+	if full == notFull {
+		s.arriving[r.ID] = true
+	}
+	s.mu.Unlock()
+	if full != notFull {
+		s.count.full[full].Add(1)
+		why := soon()
+		if gone := s.obituary(r.ID, l.t.Now()); gone.Code == session.Moved {
+			why = gone // not back here, for sure
+		}
+		l.refuse(o, why)
+		return
+	}
+	o.waiting = true
+	go func() { // ends when the store has answered, which ctx bounds
+		ctx, cancel := context.WithTimeout(context.Background(), s.cfg.AuthTimeout)
+		defer cancel()
+		b, err := s.cfg.Store.Take(ctx, r.ID, s.cfg.Address)
+		_ = l.t.Post(onLoop(func() { l.fetched(o, r, b, err) }))
+	}()
+}
+
+// fetched takes the store's answer.
+func (l *loop) fetched(o *opening, r *session.ResumeRequest, b []byte, err error) {
+	s := l.srv
+	s.mu.Lock()
+	delete(s.arriving, r.ID)
+	s.mu.Unlock()
+	var why *session.CloseError
+	switch {
+	case errors.As(err, &why):
+	case err != nil:
+		s.log.Error("session not fetched", "session", r.ID, "error", err)
+		why = soon()
+	case b == nil:
+		why = s.obituary(r.ID, l.t.Now())
+	default:
+		var rec *session.Record
+		if rec, err = session.ParseRecord(b); err == nil && rec.ID == r.ID && (rec.Routes == nil || bytes.Equal(rec.Routes, s.dict.hash)) {
+			why = l.restore(rec, o, r)
+			break
+		}
+		s.log.Error("session not restored: no record, or of a server with other routes", "session", r.ID, "error", err)
+		why = &session.CloseError{Code: session.Unknown}
+	}
+	if why != nil {
+		l.refuse(o, why)
+	}
+}
+
+// restore opens a session that has come from another server, and lets its
+// client's RESUME decide on the rest.
+func (l *loop) restore(rec *session.Record, o *opening, r *session.ResumeRequest) *session.CloseError {
+	s := l.srv
+	p := &Player{srv: s, user: rec.User, numbers: rec.Routes != nil}
+	if rec.App != nil {
+		p.more().app = rec.App
+	}
+	s.mu.Lock()
+	if s.draining { // Shutdown has counted who is there
+		s.mu.Unlock()
+		rec.Epoch++ // ours since it was taken
+		go s.putBack(rec)
+		return soon()
+	}
+	if rec.User != "" && s.cfg.Duplicate != Allow && len(s.table.User(rec.User)) > 0 {
+		s.mu.Unlock()
+		return &session.CloseError{Code: session.TakenOver} // its user has logged in afresh
+	}
+	olds := s.leaving[rec.User]
+	p.waits = int32(len(olds))
+	p.s.Restore(&l.shard, rec, l.t.Now())
+	p.timer = l.wheel.Add(p, p.s.Due())
+	p.owner.Store(l)
+	s.table.Put(rec.ID, rec.User, p)
+	s.closed.Add(1)
+	s.mu.Unlock()
+	s.count.arrived.Add(1)
+	for _, old := range olds {
+		p.follow(old)
+	}
+	l.claim(&claim{p: p, kind: resumed, r: r, l: l, o: o})
+	p.wake()
+	return nil
+}
+
+// putBack returns a session that can't stay here.
+func (s *Server) putBack(rec *session.Record) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.AuthTimeout)
+	defer cancel()
+	if err := s.cfg.Store.Put(ctx, rec.ID, rec.Epoch, rec.Append(nil), s.table.Keep()); err != nil {
+		s.log.Error("session not put back", "session", rec.ID, "user", rec.User, "error", err)
+	}
+}
+
+// unpack tells the game what the other server's knew. It runs before OnOpen.
+func (p *Player) unpack(app []byte) {
+	if f := p.srv.cfg.Unpack; f != nil && app != nil {
+		p.call("Unpack", func() { f(p, app) })
+	}
+}

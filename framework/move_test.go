@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: MIT
+
+package framework_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/client"
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// game is what two servers have in common, and what both of them saw.
+type game struct {
+	store framework.MemoryStore
+	mu    sync.Mutex
+	said  map[string][]uint64 // by user: what reached a handler, of either server
+	state map[string]uint64   // by user: what went with it the last time
+}
+
+// config is that of one of the servers. What it knows of a player is how much
+// that one has said, and goes with it.
+func (g *game) config(node uint16, address string) framework.Config {
+	return framework.Config{
+		Loops: 2, Node: node, Secret: session.Secret{1, 2, 3}, Store: &g.store, Address: address, Session: quick,
+		OnOpen: func(p *framework.Player) {
+			if p.Data == nil {
+				p.Data = new(uint64)
+			}
+		},
+		Pack: func(p *framework.Player) []byte { return fmt.Append(nil, *p.Data.(*uint64)) },
+		Unpack: func(p *framework.Player, b []byte) {
+			n := new(uint64)
+			_, _ = fmt.Sscan(string(b), n)
+			p.Data = n
+			g.mu.Lock()
+			g.state[p.User()] = *n
+			g.mu.Unlock()
+		},
+	}
+}
+
+func (g *game) routes(s *framework.Server) {
+	framework.HandleMessage(s, "say", func(p *framework.Player, n uint64) {
+		g.mu.Lock()
+		g.said[p.User()] = append(g.said[p.User()], n)
+		g.mu.Unlock()
+		*p.Data.(*uint64)++
+		_ = p.Push("echo", n)
+	})
+	framework.Handle(s, "slow", func(p *framework.Player, n uint64) (uint64, error) {
+		time.Sleep(3 * time.Second)
+		return n + 1, nil
+	})
+}
+
+// twoServers plays f with a second server on the same network.
+func twoServers(t *testing.T, cond transport.Conditions, change func(*framework.Config), f func(g *game, a, b *env)) {
+	t.Helper()
+	g := &game{said: map[string][]uint64{}, state: map[string]uint64{}}
+	cfgA, cfgB := g.config(1, "tcp://10.0.0.1:7778"), g.config(2, "tcp://10.0.0.2:7778")
+	if change != nil {
+		change(&cfgA)
+		change(&cfgB)
+	}
+	simulate(t, 1, cond, cfgA, g.routes, func(a *env) {
+		b := serve(t, a.net, "10.0.0.2", cfgB, g.routes)
+		defer b.end()
+		f(g, a, b)
+	})
+}
+
+// TestMoveUnderTraffic hands players to and fro between two servers, again and
+// again, while they and both servers send: everything arrives once and in
+// order, what the game knew goes along, and each server's hooks are whole
+// (situations 62, 64).
+func TestMoveUnderTraffic(t *testing.T) {
+	onEach(t, func(t *testing.T, carrier transport.Carrier) {
+		cond := transport.Conditions{Delay: 15 * time.Millisecond, Jitter: 5 * time.Millisecond}
+		if carrier == transport.PlainKCP {
+			cond.Loss = 0.02
+		}
+		twoServers(t, cond, nil, func(g *game, a, b *env) { moveToAndFro(t, g, a, b, carrier) })
+	})
+}
+
+func moveToAndFro(t *testing.T, g *game, a, b *env, carrier transport.Carrier) {
+	const players, moves = 4, 6
+	rng := rand.New(rand.NewPCG(1, uint64(carrier)))
+	var mu sync.Mutex
+	echoed := map[string][]uint64{}
+	clients := map[string]*client.Client{}
+	sent := map[string]uint64{}
+	for i := range players {
+		user := fmt.Sprint("p", i)
+		c := a.newClient(user, carrier)
+		client.On(c, "echo", func(n uint64) {
+			mu.Lock()
+			echoed[user] = append(echoed[user], n)
+			mu.Unlock()
+		})
+		clients[user] = c
+		a.connect(c)
+	}
+	say := func() {
+		for user, c := range clients {
+			for range rng.IntN(8) {
+				sent[user]++
+				if err := c.Send("say", sent[user]); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		time.Sleep(time.Duration(rng.IntN(40)) * time.Millisecond)
+	}
+	for range moves {
+		for range 5 {
+			say()
+		}
+		for user := range clients {
+			from, to := a, b
+			if len(a.srv.User(user)) == 0 {
+				from, to = b, a
+			}
+			for _, p := range from.srv.User(user) {
+				if err := p.Move(to.addr(carrier)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if rng.IntN(3) == 0 {
+				clients[user].Cut() // it does not hear where to go
+			}
+		}
+		for range 5 {
+			say()
+		}
+		time.Sleep(time.Duration(rng.IntN(3000)) * time.Millisecond)
+	}
+	a.within(time.Minute, "everything has come back", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		for user, n := range sent {
+			if len(echoed[user]) < int(n) {
+				return false
+			}
+		}
+		return true
+	})
+	for user, c := range clients {
+		wholeFrom(t, user+": reached a handler", g.said[user], 1, int(sent[user]))
+		wholeFrom(t, user+": echoes", echoed[user], 1, int(sent[user]))
+		if st := c.Stats(); st.Opens != 1 || st.Resets != 0 {
+			t.Errorf("%s: %d sessions, %d resets", user, st.Opens, st.Resets)
+		}
+		if got := *append(a.srv.User(user), b.srv.User(user)...)[0].Data.(*uint64); got != sent[user] || g.state[user] == 0 {
+			t.Errorf("%s: its servers counted %d of %d, %d went along", user, got, sent[user], g.state[user])
+		}
+	}
+	arrived := a.srv.Stats().Arrived + b.srv.Stats().Arrived
+	left := a.srv.Stats().Closes["moved"] + b.srv.Stats().Closes["moved"]
+	if arrived != left || arrived < players*moves/2 {
+		t.Errorf("%d have left, %d arrived", left, arrived)
+	}
+}
+
+// TestMoveWaitsForTheHandler: what was accepted is handled here, and its answer
+// goes along, however long that takes.
+func TestMoveWaitsForTheHandler(t *testing.T) {
+	for _, cut := range []bool{false, true} {
+		t.Run(fmt.Sprint("cut=", cut), func(t *testing.T) { moveWaits(t, cut) })
+	}
+}
+
+func moveWaits(t *testing.T, cut bool) {
+	twoServers(t, transport.Conditions{Delay: 5 * time.Millisecond}, nil, func(_ *game, a, b *env) {
+		c := a.dial("ann", transport.TCP)
+		answer := make(chan uint64, 1)
+		go func() {
+			var n uint64
+			if err := c.Request(context.Background(), "slow", uint64(41), &n); err != nil {
+				t.Error(err)
+			}
+			answer <- n
+		}()
+		time.Sleep(time.Second)
+		p := a.srv.User("ann")[0]
+		_ = p.Move(b.addr(transport.TCP))
+		time.Sleep(time.Second)
+		if n := len(a.srv.User("ann")); n != 1 || p.Attached() {
+			t.Errorf("the handler runs, and %d sessions are here, attached %v", n, p.Attached())
+		}
+		if cut {
+			// It asks this server in between and is told to wait. As it does not
+			// hear where to go, it may stay.
+			c.Cut()
+		}
+		if n := <-answer; n != 42 {
+			t.Errorf("the answer is %d", n)
+		}
+		here, there := len(a.srv.User("ann")), len(b.srv.User("ann"))
+		if here+there != 1 || !cut && there != 1 {
+			t.Errorf("%d sessions here, %d there", here, there)
+		}
+		if st := c.Stats(); st.Opens != 1 || st.Resets != 0 {
+			t.Errorf("%d sessions, %d resets", st.Opens, st.Resets)
+		}
+		if hooks := a.of("ann"); !cut && fmt.Sprint(hooks) != "[open close moved: "+b.addr(transport.TCP)+"]" {
+			t.Errorf("the first server's hooks are %v", hooks)
+		}
+		if err := p.Push("echo", 1); !errors.Is(err, session.ErrClosed) {
+			t.Errorf("a push to who has left: %v", err)
+		}
+	})
+}
+
+// TestKickOvertakesMove: who is thrown out on the way out does not arrive.
+func TestKickOvertakesMove(t *testing.T) {
+	for _, pause := range []time.Duration{0, time.Second, 4 * time.Second} {
+		t.Run(fmt.Sprint("after=", pause), func(t *testing.T) {
+			twoServers(t, transport.Conditions{}, nil, func(_ *game, a, b *env) {
+				c := a.dial("ann", transport.TCP)
+				go func() { _ = c.Request(context.Background(), "slow", uint64(1), nil) }()
+				time.Sleep(10 * time.Millisecond)
+				p := a.srv.User("ann")[0]
+				_ = p.Move(b.addr(transport.TCP))
+				time.Sleep(pause)
+				p.Kick(session.Banned, "")
+				time.Sleep(30 * time.Second)
+				var e *session.CloseError
+				gone := errors.As(c.Err(), &e) && e.Code == session.Banned
+				if late := pause > 3*time.Second; late == gone {
+					t.Errorf("the client's end is %v", c.Err())
+				} else if !late && len(b.srv.User("ann")) != 0 {
+					t.Error("a banned player arrived")
+				}
+			})
+		})
+	}
+}
+
+// TestResumeAtTheWrongServer: a session lives at one server only, and the other
+// knows where, by the store or by who opened it (situation 63).
+func TestResumeAtTheWrongServer(t *testing.T) {
+	peers := map[uint16]string{1: "tcp://10.0.0.1:7778", 2: "tcp://10.0.0.2:7778"}
+	twoServers(t, transport.Conditions{}, func(c *framework.Config) { c.Peers = peers }, func(g *game, a, b *env) {
+		owner := a.dial("ann", transport.TCP)
+		resume := func(e *env, token string) *client.Client {
+			t.Helper()
+			cfg := e.dialers(client.Config{Token: token})
+			c, err := client.New([]string{e.addr(transport.TCP)}, cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.clients = append(e.clients, c)
+			e.connect(c)
+			return c
+		}
+		second := resume(b, owner.Token()) // it never was there
+		if st := second.Stats(); st.Resets != 1 || st.Opens != 0 || len(a.srv.User("ann")) != 1 || len(b.srv.User("ann")) != 0 {
+			t.Fatalf("resumed at the wrong server: %+v, %d here, %d there", st, len(a.srv.User("ann")), len(b.srv.User("ann")))
+		}
+		_ = a.srv.User("ann")[0].Move(b.addr(transport.TCP))
+		a.within(10*time.Second, "moved", func() bool { return len(b.srv.User("ann")) == 1 && second.Stats().Resumes == 1 })
+		third := resume(a, second.Token()) // it was there, once
+		if len(a.srv.User("ann")) != 0 || len(b.srv.User("ann")) != 1 || third.Stats().Resets != 1 {
+			t.Error("resumed where it was once")
+		}
+		// A server that was asleep writes what it had: nobody must get that.
+		id := third.ID()
+		err := g.store.Put(context.Background(), id, 1, []byte("old"), time.Hour)
+		if !errors.Is(err, framework.ErrFenced) {
+			t.Errorf("the record of a former owner: %v", err)
+		}
+	})
+}
+
+// brokenStore refuses everything.
+type brokenStore struct{}
+
+var errBroken = errors.New("broken")
+
+func (brokenStore) Put(context.Context, session.ID, uint32, []byte, time.Duration) error {
+	return errBroken
+}
+func (brokenStore) Take(context.Context, session.ID, string) ([]byte, error) { return nil, errBroken }
+
+// TestMoveWithoutAStore: a session that can't be stored ends, once, and its
+// player logs in anew; one that can't be fetched is asked for again.
+func TestMoveWithoutAStore(t *testing.T) {
+	twoServers(t, transport.Conditions{}, func(c *framework.Config) { c.Store = brokenStore{} }, func(_ *game, a, b *env) {
+		c := a.dial("ann", transport.TCP)
+		_ = a.srv.User("ann")[0].Move(b.addr(transport.TCP))
+		a.within(30*time.Second, "logged in again", func() bool { return c.Stats().Opens == 2 })
+		if hooks := a.all(); len(hooks) != 3 || hooks[2] != "ann open" {
+			t.Errorf("hooks: %v", hooks)
+		}
+	})
+	simulate(t, 1, transport.Conditions{}, framework.Config{}, nil, func(e *env) {
+		e.dial("ann", transport.TCP)
+		if err := e.srv.User("ann")[0].Move("tcp://10.0.0.2:1"); !errors.Is(err, framework.ErrNoStore) {
+			t.Errorf("moved into nothing: %v", err)
+		}
+	})
+}
+
+// TestMoveMeetsANewLogin: whose user has logged in at the other server
+// meanwhile is taken over there.
+func TestMoveMeetsANewLogin(t *testing.T) {
+	twoServers(t, transport.Conditions{}, nil, func(_ *game, a, b *env) {
+		c := a.dial("ann", transport.TCP)
+		fresh := b.dial("ann", transport.TCP)
+		_ = a.srv.User("ann")[0].Move(b.addr(transport.TCP))
+		<-c.Done()
+		var e *session.CloseError
+		if !errors.As(c.Err(), &e) || e.Code != session.TakenOver || fresh.Err() != nil || len(b.srv.User("ann")) != 1 {
+			t.Errorf("the older session's client ended with %v, the newer one's with %v", c.Err(), fresh.Err())
+		}
+	})
+}
+
+func TestMemoryStoreHasOneTaker(t *testing.T) {
+	var m framework.MemoryStore
+	ctx, id := context.Background(), session.ID{1}
+	var moved *session.CloseError
+	if b, err := m.Take(ctx, id, "a"); b != nil || err != nil {
+		t.Errorf("of nothing: %x, %v", b, err)
+	}
+	_ = m.Put(ctx, id, 5, []byte("five"), time.Hour)
+	if b, err := m.Take(ctx, id, "a"); string(b) != "five" || err != nil {
+		t.Errorf("%q, %v", b, err)
+	}
+	if b, err := m.Take(ctx, id, "b"); b != nil || !errors.As(err, &moved) || moved.Code != session.Moved || moved.Text != "a" {
+		t.Errorf("taken twice: %q, %v", b, err)
+	}
+	for epoch, want := range map[uint32]error{4: framework.ErrFenced, 5: framework.ErrFenced} {
+		if err := m.Put(ctx, id, epoch, []byte("old"), time.Hour); !errors.Is(err, want) {
+			t.Errorf("epoch %d: %v", epoch, err)
+		}
+	}
+	if err := m.Put(ctx, id, 6, []byte("six"), time.Hour); err != nil {
+		t.Error(err)
+	}
+	if b, _ := m.Take(ctx, id, "b"); !slices.Equal(b, []byte("six")) {
+		t.Errorf("%q", b)
+	}
+	_ = m.Put(ctx, id, 9, []byte("nine"), -time.Second)
+	if b, err := m.Take(ctx, id, "b"); b != nil || err != nil {
+		t.Errorf("of what is too old: %q, %v", b, err)
+	}
+}
