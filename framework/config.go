@@ -56,6 +56,11 @@ type Config struct {
 	OnResume func(p *Player, reset bool)
 	OnClose  func(p *Player, why Reason)
 
+	// Rate bounds what one player may send for long: 1,000 messages and 1 MiB a
+	// second, and five seconds of it at once, unless it says otherwise. Beyond
+	// that requests are answered BUSY and datagrams are dropped; twice beyond it
+	// the session ends with POLICY.
+	Rate session.Rate
 	// Workers bounds the handlers that run at once. If zero, 4,096. Beyond it
 	// requests are answered BUSY and messages wait.
 	Workers int
@@ -149,6 +154,9 @@ func orDefault[T comparable](v, def T) T {
 func (c Config) withDefaults() (Config, error) {
 	var err error
 	if c.Session, err = c.Session.WithDefaults(); err != nil {
+		return c, err
+	}
+	if c.Rate, err = c.Rate.WithDefaults(); err != nil {
 		return c, err
 	}
 	if c.PlainKCP == "" && c.TCP == "" && c.WebSocket == "" {

@@ -182,7 +182,7 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 	case session.Deliver:
 		// The last quarter of the inbox is for what was on its way when the
 		// client was asked to wait. Nobody asks a datagram to wait.
-		if pk.Kind.Counted() || p.inboxTakes(len(pk.Body), 3) {
+		if l.allows(p, pk) && (pk.Kind.Counted() || p.inboxTakes(len(pk.Body), 3)) {
 			l.deliver(p, pk)
 		}
 	case session.PeerDetach:
@@ -194,6 +194,33 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 	if p.s.Wants() {
 		l.touch(p)
 	}
+}
+
+// allows charges p for a packet and reports whether it is to be delivered. A
+// player that is ahead of Config.Rate by its burst has its requests refused
+// and its datagrams dropped; messages are promised to arrive, so they do, until
+// it is ahead by twice as much and the session ends.
+func (l *loop) allows(p *Player, pk codec.Packet) bool {
+	switch p.debt.Add(&l.srv.cfg.Rate, len(pk.Body), l.t.Now()) {
+	case session.FarOver:
+		l.srv.log.Warn("far too many messages", "session", p.ID(), "user", p.user)
+		l.end(p, session.Policy, "too many messages")
+		return false
+	case session.Over:
+		switch pk.Kind {
+		case codec.Datagram:
+			l.srv.count.hurried.Add(1)
+			return false
+		case codec.Request:
+			id, _, _, err := codec.ParseRequest(pk.Body)
+			if err == nil { // else deliver says what is wrong
+				l.srv.count.hurried.Add(1)
+				l.reject(p, pk.Kind, id, codec.ErrorBusy, "too many messages")
+			}
+			return err != nil
+		}
+	}
+	return true
 }
 
 // heard takes note that the client had its WELCOME.
@@ -272,6 +299,7 @@ func (l *loop) detach(p *Player) {
 // visit is the wheel's: a deadline of p has come.
 func (l *loop) visit(p *Player, late time.Duration) time.Duration {
 	now := l.t.Now()
+	p.debt.Settle(&l.srv.cfg.Rate, now)
 	if p.link != nil {
 		p.s.Saw(p.link.LastReceive())
 		l.seen.sample(p)

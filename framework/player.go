@@ -32,7 +32,7 @@ type Player struct {
 	link    *transport.Link
 	hello   *session.OpeningKey // by which the table still knows the login, nil once its client was heard
 	resumes uint32
-	dirty   bool // in the loop's dirty list
+	debt    session.Debt // of what it sent, by Config.Rate
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -42,6 +42,7 @@ type Player struct {
 	dropped fate    // of what was sent
 	holding bool    // the inbox was so full that the client was asked to wait
 	numbers bool    // the client goes by the dictionary
+	dirty   bool    // in the loop's dirty list; the loop's own, here because it takes no room
 	life
 	extra *extra
 }

@@ -15,7 +15,7 @@ type counters struct {
 	opened, resumed, resets, ended          atomic.Uint64
 	arrived                                 atomic.Uint64
 	protocolErrors, overloads, overflows    atomic.Uint64
-	crowded                                 atomic.Uint64
+	crowded, hurried                        atomic.Uint64
 	noRoute, busy, panics, late, inlineLate atomic.Uint64
 	givenUp                                 atomic.Uint64
 
@@ -102,7 +102,8 @@ type Stats struct {
 	Buffered       int64  `json:"buffered_bytes"`  // of Config.BufferBytes, with up to 128 KiB a loop that it keeps ready
 	GivenUp        uint64 `json:"given_up"`        // messages left out of what waited for a player, see Delivery
 	NoRoute        uint64 `json:"no_route"`
-	Busy           uint64 `json:"busy"` // requests that met no free worker
+	Busy           uint64 `json:"busy"`    // requests that met no free worker
+	Hurried        uint64 `json:"hurried"` // requests refused and datagrams dropped because of Config.Rate
 	Panics         uint64 `json:"panics"`
 	InlineLate     uint64 `json:"inline_late"` // Inline handlers that kept their loop too long
 
@@ -142,7 +143,7 @@ func (s *Server) Stats() Stats {
 		Closes: c.closes.named(map[string]uint64{}), Lost: c.cuts.named(map[string]uint64{}),
 		LateOpenings: c.late.Load(), ProtocolErrors: c.protocolErrors.Load(), Overloads: c.overloads.Load(), Overflows: c.overflows.Load(),
 		Crowded: c.crowded.Load(), Buffered: s.budget.used(), GivenUp: c.givenUp.Load(),
-		NoRoute: c.noRoute.Load(), Busy: c.busy.Load(), Panics: c.panics.Load(), InlineLate: c.inlineLate.Load(),
+		NoRoute: c.noRoute.Load(), Busy: c.busy.Load(), Hurried: c.hurried.Load(), Panics: c.panics.Load(), InlineLate: c.inlineLate.Load(),
 		Workers: s.pool.stats(), Rooms: map[string]RoomStats{},
 	}
 	delete(st.Lost, CodeName(session.LinkLost)) // who went to the background is counted as away

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+
+package framework_test
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// TestFlooder: who sends more than Config.Rate for long is told, then closed;
+// who sends at the rate never notices.
+func TestFlooder(t *testing.T) {
+	onEach(t, func(t *testing.T, carrier transport.Carrier) {
+		var heard atomic.Int64
+		cfg := framework.Config{Session: quick, Rate: session.Rate{Messages: 50, Burst: time.Second}}
+		simulate(t, 5, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, func(srv *framework.Server) {
+			framework.HandleMessage(srv, "shout", func(_ *framework.Player, n int) { heard.Add(1) }).Inline()
+			framework.Handle(srv, "ask", func(_ *framework.Player, n int) (int, error) { return n, nil })
+		}, func(e *env) {
+			calm, flooder := e.dial("calm", carrier), e.dial("flooder", carrier)
+			ask := func() error {
+				var n int
+				return flooder.Request(e.t.Context(), "ask", 1, &n)
+			}
+			for range 40 {
+				_ = flooder.Send("shout", 1)
+			}
+			if err := ask(); err != nil {
+				t.Errorf("within the burst: %v", err)
+			}
+			for range 20 {
+				_ = flooder.Send("shout", 1)
+			}
+			var told *codec.Error
+			if err := ask(); !errors.As(err, &told) || told.Code != codec.ErrorBusy {
+				t.Errorf("beyond the burst: %v, want BUSY", err)
+			}
+			if n := heard.Load(); n != 60 {
+				t.Errorf("%d of 60 messages arrived: what is promised is promised", n)
+			}
+			time.Sleep(2 * time.Second)
+			if err := ask(); err != nil {
+				t.Errorf("after a rest: %v", err)
+			}
+			for range 200 {
+				_ = flooder.Send("shout", 1)
+			}
+			e.within(10*time.Second, "the flooder is closed", func() bool { return flooder.Err() != nil })
+			var why *session.CloseError
+			if !errors.As(flooder.Err(), &why) || why.Code != session.Policy {
+				t.Errorf("flooder: %v, want POLICY", flooder.Err())
+			}
+			if n := heard.Load(); n > 60+102 {
+				t.Errorf("%d messages of the flooder were handled", n-60)
+			}
+			for i := range 500 { // ten seconds at exactly the rate
+				var n int
+				if err := calm.Request(e.t.Context(), "ask", i, &n); err != nil || n != i {
+					t.Fatalf("at the rate, request %d: %d, %v", i, n, err)
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			if s := e.srv.Stats(); s.Hurried != 1 || s.Closes["policy"] != 1 {
+				t.Errorf("%d refused, closes %v", s.Hurried, s.Closes)
+			}
+		})
+	})
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+
+package session
+
+import (
+	"fmt"
+	"time"
+)
+
+// Rate bounds what one sender may send for long: a token bucket. It may be
+// ahead of the rate by Burst; what it sends then is too much, and by twice
+// Burst it is far too much.
+type Rate struct {
+	// Messages a second. If zero, 1,000. If negative, any number.
+	Messages int
+	// Bytes of bodies a second. If zero, 1 MiB. If negative, any number.
+	Bytes int
+	// Burst is how much may come at once, as the time that the rate takes for
+	// it. If zero, 5 s.
+	Burst time.Duration
+}
+
+// WithDefaults returns r with every zero field filled in, or an error that
+// names the field that can't work.
+func (r Rate) WithDefaults() (Rate, error) {
+	r.Messages, r.Bytes, r.Burst = or(r.Messages, 1000), or(r.Bytes, 1<<20), or(r.Burst, 5*time.Second)
+	if r.Burst < time.Millisecond || r.Burst > maxBurst {
+		return r, fmt.Errorf("session: Rate.Burst %v is outside 1 ms ... %v", r.Burst, maxBurst)
+	}
+	return r, nil
+}
+
+// maxBurst keeps Debt unambiguous.
+const maxBurst = time.Hour
+
+// Excess says how far a sender is ahead of its rate.
+type Excess uint8
+
+const (
+	Within  Excess = iota
+	Over           // by more than Burst
+	FarOver        // by more than twice Burst
+)
+
+// Debt is how far one sender is ahead of its Rate, in four bytes: the moment,
+// in units of debtUnit, at which it will have made good for everything it has
+// sent. A message costs the time that the rate takes for it, by number or by
+// size, whichever is more. The zero value owes nothing.
+type Debt uint32
+
+// debtUnit is as short as four bytes of it may be: nineteen hours.
+const debtUnit = 1 << 14 * time.Nanosecond
+
+// Add charges a message of size bytes at now.
+func (d *Debt) Add(r *Rate, size int, now time.Duration) Excess {
+	cost := time.Duration(0)
+	if r.Messages > 0 {
+		cost = time.Second / time.Duration(r.Messages)
+	}
+	if r.Bytes > 0 {
+		cost = max(cost, time.Duration(size)*time.Second/time.Duration(r.Bytes))
+	}
+	if cost == 0 {
+		return Within
+	}
+	owed, burst := d.owed(r, now)+max(cost/debtUnit, 1), r.Burst/debtUnit
+	excess := Within
+	switch {
+	case owed > 2*burst:
+		excess, owed = FarOver, 2*burst // no more than can be told apart from the past
+	case owed > burst:
+		excess = Over
+	}
+	*d = Debt(now/debtUnit + owed)
+	return excess
+}
+
+// Settle forgets a debt that was made good. Called every few hours at least, it
+// keeps what is long past from looking like what is to come.
+func (d *Debt) Settle(r *Rate, now time.Duration) {
+	if d.owed(r, now) == 0 {
+		*d = Debt(now / debtUnit)
+	}
+}
+
+// owed is in units.
+func (d *Debt) owed(r *Rate, now time.Duration) time.Duration {
+	ahead := time.Duration(int32(*d - Debt(now/debtUnit)))
+	if ahead < 0 || ahead > 2*r.Burst/debtUnit {
+		return 0
+	}
+	return ahead
+}

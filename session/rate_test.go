@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+
+package session
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+func TestRateAllowsABurstThenTheRate(t *testing.T) {
+	r := &Rate{Messages: 100, Bytes: -1, Burst: time.Second}
+	var d Debt
+	now := 5 * time.Hour
+	for i := range 100 {
+		if x := d.Add(r, 10, now); x != Within {
+			t.Fatalf("message %d of a burst of 100: %v", i, x)
+		}
+	}
+	for i := range 100 {
+		if x := d.Add(r, 10, now); x != Over {
+			t.Fatalf("message %d beyond the burst: %v", i, x)
+		}
+	}
+	if x := d.Add(r, 10, now); x != FarOver {
+		t.Fatalf("beyond twice the burst: %v", x)
+	}
+	now += time.Second // owes one burst again
+	if x := d.Add(r, 10, now); x != Over {
+		t.Errorf("a second later: %v", x)
+	}
+	now += time.Second
+	for i := range 10_000 { // at the rate, for ever
+		now += 10 * time.Millisecond
+		if x := d.Add(r, 10, now); x != Within {
+			t.Fatalf("message %d at the rate: %v", i, x)
+		}
+	}
+}
+
+func TestRateCountsBytes(t *testing.T) {
+	r := &Rate{Messages: 1000, Bytes: 1000, Burst: time.Second}
+	var d Debt
+	if d.Add(r, 900, 0) != Within || d.Add(r, 90, 0) != Within || d.Add(r, 20, 0) != Over || d.Add(r, 1000, 0) != FarOver {
+		t.Error("1,000 bytes and as many beyond pass, in whatever pieces")
+	}
+	none := &Rate{Messages: -1, Bytes: -1, Burst: time.Second}
+	for range 1_000_000 {
+		if d.Add(none, 1<<20, 0) != Within {
+			t.Fatal("a rate without limits limits")
+		}
+	}
+}
+
+// TestRateAgainstABucketOfFloats compares the four bytes with the bucket that
+// they stand for, over days, whatever the messages and pauses.
+func TestRateAgainstABucketOfFloats(t *testing.T) {
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		r := &Rate{Messages: 50 + rng.IntN(5000), Bytes: 10_000 + rng.IntN(1<<20), Burst: time.Duration(1+rng.IntN(20)) * time.Second}
+		var d Debt
+		now, owed, last := time.Duration(rng.Int64N(int64(100*time.Hour))), 0.0, time.Duration(0)
+		for i := range 20_000 {
+			switch rng.IntN(1000) {
+			case 0:
+				for end := now + time.Duration(rng.Int64N(int64(30*time.Hour))); now < end; now += 5 * time.Hour {
+					d.Settle(r, now)
+				}
+			case 1:
+				now += time.Duration(rng.Int64N(int64(10 * time.Second)))
+			default:
+				now += time.Duration(rng.Int64N(int64(time.Second) / int64(r.Messages)))
+			}
+			size := rng.IntN(400)
+			cost := max(1/float64(r.Messages), float64(size)/float64(r.Bytes))
+			owed = max(owed-(now-last).Seconds(), 0) + cost
+			last = now
+			want := Within
+			switch {
+			case owed > 2*r.Burst.Seconds():
+				want, owed = FarOver, 2*r.Burst.Seconds()
+			case owed > r.Burst.Seconds():
+				want = Over
+			}
+			// Rounding forgives up to a unit a message until the debt is paid.
+			slack := float64(i+1) * float64(debtUnit) / 1e9
+			near := func(x float64) bool { return x > owed-slack-1e-6 && x < owed+slack+1e-6 }
+			if got := d.Add(r, size, now); got != want && !near(r.Burst.Seconds()) && !near(2*r.Burst.Seconds()) {
+				t.Fatalf("seed %d, message %d: %v, want %v at %.4f of %v", seed, i, got, want, owed, r.Burst)
+			}
+		}
+	}
+}
+
+func TestRateRefusesWhatCantWork(t *testing.T) {
+	for burst, ok := range map[time.Duration]bool{0: true, time.Second: true, time.Hour: true, -1: false, time.Microsecond: false, 2 * time.Hour: false} {
+		if _, err := (Rate{Burst: burst}).WithDefaults(); (err == nil) != ok {
+			t.Errorf("Burst %v: %v", burst, err)
+		}
+	}
+}
+
+func TestDebtIsCheap(t *testing.T) {
+	r, _ := Rate{}.WithDefaults()
+	var d Debt
+	if n := testing.AllocsPerRun(100, func() { d.Add(&r, 100, time.Second) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
