@@ -69,12 +69,15 @@ const (
 	Resumed                        // it is back: nothing was lost, nothing comes twice
 	WasReset                       // it is back, but the server's stream starts anew: expect a snapshot
 	Ending                         // the session is gone: Err tells why
+	Moving                         // the server will let it go after Delay, to Address
 )
 
 // Change is one step in the life of a client's session.
 type Change struct {
-	Kind ChangeKind
-	Err  *CloseError
+	Kind    ChangeKind
+	Err     *CloseError
+	Delay   time.Duration // Moving
+	Address string        // Moving: empty, or as Client.Address
 	// Undelivered is what was sent and will not arrive. At Ending: all that the
 	// server is not known to have accepted, exactly what it did not accept where
 	// it told its final count (Gone). At Opened: bodies larger than it takes.
@@ -105,7 +108,9 @@ type Client struct {
 	knockAt time.Duration
 	epoch   uint32
 	attempt uint64
-	at      string   // where the server sent us (8.9), empty: anywhere
+	at      string // where the server sent us (8.9), empty: anywhere
+	moveTo  string // where it will (3.11), at moveAt
+	moveAt  time.Duration
 	retried bool     // STALE was answered by one more attempt
 	routes  []string // the last dictionary that a server told
 	numbers bool     // the session's server goes by it
@@ -346,8 +351,10 @@ func (c *Client) Receive(p codec.Packet, now time.Duration) (deliver bool, err e
 		return false, c.tuned(p, now)
 	case p.Kind == codec.Bye:
 		return false, c.bye(p, now)
-	case p.Kind == codec.Resumed || p.Kind == codec.Reset || p.Kind == codec.Welcome || p.Kind == codec.Move:
-		return false, nil // an answer given twice; MOVE waits for a later version
+	case p.Kind == codec.Move:
+		return false, c.move(p, now)
+	case p.Kind == codec.Resumed || p.Kind == codec.Reset || p.Kind == codec.Welcome:
+		return false, nil // an answer given twice
 	}
 	return false, ErrKind
 }
@@ -379,7 +386,7 @@ func (c *Client) bye(p codec.Packet, now time.Duration) error {
 	c.cut = true
 	spread := c.params.Window
 	if why.Code == Moved {
-		c.at, spread = why.Text, 0 // its server moves us one by one
+		c.at, c.moveTo, spread = why.Text, "", 0 // its server moves us one by one
 	}
 	c.down(now, why, spread)
 	if !why.Code.Resumable() && c.have {

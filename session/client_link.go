@@ -54,6 +54,7 @@ func (c *Client) down(now time.Duration, why *CloseError, spread time.Duration) 
 	c.state, c.probeBy = Waiting, Never
 	c.ctl = c.ctl[:0]
 	if was == Open {
+		c.moved(now)
 		if now-c.openedAt >= c.params.Timeout {
 			c.tries = 0
 		}

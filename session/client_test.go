@@ -162,7 +162,6 @@ func TestControlOnAnOpenLink(t *testing.T) {
 		"RESUMED again":   {appendControl(nil, codec.Resumed, &resumedBody{9, 7, true, params}), nil},
 		"RESET again":     {appendControl(nil, codec.Reset, &resetBody{9, 7, 7, true, 1, params, nil}), nil},
 		"WELCOME again":   {packetFrame(welcomePacket(t, newWorld(t, 1, Config{}))), nil},
-		"MOVE":            {appendControl(nil, codec.Move, &moveBody{1, "x"}), nil},
 		"GREETING":        {AppendGreeting(nil, Nonce{}), ErrKind},
 		"REFUSED":         {AppendRefused(nil, &CloseError{Code: Kicked}), ErrKind},
 		"DETACH":          {appendDetach(nil), ErrKind},

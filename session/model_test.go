@@ -169,7 +169,7 @@ func TestModelKnowsItsFields(t *testing.T) {
 			"pingID echoID floods pingOpen pingDue echoDue ackDue holdPeer holdUs holdDue"},
 		{Session{}, "end shard id attempt interval timeout openedAt graceEnd overflowAt epoch givenUp state overflows reason " +
 			"confirmed everHeard overflowed asked tuneDue lastResumed lastReset"},
-		{Client{}, "end cfg state params id key seal have fresh everUp opening ticket drawn asked nonce greeted knock knockAt epoch attempt at retried routes numbers " +
+		{Client{}, "end cfg state params id key seal have fresh everUp opening ticket drawn asked nonce greeted knock knockAt epoch attempt at moveTo moveAt retried routes numbers " +
 			"ctl changes cut tries failures dialAt openBy openedAt beatEvery probeBy checked wall due"},
 		{Table[uint8]{}, "live users opening tombs order first keep most seen seenBefore turn"},
 	} {

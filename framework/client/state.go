@@ -3,6 +3,8 @@
 package client
 
 import (
+	"time"
+
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
 )
@@ -26,9 +28,13 @@ const (
 	Gone
 	// Closed: the client has ended for good. It is the last State.
 	Closed
+	// Moving: the server stops, or sheds load, and lets this client go after
+	// Delay. Nothing changes until then, and then the client comes back by
+	// itself, at the address that the server told. Comes while a link is up.
+	Moving
 )
 
-var kindNames = [...]string{"none", "opened", "lost", "resumed", "reset", "gone", "closed"}
+var kindNames = [...]string{"none", "opened", "lost", "resumed", "reset", "gone", "closed", "moving"}
 
 // String returns the kind's name.
 func (k Kind) String() string { return kindNames[k] }
@@ -42,6 +48,8 @@ type State struct {
 	// the server as far as the client knows. It is not sent again. With Opened
 	// it is what was sent before and is larger than this server takes.
 	Undelivered []Message
+	// Delay is, with Moving, how long the server still serves this client.
+	Delay time.Duration
 }
 
 // Message is something that was sent.
@@ -79,6 +87,8 @@ func (c *Client) changesLocked() {
 		case session.Lost:
 			s.Kind = Lost
 			c.stats.Losses++
+		case session.Moving:
+			s.Kind, s.Delay = Moving, ch.Delay
 		case session.Ending:
 			s.Kind = Gone
 			c.ticketFor = 0

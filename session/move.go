@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+
+package session
+
+import (
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+// AppendMove appends the MOVE that announces when the server lets this client
+// go, and where to: SPEC 3.11.
+func AppendMove(dst []byte, delay time.Duration, address string) []byte {
+	return appendControl(dst, codec.Move, &moveBody{millis(delay), address})
+}
+
+// Settle asks the client to hold and to answer once more, so that whatever it
+// has written is in before its link ends for good: SPEC 13.1.
+func (s *Session) Settle() {
+	s.hold(true)
+	s.pingDue = true
+}
+
+// Settled reports whether, since Settle, both ends have all that was written
+// and know it. False may mean that an acknowledgement is due: see Wants.
+func (s *Session) Settled() bool {
+	if s.told != s.recv {
+		s.ackDue = true
+	}
+	return s.out.len() == 0 && !s.pingDue && !s.pingOpen && !s.ackDue && !s.holdDue
+}
+
+// move takes a MOVE.
+func (c *Client) move(p codec.Packet, now time.Duration) error {
+	var b moveBody
+	if err := decodeControl(p, &b); err != nil {
+		return err
+	}
+	c.moveTo, c.moveAt = b.Address, now+fromMillis(b.Delay)
+	c.changes = append(c.changes, Change{Kind: Moving, Delay: fromMillis(b.Delay), Address: b.Address})
+	return nil
+}
+
+// moved follows a MOVE whose time has come: the link has ended, whoever ended it.
+func (c *Client) moved(now time.Duration) {
+	if c.moveTo != "" && now >= c.moveAt {
+		c.at = c.moveTo
+	}
+	c.moveTo = ""
+}
