@@ -11,7 +11,7 @@ import (
 	"github.com/lifeline-go/lifeline/transport"
 )
 
-// Sessions that move to another server, and those that come: session/SPEC 13.
+// Sessions that move to another server, and those that come: session/SPEC 14.
 //
 // Here such a session ends like any other, only more slowly: its link is fenced,
 // what was accepted is handled, what the game sends meanwhile is taken, OnClose

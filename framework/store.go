@@ -85,7 +85,7 @@ func (m *MemoryStore) Take(_ context.Context, id session.ID, taker string) ([]by
 		return nil, &session.CloseError{Code: session.Moved, Text: at.taker}
 	}
 	record := at.record
-	// The taker begins an epoch of its own: session/SPEC 13.
+	// The taker begins an epoch of its own: session/SPEC 14.
 	at.record, at.taker, at.epoch, at.until = nil, taker, at.epoch+1, now.Add(at.keep)
 	return record, nil
 }

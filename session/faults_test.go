@@ -23,16 +23,8 @@ func (w *witness) Fatal(args ...any) { w.Fatalf("%s", fmt.Sprint(args...)) }
 
 // witnessed plays one seed with faults and returns what the oracle found.
 func witnessed(t *testing.T, seed uint64, f faults) string {
-	wit := &witness{TB: t}
-	done := make(chan struct{})
-	go func() { // ends with simulate, or with the oracle's first complaint
-		defer close(done)
-		w := newWorld(wit, seed, simConfig(seed))
-		w.fault = f
-		simulate(w)
-	}()
-	<-done
-	return wit.failure
+	_, found := drawCourse(seed).witnessed(t, f)
+	return found
 }
 
 // TestFaultsAreFound makes mistakes on purpose and expects the simulation to

@@ -18,7 +18,7 @@ var ErrRecord = errors.New("session: not a session's record")
 const recordVersion = 1
 
 // Record is a session between two servers: all that the next one needs to
-// carry it on, as one value (SPEC 13). It holds no key, which follows from the
+// carry it on, as one value (SPEC 14). It holds no key, which follows from the
 // id, but what was sent to the player: keep it as safe as a log of that.
 type Record struct {
 	ID     ID

@@ -101,6 +101,9 @@ func (l *link) serverOpening(p codec.Packet) {
 		if refusal := srv.resume(l, r); refusal != nil {
 			l.write(toClient, AppendRefused(nil, refusal))
 		} else {
+			if l.seat.asked = &p; l.p.forged {
+				l.seat.asked = nil
+			}
 			w.resumes++
 		}
 	default:

@@ -93,6 +93,7 @@ type seat struct {
 	got     []uint64 // numbers of the messages that reached the application
 	sent    uint64   // messages the application sent since the stream began
 	pending []codec.Packet
+	asked   *codec.Packet  // the RESUME that made its link
 	onGot   func(n uint64) // the application's handler
 	onHook  func(what string)
 	reset   uint32 // epoch in which the stream last began anew, 0: never
@@ -397,6 +398,10 @@ func (w *world) check() {
 			e := &p.seat.s.end
 			if e.acked > e.wrote || e.wrote > e.sent || e.next > e.sent+1 || e.next <= e.acked {
 				w.t.Fatalf("%s: counts acked %d wrote %d sent %d next %d", p.user, e.acked, e.wrote, e.sent, e.next)
+			}
+			// Nobody forgets what the other has not accepted.
+			if c := &p.c.end; p.link != nil && p.link == p.seat.link && p.c.State() == Open && (e.acked > c.recv || c.acked > e.recv) {
+				w.t.Fatalf("%s: the server forgot up to %d of %d, the client up to %d of %d", p.user, e.acked, c.recv, c.acked, e.recv)
 			}
 		}
 	}
