@@ -20,6 +20,7 @@ import (
 // Admin returns the pages for whoever operates the server, to be mounted at
 // the root of a listener of the game's own; Config.Admin serves them on one.
 //
+//	GET  /debug/                    the inspector, a page that shows what follows
 //	GET  /healthz                   200 while the server lets players in, else 503
 //	GET  /debug/stats               JSON: Stats
 //	GET  /debug/sessions            JSON: Stats and sessions; ?user= ?state= ?carrier= ?room=type or type/key ?limit= (1,000)
@@ -29,9 +30,10 @@ import (
 //	GET  /debug/pprof/              profiles, for go tool pprof
 //
 // and whatever AdminPage has added. They show players' addresses and end
-// sessions, so everything but /healthz is guarded: with Config.AdminToken it
-// takes that as a bearer token; without one it answers only loopback addresses
-// that asked for a loopback name. Posts of other sites' pages are refused.
+// sessions, so everything but /healthz and the inspector, which is empty until
+// the rest answers it, is guarded: with Config.AdminToken it takes that as a
+// bearer token; without one it answers only loopback addresses that asked for a
+// loopback name. Posts of other sites' pages are refused.
 func (s *Server) Admin() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/stats", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Stats()) })
@@ -45,6 +47,10 @@ func (s *Server) Admin() http.Handler {
 	}
 	outer := http.NewServeMux()
 	outer.HandleFunc("GET /healthz", s.serveHealth)
+	inspector := serveInspector()
+	for _, file := range []string{"{$}", "inspector.js", "inspector.css", "icon.svg", "licenses.txt"} {
+		outer.Handle("GET /debug/"+file, inspector)
+	}
 	outer.Handle("/", s.guardAdmin(http.NewCrossOriginProtection().Handler(mux)))
 	return outer
 }

@@ -210,3 +210,29 @@ func TestAdminListener(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
+
+// TestInspectorIsServedEmpty: a browser can't send a token for a page, so the
+// page comes without one and has nothing to tell.
+func TestInspectorIsServedEmpty(t *testing.T) {
+	srv, err := framework.New(framework.Config{TCP: "127.0.0.1:0", AdminToken: "sesame"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := srv.Admin()
+	for path, kind := range map[string]string{"/debug/": "text/html", "/debug/inspector.js": "text/javascript", "/debug/inspector.css": "text/css", "/debug/icon.svg": "image/svg+xml"} {
+		w := ask(h, "GET", path)
+		if w.Code != http.StatusOK || !strings.HasPrefix(w.Header().Get("Content-Type"), kind) || w.Header().Get("Content-Security-Policy") == "" {
+			t.Errorf("%s: %d, %v", path, w.Code, w.Header())
+		}
+		for _, outside := range []string{"src=\"http", "href=\"http", "url(http", "@import"} {
+			if strings.Contains(w.Body.String(), outside) {
+				t.Errorf("%s asks for something elsewhere: %s", path, outside)
+			}
+		}
+	}
+	for _, path := range []string{"/debug/stats", "/debug/sessions", "/debug/rooms", "/debug/nothing"} {
+		if w := ask(h, "GET", path); w.Code != http.StatusUnauthorized {
+			t.Errorf("%s without a token: %d", path, w.Code)
+		}
+	}
+}

@@ -82,7 +82,7 @@ func main() {
 	addr := fmt.Sprintf("plain-kcp://%v", srv.Addr(transport.PlainKCP))
 	fmt.Printf("players  %s  tcp://%v  ws://%v\n", addr, srv.Addr(transport.TCP), srv.Addr(transport.WebSocket))
 	fmt.Printf("page     http://%v  open it twice\n", listener.Addr())
-	fmt.Printf("look     http://%v/debug/sessions  http://%[1]v/healthz\n", listener.Addr())
+	fmt.Printf("look     http://%v/debug/\n", listener.Addr())
 	fmt.Printf("bots     go run ./examples/room/bot -addr %s -n 50 -duration 20s -cut 3s\n", addr)
 
 	swarmDone := make(chan struct{})

@@ -4,6 +4,7 @@
 // node pages.mjs --check tells whether what is committed is what would be written.
 
 import { readFile, writeFile } from "node:fs/promises";
+import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -12,8 +13,13 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const pages = [
 	{
 		from: "../../../examples/room/page/src/main.ts",
-		to: "../../../examples/room/page/static/room.js",
+		to: "../../../examples/room/page/static/room",
 		bundles: ["@msgpack/msgpack", "@noble/hashes"],
+	},
+	{
+		from: "../../inspector/src/main.ts",
+		to: "../../inspector/static/inspector",
+		bundles: ["uplot"],
 	},
 ];
 
@@ -32,11 +38,14 @@ async function put(path, content) {
 for (const page of pages) {
 	const result = await build({
 		entryPoints: [here(page.from)],
+		outfile: here(`${page.to}.js`), // where it would be written
 		nodePaths: [here("node_modules")],
 		bundle: true, minify: true, format: "esm", target: "es2022", charset: "utf8", legalComments: "none", write: false,
 		banner: { js: "// Built by npm run pages in framework/client/js. Licenses: licenses.txt" },
 	});
-	await put(page.to, result.outputFiles[0].text);
+	for (const file of result.outputFiles) {
+		await put(page.to + extname(file.path), file.text);
+	}
 	const licenses = await Promise.all(page.bundles.map(async (name) => `${name}\n\n${await readFile(here(`node_modules/${name}/LICENSE`), "utf8")}`));
 	await put(page.to.replace(/[^/]*$/, "licenses.txt"), licenses.join("\n\n---\n\n"));
 }

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+
+import "uplot/dist/uPlot.min.css";
+import "./style.css";
+
+import { type Room, Server, type Session, type Stats } from "./api.js";
+import { Plots } from "./plots.js";
+import { Table } from "./table.js";
+
+const $ = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
+
+const limit = 1000; // rows
+
+const server = new Server(
+	(again) =>
+		new Promise((resolve) => {
+			const d = $<HTMLDialogElement>("token");
+			$("token-note").textContent = again ? "That was not it." : "It stays in this tab.";
+			$<HTMLInputElement>("bearer").value = "";
+			d.onclose = (): void => {
+				const t = $<HTMLInputElement>("bearer").value;
+				if (t === "") {
+					d.showModal();
+				} else {
+					resolve(t);
+				}
+			};
+			d.showModal();
+		}),
+);
+
+// --- what is shown
+
+function age(s: number): string {
+	if (s < 60) {
+		return `${Math.round(s)} s`;
+	}
+	if (s < 3600) {
+		return `${Math.floor(s / 60)} min`;
+	}
+	return s < 86_400 ? `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min` : `${Math.floor(s / 86_400)} d`;
+}
+
+function bytes(n: number): string {
+	return n < 1000 ? `${n} B` : n < 1e6 ? `${(n / 1e3).toFixed(1)} kB` : `${(n / 1e6).toFixed(1)} MB`;
+}
+
+const plots = new Plots($("plots"));
+
+const sessions = new Table<Session>(
+	$("sessions"),
+	[
+		{ name: "User", text: (s) => s.user },
+		{ name: "State", text: (s) => s.state, style: (s) => `state ${s.state}` },
+		{ name: "Carrier", text: (s) => s.carrier ?? "–" },
+		{ name: "Room", text: (s) => s.room ?? "–" },
+		{ name: "RTT", title: "Round trip", text: (s) => (s.rtt_ms > 0 ? `${s.rtt_ms.toFixed(1)} ms` : "–"), by: (s) => s.rtt_ms, number: true },
+		{ name: "Silent", title: "Since the link brought something", text: (s) => (s.carrier ? `${s.silent_s.toFixed(1)} s` : "–"), by: (s) => s.silent_s, number: true },
+		{ name: "Queue", title: "Sent and not acknowledged", text: (s) => (s.queued > 0 ? `${s.queued} · ${bytes(s.queued_bytes)}` : "0"), by: (s) => s.queued_bytes, number: true, style: (s) => (s.queued > 200 ? "warn" : "") },
+		{ name: "Inbox", title: "Received and not handled yet", text: (s) => `${s.inbox}${s.holding ? " held" : ""}`, by: (s) => s.inbox, number: true, style: (s) => (s.holding ? "warn" : "") },
+		{ name: "Resumes", text: (s) => String(s.resumes), by: (s) => s.resumes, number: true },
+		{ name: "In", title: "Bytes on this link", text: (s) => bytes(s.link_bytes_in), by: (s) => s.link_bytes_in, number: true },
+		{ name: "Out", title: "Bytes on this link", text: (s) => bytes(s.link_bytes_out), by: (s) => s.link_bytes_out, number: true },
+		{ name: "Retransmits", title: "On this link", text: (s) => String(s.link_retransmits), by: (s) => s.link_retransmits, number: true },
+		{ name: "Age", text: (s) => age(s.age_s), by: (s) => s.age_s, number: true },
+		{ name: "Address", text: (s) => s.address ?? "–" },
+		{ name: "Session", text: (s) => s.id, style: () => "id" },
+	],
+	(s) => s.id, "no session", { name: "Kick", label: (s) => `Kick ${s.user}`, run: kick },
+);
+
+const rooms = new Table<Room>(
+	$("rooms"),
+	[
+		{ name: "Type", text: (r) => r.type },
+		{ name: "Key", text: (r) => r.key },
+		{ name: "Players", text: (r) => String(r.players), by: (r) => r.players, number: true },
+		{ name: "Ready", title: "Players whose messages wait for the room", text: (r) => String(r.ready), by: (r) => r.ready, number: true },
+		{ name: "Posted", title: "Functions that wait for the room", text: (r) => String(r.posted), by: (r) => r.posted, number: true },
+	],
+	(r) => `${r.type}/${r.key}`, "no room is open", undefined, 2, true,
+);
+
+const counters = new Table<[string, number]>(
+	$("counters"),
+	[
+		{ name: "Counter", text: ([name]) => name },
+		{ name: "Value", text: ([, v]) => v.toLocaleString("en"), by: ([, v]) => v, number: true },
+	],
+	([name]) => name, "no counter",
+);
+
+/** Every number of what the server counts, by its path; histograms have the plots. */
+function flat(of: object, path = ""): [string, number][] {
+	return Object.entries(of).flatMap(([k, v]): [string, number][] => {
+		const name = path === "" ? k : `${path} · ${k}`;
+		if (typeof v === "number") {
+			return [[name, v]];
+		}
+		return typeof v === "object" && v !== null && !("bounds" in v) ? flat(v, name) : [];
+	});
+}
+
+// --- what is asked
+
+let stats: Stats | null = null;
+let found: Session[] = [];
+let foundRooms: Room[] = [];
+let paused = false;
+
+const search = $<HTMLInputElement>("search");
+const tabs = ["sessions", "rooms", "counters"] as const;
+let tab: (typeof tabs)[number] = "sessions";
+
+function has(text: string): boolean {
+	return text.toLowerCase().includes(search.value.trim().toLowerCase());
+}
+
+/** Shows what was found, as far as it fits the search. */
+function show(): void {
+	$("n-sessions").textContent = (stats?.sessions ?? 0).toLocaleString("en");
+	$("n-rooms").textContent = foundRooms.length === limit ? `${limit}+` : String(foundRooms.length);
+	let note = "";
+	if (tab === "sessions") {
+		sessions.show(found.filter((s) => [s.user, s.id, s.room ?? "", s.address ?? ""].some(has)));
+		if (found.length >= limit) {
+			note = `the first ${limit.toLocaleString("en")} are listed; a whole user name finds any`;
+		}
+	} else if (tab === "rooms") {
+		rooms.show(foundRooms.filter((r) => has(`${r.type}/${r.key}`)));
+	} else if (stats) {
+		counters.show(flat(stats).filter(([name]) => has(name)));
+	}
+	$("note").textContent = note;
+}
+
+async function listSessions(): Promise<void> {
+	const q = new URLSearchParams({ limit: String(limit) });
+	for (const id of ["state", "carrier"]) {
+		const v = $<HTMLSelectElement>(id).value;
+		if (v) {
+			q.set(id, v);
+		}
+	}
+	const all = (await server.get<{ sessions: Session[] }>(`sessions?${q}`)).sessions;
+	const who = search.value.trim();
+	if (all.length >= limit && who !== "") {
+		// More are there than are listed: the server looks for the name.
+		q.set("user", who);
+		const known = new Set(all.map((s) => s.id));
+		all.push(...(await server.get<{ sessions: Session[] }>(`sessions?${q}`)).sessions.filter((s) => !known.has(s.id)));
+	}
+	found = all;
+}
+
+function health(state: "good" | "warn" | "bad", text: string): void {
+	$("health").dataset.state = state;
+	$("health").lastElementChild!.textContent = text;
+}
+
+async function look(): Promise<void> {
+	try {
+		stats = await server.get<Stats>("stats");
+		plots.push(stats);
+		const ok = (await fetch("../healthz", { signal: AbortSignal.timeout(10_000) })).ok;
+		health(ok ? "good" : "warn", ok ? "live" : "draining");
+	} catch (e) {
+		health("bad", e instanceof TypeError || (e as Error).name === "TimeoutError" ? "no answer" : String((e as Error).message));
+	}
+}
+
+async function lists(): Promise<void> {
+	try {
+		if (tab === "sessions") {
+			await listSessions();
+		}
+		foundRooms = (await server.get<{ rooms: Room[] }>(`rooms?limit=${limit}`)).rooms;
+		show();
+	} catch {
+		// look has told
+	}
+}
+
+/** Runs a job again and again, never twice at once, and not while nobody looks. */
+function every(ms: number, job: () => Promise<void>): void {
+	const run = async (): Promise<void> => {
+		if (!paused && document.visibilityState === "visible") {
+			await job();
+		}
+		setTimeout(() => void run(), ms);
+	};
+	void run();
+}
+
+// --- what can be done
+
+function kick(s: Session): void {
+	const d = $<HTMLDialogElement>("kick");
+	$("kick-who").textContent = s.user;
+	$<HTMLInputElement>("why").value = "";
+	d.returnValue = "";
+	d.onclose = (): void => {
+		if (d.returnValue !== "ok") {
+			return;
+		}
+		const q = new URLSearchParams({ text: $<HTMLInputElement>("why").value });
+		server.post(`sessions/${s.id}/kick?${q}`).then(
+			() => void lists(),
+			(e: Error) => ($("note").textContent = `not kicked: ${e.message}`),
+		);
+	};
+	d.showModal();
+}
+
+$("pause").onclick = (): void => {
+	paused = !paused;
+	$("pause").textContent = paused ? "Go on" : "Pause";
+	$("pause").ariaPressed = String(paused);
+};
+
+for (const name of tabs) {
+	const button = $(`tab-${name}`);
+	button.onclick = (): void => {
+		tab = name;
+		for (const other of tabs) {
+			$(other).hidden = other !== name;
+			$(`tab-${other}`).ariaSelected = String(other === name);
+		}
+		for (const id of ["state", "carrier"]) {
+			$(id).hidden = name !== "sessions";
+		}
+		show();
+		void lists();
+	};
+	button.onkeydown = (e): void => {
+		const step = e.key === "ArrowRight" ? 1 : e.key === "ArrowLeft" ? -1 : 0;
+		if (step !== 0) {
+			const next = $(`tab-${tabs[(tabs.indexOf(name) + step + tabs.length) % tabs.length]}`);
+			next.focus();
+			next.click();
+		}
+	};
+}
+
+let typed: ReturnType<typeof setTimeout>;
+search.oninput = (): void => {
+	show();
+	clearTimeout(typed);
+	typed = setTimeout(() => void lists(), 300);
+};
+for (const id of ["state", "carrier"]) {
+	$(id).onchange = (): void => void lists();
+}
+
+$("host").textContent = location.host;
+every(1000, look);
+every(2000, lists);
