@@ -186,5 +186,6 @@ func (c *claim) land() {
 		p.mu.Unlock()
 	}
 	l.bind(p, c.o, c.answer)
+	l.announce(p)
 	l.look(p)
 }

@@ -80,6 +80,8 @@ type Config struct {
 	// AdminToken, if not empty, must come with every request for these pages:
 	// "Authorization: Bearer <token>".
 	AdminToken string
+	// Drain says how Shutdown lets the players go.
+	Drain Drain
 	// Node is this server's number in session ids.
 	Node uint16
 	// Secret is what reconnect tokens are made from. If zero, a random one:
@@ -104,6 +106,18 @@ type Config struct {
 	Rand io.Reader
 	// Network, if not nil, replaces all sockets: tests and simulations.
 	Network *transport.Network
+}
+
+// Drain is how a server that shuts down lets its players go: each is told when
+// its turn is, and is let go then.
+type Drain struct {
+	// Window is the time over which the turns are spread, so that not everybody
+	// arrives elsewhere at once. If zero, it is everybody's turn at once.
+	Window time.Duration
+	// Address is where their clients go: one or more URLs with blanks between
+	// (session/SPEC 8.9). If empty, wherever they find a server. With
+	// Config.Store their sessions live on there: see Player.Move.
+	Address string
 }
 
 // Login is what a client says of itself when it asks for a session.
@@ -186,6 +200,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("framework: AuthConcurrency %d or AuthTimeout %v is negative", c.AuthConcurrency, c.AuthTimeout)
 	case c.checkAdmin() != nil:
 		return c, c.checkAdmin()
+	case c.Drain.Window < 0:
+		return c, fmt.Errorf("framework: Drain.Window %v is negative", c.Drain.Window)
 	case c.Duplicate > Adopt:
 		return c, fmt.Errorf("framework: Duplicate %d is no policy", c.Duplicate)
 	}

@@ -101,7 +101,7 @@ func (l *loop) enqueue(p *Player, r *Route, kind codec.Kind, id uint64, payload 
 	if inbox := l.srv.inbox; int(p.in.n) > inbox.packets*3/4 || int(p.in.bytes) > inbox.bytes*3/4 {
 		p.holding = true
 	}
-	holding := p.holding
+	holding := p.holding || p.going
 	p.mu.Unlock()
 	p.s.Hold(holding)
 	p.wake()

@@ -364,7 +364,8 @@ func (l *loop) look(p *Player) {
 	p.rung.Store(false)
 	l.collect(p)
 	p.mu.Lock()
-	kick, holding := p.kick, p.holding
+	kick, going := p.kick, p.going
+	holding := p.holding || going
 	if p.departing() {
 		p.reason = kick // what OnClose is told, if it has not been yet
 		p.mu.Unlock()
@@ -384,6 +385,9 @@ func (l *loop) look(p *Player) {
 	}
 	p.s.Hold(holding)
 	l.tune(p)
+	if going {
+		l.rest(p)
+	}
 	l.touch(p)
 }
 

@@ -42,6 +42,7 @@ type Player struct {
 	dropped fate    // of what was sent
 	holding bool    // the inbox was so full that the client was asked to wait
 	numbers bool    // the client goes by the dictionary
+	going   bool    // it is its turn to go: the server drains
 	dirty   bool    // in the loop's dirty list; the loop's own, here because it takes no room
 	life
 	extra *extra
@@ -53,6 +54,7 @@ type extra struct {
 	cancel  context.CancelFunc
 	onClose []func()
 	profile *Profile // to be taken over by the loop
+	parting *parting // of a server that drains
 	calls   calls
 	newest  newest
 

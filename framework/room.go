@@ -35,6 +35,9 @@ type (
 	Snapshotter interface{ OnSnapshot(p *Player) }
 	// Leaver hears that a player has left, exactly once per OnJoin that returned nil.
 	Leaver interface{ OnLeave(p *Player, why Reason) }
+	// Downer hears that the server shuts down and lets the members go within this
+	// time: tell them, save what must be saved. Everything goes on until then.
+	Downer interface{ OnShutdown(within time.Duration) }
 	// Ticker is called at the fixed step given to Rooms.Tick.
 	Ticker interface{ OnTick(t Tick) }
 )

@@ -109,53 +109,6 @@ func (s *Server) Start() error {
 // Addr returns the address that a carrier is served on.
 func (s *Server) Addr(c transport.Carrier) netip.AddrPort { return s.t.Load().Addr(c) }
 
-// Run serves until ctx ends and then shuts down for at most ten seconds.
-func (s *Server) Run(ctx context.Context) error {
-	if err := s.Start(); err != nil {
-		return err
-	}
-	<-ctx.Done()
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	return s.Shutdown(stop)
-}
-
-// Shutdown lets nobody in any more, closes every session with SHUTTING_DOWN,
-// waits until each OnClose has returned, and stops the loops. ctx bounds it.
-func (s *Server) Shutdown(ctx context.Context) error {
-	t := s.t.Load()
-	if t == nil {
-		return nil // never started
-	}
-	s.mu.Lock()
-	s.draining = true
-	s.mu.Unlock()
-	s.each(func(p *Player) { p.Kick(session.ShuttingDown, "") })
-	done := make(chan struct{})
-	go func() { // ends when every session has
-		s.closed.Wait()
-		close(done)
-	}()
-	var err error
-	select {
-	case <-done:
-	case <-ctx.Done():
-		err = fmt.Errorf("framework: shutdown left sessions behind: %w", ctx.Err())
-	}
-	err = errors.Join(err, t.Stop(ctx), s.stopRooms(ctx))
-	if s.admin != nil {
-		_ = s.admin.Close() // last, so that it can be watched
-	}
-	return err
-}
-
-// each calls f with every player there is, without holding a lock meanwhile.
-func (s *Server) each(f func(*Player)) {
-	for _, p := range s.players() {
-		f(p)
-	}
-}
-
 func (s *Server) players() []*Player {
 	s.mu.Lock()
 	defer s.mu.Unlock()

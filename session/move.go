@@ -21,13 +21,17 @@ func (s *Session) Settle() {
 	s.pingDue = true
 }
 
+// Answered reports whether the client has answered since Settle: nothing that it
+// wrote before is on its way.
+func (s *Session) Answered() bool { return !s.pingDue && !s.pingOpen }
+
 // Settled reports whether, since Settle, both ends have all that was written
 // and know it. False may mean that an acknowledgement is due: see Wants.
 func (s *Session) Settled() bool {
 	if s.told != s.recv {
 		s.ackDue = true
 	}
-	return s.out.len() == 0 && !s.pingDue && !s.pingOpen && !s.ackDue && !s.holdDue
+	return s.Answered() && s.out.len() == 0 && !s.ackDue && !s.holdDue
 }
 
 // move takes a MOVE.

@@ -46,6 +46,7 @@ func main() {
 	}
 	log.Printf("serving plain-kcp://%v and tcp://%v", srv.Addr(transport.PlainKCP), srv.Addr(transport.TCP))
 	<-ctx.Done()
+	stop() // a second signal ends the process at once
 	if err := srv.Shutdown(context.Background()); err != nil {
 		log.Fatal(err)
 	}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// A server that drains: session/SPEC 13.1. Each player has a turn. When it has
+// come, the client is asked to hold and to answer once more, what it has sent
+// is handled, the room is left, and what was sent to it is acknowledged; only
+// then the session ends, so that nothing is lost in either direction. With
+// Config.Store there is no need to wait: the session moves with all it has.
+
+// parting is when and how a player is let go. Guarded by the player's mu.
+type parting struct {
+	at    time.Time
+	asked bool // on its present link, to hold and to answer
+}
+
+const (
+	// drainTick is how often somebody looks whose turn it is and who is at rest.
+	drainTick = 50 * time.Millisecond
+	// runDrain is what Run gives Shutdown besides Drain.Window.
+	runDrain = 10 * time.Second
+	// forceBefore is how long before the end of its context Shutdown stops
+	// waiting for clients, so that every OnClose can still run.
+	forceBefore = 2 * time.Second
+	// farewellTime bounds how long links have for their last words.
+	farewellTime = 2 * time.Second
+)
+
+// Run serves until ctx ends and then shuts down, for at most Drain.Window and
+// ten seconds.
+func (s *Server) Run(ctx context.Context) error {
+	if err := s.Start(); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain.Window+runDrain)
+	defer cancel()
+	return s.Shutdown(stop)
+}
+
+// Shutdown lets nobody in any more, tells rooms (see Downer) and clients, lets
+// each player go when its turn has come (see Drain) and nothing is on its way
+// any more, waits until every OnClose has returned, and stops the loops. Shortly
+// before ctx ends, or at once if it is cancelled, those who are left are let
+// go as they are.
+func (s *Server) Shutdown(ctx context.Context) error {
+	t := s.t.Load()
+	if t == nil {
+		return nil // never started
+	}
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	s.tellRooms()
+	left := s.plan()
+	done := make(chan struct{})
+	go func() { // ends when every session has
+		s.closed.Wait()
+		close(done)
+	}()
+	err := s.drain(ctx, left, done)
+	if err == nil {
+		s.farewell(ctx, t)
+	}
+	err = errors.Join(err, t.Stop(ctx), s.stopRooms(ctx))
+	if s.admin != nil {
+		_ = s.admin.Close() // last, so that it can be watched
+	}
+	return err
+}
+
+// tellRooms lets the game prepare.
+func (s *Server) tellRooms() {
+	for _, k := range s.kinds {
+		k.mu.Lock()
+		rooms := make([]*Room, 0, len(k.open))
+		for _, r := range k.open {
+			rooms = append(rooms, r)
+		}
+		k.mu.Unlock()
+		for _, r := range rooms {
+			r.Post(func() {
+				if v, ok := r.value.(Downer); ok {
+					v.OnShutdown(s.cfg.Drain.Window)
+				}
+			})
+		}
+	}
+}
+
+// plan gives every player a turn, in that order, and tells its client. Who is
+// away has the whole window to come back.
+func (s *Server) plan() []*Player {
+	players, now, window := s.players(), clock(), s.cfg.Drain.Window
+	for i, p := range players {
+		p.mu.Lock()
+		at := window
+		if p.attached {
+			at = window * time.Duration(i) / time.Duration(len(players))
+		}
+		p.more().parting = &parting{at: now.Add(at)}
+		p.mu.Unlock()
+	}
+	slices.SortStableFunc(players, func(a, b *Player) int { return a.turn().Compare(b.turn()) })
+	s.mu.Lock()
+	loops := slices.Clone(s.loops)
+	s.mu.Unlock()
+	for _, l := range loops {
+		// Who moves to another loop meanwhile is told when it lands there.
+		_ = l.t.Post(onLoop(func() {
+			for _, p := range players {
+				if p.owner.Load() == l {
+					l.announce(p)
+				}
+			}
+		}))
+	}
+	return slices.Clone(players) // theirs may still be read
+}
+
+// turn is when p is let go.
+func (p *Player) turn() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.extra.parting.at
+}
+
+// announce tells a client when its turn is, if the server drains.
+func (l *loop) announce(p *Player) {
+	p.mu.Lock()
+	var at time.Time
+	if p.extra != nil && p.extra.parting != nil {
+		at = p.extra.parting.at
+		p.extra.parting.asked = false // this link was not
+	}
+	p.mu.Unlock()
+	if k := p.link; k != nil && !at.IsZero() {
+		k.Write(session.AppendMove(nil, max(at.Sub(clock()), 0), l.srv.cfg.Drain.Address))
+	}
+}
+
+// drain lets the players go, the first one first, until all have ended.
+func (s *Server) drain(ctx context.Context, left []*Player, done <-chan struct{}) error {
+	tick := time.NewTicker(drainTick)
+	defer tick.Stop()
+	force := time.Time{}
+	if end, ok := ctx.Deadline(); ok {
+		force = end.Add(-min(forceBefore, end.Sub(clock())/4))
+	}
+	for {
+		now := clock()
+		if forced := !force.IsZero() && now.After(force); forced || ctx.Err() != nil {
+			for _, p := range left {
+				p.Kick(session.ShuttingDown, "")
+			}
+			left = nil
+		}
+		left = s.letGo(left, now)
+		select {
+		case <-done:
+			return nil
+		case <-tick.C:
+		case <-ctx.Done():
+			for _, p := range left {
+				p.Kick(session.ShuttingDown, "")
+			}
+			select {
+			case <-done: // there was nothing to wait for
+				return nil
+			default:
+				return fmt.Errorf("framework: shutdown left sessions behind: %w", ctx.Err())
+			}
+		}
+	}
+}
+
+// letGo looks after those whose turn it is and returns who is left.
+func (s *Server) letGo(left []*Player, now time.Time) []*Player {
+	rest := left[:0]
+	for i, p := range left {
+		at := p.turn()
+		if at.After(now) {
+			rest = append(rest, left[i:]...) // and so are all behind it
+			break
+		}
+		p.mu.Lock()
+		gone := p.ending
+		p.going = true
+		p.mu.Unlock()
+		switch {
+		case gone:
+			continue
+		case s.cfg.Store != nil:
+			p.Kick(session.Moved, s.cfg.Drain.Address)
+			continue
+		case now.Sub(at) > s.cfg.Session.Timeout:
+			p.Kick(session.ShuttingDown, "") // it does not come to rest
+			continue
+		}
+		p.ring()
+		rest = append(rest, p)
+	}
+	clear(left[len(rest):])
+	return rest
+}
+
+// rest brings a player to rest whose turn it is, step by step, and ends its
+// session when nothing is on its way any more. Called whenever it is looked at.
+func (l *loop) rest(p *Player) {
+	if p.link == nil {
+		l.end(p, session.ShuttingDown, "")
+		return
+	}
+	p.mu.Lock()
+	x := p.extra.parting
+	ask := !x.asked
+	x.asked = true
+	todo, _ := p.nextLocked()
+	idle := todo == nothing && !p.active && p.out.n == 0
+	if idle && !ask && p.s.Answered() && p.room != nil {
+		p.leave = &leaving{Reason{session.ShuttingDown, ""}, func() {}}
+		idle = false
+	}
+	p.mu.Unlock()
+	switch {
+	case ask:
+		p.s.Settle()
+	case !idle:
+		p.wake() // it may have been told to leave its room
+	case p.s.Settled():
+		if to := l.srv.cfg.Drain.Address; to != "" {
+			leave(l.unlink(p), session.Moved, to)
+		}
+		l.end(p, session.ShuttingDown, "")
+	case p.s.Answered():
+		p.s.Settle() // to acknowledge what was sent since
+	}
+}
+
+// farewell waits until the links have said their last words.
+func (s *Server) farewell(ctx context.Context, t *transport.Transport) {
+	wait := farewellTime
+	if end, ok := ctx.Deadline(); ok {
+		wait = min(wait, end.Sub(clock())*3/4) // loops and rooms have to end as well
+	}
+	for end := clock().Add(wait); clock().Before(end) && ctx.Err() == nil; {
+		open := int64(0)
+		for _, c := range t.Stats().Carriers {
+			open += c.Open
+		}
+		if open == 0 {
+			return
+		}
+		time.Sleep(drainTick / 5)
+	}
+}

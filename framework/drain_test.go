@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MIT
+
+package framework_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/client"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// den is a room that sends its members numbers all the time and sums up theirs.
+type den struct {
+	*framework.Room
+	told *atomic.Int64
+	sent map[*framework.Player]int
+	got  *sync.Map // by user: what the room has heard of it
+	last *sync.Map // by user: the last number it was sent
+}
+
+func (h *den) OnJoin(p *framework.Player) error { h.sent[p] = 0; return nil }
+
+func (h *den) OnTick(framework.Tick) {
+	for _, p := range h.Members() {
+		if h.sent[p]++; p.Push("n", h.sent[p]) == nil {
+			h.last.Store(p.User(), h.sent[p])
+		}
+	}
+}
+
+func (h *den) OnShutdown(within time.Duration) { h.told.Add(int64(within)) }
+
+func (h *den) Say(p *framework.Player, n int) {
+	before, _ := h.got.LoadOrStore(p.User(), 0)
+	if n != before.(int)+1 {
+		panic(fmt.Sprintf("%s said %d after %d", p.User(), n, before))
+	}
+	h.got.Store(p.User(), n)
+}
+
+// guest is a client that hears and says numbers until its server goes.
+type guest struct {
+	c    *client.Client
+	user string
+
+	mu          sync.Mutex
+	heard, said int
+	moving      []time.Duration
+	lostAt      time.Time
+	undelivered int
+	bad         []string
+}
+
+// TestDrain: 100 players with traffic in both directions when their server
+// shuts down. Nobody new gets in, each is told when its turn is and is let go
+// then, nothing is lost in either direction, and all arrive at the other server.
+func TestDrain(t *testing.T) {
+	onEach(t, func(t *testing.T, carrier transport.Carrier) {
+		const players, window = 100, 10 * time.Second
+		var told atomic.Int64
+		var got, last sync.Map
+		setup := func(srv *framework.Server) {
+			dens := framework.AddRoom(srv, "den", func(r *framework.Room) *den {
+				return &den{r, &told, map[*framework.Player]int{}, &got, &last}
+			})
+			framework.On(dens.Tick(50*time.Millisecond), "say", (*den).Say)
+		}
+		cfg := framework.Config{Session: quick, Drain: framework.Drain{Window: window, Address: "tcp://10.0.0.2:7777"}}
+		simulate(t, 11, transport.Conditions{Delay: 20 * time.Millisecond, Jitter: 10 * time.Millisecond}, cfg, setup, func(e *env) {
+			next, err := framework.New(framework.Config{
+				Network: e.net, TCP: "10.0.0.2:7777", PlainKCP: "10.0.0.2:7777", Logger: slog.New(slog.DiscardHandler), Session: quick,
+				Authenticate: func(_ context.Context, l framework.Login) (string, error) { return string(l.Ticket), nil },
+			})
+			if err != nil {
+				e.t.Fatal(err)
+			}
+			if err := next.Start(); err != nil {
+				e.t.Fatal(err)
+			}
+			defer func() { _ = next.Shutdown(context.Background()) }()
+
+			var guests []*guest
+			for i := range players {
+				guests = append(guests, e.guest(fmt.Sprintf("guest%03d", i), carrier))
+			}
+			for _, g := range guests {
+				e.connect(g.c)
+				if err := g.c.Join(e.t.Context(), "den", "1"); err != nil {
+					e.t.Fatal(err)
+				}
+			}
+			talk, quiet := context.WithCancel(e.t.Context())
+			var talking sync.WaitGroup
+			for _, g := range guests {
+				talking.Go(func() { g.talk(talk) })
+			}
+			time.Sleep(2 * time.Second)
+
+			began := time.Now()
+			ctx, cancel := context.WithTimeout(e.t.Context(), time.Minute)
+			defer cancel()
+			done := make(chan error, 1)
+			go func() { done <- e.srv.Shutdown(ctx) }()
+			time.Sleep(time.Second)
+			stranger := e.newClient("stranger", carrier)
+			if err := stranger.Connect(shortly(e.t, 500*time.Millisecond)); err == nil {
+				t.Error("somebody new got in")
+			}
+			if err := <-done; err != nil {
+				t.Errorf("shutdown: %v", err)
+			}
+			if took := time.Since(began); took < window*9/10 || took > window+5*time.Second {
+				t.Errorf("the drain took %v", took)
+			}
+			quiet()
+			talking.Wait()
+			e.within(time.Minute, "all are at the other server", func() bool { return next.Stats().Sessions == players })
+			if told.Load() != int64(window) {
+				t.Errorf("OnShutdown told %v", time.Duration(told.Load()))
+			}
+			for _, g := range guests {
+				g.check(t, began, window, &got, &last)
+			}
+			if s := e.srv.Stats(); s.Closes["shutting_down"] != players || s.Full["draining"] == 0 {
+				t.Errorf("closes %v, turned away %v", s.Closes, s.Full)
+			}
+		})
+	})
+}
+
+func (e *env) guest(user string, carrier transport.Carrier) *guest {
+	g := &guest{user: user}
+	own := e.addr(carrier)
+	cfg := e.dialers(client.Config{Ticket: func() []byte { return []byte(user) }, OnState: g.state})
+	c, err := client.New([]string{own, "tcp://10.0.0.1:1"}, cfg) // a carrier that MOVE may name
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	g.c = c
+	client.On(c, "n", func(n int) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.heard++; n != g.heard {
+			g.bad = append(g.bad, fmt.Sprintf("heard %d in place of %d", n, g.heard))
+		}
+	})
+	e.clients = append(e.clients, c)
+	return g
+}
+
+func (g *guest) state(s client.State) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch s.Kind {
+	case client.Moving:
+		g.moving = append(g.moving, s.Delay)
+	case client.Lost:
+		if g.lostAt.IsZero() {
+			g.lostAt = time.Now()
+		}
+	case client.Gone:
+		g.undelivered += len(s.Undelivered)
+	}
+}
+
+// talk says numbers until the link to the first server is gone.
+func (g *guest) talk(ctx context.Context) {
+	for n := 1; ctx.Err() == nil; n++ {
+		g.mu.Lock()
+		gone := !g.lostAt.IsZero()
+		if !gone && g.c.Send("say", n) == nil {
+			g.said = n
+		}
+		g.mu.Unlock()
+		if gone {
+			return
+		}
+		time.Sleep(30 * time.Millisecond)
+	}
+}
+
+func (g *guest) check(t *testing.T, began time.Time, window time.Duration, got, last *sync.Map) {
+	t.Helper()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.moving) != 1 || g.moving[0] < 0 || g.moving[0] > window {
+		t.Errorf("%s was told %v", g.user, g.moving)
+		return
+	}
+	turn := began.Add(g.moving[0])
+	if late := g.lostAt.Sub(turn); late < -100*time.Millisecond || late > time.Second {
+		t.Errorf("%s was let go %v after its turn", g.user, late)
+	}
+	accepted, _ := got.LoadOrStore(g.user, 0)
+	if accepted.(int)+g.undelivered != g.said {
+		t.Errorf("%s said %d: %d arrived, %d are reported undelivered", g.user, g.said, accepted, g.undelivered)
+	}
+	sent, _ := last.Load(g.user)
+	if g.heard != sent || len(g.bad) > 0 {
+		t.Errorf("%s was sent %v and heard %d; %v", g.user, sent, g.heard, g.bad)
+	}
+}
+
+// TestDrainKeepsWhoIsAway: who comes back during the window is told again; who
+// does not is let go at its end.
+func TestDrainKeepsWhoIsAway(t *testing.T) {
+	cfg := framework.Config{Session: quick, Drain: framework.Drain{Window: 10 * time.Second}}
+	simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(e *env) {
+		back, away := e.guest("back", transport.TCP), e.guest("away", transport.TCP)
+		for _, g := range []*guest{back, away} {
+			e.connect(g.c)
+			g.c.Pause()
+		}
+		time.Sleep(time.Second)
+		done := make(chan error, 1)
+		go func() { done <- e.srv.Shutdown(e.t.Context()) }()
+		time.Sleep(5 * time.Second)
+		back.c.Hurry()
+		e.within(time.Second, "it is back", func() bool { return back.c.Stats().Resumes == 1 })
+		time.Sleep(time.Second)
+		back.mu.Lock()
+		if len(back.moving) != 1 || back.moving[0] > 5*time.Second || back.moving[0] < 4*time.Second {
+			t.Errorf("who came back was told %v", back.moving)
+		}
+		back.mu.Unlock()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if got := e.of("away"); !slices.Equal(got, []string{"open", "detach", "close shutting down"}) {
+			t.Errorf("away: %v", got)
+		}
+	})
+}
+
+// TestDrainIsBounded: neither a client that is held by nobody's answer nor a
+// handler that sleeps keeps the server longer than its context allows.
+func TestDrainIsBounded(t *testing.T) {
+	cfg := framework.Config{Session: quick, Drain: framework.Drain{Window: time.Second}}
+	cfg.Session.Timeout = 30 * time.Second
+	setup := func(srv *framework.Server) {
+		framework.Handle(srv, "nap", func(p *framework.Player, _ int) (int, error) { time.Sleep(20 * time.Second); return 1, nil })
+	}
+	for _, c := range []struct {
+		what   string
+		within time.Duration
+		before func(e *env, c *client.Client)
+		clean  bool
+	}{
+		{"dead client", 10 * time.Second, func(e *env, _ *client.Client) { e.net.SetConditions(transport.Conditions{Loss: 1}) }, true},
+		{"cancelled", 0, func(*env, *client.Client) {}, true},
+		{"handler asleep", 10 * time.Second, func(e *env, c *client.Client) {
+			go func() { _ = c.Request(e.t.Context(), "nap", 1, new(int)) }()
+			time.Sleep(time.Second)
+		}, false},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, cfg, setup, func(e *env) {
+				cl := e.dial("ann", transport.PlainKCP)
+				c.before(e, cl)
+				ctx, cancel := context.WithTimeout(context.Background(), c.within)
+				defer cancel()
+				began := time.Now()
+				err := e.srv.Shutdown(ctx)
+				if took := time.Since(began); took > c.within+100*time.Millisecond {
+					t.Errorf("it took %v of %v", took, c.within)
+				}
+				if c.clean && c.within > 0 && err != nil || !c.clean && !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("shutdown: %v", err)
+				}
+				_ = cl.Close()
+				if !c.clean {
+					time.Sleep(20 * time.Second) // the handler returns, and OnClose runs
+				}
+			})
+		})
+	}
+}
