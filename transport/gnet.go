@@ -90,7 +90,7 @@ func (g *gnetLoop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	// gnet ends the whole engine when accept finds no descriptor. The kernel
 	// gives the lowest free one, so its number says how many are left,
 	// whoever uses them.
-	if limit := g.r.fdLimit; limit > 0 && c.Fd() >= limit {
+	if limit := g.r.fdLimit; limit > 0 && c.Fd() >= limit && !g.evict() {
 		g.l.stats.acceptFailures.Add(1)
 		g.l.t.carriers[g.r.carrier(c.LocalAddr())].refused.Add(1)
 		return nil, gnet.Close
@@ -106,6 +106,14 @@ func (g *gnetLoop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	s.k = g.l.openStream(carrier, s, addr.AddrPort())
 	g.l.end()
 	return nil, g.after(s.rest())
+}
+
+// evict makes room among the descriptors: connections that say nothing must
+// keep no player out.
+func (g *gnetLoop) evict() bool {
+	g.l.begin()
+	defer g.l.end()
+	return g.l.evict()
 }
 
 // OnTraffic takes what arrived: the bell, bytes of a stream, or the first of

@@ -36,12 +36,12 @@ func lowLimitMain() {
 			k.Write(codec.AppendFrame(nil, p.Header, p.Body))
 		}
 	}
-	tr, err := Start(Config{TCP: "127.0.0.1:0", PlainKCP: "127.0.0.1:0", Loops: 1, Logger: quiet}, h)
+	tr, err := Start(Config{TCP: "127.0.0.1:0", PlainKCP: "127.0.0.1:0", WebSocket: "127.0.0.1:0", Loops: 1, Logger: quiet}, h)
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	fmt.Println(tr.Addr(TCP), tr.Addr(PlainKCP))
+	fmt.Println(tr.Addr(TCP), tr.Addr(PlainKCP), tr.Addr(WebSocket))
 	io.Copy(io.Discard, os.Stdin)
 	fmt.Printf("refused %d accept failures %d\n", tr.Stats().Carriers["tcp"].Refused, tr.Stats().AcceptFailures)
 }
@@ -55,7 +55,7 @@ func choke() {
 }
 
 // lowLimitServer starts the server with n open files at most.
-func lowLimitServer(t *testing.T, n int) (tcp, udp string, end func() string) {
+func lowLimitServer(t *testing.T, n int) (tcp, udp, ws string, end func() string) {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
@@ -71,10 +71,10 @@ func lowLimitServer(t *testing.T, n int) (tcp, udp string, end func() string) {
 	}
 	lines := bufio.NewReader(out)
 	line, err := lines.ReadString('\n')
-	if _, serr := fmt.Sscan(line, &tcp, &udp); err != nil || serr != nil {
+	if _, serr := fmt.Sscan(line, &tcp, &udp, &ws); err != nil || serr != nil {
 		t.Fatalf("server said %q, %v", line, err)
 	}
-	return tcp, udp, func() string {
+	return tcp, udp, ws, func() string {
 		in.Close()
 		line, _ := lines.ReadString('\n')
 		if err := cmd.Wait(); err != nil {
@@ -85,7 +85,7 @@ func lowLimitServer(t *testing.T, n int) (tcp, udp string, end func() string) {
 }
 
 func TestTooManyConnectionsDoNotEndTheServer(t *testing.T) {
-	tcp, _, end := lowLimitServer(t, 64)
+	tcp, _, _, end := lowLimitServer(t, 64)
 	var conns []net.Conn
 	served := 0
 	for range 150 {
@@ -121,8 +121,32 @@ func TestTooManyConnectionsDoNotEndTheServer(t *testing.T) {
 	}
 }
 
+// TestIdleConnectionsGiveTheirDescriptors: players come in although connections
+// that ask for nothing have taken what there is.
+func TestIdleConnectionsGiveTheirDescriptors(t *testing.T) {
+	tcp, _, ws, end := lowLimitServer(t, 64) // 48 for players, half of that for those who have said nothing
+	for range 100 {
+		idle, err := net.Dial("tcp", ws)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer idle.Close()
+	}
+	for range 30 {
+		c, err := net.Dial("tcp", tcp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		(&client{Conn: c, t: t}).roundTrip("let in")
+	}
+	if got := end(); got != "refused 0 accept failures 0" {
+		t.Errorf("server counted %q", got)
+	}
+}
+
 func TestEngineThatEndsIsReplaced(t *testing.T) {
-	tcp, udp, end := lowLimitServer(t, 256)
+	tcp, udp, _, end := lowLimitServer(t, 256)
 	dial := func(carrier Carrier, addr string) *client {
 		tr := &Transport{}
 		tr.addrs[carrier] = netip.MustParseAddrPort(addr)

@@ -19,8 +19,7 @@ type CarrierStats struct {
 
 // Stats counts what happened since Start, over all loops.
 type Stats struct {
-	// By Carrier.String(). A WebSocket is open from the moment its connection
-	// is accepted, and counts as opened once it is upgraded.
+	// By Carrier.String().
 	Carriers map[string]CarrierStats `json:"carriers"`
 
 	PacketsIn    uint64 `json:"packets_in"` // packets handed to OnPacket
@@ -46,7 +45,8 @@ type Stats struct {
 	Migrations uint64      `json:"migrations"` // changes of a link's address
 	Probes     uint64      `json:"probes"`     // for a larger datagram
 
-	// Connections that did not become a link.
+	Arriving int64 `json:"arriving"` // connections that have not asked for their WebSocket, or told whose they are
+	// Those that did not become a link.
 	RequestsRefused uint64 `json:"requests_refused"` // asked for no WebSocket of ours, or for nothing that we understand
 	OriginsRefused  uint64 `json:"origins_refused"`  // asked from a page that is not allowed to
 	ProxiesRefused  uint64 `json:"proxies_refused"`  // came from a trusted proxy, without a correct PROXY header
@@ -147,7 +147,7 @@ func (c *carrierCount) stats() CarrierStats {
 
 // Stats counts what happened since Start. Safe to call from any goroutine.
 func (t *Transport) Stats() Stats {
-	s := Stats{Carriers: make(map[string]CarrierStats)}
+	s := Stats{Carriers: make(map[string]CarrierStats), Arriving: t.arriving.Load()}
 	for c := Carrier(1); c < carriers; c++ {
 		s.Carriers[c.String()] = t.carriers[c].stats()
 	}

@@ -57,17 +57,17 @@ type tcpLink struct {
 // openStream makes a link of a connection. It returns nil when there is no
 // room; the backend closes the connection then.
 func (l *Loop) openStream(c Carrier, s stream, from netip.AddrPort) *Link {
-	if l.stopping || !l.t.admit(c) {
+	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+	proxy := l.t.cfg.trusts(from.Addr())
+	arrives := proxy || c == WebSocket
+	if l.stopping || !arrives && !l.t.admit(c) {
 		return nil
 	}
 	k := newStreamLink(c)
-	k.loop, k.carrier = l, c
-	k.addr = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-	k.received = l.now
-	k.state = stateProved
+	k.loop, k.carrier, k.addr, k.received, k.state = l, c, from, l.now, stateProved
 	k.tcp.stream, k.tcp.lookAt, k.tcp.place = s, Never, len(l.streams)
 	l.streams = append(l.streams, k)
-	if proxy := l.t.cfg.trusts(k.addr.Addr()); proxy || c == WebSocket {
+	if arrives {
 		l.await(k, proxy)
 	} else {
 		l.opened(k)
@@ -103,7 +103,9 @@ func (l *Loop) forgetStream(k *Link, err error) {
 	l.streams = l.streams[:last]
 	l.bufs.put(k.tcp.out)
 	k.tcp.out = nil
-	l.t.dismiss(k.Carrier())
+	if k.state&stateOpened != 0 {
+		l.t.dismiss(k.Carrier())
+	}
 	s := k.tcp.stream
 	k.tcp.stream = gone{}
 	if w := k.tcp.ws; w != nil && k.state&stateOpened != 0 && !k.tcp.shut {

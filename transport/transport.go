@@ -77,6 +77,7 @@ type Transport struct {
 
 	maxComing int // arrivals on one loop; immutable once loops run
 
+	arriving atomic.Int64 // connections that are no links yet
 	links    atomic.Int64
 	unproved atomic.Int64 // plain-KCP links whose peers have not proved their addresses
 	carriers [carriers]carrierCount

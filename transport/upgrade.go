@@ -29,6 +29,7 @@ const (
 var (
 	errOpenTimeout = errors.New("transport: nothing that opens a link came in time")
 	errCrowded     = errors.New("transport: too many connections that open no link")
+	errFull        = errors.New("transport: as many links as there may be")
 	errRequest     = errors.New("transport: not a request for an upgrade")
 
 	errPath        = rejection(http.StatusNotFound, "no such path")
@@ -71,13 +72,24 @@ func (l *Loop) await(k *Link, proxy bool) {
 	}
 	l.coming.last = a
 	l.coming.n++
+	l.t.arriving.Add(1)
 	l.timers.schedule(k, a.until)
 	if l.coming.n > l.t.maxComing {
-		oldest := l.coming.first.k
-		l.leave(oldest)
-		l.stats.crowded.Add(1)
-		oldest.Close(errCrowded)
+		l.evict()
 	}
+}
+
+// evict closes the connection that has waited longest. It reports whether
+// there was one.
+func (l *Loop) evict() bool {
+	if l.coming.first == nil {
+		return false
+	}
+	k := l.coming.first.k
+	l.leave(k)
+	l.stats.crowded.Add(1)
+	k.Close(errCrowded)
+	return true
 }
 
 // leave takes k from the arrivals, if it is there.
@@ -98,6 +110,7 @@ func (l *Loop) leave(k *Link) {
 		l.coming.last = a.prev
 	}
 	l.coming.n--
+	l.t.arriving.Add(-1)
 }
 
 // arrive takes what a new peer says. It reports whether that opened the link.
@@ -105,60 +118,82 @@ func (l *Loop) arrive(k *Link, in inbound) bool {
 	if k.tcp.left == 0 || k.tcp.arrival.proxy && !l.proxied(k, in) {
 		return false
 	}
-	if k.tcp.ws != nil && !l.request(k, in) {
+	var answer []byte
+	if k.tcp.ws != nil {
+		if answer = l.request(k, in); answer == nil {
+			return false
+		}
+	}
+	if !l.t.admit(k.Carrier()) {
+		if k.tcp.ws != nil {
+			l.refuse(k, in, reject(http.StatusServiceUnavailable, "full"))
+		} else {
+			k.Close(errFull)
+		}
 		return false
 	}
 	l.leave(k)
+	if answer != nil {
+		if k.writeNow(answer); k.state&stateClosed != 0 {
+			l.t.dismiss(k.Carrier())
+			return false
+		}
+	}
 	l.opened(k)
 	return true
 }
 
-// request takes the request for an upgrade and answers it. It reports whether
-// it was granted.
-func (l *Loop) request(k *Link, in inbound) bool {
+// request takes the request for an upgrade. It returns the answer that grants
+// it, nil while it is not all here or if it was refused.
+func (l *Loop) request(k *Link, in inbound) []byte {
 	n := k.tcp.left
 	if n == 0 {
-		return false
+		return nil
 	}
 	b, err := in.Peek(min(n, maxRequest))
 	if err != nil {
 		k.Close(err)
-		return false
+		return nil
 	}
 	if b[0] < 'A' || b[0] > 'Z' { // TLS, frames of another carrier
-		l.stats.requests.Add(1)
+		l.refused(k, errRequest)
 		k.Close(errRequest)
-		return false
+		return nil
 	}
 	a := k.tcp.arrival
 	end := bytes.Index(b[a.seen:], []byte("\r\n\r\n"))
 	if end < 0 {
 		if a.seen = max(len(b)-3, 0); len(b) == maxRequest {
-			l.refuse(k, in, reject(http.StatusRequestHeaderFieldsTooLarge, "request too large"), errRequest)
+			l.refused(k, errRequest)
+			l.refuse(k, in, reject(http.StatusRequestHeaderFieldsTooLarge, "request too large"))
 		}
-		return false
+		return nil
 	}
 	req := b[:a.seen+end+4]
 	answer, from, err := l.t.cfg.upgrade(req, k.addr)
 	if err != nil {
-		l.refuse(k, in, answer, err)
-		return false
+		l.refused(k, err)
+		l.refuse(k, in, answer)
+		return nil
 	}
 	k.take(in, len(req))
 	k.addr = from
-	k.writeNow(answer)
-	return k.state&stateClosed == 0
+	return answer
 }
 
-// refuse answers a request that is none of ours and lets the connection go.
-// It stays among the arrivals, so that it counts as one.
-func (l *Loop) refuse(k *Link, in inbound, answer []byte, why error) {
+// refused counts a request that is none of ours.
+func (l *Loop) refused(k *Link, why error) {
 	if why == errOrigin {
 		l.stats.origins.Add(1)
 	} else {
 		l.stats.requests.Add(1)
 	}
 	l.t.log.Debug("transport: no upgrade", slog.String("link", k.addr.String()), slog.Any("err", why))
+}
+
+// refuse answers a request and lets the connection go. It stays among the
+// arrivals until it is gone, so that it counts as one.
+func (l *Loop) refuse(k *Link, in inbound, answer []byte) {
 	k.take(in, k.tcp.left)
 	if k.writeNow(answer); k.state&stateClosed == 0 {
 		k.Finish()
@@ -231,6 +266,9 @@ func (c *Config) upgrade(req []byte, from netip.AddrPort) (answer []byte, _ neti
 		io.Reader
 		io.Writer
 	}{bytes.NewReader(req), &out})
+	if err != nil && out.Len() == 0 {
+		return reject(http.StatusBadRequest, "not HTTP"), from, err
+	}
 	return out.Bytes(), c.forwarded(from, hops), err
 }
 

@@ -219,7 +219,11 @@ func (l *Loop) wsPeerCloses(k *Link, b []byte) {
 		return
 	default:
 		if bad := ws.CheckCloseFrameData(code, reason); bad != nil {
-			l.wsFail(k, uint16(ws.StatusProtocolError), bad)
+			status := ws.StatusProtocolError
+			if bad == ws.ErrProtocolInvalidUTF8 {
+				status = ws.StatusInvalidFramePayloadData
+			}
+			l.wsFail(k, uint16(status), bad)
 			return
 		}
 		k.tcp.ws.status = uint16(code)
