@@ -131,7 +131,7 @@ func TestMixed(t *testing.T) {
 // TestDetect asserts that nobody is taken for dead too early, or while alive.
 func TestDetect(t *testing.T) {
 	var all []report
-	smoke(t, &all, "detect", "-sessions", "20", "-interval", "300ms", "-timeout", "1200ms", "-lossy", "1s", "-loss", "0.1")
+	smoke(t, &all, "detect", "-sessions", "20", "-interval", "500ms", "-timeout", "2500ms", "-lossy", "1s", "-loss", "0.1")
 	if len(all) != 3 {
 		t.Fatalf("%d reports", len(all))
 	}
