@@ -51,6 +51,13 @@ func changeCarrier(t *testing.T, from, to transport.Carrier) {
 			}
 			return dial(ctx, network, addr)
 		}
+		listen := cfg.ListenPacket
+		cfg.ListenPacket = func() (net.PacketConn, error) { // sealed KCP alone uses it here
+			if e.srv.Addr(transport.KCP).String() == away.Load() {
+				return nil, errors.New("unreachable")
+			}
+			return listen()
+		}
 		c, err := client.New([]string{e.addr(from), e.addr(to)}, cfg)
 		if err != nil {
 			t.Fatal(err)

@@ -20,9 +20,18 @@ import (
 // Config says what a Server serves and how. The zero value is a server of
 // plain KCP and TCP on any free ports of the loopback interface.
 type Config struct {
-	// PlainKCP, TCP and WebSocket are listen addresses. Empty: that carrier is
-	// not served; if all are empty, the first two are served on "127.0.0.1:0".
-	PlainKCP, TCP, WebSocket string
+	// KCP, PlainKCP, TCP and WebSocket are listen addresses. KCP is the sealed
+	// one: encrypted, and it follows a player whose address changes. Empty: that
+	// carrier is not served; if all are empty, PlainKCP and TCP are served on
+	// "127.0.0.1:0".
+	KCP, PlainKCP, TCP, WebSocket string
+	// KeyFile is where the private key of sealed KCP is kept: made if there is
+	// none. Clients need its public half: see Server.PublicKey. If empty, the key
+	// is another one after each start, which is good for tests only.
+	KeyFile string
+	// AlwaysCookie makes everybody prove an address before a sealed link costs
+	// any public-key work, not only under load: one round trip more at login.
+	AlwaysCookie bool
 	// WebSocketPath and Origins say who may open a WebSocket: see
 	// transport.Config.
 	WebSocketPath string
@@ -173,7 +182,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Rate, err = c.Rate.WithDefaults(); err != nil {
 		return c, err
 	}
-	if c.PlainKCP == "" && c.TCP == "" && c.WebSocket == "" {
+	if c.KCP == "" && c.PlainKCP == "" && c.TCP == "" && c.WebSocket == "" {
 		c.PlainKCP, c.TCP = "127.0.0.1:0", "127.0.0.1:0"
 	}
 	c.AuthTimeout = orDefault(c.AuthTimeout, 5*time.Second)

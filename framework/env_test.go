@@ -191,6 +191,13 @@ func (e *env) dialers(cfg client.Config) client.Config {
 		}
 		return e.net.DialTCP(ctx, at)
 	}
+	cfg.ServerKey = e.srv.PublicKey()
+	cfg.ListenPacket = func() (net.PacketConn, error) { return e.net.ListenPacket() }
+	cfg.KCP = func(pc net.PacketConn, server net.Addr, conv uint32, mtu int) net.Conn {
+		c := kcptest.Dial(pc, server, conv)
+		c.SetMTU(mtu)
+		return c
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -252,11 +259,13 @@ var carriers = []transport.Carrier{
 	transport.PlainKCP,
 	transport.TCP,
 	transport.WebSocket,
+	transport.KCP,
 }
 
 // serveAll makes a server serve all of them, each on a port of its own.
 func serveAll(cfg *framework.Config, host string) {
 	cfg.PlainKCP, cfg.TCP, cfg.WebSocket = host+":7777", host+":7778", host+":7779"
+	cfg.KCP = host + ":7780"
 }
 
 // onEach runs a test once per carrier.

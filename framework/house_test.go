@@ -22,10 +22,10 @@ var mayImport = map[string][]string{
 	"codec":             {},
 	"session":           {"codec"},
 	"transport/kcp":     {"codec"},
-	"transport/seal":    {"codec"},
+	"transport/seal":    {},
 	"transport":         {"codec", "transport/kcp", "transport/seal"},
-	"framework":         {"codec", "session", "transport"},
-	"framework/client":  {"codec", "session"},
+	"framework":         {"codec", "session", "transport", "transport/seal"},
+	"framework/client":  {"codec", "session", "transport/seal"},
 	"framework/metrics": {"framework", "session", "transport"},
 }
 

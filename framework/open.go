@@ -13,12 +13,14 @@ import (
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
 // opening is a link on which nobody is anybody yet. Owned by the link's loop.
 type opening struct {
 	link     *transport.Link // nil once it is closed
 	nonce    session.Nonce
+	sealed   bool
 	deadline time.Duration
 	asked    uint8    // HELLOs and RESUMEs so far
 	waiting  bool     // an answer is being made
@@ -36,19 +38,24 @@ const busyRetry = 5 * time.Second
 // greet speaks the server's first word.
 func (l *loop) greet(k *transport.Link) {
 	o := &opening{link: k, deadline: l.t.Now() + l.srv.cfg.Session.OpeningTimeout}
-	if _, err := io.ReadFull(l.srv.cfg.Rand, o.nonce[:]); err != nil {
-		k.Close(fmt.Errorf("framework: nonce: %w", err))
-		return
+	o.nonce, o.sealed = k.Nonce()
+	if !o.sealed {
+		if _, err := io.ReadFull(l.srv.cfg.Rand, o.nonce[:]); err != nil {
+			k.Close(fmt.Errorf("framework: nonce: %w", err))
+			return
+		}
 	}
 	k.Value = o
 	l.openings = append(l.openings, o)
-	k.Write(session.AppendGreeting(nil, o.nonce))
+	if !o.sealed { // else the handshake has said it
+		k.Write(session.AppendGreeting(nil, o.nonce))
+	}
 }
 
 // opened takes a packet from a link that carries no session.
 func (l *loop) opened(k *transport.Link, o *opening, pk codec.Packet) {
-	if pk.Kind == codec.Heartbeat {
-		return // a plain-KCP client knocks
+	if pk.Kind == codec.Heartbeat || pk.Kind == codec.Datagram {
+		return // a plain-KCP client knocks; a datagram overtakes the stream
 	}
 	err := session.ErrKind
 	if o.asked++; o.asked <= maxAsks && !o.waiting {
@@ -260,7 +267,11 @@ func (l *loop) admit(at *login) {
 
 // welcome returns the WELCOME of a session for the link of an opening.
 func (s *Server) welcome(p *Player, o *opening) []byte {
-	return p.s.AppendWelcome(nil, s.cfg.Secret.Key(p.s.ID()), session.Key{}, o.tell)
+	var key session.Key
+	if o.sealed {
+		key = seal.ResumeKey(s.cfg.Secret, p.s.ID())
+	}
+	return p.s.AppendWelcome(nil, s.cfg.Secret.Key(p.s.ID()), key, o.tell)
 }
 
 // leavingLocked keeps a session that is closed in sight of its user's next one

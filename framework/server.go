@@ -90,7 +90,8 @@ func (s *Server) Start() error {
 		return err
 	}
 	t, err := transport.Start(transport.Config{
-		PlainKCP: s.cfg.PlainKCP, TCP: s.cfg.TCP,
+		KCP: s.cfg.KCP, KeyFile: s.cfg.KeyFile, ResumeSecret: s.cfg.Secret, AlwaysCookie: s.cfg.AlwaysCookie,
+		Greeting: []byte{session.ProtocolVersion}, PlainKCP: s.cfg.PlainKCP, TCP: s.cfg.TCP,
 		WebSocket: s.cfg.WebSocket, WebSocketPath: s.cfg.WebSocketPath, Origins: s.cfg.Origins,
 		TrustedProxies: s.cfg.TrustedProxies, Loops: s.cfg.Loops, MaxBody: s.cfg.Session.MaxBody,
 		MaxLinks: s.cfg.MaxLinks, Logger: s.log, Network: s.cfg.Network,
@@ -99,6 +100,9 @@ func (s *Server) Start() error {
 		return err
 	}
 	s.t.Store(t)
+	if s.cfg.KCP != "" {
+		s.log.Info("sealed KCP is served", "addr", t.Addr(transport.KCP), "public key", t.PublicKey())
+	}
 	if err := s.openAdmin(); err != nil {
 		_ = t.Stop(context.Background())
 		return err
@@ -108,6 +112,15 @@ func (s *Server) Start() error {
 
 // Addr returns the address that a carrier is served on.
 func (s *Server) Addr(c transport.Carrier) netip.AddrPort { return s.t.Load().Addr(c) }
+
+// PublicKey returns what clients of sealed KCP must know of this server: their
+// Config.ServerKey. Empty if that is not served, or before Start.
+func (s *Server) PublicKey() string {
+	if t := s.t.Load(); t != nil {
+		return t.PublicKey()
+	}
+	return ""
+}
 
 func (s *Server) players() []*Player {
 	s.mu.Lock()

@@ -17,13 +17,22 @@ func (c *Client) greeting(p codec.Packet, now time.Duration) error {
 	if err != nil {
 		return err
 	}
+	c.Greeted(version, nonce, now)
+	return nil
+}
+
+// Greeted tells what a GREETING would. On a sealed link none travels: both
+// values come with the link, and so right after LinkUp (SPEC 2.6).
+func (c *Client) Greeted(version uint8, nonce Nonce, now time.Duration) {
+	if c.state != Opening || c.greeted {
+		return
+	}
 	if version != ProtocolVersion {
 		c.finish(&CloseError{Code: Version, Text: fmt.Sprintf("the server speaks version %d", version)}, 0)
-		return nil
+		return
 	}
 	c.greeted, c.nonce = true, nonce
 	c.ask(now)
-	return nil
 }
 
 // openingLife is how long one attempt to log in repeats its opening id and

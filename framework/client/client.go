@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
 // Client is one player's end of a session. All its methods, and On, are safe
@@ -22,11 +23,12 @@ import (
 //   - link.read and link.write, one each per link. End with their link.
 type Client struct {
 	// Immutable after New.
-	cfg   Config
-	addrs []address
-	clock clock
-	ctx   context.Context // of dialling: ends with the client
-	stop  context.CancelFunc
+	cfg       Config
+	addrs     []address
+	serverKey seal.PublicKey
+	clock     clock
+	ctx       context.Context // of dialling: ends with the client
+	stop      context.CancelFunc
 
 	wake    chan struct{} // 1 deep: run has to look again
 	up      chan struct{} // closed when the session is open for the first time
@@ -65,7 +67,7 @@ type Client struct {
 
 // New makes a client that does nothing until Connect, so that handlers can be
 // registered before the first message. Addresses look like
-// "plain-kcp://host:port" or "tcp://host:port" and are tried in their order;
+// "kcp://host:port" or "tcp://host:port" and are tried in their order;
 // what worked last is preferred.
 func New(addrs []string, cfg Config) (*Client, error) {
 	list, err := parseAddresses(addrs)
@@ -75,8 +77,12 @@ func New(addrs []string, cfg Config) (*Client, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
+	key, err := cfg.serverKey(list)
+	if err != nil {
+		return nil, err
+	}
 	c := &Client{
-		cfg: cfg, addrs: list, clock: newClock(),
+		cfg: cfg, addrs: list, serverKey: key, clock: newClock(),
 		wake: make(chan struct{}, 1), up: make(chan struct{}), quiet: make(chan struct{}), done: make(chan struct{}),
 		calls: make(map[uint64]*call), handlers: make(map[string]handler), answerers: make(map[string]answerer), routes: new(dictionary),
 	}
@@ -223,6 +229,24 @@ func (c *Client) Cut() {
 	c.settleLocked()
 }
 
+// Rebind gives the link another local address without a word on the network,
+// as happens to a phone that goes from Wi-Fi to mobile and to a player behind a
+// NAT that forgets; for bots and tests. The link goes on. It reports false if
+// there is no link, or one on a carrier that can't.
+func (c *Client) Rebind() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.link == nil {
+		return false
+	}
+	k, ok := c.link.conn.(*sealedConn)
+	if ok {
+		k.s.move()
+		c.stats.Rebinds++
+	}
+	return ok
+}
+
 // Pause goes to the background: the server is told that the player is away,
 // which starts the grace of the session, and no link is kept until Hurry.
 func (c *Client) Pause() {
@@ -280,6 +304,7 @@ type Stats struct {
 	Resets   uint64 // links that carried a session on, the server's stream anew
 	Losses   uint64 // open links that were lost, those cut included
 	Cuts     uint64 // links that Cut dropped
+	Rebinds  uint64 // changes of the local address that Rebind made
 	Dials    uint64 // addresses dialled
 	Failures uint64 // dials that failed
 

@@ -18,3 +18,6 @@ func (k clock) both() (now time.Duration, wall time.Time) {
 	t := time.Now()
 	return t.Sub(k.start), t.Round(0)
 }
+
+// wall returns the time that sockets want for their deadlines.
+func (k clock) wall(at time.Duration) time.Time { return k.start.Add(at) }

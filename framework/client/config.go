@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
 // Config says how a client behaves. The zero value works.
@@ -30,6 +31,10 @@ type Config struct {
 	Token string
 	// Info describes the client to the server: build, platform.
 	Info string
+	// ServerKey is the server's public key, "llp1." and 43 characters: what
+	// framework.Server.PublicKey returns, and the server logs when it starts.
+	// kcp:// addresses need it; it is no secret, so it may ship with the app.
+	ServerKey string
 
 	// OnState is told what becomes of the session, in order with the messages
 	// and like them on the client's delivery goroutine.
@@ -73,8 +78,11 @@ type Config struct {
 	// TLS is used for wss:// addresses. If nil, what the system trusts.
 	TLS *tls.Config
 	// ListenPacket opens a datagram socket for one KCP link. If nil, a UDP
-	// socket of the system, connected to the server.
+	// socket of the system, for plain KCP connected to the server.
 	ListenPacket func() (net.PacketConn, error)
+	// KCP speaks KCP on a socket, in datagrams of at most mtu bytes. If nil,
+	// kcp-go. Tests on a virtual clock need another: kcp-go's own timers spin on it.
+	KCP func(pc net.PacketConn, server net.Addr, conv uint32, mtu int) net.Conn
 }
 
 // check returns an error that names the field that can't work.
@@ -114,6 +122,39 @@ func (c *Config) logger() *slog.Logger {
 	return c.Logger
 }
 
+// source is what keys are made from.
+func (c *Config) source() io.Reader {
+	if c.Rand == nil {
+		return rand.Reader
+	}
+	return c.Rand
+}
+
+// listen opens the socket of a sealed link. It is not connected, so that the
+// system may choose another way for each datagram.
+func (c *Config) listen() (net.PacketConn, error) {
+	if c.ListenPacket != nil {
+		return c.ListenPacket()
+	}
+	return net.ListenUDP("udp", nil)
+}
+
+// serverKey reads ServerKey, which some of the addresses may need.
+func (c *Config) serverKey(list []address) (key seal.PublicKey, err error) {
+	if c.ServerKey != "" {
+		if key, err = seal.ParsePublicKey(c.ServerKey); err != nil {
+			return key, fmt.Errorf("client: ServerKey: %w", err)
+		}
+		return key, nil
+	}
+	for _, a := range list {
+		if a.carrier == carrierKCP {
+			return key, fmt.Errorf("client: address %q needs ServerKey, the server's public key: it logs it when it starts, and framework.Server.PublicKey returns it", a)
+		}
+	}
+	return key, nil
+}
+
 // random returns 64 bits of Rand. A source that fails is no reason to be
 // guessable.
 func (c *Config) random() uint64 {
@@ -131,12 +172,13 @@ func (c *Config) random() uint64 {
 type carrier uint8
 
 const (
-	carrierKCP carrier = iota // stock KCP over UDP, no encryption
+	carrierPlainKCP carrier = iota // stock KCP over UDP, no encryption
 	carrierTCP
 	carrierWS
+	carrierKCP // the same, sealed
 )
 
-var carrierNames = [...]string{"plain-kcp", "tcp", "ws"}
+var carrierNames = [...]string{"plain-kcp", "tcp", "ws", "kcp"}
 
 func (k carrier) String() string { return carrierNames[k] }
 

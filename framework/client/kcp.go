@@ -25,12 +25,12 @@ const (
 // kcpConn is frames on the stream of a stock KCP session. kcp-go adds two
 // goroutines, which end with it.
 type kcpConn struct {
-	*kcp.UDPSession
-	pipe *pipe
+	net.Conn // the session
+	pipe     *pipe
 }
 
 func (c *Client) openKCP(ctx context.Context, hostport string, conv uint32) (conn, error) {
-	if c.cfg.Dial != nil && c.cfg.ListenPacket == nil {
+	if c.cfg.Dial != nil && (c.cfg.ListenPacket == nil || c.cfg.KCP != nil) {
 		return c.openStream(ctx, "plain-kcp", hostport)
 	}
 	p, err := c.openPipe(ctx, hostport)
@@ -38,9 +38,21 @@ func (c *Client) openKCP(ctx context.Context, hostport string, conv uint32) (con
 		return nil, err
 	}
 	p.conv, p.clock, p.flushed = conv, c.clock, make(chan struct{})
-	s, err := kcp.NewConn3(conv, p.peer, nil, 0, 0, p)
+	k, err := c.speakKCP(p, kcpMTU)
 	if err != nil {
 		_ = p.Close()
+		return nil, err
+	}
+	return k, nil
+}
+
+// speakKCP begins a KCP session on a pipe.
+func (c *Client) speakKCP(p *pipe, mtu int) (*kcpConn, error) {
+	if c.cfg.KCP != nil {
+		return &kcpConn{c.cfg.KCP(p, p.peer, p.conv, mtu), p}, nil
+	}
+	s, err := kcp.NewConn3(p.conv, p.peer, nil, 0, 0, p)
+	if err != nil {
 		return nil, err
 	}
 	//lint:ignore SA1019 frames are a stream: what waits may share a segment
@@ -49,7 +61,7 @@ func (c *Client) openKCP(ctx context.Context, hostport string, conv uint32) (con
 	s.SetACKNoDelay(true)
 	s.SetNoDelay(1, 10, 2, 1)
 	s.SetWindowSize(kcpWindow, kcpWindow)
-	s.SetMtu(kcpMTU)
+	s.SetMtu(mtu)
 	return &kcpConn{s, p}, nil
 }
 
@@ -100,7 +112,7 @@ func resolve(ctx context.Context, hostport string) (netip.AddrPort, error) {
 // Write counts what has to be acknowledged before a flush is over.
 func (k *kcpConn) Write(b []byte) (int, error) {
 	k.pipe.expect(len(b), false)
-	return k.UDPSession.Write(b)
+	return k.Conn.Write(b)
 }
 
 func (k *kcpConn) lastIn() time.Duration { return time.Duration(k.pipe.in.Load()) }
@@ -109,7 +121,7 @@ func (k *kcpConn) lastIn() time.Duration { return time.Duration(k.pipe.in.Load()
 // needed, but there is no time for KCP to find out which.
 func (k *kcpConn) part(b []byte) {
 	k.pipe.expect(len(b), true)
-	if _, err := k.UDPSession.Write(b); err != nil {
+	if _, err := k.Conn.Write(b); err != nil {
 		return
 	}
 	again := time.NewTicker(partEvery)
@@ -133,7 +145,7 @@ func (k *kcpConn) cut() (audible bool) {
 }
 
 func (k *kcpConn) close() {
-	_ = k.UDPSession.Close()
+	_ = k.Conn.Close()
 	_ = k.pipe.Close()
 }
 
@@ -265,10 +277,16 @@ func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
 	} else {
 		_, err = p.PacketConn.WriteTo(b, p.peer.UDPAddr)
 	}
-	if err != nil && !errors.Is(err, syscall.ENOBUFS) && !errors.Is(err, syscall.EAGAIN) {
+	if err != nil && !lossy(err) {
 		return 0, err
 	}
 	return len(b), nil // or lost, as datagrams are
+}
+
+// lossy reports whether an error of a socket says no more than that a datagram
+// was lost.
+func lossy(err error) bool {
+	return errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.EAGAIN)
 }
 
 // expect tells that n more bytes are given to kcp-go, perhaps the last.

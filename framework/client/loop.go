@@ -188,7 +188,10 @@ func (c *Client) dialled(gen uint64, index int, addr address, nc conn, err error
 	l := &link{c: c, conn: nc, addr: addr, index: index, kick: make(chan struct{}, 1), over: make(chan struct{})}
 	c.link = l
 	now, wall := c.clock.both()
-	c.core.LinkUp(now, wall, addr.carrier == carrierKCP)
+	c.core.LinkUp(now, wall, addr.carrier == carrierPlainKCP)
+	if k, ok := nc.(*sealedConn); ok {
+		c.sealedUpLocked(l, k, now)
+	}
 	c.running.Add(2)
 	go l.read()  // ends with the connection
 	go l.write() // ends when the link is over
@@ -201,8 +204,10 @@ func (c *Client) open(ctx context.Context, a address, conv uint32) (conn, error)
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.dialTimeout())
 	defer cancel()
 	switch a.carrier {
-	case carrierKCP:
+	case carrierPlainKCP:
 		return c.openKCP(ctx, a.hostport, conv)
+	case carrierKCP:
+		return c.openSealed(ctx, a.hostport)
 	case carrierWS:
 		return c.openWS(ctx, a.url)
 	}

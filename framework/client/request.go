@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
 )
 
 // call is a request that waits for its answer. Guarded by Client.mu until it
@@ -63,6 +64,37 @@ func (c *Client) Request(ctx context.Context, route string, v, reply any) error 
 func (c *Client) Send(route string, v any) error {
 	_, err := c.send(codec.Message, route, v, nil)
 	return err
+}
+
+// SendNewest sends v one way for the moment: what is overtaken by a later one on
+// the same route, or lost, is of no use any more, as with inputs and positions.
+// It goes outside of the stream where the link can do that (sealed KCP, and a
+// route that the server has numbered), and else, or without a link, as Send does.
+func (c *Client) SendNewest(route string, v any) error {
+	if len(route) == 0 || len(route) > codec.MaxRouteName {
+		return fmt.Errorf("client: route %q: %w", route, codec.ErrRoute)
+	}
+	c.mu.Lock()
+	var s *sealed
+	if l := c.link; l != nil && c.core.State() == session.Open {
+		if k, ok := l.conn.(*sealedConn); ok {
+			s = k.s
+		}
+	}
+	r, ack := c.routes.route(route), uint32(c.core.Received())
+	c.mu.Unlock()
+	if s == nil || !r.IsNumber() {
+		return c.Send(route, v)
+	}
+	payload, err := codec.AppendBody(nil, v)
+	if err != nil {
+		return err
+	}
+	h := codec.Header{Kind: codec.Datagram, Ack: ack}
+	if !s.writeBeside(codec.AppendFrame(nil, h, codec.AppendMessage(nil, r, payload))) {
+		return c.Send(route, v)
+	}
+	return nil
 }
 
 // Join takes a seat in a room. The error is as Request's.

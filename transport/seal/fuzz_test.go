@@ -60,7 +60,7 @@ func FuzzSealed(f *testing.F) {
 	f.Add(append(AppendPayload(nil, []byte("frames")), "segments"...))
 	f.Add(Control{Kind: Challenge}.Append(nil, 20))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		client, server := ends()
+		_, server := ends()
 		if o, err := server.Open(bytes.Clone(b)); err == nil && len(o.Plain)+Overhead != len(b) {
 			t.Fatalf("%d bytes of %d", len(o.Plain), len(b))
 		}
@@ -77,7 +77,7 @@ func FuzzSealed(f *testing.F) {
 		if len(b) > MaxDatagram {
 			return
 		}
-		client, server = ends()
+		client, server := ends()
 		sealed := seal(t, client, string(b))
 		o, err := server.Open(sealed)
 		if err != nil || !bytes.Equal(o.Plain, b) {

@@ -1,0 +1,520 @@
+// SPDX-License-Identifier: MIT
+
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport/seal"
+)
+
+const (
+	sealedMTU = seal.MaxDatagram - seal.Overhead - 1 // what a datagram leaves for KCP
+	firstTry  = 200 * time.Millisecond               // until a hello is repeated; doubles
+	lastTry   = 2 * time.Second
+	moveEvery = 500 * time.Millisecond // at most, when sockets fail
+)
+
+// errReset ends a link that the server does not know any more: it was started
+// anew.
+var errReset = errors.New("client: the server does not know the link any more")
+
+// sealedConn is frames on the stream of a stock KCP session whose datagrams
+// are sealed: transport/SPEC 6 to 9.
+type sealedConn struct {
+	kcpConn
+	s *sealed
+}
+
+// openSealed opens a sealed link: with the session's seal key if it has one,
+// with the server's public key otherwise, or if that is not answered.
+func (c *Client) openSealed(ctx context.Context, hostport string) (*sealedConn, error) {
+	addr, err := resolve(ctx, hostport)
+	if err != nil {
+		return nil, err
+	}
+	tries, err := c.initiators()
+	if err != nil {
+		return nil, err
+	}
+	s := &sealed{listen: c.cfg.listen, peer: newPeer(addr), clock: c.clock}
+	if s.pc, err = s.listen(); err != nil {
+		return nil, err
+	}
+	link, err := s.shake(ctx, tries)
+	if err != nil {
+		_ = s.pc.Close()
+		return nil, err
+	}
+	if len(link.Greeting) != 1 {
+		_ = s.pc.Close()
+		return nil, session.ErrControl
+	}
+	s.conn, s.nonce, s.version = link.Conn, link.Nonce, link.Greeting[0]
+	p := &pipe{PacketConn: s, peer: s.peer, conv: link.Conn.ID(), clock: c.clock, flushed: make(chan struct{})}
+	k, err := c.speakKCP(p, sealedMTU)
+	if err != nil {
+		_ = s.pc.Close()
+		return nil, err
+	}
+	s.mu.Lock()
+	s.broke = k.Conn.Close
+	s.mu.Unlock()
+	return &sealedConn{*k, s}, nil
+}
+
+// initiators are the handshakes to try, the cheap one first.
+func (c *Client) initiators() (tries []*seal.Initiator, err error) {
+	c.mu.Lock() // Config.Rand is read by one goroutine at a time
+	defer c.mu.Unlock()
+	if id, key, ok := c.core.SealKey(); ok {
+		i, err := seal.NewResumer(id, key, c.cfg.source())
+		if err != nil {
+			return nil, err
+		}
+		tries = append(tries, i)
+	}
+	i, err := seal.NewInitiator(c.serverKey, c.cfg.source())
+	return append(tries, i), err
+}
+
+func (k *sealedConn) Read(b []byte) (int, error) {
+	n, err := k.kcpConn.Read(b)
+	if err != nil {
+		if why := k.s.why(); why != nil {
+			err = why
+		}
+	}
+	return n, err
+}
+
+func (k *sealedConn) lastIn() time.Duration { return time.Duration(k.s.in.Load()) }
+
+// cut makes the socket silent, so that close says no goodbye.
+func (k *sealedConn) cut() (audible bool) {
+	k.s.silence()
+	return k.kcpConn.cut()
+}
+
+// sealed is a datagram socket whose datagrams are sealed, for a stock KCP on
+// top of it, and whose own address may change below it.
+type sealed struct {
+	listen  func() (net.PacketConn, error)
+	peer    *peer
+	clock   clock
+	nonce   session.Nonce
+	version uint8
+	in      atomic.Int64 // when the last authentic datagram came
+	buf     [2048]byte   // the reader's
+
+	mu     sync.Mutex // guards the rest
+	pc     net.PacketConn
+	moved  time.Duration
+	conn   seal.Conn
+	doubt  seal.Doubt
+	out    [seal.MaxDatagram]byte
+	silent bool
+	closed bool
+	err    error
+	broke  func() error                       // ends the KCP above
+	beside func(number uint64, frames []byte) // takes unreliable frames
+}
+
+// LocalAddr returns the socket's present address.
+func (s *sealed) LocalAddr() net.Addr { return s.socket().LocalAddr() }
+
+// SetDeadline has no use here: KCP above keeps the time.
+func (s *sealed) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline has no use here.
+func (s *sealed) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline has no use here.
+func (s *sealed) SetWriteDeadline(time.Time) error { return nil }
+
+func (s *sealed) socket() net.PacketConn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pc
+}
+
+func (s *sealed) why() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+func (s *sealed) silence() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.silent = true
+}
+
+// shake sends hellos until one is answered: the first of tries at once, the
+// others as well once it has been silent twice.
+func (s *sealed) shake(ctx context.Context, tries []*seal.Initiator) (*seal.Accepted, error) {
+	stop := context.AfterFunc(ctx, func() { _ = s.pc.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	for n, wait := 0, firstTry; ; n, wait = n+1, min(2*wait, lastTry) {
+		now := tries[:1]
+		if n >= 2 {
+			now = tries
+		}
+		for _, i := range now {
+			if err := s.plain(i.Hello()); err != nil {
+				return nil, err
+			}
+		}
+		_ = s.pc.SetReadDeadline(s.clock.wall(s.clock.now() + wait))
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		link, err := s.answer(now)
+		if link != nil {
+			if !stop() {
+				return nil, ctx.Err()
+			}
+			return link, s.pc.SetReadDeadline(time.Time{})
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, err
+		}
+	}
+}
+
+// answer reads until a hello is accepted. What is not an answer is somebody
+// else's doing.
+func (s *sealed) answer(tries []*seal.Initiator) (*seal.Accepted, error) {
+	for {
+		n, _, err := s.pc.ReadFrom(s.buf[:])
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range tries {
+			link, again, err := i.Handle(s.buf[:n])
+			if link != nil {
+				return link, nil
+			}
+			if err == nil && again {
+				if err := s.plain(i.Hello()); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+}
+
+// plain sends a datagram of the handshake.
+func (s *sealed) plain(b []byte) error {
+	_, err := s.pc.WriteTo(b, s.peer.UDPAddr)
+	if lossy(err) {
+		return nil
+	}
+	return err
+}
+
+// WriteTo seals what KCP sends. A socket that fails is replaced, as after a
+// change of the network; what it did not take is lost, as datagrams are.
+func (s *sealed) WriteTo(b []byte, _ net.Addr) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(b), s.sendLocked(seal.WhatSealed, nil, b)
+}
+
+func (s *sealed) sendLocked(what byte, frames, rest []byte) error {
+	switch {
+	case s.err != nil:
+		return s.err
+	case s.closed:
+		return net.ErrClosed
+	case s.silent:
+		return nil
+	}
+	b := s.out[:seal.HeaderSize]
+	if what == seal.WhatSealed {
+		b = seal.AppendPayload(b, frames)
+	}
+	if len(b)+len(rest)+seal.TagSize > len(s.out) {
+		return nil // KCP was told how much fits
+	}
+	b, err := s.conn.Seal(append(b, rest...), what)
+	if err != nil {
+		s.failLocked(err)
+		return err
+	}
+	s.doubt.Sent(b)
+	if _, err := s.pc.WriteTo(b, s.peer.UDPAddr); err != nil && !lossy(err) {
+		s.moveLocked(false)
+	}
+	return nil
+}
+
+// writeBeside sends one frame outside of the stream, once. It reports false if
+// the frame does not fit into a datagram.
+func (s *sealed) writeBeside(frame []byte) bool {
+	if len(frame) > sealedMTU-1 {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.sendLocked(seal.WhatSealed, frame, nil)
+	return true
+}
+
+// move gives the socket another local address and tells the server so.
+func (s *sealed) move() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed && s.err == nil {
+		s.moveLocked(true)
+	}
+}
+
+// moveLocked replaces the socket. Unasked it does so rarely: without a network
+// every socket fails.
+func (s *sealed) moveLocked(asked bool) {
+	now := s.clock.now()
+	if !asked && now-s.moved < moveEvery {
+		return
+	}
+	s.moved = now
+	pc, err := s.listen()
+	if err != nil {
+		return
+	}
+	old := s.pc
+	s.pc = pc
+	_ = old.Close() // its reader goes on with the new one
+	if asked {
+		_ = s.sendLocked(seal.WhatSealed, nil, nil) // says where we are
+	}
+}
+
+// ReadFrom returns what is for KCP, and does everything else that datagrams
+// ask for.
+func (s *sealed) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		pc := s.socket()
+		n, _, err := pc.ReadFrom(s.buf[:])
+		if err != nil {
+			if err := s.readFailed(pc, err); err != nil {
+				return 0, nil, err
+			}
+			continue
+		}
+		segments, err := s.take(s.buf[:n])
+		if err != nil {
+			return 0, nil, err
+		}
+		if len(segments) > 0 {
+			return copy(b, segments), s.peer.UDPAddr, nil
+		}
+	}
+}
+
+// readFailed decides what becomes of a socket that can't be read: nothing if
+// another has taken its place, or if it only woke us to look at a doubt.
+func (s *sealed) readFailed(pc net.PacketConn, err error) error {
+	s.mu.Lock()
+	if s.err == nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		lost, due := s.doubt.Lost(s.clock.now())
+		switch {
+		case lost:
+			s.failLocked(errReset)
+		case due == 0:
+			_ = s.pc.SetReadDeadline(time.Time{})
+		default:
+			_ = s.pc.SetReadDeadline(s.clock.wall(due))
+		}
+	}
+	ended, same := s.err != nil || s.closed, s.pc == pc
+	if ended && s.err != nil {
+		err = s.err
+	}
+	s.mu.Unlock()
+	switch {
+	case ended:
+		return err
+	case same && !errors.Is(err, os.ErrDeadlineExceeded):
+		time.Sleep(moveEvery) // perhaps there is no network at all
+		s.mu.Lock()
+		if s.pc == pc && !s.closed {
+			s.moveLocked(false)
+		}
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+// take opens a datagram.
+func (s *sealed) take(b []byte) (segments []byte, err error) {
+	id, what, ok := seal.Parse(b)
+	s.mu.Lock()
+	switch {
+	case s.err != nil || s.closed:
+		err = s.err
+		s.mu.Unlock()
+		if err == nil {
+			err = net.ErrClosed
+		}
+		return nil, err
+	case !ok || id != s.conn.ID() || s.silent:
+		s.mu.Unlock()
+		return nil, nil
+	case what == seal.WhatReset:
+		s.doubtLocked(b)
+		s.mu.Unlock()
+		return nil, nil
+	}
+	o, err := s.conn.Open(b)
+	if err != nil {
+		s.mu.Unlock()
+		return nil, nil // somebody else's, or repeated by the network
+	}
+	s.doubt.Heard()
+	s.in.Store(int64(s.clock.now()))
+	if what == seal.WhatControl {
+		err = s.controlLocked(o.Plain)
+		s.mu.Unlock()
+		return nil, err
+	}
+	beside := s.beside
+	s.mu.Unlock()
+	frames, segments, err := seal.SplitPayload(o.Plain)
+	if err != nil {
+		return nil, nil
+	}
+	if len(frames) > 0 && beside != nil {
+		beside(o.Number, frames)
+	}
+	return segments, nil
+}
+
+// doubtLocked asks the server whether a reset is true: anybody who sees our
+// datagrams can make one.
+func (s *sealed) doubtLocked(reset []byte) {
+	now := s.clock.now()
+	ask, err := s.doubt.Reset(now, reset)
+	if err != nil || !ask {
+		return
+	}
+	c := seal.Control{Kind: seal.Challenge}
+	_, _ = rand.Read(c.Token[:])
+	_ = s.sendLocked(seal.WhatControl, nil, c.Append(nil, 0))
+	_, due := s.doubt.Lost(now)
+	_ = s.pc.SetReadDeadline(s.clock.wall(due))
+}
+
+func (s *sealed) controlLocked(plain []byte) error {
+	c, err := seal.ParseControl(plain)
+	if err != nil {
+		return nil
+	}
+	switch c.Kind {
+	case seal.Challenge:
+		c.Kind = seal.Answer
+		_ = s.sendLocked(seal.WhatControl, nil, c.Append(nil, 0))
+	case seal.Close:
+		s.failLocked(io.EOF)
+		return io.EOF
+	}
+	return nil
+}
+
+// failLocked ends the link. KCP above is told from a goroutine of its own,
+// which ends at once: it may be what called us.
+func (s *sealed) failLocked(err error) {
+	if s.err != nil {
+		return
+	}
+	s.err = err
+	if s.broke != nil {
+		go s.broke()
+	}
+	_ = s.pc.Close()
+}
+
+// Close says goodbye, several times as nobody answers it, and closes the
+// socket after the last.
+func (s *sealed) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.err != nil || s.silent {
+		s.closed = true
+		return s.pc.Close()
+	}
+	goodbye, err := s.conn.Seal(seal.Control{Kind: seal.Close}.Append(s.out[:seal.HeaderSize], 0), seal.WhatControl)
+	s.closed = true
+	if err != nil {
+		return s.pc.Close()
+	}
+	s.bye(slices.Clone(goodbye), seal.CloseCopies)
+	return nil
+}
+
+// bye sends the copies that are left. Nothing else uses the socket any more.
+func (s *sealed) bye(b []byte, left int) {
+	if left == 0 {
+		_ = s.pc.Close()
+		return
+	}
+	_, _ = s.pc.WriteTo(b, s.peer.UDPAddr)
+	time.AfterFunc(seal.CloseEvery, func() { s.bye(b, left-1) })
+}
+
+// sealedUpLocked begins to use a sealed link, whose GREETING was its handshake.
+func (c *Client) sealedUpLocked(l *link, k *sealedConn, now time.Duration) {
+	newest := make(map[uint32]uint64) // by route, of this link
+	k.s.mu.Lock()
+	k.s.beside = func(number uint64, frames []byte) { c.beside(l, number, frames, newest) }
+	k.s.mu.Unlock()
+	c.core.Greeted(k.s.version, k.s.nonce, now)
+}
+
+// beside takes frames that came outside of the stream. They may overtake
+// everything in it, even the WELCOME; the newest of a route is the one with the
+// highest number of its datagram.
+func (c *Client) beside(l *link, number uint64, frames []byte, newest map[uint32]uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.clock.now()
+	for len(frames) > 0 && c.link == l && c.core.State() == session.Open {
+		p, n, err := codec.ParseFrame(frames, codec.DefaultMaxBody)
+		if err != nil || n == 0 {
+			break // not what a server sends; the stream goes on
+		}
+		frames = frames[n:]
+		switch p.Kind {
+		case codec.Datagram:
+			r, _, err := codec.ParseMessage(p.Body)
+			if err != nil || !r.IsNumber() || int(r.Number()) >= len(c.core.Routes()) {
+				continue
+			}
+			if last, ok := newest[r.Number()]; ok && number <= last {
+				continue
+			}
+			newest[r.Number()] = number
+		case codec.Heartbeat:
+		default:
+			continue
+		}
+		if err := c.packetLocked(l, p, now); err != nil && c.link == l {
+			c.brokeLocked(now, err)
+		}
+	}
+	c.settleLocked()
+}
