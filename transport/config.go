@@ -70,9 +70,17 @@ type Config struct {
 	// MaxBody is the largest body of a packet. If zero, codec.DefaultMaxBody.
 	MaxBody int
 	// MaxLinks bounds the live links of all carriers. If zero, 100,000. TCP is
-	// bounded by the limit of open files as well, less a reserve; plain-KCP
-	// links that have not proved their address take at most half of it.
+	// bounded by the limit of open files as well, less a reserve.
 	MaxLinks int
+	// MaxPlainLinks bounds those of plain KCP among them, and half of it those
+	// that have not proved their address. If zero, MaxLinks, or half of that
+	// where sealed KCP is served too: who can lie about his address shall not
+	// keep out who can't.
+	MaxPlainLinks int
+	// MaxPlainPerAddress bounds the plain-KCP links of one address, one /64 of
+	// IPv6, that has proved itself. If zero, 256. If negative, there is no
+	// bound. Links of the loopback interface are not counted.
+	MaxPlainPerAddress int
 	// SendBuffer is how many bytes may wait in one link: see Link.Room. If
 	// zero, 64 KiB.
 	SendBuffer int
@@ -87,14 +95,15 @@ type Config struct {
 }
 
 const (
-	defaultMaxLinks     = 100_000
-	defaultSendBuffer   = 64 << 10
-	defaultOpenTimeout  = 5 * time.Second
-	defaultSocketBuffer = 8 << 20
-	smallSocketBuffer   = 1 << 20
-	maxLoops            = 256
-	maxMaxBody          = 1<<28 - 1 // what four bytes of length can say
-	maxSendBuffer       = 64 << 20
+	defaultMaxLinks        = 100_000
+	defaultPlainPerAddress = 256
+	defaultSendBuffer      = 64 << 10
+	defaultOpenTimeout     = 5 * time.Second
+	defaultSocketBuffer    = 8 << 20
+	smallSocketBuffer      = 1 << 20
+	maxLoops               = 256
+	maxMaxBody             = 1<<28 - 1 // what four bytes of length can say
+	maxSendBuffer          = 64 << 20
 )
 
 func (c *Config) loops() int {
@@ -119,6 +128,23 @@ func (c *Config) maxLinks() int {
 		return defaultMaxLinks
 	}
 	return c.MaxLinks
+}
+
+func (c *Config) maxPlainLinks() int {
+	switch {
+	case c.MaxPlainLinks != 0:
+		return c.MaxPlainLinks
+	case c.KCP != "":
+		return (c.maxLinks() + 1) / 2
+	}
+	return c.maxLinks()
+}
+
+func (c *Config) maxPlainPerAddress() int {
+	if c.MaxPlainPerAddress == 0 {
+		return defaultPlainPerAddress
+	}
+	return max(c.MaxPlainPerAddress, 0)
 }
 
 func (c *Config) sendBuffer() int {
@@ -158,12 +184,16 @@ func (c *Config) check(h Handler) error {
 		{"Loops", c.Loops, maxLoops},
 		{"MaxBody", c.MaxBody, maxMaxBody},
 		{"MaxLinks", c.MaxLinks, 1 << 30},
+		{"MaxPlainLinks", c.MaxPlainLinks, 1 << 30},
 		{"SendBuffer", c.SendBuffer, maxSendBuffer},
 		{"SocketBuffer", c.SocketBuffer, 1 << 30},
 	} {
 		if f.value < 0 || f.value > f.max {
 			return fmt.Errorf("transport: Config.%s is %d, want 0 to %d", f.name, f.value, f.max)
 		}
+	}
+	if n := c.MaxPlainPerAddress; n > 1<<30 {
+		return fmt.Errorf("transport: Config.MaxPlainPerAddress is %d, want at most %d", n, 1<<30)
 	}
 	if c.OpenTimeout < 0 {
 		return fmt.Errorf("transport: Config.OpenTimeout is %v, want none or more", c.OpenTimeout)

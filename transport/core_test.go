@@ -49,6 +49,7 @@ func testLoop(cfg Config, h Handler) (*Loop, *fakeBelow) {
 	l := &Loop{t: tr, h: h, below: f}
 	l.init()
 	tr.loops = []*Loop{l}
+	tr.plain.init(cfg.maxPlainPerAddress())
 	if err := tr.initSealed(); err != nil {
 		panic(err)
 	}

@@ -19,6 +19,8 @@ var (
 	ErrPanic = errors.New("transport: panic while serving the link")
 	// ErrOverflow closes a link whose owner wrote far beyond its Room.
 	ErrOverflow = errors.New("transport: written beyond the room of the link")
+	// ErrCrowded closes a plain-KCP link whose address has enough of them.
+	ErrCrowded = errors.New("transport: too many links from one address")
 	// ErrFinished closes a link after Finish.
 	ErrFinished = errors.New("transport: finished")
 )
@@ -183,6 +185,13 @@ func (k *Link) Prove() {
 	k.state = k.state&^stateBroke | stateProved
 	if k.carrier == PlainKCP {
 		k.loop.t.unproved.Add(-1)
+		if !k.loop.t.plain.enter(k.addr.Addr()) {
+			k.state &^= stateProved // it is not counted among them
+			k.loop.t.unproved.Add(1)
+			k.loop.t.carriers[PlainKCP].refused.Add(1)
+			k.Close(ErrCrowded)
+			return
+		}
 		k.loop.touch(k)
 	}
 }

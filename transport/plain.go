@@ -127,7 +127,8 @@ func (l *Loop) openPlain(from netip.AddrPort, key plainKey, b []byte) {
 	if !t.admit(PlainKCP) {
 		return
 	}
-	if t.unproved.Add(1) > int64(t.cfg.maxLinks()+1)/2 {
+	most := int64(t.cfg.maxPlainLinks())
+	if t.unproved.Add(1) > (most+1)/2 || t.carriers[PlainKCP].open.Load() > most || t.plain.full(from.Addr()) {
 		t.unproved.Add(-1)
 		t.dismiss(PlainKCP)
 		t.carriers[PlainKCP].refused.Add(1)
@@ -160,6 +161,8 @@ func (l *Loop) forgetPlain(k *Link) {
 	l.t.dismiss(PlainKCP)
 	if k.state&stateProved == 0 {
 		l.t.unproved.Add(-1)
+	} else {
+		l.t.plain.leave(k.addr.Addr())
 	}
 	k.kcp.Release()
 }

@@ -79,6 +79,7 @@ type Transport struct {
 
 	arriving atomic.Int64 // connections that are no links yet
 	links    atomic.Int64
+	plain    crowd
 	unproved atomic.Int64 // plain-KCP links whose peers have not proved their addresses
 	carriers [carriers]carrierCount
 
@@ -124,6 +125,7 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 		l.init()
 		t.loops = append(t.loops, l)
 	}
+	t.plain.init(cfg.maxPlainPerAddress())
 	if cfg.KCP != "" {
 		if err := t.initSealed(); err != nil {
 			t.below.wait()

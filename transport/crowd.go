@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"hash/maphash"
+	"net/netip"
+	"sync"
+)
+
+// crowd counts the plain-KCP links of each address that has proved itself to
+// be the player's: those that anybody can make in somebody else's name do not
+// keep him out. IPv6 counts by /64, which is what one subscriber has; the
+// loopback does not count. Guarded by mu.
+type crowd struct {
+	most  int32 // links of one address; 0: any number
+	seed  maphash.Seed
+	mu    sync.Mutex
+	links map[uint64]int32 // by hash, which is a fifth of the prefix itself
+}
+
+func (c *crowd) init(most int) {
+	c.most, c.seed, c.links = int32(most), maphash.MakeSeed(), make(map[uint64]int32)
+}
+
+// key returns false for an address that is not counted.
+func (c *crowd) key(ip netip.Addr) (uint64, bool) {
+	if c.most == 0 || ip.IsLoopback() {
+		return 0, false
+	}
+	bits := 32
+	if ip.Is6() {
+		bits = 64
+	}
+	p, _ := ip.WithZone("").Prefix(bits)
+	return maphash.Comparable(c.seed, p), true
+}
+
+// full reports whether ip may have no more.
+func (c *crowd) full(ip netip.Addr) bool {
+	key, ok := c.key(ip)
+	if !ok {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.links[key] >= c.most
+}
+
+// enter counts one link of ip, unless it has enough.
+func (c *crowd) enter(ip netip.Addr) bool {
+	key, ok := c.key(ip)
+	if !ok {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.links[key] >= c.most {
+		return false
+	}
+	c.links[key]++
+	return true
+}
+
+// leave counts it no more.
+func (c *crowd) leave(ip netip.Addr) {
+	key, ok := c.key(ip)
+	if !ok {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.links[key]--; c.links[key] <= 0 {
+		delete(c.links, key)
+	}
+}
