@@ -151,6 +151,11 @@ func (l *loop) write(p *Player) {
 	if p.link == nil {
 		return
 	}
+	if p.link.Carrier() == transport.KCP {
+		if l.buf = p.s.OutputBeside(l.buf[:0], p.s.Epoch(), l.t.Now()); len(l.buf) > 0 {
+			p.link.WriteDatagram(l.buf)
+		}
+	}
 	l.buf = p.s.Output(l.buf[:0], p.s.Epoch(), l.t.Now(), p.link.Room())
 	if len(l.buf) > 0 {
 		p.link.Write(l.buf)
@@ -172,7 +177,11 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 		l.cut(p, session.Overloaded)
 		return
 	}
-	ev, err := p.s.Receive(p.s.Epoch(), pk, l.t.Now())
+	take := p.s.Receive
+	if k.Beside() {
+		take = p.s.ReceiveBeside
+	}
+	ev, err := take(p.s.Epoch(), pk, l.t.Now())
 	if err != nil {
 		l.misbehaved(p, err)
 		return

@@ -296,6 +296,7 @@ const probeLimit = 2500 * time.Millisecond
 
 func (c *Client) probe(now time.Duration) {
 	c.pingDue = true
+	c.pings = 3 // this one must arrive: SPEC 5.8
 	c.probeBy = min(c.probeBy, now+probeLimit)
 }
 
@@ -311,6 +312,27 @@ func (c *Client) Output(dst []byte, now time.Duration, room int) []byte {
 	}
 	w := window{c.params.Packets, c.params.Bytes}
 	return c.output(dst, now, room, w, func() uint32 { return uint32(c.cfg.Rand()) })
+}
+
+// OutputBeside appends the heartbeats that are due and may travel beside the
+// stream, where the link has an unreliable channel: SPEC 5.8. Output follows.
+func (c *Client) OutputBeside(dst []byte, now time.Duration) []byte {
+	if c.state != Open {
+		return dst
+	}
+	return c.outputBeside(dst, now, func() uint32 { return uint32(c.cfg.Rand()) })
+}
+
+// ReceiveBeside is Receive for a packet that came beside the stream. One that
+// overtook the answer to the opening is for nobody yet.
+func (c *Client) ReceiveBeside(p codec.Packet, now time.Duration) (deliver bool, err error) {
+	switch {
+	case p.Kind != codec.Heartbeat && p.Kind != codec.Datagram:
+		return false, ErrKind
+	case c.state == Opening:
+		return false, nil
+	}
+	return c.Receive(c.besides(p), now)
 }
 
 // Saw tells of progress on the link that made no whole packet yet.

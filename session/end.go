@@ -62,7 +62,8 @@ type end struct {
 	pingID     uint16
 	echoID     uint16
 	floods     uint8
-	pingOpen   bool // waiting for an echo
+	pings      uint8 // written; every fourth stays in the stream: SPEC 5.8
+	pingOpen   bool  // waiting for an echo
 	pingDue    bool
 	echoDue    bool
 	ackDue     bool
@@ -170,6 +171,42 @@ func (e *end) output(dst []byte, now time.Duration, room int, w window, rand fun
 		e.lastSent = now
 	}
 	return dst
+}
+
+// outputBeside appends what is due and may travel beside the stream: SPEC 5.8.
+// What tells HOLD keeps its place in the stream.
+func (e *end) outputBeside(dst []byte, now time.Duration, rand func() uint32) []byte {
+	if e.holdUs || e.holdDue {
+		return dst
+	}
+	start := len(dst)
+	if e.echoDue {
+		e.echoDue = false
+		dst = e.heartbeat(dst, codec.Echo, e.echoID)
+	}
+	if e.pingDue && rand != nil {
+		if e.pings++; e.pings%4 != 0 {
+			e.pingDue, e.pingOpen = false, true
+			e.pingID, e.pingAt, e.pingMark = uint16(rand()), now, 0 // its echo audits nothing
+			dst = e.heartbeat(dst, codec.EchoWanted, e.pingID)
+		}
+	}
+	if len(dst) > start {
+		e.lastSent = now
+	}
+	return dst
+}
+
+// besides takes p, which came beside the stream: it may be older than what came
+// in it, so it says nothing about HOLD.
+func (e *end) besides(p codec.Packet) codec.Packet {
+	if p.Kind == codec.Heartbeat {
+		p.Flags &^= codec.Hold
+		if e.holdPeer {
+			p.Flags |= codec.Hold
+		}
+	}
+	return p
 }
 
 func (e *end) heartbeat(dst []byte, flags codec.Flags, id uint16) []byte {

@@ -281,6 +281,24 @@ func (s *Session) Output(dst []byte, epoch uint32, now time.Duration, room int) 
 	return s.output(dst, now, room, s.window(), s.shard.Rand)
 }
 
+// OutputBeside appends the heartbeats that are due and may travel beside the
+// stream, where the link has an unreliable channel: SPEC 5.8. Output follows. A
+// server has echoes only: it asks once, and that must arrive.
+func (s *Session) OutputBeside(dst []byte, epoch uint32, now time.Duration) []byte {
+	if s.state != Attached || epoch != s.epoch {
+		return dst
+	}
+	return s.outputBeside(dst, now, nil)
+}
+
+// ReceiveBeside is Receive for a packet that came beside the stream.
+func (s *Session) ReceiveBeside(epoch uint32, p codec.Packet, now time.Duration) (Event, error) {
+	if p.Kind != codec.Heartbeat && p.Kind != codec.Datagram {
+		return Nothing, ErrKind
+	}
+	return s.Receive(epoch, s.besides(p), now)
+}
+
 // Wants reports whether Output has anything to write, room given.
 func (s *Session) Wants() bool { return s.state == Attached && (s.tuneDue || s.wants(s.window())) }
 

@@ -153,6 +153,10 @@ func (k *Link) Write(frames []byte) {
 // one with the higher number was sent later.
 func (k *Link) Number() uint64 { return k.loop.sealed.number }
 
+// Beside reports, during OnPacket, whether the packet came beside the stream:
+// see WriteDatagram.
+func (k *Link) Beside() bool { return k.loop.sealed.beside }
+
 // Nonce returns, during OnOpen of a sealed link, 16 bytes that its handshake
 // made: the same at both ends, and for no other link. ok is false for a link of
 // any other carrier.

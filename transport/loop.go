@@ -271,6 +271,7 @@ func (l *Loop) guard(k *Link) {
 		return
 	}
 	l.stats.panics.Add(1)
+	l.sealed.number, l.sealed.beside = 0, false // nothing is being handed up any more
 	attrs := []any{slog.Int("loop", l.index), slog.Any("panic", r), slog.String("stack", string(debug.Stack()))}
 	if k != nil {
 		attrs = append(attrs, slog.String("link", k.addr.String()), slog.String("carrier", k.Carrier().String()))

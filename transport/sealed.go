@@ -52,6 +52,7 @@ type sealedLoop struct {
 	responder *seal.Responder // nil if sealed KCP is not served
 	farewells farewells
 	sides     []*side  // nobody's
+	beside    bool     // what is being handed up came beside the stream
 	number    uint64   // of the datagram that is being handed up
 	nonce     [16]byte // of the link that is being opened
 }
@@ -255,7 +256,9 @@ func (l *Loop) authentic(k *Link, from netip.AddrPort, what byte, size int, o se
 	}
 	l.sealed.number = o.Number
 	if len(frames) > 0 {
+		l.sealed.beside = true
 		l.beside(k, frames)
+		l.sealed.beside = false
 	}
 	if len(segments) > 0 && k.state&stateClosed == 0 {
 		if err := k.kcp.Input(l.now, segments); err != nil {

@@ -240,6 +240,9 @@ func TestUnreliableFrames(t *testing.T) {
 					t.Error("no unreliable channel")
 				}
 			}
+			if k.Beside() != (p.Kind == codec.Datagram) {
+				t.Errorf("%v came beside: %v", p.Kind, k.Beside())
+			}
 			if k.WriteDatagram(datagram(string(make([]byte, 1200)))) {
 				t.Error("a frame that fits into no datagram was taken")
 			}
