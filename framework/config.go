@@ -70,6 +70,13 @@ type Config struct {
 	// that requests are answered BUSY and datagrams are dropped; twice beyond it
 	// the session ends with POLICY.
 	Rate session.Rate
+
+	// OnPanic is told of every panic of the game's code, which is logged and
+	// counted in any case: in is the route or callback, p is whom it served and
+	// whose session ends, nil for a room's own callbacks. It runs where the panic
+	// was: it must not block.
+	OnPanic func(p *Player, in string, v any)
+
 	// Workers bounds the handlers that run at once. If zero, 4,096. Beyond it
 	// requests are answered BUSY and messages wait.
 	Workers int

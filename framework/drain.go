@@ -82,20 +82,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // tellRooms lets the game prepare.
 func (s *Server) tellRooms() {
-	for _, k := range s.kinds {
-		k.mu.Lock()
-		rooms := make([]*Room, 0, len(k.open))
-		for _, r := range k.open {
-			rooms = append(rooms, r)
-		}
-		k.mu.Unlock()
-		for _, r := range rooms {
-			r.Post(func() {
-				if v, ok := r.value.(Downer); ok {
-					v.OnShutdown(s.cfg.Drain.Window)
-				}
-			})
-		}
+	for _, r := range s.rooms() {
+		r.post(func() {
+			if v, ok := r.value.(Downer); ok {
+				r.guard("OnShutdown", func() { v.OnShutdown(s.cfg.Drain.Window) })
+			}
+		}, maxPosted+1)
 	}
 }
 

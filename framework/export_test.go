@@ -12,3 +12,10 @@ func (s *Server) Unaccounted() (missing, held int64) {
 	}
 	return missing, held
 }
+
+// Groups counts the groups that somebody is in.
+func (s *Server) Groups() int {
+	s.groups.mu.Lock()
+	defer s.groups.mu.Unlock()
+	return len(s.groups.byTag)
+}

@@ -115,6 +115,8 @@ type RoomInfo struct {
 	Type    string `json:"type"`
 	Key     string `json:"key"`
 	Players int    `json:"players"` // and those whose OnJoin is to come
+	Seats   int    `json:"seats"`   // 0: no limit
+	Locked  bool   `json:"locked"`  // by SetOpen: nobody else gets in
 	Ready   int    `json:"ready"`   // of them, with work that the room has not come to
 	Posted  int    `json:"posted"`  // functions that wait
 }
@@ -126,7 +128,7 @@ func (s *Server) InspectRooms(limit int, keep func(*RoomInfo) bool) []RoomInfo {
 	for name, k := range s.kinds {
 		k.mu.Lock()
 		for key, r := range k.open {
-			in := RoomInfo{Type: name, Key: key, Players: r.guests}
+			in := RoomInfo{Type: name, Key: key, Players: r.guests, Seats: k.seats, Locked: r.shut}
 			r.mu.Lock()
 			in.Ready, in.Posted = len(r.ready), len(r.posted)
 			r.mu.Unlock()

@@ -205,6 +205,7 @@ func (p *Player) close() {
 		x = *p.extra
 	}
 	p.mu.Unlock()
+	p.srv.leaveGroups(p, x.groups)
 	for i := len(x.onClose) - 1; i >= 0; i-- {
 		p.call("OnClose", x.onClose[i])
 	}
@@ -238,7 +239,7 @@ func (p *Player) call(what string, f func()) (ok bool) {
 }
 
 func (p *Player) panicked(what string, r any) {
-	p.srv.panicked(r, "session", p.ID(), "user", p.user, "in", what)
+	p.srv.panicked(p, what, r, "session", p.ID(), "user", p.user)
 	p.Kick(session.Internal, "")
 }
 
@@ -247,14 +248,14 @@ func (p *Player) handle(m *mail, room, here *Room) {
 	r := m.route
 	if r.room != nil && (room == nil || room != here) {
 		if m.kind == codec.Request {
-			p.answer(m.id, &codec.Error{Code: codec.ErrorNotJoined, Text: "join " + r.room.name + " first"})
+			p.answer(m.id, nil, &codec.Error{Code: codec.ErrorNotJoined, Text: "join " + r.room.name + " first"})
 		}
 		m.free()
 		return
 	}
 	if r.begin != nil {
 		if err := r.begin(p, m.id, m.body); err != nil {
-			p.answer(m.id, err)
+			p.answer(m.id, nil, err)
 		}
 		m.free()
 		return
@@ -299,9 +300,13 @@ func (p *Player) appendAnswer(dst []byte, id uint64, payload []byte, err error, 
 	return codec.AppendFailure(dst[:0], id, e.Code, short(e.Text)), codec.Failure
 }
 
-// answer answers a request that returns nothing, or failed.
-func (p *Player) answer(id uint64, err error) {
-	m := newMail()
-	m.body, m.kind = p.appendAnswer(m.body[:0], id, nil, err, "")
+// answer answers a request with a value, or failed.
+func (p *Player) answer(id uint64, v any, err error) {
+	m, scratch := newMail(), newMail()
+	if err == nil {
+		scratch.body, err = codec.AppendBody(scratch.body[:0], v)
+	}
+	m.body, m.kind = p.appendAnswer(m.body[:0], id, scratch.body, err, "")
+	scratch.free()
 	_ = p.enqueue(m)
 }

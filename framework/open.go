@@ -171,7 +171,7 @@ func (s *Server) authenticate(at *login, who Login) {
 	func() {
 		defer func() {
 			if r := recover(); r != nil {
-				s.panicked(r, "in", "Authenticate")
+				s.panicked(nil, "Authenticate", r)
 				at.err = errors.New("panic")
 			}
 		}()

@@ -57,6 +57,7 @@ type extra struct {
 	parting *parting // of a server that drains
 	calls   calls
 	newest  newest
+	groups  []string // tags
 
 	followers []*Player // that wait for the end of this one
 

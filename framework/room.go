@@ -3,19 +3,16 @@
 package framework
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/lifeline-go/lifeline/codec"
-	"github.com/lifeline-go/lifeline/session"
 )
 
 // The built-in requests by which a client enters a room, with [type, key], and
-// leaves the one it is in.
+// leaves the one it is in. An empty key stands for any room with a free seat. The
+// answer to RouteJoin is the key of the room.
 const (
 	RouteJoin  = "room.join"
 	RouteLeave = "room.leave"
@@ -61,12 +58,18 @@ type roomKind struct {
 	step time.Duration
 	// profile is what members get while they are in; nil: the server's.
 	profile *Profile
+	seats   int           // 0: no limit
+	linger  time.Duration // negative: as long as the server runs
 
 	ticks, overruns, skipped atomic.Uint64
 
-	mu     sync.Mutex
-	open   map[string]*Room // guarded by mu
-	opened uint64           // guarded by mu
+	mu sync.Mutex
+	// Guarded by mu.
+	open    map[string]*Room
+	filling map[*Room]bool // those that any stranger may get into
+	opened  uint64
+	matches uint64 // rooms that were made for strangers
+	ending  bool   // nothing lingers any more
 }
 
 // Room is one room with its goroutine. The game's own type usually embeds it.
@@ -81,20 +84,26 @@ type Room struct {
 	// Owned by the room's goroutine.
 	members []*Player
 
+	// Guarded by kind.mu.
+	guests  int         // members, and those whose OnJoin is to come
+	shut    bool        // by SetOpen
+	matched bool        // made for strangers
+	idle    *time.Timer // ends the room if it stays empty
+
 	mu     sync.Mutex
 	ready  []*Player // members that have work, each at most once
 	posted []func()
-	guests int  // members, and those whose OnJoin is to come; guarded by kind.mu
-	closed bool // guarded by mu
+	closed bool
 }
 
 // AddRoom registers a type of room. make is called on the room's goroutine
-// when the first player of a key joins; the room ends when the last has left.
+// when the first player of a key joins; the room ends when the last has left,
+// or later: see Linger.
 func AddRoom[R any](s *Server, name string, make func(r *Room) R) *Rooms[R] {
 	if s.t.Load() != nil || s.kinds[name] != nil || name == "" {
 		panic(fmt.Sprintf("framework: room %q registered twice, too late or without a name", name))
 	}
-	k := &roomKind{srv: s, name: name, make: func(r *Room) any { return make(r) }, open: map[string]*Room{}}
+	k := &roomKind{srv: s, name: name, make: func(r *Room) any { return make(r) }, open: map[string]*Room{}, filling: map[*Room]bool{}}
 	s.kinds[name] = k
 	return &Rooms[R]{k}
 }
@@ -105,6 +114,23 @@ func (rs *Rooms[R]) Tick(step time.Duration) *Rooms[R] {
 		panic("framework: a tick of less than a millisecond")
 	}
 	rs.kind.step = step
+	return rs
+}
+
+// Seats bounds the members of each room: who comes when all seats are taken is
+// refused. Who asks for any room gets into the fullest with a free seat.
+func (rs *Rooms[R]) Seats(n int) *Rooms[R] {
+	if n < 1 {
+		panic("framework: a room without a seat")
+	}
+	rs.kind.seats = n
+	return rs
+}
+
+// Linger keeps an empty room, which goes on ticking, for a while before it
+// ends; if d is negative, as long as the server runs.
+func (rs *Rooms[R]) Linger(d time.Duration) *Rooms[R] {
+	rs.kind.linger = d
 	return rs
 }
 
@@ -132,6 +158,8 @@ func (rs *Rooms[R]) Post(key string, f func(room R)) bool {
 	return r != nil && r.Post(func() { f(r.value.(R)) })
 }
 
+func (r *Room) name() string { return r.kind.name + "/" + r.key }
+
 // Key returns the key that the room was made for.
 func (r *Room) Key() string { return r.key }
 
@@ -144,23 +172,36 @@ func (r *Room) Members() []*Player { return r.members }
 // Broadcast sends a one-way message to every member but those named. It is
 // encoded once, and each loop is woken once.
 func (r *Room) Broadcast(route string, v any, but ...*Player) error {
-	to := r.members
-	if len(but) > 0 {
-		to = nil
-		for _, p := range r.members {
-			if !slices.Contains(but, p) {
-				to = append(to, p)
-			}
-		}
+	if len(but) == 0 {
+		return r.kind.srv.multicast(r.members, route, v)
 	}
-	return r.kind.srv.multicast(to, route, v)
+	return r.BroadcastTo(func(p *Player) bool { return !slices.Contains(but, p) }, route, v)
 }
 
+// BroadcastTo is Broadcast to those members for whom to returns true: a team,
+// or who is near enough to see it. Where that would be asked too often, keep the
+// members in a Group for each cell of the map.
+func (r *Room) BroadcastTo(to func(*Player) bool, route string, v any) error {
+	var list []*Player
+	for _, p := range r.members {
+		if to(p) {
+			list = append(list, p)
+		}
+	}
+	return r.kind.srv.multicast(list, route, v)
+}
+
+// maxPosted bounds the functions that wait for a room.
+const maxPosted = 4096
+
 // Post runs f on the room's goroutine. It reports false once the room has
-// ended. Safe to call from any goroutine.
-func (r *Room) Post(f func()) bool {
+// ended, or so far behind that 4,096 functions wait. Safe to call from any
+// goroutine.
+func (r *Room) Post(f func()) bool { return r.post(f, maxPosted) }
+
+func (r *Room) post(f func(), most int) bool {
 	r.mu.Lock()
-	ok := !r.closed
+	ok := !r.closed && len(r.posted) < most
 	if ok {
 		r.posted = append(r.posted, f)
 	}
@@ -180,125 +221,6 @@ func (r *Room) ring() {
 	select {
 	case r.wakes <- struct{}{}:
 	default:
-	}
-}
-
-// joining is a player's way in. done is called on the room's goroutine.
-type joining struct {
-	room *Room
-	done func(error)
-}
-
-// leaving is its way out.
-type leaving struct {
-	why  Reason
-	done func()
-}
-
-// beginJoin takes the request of a client: [type, key].
-func (s *Server) beginJoin(p *Player, id uint64, payload []byte) error {
-	var q struct{ Type, Key string }
-	if err := codec.DecodeBody(payload, &q); err != nil {
-		return badRequest(err)
-	}
-	k := s.kinds[q.Type]
-	if k == nil {
-		return Fail(codec.ErrorRefused, "there is no room type "+q.Type)
-	}
-	return k.enter(p, q.Key, func(err error) { p.answer(id, err) })
-}
-
-func (s *Server) beginLeave(p *Player, id uint64, _ []byte) error {
-	return p.exit(func() { p.answer(id, nil) })
-}
-
-// Join brings a player into the room of a key, which is made if need be, and
-// waits for OnJoin. When ctx ends first, the player may get in all the same.
-// Not to be called by a room's callback, or a hook or handler of that player:
-// it would wait for itself. From clients the request RouteJoin does the same.
-func (rs *Rooms[R]) Join(ctx context.Context, p *Player, key string) error {
-	done := make(chan error, 1)
-	if err := rs.kind.enter(p, key, func(err error) { done <- err }); err != nil {
-		return err
-	}
-	p.wake()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// Enter is Join without the wait: it may be called anywhere, also in the
-// player's own callbacks, as OnOpen. Whom OnJoin refuses simply stays outside.
-func (rs *Rooms[R]) Enter(p *Player, key string) error {
-	err := rs.kind.enter(p, key, func(err error) {
-		if err != nil {
-			rs.kind.srv.log.Info("not let in", "session", p.ID(), "user", p.user, "room", rs.kind.name+"/"+key, "error", err)
-		}
-	})
-	p.wake()
-	return err
-}
-
-// Leave takes the player out of its room. OnLeave follows on the room's goroutine.
-func (p *Player) Leave() error {
-	err := p.exit(func() {})
-	p.wake()
-	return err
-}
-
-func (p *Player) exit(done func()) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.room == nil || p.leave != nil {
-		return Fail(codec.ErrorNotJoined, "not in a room")
-	}
-	p.leave = &leaving{Reason{session.Left, ""}, done}
-	return nil
-}
-
-// enter plans the player's way into a room.
-func (k *roomKind) enter(p *Player, key string, done func(error)) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	switch {
-	case p.ending:
-		return session.ErrClosed
-	case p.room != nil && p.leave == nil || p.join != nil:
-		return Fail(codec.ErrorRefused, "already in a room")
-	}
-	p.join = &joining{k.seat(key), done}
-	return nil
-}
-
-// seat finds or makes the room of a key and keeps it for one more guest.
-func (k *roomKind) seat(key string) *Room {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	r := k.open[key]
-	if r == nil {
-		r = &Room{kind: k, key: key, wakes: make(chan struct{}, 1)}
-		k.open[key] = r
-		k.opened++
-		k.srv.running.Add(1)
-		go r.run() // ends when its last guest has left
-	}
-	r.guests++
-	return r
-}
-
-// unseat gives a guest's place back. The last one closes the room.
-func (r *Room) unseat() {
-	k := r.kind
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if r.guests--; r.guests == 0 {
-		delete(k.open, r.key)
-		r.mu.Lock()
-		r.closed = true
-		r.mu.Unlock()
 	}
 }
 
@@ -359,106 +281,8 @@ func (r *Room) serve() (over bool) {
 func (r *Room) guard(what string, f func()) {
 	defer func() {
 		if v := recover(); v != nil {
-			r.kind.srv.panicked(v, "room", r.kind.name+"/"+r.key, "in", what)
+			r.kind.srv.panicked(nil, what, v, "room", r.name())
 		}
 	}()
 	f()
-}
-
-// doInRoom does a player's task that is the room's. It is called on the room's
-// goroutine with the player's mu held, and releases it.
-func (p *Player) doInRoom(t task, r *Room) {
-	switch t {
-	case enterRoom:
-		p.enterRoom(r)
-	case leaveRoom:
-		why := leaving{done: func() {}}
-		if p.leave != nil {
-			why = *p.leave
-		} else {
-			why.why = *p.reason // nobody asked: the session ends
-		}
-		p.leave, p.room = nil, nil
-		p.mu.Unlock()
-		r.remove(p)
-		p.roomProfile(r.kind, false)
-		if v, ok := r.value.(Leaver); ok {
-			p.call("OnLeave", func() { v.OnLeave(p, why.why) })
-		}
-		why.done()
-		r.unseat()
-	case tellDrop:
-		p.roomKnow, p.roomBlip = false, false
-		p.mu.Unlock()
-		if v, ok := r.value.(Dropper); ok {
-			p.call("OnDrop", func() { v.OnDrop(p) })
-		}
-	case tellBack:
-		miss := p.roomMiss
-		p.roomKnow, p.roomMiss = true, false
-		p.mu.Unlock()
-		if v, ok := r.value.(Resumer); ok {
-			p.call("OnResume", func() { v.OnResume(p) })
-		}
-		if v, ok := r.value.(Snapshotter); ok && miss {
-			p.call("OnSnapshot", func() { v.OnSnapshot(p) })
-		}
-	}
-}
-
-func (p *Player) enterRoom(r *Room) {
-	j := p.join
-	ending := p.ending
-	// What is lost from here on may be what OnJoin sent.
-	p.roomKnow, p.roomMiss, p.roomBlip = true, false, false
-	p.mu.Unlock()
-	err := error(session.ErrClosed)
-	switch {
-	case ending:
-	case r.value == nil:
-		err = Fail(codec.ErrorInternal, "internal error") // its maker panicked
-	default:
-		// A member while OnJoin runs, so that it hears its own broadcast.
-		r.members = append(r.members, p)
-		err = nil
-		if v, ok := r.value.(Joiner); ok {
-			if !p.call("OnJoin", func() { err = v.OnJoin(p) }) {
-				err = Fail(codec.ErrorInternal, "internal error")
-			}
-		}
-	}
-	p.mu.Lock()
-	p.join = nil
-	if err == nil {
-		p.room = r
-	}
-	p.mu.Unlock()
-	if err != nil {
-		r.remove(p)
-		r.unseat()
-	} else {
-		p.roomProfile(r.kind, true)
-	}
-	j.done(err)
-}
-
-func (r *Room) remove(p *Player) {
-	if i := slices.Index(r.members, p); i >= 0 {
-		r.members = slices.Delete(r.members, i, i+1)
-	}
-}
-
-// stopRooms waits until every room has ended: their members have left by then.
-func (s *Server) stopRooms(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() { // ends with the last room
-		s.running.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("framework: rooms are still busy: %w", ctx.Err())
-	}
 }

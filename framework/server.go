@@ -30,6 +30,7 @@ type Server struct {
 	boot   uint32
 	routes map[string]*Route // immutable once started
 	dict   dictionary
+	groups groups
 	kinds  map[string]*roomKind
 	inbox  inboxCap
 	t      atomic.Pointer[transport.Transport] // nil before Start has returned
@@ -168,10 +169,20 @@ func short(text string) string {
 	return strings.ToValidUTF8(text[:most], "")
 }
 
-// panicked counts and logs a panic of the game's code, called while it unwinds.
-func (s *Server) panicked(v any, where ...any) {
+// panicked counts, logs and reports a panic of the game's code, called while it
+// unwinds. p is whom it served, nil for nobody in particular.
+func (s *Server) panicked(p *Player, in string, v any, attrs ...any) {
 	s.count.panics.Add(1)
-	s.log.Error("panic in the game's code", append(where, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))...)
+	s.log.Error("panic in the game's code", append(attrs, "in", in, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))...)
+	if s.cfg.OnPanic == nil {
+		return
+	}
+	defer func() {
+		if again := recover(); again != nil {
+			s.log.Error("panic in OnPanic", "panic", fmt.Sprint(again))
+		}
+	}()
+	s.cfg.OnPanic(p, in, v)
 }
 
 // dispatch gives an active player to the executor of its next task.

@@ -102,6 +102,13 @@ func (c *Client) Join(ctx context.Context, room, key string) error {
 	return c.Request(ctx, "room.join", [...]string{room, key}, nil)
 }
 
+// JoinAny takes a seat in the fullest room of a type that takes strangers and
+// has one free, or in a new one, and returns its key. The error is as Request's.
+func (c *Client) JoinAny(ctx context.Context, room string) (key string, err error) {
+	err = c.Request(ctx, "room.join", [...]string{room, ""}, &key)
+	return key, err
+}
+
 // Leave gives up the seat in the room. The error is as Request's.
 func (c *Client) Leave(ctx context.Context) error {
 	return c.Request(ctx, "room.leave", struct{}{}, nil)

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// This file is how players get in and out of rooms, and rooms begin and end.
+
+// joining is a player's way in. done is called on the room's goroutine.
+type joining struct {
+	room *Room
+	done func(key string, err error)
+}
+
+// leaving is its way out.
+type leaving struct {
+	why  Reason
+	done func()
+}
+
+// beginJoin takes the request of a client: [type, key].
+func (s *Server) beginJoin(p *Player, id uint64, payload []byte) error {
+	var q struct{ Type, Key string }
+	if err := codec.DecodeBody(payload, &q); err != nil {
+		return badRequest(err)
+	}
+	k := s.kinds[q.Type]
+	if k == nil {
+		return Fail(codec.ErrorRefused, "there is no room type "+q.Type)
+	}
+	return k.enter(p, q.Key, false, func(key string, err error) { p.answer(id, key, err) })
+}
+
+func (s *Server) beginLeave(p *Player, id uint64, _ []byte) error {
+	return p.exit(func() { p.answer(id, nil, nil) })
+}
+
+// Join brings a player into the room of a key, which is made if need be, and
+// waits for OnJoin. If the key is empty, it is any room that was made for such
+// players and has a free seat, or else a new one. When ctx ends first, the
+// player may get in all the same. Not to be called by a room's callback, or a
+// hook or handler of that player: it would wait for itself. From clients the
+// request RouteJoin does the same.
+func (rs *Rooms[R]) Join(ctx context.Context, p *Player, key string) error {
+	done := make(chan error, 1)
+	if err := rs.kind.enter(p, key, false, func(_ string, err error) { done <- err }); err != nil {
+		return err
+	}
+	p.wake()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Enter is Join without the wait: it may be called anywhere, also in the
+// player's own callbacks, as OnOpen. Whom OnJoin refuses simply stays outside.
+func (rs *Rooms[R]) Enter(p *Player, key string) error {
+	err := rs.kind.enter(p, key, false, rs.kind.letIn(p))
+	p.wake()
+	return err
+}
+
+// Move is Enter for a player who may be in another room, which it leaves first:
+// OnLeave there has returned before OnJoin here begins. On an error it stays
+// where it was; whom OnJoin refuses is in no room then.
+func (rs *Rooms[R]) Move(p *Player, key string) error {
+	err := rs.kind.enter(p, key, true, rs.kind.letIn(p))
+	p.wake()
+	return err
+}
+
+// letIn logs who is not.
+func (k *roomKind) letIn(p *Player) func(string, error) {
+	return func(key string, err error) {
+		if err != nil {
+			k.srv.log.Info("not let in", "session", p.ID(), "user", p.user, "room", k.name+"/"+key, "error", err)
+		}
+	}
+}
+
+// Leave takes the player out of its room. OnLeave follows on the room's goroutine.
+func (p *Player) Leave() error {
+	err := p.exit(func() {})
+	p.wake()
+	return err
+}
+
+func (p *Player) exit(done func()) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.room == nil || p.leave != nil {
+		return Fail(codec.ErrorNotJoined, "not in a room")
+	}
+	p.leave = &leaving{Reason{session.Left, ""}, done}
+	return nil
+}
+
+// Room returns the room that the player is in, nil without one.
+func (p *Player) Room() *Room {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.room
+}
+
+// enter plans the player's way into a room.
+func (k *roomKind) enter(p *Player, key string, move bool, done func(string, error)) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	stays := p.room != nil && p.leave == nil
+	switch {
+	case p.ending:
+		return session.ErrClosed
+	case stays && !move || p.join != nil:
+		return Fail(codec.ErrorRefused, "already in a room")
+	}
+	r, err := k.seat(key, p.room)
+	if err != nil {
+		return err
+	}
+	p.join = &joining{r, done}
+	if stays {
+		p.leave = &leaving{Reason{session.Left, "moved"}, func() {}}
+	}
+	return nil
+}
+
+// seat finds or makes the room of a key and keeps a seat in it. Without a key
+// it is the fullest of those that take strangers, other than from.
+func (k *roomKind) seat(key string, from *Room) (*Room, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r := k.open[key]
+	if key == "" {
+		r = nil
+		for other := range k.filling {
+			if other != from && (r == nil || other.guests > r.guests || other.guests == r.guests && other.key < r.key) {
+				r = other
+			}
+		}
+	}
+	switch {
+	case r == nil:
+		r = k.makeLocked(key)
+	case r.shut:
+		return nil, Fail(codec.ErrorRefused, "the room is closed")
+	case k.seats > 0 && r.guests >= k.seats:
+		return nil, Fail(codec.ErrorRefused, "the room is full")
+	}
+	if r.idle != nil {
+		r.idle.Stop()
+		r.idle = nil
+	}
+	r.guests++
+	r.fileLocked()
+	return r, nil
+}
+
+// makeLocked makes the room of a key, or one for strangers.
+func (k *roomKind) makeLocked(key string) *Room {
+	matched := key == ""
+	for key == "" || k.open[key] != nil {
+		k.matches++
+		key = strconv.FormatUint(k.matches, 10)
+	}
+	r := &Room{kind: k, key: key, matched: matched, wakes: make(chan struct{}, 1)}
+	k.open[key] = r
+	k.opened++
+	k.srv.running.Add(1)
+	go r.run() // ends when the room is closed
+	return r
+}
+
+// fileLocked notes whether strangers may get into the room.
+func (r *Room) fileLocked() {
+	k := r.kind
+	if r.matched && !r.shut && (k.seats == 0 || r.guests < k.seats) && k.open[r.key] == r {
+		k.filling[r] = true
+	} else {
+		delete(k.filling, r)
+	}
+}
+
+// SetOpen lets players in, as at first, or no more: the match has begun. Safe to
+// call from any goroutine.
+func (r *Room) SetOpen(open bool) {
+	r.kind.mu.Lock()
+	defer r.kind.mu.Unlock()
+	r.shut = !open
+	r.fileLocked()
+}
+
+// unseat gives a guest's place back. The last one closes the room, or leaves it
+// to linger.
+func (r *Room) unseat() {
+	k := r.kind
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r.guests--
+	r.fileLocked()
+	switch {
+	case r.guests > 0:
+	case k.linger == 0 || k.ending:
+		r.closeLocked()
+	case k.linger > 0:
+		r.idle = time.AfterFunc(k.linger, r.closeEmpty)
+	}
+}
+
+// closeEmpty closes the room if it has stayed empty.
+func (r *Room) closeEmpty() {
+	r.kind.mu.Lock()
+	defer r.kind.mu.Unlock()
+	if r.guests == 0 {
+		r.closeLocked()
+	}
+}
+
+// closeLocked lets the room's goroutine end. The caller holds kind.mu.
+func (r *Room) closeLocked() {
+	if r.idle != nil {
+		r.idle.Stop()
+	}
+	if r.kind.open[r.key] == r {
+		delete(r.kind.open, r.key)
+	}
+	r.fileLocked()
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.ring()
+}
+
+// doInRoom does a player's task that is the room's. It is called on the room's
+// goroutine with the player's mu held, and releases it.
+func (p *Player) doInRoom(t task, r *Room) {
+	switch t {
+	case enterRoom:
+		p.enterRoom(r)
+	case leaveRoom:
+		why := leaving{done: func() {}}
+		if p.leave != nil {
+			why = *p.leave
+		} else {
+			why.why = *p.reason // nobody asked: the session ends
+		}
+		p.leave, p.room = nil, nil
+		p.mu.Unlock()
+		r.remove(p)
+		p.roomProfile(r.kind, false)
+		if v, ok := r.value.(Leaver); ok {
+			p.call("OnLeave", func() { v.OnLeave(p, why.why) })
+		}
+		why.done()
+		r.unseat()
+	case tellDrop:
+		p.roomKnow, p.roomBlip = false, false
+		p.mu.Unlock()
+		if v, ok := r.value.(Dropper); ok {
+			p.call("OnDrop", func() { v.OnDrop(p) })
+		}
+	case tellBack:
+		miss := p.roomMiss
+		p.roomKnow, p.roomMiss = true, false
+		p.mu.Unlock()
+		if v, ok := r.value.(Resumer); ok {
+			p.call("OnResume", func() { v.OnResume(p) })
+		}
+		if v, ok := r.value.(Snapshotter); ok && miss {
+			p.call("OnSnapshot", func() { v.OnSnapshot(p) })
+		}
+	}
+}
+
+func (p *Player) enterRoom(r *Room) {
+	j := p.join
+	ending := p.ending
+	// What is lost from here on may be what OnJoin sent.
+	p.roomKnow, p.roomMiss, p.roomBlip = true, false, false
+	p.mu.Unlock()
+	err := error(session.ErrClosed)
+	switch {
+	case ending:
+	case r.value == nil:
+		err = Fail(codec.ErrorInternal, "internal error") // its maker panicked
+	default:
+		// A member while OnJoin runs, so that it hears its own broadcast.
+		r.members = append(r.members, p)
+		err = nil
+		if v, ok := r.value.(Joiner); ok {
+			if !p.call("OnJoin", func() { err = v.OnJoin(p) }) {
+				err = Fail(codec.ErrorInternal, "internal error")
+			}
+		}
+	}
+	p.mu.Lock()
+	p.join = nil
+	if err == nil {
+		p.room = r
+	}
+	p.mu.Unlock()
+	if err != nil {
+		r.remove(p)
+		r.unseat()
+	} else {
+		p.roomProfile(r.kind, true)
+	}
+	j.done(r.key, err)
+}
+
+func (r *Room) remove(p *Player) {
+	if i := slices.Index(r.members, p); i >= 0 {
+		r.members = slices.Delete(r.members, i, i+1)
+	}
+}
+
+// rooms are all there are.
+func (s *Server) rooms() (all []*Room) {
+	for _, k := range s.kinds {
+		k.mu.Lock()
+		for _, r := range k.open {
+			all = append(all, r)
+		}
+		k.mu.Unlock()
+	}
+	return all
+}
+
+// stopRooms waits until every room has ended: their members have left by then.
+func (s *Server) stopRooms(ctx context.Context) error {
+	for _, k := range s.kinds {
+		k.mu.Lock()
+		k.ending = true
+		k.mu.Unlock()
+	}
+	for _, r := range s.rooms() {
+		r.closeEmpty()
+	}
+	return await(ctx, &s.running, "rooms are still busy")
+}
+
+// await waits for wg, or for the end of ctx, which is an error.
+func await(ctx context.Context, wg *sync.WaitGroup, what string) error {
+	done := make(chan struct{})
+	go func() { // ends with the last one
+		wg.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("framework: %s: %w", what, ctx.Err())
+	}
+}
