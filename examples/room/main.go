@@ -28,7 +28,9 @@ import (
 )
 
 func main() {
-	kcp := flag.String("plain-kcp", "127.0.0.1:7777", "listen `address` of plain KCP")
+	kcp := flag.String("kcp", "127.0.0.1:7776", "listen `address` of sealed KCP")
+	keyFile := flag.String("key", "", "`file` of the server's private key, made if there is none; without it the key is another one after each start")
+	plain := flag.String("plain-kcp", "127.0.0.1:7777", "listen `address` of plain KCP")
 	tcp := flag.String("tcp", "127.0.0.1:7777", "listen `address` of TCP")
 	ws := flag.String("ws", "127.0.0.1:7778", "listen `address` of WebSocket")
 	pages := flag.String("http", "127.0.0.1:8080", "listen `address` of the page, /healthz and /debug")
@@ -43,7 +45,7 @@ func main() {
 
 	logger := slog.New(slog.NewTextHandler(os.Stdout, nil))
 	srv, err := framework.New(framework.Config{
-		PlainKCP: *kcp, TCP: *tcp, WebSocket: *ws, Logger: logger,
+		KCP: *kcp, KeyFile: *keyFile, PlainKCP: *plain, TCP: *tcp, WebSocket: *ws, Logger: logger,
 		Session: session.Config{Interval: *interval, Timeout: *timeout, Grace: *grace},
 		// A name is all it takes to get in here; a real game asks its accounts.
 		Authenticate: func(_ context.Context, l framework.Login) (string, error) {
@@ -79,16 +81,17 @@ func main() {
 			log.Print(err)
 		}
 	}()
-	addr := fmt.Sprintf("plain-kcp://%v", srv.Addr(transport.PlainKCP))
-	fmt.Printf("players  %s  tcp://%v  ws://%v\n", addr, srv.Addr(transport.TCP), srv.Addr(transport.WebSocket))
+	addr := fmt.Sprintf("kcp://%v", srv.Addr(transport.KCP))
+	fmt.Printf("players  %s  plain-kcp://%v  tcp://%v  ws://%v\n", addr, srv.Addr(transport.PlainKCP), srv.Addr(transport.TCP), srv.Addr(transport.WebSocket))
+	fmt.Printf("key      %s\n", srv.PublicKey())
 	fmt.Printf("page     http://%v  open it twice\n", listener.Addr())
 	fmt.Printf("look     http://%v/debug/\n", listener.Addr())
-	fmt.Printf("bots     go run ./examples/room/bot -addr %s -n 50 -duration 20s -cut 3s\n", addr)
+	fmt.Printf("bots     go run ./examples/room/bot -addr %s -key %s -n 50 -duration 20s -cut 3s\n", addr, srv.PublicKey())
 
 	swarmDone := make(chan struct{})
 	go func() { // ends with ctx
 		defer close(swarmDone)
-		swarm.Run(ctx, swarm.Config{Addrs: []string{addr}, Players: *bots, Cut: 10 * time.Second, Rate: 0.2, Name: "bot", Room: "lobby", Logger: logger})
+		swarm.Run(ctx, swarm.Config{Addrs: []string{addr}, Key: srv.PublicKey(), Players: *bots, Cut: 10 * time.Second, Rate: 0.2, Name: "bot", Room: "lobby", Logger: logger})
 	}()
 	<-ctx.Done()
 	<-swarmDone

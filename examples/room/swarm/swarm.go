@@ -23,6 +23,8 @@ type Config struct {
 	Players  int           // how many bots
 	Duration time.Duration // how long they play; zero: until the context ends
 	Cut      time.Duration // how often each pulls its cable, more or less; zero: never
+	Rebind   time.Duration // how often each changes its local address; zero: never
+	Key      string        // the server's public key, for kcp:// addresses
 	Rate     float64       // numbered chat messages a second and bot; if zero, 2
 	Name     string        // the bots are Name-1, Name-2, ...
 	Room     string        // key of the arena
@@ -39,6 +41,7 @@ type Report struct {
 	Duplicated uint64  `json:"duplicated"`
 	Reordered  uint64  `json:"reordered"`
 	Cuts       uint64  `json:"cuts"`
+	Rebinds    uint64  `json:"rebinds"`
 	Resumes    uint64  `json:"resumes"`
 	Resets     uint64  `json:"resets"` // the server gave up a bot's buffer
 	Failed     uint64  `json:"failed"` // bots that did not get in or did not last
@@ -108,7 +111,7 @@ func Run(ctx context.Context, cfg Config) Report {
 
 func (b *bot) join(ctx context.Context) {
 	c, err := client.New(b.cfg.Addrs, client.Config{
-		Ticket: func() []byte { return []byte(b.name) }, Info: "bot", Logger: b.cfg.Logger, OnState: b.changed,
+		Ticket: func() []byte { return []byte(b.name) }, Info: "bot", ServerKey: b.cfg.Key, Logger: b.cfg.Logger, OnState: b.changed,
 	})
 	if err != nil {
 		b.err = err
@@ -169,7 +172,10 @@ func (b *bot) play(ctx context.Context) {
 	defer move.Stop()
 	defer chat.Stop()
 	defer ping.Stop()
-	var cut <-chan time.Time
+	var cut, rebind <-chan time.Time
+	if b.cfg.Rebind > 0 {
+		rebind = time.After(around(b.cfg.Rebind))
+	}
 	if b.cfg.Cut > 0 {
 		cut = time.After(around(b.cfg.Cut))
 	}
@@ -193,6 +199,9 @@ func (b *bot) play(ctx context.Context) {
 		case <-cut:
 			cut = time.After(around(b.cfg.Cut))
 			b.c.Cut()
+		case <-rebind:
+			rebind = time.After(around(b.cfg.Rebind))
+			b.c.Rebind()
 		}
 	}
 }
@@ -234,6 +243,7 @@ func count(bots []*bot, sent uint64) Report {
 		if b.c != nil {
 			st := b.c.Stats()
 			r.Cuts += st.Cuts
+			r.Rebinds += st.Rebinds
 			r.Resumes += st.Resumes
 			r.Resets += st.Resets
 		}
