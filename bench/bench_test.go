@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"testing"
 
 	"github.com/lifeline-go/lifeline/bench/server"
@@ -142,6 +143,39 @@ func TestDetect(t *testing.T) {
 	}
 	if all[2].FalsePositives != 0 || all[2].Errors.Sum() != 0 {
 		t.Errorf("%v of the living were taken for dead: %+v", all[2].FalsePositives, all[2].Errors)
+	}
+}
+
+// TestLoss runs as a process of its own: it wants a network of its own.
+func TestLoss(t *testing.T) {
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "loss", "-json", "-sessions", "3", "-loss", "0,10", "-duration", "500ms", "-warmup", "200ms", "-bulk", "300ms",
+		"-delay", "5ms", "-servers", "lifeline/plain-kcp,go-tcp")
+	cmd.Env = append(os.Environ(), server.Child+"=1")
+	cmd.Stderr = t.Output()
+	out, err := cmd.Output()
+	if err != nil {
+		if f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0); err != nil {
+			t.Skip("this system lets us make no device")
+		} else {
+			_ = f.Close()
+		}
+		t.Fatal(err)
+	}
+	var all []report
+	if err := json.Unmarshal(out, &all); err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 4 {
+		t.Fatalf("%d reports", len(all))
+	}
+	for _, r := range all {
+		if r.Messages == 0 || r.P50 < 10_000 || r.Bulk == 0 || len(r.Curve) == 0 {
+			t.Errorf("%s at %v %%: figures are missing, or no delay: %+v", r.Server, r.Loss, r.figures)
+		}
 	}
 }
 

@@ -41,6 +41,13 @@ type figures struct {
 	Ramp               float64 `json:"ramp_seconds"`
 	Steal              float64 `json:"steal_percent"`
 
+	// loss
+	P90        float64 `json:"p90_us,omitzero"`
+	P999       float64 `json:"p999_us,omitzero"`
+	Longest    float64 `json:"longest_us,omitzero"`
+	Unanswered float64 `json:"unanswered,omitzero"`
+	Bulk       float64 `json:"bulk_mbit_per_second,omitzero"`
+
 	// broadcast, mixed
 	Deliveries     float64 `json:"deliveries,omitzero"`
 	DeliveriesPerS float64 `json:"deliveries_per_second,omitzero"`
@@ -86,12 +93,13 @@ type figures struct {
 
 // report is what is printed: the median of the runs, their extremes, and each.
 type report struct {
-	Server   string `json:"server"`
-	Carrier  string `json:"carrier"`
-	Sessions int    `json:"sessions"`
-	Sockets  int    `json:"sockets"`
-	Size     int    `json:"size,omitempty"`
-	Window   int    `json:"window,omitempty"`
+	Server   string  `json:"server"`
+	Carrier  string  `json:"carrier"`
+	Sessions int     `json:"sessions"`
+	Sockets  int     `json:"sockets"`
+	Size     int     `json:"size,omitempty"`
+	Window   int     `json:"window,omitempty"`
+	Loss     float64 `json:"loss_percent,omitempty"`
 	figures
 	Errors  load.Counts  `json:"errors"` // of all runs
 	Runs    int          `json:"runs"`

@@ -13,6 +13,7 @@ import (
 	"runtime/pprof"
 	"time"
 
+	"github.com/lifeline-go/lifeline/bench/link/wire"
 	"github.com/lifeline-go/lifeline/bench/load"
 	"github.com/lifeline-go/lifeline/bench/proc"
 	"github.com/lifeline-go/lifeline/bench/server"
@@ -25,6 +26,7 @@ const usage = `usage: bench echo [flags]   players ask and are answered, as fast
        bench broadcast [flags]  a room sends to all of its members at every tick
        bench detect [flags]     players die, and the server finds out
        bench mixed [flags]      a game: requests, broadcasts and lost links
+       bench loss [flags]       game traffic and bulk over a bad network
        bench sessions [flags]   the session layer alone, without a network
 
 bench echo -h and so on list the flags.`
@@ -38,7 +40,9 @@ type options struct {
 
 	runs                   int
 	cuts                   float64 // percent of the links in each second
-	lossy                  time.Duration
+	lossy, delay           time.Duration
+	losses                 string
+	tun                    *wire.Tun // the network, if it is a bad one
 	versus                 string
 	json                   bool
 	serverCore, clientCore int
@@ -53,7 +57,7 @@ var scenarios map[string]func(*options) error
 func init() {
 	scenarios = map[string]func(*options) error{
 		"echo": echo, "idle": idle, "storm": storm, "connect": connect, "broadcast": broadcast, "mixed": mixed, "detect": detect,
-		"players": players,
+		"loss": loss, "players": players,
 	}
 }
 
@@ -120,6 +124,8 @@ func parse(command string, args []string) (*options, error) {
 		o.mixedFlags(fs)
 	case "detect":
 		o.detectFlags(fs)
+	case "loss":
+		o.lossFlags(fs)
 	case "players":
 		o.playersFlags(fs)
 	}
@@ -246,7 +252,7 @@ func (o *options) open(p peer) (*stage, error) {
 		return nil, errors.Join(err, s.close())
 	}
 	s.heap = srv.First().HeapAlloc
-	p.load.Server = srv.First().Addr
+	p.load.Server = o.farAway(srv.First().Addr)
 	s.fleet, err = load.New(p.load, func(err error) { fmt.Fprintln(o.log, "bench:", err) })
 	if err != nil {
 		return nil, errors.Join(err, s.close())

@@ -25,6 +25,7 @@ type Config struct {
 	Sessions int
 	Sockets  int // if zero, one for each session
 	Size     int // bytes of a request's payload
+	Answer   int // bytes of an answer's; if zero, Size
 	Window   int // requests that a session may have unanswered; at a rate it is not bounded
 	Opening  int // sessions that may be opening at once
 
@@ -78,7 +79,8 @@ type Fleet struct {
 	in      []byte
 	out     []byte
 	packet  []byte
-	want    []byte
+	sends   []byte // what is asked
+	wants   []byte // and what is answered
 }
 
 // socket carries one player, or several with a conversation each.
@@ -92,6 +94,9 @@ func New(cfg Config, tell func(error)) (*Fleet, error) {
 	if cfg.Sockets == 0 {
 		cfg.Sockets = cfg.Sessions
 	}
+	if cfg.Answer == 0 {
+		cfg.Answer = cfg.Size
+	}
 	if tell == nil {
 		tell = func(error) {}
 	}
@@ -104,7 +109,7 @@ func New(cfg Config, tell func(error)) (*Fleet, error) {
 	f := &Fleet{
 		cfg: cfg, start: time.Now(), began: proc.Monotonic(), lottery: rand.New(rand.NewPCG(cfg.Seed, cfg.Seed)), wheel: session.NewWheel[*player](tick), tell: tell,
 		sockets: make([]socket, 0, cfg.Sockets), players: make([]player, cfg.Sessions),
-		in: make([]byte, 128<<10), want: makePayload(cfg), route: codec.NamedRoute(cfg.Route),
+		in: make([]byte, 128<<10), sends: makePayload(cfg.Bare, cfg.Size), wants: makePayload(cfg.Bare, cfg.Answer), route: codec.NamedRoute(cfg.Route),
 	}
 	f.kcp.Pool = kcp.NewPool(64 << 20)
 	var err error
@@ -133,6 +138,8 @@ func (c *Config) check() error {
 		return err
 	case c.Sessions < 1 || c.Sockets > c.Sessions || c.Window < 1 || c.Opening < 1:
 		return fmt.Errorf("load: %d sessions on %d sockets, window %d, %d opening at once: no such load", c.Sessions, c.Sockets, c.Window, c.Opening)
+	case c.Answer < minSize || c.Answer > maxSize:
+		return fmt.Errorf("load: an answer of %d is outside %d ... %d", c.Answer, minSize, maxSize)
 	case c.Size < minSize || c.Size > maxSize:
 		return fmt.Errorf("load: a size of %d is outside %d ... %d", c.Size, minSize, maxSize)
 	case c.Sessions > maxIndex:

@@ -148,7 +148,7 @@ func (f *Fleet) conversation(s *socket, b []byte) {
 
 // echoed takes one bare datagram. One that was sent twice comes back twice.
 func (f *Fleet) echoed(p *player, b []byte) {
-	if p.answered < p.asked && string(b) == string(f.payload(p, p.answered)) {
+	if p.answered < p.asked && string(b) == string(f.reply(p, p.answered)) {
 		p.tries = 0
 		f.answer(p, true)
 		f.schedule(p)

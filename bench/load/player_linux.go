@@ -55,24 +55,31 @@ const (
 	maxSize = 16 << 10
 )
 
-// makePayload makes what players send, all but the number: one msgpack value,
-// or in a bare load nothing but its bytes.
-func makePayload(cfg Config) []byte {
-	var b []byte
-	if !cfg.Bare {
-		b = binary.BigEndian.AppendUint16([]byte{0xc5}, uint16(cfg.Size)) // bin 16
+// makePayload makes what players send or are answered, all but the number: one
+// msgpack value, or in a bare load nothing but its bytes.
+func makePayload(bare bool, size int) []byte {
+	var head []byte
+	if !bare {
+		head = AppendHead(nil, size)
 	}
-	for i := range cfg.Size {
-		b = append(b, byte('a'+i%26))
-	}
+	b := append(head, make([]byte, size)...)
+	Fill(b[len(head):])
 	return b
 }
 
 // payload returns the payload of request n of p. It lives until the next call.
 func (f *Fleet) payload(p *player, n uint64) []byte {
-	number := f.want[len(f.want)-f.cfg.Size:]
-	binary.LittleEndian.PutUint64(number, n<<24|uint64(p.index))
-	return f.want
+	return number(f.sends, f.cfg.Size, p, n)
+}
+
+// reply returns the answer that request n of p deserves.
+func (f *Fleet) reply(p *player, n uint64) []byte {
+	return number(f.wants, f.cfg.Answer, p, n)
+}
+
+func number(b []byte, size int, p *player, n uint64) []byte {
+	binary.LittleEndian.PutUint64(b[len(b)-size:], n<<24|uint64(p.index))
+	return b
 }
 
 func (p *player) init(f *Fleet, index int) error {
@@ -323,7 +330,7 @@ func (f *Fleet) receive(p *player, pk codec.Packet) {
 	case !deliver:
 	case pk.Kind == codec.Response:
 		id, payload, err := codec.ParseResponse(pk.Body)
-		f.answer(p, err == nil && id == p.answered+1 && bytes.Equal(payload, f.payload(p, p.answered)))
+		f.answer(p, err == nil && id == p.answered+1 && bytes.Equal(payload, f.reply(p, p.answered)))
 	case pk.Kind == codec.Message:
 		f.message(p, pk.Body)
 	default: // a FAILURE, or what nobody asked for
@@ -334,14 +341,14 @@ func (f *Fleet) receive(p *player, pk codec.Packet) {
 // bare takes a part of the stream of echoes.
 func (f *Fleet) bare(p *player, b []byte) {
 	for len(b) > 0 {
-		want := f.payload(p, p.answered)[p.got:]
+		want := f.reply(p, p.answered)[p.got:]
 		n := min(len(want), len(b))
 		if !bytes.Equal(b[:n], want[:n]) {
 			f.lose(p, fmt.Errorf("load: echo %d is not what was sent", p.answered))
 			return
 		}
 		b = b[n:]
-		if p.got += n; p.got == f.cfg.Size {
+		if p.got += n; p.got == f.cfg.Answer {
 			p.got = 0
 			f.answer(p, true)
 		}

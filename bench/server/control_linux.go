@@ -27,6 +27,9 @@ type Options struct {
 	Carrier string // of lifeline
 	Core    int    // it runs on; negative: on any
 	Links   int    // it must have room for
+	Host    string // if empty, 127.0.0.1
+	Answer  int    // bytes of an answer; 0: as many as the request has
+	Ask     int    // bytes of a request, where Answer says otherwise
 
 	// The rest is lifeline's alone.
 	Game              bool          // it has hooks and counts numbers: see Game

@@ -34,6 +34,7 @@ type game struct {
 	rooms   *framework.Rooms[*arena]
 	pushing atomic.Bool
 	rest    []byte
+	pad     []byte // what an answer has behind its request
 
 	counted, missing, repeated, pushed, ticks atomic.Uint64
 	overrun                                   atomic.Int64
@@ -55,9 +56,17 @@ type seat struct {
 
 func (g *game) routes(srv *framework.Server) {
 	g.rest = make([]byte, g.o.Size)
+	if g.o.Answer > 0 {
+		b := make([]byte, g.o.Answer)
+		load.Fill(b)
+		g.pad = b[g.o.Ask:]
+	}
 	framework.HandleRaw(srv, "echo", func(_ *framework.Player, payload, dst []byte) ([]byte, error) {
 		if g.o.Work > 0 {
 			g.work()
+		}
+		if g.o.Answer > 0 && len(payload) == 3+g.o.Ask {
+			return append(append(load.AppendHead(dst, g.o.Answer), payload[3:]...), g.pad...), nil
 		}
 		return append(dst, payload...), nil
 	}).Inline()

@@ -15,14 +15,22 @@ import (
 	"github.com/lifeline-go/lifeline/transport"
 )
 
-const anyPort = "127.0.0.1:0"
+// host is where the server listens.
+func (o *Options) host() string {
+	if o.Host == "" {
+		return "127.0.0.1"
+	}
+	return o.Host
+}
+
+func (o *Options) anyPort() string { return o.host() + ":0" }
 
 // ownPort is an address that the system gives to nobody by itself. A server
 // with several loops shares its port among sockets of one user. Whoever else of
 // that user binds it the same way takes a part of its players, without an error
 // on either side, and tests around here bind port 0 all the time.
-func ownPort() string {
-	return fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(10_000))
+func (o *Options) ownPort() string {
+	return fmt.Sprintf("%s:%d", o.host(), 20_000+rand.IntN(10_000))
 }
 
 // startLifeline starts the server that all this is about. Whatever is not in
@@ -48,9 +56,9 @@ func tryLifeline(o *Options) (*service, error) {
 	carrier := transport.PlainKCP
 	switch o.Carrier {
 	case "plain-kcp":
-		cfg.PlainKCP = ownPort()
+		cfg.PlainKCP = o.ownPort()
 	case "tcp":
-		cfg.TCP, carrier = anyPort, transport.TCP
+		cfg.TCP, carrier = o.anyPort(), transport.TCP
 	default:
 		return nil, fmt.Errorf("no carrier %q", o.Carrier)
 	}

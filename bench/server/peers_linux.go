@@ -3,18 +3,21 @@
 package server
 
 import (
+	"io"
 	"net"
 	"net/netip"
 	"unsafe"
 
 	kcp "github.com/xtaci/kcp-go/v5"
 	"golang.org/x/sys/unix"
+
+	"github.com/lifeline-go/lifeline/bench/load"
 )
 
 // startKCPGo is kcp-go's own listener as its documentation has it: the usual
 // fast settings, no encryption, no error correction, a goroutine a session.
-func startKCPGo(*Options) (*service, error) {
-	l, err := kcp.ListenWithOptions(anyPort, nil, 0, 0)
+func startKCPGo(o *Options) (*service, error) {
+	l, err := kcp.ListenWithOptions(o.anyPort(), nil, 0, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +36,7 @@ func startKCPGo(*Options) (*service, error) {
 			s.SetStreamMode(true)
 			s.SetWriteDelay(false)
 			s.SetACKNoDelay(true)
-			go echo(s)
+			go o.echo(s)
 		}
 	}()
 	addr := l.Addr().(*net.UDPAddr).AddrPort()
@@ -41,8 +44,8 @@ func startKCPGo(*Options) (*service, error) {
 }
 
 // startGoTCP is package net as everybody uses it: a goroutine a connection.
-func startGoTCP(*Options) (*service, error) {
-	l, err := net.Listen("tcp4", anyPort)
+func startGoTCP(o *Options) (*service, error) {
+	l, err := net.Listen("tcp4", o.anyPort())
 	if err != nil {
 		return nil, err
 	}
@@ -52,15 +55,19 @@ func startGoTCP(*Options) (*service, error) {
 			if err != nil {
 				return
 			}
-			go echo(c)
+			go o.echo(c)
 		}
 	}()
 	return &service{addr: l.Addr().(*net.TCPAddr).AddrPort(), stop: func() { _ = l.Close() }}, nil
 }
 
 // echo ends when its connection does, or with the process.
-func echo(c net.Conn) {
+func (o *Options) echo(c io.ReadWriteCloser) {
 	defer c.Close()
+	if o.Answer > 0 {
+		o.answer(c)
+		return
+	}
 	b := make([]byte, 2048)
 	for {
 		n, err := c.Read(b)
@@ -68,6 +75,20 @@ func echo(c net.Conn) {
 			return
 		}
 		if _, err := c.Write(b[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// answer is echo with answers of another size.
+func (o *Options) answer(c io.ReadWriter) {
+	b := make([]byte, o.Answer)
+	load.Fill(b)
+	for {
+		if _, err := io.ReadFull(c, b[:o.Ask]); err != nil {
+			return
+		}
+		if _, err := c.Write(b); err != nil {
 			return
 		}
 	}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/lifeline-go/lifeline/bench/link/path"
+	"github.com/lifeline-go/lifeline/bench/link/wire"
+	"github.com/lifeline-go/lifeline/bench/load"
+)
+
+// lossFlags: game traffic is 60 bytes up and 400 down, twenty times a second.
+func (o *options) lossFlags(fs *flag.FlagSet) {
+	fs.IntVar(&o.Sessions, "sessions", 50, "players")
+	fs.StringVar(&o.losses, "loss", "0,1,5,10,20", "percent of the packets that are lost, each way; several with commas")
+	fs.StringVar(&o.versus, "servers", "lifeline/plain-kcp,lifeline/tcp,kcp-go,go-tcp", "who is tried; several with commas")
+	fs.DurationVar(&o.delay, "delay", 25*time.Millisecond, "what each way takes")
+	fs.Float64Var(&o.Rate, "rate", 20, "requests a second of each player")
+	fs.IntVar(&o.Config.Size, "size", 60, "bytes of a request")
+	fs.IntVar(&o.Config.Answer, "answer", 400, "bytes of an answer")
+	fs.DurationVar(&o.duration, "duration", 10*time.Second, "length of a window of game traffic")
+	fs.DurationVar(&o.warmup, "warmup", time.Second, "load before the window")
+	fs.DurationVar(&o.settle, "bulk", 5*time.Second, "length of a window of bulk: 4 players, 16 requests of 8 KB on the way each; 0: none")
+	fs.IntVar(&o.runs, "runs", 1, "runs of everything")
+}
+
+// loss runs servers behind a bad network: a device in a network namespace, so
+// that TCP is the kernel's own and loses what everybody loses.
+func loss(o *options) error {
+	if !wire.Inside() {
+		return wire.Namespace()
+	}
+	levels, err := percents(o.losses)
+	if err != nil {
+		return err
+	}
+	tun, err := wire.OpenTun(path.Config{}, path.Config{})
+	if err != nil {
+		return err
+	}
+	defer tun.Close()
+	o.tun, o.Host = tun, wire.Server.String()
+	o.Ask, o.Options.Answer = o.Config.Size, o.Config.Answer
+	var reports []*report
+	for _, level := range levels {
+		for _, name := range strings.Split(o.versus, ",") {
+			p, err := o.lossPeer(name)
+			if err != nil {
+				return err
+			}
+			r := o.report(p)
+			r.Server, r.Loss, r.Size = name, level, o.Config.Size
+			for i := range o.runs {
+				fmt.Fprintf(o.log, "%s at %g %% loss\n", name, level)
+				f, errs, err := o.lossOnce(p, r, level, uint64(i+1))
+				if err != nil {
+					return fmt.Errorf("%s at %g %% loss: %w", name, level, err)
+				}
+				r.add(f, errs)
+			}
+			reports = append(reports, r)
+		}
+	}
+	if o.json {
+		return writeJSON(o.out, reports)
+	}
+	return lossTable(o, reports)
+}
+
+func percents(list string) (all []float64, err error) {
+	for _, text := range strings.Split(list, ",") {
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil || v < 0 || v > 100 {
+			return nil, fmt.Errorf("-loss %s: %q is no percentage", list, text)
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+func (o *options) lossPeer(name string) (peer, error) {
+	p := peer{name, o.Config}
+	p.load.Rate *= float64(o.Sessions)
+	switch {
+	case strings.HasPrefix(name, "lifeline/"):
+		p.kind, p.load.Carrier = "lifeline", strings.TrimPrefix(name, "lifeline/")
+	case name == "kcp-go":
+		p.load.Carrier, p.load.Bare = "plain-kcp", true
+	case name == "go-tcp":
+		p.load.Carrier, p.load.Bare = "tcp", true
+	default:
+		return p, fmt.Errorf("-servers: %q is not among lifeline/CARRIER, kcp-go and go-tcp", name)
+	}
+	return p, nil
+}
+
+// network sets the loss of both ways.
+func (o *options) network(level float64, seed uint64) {
+	up := path.Config{Delay: o.delay, Loss: level / 100, Seed: seed}
+	down := up
+	down.Seed += 1 << 32
+	o.tun.Set(up, down)
+}
+
+func (o *options) lossOnce(p peer, r *report, level float64, seed uint64) (f figures, errs load.Counts, err error) {
+	o.network(0, seed) // opening is not what is measured
+	s, err := o.open(p)
+	if err != nil {
+		return f, errs, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	o.network(level, seed)
+	s.fleet.Play(o.warmup)
+	s.fleet.Reset()
+	from, err := s.costs()
+	if err != nil {
+		return f, errs, err
+	}
+	s.fleet.Play(o.duration)
+	to, err := s.costs()
+	if err != nil {
+		return f, errs, err
+	}
+	hist, errs := s.fleet.Result()
+	f = s.figures(hist, from, to)
+	f.P90, f.P999, f.Longest = us(hist.Quantile(0.9)), us(hist.Quantile(0.999)), us(hist.Max())
+	f.Unanswered = float64(s.fleet.Waiting())
+	r.Curve = hist.Curve()
+	if o.settle > 0 {
+		f.Bulk, err = o.bulkOnce(p, level, seed)
+	}
+	return f, errs, err
+}
+
+// bulkOnce measures how much few players move both ways, in Mbit/s each way.
+func (o *options) bulkOnce(p peer, level float64, seed uint64) (mbit float64, err error) {
+	bulk := *o
+	const size = 8 << 10
+	bulk.Sessions, bulk.Ask, bulk.Options.Answer = 4, size, size
+	p.load.Sessions, p.load.Size, p.load.Answer, p.load.Rate, p.load.Window = 4, size, size, 0, 16
+	o.network(0, seed)
+	s, err := bulk.open(p)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	o.network(level, seed)
+	s.fleet.Play(o.warmup)
+	s.fleet.Reset()
+	start := time.Now()
+	s.fleet.Play(o.settle)
+	hist, _ := s.fleet.Result()
+	return float64(hist.Count()) * size * 8 / 1e6 / time.Since(start).Seconds(), nil
+}
+
+// farAway is where clients find a server of this network.
+func (o *options) farAway(a netip.AddrPort) netip.AddrPort {
+	if o.tun == nil {
+		return a
+	}
+	return netip.AddrPortFrom(wire.Far, a.Port())
+}
+
+func lossTable(o *options, reports []*report) error {
+	w := tabwriter.NewWriter(o.out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(o.out, "%d players, %g requests a second each, %d bytes up and %d down, %v each way; latency of the answer in ms\n\n",
+		o.Sessions, o.Rate, o.Config.Size, o.Config.Answer, o.delay)
+	fmt.Fprintln(w, "loss %\tserver\tanswered\tp50\tp90\tp99\tp99.9\tlongest\tunanswered\tbulk Mbit/s\terrors\t")
+	for _, r := range reports {
+		fmt.Fprintf(w, "%g\t%s\t%.0f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.0f\t%.1f\t%d\t\n", r.Loss, r.Server, r.Messages,
+			r.P50/1e3, r.P90/1e3, r.P99/1e3, r.P999/1e3, r.Longest/1e3, r.Unanswered, r.Bulk, r.Errors.Sum())
+	}
+	return w.Flush()
+}
