@@ -122,7 +122,7 @@ func (l *loop) inline(p *Player, r *Route, kind codec.Kind, id uint64, payload [
 	p.active = true // nobody else serves the player meanwhile
 	p.mu.Unlock()
 
-	out, ok, err := l.call(p, r, payload)
+	out, ok, err := l.call(p, r, kind, payload)
 	l.payload = out
 	switch {
 	case !ok: // it panicked: the session ends
@@ -142,13 +142,15 @@ func (l *loop) inline(p *Player, r *Route, kind codec.Kind, id uint64, payload [
 }
 
 // call runs the game's code on the loop.
-func (l *loop) call(p *Player, r *Route, payload []byte) (out []byte, ok bool, err error) {
+func (l *loop) call(p *Player, r *Route, kind codec.Kind, payload []byte) (out []byte, ok bool, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			p.panicked(r.name, v)
 			out, ok = l.payload[:0], false
 		}
 	}()
-	out, err = r.serve(nil, p, payload, l.payload[:0])
+	start := clock()
+	out, err = r.handle(nil, p, kind, payload, l.payload[:0])
+	l.watched(r, clock().Sub(start))
 	return out, true, err
 }

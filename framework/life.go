@@ -277,7 +277,7 @@ func (p *Player) handle(m *mail, room, here *Room) {
 // serve calls the route's handler and makes reply of what it returns.
 func (p *Player) serve(r *Route, value any, m, reply *mail) {
 	scratch := newMail()
-	payload, err := r.serve(value, p, m.body, scratch.body[:0])
+	payload, err := r.handle(value, p, m.kind, m.body, scratch.body[:0])
 	scratch.body = payload[:0]
 	if m.kind == codec.Request {
 		reply.body, reply.kind = p.appendAnswer(reply.body[:0], m.id, payload, err, r.name)

@@ -4,6 +4,7 @@ package framework
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"github.com/lifeline-go/lifeline/codec"
 )
@@ -14,7 +15,17 @@ type Route struct {
 	name   string
 	named  codec.Route
 	number codec.Route // once the server runs
-	room   *roomKind   // whose members it serves; nil: every player
+	handler
+
+	sends    bool // declared by Sends
+	delivery Delivery
+
+	late atomic.Uint64 // times that it was Inline and took too long
+}
+
+// handler is what takes the messages and requests of clients on a route.
+type handler struct {
+	room   *roomKind // whose members it serves; nil: every player
 	inline bool
 	// serve handles a message. For a request it appends the answer's payload
 	// to dst. room is the game's own room value, nil outside of rooms.
@@ -22,9 +33,6 @@ type Route struct {
 	reply bool // takes requests
 	// begin, if not nil, takes over a request and answers it later itself.
 	begin func(p *Player, id uint64, payload []byte) error
-
-	sends    bool // declared by Sends
-	delivery Delivery
 }
 
 // Inline makes the handler run on the event loop: no queue, no goroutine, and
@@ -55,30 +63,29 @@ func (s *Server) route(name string) *Route {
 }
 
 // add registers a handler.
-func (s *Server) add(h Route) *Route {
-	r := s.route(h.name)
+func (s *Server) add(name string, h handler) *Route {
+	r := s.route(name)
 	if r.handled() {
 		panic("framework: route " + r.name + " registered twice")
 	}
-	h.named, h.sends, h.delivery = r.named, r.sends, r.delivery
-	*r = h
+	r.handler = h
 	return r
 }
 
 // handled reports whether clients may send on the route.
-func (r *Route) handled() bool { return r.serve != nil || r.begin != nil }
+func (h *handler) handled() bool { return h.serve != nil || h.begin != nil }
 
 // Handle registers the handler of a request: it returns the answer, or an
 // error (see Fail). A duplicate route panics.
 func Handle[Q, A any](s *Server, route string, fn func(p *Player, q Q) (A, error)) *Route {
-	return s.add(Route{name: route, reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
+	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
 		return answer(payload, dst, func(q Q) (A, error) { return fn(p, q) })
 	}})
 }
 
 // HandleMessage registers the handler of a one-way message.
 func HandleMessage[M any](s *Server, route string, fn func(p *Player, m M)) *Route {
-	return s.add(Route{name: route, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
+	return s.add(route, handler{serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
 		return dst, take(payload, func(m M) { fn(p, m) })
 	}})
 }
@@ -86,7 +93,7 @@ func HandleMessage[M any](s *Server, route string, fn func(p *Player, m M)) *Rou
 // HandleRaw registers the handler of a request that reads and writes msgpack
 // itself: it appends one value to dst. payload and dst live until it returns.
 func HandleRaw(s *Server, route string, fn func(p *Player, payload, dst []byte) ([]byte, error)) *Route {
-	return s.add(Route{name: route, reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
+	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
 		out, err := fn(p, payload, dst)
 		if !sameMemory(out, dst) {
 			// Not ours to write to again: payload, or what the game keeps.

@@ -31,6 +31,8 @@ type Server struct {
 	routes map[string]*Route // immutable once started
 	dict   dictionary
 	groups groups
+	wraps  []func(Handler) Handler
+	chain  Handler // of wraps; immutable once started
 	kinds  map[string]*roomKind
 	inbox  inboxCap
 	t      atomic.Pointer[transport.Transport] // nil before Start has returned
@@ -80,8 +82,8 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.pool.most = cfg.Workers
 	s.budget.open(cfg.BufferBytes)
-	s.add(Route{name: RouteJoin, reply: true, begin: s.beginJoin})
-	s.add(Route{name: RouteLeave, reply: true, begin: s.beginLeave})
+	s.add(RouteJoin, handler{reply: true, begin: s.beginJoin})
+	s.add(RouteLeave, handler{reply: true, begin: s.beginLeave})
 	return s, nil
 }
 
@@ -90,6 +92,7 @@ func (s *Server) Start() error {
 	if err := s.number(); err != nil {
 		return err
 	}
+	s.chain = assemble(s.wraps)
 	t, err := transport.Start(transport.Config{
 		KCP: s.cfg.KCP, KeyFile: s.cfg.KeyFile, ResumeSecret: s.cfg.Secret, AlwaysCookie: s.cfg.AlwaysCookie,
 		Greeting: []byte{session.ProtocolVersion}, PlainKCP: s.cfg.PlainKCP, TCP: s.cfg.TCP,
