@@ -31,7 +31,7 @@ const (
 var errReset = errors.New("client: the server does not know the link any more")
 
 // sealedConn is frames on the stream of a stock KCP session whose datagrams
-// are sealed: transport/SPEC 6 to 9.
+// are sealed: transport/seal/SPEC.
 type sealedConn struct {
 	kcpConn
 	s *sealed

@@ -2,7 +2,7 @@
 
 // Package seal makes a datagram prove where it comes from: the handshake that
 // opens a sealed link, the datagrams of the link, and the rules by which an
-// address may change. The bytes are in transport/SPEC.md, sections 6 to 9.
+// address may change. The bytes, and vectors, are in SPEC.md.
 //
 // A server answers handshakes with one [Responder] per loop. It keeps what is
 // half open, asks strangers for a cookie when there are many of them, and hands
