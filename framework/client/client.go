@@ -50,7 +50,7 @@ type Client struct {
 	undial    context.CancelFunc
 	ticket    []byte        // for the core's next HELLO
 	ticketFor time.Duration // until then it is good for one more attempt
-	first     int           // index of the address to try first
+	standings []standing    // of addrs
 	lastErr   error         // why the last link or dial failed
 	wasUp     bool
 	calls     map[uint64]*call
@@ -67,8 +67,8 @@ type Client struct {
 
 // New makes a client that does nothing until Connect, so that handlers can be
 // registered before the first message. Addresses look like
-// "kcp://host:port" or "tcp://host:port" and are tried in their order;
-// what worked last is preferred.
+// "kcp://host:port" or "tcp://host:port" and are tried in their order,
+// what lately failed while another one worked last: Config.Fallback.
 func New(addrs []string, cfg Config) (*Client, error) {
 	list, err := parseAddresses(addrs)
 	if err != nil {
@@ -83,7 +83,8 @@ func New(addrs []string, cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		cfg: cfg, addrs: list, serverKey: key, clock: newClock(),
-		wake: make(chan struct{}, 1), up: make(chan struct{}), quiet: make(chan struct{}), done: make(chan struct{}),
+		standings: make([]standing, len(list)),
+		wake:      make(chan struct{}, 1), up: make(chan struct{}), quiet: make(chan struct{}), done: make(chan struct{}),
 		calls: make(map[uint64]*call), handlers: make(map[string]handler), answerers: make(map[string]answerer), routes: new(dictionary),
 	}
 	c.work.L, c.space.L, c.idle.L = &c.mu, &c.mu, &c.mu
@@ -268,6 +269,9 @@ func (c *Client) Pause() {
 func (c *Client) Hurry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for i := range c.standings {
+		c.standings[i].avoid = 0 // it may be another network
+	}
 	c.core.Hurry(c.clock.now())
 	c.settleLocked()
 }

@@ -57,6 +57,10 @@ type Config struct {
 	// OpeningTimeout is how long a link has to become the session's before
 	// the next address is tried. If zero, 5 s.
 	OpeningTimeout time.Duration
+	// Fallback is how long UDP may be silent before the next address is tried,
+	// if one of them is not over UDP. If zero, 1.5 s. If negative, for as long
+	// as other addresses may.
+	Fallback time.Duration
 	// MinDelay and MaxDelay bound the pauses between attempts: the n-th is
 	// random in 0 ... min(MaxDelay, MinDelay*2^n). If zero, 0.5 s and 30 s.
 	MinDelay, MaxDelay time.Duration
@@ -111,6 +115,7 @@ func or[T comparable](v, def T) T {
 func (c *Config) inboxPackets() int          { return or(c.InboxPackets, 1024) }
 func (c *Config) inboxBytes() int            { return or(c.InboxBytes, 1<<20) }
 func (c *Config) dialTimeout() time.Duration { return or(c.DialTimeout, 5*time.Second) }
+func (c *Config) fallback() time.Duration    { return max(or(c.Fallback, 1500*time.Millisecond), 0) }
 func (c *Config) closeTimeout() time.Duration {
 	return max(or(c.CloseTimeout, 200*time.Millisecond), 0)
 }

@@ -35,6 +35,7 @@ type link struct {
 	index  int // of addr, -1: the server told it
 	opened bool
 	told   bool          // that it did not open is not the address's fault
+	since  time.Duration // when it was dialled
 	heard  time.Duration // when the core was told of life
 	deaf   bool          // the reader waits for the inbox
 	busy   bool          // the writer has something to write
@@ -64,7 +65,7 @@ func (c *Client) leaveLocked() *link {
 	l := c.link
 	c.link = nil
 	if !l.opened && !l.told && l.index >= 0 {
-		c.first = (l.index + 1) % len(c.addrs) // try another way
+		c.failedLocked(l.index) // try another way
 	}
 	close(l.over)
 	c.space.Broadcast()

@@ -24,6 +24,9 @@ func (c *Client) settleLocked() {
 			c.sawLocked(l, at)
 		}
 	}
+	if c.silentAtLocked() <= now {
+		c.brokeLocked(now, errSilent)
+	}
 	for again := true; again; {
 		again = false
 		switch c.core.Check(now, wall) {
@@ -48,7 +51,7 @@ func (c *Client) settleLocked() {
 
 // dueLocked returns when run has to look again.
 func (c *Client) dueLocked() time.Duration {
-	due := c.core.Due()
+	due := min(c.core.Due(), c.silentAtLocked())
 	if len(c.old) > 0 {
 		due = min(due, c.old[0].until)
 	}
@@ -112,7 +115,7 @@ func (c *Client) dial() {
 		c.mu.Unlock()
 		return
 	}
-	gen, first, conv := c.dialGen, c.first, uint32(c.cfg.random())
+	gen, order, conv := c.dialGen, c.orderLocked(c.clock.now()), uint32(c.cfg.random())
 	ask := c.cfg.Ticket != nil && c.core.Token() == "" && c.clock.now() >= c.ticketFor
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
@@ -133,7 +136,7 @@ func (c *Client) dial() {
 		if i < len(elsewhere) {
 			addr = elsewhere[i]
 		} else {
-			index = (first + i - len(elsewhere)) % len(c.addrs)
+			index = order[i-len(elsewhere)]
 			addr = c.addrs[index]
 		}
 		nc, err := c.open(ctx, addr, conv+uint32(i))
@@ -175,19 +178,23 @@ func (c *Client) dialled(gen uint64, index int, addr address, nc conn, err error
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stats.Dials++
+	wanted := c.dialGen == gen && c.core.State() == session.Dialing // neither paused nor closed meanwhile
 	if err != nil {
 		c.stats.Failures++
 		c.lastErr = err
+		if wanted {
+			c.failedLocked(index)
+		}
 		return false
 	}
-	if c.dialGen != gen || c.core.State() != session.Dialing {
-		nc.close() // paused or closed meanwhile
+	if !wanted {
+		nc.close()
 		return true
 	}
 	c.undial = nil
-	l := &link{c: c, conn: nc, addr: addr, index: index, kick: make(chan struct{}, 1), over: make(chan struct{})}
-	c.link = l
 	now, wall := c.clock.both()
+	l := &link{c: c, conn: nc, addr: addr, index: index, since: now, kick: make(chan struct{}, 1), over: make(chan struct{})}
+	c.link = l
 	c.core.LinkUp(now, wall, addr.carrier == carrierPlainKCP)
 	if k, ok := nc.(*sealedConn); ok {
 		c.sealedUpLocked(l, k, now)
@@ -201,7 +208,11 @@ func (c *Client) dialled(gen uint64, index int, addr address, nc conn, err error
 
 // open dials one address.
 func (c *Client) open(ctx context.Context, a address, conv uint32) (conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.dialTimeout())
+	wait := c.cfg.dialTimeout()
+	if silent := c.patience(a); silent > 0 {
+		wait = min(wait, silent)
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	switch a.carrier {
 	case carrierPlainKCP:

@@ -107,7 +107,7 @@ func (c *Client) changesLocked() {
 func (c *Client) openedLocked() {
 	if l := c.link; l != nil {
 		if l.opened = true; l.index >= 0 {
-			c.first = l.index
+			c.workedLocked(l.index, c.clock.now())
 		}
 	}
 	if !c.wasUp {
