@@ -203,6 +203,9 @@ func (s *script) do(text string) {
 		n, size := s.c.Queued()
 		s.print(fmt.Sprintf("%v session=%v queued=%d/%d received=%d routes=%d rtt=%s due=%s",
 			s.c.State(), s.c.Token() != "", n, size, s.c.Received(), len(s.c.Routes()), seconds(s.c.RTT()), seconds(s.c.Due())), 0, "")
+		if at := s.c.Address(); at != "" {
+			s.print("at "+at, 0, "")
+		}
 		return
 	default:
 		s.t.Fatalf("no command: %s", text)
@@ -255,7 +258,7 @@ func (s *script) settle() {
 }
 
 func (s *script) changes() {
-	names := map[ChangeKind]string{Opened: "opened", Lost: "lost", Resumed: "resumed", WasReset: "reset", Ending: "ending"}
+	names := map[ChangeKind]string{Opened: "opened", Lost: "lost", Resumed: "resumed", WasReset: "reset", Ending: "ending", Moving: "moving"}
 	for _, ch := range s.c.Changes() {
 		text := names[ch.Kind]
 		if ch.Err != nil {
@@ -264,7 +267,10 @@ func (s *script) changes() {
 				text += " by the server"
 			}
 		}
-		s.print(text, 0, "")
+		if ch.Kind == Moving {
+			text += " after " + seconds(ch.Delay) + " " + ch.Address
+		}
+		s.print(strings.TrimRight(text, " "), 0, "")
 		for _, p := range ch.Undelivered {
 			s.print("undelivered "+p.Kind.String(), 0, s.body(p.Body))
 		}

@@ -94,7 +94,7 @@ class Plot {
 			{
 				width: 300, height: 130, legend: { show: false }, padding: [8, 6, 0, 0],
 				cursor: { points: { size: 6 }, y: false, drag: { x: false, y: false } },
-				scales: { x: { time: true }, y: { range: (_u, _min, max) => [0, niceTop(max ?? 0)] } },
+				scales: { x: { time: true, range: (_u, min, max) => [Math.min(min, max - 60), max] }, y: { range: (_u, _min, max) => [0, niceTop(max ?? 0)] } },
 				axes: [
 					{ ...axis, space: 80, size: 24, values: (_u, list) => list.map((t) => new Date(t * 1000).toLocaleTimeString("en-GB")) },
 					{ ...axis, size: 44, space: 28, values: (_u, list) => list.map((v) => (v >= 1000 ? `${+(v / 1000).toFixed(1)}k` : String(+v.toFixed(2)))) },

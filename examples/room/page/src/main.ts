@@ -87,7 +87,9 @@ function away(): string {
 }
 
 function changed(s: LinkState): void {
-	clearTimeout(calm);
+	if (s.kind !== "moving") {
+		clearTimeout(calm);
+	}
 	switch (s.kind) {
 		case "opened":
 			void enter();
@@ -97,6 +99,9 @@ function changed(s: LinkState): void {
 			badge("reconnecting");
 			$("ping").textContent = "–";
 			event(s.error.text === "cut" ? "link cut" : `link lost: ${s.error.text || codeText(s.error.code)}`, "lost");
+			break;
+		case "moving":
+			event(`the server lets you go in ${Math.ceil(s.delay / 1000)} s: you will be back by yourself`);
 			break;
 		case "resumed":
 			badge("resumed");

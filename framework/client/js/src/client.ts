@@ -5,7 +5,7 @@
 
 import { CloseError, isFinal, isResumable } from "./code.js";
 import { CodecError, defaultMaxBody, Kind, type Packet, parseFrame } from "./codec.js";
-import { parseEnd } from "./control.js";
+import { type Params, parseEnd } from "./control.js";
 import * as envelope from "./envelope.js";
 import type { Queued } from "./end.js";
 import { followPage, takeToken } from "./page.js";
@@ -79,6 +79,11 @@ export type State =
 	| { kind: "lost"; error: CloseError }
 	/** The session is back. Nothing was lost and nothing comes twice. */
 	| { kind: "resumed" }
+	/**
+	 * The server stops or sheds load, and lets this client go after so many
+	 * milliseconds. Nothing changes until then; the client comes back by itself, where it was told to.
+	 */
+	| { kind: "moving"; delay: number }
 	/** It is back, but what the server sent meanwhile is lost: expect a snapshot. Requests without an answer have failed. */
 	| { kind: "reset"; error: CloseError }
 	/** The session is over and the client logs in anew. Undelivered is what was sent and not accepted, as far as it is known. */
@@ -124,7 +129,7 @@ interface Call {
 
 interface Link {
 	socket: Socket;
-	index: number; // of its address
+	index: number; // of its address; -1: the server told it
 	opened: boolean;
 	told: boolean; // that it did not open is not the address's fault
 	waiting: Uint8Array[] | null; // what came while a ticket is fetched
@@ -161,6 +166,7 @@ export class Client {
 	private readonly opening: PromiseWithResolversOf<void>;
 	private lastCall = 0;
 	private started = false;
+	private over = false; // end was called
 	private inside = 0; // depth of callbacks that end with settle
 	private link: Link | null = null;
 	private old: Socket[] = []; // that cut left open
@@ -220,6 +226,11 @@ export class Client {
 	/** Reports whether a link carries the session at this moment. */
 	get connected(): boolean {
 		return this.core.state === "open";
+	}
+
+	/** What the server dictates: heartbeats, grace and limits. */
+	get params(): Readonly<Params> {
+		return this.core.params;
 	}
 
 	/** How much the server has not accepted. */
@@ -323,11 +334,15 @@ export class Client {
 			this.routes = this.core.routes;
 			this.numbers = new Map(this.routes.map((name, n) => [name, n]));
 		}
+		const n = this.numbers.get(route);
+		if (n !== undefined) {
+			return n;
+		}
 		const size = route.length <= envelope.maxRouteName ? utf8.encode(route).length : Infinity;
 		if (size < 1 || size > envelope.maxRouteName) {
 			throw new CodecError("route", route);
 		}
-		return this.numbers.get(route) ?? route;
+		return route;
 	}
 
 	/** A route as its name; a number that nobody listed as # and the number. */
@@ -409,7 +424,8 @@ export class Client {
 		this.inside--;
 		this.write();
 		this.arm();
-		if (this.core.state === "ended") {
+		if (this.core.state === "ended" && !this.over) {
+			this.over = true;
 			this.end();
 		}
 	}
@@ -460,6 +476,9 @@ export class Client {
 					this.tell(ch);
 					this.opening.resolve(); // by a stored token: it is open all the same
 					break;
+				case "moving":
+					this.tell({ kind: "moving", delay: ch.delay });
+					break;
 				case "lost":
 					this.stats.losses++;
 					this.tell({ kind: "lost", error: ch.error.text === "" && !ch.error.remote ? new CloseError(ch.error.code, this.lastError) : ch.error });
@@ -484,7 +503,7 @@ export class Client {
 
 	private opened(): void {
 		if (this.link !== null) {
-			this.first = this.link.index;
+			this.first = Math.max(this.link.index, 0);
 			this.link.opened = true;
 		}
 	}
@@ -526,19 +545,23 @@ export class Client {
 				undo();
 			},
 		};
-		const first = this.first;
+		const own = this.addresses.map((_, i) => (this.first + i) % this.addresses.length);
+		const list = [...this.elsewhere().map((url) => ({ url, index: -1 })), ...own.map((index) => ({ url: this.addresses[index], index }))];
 		const next = (i: number): void => {
-			if (i === this.addresses.length) {
+			if (i === list.length) {
 				this.dialling = null;
 				this.core.linkDown(now());
 				this.settle();
 				return;
 			}
-			const index = (first + i) % this.addresses.length;
+			const { url, index } = list[i];
 			this.stats.dials++;
-			undo = openSocket(this.cfg.open, this.addresses[index], this.cfg.dialTimeout ?? 5000, (socket) => {
-				if (!live) {
-					return; // paused or closed meanwhile
+			undo = openSocket(this.cfg.open, url, this.cfg.dialTimeout ?? 5000, (socket) => {
+				if (!live) { // paused or closed meanwhile
+					if (typeof socket !== "string") {
+						abandon(socket);
+					}
+					return;
 				}
 				if (typeof socket === "string") {
 					this.lastError = socket;
@@ -558,6 +581,15 @@ export class Client {
 				next(0);
 			}
 		});
+	}
+
+	/**
+	 * Where the server sent us, as far as the app chose that carrier itself: nobody
+	 * is talked out of encryption. session/SPEC.md 8.9.
+	 */
+	private elsewhere(): string[] {
+		const scheme = (url: string): string => url.slice(0, url.indexOf(":"));
+		return this.core.address.split(/\s+/).filter((url) => url !== "" && this.addresses.some((own) => scheme(own) === scheme(url)));
 	}
 
 	/** Fetches what the core's next HELLO carries. */
@@ -587,7 +619,7 @@ export class Client {
 		const l = this.link;
 		this.link = null;
 		if (l !== null) {
-			if (!l.opened && !l.told) {
+			if (!l.opened && !l.told && l.index >= 0) {
 				this.first = (l.index + 1) % this.addresses.length; // try another way
 			}
 			l.socket.onmessage = l.socket.onclose = null;

@@ -63,7 +63,7 @@ export function parseEnd(p: Packet): CloseError {
 	return new CloseError(b.code as Code, b.text, true, b.detail);
 }
 
-const maxMillis = 2 ** 31;
+export const maxMillis = 2 ** 31;
 const maxWindow = 2 ** 15 - 1; // keeps seq16 unambiguous: SPEC 4.2
 
 /** Refuses what can't work: SPEC 3.4. */
@@ -145,20 +145,27 @@ export function routesHash(routes: readonly string[]): Uint8Array {
 
 const tokenPrefix = "ll1.";
 
+/** What a token is made of. seal is for carriers that a browser does not have, and empty without one. */
+export interface Identity {
+	sid: Uint8Array;
+	key: Uint8Array;
+	seal: Uint8Array;
+}
+
 /** The reconnect token: SPEC 2.5. Whoever has it is the player. */
-export function makeToken(sid: Uint8Array, key: Uint8Array): string {
-	const s = btoa(String.fromCharCode(...sid, ...key));
-	return tokenPrefix + s.replaceAll("+", "-").replaceAll("/", "_");
+export function makeToken({ sid, key, seal }: Identity): string {
+	const s = btoa(String.fromCharCode(...sid, ...key, ...seal));
+	return tokenPrefix + s.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 }
 
 /** Takes a reconnect token apart; null if it is none. */
-export function parseToken(token: string): { sid: Uint8Array; key: Uint8Array } | null {
-	if (!/^ll1\.[\w-]{64}$/.test(token)) {
+export function parseToken(token: string): Identity | null {
+	if (!/^ll1\.([\w-]{64}|[\w-]{107})$/.test(token)) {
 		return null;
 	}
 	const s = atob(token.slice(tokenPrefix.length).replaceAll("-", "+").replaceAll("_", "/"));
 	const b = Uint8Array.from(s, (c) => c.charCodeAt(0));
-	return { sid: b.slice(0, 16), key: b.slice(16) };
+	return { sid: b.slice(0, 16), key: b.slice(16, 48), seal: b.slice(48) };
 }
 
 /** A session's id as text. */

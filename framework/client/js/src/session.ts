@@ -50,6 +50,7 @@ export type Change =
 	| { kind: "lost"; error: CloseError } // the link is gone; the client is coming back
 	| { kind: "resumed" } // nothing was lost, nothing comes twice
 	| { kind: "reset"; error: CloseError } // the server's stream starts anew: expect a snapshot
+	| { kind: "moving"; delay: number; address: string } // the server will let it go after delay
 	| { kind: "ending"; error: CloseError; undelivered: Queued[] }; // the session is gone
 
 /** How long a suspected link has to answer: SPEC 8.6. */
@@ -76,14 +77,15 @@ export class Session {
 	private readonly end = new End();
 	private st: SessionState = "waiting";
 	private par = defaultParams;
-	private sid: Uint8Array | null = null; // of the session to resume, null without one
-	private key: Uint8Array = new Uint8Array(32);
+	private who: control.Identity | null = null; // of the session to resume, null without one
 	private fresh = false; // what it had received is lost: a restarted app with a stored token
 	private everUp = false; // this session was open at least once in this run
 	private opening: { id: Uint8Array; ticket: Uint8Array | null; drawn: number } | null = null;
 	private nonce: Uint8Array = new Uint8Array(16);
 	private greeted = false;
 	private attempt = 0n;
+	private at = ""; // where the server sent us (8.9), empty: anywhere
+	private moveTo: { address: string; after: number } | null = null; // where it will (3.11)
 	private retried = false; // STALE was answered by one more attempt
 	private dictionary: readonly string[] = []; // the last one that a server told
 	private numbers = false; // the session's server goes by it
@@ -118,8 +120,7 @@ export class Session {
 			if (t === null) {
 				throw new Error("session: not a reconnect token");
 			}
-			this.sid = t.sid;
-			this.key = t.key;
+			this.who = t;
 			this.fresh = true;
 		}
 	}
@@ -130,12 +131,12 @@ export class Session {
 
 	/** The reconnect token, empty without a session. */
 	get token(): string {
-		return this.sid === null ? "" : control.makeToken(this.sid, this.key);
+		return this.who === null ? "" : control.makeToken(this.who);
 	}
 
 	/** The id of the session, empty without one. */
 	get id(): string {
-		return this.sid === null ? "" : control.idText(this.sid);
+		return this.who === null ? "" : control.idText(this.who.sid);
 	}
 
 	/** What the server dictates. */
@@ -154,6 +155,11 @@ export class Session {
 	 */
 	get routes(): readonly string[] {
 		return this.numbers ? this.dictionary : [];
+	}
+
+	/** Where the server sent us, as URLs with blanks between: SPEC 8.9. Empty: anywhere. */
+	get address(): string {
+		return this.at;
 	}
 
 	/** How much the server has not accepted. */
@@ -333,8 +339,14 @@ export class Session {
 			case Kind.Bye:
 				this.bye(p, now);
 				return false;
+			case Kind.Move: {
+				const { delay, address } = control.decodeControl(p, control.Move);
+				const wait = Math.min(delay, control.maxMillis);
+				this.moveTo = { address, after: now + wait };
+				this.changed.push({ kind: "moving", delay: wait, address });
+				return false;
+			}
 			case Kind.Resumed: case Kind.Reset: case Kind.Welcome: // an answer given twice
-			case Kind.Move: // waits for a later version
 				return false;
 		}
 		throw new LinkError("kind");
@@ -348,8 +360,14 @@ export class Session {
 			return;
 		}
 		this.cutting = true;
-		this.down(now, why, this.par.window);
-		if (!isResumable(why.code) && this.sid !== null) {
+		let spread = this.par.window;
+		if (why.code === Code.Moved) {
+			this.at = why.text;
+			this.moveTo = null;
+			spread = 0; // its server moves us one by one
+		}
+		this.down(now, why, spread);
+		if (!isResumable(why.code) && this.who !== null) {
 			this.gone(why, 0);
 		}
 	}
@@ -364,7 +382,7 @@ export class Session {
 			this.greeting(p, now);
 			return;
 		}
-		const resuming = this.sid !== null;
+		const resuming = this.who !== null;
 		if (!this.greeted) {
 			throw new LinkError("kind");
 		} else if (p.kind === Kind.Welcome && !resuming) {
@@ -393,9 +411,9 @@ export class Session {
 
 	/** Writes what the client wants of a greeted link. */
 	private ask(now: number): void {
-		if (this.sid !== null) {
-			const claim = { sid: this.sid, attempt: this.attempt, recv: this.fresh ? null : this.end.recv, lowest: this.end.acked + 1 };
-			const proof = control.prove(this.key, claim, this.nonce);
+		if (this.who !== null) {
+			const claim = { sid: this.who.sid, attempt: this.attempt, recv: this.fresh ? null : this.end.recv, lowest: this.end.acked + 1 };
+			const proof = control.prove(this.who.key, claim, this.nonce);
 			this.ctl.push(control.encodeControl(Kind.Resume, control.Resume, { ...claim, proof }));
 			return;
 		}
@@ -419,8 +437,7 @@ export class Session {
 		const base = control.checkCount(w.base);
 		const recv = control.checkCount(w.recv);
 		this.learn(w.routes);
-		this.sid = w.sid;
-		this.key = w.key;
+		this.who = { sid: w.sid, key: w.key, seal: w.seal ?? new Uint8Array(0) };
 		this.fresh = false;
 		this.par = params;
 		const undelivered = this.takeTooLarge();
@@ -513,7 +530,7 @@ export class Session {
 			this.finish(why);
 			return;
 		}
-		if (why.code === Code.Stale && this.sid !== null && !this.retried && why.detail !== maxAttempt) {
+		if (why.code === Code.Stale && this.who !== null && !this.retried && why.detail !== maxAttempt) {
 			// A later attempt than ours was accepted, maybe by an earlier run of
 			// this app. Try once above it, on the same link.
 			this.retried = true;
@@ -521,7 +538,7 @@ export class Session {
 			this.ask(now);
 			return;
 		}
-		if (this.sid !== null && !isResumable(why.code)) {
+		if (this.who !== null && !isResumable(why.code)) {
 			// The session is gone; this link is as good as any to log in on.
 			this.gone(why, why.code === Code.Gone ? Number(why.detail) : 0);
 			this.ask(now);
@@ -536,7 +553,15 @@ export class Session {
 		if (why.code === Code.Busy) {
 			const wait = Math.min(Number(why.detail), 2 ** 31);
 			this.dialAt = now + wait + this.below(wait / 4);
-		} else if (this.sid !== null) {
+			return;
+		}
+		if (why.code === Code.Moved) {
+			this.at = why.text;
+			if (this.tries <= 2) {
+				this.dialAt = now; // else servers send us to and fro
+			}
+		}
+		if (this.who !== null) {
 			this.failed();
 		}
 	}
@@ -561,6 +586,11 @@ export class Session {
 		this.probeBy = Infinity;
 		this.ctl = [];
 		if (was === "open") {
+			// A MOVE whose time has come is followed, whoever ended the link.
+			if (this.moveTo !== null && this.moveTo.address !== "" && now >= this.moveTo.after) {
+				this.at = this.moveTo.address;
+			}
+			this.moveTo = null;
 			if (now - this.openedAt >= this.par.timeout) {
 				this.tries = 0;
 			}
@@ -570,7 +600,7 @@ export class Session {
 		this.tries++;
 		// A link that opened and died before RESUMED is a failed resume; one that
 		// could not be opened says nothing about the session (SPEC 8.3).
-		if (was === "opening" && this.greeted && this.sid !== null) {
+		if (was === "opening" && this.greeted && this.who !== null) {
 			this.failed();
 		}
 	}
@@ -586,7 +616,7 @@ export class Session {
 	 * that stands still while the device sleeps: SPEC 8.6.
 	 */
 	private giveUpLate(now: number): void {
-		if (this.sid !== null && this.everUp && this.st !== "open" && now - this.end.lastRecv > this.par.timeout + this.par.grace) {
+		if (this.who !== null && this.everUp && this.st !== "open" && now - this.end.lastRecv > this.par.timeout + this.par.grace) {
 			this.gone(new CloseError(Code.Expired, "nobody could be reached for the whole grace"), 0);
 		}
 	}
@@ -600,8 +630,8 @@ export class Session {
 			this.end.trim(final);
 		}
 		this.changed.push({ kind: "ending", error, undelivered: this.end.clear() });
-		this.sid = this.opening = null;
-		this.key = new Uint8Array(32);
+		this.who = this.opening = null;
+		this.at = "";
 		this.fresh = this.everUp = this.retried = this.numbers = false;
 		this.failures = 0;
 	}

@@ -99,8 +99,11 @@ class Script {
 				this.advance(duration(rest));
 				return;
 			case "state": {
-				const { state, token, queued, received, routes, rtt } = this.c;
+				const { state, token, queued, received, routes, rtt, address } = this.c;
 				this.print(`${state} session=${token !== ""} queued=${queued.packets}/${queued.bytes} received=${received} routes=${routes.length} rtt=${seconds(rtt)} due=${seconds(this.c.due())}`);
+				if (address !== "") {
+					this.print(`at ${address}`);
+				}
 				return;
 			}
 			case "config": this.config(this.expand(rest)); break;
@@ -154,7 +157,7 @@ class Script {
 	private changes(): void {
 		for (const ch of this.c.changes()) {
 			const error = "error" in ch ? ` ${ch.error.code}${ch.error.remote ? " by the server" : ""}` : "";
-			this.print(ch.kind + error);
+			this.print(ch.kind === "moving" ? `moving after ${seconds(ch.delay)} ${ch.address}`.trimEnd() : ch.kind + error);
 			for (const p of "undelivered" in ch ? ch.undelivered : []) {
 				this.print(`undelivered ${kindNames[p.kind]}`, 0, body(p.body));
 			}

@@ -23,10 +23,11 @@ describe("scripts", () => {
 });
 
 describe("vectors", () => {
-	test.each(vectors.keys as { sid: string; key: string; token: string }[])("token $token", (v) => {
-		expect(control.makeToken(fromHex(v.sid), fromHex(v.key))).toBe(v.token);
+	test.each([...vectors.keys, ...vectors.seal_keys] as { sid: string; key: string; seal?: string; token: string }[])("token $token", (v) => {
+		const seal = v.seal ?? "";
+		expect(control.makeToken({ sid: fromHex(v.sid), key: fromHex(v.key), seal: fromHex(seal) })).toBe(v.token);
 		const t = control.parseToken(v.token)!;
-		expect([toHex(t.sid), toHex(t.key)]).toEqual([v.sid, v.key]);
+		expect([toHex(t.sid), toHex(t.key), toHex(t.seal)]).toEqual([v.sid, v.key, seal]);
 	});
 	test.each(["", "ll1.", "ll2.AQIDBAUGBwgJCgsMDQ4PEJRSo_zrd4OhSyVFj_DHse2RR2-SAfs_H2n_SnQdGQwK", "ll1.AQIDBAUGBwgJCgsMDQ4PEJRSo_zrd4OhSyVFj_DHse2RR2-SAfs_H2n_SnQdGQwKAA"])(
 		"no token: %s",

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+
+// Whatever a server may do to a client, by test/probe/main.go.
+
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import WebSocket from "ws";
+
+import { bin, bool, Client, type ClientConfig, Code, Failure, nothing, RequestError, type Socket, type State, str, struct, u32, uint } from "../src/index.js";
+import { Program } from "./program.js";
+
+class Probe extends Program {
+	static start(): Promise<Probe> {
+		return new Probe("./framework/client/js/test/probe", []).ready(/ws.* ws.*\n/);
+	}
+
+	get addresses(): string[] {
+		return this.log.trim().split(" ");
+	}
+}
+
+const Question = struct({ route: str, n: uint });
+const Burst = struct({ after: uint, count: uint, size: uint });
+const Numbered = struct({ n: uint, pad: bin });
+const gameError = 1000;
+
+let probe: Probe;
+beforeAll(async () => {
+	probe = await Probe.start();
+}, 120_000);
+afterAll(() => probe.stop());
+
+function make(cfg: ClientConfig = {}): { c: Client; states: State[]; kinds: () => string[] } {
+	const states: State[] = [];
+	const c = new Client(probe.addresses[0], {
+		ticket: () => "ann", open: (url) => new WebSocket(url, "lifeline") as unknown as Socket, minDelay: 5, maxDelay: 50, onState: (s) => states.push(s), ...cfg,
+	});
+	return { c, states, kinds: () => states.map((s) => s.kind) };
+}
+
+const poll = (value: () => unknown): ReturnType<typeof expect.poll> => expect.poll(value, { timeout: 20_000, interval: 10 });
+
+test("the server asks, and is answered, also across a lost link", async () => {
+	const { c } = make();
+	c.handle("double", uint, uint, async (n) => {
+		c.cut(); // the answer finds its way all the same
+		return 2 * n;
+	});
+	c.handle("refuse", uint, uint, () => {
+		throw new RequestError(gameError + 7, "not today");
+	});
+	c.handle("fail", uint, uint, () => {
+		throw new Error("a secret of the client");
+	});
+	c.handle("words", str, str, (s) => s);
+	await c.connect();
+	const ask = (route: string): Promise<number> => c.request("ask", Question, { route, n: 21 }, uint);
+	expect(await ask("double")).toBe(42);
+	await expect(ask("refuse")).rejects.toMatchObject({ code: 2 * gameError + 7, text: "not today" });
+	await expect(ask("nobody")).rejects.toMatchObject({ code: gameError + Failure.NoRoute });
+	await expect(ask("words")).rejects.toMatchObject({ code: gameError + Failure.BadRequest });
+	const report = vi.spyOn(console, "error").mockImplementation(() => undefined);
+	await expect(ask("fail")).rejects.toMatchObject({ code: gameError + Failure.Internal, text: expect.not.stringContaining("secret") });
+	expect(report).toHaveBeenCalledOnce();
+	report.mockRestore();
+	c.close();
+});
+
+test("a handler that throws stops nothing", async () => {
+	const { c } = make();
+	const heard: number[] = [];
+	c.on("said", uint, (n) => {
+		heard.push(n);
+		if (n === 1) {
+			throw new Error("no");
+		}
+	});
+	const report = vi.spyOn(console, "error").mockImplementation(() => undefined);
+	await c.connect();
+	[1, 2, 3].forEach((n) => c.send("say", uint, n));
+	await poll(() => heard).toEqual([1, 2, 3]);
+	expect(report).toHaveBeenCalledOnce();
+	expect(c.stats.dropped).toBe(1);
+	report.mockRestore();
+	expect(() => c.on("said", uint, () => undefined)).toThrow("handler already");
+	c.close();
+});
+
+test("large messages pass, in order with small ones", async () => {
+	const { c } = make();
+	const sizes: number[] = [];
+	c.on("numbered", Numbered, (m) => sizes.push(m.pad.length));
+	await c.connect();
+	c.send("burst", Burst, { after: 0, count: 3, size: 60_000 });
+	c.send("burst", Burst, { after: 0, count: 2, size: 1 });
+	await poll(() => [...sizes].sort()).toEqual([1, 1, 60_000, 60_000, 60_000]);
+	c.close();
+});
+
+test("a buffer that overflows while the client is away is a reset", async () => {
+	const { c, states, kinds } = make();
+	let heard = 0;
+	c.on("numbered", Numbered, () => heard++);
+	await c.connect();
+	c.send("burst", Burst, { after: 100, count: 300, size: 1 });
+	const waiting = expect(c.request("ask", Question, { route: "later", n: 1 }, uint)).rejects.toMatchObject({ code: Failure.Reset });
+	c.handle("later", uint, uint, () => new Promise(() => undefined)); // never
+	await new Promise((resolve) => setTimeout(resolve, 50));
+	c.pause();
+	expect(c.connected).toBe(false);
+	await new Promise((resolve) => setTimeout(resolve, 400));
+	c.hurry();
+	await poll(kinds).toEqual(["opened", "lost", "reset"]);
+	expect(states[2]).toMatchObject({ error: { code: Code.Overflow, remote: true } });
+	await waiting;
+	expect(heard).toBe(0);
+	expect(await c.request("echo", uint, 5, uint)).toBe(5);
+	c.close();
+});
+
+test("other heartbeats are taken over in mid-session", async () => {
+	const { c } = make();
+	await c.connect();
+	expect(await c.request("tune", uint, 600, bool)).toBe(true);
+	await poll(() => c.params).toMatchObject({ interval: 600, timeout: 2400 });
+	c.close();
+});
+
+test("the session moves to another server under traffic, and nothing is lost", async () => {
+	const { c, kinds } = make();
+	const heard: number[] = [];
+	c.on("said", uint, (n) => heard.push(n));
+	await c.connect();
+	const { id } = c;
+	const sent: number[] = [];
+	for (let n = 1; n <= 400; n++) {
+		if (n % 100 === 0) {
+			c.send("move", nothing, undefined);
+		}
+		expect(c.send("say", uint, n)).toBe(true);
+		sent.push(n);
+		await new Promise((resolve) => setTimeout(resolve, 2));
+	}
+	await poll(() => heard.length).toBe(sent.length);
+	expect(heard).toEqual(sent);
+	expect(c.id).toBe(id);
+	expect(new Set(kinds())).toEqual(new Set(["opened", "lost", "resumed"]));
+	expect(c.stats.resumes).toBeGreaterThanOrEqual(4);
+	c.close();
+});
+
+test("a kick ends the client for good, and says why", async () => {
+	const { c, states } = make();
+	await c.connect();
+	c.send("kick", u32, Code.Banned);
+	await poll(() => states.at(-1)).toMatchObject({ kind: "closed", error: { code: Code.Banned, text: "as you wish", remote: true } });
+	expect(c.send("say", uint, 1)).toBe(false);
+});
