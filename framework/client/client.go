@@ -51,6 +51,7 @@ type Client struct {
 	ticket    []byte        // for the core's next HELLO
 	ticketFor time.Duration // until then it is good for one more attempt
 	standings []standing    // of addrs
+	astray    int           // links in a row that went where the server sent us, and opened nothing
 	lastErr   error         // why the last link or dial failed
 	wasUp     bool
 	calls     map[uint64]*call

@@ -56,15 +56,22 @@ func (c *Client) orderLocked(now time.Duration) []int {
 	return order
 }
 
-// failedLocked notes that an address opened no session.
+// failedLocked notes that an address opened no session. Where the server had
+// sent us has no standing: the next attempt begins with the next of those.
 func (c *Client) failedLocked(index int) {
 	if index >= 0 {
 		c.standings[index].failed = true
+	} else {
+		c.astray++
 	}
 }
 
 // workedLocked notes that an address did, unlike those that failed since.
 func (c *Client) workedLocked(index int, now time.Duration) {
+	c.astray = 0
+	if index < 0 {
+		return
+	}
 	for i := range c.standings {
 		switch s := &c.standings[i]; {
 		case i == index:

@@ -54,4 +54,12 @@ func TestWhatFailedWhereAnotherWorkedStandsBack(t *testing.T) {
 	order("what worked begins anew", 0, 1, 2)
 	c.failedLocked(-1) // where a server had sent us
 	order("an address that is not on the list", 0, 1, 2)
+	if c.astray != 1 {
+		t.Errorf("astray %d times", c.astray)
+	}
+	c.workedLocked(-1, now)
+	order("it works", 0, 1, 2)
+	if c.astray != 0 {
+		t.Errorf("astray %d times", c.astray)
+	}
 }

@@ -64,7 +64,7 @@ const chunk = 16 << 10
 func (c *Client) leaveLocked() *link {
 	l := c.link
 	c.link = nil
-	if !l.opened && !l.told && l.index >= 0 {
+	if !l.opened && !l.told {
 		c.failedLocked(l.index) // try another way
 	}
 	close(l.over)

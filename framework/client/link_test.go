@@ -93,6 +93,20 @@ func TestSilentCarrierIsLeftForTheNext(t *testing.T) {
 	})
 }
 
+// A server may send its players to several addresses; one that answers and
+// opens nothing is not all there is.
+func TestSentToASilentAddressGoesOnToTheNext(t *testing.T) {
+	full, dumb, srv := newServer(t, fast), newServer(t, fast), newServer(t, fast)
+	dumb.mute = true
+	there := dumb.listen("plain-kcp") + " " + srv.listen("tcp")
+	full.refuse = &session.CloseError{Code: session.Moved, Text: there}
+	c := newClient(t, []string{full.listen("tcp"), full.listen("plain-kcp")}, quick(client.Config{OpeningTimeout: 200 * time.Millisecond}))
+	connect(t, c)
+	if s := c.Stats(); s.Carrier != "tcp" || len(srv.logins) != 1 {
+		t.Fatalf("%+v, %d logins", s, len(srv.logins))
+	}
+}
+
 func TestRefusedDialIsLeftForTheNext(t *testing.T) {
 	l, _ := net.Listen("tcp", "127.0.0.1:0")
 	_ = l.Close()

@@ -169,6 +169,9 @@ func (c *Client) elsewhereLocked() []address {
 		}
 		list = append(list, a)
 	}
+	if n := len(list); n > 0 {
+		list = append(list[c.astray%n:], list[:c.astray%n]...)
+	}
 	return list
 }
 

@@ -106,9 +106,8 @@ func (c *Client) changesLocked() {
 
 func (c *Client) openedLocked() {
 	if l := c.link; l != nil {
-		if l.opened = true; l.index >= 0 {
-			c.workedLocked(l.index, c.clock.now())
-		}
+		l.opened = true
+		c.workedLocked(l.index, c.clock.now())
 	}
 	if !c.wasUp {
 		c.wasUp = true
