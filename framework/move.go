@@ -168,17 +168,21 @@ func (l *loop) missing(o *opening, r *session.ResumeRequest) {
 func (l *loop) fetch(o *opening, r *session.ResumeRequest) {
 	s := l.srv
 	s.mu.Lock()
-	full := s.fullLocked()
-	if s.arriving[r.ID] || len(s.arriving) >= s.cfg.AuthConcurrency {
+	full, asked := s.fullLocked(), s.arriving[r.ID]
+	if len(s.arriving) >= s.cfg.AuthConcurrency {
 		full = fullLogins
 	}
 	if full == notFull {
 		s.arriving[r.ID] = true
 	}
 	s.mu.Unlock()
+	if asked { // for another link of the same client
+		l.refuse(o, soon())
+		return
+	}
 	if full != notFull {
 		s.count.full[full].Add(1)
-		why := soon()
+		why := busy()
 		if gone := s.obituary(r.ID, l.t.Now()); gone.Code == session.Moved {
 			why = gone // not back here, for sure
 		}
@@ -190,7 +194,11 @@ func (l *loop) fetch(o *opening, r *session.ResumeRequest) {
 		ctx, cancel := context.WithTimeout(context.Background(), s.cfg.AuthTimeout)
 		defer cancel()
 		b, err := s.cfg.Store.Take(ctx, r.ID, s.cfg.Address)
-		_ = l.t.Post(onLoop(func() { l.fetched(o, r, b, err) }))
+		if l.t.Post(onLoop(func() { l.fetched(o, r, b, err) })) != nil && b != nil {
+			if rec, err := session.ParseRecord(b); err == nil {
+				s.putBack(rec) // the server has stopped meanwhile
+			}
+		}
 	}()
 }
 
@@ -233,7 +241,6 @@ func (l *loop) restore(rec *session.Record, o *opening, r *session.ResumeRequest
 	s.mu.Lock()
 	if s.draining { // Shutdown has counted who is there
 		s.mu.Unlock()
-		rec.Epoch++ // ours since it was taken
 		go s.putBack(rec)
 		return soon()
 	}
@@ -262,6 +269,7 @@ func (l *loop) restore(rec *session.Record, o *opening, r *session.ResumeRequest
 func (s *Server) putBack(rec *session.Record) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.AuthTimeout)
 	defer cancel()
+	rec.Epoch++ // ours since it was taken
 	if err := s.cfg.Store.Put(ctx, rec.ID, rec.Epoch, rec.Append(nil), s.table.Keep()); err != nil {
 		s.log.Error("session not put back", "session", rec.ID, "user", rec.User, "error", err)
 	}

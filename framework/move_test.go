@@ -356,3 +356,34 @@ func TestMemoryStoreHasOneTaker(t *testing.T) {
 		t.Errorf("of what is too old: %q, %v", b, err)
 	}
 }
+
+// slowStore answers a Take after a while.
+type slowStore struct{ framework.MemoryStore }
+
+func (s *slowStore) Take(ctx context.Context, id session.ID, taker string) ([]byte, error) {
+	time.Sleep(time.Second)
+	return s.MemoryStore.Take(ctx, id, taker)
+}
+
+// TestServerThatStopsKeepsNoSession: a session that comes while its server shuts
+// down goes back into the store, and on to the next one.
+func TestServerThatStopsKeepsNoSession(t *testing.T) {
+	for _, late := range []time.Duration{200 * time.Millisecond, 800 * time.Millisecond} {
+		t.Run(fmt.Sprint("after=", late), func(t *testing.T) {
+			var store slowStore
+			twoServers(t, transport.Conditions{}, func(c *framework.Config) { c.Store = &store }, func(_ *game, a, b *env) {
+				c := a.dial("ann", transport.TCP)
+				id := c.ID()
+				time.Sleep(100 * time.Millisecond) // who was never heard does not move
+				_ = a.srv.User("ann")[0].Move(b.addr(transport.TCP))
+				a.within(time.Minute, "asked for", func() bool { return c.Stats().Dials > 1 })
+				time.Sleep(late)
+				_ = b.srv.Shutdown(context.Background())
+				a.within(time.Minute, "back at the first", func() bool { return len(a.srv.User("ann")) == 1 && c.Stats().Resumes > 0 })
+				if st := c.Stats(); st.Opens != 1 || st.Resets != 0 || a.srv.User("ann")[0].ID() != id {
+					t.Errorf("%+v", st)
+				}
+			})
+		})
+	}
+}
