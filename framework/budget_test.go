@@ -72,7 +72,7 @@ func fillNode(t *testing.T, carrier transport.Carrier, shared bool) {
 			if m := (numbered{n + 1, body}); shared {
 				_ = e.srv.Broadcast("n", m)
 			} else {
-				for _, p := range e.alive {
+				for _, p := range e.players() {
 					_ = p.Push("n", m)
 				}
 			}
@@ -122,7 +122,7 @@ type numbered struct {
 }
 
 func attached(e *env) (n int) {
-	for _, p := range e.alive {
+	for _, p := range e.players() {
 		if p.Attached() {
 			n++
 		}

@@ -148,6 +148,13 @@ func (e *env) all() []string {
 	return append([]string(nil), e.order...)
 }
 
+// players returns all that were opened so far, living or not.
+func (e *env) players() []*framework.Player {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]*framework.Player(nil), e.alive...)
+}
+
 // checkHooks: open once and first, close once and last, detach and resume in turn.
 func checkHooks(t *testing.T, user string, hooks []string) {
 	t.Helper()

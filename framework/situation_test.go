@@ -133,7 +133,7 @@ func TestCutsDuringReplay(t *testing.T) {
 			c.Pause()
 			e.within(time.Minute, "away", func() bool { return attached(e) == 0 })
 			for i := range uint64(n) {
-				_ = e.alive[0].Push("n", numbered{i + 1, make([]byte, 700)})
+				_ = e.players()[0].Push("n", numbered{i + 1, make([]byte, 700)})
 			}
 			seen := 0
 			for seen < n {
