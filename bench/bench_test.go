@@ -10,8 +10,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/lifeline-go/lifeline/bench/load"
 	"github.com/lifeline-go/lifeline/bench/server"
 )
 
@@ -176,6 +180,42 @@ func TestLoss(t *testing.T) {
 		if r.Messages == 0 || r.P50 < 10_000 || r.Bulk == 0 || len(r.Curve) == 0 {
 			t.Errorf("%s at %v %%: figures are missing, or no delay: %+v", r.Server, r.Loss, r.figures)
 		}
+	}
+}
+
+func TestOverload(t *testing.T) {
+	var r report
+	smoke(t, &r, "overload", "-sessions", "20", "-duration", "400ms", "-warmup", "100ms", "-runs", "1", "-client-core", "-1", "-server-core", "-1")
+	if r.Peak == 0 || r.Goodput == 0 || r.Recovered == 0 {
+		t.Errorf("figures are missing: %+v", r)
+	}
+}
+
+// TestPage asserts that a report has what its steps have measured, and nothing
+// of it is taken for markup.
+func TestPage(t *testing.T) {
+	r := report{Server: "lifeline", Carrier: "tcp", Sessions: 7, Curve: []load.Point{{Share: 0.5, Us: 1000}, {Share: 0.99, Us: 9000}}}
+	r.add(figures{MessagesPerSecond: 12345, P50: 1000}, load.Counts{Lost: 3})
+	raw, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "page.html")
+	steps := []step{{Name: "echo", Command: "echo <b>", Result: raw}, {Name: "storm", Command: "storm", Error: "</script>"}}
+	if err := writePage(file, steps, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"lifeline tcp", "12345", "<svg", "echo &lt;b&gt;", `"sessions": 7`, `<td>3</td>`} {
+		if !bytes.Contains(b, []byte(want)) && !bytes.Contains(b, []byte(strings.ReplaceAll(want, ": ", ":"))) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	if n := bytes.Count(b, []byte("</script>")); n != 2 {
+		t.Errorf("%d ends of scripts, want 2", n)
 	}
 }
 

@@ -39,7 +39,7 @@ func broadcast(o *options) error {
 		}
 		room.add(f, errs)
 		o.Room = 0
-		if f, errs, err = o.echoOnce(p); err != nil {
+		if f, errs, err = o.echoOnce(p, both); err != nil {
 			return err
 		}
 		both.add(f, errs)

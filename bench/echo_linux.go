@@ -25,7 +25,7 @@ func echo(o *options) error {
 	}
 	for range o.runs {
 		for i, p := range peers {
-			f, errs, err := o.echoOnce(p)
+			f, errs, err := o.echoOnce(p, reports[i])
 			if err != nil {
 				return fmt.Errorf("%s: %w", p.kind, err)
 			}
@@ -54,7 +54,7 @@ func echo(o *options) error {
 // held everybody up.
 const settleIn = 100 * time.Millisecond
 
-func (o *options) echoOnce(p peer) (f figures, errs load.Counts, err error) {
+func (o *options) echoOnce(p peer, r *report) (f figures, errs load.Counts, err error) {
 	s, err := o.open(p)
 	if err != nil {
 		return f, errs, err
@@ -93,6 +93,7 @@ func (o *options) echoOnce(p peer) (f figures, errs load.Counts, err error) {
 	if errs.Sum() > 0 {
 		s.explain(after)
 	}
+	r.Curve = hist.Curve()
 	f = s.figures(hist, from, to)
 	f.traffic(hist.Count()+uncounted, &before, &after)
 	f.Retransmits = float64(s.fleet.Retransmits() - resent)

@@ -41,6 +41,14 @@ type figures struct {
 	Ramp               float64 `json:"ramp_seconds"`
 	Steal              float64 `json:"steal_percent"`
 
+	// overload
+	Peak           float64 `json:"peak_per_second,omitzero"`
+	Goodput        float64 `json:"goodput_per_second,omitzero"`
+	GoodputShare   float64 `json:"goodput_over_peak,omitzero"`
+	RefusedShare   float64 `json:"refused_by_clients_share,omitzero"`
+	Recovered      float64 `json:"recovered_ms,omitzero"`
+	ResentByServer float64 `json:"server_retransmits,omitzero"`
+
 	// loss
 	P90        float64 `json:"p90_us,omitzero"`
 	P999       float64 `json:"p999_us,omitzero"`

@@ -27,6 +27,8 @@ const usage = `usage: bench echo [flags]   players ask and are answered, as fast
        bench detect [flags]     players die, and the server finds out
        bench mixed [flags]      a game: requests, broadcasts and lost links
        bench loss [flags]       game traffic and bulk over a bad network
+       bench overload [flags]   more is asked for than the server can do
+       bench all [flags]        all of it, and a report as one HTML file
        bench sessions [flags]   the session layer alone, without a network
 
 bench echo -h and so on list the flags.`
@@ -42,6 +44,9 @@ type options struct {
 	cuts                   float64 // percent of the links in each second
 	lossy, delay           time.Duration
 	losses                 string
+	overload               float64
+	page                   string // where all writes its report
+	quick                  bool
 	tun                    *wire.Tun // the network, if it is a bad one
 	versus                 string
 	json                   bool
@@ -57,7 +62,7 @@ var scenarios map[string]func(*options) error
 func init() {
 	scenarios = map[string]func(*options) error{
 		"echo": echo, "idle": idle, "storm": storm, "connect": connect, "broadcast": broadcast, "mixed": mixed, "detect": detect,
-		"loss": loss, "players": players,
+		"loss": loss, "overload": overload, "players": players, "all": all,
 	}
 }
 
@@ -126,6 +131,10 @@ func parse(command string, args []string) (*options, error) {
 		o.detectFlags(fs)
 	case "loss":
 		o.lossFlags(fs)
+	case "overload":
+		o.overloadFlags(fs)
+	case "all":
+		o.allFlags(fs)
 	case "players":
 		o.playersFlags(fs)
 	}

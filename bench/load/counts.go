@@ -8,7 +8,7 @@ type Counts struct {
 	Refused int `json:"refused"`  // sessions that never came to be
 	Timeout int `json:"timeouts"` // sessions that waited longer than a second when the window ended
 	Wrong   int `json:"wrong"`    // answers and messages that were not what was sent, or not the next one
-	Full    int `json:"full"`     // requests of an open loop that a client's own buffer refused
+	Full    int `json:"full"`     // requests of an open loop that a client had no room for
 }
 
 // Sum returns how many errors there are.

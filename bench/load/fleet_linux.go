@@ -29,11 +29,12 @@ type Config struct {
 	Window   int // requests that a session may have unanswered; at a rate it is not bounded
 	Opening  int // sessions that may be opening at once
 
-	Route  string  // of the requests; if empty, "echo"
-	Rate   float64 // requests a second of all players together; if zero, the loop is closed
-	Return bool    // who loses a link comes back; otherwise that is an error
-	Loss   float64 // share of datagrams that never arrive, of either direction
-	Seed   uint64  // of Loss
+	Route   string  // of the requests; if empty, "echo"
+	Rate    float64 // requests a second of all players together; if zero, the loop is closed
+	Backlog int     // at a rate: requests that a player may have unanswered; it skips the others. If zero, any number
+	Return  bool    // who loses a link comes back; otherwise that is an error
+	Loss    float64 // share of datagrams that never arrive, of either direction
+	Seed    uint64  // of Loss
 }
 
 // patience is how long a player waits for an answer before that is an error.

@@ -245,6 +245,10 @@ func (f *Fleet) lose(p *player, err error) {
 
 // ask sends the next request, which was due at at.
 func (f *Fleet) ask(p *player, at time.Duration) {
+	if b := f.cfg.Backlog; b > 0 && f.cfg.Rate > 0 && p.asked-p.answered >= uint64(b) {
+		f.counts.Full++
+		return
+	}
 	payload := f.payload(p, p.asked)
 	if p.asked-p.answered == uint64(len(p.times)) {
 		f.grow(p)

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/lifeline-go/lifeline/bench/server"
+)
+
+func (o *options) allFlags(fs *flag.FlagSet) {
+	fs.StringVar(&o.page, "report", "report.html", "the file to write")
+	fs.BoolVar(&o.quick, "quick", false, "small sizes: whether it works, not how well")
+	o.duration = 1
+}
+
+// step is one command of the whole, and what it printed.
+type step struct {
+	Name    string          `json:"name"`
+	Command string          `json:"command"`
+	Seconds float64         `json:"seconds"`
+	Error   string          `json:"error,omitempty"`
+	Result  json.RawMessage `json:"result,omitempty"`
+}
+
+// plan is what all runs: name, then the arguments. quick ones take seconds.
+func plan(quick bool) [][2]string {
+	if quick {
+		return [][2]string{
+			{"echo", "echo -sessions 50 -duration 500ms -warmup 100ms -runs 1 -versus kcp-go"},
+			{"limit", "echo -sessions 50 -duration 500ms -warmup 100ms -runs 1 -versus udp"},
+			{"scale", "echo -sessions 100 -duration 500ms -warmup 100ms -runs 1"},
+			{"idle", "idle -sessions 200 -duration 500ms -settle 100ms"},
+			{"idle", "idle -sessions 400 -duration 500ms -settle 100ms"},
+			{"connect", "connect -sessions 200 -runs 1"},
+			{"storm", "storm -sessions 200 -warmup 300ms"},
+			{"broadcast", "broadcast -members 50 -duration 500ms -warmup 200ms -runs 1"},
+			{"mixed", "mixed -sessions 50 -duration 1s -warmup 300ms -runs 1"},
+			{"overload", "overload -sessions 50 -duration 500ms -warmup 200ms -runs 1"},
+			{"loss", "loss -sessions 5 -loss 0,5 -duration 1s -warmup 200ms -bulk 300ms"},
+			{"detect", "detect -sessions 50 -interval 500ms -timeout 2500ms -lossy 1s"},
+		}
+	}
+	return [][2]string{
+		{"echo", "echo -sessions 1000 -duration 4s -versus kcp-go"},
+		{"limit", "echo -sessions 1000 -duration 4s -versus udp"},
+		{"tcp", "echo -carrier tcp -sessions 1000 -duration 4s -versus go-tcp"},
+		{"scale", "echo -sessions 100 -duration 4s -runs 2"},
+		{"scale", "echo -sessions 5000 -duration 4s -runs 2 -versus kcp-go"},
+		{"scale", "echo -sessions 15000 -duration 4s -runs 2"},
+		{"idle", "idle -sessions 1000 -settle 10s -duration 20s"},
+		{"idle", "idle -sessions 10000 -settle 10s -duration 20s"},
+		{"idle", "idle -sessions 50000 -settle 30s -duration 30s"},
+		{"idle", "idle -sessions 200000 -settle 30s -duration 30s"},
+		{"connect", "connect"},
+		{"storm", "storm -sessions 50000"},
+		{"broadcast", "broadcast"},
+		{"mixed", "mixed"},
+		{"overload", "overload"},
+		{"loss", "loss -duration 5s -bulk 2s"},
+		{"detect", "detect"},
+	}
+}
+
+// all runs every scenario as a command of its own and writes a report.
+func all(o *options) error {
+	path, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	var steps []step
+	todo := plan(o.quick)
+	began := time.Now()
+	for i, p := range todo {
+		fmt.Fprintf(o.log, "[%d/%d] %5.0f s  bench %s\n", i+1, len(todo), time.Since(began).Seconds(), p[1])
+		steps = append(steps, o.step(path, p[0], p[1]))
+		if e := steps[i].Error; e != "" {
+			fmt.Fprintln(o.log, "        failed:", e)
+		}
+		// What there is so far can be looked at meanwhile.
+		if err := writePage(o.page, steps, began); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(o.log, "%s is written, after %.0f s\n", o.page, time.Since(began).Seconds())
+	for _, s := range steps {
+		if s.Error != "" {
+			return fmt.Errorf("%s: %s", s.Command, s.Error)
+		}
+	}
+	return nil
+}
+
+func (o *options) step(path, name, args string) step {
+	s := step{Name: name, Command: "go run ./bench " + args + " -json"}
+	fields := append(strings.Fields(args), "-json")
+	if o.quick {
+		if name != "idle" && name != "storm" && name != "loss" && name != "detect" {
+			fields = append(fields, "-server-core", "-1", "-client-core", "-1")
+		}
+	}
+	cmd := exec.Command(path, fields...)
+	cmd.Env = append(os.Environ(), server.Child+"=1")
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	start := time.Now()
+	err := cmd.Run()
+	s.Seconds = round(time.Since(start).Seconds())
+	if err != nil {
+		lines := strings.Split(strings.TrimSpace(errs.String()), "\n")
+		s.Error = fmt.Sprintf("%v: %s", err, lines[len(lines)-1])
+		return s
+	}
+	s.Result = json.RawMessage(bytes.TrimSpace(out.Bytes()))
+	return s
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/lifeline-go/lifeline/bench/load"
+)
+
+//go:embed page.html
+var pageText string
+
+var page = template.Must(template.New("page").Parse(pageText))
+
+// pageData is what the template gets.
+type pageData struct {
+	When     string
+	Machine  machine
+	Steps    []step
+	Sections []section
+	Raw      template.JS
+}
+
+type section struct {
+	Title, Text string
+	Plots       []template.HTML
+	Head        []string
+	Rows        [][]string
+}
+
+// reportsOf finds the reports in what a step printed, whatever is around them.
+func reportsOf(s step) (all []report) {
+	var one report
+	if json.Unmarshal(s.Result, &one) == nil && one.Runs > 0 {
+		return []report{one}
+	}
+	if json.Unmarshal(s.Result, &all) == nil {
+		return all
+	}
+	var named map[string]json.RawMessage
+	if json.Unmarshal(s.Result, &named) != nil {
+		return nil
+	}
+	// lifeline first, and then whoever is beside it.
+	for _, first := range []bool{true, false} {
+		for _, raw := range named {
+			var r report
+			if json.Unmarshal(raw, &r) == nil && r.Runs > 0 && strings.HasPrefix(r.Server, "lifeline") == first {
+				all = append(all, r)
+			}
+		}
+	}
+	return all
+}
+
+func writePage(file string, steps []step, began time.Time) error {
+	d := pageData{When: began.UTC().Format("2006-01-02 15:04 UTC"), Steps: steps}
+	by := map[string][]report{}
+	for _, s := range steps {
+		rs := reportsOf(s)
+		by[s.Name] = append(by[s.Name], rs...)
+		if len(rs) > 0 {
+			d.Machine = rs[0].Machine
+		}
+	}
+	d.Sections = sections(by)
+	raw, err := json.Marshal(map[string]any{"began": began.UTC(), "machine": d.Machine, "steps": steps})
+	if err != nil {
+		return err
+	}
+	d.Raw = template.JS(strings.ReplaceAll(string(raw), "</", "<\\/"))
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	if err := page.Execute(f, d); err != nil {
+		_ = f.Close()
+		return err
+	}
+	return f.Close()
+}
+
+func sections(by map[string][]report) []section {
+	var all []section
+	add := func(s section) {
+		if len(s.Rows) > 0 || len(s.Plots) > 0 {
+			all = append(all, s)
+		}
+	}
+	echoes := append(append(append([]report{}, by["echo"]...), by["limit"]...), by["tcp"]...)
+	s := section{Title: "Echo: players ask and are answered",
+		Text: "A closed loop: one request at a time for each player, so latency is queueing. Read the CPU a message first; the ratio of neighbouring rows is from alternating runs. udp is recvmmsg and sendmmsg with nothing above, the least a server can do."}
+	s.Head, s.Rows = rows(append(echoes, by["scale"]...), "messages_per_second", "server_cpu_us_per_message", "p50_us", "p99_us", "allocs_per_message", "server_cpu_percent", "client_cpu_percent", "others_cpu_percent", "steal_percent")
+	s.Plots = append(s.Plots, plot{Title: "Latency: share of requests answered within", X: "ms", Y: "% of requests", LogX: true}.curves(echoes).svg())
+	s.Plots = append(s.Plots, plot{Title: "Throughput against sessions", X: "sessions", Y: "messages/s", LogX: true}.
+		against(append(by["echo"], by["scale"]...), func(r report) float64 { return r.MessagesPerSecond }).svg())
+	add(s)
+	s = section{Title: "Idle: players are there", Text: "Memory of the server for each session, less the empty server; CPU for heartbeats."}
+	s.Head, s.Rows = rows(by["idle"], "rss_bytes_per_session", "rss_bytes_per_session_after_gc", "heap_bytes_per_session", "idle_cpu_percent", "heartbeats_per_second", "server_goroutines", "ramp_seconds")
+	s.Plots = append(s.Plots, plot{Title: "Memory of the server against sessions", X: "sessions", Y: "MB", LogX: true}.
+		against(by["idle"], func(r report) float64 { return r.RSS / (1 << 20) }).svg())
+	add(s)
+	s = section{Title: "Connect and storm", Text: "Opening sessions, and all links cut at once under numbered traffic both ways. Nothing may be lost or come twice."}
+	s.Head, s.Rows = rows(append(by["connect"], by["storm"]...), "links_per_second", "server_cpu_us_per_link", "resumes_per_second", "resume_p50_ms", "resume_p99_ms", "resume_slowest_ms", "server_cpu_us_per_resume", "numbered_up", "numbered_down", "messages_lost", "messages_twice")
+	s.Plots = append(s.Plots, plot{Title: "Recovery after the storm: players back", X: "ms after the cut", Y: "% of players"}.curves(by["storm"]).svg())
+	add(s)
+	s = section{Title: "Loss", Text: "Game traffic over a bad network: 60 bytes up and 400 down, 20 times a second, at an open loop; latency counts from the time at which a request was due. TCP is the kernel's own."}
+	s.Head, s.Rows = rows(by["loss"], "p50_us", "p90_us", "p99_us", "p999_us", "longest_us", "unanswered", "bulk_mbit_per_second")
+	s.Plots = append(s.Plots, plot{Title: "99 % of requests are answered within", X: "% of packets lost", Y: "ms"}.losses(by["loss"]).svg())
+	for _, level := range []float64{5, 20} {
+		var some []report
+		for _, r := range by["loss"] {
+			if r.Loss == level {
+				some = append(some, r)
+			}
+		}
+		if len(some) > 0 {
+			s.Plots = append(s.Plots, plot{Title: fmt.Sprintf("Latency at %g %% loss", level), X: "ms", Y: "% of requests", LogX: true}.curves(some).svg())
+		}
+	}
+	add(s)
+	s = section{Title: "Broadcast and mixed", Text: "One room of everybody. A delivery is one message at one player. Mixed: requests and broadcasts at a rate while links break."}
+	s.Head, s.Rows = rows(append(by["broadcast"], by["mixed"]...), "deliveries_per_second", "server_cpu_us_per_delivery", "server_cpu_us_per_message", "delivery_p50_us", "delivery_p99_us", "allocs_per_delivery", "tick_overrun_max_ms", "links_cut")
+	add(s)
+	s = section{Title: "Overload", Text: "More is asked for than the server can do; its handler works 20 microseconds."}
+	s.Head, s.Rows = rows(by["overload"], "peak_per_second", "goodput_per_second", "goodput_over_peak", "refused_by_clients_share", "recovered_ms", "server_retransmits", "server_cpu_percent", "client_cpu_percent")
+	add(s)
+	s = section{Title: "Detect", Text: "Players die; when the server finds out, counted from their death, and whether it takes living ones for dead."}
+	s.Head, s.Rows = rows(by["detect"], "detected", "promised_first_ms", "detect_first_ms", "detect_p50_ms", "detect_last_ms", "promised_last_ms", "false_positives", "lossy_session_minutes")
+	add(s)
+	return all
+}
+
+// always are figures whose being zero is what counts.
+var always = map[string]bool{"messages_lost": true, "messages_twice": true, "false_positives": true, "allocs_per_message": true}
+
+// rows makes a table of the figures that are named by their JSON.
+func rows(reports []report, names ...string) (head []string, out [][]string) {
+	head = append([]string{"server", "sessions"}, names...)
+	head = append(head, "errors")
+	fields := map[string]int{}
+	t := reflect.TypeFor[figures]()
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		fields[name] = i
+	}
+	for _, r := range reports {
+		name := r.Server
+		if r.Server == "lifeline" {
+			name += " " + r.Carrier
+		}
+		if r.Loss > 0 {
+			name += fmt.Sprintf(", %g %% loss", r.Loss)
+		}
+		row := []string{name, fmt.Sprint(r.Sessions)}
+		for _, n := range names {
+			v := func(f *figures) float64 { return reflect.ValueOf(*f).Field(fields[n]).Float() }
+			cell := short(v(&r.figures))
+			if v(&r.Highest) == 0 && !always[n] {
+				cell = "" // not this scenario's
+			}
+			if lo, hi := v(&r.Lowest), v(&r.Highest); r.Runs > 1 && lo != hi {
+				cell += " [" + short(lo) + " - " + short(hi) + "]"
+			}
+			row = append(row, cell)
+		}
+		out = append(out, append(row, fmt.Sprint(r.Errors.Sum())))
+	}
+	return head, out
+}
+
+// curves draws the distribution of each report.
+func (p plot) curves(reports []report) plot {
+	for _, r := range reports {
+		p.add(label(r), points(r.Curve))
+	}
+	return p
+}
+
+func points(curve []load.Point) (xy [][2]float64) {
+	for _, c := range curve {
+		xy = append(xy, [2]float64{max(c.Us/1e3, 1e-3), 100 * c.Share})
+	}
+	return xy
+}
+
+// against draws a figure over the number of sessions, one line a server.
+func (p plot) against(reports []report, figure func(report) float64) plot {
+	for _, r := range reports {
+		p.extend(label(r), [2]float64{float64(r.Sessions), figure(r)})
+	}
+	return p
+}
+
+// losses draws the 99th percentile over the loss.
+func (p plot) losses(reports []report) plot {
+	for _, r := range reports {
+		p.extend(label(r), [2]float64{r.Loss, r.P99 / 1e3})
+	}
+	return p
+}
+
+func label(r report) string {
+	if r.Server == "lifeline" {
+		return r.Server + " " + r.Carrier
+	}
+	return r.Server
+}
