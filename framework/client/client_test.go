@@ -58,14 +58,17 @@ func quick(cfg client.Config) client.Config {
 	return cfg
 }
 
-var carriers = []string{"tcp", "plain-kcp"}
+var carriers = []string{"tcp", "plain-kcp", "ws"}
 
 // listen makes s serve a carrier and returns its address.
 func (s *server) listen(carrier string) string {
 	var l net.Listener
 	var err error
-	if carrier == "tcp" {
+	if carrier != "plain-kcp" {
 		l, err = net.Listen("tcp", "127.0.0.1:0")
+		if carrier == "ws" && err == nil {
+			l = &wsListener{Listener: l, t: s.t}
+		}
 	} else {
 		var k *kcp.Listener
 		k, err = kcp.ListenWithOptions("127.0.0.1:0", nil, 0, 0)
