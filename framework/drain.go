@@ -13,7 +13,7 @@ import (
 	"github.com/lifeline-go/lifeline/transport"
 )
 
-// A server that drains: session/SPEC 13.1. Each player has a turn. When it has
+// A server that drains: session/SPEC 14.1. Each player has a turn. When it has
 // come, the client is asked to hold and to answer once more, what it has sent
 // is handled, the room is left, and what was sent to it is acknowledged; only
 // then the session ends, so that nothing is lost in either direction. With

@@ -387,3 +387,65 @@ func TestServerThatStopsKeepsNoSession(t *testing.T) {
 		})
 	}
 }
+
+// TestDrainByTheStore shuts a server down in the midst of traffic: every player
+// is at the other one afterwards, and has missed nothing (situations 62, 64).
+func TestDrainByTheStore(t *testing.T) {
+	onEach(t, func(t *testing.T, carrier transport.Carrier) {
+		const players, each = 12, 60
+		change := func(c *framework.Config) {
+			c.Drain = framework.Drain{Window: 3 * time.Second, Address: "tcp://10.0.0.2:7778 ws://10.0.0.2:7779/ plain-kcp://10.0.0.2:7777 kcp://10.0.0.2:7780"}
+		}
+		twoServers(t, transport.Conditions{Delay: 10 * time.Millisecond}, change, func(g *game, a, b *env) {
+			var mu sync.Mutex
+			echoed := map[string][]uint64{}
+			var talking sync.WaitGroup
+			clients := map[string]*client.Client{}
+			for i := range players {
+				user := fmt.Sprint("p", i)
+				c := a.newClient(user, carrier)
+				client.On(c, "echo", func(n uint64) {
+					mu.Lock()
+					echoed[user] = append(echoed[user], n)
+					mu.Unlock()
+				})
+				clients[user] = c
+				a.connect(c)
+				talking.Go(func() {
+					for n := range uint64(each) {
+						if err := c.Send("say", n+1); err != nil {
+							t.Error(err)
+						}
+						time.Sleep(100 * time.Millisecond)
+					}
+				})
+			}
+			time.Sleep(time.Second)
+			start := time.Now()
+			if err := a.srv.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+			if d := time.Since(start); d > 8*time.Second {
+				t.Errorf("shut down after %v, with a window of 3 s", d)
+			}
+			talking.Wait()
+			b.within(time.Minute, "everything has come back", func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				for user := range clients {
+					if len(echoed[user]) < each {
+						return false
+					}
+				}
+				return true
+			})
+			for user, c := range clients {
+				wholeFrom(t, user+": reached a handler", g.said[user], 1, each)
+				wholeFrom(t, user+": echoes", echoed[user], 1, each)
+				if st := c.Stats(); st.Opens != 1 || st.Resets != 0 || len(b.srv.User(user)) != 1 {
+					t.Errorf("%s: %d sessions, %d resets, %d at the other server", user, st.Opens, st.Resets, len(b.srv.User(user)))
+				}
+			}
+		})
+	})
+}

@@ -15,7 +15,7 @@ func AppendMove(dst []byte, delay time.Duration, address string) []byte {
 }
 
 // Settle asks the client to hold and to answer once more, so that whatever it
-// has written is in before its link ends for good: SPEC 13.1.
+// has written is in before its link ends for good: SPEC 14.1.
 func (s *Session) Settle() {
 	s.hold(true)
 	s.pingDue = true

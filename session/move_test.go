@@ -63,7 +63,7 @@ func TestMoveIsFollowedOnceItsTimeHasCome(t *testing.T) {
 	}
 }
 
-// SPEC 13.1: whatever was under way when the server began to settle, both ends
+// SPEC 14.1: whatever was under way when the server began to settle, both ends
 // have it once Settled says so.
 func TestSettledMeansThatNothingIsOnItsWay(t *testing.T) {
 	for seed := range uint64(50) {
