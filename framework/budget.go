@@ -25,8 +25,10 @@ type budget struct {
 	left atomic.Int64
 }
 
-func (b *budget) open(size int64) {
-	b.size, b.share = size, min(64<<10, size/256)
+// open makes a budget for so many loops: what they hold ready all together is at
+// most a 32nd of it.
+func (b *budget) open(size int64, loops int) {
+	b.size, b.share = size, min(64<<10, size/64/int64(loops))
 	b.left.Store(size)
 }
 

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -81,7 +82,7 @@ func New(cfg Config) (*Server, error) {
 		table:    session.NewTable[*Player](max(2*cfg.Session.Grace, time.Minute), 1<<16),
 	}
 	s.pool.most = cfg.Workers
-	s.budget.open(cfg.BufferBytes)
+	s.budget.open(cfg.BufferBytes, max(cfg.Loops, runtime.GOMAXPROCS(0)))
 	s.add(RouteJoin, handler{reply: true, begin: s.beginJoin})
 	s.add(RouteLeave, handler{reply: true, begin: s.beginLeave})
 	return s, nil
