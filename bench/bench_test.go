@@ -34,12 +34,15 @@ func TestMain(m *testing.M) {
 // it is depends on who else uses the machine.
 func TestEcho(t *testing.T) {
 	for _, c := range []struct{ carrier, versus string }{
-		{"plain-kcp", "kcp-go"}, {"plain-kcp", "udp"}, {"tcp", "go-tcp"},
+		{"plain-kcp", "kcp-go"}, {"plain-kcp", "udp"}, {"tcp", "go-tcp"}, {"kcp", "plain-kcp"},
 	} {
 		t.Run(c.carrier+"/"+c.versus, func(t *testing.T) {
 			both := map[string]report{}
 			smoke(t, &both, "echo", "-carrier", c.carrier, "-versus", c.versus, "-sessions", "20", "-duration", "300ms",
 				"-warmup", "100ms", "-runs", "1", "-client-core", "-1", "-server-core", "-1", "-window", "2")
+			if c.versus == "plain-kcp" {
+				c.versus = "lifeline plain-kcp"
+			}
 			for _, name := range []string{"lifeline", c.versus} {
 				r, ok := both[name]
 				if !ok || r.Messages == 0 || r.MessagesPerSecond == 0 || r.P99 == 0 || r.ServerCPUPerMsg == 0 {
@@ -55,11 +58,11 @@ func TestEcho(t *testing.T) {
 }
 
 func TestIdle(t *testing.T) {
-	for _, carrier := range []string{"plain-kcp", "tcp"} {
+	for _, carrier := range []string{"plain-kcp", "kcp", "tcp"} {
 		t.Run(carrier, func(t *testing.T) {
 			var r report
 			args := []string{"idle", "-carrier", carrier, "-sessions", "20", "-duration", "600ms", "-settle", "100ms", "-interval", "300ms"}
-			if carrier == "plain-kcp" {
+			if carrier != "tcp" {
 				args = append(args, "-sockets", "3")
 			}
 			smoke(t, &r, args...)
@@ -75,11 +78,11 @@ func TestIdle(t *testing.T) {
 
 // TestStorm asserts that everything arrives once.
 func TestStorm(t *testing.T) {
-	for _, carrier := range []string{"plain-kcp", "tcp"} {
+	for _, carrier := range []string{"plain-kcp", "kcp", "tcp"} {
 		t.Run(carrier, func(t *testing.T) {
 			var r report
 			args := []string{"storm", "-carrier", carrier, "-sessions", "100", "-rate", "1000", "-pushes", "1000", "-warmup", "300ms"}
-			if carrier == "plain-kcp" {
+			if carrier != "tcp" {
 				args = append(args, "-sockets", "7")
 			}
 			smoke(t, &r, args...)
@@ -95,10 +98,12 @@ func TestStorm(t *testing.T) {
 }
 
 func TestConnect(t *testing.T) {
-	var r report
-	smoke(t, &r, "connect", "-sessions", "50", "-runs", "1", "-client-core", "-1", "-server-core", "-1")
-	if r.LinksPerSec == 0 || r.CPUPerLink == 0 || r.Errors.Sum() != 0 {
-		t.Errorf("figures are missing: %+v", r)
+	for _, carrier := range []string{"plain-kcp", "kcp", "tcp"} {
+		var r report
+		smoke(t, &r, "connect", "-carrier", carrier, "-sessions", "50", "-runs", "1", "-client-core", "-1", "-server-core", "-1")
+		if r.LinksPerSec == 0 || r.CPUPerLink == 0 || r.Errors.Sum() != 0 {
+			t.Errorf("%s: figures are missing: %+v", carrier, r)
+		}
 	}
 }
 

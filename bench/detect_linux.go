@@ -76,7 +76,7 @@ func (o *options) dieOnce(signal syscall.Signal) (f figures, err error) {
 		return f, err
 	}
 	cmd := exec.Command(path, "players", "-sessions", fmt.Sprint(o.Sessions), "-sockets", fmt.Sprint(o.Sockets),
-		"-carrier", o.Config.Carrier, "-server", srv.First().Addr.String())
+		"-carrier", o.Config.Carrier, "-server", srv.First().Addr.String(), "-key", srv.First().Key)
 	cmd.Env = append(os.Environ(), server.Child+"=1")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -157,6 +157,7 @@ func (o *options) lossyOnce() (f figures, errs load.Counts, err error) {
 
 func (o *options) playersFlags(fs *flag.FlagSet) {
 	fs.IntVar(&o.Sessions, "sessions", 1, "")
+	fs.StringVar(&o.Key, "key", "", "")
 	fs.TextVar(&o.Server, "server", netip.AddrPort{}, "")
 	o.duration = 1
 }

@@ -40,13 +40,13 @@ func echo(o *options) error {
 	}
 	q := compare(reports[0], reports[1])
 	if o.json {
-		return writeJSON(o.out, map[string]any{peers[0].kind: reports[0], peers[1].kind: reports[1], "ratio": q})
+		return writeJSON(o.out, map[string]any{peers[0].kind: reports[0], peers[1].name(peers[0]): reports[1], "ratio": q})
 	}
 	if err := table(o.out, reports...); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(o.out, "\nlifeline/%s, run by run: server CPU a message %.2f [%.2f - %.2f], throughput %.2f, p50 %.2f, p99 %.2f\n",
-		peers[1].kind, q.ServerCPUPerMsg, q.LowHigh[0], q.LowHigh[1], q.MessagesPerSecond, q.P50, q.P99)
+		peers[1].name(peers[0]), q.ServerCPUPerMsg, q.LowHigh[0], q.LowHigh[1], q.MessagesPerSecond, q.P50, q.P99)
 	return err
 }
 

@@ -18,7 +18,7 @@ func (o *options) share() error {
 	if err != nil {
 		return err
 	}
-	if o.Config.Carrier == "plain-kcp" && o.Sockets == 0 && o.Sessions > limit-1000 {
+	if o.Config.Carrier != "tcp" && o.Sockets == 0 && o.Sessions > limit-1000 {
 		o.Sockets = sharing
 	}
 	return nil

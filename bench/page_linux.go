@@ -95,7 +95,7 @@ func sections(by map[string][]report) []section {
 			all = append(all, s)
 		}
 	}
-	echoes := append(append(append([]report{}, by["echo"]...), by["limit"]...), by["tcp"]...)
+	echoes := append(append(append([]report{}, by["echo"]...), by["limit"]...), append(by["tcp"], by["sealed"]...)...)
 	s := section{Title: "Echo: players ask and are answered",
 		Text: "A closed loop: one request at a time for each player, so latency is queueing. Read the CPU a message first; the ratio of neighbouring rows is from alternating runs. udp is recvmmsg and sendmmsg with nothing above, the least a server can do."}
 	s.Head, s.Rows = rows(append(echoes, by["scale"]...), "messages_per_second", "server_cpu_us_per_message", "p50_us", "p99_us", "allocs_per_message", "server_cpu_percent", "client_cpu_percent", "others_cpu_percent", "steal_percent")
@@ -154,7 +154,7 @@ func rows(reports []report, names ...string) (head []string, out [][]string) {
 	}
 	for _, r := range reports {
 		name := r.Server
-		if r.Server == "lifeline" {
+		if r.Server == "lifeline" || r.Server == "lifeline broadcast" || r.Server == "lifeline echo" {
 			name += " " + r.Carrier
 		}
 		if r.Loss > 0 {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/pprof"
+	"slices"
 	"time"
 
 	"github.com/lifeline-go/lifeline/bench/link/wire"
@@ -102,7 +103,7 @@ func run(args []string) error {
 func parse(command string, args []string) (*options, error) {
 	o := &options{out: os.Stdout, log: os.Stderr, serverCore: -1, clientCore: -1}
 	fs := flag.NewFlagSet("bench "+command, flag.ContinueOnError)
-	fs.StringVar(&o.Config.Carrier, "carrier", "plain-kcp", "plain-kcp or tcp")
+	fs.StringVar(&o.Config.Carrier, "carrier", "plain-kcp", "plain-kcp, kcp (sealed) or tcp")
 	fs.IntVar(&o.Sockets, "sockets", 0, "UDP sockets that the sessions share; 0: one for each session")
 	fs.IntVar(&o.Opening, "opening", 128, "sessions that may be opening at once")
 	fs.DurationVar(&o.ramp, "ramp", 2*time.Minute, "how long opening all sessions may take")
@@ -144,8 +145,8 @@ func parse(command string, args []string) (*options, error) {
 	switch {
 	case fs.NArg() > 0:
 		return nil, fmt.Errorf("%q is no flag", fs.Arg(0))
-	case o.Config.Carrier != "plain-kcp" && o.Config.Carrier != "tcp":
-		return nil, fmt.Errorf("-carrier %s: want plain-kcp or tcp", o.Config.Carrier)
+	case !slices.Contains([]string{"plain-kcp", "kcp", "tcp"}, o.Config.Carrier):
+		return nil, fmt.Errorf("-carrier %s: want plain-kcp, kcp or tcp", o.Config.Carrier)
 	case o.runs < 1 || o.duration <= 0:
 		return nil, errors.New("-runs and -duration must be above 0")
 	}
@@ -170,7 +171,7 @@ func (o *options) echoFlags(fs *flag.FlagSet) {
 	fs.DurationVar(&o.duration, "duration", 5*time.Second, "length of a window")
 	fs.DurationVar(&o.warmup, "warmup", time.Second, "load before the window")
 	fs.IntVar(&o.runs, "runs", 3, "runs, each with a server of its own")
-	fs.StringVar(&o.versus, "versus", "", "run another server as well, in turn: kcp-go or udp (plain-kcp), go-tcp (tcp)")
+	fs.StringVar(&o.versus, "versus", "", "run another server as well, in turn: kcp-go or udp (plain-kcp), go-tcp (tcp), plain-kcp (kcp)")
 	o.coreFlags(fs)
 }
 
@@ -204,6 +205,16 @@ type peer struct {
 	load load.Config
 }
 
+// name tells two carriers of one server apart.
+func (p peer) name(beside ...peer) string {
+	for _, o := range beside {
+		if o.kind == p.kind && o.load.Carrier != p.load.Carrier {
+			return p.kind + " " + p.load.Carrier
+		}
+	}
+	return p.kind
+}
+
 // peers returns lifeline and, if there is one, the server beside it.
 func (o *options) peers() ([]peer, error) {
 	all := []peer{{"lifeline", o.Config}}
@@ -214,6 +225,9 @@ func (o *options) peers() ([]peer, error) {
 		return all, nil
 	case o.versus == "udp" && o.Config.Carrier == "plain-kcp":
 		other.Carrier = "udp"
+	case o.versus == "plain-kcp" && o.Config.Carrier == "kcp": // what sealing costs
+		other.Bare, other.Carrier = false, "plain-kcp"
+		return append(all, peer{"lifeline", other}), nil
 	case o.versus == "kcp-go" && o.Config.Carrier == "plain-kcp":
 	case o.versus == "go-tcp" && o.Config.Carrier == "tcp":
 	default:
@@ -261,7 +275,7 @@ func (o *options) open(p peer) (*stage, error) {
 		return nil, errors.Join(err, s.close())
 	}
 	s.heap = srv.First().HeapAlloc
-	p.load.Server = o.farAway(srv.First().Addr)
+	p.load.Server, p.load.Key = o.farAway(srv.First().Addr), srv.First().Key
 	s.fleet, err = load.New(p.load, func(err error) { fmt.Fprintln(o.log, "bench:", err) })
 	if err != nil {
 		return nil, errors.Join(err, s.close())

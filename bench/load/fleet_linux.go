@@ -20,7 +20,8 @@ import (
 // Config says who plays against what.
 type Config struct {
 	Server   netip.AddrPort
-	Carrier  string // "plain-kcp", "tcp", or "udp": bare datagrams, sent again if lost
+	Carrier  string // "plain-kcp", "kcp", "tcp", or "udp": bare datagrams, sent again if lost
+	Key      string // the server's public one, for kcp
 	Bare     bool   // what travels is echoed as it is; there is no session layer
 	Sessions int
 	Sockets  int // if zero, one for each session
@@ -53,6 +54,7 @@ type Fleet struct {
 	kcp     kcp.Config
 	route   codec.Route
 	wheel   *session.Wheel[*player]
+	seal    *seals // kcp only
 	sockets []socket
 	players []player
 	events  [512]unix.EpollEvent
@@ -114,6 +116,12 @@ func New(cfg Config, tell func(error)) (*Fleet, error) {
 	}
 	f.kcp.Pool = kcp.NewPool(64 << 20)
 	var err error
+	if cfg.Carrier == "kcp" {
+		if f.seal, err = newSeals(cfg.Key); err != nil {
+			return nil, err
+		}
+		f.kcp.MTU = sealedMTU
+	}
 	if f.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, err
 	}
@@ -145,7 +153,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("load: a size of %d is outside %d ... %d", c.Size, minSize, maxSize)
 	case c.Sessions > maxIndex:
 		return fmt.Errorf("load: %d sessions: %d is the most", c.Sessions, maxIndex)
-	case c.Carrier != "plain-kcp" && c.Sockets != c.Sessions:
+	case c.Carrier != "plain-kcp" && c.Carrier != "kcp" && c.Sockets != c.Sessions:
 		return fmt.Errorf("load: %s needs a socket for every session", c.Carrier)
 	case c.Carrier == "udp" && !c.Bare:
 		return errors.New("load: bare datagrams carry no sessions")
@@ -182,6 +190,13 @@ func (f *Fleet) openSocket(i int) error {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<20)
 	}
 	to := &unix.SockaddrInet4{Port: int(f.cfg.Server.Port()), Addr: f.cfg.Server.Addr().Unmap().As4()}
+	if to.Addr[0] == 127 {
+		// Real players have addresses of their own, and servers look at them.
+		from := &unix.SockaddrInet4{Addr: [4]byte{127, byte(1 + i/250%250), byte(i % 250), 1}}
+		if err := unix.Bind(fd, from); err != nil {
+			return fmt.Errorf("load: address of socket %d: %w", i, err)
+		}
+	}
 	if err := unix.Connect(fd, to); err != nil {
 		return fmt.Errorf("load: connect: %w", err)
 	}

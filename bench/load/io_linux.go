@@ -93,6 +93,8 @@ func (f *Fleet) ready(s *socket, events uint32) {
 	switch {
 	case f.cfg.Carrier == "plain-kcp":
 		f.conversation(s, b)
+	case f.cfg.Carrier == "kcp":
+		f.sealedDatagram(s, b)
 	case f.cfg.Carrier == "tcp":
 		if f.stream(s.owner, b) {
 			f.flush(s.owner)
@@ -133,7 +135,12 @@ func (f *Fleet) conversation(s *socket, b []byte) {
 	case p.state == isGone || !p.linked || conv != p.kcp.Conv():
 		return // for a link that is no more
 	}
-	if p.kcp.Input(f.now, b) != nil {
+	f.input(p, b)
+}
+
+// input takes the KCP segments of one datagram.
+func (f *Fleet) input(p *player, b []byte) {
+	if len(b) > 0 && p.kcp.Input(f.now, b) != nil {
 		f.counts.Wrong++
 		return
 	}
@@ -172,6 +179,10 @@ func (f *Fleet) flush(p *player) {
 		return
 	}
 	switch f.cfg.Carrier {
+	case "kcp":
+		if !f.flushSealed(p) {
+			return
+		}
 	case "plain-kcp":
 		if p.session != nil {
 			f.out = p.session.Output(f.out[:0], f.now, p.kcp.Room())
@@ -237,7 +248,9 @@ func (f *Fleet) deadline(p *player) time.Duration {
 	}
 	at := session.Never
 	switch {
-	case f.cfg.Carrier == "plain-kcp" && p.linked:
+	case f.cfg.Carrier == "kcp" && p.linked && !p.sealed.up():
+		at = p.sealed.again
+	case f.cfg.Carrier != "tcp" && f.cfg.Carrier != "udp" && p.linked:
 		at = p.kcp.NextDeadline(f.now)
 	case f.cfg.Carrier == "udp" && p.answered < p.asked:
 		at = *f.sentAt(p, p.answered) + time.Duration(1+p.tries)*resendAfter
@@ -256,6 +269,8 @@ func (f *Fleet) visit(p *player, _ time.Duration) time.Duration {
 	p.wake = 0 // nothing that happens now moves the entry
 	switch {
 	case p.state == isGone:
+	case f.cfg.Carrier == "kcp" && p.linked && !p.sealed.up() && p.sealed.again <= f.now:
+		f.shakeAgain(p)
 	case p.session != nil && p.session.Due() <= f.now:
 		f.check(p)
 	case f.cfg.Carrier == "udp" && f.deadline(p) <= f.now:

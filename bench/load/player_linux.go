@@ -41,8 +41,9 @@ type player struct {
 	pushed          uint64 // number of the server's latest message
 	links           uint32 // that it has had
 	state           playerState
-	linked          bool // there is a link, open or opening
-	writing         bool // the stream is watched for room
+	linked          bool        // there is a link, open or opening
+	writing         bool        // the stream is watched for room
+	sealed          *sealedLink // kcp only
 	kcp             kcp.Conn
 }
 
@@ -130,11 +131,14 @@ func (f *Fleet) link(p *player) error {
 		if err := f.dial(p); err != nil {
 			return err
 		}
-	} else {
+	} else if f.cfg.Carrier == "plain-kcp" {
 		p.kcp.Init(p.links<<20|uint32(p.index+1), &f.kcp)
 	}
 	p.links++
 	p.linked = true
+	if f.cfg.Carrier == "kcp" {
+		return f.shake(p)
+	}
 	return nil
 }
 
@@ -146,6 +150,10 @@ func (f *Fleet) check(p *player) {
 		if err := f.link(p); err != nil {
 			f.dropped(p, err)
 			return
+		}
+		if f.cfg.Carrier == "kcp" {
+			f.schedule(p)
+			return // the link is up when the server accepts it
 		}
 		p.session.LinkUp(f.now, wall, f.cfg.Carrier == "plain-kcp")
 		action = p.session.Check(f.now, wall)
@@ -206,6 +214,7 @@ func (f *Fleet) unlink(p *player) {
 		f.closeSocket(p.sock)
 	} else {
 		p.kcp.Release()
+		f.unseal(p)
 	}
 }
 
@@ -238,6 +247,7 @@ func (f *Fleet) lose(p *player, err error) {
 	}
 	p.state, p.linked = isGone, false
 	p.kcp.Release()
+	f.unseal(p)
 	if f.counts.Sum() <= 10 {
 		f.tell(fmt.Errorf("player %d: %w", p.index, err))
 	}

@@ -47,6 +47,7 @@ func (o *Options) args() []string {
 
 // Status is what a server answers to every command.
 type Status struct {
+	Key        string // the public one of sealed KCP
 	Addr       netip.AddrPort
 	Mallocs    uint64
 	HeapAlloc  uint64
@@ -59,6 +60,7 @@ type Status struct {
 
 // service is a server that runs.
 type service struct {
+	key   string // that clients of sealed KCP must know
 	addr  netip.AddrPort
 	stats func() framework.Stats // nil: it keeps none
 	game  *game                  // nil: it knows no numbers
@@ -145,7 +147,7 @@ func (s *service) status(err error) Status {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	st := Status{
-		Addr: s.addr, Mallocs: m.Mallocs, HeapAlloc: m.HeapAlloc, StackInuse: m.StackInuse, Goroutines: runtime.NumGoroutine(),
+		Addr: s.addr, Key: s.key, Mallocs: m.Mallocs, HeapAlloc: m.HeapAlloc, StackInuse: m.StackInuse, Goroutines: runtime.NumGoroutine(),
 	}
 	if s.stats != nil {
 		st.Stats = s.stats()

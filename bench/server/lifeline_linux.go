@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -57,6 +59,10 @@ func tryLifeline(o *Options) (*service, error) {
 	switch o.Carrier {
 	case "plain-kcp":
 		cfg.PlainKCP = o.ownPort()
+	case "kcp":
+		cfg.KCP, carrier = o.ownPort(), transport.KCP
+		cfg.KeyFile = filepath.Join(os.TempDir(), fmt.Sprintf("lifeline-bench-%d.key", os.Getpid()))
+		defer os.Remove(cfg.KeyFile) // it has been read by then
 	case "tcp":
 		cfg.TCP, carrier = o.anyPort(), transport.TCP
 	default:
@@ -78,7 +84,7 @@ func tryLifeline(o *Options) (*service, error) {
 		go g.push() // ends with the process
 	}
 	return &service{
-		addr: srv.Addr(carrier), stats: srv.Stats, game: g,
+		addr: srv.Addr(carrier), key: srv.PublicKey(), stats: srv.Stats, game: g,
 		stop: func() {
 			// Its players are gone; there is nobody to say goodbye to.
 			ctx, cancel := context.WithCancel(context.Background())
