@@ -129,3 +129,59 @@ func TestDeclaredRoutesAreListedOnce(t *testing.T) {
 		}()
 	}
 }
+
+// Positions both ways over a line that loses and reorders: what comes, comes in
+// the order sent, and where they travel beside the stream a loss delays nobody.
+func TestPositionsComeInOrderAndOnTime(t *testing.T) {
+	onEach(t, func(t *testing.T, carrier transport.Carrier) {
+		cond := transport.Conditions{Delay: 20 * time.Millisecond, Jitter: 15 * time.Millisecond, Loss: 0.1, Duplicate: 0.05, Reorder: 0.1}
+		track := func() (take func(int64), check func(what string, sent int, limit time.Duration)) {
+			var mu sync.Mutex
+			var got []int64
+			var worst time.Duration
+			take = func(at int64) {
+				mu.Lock()
+				defer mu.Unlock()
+				got = append(got, at)
+				worst = max(worst, time.Duration(time.Now().UnixNano()-at))
+			}
+			check = func(what string, sent int, limit time.Duration) {
+				t.Helper()
+				mu.Lock()
+				defer mu.Unlock()
+				for i := 1; i < len(got); i++ {
+					if got[i] <= got[i-1] {
+						t.Fatalf("%s: position %d of %v came after that of %v", what, i, got[i], got[i-1])
+					}
+				}
+				if len(got) < sent/2 || len(got) > sent {
+					t.Errorf("%s: %d of %d came", what, len(got), sent)
+				}
+				if carrier == transport.KCP && worst > limit {
+					t.Errorf("%s: one came %v late", what, worst)
+				}
+			}
+			return take, check
+		}
+		up, checkUp := track()
+		down, checkDown := track()
+		simulate(t, 3, cond, framework.Config{Session: quick}, func(s *framework.Server) {
+			framework.HandleMessage(s, "aim", func(_ *framework.Player, at int64) { up(at) })
+			s.Sends(framework.NewestOnly, "state")
+		}, func(e *env) {
+			c := e.newClient("ann", carrier)
+			client.On(c, "state", down)
+			e.connect(c)
+			p := e.srv.User("ann")[0]
+			const n = 400
+			for range n {
+				_ = p.Push("state", time.Now().UnixNano())
+				_ = c.SendNewest("aim", time.Now().UnixNano())
+				time.Sleep(25 * time.Millisecond)
+			}
+			time.Sleep(5 * time.Second)
+			checkUp("up", n, 60*time.Millisecond)
+			checkDown("down", n, 60*time.Millisecond)
+		})
+	})
+}

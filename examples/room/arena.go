@@ -7,16 +7,12 @@ import (
 	"math"
 	"time"
 
-	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/examples/room/swarm"
 	"github.com/lifeline-go/lifeline/framework"
 )
 
-// The arena is a square of this size, for at most so many players.
-const (
-	side  = 1000
-	seats = 500
-)
+// side is the length of the arena, which is a square.
+const side = 1000
 
 // Arena is one room: a square in which players move, chat and see each other.
 // All of it runs on the room's goroutine, so plain fields are enough. Read it
@@ -42,11 +38,8 @@ func newArena(log *slog.Logger, step time.Duration) func(*framework.Room) *Arena
 	}
 }
 
-// OnJoin seats a player around the middle, or refuses.
+// OnJoin seats a player around the middle.
 func (a *Arena) OnJoin(p *framework.Player) error {
-	if len(a.seats) == seats {
-		return framework.Fail(codec.GameError, "the arena is full")
-	}
 	s := &seat{id: a.freeID()}
 	sin, cos := math.Sincos(2.4 * float64(s.id)) // as the seeds of a sunflower
 	far := min(60*math.Sqrt(float64(s.id)), side/2)

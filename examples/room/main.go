@@ -8,7 +8,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"log"
@@ -34,6 +33,7 @@ func main() {
 	tcp := flag.String("tcp", "127.0.0.1:7777", "listen `address` of TCP")
 	ws := flag.String("ws", "127.0.0.1:7778", "listen `address` of WebSocket")
 	pages := flag.String("http", "127.0.0.1:8080", "listen `address` of the page, /healthz and /debug")
+	routes := flag.Bool("routes", false, "print what players may send and what they are sent, and end")
 	bots := flag.Int("bots", 8, "built-in bots; each pulls its cable now and then")
 	tick := flag.Duration("tick", 50*time.Millisecond, "time between two states")
 	interval := flag.Duration("interval", 0, "heartbeat interval (default 10s)")
@@ -41,7 +41,6 @@ func main() {
 	grace := flag.Duration("grace", 0, "how long a seat is kept for a dropped player (default 1m)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
 
 	logger := slog.New(slog.NewTextHandler(os.Stdout, nil))
 	srv, err := framework.New(framework.Config{
@@ -58,11 +57,19 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	arena := framework.AddRoom(srv, "arena", newArena(logger, *tick)).Tick(*tick)
+	arena := framework.AddRoom(srv, "arena", newArena(logger, *tick)).Tick(*tick).Seats(500)
 	framework.On(arena, "move", (*Arena).Move)
 	framework.On(arena, "chat", (*Arena).Chat)
 	framework.OnRequest(arena, "look", (*Arena).Look)
 	framework.Handle(srv, "ping", func(_ *framework.Player, n uint64) (uint64, error) { return n, nil }).Inline()
+	srv.Sends(framework.NewestOnly, "state") // who missed one sees the next
+	srv.Sends(framework.EveryMessage, "seat", "chat")
+	if *routes {
+		for _, r := range srv.Routes() {
+			fmt.Println(r)
+		}
+		return
+	}
 
 	if err := srv.Start(); err != nil {
 		log.Fatal(err)
@@ -76,25 +83,16 @@ func main() {
 	mux.Handle("/healthz", srv.Admin())
 	mux.Handle("/debug/", srv.Admin()) // guarded: it shows addresses and ends sessions
 	site := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	go func() { // ends with site.Close
-		if err := site.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			log.Print(err)
-		}
-	}()
+	go func() { log.Print(site.Serve(listener)) }() // ends with site.Close
 	addr := fmt.Sprintf("kcp://%v", srv.Addr(transport.KCP))
 	fmt.Printf("players  %s  plain-kcp://%v  tcp://%v  ws://%v\n", addr, srv.Addr(transport.PlainKCP), srv.Addr(transport.TCP), srv.Addr(transport.WebSocket))
-	fmt.Printf("key      %s\n", srv.PublicKey())
-	fmt.Printf("page     http://%v  open it twice\n", listener.Addr())
-	fmt.Printf("look     http://%v/debug/\n", listener.Addr())
+	fmt.Println("key     ", srv.PublicKey())
+	fmt.Printf("page     http://%v  open it twice\nlook     http://%[1]v/debug/\n", listener.Addr())
 	fmt.Printf("bots     go run ./examples/room/bot -addr %s -key %s -n 50 -duration 20s -cut 3s\n", addr, srv.PublicKey())
 
-	swarmDone := make(chan struct{})
-	go func() { // ends with ctx
-		defer close(swarmDone)
-		swarm.Run(ctx, swarm.Config{Addrs: []string{addr}, Key: srv.PublicKey(), Players: *bots, Cut: 10 * time.Second, Rate: 0.2, Name: "bot", Room: "lobby", Logger: logger})
-	}()
-	<-ctx.Done()
-	<-swarmDone
+	swarm.Run(ctx, swarm.Config{Addrs: []string{addr}, Key: srv.PublicKey(), Players: *bots, Cut: 10 * time.Second, Rate: 0.2, Name: "bot", Room: "lobby", Logger: logger})
+	<-ctx.Done() // swarm.Run has waited for it, if there are bots
+	stop()       // another signal ends it at once
 	_ = site.Close()
 	stopping, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
