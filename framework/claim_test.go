@@ -18,13 +18,13 @@ import (
 )
 
 // TestClaimsRace has many clients claim one session at the same instant, from
-// all loops, by token and by login, while it is pushed to, cut and kicked.
+// all loops, by token and by login, while it is pushed to, cut, moved and kicked.
 // Whoever wins, the session has one owner: what is sent to it afterwards
 // arrives at once, and when it is closed nothing is left (scenarios 29, 31, 54).
 func TestClaimsRace(t *testing.T) {
 	for _, policy := range []framework.Duplicate{framework.Replace, framework.Reject, framework.Adopt} {
 		t.Run(fmt.Sprint("policy=", policy), func(t *testing.T) {
-			cfg := framework.Config{Loops: 4, Duplicate: policy, Session: session.Config{SendPackets: 200}}
+			cfg := framework.Config{Loops: 4, Duplicate: policy, Session: session.Config{SendPackets: 200}, Secret: session.Secret{1}, Store: &framework.MemoryStore{}}
 			simulate(t, 1, transport.Conditions{}, cfg, nil, func(e *env) {
 				for wave := range 40 {
 					claimWave(e, fmt.Sprint("user", wave))
@@ -83,7 +83,9 @@ func claimWave(e *env, user string) {
 			_ = p.Push("n", n)
 		}
 	})
-	switch rand.IntN(4) {
+	switch rand.IntN(5) {
+	case 3:
+		do(func() { _ = p.Move("") }) // out into the store, and in again by whoever comes
 	case 0:
 		do(func() { p.Kick(session.Kicked, "") })
 	case 1:

@@ -147,7 +147,7 @@ func (r *pit) OnTick(t framework.Tick) {
 
 // hooks are the server's part of the storm.
 func (st *storm) config(rng *rand.Rand) framework.Config {
-	return framework.Config{
+	cfg := framework.Config{
 		Loops: 4, Workers: []int{1, 3, 1000}[rng.IntN(3)], Duplicate: framework.Duplicate(rng.IntN(4)),
 		Secret: session.Secret{1}, Store: &framework.MemoryStore{},
 		AuthConcurrency: []int{1, 100}[rng.IntN(2)], MaxSessions: []int{3, 1000}[rng.IntN(2)],
@@ -177,6 +177,10 @@ func (st *storm) config(rng *rand.Rand) framework.Config {
 		OnResume: func(p *framework.Player, _ bool) { st.mischief(p, true) },
 		OnClose:  func(p *framework.Player, _ framework.Reason) { st.mischief(p, true) },
 	}
+	if rng.IntN(2) == 0 {
+		cfg.BufferBytes = 4 * int64(cfg.Session.SendBytes) // for a dozen players
+	}
+	return cfg
 }
 
 func (st *storm) routes(s *framework.Server) {
