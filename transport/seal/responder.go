@@ -29,7 +29,7 @@ type Config struct {
 	// IDs gives and takes connection ids.
 	IDs IDs
 	// HalfOpen bounds the links that wait for their peer's first sealed
-	// datagram. If zero, 1,024. Cookies are asked for from an eighth of it on.
+	// datagram. If zero, 4,096. Cookies are asked for from an eighth of it on.
 	HalfOpen int
 	// AlwaysCookie asks everybody for a cookie: one round trip more, and no
 	// public-key operation for a spoofed address, ever.
@@ -84,7 +84,7 @@ func (c *Counts) Add(o Counts) {
 }
 
 const (
-	defaultHalfOpen   = 1024
+	defaultHalfOpen   = 4096
 	defaultPrefixRate = 64
 	prefixBurst       = 4 // seconds of the rate
 	halfOpenTime      = 5 * time.Second
