@@ -130,6 +130,35 @@ func TestHoldTravelsInTheStreamOnly(t *testing.T) {
 	}
 }
 
+// SPEC 5.8: an echo in the stream says that what was written before has come,
+// which one beside it could not say.
+func TestAnEchoTravelsAsItsPingDid(t *testing.T) {
+	s := heardSession(t, Config{}, 0)
+	ping := func(id uint16) codec.Packet {
+		return codec.Packet{Header: codec.Header{Flags: codec.EchoWanted, Seq: id}}
+	}
+	for i, beside := range []bool{true, false, true, false, false, true} {
+		receive := s.Receive
+		if beside {
+			receive = s.ReceiveBeside
+		}
+		if _, err := receive(1, ping(uint16(i)), 0); err != nil {
+			t.Fatal(err)
+		}
+		out, in := beats(t, s.OutputBeside(nil, 1, 0)), beats(t, s.Output(nil, 1, 0, 1<<20))
+		if len(out)+len(in) != 1 || len(out) == 1 != beside {
+			t.Errorf("ping %d, beside %v: %d echoes beside, %d in the stream", i, beside, len(out), len(in))
+		}
+	}
+	c := openClient(t)
+	if _, err := c.Receive(ping(9), 0); err != nil {
+		t.Fatal(err)
+	}
+	if out := c.OutputBeside(nil, 0); len(out) != 0 {
+		t.Errorf("the client's echo of a ping in the stream went beside: %x", out)
+	}
+}
+
 // SPEC 5.8: the server asks once, and reliably.
 func TestTheServersPingStaysInTheStream(t *testing.T) {
 	s := heardSession(t, Config{}, 0)

@@ -66,6 +66,7 @@ type end struct {
 	pingOpen   bool  // waiting for an echo
 	pingDue    bool
 	echoDue    bool
+	echoBeside bool // its ping came beside the stream
 	ackDue     bool
 	holdPeer   bool // the peer asked us to send nothing counted
 	holdUs     bool // we ask the peer
@@ -180,7 +181,7 @@ func (e *end) outputBeside(dst []byte, now time.Duration, rand func() uint32) []
 		return dst
 	}
 	start := len(dst)
-	if e.echoDue {
+	if e.echoDue && e.echoBeside {
 		e.echoDue = false
 		dst = e.heartbeat(dst, codec.Echo, e.echoID)
 	}
@@ -197,7 +198,7 @@ func (e *end) outputBeside(dst []byte, now time.Duration, rand func() uint32) []
 	return dst
 }
 
-// besides takes p, which came beside the stream: it may be older than what came
+// besides is p, which came beside the stream: it may be older than what came
 // in it, so it says nothing about HOLD.
 func (e *end) besides(p codec.Packet) codec.Packet {
 	if p.Kind == codec.Heartbeat {
@@ -299,7 +300,7 @@ func (e *end) pinged(id uint16, now, interval time.Duration) error {
 	}
 	e.pingAllow += gap
 	e.floods -= min(e.floods, pingForgive)
-	e.echoDue, e.echoID = true, id
+	e.echoDue, e.echoBeside, e.echoID = true, false, id
 	return nil
 }
 

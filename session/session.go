@@ -296,7 +296,9 @@ func (s *Session) ReceiveBeside(epoch uint32, p codec.Packet, now time.Duration)
 	if p.Kind != codec.Heartbeat && p.Kind != codec.Datagram {
 		return Nothing, ErrKind
 	}
-	return s.Receive(epoch, s.besides(p), now)
+	ev, err := s.Receive(epoch, s.besides(p), now)
+	s.echoBeside = s.echoBeside || p.Flags&codec.EchoWanted != 0
+	return ev, err
 }
 
 // Wants reports whether Output has anything to write, room given.

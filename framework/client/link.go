@@ -121,6 +121,12 @@ func (c *Client) brokeLocked(now time.Duration, err error) {
 // pullLocked fills the writer's buffer with what is due.
 func (l *link) pullLocked(now time.Duration) {
 	core := l.c.core
+	if k, ok := l.conn.(*sealedConn); ok {
+		if l.out = core.OutputBeside(l.out[:0], now); len(l.out) > 0 {
+			k.s.writeBeside(l.out)
+			l.c.stats.BytesOut += uint64(len(l.out))
+		}
+	}
 	l.out = core.Output(l.out[:0], now, chunk)
 	if len(l.out) == 0 {
 		// Perhaps the next frame alone is larger.
