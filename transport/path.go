@@ -13,7 +13,7 @@ import (
 )
 
 // elsewhere takes note that an authentic datagram of k came from an address
-// other than the one in use: SPEC 8.4.
+// other than the one in use: transport/seal/SPEC.md 7.
 func (l *Loop) elsewhere(k *Link, from netip.AddrPort, size int, newest bool) {
 	s := l.sideOf(k)
 	token, ask := s.paths.Saw(l.now, from, size, newest, crand.Reader)

@@ -182,7 +182,7 @@ func (l *Loop) ownDatagram(from netip.AddrPort, b []byte) {
 	}
 }
 
-// openSealed takes the first datagram of a half-open link: SPEC 7.6.
+// openSealed takes the first datagram of a half-open link: SPEC 6.1.
 func (l *Loop) openSealed(from netip.AddrPort, what byte, b []byte) {
 	c, err := l.sealed.responder.Confirm(l.now, from, b)
 	if err != nil {
