@@ -38,7 +38,7 @@ func TestEcho(t *testing.T) {
 	} {
 		t.Run(c.carrier+"/"+c.versus, func(t *testing.T) {
 			both := map[string]report{}
-			smoke(t, &both, "echo", "-carrier", c.carrier, "-versus", c.versus, "-sessions", "20", "-duration", "300ms",
+			measure(t, &both, "echo", "-carrier", c.carrier, "-versus", c.versus, "-sessions", "20", "-duration", "300ms",
 				"-warmup", "100ms", "-runs", "1", "-client-core", "-1", "-server-core", "-1", "-window", "2")
 			if c.versus == "plain-kcp" {
 				c.versus = "lifeline plain-kcp"
@@ -65,7 +65,7 @@ func TestIdle(t *testing.T) {
 			if carrier != "tcp" {
 				args = append(args, "-sockets", "3")
 			}
-			smoke(t, &r, args...)
+			measure(t, &r, args...)
 			if r.HeartbeatsPerSec == 0 || r.RSS == 0 {
 				t.Errorf("figures are missing: %+v", r)
 			}
@@ -85,7 +85,7 @@ func TestStorm(t *testing.T) {
 			if carrier != "tcp" {
 				args = append(args, "-sockets", "7")
 			}
-			smoke(t, &r, args...)
+			measure(t, &r, args...)
 			if r.ResumesPerSec == 0 || r.NumberedUp == 0 || r.NumberedDown == 0 {
 				t.Errorf("figures are missing: %+v", r)
 			}
@@ -100,7 +100,7 @@ func TestStorm(t *testing.T) {
 func TestConnect(t *testing.T) {
 	for _, carrier := range []string{"plain-kcp", "kcp", "tcp"} {
 		var r report
-		smoke(t, &r, "connect", "-carrier", carrier, "-sessions", "50", "-runs", "1", "-client-core", "-1", "-server-core", "-1")
+		measure(t, &r, "connect", "-carrier", carrier, "-sessions", "50", "-runs", "1", "-client-core", "-1", "-server-core", "-1")
 		if r.LinksPerSec == 0 || r.CPUPerLink == 0 || r.Errors.Sum() != 0 {
 			t.Errorf("%s: figures are missing: %+v", carrier, r)
 		}
@@ -112,7 +112,7 @@ func TestBroadcast(t *testing.T) {
 		Broadcast, Echo report
 		Ratio           spread `json:"cpu_per_delivery_over_echo"`
 	}
-	smoke(t, &r, "broadcast", "-members", "20", "-rate", "50", "-runs", "1", "-duration", "500ms", "-warmup", "200ms",
+	measure(t, &r, "broadcast", "-members", "20", "-rate", "50", "-runs", "1", "-duration", "500ms", "-warmup", "200ms",
 		"-client-core", "-1", "-server-core", "-1")
 	b := r.Broadcast
 	if b.Deliveries == 0 || b.DeliveryP99 == 0 || b.CPUPerDelivery == 0 || r.Echo.Messages == 0 || r.Ratio.Median == 0 {
@@ -127,7 +127,7 @@ func TestBroadcast(t *testing.T) {
 // TestMixed asserts that nothing is lost or comes twice while links break.
 func TestMixed(t *testing.T) {
 	var r report
-	smoke(t, &r, "mixed", "-sessions", "20", "-cuts", "50", "-runs", "1", "-duration", "900ms", "-warmup", "300ms",
+	measure(t, &r, "mixed", "-sessions", "20", "-cuts", "50", "-runs", "1", "-duration", "900ms", "-warmup", "300ms",
 		"-client-core", "-1", "-server-core", "-1")
 	if r.Messages == 0 || r.Deliveries == 0 || r.Cuts == 0 {
 		t.Errorf("figures are missing: %+v", r)
@@ -141,7 +141,7 @@ func TestMixed(t *testing.T) {
 // TestDetect asserts that nobody is taken for dead too early, or while alive.
 func TestDetect(t *testing.T) {
 	var all []report
-	smoke(t, &all, "detect", "-sessions", "20", "-interval", "500ms", "-timeout", "2500ms", "-lossy", "1s", "-loss", "0.1")
+	measure(t, &all, "detect", "-sessions", "20", "-interval", "500ms", "-timeout", "2500ms", "-lossy", "1s", "-loss", "0.1")
 	if len(all) != 3 {
 		t.Fatalf("%d reports", len(all))
 	}
@@ -190,7 +190,7 @@ func TestLoss(t *testing.T) {
 
 func TestOverload(t *testing.T) {
 	var r report
-	smoke(t, &r, "overload", "-sessions", "20", "-duration", "400ms", "-warmup", "100ms", "-runs", "1", "-client-core", "-1", "-server-core", "-1")
+	measure(t, &r, "overload", "-sessions", "20", "-duration", "400ms", "-warmup", "100ms", "-runs", "1", "-client-core", "-1", "-server-core", "-1")
 	if r.Peak == 0 || r.Goodput == 0 || r.Recovered == 0 {
 		t.Errorf("figures are missing: %+v", r)
 	}
@@ -227,15 +227,15 @@ func TestPage(t *testing.T) {
 // TestOpenLoop asserts that requests come at their rate.
 func TestOpenLoop(t *testing.T) {
 	var r report
-	smoke(t, &r, "echo", "-sessions", "20", "-rate", "500", "-duration", "600ms", "-warmup", "100ms", "-runs", "1",
+	measure(t, &r, "echo", "-sessions", "20", "-rate", "500", "-duration", "600ms", "-warmup", "100ms", "-runs", "1",
 		"-client-core", "-1", "-server-core", "-1")
 	if r.Messages < 150 || r.Messages > 600 {
 		t.Errorf("%v of 300 requests", r.Messages)
 	}
 }
 
-// smoke runs a command and reads its JSON.
-func smoke(t *testing.T, into any, args ...string) {
+// measure runs a command and reads its JSON.
+func measure(t *testing.T, into any, args ...string) {
 	t.Helper()
 	o, err := parse(args[0], append(args[1:], "-json"))
 	if err != nil {

@@ -30,6 +30,7 @@ const usage = `usage: bench echo [flags]   players ask and are answered, as fast
        bench loss [flags]       game traffic and bulk over a bad network
        bench overload [flags]   more is asked for than the server can do
        bench all [flags]        all of it, and a report as one HTML file
+       bench smoke              small sizes whose ratios must hold: for CI
        bench sessions [flags]   the session layer alone, without a network
 
 bench echo -h and so on list the flags.`
@@ -63,7 +64,7 @@ var scenarios map[string]func(*options) error
 func init() {
 	scenarios = map[string]func(*options) error{
 		"echo": echo, "idle": idle, "storm": storm, "connect": connect, "broadcast": broadcast, "mixed": mixed, "detect": detect,
-		"loss": loss, "overload": overload, "players": players, "all": all,
+		"loss": loss, "overload": overload, "players": players, "all": all, "smoke": smoke,
 	}
 }
 
@@ -136,6 +137,8 @@ func parse(command string, args []string) (*options, error) {
 		o.overloadFlags(fs)
 	case "all":
 		o.allFlags(fs)
+	case "smoke":
+		o.duration = 1
 	case "players":
 		o.playersFlags(fs)
 	}
