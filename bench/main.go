@@ -6,6 +6,7 @@
 //	go run ./bench echo -sessions 1000 -versus kcp-go
 //	go run ./bench idle -sessions 50000 -json
 //	go run ./bench sessions -n 1000000 -json
+//	go run ./bench all -report report.html
 package main
 
 import (
