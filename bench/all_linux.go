@@ -50,12 +50,11 @@ func plan(quick bool) [][2]string {
 		}
 	}
 	return [][2]string{
-		{"echo", "echo -sessions 1000 -duration 4s -versus kcp-go"},
-		{"limit", "echo -sessions 1000 -duration 4s -versus udp"},
-		{"tcp", "echo -carrier tcp -sessions 1000 -duration 4s -versus go-tcp"},
+		{"echo", "echo -sessions 1000 -duration 4s -versus all"},
+		{"tcp", "echo -carrier tcp -sessions 1000 -duration 4s -versus all"},
 		{"sealed", "echo -carrier kcp -sessions 1000 -duration 4s -versus plain-kcp"},
 		{"scale", "echo -sessions 100 -duration 4s -runs 2"},
-		{"scale", "echo -sessions 5000 -duration 4s -runs 2 -versus kcp-go"},
+		{"scale", "echo -sessions 5000 -duration 4s -runs 2 -versus kcp-go,zinx-kcp"},
 		{"scale", "echo -sessions 15000 -duration 4s -runs 2"},
 		{"idle", "idle -sessions 1000 -settle 10s -duration 20s"},
 		{"idle", "idle -sessions 10000 -settle 10s -duration 20s"},

@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/lifeline-go/lifeline/bench/load"
@@ -16,6 +17,9 @@ func echo(o *options) error {
 	peers, err := o.peers()
 	if err != nil {
 		return err
+	}
+	if o.Program != "" {
+		defer os.Remove(o.Program)
 	}
 	var reports []*report
 	for _, p := range peers {
@@ -38,16 +42,30 @@ func echo(o *options) error {
 		}
 		return table(o.out, reports...)
 	}
-	q := compare(reports[0], reports[1])
+	all, ratios := map[string]any{}, map[string]ratio{}
+	for i, p := range peers {
+		all[p.name(peers[0])] = reports[i]
+		if i > 0 {
+			ratios[p.name(peers[0])] = compare(reports[0], reports[i])
+		}
+	}
 	if o.json {
-		return writeJSON(o.out, map[string]any{peers[0].kind: reports[0], peers[1].name(peers[0]): reports[1], "ratio": q})
+		if len(peers) == 2 {
+			all["ratio"] = ratios[peers[1].name(peers[0])]
+		} else {
+			all["ratios"] = ratios
+		}
+		return writeJSON(o.out, all)
 	}
 	if err := table(o.out, reports...); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(o.out, "\nlifeline/%s, run by run: server CPU a message %.2f [%.2f - %.2f], throughput %.2f, p50 %.2f, p99 %.2f\n",
-		peers[1].name(peers[0]), q.ServerCPUPerMsg, q.LowHigh[0], q.LowHigh[1], q.MessagesPerSecond, q.P50, q.P99)
-	return err
+	for _, p := range peers[1:] {
+		q := ratios[p.name(peers[0])]
+		fmt.Fprintf(o.out, "\nlifeline/%s, run by run: server CPU a message %.2f [%.2f - %.2f], throughput %.2f, p50 %.2f, p99 %.2f\n",
+			p.name(peers[0]), q.ServerCPUPerMsg, q.LowHigh[0], q.LowHigh[1], q.MessagesPerSecond, q.P50, q.P99)
+	}
+	return nil
 }
 
 // settleIn is load that is not measured: asking the server for its status

@@ -3,15 +3,19 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lifeline-go/lifeline/bench/link/wire"
@@ -75,7 +79,7 @@ func run(args []string) error {
 	command, args := args[0], args[1:]
 	switch command {
 	case "serve": // hidden: the process of a server
-		return server.Main(args)
+		return server.Main(args, nil)
 	case "sessions":
 		return runSessions(args, os.Stdout)
 	}
@@ -174,7 +178,7 @@ func (o *options) echoFlags(fs *flag.FlagSet) {
 	fs.DurationVar(&o.duration, "duration", 5*time.Second, "length of a window")
 	fs.DurationVar(&o.warmup, "warmup", time.Second, "load before the window")
 	fs.IntVar(&o.runs, "runs", 3, "runs, each with a server of its own")
-	fs.StringVar(&o.versus, "versus", "", "run another server as well, in turn: kcp-go or udp (plain-kcp), go-tcp (tcp), plain-kcp (kcp)")
+	fs.StringVar(&o.versus, "versus", "", "run other servers as well, in turn: all, or some of kcp-go, udp, gnet-udp, zinx-kcp (plain-kcp), go-tcp, zinx-tcp (tcp), plain-kcp (kcp)")
 	o.coreFlags(fs)
 }
 
@@ -218,25 +222,77 @@ func (p peer) name(beside ...peer) string {
 	return p.kind
 }
 
-// peers returns lifeline and, if there is one, the server beside it.
+// others are the servers that lifeline can be compared with: what a player of
+// theirs speaks, and with which carrier of lifeline they compete.
+var others = map[string]struct {
+	beside, carrier string
+	prefix          []byte // of each message, in both directions
+	built           bool   // it is in bench/peers
+}{
+	"kcp-go":    {beside: "plain-kcp", carrier: "plain-kcp"},
+	"udp":       {beside: "plain-kcp", carrier: "udp"},
+	"gnet-udp":  {beside: "plain-kcp", carrier: "udp", built: true},
+	"zinx-kcp":  {beside: "plain-kcp", carrier: "plain-kcp", prefix: []byte{0, 0, 0, server.ZinxMessage}, built: true},
+	"zinx-tcp":  {beside: "tcp", carrier: "tcp", prefix: []byte{0, 0, 0, server.ZinxMessage}, built: true},
+	"go-tcp":    {beside: "tcp", carrier: "tcp"},
+	"plain-kcp": {beside: "kcp"}, // lifeline itself: what sealing costs
+}
+
+// peers returns lifeline and the servers beside it.
 func (o *options) peers() ([]peer, error) {
 	all := []peer{{"lifeline", o.Config}}
-	other := o.Config
-	other.Bare = true
-	switch {
-	case o.versus == "":
+	names := strings.Split(o.versus, ",")
+	if o.versus == "" {
 		return all, nil
-	case o.versus == "udp" && o.Config.Carrier == "plain-kcp":
-		other.Carrier = "udp"
-	case o.versus == "plain-kcp" && o.Config.Carrier == "kcp": // what sealing costs
-		other.Bare, other.Carrier = false, "plain-kcp"
-		return append(all, peer{"lifeline", other}), nil
-	case o.versus == "kcp-go" && o.Config.Carrier == "plain-kcp":
-	case o.versus == "go-tcp" && o.Config.Carrier == "tcp":
-	default:
-		return nil, fmt.Errorf("-versus %s: want kcp-go or udp with plain-kcp, go-tcp with tcp", o.versus)
 	}
-	return append(all, peer{o.versus, other}), nil
+	if o.versus == "all" {
+		names = nil
+		for name, other := range others {
+			if other.beside == o.Config.Carrier {
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+	}
+	for _, name := range names {
+		other, ok := others[name]
+		if !ok || other.beside != o.Config.Carrier {
+			return nil, fmt.Errorf("-versus %s: not with -carrier %s", name, o.Config.Carrier)
+		}
+		p := peer{name, o.Config}
+		if name == "plain-kcp" {
+			p.kind, p.load.Carrier = "lifeline", name
+			all = append(all, p)
+			continue
+		}
+		p.load.Carrier, p.load.Bare = other.carrier, true
+		if other.prefix != nil {
+			p.load.Prefix = binary.BigEndian.AppendUint32(slices.Clone(other.prefix), uint32(o.Config.Size))
+		}
+		if other.built && o.Program == "" {
+			if err := o.build(); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// build builds bench/peers, which is a module of its own.
+func (o *options) build() error {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/lifeline-go/lifeline").Output()
+	if err != nil {
+		return fmt.Errorf("where is the source? %w", err)
+	}
+	o.Program = filepath.Join(os.TempDir(), fmt.Sprintf("lifeline-bench-peers-%d", os.Getpid()))
+	cmd := exec.Command("go", "build", "-o", o.Program, ".")
+	cmd.Dir = filepath.Join(strings.TrimSpace(string(out)), "bench", "peers")
+	cmd.Stderr = o.log
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("build %s: %w", cmd.Dir, err)
+	}
+	return nil
 }
 
 func (o *options) report(p peer) *report {
@@ -266,6 +322,9 @@ type stage struct {
 func (o *options) open(p peer) (*stage, error) {
 	so := o.Options
 	so.Kind, so.Carrier, so.Core, so.Links = p.kind, p.load.Carrier, o.serverCore, o.Sessions
+	if !others[p.kind].built {
+		so.Program = ""
+	}
 	if o.Return {
 		so.Links *= 2 // a lost link and its successor
 	}

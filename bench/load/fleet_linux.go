@@ -22,6 +22,7 @@ type Config struct {
 	Server   netip.AddrPort
 	Carrier  string // "plain-kcp", "kcp", "tcp", or "udp": bare datagrams, sent again if lost
 	Key      string // the server's public one, for kcp
+	Prefix   []byte // bare: stands in front of every message, of both directions
 	Bare     bool   // what travels is echoed as it is; there is no session layer
 	Sessions int
 	Sockets  int // if zero, one for each session
@@ -112,7 +113,7 @@ func New(cfg Config, tell func(error)) (*Fleet, error) {
 	f := &Fleet{
 		cfg: cfg, start: time.Now(), began: proc.Monotonic(), lottery: rand.New(rand.NewPCG(cfg.Seed, cfg.Seed)), wheel: session.NewWheel[*player](tick), tell: tell,
 		sockets: make([]socket, 0, cfg.Sockets), players: make([]player, cfg.Sessions),
-		in: make([]byte, 128<<10), sends: makePayload(cfg.Bare, cfg.Size), wants: makePayload(cfg.Bare, cfg.Answer), route: codec.NamedRoute(cfg.Route),
+		in: make([]byte, 128<<10), sends: makePayload(cfg, cfg.Size), wants: makePayload(cfg, cfg.Answer), route: codec.NamedRoute(cfg.Route),
 	}
 	f.kcp.Pool = kcp.NewPool(64 << 20)
 	var err error

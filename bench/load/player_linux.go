@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -58,9 +59,9 @@ const (
 
 // makePayload makes what players send or are answered, all but the number: one
 // msgpack value, or in a bare load nothing but its bytes.
-func makePayload(bare bool, size int) []byte {
-	var head []byte
-	if !bare {
+func makePayload(cfg Config, size int) []byte {
+	head := slices.Clone(cfg.Prefix)
+	if !cfg.Bare {
 		head = AppendHead(nil, size)
 	}
 	b := append(head, make([]byte, size)...)
@@ -362,7 +363,7 @@ func (f *Fleet) bare(p *player, b []byte) {
 			return
 		}
 		b = b[n:]
-		if p.got += n; p.got == f.cfg.Answer {
+		if p.got += n; p.got == len(f.wants) {
 			p.got = 0
 			f.answer(p, true)
 		}

@@ -27,6 +27,7 @@ type Options struct {
 	Carrier string // of lifeline
 	Core    int    // it runs on; negative: on any
 	Links   int    // it must have room for
+	Program string // that has this kind; if empty, the one that starts it
 	Host    string // if empty, 127.0.0.1
 	Answer  int    // bytes of an answer; 0: as many as the request has
 	Ask     int    // bytes of a request, where Answer says otherwise
@@ -71,8 +72,16 @@ var kinds = map[string]func(*Options) (*service, error){
 	"lifeline": startLifeline, "kcp-go": startKCPGo, "udp": startUDP, "go-tcp": startGoTCP,
 }
 
-// Main is the process of a server: it serves until its input ends.
-func Main(args []string) error {
+// Starter starts a server of another kind. It returns where it is and how to
+// stop it.
+type Starter func(*Options) (netip.AddrPort, func(), error)
+
+// ZinxMessage is the number of the message that zinx servers echo.
+const ZinxMessage = 1
+
+// Main is the process of a server: it serves until its input ends. more are
+// kinds that this package knows nothing of.
+func Main(args []string, more map[string]Starter) error {
 	var o Options
 	if len(args) != 1 {
 		return errors.New("serve: for bench itself")
@@ -85,6 +94,12 @@ func Main(args []string) error {
 	}
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	start := kinds[o.Kind]
+	if other := more[o.Kind]; other != nil {
+		start = func(o *Options) (*service, error) {
+			addr, stop, err := other(o)
+			return &service{addr: addr, stop: stop}, err
+		}
+	}
 	if start == nil {
 		return fmt.Errorf("no server %q", o.Kind)
 	}

@@ -27,11 +27,11 @@ func (o *Options) host() string {
 
 func (o *Options) anyPort() string { return o.host() + ":0" }
 
-// ownPort is an address that the system gives to nobody by itself. A server
+// OwnPort is an address that the system gives to nobody by itself. A server
 // with several loops shares its port among sockets of one user. Whoever else of
 // that user binds it the same way takes a part of its players, without an error
 // on either side, and tests around here bind port 0 all the time.
-func (o *Options) ownPort() string {
+func (o *Options) OwnPort() string {
 	return fmt.Sprintf("%s:%d", o.host(), 20_000+rand.IntN(10_000))
 }
 
@@ -58,9 +58,9 @@ func tryLifeline(o *Options) (*service, error) {
 	carrier := transport.PlainKCP
 	switch o.Carrier {
 	case "plain-kcp":
-		cfg.PlainKCP = o.ownPort()
+		cfg.PlainKCP = o.OwnPort()
 	case "kcp":
-		cfg.KCP, carrier = o.ownPort(), transport.KCP
+		cfg.KCP, carrier = o.OwnPort(), transport.KCP
 		cfg.KeyFile = filepath.Join(os.TempDir(), fmt.Sprintf("lifeline-bench-%d.key", os.Getpid()))
 		defer os.Remove(cfg.KeyFile) // it has been read by then
 	case "tcp":

@@ -4,6 +4,7 @@ package server
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,7 +30,10 @@ type Process struct {
 
 // Start starts a server and returns when it serves.
 func Start(o Options) (*Process, error) {
-	path, err := os.Executable()
+	path, err := o.Program, error(nil)
+	if path == "" {
+		path, err = os.Executable()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -55,9 +59,12 @@ func Start(o Options) (*Process, error) {
 
 func (p *Process) read() (Status, error) {
 	var s Status
-	line, err := p.out.ReadBytes('\n')
-	if err != nil {
-		return s, fmt.Errorf("the server has ended: %w", err)
+	var line []byte
+	for !bytes.HasPrefix(line, []byte("{")) { // some frameworks print a banner
+		var err error
+		if line, err = p.out.ReadBytes('\n'); err != nil {
+			return s, fmt.Errorf("the server has ended: %w", err)
+		}
 	}
 	if err := json.Unmarshal(line, &s); err != nil {
 		return s, err
