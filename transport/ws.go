@@ -21,8 +21,8 @@ const (
 	// maxFragments bounds the pieces of one message. Browsers cut large
 	// messages in a handful of them.
 	maxFragments = 1024
-	// maxControl bounds the pings and pongs of a peer in one controlWindow.
-	// Proxies and libraries send one in some ten seconds.
+	// maxControl bounds the pings, pongs and empty messages of a peer in one
+	// controlWindow. Proxies and libraries ping once in some ten seconds.
 	maxControl    = 64
 	controlWindow = time.Second
 	// minMessage is the longest message that every server takes: SPEC 7.4.
@@ -48,7 +48,7 @@ var (
 	errLongMessage = errors.New("transport: WebSocket message too long")
 	errFragments   = errors.New("transport: WebSocket message in too many pieces")
 	errHalfFrame   = errors.New("transport: WebSocket message ends in the middle of a frame")
-	errControl     = errors.New("transport: too many pings")
+	errControl     = errors.New("transport: too many pings or empty messages")
 	errCloseFrame  = errors.New("transport: malformed close frame")
 )
 
@@ -57,7 +57,7 @@ type wsPart struct {
 	windowAt  time.Duration // when the window of control frames began
 	status    uint16        // of our close frame; 0: none was chosen
 	fragments uint16        // pieces of the message that k.part gathers; 0: none has begun
-	control   uint16        // control frames in the window
+	control   uint16        // pings, pongs and empty messages in the window
 }
 
 // wsLink is a Link with both its parts in one allocation.
@@ -162,18 +162,22 @@ func (l *Loop) wsHeader(k *Link, b []byte) (h ws.Header, size int, err error) {
 	default:
 		err = ws.CheckHeader(h, state)
 	}
-	if err == nil && (h.OpCode == ws.OpPing || h.OpCode == ws.OpPong) {
-		if w.windowAt+controlWindow <= l.now {
-			w.windowAt, w.control = l.now, 0
-		}
-		if w.control++; w.control > maxControl {
-			status, err = uint16(ws.StatusPolicyViolation), errControl
-		}
+	if err == nil && (h.OpCode == ws.OpPing || h.OpCode == ws.OpPong) && w.tooMany(l.now) {
+		status, err = uint16(ws.StatusPolicyViolation), errControl
 	}
 	if err != nil {
 		l.wsFail(k, status, err)
 	}
 	return h, size, err
+}
+
+// tooMany counts what brings the session no packet, which it could limit.
+func (w *wsPart) tooMany(now time.Duration) bool {
+	if w.windowAt+controlWindow <= now {
+		w.windowAt, w.control = now, 0
+	}
+	w.control++
+	return w.control > maxControl
 }
 
 // partLen is how much of an unfinished message, or frame, is held.
@@ -201,6 +205,10 @@ func (l *Loop) wsPiece(k *Link, b []byte, last bool) {
 		k.part, w.fragments = nil, 0
 		defer l.bufs.drop(part)
 		b = part.b
+	}
+	if len(b) == 0 && w.tooMany(l.now) {
+		l.wsFail(k, uint16(ws.StatusPolicyViolation), errControl)
+		return
 	}
 	if used := l.frames(k, b); used < len(b) {
 		l.wsFail(k, uint16(ws.StatusInvalidFramePayloadData), errHalfFrame)

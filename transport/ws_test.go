@@ -312,6 +312,27 @@ func TestPingsAreAnsweredOncePerReadAndLimited(t *testing.T) {
 	})
 }
 
+// TestEmptyMessagesAreLimited: they bring nothing that a session could count.
+func TestEmptyMessagesAreLimited(t *testing.T) {
+	for _, b := range [][]byte{wsRaw(fin|binary_, ""), slices.Concat(wsRaw(binary_, ""), wsRaw(fin|contin, ""))} {
+		bubble(t, func(t *testing.T) {
+			h := &hooks{}
+			w := &world{carrier: WebSocket, mem: true, net: NewNetwork(1, Conditions{})}
+			tr := w.start(t, Config{}, h)
+			conn, br := wsDial(t, w.net, tr.Addr(WebSocket))
+			conn.Write(bytes.Repeat(b, maxControl))
+			if got := transcript(t, conn, br); got != "open" {
+				t.Error("within the limit:", got)
+			}
+			time.Sleep(controlWindow)
+			conn.Write(bytes.Repeat(b, maxControl+1))
+			if err := h.closedWith(t); err != errControl {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestPeerThatPingsAndReadsNothing: pongs do not pile up for it.
 func TestPeerThatPingsAndReadsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
