@@ -36,8 +36,10 @@ var ErrNoStore = errors.New("framework: Config.Store is not set")
 // Nothing is lost and nothing comes twice, in either direction. For this
 // server's game it is an end: the room is left and OnClose runs, with the code
 // MOVED. For the other's it is a beginning: OnOpen runs when the player comes.
-// Config.Pack and Unpack carry what the one knows to the other. A player who
-// is kicked before it has left, or whose record the store refuses, does not arrive.
+// Config.Pack and Unpack carry what the one knows to the other. Authenticate is
+// not asked again: who may have been banned meanwhile is OnOpen's to throw out.
+// A player who is kicked before it has left, or whose record the store refuses,
+// does not arrive; one whose client was never heard since its login logs in anew.
 func (p *Player) Move(address string) error {
 	if p.srv.cfg.Store == nil {
 		return ErrNoStore
