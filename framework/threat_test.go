@@ -464,3 +464,56 @@ func TestThreatDatagramOfAnOldLink(t *testing.T) {
 		}
 	})
 }
+
+// The same on the system's sockets, under kcp-go itself, with IPv4 and IPv6.
+func TestThreatAddressThatChangesOnSockets(t *testing.T) {
+	for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
+		t.Run(addr, func(t *testing.T) {
+			pc, err := net.ListenPacket("udp", addr)
+			if err != nil {
+				t.Skip("not on this machine:", err)
+			}
+			_ = pc.Close()
+			var v quarry
+			srv, err := framework.New(framework.Config{KCP: addr, Loops: 4, Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			v.setup(srv)
+			if err := srv.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			defer func() {
+				if err := srv.Shutdown(ctx); err != nil {
+					t.Error(err)
+				}
+			}()
+			v.e = &env{t: t, srv: srv}
+			c, err := client.New([]string{v.e.addr(transport.KCP)}, client.Config{ServerKey: srv.PublicKey(), Logger: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			v.c = c
+			defer c.Close()
+			client.On(c, "echo", func(n uint64) {
+				v.mu.Lock()
+				v.echoed = append(v.echoed, n)
+				v.mu.Unlock()
+			})
+			if err := c.Connect(ctx); err != nil {
+				t.Fatal(err)
+			}
+			for range 8 {
+				v.talk(20)
+				if !c.Rebind() {
+					t.Fatal("can't change the address")
+				}
+			}
+			v.talk(20)
+			v.unharmed()
+			v.e.within(20*time.Second, "the server has followed", func() bool { return srv.Stats().Transport.Migrations > 0 })
+		})
+	}
+}

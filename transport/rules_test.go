@@ -29,3 +29,46 @@ func TestClockIsReadInOnePlace(t *testing.T) {
 		}
 	}
 }
+
+// The table of SPEC 9 names tests that exist.
+func TestThreatsNameTheirTests(t *testing.T) {
+	spec, err := os.ReadFile("SPEC.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, ok := strings.Cut(string(spec), "\n## 9. Threats\n")
+	if !ok {
+		t.Fatal("no section on threats")
+	}
+	dirs := map[string]string{"s": "seal", "k": "kcp", "t": ".", "S": "../session", "f": "../framework"}
+	sources := map[string]string{}
+	for key, dir := range dirs {
+		files, _ := filepath.Glob(filepath.Join(dir, "*_test.go"))
+		for _, name := range files {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sources[key] += string(b)
+		}
+	}
+	word := regexp.MustCompile("(?:\\b([sktSf]) )?`((?:Test|Fuzz)\\w+)`")
+	rows := 0
+	for _, line := range strings.Split(table, "\n") {
+		if strings.HasPrefix(line, "| T") {
+			rows++
+		}
+		in := ""
+		for _, m := range word.FindAllStringSubmatch(line, -1) {
+			if m[1] != "" {
+				in = m[1]
+			}
+			if !strings.Contains(sources[in], "func "+m[2]+"(") {
+				t.Errorf("no %s in %s", m[2], dirs[in])
+			}
+		}
+	}
+	if rows != 28 {
+		t.Errorf("%d rows", rows)
+	}
+}
