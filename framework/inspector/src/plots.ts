@@ -92,11 +92,11 @@ class Plot {
 		const axis = { stroke: () => css("--muted"), grid: { stroke: () => css("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
 		this.u = new uPlot(
 			{
-				width: 300, height: 130, legend: { show: false }, padding: [8, 6, 0, 0],
+				width: 300, height: 134, legend: { show: false }, padding: [8, 20, 2, 0],
 				cursor: { points: { size: 6 }, y: false, drag: { x: false, y: false } },
 				scales: { x: { time: true, range: (_u, min, max) => [Math.min(min, max - 60), max] }, y: { range: (_u, _min, max) => [0, niceTop(max ?? 0)] } },
 				axes: [
-					{ ...axis, space: 80, size: 24, values: (_u, list) => list.map((t) => new Date(t * 1000).toLocaleTimeString("en-GB")) },
+					{ ...axis, space: 80, size: 26, values: (_u, list) => list.map((t) => new Date(t * 1000).toLocaleTimeString("en-GB")) },
 					{ ...axis, size: 44, space: 28, values: (_u, list) => list.map((v) => (v >= 1000 ? `${+(v / 1000).toFixed(1)}k` : String(+v.toFixed(2)))) },
 				],
 				series: [{}, ...spec.lines.map((l) => ({ stroke: () => css(l.color), width: 1.5, points: { show: false }, spanGaps: true }))],
@@ -104,7 +104,7 @@ class Plot {
 			this.data as uPlot.AlignedData,
 			area,
 		);
-		new ResizeObserver(() => this.u.setSize({ width: area.clientWidth, height: 130 })).observe(area);
+		new ResizeObserver(() => this.u.setSize({ width: area.clientWidth, height: 134 })).observe(area);
 	}
 
 	push(at: number, now: Stats, before: Stats, seconds: number): void {

@@ -31,6 +31,7 @@ export class Stage {
 	private readonly held = new Set<string>();
 	private pointer: { x: number; y: number } | null = null;
 	private last = 0;
+	private askedAt = 0;
 	private dim = 0; // 0: live, 1: without a link
 	private live = false;
 	private dropped = new Set<number>();
@@ -69,6 +70,7 @@ export class Stage {
 		this.id = v.id;
 		this.side = v.side;
 		this.names = new Map(v.players.map((p) => [p.id, p.name]));
+		this.askedAt = performance.now();
 	}
 
 	/** Everything the server says from now on is another server's. */
@@ -212,7 +214,7 @@ export class Stage {
 		const drawn = this.motion.draw(now, dt);
 		const present = new Set(this.motion.ids());
 		for (const id of this.names.keys()) {
-			if (!present.has(id)) {
+			if (present.size > 0 && !present.has(id)) {
 				this.names.delete(id); // the next one with this number is another
 			}
 		}
@@ -228,10 +230,13 @@ export class Stage {
 		for (const p of drawn) {
 			this.player(p.id, left + p.x * scale, top + p.y * scale, radius, p.dropped && p.id !== this.id, now);
 		}
+		for (const p of drawn) {
+			this.label(p.id, left + p.x * scale, top + p.y * scale, radius, p.dropped && p.id !== this.id);
+		}
 		this.ripples = this.ripples.filter((r) => now - r.at < 900);
 	}
 
-	/** Somebody dropped or came back, or is a stranger. */
+	/** Somebody dropped or came back, or is a stranger, whom we ask about once a second. */
 	private notice(id: number, dropped: boolean, now: number): void {
 		if (dropped !== this.dropped.has(id)) {
 			if (dropped) {
@@ -241,8 +246,8 @@ export class Stage {
 				this.ripples.push({ id, at: now });
 			}
 		}
-		if (!this.names.has(id)) {
-			this.names.set(id, ""); // asked once
+		if (!this.names.has(id) && now - this.askedAt > 1000) {
+			this.askedAt = now;
 			this.onStranger();
 		}
 	}
@@ -285,11 +290,23 @@ export class Stage {
 				g.stroke();
 			}
 		}
-		g.globalAlpha = (dropped ? 0.6 : 1) * (1 - this.dim * 0.4);
-		g.fillStyle = mine ? colors.ink : colors.muted;
-		const name = this.names.get(id) ?? "";
+		g.globalAlpha = 1;
+	}
+
+	/** Names stand above all players, with a rim that keeps them readable. */
+	private label(id: number, x: number, y: number, radius: number, dropped: boolean): void {
+		const { g, colors } = this;
+		const mine = id === this.id;
+		const text = mine ? "you" : (this.names.get(id) ?? "");
 		const below = y + radius + 17 < this.canvas.clientHeight - 6;
-		g.fillText(mine ? "you" : name, x, below ? y + radius + 17 : y - radius - 8);
+		const at = below ? y + radius + 17 : y - radius - 8;
+		g.globalAlpha = (dropped ? 0.6 : 1) * (1 - this.dim * 0.4);
+		g.strokeStyle = colors.field;
+		g.lineWidth = 3;
+		g.lineJoin = "round";
+		g.strokeText(text, x, at);
+		g.fillStyle = mine ? colors.ink : colors.muted;
+		g.fillText(text, x, at);
 		g.globalAlpha = 1;
 	}
 }

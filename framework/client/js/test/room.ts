@@ -6,7 +6,7 @@ import { Program } from "./program.js";
 export class Server extends Program {
 	/** Starts a server on ports of its own, unless flags say which. */
 	static start(...flags: string[]): Promise<Server> {
-		const anywhere = ["-plain-kcp", "-tcp", "-http", "-ws"].flatMap((f) => [f, "127.0.0.1:0"]);
+		const anywhere = ["-kcp", "-plain-kcp", "-tcp", "-http", "-ws"].flatMap((f) => [f, "127.0.0.1:0"]);
 		return new Server("./examples/room", [...anywhere, ...flags]).ready(/^bots /m);
 	}
 
