@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 
-export { Client, Failure, RequestError } from "./client.js";
-export type { ClientConfig, RequestOptions, Sent, Socket, State, Stats } from "./client.js";
+export { Client } from "./client.js";
+export { Failure, RequestError } from "./config.js";
+export type { ClientConfig, RequestOptions, Sent, State, Stats, Ticket } from "./config.js";
+export type { Socket } from "./socket.js";
 export { Code, CloseError, codeText } from "./code.js";
 export { CodecError } from "./codec.js";
 export type { Params } from "./control.js";

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+
+// What an app tells the client, and what the client tells the app.
+
+import type { CloseError } from "./code.js";
+import type { Socket } from "./socket.js";
+
+/** What authenticates a player, for the game's own hook. */
+export type Ticket = Uint8Array | string | null;
+
+/** How a client behaves. Everything has a default; durations are milliseconds. */
+export interface ClientConfig {
+	/**
+	 * What the game's authentication gets to see. Called for every login, never
+	 * while a session is resumed.
+	 */
+	ticket?: (() => Ticket | Promise<Ticket>) | undefined;
+	/** Describes the client to the server: build, platform. */
+	info?: string | undefined;
+	/** Resumes the session of an earlier run instead of logging in: see Client.token. */
+	token?: string | undefined;
+	/**
+	 * In a browser: the name under which the token survives a reload of the page,
+	 * in sessionStorage. Without one a reload logs in anew.
+	 */
+	keep?: string | undefined;
+	/** Told what becomes of the session, in order with the messages. */
+	onState?: ((s: State) => void) | undefined;
+	/** Takes the messages of routes without a handler. */
+	onMessage?: ((route: string, payload: Uint8Array) => void) | undefined;
+	/** Bound what waits to be accepted by the server: 1,024 packets and 1 MiB. */
+	maxPackets?: number | undefined;
+	maxBytes?: number | undefined;
+	/** How long one address has to answer: 5 s. */
+	dialTimeout?: number | undefined;
+	/** How long a link has to become the session's: 5 s. */
+	openingTimeout?: number | undefined;
+	/** Bound the pauses between attempts: 0.5 s and 30 s. */
+	minDelay?: number | undefined;
+	maxDelay?: number | undefined;
+	/** Opens a WebSocket. If absent, the global one; Node 20 has none: pass that of the package ws. */
+	open?: ((url: string) => Socket) | undefined;
+}
+
+/** Something that was sent. */
+export interface Sent {
+	route: string;
+	payload: Uint8Array;
+	request: boolean;
+}
+
+/**
+ * What became of the session. The usual order is
+ *
+ *	opened (lost (resumed | reset | gone opened))* closed
+ */
+export type State =
+	/** A new session; after gone it is another one. What was sent before and is larger than this server takes is undelivered. */
+	| { kind: "opened"; undelivered: Sent[] }
+	/** The link is gone and the client is coming back. Send and request go on working: what they take waits. */
+	| { kind: "lost"; error: CloseError }
+	/** The session is back. Nothing was lost and nothing comes twice. */
+	| { kind: "resumed" }
+	/**
+	 * The server stops or sheds load, and lets this client go after so many
+	 * milliseconds. Nothing changes until then; the client comes back by itself, where it was told to.
+	 */
+	| { kind: "moving"; delay: number }
+	/** It is back, but what the server sent meanwhile is lost: expect a snapshot. Requests without an answer have failed. */
+	| { kind: "reset"; error: CloseError }
+	/** The session is over and the client logs in anew. Undelivered is what was sent and not accepted, as far as it is known. */
+	| { kind: "gone"; error: CloseError; undelivered: Sent[] }
+	/** The client has ended for good. It is the last state. */
+	| { kind: "closed"; error: CloseError; undelivered: Sent[] };
+
+/** The codes of a failed request: codec/SPEC.md 6.3. From 1,000 on they are the game's. */
+export const Failure = { Internal: 1, NoRoute: 2, BadRequest: 3, Busy: 4, NotJoined: 5, Refused: 6, Reset: 7 } as const;
+
+/** What a request failed with. Thrown by a handler of requests, it is the answer. */
+export class RequestError extends Error {
+	override readonly name = "RequestError";
+	constructor(readonly code: number, readonly text = "") {
+		super(`request failed: ${text || `code ${code}`}`);
+	}
+}
+
+/** Counts what happened since the client was made. */
+export interface Stats {
+	opens: number; // sessions
+	resumes: number; // links that carried a session on, nothing lost
+	resets: number; // links that carried a session on, the server's stream anew
+	losses: number; // open links that were lost, those cut included
+	cuts: number; // links that cut dropped
+	dials: number; // addresses dialled
+	sent: number; // requests and messages that were taken
+	received: number; // messages, answers and requests of the server
+	dropped: number; // of them without a handler, malformed, or not of its type
+	bytesIn: number; // of frames
+	bytesOut: number;
+}
+
+export interface RequestOptions {
+	/** How long to wait for the answer: 10 s. */
+	timeout?: number | undefined;
+	signal?: AbortSignal | undefined;
+}
