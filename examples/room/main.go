@@ -22,6 +22,7 @@ import (
 	"github.com/lifeline-go/lifeline/examples/room/page"
 	"github.com/lifeline-go/lifeline/examples/room/swarm"
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/metrics"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -39,6 +40,8 @@ func main() {
 	interval := flag.Duration("interval", 0, "heartbeat interval (default 10s)")
 	timeout := flag.Duration("timeout", 0, "silence that ends a link (default 3.5 intervals)")
 	grace := flag.Duration("grace", 0, "how long a seat is kept for a dropped player (default 1m)")
+	window := flag.Duration("drain", 0, "after SIGTERM, the time over which players are let go")
+	moveTo := flag.String("move-to", "", "after SIGTERM, `addresses` where the players go, as tcp://host:port")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 
@@ -46,6 +49,7 @@ func main() {
 	srv, err := framework.New(framework.Config{
 		KCP: *kcp, KeyFile: *keyFile, PlainKCP: *plain, TCP: *tcp, WebSocket: *ws, Logger: logger,
 		Session: session.Config{Interval: *interval, Timeout: *timeout, Grace: *grace},
+		Drain:   framework.Drain{Window: *window, Address: *moveTo},
 		// A name is all it takes to get in here; a real game asks its accounts.
 		Authenticate: func(_ context.Context, l framework.Login) (string, error) {
 			if n := len(l.Ticket); n == 0 || n > 32 {
@@ -71,6 +75,7 @@ func main() {
 		return
 	}
 
+	srv.AdminPage("GET /metrics", metrics.Handler(srv))
 	if err := srv.Start(); err != nil {
 		log.Fatal(err)
 	}
@@ -81,22 +86,24 @@ func main() {
 	mux := http.NewServeMux()
 	mux.Handle("/", page.Handler(page.Config{WebSocketPort: srv.Addr(transport.WebSocket).Port(), Room: "lobby"}))
 	mux.Handle("/healthz", srv.Admin())
+	mux.Handle("/metrics", srv.Admin())
 	mux.Handle("/debug/", srv.Admin()) // guarded: it shows addresses and ends sessions
 	site := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() { log.Print(site.Serve(listener)) }() // ends with site.Close
 	addr := fmt.Sprintf("kcp://%v", srv.Addr(transport.KCP))
 	fmt.Printf("players  %s  plain-kcp://%v  tcp://%v  ws://%v\n", addr, srv.Addr(transport.PlainKCP), srv.Addr(transport.TCP), srv.Addr(transport.WebSocket))
 	fmt.Println("key     ", srv.PublicKey())
-	fmt.Printf("page     http://%v  open it twice\nlook     http://%[1]v/debug/\n", listener.Addr())
+	fmt.Printf("page     http://%v  open it twice\nlook     http://%[1]v/debug/  http://%[1]v/metrics\n", listener.Addr())
 	fmt.Printf("bots     go run ./examples/room/bot -addr %s -key %s -n 50 -duration 20s -cut 3s\n", addr, srv.PublicKey())
 
 	swarm.Run(ctx, swarm.Config{Addrs: []string{addr}, Key: srv.PublicKey(), Players: *bots, Cut: 10 * time.Second, Rate: 0.2, Name: "bot", Room: "lobby", Logger: logger})
 	<-ctx.Done() // swarm.Run has waited for it, if there are bots
 	stop()       // another signal ends it at once
 	_ = site.Close()
-	stopping, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	stopping, cancel := context.WithTimeout(context.Background(), *window+10*time.Second)
 	defer cancel()
 	if err := srv.Shutdown(stopping); err != nil {
 		log.Fatal(err)
 	}
+	_ = site.Close()
 }
