@@ -98,6 +98,10 @@ type Config struct {
 	AdminToken string
 	// Drain says how Shutdown lets the players go.
 	Drain Drain
+	// LinksPerAddress and OpensPerAddress bound the links of one address and how
+	// many it opens a second, on every carrier but plain KCP. If zero,
+	// transport's defaults; if negative, any number.
+	LinksPerAddress, OpensPerAddress int
 	// Node is this server's number in session ids.
 	Node uint16
 	// Secret is what reconnect tokens are made from. If zero, a random one:

@@ -81,6 +81,14 @@ type Config struct {
 	// IPv6, that has proved itself. If zero, 256. If negative, there is no
 	// bound. Links of the loopback interface are not counted.
 	MaxPlainPerAddress int
+	// LinksPerAddress bounds the live links of one address, of IPv6 of 64 bits of
+	// it, on all carriers but plain KCP. If zero, a tenth of MaxLinks. If negative, any number.
+	LinksPerAddress int
+	// OpensPerAddress bounds the links that one address opens a second; ten
+	// seconds of it may come at once. If zero, 100. If negative, any number.
+	// Neither counts links from this machine itself, nor a trusted proxy's own
+	// address in place of those that it speaks for.
+	OpensPerAddress int
 	// SendBuffer is how many bytes may wait in one link: see Link.Room. If
 	// zero, 64 KiB.
 	SendBuffer int
@@ -145,6 +153,20 @@ func (c *Config) maxPlainPerAddress() int {
 		return defaultPlainPerAddress
 	}
 	return max(c.MaxPlainPerAddress, 0)
+}
+
+func (c *Config) linksPerAddress() int {
+	if c.LinksPerAddress == 0 {
+		return max(c.maxLinks()/10, 1)
+	}
+	return c.LinksPerAddress
+}
+
+func (c *Config) opensPerAddress() int {
+	if c.OpensPerAddress == 0 {
+		return 100
+	}
+	return c.OpensPerAddress
 }
 
 func (c *Config) sendBuffer() int {

@@ -48,6 +48,7 @@ func testLoop(cfg Config, h Handler) (*Loop, *fakeBelow) {
 	f := &fakeBelow{take: -1}
 	l := &Loop{t: tr, h: h, below: f}
 	l.init()
+	tr.doors.init(&tr.cfg)
 	tr.loops = []*Loop{l}
 	tr.plain.init(cfg.maxPlainPerAddress())
 	if err := tr.initSealed(); err != nil {

@@ -49,7 +49,8 @@ type Network struct {
 	start   time.Time
 	rand    *rand.Rand
 	cond    Conditions
-	clients uint32 // ever
+	clients uint32     // ever
+	next    netip.Addr // tests: the address of the next client
 	ports   uint16
 	streams map[netip.AddrPort]*memRunner     // TCP listeners
 	sockets map[netip.AddrPort]*memRunner     // datagram servers
@@ -104,7 +105,11 @@ func (n *Network) clientAddrLocked() netip.AddrPort {
 	var b [4]byte
 	binary.BigEndian.PutUint32(b[:], n.clients)
 	copy(ip[1:], b[1:])
-	return netip.AddrPortFrom(netip.AddrFrom4(ip), 40000+uint16(n.clients%20000))
+	addr := netip.AddrFrom4(ip)
+	if n.next.IsValid() {
+		addr, n.next = n.next, netip.Addr{}
+	}
+	return netip.AddrPortFrom(addr, 40000+uint16(n.clients%20000))
 }
 
 // bindLocked registers a server in table. Port 0 picks a free one.

@@ -78,6 +78,7 @@ func (l *Loop) answered(k *Link, from netip.AddrPort, token [8]byte) {
 	l.stats.migrated.Add(1)
 	old := k.addr
 	k.addr = from
+	l.t.doors.move(old.Addr(), from.Addr())
 	k.kcp.Moved()
 	s.search = search{}
 	l.touch(k)

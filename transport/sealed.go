@@ -198,6 +198,11 @@ func (l *Loop) openSealed(from netip.AddrPort, what byte, b []byte) {
 		l.sealed.slots.release(id)
 		return
 	}
+	if !l.t.enter(KCP, from.Addr(), l.now) {
+		l.t.dismiss(KCP)
+		l.sealed.slots.release(id)
+		return
+	}
 	p := &sealedLink{Link: Link{loop: l, carrier: KCP, addr: from, conv: id, received: l.now}}
 	k := &p.Link
 	if c.Proved {
@@ -425,6 +430,7 @@ func (l *Loop) forgetSealed(k *Link, err error) {
 	p := k.sealed
 	l.sealed.slots.release(k.conv)
 	l.t.dismiss(KCP)
+	l.t.doors.leave(k.addr.Addr())
 	if !errors.Is(err, io.EOF) { // else it was the peer who said it
 		l.farewell(k)
 	}

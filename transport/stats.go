@@ -15,6 +15,7 @@ type CarrierStats struct {
 	Open    int64  `json:"open"`    // links that live now
 	Opened  uint64 `json:"opened"`  // links ever opened
 	Refused uint64 `json:"refused"` // links refused for lack of room
+	Crowded uint64 `json:"crowded"` // links refused because their address had too many, or opened them too fast
 }
 
 // Stats counts what happened since Start, over all loops.
@@ -137,12 +138,12 @@ func (h *handshakeCounts) addTo(to *seal.Counts) {
 
 // carrierCount counts the links of a carrier over all loops.
 type carrierCount struct {
-	open            atomic.Int64
-	opened, refused atomic.Uint64
+	open                     atomic.Int64
+	opened, refused, crowded atomic.Uint64
 }
 
 func (c *carrierCount) stats() CarrierStats {
-	return CarrierStats{Open: c.open.Load(), Opened: c.opened.Load(), Refused: c.refused.Load()}
+	return CarrierStats{Open: c.open.Load(), Opened: c.opened.Load(), Refused: c.refused.Load(), Crowded: c.crowded.Load()}
 }
 
 // Stats counts what happened since Start. Safe to call from any goroutine.

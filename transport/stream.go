@@ -63,6 +63,10 @@ func (l *Loop) openStream(c Carrier, s stream, from netip.AddrPort) *Link {
 	if l.stopping || !arrives && !l.t.admit(c) {
 		return nil
 	}
+	if !arrives && !l.t.enter(c, from.Addr(), l.now) {
+		l.t.dismiss(c)
+		return nil
+	}
 	k := newStreamLink(c)
 	k.loop, k.carrier, k.addr, k.received, k.state = l, c, from, l.now, stateProved
 	k.tcp.stream, k.tcp.lookAt, k.tcp.place = s, Never, len(l.streams)
@@ -86,7 +90,7 @@ func newStreamLink(c Carrier) *Link {
 	return &t.Link
 }
 
-// opened hands a link up.
+// opened hands a link up, which has entered by its address.
 func (l *Loop) opened(k *Link) {
 	l.t.carriers[k.Carrier()].opened.Add(1)
 	l.callOpen(k)
@@ -105,6 +109,7 @@ func (l *Loop) forgetStream(k *Link, err error) {
 	k.tcp.out = nil
 	if k.state&stateOpened != 0 {
 		l.t.dismiss(k.Carrier())
+		l.t.doors.leave(k.addr.Addr())
 	}
 	s := k.tcp.stream
 	k.tcp.stream = gone{}

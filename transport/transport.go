@@ -80,6 +80,7 @@ type Transport struct {
 	arriving atomic.Int64 // connections that are no links yet
 	links    atomic.Int64
 	plain    crowd
+	doors    doors
 	unproved atomic.Int64 // plain-KCP links whose peers have not proved their addresses
 	carriers [carriers]carrierCount
 
@@ -104,6 +105,7 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 		return nil, err
 	}
 	t := &Transport{cfg: cfg, log: cfg.logger(), start: clock(), stopped: make(chan struct{})}
+	t.doors.init(&t.cfg)
 	if cfg.Network != nil {
 		t.below = &memRunner{t: t, n: cfg.Network}
 	} else if cfg.PlainKCP == "" && cfg.TCP == "" && cfg.KCP == "" && cfg.WebSocket == "" {
@@ -204,6 +206,15 @@ func (t *Transport) admit(c Carrier) bool {
 	}
 	t.carriers[c].open.Add(1)
 	return true
+}
+
+// enter counts a link for its address, unless that has too many.
+func (t *Transport) enter(c Carrier, a netip.Addr, now time.Duration) bool {
+	ok := t.doors.enter(a, now)
+	if !ok {
+		t.carriers[c].crowded.Add(1)
+	}
+	return ok
 }
 
 // dismiss counts a link that is gone.

@@ -124,7 +124,12 @@ func (l *Loop) arrive(k *Link, in inbound) bool {
 			return false
 		}
 	}
-	if !l.t.admit(k.Carrier()) {
+	full := !l.t.admit(k.Carrier())
+	if !full && !l.t.enter(k.Carrier(), k.addr.Addr(), l.now) {
+		l.t.dismiss(k.Carrier())
+		full = true
+	}
+	if full {
 		if k.tcp.ws != nil {
 			l.refuse(k, in, reject(http.StatusServiceUnavailable, "full"))
 		} else {
@@ -136,6 +141,7 @@ func (l *Loop) arrive(k *Link, in inbound) bool {
 	if answer != nil {
 		if k.writeNow(answer); k.state&stateClosed != 0 {
 			l.t.dismiss(k.Carrier())
+			l.t.doors.leave(k.addr.Addr())
 			return false
 		}
 	}

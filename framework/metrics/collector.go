@@ -183,7 +183,8 @@ func (s sink) transport(st *transport.Stats) {
 	for name, k := range st.Carriers {
 		s.gauge("lifeline_links", float64(k.Open), name)
 		s.count("lifeline_links_opened_total", k.Opened, name)
-		s.count("lifeline_links_refused_total", k.Refused, name)
+		s.count("lifeline_links_refused_total", k.Refused, name, "room")
+		s.count("lifeline_links_refused_total", k.Crowded, name, "address")
 	}
 	for i, l := range st.Loops {
 		loop := strconv.Itoa(i)

@@ -42,7 +42,7 @@ var families = []family{
 	{"lifeline_room_ticks_skipped_total", "Steps that rooms left out to catch up.", []string{"type"}},
 	{"lifeline_links", "Links that live, by carrier, with those that carry no session yet.", []string{"carrier"}},
 	{"lifeline_links_opened_total", "Links ever opened, by carrier.", []string{"carrier"}},
-	{"lifeline_links_refused_total", "Links refused for lack of room, by carrier.", []string{"carrier"}},
+	{"lifeline_links_refused_total", "Links refused, by carrier and reason: for lack of room, or because their address had too many or opened them too fast.", []string{"carrier", "reason"}},
 	{"lifeline_packets_received_total", "Packets received on links.", nil},
 	{"lifeline_datagrams_received_total", "Datagrams received.", nil},
 	{"lifeline_datagrams_sent_total", "Datagrams sent.", nil},

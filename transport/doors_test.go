@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+func doorsOf(t *testing.T, c Config) *doors {
+	t.Helper()
+	d := new(doors)
+	d.init(&c)
+	return d
+}
+
+func TestDoorCountsTheLinksOfAnAddress(t *testing.T) {
+	d := doorsOf(t, Config{LinksPerAddress: 2, OpensPerAddress: -1})
+	in := func(a string) bool { return d.enter(netip.MustParseAddr(a), 0) }
+	for _, s := range []struct {
+		addr string
+		want bool
+	}{
+		{"192.0.2.1", true}, {"::ffff:192.0.2.1", true}, {"192.0.2.1", false}, // the same one
+		{"192.0.2.2", true},                                                                   // another
+		{"2001:db8:0:1::1", true}, {"2001:db8:0:1:ffff::2", true}, {"2001:db8:0:1::3", false}, // one customer's 64 bits
+		{"2001:db8:0:2::1", true},
+		{"127.0.0.1", true}, {"127.0.0.1", true}, {"127.0.0.1", true}, {"::1", true}, {"::1", true}, {"::1", true},
+	} {
+		if got := in(s.addr); got != s.want {
+			t.Errorf("%s: %v, want %v", s.addr, got, s.want)
+		}
+	}
+	d.leave(netip.MustParseAddr("192.0.2.1"))
+	if !in("192.0.2.1") || in("192.0.2.1") {
+		t.Error("a link that has left makes room for one")
+	}
+	// Who migrates takes its place along, and is not refused for that.
+	d.move(netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8:0:1::9"))
+	if !in("192.0.2.1") {
+		t.Error("who moved away still counts")
+	}
+}
+
+func TestDoorLimitsHowFastAnAddressOpens(t *testing.T) {
+	d := doorsOf(t, Config{LinksPerAddress: -1, OpensPerAddress: 10})
+	a, now := netip.MustParseAddr("192.0.2.1"), time.Hour
+	n := 0
+	for ; d.enter(a, now); n++ {
+		d.leave(a) // closing them at once does not help
+	}
+	if n != 100 {
+		t.Errorf("%d at once, want ten seconds' worth", n)
+	}
+	for range 100 {
+		if now += 100 * time.Millisecond; !d.enter(a, now) || d.enter(a, now) {
+			t.Fatal("not ten a second")
+		}
+	}
+}
+
+// TestDoorsAreForgotten: an attacker with many addresses, each of which it uses
+// once, leaves nothing behind.
+func TestDoorsAreForgotten(t *testing.T) {
+	d := doorsOf(t, Config{})
+	now := time.Duration(0)
+	for i := range 200_000 {
+		now += 100 * time.Microsecond
+		a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+		if !d.enter(a, now) {
+			t.Fatal("refused")
+		}
+		d.leave(a)
+	}
+	if n := len(d.at); n > 1000 { // in the ten milliseconds that one link takes there are 100
+		t.Errorf("%d of 200,000 addresses are remembered", n)
+	}
+}
+
+// nextAddr gives the next client this address, with a port of its own.
+func (n *Network) nextAddr(a netip.Addr) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.next = a
+}
+
+// TestAddressWithTooManyLinks: beyond the limit a link is refused before
+// anything of it exists, and counted.
+func TestAddressWithTooManyLinks(t *testing.T) {
+	for _, carrier := range []Carrier{TCP} { // plain KCP has its own: only who has proved an address counts
+		t.Run(carrier.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w := &world{carrier: carrier, mem: true, net: NewNetwork(1, Conditions{})}
+				h := &hooks{}
+				tr := w.start(t, Config{Loops: 2, LinksPerAddress: 3}, h)
+				one := netip.MustParseAddr("192.0.2.7")
+				for range 5 {
+					w.net.nextAddr(one)
+					c := w.dial(t, tr)
+					_, _ = c.Write(beat)
+				}
+				other := w.dial(t, tr)
+				other.write(beat)
+				time.Sleep(time.Second)
+				s := tr.Stats().Carriers[carrier.String()]
+				if h.opened.Load() != 4 || s.Crowded < 2 || s.Open != 4 {
+					t.Errorf("%d opened, %+v, want three of one address and one of another", h.opened.Load(), s)
+				}
+				for _, l := range tr.Loops() {
+					onLoop(t, l, func() { l.closeAll(nil) })
+				}
+				time.Sleep(5 * time.Second) // a stock client opens again later
+				for key, o := range tr.doors.at {
+					if o.links != 0 {
+						t.Errorf("%v still counts %d links", key, o.links)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestTrustedProxySpeaksForItsPlayers: their addresses count, its own does not.
+func TestTrustedProxySpeaksForItsPlayers(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := &world{carrier: TCP, mem: true, net: NewNetwork(1, Conditions{})}
+		h := &hooks{}
+		proxy := netip.MustParseAddr("10.9.9.9")
+		tr := w.start(t, Config{Loops: 1, LinksPerAddress: 2, TrustedProxies: []netip.Prefix{netip.PrefixFrom(proxy, 32)}}, h)
+		say := func(player string) {
+			w.net.nextAddr(proxy)
+			conn, err := w.net.DialTCP(context.Background(), tr.Addr(TCP))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { conn.Close() })
+			_, _ = fmt.Fprintf(conn, "PROXY TCP4 %s 192.0.2.200 4000 7777\r\n%s", player, beat)
+		}
+		for range 4 {
+			say("192.0.2.1")
+		}
+		say("192.0.2.2")
+		time.Sleep(time.Second)
+		if s := tr.Stats().Carriers["tcp"]; h.opened.Load() != 3 || s.Crowded != 2 {
+			t.Errorf("%d opened, %+v, want two of one player and one of another", h.opened.Load(), s)
+		}
+	})
+}
