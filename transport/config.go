@@ -221,7 +221,7 @@ func (c *Config) check(h Handler) error {
 		return fmt.Errorf("transport: Config.OpenTimeout is %v, want none or more", c.OpenTimeout)
 	}
 	if p := c.WebSocketPath; p != "" && p[0] != '/' {
-		return fmt.Errorf("transport: Config.WebSocketPath is %q, want /...", p)
+		return fmt.Errorf("transport: Config.WebSocketPath is %q, want a path that begins with /", p)
 	}
 	for _, p := range c.TrustedProxies {
 		if !p.IsValid() || p.Addr().Is4In6() {

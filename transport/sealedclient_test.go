@@ -212,7 +212,6 @@ type movingSocket struct {
 	open func() (net.PacketConn, error)
 	mu   sync.Mutex
 	pc   net.PacketConn
-	olds []net.PacketConn
 	end  bool
 }
 
