@@ -267,7 +267,10 @@ func (l *Loop) authentic(k *Link, from netip.AddrPort, what byte, size int, o se
 	}
 	if len(segments) > 0 && k.state&stateClosed == 0 {
 		if err := k.kcp.Input(l.now, segments); err != nil {
-			l.stats.malformed.Add(1)
+			// Nobody but the peer can have said it, and stock KCP never does.
+			l.stats.protocol.Add(1)
+			k.Close(err)
+			return
 		}
 		l.touch(k)
 		l.deliver(k)
