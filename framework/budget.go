@@ -84,26 +84,35 @@ const (
 
 // postLocked puts m into the mailbox of what was sent, if it fits into that and
 // into the budget, for which it leaves out what may be left out. Else all of it
-// is given up: the loop makes a RESET of it.
-func (p *Player) postLocked(m *mail) {
+// is given up: the loop makes a RESET of it. gone is what was left out, for
+// leftOut once mu is released.
+func (p *Player) postLocked(m *mail) (gone mailbox) {
 	if p.dropped != kept {
 		m.free()
-		return
+		return gone
 	}
 	lacks := p.roomLocked(m)
-	for lacks != kept && p.leaveOutLocked(m.route) {
+	for lacks != kept && p.leaveOutLocked(m.route, &gone) {
 		lacks = p.roomLocked(m)
 	}
 	switch {
 	case lacks == kept:
 		p.out.push(m)
 	case m.mayBeLeftOut():
-		p.srv.count.givenUp.Add(1)
-		m.free()
+		gone.push(m)
 	default:
 		m.free()
 		p.dropOutLocked()
 		p.dropped = lacks
+	}
+	return gone
+}
+
+// leftOut counts and frees what postLocked has left out.
+func (p *Player) leftOut(gone *mailbox) {
+	for m := gone.pop(); m != nil; m = gone.pop() {
+		p.srv.leftOut(p, m.route, 1)
+		m.free()
 	}
 }
 
@@ -119,9 +128,9 @@ func (p *Player) roomLocked(m *mail) fate {
 	return kept
 }
 
-// leaveOutLocked takes out the oldest mail that may be left out, of the given
+// leaveOutLocked moves the oldest mail that may be left out to out, of the given
 // route if there is such.
-func (p *Player) leaveOutLocked(of *Route) bool {
+func (p *Player) leaveOutLocked(of *Route, out *mailbox) bool {
 	gone := p.out.remove(func(m *mail) bool { return m.route == of && m.mayBeLeftOut() })
 	if gone == nil {
 		gone = p.out.remove((*mail).mayBeLeftOut)
@@ -130,8 +139,7 @@ func (p *Player) leaveOutLocked(of *Route) bool {
 		return false
 	}
 	p.srv.budget.give(int64(gone.cost()))
-	p.srv.count.givenUp.Add(1)
-	gone.free()
+	out.push(gone)
 	return true
 }
 

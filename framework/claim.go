@@ -111,7 +111,7 @@ func (c *claim) decide(l *loop) {
 	}
 	// The old link is fenced from here on, dead or half alive.
 	if k := l.unlink(p); k != nil {
-		l.srv.count.lost[lostReplaced].Add(1)
+		l.srv.lost(p, lostReplaced)
 		leave(k, session.TakenOver, "")
 		if c.kind != reopened {
 			p.mu.Lock()
@@ -178,6 +178,9 @@ func (c *claim) land() {
 	if c.kind != reopened {
 		p.resumes++
 		l.srv.count.resumed.Add(1)
+		if f := l.srv.cfg.Observer.Resumed; f != nil {
+			l.srv.observe("Resumed", func() { f(p, c.reset) })
+		}
 	}
 	if c.reset {
 		l.srv.count.resets.Add(1)

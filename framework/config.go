@@ -77,6 +77,9 @@ type Config struct {
 	// was: it must not block.
 	OnPanic func(p *Player, in string, v any)
 
+	// Observer is told what Stats counts, as it happens.
+	Observer Observer
+
 	// Workers bounds the handlers that run at once. If zero, 4,096. Beyond it
 	// requests are answered BUSY and messages wait.
 	Workers int

@@ -60,7 +60,7 @@ func (l *loop) forward(p *Player, m *mail) {
 		_ = p.s.Offer(m.kind, m.content(), m.shared != nil, tag, r.delivery == NewestOnly)
 	}
 	if n := p.s.GivenUp() - before; n > 0 {
-		l.srv.count.givenUp.Add(uint64(n))
+		l.srv.leftOut(p, r, int(n))
 		if before == 0 {
 			l.srv.log.Info("does not keep up, messages are left out", "session", p.ID(), "user", p.user, "route", r.name)
 		}

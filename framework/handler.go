@@ -57,6 +57,13 @@ func assemble(wraps []func(Handler) Handler) Handler {
 
 // handle runs the handler of a route with all that was put around it.
 func (r *Route) handle(room any, p *Player, kind codec.Kind, payload, dst []byte) ([]byte, error) {
+	if p.srv.cfg.Observer.Handled == nil {
+		return r.run(room, p, kind, payload, dst)
+	}
+	return r.observed(p, func() ([]byte, error) { return r.run(room, p, kind, payload, dst) })
+}
+
+func (r *Route) run(room any, p *Player, kind codec.Kind, payload, dst []byte) ([]byte, error) {
 	chain := p.srv.chain
 	if chain == nil {
 		return r.serve(room, p, payload, dst)
@@ -77,6 +84,9 @@ func (l *loop) watched(r *Route, took time.Duration) {
 		return
 	}
 	l.srv.count.inlineLate.Add(1)
+	if f := l.srv.cfg.Observer.InlineLate; f != nil {
+		l.srv.observe("InlineLate", func() { f(r.name, took) })
+	}
 	if n := r.late.Add(1); bits.OnesCount64(n) == 1 {
 		l.srv.log.Warn("an Inline handler blocks its loop", "route", r.name, "took", took, "times", n, "loop", l.t.Index())
 	}

@@ -85,7 +85,7 @@ func (g *glue) OnClose(k *transport.Link, err error) {
 	switch v := k.Value.(type) {
 	case *Player:
 		l.srv.log.Debug("link lost", "session", v.ID(), "user", v.user, "error", err)
-		l.srv.count.lost[lostClosed].Add(1)
+		l.srv.lost(v, lostClosed)
 		l.detach(v)
 	case *opening:
 		v.link = nil
@@ -195,7 +195,7 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 			l.deliver(p, pk)
 		}
 	case session.PeerDetach:
-		l.srv.count.lost[lostAway].Add(1)
+		l.srv.lost(p, lostAway)
 		l.cut(p, session.LinkLost)
 	case session.PeerBye:
 		l.end(p, session.Left, "")
@@ -277,6 +277,9 @@ func wsStatus(why session.Code) uint16 { return uint16(4000 + min(why, 999)) }
 func (l *loop) cut(p *Player, why session.Code) {
 	if k := p.link; k != nil {
 		l.srv.count.cuts.add(why)
+		if why != session.LinkLost { // which is counted as away
+			l.srv.observeLost(p, CodeName(why))
+		}
 		leave(k, why, "")
 		l.detach(p)
 	}
@@ -319,7 +322,7 @@ func (l *loop) visit(p *Player, late time.Duration) time.Duration {
 	case session.Dead:
 		k := p.link
 		k.Value = nil
-		l.srv.count.lost[lostTimeout].Add(1)
+		l.srv.lost(p, lostTimeout)
 		k.Close(&session.CloseError{Code: session.LinkLost, Text: "nothing came back in time"})
 		l.detach(p)
 	case session.Lapsed:
@@ -338,7 +341,7 @@ func (l *loop) end(p *Player, code session.Code, text string) {
 		return
 	}
 	l.wheel.Remove(p.timer)
-	l.bury(p, session.Tombstone{Code: code, Recv: p.s.Received()})
+	l.bury(p, session.Tombstone{Code: code, Recv: p.s.Received()}, text)
 	if k := l.unlink(p); k != nil {
 		leave(k, code, short(text))
 	}
@@ -355,8 +358,9 @@ func (l *loop) end(p *Player, code session.Code, text string) {
 }
 
 // bury removes a session that is closed and leaves a tombstone.
-func (l *loop) bury(p *Player, stone session.Tombstone) {
+func (l *loop) bury(p *Player, stone session.Tombstone, text string) {
 	s := l.srv
+	s.observeClosed(p, Reason{stone.Code, text})
 	s.count.ended.Add(1)
 	s.count.closes.add(stone.Code)
 	s.mu.Lock()
@@ -435,6 +439,9 @@ func (l *loop) overflowed(p *Player, crowded bool) {
 	l.srv.count.overflows.Add(1)
 	if crowded {
 		l.srv.count.crowded.Add(1)
+	}
+	if f := l.srv.cfg.Observer.Overflowed; f != nil {
+		l.srv.observe("Overflowed", func() { f(p, crowded) })
 	}
 	l.srv.log.Warn("outgoing buffer overflowed", "session", p.ID(), "user", p.user, "crowded", crowded)
 	if p.departing() {

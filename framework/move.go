@@ -140,7 +140,7 @@ func (l *loop) shipped(p *Player, d *departure, why Reason) {
 		if why.Code == session.Moved {
 			stone.Address, stone.Told = d.address, d.link != nil
 		}
-		l.bury(p, stone)
+		l.bury(p, stone, why.Text)
 		if d.link != nil {
 			leave(d.link, why.Code, short(why.Text))
 		}
@@ -259,6 +259,7 @@ func (l *loop) restore(rec *session.Record, o *opening, r *session.ResumeRequest
 	s.closed.Add(1)
 	s.mu.Unlock()
 	s.count.arrived.Add(1)
+	s.observeOpened(p, true)
 	for _, old := range olds {
 		p.follow(old)
 	}

@@ -75,6 +75,7 @@ func (l *loop) opened(k *transport.Link, o *opening, pk codec.Packet) {
 // refuse answers a HELLO or RESUME with no. The link may ask again.
 func (l *loop) refuse(o *opening, why *session.CloseError) {
 	l.srv.count.refusals.add(why.Code)
+	l.srv.observeRefused(o, why)
 	o.waiting = false
 	if k := o.link; k != nil && k.Value == any(o) {
 		why.Text = short(why.Text)
@@ -258,6 +259,7 @@ func (l *loop) admit(at *login) {
 	s.closed.Add(1)
 	s.mu.Unlock()
 	s.count.opened.Add(1)
+	s.observeOpened(p, false)
 	for _, old := range olds {
 		old.Kick(session.TakenOver, "") // or it has ended already
 		p.follow(old)

@@ -101,8 +101,9 @@ func (p *Player) enqueueLocked(m *mail, ring bool) error {
 		m.free()
 		return session.ErrClosed
 	}
-	p.postLocked(m)
+	gone := p.postLocked(m)
 	p.mu.Unlock()
+	p.leftOut(&gone)
 	if ring {
 		p.ring()
 	}

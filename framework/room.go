@@ -240,7 +240,7 @@ func (r *Room) run() {
 			}
 		case <-steps.c():
 			if t, due := steps.next(); due {
-				r.kind.ticked(t, t.N-last-1)
+				r.ticked(t, t.N-last-1)
 				last = t.N
 				r.guard("OnTick", func() { ticker.OnTick(t) })
 			}
@@ -248,11 +248,16 @@ func (r *Room) run() {
 	}
 }
 
-func (k *roomKind) ticked(t Tick, skipped uint64) {
+func (r *Room) ticked(t Tick, skipped uint64) {
+	k := r.kind
 	k.ticks.Add(1)
 	k.skipped.Add(skipped)
-	if t.Overrun > t.Step/2 {
+	late := t.Overrun > t.Step/2
+	if late {
 		k.overruns.Add(1)
+	}
+	if f := k.srv.cfg.Observer.TickLate; f != nil && (late || skipped > 0) {
+		k.srv.observe("TickLate", func() { f(r.name(), t, skipped) })
 	}
 }
 
