@@ -106,7 +106,7 @@ func (s *Server) Start() error {
 	}
 	s.t.Store(t)
 	if s.cfg.KCP != "" {
-		s.log.Info("sealed KCP is served", "addr", t.Addr(transport.KCP), "public key", t.PublicKey())
+		s.log.Info("sealed KCP is served", "addr", t.Addr(transport.KCP), "public_key", t.PublicKey())
 	}
 	if err := s.openAdmin(); err != nil {
 		_ = t.Stop(context.Background())

@@ -44,11 +44,11 @@ func newSocketRunner(t *Transport) *socketRunner {
 func (r *socketRunner) listen() (err error) {
 	t := r.t
 	if r.fdLimit, err = fileLimit(); err != nil {
-		t.log.Warn("transport: limit of open files unknown", slog.Any("err", err))
+		t.log.Warn("transport: limit of open files unknown", slog.Any("error", err))
 	}
 	if n := t.cfg.maxLinks(); t.cfg.TCP+t.cfg.WebSocket != "" && t.cfg.MaxLinks != 0 && r.fdLimit > 0 && n > r.fdLimit {
 		t.log.Warn("transport: the limit of open files allows fewer TCP links than Config.MaxLinks",
-			slog.Int("tcp", r.fdLimit), slog.Int("MaxLinks", n))
+			slog.Int("allowed", r.fdLimit), slog.Int("wanted", n))
 	}
 	for w, c := range wireCarriers {
 		if address := t.cfg.address(wire(w)); address != "" {
@@ -166,7 +166,7 @@ func (g *gnetLoop) serve() {
 			<-g.r.quit // Start gives up
 		} else {
 			g.l.stats.acceptFailures.Add(1)
-			g.r.t.log.Error("transport: engine ended, starting another", slog.Int("loop", g.l.index), slog.Any("err", err))
+			g.r.t.log.Error("transport: engine ended, starting another", slog.Int("loop", g.l.index), slog.Any("error", err))
 			select {
 			case <-time.After(restartDelay):
 			case <-g.r.quit:

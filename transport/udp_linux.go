@@ -107,7 +107,7 @@ func (u *udpSocket) buffers(t *Transport) {
 		got /= 2 // the kernel counts its own overhead
 		if err == nil && got < min(want, smallSocketBuffer) && u.l.index == 0 {
 			t.log.Warn("transport: small socket buffer: bursts of players will be lost; raise net.core.rmem_max and wmem_max",
-				slog.String("option", o.name), slog.Int("bytes", got), slog.Int("wanted", want))
+				slog.String("option", o.name), slog.Int("allowed", got), slog.Int("wanted", want))
 		}
 	}
 }

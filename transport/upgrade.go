@@ -194,7 +194,7 @@ func (l *Loop) refused(k *Link, why error) {
 	} else {
 		l.stats.requests.Add(1)
 	}
-	l.t.log.Debug("transport: no upgrade", slog.String("link", k.addr.String()), slog.Any("err", why))
+	l.t.log.Debug("transport: no upgrade", slog.String("link", k.addr.String()), slog.Any("error", why))
 }
 
 // refuse answers a request and lets the connection go. It stays among the

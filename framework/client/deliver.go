@@ -256,7 +256,7 @@ func (c *Client) message(e entry) {
 		if errors.Is(err, errNoHandler) {
 			level = slog.LevelDebug
 		}
-		c.cfg.logger().Log(c.ctx, level, "client: message dropped", "route", route, "err", err)
+		c.cfg.logger().Log(c.ctx, level, "client: message dropped", "route", route, "error", err)
 	}
 }
 
@@ -274,7 +274,7 @@ func (c *Client) request(e entry) {
 	if a, err = fn(payload); err != nil {
 		var coded *codec.Error
 		if !errors.As(err, &coded) {
-			c.cfg.logger().Error("client: request failed", "route", name, "err", err)
+			c.cfg.logger().Error("client: request failed", "route", name, "error", err)
 			coded = &codec.Error{Code: codec.ErrorInternal, Text: "internal error"}
 		}
 		c.answer(codec.Failure, codec.AppendFailure(nil, id, coded.Code, coded.Text))
@@ -290,7 +290,7 @@ func (c *Client) answer(kind codec.Kind, body []byte) {
 	defer c.mu.Unlock()
 	if err := c.core.Send(kind, body); err != nil {
 		c.stats.Dropped++
-		c.cfg.logger().Warn("client: answer not sent", "err", err)
+		c.cfg.logger().Warn("client: answer not sent", "error", err)
 		return
 	}
 	c.pumpLocked(c.clock.now())

@@ -141,7 +141,7 @@ func (c *Client) dial() {
 		}
 		nc, err := c.open(ctx, addr, conv+uint32(i))
 		if err != nil && ctx.Err() == nil {
-			c.cfg.logger().Debug("client: dial failed", "addr", addr.String(), "err", err)
+			c.cfg.logger().Debug("client: dial failed", "addr", addr.String(), "error", err)
 		}
 		if c.dialled(gen, index, addr, nc, err) {
 			return
@@ -164,7 +164,7 @@ func (c *Client) elsewhereLocked() []address {
 	for _, text := range strings.Fields(c.core.Address()) {
 		a, err := parseAddress(text)
 		if err != nil || !slices.ContainsFunc(c.addrs, func(own address) bool { return own.carrier == a.carrier }) {
-			c.cfg.logger().Debug("client: sent to an address of no use here", "addr", text, "err", err)
+			c.cfg.logger().Debug("client: sent to an address of no use here", "addr", text, "error", err)
 			continue
 		}
 		list = append(list, a)
