@@ -113,6 +113,8 @@ func TestAddressWithTooManyLinks(t *testing.T) {
 					onLoop(t, l, func() { l.closeAll(nil) })
 				}
 				time.Sleep(5 * time.Second) // a stock client opens again later
+				tr.doors.mu.Lock()
+				defer tr.doors.mu.Unlock()
 				for key, o := range tr.doors.at {
 					if o.links != 0 {
 						t.Errorf("%v still counts %d links", key, o.links)
