@@ -47,8 +47,9 @@ type Config struct {
 	// Authenticate turns a client's ticket into a user. It may block and is
 	// called on a goroutine of its own, AuthConcurrency at a time, each for at
 	// most AuthTimeout. An error refuses the login for good; its text reaches
-	// the client only if it is a *codec.Error (see Fail). If nil, everybody is
-	// welcome and the user is empty.
+	// the client only if it is a *codec.Error (see Fail). Of context.DeadlineExceeded
+	// alone the client is told to come back. If nil, everybody is welcome and the
+	// user is empty.
 	Authenticate func(ctx context.Context, login Login) (user string, err error)
 	// AuthTimeout, if zero, is 5 s.
 	AuthTimeout time.Duration

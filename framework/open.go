@@ -205,9 +205,14 @@ func (at *login) Run(t *transport.Loop) {
 	if at.err != nil {
 		why := &session.CloseError{Code: session.Denied}
 		var e *codec.Error
-		if errors.As(at.err, &e) {
+		switch {
+		case errors.As(at.err, &e):
 			why.Text = e.Text
-		} else {
+		case errors.Is(at.err, context.DeadlineExceeded): // whatever is slow, the player is not to blame
+			s.count.full[fullUndecided].Add(1)
+			s.log.Warn("login not decided in time", "error", at.err)
+			why = busy()
+		default:
 			s.log.Warn("login refused", "error", at.err)
 		}
 		l.refuse(at.o, why)

@@ -66,14 +66,15 @@ var lossNames = [losses]string{"closed", "timeout", "away", "replaced"}
 type full uint8
 
 const (
-	fullSessions full = iota // Config.MaxSessions
-	fullLogins               // Config.AuthConcurrency
-	fullDraining             // Shutdown was called
+	fullSessions  full = iota // Config.MaxSessions
+	fullLogins                // Config.AuthConcurrency
+	fullDraining              // Shutdown was called
+	fullUndecided             // Config.AuthTimeout
 	fulls
 	notFull = fulls
 )
 
-var fullNames = [fulls]string{"sessions", "logins", "draining"}
+var fullNames = [fulls]string{"sessions", "logins", "draining", "undecided"}
 
 // Stats counts what happened since the start. Where nothing happened yet, a
 // map lacks the name.
@@ -90,7 +91,7 @@ type Stats struct {
 	Ended   uint64            `json:"ended"`
 	Refused uint64            `json:"refused"`  // HELLO and RESUME, all together
 	Refusal map[string]uint64 `json:"refusals"` // and by code
-	Full    map[string]uint64 `json:"full"`     // those with BUSY: sessions, logins, draining
+	Full    map[string]uint64 `json:"full"`     // those with BUSY: sessions, logins, draining, undecided
 	Closes  map[string]uint64 `json:"closes"`   // sessions that ended, by code
 	Lost    map[string]uint64 `json:"lost"`     // links of sessions: closed, timeout, away, replaced, or the code they were cut with
 

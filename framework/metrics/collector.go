@@ -158,7 +158,7 @@ func (s sink) sessions(st *framework.Stats) {
 	}
 	s.gauge("lifeline_sessions", float64(st.Detached), "detached", "none")
 	s.byName("lifeline_refusals_total", st.Refusal, codes(refusing)...)
-	s.byName("lifeline_logins_turned_away_total", st.Full, "sessions", "logins", "draining")
+	s.byName("lifeline_logins_turned_away_total", st.Full, "sessions", "logins", "draining", "undecided")
 	s.byName("lifeline_sessions_closed_total", st.Closes, codes(closing)...)
 	s.byName("lifeline_links_lost_total", st.Lost, append(codes(cutting), "closed", "timeout", "away", "replaced")...)
 	s.histogram("lifeline_rtt_seconds", st.RTT, 1e-9)
