@@ -106,6 +106,10 @@ type Config struct {
 	// many it opens a second, on every carrier but plain KCP. If zero,
 	// transport's defaults; if negative, any number.
 	LinksPerAddress, OpensPerAddress int
+	// MaxPlainLinks and MaxPlainPerAddress bound the links of plain KCP, whose
+	// addresses are easily forged, and those of one address that has proved
+	// itself: see transport.Config.
+	MaxPlainLinks, MaxPlainPerAddress int
 	// Node is this server's number in session ids.
 	Node uint16
 	// Secret is what reconnect tokens are made from. If zero, a random one:

@@ -4,6 +4,7 @@ package framework_test
 
 import (
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -72,4 +73,28 @@ func TestFlooder(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestPlainKCPHasBoundsOfItsOwn: when it is full the other carriers are not.
+func TestPlainKCPHasBoundsOfItsOwn(t *testing.T) {
+	simulate(t, 5, transport.Conditions{Delay: 5 * time.Millisecond}, framework.Config{Session: quick, MaxPlainLinks: 2}, nil, func(e *env) {
+		e.dial("ann", transport.PlainKCP)
+		e.dial("bob", transport.PlainKCP)
+		if err := e.newClient("cid", transport.PlainKCP).Connect(shortly(e.t, 3*time.Second)); err == nil {
+			e.t.Error("a third one got in over plain KCP")
+		}
+		e.dial("dan", transport.KCP)
+		e.dial("eve", transport.TCP)
+		if refused := e.srv.Stats().Transport.Carriers["plain-kcp"].Refused; refused == 0 {
+			e.t.Error("nobody was refused")
+		}
+	})
+	srv, err := framework.New(framework.Config{MaxPlainPerAddress: 1 << 31})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.Start(); err == nil || !strings.Contains(err.Error(), "MaxPlainPerAddress") {
+		t.Errorf("a senseless MaxPlainPerAddress: %v", err)
+		_ = srv.Shutdown(t.Context())
+	}
 }

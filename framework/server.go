@@ -99,7 +99,8 @@ func (s *Server) Start() error {
 		Greeting: []byte{session.ProtocolVersion}, PlainKCP: s.cfg.PlainKCP, TCP: s.cfg.TCP,
 		WebSocket: s.cfg.WebSocket, WebSocketPath: s.cfg.WebSocketPath, Origins: s.cfg.Origins,
 		TrustedProxies: s.cfg.TrustedProxies, Loops: s.cfg.Loops, MaxBody: s.cfg.Session.MaxBody,
-		MaxLinks: s.cfg.MaxLinks, LinksPerAddress: s.cfg.LinksPerAddress, OpensPerAddress: s.cfg.OpensPerAddress, Logger: s.log, Network: s.cfg.Network,
+		MaxLinks: s.cfg.MaxLinks, MaxPlainLinks: s.cfg.MaxPlainLinks, MaxPlainPerAddress: s.cfg.MaxPlainPerAddress,
+		LinksPerAddress: s.cfg.LinksPerAddress, OpensPerAddress: s.cfg.OpensPerAddress, Logger: s.log, Network: s.cfg.Network,
 	}, &glue{s})
 	if err != nil {
 		return err
