@@ -5,8 +5,11 @@ package transport
 import (
 	"encoding/binary"
 	"errors"
+	"runtime"
 	"testing"
+	"time"
 
+	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/transport/kcp"
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
@@ -106,4 +109,160 @@ func told(p *sealedPeer, sent catcher) bool {
 		}
 	}
 	return false
+}
+
+// poolsKeep is what a loop's pools may keep when nobody needs it: 4 MiB of
+// segments, 1 MiB of buffers, and some.
+const poolsKeep = 6 << 20
+
+// heap is what lives on it.
+func heap() int64 {
+	var m runtime.MemStats
+	for range 3 { // what pools of other tests hold goes with the second
+		runtime.GC()
+	}
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// T19: players who begin the largest frame, end it never, and fill their window
+// with segments that wait for one that never comes, hold what section 4 says
+// and no more, however much they go on sending. Closing gives it back.
+func TestThreatFragmentsAndGapsAreBounded(t *testing.T) {
+	players := 120
+	if testing.Short() {
+		players = 40
+	}
+	l, _ := testLoop(Config{}, &hooks{})
+	list := make([]*sealedPeer, players)
+	for i := range list {
+		list[i] = joinSealed(l, i)
+	}
+	piece := make([]byte, kcp.MaxPayload)
+	say := func(p *sealedPeer, sn uint32, payload []byte) {
+		b := seal.AppendPayload(nil, nil)
+		p.plain(l, seal.WhatSealed, append(b, segment(p.link.Conn.ID(), kcpPush, 0, sn, 0, payload)...))
+	}
+	before := heap()
+	largest := codec.AppendFrame(nil, codec.Header{Kind: codec.Message}, make([]byte, codec.DefaultMaxBody))
+	for _, p := range list {
+		l.begin()
+		sn := uint32(1) // after the first heartbeat
+		for b := largest[:len(largest)-1]; len(b) > 0; sn++ {
+			n := min(len(b), 1000)
+			say(p, sn, b[:n])
+			b = b[n:]
+		}
+		for i := range uint32(400) { // more than the window, twice each
+			say(p, sn+1+i/2, piece)
+		}
+		l.end()
+	}
+	links := linksOf(l)
+	if len(links) != players || l.stats.protocol.Load() != 0 {
+		t.Fatalf("%d links, %d protocol errors", len(links), l.stats.protocol.Load())
+	}
+	held := (heap() - before) / int64(players)
+	const window = 128 * (kcp.MaxPayload + 128)                // segments and what is around their bytes
+	if limit := int64(window + 2*len(largest)); held > limit { // buffers double
+		t.Errorf("%d bytes a player, want at most %d", held, limit)
+	}
+	if held < window/2 {
+		t.Errorf("%d bytes a player: this fills no window", held)
+	}
+	l.begin()
+	l.closeAll(ErrStopped)
+	l.end()
+	kept := heap() - before
+	if kept > poolsKeep {
+		t.Errorf("%d bytes are kept of %d", kept, held*int64(players))
+	}
+	t.Logf("%d bytes a player, %d kept by the loop afterwards", held, kept)
+	runtime.KeepAlive(list)
+}
+
+// T18: players who acknowledge nothing, some with a window that they call shut,
+// hold what may wait in a link and no more, until the time without progress is
+// over. Who does acknowledge is answered all the while.
+func TestThreatWhoAcknowledgesNothingIsBoundedAndEnds(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		players := 200
+		if testing.Short() {
+			players = 30
+		}
+		stalled := 0
+		h := &echoHandler{}
+		l, _ := testLoop(Config{}, &stallHandler{echoHandler: h, stalled: &stalled})
+		honest := joinSealed(l, players)
+		back := sealedBack{honest.addr: honest}
+		list := make([]*sealedPeer, players)
+		for i := range list {
+			list[i] = joinSealed(l, i)
+		}
+		l.below = someBack{back}
+		for _, k := range linksOf(l) {
+			k.Prove()
+		}
+		m := frame(make([]byte, 1000))
+		before := heap()
+		l.begin()
+		for i, p := range list {
+			for k := at(l, p); k.Room() >= len(m); {
+				k.Write(m)
+			}
+			if i%2 == 0 {
+				shut := segment(p.link.Conn.ID(), kcpAsk, 0, 0, 0, nil)
+				shut[6] = 0
+				p.plain(l, seal.WhatSealed, append(seal.AppendPayload(nil, nil), shut...))
+			}
+		}
+		l.end()
+		held := (heap() - before) / int64(players)
+		if limit := int64(2 * (defaultSendBuffer + codec.DefaultMaxBody)); held > limit || held < defaultSendBuffer/2 {
+			t.Errorf("%d bytes a player, want at most %d", held, limit)
+		}
+		for range 80 * 4 { // KCP's stall timeout is a minute
+			time.Sleep(250 * time.Millisecond)
+			packets := l.stats.packets
+			l.begin()
+			honest.Write(frame([]byte("still here?")))
+			honest.send(l)
+			l.end()
+			if l.stats.packets != packets+1 {
+				t.Fatal("who acknowledges was not answered")
+			}
+		}
+		if links := linksOf(l); stalled != players || len(links) != 1 || links[0] != at(l, honest) {
+			t.Errorf("%d of %d have ended, %d links", stalled, players, len(links))
+		}
+		if kept := heap() - before; kept > poolsKeep {
+			t.Errorf("%d bytes are kept of %d", kept, held*int64(players))
+		}
+		t.Logf("%d bytes a player", held)
+		runtime.KeepAlive(list)
+	})
+}
+
+// stallHandler counts the links that end for want of progress.
+type stallHandler struct {
+	*echoHandler
+	stalled *int
+}
+
+func (h *stallHandler) OnClose(_ *Link, err error) {
+	if errors.Is(err, kcp.ErrStalled) {
+		*h.stalled++
+	}
+}
+
+// someBack gives datagrams to those who listen.
+type someBack struct{ sealedBack }
+
+func (f someBack) send(b *outbox) bool {
+	for ; b.head < b.n; b.head++ {
+		if p := f.sealedBack[b.to[b.head]]; p != nil {
+			p.take(b.datagram(b.head))
+		}
+	}
+	return true
 }

@@ -259,3 +259,107 @@ func TestThreatServersDoNotTalkToEachOther(t *testing.T) {
 type task func(*Loop)
 
 func (f task) Run(l *Loop) { f(l) }
+
+// T3: 200,000 junk hellos a second, and as many datagrams with the players' ids,
+// in front of what the players say: each of them is answered in the batch in
+// which it spoke. What strangers make the loop compute is counted: of public
+// keys no more than cookies let through, of ciphers one datagram each for what
+// names a link, and none for the rest.
+func TestThreatNobodyWaitsForJunk(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		batches, junk := 200, 1000 // every 5 ms
+		if testing.Short() || raceEnabled {
+			batches = 30
+		}
+		l, _ := testLoop(Config{}, &echoHandler{})
+		back := countingBack{peers: sealedBack{}, answers: map[netip.AddrPort]int{}}
+		var list []*sealedPeer
+		for i := range 16 {
+			p := joinSealed(l, i)
+			list = append(list, p)
+			back.peers[p.addr] = p
+		}
+		l.below = back
+		joined := l.sealed.responder.Counts()
+		good := newInitiator(l.t).Hello()
+		resume, err := seal.NewResumer([16]byte{1}, [32]byte{2}, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hello, forged := make([]byte, seal.HelloSize), make([]byte, 200)
+		named, unknown := uint64(0), uint64(0)
+		for batch := range batches {
+			time.Sleep(5 * time.Millisecond)
+			l.begin()
+			for j := range junk {
+				i := batch*junk + j
+				copy(hello, good)
+				if i%4 == 3 {
+					copy(hello, resume.Hello())
+				}
+				binary.LittleEndian.PutUint64(hello[32:], uint64(i)*0xbf58476d1ce4e5b9)
+				l.datagram(sealedWire, anywhere(i), hello)
+				id := list[i%len(list)].link.Conn.ID()
+				if i%2 == 0 {
+					named++
+				} else {
+					id ^= 0x80 // another generation
+					unknown++
+				}
+				binary.LittleEndian.PutUint32(forged, id)
+				forged[4] = seal.WhatSealed
+				binary.LittleEndian.PutUint32(forged[5:], uint32(i))
+				l.datagram(sealedWire, anywhere(i), forged)
+			}
+			for i, p := range list {
+				p.Write(frame([]byte{byte(i), byte(batch)}))
+				p.send(l)
+			}
+			clear(back.answers)
+			l.end()
+			for i, p := range list {
+				if back.answers[p.addr] == 0 {
+					t.Fatalf("batch %d: player %d was not answered in it", batch, i)
+				}
+			}
+		}
+		for i, p := range list {
+			if got := back.peers[p.addr].Stats().BytesIn; got < uint64(batches*len(frame([]byte{0, 0}))) {
+				t.Errorf("player %d got %d bytes", i, got)
+			}
+		}
+		c := l.sealed.responder.Counts()
+		seconds := batches*5/1000 + 1
+		if work := c.PublicKey - joined.PublicKey; work > uint64(200+200*seconds) {
+			t.Errorf("%d operations with public keys in %d s", work, seconds)
+		}
+		if c.Resumed != joined.Resumed {
+			t.Errorf("%d handshakes without the key", c.Resumed)
+		}
+		if n := l.stats.forged.Load() + l.stats.replayed.Load(); n != named {
+			t.Errorf("%d datagrams were tried with a key, want the %d that name a link", n, named)
+		}
+		if n := l.stats.unknown.Load(); n != unknown {
+			t.Errorf("%d datagrams named nobody, want %d", n, unknown)
+		}
+		t.Logf("%d hellos: %+v", batches*junk, c)
+	})
+}
+
+// countingBack gives the players what is for them, and counts it.
+type countingBack struct {
+	peers   sealedBack
+	answers map[netip.AddrPort]int
+}
+
+func (f countingBack) ring()  {}
+func (f countingBack) drain() {}
+func (f countingBack) send(b *outbox) bool {
+	for ; b.head < b.n; b.head++ {
+		if p := f.peers[b.to[b.head]]; p != nil {
+			p.take(b.datagram(b.head))
+			f.answers[p.addr]++
+		}
+	}
+	return true
+}
