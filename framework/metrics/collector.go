@@ -186,6 +186,11 @@ func (s sink) transport(st *transport.Stats) {
 		s.count("lifeline_links_refused_total", k.Refused, name, "room")
 		s.count("lifeline_links_refused_total", k.Crowded, name, "address")
 	}
+	handshakes := reflect.ValueOf(st.Handshakes)
+	for i := range handshakes.NumField() {
+		outcome, _, _ := strings.Cut(handshakes.Type().Field(i).Tag.Get("json"), ",")
+		s.count("lifeline_handshakes_total", handshakes.Field(i).Uint(), outcome)
+	}
 	for i, l := range st.Loops {
 		loop := strconv.Itoa(i)
 		s.to <- prometheus.MustNewConstMetric(s.c.descs["lifeline_loop_busy_seconds_total"], prometheus.CounterValue, l.Busy.Seconds(), loop)

@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"reflect"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,32 +118,128 @@ func TestPromtoolAgrees(t *testing.T) {
 	}
 }
 
-// TestEveryCounterIsExported: whoever adds a counter to a Stats need not think
-// of metrics. Each number must move a metric of its own.
+// exported names the metric of each number in a Stats, by its path in JSON.
+var exported = map[string]string{
+	"sessions": "lifeline_sessions", "attached": "lifeline_sessions", "detached": "lifeline_sessions",
+	"logins":   "lifeline_logins_pending",
+	"opened":   "lifeline_sessions_opened_total",
+	"arrived":  "lifeline_arrived_total",
+	"resumed":  "lifeline_resumes_total",
+	"resets":   "lifeline_resets_total",
+	"ended":    "lifeline_sessions_closed_total",
+	"closes":   "lifeline_sessions_closed_total",
+	"refused":  "lifeline_refusals_total",
+	"refusals": "lifeline_refusals_total",
+	"full":     "lifeline_logins_turned_away_total",
+	"lost":     "lifeline_links_lost_total",
+
+	"late_openings":   "lifeline_late_openings_total",
+	"protocol_errors": `lifeline_protocol_errors_total{layer="session"}`,
+	"panics":          `lifeline_panics_total{layer="session"}`,
+	"overloads":       "lifeline_overloads_total",
+	"overflows":       "lifeline_overflows_total",
+	"crowded":         "lifeline_crowded_total",
+	"buffered_bytes":  "lifeline_buffered_bytes",
+	"given_up":        "lifeline_given_up_total",
+	"no_route":        "lifeline_requests_without_route_total",
+	"busy":            "lifeline_requests_busy_total",
+	"hurried":         "lifeline_hurried_total",
+	"inline_late":     "lifeline_inline_late_total",
+	"rtt_ns":          "lifeline_rtt_seconds_count",
+	"queued_packets":  "lifeline_queued_packets_count",
+
+	"workers.busy":    "lifeline_workers_busy",
+	"workers.most":    "lifeline_workers_limit",
+	"workers.waiting": "lifeline_workers_awaited",
+	"rooms.open":      "lifeline_rooms",
+	"rooms.players":   "lifeline_room_players",
+	"rooms.opened":    "lifeline_rooms_opened_total",
+	"rooms.ticks":     "lifeline_room_ticks_total",
+	"rooms.overruns":  "lifeline_room_tick_overruns_total",
+	"rooms.skipped":   "lifeline_room_ticks_skipped_total",
+
+	"transport.carriers.open":    "lifeline_links",
+	"transport.carriers.opened":  "lifeline_links_opened_total",
+	"transport.carriers.refused": `lifeline_links_refused_total{carrier="tcp",reason="room"}`,
+	"transport.carriers.crowded": `lifeline_links_refused_total{carrier="tcp",reason="address"}`,
+	"transport.packets_in":       "lifeline_packets_received_total",
+	"transport.datagrams_in":     "lifeline_datagrams_received_total",
+	"transport.datagrams_out":    "lifeline_datagrams_sent_total",
+	"transport.retransmits":      "lifeline_kcp_retransmits_total",
+	"transport.protocol_errors":  `lifeline_protocol_errors_total{layer="transport"}`,
+	"transport.panics":           `lifeline_panics_total{layer="transport"}`,
+
+	"transport.wake_ups": "lifeline_loop_batches_total", "transport.tasks": "lifeline_loop_tasks_total", // sums of
+	"transport.lateness_ns":       "lifeline_loop_lateness_seconds_count", // the worst of
+	"transport.loops.busy_ns":     "lifeline_loop_busy_seconds_total",
+	"transport.loops.wake_ups":    "lifeline_loop_batches_total",
+	"transport.loops.tasks":       "lifeline_loop_tasks_total",
+	"transport.loops.packets":     "lifeline_loop_packets_total",
+	"transport.loops.lateness_ns": "lifeline_loop_lateness_seconds_count",
+}
+
+// metricOf is the metric of a number by its path. Those of transport that the
+// table lacks keep their names.
+func metricOf(path string, typ reflect.Type) string {
+	if name, ok := exported[path]; ok {
+		return name
+	}
+	if fate, ok := strings.CutPrefix(path, "transport.dropped_"); ok {
+		return `lifeline_datagrams_dropped_total{fate="` + fate + `"}`
+	}
+	if outcome, ok := strings.CutPrefix(path, "transport.handshakes."); ok {
+		return `lifeline_handshakes_total{outcome="` + outcome + `"}`
+	}
+	name := "lifeline_" + strings.ReplaceAll(path, ".", "_")
+	if typ.Kind() == reflect.Uint64 {
+		name += "_total"
+	}
+	return name
+}
+
+// numbersOf calls f with the path of every number in a Stats, however deep.
+func numbersOf(prefix string, typ reflect.Type, f func(path string, typ reflect.Type)) {
+	for i := range typ.NumField() {
+		tag, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+		below := typ.Field(i).Type
+		for below.Kind() == reflect.Map || below.Kind() == reflect.Slice {
+			below = below.Elem()
+		}
+		if below.Kind() == reflect.Struct && below != reflect.TypeFor[transport.HistogramStats]() {
+			numbersOf(prefix+tag+".", below, f)
+			continue
+		}
+		f(prefix+tag, below)
+	}
+}
+
+// TestEveryCounterIsExported, each under its name, and nothing else: whoever adds
+// a number to a Stats sees it here.
 func TestEveryCounterIsExported(t *testing.T) {
 	text := scrape(t, start(t))
-	families := len(regexp.MustCompile(`(?m)^# TYPE lifeline_`).FindAllString(text, -1))
-	singles := len(regexp.MustCompile(`(?m)^lifeline_datagrams_dropped_total`).FindAllString(text, -1))
-	summed := []string{"Sessions", "Detached", "Refused", "Ended", "WakeUps", "Tasks", "Lateness"}
-	numbers, dropped := 0, 0
-	for _, typ := range []reflect.Type{reflect.TypeFor[framework.Stats](), reflect.TypeFor[transport.Stats]()} {
-		for i := range typ.NumField() {
-			f := typ.Field(i)
-			switch {
-			case strings.HasPrefix(f.Name, "Dropped"):
-				dropped++
-			case f.Type.Kind() == reflect.Uint64 || f.Type.Kind() == reflect.Int || f.Type.Kind() == reflect.Int64:
-				if !slices.Contains(summed, f.Name) {
-					numbers++
-				}
-			}
+	known := map[string]bool{}
+	paths := map[string]bool{}
+	numbersOf("", reflect.TypeFor[framework.Stats](), func(path string, typ reflect.Type) {
+		name := metricOf(path, typ)
+		paths[path] = true
+		family, _, _ := strings.Cut(strings.TrimSuffix(name, "_count"), "{")
+		known[family] = true
+		if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + `[{ ]`).MatchString(text) {
+			t.Errorf("%s is not exported as %s", path, name)
+		}
+	})
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (lifeline_\w+)`).FindAllStringSubmatch(text, -1) {
+		if !known[m[1]] {
+			t.Errorf("%s is the metric of no number", m[1])
 		}
 	}
-	if singles != dropped {
-		t.Errorf("%d fates of datagrams are exported, there are %d", singles, dropped)
+	for path := range exported {
+		if !paths[path] {
+			t.Errorf("the table names %s, which there is not", path)
+		}
 	}
-	if families < numbers {
-		t.Errorf("%d metrics for %d numbers and all the rest", families, numbers)
+	if len(paths) < 80 {
+		t.Errorf("only %d numbers were found", len(paths))
 	}
 }
 
