@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
@@ -27,9 +28,14 @@ type goodbye struct {
 	b    [closeSize]byte
 }
 
-// farewell tells the peer of a closed link.
-func (l *Loop) farewell(k *Link) {
+// farewell tells the peer of a closed link. One that did not hear the last
+// words is hardly there any more: when all players come back at once, each of
+// their old links is of that kind.
+func (l *Loop) farewell(k *Link, err error) {
 	g := goodbye{to: k.addr, left: seal.CloseCopies}
+	if errors.Is(err, ErrFinished) && k.waiting() > 0 {
+		g.left = 1
+	}
 	b := seal.Control{Kind: seal.Close}.Append(g.b[:seal.HeaderSize], 0)
 	if _, err := k.sealed.Seal(b, seal.WhatControl); err != nil {
 		return

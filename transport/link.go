@@ -217,7 +217,7 @@ func (k *Link) FinishStatus(status uint16) {
 	}
 	k.finish = uint32((k.loop.now + finishTime + finishUnit - 1) / finishUnit)
 	if k.kcp != nil {
-		k.kcp.Slow(finishTime / 5)
+		k.kcp.Slow(finishTime / 3)
 	}
 	k.loop.timers.schedule(k, k.finishAt())
 	k.loop.touch(k)

@@ -435,7 +435,7 @@ func (l *Loop) forgetSealed(k *Link, err error) {
 	l.t.dismiss(KCP)
 	l.t.doors.leave(k.addr.Addr())
 	if !errors.Is(err, io.EOF) { // else it was the peer who said it
-		l.farewell(k)
+		l.farewell(k, err)
 	}
 	if p.side != nil {
 		p.side.frames, p.side.paths, p.side.search = p.side.frames[:0], seal.Paths{}, search{}

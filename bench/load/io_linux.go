@@ -264,7 +264,8 @@ func (f *Fleet) deadline(p *player) time.Duration {
 // visit is the wheel's: p may have something to do.
 func (f *Fleet) visit(p *player, _ time.Duration) time.Duration {
 	if f.visits++; f.visits%256 == 0 {
-		f.drain() // or answers wait for all whose timers are due
+		f.poll(0) // or answers wait for all whose timers are due
+		f.clock()
 	}
 	p.wake = 0 // nothing that happens now moves the entry
 	switch {

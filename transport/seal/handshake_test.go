@@ -295,13 +295,33 @@ func TestCookieIsGoodForOneHelloFromOneAddress(t *testing.T) {
 func TestCookiesAreAskedForUnderLoad(t *testing.T) {
 	asked := func(r *Responder, now time.Duration) bool {
 		t.Helper()
-		b, err := r.Handle(now, home, newResumer(t, [16]byte{0xff}, 0xff).Hello())
+		b, err := r.Handle(now, home, newInitiator(t, r.cfg.Keys[0].Public(), 0xff).Hello())
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Expire(now + time.Hour)
 		return b[4] == WhatCookie
 	}
+	comesBack := func(r *Responder, n byte) bool {
+		t.Helper()
+		b, err := r.Handle(0, home, newResumer(t, [16]byte{n}, n).Hello())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b[4] == WhatResumeAccept
+	}
+	t.Run("not of those who come back", func(t *testing.T) {
+		r, _, _ := newServer(t, func(c *Config) { c.HalfOpen = 80 })
+		r.load.until = time.Hour // strangers cost too much
+		for n := range byte(41) {
+			if !comesBack(r, n) {
+				t.Fatalf("asked with %d of 80 half open", n)
+			}
+		}
+		if comesBack(r, 41) {
+			t.Error("not asked with the table half full")
+		}
+	})
 	t.Run("many public-key operations", func(t *testing.T) {
 		r, _, _ := newServer(t, nil)
 		for range loadRate {

@@ -29,7 +29,8 @@ type Config struct {
 	// IDs gives and takes connection ids.
 	IDs IDs
 	// HalfOpen bounds the links that wait for their peer's first sealed
-	// datagram. If zero, 4,096. Cookies are asked for from an eighth of it on.
+	// datagram. If zero, 4,096. Cookies are asked for from an eighth of it on,
+	// of those who resume from half of it on.
 	HalfOpen int
 	// AlwaysCookie asks everybody for a cookie: one round trip more, and no
 	// public-key operation for a spoofed address, ever.
@@ -178,7 +179,7 @@ func (r *Responder) Handle(now time.Duration, from netip.AddrPort, b []byte) ([]
 			return nil, ErrKey
 		}
 	}
-	if r.cfg.AlwaysCookie || r.load.high(now, 8*len(r.byID) > r.cfg.HalfOpen) {
+	if r.asks(now, what) {
 		if !r.cookies.check(now, from, b, r.cfg.Rand) {
 			r.counts.Cookies++
 			r.answer = r.cookies.appendCookie(r.answer[:0], now, from, b, r.cfg.Rand)
@@ -197,6 +198,17 @@ func (r *Responder) Handle(now time.Duration, from netip.AddrPort, b []byte) ([]
 		return r.hello(now, from, key, b)
 	}
 	return r.resumeHello(now, from, b)
+}
+
+// asks reports whether a hello needs a cookie now. One that resumes costs
+// next to nothing, and nobody without a session can make it: many of them are
+// players who come back, whom another round trip would only hold up.
+func (r *Responder) asks(now time.Duration, what byte) bool {
+	high := r.load.high(now, 8*len(r.byID) > r.cfg.HalfOpen)
+	if what == WhatResumeHello {
+		high = 2*len(r.byID) > r.cfg.HalfOpen
+	}
+	return high || r.cfg.AlwaysCookie
 }
 
 func (r *Responder) key(hello []byte) *Key {
