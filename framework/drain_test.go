@@ -101,7 +101,7 @@ func TestDrain(t *testing.T) {
 			talk, quiet := context.WithCancel(e.t.Context())
 			var talking sync.WaitGroup
 			for _, g := range guests {
-				talking.Go(func() { g.talk(talk) })
+				talking.Go(func() { g.talk(talk, 30*time.Millisecond) })
 			}
 			time.Sleep(2 * time.Second)
 
@@ -138,12 +138,17 @@ func TestDrain(t *testing.T) {
 }
 
 func (e *env) guest(user string, carrier transport.Carrier) *guest {
+	g := newGuest(e.t, user, []string{e.addr(carrier), "tcp://10.0.0.1:1"}, e.dialers) // a carrier that MOVE may name
+	e.clients = append(e.clients, g.c)
+	return g
+}
+
+// newGuest makes a guest with what how makes of its configuration.
+func newGuest(t *testing.T, user string, addrs []string, how func(client.Config) client.Config) *guest {
 	g := &guest{user: user}
-	own := e.addr(carrier)
-	cfg := e.dialers(client.Config{Ticket: func() []byte { return []byte(user) }, OnState: g.state})
-	c, err := client.New([]string{own, "tcp://10.0.0.1:1"}, cfg) // a carrier that MOVE may name
+	c, err := client.New(addrs, how(client.Config{Ticket: func() []byte { return []byte(user) }, OnState: g.state}))
 	if err != nil {
-		e.t.Fatal(err)
+		t.Fatal(err)
 	}
 	g.c = c
 	client.On(c, "n", func(n int) {
@@ -153,7 +158,6 @@ func (e *env) guest(user string, carrier transport.Carrier) *guest {
 			g.bad = append(g.bad, fmt.Sprintf("heard %d in place of %d", n, g.heard))
 		}
 	})
-	e.clients = append(e.clients, c)
 	return g
 }
 
@@ -172,8 +176,8 @@ func (g *guest) state(s client.State) {
 	}
 }
 
-// talk says numbers until the link to the first server is gone.
-func (g *guest) talk(ctx context.Context) {
+// talk says numbers at a pace until the link to the first server is gone.
+func (g *guest) talk(ctx context.Context, pace time.Duration) {
 	for n := 1; ctx.Err() == nil; n++ {
 		g.mu.Lock()
 		gone := !g.lostAt.IsZero()
@@ -184,7 +188,7 @@ func (g *guest) talk(ctx context.Context) {
 		if gone {
 			return
 		}
-		time.Sleep(30 * time.Millisecond)
+		time.Sleep(pace)
 	}
 }
 
@@ -200,6 +204,12 @@ func (g *guest) check(t *testing.T, began time.Time, window time.Duration, got, 
 	if late := g.lostAt.Sub(turn); late < -100*time.Millisecond || late > time.Second {
 		t.Errorf("%s was let go %v after its turn", g.user, late)
 	}
+	g.lossless(t, got, last)
+}
+
+// lossless checks that all arrived that was said and sent. mu is held.
+func (g *guest) lossless(t *testing.T, got, last *sync.Map) {
+	t.Helper()
 	accepted, _ := got.LoadOrStore(g.user, 0)
 	if accepted.(int)+g.undelivered != g.said {
 		t.Errorf("%s said %d: %d arrived, %d are reported undelivered", g.user, g.said, accepted, g.undelivered)
