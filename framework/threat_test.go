@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -70,6 +71,7 @@ type quarry struct {
 	c   *client.Client
 	tap *tap
 	n   uint64
+	at  netip.Addr // where all its sockets are, if given
 
 	mu      sync.Mutex // guards the rest
 	reached []uint64   // the server, in order
@@ -99,6 +101,9 @@ func (v *quarry) connect(e *env) {
 	cfg := e.dialers(client.Config{Ticket: func() []byte { return []byte("ann") }})
 	listen := cfg.ListenPacket
 	cfg.ListenPacket = func() (net.PacketConn, error) {
+		if v.at.IsValid() {
+			e.net.NextAddr(v.at)
+		}
 		pc, err := listen()
 		v.tap = &tap{PacketConn: pc}
 		return v.tap, err
@@ -165,8 +170,13 @@ func TestThreatForgedFromThePlayersOwnAddress(t *testing.T) {
 	if testing.Short() {
 		rounds = 40
 	}
+	forgedFromItsOwnAddress(t, netip.Addr{}, rounds)
+	forgedFromItsOwnAddress(t, netip.MustParseAddr("2001:db8::7"), rounds/20)
+}
+
+func forgedFromItsOwnAddress(t *testing.T, at netip.Addr, rounds int) {
 	const perRound = 500
-	var v quarry
+	v := quarry{at: at}
 	simulate(t, 1, transport.Conditions{Delay: 5 * time.Millisecond}, framework.Config{Loops: 2}, v.setup, func(e *env) {
 		v.connect(e)
 		v.talk(20)
@@ -178,6 +188,9 @@ func TestThreatForgedFromThePlayersOwnAddress(t *testing.T) {
 		}
 		defer thief.Close()
 		home := v.tap.PacketConn.LocalAddr()
+		if got := home.(*net.UDPAddr).AddrPort().Addr(); at.IsValid() && got != at {
+			t.Fatalf("the player is at %v, want %v", got, at)
+		}
 		for range rounds {
 			for range perRound {
 				b := forge(rnd, up)
@@ -241,60 +254,64 @@ func forge(rnd *rand.Rand, seen [][]byte) []byte {
 // T7: everything that a player and its server ever said, played back to both,
 // delivers nothing: in order, reversed, from elsewhere, after the server's restart.
 func TestThreatRecordedConversationPlayedBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		network := transport.NewNetwork(1, transport.Conditions{Delay: 5 * time.Millisecond})
-		cfg := framework.Config{Loops: 2, Secret: session.Secret{7}, KeyFile: filepath.Join(t.TempDir(), "key")}
-		var v quarry
-		e := serve(t, network, "10.0.0.1", cfg, v.setup)
-		v.connect(e)
-		v.talk(50)
-		v.c.Cut() // the second link is opened with the seal key
-		v.talk(50)
-		before := v.c.Stats()
-		up, down := v.tap.seen()
-		if len(up) < 5 || up[0][4] != seal.WhatResumeHello {
-			t.Fatalf("the second link was not opened with the seal key: %x", up[0][:8])
-		}
-		stranger, err := network.ListenPacket()
-		if err != nil {
-			t.Fatal(err)
-		}
-		play := func(from net.PacketConn, record [][]byte, to net.Addr) {
-			for range 3 {
-				for _, b := range record {
-					_, _ = from.WriteTo(b, to)
-				}
-				time.Sleep(100 * time.Millisecond)
+	for _, at := range []netip.Addr{{}, netip.MustParseAddr("2001:db8::7")} {
+		synctest.Test(t, func(t *testing.T) { playedBack(t, at) })
+	}
+}
+
+func playedBack(t *testing.T, at netip.Addr) {
+	network := transport.NewNetwork(1, transport.Conditions{Delay: 5 * time.Millisecond})
+	cfg := framework.Config{Loops: 2, Secret: session.Secret{7}, KeyFile: filepath.Join(t.TempDir(), "key")}
+	v := quarry{at: at}
+	e := serve(t, network, "10.0.0.1", cfg, v.setup)
+	v.connect(e)
+	v.talk(50)
+	v.c.Cut() // the second link is opened with the seal key
+	v.talk(50)
+	before := v.c.Stats()
+	up, down := v.tap.seen()
+	if len(up) < 5 || up[0][4] != seal.WhatResumeHello {
+		t.Fatalf("the second link was not opened with the seal key: %x", up[0][:8])
+	}
+	stranger, err := network.ListenPacket()
+	if err != nil {
+		t.Fatal(err)
+	}
+	play := func(from net.PacketConn, record [][]byte, to net.Addr) {
+		for range 3 {
+			for _, b := range record {
+				_, _ = from.WriteTo(b, to)
 			}
+			time.Sleep(100 * time.Millisecond)
 		}
-		reversed := slices.Clone(up)
-		slices.Reverse(reversed)
-		play(v.tap.PacketConn, up, v.server())
-		play(v.tap.PacketConn, reversed, v.server())
-		play(stranger, up, v.server())
-		play(stranger, down, v.tap.PacketConn.LocalAddr())
-		v.talk(10)
-		v.intact()
-		if s := v.c.Stats(); s.Losses != before.Losses {
-			t.Errorf("the player noticed: %+v", s)
-		}
-		if s := e.srv.Stats(); s.Sessions != 1 || s.Transport.Migrations != 0 || s.Transport.Carriers["kcp"].Opened != 2 {
-			t.Errorf("%+v", s)
-		}
-		_ = v.c.Close()
-		e.end()
-		e.clients = nil
-		// The same address, key and secret, another process.
-		e = serve(t, network, "10.0.0.1", cfg, v.setup)
-		defer e.end()
-		play(stranger, up, net.UDPAddrFromAddrPort(e.srv.Addr(transport.KCP)))
-		time.Sleep(10 * time.Second)
-		v.intact()
-		if s := e.srv.Stats(); s.Sessions != 0 || s.Transport.Carriers["kcp"].Opened != 0 {
-			t.Errorf("after the restart: %+v", s)
-		}
-		_ = stranger.Close()
-	})
+	}
+	reversed := slices.Clone(up)
+	slices.Reverse(reversed)
+	play(v.tap.PacketConn, up, v.server())
+	play(v.tap.PacketConn, reversed, v.server())
+	play(stranger, up, v.server())
+	play(stranger, down, v.tap.PacketConn.LocalAddr())
+	v.talk(10)
+	v.intact()
+	if s := v.c.Stats(); s.Losses != before.Losses {
+		t.Errorf("the player noticed: %+v", s)
+	}
+	if s := e.srv.Stats(); s.Sessions != 1 || s.Transport.Migrations != 0 || s.Transport.Carriers["kcp"].Opened != 2 {
+		t.Errorf("%+v", s)
+	}
+	_ = v.c.Close()
+	e.end()
+	e.clients = nil
+	// The same address, key and secret, another process.
+	e = serve(t, network, "10.0.0.1", cfg, v.setup)
+	defer e.end()
+	play(stranger, up, net.UDPAddrFromAddrPort(e.srv.Addr(transport.KCP)))
+	time.Sleep(10 * time.Second)
+	v.intact()
+	if s := e.srv.Stats(); s.Sessions != 0 || s.Transport.Carriers["kcp"].Opened != 0 {
+		t.Errorf("after the restart: %+v", s)
+	}
+	_ = stranger.Close()
 }
 
 // T22: a server that dies without a word and is started anew: its player knows

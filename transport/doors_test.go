@@ -80,13 +80,6 @@ func TestDoorsAreForgotten(t *testing.T) {
 	}
 }
 
-// nextAddr gives the next client this address, with a port of its own.
-func (n *Network) nextAddr(a netip.Addr) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.next = a
-}
-
 // TestAddressWithTooManyLinks: beyond the limit a link is refused before
 // anything of it exists, and counted.
 func TestAddressWithTooManyLinks(t *testing.T) {
@@ -98,7 +91,7 @@ func TestAddressWithTooManyLinks(t *testing.T) {
 				tr := w.start(t, Config{Loops: 2, LinksPerAddress: 3}, h)
 				one := netip.MustParseAddr("192.0.2.7")
 				for range 5 {
-					w.net.nextAddr(one)
+					w.net.NextAddr(one)
 					c := w.dial(t, tr)
 					_, _ = c.Write(beat)
 				}
@@ -133,7 +126,7 @@ func TestTrustedProxySpeaksForItsPlayers(t *testing.T) {
 		proxy := netip.MustParseAddr("10.9.9.9")
 		tr := w.start(t, Config{Loops: 1, LinksPerAddress: 2, TrustedProxies: []netip.Prefix{netip.PrefixFrom(proxy, 32)}}, h)
 		say := func(player string) {
-			w.net.nextAddr(proxy)
+			w.net.NextAddr(proxy)
 			conn, err := w.net.DialTCP(context.Background(), tr.Addr(TCP))
 			if err != nil {
 				t.Fatal(err)

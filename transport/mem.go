@@ -50,7 +50,7 @@ type Network struct {
 	rand    *rand.Rand
 	cond    Conditions
 	clients uint32     // ever
-	next    netip.Addr // tests: the address of the next client
+	next    netip.Addr // of the next client, if somebody chose it
 	ports   uint16
 	streams map[netip.AddrPort]*memRunner     // TCP listeners
 	sockets map[netip.AddrPort]*memRunner     // datagram servers
@@ -89,6 +89,14 @@ func (n *Network) CutAll() {
 	for _, c := range n.packets {
 		c.cut = true
 	}
+}
+
+// NextAddr chooses the address of the next client, IPv4 or IPv6. Its port is
+// one that no client had before.
+func (n *Network) NextAddr(a netip.Addr) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.next = a
 }
 
 // Links returns how many client connections and sockets are open.

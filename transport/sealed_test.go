@@ -85,48 +85,54 @@ func TestAMovingPlayerStaysConnected(t *testing.T) {
 // TestACopyFromElsewhereGainsThreeTimesItsBytes repeats a player's datagram
 // from another address, before the original arrives.
 func TestACopyFromElsewhereGainsThreeTimesItsBytes(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		w, tr := sealedWorld(t, Conditions{Delay: 10 * time.Millisecond}, Config{Loops: 2}, &hooks{})
-		c := w.dial(t, tr)
-		c.write(beat)
-		c.roundTrip("hello")
-		thief, err := w.net.ListenPacket()
+	for _, addrs := range [][2]string{{"192.0.2.1", "192.0.2.9"}, {"2001:db8::1", "2001:db8::9"}} {
+		bubble(t, func(t *testing.T) { copyFromElsewhere(t, netip.MustParseAddr(addrs[0]), netip.MustParseAddr(addrs[1])) })
+	}
+}
+
+func copyFromElsewhere(t *testing.T, player, elsewhere netip.Addr) {
+	w, tr := sealedWorld(t, Conditions{Delay: 10 * time.Millisecond}, Config{Loops: 2}, &hooks{})
+	w.net.NextAddr(player)
+	c := w.dial(t, tr)
+	c.write(beat)
+	c.roundTrip("hello")
+	w.net.NextAddr(elsewhere)
+	thief, err := w.net.ListenPacket()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer thief.Close()
+	in, out := 0, 0
+	for i := range 50 {
+		// Its own path is faster: seal a datagram, and let only the copy go.
+		var stolen []byte
+		c.sealed.look(func() {
+			b := append(make([]byte, seal.HeaderSize, 100), 0)
+			stolen, _ = c.sealed.link.Conn.Seal(b, seal.WhatSealed)
+		})
+		n, err := thief.WriteTo(stolen, c.sealed.to)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer thief.Close()
-		in, out := 0, 0
-		for i := range 50 {
-			// Its own path is faster: seal a datagram, and let only the copy go.
-			var stolen []byte
-			c.sealed.look(func() {
-				b := append(make([]byte, seal.HeaderSize, 100), 0)
-				stolen, _ = c.sealed.link.Conn.Seal(b, seal.WhatSealed)
-			})
-			n, err := thief.WriteTo(stolen, c.sealed.to)
-			if err != nil {
-				t.Fatal(err)
-			}
-			in += n
-			c.roundTrip(fmt.Sprint("still here ", i))
+		in += n
+		c.roundTrip(fmt.Sprint("still here ", i))
+	}
+	thief.SetReadDeadline(time.Now().Add(time.Minute))
+	buf := make([]byte, 2048)
+	for {
+		n, _, err := thief.ReadFrom(buf)
+		if err != nil {
+			break
 		}
-		thief.SetReadDeadline(time.Now().Add(time.Minute))
-		buf := make([]byte, 2048)
-		for {
-			n, _, err := thief.ReadFrom(buf)
-			if err != nil {
-				break
-			}
-			out += n
-		}
-		if out > 3*in {
-			t.Errorf("%d bytes for %d", out, in)
-		}
-		if s := tr.Stats(); s.Migrations != 0 {
-			t.Error("the link went with the thief")
-		}
-		c.roundTrip("to the end")
-	})
+		out += n
+	}
+	if out > 3*in {
+		t.Errorf("%d bytes for %d", out, in)
+	}
+	if s := tr.Stats(); s.Migrations != 0 {
+		t.Error("the link went with the thief")
+	}
+	c.roundTrip("to the end")
 }
 
 func TestCloseIsTold(t *testing.T) {
