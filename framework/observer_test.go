@@ -157,6 +157,37 @@ func TestObserverIsToldWhatStatsCounts(t *testing.T) {
 	})
 }
 
+// TestObserverOfAMove: one server is told that the session has closed, the other
+// that it has arrived, and each as often as it counts.
+func TestObserverOfAMove(t *testing.T) {
+	var observers []*seen
+	change := func(cfg *framework.Config) {
+		s := &seen{all: map[string]int{}, of: map[string][]string{}}
+		observers = append(observers, s)
+		cfg.Observer = s.observer()
+	}
+	twoServers(t, transport.Conditions{Delay: 5 * time.Millisecond}, change, func(_ *game, a, b *env) {
+		c := a.dial("ann", transport.TCP)
+		if err := c.Request(a.t.Context(), "slow", 1, nil); err != nil {
+			t.Error(err)
+		}
+		if err := a.srv.User("ann")[0].Move(b.addr(transport.TCP)); err != nil {
+			t.Error(err)
+		}
+		a.within(5*time.Second, "ann is there", func() bool { return c.Stats().Resumes == 1 })
+		_ = c.Close()
+		a.within(time.Second, "ann is gone", func() bool { return b.srv.Stats().Sessions == 0 })
+		for i, want := range [][]string{
+			{"opened false", "handled slow 3s <nil>", "closed moved: " + b.addr(transport.TCP)},
+			{"opened true", "resumed false", "closed left"},
+		} {
+			if got := observers[i].of["ann"]; !slices.Equal(got, want) {
+				t.Errorf("server %d: %q, want %q", i, got, want)
+			}
+		}
+	})
+}
+
 // TestObserverThatPanicsHarmsNobody: not even the handler it looks at.
 func TestObserverThatPanicsHarmsNobody(t *testing.T) {
 	cfg := framework.Config{Session: quick, Observer: framework.Observer{
