@@ -266,3 +266,35 @@ func (f someBack) send(b *outbox) bool {
 	}
 	return true
 }
+
+// TestStockPeerOnABadNetworkIsNotTakenForHostile: loss, copies, reordering and
+// a new address now and then make nothing of stock KCP that ends its link.
+func TestStockPeerOnABadNetworkIsNotTakenForHostile(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := &hooks{packet: func(k *Link, p codec.Packet) {
+			if p.Kind == codec.Message {
+				k.Write(codec.AppendFrame(nil, p.Header, p.Body))
+			}
+		}}
+		w, tr := sealedWorld(t, Conditions{
+			Delay: 30 * time.Millisecond, Jitter: 40 * time.Millisecond, Loss: 0.1, Duplicate: 0.1, Reorder: 0.2,
+		}, Config{Loops: 2}, h)
+		c, m := w.moving(t, tr)
+		c.write(beat)
+		for i := range 60 {
+			if i%15 == 14 {
+				if err := m.move(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			body := make([]byte, 1+i*500) // up to 26 segments
+			c.write(frame(body))
+			if p := c.read(); len(p.Body) != len(body) {
+				t.Fatalf("%d bytes came back of %d", len(p.Body), len(body))
+			}
+		}
+		if s := tr.Stats(); s.ProtocolErrors != 0 || s.DroppedMalformed != 0 || h.closed.Load() != 0 {
+			t.Errorf("%d protocol errors, %d malformed, %d closed", s.ProtocolErrors, s.DroppedMalformed, h.closed.Load())
+		}
+	})
+}
