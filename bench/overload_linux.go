@@ -42,6 +42,10 @@ func (o *options) overloadOnce(p peer) (f figures, errs load.Counts, err error) 
 		return float64(hist.Count()) / time.Since(start).Seconds()
 	}
 	s.fleet.Play(o.warmup)
+	start, err := s.costs()
+	if err != nil {
+		return f, errs, err
+	}
 	f.Peak = rate(o.duration)
 	before, err := s.server.Do("status")
 	if err != nil {
@@ -51,15 +55,19 @@ func (o *options) overloadOnce(p peer) (f figures, errs load.Counts, err error) 
 	if err != nil {
 		return f, errs, err
 	}
+	hist, _ := s.fleet.Result()
+	peak := s.figures(hist, start, from)
+	f.PeakServerCPU, f.PeakCPUPerMsg = peak.ServerCPU, peak.ServerCPUPerMsg
 	s.fleet.SetRate(o.overload * f.Peak)
 	f.Goodput = rate(o.duration)
 	to, err := s.costs()
 	if err != nil {
 		return f, errs, err
 	}
-	hist, errs := s.fleet.Result()
+	hist, errs = s.fleet.Result()
 	refused := errs.Full // that is what the players' own buffers are for
 	cost := s.figures(hist, from, to)
+	f.ServerCPUPerMsg = cost.ServerCPUPerMsg
 	f.ServerCPU, f.ClientCPU, f.OthersCPU, f.Steal = cost.ServerCPU, cost.ClientCPU, cost.OthersCPU, cost.Steal
 	f.GoodputShare, f.RefusedShare = f.Goodput/f.Peak, float64(refused)/(o.overload*f.Peak*o.duration.Seconds())
 	f.Recovered = ms(o.recover(s, f.Peak/2))

@@ -43,6 +43,8 @@ type figures struct {
 
 	// overload
 	Peak           float64 `json:"peak_per_second,omitzero"`
+	PeakServerCPU  float64 `json:"peak_server_cpu_percent,omitzero"`
+	PeakCPUPerMsg  float64 `json:"peak_server_cpu_us_per_message,omitzero"`
 	Goodput        float64 `json:"goodput_per_second,omitzero"`
 	GoodputShare   float64 `json:"goodput_over_peak,omitzero"`
 	RefusedShare   float64 `json:"refused_by_clients_share,omitzero"`

@@ -266,6 +266,7 @@ func (f *Fleet) visit(p *player, _ time.Duration) time.Duration {
 	if f.visits++; f.visits%256 == 0 {
 		f.poll(0) // or answers wait for all whose timers are due
 		f.clock()
+		f.pace()
 	}
 	p.wake = 0 // nothing that happens now moves the entry
 	switch {
