@@ -24,7 +24,7 @@ func smoke(o *options) error {
 		{"echo -sessions 500 -duration 1s -warmup 500ms -runs 3 -versus kcp-go", cpuOf("of kcp-go's CPU a message", 0.6)},
 		{"echo -sessions 500 -duration 1s -warmup 500ms -runs 3 -versus udp", cpuOf("of the CPU of bare datagrams", 3)},
 		{"echo -carrier kcp -sessions 500 -duration 1s -warmup 500ms -runs 3 -versus plain-kcp", cpuOf("of plain KCP's CPU a message", 2)},
-		{"broadcast -members 500 -rate 20 -duration 1s -warmup 500ms -runs 3", deliveryCosts(2.5)},
+		{"broadcast -members 500 -rate 20 -duration 1s -warmup 500ms -runs 3", deliveryCosts(4)},
 		{"storm -sessions 2000 -warmup 1s", stormLosesNothing},
 	} {
 		s := o.step(path, "smoke", t.args)
