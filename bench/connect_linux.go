@@ -35,6 +35,11 @@ func (o *options) alone(once func(peer, *report) (figures, load.Counts, error)) 
 		}
 		r.add(f, errs)
 	}
+	return o.print(r)
+}
+
+// print writes the report of lifeline alone, as it was asked for.
+func (o *options) print(r *report) error {
 	if o.json {
 		return writeJSON(o.out, r)
 	}

@@ -37,10 +37,7 @@ func idle(o *options) error {
 		return err
 	}
 	r.add(f, errs)
-	if o.json {
-		return writeJSON(o.out, r)
-	}
-	return table(o.out, r)
+	return o.print(r)
 }
 
 func (o *options) idleOnce(p peer) (f figures, errs load.Counts, err error) {

@@ -246,16 +246,22 @@ func (l *Loop) flushPlain(k *Link) bool {
 		l.out[plainWire].push(k.addr, len(b))
 		k.sent += uint64(len(b))
 	}
-	if err := k.kcp.Err(); err != nil {
-		k.Close(err)
-		return true
+	l.flushed(k)
+	return true
+}
+
+// flushed sees to a KCP link whose output is out: it may have failed, or be
+// finished, and else is due again some time.
+func (l *Loop) flushed(k *Link) {
+	err := k.kcp.Err()
+	if err == nil && k.state&stateFinishing != 0 && k.waiting() == 0 {
+		err = ErrFinished
 	}
-	if k.state&stateFinishing != 0 && k.waiting() == 0 {
-		k.Close(ErrFinished)
-		return true
+	if err != nil {
+		k.Close(err)
+		return
 	}
 	l.timers.schedule(k, k.deadline(l.now))
-	return true
 }
 
 // overBudget notes that k has something to send that its peer's address has

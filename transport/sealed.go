@@ -389,16 +389,8 @@ func (l *Loop) flushSealed(k *Link) bool {
 			l.widen(k) // there is more to say than fits into one
 		}
 	}
-	if err := k.kcp.Err(); err != nil {
-		k.Close(err)
-		return true
-	}
-	if k.state&stateFinishing != 0 && k.waiting() == 0 {
-		k.Close(ErrFinished)
-		return true
-	}
 	l.dropSide(k)
-	l.timers.schedule(k, k.deadline(l.now))
+	l.flushed(k)
 	return true
 }
 
