@@ -22,9 +22,9 @@ const (
 // seals is what sealed players share: who is behind an answer.
 type seals struct {
 	key   seal.PublicKey
-	hello map[[8]byte]*player // by the name that a hello bears and its answer repeats
-	ids   map[uint32]*player  // by connection id
-	plain []byte
+	hello map[[8]byte]*player    // by the name that a hello bears and its answer repeats
+	ids   map[uint32]*player     // by connection id
+	out   [seal.MaxDatagram]byte // the datagram that is being made: sealed where it lies
 }
 
 func newSeals(key string) (*seals, error) {
@@ -144,7 +144,7 @@ func (f *Fleet) unsealed(p *player, b []byte, what byte) {
 	p.session.Saw(f.now)
 	if what == seal.WhatControl {
 		if c, err := seal.ParseControl(o.Plain); err == nil && c.Kind == seal.Challenge {
-			f.sealAndSend(p, seal.WhatControl, seal.Control{Kind: seal.Answer, Token: c.Token}.Append(nil, 0))
+			f.sealAndSend(p, seal.WhatControl, seal.Control{Kind: seal.Answer, Token: c.Token}.Append(f.seal.head(), 0))
 		}
 		return
 	}
@@ -177,15 +177,14 @@ func (f *Fleet) flushSealed(p *player) bool {
 		return false
 	}
 	for {
-		plain := seal.AppendPayload(f.seal.plain[:0], beside)
-		head := len(plain)
-		plain = p.kcp.Output(f.now, plain, seal.MaxDatagram-seal.Overhead-head)
-		f.seal.plain = plain
-		if len(plain) == head && len(beside) == 0 {
+		b := seal.AppendPayload(f.seal.head(), beside)
+		head := len(b)
+		b = p.kcp.Output(f.now, b, seal.MaxDatagram-seal.TagSize-head)
+		if len(b) == head && len(beside) == 0 {
 			break
 		}
 		beside = nil
-		f.sealAndSend(p, seal.WhatSealed, plain)
+		f.sealAndSend(p, seal.WhatSealed, b)
 	}
 	if err := p.kcp.Err(); err != nil {
 		f.dropped(p, err)
@@ -194,10 +193,11 @@ func (f *Fleet) flushSealed(p *player) bool {
 	return true
 }
 
-func (f *Fleet) sealAndSend(p *player, what byte, plain []byte) {
-	var room [seal.MaxDatagram]byte
-	b, err := p.sealed.conn.Seal(append(room[:seal.HeaderSize], plain...), what)
-	if err == nil {
+// head is where a datagram begins: the plaintext goes behind it.
+func (s *seals) head() []byte { return s.out[:seal.HeaderSize] }
+
+func (f *Fleet) sealAndSend(p *player, what byte, b []byte) {
+	if b, err := p.sealed.conn.Seal(b, what); err == nil {
 		f.datagram(p, b)
 	}
 }
