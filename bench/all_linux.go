@@ -5,10 +5,12 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +19,7 @@ import (
 
 func (o *options) allFlags(fs *flag.FlagSet) {
 	fs.StringVar(&o.page, "report", "report.html", "the file to write")
+	fs.StringVar(&o.only, "only", "", "run these steps and leave the others in the report as they are; several with commas")
 	fs.BoolVar(&o.quick, "quick", false, "small sizes: whether it works, not how well")
 	o.duration = 1
 }
@@ -52,7 +55,8 @@ func plan(quick bool) [][2]string {
 	return [][2]string{
 		{"echo", "echo -sessions 1000 -duration 4s -versus all"},
 		{"tcp", "echo -carrier tcp -sessions 1000 -duration 4s -versus all"},
-		{"sealed", "echo -carrier kcp -sessions 1000 -duration 4s -versus plain-kcp"},
+		{"ws", "echo -carrier ws -sessions 1000 -duration 4s -versus all"},
+		{"sealed", "echo -carrier kcp -sessions 1000 -duration 4s -versus all"},
 		{"scale", "echo -sessions 100 -duration 4s -runs 2"},
 		{"scale", "echo -sessions 5000 -duration 4s -runs 2 -versus kcp-go,zinx-kcp"},
 		{"scale", "echo -sessions 15000 -duration 4s -runs 2"},
@@ -67,7 +71,7 @@ func plan(quick bool) [][2]string {
 		{"broadcast", "broadcast"},
 		{"mixed", "mixed"},
 		{"overload", "overload"},
-		{"loss", "loss -duration 5s -bulk 2s -servers lifeline/kcp,lifeline/tcp,kcp-go,go-tcp"},
+		{"loss", "loss -duration 5s -bulk 2s -servers lifeline/kcp,lifeline/tcp,kcp-go,quic-go,go-tcp"},
 		{"detect", "detect"},
 	}
 }
@@ -78,14 +82,32 @@ func all(o *options) error {
 	if err != nil {
 		return err
 	}
+	var only []string
+	had := map[string]step{} // by command
+	if o.only != "" {
+		only = strings.Split(o.only, ",")
+		if had, err = readPage(o.page); err != nil {
+			return err
+		}
+	}
 	var steps []step
+	var failed error
 	todo := plan(o.quick)
 	began := time.Now()
 	for i, p := range todo {
-		fmt.Fprintf(o.log, "[%d/%d] %5.0f s  bench %s\n", i+1, len(todo), time.Since(began).Seconds(), p[1])
-		steps = append(steps, o.step(path, p[0], p[1]))
-		if e := steps[i].Error; e != "" {
-			fmt.Fprintln(o.log, "        failed:", e)
+		name, args := p[0], p[1]
+		if only != nil && !slices.Contains(only, name) {
+			if s, ok := had[commandLine(args)]; ok {
+				steps = append(steps, s)
+			}
+			continue
+		}
+		fmt.Fprintf(o.log, "[%d/%d] %5.0f s  bench %s\n", i+1, len(todo), time.Since(began).Seconds(), args)
+		s := o.step(path, name, args)
+		steps = append(steps, s)
+		if s.Error != "" {
+			fmt.Fprintln(o.log, "        failed:", s.Error)
+			failed = errors.Join(failed, fmt.Errorf("%s: %s", s.Command, s.Error))
 		}
 		// What there is so far can be looked at meanwhile.
 		if err := writePage(o.page, steps, began); err != nil {
@@ -93,16 +115,14 @@ func all(o *options) error {
 		}
 	}
 	fmt.Fprintf(o.log, "%s is written, after %.0f s\n", o.page, time.Since(began).Seconds())
-	for _, s := range steps {
-		if s.Error != "" {
-			return fmt.Errorf("%s: %s", s.Command, s.Error)
-		}
-	}
-	return nil
+	return failed
 }
 
+// commandLine is how a step can be run by hand.
+func commandLine(args string) string { return "go run ./bench " + args + " -json" }
+
 func (o *options) step(path, name, args string) step {
-	s := step{Name: name, Command: "go run ./bench " + args + " -json"}
+	s := step{Name: name, Command: commandLine(args)}
 	fields := append(strings.Fields(args), "-json")
 	if o.quick {
 		if name != "idle" && name != "storm" && name != "loss" && name != "detect" {

@@ -34,17 +34,27 @@ func TestMain(m *testing.M) {
 // it is depends on who else uses the machine.
 func TestEcho(t *testing.T) {
 	for _, c := range []struct{ carrier, versus string }{
-		{"plain-kcp", "kcp-go"}, {"plain-kcp", "udp"}, {"tcp", "go-tcp"}, {"kcp", "plain-kcp"},
+		{"plain-kcp", "kcp-go"}, {"plain-kcp", "udp"}, {"tcp", "go-tcp"}, {"kcp", "plain-kcp"}, {"ws", ""},
 	} {
 		t.Run(c.carrier+"/"+c.versus, func(t *testing.T) {
 			both := map[string]report{}
-			measure(t, &both, "echo", "-carrier", c.carrier, "-versus", c.versus, "-sessions", "20", "-duration", "300ms",
-				"-warmup", "100ms", "-runs", "1", "-client-core", "-1", "-server-core", "-1", "-window", "2")
+			args := []string{"echo", "-carrier", c.carrier, "-versus", c.versus, "-sessions", "20", "-duration", "300ms",
+				"-warmup", "100ms", "-runs", "1", "-client-core", "-1", "-server-core", "-1", "-window", "2"}
+			if c.versus == "" {
+				var alone report
+				measure(t, &alone, args...)
+				both["lifeline"] = alone
+			} else {
+				measure(t, &both, args...)
+			}
 			if c.versus == "plain-kcp" {
 				c.versus = "lifeline plain-kcp"
 			}
 			for _, name := range []string{"lifeline", c.versus} {
 				r, ok := both[name]
+				if name == "" {
+					continue
+				}
 				if !ok || r.Messages == 0 || r.MessagesPerSecond == 0 || r.P99 == 0 || r.ServerCPUPerMsg == 0 {
 					t.Errorf("%s: figures are missing: %+v", name, r)
 				}
@@ -58,11 +68,11 @@ func TestEcho(t *testing.T) {
 }
 
 func TestIdle(t *testing.T) {
-	for _, carrier := range []string{"plain-kcp", "kcp", "tcp"} {
+	for _, carrier := range carriers {
 		t.Run(carrier, func(t *testing.T) {
 			var r report
 			args := []string{"idle", "-carrier", carrier, "-sessions", "20", "-duration", "600ms", "-settle", "100ms", "-interval", "300ms"}
-			if carrier != "tcp" {
+			if strings.HasSuffix(carrier, "kcp") {
 				args = append(args, "-sockets", "3")
 			}
 			measure(t, &r, args...)
@@ -78,11 +88,11 @@ func TestIdle(t *testing.T) {
 
 // TestStorm asserts that everything arrives once.
 func TestStorm(t *testing.T) {
-	for _, carrier := range []string{"plain-kcp", "kcp", "tcp"} {
+	for _, carrier := range carriers {
 		t.Run(carrier, func(t *testing.T) {
 			var r report
 			args := []string{"storm", "-carrier", carrier, "-sessions", "100", "-rate", "1000", "-pushes", "1000", "-warmup", "300ms"}
-			if carrier != "tcp" {
+			if strings.HasSuffix(carrier, "kcp") {
 				args = append(args, "-sockets", "7")
 			}
 			measure(t, &r, args...)
@@ -98,7 +108,7 @@ func TestStorm(t *testing.T) {
 }
 
 func TestConnect(t *testing.T) {
-	for _, carrier := range []string{"plain-kcp", "kcp", "tcp"} {
+	for _, carrier := range carriers {
 		var r report
 		measure(t, &r, "connect", "-carrier", carrier, "-sessions", "50", "-runs", "1", "-client-core", "-1", "-server-core", "-1")
 		if r.LinksPerSec == 0 || r.CPUPerLink == 0 || r.Errors.Sum() != 0 {
@@ -221,6 +231,10 @@ func TestPage(t *testing.T) {
 	}
 	if n := bytes.Count(b, []byte("</script>")); n != 2 {
 		t.Errorf("%d ends of scripts, want 2", n)
+	}
+	again, err := readPage(file)
+	if err != nil || len(again) != 2 || again["storm"].Error != "</script>" || !bytes.Contains(again["echo <b>"].Result, []byte("12345")) {
+		t.Errorf("the page reads as %+v, %v", again, err)
 	}
 }
 

@@ -107,7 +107,7 @@ func (o *options) roomOnce(p peer, r *report, play func(*stage)) (f figures, err
 	f.deliveries(s.fleet.Pushes(), from, to, &before, &after)
 	r.Curve = s.fleet.Pushes().Curve()
 	if errs.Sum() > 0 {
-		s.explain(after)
+		s.explain(errs, after)
 	}
 	return f, errs, nil
 }

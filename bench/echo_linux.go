@@ -5,7 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/lifeline-go/lifeline/bench/load"
@@ -18,9 +17,7 @@ func echo(o *options) error {
 	if err != nil {
 		return err
 	}
-	if o.Program != "" {
-		defer os.Remove(o.Program)
-	}
+	defer o.tidy()
 	var reports []*report
 	for _, p := range peers {
 		r := o.report(p)
@@ -83,38 +80,38 @@ func (o *options) echoOnce(p peer, r *report) (f figures, errs load.Counts, err 
 			return f, errs, err
 		}
 	}
-	s.fleet.Play(o.warmup)
+	s.party.Play(o.warmup)
 	before, err := s.server.Do("status")
 	if err != nil {
 		return f, errs, err
 	}
-	s.fleet.Reset()
-	s.fleet.Play(settleIn)
-	early, _ := s.fleet.Result()
+	s.party.Reset()
+	s.party.Play(settleIn)
+	early, _ := s.party.Result()
 	uncounted := early.Count()
-	resent := s.fleet.Retransmits()
-	s.fleet.Reset()
+	resent := s.retransmits()
+	s.party.Reset()
 	from, err := s.costs()
 	if err != nil {
 		return f, errs, err
 	}
-	s.fleet.Play(o.duration)
+	s.party.Play(o.duration)
 	to, err := s.costs()
 	if err != nil {
 		return f, errs, err
 	}
-	hist, errs := s.fleet.Result()
+	hist, errs := s.party.Result()
 	after, err := s.server.Do("status")
 	if err != nil {
 		return f, errs, err
 	}
 	if errs.Sum() > 0 {
-		s.explain(after)
+		s.explain(errs, after)
 	}
 	r.Curve = hist.Curve()
 	f = s.figures(hist, from, to)
 	f.traffic(hist.Count()+uncounted, &before, &after)
-	f.Retransmits = float64(s.fleet.Retransmits() - resent)
+	f.Retransmits = float64(s.retransmits() - resent)
 	rss, err := s.server.RSS()
 	if err != nil {
 		return f, errs, err
@@ -124,6 +121,14 @@ func (o *options) echoOnce(p peer, r *report) (f figures, errs load.Counts, err 
 		err = s.profile(false)
 	}
 	return f, errs, err
+}
+
+// retransmits are those of the players, if they tell.
+func (s *stage) retransmits() uint64 {
+	if s.fleet == nil {
+		return 0
+	}
+	return s.fleet.Retransmits()
 }
 
 // figures are those of time.

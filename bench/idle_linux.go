@@ -78,7 +78,7 @@ func (o *options) idleOnce(p peer) (f figures, errs load.Counts, err error) {
 	f.HeartbeatsPerSec = float64(after.Stats.Transport.PacketsIn-before.Stats.Transport.PacketsIn) / to.at.Sub(from.at).Seconds()
 	f.memory(s, rss)
 	if errs.Sum() > 0 {
-		s.explain(after)
+		s.explain(errs, after)
 	}
 	if err := s.profile(false); err != nil {
 		return f, errs, err

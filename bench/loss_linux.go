@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -21,7 +22,7 @@ import (
 func (o *options) lossFlags(fs *flag.FlagSet) {
 	fs.IntVar(&o.Sessions, "sessions", 50, "players")
 	fs.StringVar(&o.losses, "loss", "0,1,5,10,20", "percent of the packets that are lost, each way; several with commas")
-	fs.StringVar(&o.versus, "servers", "lifeline/plain-kcp,lifeline/tcp,kcp-go,go-tcp", "who is tried; several with commas")
+	fs.StringVar(&o.versus, "servers", "lifeline/plain-kcp,lifeline/tcp,kcp-go,quic-go,go-tcp", "who is tried; several with commas")
 	fs.DurationVar(&o.delay, "delay", 25*time.Millisecond, "what each way takes")
 	fs.Float64Var(&o.Rate, "rate", 20, "requests a second of each player")
 	fs.IntVar(&o.Config.Size, "size", 60, "bytes of a request")
@@ -47,6 +48,7 @@ func loss(o *options) error {
 		return err
 	}
 	defer tun.Close()
+	defer o.tidy()
 	o.tun, o.Host = tun, wire.Server.String()
 	o.Ask, o.Options.Answer = o.Config.Size, o.Config.Answer
 	var reports []*report
@@ -87,19 +89,17 @@ func percents(list string) (all []float64, err error) {
 }
 
 func (o *options) lossPeer(name string) (peer, error) {
-	p := peer{name, o.Config}
+	p := peer{"lifeline", o.Config}
 	p.load.Rate *= float64(o.Sessions)
-	switch {
-	case strings.HasPrefix(name, "lifeline/"):
-		p.kind, p.load.Carrier = "lifeline", strings.TrimPrefix(name, "lifeline/")
-	case name == "kcp-go":
-		p.load.Carrier, p.load.Bare = "plain-kcp", true
-	case name == "go-tcp":
-		p.load.Carrier, p.load.Bare = "tcp", true
-	default:
-		return p, fmt.Errorf("-servers: %q is not among lifeline/CARRIER, kcp-go and go-tcp", name)
+	carrier, ours := strings.CutPrefix(name, "lifeline/")
+	if ours && slices.Contains(carriers, carrier) {
+		p.load.Carrier = carrier
+		return p, nil
 	}
-	return p, nil
+	if other, ok := others[name]; ok && other.answers {
+		return p, o.meet(&p, name)
+	}
+	return p, fmt.Errorf("-servers: %q is not among lifeline/CARRIER, kcp-go, quic-go and go-tcp", name)
 }
 
 // network sets the loss of both ways.
@@ -118,21 +118,21 @@ func (o *options) lossOnce(p peer, r *report, level float64, seed uint64) (f fig
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	o.network(level, seed)
-	s.fleet.Play(o.warmup)
-	s.fleet.Reset()
+	s.party.Play(o.warmup)
+	s.party.Reset()
 	from, err := s.costs()
 	if err != nil {
 		return f, errs, err
 	}
-	s.fleet.Play(o.duration)
+	s.party.Play(o.duration)
 	to, err := s.costs()
 	if err != nil {
 		return f, errs, err
 	}
-	hist, errs := s.fleet.Result()
+	hist, errs := s.party.Result()
 	f = s.figures(hist, from, to)
 	f.P90, f.P999, f.Longest = us(hist.Quantile(0.9)), us(hist.Quantile(0.999)), us(hist.Max())
-	f.Unanswered = float64(s.fleet.Waiting())
+	f.Unanswered = float64(s.party.Waiting())
 	r.Curve = hist.Curve()
 	if o.settle > 0 {
 		f.Bulk, err = o.bulkOnce(p, level, seed)
@@ -153,11 +153,11 @@ func (o *options) bulkOnce(p peer, level float64, seed uint64) (mbit float64, er
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	o.network(level, seed)
-	s.fleet.Play(o.warmup)
-	s.fleet.Reset()
+	s.party.Play(o.warmup)
+	s.party.Reset()
 	start := time.Now()
-	s.fleet.Play(o.settle)
-	hist, _ := s.fleet.Result()
+	s.party.Play(o.settle)
+	hist, _ := s.party.Result()
 	return float64(hist.Count()) * size * 8 / 1e6 / time.Since(start).Seconds(), nil
 }
 

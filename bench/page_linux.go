@@ -3,8 +3,10 @@
 package main
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html/template"
 	"os"
@@ -86,6 +88,28 @@ func writePage(file string, steps []step, began time.Time) error {
 		return err
 	}
 	return f.Close()
+}
+
+// readPage returns the steps of a page that there is, by their command.
+func readPage(file string) (map[string]step, error) {
+	by := map[string]step{}
+	b, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return by, nil
+	}
+	_, b, found := bytes.Cut(b, []byte(`id="data">`))
+	b, _, ends := bytes.Cut(b, []byte("</script>"))
+	var raw struct{ Steps []step }
+	if err == nil && !(found && ends) {
+		err = errors.New("no figures are in it")
+	}
+	if err = errors.Join(err, json.Unmarshal(b, &raw)); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	for _, s := range raw.Steps {
+		by[s.Command] = s
+	}
+	return by, nil
 }
 
 func sections(by map[string][]report) []section {

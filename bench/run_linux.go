@@ -3,19 +3,15 @@
 package main
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"runtime/pprof"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/lifeline-go/lifeline/bench/link/wire"
@@ -51,10 +47,11 @@ type options struct {
 	lossy, delay           time.Duration
 	losses                 string
 	overload               float64
-	page                   string // where all writes its report
+	page, only             string // where all writes its report, and which steps of it
 	quick                  bool
 	tun                    *wire.Tun // the network, if it is a bad one
 	versus                 string
+	program                string // bench/peers, once it is built
 	json                   bool
 	serverCore, clientCore int
 	cpuProfile, heap       string
@@ -105,10 +102,12 @@ func run(args []string) error {
 	return errors.New("which command?")
 }
 
+var carriers = []string{"plain-kcp", "kcp", "tcp", "ws"}
+
 func parse(command string, args []string) (*options, error) {
 	o := &options{out: os.Stdout, log: os.Stderr, serverCore: -1, clientCore: -1}
 	fs := flag.NewFlagSet("bench "+command, flag.ContinueOnError)
-	fs.StringVar(&o.Config.Carrier, "carrier", "plain-kcp", "plain-kcp, kcp (sealed) or tcp")
+	fs.StringVar(&o.Config.Carrier, "carrier", "plain-kcp", "plain-kcp, kcp (sealed), tcp or ws (WebSocket)")
 	fs.IntVar(&o.Sockets, "sockets", 0, "UDP sockets that the sessions share; 0: one for each session")
 	fs.IntVar(&o.Opening, "opening", 128, "sessions that may be opening at once")
 	fs.DurationVar(&o.ramp, "ramp", 2*time.Minute, "how long opening all sessions may take")
@@ -152,8 +151,8 @@ func parse(command string, args []string) (*options, error) {
 	switch {
 	case fs.NArg() > 0:
 		return nil, fmt.Errorf("%q is no flag", fs.Arg(0))
-	case !slices.Contains([]string{"plain-kcp", "kcp", "tcp"}, o.Config.Carrier):
-		return nil, fmt.Errorf("-carrier %s: want plain-kcp, kcp or tcp", o.Config.Carrier)
+	case !slices.Contains(carriers, o.Config.Carrier):
+		return nil, fmt.Errorf("-carrier %s: want one of %v", o.Config.Carrier, carriers)
 	case o.runs < 1 || o.duration <= 0:
 		return nil, errors.New("-runs and -duration must be above 0")
 	}
@@ -178,7 +177,7 @@ func (o *options) echoFlags(fs *flag.FlagSet) {
 	fs.DurationVar(&o.duration, "duration", 5*time.Second, "length of a window")
 	fs.DurationVar(&o.warmup, "warmup", time.Second, "load before the window")
 	fs.IntVar(&o.runs, "runs", 3, "runs, each with a server of its own")
-	fs.StringVar(&o.versus, "versus", "", "run other servers as well, in turn: all, or some of kcp-go, udp, gnet-udp, zinx-kcp (plain-kcp), go-tcp, zinx-tcp (tcp), plain-kcp (kcp)")
+	fs.StringVar(&o.versus, "versus", "", "run other servers as well, in turn: all, or some of "+beside())
 	o.coreFlags(fs)
 }
 
@@ -206,95 +205,6 @@ func profileSelf(file string) (stop func(), err error) {
 	}, nil
 }
 
-// peer is a server and the load for it.
-type peer struct {
-	kind string
-	load load.Config
-}
-
-// name tells two carriers of one server apart.
-func (p peer) name(beside ...peer) string {
-	for _, o := range beside {
-		if o.kind == p.kind && o.load.Carrier != p.load.Carrier {
-			return p.kind + " " + p.load.Carrier
-		}
-	}
-	return p.kind
-}
-
-// others are the servers that lifeline can be compared with: what a player of
-// theirs speaks, and with which carrier of lifeline they compete.
-var others = map[string]struct {
-	beside, carrier string
-	prefix          []byte // of each message, in both directions
-	built           bool   // it is in bench/peers
-}{
-	"kcp-go":    {beside: "plain-kcp", carrier: "plain-kcp"},
-	"udp":       {beside: "plain-kcp", carrier: "udp"},
-	"gnet-udp":  {beside: "plain-kcp", carrier: "udp", built: true},
-	"zinx-kcp":  {beside: "plain-kcp", carrier: "plain-kcp", prefix: []byte{0, 0, 0, server.ZinxMessage}, built: true},
-	"zinx-tcp":  {beside: "tcp", carrier: "tcp", prefix: []byte{0, 0, 0, server.ZinxMessage}, built: true},
-	"go-tcp":    {beside: "tcp", carrier: "tcp"},
-	"plain-kcp": {beside: "kcp"}, // lifeline itself: what sealing costs
-}
-
-// peers returns lifeline and the servers beside it.
-func (o *options) peers() ([]peer, error) {
-	all := []peer{{"lifeline", o.Config}}
-	names := strings.Split(o.versus, ",")
-	if o.versus == "" {
-		return all, nil
-	}
-	if o.versus == "all" {
-		names = nil
-		for name, other := range others {
-			if other.beside == o.Config.Carrier {
-				names = append(names, name)
-			}
-		}
-		slices.Sort(names)
-	}
-	for _, name := range names {
-		other, ok := others[name]
-		if !ok || other.beside != o.Config.Carrier {
-			return nil, fmt.Errorf("-versus %s: not with -carrier %s", name, o.Config.Carrier)
-		}
-		p := peer{name, o.Config}
-		if name == "plain-kcp" {
-			p.kind, p.load.Carrier = "lifeline", name
-			all = append(all, p)
-			continue
-		}
-		p.load.Carrier, p.load.Bare = other.carrier, true
-		if other.prefix != nil {
-			p.load.Prefix = binary.BigEndian.AppendUint32(slices.Clone(other.prefix), uint32(o.Config.Size))
-		}
-		if other.built && o.Program == "" {
-			if err := o.build(); err != nil {
-				return nil, err
-			}
-		}
-		all = append(all, p)
-	}
-	return all, nil
-}
-
-// build builds bench/peers, which is a module of its own.
-func (o *options) build() error {
-	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/lifeline-go/lifeline").Output()
-	if err != nil {
-		return fmt.Errorf("where is the source? %w", err)
-	}
-	o.Program = filepath.Join(os.TempDir(), fmt.Sprintf("lifeline-bench-peers-%d", os.Getpid()))
-	cmd := exec.Command("go", "build", "-o", o.Program, ".")
-	cmd.Dir = filepath.Join(strings.TrimSpace(string(out)), "bench", "peers")
-	cmd.Stderr = o.log
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("build %s: %w", cmd.Dir, err)
-	}
-	return nil
-}
-
 func (o *options) report(p peer) *report {
 	r := &report{
 		Server: p.kind, Carrier: p.load.Carrier, Sessions: o.Sessions, Sockets: o.Sockets, Seconds: o.duration.Seconds(),
@@ -310,9 +220,12 @@ func (o *options) report(p peer) *report {
 // stage is one server with its fleet.
 type stage struct {
 	o      *options
+	kind   string // of the server
 	server *server.Process
-	fleet  *load.Fleet
-	empty  int64 // the server's memory before anybody came
+	fleet  *load.Fleet // nil if guests play
+	party  party       // whoever plays
+	played int         // the process of the players
+	empty  int64       // the server's memory before anybody came
 	heap   uint64
 	ramp   time.Duration
 	before costs // the players came
@@ -322,8 +235,8 @@ type stage struct {
 func (o *options) open(p peer) (*stage, error) {
 	so := o.Options
 	so.Kind, so.Carrier, so.Core, so.Links = p.kind, p.load.Carrier, o.serverCore, o.Sessions
-	if !others[p.kind].built {
-		so.Program = ""
+	if others[p.kind].built {
+		so.Program = o.program
 	}
 	if o.Return {
 		so.Links *= 2 // a lost link and its successor
@@ -332,38 +245,59 @@ func (o *options) open(p peer) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{o: o, server: srv}
+	s := &stage{o: o, kind: p.kind, server: srv}
 	if s.empty, err = srv.RSS(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	s.heap = srv.First().HeapAlloc
 	p.load.Server, p.load.Key = o.farAway(srv.First().Addr), srv.First().Key
-	s.fleet, err = load.New(p.load, func(err error) { fmt.Fprintln(o.log, "bench:", err) })
-	if err != nil {
+	if err := s.invite(p); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	if s.before, err = s.costs(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	start := time.Now()
-	if err := s.fleet.Open(o.ramp); err != nil {
+	if err := s.party.Open(o.ramp); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	s.ramp = time.Since(start)
 	return s, nil
 }
 
+// invite makes the players.
+func (s *stage) invite(p peer) (err error) {
+	tell := func(err error) { fmt.Fprintln(s.o.log, "bench:", err) }
+	if others[p.kind].guests {
+		p.load.Opening = min(p.load.Opening, 16) // quic-go refuses whom it can't accept at once
+		guests, err := load.Invite(s.o.program, p.kind, p.load, tell)
+		if err != nil {
+			return err
+		}
+		s.party, s.played = guests, guests.PID()
+		return nil
+	}
+	s.played = os.Getpid()
+	if s.fleet, err = load.New(p.load, tell); err == nil {
+		s.party = s.fleet
+	}
+	return err
+}
+
 func (s *stage) close() error {
-	if s.fleet != nil {
-		s.fleet.Close()
+	if s.party != nil {
+		s.party.Close()
 	}
 	return s.server.Stop()
 }
 
-// explain writes what the server knows about a run that went wrong.
-func (s *stage) explain(st server.Status) {
-	stats, _ := json.Marshal(st.Stats)
-	fmt.Fprintf(s.o.log, "bench: errors in this run; the server's counters: %s\n", stats)
+// explain writes what went wrong in a run, and what lifeline's server knows of it.
+func (s *stage) explain(errs load.Counts, st server.Status) {
+	fmt.Fprintf(s.o.log, "bench: %s: %+v\n", s.kind, errs)
+	if s.kind == "lifeline" {
+		stats, _ := json.Marshal(st.Stats)
+		fmt.Fprintf(s.o.log, "bench: its counters: %s\n", stats)
+	}
 }
 
 // costs are the counters at one moment.
@@ -376,7 +310,7 @@ type costs struct {
 func (s *stage) costs() (c costs, err error) {
 	var errs [3]error
 	c.server, errs[0] = s.server.CPU()
-	c.client, errs[1] = proc.CPU(os.Getpid())
+	c.client, errs[1] = proc.CPU(s.played)
 	c.machine, errs[2] = proc.Now()
 	c.at = time.Now()
 	return c, errors.Join(errs[:]...)

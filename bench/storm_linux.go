@@ -58,7 +58,8 @@ func (o *options) stormOnce(p peer, r *report) (f figures, errs load.Counts, err
 	}
 	if err := s.fleet.Regain(o.duration); err != nil {
 		st, _ := s.server.Do("status")
-		s.explain(st)
+		_, errs = s.fleet.Result()
+		s.explain(errs, st)
 		return f, errs, errors.Join(err, s.profile(false))
 	}
 	to, err := s.costs()
@@ -96,7 +97,7 @@ func (o *options) stormOnce(p peer, r *report) (f figures, errs load.Counts, err
 		return f, errs, fmt.Errorf("the server saw %d of %d players come back", resumed, o.Sessions)
 	}
 	if errs.Sum() > 0 || f.MessagesLost+f.MessagesTwice > 0 {
-		s.explain(after)
+		s.explain(errs, after)
 	}
 	return f, errs, nil
 }
@@ -105,7 +106,8 @@ func (o *options) stormOnce(p peer, r *report) (f figures, errs load.Counts, err
 func (s *stage) settleStorm(limit time.Duration) (st server.Status, err error) {
 	if err := s.fleet.Finish(limit); err != nil {
 		st, _ := s.server.Do("status")
-		s.explain(st)
+		_, errs := s.fleet.Result()
+		s.explain(errs, st)
 		return st, err
 	}
 	if _, err := s.server.Do("hush"); err != nil {

@@ -15,7 +15,7 @@ func (f *Fleet) Cut() error {
 	f.returns.Reset()
 	for i := range f.sockets {
 		f.closeSocket(&f.sockets[i])
-		if f.cfg.Carrier != "tcp" {
+		if !f.streams {
 			if err := f.openSocket(i); err != nil {
 				return err
 			}

@@ -20,10 +20,10 @@ import (
 // Config says who plays against what.
 type Config struct {
 	Server   netip.AddrPort
-	Carrier  string // "plain-kcp", "kcp", "tcp", or "udp": bare datagrams, sent again if lost
+	Carrier  string // "plain-kcp", "kcp", "tcp", "ws", or "udp": bare datagrams, sent again if lost
 	Key      string // the server's public one, for kcp
-	Prefix   []byte // bare: stands in front of every message, of both directions
-	Bare     bool   // what travels is echoed as it is; there is no session layer
+	Bare     bool   // there is no session layer: what is echoed is what travels, but for a Dialect
+	Dialect  Dialect
 	Sessions int
 	Sockets  int // if zero, one for each session
 	Size     int // bytes of a request's payload
@@ -37,6 +37,12 @@ type Config struct {
 	Return  bool    // who loses a link comes back; otherwise that is an error
 	Loss    float64 // share of datagrams that never arrive, of either direction
 	Seed    uint64  // of Loss
+}
+
+// Dialect is what some servers want around bare messages.
+type Dialect struct {
+	Ask, Answer    []byte // stand in front of each request, and of its answer
+	Knock, Welcome []byte // what a stream begins with, and what is said to that
 }
 
 // patience is how long a player waits for an answer before that is an error.
@@ -56,6 +62,7 @@ type Fleet struct {
 	route   codec.Route
 	wheel   *session.Wheel[*player]
 	seal    *seals // kcp only
+	streams bool   // the carrier is one: tcp or ws
 	sockets []socket
 	players []player
 	events  [512]unix.EpollEvent
@@ -95,25 +102,17 @@ type socket struct {
 
 // New opens the sockets. tell hears of errors; it may be nil.
 func New(cfg Config, tell func(error)) (*Fleet, error) {
-	if cfg.Sockets == 0 {
-		cfg.Sockets = cfg.Sessions
-	}
-	if cfg.Answer == 0 {
-		cfg.Answer = cfg.Size
+	if err := cfg.defaults(); err != nil {
+		return nil, err
 	}
 	if tell == nil {
 		tell = func(error) {}
 	}
-	if err := cfg.check(); err != nil {
-		return nil, err
-	}
-	if cfg.Route == "" {
-		cfg.Route = "echo"
-	}
 	f := &Fleet{
 		cfg: cfg, start: time.Now(), began: proc.Monotonic(), lottery: rand.New(rand.NewPCG(cfg.Seed, cfg.Seed)), wheel: session.NewWheel[*player](tick), tell: tell,
 		sockets: make([]socket, 0, cfg.Sockets), players: make([]player, cfg.Sessions),
-		in: make([]byte, 128<<10), sends: makePayload(cfg, cfg.Size), wants: makePayload(cfg, cfg.Answer), route: codec.NamedRoute(cfg.Route),
+		in: make([]byte, 128<<10), sends: makeRequest(cfg), wants: makeAnswer(cfg), route: codec.NamedRoute(cfg.Route),
+		streams: cfg.Carrier == "tcp" || cfg.Carrier == "ws",
 	}
 	f.kcp.Pool = kcp.NewPool(64 << 20)
 	var err error
@@ -141,7 +140,17 @@ func New(cfg Config, tell func(error)) (*Fleet, error) {
 	return f, nil
 }
 
-func (c *Config) check() error {
+// defaults fills in what is not set, and refuses what can not be.
+func (c *Config) defaults() error {
+	if c.Sockets == 0 {
+		c.Sockets = c.Sessions
+	}
+	if c.Answer == 0 {
+		c.Answer = c.Size
+	}
+	if c.Route == "" {
+		c.Route = "echo"
+	}
 	limit, err := proc.OpenFiles()
 	switch {
 	case err != nil:
@@ -176,7 +185,7 @@ func (f *Fleet) addSocket() error {
 // stream waits for its player's turn, so that not everybody knocks at once.
 func (f *Fleet) openSocket(i int) error {
 	kind := unix.SOCK_DGRAM
-	if f.cfg.Carrier == "tcp" {
+	if f.streams {
 		kind = unix.SOCK_STREAM
 	}
 	fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0)
@@ -184,17 +193,15 @@ func (f *Fleet) openSocket(i int) error {
 		return fmt.Errorf("load: socket %d: %w", i, err)
 	}
 	f.sockets[i].fd = fd
-	if f.cfg.Carrier == "tcp" {
+	if f.streams {
 		return nil
 	}
 	if f.cfg.Sockets < f.cfg.Sessions && unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20) != nil {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<20)
 	}
 	to := &unix.SockaddrInet4{Port: int(f.cfg.Server.Port()), Addr: f.cfg.Server.Addr().Unmap().As4()}
-	if to.Addr[0] == 127 {
-		// Real players have addresses of their own, and servers look at them.
-		from := &unix.SockaddrInet4{Addr: [4]byte{127, byte(1 + i/250%250), byte(i % 250), 1}}
-		if err := unix.Bind(fd, from); err != nil {
+	if from := playerAddr(i, f.cfg.Server.Addr()); from.IsValid() {
+		if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: from.As4()}); err != nil {
 			return fmt.Errorf("load: address of socket %d: %w", i, err)
 		}
 	}
@@ -202,6 +209,15 @@ func (f *Fleet) openSocket(i int) error {
 		return fmt.Errorf("load: connect: %w", err)
 	}
 	return f.watch(fd, i, unix.EPOLL_CTL_ADD, unix.EPOLLIN)
+}
+
+// playerAddr is the address of player i on the loopback: real players have one
+// of their own, and servers look at them. Elsewhere it is the system's choice.
+func playerAddr(i int, server netip.Addr) netip.Addr {
+	if !server.Unmap().IsLoopback() {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom4([4]byte{127, byte(1 + i/250%250), byte(i % 250), 1})
 }
 
 // closeSocket closes it without a word.

@@ -56,6 +56,21 @@ func (h *Histogram) Reset() {
 	}
 }
 
+// export and imported take a histogram to another process.
+func (h *Histogram) export() *hdrhistogram.Snapshot {
+	if h.h == nil {
+		return nil
+	}
+	return h.h.Export()
+}
+
+func imported(s *hdrhistogram.Snapshot) *Histogram {
+	if s == nil {
+		return &Histogram{}
+	}
+	return &Histogram{hdrhistogram.Import(s)}
+}
+
 // Point is a place on a curve of latencies: a share of all took so long at most.
 type Point struct {
 	Share float64 `json:"share"`

@@ -65,6 +65,11 @@ func (f *Fleet) dial(p *player) error {
 	if err := unix.SetsockoptInt(p.sock.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return err
 	}
+	if f.cfg.Carrier == "ws" {
+		if err := p.ws.upgrade(p.sock.fd); err != nil {
+			return err
+		}
+	}
 	return f.watch(p.sock.fd, p.index, unix.EPOLL_CTL_ADD, unix.EPOLLIN)
 }
 
@@ -72,14 +77,14 @@ func (f *Fleet) dial(p *player) error {
 // says so again, which is cheaper than to ask.
 func (f *Fleet) ready(s *socket, events uint32) {
 	f.clock()
-	if f.cfg.Carrier == "tcp" && events&unix.EPOLLOUT != 0 {
+	if f.streams && events&unix.EPOLLOUT != 0 {
 		f.flush(s.owner)
 	}
 	if events&(unix.EPOLLIN|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
 		return
 	}
 	n, err := read(s.fd, f.in)
-	if n == 0 && err == nil && f.cfg.Carrier == "tcp" {
+	if n == 0 && err == nil && f.streams {
 		err = io.EOF
 	}
 	switch {
@@ -99,6 +104,10 @@ func (f *Fleet) ready(s *socket, events uint32) {
 		if f.stream(s.owner, b) {
 			f.flush(s.owner)
 		}
+	case f.cfg.Carrier == "ws":
+		if f.unwrap(s.owner, b) {
+			f.flush(s.owner)
+		}
 	default:
 		f.echoed(s.owner, b)
 	}
@@ -116,7 +125,7 @@ func (f *Fleet) broken(s *socket, err error) {
 
 // drops is the lottery of Config.Loss.
 func (f *Fleet) drops() bool {
-	return f.cfg.Loss > 0 && f.cfg.Carrier != "tcp" && f.lottery.Float64() < f.cfg.Loss
+	return f.cfg.Loss > 0 && !f.streams && f.lottery.Float64() < f.cfg.Loss
 }
 
 // conversation takes one KCP datagram.
@@ -202,17 +211,30 @@ func (f *Fleet) flush(p *player) {
 			f.dropped(p, err)
 			return
 		}
-	case "tcp":
+	case "tcp", "ws":
 		if p.session != nil {
-			p.unsent = p.session.Output(p.unsent, f.now, max(64<<10-len(p.unsent), 0))
+			f.out = p.session.Output(f.out[:0], f.now, max(64<<10-len(p.unsent), 0))
+			f.write(p, f.out)
 		}
 		f.push(p)
 	}
 	f.schedule(p)
 }
 
+// write puts b behind what p's stream has not taken yet. On a WebSocket it is
+// a message.
+func (f *Fleet) write(p *player, b []byte) {
+	if f.cfg.Carrier == "ws" && len(b) > 0 {
+		p.unsent = appendMessageHead(p.unsent, len(b))
+	}
+	p.unsent = append(p.unsent, b...)
+}
+
 // push writes to p's stream what it takes.
 func (f *Fleet) push(p *player) {
+	if p.ws.asked {
+		return // until the server speaks WebSocket, too
+	}
 	if len(p.unsent) > 0 {
 		n, err := write(p.sock.fd, p.unsent)
 		if err != nil && !errors.Is(err, unix.EAGAIN) {
@@ -250,7 +272,7 @@ func (f *Fleet) deadline(p *player) time.Duration {
 	switch {
 	case f.cfg.Carrier == "kcp" && p.linked && !p.sealed.up():
 		at = p.sealed.again
-	case f.cfg.Carrier != "tcp" && f.cfg.Carrier != "udp" && p.linked:
+	case !f.streams && f.cfg.Carrier != "udp" && p.linked:
 		at = p.kcp.NextDeadline(f.now)
 	case f.cfg.Carrier == "udp" && p.answered < p.asked:
 		at = *f.sentAt(p, p.answered) + time.Duration(1+p.tries)*resendAfter

@@ -44,6 +44,8 @@ type player struct {
 	state           playerState
 	linked          bool        // there is a link, open or opening
 	writing         bool        // the stream is watched for room
+	welcomed        bool        // bare: the server has said what it says first
+	ws              webSocket   // ws only
 	sealed          *sealedLink // kcp only
 	kcp             kcp.Conn
 }
@@ -57,11 +59,15 @@ const (
 	maxSize = 16 << 10
 )
 
-// makePayload makes what players send or are answered, all but the number: one
-// msgpack value, or in a bare load nothing but its bytes.
-func makePayload(cfg Config, size int) []byte {
-	head := slices.Clone(cfg.Prefix)
-	if !cfg.Bare {
+// makeRequest makes what players send, and makeAnswer what they get, all but the
+// number: one msgpack value, or in a bare load nothing but its bytes.
+func makeRequest(c Config) []byte { return makePayload(c.Bare, c.Dialect.Ask, c.Size) }
+
+func makeAnswer(c Config) []byte { return makePayload(c.Bare, c.Dialect.Answer, c.Answer) }
+
+func makePayload(bare bool, prefix []byte, size int) []byte {
+	head := slices.Clone(prefix)
+	if !bare {
 		head = AppendHead(nil, size)
 	}
 	b := append(head, make([]byte, size)...)
@@ -71,16 +77,16 @@ func makePayload(cfg Config, size int) []byte {
 
 // payload returns the payload of request n of p. It lives until the next call.
 func (f *Fleet) payload(p *player, n uint64) []byte {
-	return number(f.sends, f.cfg.Size, p, n)
+	return number(f.sends, f.cfg.Size, p.index, n)
 }
 
 // reply returns the answer that request n of p deserves.
 func (f *Fleet) reply(p *player, n uint64) []byte {
-	return number(f.wants, f.cfg.Answer, p, n)
+	return number(f.wants, f.cfg.Answer, p.index, n)
 }
 
-func number(b []byte, size int, p *player, n uint64) []byte {
-	binary.LittleEndian.PutUint64(b[len(b)-size:], n<<24|uint64(p.index))
+func number(b []byte, size, index int, n uint64) []byte {
+	binary.LittleEndian.PutUint64(b[len(b)-size:], n<<24|uint64(index))
 	return b
 }
 
@@ -113,6 +119,10 @@ func (f *Fleet) begin(p *player) {
 			f.lose(p, err)
 			return
 		}
+		if knock := f.cfg.Dialect.Knock; len(knock) > 0 {
+			f.write(p, knock)
+		}
+		p.welcomed = len(f.cfg.Dialect.Welcome) == 0
 		f.ask(p, f.now)
 	} else {
 		f.check(p)
@@ -123,7 +133,7 @@ func (f *Fleet) begin(p *player) {
 // link gives p a new link: another conversation, or another connection.
 func (f *Fleet) link(p *player) error {
 	p.part, p.unsent, p.writing = p.part[:0], p.unsent[:0], false
-	if f.cfg.Carrier == "tcp" {
+	if f.streams {
 		if p.sock.fd < 0 {
 			if err := f.openSocket(p.index); err != nil {
 				return err
@@ -211,7 +221,7 @@ func (f *Fleet) dropped(p *player, err error) {
 // unlink forgets p's link.
 func (f *Fleet) unlink(p *player) {
 	p.linked = false
-	if f.cfg.Carrier == "tcp" {
+	if f.streams {
 		f.closeSocket(p.sock)
 	} else {
 		p.kcp.Release()
@@ -278,8 +288,8 @@ func (f *Fleet) ask(p *player, at time.Duration) {
 		}
 	case f.cfg.Carrier == "plain-kcp":
 		err = p.kcp.Write(payload)
-	case f.cfg.Carrier == "tcp":
-		p.unsent = append(p.unsent, payload...)
+	case f.streams:
+		f.write(p, payload)
 	default:
 		f.datagram(p, payload)
 	}
@@ -356,16 +366,24 @@ func (f *Fleet) receive(p *player, pk codec.Packet) {
 // bare takes a part of the stream of echoes.
 func (f *Fleet) bare(p *player, b []byte) {
 	for len(b) > 0 {
-		want := f.reply(p, p.answered)[p.got:]
+		want := f.cfg.Dialect.Welcome
+		if p.welcomed {
+			want = f.reply(p, p.answered)
+		}
+		want = want[p.got:]
 		n := min(len(want), len(b))
 		if !bytes.Equal(b[:n], want[:n]) {
 			f.lose(p, fmt.Errorf("load: echo %d is not what was sent", p.answered))
 			return
 		}
 		b = b[n:]
-		if p.got += n; p.got == len(f.wants) {
-			p.got = 0
+		if p.got += n; n < len(want) {
+			return
+		}
+		p.got = 0
+		if p.welcomed {
 			f.answer(p, true)
 		}
+		p.welcomed = true
 	}
 }

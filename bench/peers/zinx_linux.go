@@ -48,7 +48,7 @@ func zinx(o *server.Options, mode string) (netip.AddrPort, func(), error) {
 	return at, s.Stop, taken(at, mode)
 }
 
-// taken waits until the port is: zinx binds it on a goroutine of its own.
+// taken waits until the port is: zinx and nano bind it on a goroutine of their own.
 func taken(at netip.AddrPort, mode string) error {
 	for range 200 {
 		var c io.Closer
@@ -64,5 +64,5 @@ func taken(at netip.AddrPort, mode string) error {
 		_ = c.Close()
 		time.Sleep(10 * time.Millisecond)
 	}
-	return errors.New("zinx did not bind its port")
+	return errors.New("the server did not bind its port")
 }

@@ -3,11 +3,9 @@
 package server
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -23,7 +21,7 @@ import (
 
 // Options is what a server is told when it starts.
 type Options struct {
-	Kind    string // "lifeline", "kcp-go", "udp" or "go-tcp"
+	Kind    string // "lifeline", "kcp-go", "udp" or "go-tcp", or one of Program's
 	Carrier string // of lifeline
 	Core    int    // it runs on; negative: on any
 	Links   int    // it must have room for
@@ -108,22 +106,7 @@ func Main(args []string, more map[string]Starter) error {
 		return err
 	}
 	defer s.stop()
-	return s.obey(os.Stdin, os.Stdout)
-}
-
-// obey answers commands until there are no more. The first answer needs none:
-// it says that the server is there.
-func (s *service) obey(in io.Reader, out io.Writer) error {
-	w := json.NewEncoder(out)
-	if err := w.Encode(s.status(nil)); err != nil {
-		return err
-	}
-	for lines := bufio.NewScanner(in); lines.Scan(); {
-		if err := w.Encode(s.status(s.do(lines.Text()))); err != nil {
-			return err
-		}
-	}
-	return nil
+	return proc.Obey(os.Stdin, os.Stdout, func(line string) any { return s.status(s.do(line)) })
 }
 
 // do runs one command: "status", "gc", "push", "hush", "cpu FILE", "cpu" or
@@ -131,7 +114,7 @@ func (s *service) obey(in io.Reader, out io.Writer) error {
 func (s *service) do(line string) error {
 	command, file, _ := strings.Cut(line, " ")
 	switch {
-	case command == "status":
+	case command == "", command == "status":
 		return nil
 	case command == "gc":
 		debug.FreeOSMemory()

@@ -25,7 +25,8 @@ func (o *Options) host() string {
 	return o.Host
 }
 
-func (o *Options) anyPort() string { return o.host() + ":0" }
+// AnyPort is an address whose port is the system's choice.
+func (o *Options) AnyPort() string { return o.host() + ":0" }
 
 // OwnPort is an address that the system gives to nobody by itself. A server
 // with several loops shares its port among sockets of one user. Whoever else of
@@ -64,7 +65,9 @@ func tryLifeline(o *Options) (*service, error) {
 		cfg.KeyFile = filepath.Join(os.TempDir(), fmt.Sprintf("lifeline-bench-%d.key", os.Getpid()))
 		defer os.Remove(cfg.KeyFile) // it has been read by then
 	case "tcp":
-		cfg.TCP, carrier = o.anyPort(), transport.TCP
+		cfg.TCP, carrier = o.AnyPort(), transport.TCP
+	case "ws":
+		cfg.WebSocket, carrier = o.AnyPort(), transport.WebSocket
 	default:
 		return nil, fmt.Errorf("no carrier %q", o.Carrier)
 	}

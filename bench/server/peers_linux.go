@@ -17,7 +17,7 @@ import (
 // startKCPGo is kcp-go's own listener as its documentation has it: the usual
 // fast settings, no encryption, no error correction, a goroutine a session.
 func startKCPGo(o *Options) (*service, error) {
-	l, err := kcp.ListenWithOptions(o.anyPort(), nil, 0, 0)
+	l, err := kcp.ListenWithOptions(o.AnyPort(), nil, 0, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func startKCPGo(o *Options) (*service, error) {
 			s.SetStreamMode(true)
 			s.SetWriteDelay(false)
 			s.SetACKNoDelay(true)
-			go o.echo(s)
+			go o.Echo(s)
 		}
 	}()
 	addr := l.Addr().(*net.UDPAddr).AddrPort()
@@ -45,7 +45,7 @@ func startKCPGo(o *Options) (*service, error) {
 
 // startGoTCP is package net as everybody uses it: a goroutine a connection.
 func startGoTCP(o *Options) (*service, error) {
-	l, err := net.Listen("tcp4", o.anyPort())
+	l, err := net.Listen("tcp4", o.AnyPort())
 	if err != nil {
 		return nil, err
 	}
@@ -55,14 +55,15 @@ func startGoTCP(o *Options) (*service, error) {
 			if err != nil {
 				return
 			}
-			go o.echo(c)
+			go o.Echo(c)
 		}
 	}()
 	return &service{addr: l.Addr().(*net.TCPAddr).AddrPort(), stop: func() { _ = l.Close() }}, nil
 }
 
-// echo ends when its connection does, or with the process.
-func (o *Options) echo(c io.ReadWriteCloser) {
+// Echo answers what comes on one connection. It ends when that does, or with the
+// process.
+func (o *Options) Echo(c io.ReadWriteCloser) {
 	defer c.Close()
 	if o.Answer > 0 {
 		o.answer(c)
@@ -80,7 +81,7 @@ func (o *Options) echo(c io.ReadWriteCloser) {
 	}
 }
 
-// answer is echo with answers of another size.
+// answer is Echo with answers of another size.
 func (o *Options) answer(c io.ReadWriter) {
 	b := make([]byte, o.Answer)
 	load.Fill(b)

@@ -3,12 +3,8 @@
 package server
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"time"
@@ -22,10 +18,8 @@ const Child = "LIFELINE_BENCH_SERVER"
 
 // Process is a server as its parent sees it.
 type Process struct {
-	cmd    *exec.Cmd
-	in     io.WriteCloser
-	out    *bufio.Reader
-	status Status
+	child *proc.Child
+	first Status
 }
 
 // Start starts a server and returns when it serves.
@@ -37,66 +31,36 @@ func Start(o Options) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{cmd: exec.Command(path, o.args()...)}
-	p.cmd.Env = append(proc.Unpinned(), Child+"=1")
-	p.cmd.Stderr = os.Stderr
-	if p.in, err = p.cmd.StdinPipe(); err != nil {
-		return nil, err
+	cmd := exec.Command(path, o.args()...)
+	cmd.Env = append(proc.Unpinned(), Child+"=1")
+	if o.Program == "" {
+		cmd.Stderr = os.Stderr
 	}
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	p.out = bufio.NewReader(out)
-	if err := p.cmd.Start(); err != nil {
-		return nil, err
-	}
-	if p.status, err = p.read(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s: %w", o.Kind, err), p.Stop())
+	p := &Process{}
+	if p.child, err = proc.StartChild(cmd, &p.first); err != nil {
+		return nil, fmt.Errorf("start %s: %w", o.Kind, err)
 	}
 	return p, nil
 }
 
-func (p *Process) read() (Status, error) {
-	var s Status
-	var line []byte
-	for !bytes.HasPrefix(line, []byte("{")) { // some frameworks print a banner
-		var err error
-		if line, err = p.out.ReadBytes('\n'); err != nil {
-			return s, fmt.Errorf("the server has ended: %w", err)
-		}
-	}
-	if err := json.Unmarshal(line, &s); err != nil {
-		return s, err
-	}
-	if s.Error != "" {
-		return s, errors.New(s.Error)
-	}
-	return s, nil
-}
-
 // Do has a command carried out: see Main.
 func (p *Process) Do(command string) (Status, error) {
-	if _, err := fmt.Fprintln(p.in, command); err != nil {
-		return Status{}, err
+	var s Status
+	err := p.child.Do(command, &s)
+	if err == nil && s.Error != "" {
+		err = errors.New(s.Error)
 	}
-	return p.read()
+	return s, err
 }
 
 // First returns the status at the start, with the server's address.
-func (p *Process) First() Status { return p.status }
+func (p *Process) First() Status { return p.first }
 
 // CPU returns the processor time it has used.
-func (p *Process) CPU() (time.Duration, error) { return proc.CPU(p.cmd.Process.Pid) }
+func (p *Process) CPU() (time.Duration, error) { return proc.CPU(p.child.PID()) }
 
 // RSS returns its memory.
-func (p *Process) RSS() (int64, error) { return proc.RSS(p.cmd.Process.Pid) }
+func (p *Process) RSS() (int64, error) { return proc.RSS(p.child.PID()) }
 
 // Stop ends it.
-func (p *Process) Stop() error {
-	_ = p.in.Close()
-	// One that does not end by itself is ended: this is no test of Shutdown.
-	kill := time.AfterFunc(10*time.Second, func() { _ = p.cmd.Process.Kill() })
-	defer kill.Stop()
-	return p.cmd.Wait()
-}
+func (p *Process) Stop() error { return p.child.Stop() }

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+
+package load
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/lifeline-go/lifeline/bench/proc"
+)
+
+// Guests are a Crew in a process of its own: the program that knows its library.
+type Guests struct {
+	child *proc.Child
+	tell  func(error)
+	last  said
+}
+
+// said is what that process answers to every command.
+type said struct {
+	Hist    *hdrhistogram.Snapshot `json:",omitempty"`
+	Counts  Counts
+	Waiting uint64
+	Error   string
+}
+
+// Invite starts the program, on the core that this one has.
+func Invite(program, kind string, cfg Config, tell func(error)) (*Guests, error) {
+	b, err := json.Marshal(cfg)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(program, "play", kind, string(b))
+	child, err := proc.StartChild(cmd, &said{})
+	if err != nil {
+		return nil, fmt.Errorf("start the players of %s: %w", kind, err)
+	}
+	g := &Guests{child: child, tell: func(err error) {
+		if err != nil {
+			tell(fmt.Errorf("players of %s: %w", kind, err))
+		}
+	}}
+	return g, nil
+}
+
+// Main is their process: it plays until its input ends.
+func Main(args []string, dials map[string]Dial) error {
+	var cfg Config
+	if len(args) != 2 || dials[args[0]] == nil {
+		return errors.New("play: for bench itself")
+	}
+	if err := json.Unmarshal([]byte(args[1]), &cfg); err != nil {
+		return err
+	}
+	c, err := NewCrew(cfg, dials[args[0]])
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return proc.Obey(os.Stdin, os.Stdout, c.do)
+}
+
+// do runs one command: "open LIMIT", "play TIME", "reset" or "result".
+func (c *Crew) do(line string) any {
+	command, rest, _ := strings.Cut(line, " ")
+	d, _ := time.ParseDuration(rest) // Guests write no other
+	var s said
+	var err error
+	switch command {
+	case "open":
+		err = c.Open(d)
+	case "play":
+		c.Play(d)
+	case "reset":
+		c.Reset()
+	case "result":
+		var h *Histogram
+		h, s.Counts, s.Waiting, err = c.Result()
+		s.Hist = h.export()
+	}
+	if err != nil {
+		s.Error = err.Error()
+	}
+	return s
+}
+
+// do has a command carried out. What went wrong for players is told.
+func (g *Guests) do(command string) error {
+	g.last = said{}
+	err := g.child.Do(command, &g.last)
+	if err == nil && g.last.Error != "" {
+		err = errors.New(g.last.Error)
+	}
+	return err
+}
+
+// PID names their process.
+func (g *Guests) PID() int { return g.child.PID() }
+
+// Open connects everybody.
+func (g *Guests) Open(limit time.Duration) error { return g.do("open " + limit.String()) }
+
+// Play lets the players ask for d.
+func (g *Guests) Play(d time.Duration) { g.tell(g.do("play " + d.String())) }
+
+// Reset forgets what was counted so far.
+func (g *Guests) Reset() { g.tell(g.do("reset")) }
+
+// Result is what was counted since the last Reset.
+func (g *Guests) Result() (*Histogram, Counts) {
+	g.tell(g.do("result"))
+	return imported(g.last.Hist), g.last.Counts
+}
+
+// Waiting returns how many requests had no answer at the last Result.
+func (g *Guests) Waiting() uint64 { return g.last.Waiting }
+
+// Close ends their process.
+func (g *Guests) Close() { g.tell(g.child.Stop()) }

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lifeline-go/lifeline/bench/load"
+	"github.com/lifeline-go/lifeline/bench/server"
+)
+
+// party is whoever plays: a Fleet, or Guests where a library must.
+type party interface {
+	Open(limit time.Duration) error
+	Play(d time.Duration)
+	Reset()
+	Result() (*load.Histogram, load.Counts)
+	Waiting() uint64
+	Close()
+}
+
+// peer is a server and the load for it.
+type peer struct {
+	kind string
+	load load.Config
+}
+
+// name tells two carriers of one server apart.
+func (p peer) name(beside ...peer) string {
+	for _, o := range beside {
+		if o.kind == p.kind && o.load.Carrier != p.load.Carrier {
+			return p.kind + " " + p.load.Carrier
+		}
+	}
+	return p.kind
+}
+
+// other is a server that lifeline can be compared with.
+type other struct {
+	beside  []string // the carriers of lifeline with which it competes
+	carrier string   // what its players speak
+	dialect func(ask, answer int) load.Dialect
+	built   bool // it is in bench/peers
+	guests  bool // and so are its players: there is no client but its library's
+	answers bool // it can answer with another size than it was asked with
+}
+
+var others = map[string]other{
+	"kcp-go":     {beside: []string{"plain-kcp"}, carrier: "plain-kcp", answers: true},
+	"udp":        {beside: []string{"plain-kcp"}, carrier: "udp"},
+	"gnet-udp":   {beside: []string{"plain-kcp"}, carrier: "udp", built: true},
+	"zinx-kcp":   {beside: []string{"plain-kcp"}, carrier: "plain-kcp", dialect: zinx, built: true},
+	"raknet":     {beside: []string{"plain-kcp"}, carrier: "raknet", dialect: raknet, built: true, guests: true},
+	"quic-go":    {beside: []string{"plain-kcp", "kcp"}, carrier: "quic", built: true, guests: true, answers: true},
+	"plain-kcp":  {beside: []string{"kcp"}}, // lifeline itself: what sealing costs
+	"go-tcp":     {beside: []string{"tcp"}, carrier: "tcp", answers: true},
+	"zinx-tcp":   {beside: []string{"tcp"}, carrier: "tcp", dialect: zinx, built: true},
+	"nano-tcp":   {beside: []string{"tcp"}, carrier: "tcp", dialect: nano, built: true},
+	"nano-ws":    {beside: []string{"ws"}, carrier: "ws", dialect: nano, built: true},
+	"gorilla-ws": {beside: []string{"ws"}, carrier: "ws", built: true},
+}
+
+// zinx has the number of a message and its size in front of it.
+func zinx(ask, answer int) load.Dialect {
+	head := []byte{0, 0, 0, server.ZinxMessage}
+	return load.Dialect{
+		Ask:    binary.BigEndian.AppendUint32(slices.Clip(head), uint32(ask)),
+		Answer: binary.BigEndian.AppendUint32(slices.Clip(head), uint32(answer)),
+	}
+}
+
+// raknet keeps the numbers of messages below 0x80 to itself.
+func raknet(int, int) load.Dialect { return load.Dialect{Ask: []byte{0xfe}, Answer: []byte{0xfe}} }
+
+// nano speaks Pomelo's protocol: packets, and in those of data requests to a
+// route and responses of the same number. The number is its client's choice,
+// and here it is always 1.
+func nano(ask, answer int) load.Dialect {
+	const handshake, ack, data = 1, 2, 4
+	packet := func(kind byte, body string, more int) []byte {
+		n := len(body) + more
+		return append([]byte{kind, byte(n >> 16), byte(n >> 8), byte(n)}, body...)
+	}
+	const route = "bench.echo"
+	return load.Dialect{
+		Knock:   append(packet(handshake, "", 0), packet(ack, "", 0)...),
+		Welcome: packet(handshake, `{"code":200,"sys":{"heartbeat":30}}`, 0),
+		Ask:     packet(data, "\x00\x01"+string(rune(len(route)))+route, ask),
+		Answer:  packet(data, "\x04\x01", answer),
+	}
+}
+
+// beside lists the others by the carrier that they compete with.
+func beside() string {
+	var all []string
+	for _, carrier := range carriers {
+		all = append(all, strings.Join(competitors(carrier), ", ")+" ("+carrier+")")
+	}
+	return strings.Join(all, "; ")
+}
+
+func competitors(carrier string) (names []string) {
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		if slices.Contains(others[name].beside, carrier) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// peers returns lifeline and the servers beside it.
+func (o *options) peers() ([]peer, error) {
+	all := []peer{{"lifeline", o.Config}}
+	if o.versus == "" {
+		return all, nil
+	}
+	known := competitors(o.Config.Carrier)
+	names := known
+	if o.versus != "all" {
+		names = strings.Split(o.versus, ",")
+	}
+	for _, name := range names {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("-versus %s: not with -carrier %s, but %s", name, o.Config.Carrier, strings.Join(known, ", "))
+		}
+		p := peer{"lifeline", o.Config}
+		if name == "plain-kcp" {
+			p.load.Carrier = name
+		} else if err := o.meet(&p, name); err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
+// meet makes p another server and what its players speak.
+func (o *options) meet(p *peer, name string) error {
+	other := others[name]
+	p.kind, p.load.Carrier, p.load.Bare = name, other.carrier, true
+	if other.dialect != nil {
+		p.load.Dialect = other.dialect(o.Config.Size, max(o.Config.Size, o.Config.Answer))
+	}
+	if other.built && o.program == "" {
+		return o.build()
+	}
+	return nil
+}
+
+// build builds bench/peers, which is a module of its own.
+func (o *options) build() error {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/lifeline-go/lifeline").Output()
+	if err != nil {
+		return fmt.Errorf("where is the source? %w", err)
+	}
+	o.program = filepath.Join(os.TempDir(), fmt.Sprintf("lifeline-bench-peers-%d", os.Getpid()))
+	cmd := exec.Command("go", "build", "-o", o.program, ".")
+	cmd.Dir = filepath.Join(strings.TrimSpace(string(out)), "bench", "peers")
+	cmd.Stderr = o.log
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("build %s: %w", cmd.Dir, err)
+	}
+	return nil
+}
+
+// tidy removes what build has built.
+func (o *options) tidy() {
+	if o.program != "" {
+		_ = os.Remove(o.program)
+	}
+}
