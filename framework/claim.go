@@ -138,7 +138,7 @@ func (c *claim) adopt(l *loop) {
 	}
 	s.mu.Lock()
 	s.heardLocked(p)
-	s.table.Bury(old, p.user, p, session.Tombstone{Code: session.TakenOver, Recv: p.s.Received()}, now)
+	s.table.Bury(old, p.user, session.Tombstone{Code: session.TakenOver, Recv: p.s.Received()}, now)
 	s.table.Put(id, p.user, p)
 	s.table.SetOpening(c.key, p)
 	s.mu.Unlock()

@@ -366,7 +366,7 @@ func (l *loop) bury(p *Player, stone session.Tombstone, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.heardLocked(p)
-	s.table.Bury(p.s.ID(), p.user, p, stone, l.t.Now())
+	s.table.Bury(p.s.ID(), p.user, stone, l.t.Now())
 	if !p.departing() { // else OnClose has returned already
 		s.leavingLocked(p)
 	}

@@ -246,6 +246,10 @@ func (l *loop) restore(rec *session.Record, o *opening, r *session.ResumeRequest
 		go s.putBack(rec)
 		return soon()
 	}
+	if _, ok := s.table.Get(rec.ID); ok { // a store that has given it away twice
+		s.mu.Unlock()
+		return soon()
+	}
 	if rec.User != "" && s.cfg.Duplicate != Allow && len(s.table.User(rec.User)) > 0 {
 		s.mu.Unlock()
 		return &session.CloseError{Code: session.TakenOver} // its user has logged in afresh

@@ -238,7 +238,10 @@ func (l *loop) admit(at *login) {
 		l.refuse(at.o, busy())
 		return
 	}
-	olds := s.table.User(at.user)
+	var olds []*Player
+	if s.cfg.Duplicate != Allow { // there may be any number of them
+		olds = s.table.User(at.user)
+	}
 	if len(olds) > 0 {
 		switch s.cfg.Duplicate {
 		case Reject:
@@ -250,11 +253,9 @@ func (l *loop) admit(at *login) {
 			s.mu.Unlock()
 			l.claim(&claim{p: old, kind: adopted, key: at.key, l: l, o: at.o})
 			return
-		case Allow:
-			olds = nil
 		}
 	}
-	olds = slices.Concat(olds, s.leaving[at.user])
+	olds = append(olds, s.leaving[at.user]...)
 	p.waits = int32(len(olds)) // before anybody finds it
 	p.s.Open(&l.shard, id, l.t.Now())
 	p.timer = l.wheel.Add(p, p.s.Due())

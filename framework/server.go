@@ -151,7 +151,7 @@ func (s *Server) Player(id session.ID) *Player {
 func (s *Server) User(user string) []*Player {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]*Player(nil), s.table.User(user)...)
+	return s.table.User(user)
 }
 
 // failure makes what the player is told of an error. What the game did not

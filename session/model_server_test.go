@@ -307,7 +307,7 @@ func (m *model) close(st *modelState, i int, code Code) {
 	}
 	t := st.tab()
 	t.Opened(e.key)
-	t.Bury(e.s.id, "user", uint8(i), Tombstone{Code: code, Recv: e.s.recv}, modelNow)
+	t.Bury(e.s.id, "user", Tombstone{Code: code, Recv: e.s.recv}, modelNow)
 	if m.fault == noTombstone {
 		delete(t.tombs, e.s.id)
 	}

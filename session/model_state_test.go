@@ -191,9 +191,7 @@ func (st *modelState) tab() *Table[uint8] {
 		t.live, t.opening, t.tombs = maps.Clone(t.live), maps.Clone(t.opening), maps.Clone(t.tombs)
 		t.seen, t.seenBefore = maps.Clone(t.seen), maps.Clone(t.seenBefore)
 		t.users, t.order = maps.Clone(t.users), slices.Clone(t.order)
-		for k, v := range t.users {
-			t.users[k] = slices.Clone(v)
-		}
+		t.entries = slices.Clone(t.entries)
 		st.table, st.owned = &t, true
 	}
 	return st.table

@@ -171,7 +171,7 @@ func TestModelKnowsItsFields(t *testing.T) {
 			"confirmed everHeard overflowed asked tuneDue lastResumed lastReset"},
 		{Client{}, "end cfg state params id key seal have fresh everUp opening ticket drawn asked nonce greeted knock knockAt epoch attempt at moveTo moveAt retried routes numbers " +
 			"ctl changes cut tries failures dialAt openBy openedAt beatEvery probeBy checked wall due"},
-		{Table[uint8]{}, "live users opening tombs order first keep most seen seenBefore turn"},
+		{Table[uint8]{}, "entries free live users opening tombs order first keep most seen seenBefore turn"},
 	} {
 		var names []string
 		typ := reflect.TypeOf(tt.of)

@@ -2,7 +2,10 @@
 
 package session
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Tombstone is what remains of a closed session for a while, so that a late
 // RESUME learns how it ended. It holds no key.
@@ -27,9 +30,16 @@ func (t Tombstone) Refusal() *CloseError {
 // Table finds the sessions of a server: by id, by user and by the login that
 // is still to be confirmed. T is the server's own record of a session. A Table
 // has no lock; whoever shares one guards it.
-type Table[T comparable] struct {
-	live    map[ID]T
-	users   map[string][]T
+//
+// Its large maps hold numbers and no pointers, and the sessions stand in one
+// slice, by number from 1. So the garbage collector has nothing to look for in
+// the maps, and meets the sessions in the order in which they came, mostly that
+// of memory, where the order of a map would miss the cache for each.
+type Table[T any] struct {
+	entries []entry[T]
+	free    uint32 // first free entry
+	live    map[ID]uint32
+	users   map[string]uint32 // the newest session of each
 	opening map[OpeningKey]T
 	tombs   map[ID]Tombstone
 	order   []grave // oldest first, from first
@@ -42,15 +52,22 @@ type Table[T comparable] struct {
 	turn             time.Duration
 }
 
+// entry is a session among those of its user. older and newer are numbers; 0
+// ends the list. Free entries are linked by older.
+type entry[T any] struct {
+	v            T
+	older, newer uint32
+}
+
 type grave struct {
 	id    ID
 	until time.Duration
 }
 
 // NewTable makes a table that keeps at most most tombstones, each for keep.
-func NewTable[T comparable](keep time.Duration, most int) *Table[T] {
+func NewTable[T any](keep time.Duration, most int) *Table[T] {
 	return &Table[T]{
-		live: map[ID]T{}, users: map[string][]T{}, opening: map[OpeningKey]T{}, tombs: map[ID]Tombstone{},
+		live: map[ID]uint32{}, users: map[string]uint32{}, opening: map[OpeningKey]T{}, tombs: map[ID]Tombstone{},
 		keep: keep, most: most,
 	}
 }
@@ -64,27 +81,52 @@ func (t *Table[T]) Tombs() int { return len(t.tombs) }
 // Keep returns how long tombstones are kept.
 func (t *Table[T]) Keep() time.Duration { return t.keep }
 
-// Put enters a session. An empty user is nobody and never found by User.
+// Put enters a session under an id that is new. An empty user is nobody and
+// never found by User.
 func (t *Table[T]) Put(id ID, user string, v T) {
-	t.live[id] = v
-	if user != "" {
-		t.users[user] = append(t.users[user], v)
+	n := t.free
+	if n == 0 {
+		t.entries = append(t.entries, entry[T]{})
+		n = uint32(len(t.entries))
+	} else {
+		t.free = t.entry(n).older
 	}
+	t.live[id] = n
+	e := t.entry(n)
+	*e = entry[T]{v: v}
+	if user == "" {
+		return
+	}
+	if e.older = t.users[user]; e.older != 0 {
+		t.entry(e.older).newer = n
+	}
+	t.users[user] = n
 }
+
+func (t *Table[T]) entry(n uint32) *entry[T] { return &t.entries[n-1] }
 
 // Get returns the session of an id.
 func (t *Table[T]) Get(id ID) (v T, ok bool) {
-	v, ok = t.live[id]
+	n, ok := t.live[id]
+	if ok {
+		v = t.entry(n).v
+	}
 	return v, ok
 }
 
-// User returns the sessions of a user, oldest first. The slice is the table's.
-func (t *Table[T]) User(user string) []T { return t.users[user] }
+// User returns the sessions of a user, oldest first.
+func (t *Table[T]) User(user string) (list []T) {
+	for n := t.users[user]; n != 0; n = t.entry(n).older {
+		list = append(list, t.entry(n).v)
+	}
+	slices.Reverse(list)
+	return list
+}
 
 // All calls f with every session until f returns false.
 func (t *Table[T]) All(f func(ID, T) bool) {
-	for id, v := range t.live {
-		if !f(id, v) {
+	for id, n := range t.live {
+		if !f(id, t.entry(n).v) {
 			return
 		}
 	}
@@ -116,18 +158,12 @@ func (t *Table[T]) Overtaken(k OpeningKey, attempt uint64, now time.Duration) bo
 	return false
 }
 
-// Bury removes a session and leaves a tombstone.
-func (t *Table[T]) Bury(id ID, user string, v T, stone Tombstone, now time.Duration) {
-	delete(t.live, id)
-	if list := t.users[user]; len(list) > 1 {
-		for i := range list {
-			if list[i] == v {
-				t.users[user] = append(list[:i:i], list[i+1:]...)
-				break
-			}
-		}
-	} else if len(list) == 1 && list[0] == v {
-		delete(t.users, user)
+// Bury removes the session that was put in under id and user, and leaves a
+// tombstone.
+func (t *Table[T]) Bury(id ID, user string, stone Tombstone, now time.Duration) {
+	if n, ok := t.live[id]; ok {
+		delete(t.live, id)
+		t.remove(user, n)
 	}
 	t.sweep(now)
 	if t.most <= 0 {
@@ -138,6 +174,24 @@ func (t *Table[T]) Bury(id ID, user string, v T, stone Tombstone, now time.Durat
 	}
 	t.tombs[id] = stone
 	t.order = append(t.order, grave{id, now + t.keep})
+}
+
+// remove frees entry n, which is one of the user's.
+func (t *Table[T]) remove(user string, n uint32) {
+	e := t.entry(n)
+	if e.older != 0 {
+		t.entry(e.older).newer = e.newer
+	}
+	switch {
+	case e.newer != 0:
+		t.entry(e.newer).older = e.older
+	case e.older != 0:
+		t.users[user] = e.older
+	case t.users[user] == n:
+		delete(t.users, user)
+	}
+	*e = entry[T]{older: t.free}
+	t.free = n
 }
 
 // Tomb returns the tombstone of a dead session.

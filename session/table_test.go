@@ -3,7 +3,11 @@
 package session
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 )
@@ -22,7 +26,7 @@ func TestTable(t *testing.T) {
 		t.Errorf("User: %s", got)
 	}
 	kept := tb.User("u")
-	tb.Bury(id(2), "u", "b", Tombstone{Code: Kicked, Recv: 7}, 0)
+	tb.Bury(id(2), "u", Tombstone{Code: Kicked, Recv: 7}, 0)
 	if got := fmt.Sprint(tb.User("u")); got != "[a c]" || fmt.Sprint(kept) != "[a b c]" {
 		t.Errorf("User after Bury: %s; a slice that was handed out is %v", got, kept)
 	}
@@ -35,13 +39,13 @@ func TestTable(t *testing.T) {
 	if _, ok := tb.Tomb(id(2), time.Minute); ok || tb.Tombs() != 0 {
 		t.Error("a tombstone outlived its time")
 	}
-	tb.Bury(id(1), "u", "other", Tombstone{}, time.Minute) // somebody else's record stays
+	tb.Bury(id(9), "u", Tombstone{}, time.Minute) // whom nobody has put in
 	if got := fmt.Sprint(tb.User("u")); got != "[a c]" {
 		t.Errorf("User: %s", got)
 	}
-	tb.Bury(id(1), "u", "a", Tombstone{}, time.Minute)
-	tb.Bury(id(3), "u", "c", Tombstone{}, time.Minute)
-	tb.Bury(id(4), "", "d", Tombstone{}, time.Minute)
+	tb.Bury(id(1), "u", Tombstone{}, time.Minute)
+	tb.Bury(id(3), "u", Tombstone{}, time.Minute)
+	tb.Bury(id(4), "", Tombstone{}, time.Minute)
 	if len(tb.users) != 0 || tb.Len() != 0 {
 		t.Errorf("%d users, %d sessions are left", len(tb.users), tb.Len())
 	}
@@ -57,13 +61,69 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// TestTableAgainstModel plays random comings and goings on a table and on a list.
+func TestTableAgainstModel(t *testing.T) {
+	type member struct {
+		id   ID
+		user string
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	tb := NewTable[*member](time.Minute, 10)
+	var all []*member // oldest first
+	most := 0
+	for range 20_000 {
+		if n := len(all); n < 40 && rng.IntN(40) > n {
+			m := &member{user: []string{"", "u", "v", "w"}[rng.IntN(4)]}
+			binary.LittleEndian.PutUint64(m.id[:], rng.Uint64())
+			tb.Put(m.id, m.user, m)
+			all = append(all, m)
+			most = max(most, len(all))
+		} else {
+			i := rng.IntN(n)
+			tb.Bury(all[i].id, all[i].user, Tombstone{}, 0)
+			if _, ok := tb.Get(all[i].id); ok {
+				t.Fatal("a buried session lives")
+			}
+			all = slices.Delete(all, i, i+1)
+		}
+		of := map[string][]*member{}
+		for _, m := range all {
+			if got, ok := tb.Get(m.id); got != m || !ok {
+				t.Fatalf("Get finds %v instead of %v", got, m)
+			}
+			if m.user != "" {
+				of[m.user] = append(of[m.user], m)
+			}
+		}
+		for _, user := range []string{"", "u", "v", "w"} {
+			if got := tb.User(user); !slices.Equal(got, of[user]) {
+				t.Fatalf("%q has %v, should have %v", user, got, of[user])
+			}
+		}
+		if tb.Len() != len(all) || len(tb.users) != len(of) || len(tb.entries) > most {
+			t.Fatalf("%d sessions of %d users in %d entries; there are %d of %d, and were at most %d", tb.Len(), len(tb.users), len(tb.entries), len(all), len(of), most)
+		}
+	}
+}
+
+// What grows with the sessions has one pointer a session, and the maps none but
+// the names of users.
+func TestMapsOfTheTableHoldNoSessions(t *testing.T) {
+	var tb Table[*Session]
+	for name, m := range map[string]any{"live": tb.live, "users": tb.users} {
+		if k := reflect.TypeOf(m).Elem().Kind(); k != reflect.Uint32 {
+			t.Errorf("%s has values of kind %v", name, k)
+		}
+	}
+}
+
 func TestTombstonesAreBounded(t *testing.T) {
 	for _, most := range []int{-1, 0, 1, 100} {
 		tb := NewTable[int](time.Second, most)
 		for i := range 10_000 {
 			id := ID{byte(i), byte(i >> 8)}
 			tb.Put(id, "", i)
-			tb.Bury(id, "", i, Tombstone{}, time.Duration(i)*time.Millisecond)
+			tb.Bury(id, "", Tombstone{}, time.Duration(i)*time.Millisecond)
 			if tb.Tombs() > max(most, 0) || len(tb.order) > 2*max(most, 0)+200 {
 				t.Fatalf("most %d: %d tombstones in a list of %d", most, tb.Tombs(), len(tb.order))
 			}

@@ -172,7 +172,7 @@ func (srv *server) adopt(l *link, st *seat, key OpeningKey) {
 	old := st.s.ID()
 	id, _ := NewID(1, srv.boot, srv.w)
 	st.s.Rename(id)
-	srv.table.Bury(old, st.user, st, Tombstone{Code: TakenOver, Recv: st.s.Received()}, srv.w.now)
+	srv.table.Bury(old, st.user, Tombstone{Code: TakenOver, Recv: st.s.Received()}, srv.w.now)
 	srv.table.Put(id, st.user, st)
 	st.s.Takeover(srv.w.now)
 	for _, p := range srv.w.players {
@@ -308,7 +308,7 @@ func (st *seat) close(code Code) {
 	}
 	srv.table.Opened(st.key)
 	if !srv.w.fault.keepDead {
-		srv.table.Bury(st.s.ID(), st.user, st, Tombstone{Code: code, Recv: st.s.Received()}, srv.w.now)
+		srv.table.Bury(st.s.ID(), st.user, Tombstone{Code: code, Recv: st.s.Received()}, srv.w.now)
 	}
 	if l := st.link; l != nil {
 		st.link = nil

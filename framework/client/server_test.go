@@ -153,7 +153,7 @@ func (s *server) end(st *seat, code session.Code) {
 	}
 	s.ends = append(s.ends, code)
 	s.table.Opened(st.key)
-	s.table.Bury(st.s.ID(), "", st, session.Tombstone{Code: code, Recv: st.s.Received()}, s.now())
+	s.table.Bury(st.s.ID(), "", session.Tombstone{Code: code, Recv: st.s.Received()}, s.now())
 	if k := st.link; k != nil {
 		st.link = nil
 		k.write(session.AppendBye(nil, code, ""))
