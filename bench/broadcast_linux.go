@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/bench/load"
-	"github.com/lifeline-go/lifeline/bench/server"
 )
 
 func (o *options) broadcastFlags(fs *flag.FlagSet) {
@@ -33,7 +32,7 @@ func broadcast(o *options) error {
 	ticks := o.Room
 	for range o.runs {
 		o.Room = ticks
-		f, errs, err := o.roomOnce(p, room, nil)
+		f, errs, err := o.roomOnce(p, room, func(s *stage) { s.fleet.Idle(100 * time.Millisecond) })
 		if err != nil {
 			return err
 		}
@@ -59,73 +58,44 @@ func broadcast(o *options) error {
 	return err
 }
 
-// roomOnce measures the deliveries of a room; play, if not nil, is what the
-// players do meanwhile. It is called for a tenth of a second at a time.
+// roomOnce measures the deliveries of a room. play is what the players do
+// meanwhile, for a tenth of a second at a time.
 func (o *options) roomOnce(p peer, r *report, play func(*stage)) (f figures, errs load.Counts, err error) {
 	s, err := o.open(p)
 	if err != nil {
 		return f, errs, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	if play == nil {
-		play = func(s *stage) { s.fleet.Idle(100 * time.Millisecond) }
-	}
 	if _, err := s.server.Do("push"); err != nil {
 		return f, errs, err
 	}
-	for end := time.Now().Add(o.warmup); time.Now().Before(end); {
-		play(s)
+	do := func(d time.Duration) {
+		for end := time.Now().Add(d); time.Now().Before(end); {
+			play(s)
+		}
 	}
-	if err := s.profile(true); err != nil {
-		return f, errs, err
-	}
-	before, err := s.server.Do("status")
+	do(o.warmup)
+	w, err := s.window(do, o.duration)
 	if err != nil {
 		return f, errs, err
 	}
-	s.fleet.Reset()
-	from, err := s.costs()
-	if err != nil {
-		return f, errs, err
-	}
-	for end := time.Now().Add(o.duration); time.Now().Before(end); {
-		play(s)
-	}
-	to, err := s.costs()
-	if err != nil {
-		return f, errs, err
-	}
-	hist, errs := s.fleet.Result()
-	after, err := s.server.Do("status")
-	if err != nil {
-		return f, errs, err
-	}
-	if err := s.profile(false); err != nil {
-		return f, errs, err
-	}
-	f = s.figures(hist, from, to)
-	f.deliveries(s.fleet.Pushes(), from, to, &before, &after)
-	r.Curve = s.fleet.Pushes().Curve()
-	if errs.Sum() > 0 {
-		s.explain(errs, after)
-	}
-	return f, errs, nil
+	f = s.figures(&w)
+	f.deliveries(s.pushes(), &w)
+	r.Curve = s.pushes().Curve()
+	return f, w.errs, nil
 }
 
-func (f *figures) deliveries(got *load.Histogram, from, to costs, before, after *server.Status) {
-	f.traffic(0, before, after)
+func (f *figures) deliveries(got *load.Histogram, w *window) {
 	n := float64(got.Count())
 	if n == 0 {
 		return
 	}
-	f.Deliveries, f.DeliveriesPerS = n, n/to.at.Sub(from.at).Seconds()
-	f.CPUPerDelivery = float64((to.server - from.server).Nanoseconds()) / 1e3 / n
+	f.Deliveries, f.DeliveriesPerS = n, n/w.seconds()
+	f.CPUPerDelivery = us(w.to.server-w.from.server) / n
 	f.DeliveryP50, f.DeliveryP99, f.DeliveryMax = us(got.Quantile(0.5)), us(got.Quantile(0.99)), us(got.Max())
-	f.AllocsPerDeliv = float64(after.Mallocs-before.Mallocs) / n
-	f.TickOverrunMs = after.Game.Overrun
+	f.AllocsPerDeliv = float64(w.after.Mallocs-w.before.Mallocs) / float64(w.pushes)
+	f.TickOverrunMs = w.after.Game.Overrun
 }
-
-func us(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
 
 func (o *options) mixedFlags(fs *flag.FlagSet) {
 	fs.IntVar(&o.Sessions, "sessions", 500, "players, all in one room")

@@ -61,7 +61,7 @@ func (o *options) connectOnce(p peer) (f figures, errs load.Counts, err error) {
 		return f, errs, err
 	}
 	hist, errs := s.fleet.Result()
-	f = s.figures(hist, s.before, to)
+	f = s.times(hist, s.before, to)
 	n := float64(o.Sessions)
 	f.LinksPerSec = n / s.ramp.Seconds()
 	f.CPUPerLink = float64((to.server - s.before.server).Microseconds()) / n

@@ -47,50 +47,23 @@ func (o *options) idleOnce(p peer) (f figures, errs load.Counts, err error) {
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	s.fleet.Idle(o.settle)
-	before, err := s.server.Do("status")
+	w, err := s.window(s.fleet.Idle, o.duration)
 	if err != nil {
 		return f, errs, err
 	}
-	if err := s.profile(true); err != nil {
-		return f, errs, err
-	}
-	from, err := s.costs()
-	if err != nil {
-		return f, errs, err
-	}
-	s.fleet.Idle(o.duration)
-	to, err := s.costs()
-	if err != nil {
-		return f, errs, err
-	}
-	rss, err := s.server.RSS() // before anything makes the server tidy up
-	if err != nil {
-		return f, errs, err
-	}
-	after, err := s.server.Do("status")
-	if err != nil {
-		return f, errs, err
-	}
-	hist, errs := s.fleet.Result()
-	f = s.figures(hist, from, to)
+	f = s.figures(&w)
 	f.IdleCPU, f.ServerCPU = f.ServerCPU, 0
-	f.traffic(0, &before, &after)
-	f.HeartbeatsPerSec = float64(after.Stats.Transport.PacketsIn-before.Stats.Transport.PacketsIn) / to.at.Sub(from.at).Seconds()
-	f.memory(s, rss)
-	if errs.Sum() > 0 {
-		s.explain(errs, after)
-	}
-	if err := s.profile(false); err != nil {
-		return f, errs, err
-	}
+	beats := w.after.Stats.Transport.PacketsIn - w.before.Stats.Transport.PacketsIn
+	f.HeartbeatsPerSec = float64(beats) / (w.seconds() + settleIn.Seconds())
 	tidy, err := s.server.Do("gc")
 	if err != nil {
 		return f, errs, err
 	}
-	if rss, err = s.server.RSS(); err != nil {
+	rss, err := s.server.RSS()
+	if err != nil {
 		return f, errs, err
 	}
 	f.RSSPerSessionGC = float64(rss-s.empty) / float64(o.Sessions)
 	f.HeapPerSession = float64(int64(tidy.HeapAlloc)-int64(s.heap)) / float64(o.Sessions)
-	return f, errs, nil
+	return f, w.errs, nil
 }

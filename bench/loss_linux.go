@@ -119,25 +119,18 @@ func (o *options) lossOnce(p peer, r *report, level float64, seed uint64) (f fig
 	defer func() { err = errors.Join(err, s.close()) }()
 	o.network(level, seed)
 	s.party.Play(o.warmup)
-	s.party.Reset()
-	from, err := s.costs()
+	w, err := s.window(s.party.Play, o.duration)
 	if err != nil {
 		return f, errs, err
 	}
-	s.party.Play(o.duration)
-	to, err := s.costs()
-	if err != nil {
-		return f, errs, err
-	}
-	hist, errs := s.party.Result()
-	f = s.figures(hist, from, to)
+	f, hist := s.figures(&w), w.hist
 	f.P90, f.P999, f.Longest = us(hist.Quantile(0.9)), us(hist.Quantile(0.999)), us(hist.Max())
 	f.Unanswered = float64(s.party.Waiting())
 	r.Curve = hist.Curve()
 	if o.settle > 0 {
 		f.Bulk, err = o.bulkOnce(p, level, seed)
 	}
-	return f, errs, err
+	return f, w.errs, err
 }
 
 // bulkOnce measures how much few players move both ways, in Mbit/s each way.

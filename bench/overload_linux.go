@@ -56,7 +56,7 @@ func (o *options) overloadOnce(p peer) (f figures, errs load.Counts, err error) 
 		return f, errs, err
 	}
 	hist, _ := s.fleet.Result()
-	peak := s.figures(hist, start, from)
+	peak := s.times(hist, start, from)
 	f.PeakServerCPU, f.PeakCPUPerMsg = peak.ServerCPU, peak.ServerCPUPerMsg
 	s.fleet.SetRate(o.overload * f.Peak)
 	f.Goodput = rate(o.duration)
@@ -66,7 +66,7 @@ func (o *options) overloadOnce(p peer) (f figures, errs load.Counts, err error) 
 	}
 	hist, errs = s.fleet.Result()
 	refused := errs.Full // that is what the players' own buffers are for
-	cost := s.figures(hist, from, to)
+	cost := s.times(hist, from, to)
 	f.ServerCPUPerMsg = cost.ServerCPUPerMsg
 	f.ServerCPU, f.ClientCPU, f.OthersCPU, f.Steal = cost.ServerCPU, cost.ClientCPU, cost.OthersCPU, cost.Steal
 	f.GoodputShare, f.RefusedShare = f.Goodput/f.Peak, float64(refused)/(o.overload*f.Peak*o.duration.Seconds())

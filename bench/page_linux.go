@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,36 +40,39 @@ type section struct {
 	Rows        [][]string
 }
 
-// reportsOf finds the reports in what a step printed, whatever is around them.
-func reportsOf(s step) (all []report) {
+// reportsOf finds the reports in what a step printed, whatever is around them:
+// lifeline's first, and then those of whoever is beside it.
+func reportsOf(printed json.RawMessage) (all []report) {
 	var one report
-	if json.Unmarshal(s.Result, &one) == nil && one.Runs > 0 {
+	if json.Unmarshal(printed, &one) == nil && one.Runs > 0 {
 		return []report{one}
 	}
-	if json.Unmarshal(s.Result, &all) == nil {
+	if json.Unmarshal(printed, &all) == nil {
 		return all
 	}
 	var named map[string]json.RawMessage
-	if json.Unmarshal(s.Result, &named) != nil {
+	if json.Unmarshal(printed, &named) != nil {
 		return nil
 	}
-	// lifeline first, and then whoever is beside it.
-	for _, first := range []bool{true, false} {
-		for _, raw := range named {
-			var r report
-			if json.Unmarshal(raw, &r) == nil && r.Runs > 0 && strings.HasPrefix(r.Server, "lifeline") == first {
-				all = append(all, r)
-			}
+	var others []report
+	for _, name := range slices.Sorted(maps.Keys(named)) {
+		var r report
+		switch {
+		case json.Unmarshal(named[name], &r) != nil || r.Runs == 0: // no report
+		case r.Over == nil:
+			all = append(all, r)
+		default:
+			others = append(others, r)
 		}
 	}
-	return all
+	return append(all, others...)
 }
 
 func writePage(file string, steps []step, began time.Time) error {
 	d := pageData{When: began.UTC().Format("2006-01-02 15:04 UTC"), Steps: steps}
 	by := map[string][]report{}
 	for _, s := range steps {
-		rs := reportsOf(s)
+		rs := reportsOf(s.Result)
 		by[s.Name] = append(by[s.Name], rs...)
 		if len(rs) > 0 {
 			d.Machine = rs[0].Machine
@@ -119,13 +124,18 @@ func sections(by map[string][]report) []section {
 			all = append(all, s)
 		}
 	}
-	echoes := append(append(append([]report{}, by["echo"]...), by["limit"]...), append(by["tcp"], by["sealed"]...)...)
+	echoes := slices.Concat(by["echo"], by["sealed"], by["tcp"], by["ws"])
 	s := section{Title: "Echo: players ask and are answered",
-		Text: "A closed loop: one request at a time for each player, so latency is queueing. Read the CPU a message first; the ratio of neighbouring rows is from alternating runs. udp is recvmmsg and sendmmsg with nothing above, the least a server can do."}
-	s.Head, s.Rows = rows(append(echoes, by["scale"]...), "messages_per_second", "server_cpu_us_per_message", "p50_us", "p99_us", "allocs_per_message", "server_cpu_percent", "client_cpu_percent", "others_cpu_percent", "steal_percent")
-	s.Plots = append(s.Plots, plot{Title: "Latency: share of requests answered within", X: "ms", Y: "% of requests", LogX: true}.curves(echoes).svg())
+		Text: "A closed loop: one request at a time for each player, so latency is queueing. Read the CPU a message first; \"lifeline's CPU / its\" is from alternating runs, lifeline above it in the same step. udp is recvmmsg and sendmmsg with nothing above, the least a server can do."}
+	s.Head, s.Rows = rows(slices.Concat(echoes, by["scale"]), "messages_per_second", "server_cpu_us_per_message", "p50_us", "p99_us", "allocs_per_message", "server_cpu_percent", "client_cpu_percent", "others_cpu_percent", "steal_percent")
+	for _, g := range []struct {
+		name    string
+		reports []report
+	}{{"datagrams", by["echo"]}, {"sealed", by["sealed"]}, {"TCP and WebSocket", slices.Concat(by["tcp"], by["ws"])}} {
+		s.Plots = append(s.Plots, plot{Title: "Latency, " + g.name + ": share of requests answered within", X: "ms", Y: "% of requests", LogX: true}.curves(g.reports).svg())
+	}
 	s.Plots = append(s.Plots, plot{Title: "Throughput against sessions", X: "sessions", Y: "messages/s", LogX: true}.
-		against(append(by["echo"], by["scale"]...), func(r report) float64 { return r.MessagesPerSecond }).svg())
+		against(slices.Concat(by["echo"], by["scale"]), func(r report) float64 { return r.MessagesPerSecond }).svg())
 	add(s)
 	s = section{Title: "Idle: players are there", Text: "Memory of the server for each session, less the empty server; CPU for heartbeats."}
 	s.Head, s.Rows = rows(by["idle"], "rss_bytes_per_session", "rss_bytes_per_session_after_gc", "heap_bytes_per_session", "idle_cpu_percent", "heartbeats_per_second", "server_goroutines", "ramp_seconds")
@@ -133,7 +143,7 @@ func sections(by map[string][]report) []section {
 		against(by["idle"], func(r report) float64 { return r.RSS / (1 << 20) }).svg())
 	add(s)
 	s = section{Title: "Connect and storm", Text: "Opening sessions, and all links cut at once under numbered traffic both ways. Nothing may be lost or come twice."}
-	s.Head, s.Rows = rows(append(by["connect"], by["storm"]...), "links_per_second", "server_cpu_us_per_link", "resumes_per_second", "resume_p50_ms", "resume_p99_ms", "resume_slowest_ms", "server_cpu_us_per_resume", "numbered_up", "numbered_down", "messages_lost", "messages_twice")
+	s.Head, s.Rows = rows(slices.Concat(by["connect"], by["storm"]), "links_per_second", "server_cpu_us_per_link", "resumes_per_second", "resume_p50_ms", "resume_p99_ms", "resume_slowest_ms", "server_cpu_us_per_resume", "numbered_up", "numbered_down", "messages_lost", "messages_twice")
 	s.Plots = append(s.Plots, plot{Title: "Recovery after the storm: players back", X: "ms after the cut", Y: "% of players"}.curves(by["storm"]).svg())
 	add(s)
 	s = section{Title: "Loss", Text: "Game traffic over a bad network: 60 bytes up and 400 down, 20 times a second, at an open loop; latency counts from the time at which a request was due. TCP is the kernel's own."}
@@ -152,7 +162,7 @@ func sections(by map[string][]report) []section {
 	}
 	add(s)
 	s = section{Title: "Broadcast and mixed", Text: "One room of everybody. A delivery is one message at one player. Mixed: requests and broadcasts at a rate while links break."}
-	s.Head, s.Rows = rows(append(by["broadcast"], by["mixed"]...), "deliveries_per_second", "server_cpu_us_per_delivery", "server_cpu_us_per_message", "delivery_p50_us", "delivery_p99_us", "allocs_per_delivery", "tick_overrun_max_ms", "links_cut")
+	s.Head, s.Rows = rows(slices.Concat(by["broadcast"], by["mixed"]), "deliveries_per_second", "server_cpu_us_per_delivery", "server_cpu_us_per_message", "delivery_p50_us", "delivery_p99_us", "allocs_per_delivery", "tick_overrun_max_ms", "links_cut")
 	add(s)
 	s = section{Title: "Overload", Text: "More is asked for than the server can do; its handler works 20 microseconds."}
 	s.Head, s.Rows = rows(by["overload"], "peak_per_second", "goodput_per_second", "goodput_over_peak", "refused_by_clients_share", "recovered_ms", "server_retransmits", "server_cpu_percent", "client_cpu_percent")
@@ -170,6 +180,10 @@ var always = map[string]bool{"messages_lost": true, "messages_twice": true, "fal
 func rows(reports []report, names ...string) (head []string, out [][]string) {
 	head = append([]string{"server", "sessions"}, names...)
 	head = append(head, "errors")
+	compared := slices.ContainsFunc(reports, func(r report) bool { return r.Over != nil })
+	if compared {
+		head = append(head, "lifeline's CPU / its")
+	}
 	fields := map[string]int{}
 	t := reflect.TypeFor[figures]()
 	for i := range t.NumField() {
@@ -196,7 +210,13 @@ func rows(reports []report, names ...string) (head []string, out [][]string) {
 			}
 			row = append(row, cell)
 		}
-		out = append(out, append(row, fmt.Sprint(r.Errors.Sum())))
+		row = append(row, fmt.Sprint(r.Errors.Sum()))
+		if r.Over != nil {
+			row = append(row, r.Over.ServerCPUPerMsg.String())
+		} else if compared {
+			row = append(row, "")
+		}
+		out = append(out, row)
 	}
 	return head, out
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -27,10 +26,10 @@ type figures struct {
 	Goroutines         float64 `json:"server_goroutines"`
 	RSS                float64 `json:"server_rss_bytes"`
 	RSSPerSession      float64 `json:"rss_bytes_per_session"`
-	RSSPerSessionGC    float64 `json:"rss_bytes_per_session_after_gc"`
-	HeapPerSession     float64 `json:"heap_bytes_per_session"`
-	IdleCPU            float64 `json:"idle_cpu_percent"`
-	HeartbeatsPerSec   float64 `json:"heartbeats_per_second"`
+	RSSPerSessionGC    float64 `json:"rss_bytes_per_session_after_gc,omitzero"`
+	HeapPerSession     float64 `json:"heap_bytes_per_session,omitzero"`
+	IdleCPU            float64 `json:"idle_cpu_percent,omitzero"`
+	HeartbeatsPerSec   float64 `json:"heartbeats_per_second,omitzero"`
 	ServerCPU          float64 `json:"server_cpu_percent"`
 	ClientCPU          float64 `json:"client_cpu_percent"`
 	OthersCPU          float64 `json:"others_cpu_percent"`
@@ -117,7 +116,8 @@ type report struct {
 	Lowest  figures      `json:"lowest"`
 	Highest figures      `json:"highest"`
 	Each    []figures    `json:"each"`
-	Curve   []load.Point `json:"curve,omitempty"` // of the last run
+	Over    *ratio       `json:"lifeline_over_it,omitempty"` // if this is another server
+	Curve   []load.Point `json:"curve,omitempty"`            // of the last run
 	Machine machine      `json:"machine"`
 }
 
@@ -174,23 +174,26 @@ type spread struct {
 	Highest float64 `json:"highest"`
 }
 
+func (s spread) String() string {
+	return fmt.Sprintf("%s [%s - %s]", short(s.Median), short(s.Lowest), short(s.Highest))
+}
+
 func spreadOf(all []float64) spread {
 	slices.Sort(all)
 	return spread{round(median(all)), round(all[0]), round(all[len(all)-1])}
 }
 
-// ratio compares two servers run by run, as the runs alternate and neighbours
-// had the same machine. Below 1 lifeline has less of it.
+// ratio compares lifeline with another server run by run, as the runs alternate
+// and neighbours had the same machine. Below 1 lifeline has less of it.
 type ratio struct {
-	ServerCPUPerMsg   float64    `json:"server_cpu_us_per_message"`
-	LowHigh           [2]float64 `json:"server_cpu_us_per_message_lowest_highest"`
-	MessagesPerSecond float64    `json:"messages_per_second"`
-	P50               float64    `json:"p50_us"`
-	P99               float64    `json:"p99_us"`
+	ServerCPUPerMsg   spread `json:"server_cpu_us_per_message"`
+	MessagesPerSecond spread `json:"messages_per_second"`
+	P50               spread `json:"p50_us"`
+	P99               spread `json:"p99_us"`
 }
 
-func compare(ours, theirs *report) ratio {
-	pairs := func(field func(*figures) float64) []float64 {
+func compare(ours, theirs *report) *ratio {
+	pairs := func(field func(*figures) float64) spread {
 		var all []float64
 		for i := range min(len(ours.Each), len(theirs.Each)) {
 			if d := field(&theirs.Each[i]); d > 0 { // a collapsed run may have nothing
@@ -198,18 +201,15 @@ func compare(ours, theirs *report) ratio {
 			}
 		}
 		if len(all) == 0 {
-			return []float64{0}
+			return spread{}
 		}
-		slices.SortFunc(all, cmp.Compare)
-		return all
+		return spreadOf(all)
 	}
-	cpu := pairs(func(f *figures) float64 { return f.ServerCPUPerMsg })
-	return ratio{
-		ServerCPUPerMsg:   median(cpu),
-		LowHigh:           [2]float64{cpu[0], cpu[len(cpu)-1]},
-		MessagesPerSecond: median(pairs(func(f *figures) float64 { return f.MessagesPerSecond })),
-		P50:               median(pairs(func(f *figures) float64 { return f.P50 })),
-		P99:               median(pairs(func(f *figures) float64 { return f.P99 })),
+	return &ratio{
+		ServerCPUPerMsg:   pairs(func(f *figures) float64 { return f.ServerCPUPerMsg }),
+		MessagesPerSecond: pairs(func(f *figures) float64 { return f.MessagesPerSecond }),
+		P50:               pairs(func(f *figures) float64 { return f.P50 }),
+		P99:               pairs(func(f *figures) float64 { return f.P99 }),
 	}
 }
 

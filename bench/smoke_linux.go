@@ -52,11 +52,11 @@ func within(v, limit float64, text string) (string, error) {
 
 func cpuOf(text string, limit float64) func(json.RawMessage) (string, error) {
 	return func(raw json.RawMessage) (string, error) {
-		var r struct{ Ratio ratio }
-		if err := json.Unmarshal(raw, &r); err != nil {
-			return "", err
+		rs := reportsOf(raw)
+		if len(rs) != 2 || rs[1].Over == nil {
+			return "", errors.New("nothing is compared")
 		}
-		return within(r.Ratio.ServerCPUPerMsg, limit, text)
+		return within(rs[1].Over.ServerCPUPerMsg.Median, limit, text)
 	}
 }
 

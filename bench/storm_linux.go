@@ -79,7 +79,7 @@ func (o *options) stormOnce(p peer, r *report) (f figures, errs load.Counts, err
 	}
 	caught := time.Since(from.at)
 	hist, errs := s.fleet.Result()
-	f = s.figures(hist, from, to)
+	f = s.times(hist, from, to)
 	f.MessagesPerSecond, f.ServerCPUPerMsg = 0, 0 // of no window
 	back, resets := s.fleet.Returns()
 	n := float64(back.Count())
@@ -90,8 +90,7 @@ func (o *options) stormOnce(p peer, r *report) (f figures, errs load.Counts, err
 	f.DatagramsOut = float64(soon.Stats.Transport.DatagramsOut-before.Stats.Transport.DatagramsOut) / n
 	f.CaughtUp = ms(caught)
 	f.numbers(s.fleet, &after)
-	f.StreamsReset = float64(resets)
-	f.traffic(0, &before, &after)
+	f.StreamsReset, f.Goroutines = float64(resets), float64(after.Goroutines)
 	r.Curve = back.Curve()
 	if resumed := after.Stats.Resumed - before.Stats.Resumed; resumed < uint64(o.Sessions) {
 		return f, errs, fmt.Errorf("the server saw %d of %d players come back", resumed, o.Sessions)
@@ -131,5 +130,3 @@ func (f *figures) numbers(fleet *load.Fleet, st *server.Status) {
 	f.MessagesTwice = float64(g.Repeated)
 	f.MessagesLost = float64(g.Missing + max(g.Pushed, fleet.Pushed()) - fleet.Pushed())
 }
-
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
