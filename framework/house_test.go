@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 	"transport/seal":    {},
 	"transport":         {"codec", "transport/kcp", "transport/seal"},
 	"framework":         {"codec", "session", "transport", "transport/seal"},
-	"framework/client":  {"codec", "session", "transport/seal"},
+	"framework/client":  {"codec", "session", "transport/kcp", "transport/seal"},
 	"framework/metrics": {"framework", "session", "transport"},
 }
 

@@ -60,6 +60,7 @@ type Stats struct {
 	WakeUps        uint64        `json:"wake_ups"`        // batches
 	Tasks          uint64        `json:"tasks"`           // posted tasks that ran
 	Retransmits    uint64        `json:"retransmits"`     // segments that KCP sent again
+	Repeats        uint64        `json:"repeats"`         // segments that KCP sent again in datagrams of others, on paths that lose, in case they were lost
 	Lateness       time.Duration `json:"lateness_ns"`     // of the loop that is latest: see Loop.Lateness
 
 	Loops []LoopStats `json:"loops"` // in the order of Index
@@ -84,7 +85,7 @@ type loopStats struct {
 	wakeUps, tasks, packets, datagramsIn, datagramsOut, blocked uint64
 	busy                                                        time.Duration
 
-	public [8]atomic.Uint64
+	public [9]atomic.Uint64
 	late   atomic.Int64
 
 	short, unknown, malformed, large, overBudget, sendFailed atomic.Uint64
@@ -99,7 +100,11 @@ type loopStats struct {
 // publish makes the loop's own counters visible.
 func (l *Loop) publish() {
 	s := &l.stats
-	for i, v := range [...]uint64{s.wakeUps, s.tasks, s.packets, s.datagramsIn, s.datagramsOut, s.blocked, uint64(s.busy), l.kcp[plainWire].cfg.Retransmits + l.kcp[sealedWire].cfg.Retransmits} {
+	plain, sealed := &l.kcp[plainWire].cfg, &l.kcp[sealedWire].cfg
+	for i, v := range [...]uint64{
+		s.wakeUps, s.tasks, s.packets, s.datagramsIn, s.datagramsOut, s.blocked, uint64(s.busy),
+		plain.Retransmits + sealed.Retransmits, plain.Repeats + sealed.Repeats,
+	} {
 		if s.public[i].Load() != v {
 			s.public[i].Store(v)
 		}
@@ -156,7 +161,7 @@ func (t *Transport) Stats() Stats {
 		c := &l.stats
 		var busy uint64
 		for i, to := range [...]*uint64{
-			&s.WakeUps, &s.Tasks, &s.PacketsIn, &s.DatagramsIn, &s.DatagramsOut, &s.SendBlocked, &busy, &s.Retransmits,
+			&s.WakeUps, &s.Tasks, &s.PacketsIn, &s.DatagramsIn, &s.DatagramsOut, &s.SendBlocked, &busy, &s.Retransmits, &s.Repeats,
 		} {
 			*to += c.public[i].Load()
 		}

@@ -115,6 +115,7 @@ func New(cfg Config, tell func(error)) (*Fleet, error) {
 		streams: cfg.Carrier == "tcp" || cfg.Carrier == "ws",
 	}
 	f.kcp.Pool = kcp.NewPool(64 << 20)
+	f.kcp.NoRepeats = cfg.Bare // whose players would speak stock KCP
 	var err error
 	if cfg.Carrier == "kcp" {
 		if f.seal, err = newSeals(cfg.Key); err != nil {

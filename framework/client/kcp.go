@@ -14,7 +14,9 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/xtaci/kcp-go/v5"
+	kcpgo "github.com/xtaci/kcp-go/v5"
+
+	"github.com/lifeline-go/lifeline/transport/kcp"
 )
 
 const (
@@ -48,10 +50,11 @@ func (c *Client) openKCP(ctx context.Context, hostport string, conv uint32) (con
 
 // speakKCP begins a KCP session on a pipe.
 func (c *Client) speakKCP(p *pipe, mtu int) (*kcpConn, error) {
+	p.mtu = mtu
 	if c.cfg.KCP != nil {
 		return &kcpConn{c.cfg.KCP(p, p.peer, p.conv, mtu), p}, nil
 	}
-	s, err := kcp.NewConn3(p.conv, p.peer, nil, 0, 0, p)
+	s, err := kcpgo.NewConn3(p.conv, p.peer, nil, 0, 0, p)
 	if err != nil {
 		return nil, err
 	}
@@ -172,6 +175,7 @@ type pipe struct {
 	connected *net.UDPConn // the same, nil if others may send to it
 	peer      *peer
 	conv      uint32
+	mtu       int
 	clock     clock
 	in        atomic.Int64 // when the last segment came
 
@@ -186,6 +190,7 @@ type pipe struct {
 	last    []byte        // the latest datagram with bytes of the stream, once parted
 	flushed chan struct{} // closed with over: closed, or parted and all is acknowledged
 	over    bool
+	repeats kcp.Repeater // sees to a path that loses
 }
 
 const kcpPush, kcpLast, kcpHeader = 81, 84, 24
@@ -249,12 +254,14 @@ func (p *pipe) received(b []byte) bool {
 		return false
 	}
 	p.una = highest
+	p.repeats.Input(b)
 	p.in.Store(int64(p.clock.now()))
 	p.checkLocked()
 	return true
 }
 
-// WriteTo sends a datagram to the server.
+// WriteTo sends a datagram to the server. Only kcp-go calls it, from one
+// goroutine.
 func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
 	p.mu.Lock()
 	p.segments(b, func(cmd byte, sn, _ uint32, size int) {
@@ -266,21 +273,28 @@ func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
 			}
 		}
 	})
-	silent := p.silent
+	silent, d := p.silent, p.repeats.Output(b, p.mtu)
 	p.mu.Unlock()
 	if silent {
 		return len(b), nil
 	}
-	var err error
+	if err := p.put(d); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// put gives a datagram to the socket.
+func (p *pipe) put(b []byte) (err error) {
 	if p.connected != nil {
 		_, err = p.connected.Write(b)
 	} else {
 		_, err = p.PacketConn.WriteTo(b, p.peer.UDPAddr)
 	}
-	if err != nil && !lossy(err) {
-		return 0, err
+	if lossy(err) {
+		return nil // lost, as datagrams are
 	}
-	return len(b), nil // or lost, as datagrams are
+	return err
 }
 
 // lossy reports whether an error of a socket says no more than that a datagram
@@ -308,10 +322,10 @@ func (p *pipe) checkLocked() {
 // again sends the last datagram once more.
 func (p *pipe) again() {
 	p.mu.Lock()
-	b := append([]byte(nil), p.last...)
+	b, silent := append([]byte(nil), p.last...), p.silent
 	p.mu.Unlock()
-	if len(b) > 0 {
-		_, _ = p.WriteTo(b, nil)
+	if len(b) > 0 && !silent {
+		_ = p.put(b)
 	}
 }
 

@@ -49,6 +49,7 @@ var families = []family{
 	{"lifeline_datagrams_dropped_total", "Datagrams that came in and went nowhere, by fate.", []string{"fate"}},
 	{"lifeline_handshakes_total", "Sealed KCP: what became of hellos and of half-open links; resets: links of nobody that were told so.", []string{"outcome"}},
 	{"lifeline_kcp_retransmits_total", "Segments that KCP sent again.", nil},
+	{"lifeline_kcp_repeats_total", "Segments that travelled again with others on paths that lose, in case they were lost.", nil},
 	{"lifeline_loop_busy_seconds_total", "Time that a loop spent in batches: of a core that does nothing else, a second a second.", []string{"loop"}},
 	{"lifeline_loop_batches_total", "Batches of a loop.", []string{"loop"}},
 	{"lifeline_loop_tasks_total", "Tasks that others posted to a loop.", []string{"loop"}},
@@ -77,4 +78,5 @@ var named = map[string]string{
 	"datagrams_in":  "lifeline_datagrams_received_total",
 	"datagrams_out": "lifeline_datagrams_sent_total",
 	"retransmits":   "lifeline_kcp_retransmits_total",
+	"repeats":       "lifeline_kcp_repeats_total",
 }

@@ -166,6 +166,7 @@ var exported = map[string]string{
 	"transport.datagrams_in":     "lifeline_datagrams_received_total",
 	"transport.datagrams_out":    "lifeline_datagrams_sent_total",
 	"transport.retransmits":      "lifeline_kcp_retransmits_total",
+	"transport.repeats":          "lifeline_kcp_repeats_total",
 	"transport.protocol_errors":  `lifeline_protocol_errors_total{layer="transport"}`,
 	"transport.panics":           `lifeline_panics_total{layer="transport"}`,
 

@@ -41,6 +41,7 @@ func (c *Conn) acked(now time.Duration, sn, ts uint32, e *echo) {
 		}
 		*e = echo{sn: sn, ts: ts, rtt: max(rtt, 1)}
 	}
+	c.loss.note(s.again && ts != s.ts)
 	c.settle(prev, s)
 }
 
@@ -48,6 +49,7 @@ func (c *Conn) acked(now time.Duration, sn, ts uint32, e *echo) {
 // is an old packet, and acknowledges nothing new.
 func (c *Conn) ackedBefore(una uint32) {
 	for s := c.flight.head; s != nil && before(s.sn, una); s = c.flight.head {
+		c.loss.note(s.again)
 		c.settle(nil, s)
 	}
 }
@@ -92,8 +94,8 @@ func (c *Conn) countSkips(e *echo) {
 	if enough == 0 {
 		return
 	}
-	// Too few are on the way for that many acks to come: one must do.
-	if c.unsent.head == nil && int(c.inFlight) <= enough {
+	// In a thin stream that many acks come late, if ever: one must do.
+	if c.unsent.head == nil && c.inFlight <= thin {
 		enough = 1
 	}
 	for s := c.flight.head; s != nil && before(s.sn, e.sn); s = s.next {
@@ -108,7 +110,7 @@ func (c *Conn) countSkips(e *echo) {
 
 // lose makes Output send s again.
 func (c *Conn) lose(s *segment) {
-	s.owed = true
+	s.owed, s.again = true, true
 	c.lost++
 }
 

@@ -17,8 +17,8 @@ const (
 )
 
 // Config is what all conversations of one loop share. The zero value works.
-// It is owned by the loop; only ExtraRTO may change while conversations use it, and Retransmits
-// does.
+// It is owned by the loop; only ExtraRTO may change while conversations use it, and the counters
+// do.
 type Config struct {
 	// MTU is the largest datagram that Output builds, in bytes, headers
 	// included. If zero, Cut. A larger one than Cut packs more segments into
@@ -47,6 +47,10 @@ type Config struct {
 	// lost before its timeout. If zero, 2. If negative, none do.
 	FastResend int
 
+	// NoRepeats switches off what SPEC 5.6 does for thin streams on paths that
+	// lose, to be like stock KCP.
+	NoRepeats bool
+
 	// StallTimeout is how long a conversation may go without progress before
 	// Err says ErrStalled. If zero, 60 s. If negative, there is no limit.
 	StallTimeout time.Duration
@@ -61,6 +65,10 @@ type Config struct {
 
 	// Retransmits counts the segments that all conversations sent again.
 	Retransmits uint64
+
+	// Repeats counts those that were sent again before anything was known to
+	// be lost: SPEC 5.6.
+	Repeats uint64
 }
 
 func (cfg *Config) mtu() int {

@@ -53,6 +53,7 @@ type Conn struct {
 	told     uint16 // receive window, as last told to the peer
 	offset   uint16 // bytes of the first ready segment already discarded
 	mtu      uint16
+	loss     losses
 	owes     debt
 	waiting  bool  // since counts
 	stalled  bool  // it is over
@@ -113,7 +114,7 @@ func (c *Conn) mss() int { return min(int(c.mtu), c.cfg.cut()) - HeaderSize }
 // the old one counts no more, and datagrams are small until SetMTU says more.
 func (c *Conn) Moved() {
 	c.srtt, c.rttvar, c.rto = 0, 0, c.cfg.boundRTO(startRTO)
-	c.mtu = uint16(min(int(c.mtu), c.cfg.cut()))
+	c.mtu, c.loss = uint16(min(int(c.mtu), c.cfg.cut())), 0
 }
 
 // MTU returns the size of the datagrams to come.

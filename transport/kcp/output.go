@@ -31,6 +31,14 @@ func (p *packet) control(cmd uint8, sn, ts uint32) {
 	p.b = p.h.append(p.b)
 }
 
+// push adds s.
+func (p *packet) push(s *segment, now time.Duration) {
+	s.sent = now
+	p.h.cmd, p.h.sn, p.h.ts, p.h.size = cmdPush, s.sn, stamp(now), uint32(len(s.data))
+	p.b = p.h.append(p.b)
+	p.b = append(p.b, s.data...)
+}
+
 // Output appends one datagram of what is due now, and returns dst unchanged
 // when nothing is or when limit leaves no room for it (then NextDeadline goes on
 // saying now). Call it until it adds nothing. The datagram is at most limit
@@ -58,6 +66,7 @@ func (c *Conn) Output(now time.Duration, dst []byte, limit int) []byte {
 		c.owes &^= owesAsk
 	}
 	c.putLost(&p, now)
+	c.putRepeats(&p, now)
 	c.putNew(&p, now)
 	if c.owes&owesTell != 0 && len(p.b) == p.base && p.fits(0) {
 		p.control(cmdTell, 0, stamp(now))
@@ -201,9 +210,7 @@ func (c *Conn) putNew(p *packet, now time.Duration) {
 
 // transmit adds s, which fits, and starts its timeout.
 func (c *Conn) transmit(p *packet, s *segment, now time.Duration) {
-	s.sent, s.due, s.skip = now, now+c.rto+c.cfg.ExtraRTO, 0
+	s.due, s.skip = now+c.rto+c.cfg.ExtraRTO, 0
 	c.due = min(c.due, s.due)
-	p.h.cmd, p.h.sn, p.h.ts, p.h.size = cmdPush, s.sn, stamp(now), uint32(len(s.data))
-	p.b = p.h.append(p.b)
-	p.b = append(p.b, s.data...)
+	p.push(s, now)
 }

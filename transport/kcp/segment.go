@@ -74,6 +74,8 @@ type segment struct {
 	ts   uint32 // in flight: stamp of the first transmission; early: the peer's stamp
 	skip uint8  // in flight: how many acks of later segments passed this one by
 	owed bool   // in flight: send it again; early: acknowledge it
+
+	again bool // in flight: it was taken for lost
 }
 
 // A queue is a list of segments in the order of the stream.
