@@ -49,7 +49,7 @@ func plan(quick bool) [][2]string {
 			{"broadcast", "broadcast -members 50 -duration 500ms -warmup 200ms -runs 1"},
 			{"mixed", "mixed -sessions 50 -duration 1s -warmup 300ms -runs 1"},
 			{"overload", "overload -sessions 50 -duration 500ms -warmup 200ms -runs 1"},
-			{"loss", "loss -sessions 5 -loss 0,5 -duration 1s -warmup 200ms -bulk 300ms"},
+			{"loss", "loss -sessions 5 -loss 0,5 -runs 1 -duration 1s -warmup 200ms -bulk 300ms"},
 			{"detect", "detect -sessions 50 -interval 500ms -timeout 2500ms -lossy 1s"},
 		}
 	}
@@ -72,8 +72,8 @@ func plan(quick bool) [][2]string {
 		{"broadcast", "broadcast"},
 		{"mixed", "mixed"},
 		{"overload", "overload"},
-		{"loss", "loss -loss 0,1,5 -duration 5s -bulk 2s -servers lifeline/kcp,lifeline/tcp,kcp-go,quic-go,go-tcp"},
-		{"loss", "loss -loss 10,20 -duration 5s -bulk 2s -servers lifeline/kcp,lifeline/tcp,kcp-go,quic-go,go-tcp"},
+		{"loss", "loss -loss 0,1,5 -runs 1 -duration 5s -bulk 2s -servers lifeline/kcp,lifeline/tcp,kcp-go,quic-go,go-tcp"},
+		{"loss", "loss -loss 10,20 -runs 1 -duration 5s -bulk 2s -servers lifeline/kcp,lifeline/tcp,kcp-go,quic-go,go-tcp"},
 		{"detect", "detect"},
 	}
 }

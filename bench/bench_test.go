@@ -171,7 +171,7 @@ func TestLoss(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, "loss", "-json", "-sessions", "3", "-loss", "0,10", "-duration", "500ms", "-warmup", "200ms", "-bulk", "300ms",
+	cmd := exec.Command(path, "loss", "-json", "-runs", "1", "-sessions", "3", "-loss", "0,10", "-duration", "500ms", "-warmup", "200ms", "-bulk", "300ms",
 		"-delay", "5ms", "-servers", "lifeline/plain-kcp,go-tcp")
 	cmd.Env = append(os.Environ(), server.Child+"=1")
 	cmd.Stderr = t.Output()

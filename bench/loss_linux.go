@@ -30,7 +30,7 @@ func (o *options) lossFlags(fs *flag.FlagSet) {
 	fs.DurationVar(&o.duration, "duration", 10*time.Second, "length of a window of game traffic")
 	fs.DurationVar(&o.warmup, "warmup", time.Second, "load before the window")
 	fs.DurationVar(&o.settle, "bulk", 5*time.Second, "length of a window of bulk: 4 players, 16 requests of 8 KB on the way each; 0: none")
-	fs.IntVar(&o.runs, "runs", 1, "runs of everything")
+	fs.IntVar(&o.runs, "runs", 3, "runs of everything, in turn")
 }
 
 // loss runs servers behind a bad network: a device in a network namespace, so
@@ -53,28 +53,42 @@ func loss(o *options) error {
 	o.Ask, o.Options.Answer = o.Config.Size, o.Config.Answer
 	var reports []*report
 	for _, level := range levels {
-		for _, name := range strings.Split(o.versus, ",") {
-			p, err := o.lossPeer(name)
-			if err != nil {
-				return err
-			}
-			r := o.report(p)
-			r.Server, r.Loss, r.Size = name, level, o.Config.Size
-			for i := range o.runs {
-				fmt.Fprintf(o.log, "%s at %g %% loss\n", name, level)
-				f, errs, err := o.lossOnce(p, r, level, uint64(i+1))
-				if err != nil {
-					return fmt.Errorf("%s at %g %% loss: %w", name, level, err)
-				}
-				r.add(f, errs)
-			}
-			reports = append(reports, r)
+		some, err := o.lossLevel(level)
+		if err != nil {
+			return err
 		}
+		reports = append(reports, some...)
 	}
 	if o.json {
 		return writeJSON(o.out, reports)
 	}
 	return lossTable(o, reports)
+}
+
+// lossLevel tries the servers in turn, so that they have the same neighbours,
+// and in each round with the same lottery.
+func (o *options) lossLevel(level float64) (reports []*report, err error) {
+	names := strings.Split(o.versus, ",")
+	for round := range o.runs {
+		for i, name := range names {
+			p, err := o.lossPeer(name)
+			if err != nil {
+				return nil, err
+			}
+			if round == 0 {
+				r := o.report(p)
+				r.Server, r.Loss, r.Size = name, level, o.Config.Size
+				reports = append(reports, r)
+			}
+			fmt.Fprintf(o.log, "%s at %g %% loss\n", name, level)
+			f, errs, err := o.lossOnce(p, reports[i], level, uint64(round+1))
+			if err != nil {
+				return nil, fmt.Errorf("%s at %g %% loss: %w", name, level, err)
+			}
+			reports[i].add(f, errs)
+		}
+	}
+	return reports, nil
 }
 
 func percents(list string) (all []float64, err error) {
@@ -119,13 +133,19 @@ func (o *options) lossOnce(p peer, r *report, level float64, seed uint64) (f fig
 	defer func() { err = errors.Join(err, s.close()) }()
 	o.network(level, seed)
 	s.party.Play(o.warmup)
+	up, down := o.tun.Traffic()
 	w, err := s.window(s.party.Play, o.duration)
 	if err != nil {
 		return f, errs, err
 	}
+	upTo, downTo := o.tun.Traffic()
 	f, hist := s.figures(&w), w.hist
 	f.P90, f.P999, f.Longest = us(hist.Quantile(0.9)), us(hist.Quantile(0.999)), us(hist.Max())
 	f.Unanswered = float64(s.party.Waiting())
+	if n := f.Messages; n > 0 {
+		f.UpPackets, f.UpBytes = float64(upTo.Packets-up.Packets)/n, float64(upTo.Bytes-up.Bytes)/n
+		f.DownPackets, f.DownBytes = float64(downTo.Packets-down.Packets)/n, float64(downTo.Bytes-down.Bytes)/n
+	}
 	r.Curve = hist.Curve()
 	if o.settle > 0 {
 		f.Bulk, err = o.bulkOnce(p, level, seed)
@@ -164,12 +184,17 @@ func (o *options) farAway(a netip.AddrPort) netip.AddrPort {
 
 func lossTable(o *options, reports []*report) error {
 	w := tabwriter.NewWriter(o.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(o.out, "%d players, %g requests a second each, %d bytes up and %d down, %v each way; latency of the answer in ms\n\n",
+	fmt.Fprintf(o.out, "%d players, %g requests a second each, %d bytes up and %d down, %v each way; latency of the answer in ms; bytes on the wire, and the server's CPU, for each\n\n",
 		o.Sessions, o.Rate, o.Config.Size, o.Config.Answer, o.delay)
-	fmt.Fprintln(w, "loss %\tserver\tanswered\tp50\tp90\tp99\tp99.9\tlongest\tunanswered\tbulk Mbit/s\terrors\t")
+	fmt.Fprintln(w, "loss %\tserver\tp50\tp90\tp99\tp99.9\tlongest\tunanswered\tbytes up\tand down\tCPU us\tbulk Mbit/s\terrors\t")
 	for _, r := range reports {
-		fmt.Fprintf(w, "%g\t%s\t%.0f\t%.1f\t%.1f\t%.1f\t%.1f\t%.1f\t%.0f\t%.1f\t%d\t\n", r.Loss, r.Server, r.Messages,
-			r.P50/1e3, r.P90/1e3, r.P99/1e3, r.P999/1e3, r.Longest/1e3, r.Unanswered, r.Bulk, r.Errors.Sum())
+		p99, bulk := fmt.Sprintf("%.1f", r.P99/1e3), fmt.Sprintf("%.1f", r.Bulk)
+		if r.Runs > 1 {
+			p99 += fmt.Sprintf(" [%.0f - %.0f]", r.Lowest.P99/1e3, r.Highest.P99/1e3)
+			bulk += fmt.Sprintf(" [%.0f - %.0f]", r.Lowest.Bulk, r.Highest.Bulk)
+		}
+		fmt.Fprintf(w, "%g\t%s\t%.1f\t%.1f\t%s\t%.1f\t%.1f\t%.0f\t%.0f\t%.0f\t%.0f\t%s\t%d\t\n", r.Loss, r.Server, r.P50/1e3, r.P90/1e3, p99,
+			r.P999/1e3, r.Longest/1e3, r.Unanswered, r.UpBytes, r.DownBytes, r.ServerCPUPerMsg, bulk, r.Errors.Sum())
 	}
 	return w.Flush()
 }

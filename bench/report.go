@@ -55,7 +55,13 @@ type figures struct {
 	P999       float64 `json:"p999_us,omitzero"`
 	Longest    float64 `json:"longest_us,omitzero"`
 	Unanswered float64 `json:"unanswered,omitzero"`
-	Bulk       float64 `json:"bulk_mbit_per_second,omitzero"`
+
+	UpPackets   float64 `json:"packets_up_per_message,omitzero"`
+	UpBytes     float64 `json:"bytes_up_per_message,omitzero"`
+	DownPackets float64 `json:"packets_down_per_message,omitzero"`
+	DownBytes   float64 `json:"bytes_down_per_message,omitzero"`
+
+	Bulk float64 `json:"bulk_mbit_per_second,omitzero"`
 
 	// broadcast, mixed
 	Deliveries     float64 `json:"deliveries,omitzero"`

@@ -54,6 +54,7 @@ type Path struct {
 
 	// Counts of packets.
 	Taken, Lost, Full uint64
+	Bytes             uint64 // of those taken
 }
 
 // New returns a path whose lottery begins with the seed.
@@ -65,6 +66,7 @@ func New(cfg Config) *Path {
 // or twice.
 func (p *Path) Take(now time.Duration, size int) (out []time.Duration) {
 	p.Taken++
+	p.Bytes += uint64(size)
 	// Every lottery is drawn for every packet, so that one figure of Config
 	// changes nothing about the others.
 	lost, twice, late := p.draw(p.cfg.Loss), p.draw(p.cfg.Duplicate), p.draw(p.cfg.Reorder)

@@ -62,6 +62,19 @@ func (t *Tun) Set(up, down path.Config) {
 	t.down.set(down)
 }
 
+// Traffic is what entered a direction.
+type Traffic struct{ Packets, Bytes uint64 }
+
+// Traffic returns what was sent each way since the last Set, with the headers
+// of IP.
+func (t *Tun) Traffic() (up, down Traffic) { return t.up.traffic(), t.down.traffic() }
+
+func (l *line) traffic() Traffic {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Traffic{l.p.Taken, l.p.Bytes}
+}
+
 // Close takes the device away.
 func (t *Tun) Close() error {
 	err := t.f.Close()
