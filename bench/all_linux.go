@@ -21,7 +21,6 @@ func (o *options) allFlags(fs *flag.FlagSet) {
 	fs.StringVar(&o.page, "report", "report.html", "the file to write")
 	fs.StringVar(&o.only, "only", "", "run the steps whose command begins so, and leave the others in the report as they are; several with commas")
 	fs.BoolVar(&o.quick, "quick", false, "small sizes: whether it works, not how well")
-	o.duration = 1
 }
 
 // step is one command of the whole, and what it printed.

@@ -257,7 +257,7 @@ func measure(t *testing.T, into any, args ...string) {
 	}
 	var out bytes.Buffer
 	o.out, o.log = &out, t.Output()
-	if err := scenarios[args[0]](o); err != nil {
+	if err := o.command.run(o); err != nil {
 		t.Fatal(err)
 	}
 	if err := json.Unmarshal(out.Bytes(), into); err != nil {

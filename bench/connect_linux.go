@@ -13,7 +13,6 @@ func (o *options) connectFlags(fs *flag.FlagSet) {
 	fs.IntVar(&o.Sessions, "sessions", 10_000, "how many players come")
 	fs.IntVar(&o.runs, "runs", 3, "runs, each with a server of its own")
 	o.coreFlags(fs)
-	o.duration = 1
 }
 
 // connect opens sessions as fast as it goes.

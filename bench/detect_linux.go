@@ -26,7 +26,6 @@ func (o *options) detectFlags(fs *flag.FlagSet) {
 	fs.DurationVar(&o.Timeout, "timeout", 8*time.Second, "silence after which the server takes a link for dead")
 	fs.DurationVar(&o.lossy, "lossy", time.Minute, "how long living players must not be taken for dead while datagrams are lost; 0: not tried")
 	fs.Float64Var(&o.Loss, "loss", 0.2, "share of datagrams that are lost then")
-	o.duration = 1
 }
 
 // detect kills players and asks the server when it found out; then it loses
@@ -42,7 +41,7 @@ func detect(o *options) error {
 		signal syscall.Signal
 	}{{"kill -9", syscall.SIGKILL}, {"silence", syscall.SIGSTOP}} {
 		r := o.report(peer{how.name, o.Config})
-		f, err := o.dieOnce(how.signal)
+		f, err := o.dieOnce(how.signal, r)
 		if err != nil {
 			return fmt.Errorf("%s: %w", how.name, err)
 		}
@@ -65,7 +64,7 @@ func detect(o *options) error {
 }
 
 // dieOnce has players in a process of their own, which the signal ends or stops.
-func (o *options) dieOnce(signal syscall.Signal) (f figures, err error) {
+func (o *options) dieOnce(signal syscall.Signal, r *report) (f figures, err error) {
 	srv, err := server.Start(server.Options{Kind: "lifeline", Carrier: o.Config.Carrier, Core: -1, Links: 2 * o.Sessions, Interval: o.Interval, Timeout: o.Timeout, Game: true})
 	if err != nil {
 		return f, err
@@ -108,7 +107,7 @@ func (o *options) dieOnce(signal syscall.Signal) (f figures, err error) {
 			break
 		}
 	}
-	f.detected(st.Game.Detached, at, o)
+	r.Curve = f.detected(st.Game.Detached, at, o).Curve()
 	return f, nil
 }
 
@@ -117,15 +116,18 @@ const wheelTick = 250 * time.Millisecond
 
 // detected are the figures of players that died at at. What the server promises
 // counts from the last sign of life: up to 1.1 intervals earlier.
-func (f *figures) detected(times []int64, at time.Duration, o *options) {
+func (f *figures) detected(times []int64, at time.Duration, o *options) *load.Histogram {
+	var h load.Histogram
+	for _, t := range times {
+		h.Add(time.Duration(t) - at)
+	}
+	if len(times) > 0 {
+		f.DetectFirst = ms(time.Duration(slices.Min(times)) - at)
+	}
 	f.Detected = float64(len(times))
 	f.PromisedFirst, f.PromisedLast = ms(o.Timeout-o.Interval*11/10), ms(o.Timeout+wheelTick)
-	if len(times) == 0 {
-		return
-	}
-	slices.Sort(times)
-	since := func(t int64) float64 { return ms(time.Duration(t) - at) }
-	f.DetectFirst, f.DetectP50, f.DetectLast = since(times[0]), since(times[len(times)/2]), since(times[len(times)-1])
+	f.DetectP50, f.DetectLast = ms(h.Quantile(0.5)), ms(h.Max())
+	return &h
 }
 
 // lossyOnce lets players live on a bad network.
@@ -159,7 +161,6 @@ func (o *options) playersFlags(fs *flag.FlagSet) {
 	fs.IntVar(&o.Sessions, "sessions", 1, "")
 	fs.StringVar(&o.Key, "key", "", "")
 	fs.TextVar(&o.Server, "server", netip.AddrPort{}, "")
-	o.duration = 1
 }
 
 // players opens sessions, says so and lives until it is killed, or its parent is.

@@ -4,10 +4,25 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
+	"time"
 
 	"github.com/lifeline-go/lifeline/bench/load"
 )
+
+func (o *options) echoFlags(fs *flag.FlagSet) {
+	fs.IntVar(&o.Sessions, "sessions", 1000, "how many players there are")
+	fs.IntVar(&o.Config.Size, "size", 64, "bytes of a payload")
+	fs.IntVar(&o.Window, "window", 1, "requests that a session may have unanswered")
+	fs.Float64Var(&o.Rate, "rate", 0, "requests a second, whether answers come or not; 0: as fast as answers come")
+	fs.DurationVar(&o.Work, "work", 0, "processor time that lifeline's handler takes for a request")
+	fs.DurationVar(&o.duration, "duration", 5*time.Second, "length of a window")
+	fs.DurationVar(&o.warmup, "warmup", time.Second, "load before the window")
+	fs.IntVar(&o.runs, "runs", 3, "runs, each with a server of its own")
+	fs.StringVar(&o.versus, "versus", "", "run other servers as well, in turn: all, or some of "+beside())
+	o.coreFlags(fs)
+}
 
 // echo runs the servers in turn and prints what they cost.
 func echo(o *options) error {

@@ -4,10 +4,19 @@ package main
 
 import (
 	"errors"
+	"flag"
+	"time"
 
 	"github.com/lifeline-go/lifeline/bench/load"
 	"github.com/lifeline-go/lifeline/bench/proc"
 )
+
+func (o *options) idleFlags(fs *flag.FlagSet) {
+	fs.IntVar(&o.Sessions, "sessions", 10_000, "how many players there are")
+	fs.DurationVar(&o.duration, "duration", 20*time.Second, "length of the window")
+	fs.DurationVar(&o.settle, "settle", 30*time.Second, "pause between the ramp and the window")
+	fs.DurationVar(&o.Interval, "interval", 0, "heartbeat interval that the server dictates; 0: its default")
+}
 
 // sharing is how many sockets do for more sessions than there may be files.
 const sharing = 2000

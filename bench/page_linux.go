@@ -169,6 +169,7 @@ func sections(by map[string][]report) []section {
 	add(s)
 	s = section{Title: "Detect", Text: "Players die; when the server finds out, counted from their death, and whether it takes living ones for dead."}
 	s.Head, s.Rows = rows(by["detect"], "detected", "promised_first_ms", "detect_first_ms", "detect_p50_ms", "detect_last_ms", "promised_last_ms", "false_positives", "lossy_session_minutes")
+	s.Plots = append(s.Plots, plot{Title: "Dead players that the server has found", X: "ms after their death", Y: "% of players"}.curves(by["detect"]).svg())
 	add(s)
 	return all
 }

@@ -118,7 +118,7 @@ type report struct {
 	figures
 	Errors  load.Counts  `json:"errors"` // of all runs
 	Runs    int          `json:"runs"`
-	Seconds float64      `json:"seconds_per_run"`
+	Seconds float64      `json:"seconds_per_run,omitzero"`
 	Lowest  figures      `json:"lowest"`
 	Highest figures      `json:"highest"`
 	Each    []figures    `json:"each"`

@@ -19,23 +19,45 @@ import (
 	"github.com/lifeline-go/lifeline/bench/server"
 )
 
-const usage = `usage: bench echo [flags]   players ask and are answered, as fast as it goes
-       bench idle [flags]   players are there and do nothing but heartbeats
-       bench connect [flags]    players come, as fast as it goes
-       bench storm [flags]      all links are cut at once, and all players come back
-       bench broadcast [flags]  a room sends to all of its members at every tick
-       bench detect [flags]     players die, and the server finds out
-       bench mixed [flags]      a game: requests, broadcasts and lost links
-       bench loss [flags]       game traffic and bulk over a bad network
-       bench overload [flags]   more is asked for than the server can do
-       bench all [flags]        all of it, and a report as one HTML file
-       bench smoke              small sizes whose ratios must hold: for CI
-       bench sessions [flags]   the session layer alone, without a network
+// command is what bench can be told to do.
+type command struct {
+	name  string
+	does  string // nothing: bench tells it itself
+	flags func(*options, *flag.FlagSet)
+	run   func(*options) error
+}
 
-bench echo -h and so on list the flags.`
+func commands() []command {
+	return []command{
+		{"echo", "players ask and are answered, as fast as it goes", (*options).echoFlags, echo},
+		{"idle", "players are there and do nothing but heartbeats", (*options).idleFlags, idle},
+		{"connect", "players come, as fast as it goes", (*options).connectFlags, connect},
+		{"storm", "all links are cut at once, and all players come back", (*options).stormFlags, storm},
+		{"broadcast", "a room sends to all of its members at every tick", (*options).broadcastFlags, broadcast},
+		{"mixed", "a game: requests, broadcasts and lost links", (*options).mixedFlags, mixed},
+		{"overload", "more is asked for than the server can do", (*options).overloadFlags, overload},
+		{"loss", "game traffic and bulk over a bad network", (*options).lossFlags, loss},
+		{"detect", "players die, and the server finds out", (*options).detectFlags, detect},
+		{"sessions", "the session layer alone, without a network", (*options).sessionsFlags, sessions},
+		{"all", "all of it, and a report as one HTML file", (*options).allFlags, all},
+		{"smoke", "small sizes whose ratios must hold: for CI", nil, smoke},
+		{"players", "", (*options).playersFlags, players},
+	}
+}
+
+func usage() error {
+	for _, c := range commands() {
+		if c.does != "" {
+			fmt.Fprintf(os.Stderr, "bench %-10s %s\n", c.name, c.does)
+		}
+	}
+	fmt.Fprintln(os.Stderr, "\nbench echo -h and so on list the flags.")
+	return errors.New("which command?")
+}
 
 // options is the command line.
 type options struct {
+	command command
 	load.Config
 	server.Options // what else the server is told
 
@@ -58,54 +80,40 @@ type options struct {
 	out, log               io.Writer
 }
 
-// scenarios are the commands that play against a server.
-var scenarios map[string]func(*options) error
-
-func init() {
-	scenarios = map[string]func(*options) error{
-		"echo": echo, "idle": idle, "storm": storm, "connect": connect, "broadcast": broadcast, "mixed": mixed, "detect": detect,
-		"loss": loss, "overload": overload, "players": players, "all": all, "smoke": smoke,
-	}
-}
-
 func run(args []string) error {
 	if len(args) == 0 {
-		args = []string{"help"}
+		return usage()
 	}
-	command, args := args[0], args[1:]
-	switch command {
-	case "serve": // hidden: the process of a server
-		return server.Main(args, nil)
-	case "sessions":
-		return runSessions(args, os.Stdout)
+	if args[0] == "serve" { // the process of a server
+		return server.Main(args[1:], nil)
 	}
-	scenario := scenarios[command]
-	if scenario != nil {
-		o, err := parse(command, args)
+	o, err := parse(args[0], args[1:])
+	if err != nil {
+		return err
+	}
+	if err := proc.Pin(o.clientCore); err != nil {
+		return err
+	}
+	if o.clientProfile != "" {
+		stop, err := profileSelf(o.clientProfile)
 		if err != nil {
 			return err
 		}
-		if err := proc.Pin(o.clientCore); err != nil {
-			return err
-		}
-		if o.clientProfile != "" {
-			stop, err := profileSelf(o.clientProfile)
-			if err != nil {
-				return err
-			}
-			defer stop()
-		}
-		return scenario(o)
+		defer stop()
 	}
-	fmt.Fprintln(os.Stderr, usage)
-	return errors.New("which command?")
+	return o.command.run(o)
 }
 
 var carriers = []string{"plain-kcp", "kcp", "tcp", "ws"}
 
-func parse(command string, args []string) (*options, error) {
-	o := &options{out: os.Stdout, log: os.Stderr, serverCore: -1, clientCore: -1}
-	fs := flag.NewFlagSet("bench "+command, flag.ContinueOnError)
+func parse(name string, args []string) (*options, error) {
+	all := commands()
+	i := slices.IndexFunc(all, func(c command) bool { return c.name == name })
+	if i < 0 {
+		return nil, usage()
+	}
+	o := &options{command: all[i], out: os.Stdout, log: os.Stderr, serverCore: -1, clientCore: -1}
+	fs := flag.NewFlagSet("bench "+name, flag.ContinueOnError)
 	fs.StringVar(&o.Config.Carrier, "carrier", "plain-kcp", "plain-kcp, kcp (sealed), tcp or ws (WebSocket)")
 	fs.IntVar(&o.Sockets, "sockets", 0, "UDP sockets that the sessions share; 0: one for each session")
 	fs.IntVar(&o.Opening, "opening", 128, "sessions that may be opening at once")
@@ -115,34 +123,8 @@ func parse(command string, args []string) (*options, error) {
 	fs.StringVar(&o.clientProfile, "clientprofile", "", "write the players' CPU profile to this file")
 	fs.StringVar(&o.heap, "memprofile", "", "write the server's heap profile of the last run to this file")
 	o.Config.Size, o.Window, o.runs = 64, 1, 1
-	switch command {
-	case "echo":
-		o.echoFlags(fs)
-	case "idle":
-		fs.IntVar(&o.Sessions, "sessions", 10_000, "how many players there are")
-		fs.DurationVar(&o.duration, "duration", 20*time.Second, "length of the window")
-		fs.DurationVar(&o.settle, "settle", 30*time.Second, "pause between the ramp and the window")
-		fs.DurationVar(&o.Interval, "interval", 0, "heartbeat interval that the server dictates; 0: its default")
-	case "storm":
-		o.stormFlags(fs)
-	case "connect":
-		o.connectFlags(fs)
-	case "broadcast":
-		o.broadcastFlags(fs)
-	case "mixed":
-		o.mixedFlags(fs)
-	case "detect":
-		o.detectFlags(fs)
-	case "loss":
-		o.lossFlags(fs)
-	case "overload":
-		o.overloadFlags(fs)
-	case "all":
-		o.allFlags(fs)
-	case "smoke":
-		o.duration = 1
-	case "players":
-		o.playersFlags(fs)
+	if o.command.flags != nil {
+		o.command.flags(o, fs)
 	}
 	if err := fs.Parse(args); err != nil {
 		return nil, err
@@ -152,7 +134,7 @@ func parse(command string, args []string) (*options, error) {
 		return nil, fmt.Errorf("%q is no flag", fs.Arg(0))
 	case !slices.Contains(carriers, o.Config.Carrier):
 		return nil, fmt.Errorf("-carrier %s: want one of %v", o.Config.Carrier, carriers)
-	case o.runs < 1 || o.duration <= 0:
+	case o.runs < 1 || fs.Lookup("duration") != nil && o.duration <= 0:
 		return nil, errors.New("-runs and -duration must be above 0")
 	}
 	if cores() < 2 { // both share what there is
@@ -165,19 +147,6 @@ func parse(command string, args []string) (*options, error) {
 func (o *options) coreFlags(fs *flag.FlagSet) {
 	fs.IntVar(&o.serverCore, "server-core", 0, "core of the server; -1: any")
 	fs.IntVar(&o.clientCore, "client-core", 1, "core of the players; -1: any")
-}
-
-func (o *options) echoFlags(fs *flag.FlagSet) {
-	fs.IntVar(&o.Sessions, "sessions", 1000, "how many players there are")
-	fs.IntVar(&o.Config.Size, "size", 64, "bytes of a payload")
-	fs.IntVar(&o.Window, "window", 1, "requests that a session may have unanswered")
-	fs.Float64Var(&o.Rate, "rate", 0, "requests a second, whether answers come or not; 0: as fast as answers come")
-	fs.DurationVar(&o.Work, "work", 0, "processor time that lifeline's handler takes for a request")
-	fs.DurationVar(&o.duration, "duration", 5*time.Second, "length of a window")
-	fs.DurationVar(&o.warmup, "warmup", time.Second, "load before the window")
-	fs.IntVar(&o.runs, "runs", 3, "runs, each with a server of its own")
-	fs.StringVar(&o.versus, "versus", "", "run other servers as well, in turn: all, or some of "+beside())
-	o.coreFlags(fs)
 }
 
 // cores returns how many cores the machine has: this process sees only its own.

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"runtime"
 	"syscall"
@@ -211,28 +210,27 @@ func cpuTime() int64 {
 	return u.Utime.Nano() + u.Stime.Nano()
 }
 
-func runSessions(args []string, out io.Writer) error {
-	fs := flag.NewFlagSet("sessions", flag.ContinueOnError)
-	n := fs.Int("n", 1_000_000, "sessions")
-	asJSON := fs.Bool("json", false, "print JSON")
-	if err := fs.Parse(args); err != nil {
-		return err
+func (o *options) sessionsFlags(fs *flag.FlagSet) {
+	fs.IntVar(&o.Sessions, "n", 1_000_000, "sessions")
+}
+
+// sessions measures a table of them, and prints a line a figure.
+func sessions(o *options) error {
+	if o.Sessions < 100 {
+		return fmt.Errorf("-n %d: fewer than 100 sessions say nothing", o.Sessions)
 	}
-	if *n < 100 {
-		return fmt.Errorf("-n %d: fewer than 100 sessions say nothing", *n)
-	}
-	r, err := benchSessions(*n)
+	r, err := benchSessions(o.Sessions)
 	if err != nil {
 		return err
+	}
+	if o.json {
+		return writeJSON(o.out, r)
 	}
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
 	}
-	if !*asJSON { // a line a figure
-		b = bytes.Trim(bytes.NewBuffer(b).Bytes(), "{}\n")
-		b = bytes.ReplaceAll(bytes.ReplaceAll(b, []byte(`"`), nil), []byte(","), nil)
-	}
-	_, err = fmt.Fprintf(out, "%s\n", b)
+	b = bytes.ReplaceAll(bytes.ReplaceAll(bytes.Trim(b, "{}\n"), []byte(`"`), nil), []byte(","), nil)
+	_, err = fmt.Fprintf(o.out, "%s\n", b)
 	return err
 }

@@ -35,8 +35,11 @@ func (h *Histogram) Count() uint64 {
 
 // Quantile returns the duration that a share q of all does not exceed.
 func (h *Histogram) Quantile(q float64) time.Duration {
-	if h.h == nil {
+	switch {
+	case h.h == nil:
 		return 0
+	case q == 0:
+		return time.Duration(h.h.Min())
 	}
 	return time.Duration(h.h.ValueAtQuantile(100 * q))
 }
