@@ -28,6 +28,7 @@ var page = template.Must(template.New("page").Parse(pageText))
 type pageData struct {
 	When     string
 	Machine  machine
+	Steal    string // the most of any run, in percent
 	Steps    []step
 	Sections []section
 	Raw      template.JS
@@ -71,14 +72,18 @@ func reportsOf(printed json.RawMessage) (all []report) {
 func writePage(file string, steps []step, began time.Time) error {
 	d := pageData{When: began.UTC().Format("2006-01-02 15:04 UTC"), Steps: steps}
 	by := map[string][]report{}
+	steal := 0.0
 	for _, s := range steps {
 		rs := reportsOf(s.Result)
+		for i := range rs {
+			steal = max(steal, rs[i].Highest.Steal)
+		}
 		by[s.Name] = append(by[s.Name], rs...)
 		if len(rs) > 0 {
 			d.Machine = rs[0].Machine
 		}
 	}
-	d.Sections = sections(by)
+	d.Steal, d.Sections = short(steal), sections(by)
 	raw, err := json.Marshal(map[string]any{"began": began.UTC(), "machine": d.Machine, "steps": steps})
 	if err != nil {
 		return err
@@ -120,13 +125,13 @@ func readPage(file string) (map[string]step, error) {
 func sections(by map[string][]report) []section {
 	var all []section
 	add := func(s section) {
-		if len(s.Rows) > 0 || len(s.Plots) > 0 {
+		if len(s.Rows) > 0 {
 			all = append(all, s)
 		}
 	}
 	echoes := slices.Concat(by["echo"], by["sealed"], by["tcp"], by["ws"])
 	s := section{Title: "Echo: players ask and are answered",
-		Text: "A closed loop: one request at a time for each player, so latency is queueing. Read the CPU a message first; \"lifeline's CPU / its\" is from alternating runs, lifeline above it in the same step. udp is recvmmsg and sendmmsg with nothing above, the least a server can do."}
+		Text: "A closed loop: one request at a time for each player, so latency is queueing. Read the CPU a message first; \"lifeline's CPU a message / its\" is from alternating runs, lifeline above it in the same step. udp is recvmmsg and sendmmsg with nothing above, the least a server can do."}
 	s.Head, s.Rows = rows(slices.Concat(echoes, by["scale"]), "messages_per_second", "server_cpu_us_per_message", "p50_us", "p99_us", "allocs_per_message", "server_cpu_percent", "client_cpu_percent", "others_cpu_percent", "steal_percent")
 	for _, g := range []struct {
 		name    string
@@ -179,12 +184,12 @@ var always = map[string]bool{"messages_lost": true, "messages_twice": true, "fal
 
 // rows makes a table of the figures that are named by their JSON.
 func rows(reports []report, names ...string) (head []string, out [][]string) {
-	head = append([]string{"server", "sessions"}, names...)
-	head = append(head, "errors")
+	head = []string{"server", "sessions"}
 	compared := slices.ContainsFunc(reports, func(r report) bool { return r.Over != nil })
 	if compared {
-		head = append(head, "lifeline's CPU / its")
+		head = append(head, "lifeline's CPU a message / its")
 	}
+	head = append(append(head, names...), "errors")
 	fields := map[string]int{}
 	t := reflect.TypeFor[figures]()
 	for i := range t.NumField() {
@@ -192,32 +197,28 @@ func rows(reports []report, names ...string) (head []string, out [][]string) {
 		fields[name] = i
 	}
 	for _, r := range reports {
-		name := r.Server
-		if r.Server == "lifeline" || r.Server == "lifeline broadcast" || r.Server == "lifeline echo" {
-			name += " " + r.Carrier
-		}
+		name := label(r)
 		if r.Loss > 0 {
 			name += fmt.Sprintf(", %g %% loss", r.Loss)
 		}
 		row := []string{name, fmt.Sprint(r.Sessions)}
+		if r.Over != nil {
+			row = append(row, r.Over.ServerCPUPerMsg.String())
+		} else if compared {
+			row = append(row, "")
+		}
 		for _, n := range names {
 			v := func(f *figures) float64 { return reflect.ValueOf(*f).Field(fields[n]).Float() }
 			cell := short(v(&r.figures))
 			if v(&r.Highest) == 0 && !always[n] {
 				cell = "" // not this scenario's
 			}
-			if lo, hi := v(&r.Lowest), v(&r.Highest); r.Runs > 1 && lo != hi {
-				cell += " [" + short(lo) + " - " + short(hi) + "]"
+			if lo, hi := short(v(&r.Lowest)), short(v(&r.Highest)); lo != hi {
+				cell += " [" + lo + " - " + hi + "]"
 			}
 			row = append(row, cell)
 		}
-		row = append(row, fmt.Sprint(r.Errors.Sum()))
-		if r.Over != nil {
-			row = append(row, r.Over.ServerCPUPerMsg.String())
-		} else if compared {
-			row = append(row, "")
-		}
-		out = append(out, row)
+		out = append(out, append(row, fmt.Sprint(r.Errors.Sum())))
 	}
 	return head, out
 }
@@ -253,8 +254,9 @@ func (p plot) losses(reports []report) plot {
 	return p
 }
 
+// label tells lifeline's carriers apart.
 func label(r report) string {
-	if r.Server == "lifeline" {
+	if strings.HasPrefix(r.Server, "lifeline") && !strings.HasSuffix(r.Server, r.Carrier) {
 		return r.Server + " " + r.Carrier
 	}
 	return r.Server

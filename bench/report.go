@@ -153,7 +153,7 @@ func (r *report) add(f figures, errs load.Counts) {
 		set := func(f *figures, v float64) { reflect.ValueOf(f).Elem().Field(i).SetFloat(v) }
 		set(&r.Lowest, all[0])
 		set(&r.Highest, all[len(all)-1])
-		set(&r.figures, median(all))
+		set(&r.figures, round(median(all)))
 	}
 }
 
@@ -258,13 +258,16 @@ func table(out io.Writer, reports ...*report) error {
 	return w.Flush()
 }
 
-// short writes three digits at least, and whole numbers whole.
+// short writes three digits at least, whole numbers whole, and nothing for next
+// to nothing.
 func short(v float64) string {
 	switch {
 	case v >= 100:
 		return fmt.Sprintf("%.0f", v)
 	case v >= 10:
 		return fmt.Sprintf("%.1f", v)
+	case v < 0.001:
+		return "0"
 	}
 	return fmt.Sprintf("%.3g", v)
 }
