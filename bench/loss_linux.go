@@ -142,7 +142,7 @@ func (o *options) lossOnce(p peer, r *report, level float64, seed uint64) (f fig
 	f, hist := s.figures(&w), w.hist
 	f.P90, f.P999, f.Longest = us(hist.Quantile(0.9)), us(hist.Quantile(0.999)), us(hist.Max())
 	f.Unanswered = float64(s.party.Waiting())
-	if n := f.Messages; n > 0 {
+	if n := float64(w.messages); n > 0 {
 		f.UpPackets, f.UpBytes = float64(upTo.Packets-up.Packets)/n, float64(upTo.Bytes-up.Bytes)/n
 		f.DownPackets, f.DownBytes = float64(downTo.Packets-down.Packets)/n, float64(downTo.Bytes-down.Bytes)/n
 	}
