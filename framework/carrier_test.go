@@ -99,3 +99,29 @@ func changeCarrier(t *testing.T, from, to transport.Carrier) {
 	wholeFrom(t, "reached the server", reached, 1, rounds*burst)
 	wholeFrom(t, "echoes", echoed, 1, rounds*burst)
 }
+
+// TestRTTIsThatOfTheLink holds what the game is told of a player's round trip
+// against the network's, on each carrier.
+func TestRTTIsThatOfTheLink(t *testing.T) {
+	const way = 30 * time.Millisecond
+	setup := func(s *framework.Server) {
+		framework.Handle(s, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil }).Inline()
+	}
+	for _, carrier := range carriers {
+		t.Run(carrier.String(), func(t *testing.T) {
+			simulate(t, 1, transport.Conditions{Delay: way}, framework.Config{Session: quick}, setup, func(e *env) {
+				c := e.dial("ann", carrier)
+				for n := range 5 {
+					time.Sleep(2 * quick.Interval)
+					if err := c.Request(context.Background(), "ping", n, new(int)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				// A stock client acknowledges after what it has in hand, within its 10 ms.
+				if got := e.players()[0].RTT(); got < 2*way || got > 2*way+20*time.Millisecond {
+					t.Errorf("RTT %v, want %v", got, 2*way)
+				}
+			})
+		})
+	}
+}

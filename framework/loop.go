@@ -160,6 +160,10 @@ func (l *loop) write(p *Player) {
 	if len(l.buf) > 0 {
 		p.link.Write(l.buf)
 	}
+	switch p.link.Carrier() { // of others it asks the kernel
+	case transport.PlainKCP, transport.KCP:
+		p.measure()
+	}
 }
 
 // receive takes a packet for an open session. A panic in here leaves a session

@@ -331,6 +331,7 @@ func (l *loop) bind(p *Player, o *opening, answer []byte) {
 	l.srv.count.attached[k.Carrier()].Add(1)
 	k.Write(answer)
 	l.wheel.Set(p.timer, p.s.Due())
+	p.measure()
 	p.mu.Lock()
 	p.attached = true
 	p.mu.Unlock()

@@ -4,8 +4,10 @@ package framework
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
@@ -44,6 +46,7 @@ type Player struct {
 	numbers bool    // the client goes by the dictionary
 	going   bool    // it is its turn to go: the server drains
 	dirty   bool    // in the loop's dirty list; the loop's own, here because it takes no room
+	rtt     uint16  // what RTT tells, in tenths of a millisecond
 	life
 	extra *extra
 }
@@ -123,6 +126,29 @@ func (p *Player) Attached() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.attached && !p.ending
+}
+
+// rttUnit is the resolution of RTT, which ends at 6.5 s.
+const rttUnit = 100 * time.Microsecond
+
+// RTT returns the smoothed round trip of the player's link, to a tenth of a
+// millisecond. On KCP it is as fresh as the last message; on TCP and WebSocket it
+// is the kernel's, on Linux alone, looked up now and then, and ends at a proxy
+// that is in between. 0 while it is unknown.
+func (p *Player) RTT() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Duration(p.rtt) * rttUnit
+}
+
+// measure takes over the round trip for RTT, and returns it. Called on the
+// owning loop.
+func (p *Player) measure() time.Duration {
+	rtt := p.rttOnLoop()
+	p.mu.Lock()
+	p.rtt = uint16(min((rtt+rttUnit/2)/rttUnit, math.MaxUint16))
+	p.mu.Unlock()
+	return rtt
 }
 
 // Context is done when the session is closed.

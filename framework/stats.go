@@ -201,7 +201,7 @@ func newSamples() samples {
 }
 
 func (m *samples) sample(p *Player) {
-	if rtt := p.rttOnLoop(); rtt > 0 {
+	if rtt := p.measure(); rtt > 0 {
 		m.rtt.Observe(int64(rtt))
 	}
 	packets, _ := p.s.Queued()

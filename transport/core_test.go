@@ -176,6 +176,7 @@ type fakeStream struct {
 func (s *fakeStream) Write(p []byte) (int, error) { s.written += len(p); return len(p), nil }
 func (s *fakeStream) OutboundBuffered() int       { return 0 }
 func (s *fakeStream) closeWrite() bool            { return true }
+func (s *fakeStream) rtt() time.Duration          { return 0 }
 func (s *fakeStream) close()                      {}
 func (s *fakeStream) InboundBuffered() int        { return len(s.in) }
 func (s *fakeStream) Peek(n int) ([]byte, error)  { return s.in[:n], nil }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/panjf2000/gnet/v2"
 )
@@ -211,6 +212,13 @@ func (s *gnetStream) OutboundBuffered() int {
 }
 
 func (s *gnetStream) closeWrite() bool { return s.Conn != nil && shutdownWrite(s.Conn) }
+
+func (s *gnetStream) rtt() time.Duration {
+	if s.Conn == nil {
+		return 0
+	}
+	return kernelRTT(s.Conn)
+}
 
 func (s *gnetStream) close() {
 	switch {

@@ -7,9 +7,15 @@ package transport
 import (
 	"errors"
 	"net"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
 )
 
 // fileLimit: unknown. Servers run on Linux.
 func fileLimit() (int, error) { return 0, nil }
+
+// kernelRTT: unknown, likewise.
+func kernelRTT(gnet.Conn) time.Duration { return 0 }
 
 func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // memRunner runs loops on a Network: each one a goroutine that sleeps on its
@@ -274,6 +275,12 @@ func (s *memStream) closeWrite() bool {
 	s.ending = true
 	s.pushLocked()
 	return true
+}
+
+func (s *memStream) rtt() time.Duration {
+	s.conn.n.mu.Lock()
+	defer s.conn.n.mu.Unlock()
+	return 2 * s.conn.n.cond.Delay
 }
 
 // close ends the connection. What was written and had no room is lost; the

@@ -248,3 +248,21 @@ func TestNobodyTakesThePortOver(t *testing.T) {
 		t.Errorf("another socket on the port: %v, want EADDRINUSE", err)
 	}
 }
+
+func TestTheKernelKnowsTheRoundTripOfTCP(t *testing.T) {
+	for _, c := range []Carrier{TCP, WebSocket} {
+		w := &world{carrier: c}
+		var srtt time.Duration
+		h := &hooks{packet: func(k *Link, p codec.Packet) {
+			srtt = k.Stats().SRTT
+			k.Write(codec.AppendFrame(nil, p.Header, p.Body))
+		}}
+		cl := w.dial(t, w.start(t, Config{Loops: 1}, h))
+		cl.write(beat)
+		cl.roundTrip("hello")
+		cl.roundTrip("again") // by now it has measured
+		if srtt <= 0 || srtt > time.Minute {
+			t.Errorf("%v: SRTT %v", c, srtt)
+		}
+	}
+}

@@ -22,6 +22,8 @@ type stream interface {
 	// closeWrite tells the peer that no more comes. If that can't be told
 	// apart from a close here, it returns false.
 	closeWrite() bool
+	// rtt is the smoothed round trip of the connection, 0 if unknown.
+	rtt() time.Duration
 	close()
 }
 
@@ -126,6 +128,7 @@ type gone struct{}
 func (gone) Write(p []byte) (int, error) { return len(p), nil }
 func (gone) OutboundBuffered() int       { return 0 }
 func (gone) closeWrite() bool            { return false }
+func (gone) rtt() time.Duration          { return 0 }
 func (gone) close()                      {}
 
 // streamData looks at what arrived.
