@@ -86,10 +86,19 @@ type Config struct {
 	Workers int
 	// MaxSessions bounds the sessions of this server. If zero, 1,000,000.
 	MaxSessions int
-	// BufferBytes bounds the memory of what waits for all players together, sent
-	// and not acknowledged yet. Beyond it a player who is sent anything comes
+	// BufferBytes bounds the memory of what was sent to all players together and
+	// is not acknowledged yet. Beyond it a player who is sent anything comes
 	// back to a snapshot, as beyond Session.SendBytes; the last eighth is kept for
 	// those who are there. If zero, 1 GiB. If negative, none.
+	//
+	// A broadcast counts for each player for whom it waits, though memory has its
+	// body once: when thousands are away and much is broadcast, the bound
+	// comes early. It is no bound of the server's memory. Outside of it, and
+	// bounded for each player only, is what players have sent and no handler has
+	// taken, up to 4 x Session.RecvPackets and RecvBytes; and what links hold of
+	// the same messages while they write them, 128 KiB and a largest body each.
+	// Bounded by nothing is what the game itself hands to Room.Post and has not
+	// seen run.
 	BufferBytes int64
 	// MaxLinks bounds the live links. If zero, transport's default.
 	MaxLinks int
