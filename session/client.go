@@ -89,6 +89,7 @@ type Change struct {
 // packets and times and does what it says. One goroutine or lock owns it.
 type Client struct {
 	end
+	pool    *Pool
 	cfg     ClientConfig
 	state   ClientState
 	params  Params
@@ -242,7 +243,7 @@ func (c *Client) Send(kind codec.Kind, body []byte) error {
 	case c.out.len() >= c.cfg.MaxPackets || c.out.bytes+len(body) > c.cfg.MaxBytes && c.out.len() > 0:
 		return ErrFull
 	}
-	c.push(kind, body, false)
+	c.push(c.pool, kind, body, false)
 	return nil
 }
 
@@ -358,7 +359,7 @@ func (c *Client) Receive(p codec.Packet, now time.Duration) (deliver bool, err e
 	}
 	c.heard(now)
 	if tellsAck(p.Kind) {
-		if err := c.acknowledged(p.Ack, now, c.params.Timeout); err != nil {
+		if err := c.acknowledged(c.pool, p.Ack, now, c.params.Timeout); err != nil {
 			return false, err
 		}
 	}

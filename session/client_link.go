@@ -88,7 +88,7 @@ func (c *Client) giveUpLate(now time.Duration) {
 // server had accepted at the end, as far as it is known.
 func (c *Client) gone(why *CloseError, final uint64) {
 	if final <= c.wrote && final > c.acked {
-		c.trim(final)
+		c.trim(c.pool, final)
 	}
 	ch := Change{Kind: Ending, Err: why}
 	for c.out.len() > 0 {

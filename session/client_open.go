@@ -144,7 +144,7 @@ func (c *Client) resumed(p codec.Packet, now time.Duration) error {
 	if c.fresh || b.Recv < c.acked || b.Recv > c.wrote {
 		return c.contradicted("RESUMED")
 	}
-	c.trim(b.Recv)
+	c.trim(c.pool, b.Recv)
 	c.back(b.Epoch, params, b.Hold, now)
 	c.change(Resumed, nil)
 	return nil
@@ -172,7 +172,7 @@ func (c *Client) reset(p codec.Packet, now time.Duration) error {
 	case b.Recv < c.acked || b.Recv > c.wrote || b.Base < c.recv:
 		return c.contradicted("RESET")
 	default:
-		c.trim(b.Recv)
+		c.trim(c.pool, b.Recv)
 	}
 	c.recv, c.fresh = b.Base, false
 	c.back(b.Epoch, params, b.Hold, now)

@@ -33,13 +33,13 @@ var (
 
 // end is what both ends of a session have in common: counting, the outbound
 // buffer with its cursor, and the liveness of the current link. It belongs to
-// the Session or Client that embeds it.
+// the Session or Client that embeds it, which also has the Pool that the buffer's
+// memory comes from.
 //
 // The counters live as long as the session; SPEC 4.1:
 //
 //	acked <= wrote <= sent    and    acked < next <= sent+1
 type end struct {
-	pool  *Pool
 	out   queue  // packets acked+1 ... sent
 	acked uint64 // accepted by the peer, trimmed here
 	wrote uint64 // highest number ever put on a link
@@ -48,34 +48,34 @@ type end struct {
 	recv  uint64 // accepted from the peer
 
 	// Of the current link; attach resets all of it.
-	told       uint64        // the acknowledgement last written
-	toldBytes  int           // body bytes accepted since
-	lastRecv   time.Duration // any progress of receiving
-	lastSent   time.Duration
-	progressAt time.Duration // an acknowledgement advanced, or the first packet was written
-	ackedAt    time.Duration // an acknowledgement came, new or old
-	pingAt     time.Duration
-	pingMark   uint64 // packets written before the ping: its echo must acknowledge them
-	pingAllow  time.Duration
-	srtt       time.Duration
-	flight     int // body bytes of the packets acked+1 ... next-1
-	pingID     uint16
-	echoID     uint16
-	floods     uint8
-	pings      uint8 // written; every fourth stays in the stream: SPEC 5.8
-	pingOpen   bool  // waiting for an echo
-	pingDue    bool
-	echoDue    bool
-	echoBeside bool // its ping came beside the stream
-	ackDue     bool
-	holdPeer   bool // the peer asked us to send nothing counted
-	holdUs     bool // we ask the peer
-	holdDue    bool // and it has yet to be told
+	lastRecv    time.Duration // any progress of receiving
+	lastSent    time.Duration
+	progressAt  time.Duration // an acknowledgement advanced, or the first packet was written
+	ackedAt     time.Duration // an acknowledgement came, new or old
+	pingAt      time.Duration
+	pingMark    uint64 // packets written before the ping: its echo must acknowledge them
+	pingAllow   time.Duration
+	srtt        time.Duration
+	flight      int    // body bytes of the packets acked+1 ... next-1
+	untold      uint32 // packets accepted since an acknowledgement was last written
+	untoldBytes uint32 // and their body bytes
+	pingID      uint16
+	echoID      uint16
+	floods      uint8
+	pings       uint8 // written; every fourth stays in the stream: SPEC 5.8
+	pingOpen    bool  // waiting for an echo
+	pingDue     bool
+	echoDue     bool
+	echoBeside  bool // its ping came beside the stream
+	ackDue      bool
+	holdPeer    bool // the peer asked us to send nothing counted
+	holdUs      bool // we ask the peer
+	holdDue     bool // and it has yet to be told
 }
 
 // attach starts a new link on which the peer has told what it accepted.
 func (e *end) attach(now time.Duration) {
-	e.told, e.toldBytes, e.next, e.flight = e.recv, 0, e.acked+1, 0
+	e.untold, e.untoldBytes, e.next, e.flight = 0, 0, e.acked+1, 0
 	e.lastRecv, e.lastSent, e.progressAt, e.ackedAt = now, now, now, now
 	e.pingAllow, e.floods, e.srtt = math.MinInt64, 0, 0
 	e.pingOpen, e.pingDue, e.echoDue, e.ackDue, e.holdPeer = false, false, false, false, false
@@ -95,15 +95,15 @@ func sendable(kind codec.Kind, body []byte, maxBody int) error {
 	return nil
 }
 
-func (e *end) push(kind codec.Kind, body []byte, shared bool) {
-	e.out.push(e.pool, kind, body, shared)
+func (e *end) push(pool *Pool, kind codec.Kind, body []byte, shared bool) {
+	e.out.push(pool, kind, body, shared)
 	e.sent++
 }
 
 // trim forgets what the peer has accepted.
-func (e *end) trim(n uint64) {
+func (e *end) trim(pool *Pool, n uint64) {
 	for e.acked < n {
-		size := e.out.pop(e.pool)
+		size := e.out.pop(pool)
 		if e.acked++; e.acked < e.next {
 			e.flight -= size
 		}
@@ -220,7 +220,7 @@ func (e *end) heartbeat(dst []byte, flags codec.Flags, id uint16) []byte {
 
 // ack is the acknowledgement that every written packet carries.
 func (e *end) ack() uint32 {
-	e.told, e.toldBytes, e.ackDue = e.recv, 0, false
+	e.untold, e.untoldBytes, e.ackDue = 0, 0, false
 	return uint32(e.recv)
 }
 
@@ -234,7 +234,7 @@ func (e *end) wants(w window) bool {
 func tellsAck(k codec.Kind) bool { return k == codec.Heartbeat || k >= codec.Request }
 
 // acknowledged takes the ack32 of a received packet.
-func (e *end) acknowledged(ack uint32, now, timeout time.Duration) error {
+func (e *end) acknowledged(pool *Pool, ack uint32, now, timeout time.Duration) error {
 	if now-e.ackedAt > timeout/2 {
 		e.progressAt = now // long on its way, as behind a large packet, and what it tells is as old
 	}
@@ -247,7 +247,7 @@ func (e *end) acknowledged(ack uint32, now, timeout time.Duration) error {
 	if n > e.wrote {
 		return ErrUnsent
 	}
-	e.trim(n)
+	e.trim(pool, n)
 	e.progressAt = now
 	return nil
 }
@@ -314,9 +314,9 @@ func (e *end) count(seq uint16, size int, limits Params) (accept bool, err error
 		return false, nil
 	}
 	e.recv++
-	e.toldBytes += size
-	n := int(e.recv - e.told)
-	if n >= min(ackEvery, max(limits.Packets/4, 1)) || e.toldBytes >= max(limits.Bytes/4, 1) {
+	e.untold++
+	e.untoldBytes += uint32(size)
+	if int(e.untold) >= min(ackEvery, max(limits.Packets/4, 1)) || int(e.untoldBytes) >= max(limits.Bytes/4, 1) {
 		e.ackDue = true
 	}
 	return true, nil

@@ -236,7 +236,7 @@ func (m *model) decide(st *modelState, l *modelLink, r *ResumeRequest) bool {
 		st.fail("the session resumes behind %d, the client told %d", s.acked, r.Recv)
 	}
 	if m.fault == trimOne && s.out.len() > 0 {
-		s.trim(s.acked + 1)
+		s.trim(&s.shard.Pool, s.acked+1)
 	}
 	e.attempt, e.late = r.Attempt, 0
 	if attached || m.fault == detachTwice {

@@ -28,7 +28,7 @@ func (s *Session) Answered() bool { return !s.pingDue && !s.pingOpen }
 // Settled reports whether, since Settle, both ends have all that was written
 // and know it. False may mean that an acknowledgement is due: see Wants.
 func (s *Session) Settled() bool {
-	if s.told != s.recv {
+	if s.untold > 0 {
 		s.ackDue = true
 	}
 	return s.Answered() && s.out.len() == 0 && !s.ackDue && !s.holdDue

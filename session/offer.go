@@ -25,7 +25,7 @@ func (s *Session) Offer(kind codec.Kind, body []byte, shared bool, tag uint32, n
 		s.givenUp++
 		return ErrFull
 	}
-	s.push(kind, body, shared)
+	s.push(&s.shard.Pool, kind, body, shared)
 	s.out.at(s.out.len() - 1).tag = tag
 	return nil
 }
@@ -55,7 +55,7 @@ func (s *Session) room(body []byte, shared bool, tag uint32) error {
 func (s *Session) GiveUp(tag uint32) bool {
 	for i := int(s.wrote - s.acked); i < s.out.len(); i++ {
 		if p := s.out.at(i); p.tag != 0 && (tag == 0 || p.tag == tag) {
-			s.out.remove(s.pool, i)
+			s.out.remove(&s.shard.Pool, i)
 			s.sent--
 			s.givenUp++
 			return true

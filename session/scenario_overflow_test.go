@@ -189,8 +189,8 @@ func TestNothingIsLeftOfClosedSessions(t *testing.T) {
 				w.srv.table.Len(), w.srv.wheel.Len(), len(w.srv.table.users), len(w.srv.table.opening), len(w.links))
 		}
 		w.srv.table.Tomb(ID{}, w.now)
-		if w.srv.table.Tombs() != 0 || len(w.srv.wheel.nodes) > 30 {
-			t.Fatalf("round %d: %d tombstones, %d wheel nodes", round, w.srv.table.Tombs(), len(w.srv.wheel.nodes))
+		if len(w.srv.table.tombs) != 0 || len(w.srv.wheel.nodes) > 30 {
+			t.Fatalf("round %d: %d tombstones, %d wheel nodes", round, len(w.srv.table.tombs), len(w.srv.wheel.nodes))
 		}
 	}
 	if kept := w.srv.shard.Pool.kept; kept > poolBytes || kept == 0 {

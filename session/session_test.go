@@ -189,17 +189,17 @@ func TestWindow(t *testing.T) {
 	if n := count(); n != 8 {
 		t.Errorf("%d packets", n)
 	}
-	c := end{pool: &shard.Pool, next: 1}
+	c := end{next: 1}
 	c.attach(0)
 	for range 10 {
-		c.push(codec.Message, make([]byte, 300), false)
+		c.push(&shard.Pool, codec.Message, make([]byte, 300), false)
 	}
 	for _, step := range []struct {
 		w    window
 		ack  uint32
 		want int
 	}{{window{4, 1000}, 0, 3}, {window{2, 1000}, 2, 1}, {window{4, 100}, 3, 0}, {window{4, 100}, 4, 1}, {window{100, 10_000}, 4, 5}} {
-		if err := c.acknowledged(step.ack, 0, time.Second); err != nil {
+		if err := c.acknowledged(&shard.Pool, step.ack, 0, time.Second); err != nil {
 			t.Fatal(err)
 		}
 		before := c.next

@@ -75,9 +75,6 @@ func NewTable[T any](keep time.Duration, most int) *Table[T] {
 // Len returns how many sessions live.
 func (t *Table[T]) Len() int { return len(t.live) }
 
-// Tombs returns how many tombstones are kept.
-func (t *Table[T]) Tombs() int { return len(t.tombs) }
-
 // Keep returns how long tombstones are kept.
 func (t *Table[T]) Keep() time.Duration { return t.keep }
 

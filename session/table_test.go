@@ -36,7 +36,7 @@ func TestTable(t *testing.T) {
 	if s, ok := tb.Tomb(id(2), 59*time.Second); !ok || s.Code != Kicked || s.Recv != 7 {
 		t.Errorf("Tomb: %v %v", s, ok)
 	}
-	if _, ok := tb.Tomb(id(2), time.Minute); ok || tb.Tombs() != 0 {
+	if _, ok := tb.Tomb(id(2), time.Minute); ok || len(tb.tombs) != 0 {
 		t.Error("a tombstone outlived its time")
 	}
 	tb.Bury(id(9), "u", Tombstone{}, time.Minute) // whom nobody has put in
@@ -49,8 +49,8 @@ func TestTable(t *testing.T) {
 	if len(tb.users) != 0 || tb.Len() != 0 {
 		t.Errorf("%d users, %d sessions are left", len(tb.users), tb.Len())
 	}
-	if tb.Tombs() > 3 {
-		t.Errorf("%d tombstones, at most 3 are kept", tb.Tombs())
+	if len(tb.tombs) > 3 {
+		t.Errorf("%d tombstones, at most 3 are kept", len(tb.tombs))
 	}
 	n := 0
 	tb.Put(id(7), "x", "e")
@@ -124,13 +124,13 @@ func TestTombstonesAreBounded(t *testing.T) {
 			id := ID{byte(i), byte(i >> 8)}
 			tb.Put(id, "", i)
 			tb.Bury(id, "", Tombstone{}, time.Duration(i)*time.Millisecond)
-			if tb.Tombs() > max(most, 0) || len(tb.order) > 2*max(most, 0)+200 {
-				t.Fatalf("most %d: %d tombstones in a list of %d", most, tb.Tombs(), len(tb.order))
+			if len(tb.tombs) > max(most, 0) || len(tb.order) > 2*max(most, 0)+200 {
+				t.Fatalf("most %d: %d tombstones in a list of %d", most, len(tb.tombs), len(tb.order))
 			}
 		}
 		tb.Tomb(ID{}, time.Hour)
-		if tb.Tombs() != 0 {
-			t.Errorf("%d tombstones after their time", tb.Tombs())
+		if len(tb.tombs) != 0 {
+			t.Errorf("%d tombstones after their time", len(tb.tombs))
 		}
 	}
 }

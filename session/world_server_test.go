@@ -33,7 +33,7 @@ func (l *link) serverReceive(p codec.Packet) {
 		return
 	}
 	if w.fault.trimTooMany && st.s.acked > acked && st.s.wrote > st.s.acked {
-		st.s.trim(st.s.acked + 1)
+		st.s.trim(&st.s.shard.Pool, st.s.acked+1)
 	}
 	if w.fault.deliverTwice && ev == Nothing && p.Kind.Counted() {
 		ev = Deliver

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+
+package session
+
+import (
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+// Resume moves the session to a new link. The caller has verified r; sameLink
+// says that r came on the session's current link, where an equal attempt is
+// answered again. It decides before it changes anything: a refusal leaves no
+// trace. On success the answer is appended to dst, the epoch is the new
+// link's, and reset tells that the game must send a snapshot. The answer must be
+// written before anything of Output, as WELCOME must.
+func (s *Session) Resume(dst []byte, r *ResumeRequest, sameLink bool, now time.Duration) (out []byte, reset bool, err *CloseError) {
+	switch {
+	case s.state == Closed:
+		return dst, false, Tombstone{Code: s.reason, Recv: s.recv}.Refusal()
+	case r.Attempt == s.attempt && sameLink && s.state == Attached && s.lastResumed:
+		if !s.confirmed { // else it was heard, so it has its answer
+			dst = s.appendAnswer(dst, r)
+		}
+		return dst, false, nil
+	case r.Attempt <= s.attempt:
+		return dst, false, &CloseError{Code: Stale, Detail: s.attempt}
+	case !r.Fresh && r.Recv > s.wrote:
+		return dst, false, &CloseError{Code: Inconsistent}
+	}
+	if s.state == Attached && s.confirmed {
+		s.graceEnd = now + s.shard.Config.Grace // as if it had been detached now
+	}
+	s.attempt = r.Attempt
+	s.epoch++
+	s.state = Attached
+	unread := s.lastReset && !s.confirmed // the last RESET, as far as we know
+	s.confirmed, s.lastResumed = false, true
+	s.lastReset = s.overflowed || r.Fresh || r.Recv < s.acked || r.Lowest > s.recv+1
+	if s.lastReset {
+		if s.overflowed {
+			s.reason = Overflow
+		} else if !unread {
+			s.reason = Gone
+		}
+		s.restart(now)
+	} else {
+		s.trim(&s.shard.Pool, r.Recv)
+		s.relink(now)
+	}
+	return s.appendAnswer(dst, r), s.lastReset, nil
+}
+
+// relink attaches a link whose answer tells hold and profile.
+func (s *Session) relink(now time.Duration) {
+	s.attach(now)
+	s.asked, s.tuneDue, s.holdDue = false, false, false
+}
+
+// restart gives up what the client has not accepted and goes on behind it.
+func (s *Session) restart(now time.Duration) {
+	s.drop()
+	s.overflowed = false
+	s.relink(now)
+}
+
+// appendAnswer appends the answer to r, the RESUME that made the current link.
+// Until its client is heard it is the same every time.
+func (s *Session) appendAnswer(dst []byte, r *ResumeRequest) []byte {
+	if s.lastReset {
+		var routes []string
+		if r.Fresh {
+			routes = r.Routes
+		}
+		return appendControl(dst, codec.Reset, &resetBody{s.epoch, s.acked, s.recv, s.holdUs, uint32(s.reason), s.params().body(), routes})
+	}
+	return appendControl(dst, codec.Resumed, &resumedBody{s.epoch, s.recv, s.holdUs, s.params().body()})
+}
+
+// Reopen puts the session, which was never heard, on another link for the same
+// HELLO. The WELCOME that follows is the same, unless reset tells that the
+// buffer overflowed meanwhile: then the stream starts behind what was given up,
+// and the game must send a snapshot.
+func (s *Session) Reopen(now time.Duration) (reset bool) {
+	if s.state == Closed {
+		return false
+	}
+	s.epoch++
+	s.state = Attached
+	s.lastResumed = false
+	reset, s.overflowed = s.overflowed, false
+	s.attach(now)
+	s.asked = false
+	return reset
+}
+
+// Takeover hands the session to a new login of the same user on another link:
+// the stream starts anew behind what either side has sent (SPEC 6.7), as the
+// WELCOME that follows tells. The game must send a snapshot. Rename goes before.
+func (s *Session) Takeover(now time.Duration) {
+	if s.state == Closed {
+		return
+	}
+	s.epoch++
+	s.state = Attached
+	s.confirmed, s.everHeard, s.lastResumed = false, false, false
+	s.restart(now)
+	s.holdDue = s.holdUs // WELCOME does not tell it
+}
+
+// Rename gives the session another id, and by it another key: whoever had the
+// old ones can't come back with them. Its caller moves it in the Table and
+// leaves a tombstone of TakenOver under the old id (SPEC 6.7).
+func (s *Session) Rename(id ID) { s.id, s.attempt = id, 0 }
