@@ -35,19 +35,20 @@ type step struct {
 // plan is what all runs: name, then the arguments. quick ones take seconds.
 func plan(quick bool) [][2]string {
 	if quick {
+		const unpinned = " -server-core -1 -client-core -1"
 		return [][2]string{
-			{"echo", "echo -sessions 50 -duration 500ms -warmup 100ms -runs 1 -versus all"},
-			{"tcp", "echo -carrier tcp -sessions 50 -duration 500ms -warmup 100ms -runs 1 -versus all"},
-			{"ws", "echo -carrier ws -sessions 50 -duration 500ms -warmup 100ms -runs 1 -versus all"},
-			{"sealed", "echo -carrier kcp -sessions 50 -duration 500ms -warmup 100ms -runs 1 -versus plain-kcp"},
-			{"scale", "echo -sessions 100 -duration 500ms -warmup 100ms -runs 1"},
+			{"echo", "echo -sessions 50 -duration 500ms -warmup 100ms -runs 1 -versus all" + unpinned},
+			{"tcp", "echo -carrier tcp -sessions 50 -duration 500ms -warmup 100ms -runs 1 -versus all" + unpinned},
+			{"ws", "echo -carrier ws -sessions 50 -duration 500ms -warmup 100ms -runs 1 -versus all" + unpinned},
+			{"sealed", "echo -carrier kcp -sessions 50 -duration 500ms -warmup 100ms -runs 1 -versus plain-kcp" + unpinned},
+			{"scale", "echo -sessions 100 -duration 500ms -warmup 100ms -runs 1" + unpinned},
 			{"idle", "idle -sessions 200 -duration 500ms -settle 100ms"},
 			{"idle", "idle -sessions 400 -duration 500ms -settle 100ms"},
-			{"connect", "connect -sessions 200 -runs 1"},
+			{"connect", "connect -sessions 200 -runs 1" + unpinned},
 			{"storm", "storm -sessions 200 -warmup 300ms"},
-			{"broadcast", "broadcast -members 50 -duration 500ms -warmup 200ms -runs 1"},
-			{"mixed", "mixed -sessions 50 -duration 1s -warmup 300ms -runs 1"},
-			{"overload", "overload -sessions 50 -duration 500ms -warmup 200ms -runs 1"},
+			{"broadcast", "broadcast -members 50 -duration 500ms -warmup 200ms -runs 1" + unpinned},
+			{"mixed", "mixed -sessions 50 -duration 1s -warmup 300ms -runs 1" + unpinned},
+			{"overload", "overload -sessions 50 -duration 500ms -warmup 200ms -runs 1" + unpinned},
 			{"loss", "loss -sessions 5 -loss 0,5 -runs 1 -duration 1s -warmup 200ms -bulk 300ms"},
 			{"detect", "detect -sessions 50 -interval 500ms -timeout 2500ms -lossy 1s"},
 		}
@@ -73,7 +74,7 @@ func plan(quick bool) [][2]string {
 		{"overload", "overload"},
 		{"loss", "loss -loss 0,1,5 -runs 1 -duration 5s -bulk 2s -servers lifeline/kcp,lifeline/tcp,kcp-go,quic-go,go-tcp"},
 		{"loss", "loss -loss 10,20 -runs 1 -duration 5s -bulk 2s -servers lifeline/kcp,lifeline/tcp,kcp-go,quic-go,go-tcp"},
-		{"detect", "detect"},
+		{"detect", "detect -lossy 100s"},
 	}
 }
 
@@ -104,7 +105,7 @@ func all(o *options) error {
 			continue
 		}
 		fmt.Fprintf(o.log, "[%d/%d] %5.0f s  bench %s\n", i+1, len(todo), time.Since(began).Seconds(), args)
-		s := o.step(path, name, args)
+		s := runStep(path, name, args)
 		steps = append(steps, s)
 		if s.Error != "" {
 			fmt.Fprintln(o.log, "        failed:", s.Error)
@@ -122,15 +123,9 @@ func all(o *options) error {
 // commandLine is how a step can be run by hand.
 func commandLine(args string) string { return "go run ./bench " + args + " -json" }
 
-func (o *options) step(path, name, args string) step {
+func runStep(path, name, args string) step {
 	s := step{Name: name, Command: commandLine(args)}
-	fields := append(strings.Fields(args), "-json")
-	if o.quick {
-		if name != "idle" && name != "storm" && name != "loss" && name != "detect" {
-			fields = append(fields, "-server-core", "-1", "-client-core", "-1")
-		}
-	}
-	cmd := exec.Command(path, fields...)
+	cmd := exec.Command(path, append(strings.Fields(args), "-json")...)
 	cmd.Env = append(os.Environ(), server.Child+"=1")
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -138,8 +133,8 @@ func (o *options) step(path, name, args string) step {
 	err := cmd.Run()
 	s.Seconds = round(time.Since(start).Seconds())
 	if err != nil {
-		lines := strings.Split(strings.TrimSpace(errs.String()), "\n")
-		s.Error = fmt.Sprintf("%v: %s", err, lines[len(lines)-1])
+		text := strings.TrimSpace(errs.String())
+		s.Error = fmt.Sprintf("%v: %s", err, text[max(len(text)-500, 0):])
 		return s
 	}
 	s.Result = json.RawMessage(bytes.TrimSpace(out.Bytes()))

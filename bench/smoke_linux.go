@@ -27,7 +27,7 @@ func smoke(o *options) error {
 		{"broadcast -members 500 -rate 20 -duration 1s -warmup 500ms -runs 3", deliveryCosts(4)},
 		{"storm -sessions 2000 -warmup 1s", stormLosesNothing},
 	} {
-		s := o.step(path, "smoke", t.args)
+		s := runStep(path, "smoke", t.args)
 		text, err := s.Error, error(nil)
 		if text != "" {
 			err = errors.New("failed")

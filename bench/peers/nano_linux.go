@@ -32,5 +32,5 @@ func nanoServer(o *server.Options, websocket bool) (netip.AddrPort, func(), erro
 	components.Register(&Bench{}, component.WithName("bench"), component.WithNameFunc(strings.ToLower))
 	go nano.Listen(at, nano.WithComponents(components), nano.WithIsWebsocket(websocket), nano.WithLogger(log.New(io.Discard, "", 0)))
 	addr := netip.MustParseAddrPort(at)
-	return addr, nano.Shutdown, taken(addr, "tcp")
+	return addr, nano.Shutdown, taken(addr, "tcp4")
 }

@@ -4,7 +4,6 @@ package main
 
 import (
 	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -45,24 +44,29 @@ func zinx(o *server.Options, mode string) (netip.AddrPort, func(), error) {
 	})
 	s.AddRouter(server.ZinxMessage, &echoRouter{})
 	s.Start()
-	return at, s.Stop, taken(at, mode)
+	network := map[string]string{"tcp": "tcp4", "kcp": "udp4"}[mode]
+	return at, s.Stop, taken(at, network)
 }
 
-// taken waits until the port is: zinx and nano bind it on a goroutine of their own.
-func taken(at netip.AddrPort, mode string) error {
-	for range 200 {
-		var c io.Closer
-		var err error
-		if mode == "kcp" {
-			c, err = net.ListenPacket("udp4", at.String())
-		} else {
-			c, err = net.Listen("tcp4", at.String())
-		}
+// taken waits until somebody answers there: zinx and nano bind their port on a
+// goroutine of their own.
+func taken(at netip.AddrPort, network string) error {
+	for range 500 {
+		time.Sleep(10 * time.Millisecond)
+		c, err := net.Dial(network, at.String())
 		if err != nil {
-			return nil
+			continue
+		}
+		if network == "udp4" {
+			// A datagram that nobody takes comes back as the error of the next.
+			_, _ = c.Write([]byte{0})
+			time.Sleep(10 * time.Millisecond)
+			_, err = c.Write([]byte{0})
 		}
 		_ = c.Close()
-		time.Sleep(10 * time.Millisecond)
+		if err == nil {
+			return nil
+		}
 	}
 	return errors.New("the server did not bind its port")
 }
