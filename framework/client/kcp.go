@@ -188,16 +188,24 @@ type pipe struct {
 	una     uint32 // first segment that the server has not acknowledged
 	parted  bool
 	last    []byte        // the latest datagram with bytes of the stream, once parted
+	owed    ack           // of the latest segment that the server pushed
 	flushed chan struct{} // closed with over: closed, or parted and all is acknowledged
 	over    bool
 	repeats kcp.Repeater // sees to a path that loses
 }
 
-const kcpPush, kcpLast, kcpHeader = 81, 84, 24
+// ack is the acknowledgement of a segment that came, until kcp-go sends it.
+type ack struct {
+	owed   bool
+	ts, sn uint32
+	una    uint32 // as kcp-go told it last
+}
+
+const kcpPush, kcpAck, kcpLast, kcpHeader = 81, 82, 84, 24
 
 // segments calls f for each segment of a datagram. It reports false if b is no
 // datagram of the conversation.
-func (p *pipe) segments(b []byte, f func(cmd byte, sn, una uint32, size int)) bool {
+func (p *pipe) segments(b []byte, f func(cmd byte, ts, sn, una uint32, size int)) bool {
 	if len(b) < kcpHeader {
 		return false
 	}
@@ -206,7 +214,7 @@ func (p *pipe) segments(b []byte, f func(cmd byte, sn, una uint32, size int)) bo
 		if binary.LittleEndian.Uint32(b) != p.conv || b[4] < kcpPush || b[4] > kcpLast || uint64(size) > uint64(len(b)-kcpHeader) {
 			return false
 		}
-		f(b[4], binary.LittleEndian.Uint32(b[12:]), binary.LittleEndian.Uint32(b[16:]), int(size))
+		f(b[4], binary.LittleEndian.Uint32(b[8:]), binary.LittleEndian.Uint32(b[12:]), binary.LittleEndian.Uint32(b[16:]), int(size))
 		b = b[kcpHeader+size:]
 	}
 	return true
@@ -245,15 +253,18 @@ func (p *pipe) read(b []byte) (int, netip.AddrPort, error) {
 func (p *pipe) received(b []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	highest := p.una
-	if p.silent || !p.segments(b, func(_ byte, _, una uint32, _ int) {
+	highest, owed := p.una, p.owed
+	if p.silent || !p.segments(b, func(cmd byte, ts, sn, una uint32, _ int) {
+		if cmd == kcpPush {
+			owed.owed, owed.ts, owed.sn = true, ts, sn
+		}
 		if int32(una-highest) > 0 && int32(una-p.next) <= 0 {
 			highest = una
 		}
 	}) {
 		return false
 	}
-	p.una = highest
+	p.una, p.owed = highest, owed
 	p.repeats.Input(b)
 	p.in.Store(int64(p.clock.now()))
 	p.checkLocked()
@@ -264,7 +275,11 @@ func (p *pipe) received(b []byte) bool {
 // goroutine.
 func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
 	p.mu.Lock()
-	p.segments(b, func(cmd byte, sn, _ uint32, size int) {
+	p.segments(b, func(cmd byte, _, sn, una uint32, size int) {
+		p.owed.una = una
+		if cmd == kcpAck && sn == p.owed.sn || int32(una-p.owed.sn) > 0 {
+			p.owed.owed = false
+		}
 		if cmd == kcpPush && sn == p.next {
 			p.next++
 			p.sent += uint64(size)
@@ -335,11 +350,23 @@ func (p *pipe) silence() {
 	p.silent = true
 }
 
-// Close closes the socket.
+// Close closes the socket. The server's last words are acknowledged first:
+// kcp-go hands that to a goroutine, which finds the socket closed, and a server
+// that must say them again waits for us.
 func (p *pipe) Close() error {
 	p.mu.Lock()
+	owed, silent := p.owed, p.silent
+	p.owed.owed = false
 	p.closed = true
 	p.checkLocked()
 	p.mu.Unlock()
+	if owed.owed && !silent {
+		b := binary.LittleEndian.AppendUint32(make([]byte, 0, kcpHeader), p.conv)
+		b = append(b, kcpAck, 0, kcpWindow, 0)
+		for _, field := range []uint32{owed.ts, owed.sn, owed.una, 0} {
+			b = binary.LittleEndian.AppendUint32(b, field)
+		}
+		_ = p.put(b)
+	}
 	return p.PacketConn.Close()
 }

@@ -4,7 +4,9 @@ package client_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"maps"
 	"net"
 	"runtime"
 	"slices"
@@ -256,6 +258,69 @@ func TestSilenceIsFound(t *testing.T) {
 		}
 		until(t, "resumed", func() bool { return rec.has(client.Resumed) })
 	})
+}
+
+// A server that is not told so says its last words again, and waits.
+func TestLastWordsAreAcknowledged(t *testing.T) {
+	srv := newServer(t, fast)
+	addr := srv.listen("plain-kcp")
+	for range 20 {
+		var k ackSocket
+		c := newClient(t, []string{addr}, client.Config{ListenPacket: func() (net.PacketConn, error) {
+			pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+			k = ackSocket{PacketConn: pc, owed: map[uint32]bool{}, closed: make(chan struct{})}
+			return &k, err
+		}})
+		connect(t, c)
+		srv.do(func() { srv.end(srv.last(), session.Kicked) })
+		<-c.Done()
+		<-k.closed
+		if len(k.owed) > 0 {
+			t.Fatalf("closed, and owes the acknowledgement of %v", slices.Sorted(maps.Keys(k.owed)))
+		}
+	}
+}
+
+// ackSocket notes which segments of the server are not acknowledged.
+type ackSocket struct {
+	net.PacketConn
+	mu     sync.Mutex
+	owed   map[uint32]bool
+	closed chan struct{}
+}
+
+func (k *ackSocket) segments(b []byte, f func(cmd byte, sn, una uint32)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for len(b) >= 24 {
+		f(b[4], binary.LittleEndian.Uint32(b[12:]), binary.LittleEndian.Uint32(b[16:]))
+		b = b[24+binary.LittleEndian.Uint32(b[20:]):]
+	}
+}
+
+func (k *ackSocket) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := k.PacketConn.ReadFrom(b)
+	k.segments(b[:max(n, 0)], func(cmd byte, sn, _ uint32) {
+		if cmd == 81 {
+			k.owed[sn] = true
+		}
+	})
+	return n, from, err
+}
+
+func (k *ackSocket) WriteTo(b []byte, to net.Addr) (int, error) {
+	k.segments(b, func(cmd byte, sn, una uint32) {
+		if cmd == 82 {
+			delete(k.owed, sn)
+		}
+		maps.DeleteFunc(k.owed, func(sn uint32, _ bool) bool { return sn < una })
+	})
+	return k.PacketConn.WriteTo(b, to)
+}
+
+func (k *ackSocket) Close() error {
+	defer close(k.closed)
+	return k.PacketConn.Close()
 }
 
 // darkConn and darkSocket swallow what passes while they are dark, without a word.
