@@ -120,12 +120,13 @@ func TestConnect(t *testing.T) {
 func TestBroadcast(t *testing.T) {
 	var r struct {
 		Broadcast, Echo report
+		Even            report `json:"echo_at_its_rate"`
 		Ratio           spread `json:"cpu_per_delivery_over_echo"`
 	}
 	measure(t, &r, "broadcast", "-members", "20", "-rate", "50", "-runs", "1", "-duration", "500ms", "-warmup", "200ms",
 		"-client-core", "-1", "-server-core", "-1")
 	b := r.Broadcast
-	if b.Deliveries == 0 || b.DeliveryP99 == 0 || b.CPUPerDelivery == 0 || r.Echo.Messages == 0 || r.Ratio.Median == 0 {
+	if b.Deliveries == 0 || b.DeliveryP99 == 0 || b.CPUPerDelivery == 0 || r.Echo.Messages == 0 || r.Even.Messages == 0 || r.Ratio.Median == 0 {
 		t.Errorf("figures are missing: %+v", r)
 	}
 	b.Errors.Timeout = 0

@@ -22,39 +22,52 @@ func (o *options) broadcastFlags(fs *flag.FlagSet) {
 }
 
 // broadcast measures a room that tells all of its members something at every
-// tick, and in turn with it an echo of the same players.
+// tick, and in turn with it two echoes of the same players: as fast as it goes,
+// which is what a message costs at best, and as many a second as the room
+// delivers, which is what it costs a server that has as little to do.
 func broadcast(o *options) error {
 	p := peer{"lifeline", o.Config}
-	room, both := o.report(p), o.report(p)
-	both.Server = "lifeline echo"
-	room.Server = "lifeline broadcast"
+	paced := p
+	paced.load.Rate = o.Room * float64(o.Sessions)
+	room, full, even := o.report(p), o.report(p), o.report(p)
+	room.Server, full.Server, even.Server = "lifeline broadcast", "lifeline echo", "lifeline echo at its rate"
 	o.Options.Size, o.Game = o.Config.Size, true
-	ticks := o.Room
+	ticks, profile := o.Room, o.cpuProfile
 	for range o.runs {
-		o.Room = ticks
+		o.Room, o.cpuProfile = ticks, profile
 		f, errs, err := o.roomOnce(p, room, func(s *stage) { s.fleet.Idle(100 * time.Millisecond) })
 		if err != nil {
 			return err
 		}
 		room.add(f, errs)
-		o.Room = 0
-		if f, errs, err = o.echoOnce(p, both); err != nil {
-			return err
+		o.Room, o.cpuProfile = 0, "" // it is the room's that is wanted
+		for _, echo := range []struct {
+			peer
+			*report
+		}{{p, full}, {paced, even}} {
+			if f, errs, err = o.echoOnce(echo.peer, echo.report); err != nil {
+				return err
+			}
+			echo.add(f, errs)
 		}
-		both.add(f, errs)
 	}
-	var costs []float64
-	for i := range room.Each {
-		costs = append(costs, room.Each[i].CPUPerDelivery/both.Each[i].ServerCPUPerMsg)
+	over := func(echo *report) spread {
+		var costs []float64
+		for i := range room.Each {
+			costs = append(costs, room.Each[i].CPUPerDelivery/echo.Each[i].ServerCPUPerMsg)
+		}
+		return spreadOf(costs)
 	}
-	q := spreadOf(costs)
+	q, r := over(full), over(even)
 	if o.json {
-		return writeJSON(o.out, map[string]any{"broadcast": room, "echo": both, "cpu_per_delivery_over_echo": q})
+		return writeJSON(o.out, map[string]any{"broadcast": room, "echo": full, "echo_at_its_rate": even,
+			"cpu_per_delivery_over_echo": q, "cpu_per_delivery_over_echo_at_its_rate": r})
 	}
-	if err := table(o.out, room, both); err != nil {
+	if err := table(o.out, room, full, even); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(o.out, "\nserver CPU a delivery / an echo, run by run: %.2f [%.2f - %.2f]\n", q.Median, q.Lowest, q.Highest)
+	_, err := fmt.Fprintf(o.out, "\nserver CPU a delivery, run by run: / an echo %.2f [%.2f - %.2f], / an echo at its rate %.2f [%.2f - %.2f]\n",
+		q.Median, q.Lowest, q.Highest, r.Median, r.Lowest, r.Highest)
 	return err
 }
 
@@ -89,6 +102,11 @@ func (f *figures) deliveries(got *load.Histogram, w *window) {
 	n := float64(got.Count())
 	if n == 0 {
 		return
+	}
+	if w.messages == 0 { // else it is all mixed
+		alone := *w
+		alone.messages = got.Count()
+		f.traffic(&alone)
 	}
 	f.Deliveries, f.DeliveriesPerS = n, n/w.seconds()
 	f.CPUPerDelivery = us(w.to.server-w.from.server) / n

@@ -96,6 +96,12 @@ type Config struct {
 	// ask for. If zero, as much as the system allows, up to 8 MiB. Less than
 	// 1 MiB is worth a warning in the log: a burst of players overflows it.
 	SocketBuffer int
+	// Gather is how long after a loop has emptied a datagram socket it lets more
+	// come together before it takes them, so that they share what a wake-up
+	// costs. A datagram that comes alone is taken at once, and nothing that is
+	// sent waits. If zero, 1 ms, which is also as fine as an idle process can
+	// tell the time; at most 10 ms. If negative, nothing is gathered. Linux only.
+	Gather time.Duration
 	// Logger takes the few things that are worth a line. If nil, slog.Default().
 	Logger *slog.Logger
 	// Network, if not nil, is what everything runs on instead of sockets.
@@ -109,6 +115,8 @@ const (
 	defaultOpenTimeout     = 5 * time.Second
 	defaultSocketBuffer    = 8 << 20
 	smallSocketBuffer      = 1 << 20
+	defaultGather          = time.Millisecond
+	maxGather              = 10 * time.Millisecond // a third of the shortest retransmission timeout
 	maxLoops               = 256
 	maxMaxBody             = 1<<28 - 1 // what four bytes of length can say
 	maxSendBuffer          = 64 << 20
@@ -190,6 +198,13 @@ func (c *Config) socketBuffer() int {
 	return c.SocketBuffer
 }
 
+func (c *Config) gather() time.Duration {
+	if c.Gather == 0 {
+		return defaultGather
+	}
+	return max(c.Gather, 0)
+}
+
 func (c *Config) logger() *slog.Logger {
 	if c.Logger == nil {
 		return slog.Default()
@@ -219,6 +234,9 @@ func (c *Config) check(h Handler) error {
 	}
 	if c.OpenTimeout < 0 {
 		return fmt.Errorf("transport: Config.OpenTimeout is %v, want none or more", c.OpenTimeout)
+	}
+	if c.Gather > maxGather {
+		return fmt.Errorf("transport: Config.Gather is %v, want at most %v", c.Gather, maxGather)
 	}
 	if p := c.WebSocketPath; p != "" && p[0] != '/' {
 		return fmt.Errorf("transport: Config.WebSocketPath is %q, want a path that begins with /", p)

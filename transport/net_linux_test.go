@@ -230,6 +230,33 @@ func TestOnlyGnetAllocates(t *testing.T) {
 	}
 }
 
+// TestDatagramsThatFollowCloselyAreGathered: one wake-up takes many of them.
+func TestDatagramsThatFollowCloselyAreGathered(t *testing.T) {
+	w := &world{carrier: PlainKCP}
+	tr := w.start(t, Config{Loops: 1, Gather: maxGather}, &hooks{})
+	c := w.dial(t, tr)
+	c.roundTrip("here")
+	raw, err := net.Dial("udp", tr.Addr(PlainKCP).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	before := tr.Stats()
+	const n = 200
+	for range n {
+		if _, err := raw.Write([]byte("no KCP")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+	c.roundTrip("still here") // by then they are all there, but for what the latest batch has yet to count
+	after := tr.Stats()
+	datagrams, wakes := after.DatagramsIn-before.DatagramsIn, after.WakeUps-before.WakeUps
+	if t.Logf("%d datagrams in %d batches", datagrams, wakes); datagrams < n/2 || wakes > n/6 {
+		t.Errorf("%d datagrams in %d batches", datagrams, wakes)
+	}
+}
+
 // TestNobodyTakesThePortOver: gnet sets SO_REUSEADDR, which on a datagram
 // socket would let any user's process bind the port and get the datagrams.
 func TestNobodyTakesThePortOver(t *testing.T) {

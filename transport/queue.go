@@ -2,7 +2,10 @@
 
 package transport
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // Task is work posted to a loop: a *T with a Run method is posted without allocation.
 type Task interface{ Run(l *Loop) }
@@ -19,6 +22,9 @@ type queue struct {
 	timer  bool // the timer fired
 	again  bool // wake was called in this batch
 	closed bool
+	dozing bool          // in doze: nudge takes the place of the bell
+	nudge  chan struct{} // 1 deep: nobody waits to ring
+	alarm  *time.Timer   // of doze; the loop's own
 }
 
 // Post hands t to the loop. Safe to call from any goroutine. Tasks of one
@@ -40,6 +46,10 @@ func (l *Loop) Post(t Task) error {
 func (q *queue) wakeLocked() {
 	if !q.awake && q.bell != nil {
 		q.awake = true
+		if q.dozing {
+			q.nudge <- struct{}{}
+			return
+		}
 		q.bell()
 	}
 }
@@ -69,6 +79,35 @@ func (q *queue) enter() {
 	q.mu.Lock()
 	q.awake, q.again = true, false
 	q.mu.Unlock()
+}
+
+// doze puts the loop to sleep between two batches, for d or until somebody
+// rings. It is a goroutine that waits then, not a thread in a system call: that
+// costs the runtime, which looks after those, more than the wait is worth.
+func (q *queue) doze(d time.Duration) {
+	q.mu.Lock()
+	if q.awake {
+		q.mu.Unlock() // it has been rung for
+		return
+	}
+	q.dozing = true
+	if q.nudge == nil {
+		q.nudge, q.alarm = make(chan struct{}, 1), time.NewTimer(d)
+	} else {
+		q.alarm.Reset(d)
+	}
+	q.mu.Unlock()
+	select {
+	case <-q.nudge:
+		q.alarm.Stop()
+	case <-q.alarm.C:
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.dozing = false
+	if len(q.nudge) > 0 {
+		<-q.nudge // rung as the time was up
+	}
 }
 
 // take returns what waits, in order, and gives spare to the writers. It also

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 	"unsafe"
 
 	"github.com/panjf2000/gnet/v2"
@@ -42,8 +43,9 @@ type udpSocket struct {
 	l     *Loop
 	wire  wire
 	fd    int
-	local net.Addr // what gnet calls the socket, nil until it is known
-	v6    bool     // an IPv6 socket, dual-stack or not: addresses have 28 bytes
+	local net.Addr      // what gnet calls the socket, nil until it is known
+	v6    bool          // an IPv6 socket, dual-stack or not: addresses have 28 bytes
+	next  time.Duration // what arrives before is gathered: see gather
 
 	in     [recvSlots]mmsghdr
 	inIov  [recvSlots]unix.Iovec
@@ -131,6 +133,7 @@ func (u *udpSocket) close() {
 // traffic takes the datagram that gnet has read, and those behind it.
 func (u *udpSocket) traffic(c gnet.Conn) {
 	l := u.l
+	u.gather()
 	l.begin()
 	b, err := c.Peek(-1)
 	from, ok := addrPort(c.RemoteAddr())
@@ -141,11 +144,23 @@ func (u *udpSocket) traffic(c gnet.Conn) {
 	l.end()
 	for range recvRounds - 1 {
 		if !full || l.ended() {
-			return
+			break
 		}
 		l.begin()
 		full = u.recv()
 		l.end()
+	}
+	if !full {
+		u.next = l.now + l.t.cfg.gather()
+	}
+}
+
+// gather lets datagrams come together that follow each other closely: what a
+// wake-up costs, they share. Whatever rings ends the wait, so nothing that is
+// sent, and no timer, is late because of it.
+func (u *udpSocket) gather() {
+	if wait := u.next - u.l.t.now(); wait > 0 {
+		u.l.queue.doze(wait)
 	}
 }
 

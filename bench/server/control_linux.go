@@ -33,6 +33,7 @@ type Options struct {
 	// The rest is lifeline's alone.
 	Game              bool          // it has hooks and counts numbers: see Game
 	Interval, Timeout time.Duration // of heartbeats, if not zero
+	Gather            time.Duration // framework.Config.Gather
 	Work              time.Duration // that the handler of "echo" takes
 	Pushes            float64       // numbered messages a second to all players together
 	Room              float64       // ticks a second of the one room that everybody is in
