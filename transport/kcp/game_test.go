@@ -126,6 +126,19 @@ func TestRepeatsSaveWhatLossCosts(t *testing.T) {
 	}
 }
 
+// TestJitterIsNoLoss: a path that only delays makes no repeats.
+func TestJitterIsNoLoss(t *testing.T) {
+	cfg := &Config{Pool: NewPool(0)}
+	g := newGame(1, 0, newOurs(5, cfg, 0, 0), newOurs(5, cfg, 0, 0))
+	g.jitter = 10 * ms
+	if err := g.play(func(time.Duration) {}); err != nil {
+		t.Fatal(err)
+	}
+	if t.Logf("%d timeouts", cfg.Retransmits); cfg.Repeats > 0 {
+		t.Errorf("%d repeats", cfg.Repeats)
+	}
+}
+
 // TestRepeaterSavesWhatLossCosts: the same for the requests of a stock client.
 func TestRepeaterSavesWhatLossCosts(t *testing.T) {
 	play := func(loss float64, repeats bool) (g *game) {
