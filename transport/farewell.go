@@ -28,14 +28,15 @@ type goodbye struct {
 	b    [closeSize]byte
 }
 
-// farewell tells the peer of a closed link. One that did not hear the last
-// words is hardly there any more: when all players come back at once, each of
-// their old links is of that kind.
+// farewell tells the peer of a closed link, unless it did not hear the last
+// words: it is hardly there any more, and if it is, a reset answers what it
+// sends next. When all players come back at once, each of their old links is of
+// that kind.
 func (l *Loop) farewell(k *Link, err error) {
-	g := goodbye{to: k.addr, left: seal.CloseCopies}
 	if errors.Is(err, ErrFinished) && k.waiting() > 0 {
-		g.left = 1
+		return
 	}
+	g := goodbye{to: k.addr, left: seal.CloseCopies}
 	b := seal.Control{Kind: seal.Close}.Append(g.b[:seal.HeaderSize], 0)
 	if _, err := k.sealed.Seal(b, seal.WhatControl); err != nil {
 		return

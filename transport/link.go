@@ -25,8 +25,13 @@ var (
 	ErrFinished = errors.New("transport: finished")
 )
 
-// finishTime bounds how long Finish tries to get the last bytes across.
-const finishTime = 2 * time.Second
+const (
+	// finishTime bounds how long Finish tries to get the last bytes across.
+	finishTime = 2 * time.Second
+	// silentTime without an acknowledgement of what needs one makes a peer
+	// that is told its last words once, and not waited for.
+	silentTime = 500 * time.Millisecond
+)
 
 // linkState is a set of bits.
 type linkState uint8
@@ -202,8 +207,10 @@ func (k *Link) Prove() {
 }
 
 // Finish lets no more packets in, sends what was written and then closes with
-// ErrFinished: plain KCP when everything is acknowledged, TCP when the peer
-// has closed in turn, and both after two seconds at the latest.
+// ErrFinished: KCP when everything is acknowledged, TCP when the peer has
+// closed in turn, and both after two seconds at the latest. A KCP peer that
+// has been silent is sent it once: most links that a player left without a
+// word end so, and many of them at once.
 func (k *Link) Finish() { k.FinishStatus(0) }
 
 // FinishStatus is Finish, and tells the peer status in the close frame of a
@@ -216,10 +223,14 @@ func (k *Link) FinishStatus(status uint16) {
 	if k.tcp != nil && k.tcp.ws != nil && status != 0 {
 		k.tcp.ws.status = status
 	}
-	k.finish = uint32((k.loop.now + finishTime + finishUnit - 1) / finishUnit)
+	limit := finishTime
 	if k.kcp != nil {
-		k.kcp.Slow(finishTime / 3)
+		k.kcp.Slow(finishTime / 2)
+		if k.kcp.Silence(k.loop.now) >= silentTime {
+			limit = finishUnit // this batch still says them
+		}
 	}
+	k.finish = uint32((k.loop.now + limit + finishUnit - 1) / finishUnit)
 	k.loop.timers.schedule(k, k.finishAt())
 	k.loop.touch(k)
 }

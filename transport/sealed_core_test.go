@@ -417,3 +417,62 @@ func TestALargerPathPacksMore(t *testing.T) {
 		})
 	}
 }
+
+// TestLastWordsToTheSilentAreFew: a player who left without a word and came
+// back leaves a link that nobody reads any more. When all of them do so at once
+// each datagram to it counts.
+func TestLastWordsToTheSilentAreFew(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		waits bool // something was sent to it before, and not acknowledged
+		want  int
+		lasts time.Duration
+	}{
+		{"nothing was on the way", false, 2, finishTime},
+		{"something was on the way", true, 1, 2 * finishUnit},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				l, _ := testLoop(Config{}, &hooks{})
+				p := joinSealed(l, 1)
+				k := at(l, p)
+				sent := catcher{}
+				l.below = sent
+				pass := func(d time.Duration) {
+					for range d / (10 * time.Millisecond) {
+						time.Sleep(10 * time.Millisecond)
+						l.begin()
+						l.end()
+					}
+				}
+				if test.waits {
+					l.begin()
+					k.Write(frame([]byte("news")))
+					l.end()
+					pass(silentTime)
+				}
+				clear(sent)
+				l.begin()
+				k.Write(frame([]byte("goodbye")))
+				k.Finish()
+				l.end()
+				pass(test.lasts + 50*time.Millisecond)
+				if k.state&stateClosed == 0 {
+					t.Fatalf("open after %v", test.lasts)
+				}
+				pass(time.Second)
+				if got := len(sent[p.addr]); got != test.want || told(p, sent) {
+					t.Errorf("%d datagrams, want %d, and none of them a close", got, test.want)
+				}
+				// Whoever is there after all learns it from the answer to what it sends.
+				clear(sent)
+				l.begin()
+				p.plain(l, seal.WhatSealed, append(seal.AppendPayload(nil, nil), make([]byte, 24)...))
+				l.end()
+				if len(sent[p.addr]) != 1 || sent[p.addr][0][4] != seal.WhatReset {
+					t.Errorf("answered with %x, want a reset", sent[p.addr])
+				}
+			})
+		})
+	}
+}

@@ -123,6 +123,15 @@ func (c *Conn) MTU() int { return int(c.mtu) }
 // Retransmits returns how many segments were sent again.
 func (c *Conn) Retransmits() uint32 { return c.retransmits }
 
+// Silence returns for how long the peer, who owes an acknowledgement or a wider
+// window, has made no progress; 0 while it owes none.
+func (c *Conn) Silence(now time.Duration) time.Duration {
+	if !c.waiting {
+		return 0
+	}
+	return now - c.since
+}
+
 // Room returns how many bytes Write takes now.
 func (c *Conn) Room() int {
 	mss := c.mss()

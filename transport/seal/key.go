@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"strings"
 
@@ -112,10 +113,16 @@ func (f fixed) Read(b []byte) (int, error) { return copy(b, f), nil }
 // nothing for it. It must reach the client over a sealed link, and never
 // travel in clear: who reads it reads all links that it opens.
 func ResumeKey(secret [32]byte, session [16]byte) (key [32]byte) {
-	h := hmac.New(sha256.New, secret[:])
-	h.Write([]byte(labelResumeKey))
-	h.Write(session[:])
-	h.Sum(key[:0])
+	return resumeKey(hmac.New(sha256.New, secret[:]), session[:])
+}
+
+// resumeKey is ResumeKey with an HMAC of the secret that is used again and
+// again, by who answers many.
+func resumeKey(secret hash.Hash, session []byte) (key [32]byte) {
+	secret.Reset()
+	secret.Write([]byte(labelResumeKey))
+	secret.Write(session)
+	secret.Sum(key[:0])
 	return key
 }
 

@@ -4,9 +4,12 @@ package seal
 
 import (
 	"bytes"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"hash"
 	"io"
 	"net/netip"
 	"time"
@@ -106,7 +109,8 @@ type Responder struct {
 	cfg     Config
 	byName  map[[helloEnd - atName]byte]*half
 	byID    map[uint32]*half
-	order   []*half // by until; those confirmed have no conn any more
+	order   []*half   // by until; those confirmed have no conn any more
+	secret  hash.Hash // HMAC with Config.ResumeSecret, nil without one
 	cookies cookieJar
 	load    load
 	resets  bucket
@@ -135,11 +139,15 @@ func NewResponder(cfg Config) (*Responder, error) {
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
 	}
-	return &Responder{
+	r := &Responder{
 		cfg:    cfg,
 		byName: make(map[[helloEnd - atName]byte]*half),
 		byID:   make(map[uint32]*half),
-	}, nil
+	}
+	if cfg.ResumeSecret != [32]byte{} {
+		r.secret = hmac.New(sha256.New, cfg.ResumeSecret[:])
+	}
+	return r, nil
 }
 
 // Counts returns what r did so far.
@@ -254,11 +262,11 @@ func (r *Responder) hello(now time.Duration, from netip.AddrPort, key *Key, b []
 
 // resumeHello does without.
 func (r *Responder) resumeHello(now time.Duration, from netip.AddrPort, b []byte) ([]byte, error) {
-	if r.cfg.ResumeSecret == [32]byte{} {
+	if r.secret == nil {
 		r.counts.WrongKey++
 		return nil, ErrKey
 	}
-	key := ResumeKey(r.cfg.ResumeSecret, [16]byte(b[atName+16:]))
+	key := resumeKey(r.secret, b[atName+16:atTag])
 	if !checkResumeTag(&key, b) {
 		r.counts.Forged++
 		return nil, ErrForged
