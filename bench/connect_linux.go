@@ -12,6 +12,7 @@ import (
 func (o *options) connectFlags(fs *flag.FlagSet) {
 	fs.IntVar(&o.Sessions, "sessions", 10_000, "how many players come")
 	fs.IntVar(&o.runs, "runs", 3, "runs, each with a server of its own")
+	fs.StringVar(&o.Cookies, "cookies", "", "whom a server of sealed KCP asks for a cookie: all, or none; empty: all from the second on in which 200 came, as by default")
 	o.coreFlags(fs)
 }
 
@@ -66,5 +67,6 @@ func (o *options) connectOnce(p peer) (f figures, errs load.Counts, err error) {
 	f.CPUPerLink = float64((to.server - s.before.server).Microseconds()) / n
 	f.LinksPerCore = 1e6 / f.CPUPerLink
 	f.DatagramsInLink = float64(st.Stats.Transport.DatagramsIn) / n
+	f.CookiesPerLink = float64(st.Stats.Transport.Handshakes.Cookies) / n
 	return f, errs, nil
 }

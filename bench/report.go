@@ -79,6 +79,7 @@ type figures struct {
 	CPUPerLink      float64 `json:"server_cpu_us_per_link,omitzero"`
 	LinksPerCore    float64 `json:"links_per_second_and_server_core,omitzero"`
 	DatagramsInLink float64 `json:"server_datagrams_in_per_link,omitzero"`
+	CookiesPerLink  float64 `json:"server_cookies_per_link,omitzero"`
 
 	// detect
 	DetectFirst    float64 `json:"detect_first_ms,omitzero"`

@@ -32,6 +32,9 @@ type Config struct {
 	// AlwaysCookie makes everybody prove an address before a sealed link costs
 	// any public-key work, not only under load: one round trip more at login.
 	AlwaysCookie bool
+	// CookieRate is how many logins over sealed links a loop sees in a second
+	// before it asks for that. If zero, 200. If negative, it hardly ever does.
+	CookieRate int
 	// WebSocketPath and Origins say who may open a WebSocket: see
 	// transport.Config.
 	WebSocketPath string

@@ -95,7 +95,7 @@ func (s *Server) Start() error {
 	}
 	s.chain = assemble(s.wraps)
 	t, err := transport.Start(transport.Config{
-		KCP: s.cfg.KCP, KeyFile: s.cfg.KeyFile, ResumeSecret: s.cfg.Secret, AlwaysCookie: s.cfg.AlwaysCookie,
+		KCP: s.cfg.KCP, KeyFile: s.cfg.KeyFile, ResumeSecret: s.cfg.Secret, AlwaysCookie: s.cfg.AlwaysCookie, CookieRate: s.cfg.CookieRate,
 		Greeting: []byte{session.ProtocolVersion}, PlainKCP: s.cfg.PlainKCP, TCP: s.cfg.TCP,
 		WebSocket: s.cfg.WebSocket, WebSocketPath: s.cfg.WebSocketPath, Origins: s.cfg.Origins,
 		TrustedProxies: s.cfg.TrustedProxies, Loops: s.cfg.Loops, MaxBody: s.cfg.Session.MaxBody,

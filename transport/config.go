@@ -63,6 +63,10 @@ type Config struct {
 	// before it costs any cryptography: one round trip more. Otherwise that is
 	// asked for only when many want to open links.
 	AlwaysCookie bool
+	// CookieRate is how many openings of sealed links with public keys a loop
+	// sees in a second before it asks for that. If zero, 200. If negative, only
+	// AlwaysCookie and a table of half-open links that fills up make it ask.
+	CookieRate int
 	// Loops is the number of event loops. If zero, runtime.GOMAXPROCS(0).
 	// Outside Linux there is one loop whatever this says: elsewhere the
 	// kernel does not spread packets over sockets that share a port.

@@ -73,6 +73,7 @@ func (t *Transport) initSealed() error {
 			Greeting:     t.cfg.Greeting,
 			IDs:          idsOf{l},
 			AlwaysCookie: t.cfg.AlwaysCookie,
+			CookieRate:   t.cfg.CookieRate,
 		})
 		if err != nil {
 			return fmt.Errorf("transport: %w", err)

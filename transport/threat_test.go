@@ -363,3 +363,67 @@ func (f countingBack) send(b *outbox) bool {
 	}
 	return true
 }
+
+// T12: datagrams for a link of one loop are thrown at another one while the
+// first is busy, from one network and then from everywhere. What waits is
+// bounded, and a player who changes his address meanwhile has his place in it.
+func TestThreatFloodForAnotherLoop(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w, tr := sealedWorld(t, Conditions{Delay: time.Millisecond}, Config{Loops: 4}, &hooks{})
+		c, m := w.moving(t, tr)
+		c.write(beat)
+		c.roundTrip("hello")
+		id := c.sealed.link.Conn.ID()
+		owner := tr.loops[tr.loops[0].sealed.slots.layout.loop(id)]
+		for moved := false; !moved || int(m.addr().Port())%len(tr.loops) == owner.index; moved = true {
+			if err := m.move(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		busy, free := make(chan struct{}), make(chan struct{})
+		if err := owner.Post(task(func(*Loop) { close(busy); <-free })); err != nil {
+			t.Fatal(err)
+		}
+		<-busy
+		const n = 20_000
+		forged := append(binary.LittleEndian.AppendUint32(nil, id), seal.WhatSealed, 0, 0, 1)
+		forged = append(forged, make([]byte, 92)...)
+		flood := func(from func(i int) netip.AddrPort) {
+			other := tr.loops[(owner.index+1)%len(tr.loops)]
+			onLoop(t, other, func() {
+				for i := range n {
+					other.sealedDatagram(from(i), forged)
+				}
+			})
+		}
+		flood(func(i int) netip.AddrPort {
+			return netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), uint16(i)|1)
+		})
+		c.write(frame([]byte("in between")))
+		time.Sleep(50 * time.Millisecond)
+		flood(anywhere)
+		place := false
+		h := &owner.handover
+		h.mu.Lock()
+		for _, d := range h.waits.list {
+			place = place || d.from == m.addr()
+		}
+		waits, bytes := len(h.waits.list), len(h.waits.bytes)
+		h.mu.Unlock()
+		if waits > maxHanded || bytes > maxHandedBytes || waits < maxHanded/2 {
+			t.Errorf("%d datagrams of %d bytes wait", waits, bytes)
+		}
+		if !place {
+			t.Error("the player's are not among them")
+		}
+		close(free)
+		if p := c.read(); string(p.Body) != "in between" {
+			t.Errorf("echo of %q", p.Body)
+		}
+		c.roundTrip("afterwards")
+		s := tr.Stats()
+		if s.DroppedHandover < 2*n-maxHanded || s.Migrations != 1 {
+			t.Errorf("%d dropped, %d handed over, %d migrations", s.DroppedHandover, s.HandedOver, s.Migrations)
+		}
+	})
+}

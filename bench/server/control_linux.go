@@ -34,6 +34,7 @@ type Options struct {
 	Game              bool          // it has hooks and counts numbers: see Game
 	Interval, Timeout time.Duration // of heartbeats, if not zero
 	Gather            time.Duration // framework.Config.Gather
+	Cookies           string        // "all" are asked for one, or "none"; empty: its default
 	Work              time.Duration // that the handler of "echo" takes
 	Pushes            float64       // numbered messages a second to all players together
 	Room              float64       // ticks a second of the one room that everybody is in

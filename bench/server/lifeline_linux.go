@@ -53,6 +53,10 @@ func tryLifeline(o *Options) (*service, error) {
 	g := &game{o: o}
 	cfg := framework.Config{Gather: o.Gather, Session: session.Config{Interval: o.Interval, Timeout: o.Timeout}}
 	cfg.Rate = session.Rate{Messages: -1, Bytes: -1} // no player sends what a load generator does
+	cfg.AlwaysCookie = o.Cookies == "all"
+	if o.Cookies == "none" {
+		cfg.CookieRate = -1
+	}
 	if o.Game {
 		cfg.OnOpen, cfg.OnDetach, cfg.OnClose = g.onOpen, g.onDetach, g.onClose
 	}

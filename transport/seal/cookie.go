@@ -86,7 +86,6 @@ func (j *cookieJar) prefix(now time.Duration, from netip.AddrPort, rand io.Reade
 }
 
 const (
-	loadRate   = 200 // handshakes with public keys a second, before cookies are asked for
 	loadSticky = 10 * time.Second
 	prefixes   = 1024
 )
@@ -107,9 +106,9 @@ func (l *load) high(now time.Duration, crowded bool) bool {
 	return now < l.until
 }
 
-// worked counts a handshake with public keys.
-func (l *load) worked(now time.Duration) {
-	if !l.work.take(now, loadRate, loadRate) {
+// worked counts a handshake with public keys, of which rate in a second are no load.
+func (l *load) worked(now time.Duration, rate int) {
+	if !l.work.take(now, rate, rate) {
 		l.until = now + loadSticky
 	}
 }

@@ -324,7 +324,7 @@ func TestCookiesAreAskedForUnderLoad(t *testing.T) {
 	})
 	t.Run("many public-key operations", func(t *testing.T) {
 		r, _, _ := newServer(t, nil)
-		for range loadRate {
+		for range defaultCookieRate {
 			r.load.worked(0)
 		}
 		if asked(r, 0) {
@@ -425,7 +425,7 @@ func TestSpoofedHellosCostNoMemory(t *testing.T) {
 	if len(ids.taken) != 0 || c.Confirmed != 0 {
 		t.Errorf("%d ids taken, %+v", len(ids.taken), c)
 	}
-	if c.PublicKey > 3*loadRate*uint64(n)/100_000+loadRate {
+	if c.PublicKey > 3*defaultCookieRate*uint64(n)/100_000+defaultCookieRate {
 		t.Errorf("%d public-key operations for %d spoofed hellos", c.PublicKey, n)
 	}
 	// A real client comes in meanwhile.

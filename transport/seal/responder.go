@@ -38,6 +38,9 @@ type Config struct {
 	// AlwaysCookie asks everybody for a cookie: one round trip more, and no
 	// public-key operation for a spoofed address, ever.
 	AlwaysCookie bool
+	// CookieRate is how many handshakes with public keys in a second make
+	// everybody need a cookie for a while. If zero, 200. If negative, none do.
+	CookieRate int
 	// PrefixRate bounds the handshakes with public keys that one prefix (IPv4
 	// /24, IPv6 /48) gets in a second while many want some. If zero, 64. If
 	// negative, there is no bound.
@@ -89,6 +92,7 @@ func (c *Counts) Add(o Counts) {
 
 const (
 	defaultHalfOpen   = 4096
+	defaultCookieRate = 200
 	defaultPrefixRate = 64
 	prefixBurst       = 4 // seconds of the rate
 	halfOpenTime      = 5 * time.Second
@@ -132,6 +136,9 @@ func NewResponder(cfg Config) (*Responder, error) {
 	}
 	if cfg.HalfOpen == 0 {
 		cfg.HalfOpen = defaultHalfOpen
+	}
+	if cfg.CookieRate == 0 {
+		cfg.CookieRate = defaultCookieRate
 	}
 	if cfg.PrefixRate == 0 {
 		cfg.PrefixRate = defaultPrefixRate
@@ -230,7 +237,9 @@ func (r *Responder) key(hello []byte) *Key {
 
 // hello does the public-key work.
 func (r *Responder) hello(now time.Duration, from netip.AddrPort, key *Key, b []byte) ([]byte, error) {
-	r.load.worked(now)
+	if r.cfg.CookieRate > 0 {
+		r.load.worked(now, r.cfg.CookieRate)
+	}
 	r.counts.PublicKey++
 	hs, err := noise.NewHandshakeState(noise.Config{
 		CipherSuite: suite, Pattern: noise.HandshakeNK,
