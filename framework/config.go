@@ -107,6 +107,10 @@ type Config struct {
 	// Bounded by nothing is what the game itself hands to Room.Post and has not
 	// seen run.
 	BufferBytes int64
+	// ReceiveBytes bounds the memory of what all players together have begun to
+	// send and not ended. Beyond it the links are closed that have sent nothing
+	// whole for longest; their sessions wait. If zero, 64 MiB for each loop.
+	ReceiveBytes int
 	// MaxLinks bounds the live links. If zero, transport's default.
 	MaxLinks int
 	// Admin is the address to serve the pages of Server.Admin on, as

@@ -100,7 +100,7 @@ func (s *Server) Start() error {
 		WebSocket: s.cfg.WebSocket, WebSocketPath: s.cfg.WebSocketPath, Origins: s.cfg.Origins,
 		TrustedProxies: s.cfg.TrustedProxies, Loops: s.cfg.Loops, MaxBody: s.cfg.Session.MaxBody,
 		MaxLinks: s.cfg.MaxLinks, MaxPlainLinks: s.cfg.MaxPlainLinks, MaxPlainPerAddress: s.cfg.MaxPlainPerAddress,
-		LinksPerAddress: s.cfg.LinksPerAddress, OpensPerAddress: s.cfg.OpensPerAddress, Gather: s.cfg.Gather, Logger: s.log, Network: s.cfg.Network,
+		LinksPerAddress: s.cfg.LinksPerAddress, ReceiveBytes: s.cfg.ReceiveBytes, OpensPerAddress: s.cfg.OpensPerAddress, Gather: s.cfg.Gather, Logger: s.log, Network: s.cfg.Network,
 	}, &glue{s})
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"runtime"
 	"time"
@@ -96,6 +97,12 @@ type Config struct {
 	// SendBuffer is how many bytes may wait in one link: see Link.Room. If
 	// zero, 128 KiB: what the windows of stock KCP clients take, 128 segments.
 	SendBuffer int
+	// ReceiveBytes bounds what all links together hold of what their peers have
+	// begun and not ended: frames, and KCP segments that wait for one before
+	// them. Each loop has its share. Beyond it the links are closed that have
+	// handed up nothing for longest. If zero, 64 MiB for each loop. One link
+	// alone may hold three of the largest frames or so.
+	ReceiveBytes int
 	// SocketBuffer is the SO_RCVBUF and SO_SNDBUF that the datagram sockets
 	// ask for. If zero, as much as the system allows, up to 8 MiB. Less than
 	// 1 MiB is worth a warning in the log: a burst of players overflows it.
@@ -116,6 +123,7 @@ const (
 	defaultMaxLinks        = 100_000
 	defaultPlainPerAddress = 256
 	defaultSendBuffer      = 128 << 10
+	defaultReceiveBytes    = 64 << 20 // of a loop
 	defaultOpenTimeout     = 5 * time.Second
 	defaultSocketBuffer    = 8 << 20
 	smallSocketBuffer      = 1 << 20
@@ -188,6 +196,14 @@ func (c *Config) sendBuffer() int {
 	return c.SendBuffer
 }
 
+// receiveShare is a loop's share of ReceiveBytes.
+func (c *Config) receiveShare() int {
+	if c.ReceiveBytes == 0 {
+		return defaultReceiveBytes
+	}
+	return c.ReceiveBytes / c.loops()
+}
+
 func (c *Config) openTimeout() time.Duration {
 	if c.OpenTimeout == 0 {
 		return defaultOpenTimeout
@@ -227,6 +243,7 @@ func (c *Config) check(h Handler) error {
 		{"MaxLinks", c.MaxLinks, 1 << 30},
 		{"MaxPlainLinks", c.MaxPlainLinks, 1 << 30},
 		{"SendBuffer", c.SendBuffer, maxSendBuffer},
+		{"ReceiveBytes", c.ReceiveBytes, math.MaxInt},
 		{"SocketBuffer", c.SocketBuffer, 1 << 30},
 	} {
 		if f.value < 0 || f.value > f.max {

@@ -21,6 +21,9 @@ var (
 	ErrOverflow = errors.New("transport: written beyond the room of the link")
 	// ErrCrowded closes a plain-KCP link whose address has enough of them.
 	ErrCrowded = errors.New("transport: too many links from one address")
+	// ErrUnfinished closes a link that held the beginning of something for
+	// longer than the others when all of that was too much: Config.ReceiveBytes.
+	ErrUnfinished = errors.New("transport: holds what is not whole for longest")
 	// ErrFinished closes a link after Finish.
 	ErrFinished = errors.New("transport: finished")
 )
@@ -44,6 +47,7 @@ const (
 	stateDirty                           // in the loop's dirty list
 	stateProved                          // the peer owns its address
 	stateBroke                           // over its byte budget, waits for input
+	stateHolds                           // in the loop's holding
 )
 
 // Link is one live carrier connection. Owned by its loop. Loop and Carrier
@@ -304,6 +308,7 @@ func (l *Loop) due(k *Link) {
 func (l *Loop) forget(k *Link, err error) {
 	defer l.guard(nil)
 	l.timers.remove(k)
+	l.holding.remove(k)
 	if k.part != nil {
 		l.bufs.drop(k.part)
 		k.part = nil

@@ -60,6 +60,7 @@ type Loop struct {
 	closing  []closing
 	out      [wires]outbox
 	bufs     bufPool
+	holding  holding
 	kcp      [wires]kcpShared
 	sealed   sealedLoop
 	handover handover
@@ -96,6 +97,7 @@ func (l *Loop) init() {
 	l.kcp[plainWire].init(&l.t.cfg, sendMTU)
 	l.kcp[sealedWire].init(&l.t.cfg, sealedCut)
 	l.handover.seed = l.seed
+	l.holding.limit = l.t.cfg.receiveShare()
 }
 
 // boot runs once, before anything else on the loop.

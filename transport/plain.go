@@ -111,7 +111,9 @@ func (l *Loop) inputPlain(k *Link, b []byte) {
 	k.received = l.now
 	k.state &^= stateBroke
 	l.touch(k)
+	packets := l.stats.packets
 	l.deliver(k)
+	l.holds(k, l.stats.packets != packets)
 	if k.state&stateStarved != 0 {
 		l.callWritable(k)
 	}

@@ -54,6 +54,8 @@ type Stats struct {
 	OpenTimeouts    uint64 `json:"open_timeouts"`    // did not ask in time
 	Crowded         uint64 `json:"crowded"`          // had waited longest when too many were waiting
 
+	Unfinished uint64 `json:"unfinished"` // links closed because all held too much that was not whole
+
 	ProtocolErrors uint64        `json:"protocol_errors"` // links closed for what their peer sent
 	Panics         uint64        `json:"panics"`          // callbacks and per-link code that panicked
 	AcceptFailures uint64        `json:"accept_failures"` // TCP connections closed at once to spare file descriptors, and listeners restarted
@@ -89,7 +91,7 @@ type loopStats struct {
 	late   atomic.Int64
 
 	short, unknown, malformed, large, overBudget, sendFailed atomic.Uint64
-	protocol, panics, acceptFailures                         atomic.Uint64
+	protocol, panics, acceptFailures, unfinished             atomic.Uint64
 	requests, origins, proxies, openTimeouts, crowded        atomic.Uint64
 	forged, replayed, handoverFull, handedOver               atomic.Uint64
 	challenges, migrated, probes                             atomic.Uint64
@@ -188,6 +190,7 @@ func (t *Transport) Stats() Stats {
 		s.ProxiesRefused += c.proxies.Load()
 		s.OpenTimeouts += c.openTimeouts.Load()
 		s.Crowded += c.crowded.Load()
+		s.Unfinished += c.unfinished.Load()
 		s.ProtocolErrors += c.protocol.Load()
 		s.Panics += c.panics.Load()
 		s.AcceptFailures += c.acceptFailures.Load()

@@ -141,6 +141,7 @@ func (l *Loop) streamData(k *Link, in inbound) {
 	if k.tcp.arrival != nil && !k.deaf() && !l.arrive(k, in) {
 		return
 	}
+	packets := l.stats.packets
 	switch {
 	case k.deaf():
 		k.take(in, k.tcp.left)
@@ -149,6 +150,7 @@ func (l *Loop) streamData(k *Link, in inbound) {
 	default:
 		l.tcpData(k, in, k.tcp.left)
 	}
+	l.holds(k, l.stats.packets != packets)
 }
 
 // take consumes n bytes of what has arrived.

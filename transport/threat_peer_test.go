@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"runtime"
@@ -162,6 +163,9 @@ func TestThreatFragmentsAndGapsAreBounded(t *testing.T) {
 	if len(links) != players || l.stats.protocol.Load() != 0 {
 		t.Fatalf("%d links, %d protocol errors", len(links), l.stats.protocol.Load())
 	}
+	if h := &l.holding; len(h.at) != players || h.bytes < players*100<<10 {
+		t.Errorf("%d links are counted with %d bytes", len(h.at), h.bytes)
+	}
 	held := (heap() - before) / int64(players)
 	const window = 128 * (kcp.MaxPayload + 128)                // segments and what is around their bytes
 	if limit := int64(window + 2*len(largest)); held > limit { // buffers double
@@ -173,12 +177,53 @@ func TestThreatFragmentsAndGapsAreBounded(t *testing.T) {
 	l.begin()
 	l.closeAll(ErrStopped)
 	l.end()
+	if h := &l.holding; len(h.at) != 0 || h.bytes != 0 || h.oldest != nil || h.last != nil {
+		t.Errorf("%d links are counted with %d bytes after all were closed", len(h.at), h.bytes)
+	}
 	kept := heap() - before
 	if kept > poolsKeep {
 		t.Errorf("%d bytes are kept of %d", kept, held*int64(players))
 	}
 	t.Logf("%d bytes a player, %d kept by the loop afterwards", held, kept)
 	runtime.KeepAlive(list)
+}
+
+// T19: many links that begin a largest frame and do not end it are bounded
+// together, on every carrier. Those who waited longest go; whoever ends his
+// frame in time is answered.
+func TestUnfinishedIsBoundedTogether(t *testing.T) {
+	worlds(t, func(t *testing.T, w *world) {
+		const players, limit = 30, 1 << 20
+		h := &hooks{}
+		tr := w.start(t, Config{Loops: 1, ReceiveBytes: limit}, h)
+		body := make([]byte, 60_000)
+		f := frame(body)
+		var last *client
+		for range players {
+			last = w.dial(t, tr)
+			last.write(beat)
+			last.write(f[:len(f)-1])
+		}
+		gone := func() int { return int(h.closed.Load()) }
+		eventually(t, "all have arrived, and the first are closed", func() (done bool) {
+			onLoop(t, tr.loops[0], func() {
+				h := &tr.loops[0].holding
+				if h.bytes > limit {
+					t.Errorf("%d links hold %d bytes", len(h.at), h.bytes)
+				}
+				done = len(h.at)+gone() == players && gone() >= players-limit/len(f)-1
+			})
+			return done
+		})
+		last.write(f[len(f)-1:])
+		if p := last.read(); !bytes.Equal(p.Body, body) {
+			t.Errorf("the echo has %d bytes", len(p.Body))
+		}
+		last.roundTrip("still here")
+		if n := tr.Stats().Unfinished; n < players/4 || n > players-2 {
+			t.Errorf("%d of %d were closed", n, players)
+		}
+	})
 }
 
 // T18: players who acknowledge nothing, some with a window that they call shut,

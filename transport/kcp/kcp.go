@@ -132,6 +132,15 @@ func (c *Conn) Silence(now time.Duration) time.Duration {
 	return now - c.since
 }
 
+// Early returns how many bytes of memory the segments take that wait for one
+// before them.
+func (c *Conn) Early() (n int) {
+	for s := c.early.head; s != nil; s = s.next {
+		n += footprint(s)
+	}
+	return n
+}
+
 // Room returns how many bytes Write takes now.
 func (c *Conn) Room() int {
 	mss := c.mss()

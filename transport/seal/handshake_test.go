@@ -325,12 +325,12 @@ func TestCookiesAreAskedForUnderLoad(t *testing.T) {
 	t.Run("many public-key operations", func(t *testing.T) {
 		r, _, _ := newServer(t, nil)
 		for range defaultCookieRate {
-			r.load.worked(0)
+			r.load.worked(0, defaultCookieRate)
 		}
 		if asked(r, 0) {
 			t.Error("asked at the rate that is free")
 		}
-		r.load.worked(0)
+		r.load.worked(0, defaultCookieRate)
 		if !asked(r, 0) || !asked(r, loadSticky-1) {
 			t.Error("not asked under load")
 		}
