@@ -143,13 +143,15 @@ func (l *loop) inline(p *Player, r *Route, kind codec.Kind, id uint64, payload [
 
 // call runs the game's code on the loop.
 func (l *loop) call(p *Player, r *Route, kind codec.Kind, payload []byte) (out []byte, ok bool, err error) {
+	start := clock()
+	l.watch.enter(r, start)
 	defer func() {
+		l.watch.leave()
 		if v := recover(); v != nil {
 			p.panicked(r.name, v)
 			out, ok = l.payload[:0], false
 		}
 	}()
-	start := clock()
 	out, err = r.handle(nil, p, kind, payload, l.payload[:0])
 	l.watched(r, clock().Sub(start))
 	return out, true, err

@@ -5,9 +5,7 @@ package framework
 import (
 	"fmt"
 	"maps"
-	"math/bits"
 	"slices"
-	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
 )
@@ -71,25 +69,6 @@ func (r *Route) run(room any, p *Player, kind codec.Kind, payload, dst []byte) (
 	c := &Call{Player: p, Route: r.name, Request: kind == codec.Request, route: r, room: room, payload: payload, dst: dst}
 	err := chain(c)
 	return c.dst, err
-}
-
-// inlineLimit is how long an Inline handler may keep its loop. Whoever needs
-// longer keeps all players of the loop waiting.
-const inlineLimit = 10 * time.Millisecond
-
-// watched counts an Inline handler that took too long, and names it: the first
-// time, the second, the fourth and so on.
-func (l *loop) watched(r *Route, took time.Duration) {
-	if took <= inlineLimit {
-		return
-	}
-	l.srv.count.inlineLate.Add(1)
-	if f := l.srv.cfg.Observer.InlineLate; f != nil {
-		l.srv.observe("InlineLate", func() { f(r.name, took) })
-	}
-	if n := r.late.Add(1); bits.OnesCount64(n) == 1 {
-		l.srv.log.Warn("an Inline handler blocks its loop", "route", r.name, "took", took, "times", n, "loop", l.t.Index())
-	}
 }
 
 // Routes returns what clients may send on and what the server sends, by name.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -88,6 +89,29 @@ func TestInlineHandlerThatBlocksIsNamed(t *testing.T) {
 		if got := logged.String(); strings.Count(got, "route=block") != 2 || !strings.Contains(got, "took=11ms") {
 			t.Errorf("logged %s", got)
 		}
+	})
+}
+
+// One that does not come back is named all the same, once.
+func TestInlineHandlerIsNamedWhileItBlocks(t *testing.T) {
+	var logged bytes.Buffer
+	cfg := framework.Config{Loops: 1, Logger: slog.New(slog.NewTextHandler(&logged, nil))}
+	var free chan struct{} // of the simulation
+	simulate(t, 1, transport.Conditions{}, cfg, func(s *framework.Server) {
+		free = make(chan struct{})
+		framework.HandleMessage(s, "stuck", func(*framework.Player, int) { <-free }).Inline()
+		framework.HandleMessage(s, "quick", func(*framework.Player, int) {}).Inline()
+	}, func(e *env) {
+		c := e.dial("ann", transport.TCP)
+		_ = c.Send("quick", 1)
+		time.Sleep(3 * time.Second) // the dog has gone to sleep
+		_ = c.Send("stuck", 1)
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if got := logged.String(); strings.Count(got, "is blocking") != 1 || !strings.Contains(got, "route=stuck took=1s") {
+			t.Errorf("logged %s", got)
+		}
+		close(free)
 	})
 }
 

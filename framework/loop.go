@@ -27,7 +27,8 @@ type loop struct {
 	buf      []byte     // output on its way to a link
 	payload  []byte     // an inline handler's answer
 	answer   []byte     // and the body made of it
-	seen     samples    // of its players, now and then
+	watch    watchdog
+	seen     samples // of its players, now and then
 }
 
 // glue joins transport's events with sessions and handlers. It is the one
@@ -38,6 +39,7 @@ type glue struct{ srv *Server }
 func (g *glue) OnLoop(t *transport.Loop) {
 	s := g.srv
 	l := &loop{srv: s, t: t, wheel: session.NewWheel[*Player](s.cfg.Session.Tick), seen: newSamples()}
+	l.watch.l, l.watch.born = l, clock()
 	var seed [16]byte
 	_, _ = io.ReadFull(s.cfg.Rand, seed[:]) // ping ids need no more than to differ
 	rng := rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:])))
