@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -279,9 +280,10 @@ func TestNobodyTakesThePortOver(t *testing.T) {
 func TestTheKernelKnowsTheRoundTripOfTCP(t *testing.T) {
 	for _, c := range []Carrier{TCP, WebSocket} {
 		w := &world{carrier: c}
-		var srtt time.Duration
+		var srtt atomic.Int64 // its loop writes it
 		h := &hooks{packet: func(k *Link, p codec.Packet) {
-			if srtt = k.Stats().SRTT; p.Kind != codec.Heartbeat {
+			srtt.Store(int64(k.Stats().SRTT))
+			if p.Kind != codec.Heartbeat {
 				k.Write(codec.AppendFrame(nil, p.Header, p.Body))
 			}
 		}}
@@ -289,8 +291,8 @@ func TestTheKernelKnowsTheRoundTripOfTCP(t *testing.T) {
 		cl.write(beat)
 		cl.roundTrip("hello")
 		cl.roundTrip("again") // by now it has measured
-		if srtt <= 0 || srtt > time.Minute {
-			t.Errorf("%v: SRTT %v", c, srtt)
+		if got := time.Duration(srtt.Load()); got <= 0 || got > time.Minute {
+			t.Errorf("%v: SRTT %v", c, got)
 		}
 	}
 }
