@@ -198,7 +198,7 @@ type pipe struct {
 type ack struct {
 	owed   bool
 	ts, sn uint32
-	una    uint32 // as kcp-go told it last
+	una    uint32 // the next segment in order, as far as is known
 }
 
 const kcpPush, kcpAck, kcpLast, kcpHeader = 81, 82, 84, 24
@@ -257,6 +257,9 @@ func (p *pipe) received(b []byte) bool {
 	if p.silent || !p.segments(b, func(cmd byte, ts, sn, una uint32, _ int) {
 		if cmd == kcpPush {
 			owed.owed, owed.ts, owed.sn = true, ts, sn
+			if sn == owed.una {
+				owed.una++
+			}
 		}
 		if int32(una-highest) > 0 && int32(una-p.next) <= 0 {
 			highest = una
@@ -275,11 +278,12 @@ func (p *pipe) received(b []byte) bool {
 // goroutine.
 func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
 	p.mu.Lock()
+	pays, debt := false, p.owed.sn
 	p.segments(b, func(cmd byte, _, sn, una uint32, size int) {
-		p.owed.una = una
-		if cmd == kcpAck && sn == p.owed.sn || int32(una-p.owed.sn) > 0 {
-			p.owed.owed = false
+		if int32(una-p.owed.una) > 0 {
+			p.owed.una = una
 		}
+		pays = pays || cmd == kcpAck && sn == debt || int32(una-debt) > 0
 		if cmd == kcpPush && sn == p.next {
 			p.next++
 			p.sent += uint64(size)
@@ -295,6 +299,11 @@ func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
 	}
 	if err := p.put(d); err != nil {
 		return 0, err
+	}
+	if pays { // only now: Close may have come in between
+		p.mu.Lock()
+		p.owed.owed = p.owed.owed && p.owed.sn != debt
+		p.mu.Unlock()
 	}
 	return len(b), nil
 }
