@@ -117,6 +117,10 @@ func all(o *options) error {
 			return err
 		}
 	}
+	// Those that -only left as they are may come after the last that ran.
+	if err := writePage(o.page, steps, began); err != nil {
+		return err
+	}
 	fmt.Fprintf(o.log, "%s is written, after %.0f s\n", o.page, time.Since(began).Seconds())
 	return failed
 }
