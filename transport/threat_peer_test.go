@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"runtime"
 	"testing"
 	"time"
@@ -198,23 +199,31 @@ func TestUnfinishedIsBoundedTogether(t *testing.T) {
 		tr := w.start(t, Config{Loops: 1, ReceiveBytes: limit}, h)
 		body := make([]byte, 60_000)
 		f := frame(body)
-		var last *client
-		for range players {
-			last = w.dial(t, tr)
-			last.write(beat)
-			last.write(f[:len(f)-1])
+		begin := func() *client {
+			c := w.dial(t, tr)
+			c.write(beat)
+			c.write(f[:len(f)-1])
+			return c
 		}
 		gone := func() int { return int(h.closed.Load()) }
-		eventually(t, "all have arrived, and the first are closed", func() (done bool) {
-			onLoop(t, tr.loops[0], func() {
-				h := &tr.loops[0].holding
-				if h.bytes > limit {
-					t.Errorf("%d links hold %d bytes", len(h.at), h.bytes)
-				}
-				done = len(h.at)+gone() == players && gone() >= players-limit/len(f)-1
+		arrived := func(n int) {
+			eventually(t, fmt.Sprint(n, " have arrived, and the first are closed"), func() (done bool) {
+				onLoop(t, tr.loops[0], func() {
+					h := &tr.loops[0].holding
+					if h.bytes > limit {
+						t.Errorf("%d links hold %d bytes", len(h.at), h.bytes)
+					}
+					done = len(h.at)+gone() == n && gone() >= n-limit/len(f)-1
+				})
+				return done
 			})
-			return done
-		})
+		}
+		for range players - 1 {
+			begin()
+		}
+		arrived(players - 1) // in any order
+		last := begin()
+		arrived(players)
 		last.write(f[len(f)-1:])
 		if p := last.read(); !bytes.Equal(p.Body, body) {
 			t.Errorf("the echo has %d bytes", len(p.Body))
