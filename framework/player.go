@@ -27,6 +27,7 @@ type Player struct {
 	user  string
 	owner atomic.Pointer[loop] // nil while the session moves to another loop
 	rung  atomic.Bool          // the owner has been told to look, or will be
+	rtt   atomic.Uint32        // what RTT tells, in microseconds
 
 	// Owned by the owner's loop.
 	timer   session.Handle  // 0: the session leaves for another server
@@ -46,7 +47,6 @@ type Player struct {
 	numbers bool    // the client goes by the dictionary
 	going   bool    // it is its turn to go: the server drains
 	dirty   bool    // in the loop's dirty list; the loop's own, here because it takes no room
-	rtt     uint16  // what RTT tells, in tenths of a millisecond
 	life
 	extra *extra
 }
@@ -128,26 +128,19 @@ func (p *Player) Attached() bool {
 	return p.attached && !p.ending
 }
 
-// rttUnit is the resolution of RTT, which ends at 6.5 s.
-const rttUnit = 100 * time.Microsecond
-
-// RTT returns the smoothed round trip of the player's link, to a tenth of a
-// millisecond. On KCP it is as fresh as the last message; on TCP and WebSocket it
-// is the kernel's, on Linux alone, looked up now and then, and ends at a proxy
-// that is in between. 0 while it is unknown.
-func (p *Player) RTT() time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return time.Duration(p.rtt) * rttUnit
-}
+// RTT returns the smoothed round trip of the player's link. On KCP it is as
+// fresh as the last message; on TCP and WebSocket it is the kernel's, on Linux
+// alone, looked up now and then, and ends at a proxy that is in between. 0 while
+// it is unknown.
+func (p *Player) RTT() time.Duration { return time.Duration(p.rtt.Load()) * time.Microsecond }
 
 // measure takes over the round trip for RTT, and returns it. Called on the
 // owning loop.
 func (p *Player) measure() time.Duration {
 	rtt := p.rttOnLoop()
-	p.mu.Lock()
-	p.rtt = uint16(min((rtt+rttUnit/2)/rttUnit, math.MaxUint16))
-	p.mu.Unlock()
+	if us := uint32(min(rtt.Microseconds(), math.MaxUint32)); us != p.rtt.Load() {
+		p.rtt.Store(us)
+	}
 	return rtt
 }
 
