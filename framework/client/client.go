@@ -303,7 +303,7 @@ func (c *Client) RTT() time.Duration {
 
 // Stats counts what happened since New.
 type Stats struct {
-	Carrier  string // of the current link: "plain-kcp" or "tcp", empty without one
+	Carrier  string // of the current link: "kcp", "plain-kcp", "tcp" or "ws", empty without one
 	Opens    uint64 // sessions
 	Resumes  uint64 // links that carried a session on, nothing lost
 	Resets   uint64 // links that carried a session on, the server's stream anew
