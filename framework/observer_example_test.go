@@ -16,8 +16,8 @@ import (
 )
 
 // meter stands for OpenTelemetry's: an Int64Counter has this Add, a
-// Float64Histogram this Record, with attribute.String("route", route) and the
-// like for the attributes. What is asked for by name is made once.
+// Float64Histogram this Record, with metric.WithAttributes(attribute.String("route",
+// route), …) in place of the strings. What is asked for by name is made once.
 type meter struct {
 	mu     sync.Mutex
 	totals map[string]int64

@@ -105,5 +105,4 @@ func main() {
 	if err := srv.Shutdown(stopping); err != nil {
 		log.Fatal(err)
 	}
-	_ = site.Close()
 }
