@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 	"unsafe"
 
 	"github.com/panjf2000/gnet/v2"
@@ -43,9 +42,10 @@ type udpSocket struct {
 	l     *Loop
 	wire  wire
 	fd    int
-	local net.Addr      // what gnet calls the socket, nil until it is known
-	v6    bool          // an IPv6 socket, dual-stack or not: addresses have 28 bytes
-	next  time.Duration // what arrives before is gathered: see gather
+	local net.Addr // what gnet calls the socket, nil until it is known
+	v6    bool     // an IPv6 socket, dual-stack or not: addresses have 28 bytes
+
+	gathering
 
 	in     [recvSlots]mmsghdr
 	inIov  [recvSlots]unix.Iovec
@@ -133,7 +133,7 @@ func (u *udpSocket) close() {
 // traffic takes the datagram that gnet has read, and those behind it.
 func (u *udpSocket) traffic(c gnet.Conn) {
 	l := u.l
-	u.gather()
+	waited, before := u.gather(), l.stats.datagramsIn
 	l.begin()
 	b, err := c.Peek(-1)
 	from, ok := addrPort(c.RemoteAddr())
@@ -151,17 +151,20 @@ func (u *udpSocket) traffic(c gnet.Conn) {
 		l.end()
 	}
 	if !full {
-		u.next = l.now + l.t.cfg.gather()
+		u.emptied(l.now, l.t.cfg.gather(), l.stats.datagramsIn-before, waited)
 	}
 }
 
 // gather lets datagrams come together that follow each other closely: what a
 // wake-up costs, they share. Whatever rings ends the wait, so nothing that is
-// sent, and no timer, is late because of it.
-func (u *udpSocket) gather() {
-	if wait := u.next - u.l.t.now(); wait > 0 {
+// sent, and no timer, is late because of it. It reports whether that was all of
+// the wait.
+func (u *udpSocket) gather() (waited bool) {
+	wait := u.wait(u.l.t.now())
+	if wait > 0 {
 		u.l.queue.doze(wait)
 	}
+	return wait > 0 && u.l.t.now() >= u.upto
 }
 
 // drain takes what waits, within the caller's batch.
