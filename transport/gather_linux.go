@@ -6,7 +6,7 @@ import "time"
 
 // When gathering is worth its wait: Config.Gather.
 const (
-	gatherWorth = 16                     // datagrams that make up for a wait
+	gatherWorth = 12                     // datagrams that make up for a wait
 	gatherTries = 8                      // waits in a row that do not, before there is none for a while
 	gatherRest  = 100 * time.Millisecond // that while
 )
