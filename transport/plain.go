@@ -111,9 +111,7 @@ func (l *Loop) inputPlain(k *Link, b []byte) {
 	k.received = l.now
 	k.state &^= stateBroke
 	l.touch(k)
-	packets := l.stats.packets
 	l.deliver(k)
-	l.holds(k, l.stats.packets != packets)
 	if k.state&stateStarved != 0 {
 		l.callWritable(k)
 	}
@@ -170,13 +168,11 @@ func (l *Loop) forgetPlain(k *Link) {
 }
 
 // deliver cuts what KCP has in order into frames. A frame that spans segments
-// is put together in k.part, so that KCP's window never has to hold one.
+// is put together in k.part, so that KCP's window never has to hold one. What is
+// left unfinished counts.
 func (l *Loop) deliver(k *Link) {
-	for {
-		b := k.kcp.Peek()
-		if len(b) == 0 {
-			return
-		}
+	packets := l.stats.packets
+	for b := k.kcp.Peek(); len(b) > 0; b = k.kcp.Peek() {
 		if k.deaf() {
 			k.kcp.Discard(len(b))
 			continue
@@ -191,6 +187,7 @@ func (l *Loop) deliver(k *Link) {
 		}
 		k.kcp.Discard(len(b))
 	}
+	l.holds(k, l.stats.packets != packets)
 }
 
 // complete adds to k.part what its frame still needs and hands the frame up.

@@ -266,7 +266,7 @@ func (l *Loop) authentic(k *Link, from netip.AddrPort, what byte, size int, o se
 		l.beside(k, frames)
 		l.sealed.beside = false
 	}
-	if packets := l.stats.packets; len(segments) > 0 && k.state&stateClosed == 0 {
+	if len(segments) > 0 && k.state&stateClosed == 0 {
 		if err := k.kcp.Input(l.now, segments); err != nil {
 			// Nobody but the peer can have said it, and stock KCP never does.
 			l.stats.protocol.Add(1)
@@ -275,7 +275,6 @@ func (l *Loop) authentic(k *Link, from netip.AddrPort, what byte, size int, o se
 		}
 		l.touch(k)
 		l.deliver(k)
-		l.holds(k, l.stats.packets != packets)
 	}
 	l.sealed.number = 0
 	if k.state&stateStarved != 0 {
