@@ -38,8 +38,8 @@ type Info struct {
 // rttOnLoop is the round trip as well as it is known. Called on the owning loop.
 func (p *Player) rttOnLoop() time.Duration {
 	if k := p.link; k != nil {
-		if srtt := k.Stats().SRTT; srtt > 0 {
-			return srtt
+		if rtt := k.RTT(); rtt > 0 {
+			return rtt
 		}
 	}
 	return p.s.RTT()

@@ -78,8 +78,7 @@ func (k *Link) finishAt() time.Duration { return time.Duration(k.finish) * finis
 
 // LinkStats is what a link knows about its path.
 type LinkStats struct {
-	SRTT              time.Duration // 0 if unknown; of TCP on Linux alone, where it ends at a proxy that is in between
-	RTTVar, RTO       time.Duration // KCP only
+	SRTT, RTTVar, RTO time.Duration // KCP only
 	Retransmits       uint64        // KCP only
 	BytesIn, BytesOut uint64        // payload of datagrams, or bytes of the stream
 }
@@ -248,19 +247,26 @@ func (k *Link) Close(err error) {
 	k.loop.closing = append(k.loop.closing, closing{k, err})
 }
 
-// Stats returns what the link knows about its path. On TCP that is a question
-// to the kernel.
+// Stats returns what the link knows about its path.
 func (k *Link) Stats() LinkStats {
 	s := LinkStats{BytesIn: k.in, BytesOut: k.sent}
-	switch {
-	case k.state&stateClosed != 0:
-	case k.kcp != nil:
+	if k.kcp != nil && k.state&stateClosed == 0 {
 		c := k.kcp.Stats()
 		s.SRTT, s.RTTVar, s.RTO, s.Retransmits = c.SRTT, c.RTTVar, c.RTO, uint64(c.Retransmits)
-	case k.tcp != nil:
-		s.SRTT = k.tcp.stream.rtt()
 	}
 	return s
+}
+
+// RTT returns the smoothed round trip, 0 while it is unknown. That of TCP is a
+// question to the kernel, on Linux alone, and ends at a proxy that is in between.
+func (k *Link) RTT() time.Duration {
+	switch {
+	case k.state&stateClosed != 0:
+		return 0
+	case k.kcp != nil:
+		return k.kcp.SRTT()
+	}
+	return k.tcp.stream.rtt()
 }
 
 // deaf reports whether packets of the link go nowhere.

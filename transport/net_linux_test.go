@@ -281,7 +281,7 @@ func TestTheKernelKnowsTheRoundTripOfTCP(t *testing.T) {
 		w := &world{carrier: c}
 		var srtt atomic.Int64 // its loop writes it
 		h := &hooks{packet: func(k *Link, p codec.Packet) {
-			srtt.Store(int64(k.Stats().SRTT))
+			srtt.Store(int64(k.RTT()))
 			if p.Kind != codec.Heartbeat {
 				k.Write(codec.AppendFrame(nil, p.Header, p.Body))
 			}

@@ -123,6 +123,9 @@ func (c *Conn) MTU() int { return int(c.mtu) }
 // Retransmits returns how many segments were sent again.
 func (c *Conn) Retransmits() uint32 { return c.retransmits }
 
+// SRTT returns the smoothed round trip, 0 before the first.
+func (c *Conn) SRTT() time.Duration { return c.srtt }
+
 // Silence returns for how long the peer, who owes an acknowledgement or a wider
 // window, has made no progress; 0 while it owes none.
 func (c *Conn) Silence(now time.Duration) time.Duration {
