@@ -5,6 +5,7 @@ package seal
 import (
 	"bytes"
 	"crypto/cipher"
+	"crypto/ecdh"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -16,8 +17,6 @@ import (
 	"github.com/flynn/noise"
 	"golang.org/x/crypto/chacha20poly1305"
 )
-
-var suite = noise.NewCipherSuite(noise.DH25519, noise.CipherChaChaPoly, noise.HashSHA256)
 
 // errGreeting is a programmer's mistake, found at start-up.
 var errGreeting = errors.New("seal: greeting longer than MaxGreeting")
@@ -40,8 +39,10 @@ type Accepted struct {
 type Initiator struct {
 	hello []byte // HelloSize
 	// a handshake with public keys
-	server  PublicKey
-	private [32]byte // of the ephemeral
+	server    PublicKey
+	ephemeral *ecdh.PrivateKey
+	suite     suite
+	state     *noise.HandshakeState // after the hello, nil once an answer was tried
 	// a handshake of a session that has a resume key
 	resume bool
 	key    [32]byte
@@ -50,16 +51,18 @@ type Initiator struct {
 // NewInitiator begins a handshake with the server that has the private half of key.
 func NewInitiator(key PublicKey, rand io.Reader) (*Initiator, error) {
 	i := &Initiator{server: key, hello: appendHead(make([]byte, 0, HelloSize), WhatHello)[:HelloSize]}
-	if _, err := io.ReadFull(rand, i.private[:]); err != nil {
-		return nil, err
-	}
 	id := key.id()
 	copy(i.hello[atKeyID:], id[:])
-	_, msg, err := i.handshake()
+	var err error
+	if i.ephemeral, err = drawKey(rand); err != nil {
+		return nil, err
+	}
+	hs, msg, err := i.handshake()
 	if err != nil {
 		return nil, err
 	}
 	copy(i.hello[atName:], msg)
+	i.state = hs
 	return i, nil
 }
 
@@ -112,12 +115,12 @@ func (i *Initiator) Handle(b []byte) (a *Accepted, again bool, err error) {
 	return a, false, err
 }
 
-// handshake begins Noise anew with the same ephemeral: an answer that fails
-// leaves nothing behind that the next one could stumble over.
+// handshake begins Noise, with the same ephemeral each time.
 func (i *Initiator) handshake() (*noise.HandshakeState, []byte, error) {
+	i.suite.begin(nil, i.ephemeral)
 	hs, err := noise.NewHandshakeState(noise.Config{
-		CipherSuite: suite, Pattern: noise.HandshakeNK, Initiator: true,
-		Prologue: prologue(i.hello), PeerStatic: i.server[:], Random: fixed(i.private[:]),
+		CipherSuite: &i.suite, Pattern: noise.HandshakeNK, Initiator: true,
+		Prologue: prologue(i.hello), PeerStatic: i.server[:],
 	})
 	if err != nil {
 		return nil, nil, err
@@ -131,10 +134,13 @@ func prologue(hello []byte) []byte {
 	return append([]byte(labelPrologue), hello[:atCookie]...)
 }
 
-func (i *Initiator) accept(b []byte) (*Accepted, error) {
-	hs, _, err := i.handshake()
-	if err != nil {
-		return nil, err
+func (i *Initiator) accept(b []byte) (a *Accepted, err error) {
+	hs := i.state
+	i.state = nil // an answer that fails must leave nothing behind for the next one to stumble over
+	if hs == nil {
+		if hs, _, err = i.handshake(); err != nil {
+			return nil, err
+		}
 	}
 	payload, send, receive, err := hs.ReadMessage(nil, b[16:])
 	if err != nil || len(payload) < 4 {

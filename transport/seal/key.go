@@ -3,6 +3,7 @@
 package seal
 
 import (
+	"crypto/ecdh"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -11,8 +12,6 @@ import (
 	"hash"
 	"io"
 	"strings"
-
-	"github.com/flynn/noise"
 )
 
 // A server's key pair and its text forms. The prefixes keep one from being
@@ -49,9 +48,9 @@ func (k PublicKey) id() (id [8]byte) {
 
 // Key is a server's key pair. Immutable.
 type Key struct {
-	pair   noise.DHKey
-	public PublicKey
-	id     [8]byte
+	private *ecdh.PrivateKey
+	public  PublicKey
+	id      [8]byte
 }
 
 // NewKey draws a key pair.
@@ -74,18 +73,18 @@ func ParseKey(s string) (Key, error) {
 
 // Text returns the private key as text. Treat it like a password.
 func (k Key) Text() string {
-	return privatePrefix + base64.RawURLEncoding.EncodeToString(k.pair.Private)
+	return privatePrefix + base64.RawURLEncoding.EncodeToString(k.private.Bytes())
 }
 
 // Public returns the half that clients get.
 func (k Key) Public() PublicKey { return k.public }
 
 func keyOf(private []byte) (Key, error) {
-	pair, err := noise.DH25519.GenerateKeypair(fixed(private))
+	p, err := ecdh.X25519().NewPrivateKey(private)
 	if err != nil {
 		return Key{}, err
 	}
-	k := Key{pair: pair, public: PublicKey(pair.Public)}
+	k := Key{private: p, public: PublicKey(p.PublicKey().Bytes())}
 	k.id = k.public.id()
 	return k, nil
 }

@@ -3,6 +3,7 @@
 package seal
 
 import (
+	"bytes"
 	"runtime"
 	"testing"
 	"unsafe"
@@ -49,6 +50,45 @@ func TestSealedDatagramsCostNoMemory(t *testing.T) {
 	var d Doubt
 	if n := testing.AllocsPerRun(1000, func() { d.Sent(buf); d.Heard() }); n != 0 {
 		t.Errorf("remembering a datagram allocates %v times", n)
+	}
+}
+
+// Whoever answers handshakes, or is sent forged answers, keeps no more for many.
+func TestHandshakesUseTheirDigestsAgain(t *testing.T) {
+	r, key, _ := newServer(t, func(c *Config) { c.CookieRate, c.PrefixRate = -1, -1 })
+	i := newInitiator(t, key.Public(), 3)
+	answer, err := r.Handle(0, home, i.Hello())
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer = bytes.Clone(answer)
+	ours := len(r.suite.digests)
+	for n := range byte(10) {
+		if _, err := r.Handle(0, home, newInitiator(t, key.Public(), 10+n).Hello()); err != nil {
+			t.Fatal(err)
+		}
+		forged := bytes.Clone(answer)
+		forged[60] ^= 1
+		if a, _, err := i.Handle(forged); a != nil || err == nil {
+			t.Fatal("a forged answer was taken")
+		}
+	}
+	if a, _, err := i.Handle(answer); a == nil || err != nil {
+		t.Fatal(err)
+	}
+	if got := len(r.suite.digests); got != ours {
+		t.Errorf("the server keeps %d digests after more handshakes, %d after one", got, ours)
+	}
+	if got := len(i.suite.digests); got > ours+2 {
+		t.Errorf("the client keeps %d digests after forged answers, the server %d", got, ours)
+	}
+	if n := testing.AllocsPerRun(20, func() {
+		r.byName, r.byID, r.order = map[[48]byte]*half{}, map[uint32]*half{}, nil
+		if _, err := r.Handle(0, home, i.Hello()); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 90 {
+		t.Errorf("a handshake allocates %v times", n)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"hash"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/flynn/noise"
@@ -115,6 +116,7 @@ type Responder struct {
 	byID    map[uint32]*half
 	order   []*half   // by until; those confirmed have no conn any more
 	secret  hash.Hash // HMAC with Config.ResumeSecret, nil without one
+	suite   suite
 	cookies cookieJar
 	load    load
 	resets  bucket
@@ -127,6 +129,8 @@ func NewResponder(cfg Config) (*Responder, error) {
 	switch {
 	case len(cfg.Keys) == 0:
 		return nil, errors.New("seal: no server key")
+	case slices.Contains(cfg.Keys, Key{}):
+		return nil, errors.New("seal: an empty server key")
 	case len(cfg.Greeting) > MaxGreeting:
 		return nil, errGreeting
 	case cfg.IDs == nil:
@@ -241,9 +245,10 @@ func (r *Responder) hello(now time.Duration, from netip.AddrPort, key *Key, b []
 		r.load.worked(now, r.cfg.CookieRate)
 	}
 	r.counts.PublicKey++
+	r.suite.begin(key.private, nil)
 	hs, err := noise.NewHandshakeState(noise.Config{
-		CipherSuite: suite, Pattern: noise.HandshakeNK,
-		Prologue: prologue(b), StaticKeypair: key.pair, Random: r.cfg.Rand,
+		CipherSuite: &r.suite, Pattern: noise.HandshakeNK,
+		Prologue: prologue(b), StaticKeypair: namedKey(static, key.private), Random: r.cfg.Rand,
 	})
 	if err != nil {
 		return nil, err
