@@ -94,7 +94,7 @@ func (c *claim) decide(l *loop) {
 			break
 		}
 		c.reset = p.s.Reopen(now)
-		c.answer = l.srv.welcome(p, c.o)
+		c.answer = l.welcome(p, c.o)
 	case adopted:
 		c.adopt(l)
 	}
@@ -152,7 +152,7 @@ func (c *claim) adopt(l *loop) {
 	p.hello = &c.key
 	p.s.Takeover(now)
 	c.reset = true
-	c.answer = s.welcome(p, c.o)
+	c.answer = l.welcome(p, c.o)
 }
 
 // settle goes on where the link lives.

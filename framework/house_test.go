@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"transport/kcp":     {"codec"},
 	"transport/seal":    {},
 	"transport":         {"codec", "transport/kcp", "transport/seal"},
-	"framework":         {"codec", "session", "transport", "transport/seal"},
+	"framework":         {"codec", "session", "transport"},
 	"framework/client":  {"codec", "session", "transport/kcp", "transport/seal"},
 	"framework/metrics": {"framework", "session", "transport"},
 }

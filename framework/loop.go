@@ -22,6 +22,7 @@ type loop struct {
 	t        *transport.Loop
 	shard    session.Shard
 	wheel    *session.Wheel[*Player]
+	keys     *session.Keys
 	openings []*opening // in the order of their deadlines, which are all alike
 	dirty    []*Player  // may have something to write
 	buf      []byte     // output on its way to a link
@@ -38,7 +39,7 @@ type glue struct{ srv *Server }
 // OnLoop implements transport.Handler.
 func (g *glue) OnLoop(t *transport.Loop) {
 	s := g.srv
-	l := &loop{srv: s, t: t, wheel: session.NewWheel[*Player](s.cfg.Session.Tick), seen: newSamples()}
+	l := &loop{srv: s, t: t, wheel: session.NewWheel[*Player](s.cfg.Session.Tick), keys: s.cfg.Secret.Keys(), seen: newSamples()}
 	l.watch.l, l.watch.born = l, clock()
 	var seed [16]byte
 	_, _ = io.ReadFull(s.cfg.Rand, seed[:]) // ping ids need no more than to differ

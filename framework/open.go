@@ -13,7 +13,6 @@ import (
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
-	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
 // opening is a link on which nobody is anybody yet. Owned by the link's loop.
@@ -270,16 +269,16 @@ func (l *loop) admit(at *login) {
 		old.Kick(session.TakenOver, "") // or it has ended already
 		p.follow(old)
 	}
-	l.bind(p, at.o, s.welcome(p, at.o))
+	l.bind(p, at.o, l.welcome(p, at.o))
 }
 
 // welcome returns the WELCOME of a session for the link of an opening.
-func (s *Server) welcome(p *Player, o *opening) []byte {
+func (l *loop) welcome(p *Player, o *opening) []byte {
 	var key session.Key
 	if o.sealed {
-		key = seal.ResumeKey(s.cfg.Secret, p.s.ID())
+		key = l.t.ResumeKey(p.s.ID())
 	}
-	return p.s.AppendWelcome(nil, s.cfg.Secret.Key(p.s.ID()), key, o.tell)
+	return p.s.AppendWelcome(nil, l.keys.Of(p.s.ID()), key, o.tell)
 }
 
 // leavingLocked keeps a session that is closed in sight of its user's next one
@@ -345,7 +344,7 @@ func (l *loop) resume(k *transport.Link, o *opening, pk codec.Packet) error {
 		return err
 	}
 	s := l.srv
-	if !s.cfg.Secret.Verify(r, o.nonce) {
+	if !l.keys.Verify(r, o.nonce) {
 		l.refuse(o, &session.CloseError{Code: session.Unknown})
 		return nil
 	}

@@ -220,7 +220,7 @@ func (r *ResumeRequest) append(dst []byte) []byte {
 	return appendControl(dst, codec.Resume, &b)
 }
 
-// ParseResume reads a RESUME. Whether it may be believed tells Secret.Verify.
+// ParseResume reads a RESUME. Whether it may be believed tells Keys.Verify.
 func ParseResume(p codec.Packet) (*ResumeRequest, error) {
 	var b resumeBody
 	if err := decodeControl(p, &b); err != nil {

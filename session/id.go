@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"hash"
 	"io"
 )
 
@@ -53,11 +54,21 @@ type Key [32]byte
 // a RESUME is verified before anything is looked up.
 type Secret [32]byte
 
-// Key derives the key of a session: SPEC 2.4.
-func (s *Secret) Key(id ID) Key {
-	m := hmac.New(sha256.New, s[:])
-	m.Write(id[:])
-	return Key(m.Sum(nil))
+// Keys derives the keys of sessions from a Secret, and checks proofs. It uses
+// its memory again, so each loop owns one.
+type Keys struct {
+	mac hash.Hash // keyed with the Secret
+	sum [sha256.Size]byte
+}
+
+// Keys returns what derives the keys of sessions from s.
+func (s Secret) Keys() *Keys { return &Keys{mac: hmac.New(sha256.New, s[:])} }
+
+// Of derives the key of a session: SPEC 2.4.
+func (k *Keys) Of(id ID) Key {
+	k.mac.Reset()
+	k.mac.Write(append(k.sum[:0], id[:]...)) // what an interface is given escapes
+	return Key(k.mac.Sum(k.sum[:0]))
 }
 
 // ErrToken refuses a string that is no reconnect token.
@@ -110,13 +121,13 @@ func (r *ResumeRequest) proof(key Key, nonce Nonce) [32]byte {
 	b = append(b, nonce[:]...)
 	m := hmac.New(sha256.New, key[:])
 	m.Write(b)
-	return [32]byte(m.Sum(nil))
+	return [32]byte(m.Sum(b[:0]))
 }
 
 // Verify reports whether r was made by the holder of its session's key for
 // the link that was greeted with nonce. It costs the same whatever is wrong.
-func (s *Secret) Verify(r *ResumeRequest, nonce Nonce) bool {
-	want := r.proof(s.Key(r.ID), nonce)
+func (k *Keys) Verify(r *ResumeRequest, nonce Nonce) bool {
+	want := r.proof(k.Of(r.ID), nonce)
 	return hmac.Equal(want[:], r.Proof[:])
 }
 

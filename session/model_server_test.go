@@ -132,7 +132,7 @@ func (m *model) hello(st *modelState, l *modelLink, p codec.Packet) {
 		m.fence(st.linkOf(e.link))
 		e.s.Reopen(modelNow)
 		e.attempt = h.Attempt
-		m.bind(st, int(i), l, e.s.AppendWelcome(nil, m.secret.Key(e.s.id), Key{}, nil))
+		m.bind(st, int(i), l, e.s.AppendWelcome(nil, m.keys.Of(e.s.id), Key{}, nil))
 		if detached {
 			m.hook(st, e, 'r')
 		}
@@ -149,7 +149,7 @@ func (m *model) hello(st *modelState, l *modelLink, p codec.Packet) {
 	e.s.Open(&m.shard, ID{n + 1}, modelNow)
 	t.Put(e.s.id, "user", n)
 	t.SetOpening(key, n)
-	m.bind(st, int(n), l, e.s.AppendWelcome(nil, m.secret.Key(e.s.id), Key{}, nil))
+	m.bind(st, int(n), l, e.s.AppendWelcome(nil, m.keys.Of(e.s.id), Key{}, nil))
 	m.hook(st, e, 'o')
 }
 
@@ -195,7 +195,7 @@ func (m *model) decide(st *modelState, l *modelLink, r *ResumeRequest) bool {
 	if ok && m.fault == fenceFirst && st.seats[i].link != l.nonce {
 		m.fence(st.linkOf(st.seats[i].link))
 	}
-	if !m.secret.Verify(r, Nonce{l.nonce}) {
+	if !m.keys.Verify(r, Nonce{l.nonce}) {
 		if ok && m.fault == countRefused {
 			st.seats[i].s.attempt = max(st.seats[i].s.attempt, r.Attempt)
 		}

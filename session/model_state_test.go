@@ -64,7 +64,7 @@ type modelChoice struct {
 type model struct {
 	cfg      Config
 	shard    Shard
-	secret   Secret
+	keys     *Keys
 	fault    modelFault
 	outwards bool        // judge by what the applications see, not by numbers inside
 	at       *modelState // that is being changed: its counters are the randomness
@@ -132,7 +132,7 @@ func newModel(cfg Config) *model {
 	if err != nil {
 		panic(err)
 	}
-	m := &model{cfg: full}
+	m := &model{cfg: full, keys: Secret{}.Keys()}
 	m.shard.Config = &m.cfg
 	m.shard.Rand = func() uint32 { m.at.pinged++; return uint32(m.at.pinged) }
 	return m

@@ -153,8 +153,8 @@ func TestBadResumesLeaveNothingBehind(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() {
 		var r ResumeRequest
-		w.srv.secret.Verify(&r, l.nonce)
-	}); n > 20 {
+		w.srv.keys.Verify(&r, l.nonce)
+	}); n > 10 {
 		t.Errorf("%v allocations to refuse", n)
 	}
 	w.run(2 * w.cfg.OpeningTimeout)

@@ -26,7 +26,7 @@ func TestEveryWrongProofTakesTheSameTime(t *testing.T) {
 	cases := map[string]codec.Packet{}
 	for name, p := range map[string]*player{"attached": here, "away": away, "dead": dead} {
 		r := ResumeRequest{ID: p.c.id, Attempt: p.c.attempt + 1, Recv: 1, Lowest: 1}
-		good := r.proof(w.srv.secret.Key(r.ID), l.nonce)
+		good := r.proof(w.srv.keys.Of(r.ID), l.nonce)
 		for at, mask := range map[string][2]int{"first": {0, 0x80}, "last": {31, 1}} {
 			r.Proof = good
 			r.Proof[mask[0]] ^= byte(mask[1])

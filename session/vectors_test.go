@@ -83,7 +83,7 @@ func counting[T any](from byte) (v T) {
 func makeVectors(t *testing.T) (v vectors) {
 	for _, from := range []byte{0, 0x80, 0xf0} {
 		secret, id := counting[Secret](from), counting[ID](from+1)
-		key := secret.Key(id)
+		key := secret.Keys().Of(id)
 		v.Keys = append(v.Keys, keyVector{secret[:], id[:], key[:], Token(id, key, Key{})})
 		seal := counting[Key](from + 2)
 		v.SealKeys = append(v.SealKeys, sealKeyVector{id[:], key[:], seal[:], Token(id, key, seal)})
@@ -211,7 +211,7 @@ func TestVectors(t *testing.T) {
 	for _, k := range v.Keys {
 		secret, id := Secret(k.Secret), ID(k.SID)
 		gotID, gotKey, seal, err := ParseToken(k.Token)
-		if key := secret.Key(id); !bytes.Equal(key[:], k.Key) || err != nil || gotID != id || gotKey != key || seal != (Key{}) {
+		if key := secret.Keys().Of(id); !bytes.Equal(key[:], k.Key) || err != nil || gotID != id || gotKey != key || seal != (Key{}) {
 			t.Errorf("key %x, token %v %x %v", key, gotID, gotKey, err)
 		}
 	}

@@ -127,7 +127,7 @@ func (srv *server) hello(l *link, h *HelloRequest) {
 			st.sent = 0
 		}
 		st.bind(l)
-		l.write(toClient, st.s.AppendWelcome(nil, srv.secret.Key(st.s.ID()), Key{}, nil))
+		l.write(toClient, st.s.AppendWelcome(nil, srv.keys.Of(st.s.ID()), Key{}, nil))
 		if detached {
 			st.hook("resume")
 		}
@@ -157,7 +157,7 @@ func (srv *server) hello(l *link, h *HelloRequest) {
 	srv.table.SetOpening(key, st)
 	st.handle = srv.wheel.Add(st, st.s.Due())
 	st.bind(l)
-	l.write(toClient, st.s.AppendWelcome(nil, srv.secret.Key(id), Key{}, nil))
+	l.write(toClient, st.s.AppendWelcome(nil, srv.keys.Of(id), Key{}, nil))
 	st.hook("open") // what it sends comes behind WELCOME
 }
 
@@ -182,7 +182,7 @@ func (srv *server) adopt(l *link, st *seat, key OpeningKey) {
 	}
 	st.sent, st.got = 0, nil // the new app numbers its messages anew
 	st.bind(l)
-	l.write(toClient, st.s.AppendWelcome(nil, srv.secret.Key(st.s.ID()), Key{}, nil))
+	l.write(toClient, st.s.AppendWelcome(nil, srv.keys.Of(st.s.ID()), Key{}, nil))
 	st.hook("resume")
 }
 
@@ -191,7 +191,7 @@ func (srv *server) resume(l *link, r *ResumeRequest) *CloseError {
 	if st, ok := srv.table.Get(r.ID); ok && w.fault.verifyLate && st.link != nil && st.link != l {
 		st.link.closeByServer(TakenOver)
 	}
-	if !srv.secret.Verify(r, l.nonce) {
+	if !srv.keys.Verify(r, l.nonce) {
 		return &CloseError{Code: Unknown}
 	}
 	st, ok := srv.table.Get(r.ID)

@@ -73,7 +73,7 @@ const (
 type server struct {
 	w      *world
 	boot   uint32
-	secret Secret
+	keys   *Keys
 	shard  Shard
 	table  *Table[*seat]
 	wheel  *Wheel[*seat]
@@ -182,9 +182,9 @@ func newWorld(t testing.TB, seed uint64, cfg Config) *world {
 
 // crash ends the server process and starts another: every link breaks.
 func (w *world) crash() {
-	secret := w.srv.secret
+	keys := w.srv.keys
 	w.srv = w.boot(w.srv.boot + 1)
-	w.srv.secret = secret
+	w.srv.keys = keys
 	for _, l := range w.links {
 		if !l.cut && !l.closed {
 			l.closed, l.byeBy = true, l.arrival()
@@ -199,7 +199,7 @@ func (w *world) crash() {
 func (w *world) migrate() {
 	old := w.srv
 	w.srv = w.boot(old.boot + 1)
-	w.srv.secret = old.secret
+	w.srv.keys = old.keys
 	for _, l := range w.links {
 		if l.seat == nil && !l.closed { // it has not said yet what it wants
 			l.closeByServer(ShuttingDown)
@@ -242,7 +242,9 @@ func (w *world) migrate() {
 func (w *world) boot(n uint32) *server {
 	s := &server{w: w, boot: n, table: NewTable[*seat](time.Minute, 1000), wheel: NewWheel[*seat](w.cfg.Tick)}
 	s.shard.Config, s.shard.Rand = &w.cfg, w.rng.Uint32
-	binary.LittleEndian.PutUint64(s.secret[:], w.rng.Uint64())
+	var secret Secret
+	binary.LittleEndian.PutUint64(secret[:], w.rng.Uint64())
+	s.keys = secret.Keys()
 	return s
 }
 

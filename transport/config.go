@@ -54,7 +54,7 @@ type Config struct {
 	// key can be changed without a day on which nobody does. If empty, there
 	// is a new key for each start.
 	KeyFile string
-	// ResumeSecret is what seal.ResumeKey made the keys from with which links
+	// ResumeSecret is what Loop.ResumeKey makes the keys from with which links
 	// open without public-key cryptography. If zero, none does.
 	ResumeSecret [32]byte
 	// Greeting is what the answer to a sealed handshake carries for the layer

@@ -95,6 +95,16 @@ func (l *Loop) sealedDue() time.Duration {
 	return at
 }
 
+// ResumeKey returns what opens further sealed links of a session without
+// public-key cryptography: Config.ResumeSecret. Only a sealed link may carry it
+// to the client. It is zero where there are none.
+func (l *Loop) ResumeKey(session [16]byte) (key [32]byte) {
+	if l.sealed.responder != nil {
+		key = l.sealed.responder.ResumeKey(session)
+	}
+	return key
+}
+
 // runSealed does what is due for no link.
 func (l *Loop) runSealed() {
 	if l.sealedDue() <= l.now {

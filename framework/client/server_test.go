@@ -308,7 +308,7 @@ func (k *peerLink) opening(p codec.Packet) {
 			s.seats = append(s.seats, st)
 		}
 		k.bind(st)
-		k.write(st.s.AppendWelcome(nil, s.secret.Key(st.s.ID()), session.Key{}, nil))
+		k.write(st.s.AppendWelcome(nil, s.secret.Keys().Of(st.s.ID()), session.Key{}, nil))
 	case codec.Resume:
 		k.resume(p)
 	}
@@ -321,7 +321,7 @@ func (k *peerLink) resume(p codec.Packet) {
 		panic(err)
 	}
 	refusal := &session.CloseError{Code: session.Unknown}
-	if s.secret.Verify(r, k.nonce) {
+	if s.secret.Keys().Verify(r, k.nonce) {
 		st, ok := s.table.Get(r.ID)
 		if ok {
 			var answer []byte

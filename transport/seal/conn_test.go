@@ -189,7 +189,7 @@ func TestKeyAndNonceNeverRepeat(t *testing.T) {
 		case n%3 == 0:
 			i, err = NewInitiator(key.Public(), rand.Reader)
 		default:
-			i, err = NewResumer(session, ResumeKey(secret, session), rand.Reader)
+			i, err = NewResumer(session, resumeKey(secret, session), rand.Reader)
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -225,7 +225,7 @@ func (k *talk) atServer(b []byte, place byte) {
 		if k.confirmed != nil {
 			k.t.Fatal("one handshake made two links that the client speaks on")
 		}
-		k.confirmed, k.addr = c, place
+		k.confirmed, k.addr = &c, place
 		if k.accepted == nil || c.Nonce != k.accepted.Nonce {
 			k.t.Fatal("the ends of a link differ")
 		}

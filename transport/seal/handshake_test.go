@@ -150,8 +150,8 @@ func TestResumeNeedsTheKeyOfItsSession(t *testing.T) {
 	r, _, _ := newServer(t, nil)
 	session, other := [16]byte{1}, [16]byte{2}
 	for name, key := range map[string][32]byte{
-		"of another session": ResumeKey(secret, other),
-		"of another server":  ResumeKey([32]byte{8}, session),
+		"of another session": resumeKey(secret, other),
+		"of another server":  resumeKey([32]byte{8}, session),
 		"none":               {},
 	} {
 		i, err := NewResumer(session, key, seeded(3))

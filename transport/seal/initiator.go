@@ -12,6 +12,7 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
+	"hash"
 	"io"
 
 	"github.com/flynn/noise"
@@ -73,7 +74,7 @@ func NewResumer(session [16]byte, key [32]byte, rand io.Reader) (*Initiator, err
 		return nil, err
 	}
 	copy(i.hello[atName+16:], session[:])
-	tag := resumeTag(&key, i.hello)
+	tag := resumeTag(sha256.New, &key, i.hello)
 	copy(i.hello[atTag:], tag[:])
 	return i, nil
 }
@@ -154,7 +155,7 @@ func (i *Initiator) resumeAccept(b []byte) (*Accepted, error) {
 	if len(b) < 32+4+TagSize {
 		return nil, ErrSize
 	}
-	keys := deriveResume(&i.key, i.hello, b[16:32])
+	keys := deriveResume(sha256.New, &i.key, i.hello, b[16:32])
 	var zero [chacha20poly1305.NonceSize]byte
 	payload, err := keys.answer.Open(nil, zero[:], b[32:], b[:32])
 	if err != nil {
@@ -178,8 +179,8 @@ func linkNonce(hs *noise.HandshakeState) [16]byte {
 
 // resumeTag proves possession of a resume key: nothing is kept, and no answer
 // is made, for a RESUME-HELLO without it.
-func resumeTag(key *[32]byte, hello []byte) (tag [16]byte) {
-	h := hmac.New(sha256.New, key[:])
+func resumeTag(digest func() hash.Hash, key *[32]byte, hello []byte) (tag [16]byte) {
+	h := hmac.New(digest, key[:])
 	h.Write([]byte(labelResumeTag))
 	h.Write(hello[:atCookie])
 	h.Write(hello[atName:atTag])
@@ -187,8 +188,8 @@ func resumeTag(key *[32]byte, hello []byte) (tag [16]byte) {
 	return tag
 }
 
-func checkResumeTag(key *[32]byte, hello []byte) bool {
-	tag := resumeTag(key, hello)
+func checkResumeTag(digest func() hash.Hash, key *[32]byte, hello []byte) bool {
+	tag := resumeTag(digest, key, hello)
 	return subtle.ConstantTimeCompare(tag[:], hello[atTag:helloEnd]) == 1
 }
 
@@ -201,10 +202,10 @@ type resumeKeys struct {
 
 // deriveResume makes keys of a resume key and the nonces of both sides: as
 // fresh as the fresher of them.
-func deriveResume(key *[32]byte, hello, serverNonce []byte) resumeKeys {
+func deriveResume(digest func() hash.Hash, key *[32]byte, hello, serverNonce []byte) resumeKeys {
 	salt := append(append([]byte(nil), hello[atName:atName+16]...), serverNonce...)
 	info := append([]byte(labelResume), hello[atName+16:atTag]...)
-	k, err := hkdf.Key(sha256.New, key[:], salt, string(info), 32+32+32+16)
+	k, err := hkdf.Key(digest, key[:], salt, string(info), 32+32+32+16)
 	if err != nil {
 		panic(err) // a length that HKDF can't make
 	}

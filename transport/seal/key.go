@@ -4,12 +4,10 @@ package seal
 
 import (
 	"crypto/ecdh"
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"strings"
 )
@@ -106,24 +104,6 @@ func parseKey(to []byte, s, prefix string) error {
 type fixed []byte
 
 func (f fixed) Read(b []byte) (int, error) { return copy(b, f), nil }
-
-// ResumeKey is what opens further links of a session without public keys. It
-// follows from the server's secret and the session's id, so a server keeps
-// nothing for it. It must reach the client over a sealed link, and never
-// travel in clear: who reads it reads all links that it opens.
-func ResumeKey(secret [32]byte, session [16]byte) (key [32]byte) {
-	return resumeKey(hmac.New(sha256.New, secret[:]), session[:])
-}
-
-// resumeKey is ResumeKey with an HMAC of the secret that is used again and
-// again, by who answers many.
-func resumeKey(secret hash.Hash, session []byte) (key [32]byte) {
-	secret.Reset()
-	secret.Write([]byte(labelResumeKey))
-	secret.Write(session)
-	secret.Sum(key[:0])
-	return key
-}
 
 // What is mixed into every key says what the key is for.
 const (

@@ -77,8 +77,8 @@ func (s *suite) DH(private, public []byte) ([]byte, error) {
 	return s.keys[private[0]].ECDH(k)
 }
 
-// Hash returns an empty digest that no other use has in this handshake: noise,
-// and HMAC in it, keep several of them side by side, but none for the next one.
+// Hash returns an empty digest that no other use has in this handshake: noise
+// and HMAC keep several of them side by side, but none for the next handshake.
 func (s *suite) Hash() hash.Hash {
 	if s.used == len(s.digests) {
 		s.digests = append(s.digests, sha256.New())

@@ -24,8 +24,8 @@ type Config struct {
 	// Keys are the server's key pairs. Clients may know any of them, so a new
 	// one can be told to them before the old one is taken away.
 	Keys []Key
-	// ResumeSecret is what ResumeKey was given. If zero, no link is opened
-	// without public keys.
+	// ResumeSecret is what Responder.ResumeKey makes keys of. If zero, no link
+	// is opened without public keys.
 	ResumeSecret [32]byte
 	// Greeting is what every ACCEPT carries for the layer above, at most
 	// MaxGreeting bytes.
@@ -121,6 +121,7 @@ type Responder struct {
 	load    load
 	resets  bucket
 	answer  []byte // of the latest call
+	scratch []byte // what an interface is given escapes
 	counts  Counts
 }
 
@@ -280,8 +281,9 @@ func (r *Responder) resumeHello(now time.Duration, from netip.AddrPort, b []byte
 		r.counts.WrongKey++
 		return nil, ErrKey
 	}
-	key := resumeKey(r.secret, b[atName+16:atTag])
-	if !checkResumeTag(&key, b) {
+	key := r.ResumeKey([16]byte(b[atName+16 : atTag]))
+	r.suite.begin(nil, nil)
+	if !checkResumeTag(r.suite.Hash, &key, b) {
 		r.counts.Forged++
 		return nil, ErrForged
 	}
@@ -296,15 +298,32 @@ func (r *Responder) resumeHello(now time.Duration, from netip.AddrPort, b []byte
 		return nil, ErrFull
 	}
 	r.counts.Resumed++
-	keys := deriveResume(&key, b, answer[16:32])
+	keys := deriveResume(r.suite.Hash, &key, b, answer[16:32])
 	var zero [chacha20poly1305.NonceSize]byte
 	answer = keys.answer.Seal(answer, zero[:], r.payload(id), answer[:32])
 	r.add(now, from, b, &half{conn: newConn(id, keys.down, keys.up), nonce: keys.nonce, answer: answer})
 	return answer, nil
 }
 
+// ResumeKey returns what opens further links of a session without public keys,
+// zero without a Config.ResumeSecret. It follows from that and the session's id,
+// so a server keeps nothing for it. It must reach the client over a sealed link,
+// and never travel in clear: who reads it reads all links that it opens.
+func (r *Responder) ResumeKey(session [16]byte) (key [32]byte) {
+	if r.secret == nil {
+		return key
+	}
+	r.secret.Reset()
+	r.scratch = append(append(r.scratch[:0], labelResumeKey...), session[:]...)
+	r.secret.Write(r.scratch)
+	r.scratch = r.secret.Sum(r.scratch[:0])
+	return [32]byte(r.scratch)
+}
+
+// payload is what an answer tells the client. It lives until the next call.
 func (r *Responder) payload(id uint32) []byte {
-	return append(binary.LittleEndian.AppendUint32(make([]byte, 0, 4+MaxGreeting), id), r.cfg.Greeting...)
+	r.scratch = append(binary.LittleEndian.AppendUint32(r.scratch[:0], id), r.cfg.Greeting...)
+	return r.scratch
 }
 
 func (r *Responder) add(now time.Duration, from netip.AddrPort, hello []byte, h *half) {
@@ -329,21 +348,21 @@ type Confirmed struct {
 // Confirm takes a sealed datagram for an id that names no link yet. If it is
 // authentic for a half-open link, that is one from now on: it is the caller's
 // and r forgets it. ErrUnknown means that no half-open link has the id.
-func (r *Responder) Confirm(now time.Duration, from netip.AddrPort, b []byte) (*Confirmed, error) {
+func (r *Responder) Confirm(now time.Duration, from netip.AddrPort, b []byte) (c Confirmed, err error) {
 	id, _, ok := Parse(b)
 	if !ok {
-		return nil, ErrWhat
+		return c, ErrWhat
 	}
 	r.Expire(now)
 	h := r.byID[id]
 	if h == nil {
-		return nil, ErrUnknown
+		return c, ErrUnknown
 	}
 	first, err := h.conn.Open(b)
 	if err != nil {
-		return nil, err
+		return c, err
 	}
-	c := &Confirmed{Conn: h.conn, Nonce: h.nonce, First: first, Proved: h.from == from}
+	c = Confirmed{Conn: h.conn, Nonce: h.nonce, First: first, Proved: h.from == from}
 	r.drop(h)
 	r.counts.Confirmed++
 	return c, nil

@@ -4,6 +4,7 @@ package seal
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"flag"
@@ -164,14 +165,14 @@ func makeVectors(t *testing.T) (v vectors) {
 
 		s := resumeVector{Secret: count(0x50, 32), Session: count(0x70, 16), ClientNonce: count(0x80, 16), ServerNonce: count(0xa0, 16)}
 		s.Connection, s.Greeting = h.Connection, greeting
-		sealKey := ResumeKey([32]byte(s.Secret), [16]byte(s.Session))
+		sealKey := resumeKey([32]byte(s.Secret), [16]byte(s.Session))
 		s.SealKey = sealKey[:]
 		if i, err = NewResumer([16]byte(s.Session), sealKey, fixed(s.ClientNonce)); err != nil {
 			t.Fatal(err)
 		}
 		s.Hello = bytes.Clone(i.Hello()[:helloEnd])
 		_, s.Accept = answerTo(t, &s.linkVector, key, s.Secret, s.ServerNonce)
-		k := deriveResume(&sealKey, i.Hello(), s.ServerNonce)
+		k := deriveResume(sha256.New, &sealKey, i.Hello(), s.ServerNonce)
 		s.ClientKey, s.ServerKey, s.Nonce = k.up, k.down, k.nonce[:]
 		v.Resumes = append(v.Resumes, s)
 	}
