@@ -57,7 +57,7 @@ type Link struct {
 
 	loop   *Loop
 	kcp    *kcp.Conn   // KCP, plain or sealed: points into the same allocation
-	sealed *sealedPart // sealed KCP
+	sealed *sealedPart // sealed KCP: points into the same allocation
 	tcp    *tcpPart    // TCP: points into the same allocation
 	part   *part       // KCP: the beginning of a frame that spans segments
 	addr   netip.AddrPort

@@ -26,10 +26,11 @@ var (
 	errExhausted = errors.New("transport: key used up")
 )
 
-// sealedLink is a sealed Link and its KCP in one allocation.
+// sealedLink is a sealed Link, its KCP and its seal in one allocation.
 type sealedLink struct {
 	Link
 	conn kcp.Conn
+	part sealedPart
 }
 
 // sealedPart is what a sealed link has besides. Owned by the loop.
@@ -214,12 +215,15 @@ func (l *Loop) openSealed(from netip.AddrPort, what byte, b []byte) {
 		l.sealed.slots.release(id)
 		return
 	}
-	p := &sealedLink{Link: Link{loop: l, carrier: KCP, addr: from, conv: id, received: l.now}}
+	p := &sealedLink{
+		Link: Link{loop: l, carrier: KCP, addr: from, conv: id, received: l.now},
+		part: sealedPart{Conn: c.Conn},
+	}
 	k := &p.Link
 	if c.Proved {
 		k.state |= stateProved
 	}
-	k.kcp, k.sealed = &p.conn, &sealedPart{Conn: c.Conn}
+	k.kcp, k.sealed = &p.conn, &p.part
 	k.kcp.Init(id, &l.kcp[sealedWire].cfg)
 	l.sealed.slots.at(id).k = k
 	l.t.carriers[KCP].opened.Add(1)

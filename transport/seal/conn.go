@@ -12,9 +12,9 @@ import (
 const (
 	// maxNumber bounds the datagrams that a key seals.
 	maxNumber = 1 << 48
-	// maxForged bounds the datagrams that a key refuses: RFC 9001 6.6 says
-	// how many guesses leave a forgery improbable.
-	maxForged = 1 << 36
+	// maxForged bounds the datagrams that a key refuses: a sixteenth of how many
+	// guesses leave a forgery improbable, by RFC 9001 6.6.
+	maxForged = 1<<32 - 1
 )
 
 // Conn seals and opens the datagrams of one link. The zero value does neither:
@@ -24,9 +24,9 @@ type Conn struct {
 	sealer, opener cipher.AEAD
 	next           uint64 // number of the next datagram sealed
 	upto           uint64 // 1 + the highest number opened
-	forged         uint64 // datagrams refused by opener
 	seen           window
 	nonce          [chacha20poly1305.NonceSize]byte // memory for a call: what an interface is given escapes
+	forged         uint32                           // datagrams refused by opener
 	id             uint32
 }
 
@@ -120,8 +120,9 @@ func (c *Conn) number(b []byte) uint64 {
 
 func (c *Conn) setNonce(n uint64) { binary.LittleEndian.PutUint64(c.nonce[4:], n) }
 
-// windowSize is how far behind the highest number a datagram is still taken.
-const windowSize = 1024
+// windowSize is how far behind the highest number a datagram is still taken:
+// more than a link has on the way, in 32 bytes that every player has.
+const windowSize = 256
 
 // window remembers which of the last windowSize numbers came.
 type window [windowSize / 64]uint64

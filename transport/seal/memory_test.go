@@ -9,10 +9,10 @@ import (
 	"unsafe"
 )
 
-// A player pays for a Conn all the time: budget 300 bytes with its keys.
+// A player pays for a Conn all the time: budget 200 bytes with its keys.
 func TestConnIsSmall(t *testing.T) {
-	if got := unsafe.Sizeof(Conn{}); got > 208 {
-		t.Errorf("a Conn takes %d bytes, want at most 208", got)
+	if got := unsafe.Sizeof(Conn{}); got > 104 {
+		t.Errorf("a Conn takes %d bytes, want at most 104", got)
 	}
 	const n = 4096
 	list := make([]*Conn, 0, n)
@@ -26,8 +26,8 @@ func TestConnIsSmall(t *testing.T) {
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	if got := (after.HeapAlloc - before.HeapAlloc) / n; got > 300 {
-		t.Errorf("a Conn takes %d bytes with its keys, want at most 300", got)
+	if got := (after.HeapAlloc - before.HeapAlloc) / n; got > 200 {
+		t.Errorf("a Conn takes %d bytes with its keys, want at most 200", got)
 	}
 	runtime.KeepAlive(list)
 }
