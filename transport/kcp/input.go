@@ -142,10 +142,12 @@ func (c *Conn) checkSegment(h *header, rest int) error {
 // receive takes one push (SPEC 4.1).
 func (c *Conn) receive(h *header, payload []byte) {
 	ahead := int32(h.sn - c.await)
-	switch {
-	case ahead >= int32(c.window()):
+	if ahead >= int32(c.window()) {
 		c.outOfReach++
 		return // no ack: the peer sends it again when there is room
+	}
+	c.carry()
+	switch {
 	case ahead < 0:
 		c.duplicates++
 	case ahead == 0:
@@ -153,7 +155,6 @@ func (c *Conn) receive(h *header, payload []byte) {
 		for s := c.early.head; s != nil && s.sn == c.await; s = c.early.head {
 			c.accept(c.early.pop(), s.sn)
 		}
-		c.bytesIn += uint64(len(payload))
 	default:
 		c.keep(h, payload)
 		return
@@ -191,7 +192,6 @@ func (c *Conn) keep(h *header, payload []byte) {
 		s = c.segment(payload)
 		s.sn = h.sn
 		c.early.insert(prev, s)
-		c.bytesIn += uint64(len(payload))
 	}
 	s.ts, s.owed = h.ts, true
 	c.owes |= owesEarly

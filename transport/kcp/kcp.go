@@ -26,23 +26,41 @@ const (
 )
 
 // A Conn is one KCP conversation: bytes in, bytes out, and the time as it is
-// told. It holds no memory while nothing is on the way.
+// told. While nothing is on the way it holds no memory but its own, of which
+// there is one for every player.
 //
 // It is owned by its loop, and every call needs it alone. The zero value must
-// be given to Init first. The fields are in the order in which a message
-// touches them, to stay in few cache lines.
+// be given to Init first.
 type Conn struct {
 	cfg *Config
-
-	flight queue // sent, not acknowledged, by number
-	unsent queue // not sent, not numbered
-	ready  queue // received in order, to be read
-	early  queue // received out of order, by number
+	*traffic
 
 	conv  uint32
 	next  uint32 // number of the next segment to be sent first
 	edge  uint32 // the peer takes segments before this number (SPEC 4.2)
 	await uint32 // number of the next segment in order
+
+	told    uint16 // receive window, as last told to the peer
+	mtu     uint16
+	loss    losses
+	owes    debt
+	waiting bool // since counts
+	stalled bool // it is over
+
+	retransmits, duplicates, outOfReach uint32
+
+	srtt, rttvar, rto time.Duration // SPEC 5.1
+}
+
+// traffic is what a conversation has on the way. It comes from the Pool with
+// the first segment and goes back after the last: see carry and rest. The
+// fields are in the order in which a message touches them, to stay in few cache
+// lines. Owned by its Conn, or by the Pool.
+type traffic struct {
+	flight queue // sent, not acknowledged, by number
+	unsent queue // not sent, not numbered
+	ready  queue // received in order, to be read
+	early  queue // received out of order, by number
 
 	ackSN, ackTS uint32 // what to acknowledge while owes has ack
 
@@ -50,24 +68,35 @@ type Conn struct {
 	queued   uint16 // segments in unsent
 	readable uint16 // segments in ready
 	lost     uint16 // segments in flight that are owed again
-	told     uint16 // receive window, as last told to the peer
 	offset   uint16 // bytes of the first ready segment already discarded
-	mtu      uint16
-	loss     losses
-	owes     debt
-	waiting  bool  // since counts
-	stalled  bool  // it is over
-	probes   uint8 // window probes sent in a row
-
-	retransmits, duplicates, outOfReach uint32
+	probes   uint8  // window probes sent in a row
 
 	due     time.Duration // no segment in flight times out before; Never when none is
 	since   time.Duration // waiting: the latest progress
 	probeAt time.Duration // blocked: the next window probe; Never until it is known
 
-	srtt, rttvar, rto time.Duration // SPEC 5.1
+	free *traffic // the next one in the Pool
+}
 
-	bytesIn, bytesOut uint64
+// quiet is the traffic of all who have none. Nobody writes to it.
+var quiet = traffic{due: Never, probeAt: Never}
+
+// carry gives c traffic of its own, if it has none.
+func (c *Conn) carry() {
+	if c.traffic == &quiet {
+		c.traffic = c.cfg.Pool.carry()
+	}
+}
+
+// rest takes the traffic of c back once nothing is on the way.
+func (c *Conn) rest() {
+	t := c.traffic
+	if t == &quiet || c.owes&owesAck != 0 ||
+		t.flight.head != nil || t.unsent.head != nil || t.ready.head != nil || t.early.head != nil {
+		return
+	}
+	c.traffic, c.waiting = &quiet, false
+	c.cfg.Pool.drop(t)
 }
 
 // debt is what the next Output owes the peer besides data.
@@ -84,12 +113,11 @@ const (
 func (c *Conn) Init(conv uint32, cfg *Config) {
 	*c = Conn{
 		cfg:     cfg,
+		traffic: &quiet,
 		conv:    conv,
 		edge:    startWindow,
 		told:    uint16(cfg.recvWindow()),
 		mtu:     uint16(cfg.mtu()),
-		due:     Never,
-		probeAt: Never,
 		rto:     cfg.boundRTO(startRTO),
 	}
 }
@@ -160,6 +188,9 @@ func (c *Conn) Room() int {
 func (c *Conn) Write(b []byte) error {
 	if len(b) > c.Room() {
 		return ErrFull
+	}
+	if len(b) > 0 {
+		c.carry()
 	}
 	mss := c.mss()
 	if last := c.unsent.tail; last != nil {
@@ -240,7 +271,9 @@ func (c *Conn) Release() {
 			c.cfg.Pool.put(q.pop())
 		}
 	}
-	*c = Conn{cfg: c.cfg, conv: c.conv, due: Never, probeAt: Never, stalled: true}
+	c.owes = 0
+	c.rest()
+	*c = Conn{cfg: c.cfg, traffic: &quiet, conv: c.conv, stalled: true}
 }
 
 // Stats is what a Conn knows about its traffic.
@@ -248,10 +281,9 @@ type Stats struct {
 	SRTT, RTTVar time.Duration // zero before the first sample
 	RTO          time.Duration // without Config.ExtraRTO
 
-	BytesIn, BytesOut uint64 // payload, each byte once
-	Retransmits       uint32 // segments sent again
-	Duplicates        uint32 // pushes that had arrived before
-	Dropped           uint32 // pushes outside the receive window
+	Retransmits uint32 // segments sent again
+	Duplicates  uint32 // pushes that had arrived before
+	Dropped     uint32 // pushes outside the receive window
 
 	InFlight   int // segments sent, not acknowledged
 	Queued     int // segments not sent yet
@@ -265,8 +297,6 @@ func (c *Conn) Stats() Stats {
 		SRTT:        c.srtt,
 		RTTVar:      c.rttvar,
 		RTO:         c.rto,
-		BytesIn:     c.bytesIn,
-		BytesOut:    c.bytesOut,
 		Retransmits: c.retransmits,
 		Duplicates:  c.duplicates,
 		Dropped:     c.outOfReach,

@@ -47,6 +47,7 @@ func (p *packet) push(s *segment, now time.Duration) {
 func (c *Conn) Output(now time.Duration, dst []byte, limit int) []byte {
 	c.tick(now)
 	if !c.Pending() {
+		c.rest()
 		return dst
 	}
 	size := int(c.mtu)
@@ -130,7 +131,9 @@ func (c *Conn) tick(now time.Duration) {
 // news that it opened may have been lost.
 func (c *Conn) probe(now time.Duration, blocked bool) {
 	if !blocked {
-		c.probeAt, c.probes = Never, 0
+		if c.probeAt != Never {
+			c.probeAt, c.probes = Never, 0
+		}
 		return
 	}
 	if now >= c.probeAt {
@@ -203,7 +206,6 @@ func (c *Conn) putNew(p *packet, now time.Duration) {
 		c.flight.push(s)
 		s.sn, s.ts = c.next, stamp(now)
 		c.next++
-		c.bytesOut += uint64(n)
 		c.transmit(p, s, now)
 	}
 }

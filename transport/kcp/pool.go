@@ -14,11 +14,12 @@ const (
 // defaultRetain is what an idle Pool may hold: 1,000 datagrams or so.
 const defaultRetain = 4 << 20
 
-// A Pool keeps the segments of one loop for reuse, last in, first out, so that
+// A Pool keeps the segments of one loop, and the traffic of its conversations, for reuse, last in, first out, so that
 // the next one handed out is still in the cache. It is owned by its loop.
 type Pool struct {
 	small, large *segment
-	free         int // bytes on the two lists
+	traffic      *traffic
+	free         int // bytes on the three lists
 	retain       int
 }
 
@@ -60,6 +61,28 @@ func (p *Pool) put(s *segment) {
 	list := p.list(cap(s.data))
 	*s = segment{next: *list, data: s.data[:0]}
 	*list = s
+}
+
+// carry returns traffic with nothing in it. A nil pool allocates.
+func (p *Pool) carry() *traffic {
+	if p == nil || p.traffic == nil {
+		return &traffic{due: Never, probeAt: Never}
+	}
+	t := p.traffic
+	p.traffic, t.free = t.free, nil
+	p.free -= int(unsafe.Sizeof(*t))
+	return t
+}
+
+// drop takes back traffic with nothing in it.
+func (p *Pool) drop(t *traffic) {
+	size := int(unsafe.Sizeof(*t))
+	if p == nil || p.free+size > p.retain {
+		return
+	}
+	p.free += size
+	*t = traffic{due: Never, probeAt: Never, free: p.traffic}
+	p.traffic = t
 }
 
 func (p *Pool) list(size int) **segment {
