@@ -111,6 +111,11 @@ type Config struct {
 	// send and not ended. Beyond it the links are closed that have sent nothing
 	// whole for longest; their sessions wait. If zero, 64 MiB for each loop.
 	ReceiveBytes int
+	// KeepMemory leaves it to Go's runtime when memory goes back to the system.
+	// Else, when 10,000 logins or returns and more have come in a rush that is
+	// over, the server calls debug.FreeOSMemory once: what the rush has left
+	// behind is as much as all players take, and would stay for minutes.
+	KeepMemory bool
 	// MaxLinks bounds the live links. If zero, transport's default.
 	MaxLinks int
 	// Admin is the address to serve the pages of Server.Admin on, as

@@ -30,6 +30,8 @@ type loop struct {
 	answer   []byte     // and the body made of it
 	watch    watchdog
 	seen     samples // of its players, now and then
+	tidyAt   time.Duration
+	rush     rush
 }
 
 // glue joins transport's events with sessions and handlers. It is the one
@@ -103,6 +105,7 @@ func (g *glue) OnTimer(t *transport.Loop) {
 	l := of(t)
 	now := t.Now()
 	l.wheel.Advance(now, l.visit)
+	l.tidy(now)
 	for len(l.openings) > 0 && l.openings[0].deadline <= now {
 		o := l.openings[0]
 		l.openings[0] = nil

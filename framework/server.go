@@ -26,21 +26,22 @@ import (
 // Server holds the players. Make it with New, register routes and rooms, then
 // Run it, or Start and Shutdown.
 type Server struct {
-	cfg    Config
-	log    *slog.Logger
-	boot   uint32
-	routes map[string]*Route // immutable once started
-	dict   dictionary
-	groups groups
-	wraps  []func(Handler) Handler
-	chain  Handler // of wraps; immutable once started
-	kinds  map[string]*roomKind
-	inbox  inboxCap
-	t      atomic.Pointer[transport.Transport] // nil before Start has returned
-	count  counters
-	pool   workers
-	budget budget
-	closed sync.WaitGroup // sessions whose OnClose has not returned
+	cfg      Config
+	log      *slog.Logger
+	boot     uint32
+	routes   map[string]*Route // immutable once started
+	dict     dictionary
+	groups   groups
+	wraps    []func(Handler) Handler
+	chain    Handler // of wraps; immutable once started
+	kinds    map[string]*roomKind
+	inbox    inboxCap
+	t        atomic.Pointer[transport.Transport] // nil before Start has returned
+	count    counters
+	pool     workers
+	budget   budget
+	giveBack func()         // memory, to the system
+	closed   sync.WaitGroup // sessions whose OnClose has not returned
 
 	running sync.WaitGroup // rooms
 
@@ -80,6 +81,7 @@ func New(cfg Config) (*Server, error) {
 		arriving: map[session.ID]bool{},
 		inbox:    inboxCap{4 * cfg.Session.RecvPackets, 4 * cfg.Session.RecvBytes},
 		table:    session.NewTable[*Player](max(2*cfg.Session.Grace, time.Minute), 1<<16),
+		giveBack: debug.FreeOSMemory,
 	}
 	s.pool.most = cfg.Workers
 	s.budget.open(cfg.BufferBytes, max(cfg.Loops, runtime.GOMAXPROCS(0)))

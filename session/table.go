@@ -145,14 +145,26 @@ func (t *Table[T]) Opened(k OpeningKey) { delete(t.opening, k) }
 // the same or a higher attempt came before it: SPEC 6.1. Ask it first, once for
 // each HELLO.
 func (t *Table[T]) Overtaken(k OpeningKey, attempt uint64, now time.Duration) bool {
-	if now >= t.turn {
-		t.seen, t.seenBefore, t.turn = map[OpeningKey]uint64{}, t.seen, now+openingLife
-	}
+	t.forget(now)
 	if max(t.seen[k], t.seenBefore[k]) >= attempt {
 		return true
 	}
 	t.seen[k] = attempt
 	return false
+}
+
+// forget drops the attempts of the minute before the last.
+func (t *Table[T]) forget(now time.Duration) {
+	if now >= t.turn {
+		t.seen, t.seenBefore, t.turn = map[OpeningKey]uint64{}, t.seen, now+openingLife
+	}
+}
+
+// Sweep forgets what has had its time. Everything else does so as well, but only
+// when it is called.
+func (t *Table[T]) Sweep(now time.Duration) {
+	t.forget(now)
+	t.sweep(now)
 }
 
 // Bury removes the session that was put in under id and user, and leaves a

@@ -171,4 +171,10 @@ func TestOvertaken(t *testing.T) {
 	if n := len(tb.seen) + len(tb.seenBefore); n > 13_000 {
 		t.Errorf("%d logins are remembered after two minutes of 100 a second", n)
 	}
+	for i := range 3 {
+		tb.Sweep(time.Hour + time.Duration(i)*time.Minute)
+	}
+	if n := len(tb.seen) + len(tb.seenBefore); n > 0 {
+		t.Errorf("%d logins are remembered when nobody has come for minutes", n)
+	}
 }

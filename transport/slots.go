@@ -46,9 +46,11 @@ type slots struct {
 type slot struct {
 	k    *Link
 	gen  uint32 // of the id that names the slot now
-	next int32  // in the list of free slots
-	busy bool
+	next int32  // in the list of free slots, or taken
 }
+
+// taken is slot.next of one that is not free.
+const taken = -1
 
 func (s *slots) init(layout idLayout, loop int) {
 	*s = slots{layout: layout, loop: loop, table: make([]slot, 1)}
@@ -73,7 +75,7 @@ func (s *slots) take() (id uint32, ok bool) {
 	}
 	at := &s.table[i]
 	at.gen = (at.gen + 1) & (1<<s.layout.genBits - 1)
-	at.busy, at.next = true, 0
+	at.next = taken
 	s.used++
 	return s.layout.id(s.loop, uint32(i), at.gen), true
 }
@@ -85,7 +87,7 @@ func (s *slots) at(id uint32) *slot {
 		return nil
 	}
 	at := &s.table[i]
-	if !at.busy || at.gen != s.layout.gen(id) {
+	if at.next != taken || at.gen != s.layout.gen(id) {
 		return nil
 	}
 	return at
@@ -107,7 +109,7 @@ func (s *slots) release(id uint32) {
 		return
 	}
 	i := int32(s.layout.slot(id))
-	at.k, at.busy = nil, false
+	at.k, at.next = nil, 0
 	if s.free == 0 {
 		s.free = i
 	} else {

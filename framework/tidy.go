@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import "time"
+
+// tidyEvery is how often the server's first loop looks after what nobody else
+// does, while there are sessions.
+const tidyEvery = 5 * time.Second
+
+// tidy forgets logins that are over, and after a rush gives back memory.
+func (l *loop) tidy(now time.Duration) {
+	if l.t.Index() != 0 || now < l.tidyAt {
+		return
+	}
+	l.tidyAt = now + tidyEvery
+	s := l.srv
+	s.mu.Lock()
+	s.table.Sweep(now)
+	living := s.table.Len()
+	s.mu.Unlock()
+	if l.rush.over(s.count.opened.Load()+s.count.resumed.Load(), living) && !s.cfg.KeepMemory {
+		go s.giveBack() // a collection, which ends
+	}
+}
+
+// rush finds out when one is over: logins and returns that were many beside
+// those who are there, and of which hardly any come now. Each leaves some ten
+// kilobytes of garbage behind, so that Go's heap has grown to twice of what
+// lives by then, and would stay so for minutes. Owned by the first loop.
+type rush struct {
+	seen uint64 // of all logins and returns
+	size uint64 // of the rush: a sixteenth is forgotten at each look
+}
+
+// minRush many make a rush.
+const minRush = 10_000
+
+// over looks, every tidyEvery, and reports once for each rush that it is over.
+func (r *rush) over(total uint64, living int) bool {
+	came := total - r.seen
+	r.seen = total
+	r.size += came - r.size/16
+	if r.size < minRush || r.size < uint64(living)/8 || came > r.size/100 {
+		return false
+	}
+	r.size = 0
+	return true
+}
