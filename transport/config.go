@@ -109,10 +109,11 @@ type Config struct {
 	SocketBuffer int
 	// Gather is how long after a loop has emptied a datagram socket it lets more
 	// come together before it takes them, so that they share what a wake-up
-	// costs. A datagram that comes alone is taken at once, nothing that is sent
-	// waits, and waits in which hardly anything comes stop for a while. If zero,
-	// 1 ms, which is also as fine as an idle process can tell the time; at most
-	// 10 ms. If negative, nothing is gathered. Linux only.
+	// costs. Nothing that is sent waits, and there are no waits where fewer than
+	// three datagrams come in one, nor where players ask again as soon as they are
+	// answered and waits would slow them down. If zero, 1 ms, which is also as
+	// fine as an idle process can tell the time; at most 10 ms. If negative,
+	// nothing is gathered. Linux only.
 	Gather time.Duration
 	// Logger takes the few things that are worth a line. If nil, slog.Default().
 	Logger *slog.Logger

@@ -4,38 +4,65 @@ package transport
 
 import "time"
 
-// When gathering is worth its wait: Config.Gather.
 const (
-	gatherWorth = 12                     // datagrams that make up for a wait
-	gatherTries = 8                      // waits in a row that do not, before there is none for a while
-	gatherRest  = 100 * time.Millisecond // that while
+	gatherWorth = 3                      // datagrams that make up for a wait
+	gatherLook  = 100 * time.Millisecond // for which it is tried before it is judged
+	gatherOff   = time.Second            // without it after it slowed the players down; twice that the next time
+	gatherOffs  = 3                      // times that this doubles
+	gatherCheck = 5 * time.Second        // with it, before it is judged anew what comes without
+	gatherStay  = 16                     // waits in a row before other events have their turn
 )
 
-// gathering decides how long the datagrams of a socket are let come together.
-// A player alone on a server is answered as fast as it asks: waits that bring
-// hardly anything stop for a while. Owned by the socket.
+// gathering decides whether the datagrams of a socket are let come together.
+// It is worth it where several come in one wait, unless they come because the
+// last ones were answered: players who ask, wait for the answer and ask again
+// are slowed down by it. So it counts what comes without waits and with them, in
+// turn, and stops where that is much less. Owned by the socket.
 type gathering struct {
-	upto time.Duration // what arrives before is gathered
-	rest time.Duration // nothing is before this
-	poor int           // waits in a row that were not worth it
+	upto  time.Duration // what arrives before is gathered
+	on    bool
+	since time.Duration // the present look began
+	until time.Duration // and is judged
+	check time.Duration // on: when it is to go off for a look
+	n     uint64        // datagrams of the look
+	free  uint64        // datagrams a second that come, as far as is known, when nobody waits
+	fails uint8         // looks in a row in which waits were too slow
 }
 
 // wait returns how long to wait before taking what has begun to arrive.
 func (g *gathering) wait(now time.Duration) time.Duration { return max(g.upto-now, 0) }
 
-// emptied takes note that the socket is empty after n datagrams. waited says
-// that they had a whole wait to come in.
-func (g *gathering) emptied(now, gather time.Duration, n uint64, waited bool) {
-	switch {
-	case n >= gatherWorth:
-		g.poor = 0
-	case waited:
-		if g.poor++; g.poor == gatherTries {
-			g.poor, g.rest = 0, now+gatherRest
-		}
+// emptied takes note that the socket is empty after n datagrams.
+func (g *gathering) emptied(now, gather time.Duration, n uint64) {
+	if g.n += n; now >= g.until {
+		g.judge(now, gather)
 	}
 	g.upto = 0
-	if now >= g.rest {
+	if g.on {
 		g.upto = now + gather
 	}
+}
+
+// judge ends a look.
+func (g *gathering) judge(now, gather time.Duration) {
+	rate := g.n * uint64(time.Second) / uint64(max(now-g.since, 1))
+	worth := rate*uint64(gather) >= gatherWorth*uint64(time.Second)
+	look := gatherLook
+	switch {
+	case !g.on:
+		if g.on, g.free = worth, rate; g.on {
+			g.check = now + gatherCheck
+		}
+	case rate < g.free/8*5: // the machine has bad moments, too
+		g.on, look = false, gatherOff<<g.fails
+		g.fails = min(g.fails+1, gatherOffs)
+	case !worth || now >= g.check:
+		g.on, g.fails = false, 0
+	default:
+		g.fails = 0
+		if rate > g.free {
+			g.free += (rate - g.free) / 4
+		}
+	}
+	g.since, g.until, g.n = now, now+look, 0
 }

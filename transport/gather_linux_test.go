@@ -7,40 +7,66 @@ import (
 	"time"
 )
 
-// TestGatheringIsForTheManyAndNotForOne plays a second of datagrams that come
-// each so often, from players who wait for their answer or do not.
+// TestGatheringIsForTheManyAndNotForOne plays seconds of datagrams that come each
+// so often, or when they were answered.
 func TestGatheringIsForTheManyAndNotForOne(t *testing.T) {
+	const length, gather = 20 * time.Second, time.Millisecond
+	type crowd struct {
+		players int
+		every   time.Duration // one of them sends this much after the one before
+		closed  bool          // and all only after their last answer
+	}
 	for _, c := range []struct {
 		name        string
-		every       time.Duration // the next datagram comes this much after the one before
-		closed      bool          // or after its answer
-		most, least time.Duration // of the second spent in waits
+		crowd       func(now time.Duration) crowd
+		least, most time.Duration // spent in waits
 	}{
-		{"one that asks again at once", 50 * time.Microsecond, true, 90 * time.Millisecond, time.Millisecond},
-		{"now and then", 5 * time.Millisecond, false, 0, 0},
-		{"many", 50 * time.Microsecond, false, time.Second, 900 * time.Millisecond},
+		{"one that asks again at once", func(time.Duration) crowd { return crowd{1, 50 * time.Microsecond, true} }, 100 * time.Millisecond, length / 30},
+		{"twenty of them", func(time.Duration) crowd { return crowd{20, 10 * time.Microsecond, true} }, 100 * time.Millisecond, length / 30},
+		{"now and then", func(time.Duration) crowd { return crowd{1, 5 * time.Millisecond, false} }, 0, 0},
+		{"many", func(time.Duration) crowd { return crowd{1, 50 * time.Microsecond, false} }, length * 9 / 10, length},
+		{"many idle ones", func(time.Duration) crowd { return crowd{1, 200 * time.Microsecond, false} }, length * 7 / 10, length},
+		{"a thousand that ask again at once", func(time.Duration) crowd { return crowd{1000, 8 * time.Microsecond, true} }, length / 20, length},
+		{"many, and then half of them", func(now time.Duration) crowd {
+			if now > length/2 {
+				return crowd{1, 100 * time.Microsecond, false}
+			}
+			return crowd{1, 50 * time.Microsecond, false}
+		}, length * 8 / 10, length},
+		{"twenty that ask again at once, after many", func(now time.Duration) crowd {
+			if now > length/2 {
+				return crowd{20, 10 * time.Microsecond, true}
+			}
+			return crowd{1, 50 * time.Microsecond, false}
+		}, length * 4 / 10, length * 6 / 10},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			const gather = time.Millisecond
 			var g gathering
 			var waits time.Duration
-			now := time.Second // so that a datagram is not the first of all
-			next := now
-			for end := now + time.Second; next < end; {
-				now = max(now, next)
+			now := time.Hour // the server has been there for a while
+			begin, next := now, now
+			asked := 0 // of those who wait for an answer
+			for now < begin+length {
+				who := c.crowd(now - begin)
+				if now = max(now, next); who.closed && asked == 0 {
+					asked, next = who.players, now
+				}
 				wait := g.wait(now)
 				waits += wait
 				now += wait
 				n := uint64(0)
-				for ; next <= now; n++ {
-					if next += c.every; c.closed {
-						next = now + c.every
+				for next <= now && (!who.closed || asked > 0) {
+					next += who.every
+					if asked--; who.closed && asked == 0 {
+						next = now + who.every
 					}
+					n++
 				}
-				g.emptied(now, gather, n, wait > 0)
+				asked = max(asked, 0)
+				g.emptied(now, gather, n)
 			}
 			if waits > c.most || waits < c.least {
-				t.Errorf("%v of a second were waited, want %v to %v", waits, c.least, c.most)
+				t.Errorf("%v of %v were waited, want %v to %v", waits, length, c.least, c.most)
 			}
 		})
 	}

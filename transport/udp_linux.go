@@ -44,6 +44,7 @@ type udpSocket struct {
 	fd    int
 	local net.Addr // what gnet calls the socket, nil until it is known
 	v6    bool     // an IPv6 socket, dual-stack or not: addresses have 28 bytes
+	lone  bool     // the loop has no other one
 
 	gathering
 
@@ -71,7 +72,7 @@ func openUDP(g *gnetLoop, eng gnet.Engine, w wire) (*udpSocket, error) {
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	u := &udpSocket{l: g.l, wire: w, fd: fd, v6: family == unix.AF_INET6, inBuf: make([]byte, recvSlots*maxDatagram)}
+	u := &udpSocket{l: g.l, wire: w, fd: fd, v6: family == unix.AF_INET6, lone: g.r.udp[1-w] == "", inBuf: make([]byte, recvSlots*maxDatagram)}
 	for i := range u.in {
 		u.inIov[i].Base = &u.inBuf[i*maxDatagram]
 		u.inIov[i].SetLen(maxDatagram)
@@ -133,7 +134,8 @@ func (u *udpSocket) close() {
 // traffic takes the datagram that gnet has read, and those behind it.
 func (u *udpSocket) traffic(c gnet.Conn) {
 	l := u.l
-	waited, before := u.gather(), l.stats.datagramsIn
+	u.gather()
+	before := l.stats.datagramsIn
 	l.begin()
 	b, err := c.Peek(-1)
 	from, ok := addrPort(c.RemoteAddr())
@@ -142,29 +144,47 @@ func (u *udpSocket) traffic(c gnet.Conn) {
 	}
 	full := u.recv()
 	l.end()
-	for range recvRounds - 1 {
-		if !full || l.ended() {
-			break
+	for n := 1; ; n++ {
+		for k := 1; full && k < recvRounds && !l.ended(); k++ {
+			full = u.batch()
 		}
-		l.begin()
-		full = u.recv()
-		l.end()
+		if full {
+			return
+		}
+		came := l.stats.datagramsIn - before
+		u.emptied(l.now, l.t.cfg.gather(), came)
+		if came == 0 || n == gatherStay || !u.stays() {
+			return
+		}
+		// Nothing else can happen on this loop, so there is no need to ask gnet,
+		// which makes five objects of every first datagram.
+		u.gather()
+		before = l.stats.datagramsIn
+		full = u.batch()
 	}
-	if !full {
-		u.emptied(l.now, l.t.cfg.gather(), l.stats.datagramsIn-before, waited)
-	}
+}
+
+// batch is a batch of what one system call takes.
+func (u *udpSocket) batch() (full bool) {
+	u.l.begin()
+	full = u.recv()
+	u.l.end()
+	return full
 }
 
 // gather lets datagrams come together that follow each other closely: what a
 // wake-up costs, they share. Whatever rings ends the wait, so nothing that is
-// sent, and no timer, is late because of it. It reports whether that was all of
-// the wait.
-func (u *udpSocket) gather() (waited bool) {
-	wait := u.wait(u.l.t.now())
-	if wait > 0 {
+// sent, and no timer, is late because of it.
+func (u *udpSocket) gather() {
+	if wait := u.wait(u.l.t.now()); wait > 0 {
 		u.l.queue.doze(wait)
 	}
-	return wait > 0 && u.l.t.now() >= u.upto
+}
+
+// stays reports whether what comes next may be waited for here: datagrams of
+// this socket, or what rings.
+func (u *udpSocket) stays() bool {
+	return u.on && u.lone && len(u.l.streams) == 0 && !u.l.ended()
 }
 
 // drain takes what waits, within the caller's batch.
