@@ -98,6 +98,7 @@ func (p *player) init(f *Fleet, index int) error {
 	}
 	p.times = make([]time.Duration, f.cfg.Window)
 	p.handle = f.wheel.Add(p, session.Never)
+	p.kcp.Init(0, &f.kcp) // who has no link, or not one of KCP, is asked for its counts even so
 	if f.cfg.Bare {
 		return nil
 	}
