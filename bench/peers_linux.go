@@ -61,7 +61,7 @@ var others = map[string]other{
 	"raknet":     {beside: []string{"plain-kcp"}, carrier: "raknet", dialect: raknet, built: true, guests: true},
 	"quic-go":    {beside: []string{"plain-kcp", "kcp"}, carrier: "quic", built: true, guests: true, answers: true},
 	"plain-kcp":  {beside: []string{"kcp"}}, // lifeline itself: what sealing costs
-	"go-tcp":     {beside: []string{"tcp"}, carrier: "tcp", answers: true},
+	"go-tcp":     {beside: []string{"plain-kcp", "tcp"}, carrier: "tcp", answers: true},
 	"zinx-tcp":   {beside: []string{"tcp"}, carrier: "tcp", dialect: zinx, built: true},
 	"nano-tcp":   {beside: []string{"tcp"}, carrier: "tcp", dialect: nano, built: true},
 	"nano-ws":    {beside: []string{"ws"}, carrier: "ws", dialect: nano, built: true},
