@@ -85,7 +85,7 @@ func (c *claim) decide(l *loop) {
 		if p.numbers { // changed on this loop only
 			c.r.Routes = l.srv.dict.names
 		}
-		if c.answer, c.reset, c.refusal = p.s.Resume(nil, c.r, false, now); c.refusal == nil {
+		if c.answer, c.reset, c.refusal = p.s.Resume(nil, c.r, now); c.refusal == nil {
 			l.heard(p) // it had its WELCOME
 		}
 	case reopened:

@@ -113,7 +113,7 @@ func fuzzSessions(t testing.TB) map[string]*Session {
 		switch name {
 		case "resumed":
 			s.Output(nil, 1, 0, 1<<20)
-			_, _, _ = s.Resume(nil, &ResumeRequest{ID: ID{1}, Attempt: 5, Recv: 3, Lowest: 1}, false, 0)
+			_, _, _ = s.Resume(nil, &ResumeRequest{ID: ID{1}, Attempt: 5, Recv: 3, Lowest: 1}, 0)
 			s.Output(nil, 2, 0, 200)
 		case "detached":
 			s.Detach(1, 0)
@@ -146,7 +146,7 @@ func FuzzControl(f *testing.F) {
 			}
 			for _, s := range fuzzSessions(t) {
 				before, state := s.Epoch(), s.State()
-				if _, _, err := s.Resume(nil, r, false, time.Second); err != nil && (s.Epoch() != before || s.State() != state) {
+				if _, _, err := s.Resume(nil, r, time.Second); err != nil && (s.Epoch() != before || s.State() != state) {
 					t.Fatalf("a refused resume changed something: %v", err)
 				}
 				useSession(t, s, 2*time.Second)
@@ -234,7 +234,7 @@ func FuzzSession(f *testing.F) {
 				}
 				useSession(t, s, now)
 				if r, err := ParseResume(p); err == nil {
-					_, _, _ = s.Resume(nil, r, false, now)
+					_, _, _ = s.Resume(nil, r, now)
 					useSession(t, s, now)
 				}
 			}

@@ -13,7 +13,7 @@ import (
 // What framework does with a session, the model does in one loop.
 
 func (m *model) serverReceive(st *modelState, l *modelLink, p codec.Packet) {
-	if l.seat < 0 || p.Kind == codec.Resume && !l.closed {
+	if l.seat < 0 {
 		switch p.Kind {
 		case codec.Heartbeat:
 		case codec.Hello:
@@ -165,7 +165,7 @@ func (m *model) resume(st *modelState, l *modelLink, p codec.Packet) {
 	if !epochs {
 		for i := range st.seats {
 			if !reflect.DeepEqual(st.seats[i], before.seats[i]) {
-				st.fail("a RESUME that was refused, or answered again, changed the session: %v", difference(reflect.ValueOf(before.seats[i]), reflect.ValueOf(st.seats[i])))
+				st.fail("a RESUME that was refused changed the session: %v", difference(reflect.ValueOf(before.seats[i]), reflect.ValueOf(st.seats[i])))
 			}
 		}
 		for i := range st.links {
@@ -176,11 +176,11 @@ func (m *model) resume(st *modelState, l *modelLink, p codec.Packet) {
 				a.down = st.links[i].down
 			}
 			if !reflect.DeepEqual(a, b) {
-				st.fail("a RESUME that was refused, or answered again, changed link %d", a.nonce)
+				st.fail("a RESUME that was refused changed link %d", a.nonce)
 			}
 		}
 		if !reflect.DeepEqual(*st.table, *before.table) {
-			st.fail("a RESUME that was refused, or answered again, changed the table")
+			st.fail("a RESUME that was refused changed the table")
 		}
 	}
 }
@@ -210,24 +210,20 @@ func (m *model) decide(st *modelState, l *modelLink, r *ResumeRequest) bool {
 	e := &st.seats[i]
 	s := &e.s
 	switch {
-	case m.fault == lockOut && s.lastResumed && !s.confirmed:
+	case m.fault == lockOut && s.attempt > 0 && !s.confirmed:
 		return refuse(&CloseError{Code: Stale, Detail: s.attempt})
 	case m.fault == redeliver && s.recv > 0:
 		s.recv--
 	case m.fault == zeroCount:
 		s.recv = 0
 	}
-	epoch, attached := s.epoch, s.state == Attached
-	answer, reset, refusal := s.Resume(nil, r, e.link == l.nonce, modelNow)
+	attached := s.state == Attached
+	answer, reset, refusal := s.Resume(nil, r, modelNow)
 	if refusal != nil {
 		if refusal.Code == Inconsistent {
 			st.fail("an honest client's counts contradict the server's")
 		}
 		return refuse(refusal)
-	}
-	if s.epoch == epoch {
-		m.write(l, &l.down, answer)
-		return false
 	}
 	if r.Attempt <= e.attempt || l.nonce != uint8(r.Attempt) {
 		st.fail("attempt %d is accepted on link %d after %d", r.Attempt, l.nonce, e.attempt)
@@ -267,8 +263,9 @@ func (m *model) repeat(st *modelState, l *modelLink) {
 			}
 		}
 	case len(l.up) > 0 && kindOf(l.up[0]) == codec.Resume:
-		l.up = append([][]byte{l.up[0]}, l.up...)
+		l.up, st.faulty = append([][]byte{l.up[0]}, l.up...), true
 	default:
+		st.faulty = st.faulty || l.seat >= 0
 		m.serverReceive(st, l, parse(st.resume))
 	}
 }

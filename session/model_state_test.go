@@ -31,7 +31,7 @@ const (
 	swallowsDown
 	kicks        // the session opened last
 	expires      // the grace of a detached session is over
-	repeats      // a RESUME: on its own link, on an old one, or by a stranger (link 0)
+	repeats      // a RESUME: on its own link, which that ends, on an old one, or by a stranger (link 0)
 	pings        // the client
 	unbounded    // from here on
 	reaches      // the next frame of a link reaches the server
@@ -210,7 +210,7 @@ func (m *model) key(st *modelState) []byte {
 		e := &st.seats[i]
 		s := &e.s
 		b = append(b, 0xee, byte(s.state), byte(s.epoch), byte(s.attempt), byte(s.overflows), byte(s.reason),
-			flags(s.confirmed, s.everHeard, s.overflowed, s.asked, s.tuneDue, s.lastResumed, s.lastReset, e.opened),
+			flags(s.confirmed, s.everHeard, s.overflowed, s.asked, s.tuneDue, s.lastReset, e.opened),
 			e.link, byte(e.attempt), e.hook, e.first, e.got, e.sent, e.base, e.seen, e.givenUp, e.late, byte(e.cause), e.key[0], flags(e.heard, e.over))
 		b = appendEnd(b, &s.end)
 	}

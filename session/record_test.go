@@ -65,8 +65,8 @@ func TestRecordIsTheWholeSession(t *testing.T) {
 	}
 	a, b := *s, there
 	req := &ResumeRequest{ID: s.id, Attempt: s.attempt + 1, Recv: s.acked + 1, Lowest: s.recv + 1}
-	_, resetA, errA := a.Resume(nil, req, false, now)
-	_, resetB, errB := b.Resume(nil, req, false, 6*time.Second)
+	_, resetA, errA := a.Resume(nil, req, now)
+	_, resetB, errB := b.Resume(nil, req, 6*time.Second)
 	if errA != nil || errB != nil || resetA || resetB || a.acked != b.acked || a.sent != b.sent || a.recv != b.recv || a.next != b.next {
 		t.Errorf("resumed here: %v, there: %v", errA, errB)
 	}
@@ -75,7 +75,7 @@ func TestRecordIsTheWholeSession(t *testing.T) {
 	if !bytes.Equal(outA, outB) || len(outA) == 0 {
 		t.Errorf("they write %x and %x", outA, outB)
 	}
-	if _, _, err := there.Resume(nil, &ResumeRequest{ID: s.id, Attempt: s.attempt, Lowest: 1}, false, 0); err == nil || err.Code != Stale {
+	if _, _, err := there.Resume(nil, &ResumeRequest{ID: s.id, Attempt: s.attempt, Lowest: 1}, 0); err == nil || err.Code != Stale {
 		t.Errorf("an old attempt is answered by %v", err)
 	}
 	if held := other.Pool.Held(); held == 0 {
@@ -91,7 +91,7 @@ func detachedSession(t *testing.T, shard *Shard, now time.Duration) *Session {
 	s.Open(shard, ID{1, 2, 3}, 0)
 	_, _ = s.Receive(1, codec.Packet{Header: codec.Header{Kind: codec.Message, Seq: 1}, Body: number(1)}, now)
 	s.Overflow(now - time.Second)
-	if _, reset, err := s.Resume(nil, &ResumeRequest{ID: s.id, Attempt: 77, Lowest: 2}, false, now); err != nil || !reset {
+	if _, reset, err := s.Resume(nil, &ResumeRequest{ID: s.id, Attempt: 77, Lowest: 2}, now); err != nil || !reset {
 		t.Fatal(err)
 	}
 	_, _ = s.Receive(2, codec.Packet{}, now)
@@ -131,7 +131,7 @@ func TestRecordOfMoreThanTheServerKeeps(t *testing.T) {
 		if s.overflows != r.overflows {
 			t.Errorf("%s: the move counts as an overflow", name)
 		}
-		_, reset, err := s.Resume(nil, &ResumeRequest{ID: r.ID, Attempt: 1000, Recv: r.wrote, Lowest: r.recv + 1}, false, 0)
+		_, reset, err := s.Resume(nil, &ResumeRequest{ID: r.ID, Attempt: 1000, Recv: r.wrote, Lowest: r.recv + 1}, 0)
 		if err != nil || !reset {
 			t.Errorf("%s: resumed without a RESET: %v", name, err)
 		}
@@ -196,7 +196,7 @@ func FuzzRecord(f *testing.F) {
 			t.Fatalf("acked %d wrote %d sent %d next %d, %d packets", s.acked, s.wrote, s.sent, s.next, s.out.len())
 		}
 		_ = s.Check(2*time.Hour, 0)
-		if _, _, err := s.Resume(nil, &ResumeRequest{ID: r.ID, Attempt: r.attempt + 1, Recv: r.wrote, Lowest: 1}, false, time.Hour); err == nil {
+		if _, _, err := s.Resume(nil, &ResumeRequest{ID: r.ID, Attempt: r.attempt + 1, Recv: r.wrote, Lowest: 1}, time.Hour); err == nil {
 			s.Output(nil, s.Epoch(), time.Hour, 1<<20)
 		}
 		s.Close(Kicked)

@@ -8,21 +8,15 @@ import (
 	"github.com/lifeline-go/lifeline/codec"
 )
 
-// Resume moves the session to a new link. The caller has verified r; sameLink
-// says that r came on the session's current link, where an equal attempt is
-// answered again. It decides before it changes anything: a refusal leaves no
-// trace. On success the answer is appended to dst, the epoch is the new
+// Resume moves the session to a new link. The caller has verified r. It decides
+// before it changes anything: a refusal leaves no trace. On success the answer is
+// appended to dst, the epoch is the new
 // link's, and reset tells that the game must send a snapshot. The answer must be
 // written before anything of Output, as WELCOME must.
-func (s *Session) Resume(dst []byte, r *ResumeRequest, sameLink bool, now time.Duration) (out []byte, reset bool, err *CloseError) {
+func (s *Session) Resume(dst []byte, r *ResumeRequest, now time.Duration) (out []byte, reset bool, err *CloseError) {
 	switch {
 	case s.state == Closed:
 		return dst, false, Tombstone{Code: s.reason, Recv: s.recv}.Refusal()
-	case r.Attempt == s.attempt && sameLink && s.state == Attached && s.lastResumed:
-		if !s.confirmed { // else it was heard, so it has its answer
-			dst = s.appendAnswer(dst, r)
-		}
-		return dst, false, nil
 	case r.Attempt <= s.attempt:
 		return dst, false, &CloseError{Code: Stale, Detail: s.attempt}
 	case !r.Fresh && r.Recv > s.wrote:
@@ -35,7 +29,7 @@ func (s *Session) Resume(dst []byte, r *ResumeRequest, sameLink bool, now time.D
 	s.epoch++
 	s.state = Attached
 	unread := s.lastReset && !s.confirmed // the last RESET, as far as we know
-	s.confirmed, s.lastResumed = false, true
+	s.confirmed = false
 	s.lastReset = s.overflowed || r.Fresh || r.Recv < s.acked || r.Lowest > s.recv+1
 	if s.lastReset {
 		if s.overflowed {
@@ -65,7 +59,6 @@ func (s *Session) restart(now time.Duration) {
 }
 
 // appendAnswer appends the answer to r, the RESUME that made the current link.
-// Until its client is heard it is the same every time.
 func (s *Session) appendAnswer(dst []byte, r *ResumeRequest) []byte {
 	if s.lastReset {
 		var routes []string
@@ -87,7 +80,6 @@ func (s *Session) Reopen(now time.Duration) (reset bool) {
 	}
 	s.epoch++
 	s.state = Attached
-	s.lastResumed = false
 	reset, s.overflowed = s.overflowed, false
 	s.attach(now)
 	s.asked = false
@@ -103,7 +95,7 @@ func (s *Session) Takeover(now time.Duration) {
 	}
 	s.epoch++
 	s.state = Attached
-	s.confirmed, s.everHeard, s.lastResumed = false, false, false
+	s.confirmed, s.everHeard = false, false
 	s.restart(now)
 	s.holdDue = s.holdUs // WELCOME does not tell it
 }

@@ -74,7 +74,7 @@ func TestResetTellsTheDictionaryToARestartedApp(t *testing.T) {
 	s.Open(shard, ID{1}, 0)
 	dict := []string{"chat", "move"}
 	c := fuzzClients(t)["restarted"]
-	out, reset, refusal := s.Resume(nil, &ResumeRequest{ID: ID{1}, Attempt: 9, Fresh: true, Lowest: 1, Routes: dict}, false, 0)
+	out, reset, refusal := s.Resume(nil, &ResumeRequest{ID: ID{1}, Attempt: 9, Fresh: true, Lowest: 1, Routes: dict}, 0)
 	if !reset || refusal != nil {
 		t.Fatal(reset, refusal)
 	}
@@ -86,7 +86,7 @@ func TestResetTellsTheDictionaryToARestartedApp(t *testing.T) {
 	}
 	// Who has lost nothing is not told again.
 	s.Overflow(0)
-	out, _, _ = s.Resume(nil, &ResumeRequest{ID: ID{1}, Attempt: 10, Lowest: 1, Routes: dict}, false, 0)
+	out, _, _ = s.Resume(nil, &ResumeRequest{ID: ID{1}, Attempt: 10, Lowest: 1, Routes: dict}, 0)
 	var b resetBody
 	if err := decodeControl(packetOf(t, out), &b); err != nil || b.Routes != nil {
 		t.Errorf("told %v, %v", b.Routes, err)

@@ -29,7 +29,7 @@ func heardSession(t testing.TB, cfg Config, n int) *Session {
 func mustResume(t testing.TB, s *Session, r ResumeRequest, now time.Duration) (reset bool) {
 	t.Helper()
 	r.ID, r.Lowest = s.id, max(r.Lowest, 1)
-	_, reset, err := s.Resume(nil, &r, false, now)
+	_, reset, err := s.Resume(nil, &r, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,27 +127,14 @@ func TestTuneAsksAnew(t *testing.T) {
 	}
 }
 
-// SPEC 6.3: an equal attempt on another link is stale.
-func TestEqualAttemptElsewhereIsStale(t *testing.T) {
+// SPEC 6.3: an equal attempt is stale.
+func TestEqualAttemptIsStale(t *testing.T) {
 	s := heardSession(t, Config{}, 0)
 	mustResume(t, s, ResumeRequest{Attempt: 5}, 0)
 	for _, attempt := range []uint64{0, 4, 5} {
-		if _, _, err := s.Resume(nil, &ResumeRequest{ID: s.id, Attempt: attempt, Lowest: 1}, false, 0); err == nil || err.Code != Stale || err.Detail != 5 || s.Epoch() != 2 {
+		if _, _, err := s.Resume(nil, &ResumeRequest{ID: s.id, Attempt: attempt, Lowest: 1}, 0); err == nil || err.Code != Stale || err.Detail != 5 || s.Epoch() != 2 {
 			t.Errorf("attempt %d: %v, epoch %d", attempt, err, s.Epoch())
 		}
-	}
-	// On its own link it is answered until its client is heard.
-	r := &ResumeRequest{ID: s.id, Attempt: 5, Lowest: 1}
-	if out, _, err := s.Resume(nil, r, true, 0); err != nil || len(out) == 0 || s.Epoch() != 2 {
-		t.Errorf("the same again: %d bytes, %v", len(out), err)
-	}
-	_, _ = s.Receive(2, codec.Packet{}, 0)
-	if out, _, err := s.Resume(nil, r, true, 0); err != nil || len(out) != 0 || s.Epoch() != 2 {
-		t.Errorf("the same again, heard: %d bytes, %v", len(out), err)
-	}
-	s.Detach(2, 0)
-	if _, _, err := s.Resume(nil, r, true, 0); err == nil || err.Code != Stale {
-		t.Errorf("the same again, detached: %v", err)
 	}
 }
 
@@ -200,7 +187,7 @@ func TestResumedTellsHoldAndProfile(t *testing.T) {
 	s := heardSession(t, Config{}, 0)
 	s.Hold(true)
 	_ = s.Tune(time.Second, 4*time.Second)
-	out, _, err := s.Resume(nil, &ResumeRequest{ID: s.id, Attempt: 1, Lowest: 1}, false, 0)
+	out, _, err := s.Resume(nil, &ResumeRequest{ID: s.id, Attempt: 1, Lowest: 1}, 0)
 	var b resumedBody
 	if err != nil || decodeControl(packetOf(t, out), &b) != nil || !b.Hold || b.Params.Interval != 1000 || b.Params.Timeout != 4000 {
 		t.Fatalf("%+v %v", b, err)

@@ -159,7 +159,7 @@ func TestAllKindsCountTheSame(t *testing.T) {
 			t.Fatalf("%d bytes more", len(out))
 		}
 		s.Detach(s.Epoch(), 0)
-		if _, reset, err := s.Resume(nil, &ResumeRequest{ID: ID{1}, Attempt: s.attempt + 1, Lowest: 1}, false, 0); reset || err != nil {
+		if _, reset, err := s.Resume(nil, &ResumeRequest{ID: ID{1}, Attempt: s.attempt + 1, Lowest: 1}, 0); reset || err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -105,13 +105,13 @@ func TestKickAndResumeAtTheSameInstant(t *testing.T) {
 
 	s := open()
 	s.Close(Kicked)
-	out, _, err := s.Resume(nil, r, false, 0)
+	out, _, err := s.Resume(nil, r, 0)
 	if err == nil || err.Code != Kicked || len(out) != 0 || s.State() != Closed || s.Epoch() != 1 {
 		t.Errorf("kick first: %v, %d bytes, %v, epoch %d", err, len(out), s.State(), s.Epoch())
 	}
 
 	s = open()
-	if _, _, err := s.Resume(nil, r, false, 0); err != nil {
+	if _, _, err := s.Resume(nil, r, 0); err != nil {
 		t.Fatal(err)
 	}
 	s.Close(Kicked)

@@ -68,26 +68,25 @@ const (
 // only by their epoch: what an earlier epoch does is refused.
 type Session struct {
 	end
-	shard       *Shard
-	id          ID
-	attempt     uint64 // the last accepted RESUME's
-	interval    time.Duration
-	timeout     time.Duration
-	openedAt    time.Duration
-	graceEnd    time.Duration
-	overflowAt  time.Duration
-	epoch       uint32
-	givenUp     uint32 // of what was offered
-	state       State
-	overflows   uint8
-	reason      Code // of the end, or before it of the last RESET
-	confirmed   bool // a packet arrived on the current link
-	everHeard   bool // ... or on any
-	overflowed  bool // the buffer was given up; the next resume answers RESET
-	asked       bool // Check had the client asked in the present silence
-	tuneDue     bool
-	lastResumed bool // the current link came by RESUME and may repeat it
-	lastReset   bool // ... which was answered by RESET
+	shard      *Shard
+	id         ID
+	attempt    uint64 // the last accepted RESUME's
+	interval   time.Duration
+	timeout    time.Duration
+	openedAt   time.Duration
+	graceEnd   time.Duration
+	overflowAt time.Duration
+	epoch      uint32
+	givenUp    uint32 // of what was offered
+	state      State
+	overflows  uint8
+	reason     Code // of the end, or before it of the last RESET
+	confirmed  bool // a packet arrived on the current link
+	everHeard  bool // ... or on any
+	overflowed bool // the buffer was given up; the next resume answers RESET
+	asked      bool // Check had the client asked in the present silence
+	tuneDue    bool
+	lastReset  bool // the last RESUME was answered by RESET
 }
 
 // maxOverflows many, each within a grace of the one before, end a session.

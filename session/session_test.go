@@ -26,7 +26,7 @@ func TestClosedIsAbsorbing(t *testing.T) {
 	s.Detach(1, 0)
 	s.Saw(time.Hour)
 	s.Hold(true)
-	_, _, _ = s.Resume(nil, &ResumeRequest{ID: ID{1}, Attempt: 9, Lowest: 1}, true, 0)
+	_, _, _ = s.Resume(nil, &ResumeRequest{ID: ID{1}, Attempt: 9, Lowest: 1}, 0)
 	if s.State() != Closed || s.Epoch() != 1 || s.Reason() != Kicked || s.Wants() || s.Check(48*time.Hour, 0) != Fine || s.Due() != Never {
 		t.Errorf("%v, epoch %d, %v", s.State(), s.Epoch(), s.Reason())
 	}

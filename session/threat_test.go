@@ -40,7 +40,7 @@ func TestAttemptStaysUsedAfterAMillionResumes(t *testing.T) {
 			t.Fatalf("session %v is gone", id)
 		}
 		var err *CloseError
-		dst, _, err = s.Resume(dst[:0], &ResumeRequest{ID: id, Attempt: attempt, Lowest: 1}, false, now)
+		dst, _, err = s.Resume(dst[:0], &ResumeRequest{ID: id, Attempt: attempt, Lowest: 1}, now)
 		return err
 	}
 	first := open(0)

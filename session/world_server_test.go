@@ -13,7 +13,7 @@ func (l *link) serverReceive(p codec.Packet) {
 	if l.closed && !l.fenced {
 		return
 	}
-	if l.seat == nil || p.Kind == codec.Resume && !l.closed {
+	if l.seat == nil {
 		l.serverOpening(p)
 		return
 	}
@@ -201,20 +201,16 @@ func (srv *server) resume(l *link, r *ResumeRequest) *CloseError {
 		}
 		return &CloseError{Code: Unknown}
 	}
-	attached, old, epoch := st.s.State() == Attached, st.link, st.s.Epoch()
+	attached, old := st.s.State() == Attached, st.link
 	if w.fault.zeroAtResume {
 		st.s.recv = w.cfg.first
 	}
-	answer, reset, refusal := st.s.Resume(nil, r, old == l, w.now)
+	answer, reset, refusal := st.s.Resume(nil, r, w.now)
 	if refusal != nil {
 		if refusal.Code == Inconsistent {
 			st.close(Inconsistent)
 		}
 		return refusal
-	}
-	if st.s.Epoch() == epoch {
-		l.write(toClient, answer) // the same question again
-		return nil
 	}
 	if attached || w.fault.detachTwice {
 		st.hook("detach")

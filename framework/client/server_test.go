@@ -250,7 +250,7 @@ func (st *seat) flush() {
 
 func (k *peerLink) packet(p codec.Packet) {
 	s := k.srv
-	if k.seat == nil || p.Kind == codec.Resume {
+	if k.seat == nil {
 		k.opening(p)
 		return
 	}
@@ -325,7 +325,7 @@ func (k *peerLink) resume(p codec.Packet) {
 		st, ok := s.table.Get(r.ID)
 		if ok {
 			var answer []byte
-			if answer, _, refusal = st.s.Resume(nil, r, st.link == k, s.now()); refusal == nil {
+			if answer, _, refusal = st.s.Resume(nil, r, s.now()); refusal == nil {
 				k.bind(st)
 				k.write(answer)
 				return
