@@ -54,11 +54,22 @@ func (o *options) open(p peer) (*stage, error) {
 	if s.before, err = s.costs(); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
+	profiled := o.command.name == "connect" // else what comes later is
+	if profiled {
+		if err := s.profile(true); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+	}
 	start := time.Now()
 	if err := s.party.Open(o.ramp); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	s.ramp = time.Since(start)
+	if profiled {
+		if err := s.profile(false); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+	}
 	return s, nil
 }
 
