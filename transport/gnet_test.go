@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"runtime"
+	"sync/atomic"
+	"testing"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+// TestBusyLoopGivesWay has a loop work without a pause on the one processor
+// that there is: others get it now and then, and not after every event.
+func TestBusyLoopGivesWay(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	l, _ := testLoop(Config{}, &hooks{})
+	g := &gnetLoop{l: l}
+	const events = 120
+	var ran atomic.Bool
+	turns := 0
+	for range events {
+		l.now += yieldEvery / 4
+		ran.Store(false)
+		go ran.Store(true)
+		g.after(gnet.None)
+		if ran.Load() {
+			turns++
+		}
+	}
+	runtime.Gosched() // the last one
+	if turns < events/5/2 || turns > events/4 {
+		t.Errorf("others ran after %d of %d events, want one in 5", turns, events)
+	}
+}
