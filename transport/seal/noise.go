@@ -36,8 +36,8 @@ const (
 var privateNames = [2][]byte{{static}, {ephemeral}}
 
 // namedKey is a key pair for noise.
-func namedKey(name int, k *ecdh.PrivateKey) noise.DHKey {
-	return noise.DHKey{Private: privateNames[name], Public: k.PublicKey().Bytes()}
+func namedKey(name int, public []byte) noise.DHKey {
+	return noise.DHKey{Private: privateNames[name], Public: public}
 }
 
 // begin forgets the handshake before. Ours is the static key on the server, and
@@ -55,7 +55,7 @@ func (s *suite) GenerateKeypair(random io.Reader) (noise.DHKey, error) {
 		}
 		s.keys[ephemeral] = k
 	}
-	return namedKey(ephemeral, s.keys[ephemeral]), nil
+	return namedKey(ephemeral, s.keys[ephemeral].PublicKey().Bytes()), nil
 }
 
 // drawKey makes a private key of 32 random bytes. GenerateKey of crypto/ecdh

@@ -249,7 +249,7 @@ func (r *Responder) hello(now time.Duration, from netip.AddrPort, key *Key, b []
 	r.suite.begin(key.private, nil)
 	hs, err := noise.NewHandshakeState(noise.Config{
 		CipherSuite: &r.suite, Pattern: noise.HandshakeNK,
-		Prologue: prologue(b), StaticKeypair: namedKey(static, key.private), Random: r.cfg.Rand,
+		Prologue: prologue(b), StaticKeypair: namedKey(static, key.public[:]), Random: r.cfg.Rand,
 	})
 	if err != nil {
 		return nil, err
