@@ -120,7 +120,7 @@ func (p *Player) leftOut(gone *mailbox) {
 func (p *Player) roomLocked(m *mail) fate {
 	cfg := &p.srv.cfg.Session
 	switch {
-	case int(p.out.n) >= cfg.SendPackets || int(p.out.bytes)+len(m.content()) > cfg.SendBytes:
+	case p.out.len() >= cfg.SendPackets || p.out.size()+len(m.content()) > cfg.SendBytes:
 		return overfull
 	case !p.srv.budget.take(int64(m.cost()), !p.attached):
 		return crowded

@@ -13,7 +13,7 @@ func (p *Player) inboxTakes(n, quarters int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	inbox := p.srv.inbox
-	return int(p.in.n) < inbox.packets*quarters/4 && int(p.in.bytes)+n <= inbox.bytes*quarters/4
+	return p.in.len() < inbox.packets*quarters/4 && p.in.size()+n <= inbox.bytes*quarters/4
 }
 
 // deliver brings an accepted message to its handler: at once if that is
@@ -98,7 +98,7 @@ func (l *loop) enqueue(p *Player, r *Route, kind codec.Kind, id uint64, payload 
 	m.body = append(m.body[:0], payload...)
 	p.mu.Lock()
 	p.in.push(m)
-	if inbox := l.srv.inbox; int(p.in.n) > inbox.packets*3/4 || int(p.in.bytes) > inbox.bytes*3/4 {
+	if inbox := l.srv.inbox; p.in.len() > inbox.packets*3/4 || p.in.size() > inbox.bytes*3/4 {
 		p.holding = true
 	}
 	holding := p.holding || p.going

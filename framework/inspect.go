@@ -61,7 +61,7 @@ func (p *Player) infoOnLoop(l *loop) Info {
 	}
 	in.RTT = float64(p.rttOnLoop().Microseconds()) / 1000
 	p.mu.Lock()
-	in.Inbox, in.Holding = int(p.in.n), p.holding
+	in.Inbox, in.Holding = p.in.len(), p.holding
 	if p.room != nil {
 		in.Room = p.room.kind.name + "/" + p.room.key
 	}

@@ -162,7 +162,7 @@ func (p *Player) do(t task, here *Room) {
 	case handleMail:
 		m := p.in.pop()
 		room := p.room
-		unhold := p.holding && int(p.in.n) <= s.inbox.packets/4 && int(p.in.bytes) <= s.inbox.bytes/4
+		unhold := p.holding && p.in.len() <= s.inbox.packets/4 && p.in.size() <= s.inbox.bytes/4
 		p.holding = p.holding && !unhold
 		p.mu.Unlock()
 		if unhold {

@@ -17,6 +17,8 @@ type mail struct {
 	kind   codec.Kind
 	body   []byte // inbound: the payload
 	shared []byte // outbound: a body that belongs to many; body is unused then
+
+	n, bytes int32 // of the mailbox of which this is the tail
 }
 
 var mails = sync.Pool{New: func() any { return new(mail) }}
@@ -48,8 +50,23 @@ func (m *mail) mayBeLeftOut() bool { return m.route != nil && m.route.delivery !
 
 // mailbox is a queue of mail. Whoever embeds one guards it.
 type mailbox struct {
-	tail     *mail // its next is the head: every player has two, and most are empty
-	n, bytes int32 // of a Player, of which there are many
+	tail *mail // its next is the head: every player has two boxes, and most are empty
+}
+
+// len is how much mail waits.
+func (b *mailbox) len() int {
+	if b.tail == nil {
+		return 0
+	}
+	return int(b.tail.n)
+}
+
+// size is the bytes of it.
+func (b *mailbox) size() int {
+	if b.tail == nil {
+		return 0
+	}
+	return int(b.tail.bytes)
 }
 
 // head returns the oldest mail, nil if there is none.
@@ -61,52 +78,49 @@ func (b *mailbox) head() *mail {
 }
 
 func (b *mailbox) push(m *mail) {
-	m.next = m
-	if b.tail != nil {
-		b.tail.next, m.next = m, b.tail.next
+	m.next, m.n, m.bytes = m, 1, int32(len(m.content()))
+	if t := b.tail; t != nil {
+		t.next, m.next = m, t.next
+		m.n += t.n
+		m.bytes += t.bytes
 	}
 	b.tail = m
-	b.n++
-	b.bytes += int32(len(m.content()))
 }
 
 func (b *mailbox) pop() *mail {
-	m := b.head()
-	switch m {
-	case nil:
+	if b.tail == nil {
 		return nil
-	case b.tail:
-		b.tail = nil
-	default:
-		b.tail.next = m.next
 	}
-	m.next = nil
-	b.n--
-	b.bytes -= int32(len(m.content()))
-	return m
+	return b.cut(b.tail)
 }
 
 // remove takes out the oldest mail that match accepts, nil if there is none.
 func (b *mailbox) remove(match func(*mail) bool) *mail {
 	before := b.tail
-	for range b.n {
-		m := before.next
-		if !match(m) {
-			before = m
-			continue
+	for range b.len() {
+		if match(before.next) {
+			return b.cut(before)
 		}
-		switch {
-		case m == before:
-			b.tail = nil
-		case m == b.tail:
-			b.tail = before
-		}
-		before.next, m.next = m.next, nil
-		b.n--
-		b.bytes -= int32(len(m.content()))
-		return m
+		before = before.next
 	}
 	return nil
+}
+
+// cut takes out the mail that comes after before.
+func (b *mailbox) cut(before *mail) *mail {
+	m, n, bytes := before.next, b.tail.n, b.tail.bytes
+	before.next = m.next
+	switch {
+	case m == before:
+		b.tail = nil
+	case m == b.tail:
+		b.tail = before
+	}
+	if b.tail != nil {
+		b.tail.n, b.tail.bytes = n-1, bytes-int32(len(m.content()))
+	}
+	m.next = nil
+	return m
 }
 
 // take empties the box into the one returned.

@@ -16,7 +16,7 @@ import (
 // Player is a session as the game sees it. It outlives the links that carry
 // it. Its methods are safe to call from any goroutine, and none blocks.
 //
-// It takes 480 bytes, a size class of its own: a field more costs every player
+// It takes 416 bytes, a size class of its own: a field more costs every player
 // 32 bytes, and twice that until the garbage collector comes.
 type Player struct {
 	// Data is the game's own. It belongs to the player's callbacks, which run

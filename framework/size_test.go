@@ -8,7 +8,7 @@ import (
 )
 
 func TestPlayerFitsItsSizeClass(t *testing.T) {
-	if got := unsafe.Sizeof(Player{}); got > 480 {
-		t.Errorf("a Player takes %d bytes, which rounds up to 512 or more: what few players need belongs into extra", got)
+	if got := unsafe.Sizeof(Player{}); got > 416 {
+		t.Errorf("a Player takes %d bytes, which rounds up to 448 or more: what few players need belongs into extra", got)
 	}
 }

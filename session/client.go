@@ -202,10 +202,10 @@ func (c *Client) SealKey() (id ID, seal Key, ok bool) {
 func (c *Client) Params() Params { return c.params }
 
 // RTT returns the smoothed round trip of heartbeats.
-func (c *Client) RTT() time.Duration { return c.srtt }
+func (c *Client) RTT() time.Duration { return c.srtt.time() }
 
 // Queued returns how many packets and body bytes the server has not accepted.
-func (c *Client) Queued() (packets, bytes int) { return c.out.len(), c.out.bytes }
+func (c *Client) Queued() (packets, bytes int) { return c.out.len(), c.out.size() }
 
 // Received returns how many counted packets were accepted.
 func (c *Client) Received() uint64 { return c.recv }
@@ -240,7 +240,7 @@ func (c *Client) Send(kind codec.Kind, body []byte) error {
 	switch {
 	case c.state == Ended:
 		return ErrClosed
-	case c.out.len() >= c.cfg.MaxPackets || c.out.bytes+len(body) > c.cfg.MaxBytes && c.out.len() > 0:
+	case c.out.len() >= c.cfg.MaxPackets || c.out.size()+len(body) > c.cfg.MaxBytes && c.out.len() > 0:
 		return ErrFull
 	}
 	c.push(c.pool, kind, body, false)

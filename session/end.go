@@ -55,8 +55,8 @@ type end struct {
 	pingAt      time.Duration
 	pingMark    uint64 // packets written before the ping: its echo must acknowledge them
 	pingAllow   time.Duration
-	srtt        time.Duration
-	flight      int    // body bytes of the packets acked+1 ... next-1
+	srtt        micros // smoothed round trip of heartbeats, 0 before the first
+	flight      int32  // body bytes of the packets acked+1 ... next-1
 	untold      uint32 // packets accepted since an acknowledgement was last written
 	untoldBytes uint32 // and their body bytes
 	pingID      uint16
@@ -72,6 +72,13 @@ type end struct {
 	holdUs      bool // we ask the peer
 	holdDue     bool // and it has yet to be told
 }
+
+// micros is a time in microseconds, in the four bytes that are enough for an hour.
+type micros uint32
+
+func microsOf(d time.Duration) micros { return micros(min(d.Microseconds(), math.MaxUint32)) }
+
+func (m micros) time() time.Duration { return time.Duration(m) * time.Microsecond }
 
 // attach starts a new link on which the peer has told what it accepted.
 func (e *end) attach(now time.Duration) {
@@ -105,7 +112,7 @@ func (e *end) trim(pool *Pool, n uint64) {
 	for e.acked < n {
 		size := e.out.pop(pool)
 		if e.acked++; e.acked < e.next {
-			e.flight -= size
+			e.flight -= int32(size)
 		}
 	}
 	e.next = max(e.next, n+1)
@@ -129,7 +136,7 @@ func (e *end) open(w window) bool {
 	if e.flight == 0 {
 		return true // one packet always may, however large
 	}
-	return e.next-e.acked <= uint64(w.packets) && e.flight+len(e.cursor().body) <= w.bytes
+	return e.next-e.acked <= uint64(w.packets) && int(e.flight)+len(e.cursor().body) <= w.bytes
 }
 
 func (e *end) cursor() *packet { return e.out.at(int(e.next - e.acked - 1)) }
@@ -163,7 +170,7 @@ func (e *end) output(dst []byte, now time.Duration, room int, w window, rand fun
 		dst = codec.AppendFrame(dst, codec.Header{Kind: p.kind, Seq: uint16(e.next), Ack: e.ack()}, p.body)
 		e.wrote = max(e.wrote, e.next)
 		e.next++
-		e.flight += len(p.body)
+		e.flight += int32(len(p.body))
 	}
 	if e.ackDue {
 		dst = e.heartbeat(dst, 0, 0)
@@ -267,9 +274,9 @@ func (e *end) beat(h codec.Header, now, interval time.Duration) error {
 		e.pingOpen = false
 		rtt := now - e.pingAt
 		if e.srtt == 0 {
-			e.srtt = rtt
+			e.srtt = microsOf(rtt)
 		} else {
-			e.srtt += (rtt - e.srtt) / 8
+			e.srtt = microsOf(e.srtt.time() + (rtt-e.srtt.time())/8)
 		}
 		if e.acked < e.pingMark {
 			return ErrGap // SPEC 4.5: the tail before our ping never arrived
@@ -334,6 +341,6 @@ const stuckBytes = 1024
 // stuck reports that the peer tells acknowledgements, but none of what was
 // written: SPEC 5.6.
 func (e *end) stuck(timeout time.Duration) bool {
-	patience := max(timeout, 8*e.srtt) + time.Duration(e.flight)*(time.Second/stuckBytes)
+	patience := max(timeout, 8*e.srtt.time()) + time.Duration(e.flight)*(time.Second/stuckBytes)
 	return e.next > e.acked+1 && !e.holdPeer && e.ackedAt-e.progressAt > patience
 }

@@ -14,9 +14,9 @@ import (
 func checkEnd(t testing.TB, who string, e *end) {
 	t.Helper()
 	if e.acked > e.wrote || e.wrote > e.sent || e.next <= e.acked || e.next > e.sent+1 ||
-		uint64(e.out.len()) != e.sent-e.acked || e.flight < 0 || e.flight > e.out.bytes {
+		uint64(e.out.len()) != e.sent-e.acked || e.flight < 0 || int(e.flight) > e.out.size() {
 		t.Fatalf("%s: acked %d wrote %d sent %d next %d, %d packets of %d bytes, %d in flight",
-			who, e.acked, e.wrote, e.sent, e.next, e.out.len(), e.out.bytes, e.flight)
+			who, e.acked, e.wrote, e.sent, e.next, e.out.len(), e.out.size(), e.flight)
 	}
 }
 

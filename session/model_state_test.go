@@ -172,9 +172,11 @@ func (st *modelState) clone() *modelState {
 }
 
 func cloneQueue(q queue) queue {
-	if q.ring == nil {
+	if q.backlog == nil {
 		return q
 	}
+	own := *q.backlog
+	q = queue{&own}
 	q.ring = slices.Clone(q.ring)
 	for i := range int(q.n) {
 		if p := q.at(i); !p.shared {

@@ -164,7 +164,8 @@ func TestModelKnowsItsFields(t *testing.T) {
 		want string
 	}{
 		{packet{}, "body kind shared tag"},
-		{queue{}, "ring head n bytes"},
+		{queue{}, "backlog"},
+		{backlog{}, "ring head n bytes"},
 		{end{}, "out acked wrote sent next recv lastRecv lastSent progressAt ackedAt pingAt pingMark pingAllow srtt flight untold untoldBytes " +
 			"pingID echoID floods pings pingOpen pingDue echoDue echoBeside ackDue holdPeer holdUs holdDue"},
 		{Session{}, "end shard id attempt interval timeout openedAt graceEnd overflowAt epoch givenUp state overflows reason " +

@@ -36,7 +36,7 @@ func (s *Session) GivenUp() uint32 { return s.givenUp }
 // room makes room for one more packet by giving up what was offered.
 func (s *Session) room(body []byte, shared bool, tag uint32) error {
 	cfg := s.shard.Config
-	for s.out.len() >= cfg.SendPackets || s.out.bytes+len(body) > cfg.SendBytes {
+	for s.out.len() >= cfg.SendPackets || s.out.size()+len(body) > cfg.SendBytes {
 		if !s.GiveUp(tag) && !s.GiveUp(0) {
 			return ErrOverflow
 		}

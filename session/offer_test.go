@@ -152,8 +152,8 @@ func TestNumbersStayWithTheirPackets(t *testing.T) {
 			}
 		}
 		s.Close(Left)
-		if held := shard.Pool.Held(); held != 0 || s.out.bytes != 0 {
-			t.Fatalf("seed %d: %d bytes are still held, %d of bodies", seed, held, s.out.bytes)
+		if held := shard.Pool.Held(); held != 0 || s.out.size() != 0 {
+			t.Fatalf("seed %d: %d bytes are still held, %d of bodies", seed, held, s.out.size())
 		}
 	}
 }

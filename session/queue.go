@@ -21,10 +21,11 @@ const (
 // idle session has none and a busy one allocates nothing. It is owned by one
 // loop; a block may come from one pool and end in another.
 type Pool struct {
-	blocks [blockSizes][][]byte
-	rings  [ringSizes][][]packet
-	kept   int // bytes in both
-	held   int // bytes that the packets of the loop's sessions take, see cost
+	blocks   [blockSizes][][]byte
+	rings    [ringSizes][][]packet
+	backlogs []*backlog
+	kept     int // bytes in all three
+	held     int // bytes that the packets of the loop's sessions take, see cost
 }
 
 // Held returns how much memory the packets that wait in the sessions of this
@@ -106,21 +107,61 @@ func Cost(n int, shared bool) int {
 }
 
 // queue is the one outbound buffer of a session: packets in order of their
-// numbers, trimmed at the head as they are acknowledged. Its memory comes from
-// and returns to the owner's pool.
-type queue struct {
+// numbers, trimmed at the head as they are acknowledged. Empty, as it mostly is,
+// it is one pointer: its memory comes from and returns to the owner's pool.
+type queue struct{ *backlog }
+
+// backlog is a queue with something in it.
+type backlog struct {
 	ring  []packet
 	head  uint32
 	n     uint32
 	bytes int // of bodies
 }
 
-func (q *queue) len() int { return int(q.n) }
+const backlogSize = 40
+
+func (p *Pool) backlog() *backlog {
+	if n := len(p.backlogs); n > 0 {
+		got := p.backlogs[n-1]
+		p.backlogs = p.backlogs[:n-1]
+		p.kept -= backlogSize
+		return got
+	}
+	return new(backlog)
+}
+
+func (p *Pool) freeBacklog(b *backlog) {
+	if p.kept+backlogSize > poolBytes {
+		return
+	}
+	*b = backlog{}
+	p.kept += backlogSize
+	p.backlogs = append(p.backlogs, b)
+}
+
+func (q queue) len() int {
+	if q.backlog == nil {
+		return 0
+	}
+	return int(q.n)
+}
+
+// size is the bytes of all bodies.
+func (q queue) size() int {
+	if q.backlog == nil {
+		return 0
+	}
+	return q.bytes
+}
 
 // at returns the i-th packet from the head.
-func (q *queue) at(i int) *packet { return &q.ring[(int(q.head)+i)&(len(q.ring)-1)] }
+func (b *backlog) at(i int) *packet { return &b.ring[(int(b.head)+i)&(len(b.ring)-1)] }
 
 func (q *queue) push(pool *Pool, kind codec.Kind, body []byte, shared bool) {
+	if q.backlog == nil {
+		q.backlog = pool.backlog()
+	}
 	if int(q.n) == len(q.ring) {
 		q.grow(pool)
 	}
@@ -134,13 +175,13 @@ func (q *queue) push(pool *Pool, kind codec.Kind, body []byte, shared bool) {
 	q.bytes += len(body)
 }
 
-func (q *queue) grow(pool *Pool) {
-	old := q.ring
+func (b *backlog) grow(pool *Pool) {
+	old := b.ring
 	ring := pool.ring(max(2*len(old), 1<<minRing))
-	for i := range int(q.n) {
-		ring[i] = *q.at(i)
+	for i := range int(b.n) {
+		ring[i] = *b.at(i)
 	}
-	q.ring, q.head = ring, 0
+	b.ring, b.head = ring, 0
 	if old != nil {
 		clear(old)
 		pool.freeRing(old)
@@ -178,7 +219,8 @@ func (q *queue) drop(pool *Pool, p packet) {
 	}
 	if q.n == 0 {
 		pool.freeRing(q.ring)
-		q.ring, q.head = nil, 0
+		pool.freeBacklog(q.backlog)
+		q.backlog = nil
 	}
 }
 
@@ -191,14 +233,14 @@ func (q *queue) take(pool *Pool) codec.Packet {
 }
 
 func (q *queue) clear(pool *Pool) {
-	for q.n > 0 {
+	for q.len() > 0 {
 		q.pop(pool)
 	}
 }
 
 // cost is what the packets take of memory.
 func (q *queue) cost() (n int) {
-	for i := range int(q.n) {
+	for i := range q.len() {
 		n += q.at(i).cost()
 	}
 	return n

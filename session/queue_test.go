@@ -5,6 +5,7 @@ package session
 import (
 	"bytes"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 	"unsafe"
 
@@ -14,6 +15,9 @@ import (
 func TestQueueKeepsOrderAndReturnsMemory(t *testing.T) {
 	if packetSize != unsafe.Sizeof(packet{}) {
 		t.Fatalf("packetSize is %d, should be %d", packetSize, unsafe.Sizeof(packet{}))
+	}
+	if backlogSize != unsafe.Sizeof(backlog{}) {
+		t.Fatalf("backlogSize is %d, should be %d", backlogSize, unsafe.Sizeof(backlog{}))
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	var pool Pool
@@ -52,8 +56,8 @@ func TestQueueKeepsOrderAndReturnsMemory(t *testing.T) {
 			total -= len(model[0].body)
 			model = model[1:]
 		}
-		if q.len() != len(model) || q.bytes != total {
-			t.Fatalf("%d packets of %d bytes, should be %d of %d", q.len(), q.bytes, len(model), total)
+		if q.len() != len(model) || q.size() != total {
+			t.Fatalf("%d packets of %d bytes, should be %d of %d", q.len(), q.size(), len(model), total)
 		}
 		if i := rng.IntN(len(model) + 1); i < len(model) && !bytes.Equal(q.at(i).body, model[i].body) {
 			t.Fatalf("another packet at %d", i)
@@ -66,8 +70,8 @@ func TestQueueKeepsOrderAndReturnsMemory(t *testing.T) {
 		}
 	}
 	q.clear(&pool)
-	if q.ring != nil || q.len() != 0 || q.bytes != 0 || pool.held != 0 {
-		t.Errorf("an empty queue has a ring of %d, %d bytes, the pool holds %d", len(q.ring), q.bytes, pool.held)
+	if q.backlog != nil || q.len() != 0 || q.size() != 0 || pool.held != 0 {
+		t.Errorf("an empty queue has a backlog of %+v, the pool holds %d", q.backlog, pool.held)
 	}
 	if string(shared) != "shared by many, never written to or recycled" {
 		t.Error("the shared body was written to")
@@ -93,6 +97,12 @@ func TestQueueKeepsOrderAndReturnsMemory(t *testing.T) {
 			}
 			kept += len(r) * packetSize
 		}
+	}
+	for _, b := range pool.backlogs {
+		if !reflect.DeepEqual(*b, backlog{}) {
+			t.Fatalf("a free backlog is %+v", *b)
+		}
+		kept += backlogSize
 	}
 	if kept != pool.kept {
 		t.Errorf("the pool keeps %d bytes and says %d", kept, pool.kept)

@@ -122,10 +122,10 @@ func (s *Session) Confirmed() bool { return s.confirmed }
 
 // RTT returns the smoothed round trip of heartbeats on the current link, 0
 // before the first.
-func (s *Session) RTT() time.Duration { return s.srtt }
+func (s *Session) RTT() time.Duration { return s.srtt.time() }
 
 // Queued returns how many packets and body bytes wait for acknowledgement.
-func (s *Session) Queued() (packets, bytes int) { return s.out.len(), s.out.bytes }
+func (s *Session) Queued() (packets, bytes int) { return s.out.len(), s.out.size() }
 
 // OpenedAt returns when the session was opened.
 func (s *Session) OpenedAt() time.Duration { return s.openedAt }
