@@ -44,15 +44,11 @@ func (c *Client) openSealed(ctx context.Context, hostport string) (*sealedConn, 
 	if err != nil {
 		return nil, err
 	}
-	tries, err := c.initiators()
-	if err != nil {
-		return nil, err
-	}
 	s := &sealed{listen: c.cfg.listen, peer: newPeer(addr), clock: c.clock}
 	if s.pc, err = s.listen(); err != nil {
 		return nil, err
 	}
-	link, err := s.shake(ctx, tries)
+	link, err := s.shake(ctx, c.initiators())
 	if err != nil {
 		_ = s.pc.Close()
 		return nil, err
@@ -74,19 +70,28 @@ func (c *Client) openSealed(ctx context.Context, hostport string) (*sealedConn, 
 	return &sealedConn{*k, s}, nil
 }
 
-// initiators are the handshakes to try, the cheap one first.
-func (c *Client) initiators() (tries []*seal.Initiator, err error) {
-	c.mu.Lock() // Config.Rand is read by one goroutine at a time
-	defer c.mu.Unlock()
-	if id, key, ok := c.core.SealKey(); ok {
-		i, err := seal.NewResumer(id, key, c.cfg.source())
-		if err != nil {
-			return nil, err
-		}
-		tries = append(tries, i)
+// initiator begins a handshake.
+type initiator func() (*seal.Initiator, error)
+
+// initiators begin the handshakes to try, the cheap one first: one that is not
+// needed costs no public-key operation.
+func (c *Client) initiators() (list []initiator) {
+	c.mu.Lock()
+	id, key, resumes := c.core.SealKey()
+	c.mu.Unlock()
+	if resumes {
+		list = append(list, func() (*seal.Initiator, error) { return seal.NewResumer(id, key, random{c}) })
 	}
-	i, err := seal.NewInitiator(c.serverKey, c.cfg.source())
-	return append(tries, i), err
+	return append(list, func() (*seal.Initiator, error) { return seal.NewInitiator(c.serverKey, random{c}) })
+}
+
+// random is Config.Rand, which is read by one goroutine at a time.
+type random struct{ c *Client }
+
+func (r random) Read(b []byte) (int, error) {
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	return r.c.cfg.source().Read(b)
 }
 
 func (k *sealedConn) Read(b []byte) (int, error) {
@@ -161,17 +166,21 @@ func (s *sealed) silence() {
 	s.silent = true
 }
 
-// shake sends hellos until one is answered: the first of tries at once, the
-// others as well once it has been silent twice.
-func (s *sealed) shake(ctx context.Context, tries []*seal.Initiator) (*seal.Accepted, error) {
+// shake sends hellos until one is answered: that of the first initiator at once,
+// the others' as well once it has been silent twice.
+func (s *sealed) shake(ctx context.Context, begin []initiator) (*seal.Accepted, error) {
 	stop := context.AfterFunc(ctx, func() { _ = s.pc.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
+	var tries []*seal.Initiator
 	for n, wait := 0, firstTry; ; n, wait = n+1, min(2*wait, lastTry) {
-		now := tries[:1]
-		if n >= 2 {
-			now = tries
+		if len(begin) > 0 && (n == 0 || n == 2) {
+			i, err := begin[0]()
+			if err != nil {
+				return nil, err
+			}
+			tries, begin = append(tries, i), begin[1:]
 		}
-		for _, i := range now {
+		for _, i := range tries {
 			if err := s.plain(i.Hello()); err != nil {
 				return nil, err
 			}
@@ -180,7 +189,7 @@ func (s *sealed) shake(ctx context.Context, tries []*seal.Initiator) (*seal.Acce
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		link, err := s.answer(now)
+		link, err := s.answer(tries)
 		if link != nil {
 			if !stop() {
 				return nil, ctx.Err()
