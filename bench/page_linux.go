@@ -22,7 +22,13 @@ import (
 //go:embed page.html
 var pageText string
 
-var page = template.Must(template.New("page").Parse(pageText))
+var page = template.Must(template.New("page").Funcs(template.FuncMap{"breaks": breaks}).Parse(pageText))
+
+// breaks lets the name of a field go over several lines: a table with all of
+// them would not fit otherwise.
+func breaks(name string) template.HTML {
+	return template.HTML(strings.ReplaceAll(esc(name), "_", "_<wbr>"))
+}
 
 // pageData is what the template gets.
 type pageData struct {
