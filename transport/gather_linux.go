@@ -26,7 +26,8 @@ type gathering struct {
 	check time.Duration // on: when it is to go off for a look
 	n     uint64        // datagrams of the look
 	free  uint64        // datagrams a second that come, as far as is known, when nobody waits
-	fails uint8         // looks in a row in which waits were too slow
+	slow  bool          // the last look was too slow with waits
+	fails uint8         // times in a row that they were stopped for that
 }
 
 // wait returns how long to wait before taking what has begun to arrive.
@@ -50,16 +51,17 @@ func (g *gathering) judge(now, gather time.Duration) {
 	look := gatherLook
 	switch {
 	case !g.on:
-		if g.on, g.free = worth, rate; g.on {
-			g.check = now + gatherCheck
-		}
-	case rate < g.free/8*5: // the machine has bad moments, too
+		g.on, g.slow, g.free = worth, false, rate
+		g.check = now + gatherCheck
+	case rate < g.free/8*5 && !g.slow:
+		g.slow = true // the machine has bad moments, too: once more
+	case rate < g.free/8*5:
 		g.on, look = false, gatherOff<<g.fails
 		g.fails = min(g.fails+1, gatherOffs)
 	case !worth || now >= g.check:
 		g.on, g.fails = false, 0
 	default:
-		g.fails = 0
+		g.slow, g.fails = false, 0
 		if rate > g.free {
 			g.free += (rate - g.free) / 4
 		}

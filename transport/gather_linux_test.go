@@ -21,8 +21,8 @@ func TestGatheringIsForTheManyAndNotForOne(t *testing.T) {
 		crowd       func(now time.Duration) crowd
 		least, most time.Duration // spent in waits
 	}{
-		{"one that asks again at once", func(time.Duration) crowd { return crowd{1, 50 * time.Microsecond, true} }, 100 * time.Millisecond, length / 30},
-		{"twenty of them", func(time.Duration) crowd { return crowd{20, 10 * time.Microsecond, true} }, 100 * time.Millisecond, length / 30},
+		{"one that asks again at once", func(time.Duration) crowd { return crowd{1, 50 * time.Microsecond, true} }, 100 * time.Millisecond, length / 16},
+		{"twenty of them", func(time.Duration) crowd { return crowd{20, 10 * time.Microsecond, true} }, 100 * time.Millisecond, length / 16},
 		{"now and then", func(time.Duration) crowd { return crowd{1, 5 * time.Millisecond, false} }, 0, 0},
 		{"many", func(time.Duration) crowd { return crowd{1, 50 * time.Microsecond, false} }, length * 9 / 10, length},
 		{"many idle ones", func(time.Duration) crowd { return crowd{1, 200 * time.Microsecond, false} }, length * 7 / 10, length},

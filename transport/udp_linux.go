@@ -25,6 +25,7 @@ const (
 
 	recvSlots  = 64
 	recvRounds = 4 // batches in a row before other events have their turn
+	busyBatch  = 8 // datagrams that take long enough to serve for more to come meanwhile
 )
 
 func gnetAddrs(addrs []string) []string { return addrs }
@@ -153,11 +154,9 @@ func (u *udpSocket) traffic(c gnet.Conn) {
 		}
 		came := l.stats.datagramsIn - before
 		u.emptied(l.now, l.t.cfg.gather(), came)
-		if came == 0 || n == gatherStay || !u.stays() {
+		if came == 0 || n == gatherStay || !u.stays(came) {
 			return
 		}
-		// Nothing else can happen on this loop, so there is no need to ask gnet,
-		// which makes five objects of every first datagram.
 		u.gather()
 		before = l.stats.datagramsIn
 		full = u.batch()
@@ -181,10 +180,11 @@ func (u *udpSocket) gather() {
 	}
 }
 
-// stays reports whether what comes next may be waited for here: datagrams of
-// this socket, or what rings.
-func (u *udpSocket) stays() bool {
-	return u.on && u.lone && len(u.l.streams) == 0 && !u.l.ended()
+// stays reports whether to look again here, without asking gnet, which makes five
+// objects of every first datagram: where more is likely, and nothing but
+// datagrams of this socket, or what rings, can come to the loop.
+func (u *udpSocket) stays(came uint64) bool {
+	return (u.on || came >= busyBatch) && u.lone && len(u.l.streams) == 0 && !u.l.ended()
 }
 
 // drain takes what waits, within the caller's batch.
