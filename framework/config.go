@@ -113,8 +113,8 @@ type Config struct {
 	ReceiveBytes int
 	// KeepMemory leaves it to Go's runtime when memory goes back to the system.
 	// Else, when 10,000 logins or returns and more have come in a rush that is
-	// over, the server calls debug.FreeOSMemory once: what the rush has left
-	// behind is as much as all players take, and would stay for minutes.
+	// over, the server collects garbage twice, so that it returns what the rush
+	// has left behind: as much as all players take, which else stays for minutes.
 	KeepMemory bool
 	// MaxLinks bounds the live links. If zero, transport's default.
 	MaxLinks int

@@ -81,7 +81,7 @@ func New(cfg Config) (*Server, error) {
 		arriving: map[session.ID]bool{},
 		inbox:    inboxCap{4 * cfg.Session.RecvPackets, 4 * cfg.Session.RecvBytes},
 		table:    session.NewTable[*Player](max(2*cfg.Session.Grace, time.Minute), 1<<16),
-		giveBack: debug.FreeOSMemory,
+		giveBack: giveBack,
 	}
 	s.pool.most = cfg.Workers
 	s.budget.open(cfg.BufferBytes, max(cfg.Loops, runtime.GOMAXPROCS(0)))

@@ -110,7 +110,7 @@ type Config struct {
 	// Gather is how long after a loop has emptied a datagram socket it lets more
 	// come together before it takes them, so that they share what a wake-up
 	// costs. Nothing that is sent waits, and there are no waits where fewer than
-	// three datagrams come in one, nor where players ask again as soon as they are
+	// two datagrams come in one, nor where players ask again as soon as they are
 	// answered and waits would slow them down. If zero, 1 ms, which is also as
 	// fine as an idle process can tell the time; at most 10 ms. If negative,
 	// nothing is gathered. Linux only.

@@ -5,7 +5,7 @@ package transport
 import "time"
 
 const (
-	gatherWorth = 3                      // datagrams that make up for a wait
+	gatherWorth = 2                      // datagrams that make up for a wait
 	gatherLook  = 100 * time.Millisecond // for which it is tried before it is judged
 	gatherOff   = time.Second            // without it after it slowed the players down; twice that the next time
 	gatherOffs  = 3                      // times that this doubles
