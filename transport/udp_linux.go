@@ -154,7 +154,7 @@ func (u *udpSocket) traffic(c gnet.Conn) {
 		}
 		came := l.stats.datagramsIn - before
 		u.emptied(l.now, l.t.cfg.gather(), came)
-		if came == 0 || n == gatherStay || !u.stays(came) {
+		if came == 0 || !u.stays(n, came) {
 			return
 		}
 		u.gather()
@@ -180,11 +180,12 @@ func (u *udpSocket) gather() {
 	}
 }
 
-// stays reports whether to look again here, without asking gnet, which makes five
-// objects of every first datagram: where more is likely, and nothing but
-// datagrams of this socket, or what rings, can come to the loop.
-func (u *udpSocket) stays(came uint64) bool {
-	return (u.on || came >= busyBatch) && u.lone && len(u.l.streams) == 0 && !u.l.ended()
+// stays reports whether to look again here, for the n-th time, without asking
+// gnet, which makes five objects of every first datagram: where more is likely,
+// and nothing but datagrams of this socket, or what rings, can come to the loop.
+func (u *udpSocket) stays(n int, came uint64) bool {
+	return u.lone && len(u.l.streams) == 0 && !u.l.ended() &&
+		(u.on && n < gatherStay || came >= busyBatch && n < recvRounds)
 }
 
 // drain takes what waits, within the caller's batch.
