@@ -83,8 +83,20 @@ func (c *Conn) sample(rtt time.Duration) {
 		c.rttvar += ((c.srtt - rtt).Abs() - c.rttvar) / 4
 		c.srtt += (rtt - c.srtt) / 8
 	}
-	c.rto = c.cfg.boundRTO(c.srtt + max(granularity, 4*c.rttvar))
+	c.rto = c.measured()
 }
+
+// measured is the timeout as the round trip tells it, without its backing off.
+func (c *Conn) measured() time.Duration {
+	if c.srtt == 0 {
+		return c.cfg.boundRTO(startRTO)
+	}
+	return c.cfg.boundRTO(c.srtt + max(granularity, 4*c.rttvar))
+}
+
+// silent reports whether the oldest segment has timed out three times, or Slow
+// was called, and nothing was heard since: then it alone is sent again.
+func (c *Conn) silent() bool { return c.rto >= 3*c.measured() }
 
 // countSkips finds the segments that the acknowledged one overtook, and takes
 // those for lost that were overtaken often enough (SPEC 5.3). One datagram
@@ -117,6 +129,7 @@ func (c *Conn) lose(s *segment) {
 // expire takes for lost what has been silent for too long, and finds the next
 // moment at which that can be (SPEC 5.2).
 func (c *Conn) expire(now time.Duration) {
+	silent := c.silent()
 	// Only the oldest segment backs off, once for each of its timeouts: the
 	// others tell nothing that it doesn't tell.
 	if s := c.flight.head; !s.owed && now >= s.due {
@@ -125,6 +138,9 @@ func (c *Conn) expire(now time.Duration) {
 	c.due = Never
 	expired := 0
 	for s := c.flight.head; s != nil; s = s.next {
+		if silent && s != c.flight.head {
+			break
+		}
 		if s.owed {
 			continue
 		}

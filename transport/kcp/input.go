@@ -68,6 +68,7 @@ func (c *Conn) Input(now time.Duration, datagram []byte) error {
 		return err
 	}
 	oldest := c.flight.head
+	again := oldest != nil && oldest.again
 	var e echo
 	for b := datagram; len(b) > 0; {
 		h := parseHeader(b)
@@ -88,6 +89,9 @@ func (c *Conn) Input(now time.Duration, datagram []byte) error {
 	if e.rtt > 0 {
 		c.sample(e.rtt)
 		c.countSkips(&e)
+	}
+	if again && c.inFlight > 0 {
+		c.due = 0 // after a silence the others may have timed out long ago
 	}
 	if c.flight.head != oldest {
 		c.since = now

@@ -143,6 +143,9 @@ func (c *Conn) mss() int { return min(int(c.mtu), c.cfg.cut()) - HeaderSize }
 func (c *Conn) Moved() {
 	c.srtt, c.rttvar, c.rto = 0, 0, c.cfg.boundRTO(startRTO)
 	c.mtu, c.loss = uint16(min(int(c.mtu), c.cfg.cut())), 0
+	if c.inFlight > 0 {
+		c.due = 0 // it may have been silent there
+	}
 }
 
 // MTU returns the size of the datagrams to come.

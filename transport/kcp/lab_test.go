@@ -116,7 +116,7 @@ func (c *Conn) audit() error {
 		flying++
 		if s.owed {
 			lost++
-		} else {
+		} else if s == c.flight.head || !c.silent() {
 			due = min(due, s.due)
 		}
 		if !before(s.sn, c.next) || s.next != nil && !before(s.sn, s.next.sn) {

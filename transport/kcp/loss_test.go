@@ -109,6 +109,35 @@ func TestLostWindowIsSpread(t *testing.T) {
 	}
 }
 
+// SPEC 5.2: who has gone without a word is asked with the oldest segment alone,
+// whatever is written meanwhile. The first answer brings all the others at once.
+func TestSilentPeerIsSentOneSegment(t *testing.T) {
+	a, b := pair(&Config{})
+	var last [][]byte
+	var when time.Duration
+	datagrams := 0
+	for now := time.Duration(0); now < 8*time.Second; now += ms {
+		if now < time.Second && now%(50*ms) == 0 {
+			write(t, a, make([]byte, 20))
+		}
+		if sent := flush(a, now); len(sent) > 0 {
+			last, when = sent, now
+			datagrams += len(sent)
+		}
+	}
+	if datagrams > 40 {
+		t.Errorf("20 messages to nobody are %d datagrams in 8 s", datagrams)
+	}
+	expect(t, "the last one", show(last...), "push 0:20")
+	feed(t, b, when+ms, last...)
+	feed(t, a, when+2*ms, flush(b, when+ms)...)
+	sent := flush(a, when+2*ms)
+	feed(t, b, when+3*ms, sent...)
+	if got := len(drain(b)); len(sent) != 1 || got != 20*20 {
+		t.Errorf("after its answer %d datagrams, and %d bytes are there", len(sent), got)
+	}
+}
+
 func TestStalled(t *testing.T) {
 	run := func(c *Conn) (at time.Duration) {
 		for c.Err() == nil && at != Never {
