@@ -45,9 +45,9 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	// Loops is the number of event loops. If zero, one per core.
 	Loops int
-	// Gather is how long datagrams that follow each other closely are let come
-	// together, to be taken in one go, which saves a third of a busy server's
-	// processor time: see transport.Config. If zero, 1 ms. If negative, none.
+	// Gather is how long what follows closely is let come together, to be taken
+	// in one go, which saves a third of a busy server's processor time: see
+	// transport.Config. If zero, 1 ms. If negative, none.
 	Gather time.Duration
 	// Session says how sessions live: heartbeat, timeout, grace, buffers.
 	Session session.Config

@@ -107,12 +107,12 @@ type Config struct {
 	// ask for. If zero, as much as the system allows, up to 8 MiB. Less than
 	// 1 MiB is worth a warning in the log: a burst of players overflows it.
 	SocketBuffer int
-	// Gather is how long after a loop has emptied a datagram socket it lets more
-	// come together before it takes them, so that they share what a wake-up
-	// costs. Nothing that is sent waits, and there are no waits where fewer than
-	// two datagrams come in one, nor where players ask again as soon as they are
-	// answered and waits would slow them down. If zero, 1 ms, which is also as
-	// fine as an idle process can tell the time; at most 10 ms. If negative,
+	// Gather is how long after a loop has emptied a datagram socket, or begun a
+	// round of streams, it lets more come together before it takes them, so that
+	// they share what a wake-up costs. Nothing that is sent waits, and there are no
+	// waits where fewer than two come in one, nor where players ask again as soon as
+	// they are answered and waits would slow them down. If zero, 1 ms, which is also
+	// as fine as an idle process can tell the time; at most 10 ms. If negative,
 	// nothing is gathered. Linux only.
 	Gather time.Duration
 	// Logger takes the few things that are worth a line. If nil, slog.Default().
@@ -221,7 +221,10 @@ func (c *Config) socketBuffer() int {
 }
 
 func (c *Config) gather() time.Duration {
-	if c.Gather == 0 {
+	switch {
+	case oneLoop: // only Linux gathers
+		return 0
+	case c.Gather == 0:
 		return defaultGather
 	}
 	return max(c.Gather, 0)

@@ -12,8 +12,8 @@
 // # What runs where
 //
 // A loop works in batches. A batch begins when something happens: bytes on a
-// stream, datagrams, posted tasks, a deadline. Input is handed up as it is
-// read (OnOpen, OnPacket, OnWritable), then tasks run, then timers (OnTimer),
+// stream, or on several, datagrams, posted tasks, a deadline. Input is handed up
+// as it is read (OnOpen, OnPacket, OnWritable), then tasks run, then timers (OnTimer),
 // then links that have closed are told (OnClose), then OnBatch has the last
 // word. Only then is output sent: one Write for each stream and one datagram
 // for each KCP link with all that the batch produced for it, many datagrams in
@@ -40,6 +40,11 @@
 //     one end of a pair of sockets, whose OnOpen is the first event on the
 //     loop. Writing to the other end is the doorbell. EventLoop.Execute would
 //     allocate, and lose the order beyond 1,024 tasks.
+//   - It tells of one readable stream after the other, and not when that was all.
+//     It runs what Wake posted at the end of the next round, and a batch stays open
+//     till then: see round.
+//   - Its loop does not return to Go's scheduler while there is something to read,
+//     so a busy one gives way now and then.
 //   - A UDP Conn lives for one datagram. The socket itself is duplicated in
 //     OnBoot; recvmmsg and sendmmsg work on the duplicate.
 //   - gnet says nothing when a socket takes more again: where somebody waits

@@ -36,6 +36,7 @@ type gnetLoop struct {
 	started bool              // it was a success
 	bootErr error
 	yielded time.Duration // when it last gave way to other goroutines
+	round   round
 	dead    chan struct{} // closed when this engine is about to end
 }
 
@@ -94,6 +95,7 @@ func (g *gnetLoop) after(action gnet.Action) gnet.Action {
 func (g *gnetLoop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	g.boot()
 	if c.Context() == g {
+		g.round.bell = c
 		g.l.queue.setBell(g.ring)
 		if !g.started {
 			g.started = true
@@ -125,6 +127,7 @@ func (g *gnetLoop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 // evict makes room among the descriptors: connections that say nothing must
 // keep no player out.
 func (g *gnetLoop) evict() bool {
+	g.settle() // a descriptor is free at the end of a batch
 	g.l.begin()
 	defer g.l.end()
 	return g.l.evict()
@@ -136,16 +139,14 @@ func (g *gnetLoop) OnTraffic(c gnet.Conn) gnet.Action {
 	g.boot()
 	switch s := c.Context().(type) {
 	case *gnetStream:
-		if s.k == nil {
-			return gnet.Close
-		}
-		s.busy = true
-		g.l.begin()
-		g.l.streamData(s.k, s.Conn)
-		g.l.end()
-		return g.after(s.rest())
+		return g.traffic(s)
 	case *gnetLoop:
-		if n := c.InboundBuffered(); n > 0 {
+		n := c.InboundBuffered()
+		if n == 0 && g.round.woken { // nobody rang: gnet did what it was asked to
+			g.ends()
+			return g.after(gnet.None)
+		}
+		if n > 0 {
 			_, _ = c.Discard(n)
 		}
 		g.l.begin()
@@ -153,8 +154,10 @@ func (g *gnetLoop) OnTraffic(c gnet.Conn) gnet.Action {
 			g.drain()
 		}
 		g.l.end()
+		g.settle()
 		return g.after(gnet.None)
 	}
+	g.settle()
 	if u := g.socketOf(c.LocalAddr()); u != nil {
 		u.traffic(c)
 	}

@@ -43,7 +43,7 @@ type Loop struct {
 	index int
 	queue queue
 
-	depth    int // nesting of begin: gnet calls OnClose from within Write
+	depth    int // nesting of begin: gnet calls OnClose from within Write, and see round
 	booted   bool
 	stopping bool // Stop has reached this loop
 	now      time.Duration

@@ -210,6 +210,8 @@ func (g *gnetLoop) engine() error {
 		gnet.WithLogger(g.r.logger))
 	g.l.queue.setBell(nil)
 	g.bell.close()
+	g.settle()
+	g.round = round{}
 	for w, u := range g.udp {
 		u.close()
 		g.udp[w] = nil

@@ -13,11 +13,11 @@ const (
 	gatherStay  = 16                     // waits in a row before other events have their turn
 )
 
-// gathering decides whether the datagrams of a socket are let come together.
-// It is worth it where several come in one wait, unless they come because the
-// last ones were answered: players who ask, wait for the answer and ask again
-// are slowed down by it. So it counts what comes without waits and with them, in
-// turn, and stops where that is much less. Owned by the socket.
+// gathering decides whether the datagrams of a socket, or the streams of a loop,
+// are let come together. It is worth it where several come in one wait, unless
+// they come because the last ones were answered: players who ask, wait for the
+// answer and ask again are slowed down by it. So it counts what comes without
+// waits and with them, in turn, and stops where that is much less. Owned by the socket, or by the loop.
 type gathering struct {
 	upto  time.Duration // what arrives before is gathered
 	on    bool

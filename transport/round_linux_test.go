@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+// streamsAtOnce returns a loop and n clients on it, and a function with which
+// all of them ask while the loop is kept from looking.
+func streamsAtOnce(t *testing.T, h *hooks, n int) (*Transport, []*client, func()) {
+	tr, err := Start(Config{TCP: "127.0.0.1:0", Loops: 1, Logger: quiet}, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clients := make([]*client, n)
+	for i := range clients {
+		c, err := net.Dial("tcp", tr.Addr(TCP).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients[i] = &client{Conn: c, t: t}
+		clients[i].roundTrip("here")
+	}
+	return tr, clients, func() {
+		looks := make(chan struct{})
+		_ = tr.Loops()[0].Post(taskFunc(func(*Loop) { <-looks }))
+		for _, c := range clients {
+			c.write(frame([]byte("ask")))
+		}
+		close(looks)
+	}
+}
+
+func TestStreamsThatAreReadableTogetherShareABatch(t *testing.T) {
+	const n = 256
+	h := &hooks{packet: func(k *Link, p codec.Packet) { k.Write(codec.AppendFrame(nil, p.Header, p.Body)) }}
+	tr, clients, ask := streamsAtOnce(t, h, n)
+	defer stop(t, tr)
+	before := tr.Stats()
+	ask()
+	for _, c := range clients {
+		if p := c.read(); string(p.Body) != "ask" {
+			t.Fatalf("answer %q", p.Body)
+		}
+	}
+	onLoop(t, tr.Loops()[0], func() {}) // what is published is of a batch before
+	after := tr.Stats()
+	batches, packets := after.WakeUps-before.WakeUps, after.PacketsIn-before.PacketsIn
+	if want := uint64(roundTry + n/roundBatch + 20); packets != n || batches > want {
+		t.Errorf("%d packets in %d batches, want %d in %d at most", packets, batches, n, want)
+	}
+	// One that is alone is answered as if there were no rounds.
+	for range 2 * roundTry {
+		clients[0].roundTrip("alone")
+	}
+	for _, c := range clients {
+		c.Close()
+	}
+}
+
+// TestSharedBatchOfThoseWhoClose has players say their last words together, the
+// first of whom is thrown out by the last, and the loop stop with a batch open.
+func TestSharedBatchOfThoseWhoClose(t *testing.T) {
+	const n = 2 * roundTry
+	var first *Link
+	asked := 0
+	h := &hooks{}
+	h.packet = func(k *Link, p codec.Packet) {
+		k.Write(codec.AppendFrame(nil, p.Header, p.Body))
+		if string(p.Body) != "ask" {
+			return
+		}
+		switch asked++; asked {
+		case roundTry + 2: // in a batch with others
+			first = k
+		case roundTry + 4:
+			first.Close(errEnded)
+		case roundTry + 6:
+			k.Close(errEnded) // itself
+		case roundTry + 8:
+			panic("in a batch with others")
+		}
+	}
+	tr, clients, ask := streamsAtOnce(t, h, n)
+	ask()
+	answered, cut := 0, 0
+	for _, c := range clients {
+		c.SetDeadline(time.Now().Add(5 * time.Second))
+		if _, err := c.next(5 * time.Second); err != nil {
+			cut++
+		} else {
+			answered++
+		}
+	}
+	if answered != n-3 || cut != 3 {
+		t.Errorf("%d were answered and %d cut, want %d and 3", answered, cut, n-3)
+	}
+	ask()
+	stop(t, tr)
+	for _, c := range clients {
+		c.Close()
+	}
+	if len(h.live) != 0 {
+		t.Errorf("%d links live on", len(h.live))
+	}
+}
