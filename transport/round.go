@@ -96,6 +96,8 @@ func (g *gnetLoop) ends() {
 	r.came = 0
 	if wait := r.began + gather - l.now; wait > 0 && r.upto > 0 && !l.ended() {
 		l.queue.doze(wait)
-		r.upto = l.t.now() + gather
+		l.begin() // whatever rang meanwhile rang no bell
+		l.end()
+		r.upto = l.now + gather
 	}
 }

@@ -63,6 +63,22 @@ func TestStreamsThatAreReadableTogetherShareABatch(t *testing.T) {
 	}
 }
 
+// TestWhatRingsEndsTheWaitBetweenRounds posts while the loop waits for more streams.
+func TestWhatRingsEndsTheWaitBetweenRounds(t *testing.T) {
+	tr, clients, _ := streamsAtOnce(t, &hooks{}, 1)
+	defer stop(t, tr)
+	l := tr.Loops()[0]
+	for range 50 {
+		onLoop(t, l, func() { // as if many had been here, and were worth a wait
+			r := &l.below.(*gnetLoop).round
+			r.on, r.until, r.upto = true, Never, Never
+		})
+		clients[0].roundTrip("ask")
+		onLoop(t, l, func() {})
+	}
+	clients[0].Close()
+}
+
 // TestSharedBatchOfThoseWhoClose has players say their last words together, the
 // first of whom is thrown out by the last, and the loop stop with a batch open.
 func TestSharedBatchOfThoseWhoClose(t *testing.T) {
