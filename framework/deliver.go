@@ -143,7 +143,7 @@ func (l *loop) inline(p *Player, r *Route, kind codec.Kind, id uint64, payload [
 
 // call runs the game's code on the loop.
 func (l *loop) call(p *Player, r *Route, kind codec.Kind, payload []byte) (out []byte, ok bool, err error) {
-	start := clock()
+	start := since(l.watch.born)
 	l.watch.enter(r, start)
 	defer func() {
 		l.watch.leave()
@@ -153,6 +153,6 @@ func (l *loop) call(p *Player, r *Route, kind codec.Kind, payload []byte) (out [
 		}
 	}()
 	out, err = r.handle(nil, p, kind, payload, l.payload[:0])
-	l.watched(r, clock().Sub(start))
+	l.watched(r, since(l.watch.born)-start)
 	return out, true, err
 }

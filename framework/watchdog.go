@@ -41,9 +41,9 @@ type watchdog struct {
 	named int64                 // since of the call that was named; look's own
 }
 
-// enter notes that a handler begins. Called on the loop.
-func (w *watchdog) enter(r *Route, now time.Time) {
-	w.since.Store(int64(now.Sub(w.born)))
+// enter notes that a handler begins, at now after born. Called on the loop.
+func (w *watchdog) enter(r *Route, now time.Duration) {
+	w.since.Store(int64(now))
 	w.route.Store(r)
 	w.arm()
 }

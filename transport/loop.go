@@ -13,8 +13,11 @@ import (
 // Never is the time of a timer that is not armed.
 const Never time.Duration = math.MaxInt64
 
-// clock is the only place where the package reads the time.
+// clock and since are the only places where the package reads the time.
 func clock() time.Time { return time.Now() }
+
+// since reads the one clock that it needs, where clock reads two.
+func since(t time.Time) time.Duration { return time.Since(t) }
 
 // backend is what a loop needs from below: sockets under gnet (gnetLoop) or a
 // Network in memory (memLoop). It brackets everything it hands up with begin

@@ -195,7 +195,7 @@ func (t *Transport) maxStreams() int {
 }
 
 // now is the time since Start.
-func (t *Transport) now() time.Duration { return clock().Sub(t.start) }
+func (t *Transport) now() time.Duration { return since(t.start) }
 
 // admit counts a new link, unless there are too many.
 func (t *Transport) admit(c Carrier) bool {
