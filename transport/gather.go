@@ -58,8 +58,8 @@ func (g *gathering) judge(now, gather time.Duration) {
 	case rate < g.free/8*5:
 		g.on, look = false, gatherOff<<g.fails
 		g.fails = min(g.fails+1, gatherOffs)
-	case !worth || now >= g.check:
-		g.on, g.fails = false, 0
+	case !worth || rate > 2*g.free || now >= g.check:
+		g.on, g.fails = false, 0 // what comes without waits is known no more
 	default:
 		g.slow, g.fails = false, 0
 		if rate > g.free {

@@ -39,6 +39,12 @@ func TestGatheringIsForTheManyAndNotForOne(t *testing.T) {
 			}
 			return crowd{1, 50 * time.Microsecond, false}
 		}, length * 4 / 10, length * 6 / 10},
+		{"twenty that ask again at once, after idle ones", func(now time.Duration) crowd {
+			if now > length*11/20 {
+				return crowd{20, 10 * time.Microsecond, true}
+			}
+			return crowd{1, 400 * time.Microsecond, false}
+		}, length * 30 / 100, length * 45 / 100},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var g gathering
