@@ -22,12 +22,21 @@ import (
 //go:embed page.html
 var pageText string
 
-var page = template.Must(template.New("page").Funcs(template.FuncMap{"breaks": breaks}).Parse(pageText))
+var page = template.Must(template.New("page").Funcs(template.FuncMap{"breaks": breaks, "cell": cell}).Parse(pageText))
 
 // breaks lets the name of a field go over several lines: a table with all of
 // them would not fit otherwise.
 func breaks(name string) template.HTML {
 	return template.HTML(strings.ReplaceAll(esc(name), "_", "_<wbr>"))
+}
+
+// cell puts the lowest and the highest below the median.
+func cell(text string) template.HTML {
+	median, rest, ok := strings.Cut(text, " [")
+	if !ok {
+		return template.HTML(esc(text))
+	}
+	return template.HTML(esc(median) + "<br><small>[" + esc(rest) + "</small>")
 }
 
 // pageData is what the template gets.
