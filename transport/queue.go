@@ -47,7 +47,10 @@ func (q *queue) wakeLocked() {
 	if !q.awake && q.bell != nil {
 		q.awake = true
 		if q.dozing {
-			q.nudge <- struct{}{}
+			select {
+			case q.nudge <- struct{}{}:
+			default: // close: it has been nudged already
+			}
 			return
 		}
 		q.bell()

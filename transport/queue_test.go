@@ -61,3 +61,30 @@ func TestRingEndsADoze(t *testing.T) {
 		})
 	}
 }
+
+// TestRungTwiceAsADozeEnds: whoever rings waits for nobody, not even when the
+// loop has just been nudged and is about to look.
+func TestRungTwiceAsADozeEnds(t *testing.T) {
+	l := &Loop{}
+	q := &l.queue
+	q.bell = func() {}
+	done := make(chan struct{})
+	const d = 300 * time.Millisecond
+	go func() { q.doze(d); close(done) }()
+	for q.mu.Lock(); !q.dozing; q.mu.Lock() {
+		q.mu.Unlock()
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(d + 100*time.Millisecond) // its time is up: it waits for the lock
+	q.wakeLocked()
+	q.awake = false
+	twice := make(chan struct{})
+	go func() { q.wakeLocked(); q.mu.Unlock(); close(twice) }()
+	for _, c := range []chan struct{}{twice, done} {
+		select {
+		case <-c:
+		case <-time.After(10 * time.Second):
+			t.Fatal("whoever rings holds the lock for ever")
+		}
+	}
+}
