@@ -95,6 +95,9 @@ func (c *Conn) Input(now time.Duration, datagram []byte) error {
 	}
 	if c.flight.head != oldest {
 		c.since = now
+		if e.rtt == 0 {
+			c.rto = c.measured() // no sample, but it is there again
+		}
 	}
 	return nil
 }

@@ -295,3 +295,44 @@ func TestProgressPostponesTheStall(t *testing.T) {
 		}
 	}
 }
+
+// TestSilenceEndsWithAnyAcknowledgement: the first one after it is lost, and what
+// comes then acknowledges by una alone, which measures nothing.
+func TestSilenceEndsWithAnyAcknowledgement(t *testing.T) {
+	a, b := pair(&Config{})
+	write(t, a, []byte("x"))
+	feed(t, b, 10*ms, flush(a, 0)...)
+	feed(t, a, 20*ms, flush(b, 10*ms)...)
+	drain(b)
+	var last [][]byte
+	var at time.Duration
+	for now := 100 * ms; now < 8*time.Second; now += ms { // nothing arrives
+		if now < time.Second && now%(50*ms) == 0 {
+			write(t, a, make([]byte, 20))
+		}
+		if sent := flush(a, now); len(sent) > 0 {
+			last, at = sent, now
+		}
+	}
+	if !a.silent() {
+		t.Fatal("a peer that says nothing for seconds is not silent")
+	}
+	feed(t, b, at+10*ms, last...)
+	flush(b, at+10*ms) // lost
+	write(t, b, []byte("here"))
+	feed(t, a, at+40*ms, flush(b, at+30*ms)...)
+	waiting := int(a.inFlight)
+	sent := 0
+	for now := at + 40*ms; now < at+200*ms; now += ms {
+		for _, d := range flush(a, now) {
+			eachSegment(d, func(h header, _ []byte) {
+				if h.cmd == cmdPush {
+					sent++
+				}
+			})
+		}
+	}
+	if a.silent() || sent < waiting {
+		t.Errorf("%d of %d segments were sent again, silent %v", sent, waiting, a.silent())
+	}
+}
