@@ -81,7 +81,7 @@ func (g *gnetLoop) boot() {
 
 // after is the end of every event: it says so when the loop has nothing more to do.
 func (g *gnetLoop) after(action gnet.Action) gnet.Action {
-	if g.l.now-g.yielded > yieldEvery {
+	if g.l.now-g.yielded > yieldEvery && !g.round.open {
 		g.yielded = g.l.now
 		runtime.Gosched()
 	}
@@ -191,6 +191,9 @@ func (g *gnetLoop) OnClose(c gnet.Conn, err error) gnet.Action {
 	s, ok := c.Context().(*gnetStream)
 	if !ok {
 		return gnet.None
+	}
+	if g.l.depth == 1 {
+		g.settle() // an answer to what came just before the end
 	}
 	s.Conn = nil
 	k := s.k

@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	roundBatch = 64 // streams that share a batch: the first one's answer waits for the last one's question
-	roundWorth = 4  // streams in a round that make up for the bell
-	roundTry   = 32 // streams that are a batch each before a round is tried anew
+	roundBatch = 64               // streams that share a batch: the first one's answer waits for the last one's question
+	roundTime  = time.Millisecond // and as long as they may take
+	roundWorth = 4                // streams in a round that make up for the bell
+	roundTry   = 32               // streams that are a batch each before a round is tried anew
 )
 
 // round is what gnet finds readable when it looks. It tells of one stream after
@@ -48,7 +49,7 @@ func (g *gnetLoop) traffic(s *gnetStream) gnet.Action {
 		return g.after(s.rest())
 	}
 	r.came++
-	if r.batch++; r.batch == roundBatch {
+	if r.batch++; r.batch == roundBatch || g.l.t.now()-g.l.began > roundTime {
 		g.settle()
 	}
 	return g.after(s.rest())
@@ -79,6 +80,7 @@ func (g *gnetLoop) join() {
 func (g *gnetLoop) settle() {
 	if g.round.open {
 		g.round.open = false
+		g.l.now = max(g.l.now, g.l.t.now()) // the batch was open for a while
 		g.l.end()
 	}
 }

@@ -125,3 +125,46 @@ func TestSharedBatchOfThoseWhoClose(t *testing.T) {
 		t.Errorf("%d links live on", len(h.live))
 	}
 }
+
+// TestWhoAsksAndLeavesIsAnswered: the end of a stream comes while the batch of
+// its question is still open.
+func TestWhoAsksAndLeavesIsAnswered(t *testing.T) {
+	const n = 96
+	h := &hooks{packet: func(k *Link, p codec.Packet) { k.Write(codec.AppendFrame(nil, p.Header, p.Body)) }}
+	tr, clients, _ := streamsAtOnce(t, h, n)
+	defer stop(t, tr)
+	looks := make(chan struct{})
+	_ = tr.Loops()[0].Post(taskFunc(func(*Loop) { <-looks }))
+	for _, c := range clients {
+		c.write(frame([]byte("ask")))
+		_ = c.Conn.(*net.TCPConn).CloseWrite()
+	}
+	close(looks)
+	for i, c := range clients {
+		if p := c.read(); string(p.Body) != "ask" {
+			t.Fatalf("client %d is answered %q", i, p.Body)
+		}
+	}
+}
+
+// TestSlowHandlersShareNoBatch: nobody waits for the questions of 63 others when
+// they take long, and neither do timers.
+func TestSlowHandlersShareNoBatch(t *testing.T) {
+	const n = 64
+	h := &hooks{packet: func(k *Link, p codec.Packet) {
+		if string(p.Body) == "ask" {
+			time.Sleep(2 * roundTime)
+		}
+		k.Write(codec.AppendFrame(nil, p.Header, p.Body))
+	}}
+	tr, clients, ask := streamsAtOnce(t, h, n)
+	defer stop(t, tr)
+	before := tr.Stats()
+	ask()
+	for _, c := range clients {
+		c.read()
+	}
+	if got := tr.Stats().WakeUps - before.WakeUps; got < n {
+		t.Errorf("%d slow questions were served in %d batches", n, got)
+	}
+}

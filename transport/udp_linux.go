@@ -45,7 +45,7 @@ type udpSocket struct {
 	fd    int
 	local net.Addr // what gnet calls the socket, nil until it is known
 	v6    bool     // an IPv6 socket, dual-stack or not: addresses have 28 bytes
-	lone  bool     // the loop has no other one
+	lone  bool     // nothing else is served
 
 	gathering
 
@@ -73,7 +73,7 @@ func openUDP(g *gnetLoop, eng gnet.Engine, w wire) (*udpSocket, error) {
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	u := &udpSocket{l: g.l, wire: w, fd: fd, v6: family == unix.AF_INET6, lone: g.r.udp[1-w] == "", inBuf: make([]byte, recvSlots*maxDatagram)}
+	u := &udpSocket{l: g.l, wire: w, fd: fd, v6: family == unix.AF_INET6, lone: g.r.udp[1-w] == "" && g.r.tcp == "" && g.r.ws == "", inBuf: make([]byte, recvSlots*maxDatagram)}
 	for i := range u.in {
 		u.inIov[i].Base = &u.inBuf[i*maxDatagram]
 		u.inIov[i].SetLen(maxDatagram)
@@ -184,7 +184,7 @@ func (u *udpSocket) gather() {
 // gnet, which makes five objects of every first datagram: where more is likely,
 // and nothing but datagrams of this socket, or what rings, can come to the loop.
 func (u *udpSocket) stays(n int, came uint64) bool {
-	return u.lone && len(u.l.streams) == 0 && !u.l.ended() &&
+	return u.lone && !u.l.ended() &&
 		(u.on && n < gatherStay || came >= busyBatch && n < recvRounds)
 }
 
