@@ -142,7 +142,7 @@ func (g *glue) OnBatch(t *transport.Loop) {
 	if len(l.openings) > 0 {
 		next = min(next, l.openings[0].deadline)
 	}
-	t.WakeAt(min(next, l.tidies()))
+	t.WakeAt(next)
 }
 
 // touch notes that p may have something to write at the end of the batch.

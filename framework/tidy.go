@@ -5,24 +5,11 @@ package framework
 import (
 	"runtime"
 	"time"
-
-	"github.com/lifeline-go/lifeline/session"
 )
 
 // tidyEvery is how often the server's first loop looks after what nobody else
 // does, while there are sessions.
 const tidyEvery = 5 * time.Second
-
-// arrivals is how many logins and returns there were.
-func (s *Server) arrivals() uint64 { return s.count.opened.Load() + s.count.resumed.Load() }
-
-// tidies returns when tidy has something to do, wherever the sessions are.
-func (l *loop) tidies() time.Duration {
-	if l.t.Index() == 0 && (l.rush.size >= minRush || l.srv.arrivals() != l.rush.seen) {
-		return l.tidyAt
-	}
-	return session.Never
-}
 
 // tidy forgets logins that are over, and after a rush gives back memory.
 func (l *loop) tidy(now time.Duration) {
@@ -35,7 +22,7 @@ func (l *loop) tidy(now time.Duration) {
 	s.table.Sweep(now)
 	living := s.table.Len()
 	s.mu.Unlock()
-	if l.rush.over(s.arrivals(), living) && !s.cfg.KeepMemory {
+	if l.rush.over(s.count.opened.Load()+s.count.resumed.Load(), living) && !s.cfg.KeepMemory {
 		go s.giveBack() // a collection, which ends
 	}
 }

@@ -19,8 +19,8 @@ func TestMemoryGoesBackAfterARush(t *testing.T) {
 		cfg  framework.Config
 		want int32
 	}{
-		{"default", framework.Config{}, 1},
-		{"KeepMemory", framework.Config{KeepMemory: true}, 0},
+		{"default", framework.Config{Loops: 1}, 1},
+		{"KeepMemory", framework.Config{Loops: 1, KeepMemory: true}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			simulate(t, 1, transport.Conditions{}, c.cfg, nil, func(e *env) {
