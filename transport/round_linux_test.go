@@ -41,18 +41,26 @@ func TestStreamsThatAreReadableTogetherShareABatch(t *testing.T) {
 	h := &hooks{packet: func(k *Link, p codec.Packet) { k.Write(codec.AppendFrame(nil, p.Header, p.Body)) }}
 	tr, clients, ask := streamsAtOnce(t, h, n)
 	defer stop(t, tr)
-	before := tr.Stats()
-	ask()
-	for _, c := range clients {
-		if p := c.read(); string(p.Body) != "ask" {
-			t.Fatalf("answer %q", p.Body)
+	// A batch ends after a millisecond, so a machine that is busy gets several tries.
+	for try := 1; ; try++ {
+		onLoop(t, tr.Loops()[0], func() {}) // what is published is of a batch before
+		before := tr.Stats()
+		ask()
+		for _, c := range clients {
+			if p := c.read(); string(p.Body) != "ask" {
+				t.Fatalf("answer %q", p.Body)
+			}
 		}
-	}
-	onLoop(t, tr.Loops()[0], func() {}) // what is published is of a batch before
-	after := tr.Stats()
-	batches, packets := after.WakeUps-before.WakeUps, after.PacketsIn-before.PacketsIn
-	if want := uint64(roundTry + n/roundBatch + 20); packets != n || batches > want {
-		t.Errorf("%d packets in %d batches, want %d in %d at most", packets, batches, n, want)
+		onLoop(t, tr.Loops()[0], func() {})
+		after := tr.Stats()
+		batches, packets := after.WakeUps-before.WakeUps, after.PacketsIn-before.PacketsIn
+		want := uint64(roundTry + n/roundBatch + 20)
+		if packets == n && batches <= want {
+			break
+		}
+		if packets != n || try == 20 {
+			t.Fatalf("%d packets in %d batches, want %d in %d at most", packets, batches, n, want)
+		}
 	}
 	// One that is alone is answered as if there were no rounds.
 	for range 2 * roundTry {
