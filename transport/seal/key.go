@@ -100,11 +100,6 @@ func parseKey(to []byte, s, prefix string) error {
 	return nil
 }
 
-// fixed reads as the same bytes again and again.
-type fixed []byte
-
-func (f fixed) Read(b []byte) (int, error) { return copy(b, f), nil }
-
 // What is mixed into every key says what the key is for.
 const (
 	labelPrologue  = "lifeline/seal/1"
