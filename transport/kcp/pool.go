@@ -14,8 +14,9 @@ const (
 // defaultRetain is what an idle Pool may hold: 1,000 datagrams or so.
 const defaultRetain = 4 << 20
 
-// A Pool keeps the segments of one loop, and the traffic of its conversations, for reuse, last in, first out, so that
-// the next one handed out is still in the cache. It is owned by its loop.
+// A Pool keeps the segments of one loop, and the traffic of its conversations,
+// for reuse, last in, first out, so that the next one handed out is still in the
+// cache. It is owned by its loop.
 type Pool struct {
 	small, large *segment
 	traffic      *traffic
@@ -66,7 +67,8 @@ func (p *Pool) put(s *segment) {
 // carry returns traffic with nothing in it. A nil pool allocates.
 func (p *Pool) carry() *traffic {
 	if p == nil || p.traffic == nil {
-		return &traffic{due: Never, probeAt: Never}
+		t := quiet
+		return &t
 	}
 	t := p.traffic
 	p.traffic, t.free = t.free, nil
@@ -81,8 +83,8 @@ func (p *Pool) drop(t *traffic) {
 		return
 	}
 	p.free += size
-	*t = traffic{due: Never, probeAt: Never, free: p.traffic}
-	p.traffic = t
+	*t = quiet
+	t.free, p.traffic = p.traffic, t
 }
 
 func (p *Pool) list(size int) **segment {
