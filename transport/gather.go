@@ -48,14 +48,15 @@ func (g *gathering) emptied(now, gather time.Duration, n uint64) {
 func (g *gathering) judge(now, gather time.Duration) {
 	rate := g.n * uint64(time.Second) / uint64(max(now-g.since, 1))
 	worth := rate*uint64(gather) >= gatherWorth*uint64(time.Second)
+	slow := rate < g.free/8*5 // the machine has bad moments, too: once does not count
 	look := gatherLook
 	switch {
 	case !g.on:
 		g.on, g.slow, g.free = worth, false, rate
 		g.check = now + gatherCheck
-	case rate < g.free/8*5 && !g.slow:
-		g.slow = true // the machine has bad moments, too: once more
-	case rate < g.free/8*5:
+	case slow && !g.slow:
+		g.slow = true
+	case slow:
 		g.on, look = false, gatherOff<<g.fails
 		g.fails = min(g.fails+1, gatherOffs)
 	case !worth || rate > 2*g.free || now >= g.check:
