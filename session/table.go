@@ -160,8 +160,8 @@ func (t *Table[T]) forget(now time.Duration) {
 	}
 }
 
-// Sweep forgets what has had its time. Everything else does so as well, but only
-// when it is called.
+// Sweep forgets what has had its time, for when nobody comes or goes: every
+// other call that looks at such things does so itself.
 func (t *Table[T]) Sweep(now time.Duration) {
 	t.forget(now)
 	t.sweep(now)
