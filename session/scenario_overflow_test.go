@@ -134,6 +134,37 @@ func TestOverflowsEndInTheEnd(t *testing.T) {
 	}
 }
 
+// Scenario 51: a client that acknowledged something since the last overflow is
+// only slow. One that does not is counted as before.
+func TestOverflowsOfAReaderAreNoEnd(t *testing.T) {
+	w := newWorld(t, 1, Config{})
+	p := w.connected("a")
+	st := p.seat
+	overflow := func() {
+		t.Helper()
+		if err := st.push(w.cfg.SendPackets + 1); err != ErrOverflow {
+			t.Fatal(err)
+		}
+		w.until(time.Minute, func() bool { return p.seat != st || st.s.State() == Attached && p.c.State() == Open })
+	}
+	for i := range 4 * maxOverflows {
+		overflow()
+		if p.seat != st {
+			t.Fatalf("overflow %d ended the session of a client that reads", i+1)
+		}
+		if err := st.push(1); err != nil {
+			t.Fatal(err)
+		}
+		w.until(time.Minute, func() bool { n, _ := st.s.Queued(); return n == 0 })
+	}
+	for range maxOverflows {
+		overflow()
+	}
+	if st.s.State() != Closed || st.s.Reason() != Overflow {
+		t.Errorf("%v %v of a client that acknowledges nothing", st.s.State(), st.s.Reason())
+	}
+}
+
 // Scenario 51 before anybody was heard: the repeated WELCOME starts behind what
 // was given up, and the session can be sent to again.
 func TestOverflowBeforeWelcomeArrives(t *testing.T) {

@@ -89,7 +89,8 @@ type Session struct {
 	lastReset  bool // the last RESUME was answered by RESET
 }
 
-// maxOverflows many, each within a grace of the one before, end a session.
+// maxOverflows many, each within a grace of the one before and with nothing
+// acknowledged in between, end a session.
 const maxOverflows = 3
 
 // Open starts the session on its first link, epoch 1.
@@ -278,8 +279,12 @@ func (s *Session) Receive(epoch uint32, p codec.Packet, now time.Duration) (Even
 	}
 	s.lastRecv, s.asked, s.confirmed, s.everHeard = now, false, true, true
 	if tellsAck(p.Kind) {
+		before := s.acked
 		if err := s.acknowledged(&s.shard.Pool, p.Ack, now, s.timeout); err != nil {
 			return Nothing, err
+		}
+		if s.acked > before {
+			s.overflows = 0 // the client reads, if not as fast as others send: SPEC 4.9
 		}
 	}
 	switch {
