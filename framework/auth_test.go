@@ -4,12 +4,17 @@ package framework_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
 
@@ -130,4 +135,71 @@ func TestLoginWhoseLinkIsLostIsNotAuthenticatedTwice(t *testing.T) {
 			t.Errorf("%d hooks, %+v", hooks, st)
 		}
 	})
+}
+
+// TestOnlyTheGamesOwnNoIsFinal: the code of Fail reaches the client as it is and
+// ends it. Whatever else a hook returns, the server is to blame, and its client
+// gets in once the trouble is over.
+func TestOnlyTheGamesOwnNoIsFinal(t *testing.T) {
+	wrapped := func(err error) error { return fmt.Errorf("login: %w", err) }
+	for name, c := range map[string]struct {
+		first func() error
+		code  session.Code // 0: it comes back
+		text  string       // of the refusal
+		full  string       // how Stats counts it
+		logs  bool
+	}{
+		"fail":           {func() error { return framework.Fail(1000, "too old") }, 1000, "too old", "", false},
+		"wrapped fail":   {func() error { return wrapped(framework.Fail(1<<32-1, "banned")) }, 1<<32 - 1, "banned", "", false},
+		"another's code": {func() error { return &codec.Error{Code: codec.ErrorReset, Text: "no"} }, session.Denied, "no", "", false},
+		"later":          {func() error { return wrapped(framework.Later(20*time.Second, "patching")) }, 0, "patching", "later", false},
+		"some time":      {func() error { return framework.Later(0, "") }, 0, "", "later", false},
+		"database":       {func() error { return io.ErrUnexpectedEOF }, 0, "the login could not be decided", "undecided", true},
+		"panic":          {func() error { panic("nil map") }, 0, "the login could not be decided", "undecided", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, carrier transport.Carrier) {
+				var tries int
+				var told []framework.Reason
+				log := &lines{}
+				cfg := framework.Config{Session: quick, Logger: log.logger(), Authenticate: func(_ context.Context, l framework.Login) (string, error) {
+					if tries++; tries == 1 {
+						return "ann", c.first()
+					}
+					return "ann", nil
+				}, Observer: framework.Observer{Refused: func(_ netip.AddrPort, _ transport.Carrier, why framework.Reason) { told = append(told, why) }}}
+				simulate(t, 7, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
+					begin := time.Now()
+					err := e.newClient("ann", carrier).Connect(shortly(e.t, time.Minute))
+					took := time.Since(begin)
+					st := e.srv.Stats()
+					if logged := log.count("login failed")+log.count("panic in the game's code") > 0; logged != c.logs {
+						t.Errorf("logged: %v\n%v", logged, log.all())
+					}
+					var end *session.CloseError
+					if c.code != 0 {
+						if !errors.As(err, &end) || end.Code != c.code || end.Text != c.text || !end.Remote || tries != 1 || st.Refused != 1 {
+							t.Errorf("%v after %d tries, want %v: %s; refused %v", err, tries, c.code, c.text, st.Refusal)
+						}
+						return
+					}
+					least := 5 * time.Second
+					if name == "later" {
+						least = 20 * time.Second
+					}
+					if err != nil || took < least || took > least+least/4+time.Second || len(told) != 1 || told[0] != (framework.Reason{Code: session.Busy, Text: c.text}) || st.Full[c.full] != 1 {
+						t.Errorf("%v after %v, told %v, full %v", err, took, told, st.Full)
+					}
+				})
+			})
+		})
+	}
+}
+
+// TestCodesBelowTheGamesOwnAreNotTheGames: they would be taken for the
+// framework's.
+func TestCodesBelowTheGamesOwnAreNotTheGames(t *testing.T) {
+	for _, code := range []uint32{0, 7, 205, 999} {
+		wantPanic(t, fmt.Sprintf("framework: Fail with code %d: a game's codes start at 1000", code), func() { _ = framework.Fail(code, "") })
+	}
 }

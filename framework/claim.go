@@ -64,7 +64,7 @@ func (c *claim) decide(l *loop) {
 	if p.s.State() == session.Closed {
 		c.refusal = l.srv.obituary(p.s.ID(), l.t.Now())
 		if c.kind != resumed {
-			c.refusal = busy() // its user may log in afresh
+			c.refusal = busy("the session has just ended") // its user may log in afresh
 		}
 		c.settle(l)
 		return
@@ -90,7 +90,7 @@ func (c *claim) decide(l *loop) {
 		}
 	case reopened:
 		if p.hello == nil {
-			c.refusal = busy() // it had its WELCOME after all: nobody honest asks again
+			c.refusal = busy("this login is over") // it had its WELCOME after all: nobody honest asks again
 			break
 		}
 		c.reset = p.s.Reopen(now)
@@ -133,7 +133,7 @@ func (c *claim) adopt(l *loop) {
 	old := p.s.ID()
 	id, err := session.NewID(s.cfg.Node, s.boot, s.cfg.Rand)
 	if err != nil {
-		c.refusal = busy()
+		c.refusal = busy("the server failed")
 		return
 	}
 	s.mu.Lock()

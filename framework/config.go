@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -53,10 +52,11 @@ type Config struct {
 	Session session.Config
 	// Authenticate turns a client's ticket into a user. It may block and is
 	// called on a goroutine of its own, AuthConcurrency at a time, each for at
-	// most AuthTimeout. An error refuses the login for good; its text reaches
-	// the client only if it is a *codec.Error (see Fail). Of context.DeadlineExceeded
-	// alone the client is told to come back. If nil, everybody is welcome and the
-	// user is empty.
+	// most AuthTimeout. An error made by Fail refuses the login for good, and its
+	// code reaches the client as it is. One made by Later sends the client away
+	// for a time. Any other error, and a panic, is logged in full, and the client
+	// comes back after 5 s: what is the server's fault is final for nobody. If
+	// Authenticate is nil, everybody is welcome and the user is empty.
 	Authenticate func(ctx context.Context, login Login) (user string, err error)
 	// AuthTimeout, if zero, is 5 s.
 	AuthTimeout time.Duration
@@ -201,7 +201,9 @@ const (
 	// Replace closes the older session with TAKEN_OVER. Its OnClose has
 	// returned before the new session's OnOpen begins.
 	Replace Duplicate = iota
-	// Reject refuses the second login.
+	// Reject refuses the second login with ALREADY IN, which is final, while
+	// the older session has a link. If it has none, its player may have lost the
+	// app: the second login replaces it.
 	Reject
 	// Allow lets both live.
 	Allow
@@ -268,8 +270,3 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	return c, nil
 }
-
-// Fail returns an error that reaches the player as it is: a failed request's
-// answer, or a refused login. Codes of the game start at codec.GameError. Any
-// other error is told to the player as INTERNAL and logged in full.
-func Fail(code uint32, text string) error { return &codec.Error{Code: code, Text: text} }

@@ -100,11 +100,13 @@ func Example_authentication() {
 			user, _, _ := strings.Cut(string(l.Ticket), ":")
 			switch {
 			case !hmac.Equal(l.Ticket, []byte(signed(user, key))):
-				// The log's business alone: the client is told that it is denied.
-				return "", fmt.Errorf("bad ticket from %v", l.Addr)
+				return "", framework.Fail(1001, "bad ticket") // final: the client stays away
 			case banned[user]:
-				return "", framework.Fail(1001, "banned until Friday") // the player is told
+				return "", framework.Fail(1002, "banned until Friday") // told apart by the code
 			}
+			// From here on a real one asks its database, whose errors it returns as
+			// they are: they are logged, and the client comes back by itself. For
+			// maintenance there is Later.
 			return user, nil
 		},
 	})
@@ -120,7 +122,7 @@ func Example_authentication() {
 		err := c.Connect(context.Background())
 		var no *session.CloseError
 		if errors.As(err, &no) {
-			fmt.Printf("%v: %q, comes back by itself: %v\n", no.Code, no.Text, no.Code.Resumable())
+			fmt.Printf("%v: %q, comes back by itself: %v\n", no.Code, no.Text, !no.Code.Final())
 			continue
 		}
 		var name string
@@ -129,6 +131,6 @@ func Example_authentication() {
 	}
 	// Output:
 	// ann <nil>
-	// denied: "banned until Friday", comes back by itself: false
-	// denied: "", comes back by itself: false
+	// code 1002: "banned until Friday", comes back by itself: false
+	// code 1001: "bad ticket", comes back by itself: false
 }

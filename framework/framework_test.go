@@ -187,7 +187,7 @@ func TestLoginIsRefusedByTheGame(t *testing.T) {
 			c := e.newClient("banned", carrier)
 			err := c.Connect(context.Background())
 			var closed *session.CloseError
-			if !errors.As(err, &closed) || closed.Code != session.Denied || closed.Text != "you are banned" {
+			if !errors.As(err, &closed) || closed.Code != 2000 || closed.Text != "you are banned" {
 				t.Errorf("connect: %v", err)
 			}
 			_ = c.Close()
@@ -218,16 +218,27 @@ func TestDuplicateLoginFollowsThePolicy(t *testing.T) {
 		})
 	})
 	t.Run("reject", func(t *testing.T) {
-		simulate(t, 1, transport.Conditions{}, framework.Config{Duplicate: framework.Reject}, nil, func(e *env) {
+		simulate(t, 1, transport.Conditions{}, framework.Config{Duplicate: framework.Reject, Loops: 2}, nil, func(e *env) {
 			old := e.dial("ann", transport.TCP)
-			c := e.newClient("ann", transport.TCP)
-			if err := c.Connect(context.Background()); err == nil {
-				t.Error("let in")
+			var closed *session.CloseError
+			if err := e.newClient("ann", transport.TCP).Connect(context.Background()); !errors.As(err, &closed) || closed.Code != session.AlreadyIn {
+				t.Errorf("the second one: %v, want %v", err, session.AlreadyIn)
 			}
 			if old.ID() == (session.ID{}) || e.srv.Stats().Sessions != 1 {
 				t.Error("the first session is disturbed")
 			}
-			_, _ = c.Close(), old.Close()
+			old.Pause() // its app may have crashed: it has no link
+			time.Sleep(time.Second)
+			next := e.dial("ann", transport.TCP)
+			time.Sleep(time.Second)
+			old.Hurry()
+			<-old.Done()
+			if err := old.Err(); !errors.As(err, &closed) || closed.Code != session.TakenOver {
+				t.Errorf("the session without a link ended with %v", err)
+			}
+			if next.Err() != nil || e.srv.Stats().Sessions != 1 {
+				t.Errorf("%v, %d sessions", next.Err(), e.srv.Stats().Sessions)
+			}
 		})
 	})
 	t.Run("adopt", func(t *testing.T) {

@@ -184,7 +184,7 @@ func (l *loop) fetch(o *opening, r *session.ResumeRequest) {
 	}
 	if full != notFull {
 		s.count.full[full].Add(1)
-		why := busy()
+		why := busy(fullTexts[full])
 		if gone := s.obituary(r.ID, l.t.Now()); gone.Code == session.Moved {
 			why = gone // not back here, for sure
 		}

@@ -140,7 +140,7 @@ func TestObserverIsToldWhatStatsCounts(t *testing.T) {
 			}
 		}
 		for what, n := range map[string]int{
-			"refused denied: not you over tcp from somewhere true": 1,
+			"refused code 1001: not you over tcp from somewhere true": 1,
 			"inline block 11ms":                 1,
 			"tick doze/1 5 late 70ms skipped 2": 1,
 		} {

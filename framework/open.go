@@ -4,7 +4,6 @@ package framework
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -30,9 +29,6 @@ type opening struct {
 // maxAsks bounds what one link may ask before it carries a session: RESUME, once
 // more above STALE, HELLO, and some patience.
 const maxAsks = 6
-
-// busyRetry is when a client that met a full server shall try again.
-const busyRetry = 5 * time.Second
 
 // greet speaks the server's first word.
 func (l *loop) greet(k *transport.Link) {
@@ -80,10 +76,6 @@ func (l *loop) refuse(o *opening, why *session.CloseError) {
 		why.Text = short(why.Text)
 		k.Write(session.AppendRefused(nil, why))
 	}
-}
-
-func busy() *session.CloseError {
-	return &session.CloseError{Code: session.Busy, Detail: uint64(busyRetry.Milliseconds())}
 }
 
 // login is a HELLO under authentication. Guarded by the server's mu: a
@@ -139,7 +131,7 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 	s.mu.Unlock()
 	if full != notFull {
 		s.count.full[full].Add(1)
-		l.refuse(o, busy())
+		l.refuse(o, busy(fullTexts[full]))
 		return nil
 	}
 	if s.cfg.Authenticate == nil {
@@ -172,7 +164,7 @@ func (s *Server) authenticate(at *login, who Login) {
 		defer func() {
 			if r := recover(); r != nil {
 				s.panicked(nil, "Authenticate", r)
-				at.err = errors.New("panic")
+				at.err = errPanicked
 			}
 		}()
 		at.user, at.err = s.cfg.Authenticate(ctx, who)
@@ -202,19 +194,7 @@ func (at *login) Run(t *transport.Loop) {
 	delete(s.logins, at.key)
 	s.mu.Unlock()
 	if at.err != nil {
-		why := &session.CloseError{Code: session.Denied}
-		var e *codec.Error
-		switch {
-		case errors.As(at.err, &e):
-			why.Text = e.Text
-		case errors.Is(at.err, context.DeadlineExceeded): // whatever is slow, the player is not to blame
-			s.count.full[fullUndecided].Add(1)
-			s.log.Warn("login not decided in time", "error", at.err)
-			why = busy()
-		default:
-			s.log.Warn("login refused", "error", at.err)
-		}
-		l.refuse(at.o, why)
+		l.refuse(at.o, s.verdict(at.err, at.user))
 		return
 	}
 	l.admit(at)
@@ -226,33 +206,26 @@ func (l *loop) admit(at *login) {
 	id, err := session.NewID(s.cfg.Node, s.boot, s.cfg.Rand)
 	if err != nil {
 		s.log.Error("no session id", "error", err)
-		l.refuse(at.o, busy())
+		l.refuse(at.o, busy("the server failed"))
 		return
 	}
 	p := &Player{srv: s, user: at.user, hello: &at.key, numbers: at.o.numbers}
-	s.mu.Lock()
+	olds, rejected := s.lockForLogin(at.user)
+	if rejected {
+		l.refuse(at.o, &session.CloseError{Code: session.AlreadyIn})
+		return
+	}
 	if s.draining { // Shutdown has counted who is there
 		s.mu.Unlock()
 		s.count.full[fullDraining].Add(1)
-		l.refuse(at.o, busy())
+		l.refuse(at.o, busy(fullTexts[fullDraining]))
 		return
 	}
-	var olds []*Player
-	if s.cfg.Duplicate != Allow { // there may be any number of them
-		olds = s.table.User(at.user)
-	}
-	if len(olds) > 0 {
-		switch s.cfg.Duplicate {
-		case Reject:
-			s.mu.Unlock()
-			l.refuse(at.o, &session.CloseError{Code: session.Denied, Text: "already logged in"})
-			return
-		case Adopt:
-			old := olds[len(olds)-1]
-			s.mu.Unlock()
-			l.claim(&claim{p: old, kind: adopted, key: at.key, l: l, o: at.o})
-			return
-		}
+	if len(olds) > 0 && s.cfg.Duplicate == Adopt {
+		old := olds[len(olds)-1]
+		s.mu.Unlock()
+		l.claim(&claim{p: old, kind: adopted, key: at.key, l: l, o: at.o})
+		return
 	}
 	olds = append(olds, s.leaving[at.user]...)
 	p.waits = int32(len(olds)) // before anybody finds it
@@ -270,6 +243,35 @@ func (l *loop) admit(at *login) {
 		p.follow(old)
 	}
 	l.bind(p, at.o, l.welcome(p, at.o))
+}
+
+// lockForLogin takes s.mu and returns the sessions that the user has, if they
+// matter. If one of them keeps the login out, s.mu is not held.
+func (s *Server) lockForLogin(user string) (olds []*Player, rejected bool) {
+	var away []*Player // without a link
+	for {
+		s.mu.Lock()
+		if s.cfg.Duplicate == Allow { // there may be any number of them
+			return nil, false
+		}
+		olds = s.table.User(user)
+		fresh := func(p *Player) bool { return !slices.Contains(away, p) }
+		if s.cfg.Duplicate != Reject || !slices.ContainsFunc(olds, fresh) {
+			return olds, false
+		}
+		s.mu.Unlock() // no player's mu is taken under it
+		if slices.ContainsFunc(olds, (*Player).present) {
+			return nil, true
+		}
+		away = olds
+	}
+}
+
+// present reports whether the player has a link, or has just logged in.
+func (p *Player) present() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.ending && (p.attached || !p.toldOpen)
 }
 
 // welcome returns the WELCOME of a session for the link of an opening.

@@ -36,7 +36,7 @@ func (s *Server) beginJoin(p *Player, id uint64, payload []byte) error {
 	}
 	k := s.kinds[q.Type]
 	if k == nil {
-		return Fail(codec.ErrorRefused, "there is no room type "+q.Type)
+		return refusal(codec.ErrorRefused, "there is no room type "+q.Type)
 	}
 	return k.enter(p, q.Key, false, func(key string, err error) { p.answer(id, key, err) })
 }
@@ -102,7 +102,7 @@ func (p *Player) exit(done func()) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.room == nil || p.leave != nil {
-		return Fail(codec.ErrorNotJoined, "not in a room")
+		return refusal(codec.ErrorNotJoined, "not in a room")
 	}
 	p.leave = &leaving{Reason{session.Left, ""}, done}
 	return nil
@@ -124,7 +124,7 @@ func (k *roomKind) enter(p *Player, key string, move bool, done func(string, err
 	case p.ending:
 		return session.ErrClosed
 	case stays && !move || p.join != nil:
-		return Fail(codec.ErrorRefused, "already in a room")
+		return refusal(codec.ErrorRefused, "already in a room")
 	}
 	r, err := k.seat(key, p.room)
 	if err != nil {
@@ -155,9 +155,9 @@ func (k *roomKind) seat(key string, from *Room) (*Room, error) {
 	case r == nil:
 		r = k.makeLocked(key)
 	case r.shut:
-		return nil, Fail(codec.ErrorRefused, "the room is closed")
+		return nil, refusal(codec.ErrorRefused, "the room is closed")
 	case k.seats > 0 && r.guests >= k.seats:
-		return nil, Fail(codec.ErrorRefused, "the room is full")
+		return nil, refusal(codec.ErrorRefused, "the room is full")
 	}
 	if r.idle != nil {
 		r.idle.Stop()
@@ -294,14 +294,14 @@ func (p *Player) enterRoom(r *Room) {
 	switch {
 	case ending:
 	case r.value == nil:
-		err = Fail(codec.ErrorInternal, "internal error") // its maker panicked
+		err = refusal(codec.ErrorInternal, "internal error") // its maker panicked
 	default:
 		// A member while OnJoin runs, so that it hears its own broadcast.
 		r.members = append(r.members, p)
 		err = nil
 		if v, ok := r.value.(Joiner); ok {
 			if !p.call("OnJoin", func() { err = v.OnJoin(p) }) {
-				err = Fail(codec.ErrorInternal, "internal error")
+				err = refusal(codec.ErrorInternal, "internal error")
 			}
 		}
 	}

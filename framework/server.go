@@ -160,8 +160,12 @@ func (s *Server) User(user string) []*Player {
 // code itself is nobody's business but the log's.
 func (s *Server) failure(err error, p *Player, route string) *codec.Error {
 	var e *codec.Error
-	if errors.As(err, &e) {
+	var wait *later
+	switch {
+	case errors.As(err, &e):
 		return e
+	case errors.As(err, &wait):
+		return &codec.Error{Code: codec.ErrorBusy, Text: wait.text}
 	}
 	s.log.Error("request failed", "session", p.ID(), "user", p.user, "route", route, "error", err)
 	return &codec.Error{Code: codec.ErrorInternal, Text: "internal error"}

@@ -26,7 +26,7 @@ type counters struct {
 }
 
 // codeCounts counts by code. The game's own codes are counted as one.
-type codeCounts [session.Denied + 2]atomic.Uint64
+type codeCounts [session.AlreadyIn + 2]atomic.Uint64
 
 func (c *codeCounts) add(code session.Code) {
 	c[min(code, session.Code(len(c)-1))].Add(1)
@@ -69,12 +69,18 @@ const (
 	fullSessions  full = iota // Config.MaxSessions
 	fullLogins                // Config.AuthConcurrency
 	fullDraining              // Shutdown was called
-	fullUndecided             // Config.AuthTimeout
+	fullUndecided             // Authenticate failed, or took longer than Config.AuthTimeout
+	fullLater                 // Authenticate said so: see Later
 	fulls
 	notFull = fulls
 )
 
-var fullNames = [fulls]string{"sessions", "logins", "draining", "undecided"}
+var fullNames = [fulls]string{"sessions", "logins", "draining", "undecided", "later"}
+
+// fullTexts are for whoever is turned away.
+var fullTexts = [fulls]string{
+	fullSessions: "the server is full", fullLogins: "too many logins at once", fullDraining: "the server is shutting down",
+}
 
 // Stats counts what happened since the start. Where nothing happened yet, a
 // map lacks the name.
@@ -91,7 +97,7 @@ type Stats struct {
 	Ended   uint64            `json:"ended"`
 	Refused uint64            `json:"refused"`  // HELLO and RESUME, all together
 	Refusal map[string]uint64 `json:"refusals"` // and by code
-	Full    map[string]uint64 `json:"full"`     // those with BUSY: sessions, logins, draining, undecided
+	Full    map[string]uint64 `json:"full"`     // those with BUSY: sessions, logins, draining, undecided, later
 	Closes  map[string]uint64 `json:"closes"`   // sessions that ended, by code
 	Lost    map[string]uint64 `json:"lost"`     // links of sessions: closed, timeout, away, replaced, or the code they were cut with
 

@@ -35,7 +35,7 @@ func TestStatsTellWhatHappened(t *testing.T) {
 		e.srv.User("cid")[0].Kick(session.Banned, "")
 		e.within(time.Second, "cid is out", func() bool { return cid.Err() != nil })
 		err := e.newClient("eve", transport.TCP).Connect(shortly(e.t, time.Minute))
-		if s := e.srv.Stats(); err == nil || s.Refusal["denied"] != 1 || s.Closes["banned"] != 1 || s.Sessions != 3 {
+		if s := e.srv.Stats(); err == nil || s.Refusal["game"] != 1 || s.Closes["banned"] != 1 || s.Sessions != 3 {
 			t.Errorf("eve is denied: %v, %+v", err, s)
 		}
 		ann.Cut() // silence on TCP: the server has to find out, unless she is back before
@@ -51,7 +51,7 @@ func TestStatsTellWhatHappened(t *testing.T) {
 		if s.Lost["away"] != 1 || s.Closes["left"] != 1 || s.Sessions != 1 || s.Attached["tcp"] != 1 || s.Attached["plain-kcp"] != 0 {
 			t.Errorf("at the end: %+v", s)
 		}
-		if s.Ended != 3 || s.Opened != 4 || s.Refused != s.Refusal["busy"]+s.Refusal["denied"] {
+		if s.Ended != 3 || s.Opened != 4 || s.Refused != s.Refusal["busy"]+s.Refusal["game"] {
 			t.Errorf("sums: %+v", s)
 		}
 		time.Sleep(30 * time.Second) // the wheel has looked at dan

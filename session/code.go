@@ -40,7 +40,8 @@ const (
 	TakenOver Code = 202 // the same user logged in elsewhere
 	Version   Code = 203 // the two ends speak different protocols
 	Policy    Code = 204 // a rule was broken, as by a flood
-	Denied    Code = 205 // the game refused the ticket
+	Denied    Code = 205 // the game refused the ticket, without a code of its own
+	AlreadyIn Code = 206 // another session of the user has a link, and the game lets nobody take over
 
 	// Game is the first of the codes that belong to the game. They are final.
 	Game Code = 1000
@@ -52,6 +53,7 @@ var codeNames = map[Code]string{
 	Unknown: "unknown session", Gone: "session gone", Expired: "expired", Stale: "stale", Overflow: "overflow",
 	TooOld: "too old", Left: "left", Internal: "internal error", Inconsistent: "counts contradict",
 	Kicked: "kicked", Banned: "banned", TakenOver: "taken over", Version: "version", Policy: "policy", Denied: "denied",
+	AlreadyIn: "already logged in",
 }
 
 // String returns the code in words.

@@ -157,8 +157,8 @@ func (s sink) sessions(st *framework.Stats) {
 		s.gauge("lifeline_sessions", float64(st.Attached[carrier]), "attached", carrier)
 	}
 	s.gauge("lifeline_sessions", float64(st.Detached), "detached", "none")
-	s.byName("lifeline_refusals_total", st.Refusal, codes(refusing)...)
-	s.byName("lifeline_logins_turned_away_total", st.Full, "sessions", "logins", "draining", "undecided")
+	s.byName("lifeline_refusals_total", st.Refusal, append(codes(refusing), "game")...)
+	s.byName("lifeline_logins_turned_away_total", st.Full, "sessions", "logins", "draining", "undecided", "later")
 	s.byName("lifeline_sessions_closed_total", st.Closes, codes(closing)...)
 	s.byName("lifeline_links_lost_total", st.Lost, append(codes(cutting), "closed", "timeout", "away", "replaced")...)
 	s.histogram("lifeline_rtt_seconds", st.RTT, 1e-9)
@@ -203,7 +203,7 @@ func (s sink) transport(st *transport.Stats) {
 
 // What may come as a refusal, at the end of a session, and at that of a link.
 var (
-	refusing = []session.Code{session.Busy, session.Unknown, session.Gone, session.Stale, session.Inconsistent, session.Version, session.Denied}
+	refusing = []session.Code{session.Busy, session.Unknown, session.Gone, session.Stale, session.Inconsistent, session.Version, session.Denied, session.AlreadyIn}
 	closing  = []session.Code{session.ShuttingDown, session.Expired, session.Overflow, session.TooOld, session.Left, session.Internal, session.Inconsistent, session.Kicked, session.Banned, session.TakenOver, session.Policy}
 	cutting  = []session.Code{session.Protocol, session.Gap, session.SlowReader, session.Overloaded}
 )

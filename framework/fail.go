@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// Fail returns an error that reaches the player as it is: a failed request's
+// answer, what a room's OnJoin said, or the end of a login, which is final. The
+// code tells the client what to do without reading the text; it is the game's
+// and so at least codec.GameError, 1,000. A lower one is the framework's and
+// panics. Any other error is logged in full and told as INTERNAL, or if it is
+// Authenticate's as BUSY: see Later.
+func Fail(code uint32, text string) error {
+	if code < codec.GameError {
+		panic(fmt.Sprintf("framework: Fail with code %d: a game's codes start at %d", code, codec.GameError))
+	}
+	return refusal(code, text)
+}
+
+// refusal is Fail with a code of the framework's own.
+func refusal(code uint32, text string) error { return &codec.Error{Code: code, Text: text} }
+
+// Later returns an error that sends the player away for a while: maintenance, a
+// queue, a service that is down. From Authenticate it is answered by BUSY: the
+// client waits that long, and up to a quarter more so that not all come at once,
+// and logs in again by itself. If after is zero or less, it is 5 s. From the
+// handler of a request it is answered by codec.ErrorBusy. The text reaches the
+// player, at most 256 bytes of it.
+func Later(after time.Duration, text string) error {
+	if after <= 0 {
+		after = busyRetry
+	}
+	return &later{after, text}
+}
+
+type later struct {
+	after time.Duration
+	text  string
+}
+
+func (e *later) Error() string { return fmt.Sprintf("framework: later, in %v: %s", e.after, e.text) }
+
+// busyRetry is when a client shall come back that was told no other time.
+const busyRetry = 5 * time.Second
+
+func busy(text string) *session.CloseError { return busyFor(busyRetry, text) }
+
+// busyFor is rounded up, so that nobody comes back at once.
+func busyFor(after time.Duration, text string) *session.CloseError {
+	ms := (after + time.Millisecond - 1) / time.Millisecond
+	return &session.CloseError{Code: session.Busy, Text: text, Detail: uint64(ms)}
+}
+
+// verdict is what a client is told whose login ended with an error. Only what
+// the game said by Fail is final: a mistake of the game or a service that is
+// down throws nobody out.
+func (s *Server) verdict(err error, user string) *session.CloseError {
+	var no *codec.Error
+	var wait *later
+	switch {
+	case errors.As(err, &no):
+		code := session.Code(no.Code)
+		if code < session.Game { // not by Fail
+			code = session.Denied
+		}
+		return &session.CloseError{Code: code, Text: no.Text}
+	case errors.As(err, &wait):
+		s.count.full[fullLater].Add(1)
+		return busyFor(wait.after, wait.text)
+	case errors.Is(err, context.DeadlineExceeded):
+		s.log.Warn("login not decided in time", "user", user, "error", err)
+	case !errors.Is(err, errPanicked): // which is logged already
+		s.log.Error("login failed", "user", user, "error", err)
+	}
+	s.count.full[fullUndecided].Add(1)
+	return busy("the login could not be decided")
+}
