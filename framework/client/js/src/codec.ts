@@ -8,11 +8,14 @@ export type CodecWord =
 	| "short" | "kind" | "counted" | "flags" | "seq" | "body" | "no-body" | "too-large" | "length-form"
 	| "malformed" | "too-deep" | "trailing" | "envelope" | "route" | "mismatch";
 
-/** Bytes that no correct peer sends or, for "mismatch", not what a type needs. */
+/**
+ * Bytes that no correct peer sends or, for "mismatch", a value that does not fit
+ * its type. path is the field that it is about: "players[3].x".
+ */
 export class CodecError extends Error {
 	override readonly name = "CodecError";
-	constructor(readonly word: CodecWord, detail = "") {
-		super(detail === "" ? `codec: ${word}` : `codec: ${word}: ${detail}`);
+	constructor(readonly word: CodecWord, readonly detail = "", readonly path = "") {
+		super(["codec", word, path, detail].filter((s) => s !== "").join(": "));
 	}
 }
 

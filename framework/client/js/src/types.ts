@@ -23,11 +23,16 @@ export interface Type<T> {
 /** The values that a Type is for. */
 export type Infer<S> = S extends Type<infer T> ? T : never;
 
-/** Encodes v as one body or payload. */
+/**
+ * Encodes v as one body or payload. A value that does not fit its type, or that
+ * the peer would refuse, fails here, where the mistake is.
+ */
 export function encodeBody<T>(type: Type<T>, v: T): Uint8Array {
 	const w = new Writer();
 	type.write(w, v);
-	return w.bytes();
+	const b = w.bytes();
+	checkBody(b);
+	return b;
 }
 
 /** Reads a body or payload. It is checked as a whole before any of it is read. */
@@ -47,19 +52,41 @@ function need<T>(v: T | undefined, what: string): T {
 	return v;
 }
 
+/** The error of a value that can't be written, or was read, as what it should be. */
+function misfit(v: unknown, what: string): CodecError {
+	const text = typeof v === "string" ? JSON.stringify(v.slice(0, 40)) : typeof v === "object" && v !== null ? "an object" : String(v);
+	return new CodecError("mismatch", `${text} does not fit ${what}`);
+}
+
+/** Refuses what JavaScript would turn into something else without a word. */
+function typed<T>(v: T, js: "boolean" | "number" | "string", what: string): T {
+	if (typeof v !== js) {
+		throw misfit(v, what);
+	}
+	return v;
+}
+
+/** Adds where in a value an error happened. */
+function within(at: string, e: unknown): unknown {
+	if (!(e instanceof CodecError)) {
+		return e;
+	}
+	return new CodecError(e.word, e.detail, e.path === "" || e.path.startsWith("[") ? at + e.path : `${at}.${e.path}`);
+}
+
 function integer(name: string, min: number, max: number): Type<number> {
 	return {
 		zero: () => 0,
 		write(w, v) {
 			if (!Number.isInteger(v) || v < min || v > max) {
-				throw new RangeError(`${v} is no ${name}`);
+				throw misfit(v, name);
 			}
 			w.int(v);
 		},
 		read(r) {
 			const n = need(r.int(), name);
 			if (typeof n === "bigint" || n < min || n > max) {
-				throw new CodecError("mismatch", `${n} is no ${name}`);
+				throw misfit(n, name);
 			}
 			return n;
 		},
@@ -81,15 +108,15 @@ function wide(name: string, min: bigint, max: bigint): Type<bigint> {
 	return {
 		zero: () => 0n,
 		write(w, v) {
-			if (v < min || v > max) {
-				throw new RangeError(`${v} is no ${name}`);
+			if (typeof v !== "bigint" || v < min || v > max) {
+				throw misfit(v, name);
 			}
 			w.int(v);
 		},
 		read(r) {
 			const n = BigInt(need(r.int(), name));
 			if (n < min || n > max) {
-				throw new CodecError("mismatch", `${n} is no ${name}`);
+				throw misfit(n, name);
 			}
 			return n;
 		},
@@ -101,19 +128,19 @@ export const i64 = wide("i64", -(1n << 63n), (1n << 63n) - 1n);
 
 export const f32: Type<number> = {
 	zero: () => 0,
-	write: (w, v) => w.f32(v),
+	write: (w, v) => w.f32(typed(v, "number", "f32")),
 	read: (r) => Math.fround(need(r.float(), "f32")),
 };
 
 export const f64: Type<number> = {
 	zero: () => 0,
-	write: (w, v) => w.f64(v),
+	write: (w, v) => w.f64(typed(v, "number", "f64")),
 	read: (r) => need(r.float(), "f64"),
 };
 
 export const bool: Type<boolean> = {
 	zero: () => false,
-	write: (w, v) => w.bool(v),
+	write: (w, v) => w.bool(typed(v, "boolean", "bool")),
 	read: (r) => need(r.bool(), "bool"),
 };
 
@@ -121,17 +148,27 @@ const utf8 = new TextDecoder();
 
 export const str: Type<string> = {
 	zero: () => "",
-	write: (w, v) => w.str(v),
+	write: (w, v) => w.str(typed(v, "string", "str")),
 	read(r) {
 		const s = r.str();
 		return s ?? utf8.decode(need(r.bin(), "str"));
 	},
 };
 
+/** Asked by name, as bytes may come from another realm: a frame, or a test's sandbox. */
+function isBytes(v: unknown): boolean {
+	return ArrayBuffer.isView(v) && Object.prototype.toString.call(v) === "[object Uint8Array]";
+}
+
 /** Bytes. What is read has memory of its own. */
 export const bin: Type<Uint8Array> = {
 	zero: () => new Uint8Array(0),
-	write: (w, v) => w.bin(v),
+	write(w, v) {
+		if (!isBytes(v)) {
+			throw misfit(v, "bin");
+		}
+		w.bin(v);
+	},
 	read: (r) => need(r.bin() ?? r.strBytes(), "bin").slice(),
 };
 
@@ -145,7 +182,10 @@ export function bytes(n: number): Type<Uint8Array> {
 	};
 	return {
 		zero: () => new Uint8Array(n),
-		write: (w, v) => w.bin(exact(v)),
+		write(w, v) {
+			bin.write(w, v);
+			exact(v);
+		},
 		read: (r) => exact(bin.read(r)),
 	};
 }
@@ -155,16 +195,28 @@ export function list<T>(of: Type<T>): Type<T[]> {
 	return {
 		zero: () => [],
 		write(w, v) {
+			if (!Array.isArray(v)) {
+				throw misfit(v, "a list");
+			}
 			w.array(v.length);
-			for (const e of v) {
-				of.write(w, e);
+			let i = 0;
+			try {
+				for (; i < v.length; i++) {
+					of.write(w, v[i]);
+				}
+			} catch (e) {
+				throw within(`[${i}]`, e);
 			}
 		},
 		read(r) {
 			const n = need(r.array(), "an array");
 			const v: T[] = [];
-			for (let i = 0; i < n; i++) {
-				v.push(readOr(of, r));
+			try {
+				while (v.length < n) {
+					v.push(readOr(of, r));
+				}
+			} catch (e) {
+				throw within(`[${v.length}]`, e);
 			}
 			return v;
 		},
@@ -191,24 +243,42 @@ export type Fields<F> = { [K in keyof F]: Infer<F[K]> };
 
 /**
  * A struct: its fields in the order of the declaration. Fields are only ever
- * appended: absent ones are read as zero, surplus ones are skipped.
+ * appended: absent ones are read as zero, surplus ones are skipped. A name that
+ * looks like a number throws, as JavaScript would put it before the others.
  */
 export function struct<F extends Record<string, Type<any>>>(fields: F): Type<Fields<F>> {
 	const names = Object.keys(fields);
+	const number = names.find((k) => /^\d+$/.test(k));
+	if (number !== undefined) {
+		throw new Error(`lifeline: a field of a struct can't be named ${number}: JavaScript puts numbers first, whatever their order`);
+	}
 	return {
 		zero: () => Object.fromEntries(names.map((k) => [k, fields[k].zero()])) as Fields<F>,
 		write(w, v) {
+			if (typeof v !== "object" || v === null) {
+				throw misfit(v, "a struct");
+			}
 			w.array(names.length);
-			for (const k of names) {
-				fields[k].write(w, (v as Record<string, unknown>)[k]);
+			let at = "";
+			try {
+				for (at of names) {
+					fields[at].write(w, (v as Record<string, unknown>)[at]);
+				}
+			} catch (e) {
+				throw within(at, e);
 			}
 		},
 		read(r) {
 			let left = need(r.array(), "a struct");
 			const v: Record<string, unknown> = {};
-			for (const k of names) {
-				v[k] = left > 0 ? readOr(fields[k], r) : fields[k].zero();
-				left--;
+			let at = "";
+			try {
+				for (at of names) {
+					v[at] = left > 0 ? readOr(fields[at], r) : fields[at].zero();
+					left--;
+				}
+			} catch (e) {
+				throw within(at, e);
 			}
 			for (; left > 0; left--) {
 				r.value();

@@ -127,9 +127,42 @@ describe("types", () => {
 		expect(t.decodeBody(Everything, fromHex("9bc0c0c0c0c0c0c0c0c0c0c0"))).toEqual(zero);
 	});
 	test("what does not fit is refused before it is written", () => {
-		expect(() => t.encodeBody(t.u8, 256)).toThrow(RangeError);
-		expect(() => t.encodeBody(t.i32, 0.5)).toThrow(RangeError);
+		expect(() => t.encodeBody(t.u8, 256)).toThrow("256 does not fit u8");
+		expect(() => t.encodeBody(t.i32, 0.5)).toThrow("0.5 does not fit i32");
 		expect(() => t.encodeBody(t.bytes(3), full.g)).toThrow("mismatch");
+	});
+	test.each([
+		["f32", t.f32, ["1", undefined, null, true, 1n]], ["f64", t.f64, ["1", undefined, null, {}]], ["bool", t.bool, ["no", 0, 1, undefined, null]],
+		["str", t.str, [5, undefined, null, true, ["a"]]], ["bin", t.bin, ["a", [1], new Uint16Array(1), new ArrayBuffer(1), undefined]],
+		["u8", t.u8, ["1", undefined, null, NaN, 1n, -1]], ["u64", t.u64, [1, "1", undefined, -1n]], ["a list", t.list(t.u8), [undefined, null, 5, { length: 1 }, "ab"]],
+		["a struct", t.struct({ x: t.u8 }), [undefined, null, 5, "ab"]], ["bin", t.bytes(1), [[1], "a", undefined]],
+	] as [string, t.Type<any>, unknown[]][])("%s takes nothing that is something else", (name, type, values) => {
+		for (const v of values) {
+			expect(() => t.encodeBody(type, v)).toThrow(expect.objectContaining({ word: "mismatch", message: expect.stringContaining(`does not fit ${name}`) }));
+		}
+	});
+	test("an error names the field, in both directions", () => {
+		const Place = t.struct({ id: t.u8, at: t.struct({ x: t.f32, y: t.f32 }) });
+		const World = t.struct({ tick: t.u8, players: t.list(Place) });
+		const player = (y: unknown): t.Infer<typeof Place> => ({ id: 1, at: { x: 1, y: y as number } });
+		expect(() => t.encodeBody(World, { tick: 1, players: [player(2), player("north")] })).toThrow('players[1].at.y: "north" does not fit f32');
+		expect(() => t.encodeBody(World, { tick: 1, players: [player(2), {} as never] })).toThrow("players[1].id: undefined does not fit u8");
+		expect(() => t.encodeBody(t.list(t.list(t.u8)), [[1], [2, 300]])).toThrow("[1][1]: 300 does not fit u8");
+		const Other = t.struct({ tick: t.u8, players: t.list(t.struct({ id: t.u8, at: t.struct({ x: t.f32, y: t.str }) })) });
+		const b = t.encodeBody(Other, { tick: 1, players: [{ id: 1, at: { x: 1, y: "north" } }] });
+		expect(() => t.decodeBody(World, b)).toThrow("players[0].at.y: not f32");
+	});
+	test("fields that JavaScript would reorder are refused", () => {
+		expect(() => t.struct({ b: t.u8, 2: t.u8 })).toThrow("can't be named 2");
+		expect(() => t.struct({ "10": t.u8 })).toThrow("can't be named 10");
+		expect(t.encodeBody(t.struct({ b2: t.u8, "1a": t.u8 }), { b2: 1, "1a": 2 })).toEqual(fromHex("920102"));
+	});
+	test("what the peer would refuse is not encoded", () => {
+		const nest = (n: number): unknown => (n === 0 ? 1 : [nest(n - 1)]);
+		expect(() => t.encodeBody(t.anything, nest(17))).toThrow("too-deep");
+		expect(t.decodeBody(t.anything, t.encodeBody(t.anything, nest(16)))).toEqual(nest(16));
+		const wrap = (type: t.Type<any>, n: number): t.Type<any> => (n === 0 ? type : wrap(t.list(type), n - 1));
+		expect(() => t.encodeBody(wrap(t.anything, 10), nest(17))).toThrow("too-deep");
 	});
 	test("a float may stand where an integer was written, and not the other way", () => {
 		expect(t.decodeBody(t.f64, fromHex("05"))).toBe(5);
