@@ -61,7 +61,7 @@ func (c *claim) Run(t *transport.Loop) {
 func (c *claim) decide(l *loop) {
 	p := c.p
 	l.collect(p) // in the order sent, whatever follows; it may end the session
-	if p.s.State() == session.Closed {
+	if p.over() {
 		c.refusal = l.srv.obituary(p.s.ID(), l.t.Now())
 		if c.kind != resumed {
 			c.refusal = busy("the session has just ended") // its user may log in afresh

@@ -88,7 +88,7 @@ func (s *Server) inspect(players []*Player, limit int, keep func(*Info) bool) []
 				if len(all) >= limit {
 					return
 				}
-				if p == nil || p.owner.Load() != l || p.s.State() == session.Closed {
+				if p == nil || p.owner.Load() != l || p.over() {
 					continue
 				}
 				players[i] = nil // it may move on, and is seen once

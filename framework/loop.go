@@ -89,6 +89,10 @@ func (g *glue) OnClose(k *transport.Link, err error) {
 	l := of(k.Loop())
 	switch v := k.Value.(type) {
 	case *Player:
+		if v.closing {
+			l.finish(v)
+			break
+		}
 		l.srv.log.Debug("link lost", "session", v.ID(), "user", v.user, "error", err)
 		l.srv.lost(v, lostClosed)
 		l.detach(v)
@@ -170,6 +174,9 @@ func (l *loop) write(p *Player) {
 	case transport.PlainKCP, transport.KCP:
 		p.measure()
 	}
+	if p.closing && !p.s.Unwritten() {
+		l.finish(p)
+	}
 }
 
 // receive takes a packet for an open session. A panic in here leaves a session
@@ -180,7 +187,7 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 			p.panicked("receive", r)
 		}
 	}()
-	if pk.Kind.Counted() && !p.inboxTakes(len(pk.Body), 4) {
+	if pk.Kind.Counted() && !p.closing && !p.inboxTakes(len(pk.Body), 4) {
 		// Not accepted, hence not counted: the client sends it again after it
 		// has come back.
 		l.srv.count.overloads.Add(1)
@@ -192,6 +199,10 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 		take = p.s.ReceiveBeside
 	}
 	ev, err := take(p.s.Epoch(), pk, l.t.Now())
+	if p.closing {
+		l.heardLast(p, ev, err)
+		return
+	}
 	if err != nil {
 		l.misbehaved(p, err)
 		return
@@ -320,6 +331,10 @@ func (l *loop) detach(p *Player) {
 
 // visit is the wheel's: a deadline of p has come.
 func (l *loop) visit(p *Player, late time.Duration) time.Duration {
+	if p.closing {
+		l.finish(p)
+		return session.Never
+	}
 	now := l.t.Now()
 	p.debt.Settle(&l.srv.cfg.Rate, now)
 	if p.link != nil {
@@ -343,28 +358,6 @@ func (l *loop) visit(p *Player, late time.Duration) time.Duration {
 		return session.Never
 	}
 	return p.s.Due()
-}
-
-// end closes the session, once.
-func (l *loop) end(p *Player, code session.Code, text string) {
-	if !p.s.Close(code) {
-		return
-	}
-	l.wheel.Remove(p.timer)
-	l.bury(p, session.Tombstone{Code: code, Recv: p.s.Received()}, text)
-	if k := l.unlink(p); k != nil {
-		leave(k, code, short(text))
-	}
-	p.mu.Lock()
-	p.ending, p.attached, p.reason = true, false, &Reason{code, text}
-	p.dropOutLocked()
-	p.dropped = kept
-	p.failCallsLocked(session.ErrClosed)
-	if code.Final() {
-		p.in.drop() // who is thrown out does not act any more
-	}
-	p.mu.Unlock()
-	p.wake()
 }
 
 // bury removes a session that is closed and leaves a tombstone.
@@ -397,13 +390,13 @@ func (l *loop) look(p *Player) {
 	p.mu.Unlock()
 	switch {
 	case kick == nil:
-	case kick.Code == session.Moved && l.srv.cfg.Store != nil && p.s.State() != session.Closed:
+	case kick.Code == session.Moved && l.srv.cfg.Store != nil && !p.over():
 		l.depart(p, kick.Text)
 		return
 	default:
 		l.end(p, kick.Code, kick.Text)
 	}
-	if p.s.State() == session.Closed {
+	if p.over() {
 		return // it has no deadline that could be set
 	}
 	p.s.Hold(holding)

@@ -72,8 +72,8 @@ func (l *letter) message(numbered bool) []byte {
 }
 
 // Push sends a one-way message. It is delivered exactly once and in order, now
-// or after the player has come back. The error is session.ErrClosed, or what
-// made v impossible to encode.
+// or after the player has come back, as long as the session lives (see Kick for
+// its end). The error is session.ErrClosed, or what made v impossible to encode.
 func (p *Player) Push(route string, v any) error {
 	l, err := p.srv.write(route, v)
 	if err != nil {

@@ -46,7 +46,8 @@ type Player struct {
 	holding bool    // the inbox was so full that the client was asked to wait
 	numbers bool    // the client goes by the dictionary
 	going   bool    // it is its turn to go: the server drains
-	dirty   bool    // in the loop's dirty list; the loop's own, here because it takes no room
+	dirty   bool    // in the loop's dirty list; the loop's own, as is closing: here they take no room
+	closing bool    // it has ended, and what was sent before is still written: see end.go
 	life
 	extra *extra
 }
@@ -106,9 +107,15 @@ func (b *bell) Run(t *transport.Loop) {
 	}
 }
 
-// Kick ends the session. After a code of 200 or above, the game's own included,
-// the client does not come back by itself; 0 stands for Kicked. The first kick
-// stands, but for a Move that is not done yet.
+// Kick ends the session, for the game at once. What was sent to the player before
+// goes out first, in order, and then its client is told why: within 5 s, or not at
+// all if it does not read. Who has no link hears nothing more, but is told
+// the code when it comes back. What is sent after Kick may not arrive, nor what
+// the handler that calls it returns.
+//
+// After a code of 200 or above, the game's own included, the client does not come
+// back by itself; 0 stands for Kicked. The first kick stands, but for a Move that
+// is not done yet.
 func (p *Player) Kick(code session.Code, text string) {
 	if code == 0 {
 		code = session.Kicked

@@ -264,6 +264,10 @@ func (s *Session) ReceiveBeside(epoch uint32, p codec.Packet, now time.Duration)
 	return ev, err
 }
 
+// Unwritten reports whether counted packets wait that were never written to the
+// current link.
+func (s *Session) Unwritten() bool { return s.next <= s.sent }
+
 // Wants reports whether Output has anything to write, room given.
 func (s *Session) Wants() bool { return s.state == Attached && (s.tuneDue || s.wants(s.window())) }
 

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"time"
+
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// A session that ends: session/SPEC 7.1. For the game that is at once. On the wire
+// what was sent before goes out first, then BYE; so the session keeps its link
+// until all of that is written. It is closing then.
+
+// closingTime bounds that: a client that does not read, or holds, is told no
+// more. What waits is at most Session.SendBytes, and part of Config.BufferBytes.
+const closingTime = 5 * time.Second
+
+// over reports that the session has ended, though it may be closing. Called on
+// the owning loop.
+func (p *Player) over() bool { return p.closing || p.s.State() == session.Closed }
+
+// end ends the session, once.
+func (l *loop) end(p *Player, code session.Code, text string) {
+	if p.over() {
+		return
+	}
+	if l.collect(p); p.over() { // it was too much
+		return
+	}
+	l.bury(p, session.Tombstone{Code: code, Recv: p.s.Received()}, text)
+	k := l.unlink(p)
+	if k != nil && code != session.Left && p.s.Unwritten() {
+		p.link, p.closing = k, true
+		p.s.Hold(true) // nobody takes what it sends
+		l.wheel.Set(p.timer, l.t.Now()+closingTime)
+		l.touch(p)
+	} else {
+		l.wheel.Remove(p.timer)
+		p.s.Close(code)
+		if k != nil {
+			leave(k, code, short(text))
+		}
+	}
+	p.mu.Lock()
+	p.ending, p.attached, p.reason = true, false, &Reason{code, text}
+	p.dropOutLocked()
+	p.dropped = kept
+	p.failCallsLocked(session.ErrClosed)
+	if code.Final() {
+		p.in.drop() // who is thrown out does not act any more
+	}
+	p.mu.Unlock()
+	p.wake()
+}
+
+// heardLast takes what comes from the client of a session that is closing: its
+// acknowledgements and the end of its HOLD. The rest is for nobody.
+func (l *loop) heardLast(p *Player, ev session.Event, err error) {
+	if err != nil || ev == session.PeerDetach || ev == session.PeerBye {
+		l.finish(p)
+		return
+	}
+	l.touch(p)
+}
+
+// finish ends a session that is closing: all is written, or its time is over.
+func (l *loop) finish(p *Player) {
+	p.closing = false
+	l.wheel.Remove(p.timer)
+	p.mu.Lock()
+	why := *p.reason
+	p.mu.Unlock()
+	p.s.Close(why.Code)
+	k := p.link
+	p.link = nil
+	leave(k, why.Code, short(why.Text))
+}
