@@ -106,6 +106,11 @@ func (c *claim) decide(l *loop) {
 		c.settle(l)
 		return
 	}
+	if c.kind == adopted || c.kind == resumed && c.r.Fresh {
+		p.mu.Lock()
+		p.more().run++ // what the one before it has asked is answered to nobody
+		p.mu.Unlock()
+	}
 	if c.reset {
 		p.failCalls(&codec.Error{Code: codec.ErrorReset, Text: "the session was reset before the answer came"})
 	}

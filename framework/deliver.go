@@ -94,9 +94,10 @@ func (l *loop) reply(p *Player, kind codec.Kind) {
 // fills up.
 func (l *loop) enqueue(p *Player, r *Route, kind codec.Kind, id uint64, payload []byte) {
 	m := newMail()
-	m.route, m.kind, m.id = r, kind, id
+	m.route, m.kind, m.asked.id = r, kind, id
 	m.body = append(m.body[:0], payload...)
 	p.mu.Lock()
+	m.asked.run = p.runLocked()
 	p.in.push(m)
 	if inbox := l.srv.inbox; p.in.len() > inbox.packets*3/4 || p.in.size() > inbox.bytes*3/4 {
 		p.holding = true

@@ -248,14 +248,14 @@ func (p *Player) handle(m *mail, room, here *Room) {
 	r := m.route
 	if r.room != nil && (room == nil || room != here) {
 		if m.kind == codec.Request {
-			p.answer(m.id, nil, &codec.Error{Code: codec.ErrorNotJoined, Text: "join " + r.room.name + " first"})
+			p.answer(m.asked, nil, &codec.Error{Code: codec.ErrorNotJoined, Text: "join " + r.room.name + " first"})
 		}
 		m.free()
 		return
 	}
 	if r.begin != nil {
-		if err := r.begin(p, m.id, m.body); err != nil {
-			p.answer(m.id, nil, err)
+		if err := r.begin(p, m.asked, m.body); err != nil {
+			p.answer(m.asked, nil, err)
 		}
 		m.free()
 		return
@@ -280,7 +280,8 @@ func (p *Player) serve(r *Route, value any, m, reply *mail) {
 	payload, err := r.handle(value, p, m.kind, m.body, scratch.body[:0])
 	scratch.body = payload[:0]
 	if m.kind == codec.Request {
-		reply.body, reply.kind = p.appendAnswer(reply.body[:0], m.id, payload, err, r.name)
+		reply.asked = m.asked
+		reply.body, reply.kind = p.appendAnswer(reply.body[:0], m.asked.id, payload, err, r.name)
 	} else if err != nil {
 		p.srv.log.Warn("message refused", "session", p.ID(), "user", p.user, "route", r.name, "error", err)
 	}
@@ -301,12 +302,13 @@ func (p *Player) appendAnswer(dst []byte, id uint64, payload []byte, err error, 
 }
 
 // answer answers a request with a value, or failed.
-func (p *Player) answer(id uint64, v any, err error) {
+func (p *Player) answer(q question, v any, err error) {
 	m, scratch := newMail(), newMail()
 	if err == nil {
 		scratch.body, err = codec.AppendBody(scratch.body[:0], v)
 	}
-	m.body, m.kind = p.appendAnswer(m.body[:0], id, scratch.body, err, "")
+	m.asked = q
+	m.body, m.kind = p.appendAnswer(m.body[:0], q.id, scratch.body, err, "")
 	scratch.free()
 	_ = p.enqueue(m)
 }

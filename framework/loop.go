@@ -410,7 +410,7 @@ func (l *loop) look(p *Player) {
 // collect moves what other goroutines have sent into the session.
 func (l *loop) collect(p *Player) {
 	p.mu.Lock()
-	out, dropped := p.out.take(), p.dropped
+	out, dropped, run := p.out.take(), p.dropped, p.runLocked()
 	p.dropped = kept
 	p.mu.Unlock()
 	if dropped != kept { // and out is empty
@@ -421,8 +421,10 @@ func (l *loop) collect(p *Player) {
 		return
 	}
 	for m := out.pop(); m != nil; m = out.pop() {
-		l.shard.Share += m.cost() // it was taken from the budget with the mail
-		l.forward(p, m)
+		l.shard.Share += m.cost()               // it was taken from the budget with the mail
+		if !m.answers() || m.asked.run == run { // else who asked is no more
+			l.forward(p, m)
+		}
 		m.free()
 	}
 }

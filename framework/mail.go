@@ -12,13 +12,20 @@ import (
 // with the buffer it uses so that passing a message on allocates nothing.
 type mail struct {
 	next   *mail
-	route  *Route // outbound: nil if it is not in the dictionary, or an answer
-	id     uint64 // of a request, else 0
+	route  *Route   // outbound: nil if it is not in the dictionary, or an answer
+	asked  question // inbound: of a request; outbound: that it answers
 	kind   codec.Kind
 	body   []byte // inbound: the payload
 	shared []byte // outbound: a body that belongs to many; body is unused then
 
 	n, bytes int32 // of the mailbox of which this is the tail
+}
+
+// question names a request of a client. Its ids begin anew with each run of the
+// app, so the id alone says too little: codec/SPEC 6.2.
+type question struct {
+	id  uint64
+	run uint32 // of the client, as Player.runLocked counts them
 }
 
 var mails = sync.Pool{New: func() any { return new(mail) }}
@@ -47,6 +54,9 @@ func (m *mail) content() []byte {
 
 // mayBeLeftOut reports whether outbound mail need not arrive.
 func (m *mail) mayBeLeftOut() bool { return m.route != nil && m.route.delivery != EveryMessage }
+
+// answers reports whether outbound mail is the answer to a request.
+func (m *mail) answers() bool { return m.kind == codec.Response || m.kind == codec.Failure }
 
 // mailbox is a queue of mail. Whoever embeds one guards it.
 type mailbox struct {

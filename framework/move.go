@@ -237,9 +237,9 @@ func (l *loop) fetched(o *opening, r *session.ResumeRequest, b []byte, err error
 func (l *loop) restore(rec *session.Record, o *opening, r *session.ResumeRequest) *session.CloseError {
 	s := l.srv
 	p := &Player{srv: s, user: rec.User, numbers: rec.Routes != nil}
-	if rec.App != nil {
-		p.more().app = rec.App
-	}
+	// The answer to a question of the server that had it may come here.
+	p.more().calls.last = uint64(rec.Epoch+1) << 32
+	p.more().app = rec.App
 	s.mu.Lock()
 	if s.draining { // Shutdown has counted who is there
 		s.mu.Unlock()

@@ -60,6 +60,7 @@ type extra struct {
 	profile *Profile // to be taken over by the loop
 	parting *parting // of a server that drains
 	calls   calls
+	run     uint32 // see runLocked
 	newest  newest
 	groups  []string // tags
 
@@ -177,6 +178,15 @@ func (p *Player) OnClose(f func()) {
 	x := p.more()
 	x.onClose = append(x.onClose, f)
 	p.mu.Unlock()
+}
+
+// runLocked counts the runs of the client's app that the session has had: it
+// was opened in run 0.
+func (p *Player) runLocked() uint32 {
+	if p.extra == nil {
+		return 0
+	}
+	return p.extra.run
 }
 
 func (p *Player) more() *extra {

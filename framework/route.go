@@ -32,7 +32,7 @@ type handler struct {
 	serve func(room any, p *Player, payload, dst []byte) ([]byte, error)
 	reply bool // takes requests
 	// begin, if not nil, takes over a request and answers it later itself.
-	begin func(p *Player, id uint64, payload []byte) error
+	begin func(p *Player, q question, payload []byte) error
 }
 
 // Inline makes the handler run on the event loop: no queue, no goroutine, and

@@ -29,7 +29,7 @@ type leaving struct {
 }
 
 // beginJoin takes the request of a client: [type, key].
-func (s *Server) beginJoin(p *Player, id uint64, payload []byte) error {
+func (s *Server) beginJoin(p *Player, asked question, payload []byte) error {
 	var q struct{ Type, Key string }
 	if err := codec.DecodeBody(payload, &q); err != nil {
 		return badRequest(err)
@@ -38,11 +38,11 @@ func (s *Server) beginJoin(p *Player, id uint64, payload []byte) error {
 	if k == nil {
 		return refusal(codec.ErrorRefused, "there is no room type "+q.Type)
 	}
-	return k.enter(p, q.Key, false, func(key string, err error) { p.answer(id, key, err) })
+	return k.enter(p, q.Key, false, func(key string, err error) { p.answer(asked, key, err) })
 }
 
-func (s *Server) beginLeave(p *Player, id uint64, _ []byte) error {
-	return p.exit(func() { p.answer(id, nil, nil) })
+func (s *Server) beginLeave(p *Player, asked question, _ []byte) error {
+	return p.exit(func() { p.answer(asked, nil, nil) })
 }
 
 // Join brings a player into the room of a key, which is made if need be, and

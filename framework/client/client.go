@@ -54,6 +54,7 @@ type Client struct {
 	astray    int           // links in a row that went where the server sent us, and opened nothing
 	lastErr   error         // why the last link or dial failed
 	wasUp     bool
+	ended     uint64 // sessions
 	calls     map[uint64]*call
 	lastCall  uint64
 	handlers  map[string]handler

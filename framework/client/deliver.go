@@ -100,6 +100,7 @@ func (d *dictionary) name(r codec.Route) string {
 type entry struct {
 	kind   codec.Kind
 	routes *dictionary // of the session that it came in
+	ended  uint64      // names that session: how many had ended before it
 	body   []byte
 	state  *State
 }
@@ -129,9 +130,9 @@ func (q *inbox) push() *entry {
 	return e
 }
 
-func (q *inbox) pushMessage(p codec.Packet, routes *dictionary) {
+func (q *inbox) pushMessage(p codec.Packet, routes *dictionary, ended uint64) {
 	e := q.push()
-	e.kind, e.routes, e.state = p.Kind, routes, nil
+	e.kind, e.routes, e.ended, e.state = p.Kind, routes, ended, nil
 	e.body = append(e.body[:0], p.Body...)
 	q.messages++
 	q.bytes += len(p.Body)
@@ -277,17 +278,21 @@ func (c *Client) request(e entry) {
 			c.cfg.logger().Error("client: request failed", "route", name, "error", err)
 			coded = &codec.Error{Code: codec.ErrorInternal, Text: "internal error"}
 		}
-		c.answer(codec.Failure, codec.AppendFailure(nil, id, coded.Code, coded.Text))
+		c.answer(e, codec.Failure, codec.AppendFailure(nil, id, coded.Code, coded.Text))
 		return
 	}
-	c.answer(codec.Response, codec.AppendResponse(nil, id, a))
+	c.answer(e, codec.Response, codec.AppendResponse(nil, id, a))
 }
 
 // answer sends the answer to a request. One that can't be sent is not: the
-// server's patience ends.
-func (c *Client) answer(kind codec.Kind, body []byte) {
+// server's patience ends. Nor is one to a session that is over: in another one
+// its id is another request's.
+func (c *Client) answer(e entry, kind codec.Kind, body []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if e.ended != c.ended {
+		return
+	}
 	if err := c.core.Send(kind, body); err != nil {
 		c.stats.Dropped++
 		c.cfg.logger().Warn("client: answer not sent", "error", err)

@@ -218,6 +218,6 @@ func (c *Client) askedLocked(p codec.Packet) {
 
 // pushLocked queues what a handler is to get.
 func (c *Client) pushLocked(p codec.Packet) {
-	c.inbox.pushMessage(p, c.routes)
+	c.inbox.pushMessage(p, c.routes, c.ended)
 	c.work.Signal()
 }

@@ -92,6 +92,7 @@ func (c *Client) changesLocked() {
 		case session.Ending:
 			s.Kind = Gone
 			c.ticketFor = 0
+			c.ended++
 			c.failCallsLocked("the session ended before the answer came")
 			if c.core.State() == session.Ended {
 				s.Kind = Closed
