@@ -80,6 +80,13 @@ func microsOf(d time.Duration) micros { return micros(min(d.Microseconds(), math
 
 func (m micros) time() time.Duration { return time.Duration(m) * time.Microsecond }
 
+// second is a moment, in the four bytes that are enough for a century.
+type second uint32
+
+func secondOf(d time.Duration) second { return second(max(d, 0) / time.Second) }
+
+func (s second) time() time.Duration { return time.Duration(s) * time.Second }
+
 // attach starts a new link on which the peer has told what it accepted.
 func (e *end) attach(now time.Duration) {
 	e.untold, e.untoldBytes, e.next, e.flight = 0, 0, e.acked+1, 0

@@ -72,7 +72,7 @@ func (s *Session) Record(now time.Duration) *Record {
 	r := &Record{
 		ID: s.id, Epoch: s.epoch, attempt: s.attempt, acked: s.acked, wrote: s.wrote, recv: s.recv,
 		interval: s.interval, timeout: s.timeout, age: now - s.openedAt, grace: max(s.graceEnd-now, 0),
-		overflows: s.overflows, overflowAgo: now - s.overflowAt, overflowed: s.overflowed, reason: s.reason,
+		overflows: s.overflows, overflowAgo: now - s.overflowAt.time(), overflowed: s.overflowed, reason: s.reason,
 	}
 	for i := range s.out.len() {
 		p := *s.out.at(i)
@@ -96,7 +96,7 @@ func (s *Session) Restore(shard *Shard, r *Record, now time.Duration) {
 		s.interval, s.timeout = r.interval, r.timeout
 	}
 	s.openedAt, s.graceEnd = now-r.age, now+min(r.grace, cfg.Grace)
-	s.overflows, s.overflowAt, s.reason = r.overflows, now-r.overflowAgo, r.reason
+	s.reason = r.reason
 	for _, p := range r.packets {
 		if s.Send(p.kind, p.body, false, now) != nil {
 			s.overflowed = true
@@ -105,8 +105,11 @@ func (s *Session) Restore(shard *Shard, r *Record, now time.Duration) {
 	}
 	s.sent = r.acked + uint64(len(r.packets))
 	if s.overflowed = s.overflowed || r.overflowed; s.overflowed {
-		s.overflows, s.overflowAt = r.overflows, now-r.overflowAgo // it is no fault of the player's
 		s.drop()
+	}
+	s.overflows, s.overflowAt = 0, 0 // what was given up here is no fault of the player's
+	if r.overflowAgo <= cfg.Grace {
+		s.overflows, s.overflowAt = r.overflows, secondOf(now-r.overflowAgo)
 	}
 }
 

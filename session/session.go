@@ -75,12 +75,12 @@ type Session struct {
 	timeout    time.Duration
 	openedAt   time.Duration
 	graceEnd   time.Duration
-	overflowAt time.Duration
+	overflowAt second
 	epoch      uint32
 	givenUp    uint32 // of what was offered
+	reason     Code   // of the end, or before it of the last RESET
 	state      State
 	overflows  uint8
-	reason     Code // of the end, or before it of the last RESET
 	confirmed  bool // a packet arrived on the current link
 	everHeard  bool // ... or on any
 	overflowed bool // the buffer was given up; the next resume answers RESET
@@ -194,10 +194,10 @@ func (s *Session) Send(kind codec.Kind, body []byte, shared bool, now time.Durat
 // Overflow gives up what waits for the client: its link must be closed, and the
 // next resume answers RESET.
 func (s *Session) Overflow(now time.Duration) {
-	if now-s.overflowAt > s.shard.Config.Grace {
+	if now-s.overflowAt.time() > s.shard.Config.Grace {
 		s.overflows = 0
 	}
-	s.overflowAt = now
+	s.overflowAt = secondOf(now)
 	s.overflows++
 	s.overflowed = true
 	s.drop()
