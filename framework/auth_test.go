@@ -10,10 +10,12 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -169,8 +171,19 @@ func TestOnlyTheGamesOwnNoIsFinal(t *testing.T) {
 					return "ann", nil
 				}, Observer: framework.Observer{Refused: func(_ netip.AddrPort, _ transport.Carrier, why framework.Reason) { told = append(told, why) }}}
 				simulate(t, 7, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
+					var put client.State
+					cfg := e.dialers(client.Config{OnState: func(s client.State) {
+						if s.Kind == client.Refused {
+							put = s
+						}
+					}})
+					cl, err := client.New([]string{e.addr(carrier)}, cfg)
+					if err != nil {
+						t.Fatal(err)
+					}
+					e.clients = append(e.clients, cl)
 					begin := time.Now()
-					err := e.newClient("ann", carrier).Connect(shortly(e.t, time.Minute))
+					err = cl.Connect(shortly(e.t, time.Minute))
 					took := time.Since(begin)
 					st := e.srv.Stats()
 					if logged := log.count("login failed")+log.count("panic in the game's code") > 0; logged != c.logs {
@@ -186,6 +199,10 @@ func TestOnlyTheGamesOwnNoIsFinal(t *testing.T) {
 					least := 5 * time.Second
 					if name == "later" {
 						least = 20 * time.Second
+					}
+					synctest.Wait()
+					if !errors.As(put.Err, &end) || end.Code != session.Busy || end.Text != c.text || put.Delay < least {
+						t.Errorf("the app was told %+v", put)
 					}
 					if err != nil || took < least || took > least+least/4+time.Second || len(told) != 1 || told[0] != (framework.Reason{Code: session.Busy, Text: c.text}) || st.Full[c.full] != 1 {
 						t.Errorf("%v after %v, told %v, full %v", err, took, told, st.Full)

@@ -70,13 +70,14 @@ const (
 	WasReset                       // it is back, but the server's stream starts anew: expect a snapshot
 	Ending                         // the session is gone: Err tells why
 	Moving                         // the server will let it go after Delay, to Address
+	PutOff                         // the server said no for now: Err tells why, and the next attempt is after Delay
 )
 
 // Change is one step in the life of a client's session.
 type Change struct {
 	Kind    ChangeKind
 	Err     *CloseError
-	Delay   time.Duration // Moving
+	Delay   time.Duration // Moving, PutOff
 	Address string        // Moving: empty, or as Client.Address
 	// Undelivered is what was sent and will not arrive. At Ending: all that the
 	// server is not known to have accepted, exactly what it did not accept where

@@ -229,6 +229,7 @@ func (c *Client) refused(p codec.Packet, now time.Duration) error {
 	if why.Code == Busy {
 		wait := fromMillis(uint32(min(why.Detail, maxMillis)))
 		c.dialAt = now + wait + c.below(wait/4)
+		c.putOff(why, now)
 		return nil
 	}
 	if why.Code == Moved {
@@ -236,9 +237,17 @@ func (c *Client) refused(p codec.Packet, now time.Duration) error {
 		if c.tries <= 2 {
 			c.dialAt = now // else servers send us to and fro
 		}
+	} else {
+		c.putOff(why, now)
 	}
 	if c.have {
 		c.failed()
 	}
 	return nil
+}
+
+// putOff tells the app why it waits, which else it could not know before the
+// first WELCOME.
+func (c *Client) putOff(why *CloseError, now time.Duration) {
+	c.changes = append(c.changes, Change{Kind: PutOff, Err: why, Delay: c.dialAt - now})
 }

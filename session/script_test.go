@@ -258,7 +258,7 @@ func (s *script) settle() {
 }
 
 func (s *script) changes() {
-	names := map[ChangeKind]string{Opened: "opened", Lost: "lost", Resumed: "resumed", WasReset: "reset", Ending: "ending", Moving: "moving"}
+	names := map[ChangeKind]string{Opened: "opened", Lost: "lost", Resumed: "resumed", WasReset: "reset", Ending: "ending", Moving: "moving", PutOff: "put off"}
 	for _, ch := range s.c.Changes() {
 		text := names[ch.Kind]
 		if ch.Err != nil {
@@ -266,6 +266,9 @@ func (s *script) changes() {
 			if ch.Err.Remote {
 				text += " by the server"
 			}
+		}
+		if ch.Kind == PutOff {
+			text += " for " + seconds(ch.Delay)
 		}
 		if ch.Kind == Moving {
 			text += " after " + seconds(ch.Delay) + " " + ch.Address

@@ -32,9 +32,13 @@ const (
 	// Delay. Nothing changes until then, and then the client comes back by
 	// itself, at the address that the server told. Comes while a link is up.
 	Moving
+	// Refused: the server said no for now, as when it is full: Err has its code,
+	// session.Busy mostly, and its text. The client asks again by itself, after
+	// Delay. Comes while no link is up, before Opened too.
+	Refused
 )
 
-var kindNames = [...]string{"none", "opened", "lost", "resumed", "reset", "gone", "closed", "moving"}
+var kindNames = [...]string{"none", "opened", "lost", "resumed", "reset", "gone", "closed", "moving", "refused"}
 
 // String returns the kind's name.
 func (k Kind) String() string { return kindNames[k] }
@@ -42,13 +46,14 @@ func (k Kind) String() string { return kindNames[k] }
 // State is one step in the life of a session.
 type State struct {
 	Kind Kind
-	// Err tells why: with Lost, Reset, Gone and Closed a *session.CloseError.
+	// Err tells why: with Lost, Reset, Gone, Closed and Refused a *session.CloseError.
 	Err error
 	// Undelivered is, with Gone and Closed, what was sent and never accepted by
 	// the server as far as the client knows. It is not sent again. With Opened
 	// it is what was sent before and is larger than this server takes.
 	Undelivered []Message
-	// Delay is, with Moving, how long the server still serves this client.
+	// Delay is, with Moving, how long the server still serves this client; with
+	// Refused, how long the client waits.
 	Delay time.Duration
 }
 
@@ -89,6 +94,8 @@ func (c *Client) changesLocked() {
 			c.stats.Losses++
 		case session.Moving:
 			s.Kind, s.Delay = Moving, ch.Delay
+		case session.PutOff:
+			s.Kind, s.Delay = Refused, ch.Delay
 		case session.Ending:
 			s.Kind = Gone
 			c.ticketFor = 0

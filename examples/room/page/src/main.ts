@@ -87,7 +87,7 @@ function away(): string {
 }
 
 function changed(s: LinkState): void {
-	if (s.kind !== "moving") {
+	if (s.kind !== "moving" && s.kind !== "refused") {
 		clearTimeout(calm);
 	}
 	switch (s.kind) {
@@ -102,6 +102,9 @@ function changed(s: LinkState): void {
 			break;
 		case "moving":
 			event(`the server lets you go in ${Math.ceil(s.delay / 1000)} s: you will be back by yourself`);
+			break;
+		case "refused":
+			event(`not now: ${s.error.text || codeText(s.error.code)}; next attempt in ${Math.ceil(s.delay / 1000)} s`, "lost");
 			break;
 		case "resumed":
 			badge("resumed");

@@ -370,6 +370,9 @@ export class Client {
 				case "moving":
 					this.tell({ kind: "moving", delay: ch.delay });
 					break;
+				case "put off":
+					this.tell({ kind: "refused", error: ch.error, delay: ch.delay });
+					break;
 				case "lost":
 					this.stats.losses++;
 					this.tell({ kind: "lost", error: ch.error.text === "" && !ch.error.remote ? new CloseError(ch.error.code, this.lastError) : ch.error });

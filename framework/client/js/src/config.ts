@@ -66,6 +66,11 @@ export type State =
 	 * milliseconds. Nothing changes until then; the client comes back by itself, where it was told to.
 	 */
 	| { kind: "moving"; delay: number }
+	/**
+	 * The server said no for now, as when it is full (Code.Busy, with its text): the client
+	 * waits so many milliseconds and asks again by itself. Comes before opened too.
+	 */
+	| { kind: "refused"; error: CloseError; delay: number }
 	/** It is back, but what the server sent meanwhile is lost: expect a snapshot. Requests without an answer have failed. */
 	| { kind: "reset"; error: CloseError }
 	/** The session is over and the client logs in anew. Undelivered is what was sent and not accepted, as far as it is known. */

@@ -50,6 +50,7 @@ export type Change =
 	| { kind: "lost"; error: CloseError } // the link is gone; the client is coming back
 	| { kind: "resumed" } // nothing was lost, nothing comes twice
 	| { kind: "reset"; error: CloseError } // the server's stream starts anew: expect a snapshot
+	| { kind: "put off"; error: CloseError; delay: number } // the server said no for now: the next attempt is after delay
 	| { kind: "moving"; delay: number; address: string } // the server will let it go after delay
 	| { kind: "ending"; error: CloseError; undelivered: Queued[] }; // the session is gone
 
@@ -553,6 +554,7 @@ export class Session {
 		if (why.code === Code.Busy) {
 			const wait = Math.min(Number(why.detail), 2 ** 31);
 			this.dialAt = now + wait + this.below(wait / 4);
+			this.putOff(why, now);
 			return;
 		}
 		if (why.code === Code.Moved) {
@@ -560,10 +562,17 @@ export class Session {
 			if (this.tries <= 2) {
 				this.dialAt = now; // else servers send us to and fro
 			}
+		} else {
+			this.putOff(why, now);
 		}
 		if (this.who !== null) {
 			this.failed();
 		}
+	}
+
+	/** Tells the app why it waits, which else it could not know before the first WELCOME. */
+	private putOff(error: CloseError, now: number): void {
+		this.changed.push({ kind: "put off", error, delay: this.dialAt - now });
 	}
 
 	// --- leaving: SPEC 8.1 to 8.3

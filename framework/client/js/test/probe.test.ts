@@ -148,6 +148,16 @@ test("the session moves to another server under traffic, and nothing is lost", a
 	c.close();
 });
 
+test("a refused login tells the game's own code; one put off says why, and gets in later", async () => {
+	const banned = make({ ticket: () => "banned" });
+	await expect(banned.c.connect()).rejects.toMatchObject({ code: 1002, text: "until Friday", remote: true });
+	expect(banned.kinds()).toEqual(["closed"]);
+	const early = make({ ticket: () => "early" });
+	await early.c.connect();
+	expect(early.states).toMatchObject([{ kind: "refused", delay: expect.any(Number), error: { code: Code.Busy, text: "patching" } }, { kind: "opened" }]);
+	early.c.close();
+});
+
 test("a kick ends the client for good, and says why", async () => {
 	const { c, states } = make();
 	await c.connect();

@@ -157,7 +157,8 @@ class Script {
 	private changes(): void {
 		for (const ch of this.c.changes()) {
 			const error = "error" in ch ? ` ${ch.error.code}${ch.error.remote ? " by the server" : ""}` : "";
-			this.print(ch.kind === "moving" ? `moving after ${seconds(ch.delay)} ${ch.address}`.trimEnd() : ch.kind + error);
+			const delay = ch.kind === "put off" ? ` for ${seconds(ch.delay)}` : "";
+			this.print(ch.kind === "moving" ? `moving after ${seconds(ch.delay)} ${ch.address}`.trimEnd() : ch.kind + error + delay);
 			for (const p of "undelivered" in ch ? ch.undelivered : []) {
 				this.print(`undelivered ${kindNames[p.kind]}`, 0, body(p.body));
 			}

@@ -11,6 +11,7 @@ import (
 	"log"
 	"log/slog"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -45,7 +46,7 @@ func main() {
 		srv, err := framework.New(framework.Config{
 			WebSocket: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler), Node: uint16(i), Store: store, Secret: session.Secret{1, 2, 3},
 			Session:      session.Config{Interval: time.Second, Timeout: 4 * time.Second, SendPackets: 200},
-			Authenticate: func(_ context.Context, l framework.Login) (string, error) { return string(l.Ticket), nil },
+			Authenticate: authenticate(),
 		})
 		if err != nil {
 			log.Fatal(err)
@@ -60,6 +61,21 @@ func main() {
 	<-ctx.Done()
 	for _, srv := range servers {
 		_ = srv.Shutdown(context.Background())
+	}
+}
+
+// authenticate bans one, and lets another in the second time only.
+func authenticate() func(context.Context, framework.Login) (string, error) {
+	var early atomic.Bool
+	return func(_ context.Context, l framework.Login) (string, error) {
+		switch user := string(l.Ticket); {
+		case user == "banned":
+			return "", framework.Fail(1002, "until Friday")
+		case user == "early" && !early.Swap(true):
+			return "", framework.Later(100*time.Millisecond, "patching")
+		default:
+			return user, nil
+		}
 	}
 }
 
