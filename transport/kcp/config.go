@@ -16,17 +16,16 @@ const (
 	cutMTU = 1200 // unless Config.Cut says less
 )
 
-// Config is what all conversations of one loop share. The zero value works.
-// It is owned by the loop; only ExtraRTO may change while conversations use it, and the counters
-// do.
+// Config is what all conversations of one loop share. The zero value works. Owned
+// by the loop. Only ExtraRTO and the counters change while conversations use it.
 type Config struct {
 	// MTU is the largest datagram that Output builds, in bytes, headers
-	// included. If zero, Cut. A larger one than Cut packs more segments into
-	// one datagram.
+	// included. If zero, Cut. If larger than Cut, one datagram has more
+	// segments.
 	MTU int
 
-	// Cut is the datagram that segments are cut for: every path carries it.
-	// If zero, 1200, which is also the most.
+	// Cut is the size of the datagram that segments are cut for, in bytes. Every
+	// path must carry it. If zero, 1200, which is also the most.
 	Cut int
 
 	// SendWindow is how many segments a conversation holds, in flight or
@@ -47,17 +46,16 @@ type Config struct {
 	// lost before its timeout. If zero, 2. If negative, none do.
 	FastResend int
 
-	// NoRepeats switches off what SPEC 5.6 does for thin streams on paths that
-	// lose, to be like stock KCP.
+	// NoRepeats switches the repeats of SPEC 5.6 off, to be like stock KCP.
 	NoRepeats bool
 
 	// StallTimeout is how long a conversation may go without progress before
 	// Err says ErrStalled. If zero, 60 s. If negative, there is no limit.
 	StallTimeout time.Duration
 
-	// ExtraRTO is added to every timeout that starts from now on. A loop sets
-	// it to its own lateness: an answer that waits in our own queue isn't lost,
-	// and sending it again makes the queue longer.
+	// ExtraRTO is added to every retransmission timeout that starts from now on. A
+	// loop sets it to its own lateness: an ack that waits in our own queue is not
+	// lost, and sending the segment again makes that queue longer.
 	ExtraRTO time.Duration
 
 	// Pool recycles segments. If nil, each one is allocated.

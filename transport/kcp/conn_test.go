@@ -67,7 +67,7 @@ func TestWriteFillsTheLastSegment(t *testing.T) {
 	if got := c.Room(); got != 0 { // a sent segment grows no more
 		t.Errorf("Room = %d, want 0", got)
 	}
-	feed(t, c, ms, build(header{conv: 9, cmd: cmdTell, wnd: 1, una: 1}))
+	feed(t, c, ms, build(header{conv: 9, cmd: cmdWindowTell, wnd: 1, una: 1}))
 	if got := c.Room(); got != 500 {
 		t.Errorf("Room = %d after an ack, want 500", got)
 	}
@@ -93,7 +93,7 @@ func TestClosedWindowIsProbed(t *testing.T) {
 		at += gap * ms
 		expect(t, "probe", show(flush(a, at)...), "ask")
 	}
-	feed(t, b, at, build(header{conv: 9, cmd: cmdAsk}))
+	feed(t, b, at, build(header{conv: 9, cmd: cmdWindowAsk}))
 	expect(t, "answer to a probe", show(flush(b, at)...), "tell 0")
 	b.Discard(50 * 12)
 	update := flush(b, at)
@@ -106,7 +106,7 @@ func TestClosedWindowIsProbed(t *testing.T) {
 
 func TestForgedClosedWindowStopsNothing(t *testing.T) {
 	a, _ := pair(&Config{})
-	feed(t, a, 0, build(header{conv: 9, cmd: cmdTell, wnd: 0}))
+	feed(t, a, 0, build(header{conv: 9, cmd: cmdWindowTell, wnd: 0}))
 	write(t, a, []byte("x"))
 	expect(t, "sent", show(flush(a, 0)...), "push 0:1")
 }
@@ -122,7 +122,7 @@ func TestReadingOpensTheWindow(t *testing.T) {
 	answer := flush(b, 0)
 	expect(t, "ack", show(answer...), "ack 7")
 	if h := parse(answer[0])[0]; h.wnd != 0 || h.una != 8 {
-		t.Fatalf("told %+v", h)
+		t.Fatalf("advertised %+v", h)
 	}
 	b.Discard(9)
 	expect(t, "after a part of a segment", show(flush(b, 0)...), "")
@@ -179,7 +179,7 @@ func TestLimitIsNeverExceeded(t *testing.T) {
 		if n := len(d) - len("before"); n > max(limit, 0) || !bytes.HasPrefix(d, []byte("before")) {
 			t.Fatalf("%d bytes with limit %d", n, limit)
 		}
-		feed(t, a, 0, build(header{conv: 9, cmd: cmdAsk}))
+		feed(t, a, 0, build(header{conv: 9, cmd: cmdWindowAsk}))
 	}
 	if got := len(flush(b, 0)); got != 0 {
 		t.Errorf("%d datagrams are left", got)
@@ -221,8 +221,8 @@ func TestNumbersWrap(t *testing.T) {
 			t.Fatalf("echo %d: %v", i, got)
 		}
 	}
-	if a.next != 5 || b.await != 5 || a.Stats().Retransmits != 0 {
-		t.Errorf("next %d, await %d", a.next, b.await)
+	if a.sndNxt != 5 || b.rcvNxt != 5 || a.Stats().Retransmits != 0 {
+		t.Errorf("sndNxt %d, rcvNxt %d", a.sndNxt, b.rcvNxt)
 	}
 }
 
@@ -317,7 +317,7 @@ func TestProbesStartAnew(t *testing.T) {
 	c, _ := pair(&Config{})
 	at := time.Duration(0)
 	for una := range uint32(2) {
-		c.edge = c.next
+		c.sndLimit = c.sndNxt
 		write(t, c, []byte("x"))
 		flush(c, at)
 		if got := c.NextDeadline(at) - at; got != probeMin {
@@ -325,9 +325,9 @@ func TestProbesStartAnew(t *testing.T) {
 		}
 		at += probeMin
 		expect(t, "probe", show(flush(c, at)...), "ask")
-		feed(t, c, at, build(header{conv: 9, cmd: cmdTell, wnd: 1, una: una}))
+		feed(t, c, at, build(header{conv: 9, cmd: cmdWindowTell, wnd: 1, una: una}))
 		expect(t, "open again", show(flush(c, at)...), fmt.Sprintf("push %d:1", una))
-		feed(t, c, at, build(header{conv: 9, cmd: cmdTell, wnd: 0, una: una + 1}))
+		feed(t, c, at, build(header{conv: 9, cmd: cmdWindowTell, wnd: 0, una: una + 1}))
 		flush(c, at)
 	}
 }

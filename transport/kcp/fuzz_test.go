@@ -23,7 +23,7 @@ func FuzzInput(f *testing.F) {
 	f.Add(make([]byte, HeaderSize))
 	f.Add(build(header{conv: 9, cmd: cmdPush, sn: 0, size: 3}, header{conv: 9, cmd: cmdPush, sn: 2, size: 3}))
 	f.Add(build(header{conv: 9, cmd: cmdAck, sn: 1, ts: 100, wnd: 9, una: 1}))
-	f.Add(build(header{conv: 9, cmd: cmdAsk, una: 1 << 31}, header{conv: 9, cmd: cmdTell, una: 2}))
+	f.Add(build(header{conv: 9, cmd: cmdWindowAsk, una: 1 << 31}, header{conv: 9, cmd: cmdWindowTell, una: 2}))
 	f.Fuzz(func(t *testing.T, d []byte) {
 		for _, c := range []*Conn{new(Conn), talking(t)} {
 			if c.cfg == nil {

@@ -119,7 +119,7 @@ func TestRepeatsSaveWhatLossCosts(t *testing.T) {
 		compare(t, loss, without, with)
 		switch {
 		case before.Repeats != 0:
-			t.Errorf("%d repeats that nobody wanted", before.Repeats)
+			t.Errorf("%d repeats on a path that loses nothing", before.Repeats)
 		case (loss > 0) != (after.Repeats > 0):
 			t.Errorf("%d repeats at a loss of %v", after.Repeats, loss)
 		}

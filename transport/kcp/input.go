@@ -11,8 +11,8 @@ import (
 // stock client sends (MTU 1500 at most) fits.
 const MaxPayload = largeBuffer
 
-// maxAhead is the furthest that an honest peer can number ahead of what it
-// knows to have arrived: its window is 16 bits wide.
+// maxAhead is the furthest that an honest peer can number ahead of what was
+// acknowledged to it: the window field has 16 bits.
 const maxAhead = 1 << 16
 
 // What is wrong with a datagram that Input refuses (SPEC 3).
@@ -35,7 +35,7 @@ func ParseConv(datagram []byte) (conv uint32, ok bool) {
 		return 0, false
 	}
 	h := parseHeader(datagram)
-	return h.conv, cmdPush <= h.cmd && h.cmd <= cmdTell
+	return h.conv, cmdPush <= h.cmd && h.cmd <= cmdWindowTell
 }
 
 // Opens reports whether a new conversation would accept the datagram and gets
@@ -62,41 +62,42 @@ func Opens(datagram []byte) bool {
 
 // Input takes one datagram from the peer, with all its segments, or refuses it
 // as a whole before anything has changed. Peek tells whether there is something
-// to read now; what is owed to the peer leaves with the next Output.
+// to read now; pending acks leave with the next Output.
 func (c *Conn) Input(now time.Duration, datagram []byte) error {
 	if err := c.check(datagram); err != nil {
 		return err
 	}
-	oldest := c.flight.head
-	again := oldest != nil && oldest.again
-	var e echo
+	oldest := c.sndBuf.head
+	again := oldest != nil && oldest.retransmitted
+	var e rttSample
 	for b := datagram; len(b) > 0; {
 		h := parseHeader(b)
 		payload := b[HeaderSize : HeaderSize+int(h.size)]
 		b = b[HeaderSize+len(payload):]
 		switch h.cmd {
 		case cmdAck:
-			c.acked(now, h.sn, h.ts, &e)
+			c.handleAck(now, h.sn, h.ts, &e)
 		case cmdPush:
-			c.receive(&h, payload)
-		case cmdAsk:
-			c.owes |= owesTell
+			c.handlePush(&h, payload)
+		case cmdWindowAsk:
+			c.pending |= pendingWindowTell
 		}
-		// After the ack, whose segment una may cover as well: it measures.
-		c.ackedBefore(h.una)
-		c.widen(h.una, h.wnd)
+		// After the ack: una may cover its segment as well, and only the ack has a
+		// timestamp.
+		c.handleUna(h.una)
+		c.updateSndLimit(h.una, h.wnd)
 	}
 	if e.rtt > 0 {
-		c.sample(e.rtt)
-		c.countSkips(&e)
+		c.updateRTO(e.rtt)
+		c.countFastAcks(&e)
 	}
 	if again && c.inFlight > 0 {
-		c.due = 0 // after a silence the others may have timed out long ago
+		c.due = 0 // while backed off, the others were not sent again
 	}
-	if c.flight.head != oldest {
-		c.since = now
+	if c.sndBuf.head != oldest {
+		c.progressAt = now
 		if e.rtt == 0 {
-			c.rto = c.measured() // no sample, but it is there again
+			c.rto = c.baseRTO() // no sample, but the peer answers again
 		}
 	}
 	return nil
@@ -126,80 +127,80 @@ func (c *Conn) checkSegment(h *header, rest int) error {
 	switch {
 	case h.conv != c.conv:
 		return ErrConv
-	case h.cmd < cmdPush || h.cmd > cmdTell:
+	case h.cmd < cmdPush || h.cmd > cmdWindowTell:
 		return ErrCommand
 	case uint64(h.size) > uint64(rest): // as int it may be negative on 32 bits
 		return ErrTruncated
 	case int(h.frg) >= c.cfg.recvWindow():
 		return ErrFragment
-	case before(c.next, h.una):
+	case before(c.sndNxt, h.una):
 		return ErrUnsent
-	case h.cmd == cmdAck && !before(h.sn, c.next):
+	case h.cmd == cmdAck && !before(h.sn, c.sndNxt):
 		return ErrUnsent
 	case h.cmd != cmdPush && h.size != 0, h.size > MaxPayload:
 		return ErrTooLarge
 	case h.cmd == cmdPush && h.size == 0:
 		return ErrEmpty
-	case h.cmd == cmdPush && int32(h.sn-c.await) >= maxAhead:
+	case h.cmd == cmdPush && int32(h.sn-c.rcvNxt) >= maxAhead:
 		return ErrWindow
 	}
 	return nil
 }
 
-// receive takes one push (SPEC 4.1).
-func (c *Conn) receive(h *header, payload []byte) {
-	ahead := int32(h.sn - c.await)
+// handlePush takes one push (SPEC 4.1).
+func (c *Conn) handlePush(h *header, payload []byte) {
+	ahead := int32(h.sn - c.rcvNxt)
 	if ahead >= int32(c.window()) {
-		c.outOfReach++
+		c.outOfWindow++
 		return // no ack: the peer sends it again when there is room
 	}
-	c.carry()
+	c.acquireTraffic()
 	switch {
 	case ahead < 0:
 		c.duplicates++
 	case ahead == 0:
-		c.accept(c.segment(payload), h.sn)
-		for s := c.early.head; s != nil && s.sn == c.await; s = c.early.head {
-			c.accept(c.early.pop(), s.sn)
+		c.appendInOrder(c.newSegment(payload), h.sn)
+		for s := c.rcvBuf.head; s != nil && s.sn == c.rcvNxt; s = c.rcvBuf.head {
+			c.appendInOrder(c.rcvBuf.pop(), s.sn)
 		}
 	default:
-		c.keep(h, payload)
+		c.storeOutOfOrder(h, payload)
 		return
 	}
-	// una acknowledges all that is in order; one ack more carries the stamp.
-	c.owes |= owesAck
+	// una acknowledges all that is in order. One ack carries the timestamp.
+	c.pending |= pendingAck
 	c.ackSN, c.ackTS = h.sn, h.ts
 }
 
-// accept appends the next segment in order to what can be read.
-func (c *Conn) accept(s *segment, sn uint32) {
-	c.ready.push(s)
+// appendInOrder appends the next segment in order to what can be read.
+func (c *Conn) appendInOrder(s *segment, sn uint32) {
+	c.rcvQueue.push(s)
 	c.readable++
-	c.await = sn + 1
+	c.rcvNxt = sn + 1
 }
 
-// keep stores a push whose predecessors are missing. The segment itself
-// remembers that it must be acknowledged: there is no list that a flood of
+// storeOutOfOrder stores a push whose predecessors are missing. The segment
+// itself says that its ack is pending: there is no list that a flood of
 // duplicates could lengthen.
-func (c *Conn) keep(h *header, payload []byte) {
-	prev := c.early.tail
+func (c *Conn) storeOutOfOrder(h *header, payload []byte) {
+	prev := c.rcvBuf.tail
 	if prev != nil && !before(prev.sn, h.sn) {
 		prev = nil
-		for s := c.early.head; before(s.sn, h.sn); s = s.next {
+		for s := c.rcvBuf.head; before(s.sn, h.sn); s = s.next {
 			prev = s
 		}
 	}
-	s := c.early.head
+	s := c.rcvBuf.head
 	if prev != nil {
 		s = prev.next
 	}
 	if s != nil && s.sn == h.sn {
 		c.duplicates++
 	} else {
-		s = c.segment(payload)
+		s = c.newSegment(payload)
 		s.sn = h.sn
-		c.early.insert(prev, s)
+		c.rcvBuf.insert(prev, s)
 	}
-	s.ts, s.owed = h.ts, true
-	c.owes |= owesEarly
+	s.ts, s.pending = h.ts, true
+	c.pending |= pendingRcvBufAcks
 }

@@ -66,8 +66,8 @@ func TestRefused(t *testing.T) {
 		{"una far beyond", push(func(h *header) { h.una = 1<<31 - 1 }), ErrUnsent},
 		{"ack of the next number", build(header{conv: 9, cmd: cmdAck, sn: 3, una: 1}), ErrUnsent},
 		{"ack far beyond", build(header{conv: 9, cmd: cmdAck, sn: 1 << 30, una: 1}), ErrUnsent},
-		{"una in a probe", build(header{conv: 9, cmd: cmdAsk, una: 9}), ErrUnsent},
-		{"una in a window", build(header{conv: 9, cmd: cmdTell, una: 9}), ErrUnsent},
+		{"una in a probe", build(header{conv: 9, cmd: cmdWindowAsk, una: 9}), ErrUnsent},
+		{"una in a window", build(header{conv: 9, cmd: cmdWindowTell, una: 9}), ErrUnsent},
 		{"push beyond any window", push(func(h *header) { h.sn = 1 + maxAhead }), ErrWindow},
 	} {
 		for _, behind := range []bool{false, true} {
@@ -77,7 +77,7 @@ func TestRefused(t *testing.T) {
 				d = append(build(
 					header{conv: 9, cmd: cmdAck, wnd: 99, ts: 100, sn: 1, una: 2},
 					header{conv: 9, cmd: cmdPush, wnd: 99, sn: 1, una: 3, size: 9},
-					header{conv: 9, cmd: cmdAsk, wnd: 99, una: 3},
+					header{conv: 9, cmd: cmdWindowAsk, wnd: 99, una: 3},
 				), d...)
 			}
 			t.Run(name, func(t *testing.T) {
@@ -107,12 +107,12 @@ func TestHarmless(t *testing.T) {
 	}{
 		{"duplicate", header{cmd: cmdPush, sn: 0, una: 1, size: 5}, "ack 0"},
 		{"duplicate with other bytes", header{cmd: cmdPush, sn: 0, una: 1, size: 50}, "ack 0"},
-		{"duplicate of an early one", header{cmd: cmdPush, sn: 2, una: 1, size: 9}, "ack 2"},
+		{"duplicate of one out of order", header{cmd: cmdPush, sn: 2, una: 1, size: 9}, "ack 2"},
 		{"very old", header{cmd: cmdPush, sn: 1<<31 + 8, una: 1, size: 5}, "ack 2147483656"},
 		{"beyond the window", header{cmd: cmdPush, sn: 1 + 128, una: 1, size: 5}, ""},
-		{"una goes back", header{cmd: cmdTell, una: 0}, ""},
-		{"una goes back very far", header{cmd: cmdTell, una: 1<<31 + 4, wnd: 0xffff}, ""},
-		{"window closes", header{cmd: cmdTell, wnd: 0, una: 1}, ""},
+		{"una goes back", header{cmd: cmdWindowTell, una: 0}, ""},
+		{"una goes back very far", header{cmd: cmdWindowTell, una: 1<<31 + 4, wnd: 0xffff}, ""},
+		{"window closes", header{cmd: cmdWindowTell, wnd: 0, una: 1}, ""},
 		{"ack again", header{cmd: cmdAck, sn: 0, una: 1, ts: 100}, ""},
 		{"very old ack", header{cmd: cmdAck, sn: 1<<31 + 8, una: 1, ts: 100}, ""},
 	} {

@@ -20,105 +20,105 @@ var (
 const (
 	startRTO = 200 * time.Millisecond // before the first sample, as in KCP
 
-	// startWindow is what a peer is believed to take before it tells: the
+	// startWindow is the peer's window before it has advertised one: the
 	// smaller one of the defaults in use (kcp-go 32, ikcp.c 128).
 	startWindow = 32
 )
 
-// A Conn is one KCP conversation: bytes in, bytes out, and the time as it is
-// told. While nothing is on the way it holds no memory but its own, of which
-// there is one for every player.
+// A Conn is one KCP conversation. Bytes and the time go in, bytes come out. While
+// nothing is queued, in flight or unread it holds no memory but its own: there is
+// one for each player. Its state has the names of ikcp.c and RFC 793.
 //
-// It is owned by its loop, and every call needs it alone. The zero value must
-// be given to Init first.
+// Owned by its loop, as every value here. Call Init first.
 type Conn struct {
 	cfg *Config
 	*traffic
 
-	conv  uint32
-	next  uint32 // number of the next segment to be sent first
-	edge  uint32 // the peer takes segments before this number (SPEC 4.2)
-	await uint32 // number of the next segment in order
+	conv     uint32
+	sndNxt   uint32 // number of the next new segment
+	sndLimit uint32 // snd_una + rmt_wnd, never moved back: the peer takes segments before it (SPEC 4.2)
+	rcvNxt   uint32 // number of the next segment in order
 
-	told    uint16 // receive window, as last told to the peer
-	mtu     uint16
-	loss    losses
-	owes    debt
-	waiting bool // since counts
-	stalled bool // it is over
+	advertised uint16 // receive window, as last advertised to the peer
+	mtu        uint16
+	loss       lossRate
+	pending    pendingSet
+	waiting    bool // progressAt counts
+	stalled    bool // it is over
 
-	retransmits, duplicates, outOfReach uint32
+	retransmits, duplicates, outOfWindow uint32
 
 	srtt, rttvar, rto time.Duration // SPEC 5.1
 }
 
-// traffic is what a conversation has on the way. It comes from the Pool with
-// the first segment and goes back after the last: see carry and rest. The
-// fields are in the order in which a message touches them, to stay in few cache
-// lines. Owned by its Conn, or by the Pool.
+// traffic is the state of a conversation that has segments. It comes from the
+// Pool with the first segment and goes back after the last: see acquireTraffic
+// and releaseTraffic. The fields are in the order in which a message touches
+// them, to stay in few cache lines. Owned by its Conn, or by the Pool.
 type traffic struct {
-	flight queue // sent, not acknowledged, by number
-	unsent queue // not sent, not numbered
-	ready  queue // received in order, to be read
-	early  queue // received out of order, by number
+	sndBuf   queue // in flight: sent, not acknowledged, by number
+	sndQueue queue // not sent, not numbered
+	rcvQueue queue // received in order, to be read
+	rcvBuf   queue // received out of order, by number
 
-	ackSN, ackTS uint32 // what to acknowledge while owes has ack
+	ackSN, ackTS uint32 // what to acknowledge while pending has pendingAck
 
 	inFlight uint16 // segments in flight
-	queued   uint16 // segments in unsent
-	readable uint16 // segments in ready
-	lost     uint16 // segments in flight that are owed again
-	offset   uint16 // bytes of the first ready segment already discarded
+	queued   uint16 // segments in sndQueue
+	readable uint16 // segments in rcvQueue
+	toResend uint16 // segments in sndBuf that must be sent again
+	offset   uint16 // bytes of the first segment in rcvQueue that were discarded
 	probes   uint8  // window probes sent in a row
 
-	due     time.Duration // no segment in flight times out before; Never when none is
-	since   time.Duration // waiting: the latest progress
-	probeAt time.Duration // blocked: the next window probe; Never until it is known
+	due        time.Duration // no segment in flight times out before; Never when none is
+	progressAt time.Duration // waiting: when the peer last made progress
+	probeAt    time.Duration // window blocked: the next window probe; Never until it is known
 
 	free *traffic // the next one in the Pool
 }
 
-// quiet is the traffic of all who have none. Nobody writes to it.
-var quiet = traffic{due: Never, probeAt: Never}
+// idleTraffic stands for the traffic of each Conn that has none. It is never
+// written to.
+var idleTraffic = traffic{due: Never, probeAt: Never}
 
-// carry gives c traffic of its own, if it has none.
-func (c *Conn) carry() {
-	if c.traffic == &quiet {
-		c.traffic = c.cfg.Pool.carry()
+// acquireTraffic gives c traffic of its own, if it has none.
+func (c *Conn) acquireTraffic() {
+	if c.traffic == &idleTraffic {
+		c.traffic = c.cfg.Pool.getTraffic()
 	}
 }
 
-// rest takes the traffic of c back once nothing is on the way.
-func (c *Conn) rest() {
+// releaseTraffic gives the traffic of c back once it has no segments.
+func (c *Conn) releaseTraffic() {
 	t := c.traffic
-	if t == &quiet || c.owes&owesAck != 0 ||
-		t.flight.head != nil || t.unsent.head != nil || t.ready.head != nil || t.early.head != nil {
+	if t == &idleTraffic || c.pending&pendingAck != 0 ||
+		t.sndBuf.head != nil || t.sndQueue.head != nil || t.rcvQueue.head != nil || t.rcvBuf.head != nil {
 		return
 	}
-	c.traffic, c.waiting = &quiet, false
-	c.cfg.Pool.drop(t)
+	c.traffic, c.waiting = &idleTraffic, false
+	c.cfg.Pool.putTraffic(t)
 }
 
-// debt is what the next Output owes the peer besides data.
-type debt uint8
+// pendingSet is what the next Output sends besides data.
+type pendingSet uint8
 
 const (
-	owesAck   debt = 1 << iota // the ack in ackSN, ackTS
-	owesEarly                  // acks of early segments that are owed
-	owesAsk                    // a question for the window
-	owesTell                   // our window, in whatever segment
+	pendingAck        pendingSet = 1 << iota // the ack in ackSN, ackTS
+	pendingRcvBufAcks                        // the acks of segments in rcvBuf that are pending
+	pendingWindowAsk                         // a question for the peer's window (ikcp: WASK)
+	pendingWindowTell                        // our window, in any segment (ikcp: WINS)
 )
 
 // Init makes c the conversation conv. It allocates nothing.
 func (c *Conn) Init(conv uint32, cfg *Config) {
 	*c = Conn{
-		cfg:     cfg,
-		traffic: &quiet,
-		conv:    conv,
-		edge:    startWindow,
-		told:    uint16(cfg.recvWindow()),
-		mtu:     uint16(cfg.mtu()),
-		rto:     cfg.boundRTO(startRTO),
+		cfg:        cfg,
+		traffic:    &idleTraffic,
+		conv:       conv,
+		sndLimit:   startWindow,
+		advertised: uint16(cfg.recvWindow()),
+		mtu:        uint16(cfg.mtu()),
+		rto:        cfg.boundRTO(startRTO),
 	}
 }
 
@@ -138,13 +138,13 @@ func (c *Conn) SetMTU(n int) error {
 // mss is the largest payload that is cut now.
 func (c *Conn) mss() int { return min(int(c.mtu), c.cfg.cut()) - HeaderSize }
 
-// Moved tells that the peer's path is another one now: what was measured on
-// the old one counts no more, and datagrams are small until SetMTU says more.
+// Moved tells that the peer's path has changed. The round trip of the old path is
+// forgotten, and datagrams are small until SetMTU says more.
 func (c *Conn) Moved() {
 	c.srtt, c.rttvar, c.rto = 0, 0, c.cfg.boundRTO(startRTO)
 	c.mtu, c.loss = uint16(min(int(c.mtu), c.cfg.cut())), 0
 	if c.inFlight > 0 {
-		c.due = 0 // it may have been silent there
+		c.due = 0 // the old path may have been dead
 	}
 }
 
@@ -157,19 +157,19 @@ func (c *Conn) Retransmits() uint32 { return c.retransmits }
 // SRTT returns the smoothed round trip, 0 before the first.
 func (c *Conn) SRTT() time.Duration { return c.srtt }
 
-// Silence returns for how long the peer, who owes an acknowledgement or a wider
-// window, has made no progress; 0 while it owes none.
+// Silence returns for how long the peer has made no progress while it should
+// acknowledge a segment or open its window; 0 while it need not.
 func (c *Conn) Silence(now time.Duration) time.Duration {
 	if !c.waiting {
 		return 0
 	}
-	return now - c.since
+	return now - c.progressAt
 }
 
-// Early returns how many bytes of memory the segments take that wait for one
-// before them.
+// Early returns how many bytes of memory the segments in rcvBuf take: those that
+// came out of order.
 func (c *Conn) Early() (n int) {
-	for s := c.early.head; s != nil; s = s.next {
+	for s := c.rcvBuf.head; s != nil; s = s.next {
 		n += footprint(s)
 	}
 	return n
@@ -179,7 +179,7 @@ func (c *Conn) Early() (n int) {
 func (c *Conn) Room() int {
 	mss := c.mss()
 	room := max(c.cfg.sendWindow()-int(c.inFlight)-int(c.queued), 0) * mss
-	if last := c.unsent.tail; last != nil {
+	if last := c.sndQueue.tail; last != nil {
 		room += max(mss-len(last.data), 0)
 	}
 	return room
@@ -193,25 +193,25 @@ func (c *Conn) Write(b []byte) error {
 		return ErrFull
 	}
 	if len(b) > 0 {
-		c.carry()
+		c.acquireTraffic()
 	}
 	mss := c.mss()
-	if last := c.unsent.tail; last != nil {
+	if last := c.sndQueue.tail; last != nil {
 		n := min(max(mss-len(last.data), 0), len(b))
 		c.extend(last, b[:n])
 		b = b[n:]
 	}
 	for len(b) > 0 {
 		n := min(mss, len(b))
-		c.unsent.push(c.segment(b[:n]))
+		c.sndQueue.push(c.newSegment(b[:n]))
 		c.queued++
 		b = b[n:]
 	}
 	return nil
 }
 
-// segment returns a segment with a copy of b.
-func (c *Conn) segment(b []byte) *segment {
+// newSegment returns a segment with a copy of b.
+func (c *Conn) newSegment(b []byte) *segment {
 	s := c.cfg.Pool.get(len(b))
 	s.data = append(s.data, b...)
 	return s
@@ -230,17 +230,17 @@ func (c *Conn) extend(s *segment, b []byte) {
 // Peek returns the next bytes received in order, as many as arrived in one
 // segment, or nil. They are valid until the next Discard or Release.
 func (c *Conn) Peek() []byte {
-	if c.ready.head == nil {
+	if c.rcvQueue.head == nil {
 		return nil
 	}
-	return c.ready.head.data[c.offset:]
+	return c.rcvQueue.head.data[c.offset:]
 }
 
 // Discard consumes the next n bytes, or all there are if that is less. The
-// peer is told at the next Output if its window was nearly closed (SPEC 4.1).
+// next Output advertises the window if it was nearly closed (SPEC 4.1).
 func (c *Conn) Discard(n int) {
-	for c.ready.head != nil && n > 0 {
-		rest := len(c.ready.head.data) - int(c.offset)
+	for c.rcvQueue.head != nil && n > 0 {
+		rest := len(c.rcvQueue.head.data) - int(c.offset)
 		if n < rest {
 			c.offset += uint16(n)
 			return
@@ -248,14 +248,14 @@ func (c *Conn) Discard(n int) {
 		n -= rest
 		c.offset = 0
 		c.readable--
-		c.cfg.Pool.put(c.ready.pop())
+		c.cfg.Pool.put(c.rcvQueue.pop())
 	}
-	if int(c.told)*4 < c.cfg.recvWindow() && c.window() > c.told {
-		c.owes |= owesTell
+	if int(c.advertised)*4 < c.cfg.recvWindow() && c.window() > c.advertised {
+		c.pending |= pendingWindowTell
 	}
 }
 
-// window is how many segments from await on there is room for.
+// window is the receive window: how many segments from rcvNxt on there is room for.
 func (c *Conn) window() uint16 { return uint16(c.cfg.recvWindow()) - c.readable }
 
 // Err returns ErrStalled once an Output found that the peer makes no progress
@@ -269,14 +269,14 @@ func (c *Conn) Err() error {
 
 // Release gives all memory back to the pool. Only Init may follow.
 func (c *Conn) Release() {
-	for _, q := range []*queue{&c.flight, &c.unsent, &c.ready, &c.early} {
+	for _, q := range []*queue{&c.sndBuf, &c.sndQueue, &c.rcvQueue, &c.rcvBuf} {
 		for q.head != nil {
 			c.cfg.Pool.put(q.pop())
 		}
 	}
-	c.owes = 0
-	c.rest()
-	*c = Conn{cfg: c.cfg, traffic: &quiet, conv: c.conv, stalled: true}
+	c.pending = 0
+	c.releaseTraffic()
+	*c = Conn{cfg: c.cfg, traffic: &idleTraffic, conv: c.conv, stalled: true}
 }
 
 // Stats is what a Conn knows about its traffic.
@@ -302,10 +302,10 @@ func (c *Conn) Stats() Stats {
 		RTO:         c.rto,
 		Retransmits: c.retransmits,
 		Duplicates:  c.duplicates,
-		Dropped:     c.outOfReach,
+		Dropped:     c.outOfWindow,
 		InFlight:    int(c.inFlight),
 		Queued:      int(c.queued),
 		Readable:    int(c.readable),
-		PeerWindow:  max(int(int32(c.edge-c.next)), 0),
+		PeerWindow:  max(int(int32(c.sndLimit-c.sndNxt)), 0),
 	}
 }

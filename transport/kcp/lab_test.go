@@ -90,9 +90,9 @@ func show(datagrams ...[]byte) string {
 				one = append(one, fmt.Sprintf("push %d:%d", h.sn, h.size))
 			case cmdAck:
 				one = append(one, fmt.Sprintf("ack %d", h.sn))
-			case cmdAsk:
+			case cmdWindowAsk:
 				one = append(one, "ask")
-			case cmdTell:
+			case cmdWindowTell:
 				one = append(one, fmt.Sprintf("tell %d", h.wnd))
 			}
 		}
@@ -110,39 +110,39 @@ func expect(t *testing.T, what, got, want string) {
 
 // audit checks what must hold between any two calls.
 func (c *Conn) audit() error {
-	var flying, lost, queued, readable, early int
+	var flying, lost, queued, readable, outOfOrder int
 	due := Never
-	for s := c.flight.head; s != nil; s = s.next {
+	for s := c.sndBuf.head; s != nil; s = s.next {
 		flying++
-		if s.owed {
+		if s.pending {
 			lost++
-		} else if s == c.flight.head || !c.silent() {
+		} else if s == c.sndBuf.head || !c.backedOff() {
 			due = min(due, s.due)
 		}
-		if !before(s.sn, c.next) || s.next != nil && !before(s.sn, s.next.sn) {
+		if !before(s.sn, c.sndNxt) || s.next != nil && !before(s.sn, s.next.sn) {
 			return fmt.Errorf("segment %d in flight is out of order", s.sn)
 		}
 	}
-	for s := c.unsent.head; s != nil; s = s.next {
+	for s := c.sndQueue.head; s != nil; s = s.next {
 		queued++
 	}
-	for s := c.ready.head; s != nil; s = s.next {
+	for s := c.rcvQueue.head; s != nil; s = s.next {
 		readable++
 	}
-	for s := c.early.head; s != nil; s = s.next {
-		early++
-		if !before(c.await, s.sn) || s.next != nil && !before(s.sn, s.next.sn) {
-			return fmt.Errorf("early segment %d is out of order", s.sn)
+	for s := c.rcvBuf.head; s != nil; s = s.next {
+		outOfOrder++
+		if !before(c.rcvNxt, s.sn) || s.next != nil && !before(s.sn, s.next.sn) {
+			return fmt.Errorf("rcvBuf is not sorted at segment %d", s.sn)
 		}
-		if s.owed && c.owes&owesEarly == 0 {
-			return fmt.Errorf("the ack of early segment %d is forgotten", s.sn)
+		if s.pending && c.pending&pendingRcvBufAcks == 0 {
+			return fmt.Errorf("the ack of segment %d in rcvBuf is forgotten", s.sn)
 		}
 	}
 	switch {
-	case flying != int(c.inFlight) || lost != int(c.lost) || queued != int(c.queued) || readable != int(c.readable):
+	case flying != int(c.inFlight) || lost != int(c.toResend) || queued != int(c.queued) || readable != int(c.readable):
 		return fmt.Errorf("counted %d in flight, %d lost, %d queued, %d readable: %+v", flying, lost, queued, readable, c)
-	case readable+early > c.cfg.recvWindow():
-		return fmt.Errorf("%d readable and %d early exceed the receive window", readable, early)
+	case readable+outOfOrder > c.cfg.recvWindow():
+		return fmt.Errorf("%d readable and %d out of order exceed the receive window", readable, outOfOrder)
 	case !c.stalled && due < c.due:
 		return fmt.Errorf("a segment times out at %v, before %v", due, c.due)
 	case flying == 0 && c.due != Never:

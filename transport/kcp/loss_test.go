@@ -93,7 +93,7 @@ func TestOneSkipIsEnoughInAThinStream(t *testing.T) {
 
 func TestLostWindowIsSpread(t *testing.T) {
 	a, _ := pair(&Config{MTU: HeaderSize + 50})
-	feed(t, a, 0, build(header{conv: 9, cmd: cmdTell, wnd: 200}))
+	feed(t, a, 0, build(header{conv: 9, cmd: cmdWindowTell, wnd: 200}))
 	write(t, a, make([]byte, 100*50))
 	if got := len(flush(a, 0)); got != 100 {
 		t.Fatalf("sent %d datagrams", got)
@@ -109,7 +109,7 @@ func TestLostWindowIsSpread(t *testing.T) {
 	}
 }
 
-// SPEC 5.2: who has gone without a word is asked with the oldest segment alone,
+// SPEC 5.2: a peer that does not answer is sent the oldest segment alone,
 // whatever is written meanwhile. The first answer brings all the others at once.
 func TestSilentPeerIsSentOneSegment(t *testing.T) {
 	a, b := pair(&Config{})
@@ -126,7 +126,7 @@ func TestSilentPeerIsSentOneSegment(t *testing.T) {
 		}
 	}
 	if datagrams > 40 {
-		t.Errorf("20 messages to nobody are %d datagrams in 8 s", datagrams)
+		t.Errorf("20 messages to a dead peer are %d datagrams in 8 s", datagrams)
 	}
 	expect(t, "the last one", show(last...), "push 0:20")
 	feed(t, b, when+ms, last...)
@@ -167,7 +167,7 @@ func TestStalled(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			c, _ := pair(&Config{StallTimeout: tc.limit})
 			if tc.window {
-				c.edge = c.next
+				c.sndLimit = c.sndNxt
 			}
 			write(t, c, []byte("x"))
 			if got := run(c); got != tc.want || !errors.Is(c.Err(), ErrStalled) {
@@ -183,19 +183,19 @@ func TestStalled(t *testing.T) {
 		for at := time.Duration(0); at < time.Hour; at += 10 * time.Minute {
 			write(t, c, []byte("x"))
 			flush(c, at)
-			feed(t, c, at+ms, build(header{conv: 9, cmd: cmdTell, wnd: 1, una: c.next}))
+			feed(t, c, at+ms, build(header{conv: 9, cmd: cmdWindowTell, wnd: 1, una: c.sndNxt}))
 			if at += 10 * time.Minute; c.NextDeadline(at) != Never {
 				t.Fatalf("idle, but due at %v", c.NextDeadline(at))
 			}
-			c.edge = c.next
+			c.sndLimit = c.sndNxt
 			write(t, c, []byte("y"))
 			flush(c, at)
 			if c.Err() != nil {
 				t.Fatal("stalled without having waited")
 			}
-			feed(t, c, at+ms, build(header{conv: 9, cmd: cmdTell, wnd: 9, una: c.next}))
+			feed(t, c, at+ms, build(header{conv: 9, cmd: cmdWindowTell, wnd: 9, una: c.sndNxt}))
 			flush(c, at+ms)
-			feed(t, c, at+ms, build(header{conv: 9, cmd: cmdTell, wnd: 9, una: c.next}))
+			feed(t, c, at+ms, build(header{conv: 9, cmd: cmdWindowTell, wnd: 9, una: c.sndNxt}))
 		}
 	})
 	t.Run("no limit", func(t *testing.T) {
@@ -284,7 +284,7 @@ func TestProgressPostponesTheStall(t *testing.T) {
 		write(t, c, make([]byte, 3*50))
 		flush(c, 0)
 		flush(c, 0) // a loop ends with an Output that adds nothing
-		h := header{conv: 9, cmd: cmdTell, wnd: 99}
+		h := header{conv: 9, cmd: cmdWindowTell, wnd: 99}
 		if progress {
 			h.una = 1
 		}
@@ -314,7 +314,7 @@ func TestSilenceEndsWithAnyAcknowledgement(t *testing.T) {
 			last, at = sent, now
 		}
 	}
-	if !a.silent() {
+	if !a.backedOff() {
 		t.Fatal("a peer that says nothing for seconds is not silent")
 	}
 	feed(t, b, at+10*ms, last...)
@@ -332,7 +332,7 @@ func TestSilenceEndsWithAnyAcknowledgement(t *testing.T) {
 			})
 		}
 	}
-	if a.silent() || sent < waiting {
-		t.Errorf("%d of %d segments were sent again, silent %v", sent, waiting, a.silent())
+	if a.backedOff() || sent < waiting {
+		t.Errorf("%d of %d segments were sent again, silent %v", sent, waiting, a.backedOff())
 	}
 }

@@ -19,11 +19,11 @@ import (
 // idleBudget is what an idle conversation may hold, all in all (8-byte words).
 const idleBudget = 80
 
-// TestMain sees that nobody wrote to the traffic of those who have none.
+// TestMain checks that idleTraffic was not written to.
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if quiet != (traffic{due: Never, probeAt: Never}) {
-		fmt.Printf("what all share was written to: %+v\n", quiet)
+	if idleTraffic != (traffic{due: Never, probeAt: Never}) {
+		fmt.Printf("what all share was written to: %+v\n", idleTraffic)
 		code = 1
 	}
 	os.Exit(code)
@@ -62,7 +62,7 @@ func TestIdleConnIsSmall(t *testing.T) {
 
 // feedAck acknowledges all before una.
 func feedAck(t *testing.T, c *Conn, una uint32) {
-	feed(t, c, time.Second, build(header{conv: c.conv, cmd: cmdTell, wnd: 99, una: una}))
+	feed(t, c, time.Second, build(header{conv: c.conv, cmd: cmdWindowTell, wnd: 99, una: una}))
 }
 
 func liveHeap() int64 {

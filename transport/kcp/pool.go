@@ -14,9 +14,9 @@ const (
 // defaultRetain is what an idle Pool may hold: 1,000 datagrams or so.
 const defaultRetain = 4 << 20
 
-// A Pool keeps the segments of one loop, and the traffic of its conversations,
-// for reuse, last in, first out, so that the next one handed out is still in the
-// cache. It is owned by its loop.
+// A Pool keeps unused segments and traffic of one loop's conversations. The last
+// one that came back goes out first, because it is still in the cache. Owned by its
+// loop.
 type Pool struct {
 	small, large *segment
 	traffic      *traffic
@@ -24,9 +24,9 @@ type Pool struct {
 	retain       int
 }
 
-// NewPool returns a pool that holds at most retain bytes that nobody uses;
-// what exceeds it is left to the garbage collector. If retain is zero, 4 MiB.
-// If negative, nothing is retained.
+// NewPool returns a pool that retains at most that many unused bytes. The garbage
+// collector takes the rest. If retain is zero, 4 MiB. If negative, nothing is
+// retained.
 func NewPool(retain int) *Pool {
 	if retain == 0 {
 		retain = defaultRetain
@@ -64,10 +64,10 @@ func (p *Pool) put(s *segment) {
 	*list = s
 }
 
-// carry returns traffic with nothing in it. A nil pool allocates.
-func (p *Pool) carry() *traffic {
+// getTraffic returns traffic with nothing in it. A nil pool allocates.
+func (p *Pool) getTraffic() *traffic {
 	if p == nil || p.traffic == nil {
-		t := quiet
+		t := idleTraffic
 		return &t
 	}
 	t := p.traffic
@@ -76,14 +76,14 @@ func (p *Pool) carry() *traffic {
 	return t
 }
 
-// drop takes back traffic with nothing in it.
-func (p *Pool) drop(t *traffic) {
+// putTraffic takes back traffic with nothing in it.
+func (p *Pool) putTraffic(t *traffic) {
 	size := int(unsafe.Sizeof(*t))
 	if p == nil || p.free+size > p.retain {
 		return
 	}
 	p.free += size
-	*t = quiet
+	*t = idleTraffic
 	t.free, p.traffic = p.traffic, t
 }
 

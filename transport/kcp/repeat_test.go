@@ -69,14 +69,14 @@ func TestNothingIsRepeated(t *testing.T) {
 		want string
 	}{
 		{"", Config{}, nil, 50, "push 2:50, push 3:50"}, // but here
-		{"on a clean path", Config{}, func(c *Conn) { c.loss = lossEvident - 1 }, 50, "push 3:50"},
+		{"on a clean path", Config{}, func(c *Conn) { c.loss = lossSignificant - 1 }, 50, "push 3:50"},
 		{"where the path has changed", Config{}, (*Conn).Moved, 50, "push 3:50"},
 		{"if switched off", Config{NoRepeats: true}, nil, 50, "push 3:50"},
 		{"beyond the datagram", Config{}, nil, cutMTU - 2*HeaderSize - 50 + 1, "push 3:1103"},
 		{"where a larger MTU would take it", Config{MTU: 1400}, nil, cutMTU - 2*HeaderSize - 50 + 1, "push 3:1103"},
 		{"before bulk", Config{}, nil, 1500, "push 3:1176 | push 4:324"},
 		{"of bulk", Config{}, func(c *Conn) { c.inFlight += thin }, 50, "push 3:50"},
-		{"beside what is owed again", Config{}, func(c *Conn) { c.lose(c.flight.head) }, 50, "push 2:50, push 3:50"},
+		{"while a segment must be sent again", Config{}, func(c *Conn) { c.markLost(c.sndBuf.head) }, 50, "push 2:50, push 3:50"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			a, _, now := losing(t, &tc.cfg)
@@ -94,7 +94,7 @@ func TestNothingIsRepeated(t *testing.T) {
 func TestLossIsForgotten(t *testing.T) {
 	cfg := &Config{}
 	a, b, now := losing(t, cfg)
-	for n := 0; a.loss >= lossEvident; n++ {
+	for n := 0; a.loss >= lossSignificant; n++ {
 		if n > 2*lossMemory {
 			t.Fatalf("after %d segments without loss it is still %d of 65536", n, a.loss)
 		}

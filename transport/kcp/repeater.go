@@ -2,13 +2,13 @@
 
 package kcp
 
-// A Repeater does for stock KCP, from below, what a Conn does by itself (SPEC
-// 5.6): it sees all datagrams of one conversation, and while the path loses
-// those that go out get the latest segments in flight in front. The zero value
-// works. Its owner sees to it that one call runs at a time.
+// A Repeater does for stock KCP what a Conn does by itself (SPEC 5.6). It sees all
+// datagrams of one conversation. While the path loses, it puts the latest segments
+// in flight in front of those that go out. The zero value works. One call runs at
+// a time: its owner sees to that.
 type Repeater struct {
 	next, una uint32
-	loss      losses
+	loss      lossRate
 	sent      [thin]sentSegment // by number
 	copies    [repeats]segmentCopy
 	out       []byte
@@ -16,9 +16,9 @@ type Repeater struct {
 
 // sentSegment is what is known of a segment in flight.
 type sentSegment struct {
-	sn, ts uint32 // ts of the first transmission
-	again  bool   // it was sent more than once
-	acked  bool
+	sn, ts        uint32 // ts of the first transmission
+	retransmitted bool   // it was sent more than once
+	acked         bool
 }
 
 // segmentCopy is one that may be repeated.
@@ -27,12 +27,12 @@ type segmentCopy struct {
 	b      []byte
 }
 
-// Output takes a datagram that is about to be sent and returns what to send in
-// its place, valid until the next call and no longer than limit if the datagram
-// is not. What is not KCP passes as it is.
+// Output takes a datagram that is about to be sent and returns what to send in its
+// place. The result is valid until the next call. It is no longer than limit if the
+// datagram is not. What is not KCP passes unchanged.
 func (r *Repeater) Output(datagram []byte, limit int) []byte {
 	var fresh header
-	news, owed := 0, false
+	news, resend := 0, false
 	eachSegment(datagram, func(h header, _ []byte) {
 		switch {
 		case h.cmd != cmdPush:
@@ -42,17 +42,17 @@ func (r *Repeater) Output(datagram []byte, limit int) []byte {
 			r.sent[h.sn%thin] = sentSegment{sn: h.sn, ts: h.ts}
 			r.next++
 		default:
-			owed = true
+			resend = true
 			if s := &r.sent[h.sn%thin]; s.sn == h.sn {
-				s.again = true
+				s.retransmitted = true
 			}
 		}
 	})
-	if news == 0 || r.next-r.una > thin || !r.loss.evident() {
+	if news == 0 || r.next-r.una > thin || !r.loss.significant() {
 		return datagram
 	}
 	r.out = r.out[:0]
-	if news == 1 && !owed {
+	if news == 1 && !resend {
 		r.repeat(fresh, limit-len(datagram))
 	}
 	eachSegment(datagram, func(h header, b []byte) {
@@ -65,7 +65,7 @@ func (r *Repeater) Output(datagram []byte, limit int) []byte {
 	return r.out
 }
 
-// repeat appends what is repeated in front of fresh, as far as there is room.
+// repeat appends the segments that go in front of fresh, as far as there is room.
 func (r *Repeater) repeat(fresh header, room int) {
 	first := fresh.sn
 	for n := uint32(1); n <= repeats && !before(fresh.sn-n, r.una); n++ {
@@ -90,16 +90,16 @@ func (r *Repeater) Input(datagram []byte) {
 	eachSegment(datagram, func(h header, _ []byte) {
 		if h.cmd == cmdAck && !before(h.sn, r.una) && before(h.sn, r.next) {
 			if s := &r.sent[h.sn%thin]; s.sn == h.sn && !s.acked {
-				r.loss.note(s.again && h.ts != s.ts)
+				r.loss.observe(s.retransmitted && h.ts != s.ts)
 				s.acked = true
 			}
 		}
 		if before(r.next, h.una) {
-			return // of what was never sent: not our peer's
+			return // acknowledges what was never sent: not our peer's
 		}
 		for ; before(r.una, h.una); r.una++ {
 			if s := &r.sent[r.una%thin]; s.sn == r.una && !s.acked {
-				r.loss.note(s.again)
+				r.loss.observe(s.retransmitted)
 			}
 		}
 	})

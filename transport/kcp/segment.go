@@ -12,10 +12,10 @@ const HeaderSize = 24
 
 // Commands (SPEC 1).
 const (
-	cmdPush = 81 + iota // carries bytes of the stream
-	cmdAck              // acknowledges one push
-	cmdAsk              // asks for the receive window
-	cmdTell             // tells it
+	cmdPush       = 81 + iota // carries bytes of the stream
+	cmdAck                    // acknowledges one push
+	cmdWindowAsk              // asks for the receive window (ikcp: WASK)
+	cmdWindowTell             // advertises it (ikcp: WINS)
 )
 
 // A header is what precedes every segment on the wire (SPEC 1).
@@ -56,26 +56,26 @@ func (h *header) append(b []byte) []byte {
 	return binary.LittleEndian.AppendUint32(b, h.size)
 }
 
-// stamp is the ts field for a moment on the loop's clock.
+// stamp is the ts field, the timestamp, for a moment on the loop's clock.
 func stamp(now time.Duration) uint32 { return uint32(now / time.Millisecond) }
 
 // before reports whether a comes before b in a sequence that wraps at 2^32.
 func before(a, b uint32) bool { return int32(a-b) < 0 }
 
-// A segment is a piece of the stream that waits: to be sent, to be
-// acknowledged, for the segments before it, or to be read.
+// A segment is a piece of the stream that waits: to be sent, to be acknowledged,
+// for the segments before it, or to be read.
 // It is owned by the Conn whose queue holds it, or by the pool.
 type segment struct {
-	next *segment
-	data []byte
-	sent time.Duration // in flight: the latest transmission
-	due  time.Duration // in flight: when silence means loss
-	sn   uint32
-	ts   uint32 // in flight: stamp of the first transmission; early: the peer's stamp
-	skip uint8  // in flight: how many acks of later segments passed this one by
-	owed bool   // in flight: send it again; early: acknowledge it
+	next     *segment
+	data     []byte
+	sent     time.Duration // in sndBuf: the latest transmission
+	due      time.Duration // in sndBuf: when it times out
+	sn       uint32
+	ts       uint32 // in sndBuf: timestamp of the first transmission; in rcvBuf: the peer's timestamp
+	fastAcks uint8  // in sndBuf: how many later segments were acknowledged first (ikcp: fastack)
+	pending  bool   // in sndBuf: send it again; in rcvBuf: acknowledge it
 
-	again bool // in flight: it was taken for lost
+	retransmitted bool // in sndBuf: it was taken for lost
 }
 
 // A queue is a list of segments in the order of the stream.

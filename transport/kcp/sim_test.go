@@ -118,7 +118,7 @@ func (s *simulation) step(now time.Duration) (time.Duration, error) {
 		return Never, nil
 	}
 	if next == Never {
-		return 0, errors.New("nobody waits for anything, but bytes are missing")
+		return 0, errors.New("nothing is waited for, but bytes are missing")
 	}
 	return max(next, now+time.Microsecond), nil
 }
@@ -179,7 +179,7 @@ func newOurs(conv uint32, cfg *Config, sn, peerSN uint32) *ours {
 
 // startAt moves the numbers of a new conversation, to have them wrap.
 func (c *Conn) startAt(sn, peerSN uint32) {
-	c.next, c.edge, c.await = sn, sn+startWindow, peerSN
+	c.sndNxt, c.sndLimit, c.rcvNxt = sn, sn+startWindow, peerSN
 }
 
 func (o *ours) write(b []byte) int {
