@@ -43,7 +43,7 @@ func changeCarrier(t *testing.T, from, to transport.Carrier) {
 	simulate(t, 1, cond, framework.Config{Loops: 2, Session: quick}, setup, func(e *env) {
 		var away atomic.Value // the address that can't be reached
 		away.Store("")
-		cfg := e.dialers(client.Config{Ticket: func() []byte { return []byte("ann") }})
+		cfg := e.dialers(client.Config{Ticket: func(context.Context) ([]byte, error) { return []byte("ann"), nil }})
 		dial := cfg.Dial
 		cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			if addr == away.Load() {

@@ -42,7 +42,7 @@ type claimant struct {
 
 func (e *env) claimant(user, token string) *claimant {
 	cl := &claimant{}
-	cfg := e.dialers(client.Config{Ticket: func() []byte { return []byte(user) }, Token: token, DialTimeout: time.Second})
+	cfg := e.dialers(client.Config{Ticket: func(context.Context) ([]byte, error) { return []byte(user), nil }, Token: token, DialTimeout: time.Second})
 	c, err := client.New([]string{e.addr(carriers[rand.IntN(len(carriers))])}, cfg)
 	if err != nil {
 		e.t.Fatal(err)

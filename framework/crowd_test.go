@@ -121,7 +121,7 @@ func (f *fan) hear(at int64) {
 // slowClient is one whose app does not take many messages before it holds.
 func (e *env) slowClient() *client.Client {
 	c, err := client.New([]string{e.addr(transport.TCP)}, e.dialers(client.Config{
-		Ticket: func() []byte { return []byte("slow") }, InboxPackets: 16,
+		Ticket: func(context.Context) ([]byte, error) { return []byte("slow"), nil }, InboxPackets: 16,
 	}))
 	if err != nil {
 		e.t.Fatal(err)

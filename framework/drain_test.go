@@ -146,7 +146,7 @@ func (e *env) guest(user string, carrier transport.Carrier) *guest {
 // newGuest makes a guest with what how makes of its configuration.
 func newGuest(t *testing.T, user string, addrs []string, how func(client.Config) client.Config) *guest {
 	g := &guest{user: user}
-	c, err := client.New(addrs, how(client.Config{Ticket: func() []byte { return []byte(user) }, OnState: g.state}))
+	c, err := client.New(addrs, how(client.Config{Ticket: func(context.Context) ([]byte, error) { return []byte(user), nil }, OnState: g.state}))
 	if err != nil {
 		t.Fatal(err)
 	}

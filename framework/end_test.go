@@ -109,7 +109,7 @@ func hearsTheEnd(e *env, user string, carrier transport.Carrier, n int, code ses
 	var w lastWords
 	ended := make(chan error, 1)
 	c, err := client.New([]string{e.addr(carrier)}, e.dialers(client.Config{
-		Ticket: func() []byte { return []byte(user) },
+		Ticket: func(context.Context) ([]byte, error) { return []byte(user), nil },
 		OnState: func(s client.State) {
 			if s.Kind == client.Gone || s.Kind == client.Closed {
 				select {

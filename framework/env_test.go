@@ -218,7 +218,7 @@ func (e *env) addr(carrier transport.Carrier) string {
 // newClient makes a client that is not connected yet.
 func (e *env) newClient(user string, carrier transport.Carrier) *client.Client {
 	e.t.Helper()
-	c, err := client.New([]string{e.addr(carrier)}, e.dialers(client.Config{Ticket: func() []byte { return []byte(user) }}))
+	c, err := client.New([]string{e.addr(carrier)}, e.dialers(client.Config{Ticket: func(context.Context) ([]byte, error) { return []byte(user), nil }}))
 	if err != nil {
 		e.t.Fatal(err)
 	}

@@ -48,7 +48,7 @@ func start(srv *framework.Server) (stop func()) {
 // player is a client that has yet to connect.
 func player(srv *framework.Server, name string) *client.Client {
 	c, err := client.New([]string{fmt.Sprintf("tcp://%v", srv.Addr(transport.TCP))}, client.Config{
-		Ticket: func() []byte { return []byte(name) }, Logger: slog.New(slog.DiscardHandler),
+		Ticket: func(context.Context) ([]byte, error) { return []byte(name), nil }, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		log.Fatal(err)

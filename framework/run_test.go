@@ -63,7 +63,7 @@ func anotherRun(t *testing.T, carrier transport.Carrier, adopt bool) {
 		time.Sleep(200 * time.Millisecond)
 		first.Pause() // and is never seen again
 
-		login := client.Config{Ticket: func() []byte { return []byte("ann") }}
+		login := client.Config{Ticket: func(context.Context) ([]byte, error) { return []byte("ann"), nil }}
 		if !adopt {
 			login.Token = first.Token()
 		}

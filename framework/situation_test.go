@@ -3,6 +3,7 @@
 package framework_test
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -185,7 +186,7 @@ func TestTokensThatAreNotTheOwners(t *testing.T) {
 			}
 			before, refused, unknown := fmt.Sprint(e.of("ann")), e.srv.Stats().Refused, e.srv.Stats().Refusal["unknown_session"]
 			for what, token := range tokens {
-				thief, err := client.New([]string{e.addr(carrier)}, e.dialers(client.Config{Token: token, Ticket: func() []byte { return []byte("thief") }}))
+				thief, err := client.New([]string{e.addr(carrier)}, e.dialers(client.Config{Token: token, Ticket: func(context.Context) ([]byte, error) { return []byte("thief"), nil }}))
 				if err != nil {
 					t.Fatalf("%s: %v", what, err)
 				}
@@ -222,7 +223,7 @@ func TestServerThatForgot(t *testing.T) {
 			b := serve(t, a.net, "10.0.0.2", cfg, nil)
 			defer b.end()
 			c := a.dial("ann", carrier)
-			again, err := client.New([]string{b.addr(carrier)}, b.dialers(client.Config{Token: c.Token(), Ticket: func() []byte { return []byte("ann") }}))
+			again, err := client.New([]string{b.addr(carrier)}, b.dialers(client.Config{Token: c.Token(), Ticket: func(context.Context) ([]byte, error) { return []byte("ann"), nil }}))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -233,7 +233,7 @@ func (v *victim) down(m [2]uint64) {
 func (st *storm) victim(e *env, id int, user string) *victim {
 	v := &victim{id: uint64(id), st: st, last: map[uint64]uint64{}}
 	cfg := e.dialers(client.Config{
-		Ticket:  func() []byte { return []byte(user) },
+		Ticket:  func(context.Context) ([]byte, error) { return []byte(user), nil },
 		OnState: func(s client.State) { v.gap = v.gap || s.Kind == client.Reset },
 	})
 	c, err := client.New([]string{e.addr(carriers[id%len(carriers)])}, cfg)

@@ -131,7 +131,7 @@ func TestThreatKeyIsChangedUnderLoad(t *testing.T) {
 		c := serve(t, a.net, "10.0.0.3", config(3, keys[1].Text()), g.routes)
 		defer c.end()
 		knows := func(e *env, user string, key seal.Key) *client.Client {
-			cfg := e.dialers(client.Config{Ticket: func() []byte { return []byte(user) }})
+			cfg := e.dialers(client.Config{Ticket: func(context.Context) ([]byte, error) { return []byte(user), nil }})
 			cfg.ServerKey = key.Public().String()
 			p, err := client.New([]string{e.addr(transport.KCP)}, cfg)
 			if err != nil {
@@ -261,7 +261,7 @@ func anotherProcess(t *testing.T, killed bool) {
 	var clients []*client.Client
 	for i, f := range list {
 		c, err := client.New([]string{first.addr(transport.KCP)}, first.dialers(client.Config{
-			Ticket: func() []byte { return fmt.Append(nil, "p", i) },
+			Ticket: func(context.Context) ([]byte, error) { return fmt.Append(nil, "p", i), nil },
 			OnState: func(s client.State) {
 				f.mu.Lock()
 				defer f.mu.Unlock()

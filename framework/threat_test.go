@@ -98,7 +98,7 @@ func (v *quarry) setup(s *framework.Server) {
 func (v *quarry) connect(e *env) {
 	e.t.Helper()
 	v.e = e
-	cfg := e.dialers(client.Config{Ticket: func() []byte { return []byte("ann") }})
+	cfg := e.dialers(client.Config{Ticket: func(context.Context) ([]byte, error) { return []byte("ann"), nil }})
 	listen := cfg.ListenPacket
 	cfg.ListenPacket = func() (net.PacketConn, error) {
 		if v.at.IsValid() {
@@ -362,7 +362,7 @@ func TestThreatNobodyIsTalkedOutOfEncryption(t *testing.T) {
 			"a port of plain KCP":  "kcp://" + e.srv.Addr(transport.PlainKCP).String(),
 		} {
 			var tapped *tap
-			cfg := e.dialers(client.Config{Ticket: func() []byte { return []byte("secret ticket") }})
+			cfg := e.dialers(client.Config{Ticket: func(context.Context) ([]byte, error) { return []byte("secret ticket"), nil }})
 			if name == "another server's key" {
 				cfg.ServerKey = stranger.Public().String()
 			}

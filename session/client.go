@@ -15,8 +15,9 @@ import (
 type ClientConfig struct {
 	// Ticket returns what the game's authentication hook gets to see. It is
 	// called for every new login; one that is repeated because its answer was
-	// lost repeats its ticket.
-	Ticket func() []byte
+	// lost repeats its ticket. False: there is none at present, so the attempt
+	// to log in has failed, and another one follows.
+	Ticket func() (ticket []byte, ok bool)
 	// Info describes the client to the server.
 	Info string
 	// Token, if not empty, resumes the session of an earlier run of the app

@@ -39,14 +39,17 @@ func (c *Client) Greeted(version uint8, nonce Nonce, now time.Duration) {
 // ticket. By then no server waits for it any more: SPEC 6.1.
 const openingLife = time.Minute
 
-func (c *Client) newOpening(now time.Duration) {
-	binary.LittleEndian.PutUint64(c.opening[:8], c.cfg.Rand())
-	binary.LittleEndian.PutUint64(c.opening[8:], c.cfg.Rand())
+func (c *Client) newOpening(now time.Duration) (ok bool) {
 	c.ticket = nil
 	if c.cfg.Ticket != nil {
-		c.ticket = c.cfg.Ticket()
+		if c.ticket, ok = c.cfg.Ticket(); !ok {
+			return false
+		}
 	}
+	binary.LittleEndian.PutUint64(c.opening[:8], c.cfg.Rand())
+	binary.LittleEndian.PutUint64(c.opening[8:], c.cfg.Rand())
 	c.asked, c.drawn = true, now
+	return true
 }
 
 // ask writes what the client wants of a greeted link.
@@ -57,8 +60,10 @@ func (c *Client) ask(now time.Duration) {
 		c.ctl = r.append(c.ctl)
 		return
 	}
-	if !c.asked || now-c.drawn >= openingLife {
-		c.newOpening(now)
+	if (!c.asked || now-c.drawn >= openingLife) && !c.newOpening(now) {
+		c.cut = true // never a login without its ticket
+		c.down(now, &CloseError{Code: LinkLost, Text: "no ticket"}, 0)
+		return
 	}
 	h := HelloRequest{Version: ProtocolVersion, Nonce: c.nonce, Opening: c.opening, Ticket: c.ticket, Info: c.cfg.Info, Routes: RoutesHash(c.routes), Attempt: c.attempt}
 	c.ctl = h.append(c.ctl)

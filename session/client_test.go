@@ -226,3 +226,33 @@ func TestImpossibleParameters(t *testing.T) {
 		}
 	}
 }
+
+// SPEC 8.2: without its ticket nobody logs in.
+func TestNoTicketIsAFailedAttempt(t *testing.T) {
+	ready := false
+	c, err := NewClient(ClientConfig{Rand: func() uint64 { return 1 }, Ticket: func() ([]byte, bool) { return []byte("t"), ready }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Duration(0)
+	dial := func() (hello bool, next Action) {
+		for c.Check(now, noon) != Dial {
+			now = c.Due()
+		}
+		c.LinkUp(now, noon, false)
+		c.Greeted(ProtocolVersion, Nonce{}, now)
+		return len(c.Output(nil, now, 1<<20)) > 0, c.Check(now, noon)
+	}
+	for range 5 { // more than the failed resumes that would end a session
+		if hello, next := dial(); hello || next != Cut || c.State() != Waiting {
+			t.Fatalf("HELLO %v, then %v, %v", hello, next, c.State())
+		}
+	}
+	if len(c.Changes()) > 0 {
+		t.Error("that is no change of a session")
+	}
+	ready = true
+	if hello, next := dial(); !hello || next != Wait || c.State() != Opening {
+		t.Errorf("with a ticket: HELLO %v, then %v, %v", hello, next, c.State())
+	}
+}

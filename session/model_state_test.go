@@ -141,7 +141,7 @@ func newModel(cfg Config) *model {
 func (m *model) start() *modelState {
 	c, err := NewClient(ClientConfig{
 		Rand:   func() uint64 { return uint64(m.at.pinged)<<8 | uint64(m.at.logins) + 1 },
-		Ticket: func() []byte { m.at.logins++; return []byte("ticket") },
+		Ticket: func() ([]byte, bool) { m.at.logins++; return []byte("ticket"), true },
 	})
 	if err != nil {
 		panic(err)

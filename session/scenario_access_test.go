@@ -210,7 +210,7 @@ func TestRepeatedHelloFindsItsSession(t *testing.T) {
 			}
 		}
 		tickets := 0
-		p := w.playerWith(ClientConfig{Ticket: func() []byte { tickets++; return []byte(fmt.Sprint("a", tickets)) }}, "a")
+		p := w.playerWith(ClientConfig{Ticket: func() ([]byte, bool) { tickets++; return []byte(fmt.Sprint("a", tickets)), true }}, "a")
 		w.until(30*time.Second, func() bool { return p.c.State() == Open })
 		_ = p.seat.push(2)
 		p.send(2)
@@ -252,7 +252,7 @@ func TestOldOpeningIsRenewed(t *testing.T) {
 	w := newWorld(t, 1, Config{})
 	tickets := 0
 	w.onLink = func(l *link) { l.swallow = func(dir int, f []byte) bool { return frameKind(f) == codec.Welcome } }
-	w.playerWith(ClientConfig{Ticket: func() []byte { tickets++; return []byte("a") }}, "a")
+	w.playerWith(ClientConfig{Ticket: func() ([]byte, bool) { tickets++; return []byte("a"), true }}, "a")
 	w.run(10 * time.Minute)
 	if tickets < 5 || tickets > 11 {
 		t.Errorf("%d tickets in ten minutes", tickets)

@@ -223,11 +223,11 @@ func (s *script) config(text string) {
 	}
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 	c, err := NewClient(ClientConfig{
-		Ticket: func() []byte {
+		Ticket: func() ([]byte, bool) {
 			if cfg.Ticket == "" {
-				return nil
+				return nil, true
 			}
-			return []byte(cfg.Ticket)
+			return []byte(cfg.Ticket), true
 		},
 		Info: cfg.Info, Token: cfg.Token, MaxPackets: cfg.MaxPackets, MaxBytes: cfg.MaxBytes,
 		OpeningTimeout: ms(cfg.OpeningTimeout), MinDelay: ms(cfg.MinDelay), MaxDelay: ms(cfg.MaxDelay),

@@ -262,7 +262,7 @@ func (w *world) player(user string) *player { return w.playerWith(ClientConfig{}
 func (w *world) playerWith(cfg ClientConfig, user string) *player {
 	cfg.Rand = w.rng.Uint64
 	if cfg.Ticket == nil {
-		cfg.Ticket = func() []byte { return []byte(user) }
+		cfg.Ticket = func() ([]byte, bool) { return []byte(user), true }
 	}
 	c, err := NewClient(cfg)
 	if err != nil {

@@ -4,6 +4,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -48,11 +49,16 @@ type Client struct {
 	wantDial  bool
 	dialGen   uint64 // counts the core's wishes to dial: an overtaken one is dropped
 	undial    context.CancelFunc
-	ticket    []byte        // for the core's next HELLO
-	ticketFor time.Duration // until then it is good for one more attempt
-	standings []standing    // of addrs
-	astray    int           // links in a row that went where the server sent us, and opened nothing
-	lastErr   error         // why the last link or dial failed
+	ticket    []byte              // for the core's next HELLO
+	ticketOK  bool                // false: it is still to be fetched
+	fetching  *fetch              // nil: no call of Config.Ticket runs
+	ticketFor time.Duration       // until then it is good for one more attempt
+	standings []standing          // of addrs
+	astray    int                 // links in a row that went where the server sent us, and opened nothing
+	lastErr   error               // why the last link or dial failed
+	causes    []error             // of this attempt, by address
+	refused   bool                // the app was told so of this attempt
+	trying    session.ClientState // of the core, when that was looked at last
 	wasUp     bool
 	ended     uint64 // sessions
 	calls     map[uint64]*call
@@ -92,7 +98,7 @@ func New(addrs []string, cfg Config) (*Client, error) {
 	c.work.L, c.space.L, c.idle.L = &c.mu, &c.mu, &c.mu
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.core, err = session.NewClient(session.ClientConfig{
-		Ticket: func() []byte { return c.ticket }, // fetched without mu: see freshTicket
+		Ticket: func() ([]byte, bool) { return c.ticket, cfg.Ticket == nil || c.ticketOK }, // fetched without mu: see fetchTicket
 		Info:   cfg.Info, Token: cfg.Token, MaxPackets: cfg.MaxPackets, MaxBytes: cfg.MaxBytes,
 		OpeningTimeout: cfg.OpeningTimeout, MinDelay: cfg.MinDelay, MaxDelay: cfg.MaxDelay, Rand: c.cfg.random,
 	})
@@ -117,17 +123,27 @@ func Dial(ctx context.Context, addrs []string, cfg Config) (*Client, error) {
 }
 
 // Connect starts the client and returns when its session is open. From then on
-// it comes back by itself whenever a link breaks. Otherwise the client is
-// closed and the error is ctx's, or a *session.CloseError when the server
-// refused for good. Connect may be called once.
+// it comes back by itself whenever a link breaks. Until then it tries for as
+// long as ctx lasts, and tells of each attempt by the state Failed. Otherwise
+// the client is closed for good and the error is ctx's with what went wrong last,
+// or a *session.CloseError when the server refused for good. A second call is
+// an error and changes nothing; after Close, or once the client has ended, that
+// is session.ErrClosed.
 func (c *Client) Connect(ctx context.Context) error {
+	late := ctx.Err()
 	c.mu.Lock()
-	if c.started {
-		c.mu.Unlock()
-		return fmt.Errorf("client: Connect: %w", session.ErrClosed)
-	}
-	c.started = true
+	started, over := c.started, c.closing || c.core.State() == session.Ended
+	c.started = started || late == nil
 	c.mu.Unlock()
+	switch {
+	case over:
+		return fmt.Errorf("client: Connect: %w", session.ErrClosed)
+	case started:
+		return errors.New("client: Connect was called before")
+	case late != nil:
+		_ = c.Close()
+		return fmt.Errorf("client: no session: %w", late)
+	}
 	go c.run()     // ends with the session: Close
 	go c.deliver() // ends after run
 	select {
@@ -138,7 +154,10 @@ func (c *Client) Connect(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	c.mu.Lock()
-	last := c.lastErr
+	last := joined(c.causes)
+	if last == nil {
+		last = c.lastErr
+	}
 	c.mu.Unlock()
 	_ = c.Close()
 	if last != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"runtime"
@@ -55,6 +56,9 @@ var fast = session.Config{Interval: 200 * time.Millisecond, Timeout: 800 * time.
 
 func quick(cfg client.Config) client.Config {
 	cfg.MinDelay = 10 * time.Millisecond
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	return cfg
 }
 
@@ -99,12 +103,17 @@ func (l kcpListener) Accept() (net.Conn, error) {
 type recorder struct {
 	mu     sync.Mutex
 	states []client.State
+	bad    []client.State // attempts that failed
 }
 
 func (r *recorder) note(s client.State) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.states = append(r.states, s)
+	if s.Kind == client.Failed {
+		r.bad = append(r.bad, s)
+	} else {
+		r.states = append(r.states, s)
+	}
 }
 
 func (r *recorder) all() []client.State {
@@ -119,6 +128,13 @@ func (r *recorder) String() string {
 		fmt.Fprintf(&b, "%v ", s.Kind)
 	}
 	return strings.TrimSpace(b.String())
+}
+
+// failed returns the attempts that failed.
+func (r *recorder) failed() []client.State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.bad)
 }
 
 func (r *recorder) has(kind client.Kind) bool {
@@ -227,7 +243,7 @@ func TestRefusedLogin(t *testing.T) {
 	srv.refuse = &session.CloseError{Code: session.Denied, Text: "who are you?"}
 	addr := srv.listen("tcp")
 	var rec recorder
-	c, err := client.New([]string{addr}, client.Config{OnState: rec.note, Ticket: func() []byte { return []byte("nobody") }})
+	c, err := client.New([]string{addr}, client.Config{OnState: rec.note, Ticket: func(context.Context) ([]byte, error) { return []byte("nobody"), nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -449,12 +465,12 @@ func TestMessagesWithoutHandler(t *testing.T) {
 }
 
 func TestWrongUse(t *testing.T) {
-	for _, addrs := range [][]string{nil, {"localhost:1"}, {"kcp://localhost:1"}, {"tcp://localhost"}, {"tcp://:1"}} {
+	for _, addrs := range [][]string{nil, {"localhost:1"}, {"kcp://localhost:1"}, {"tcp://localhost"}, {"tcp://:1"}, {"tcp://x:99999"}, {"tcp://x:0"}, {"tcp://x:-1"}, {"plain-kcp://x:65536"}, {"ws://x:99999/"}, {"tcp://x:nosuchservice"}} {
 		if _, err := client.New(addrs, client.Config{}); err == nil {
 			t.Errorf("%q passes", addrs)
 		}
 	}
-	for _, cfg := range []client.Config{{Token: "x"}, {MaxPackets: -1}, {InboxBytes: -1}, {DialTimeout: -1}, {MinDelay: 2, MaxDelay: 1}} {
+	for _, cfg := range []client.Config{{Token: "x"}, {MaxPackets: -1}, {InboxBytes: -1}, {DialTimeout: -1}, {TicketTimeout: -1}, {MinDelay: 2, MaxDelay: 1}} {
 		if _, err := client.New([]string{"tcp://localhost:1"}, cfg); err == nil {
 			t.Errorf("%+v passes", cfg)
 		}

@@ -23,9 +23,13 @@ import (
 // Config says how a client behaves. The zero value works.
 type Config struct {
 	// Ticket returns what the game's authentication hook gets to see. It is
-	// called for every login, never while a session is resumed, and may block;
-	// Close waits for it, so it must not call Close. If nil, the ticket is empty.
-	Ticket func() []byte
+	// called for every login, never while a session is resumed, on a goroutine
+	// of its own, one call at a time. It may block until ctx is done: after
+	// TicketTimeout, or with the client. An error makes the attempt fail, and
+	// another one follows (state Failed). If nil, the ticket is empty.
+	Ticket func(ctx context.Context) ([]byte, error)
+	// TicketTimeout is how long an attempt waits for Ticket. If zero, 10 s.
+	TicketTimeout time.Duration
 	// Token, if not empty, resumes the session of an earlier run of the app
 	// instead of logging in: see Client.Token.
 	Token string
@@ -96,6 +100,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("client: MaxPackets %d or MaxBytes %d is negative", c.MaxPackets, c.MaxBytes)
 	case c.InboxPackets < 0 || c.InboxBytes < 0:
 		return fmt.Errorf("client: InboxPackets %d or InboxBytes %d is negative", c.InboxPackets, c.InboxBytes)
+	case c.TicketTimeout < 0:
+		return fmt.Errorf("client: TicketTimeout %v is negative", c.TicketTimeout)
 	case c.DialTimeout < 0 || c.OpeningTimeout < 0:
 		return fmt.Errorf("client: DialTimeout %v or OpeningTimeout %v is negative", c.DialTimeout, c.OpeningTimeout)
 	case c.MinDelay < 0 || c.MaxDelay < 0:
@@ -112,8 +118,11 @@ func or[T comparable](v, def T) T {
 	return v
 }
 
-func (c *Config) inboxPackets() int          { return or(c.InboxPackets, 1024) }
-func (c *Config) inboxBytes() int            { return or(c.InboxBytes, 1<<20) }
+func (c *Config) inboxPackets() int { return or(c.InboxPackets, 1024) }
+func (c *Config) inboxBytes() int   { return or(c.InboxBytes, 1<<20) }
+func (c *Config) ticketTimeout() time.Duration {
+	return or(c.TicketTimeout, 10*time.Second)
+}
 func (c *Config) dialTimeout() time.Duration { return or(c.DialTimeout, 5*time.Second) }
 func (c *Config) fallback() time.Duration    { return max(or(c.Fallback, 1500*time.Millisecond), 0) }
 func (c *Config) closeTimeout() time.Duration {
@@ -216,14 +225,24 @@ func parseAddresses(addrs []string) ([]address, error) {
 	return list, nil
 }
 
+// validPort reports whether a port is one that can be dialled, or the name of one.
+func validPort(port string) bool {
+	n, err := net.LookupPort("tcp", port) // a list of the system, no question to others
+	return err == nil && n > 0
+}
+
 func parseAddress(s string) (address, error) {
 	scheme, hostport, ok := strings.Cut(s, "://")
 	if !ok {
 		return address{}, fmt.Errorf("client: address %q lacks its carrier, as in tcp://host:port", s)
 	}
 	if scheme == "ws" || scheme == "wss" {
-		if u, err := url.ParseRequestURI(s); err != nil || u.Hostname() == "" {
+		u, err := url.ParseRequestURI(s)
+		if err != nil || u.Hostname() == "" {
 			return address{}, fmt.Errorf("client: address %q is none of a WebSocket", s)
+		}
+		if u.Port() != "" && !validPort(u.Port()) {
+			return address{}, fmt.Errorf("client: address %q: port %q is none of 1 to 65535", s, u.Port())
 		}
 		return address{carrier: carrierWS, url: s}, nil
 	}
@@ -237,6 +256,9 @@ func parseAddress(s string) (address, error) {
 		}
 		if host == "" || port == "" {
 			return address{}, fmt.Errorf("client: address %q needs a host and a port", s)
+		}
+		if !validPort(port) {
+			return address{}, fmt.Errorf("client: address %q: port %q is none of 1 to 65535", s, port)
 		}
 		return address{carrier: carrier(k), hostport: hostport}, nil
 	}

@@ -196,6 +196,7 @@ func (c *Client) deafLocked() bool { return c.fullLocked(8) }
 // deliver runs the app's callbacks until the client has ended. Owned by itself.
 func (c *Client) deliver() {
 	defer close(c.done)
+	var log complaint
 	for {
 		c.mu.Lock()
 		for c.inbox.n == 0 && !c.ending {
@@ -218,6 +219,7 @@ func (c *Client) deliver() {
 		c.mu.Unlock()
 		switch {
 		case e.state != nil:
+			log.told(c, *e.state)
 			if c.cfg.OnState != nil {
 				c.cfg.OnState(*e.state)
 			}

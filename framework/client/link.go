@@ -4,6 +4,7 @@ package client
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -112,7 +113,9 @@ func (c *Client) partLocked(now time.Duration) {
 func (c *Client) brokeLocked(now time.Duration, err error) {
 	l := c.leaveLocked()
 	l.conn.close()
-	c.lastErr = err
+	if c.lastErr = err; !l.opened && !l.told {
+		c.causeLocked(l.linkCause(err))
+	}
 	c.core.LinkDown(now)
 }
 
@@ -292,7 +295,9 @@ func (c *Client) packetLocked(l *link, p codec.Packet, now time.Duration) error 
 	if p.Kind == codec.Refused || p.Kind == codec.Bye {
 		l.told = true
 		if end, err := session.ParseEnd(p); err == nil {
-			c.lastErr = end
+			if c.lastErr = end; !l.opened {
+				c.causes = append(c.causes, fmt.Errorf("client: %v: %w", l.addr, end))
+			}
 			c.freshTicketLocked(l, end.Code)
 		}
 		if c.link != l {
@@ -329,7 +334,9 @@ func (c *Client) freshTicketLocked(l *link, code session.Code) {
 		return
 	}
 	c.mu.Unlock()
-	t := c.cfg.Ticket()
+	err := c.fetchTicket(c.ctx)
 	c.mu.Lock()
-	c.ticket = t
+	if err != nil {
+		c.causeLocked(err)
+	}
 }

@@ -145,7 +145,7 @@ func TestOldTokenLogsIn(t *testing.T) {
 	var rec recorder
 	var asked atomic.Int32
 	c := newClient(t, []string{srv.listen("tcp")}, client.Config{
-		Token: token, OnState: rec.note, Ticket: func() []byte { asked.Add(1); return []byte("me") },
+		Token: token, OnState: rec.note, Ticket: func(context.Context) ([]byte, error) { asked.Add(1); return []byte("me"), nil },
 	})
 	connect(t, c)
 	until(t, "opened", func() bool { return rec.String() == "gone opened" })

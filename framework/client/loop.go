@@ -31,6 +31,9 @@ func (c *Client) settleLocked() {
 		again = false
 		switch c.core.Check(now, wall) {
 		case session.Cut:
+			if l := c.link; l != nil && !l.opened && !l.told {
+				c.causeLocked(l.linkCause(nil))
+			}
 			c.changesLocked()
 			c.partLocked(now)
 			again = true
@@ -40,6 +43,7 @@ func (c *Client) settleLocked() {
 		}
 	}
 	c.changesLocked()
+	c.attemptLocked(now)
 	c.pumpLocked(now)
 	if c.wantDial || c.core.State() == session.Ended || c.dueLocked() < c.armed {
 		select {
@@ -103,10 +107,6 @@ func (c *Client) end() {
 	close(c.quiet)
 }
 
-// ticketLife is how long the attempts to log in repeat their ticket, as the
-// core does: only so the server knows that they are the same attempt.
-const ticketLife = time.Minute
-
 // dial tries the addresses once each, from the preferred one on, until one
 // answers.
 func (c *Client) dial() {
@@ -122,13 +122,16 @@ func (c *Client) dial() {
 	c.undial = cancel
 	elsewhere := c.elsewhereLocked()
 	c.mu.Unlock()
+	ways := len(elsewhere) + len(c.addrs)
 	if ask {
-		t := c.cfg.Ticket()
-		c.mu.Lock()
-		c.ticket, c.ticketFor = t, c.clock.now()+ticketLife
-		c.mu.Unlock()
+		if err := c.fetchTicket(ctx); err != nil {
+			ways = 0
+			c.mu.Lock()
+			c.causeLocked(err)
+			c.mu.Unlock()
+		}
 	}
-	for i := range len(elsewhere) + len(c.addrs) {
+	for i := range ways {
 		if ctx.Err() != nil {
 			break
 		}
@@ -184,8 +187,8 @@ func (c *Client) dialled(gen uint64, index int, addr address, nc conn, err error
 	wanted := c.dialGen == gen && c.core.State() == session.Dialing // neither paused nor closed meanwhile
 	if err != nil {
 		c.stats.Failures++
-		c.lastErr = err
 		if wanted {
+			c.causeLocked(dialCause(addr, err))
 			c.failedLocked(index)
 		}
 		return false

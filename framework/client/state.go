@@ -12,7 +12,8 @@ import (
 // Kind is what became of a session.
 type Kind uint8
 
-// Their usual order is Opened (Lost (Resumed | Reset | Gone Opened))* Closed.
+// Their usual order is Opened (Lost (Resumed | Reset | Gone Opened))* Closed,
+// with any number of Failed and Refused where the client tries to get in.
 const (
 	// Opened: a new session. After Gone it is another one.
 	Opened Kind = iota + 1
@@ -36,9 +37,13 @@ const (
 	// session.Busy mostly, and its text. The client asks again by itself, after
 	// Delay. Comes while no link is up, before Opened too.
 	Refused
+	// Failed: an attempt to reach the server failed in another way: no address
+	// answered, or there was no ticket. Err tells why, address by address. The
+	// next attempt follows after Delay, or at once by Hurry.
+	Failed
 )
 
-var kindNames = [...]string{"none", "opened", "lost", "resumed", "reset", "gone", "closed", "moving", "refused"}
+var kindNames = [...]string{"none", "opened", "lost", "resumed", "reset", "gone", "closed", "moving", "refused", "failed"}
 
 // String returns the kind's name.
 func (k Kind) String() string { return kindNames[k] }
@@ -46,14 +51,15 @@ func (k Kind) String() string { return kindNames[k] }
 // State is one step in the life of a session.
 type State struct {
 	Kind Kind
-	// Err tells why: with Lost, Reset, Gone, Closed and Refused a *session.CloseError.
+	// Err tells why: with Lost, Reset, Gone, Closed and Refused a
+	// *session.CloseError, with Failed any error.
 	Err error
 	// Undelivered is, with Gone and Closed, what was sent and never accepted by
 	// the server as far as the client knows. It is not sent again. With Opened
 	// it is what was sent before and is larger than this server takes.
 	Undelivered []Message
 	// Delay is, with Moving, how long the server still serves this client; with
-	// Refused, how long the client waits.
+	// Refused and Failed, how long it is until the next attempt.
 	Delay time.Duration
 }
 
@@ -96,6 +102,7 @@ func (c *Client) changesLocked() {
 			s.Kind, s.Delay = Moving, ch.Delay
 		case session.PutOff:
 			s.Kind, s.Delay = Refused, ch.Delay
+			c.refused = true
 		case session.Ending:
 			s.Kind = Gone
 			c.ticketFor = 0

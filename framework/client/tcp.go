@@ -17,15 +17,19 @@ type tcpConn struct {
 }
 
 func (c *Client) openStream(ctx context.Context, network, hostport string) (conn, error) {
-	dial := c.cfg.Dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	nc, err := dial(ctx, network, hostport)
+	nc, err := c.dialStream(ctx, network, hostport)
 	if err != nil {
 		return nil, err
 	}
 	return &tcpConn{Conn: nc, ended: make(chan struct{})}, nil
+}
+
+// dialStream opens a stream to one of the addresses of a name.
+func (c *Client) dialStream(ctx context.Context, network, hostport string) (net.Conn, error) {
+	if c.cfg.Dial != nil {
+		return c.cfg.Dial(ctx, network, hostport)
+	}
+	return new(net.Dialer).DialContext(ctx, network, hostport)
 }
 
 func (t *tcpConn) Read(b []byte) (int, error) {

@@ -60,7 +60,7 @@ func TestNobodyReachableForTheWholeGraceIsGone(t *testing.T) {
 		var up atomic.Bool
 		up.Store(true)
 		c := newClient(t, []string{"tcp://server:1"}, client.Config{
-			OnState: rec.note, Dial: pipes(srv, up.Load), Ticket: func() []byte { return []byte("me") },
+			OnState: rec.note, Dial: pipes(srv, up.Load), Ticket: func(context.Context) ([]byte, error) { return []byte("me"), nil },
 		})
 		connect(t, c)
 		up.Store(false)

@@ -7,9 +7,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"sync"
 
 	"github.com/gobwas/ws"
@@ -35,9 +37,18 @@ type wsConn struct {
 }
 
 func (c *Client) openWS(ctx context.Context, url string) (conn, error) {
-	d := ws.Dialer{NetDial: c.cfg.Dial, Protocols: []string{subprotocol}, TLSConfig: c.cfg.TLS}
+	connected := false
+	d := ws.Dialer{Protocols: []string{subprotocol}, TLSConfig: c.cfg.TLS}
+	d.NetDial = func(ctx context.Context, network, hostport string) (net.Conn, error) {
+		nc, err := c.dialStream(ctx, network, hostport)
+		connected = err == nil
+		return nc, err
+	}
 	nc, early, _, err := d.Dial(ctx, url)
 	if err != nil {
+		if connected && errors.Is(err, context.DeadlineExceeded) {
+			err = errNoUpgrade
+		}
 		return nil, err
 	}
 	w := &wsConn{tcpConn: tcpConn{Conn: nc, ended: make(chan struct{})}, state: ws.StateClientSide}

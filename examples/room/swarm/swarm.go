@@ -111,7 +111,7 @@ func Run(ctx context.Context, cfg Config) Report {
 
 func (b *bot) join(ctx context.Context) {
 	c, err := client.New(b.cfg.Addrs, client.Config{
-		Ticket: func() []byte { return []byte(b.name) }, Info: "bot", ServerKey: b.cfg.Key, Logger: b.cfg.Logger, OnState: b.changed,
+		Ticket: func(context.Context) ([]byte, error) { return []byte(b.name), nil }, Info: "bot", ServerKey: b.cfg.Key, Logger: b.cfg.Logger, OnState: b.changed,
 	})
 	if err != nil {
 		b.err = err

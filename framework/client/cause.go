@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// What goes wrong before a session is open, in the words of whoever can mend
+// it: an address, a key, a port.
+
+var (
+	errNobody     = errors.New("nobody answers: no server there, or a firewall that drops UDP")
+	errNobodyKey  = errors.New("nobody answers: no server there, or its key is not the one in ServerKey, or a firewall that drops UDP")
+	errMute       = errors.New("it takes connections and then says nothing: no Lifeline server on that port, or one for another scheme")
+	errHangsUp    = errors.New("it ends the connection at once: no Lifeline server on that port, or one for another scheme, or TLS is expected")
+	errStranger   = errors.New("what answers does not speak Lifeline: another server's port, or one for another scheme")
+	errNotWS      = errors.New("what answers is no HTTP server: is the port one for tcp://, or for wss://?")
+	errNoUpgrade  = errors.New("it takes connections and answers no HTTP: is the port one for tcp://, or is TLS expected, as in wss://?")
+	errNotTLS     = errors.New("what answers does not speak TLS: is it ws:// instead of wss://?")
+	errWSRefused  = errors.New("the HTTP server there opens no WebSocket for this path and host")
+	errNoProtocol = errors.New("the WebSocket server there is no Lifeline server")
+)
+
+// notLifeline is what the first bytes of a stranger are found to be.
+var notLifeline = []error{
+	codec.ErrKind, codec.ErrFlags, codec.ErrCounted, codec.ErrSeq, codec.ErrBody, codec.ErrNoBody, codec.ErrTooLarge,
+	codec.ErrLengthForm, session.ErrKind, session.ErrControl,
+}
+
+// dialCause puts the failure of a dial into plain words.
+func dialCause(a address, err error) error {
+	var record tls.RecordHeaderError
+	var status ws.StatusError
+	switch {
+	case a.carrier == carrierKCP && errors.Is(err, context.DeadlineExceeded):
+		err = errNobodyKey
+	case a.carrier == carrierPlainKCP && errors.Is(err, context.DeadlineExceeded):
+		err = errNobody
+	case errors.As(err, &record):
+		err = fmt.Errorf("%w: %w", errNotTLS, err)
+	case a.carrier != carrierWS:
+	case errors.As(err, &status):
+		err = fmt.Errorf("%w: status %d", errWSRefused, int(status))
+	case errors.Is(err, ws.ErrHandshakeBadSubProtocol):
+		err = fmt.Errorf("%w: %w", errNoProtocol, err)
+	case errors.Is(err, ws.ErrMalformedResponse), errors.Is(err, ws.ErrHandshakeBadProtocol), errors.Is(err, io.ErrUnexpectedEOF):
+		err = fmt.Errorf("%w: %w", errNotWS, err)
+	}
+	return fmt.Errorf("client: %v: %w", a, err)
+}
+
+// linkCause does the same for a link that was dialled and opened no session.
+func (l *link) linkCause(err error) error {
+	nothing := l.heard == 0
+	switch {
+	case err == nil && nothing && l.addr.carrier == carrierPlainKCP, errors.Is(err, errSilent):
+		err = errNobody
+	case err == nil:
+		err = errMute
+	case errors.Is(err, io.EOF) && nothing:
+		err = errHangsUp
+	case slices.ContainsFunc(notLifeline, func(no error) bool { return errors.Is(err, no) }):
+		err = fmt.Errorf("%w: %w", errStranger, err)
+	}
+	return fmt.Errorf("client: %v: %w", l.addr, err)
+}
+
+// causeLocked notes why a part of the present attempt failed.
+func (c *Client) causeLocked(err error) {
+	c.lastErr = err
+	c.causes = append(c.causes, err)
+}
+
+// joined is all of them in one line, nil of none.
+func joined(causes []error) (err error) {
+	for i, cause := range causes {
+		if err == nil {
+			err = cause
+		} else if !slices.ContainsFunc(causes[:i], func(e error) bool { return e.Error() == cause.Error() }) {
+			err = fmt.Errorf("%w; %w", err, cause)
+		}
+	}
+	return err
+}
+
+// attemptLocked tells the app of an attempt that has failed. It is called
+// after everything that may change the core's state.
+func (c *Client) attemptLocked(now time.Duration) {
+	was, is := c.trying, c.core.State()
+	c.trying = is
+	switch {
+	case is == session.Dialing && was != session.Dialing:
+		c.causes = nil
+	case is == session.Waiting && (was == session.Dialing || was == session.Opening):
+		if c.refused { // which says it better
+			c.refused = false
+			return
+		}
+		err := c.lastErr
+		if len(c.causes) > 0 {
+			err = joined(c.causes)
+		}
+		c.inbox.pushState(State{Kind: Failed, Err: err, Delay: max(c.core.Due()-now, 0)})
+		c.work.Signal()
+	}
+}
+
+// How often a client says in its log that it can't reach the server: at first,
+// and when the cause is another one, but not more than every logEvery.
+const logEvery = 30 * time.Second
+
+// complaint is what was logged of attempts that failed. Owned by deliver.
+type complaint struct {
+	attempts int // in a row
+	at       time.Duration
+	cause    string
+}
+
+// told logs what the app is about to be told.
+func (k *complaint) told(c *Client, s State) {
+	switch s.Kind {
+	case Failed, Refused:
+		k.attempts++
+		now, cause := c.clock.now(), s.Err.Error()
+		if k.attempts > 1 && now-k.at < logEvery && (cause == k.cause || now-k.at < logEvery/10) {
+			return
+		}
+		k.at, k.cause = now, cause
+		c.cfg.logger().Log(c.ctx, slog.LevelWarn, "client: can't reach the server", "error", s.Err, "attempt", k.attempts, "after", s.Delay.Round(time.Millisecond))
+	case Opened, Resumed, Reset:
+		if k.attempts > 0 {
+			c.cfg.logger().Log(c.ctx, slog.LevelInfo, "client: reached the server", "attempt", k.attempts+1)
+		}
+		*k = complaint{}
+	}
+}

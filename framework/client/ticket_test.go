@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+
+package client_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lifeline-go/lifeline/framework/client"
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// A ticket that can't be had makes the attempt fail; nobody logs in without.
+func TestTicketThatCantBeFetched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, session.Config{})
+		var rec recorder
+		offline, tries := errors.New("offline"), 0
+		c := newClient(t, []string{"tcp://server:1"}, client.Config{
+			OnState: rec.note, Dial: pipes(srv, always),
+			Ticket: func(context.Context) ([]byte, error) {
+				if tries++; tries <= 3 {
+					return nil, offline
+				}
+				return []byte("me"), nil
+			},
+		})
+		connect(t, c)
+		synctest.Wait()
+		srv.do(func() {
+			if !slices.Equal(srv.logins, []string{"me"}) {
+				t.Errorf("logins %q", srv.logins)
+			}
+		})
+		if rec.String() != "opened" || len(rec.failed()) != 3 {
+			t.Errorf("%v, %d attempts failed", &rec, len(rec.failed()))
+		}
+		for _, s := range rec.failed() {
+			if !errors.Is(s.Err, offline) || s.Delay <= 0 || s.Delay > 30*time.Second {
+				t.Errorf("told %v, the next attempt in %v", s.Err, s.Delay)
+			}
+		}
+	})
+}
+
+// One that is needed because the session is gone, while its link is up.
+func TestTicketThatCantBeFetchedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, session.Config{Grace: 5 * time.Second})
+		var rec recorder
+		var down atomic.Bool
+		var up atomic.Bool
+		up.Store(true)
+		c := newClient(t, []string{"tcp://server:1"}, client.Config{
+			OnState: rec.note, Dial: pipes(srv, up.Load),
+			Ticket: func(context.Context) ([]byte, error) {
+				if down.Load() {
+					return []byte("half a ticket"), errors.New("offline")
+				}
+				return []byte("me"), nil
+			},
+		})
+		connect(t, c)
+		up.Store(false)
+		down.Store(true)
+		srv.do(func() { srv.last().detach() })
+		time.Sleep(10 * time.Second) // the server's grace is over
+		up.Store(true)
+		time.Sleep(2 * time.Minute)
+		down.Store(false)
+		time.Sleep(time.Minute)
+		srv.do(func() {
+			if !slices.Equal(srv.logins, []string{"me", "me"}) {
+				t.Errorf("logins %q", srv.logins)
+			}
+		})
+		if rec.String() != "opened lost gone opened" {
+			t.Errorf("states %v", &rec)
+		}
+	})
+}
+
+// Ticket may hang, with or without a look at its context.
+func TestTicketThatHangs(t *testing.T) {
+	for _, deaf := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := newServer(t, session.Config{})
+			var rec recorder
+			var running, calls atomic.Int32
+			hang := make(chan struct{})
+			c := newClient(t, []string{"tcp://server:1"}, client.Config{
+				OnState: rec.note, Dial: pipes(srv, always), TicketTimeout: 2 * time.Second,
+				Ticket: func(ctx context.Context) ([]byte, error) {
+					if running.Add(1) > 1 {
+						t.Error("two calls at once")
+					}
+					defer running.Add(-1)
+					if calls.Add(1); !deaf {
+						<-ctx.Done()
+						return nil, ctx.Err()
+					}
+					<-hang
+					return []byte("late"), nil
+				},
+			})
+			begin := time.Now()
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			if deaf {
+				time.AfterFunc(30*time.Second, func() { close(hang) })
+			}
+			err := c.Connect(ctx)
+			switch took := time.Since(begin); {
+			case deaf && (err != nil || calls.Load() != 1 || took < 30*time.Second):
+				t.Errorf("%v after %v and %d calls", err, took, calls.Load())
+			case !deaf && (!errors.Is(err, context.DeadlineExceeded) || calls.Load() < 3):
+				t.Errorf("%v after %d calls", err, calls.Load())
+			}
+			if f := rec.failed(); len(f) == 0 || !strings.Contains(f[0].Err.Error(), "no ticket") {
+				t.Errorf("told %v", f)
+			}
+			_ = c.Close()
+			<-c.Done()
+		})
+	}
+}
+
+// Close does not wait for a ticket.
+func TestCloseWhileATicketIsFetched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		c := newClient(t, []string{"tcp://server:1"}, client.Config{
+			Dial:   pipes(newServer(t, session.Config{}), always),
+			Ticket: func(context.Context) ([]byte, error) { <-hang; return nil, nil },
+		})
+		go func() { _ = c.Connect(context.Background()) }()
+		time.Sleep(time.Second)
+		begin := time.Now()
+		_ = c.Close()
+		<-c.Done()
+		if took := time.Since(begin); took > 0 {
+			t.Errorf("after %v", took)
+		}
+		close(hang)
+	})
+}
