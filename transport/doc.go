@@ -52,9 +52,14 @@
 //   - Write calls OnClose when it fails. A Conn is dropped in OnClose, since
 //     its descriptor may be somebody else's a moment later.
 //   - Discard(0) discards everything, and Next and Peek of a wrapped ring copy.
-//   - An engine ends when accept fails. The number of a new descriptor shows
-//     how many are left, so connections beyond a reserve are closed at once;
-//     an engine that ends all the same is replaced, and its KCP links live on.
+//   - An engine ends when accept fails, with all that it serves. So listeners
+//     are ours: a goroutine for each accepts, and enrolls what it gets; the
+//     engine listens for datagrams alone. Where no file is left a spare one is
+//     given back to refuse a connection with. The number of a new descriptor
+//     shows how many are left: those beyond a reserve are closed at once. An
+//     engine that ends all the same is replaced, and its KCP links live on.
+//   - Enroll is never answered by an engine that ends. A loop closes its
+//     listeners and waits for what is on its way before it ends.
 //   - Engine.Stop polls twice a second. A loop ends here by returning Shutdown
 //     from a callback, and Rotate returns at once.
 //

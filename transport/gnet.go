@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -38,6 +39,12 @@ type gnetLoop struct {
 	yielded time.Duration // when it last gave way to other goroutines
 	round   round
 	dead    chan struct{} // closed when this engine is about to end
+
+	acceptors []*acceptor              // immutable once the loop runs
+	accepts   bool                     // they were started
+	refuses   bool                     // their listeners were closed
+	accepting atomic.Int32             // those that run
+	engineAt  atomic.Pointer[engineAt] // nil between engines
 }
 
 func (g *gnetLoop) ring() { g.bell.ring() }
@@ -58,6 +65,10 @@ func (g *gnetLoop) drain() {
 // OnBoot runs when the sockets are bound.
 func (g *gnetLoop) OnBoot(eng gnet.Engine) gnet.Action {
 	g.eng = eng
+	if err := g.hermit(eng); err != nil {
+		g.bootErr = err
+		return gnet.Shutdown
+	}
 	for w, address := range g.r.udp {
 		if address == "" {
 			continue
@@ -85,41 +96,41 @@ func (g *gnetLoop) after(action gnet.Action) gnet.Action {
 		g.yielded = g.l.now
 		runtime.Gosched()
 	}
-	if g.l.ended() {
+	if g.l.ended() && g.refused() {
 		return gnet.Shutdown
 	}
 	return action
 }
 
-// OnOpen takes the bell, and TCP connections.
+// OnOpen takes the bell, and connections from an acceptor.
 func (g *gnetLoop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	g.boot()
 	if c.Context() == g {
 		g.round.bell = c
 		g.l.queue.setBell(g.ring)
+		g.engineAt.Store(&engineAt{c.EventLoop(), g.dead})
+		g.accept()
 		if !g.started {
 			g.started = true
 			g.up <- nil
 		}
 		return nil, gnet.None
 	}
-	// gnet ends the whole engine when accept finds no descriptor. The kernel
-	// gives the lowest free one, so its number says how many are left,
-	// whoever uses them.
-	if limit := g.r.fdLimit; limit > 0 && c.Fd() >= limit && !g.evict() {
-		g.l.stats.acceptFailures.Add(1)
-		g.l.t.carriers[g.r.carrier(c.LocalAddr())].refused.Add(1)
+	a, ok := c.Context().(*acceptor)
+	addr, isTCP := c.RemoteAddr().(*net.TCPAddr)
+	if !ok || !isTCP {
 		return nil, gnet.Close
 	}
-	addr, ok := c.RemoteAddr().(*net.TCPAddr)
-	carrier := g.r.carrier(c.LocalAddr())
-	if !ok || !g.l.t.addrs[carrier].IsValid() {
+	// The kernel gives the lowest free descriptor, so its number says how many
+	// are left, whoever uses them. The last ones are not for players.
+	if limit := g.r.fdLimit; limit > 0 && c.Fd() >= limit && !g.evict() {
+		a.count()
 		return nil, gnet.Close
 	}
 	s := &gnetStream{Conn: c, busy: true}
 	c.SetContext(s)
 	g.l.begin()
-	s.k = g.l.openStream(carrier, s, addr.AddrPort())
+	s.k = g.l.openStream(a.carrier, s, addr.AddrPort())
 	g.l.end()
 	return nil, g.after(s.rest())
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // fileLimit: unknown. Servers run on Linux.
-func fileLimit() (int, error) { return 0, nil }
+func fileLimit() (limit, reserve int, err error) { return 0, 0, nil }
 
 // kernelRTT: unknown, likewise.
 func kernelRTT(gnet.Conn) time.Duration { return 0 }

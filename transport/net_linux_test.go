@@ -4,6 +4,8 @@ package transport
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -26,13 +28,21 @@ const lowLimitEnv = "LIFELINE_TEST_LOW_LIMIT"
 // lowLimitMain is that server. It ends with its standard input.
 func lowLimitMain() {
 	h := &hooks{}
+	var files []*os.File // the loop's own
 	h.packet = func(k *Link, p codec.Packet) {
 		switch {
 		case p.Kind == codec.Heartbeat:
 			k.Prove()
-		case string(p.Body) == "choke": // whoever connects now makes accept fail
-			choke()
-			k.Write(frame([]byte("choked")))
+		case string(p.Body) == "take": // every file that there is
+			for f, err := os.Open(os.DevNull); err == nil; f, err = os.Open(os.DevNull) {
+				files = append(files, f)
+			}
+			k.Write(frame([]byte("taken")))
+		case string(p.Body) == "give":
+			for _, f := range files {
+				f.Close()
+			}
+			k.Write(frame([]byte("given")))
 		default:
 			k.Write(codec.AppendFrame(nil, p.Header, p.Body))
 		}
@@ -45,14 +55,6 @@ func lowLimitMain() {
 	fmt.Println(tr.Addr(TCP), tr.Addr(PlainKCP), tr.Addr(WebSocket))
 	io.Copy(io.Discard, os.Stdin)
 	fmt.Printf("refused %d accept failures %d\n", tr.Stats().Carriers["tcp"].Refused, tr.Stats().AcceptFailures)
-}
-
-// choke allows no more open files for a while.
-func choke() {
-	var old syscall.Rlimit
-	syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old)
-	syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 3, Max: old.Max})
-	time.AfterFunc(400*time.Millisecond, func() { syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old) })
 }
 
 // lowLimitServer starts the server with n open files at most.
@@ -125,7 +127,8 @@ func TestTooManyConnectionsDoNotEndTheServer(t *testing.T) {
 // TestIdleConnectionsGiveTheirDescriptors: players come in although connections
 // that ask for nothing have taken what there is.
 func TestIdleConnectionsGiveTheirDescriptors(t *testing.T) {
-	tcp, _, ws, end := lowLimitServer(t, 64) // 48 for players, half of that for those who have said nothing
+	// 48 for players and what serves them, half of that for those who have said nothing.
+	tcp, _, ws, end := lowLimitServer(t, 64)
 	for range 100 {
 		idle, err := net.Dial("tcp", ws)
 		if err != nil {
@@ -133,7 +136,7 @@ func TestIdleConnectionsGiveTheirDescriptors(t *testing.T) {
 		}
 		defer idle.Close()
 	}
-	for range 30 {
+	for range 20 {
 		c, err := net.Dial("tcp", tcp)
 		if err != nil {
 			t.Fatal(err)
@@ -146,34 +149,84 @@ func TestIdleConnectionsGiveTheirDescriptors(t *testing.T) {
 	}
 }
 
-func TestEngineThatEndsIsReplaced(t *testing.T) {
-	tcp, udp, _, end := lowLimitServer(t, 256)
+// TestNoFilesLeft: something else in the process has taken every file, and
+// newcomers come all the same. They are refused at once, and everybody else plays on.
+func TestNoFilesLeft(t *testing.T) {
+	tcp, udp, ws, end := lowLimitServer(t, 256)
 	dial := func(carrier Carrier, addr string) *client {
 		tr := &Transport{}
 		tr.addrs[carrier] = netip.MustParseAddrPort(addr)
-		return (&world{carrier: carrier}).dial(t, tr)
+		c := (&world{carrier: carrier}).dial(t, tr)
+		c.write(beat)
+		return c
 	}
-	player := dial(PlainKCP, udp)
-	player.write(beat)
-	player.roundTrip("before")
-	c := dial(TCP, tcp)
-	c.write(frame([]byte("choke")))
-	if p := c.read(); string(p.Body) != "choked" {
+	players := []*client{dial(PlainKCP, udp), dial(TCP, tcp), dial(WebSocket, ws)}
+	everybody := func(when string) {
+		for _, p := range players {
+			p.roundTrip(when)
+		}
+	}
+	everybody("before")
+	players[1].write(frame([]byte("take")))
+	if p := players[1].read(); string(p.Body) != "taken" {
 		t.Fatalf("%q", p.Body)
 	}
-	if victim, err := net.Dial("tcp", tcp); err == nil { // accept fails, and gnet ends its engine
-		defer victim.Close()
+	for _, addr := range []string{tcp, ws, tcp, ws, tcp} {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SetDeadline(time.Now().Add(20 * time.Second))
+		if n, err := c.Read(make([]byte, 1)); n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("a newcomer at %s: %d bytes, %v; want to be refused", addr, n, err)
+		}
+		c.Close()
+		everybody("meanwhile")
 	}
-	if _, err := c.next(5 * time.Second); err != io.EOF {
+	players[1].write(frame([]byte("give")))
+	if p := players[1].read(); string(p.Body) != "given" {
+		t.Fatalf("%q", p.Body)
+	}
+	dial(TCP, tcp).roundTrip("in again")
+	dial(WebSocket, ws).roundTrip("in again")
+	everybody("after")
+	// One that got the spare file of another listener is counted a little later.
+	var refused, failures int
+	got := end()
+	_, err := fmt.Sscanf(got, "refused %d accept failures %d", &refused, &failures)
+	if err != nil || refused < 1 || refused > 3 || failures < 3 || failures > 5 {
+		t.Errorf("server counted %q, want 3 and 5", got)
+	}
+}
+
+// TestEngineThatEndsIsReplaced ends a loop's engine, as no shortage of files does.
+func TestEngineThatEndsIsReplaced(t *testing.T) {
+	tr, err := Start(Config{TCP: "127.0.0.1:0", PlainKCP: "127.0.0.1:0", Loops: 1, Logger: quiet}, &hooks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, tr)
+	player := (&world{carrier: PlainKCP}).dial(t, tr)
+	player.write(beat)
+	player.roundTrip("before")
+	c := (&world{carrier: TCP}).dial(t, tr)
+	c.roundTrip("before")
+	_ = tr.loops[0].below.(*gnetLoop).eng.Stop(context.Background())
+	if _, err := c.next(20 * time.Second); err != io.EOF {
 		t.Errorf("the connection of the ended engine: %v, want EOF", err)
 	}
-	time.Sleep(600 * time.Millisecond)
-	again := dial(TCP, tcp)
-	again.roundTrip("served again")
 	player.roundTrip("the same link as before")
-	if got := end(); strings.HasSuffix(got, " 0") {
-		t.Errorf("server counted %q", got)
-	}
+	eventually(t, "a connection to the new engine", func() bool {
+		conn, err := net.Dial("tcp", tr.Addr(TCP).String())
+		if err != nil {
+			return false
+		}
+		defer conn.Close()
+		again := &client{Conn: conn, t: t}
+		again.write(frame([]byte("served again")))
+		_, err = again.next(20 * time.Second)
+		return err == nil
+	})
 }
 
 // TestOneBadDestinationDoesNotHoldUpOthers sends to an address that the kernel
@@ -252,7 +305,7 @@ func TestDatagramsThatFollowCloselyAreGathered(t *testing.T) {
 	c.roundTrip("still here") // by then they are all there, but for what the latest batch has yet to count
 	after := tr.Stats()
 	datagrams, wakes := after.DatagramsIn-before.DatagramsIn, after.WakeUps-before.WakeUps
-	if t.Logf("%d datagrams in %d batches", datagrams, wakes); datagrams < n/2 || wakes > n/20 {
+	if t.Logf("%d datagrams in %d batches", datagrams, wakes); datagrams < n/2 || wakes > n/4 {
 		t.Errorf("%d datagrams in %d batches", datagrams, wakes)
 	}
 }

@@ -62,9 +62,7 @@ func (q *queue) wake() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.again = q.awake
-	if !q.closed {
-		q.wakeLocked()
-	}
+	q.wakeLocked()
 }
 
 // onTimer is what the loop's timer calls, on a goroutine of the runtime.

@@ -17,8 +17,11 @@ import (
 )
 
 // restartDelay is how long a loop waits before it starts a new engine for one
-// that ended by itself.
-const restartDelay = 100 * time.Millisecond
+// that ended by itself, and maxRestartDelay what that grows to.
+const (
+	restartDelay    = 100 * time.Millisecond
+	maxRestartDelay = 10 * time.Second
+)
 
 // socketRunner runs each loop on a gnet engine of its own: so a loop knows its
 // index, has its own handler, and all of them share one port. Immutable after
@@ -29,6 +32,7 @@ type socketRunner struct {
 	tcp     string
 	ws      string
 	fdLimit int // descriptors from here on are not for players; 0: unknown
+	handing int // connections of one listener on their way to a loop
 	quit    chan struct{}
 	done    sync.WaitGroup
 	logger  gnetLogger
@@ -43,8 +47,12 @@ func newSocketRunner(t *Transport) *socketRunner {
 // port starts without an error and takes a share of the players.
 func (r *socketRunner) listen() (err error) {
 	t := r.t
-	if r.fdLimit, err = fileLimit(); err != nil {
+	var reserve int
+	if r.fdLimit, reserve, err = fileLimit(); err != nil {
 		t.log.Warn("transport: limit of open files unknown", slog.Any("error", err))
+	}
+	if r.handing = maxHanding; r.fdLimit > 0 { // at most half of the reserve
+		r.handing = min(max(reserve/8/t.cfg.loops(), 1), maxHanding)
 	}
 	if n := t.cfg.maxLinks(); t.cfg.TCP+t.cfg.WebSocket != "" && t.cfg.MaxLinks != 0 && r.fdLimit > 0 && n > r.fdLimit {
 		t.log.Warn("transport: the limit of open files allows fewer TCP links than Config.MaxLinks",
@@ -115,27 +123,13 @@ func probe(network, address string) (netip.AddrPort, string, error) {
 	return bound, network + "://" + bound.String(), nil
 }
 
-// carrier tells what is served on the local address of a connection.
-func (r *socketRunner) carrier(local net.Addr) Carrier {
-	a, ok := local.(*net.TCPAddr)
-	tcp, ws := r.t.addrs[TCP], r.t.addrs[WebSocket]
-	switch {
-	case !ok || int(ws.Port()) != a.Port:
-		return TCP
-	case int(tcp.Port()) != a.Port:
-		return WebSocket
-	}
-	// The same port of two of the machine's addresses.
-	if ip, _ := netip.AddrFromSlice(a.IP); ip.Unmap() == tcp.Addr() {
-		return TCP
-	}
-	return WebSocket
-}
-
 // run starts the engine of l and returns when its loop runs.
 func (r *socketRunner) run(l *Loop) error {
 	g := &gnetLoop{r: r, l: l, up: make(chan error, 1)}
 	l.below = g
+	if err := g.listenStreams(); err != nil {
+		return fmt.Errorf("transport: start loop %d: %w", l.index, err)
+	}
 	r.done.Add(1)
 	// Ends when Stop has closed the loop's queue.
 	go g.serve()
@@ -152,11 +146,12 @@ func (r *socketRunner) wait() {
 }
 
 // serve runs engines until the loop is stopped. There is a second one only if
-// the first ended by itself, as gnet does when accept fails. Datagram links do
-// not notice: their state is the loop's, and the port is the same.
+// the first ended by itself, which no shortage of files makes it do. Datagram
+// links hardly notice: their state is the loop's, and the port is the same.
 func (g *gnetLoop) serve() {
 	defer g.r.done.Done()
-	for {
+	defer g.refuse()
+	for wait := restartDelay; ; wait = min(2*wait, maxRestartDelay) {
 		err := g.engine()
 		if g.l.ended() {
 			return
@@ -165,10 +160,9 @@ func (g *gnetLoop) serve() {
 			g.up <- fmt.Errorf("transport: start loop %d: %w", g.l.index, errOr(err))
 			<-g.r.quit // Start gives up
 		} else {
-			g.l.stats.acceptFailures.Add(1)
 			g.r.t.log.Error("transport: engine ended, starting another", slog.Int("loop", g.l.index), slog.Any("error", err))
 			select {
-			case <-time.After(restartDelay):
+			case <-time.After(wait):
 			case <-g.r.quit:
 			}
 		}
@@ -192,8 +186,8 @@ func errOr(err error) error {
 
 // engine runs one gnet engine to its end.
 func (g *gnetLoop) engine() error {
-	addrs := make([]string, 0, wires+2)
-	for _, a := range append(g.r.udp[:], g.r.tcp, g.r.ws) {
+	addrs := make([]string, 0, wires)
+	for _, a := range g.r.udp {
 		if a != "" {
 			addrs = append(addrs, a)
 		}
@@ -202,7 +196,6 @@ func (g *gnetLoop) engine() error {
 	err := gnet.Rotate(g, gnetAddrs(addrs),
 		gnet.WithNumEventLoop(1),
 		gnet.WithReusePort(!oneLoop),
-		gnet.WithReuseAddr(true), // connections of the server before may linger in TIME_WAIT
 		// OnTick is the one place that runs when the loop exists, and is told
 		// so without a race: OnBoot is too early, and a UDP server without
 		// players has no other event. It ticks once.
@@ -248,7 +241,10 @@ func (g *gnetLoop) OnTick() (time.Duration, gnet.Action) {
 }
 
 // OnShutdown runs when the engine is about to end.
-func (g *gnetLoop) OnShutdown(gnet.Engine) { close(g.dead) }
+func (g *gnetLoop) OnShutdown(gnet.Engine) {
+	g.engineAt.Store(nil)
+	close(g.dead)
+}
 
 // gnetLogger is gnet's logger: what it has to say is a warning at most, since
 // serve reports the end of an engine itself.

@@ -5,6 +5,7 @@
 package transport
 
 import (
+	"errors"
 	"net"
 	"os"
 
@@ -55,3 +56,18 @@ func (b *bell) close() {
 
 // shutdownWrite ends the writing half of c.
 func shutdownWrite(c gnet.Conn) bool { return unix.Shutdown(c.Fd(), unix.SHUT_WR) == nil }
+
+// noFiles reports whether a call failed because no more files may be open.
+func noFiles(err error) bool { return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) }
+
+// awaitConn returns when ln has a connection, or is closed. It keeps a thread
+// busy waiting, since Go's net offers nothing of the kind for listeners.
+func awaitConn(ln *net.TCPListener) {
+	c, err := ln.SyscallConn()
+	for n := 0; n == 0 && err == nil; {
+		err = c.Control(func(fd uintptr) {
+			n, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 50) // milliseconds
+			n = max(n, 0)                                                             // interrupted
+		})
+	}
+}

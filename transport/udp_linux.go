@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"unsafe"
 
 	"github.com/panjf2000/gnet/v2"
@@ -28,7 +30,43 @@ const (
 	busyBatch  = 8 // datagrams that take long enough to serve for more to come meanwhile
 )
 
-func gnetAddrs(addrs []string) []string { return addrs }
+// hermitAddr is what an engine listens on that has no datagram socket to serve:
+// gnet runs none without a listener, and one for TCP could end it.
+const hermitAddr = "udp4://127.0.0.1:0"
+
+func gnetAddrs(addrs []string) []string {
+	if len(addrs) == 0 {
+		return []string{hermitAddr}
+	}
+	return addrs
+}
+
+// hermit connects the socket of hermitAddr, if that is used, with itself: it
+// takes datagrams from nobody else.
+func (g *gnetLoop) hermit(eng gnet.Engine) error {
+	if g.r.udp != [wires]string{} {
+		return nil
+	}
+	fd, err := eng.DupListener("udp", strings.TrimPrefix(hermitAddr, "udp4://"))
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	self, err := unix.Getsockname(fd)
+	if err != nil {
+		return os.NewSyscallError("getsockname", err)
+	}
+	return os.NewSyscallError("connect", unix.Connect(fd, self))
+}
+
+// sharePort lets the listeners of all loops, and only those of this user, have
+// one port.
+func sharePort(_, _ string, c syscall.RawConn) (err error) {
+	failed := c.Control(func(fd uintptr) {
+		err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
+	})
+	return errors.Join(failed, err)
+}
 
 // mmsghdr is struct mmsghdr of the kernel.
 type mmsghdr struct {
@@ -65,9 +103,6 @@ func openUDP(g *gnetLoop, eng gnet.Engine, w wire) (*udpSocket, error) {
 	if err != nil {
 		return nil, err
 	}
-	// On a datagram socket this option, which gnet sets on all its sockets or
-	// none, would let any other process take the port over.
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 0)
 	family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 	if err != nil {
 		_ = unix.Close(fd)
@@ -305,17 +340,18 @@ func numericZone(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().WithZone(zone), a.Port())
 }
 
-// fileLimit returns the first descriptor that is not for players. Go has
-// raised the soft limit to the hard one when the process started.
-func fileLimit() (int, error) {
+// fileLimit returns the first descriptor that is not for players, and how many
+// those from there on are. Go has raised the soft limit to the hard one when the
+// process started.
+func fileLimit() (limit, reserve int, err error) {
 	var r unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	limit := int(min(r.Cur, 1<<30))
-	limit -= min(256, limit/4)
-	if limit < 8 {
-		return 0, fmt.Errorf("only %d open files are allowed", r.Cur)
+	limit = int(min(r.Cur, 1<<30))
+	reserve = min(256, limit/4)
+	if limit -= reserve; limit < 8 {
+		return 0, 0, fmt.Errorf("only %d open files are allowed", r.Cur)
 	}
-	return limit, nil
+	return limit, reserve, nil
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/panjf2000/gnet/v2"
 )
@@ -23,16 +24,14 @@ const (
 	maxInbox = 1024 // datagrams between the reader and the loop; those beyond are dropped
 )
 
-// gnetAddrs: datagrams are not gnet's business here, but an engine needs a
-// listener. This one takes nobody.
-func gnetAddrs(addrs []string) []string {
-	for _, a := range addrs {
-		if strings.HasPrefix(a, "tcp") {
-			return []string{a}
-		}
-	}
-	return []string{"tcp4://127.0.0.1:0"}
-}
+// gnetAddrs: datagrams and connections are not gnet's business here, but an
+// engine needs a listener. This one takes nobody.
+func gnetAddrs([]string) []string { return []string{"tcp4://127.0.0.1:0"} }
+
+func (g *gnetLoop) hermit(gnet.Engine) error { return nil }
+
+// sharePort: there is one loop.
+var sharePort func(network, address string, c syscall.RawConn) error
 
 // udpSocket is the portable datagram socket, for those who develop where the
 // server will not run: one datagram a call, read by a goroutine of its own.

@@ -77,7 +77,7 @@ func TestIdleConnectionsKeepNobodyOut(t *testing.T) {
 // process may open: each needs two descriptors here.
 func TestIdleConnectionsOnSockets(t *testing.T) {
 	n := 10_000
-	if limit, err := fileLimit(); err != nil || limit > 0 {
+	if limit, _, err := fileLimit(); err != nil || limit > 0 {
 		n = min(n, (limit-500)/2)
 	}
 	if testing.Short() {

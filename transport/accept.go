@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+const (
+	// maxHanding connections of one listener, or fewer where there are few files,
+	// are on their way to the loop: each has two files then.
+	maxHanding = 8
+	// retryAccept is how long a listener rests after a failure, and what that
+	// grows to while it fails.
+	retryAccept    = 10 * time.Millisecond
+	maxRetryAccept = time.Second
+	// spareWait bounds the wait for the connection that a spare file is for.
+	spareWait = 10 * time.Millisecond
+	// warnAccept is how often the log says that connections can't be accepted.
+	warnAccept = time.Minute
+)
+
+// acceptor takes the connections of one listener and hands them to its loop. It
+// is not gnet that accepts: gnet ends an engine, with every link on it and its
+// datagram sockets, when that fails. Owned by its goroutine, except for ln.
+type acceptor struct {
+	g       *gnetLoop
+	carrier Carrier
+	ln      *net.TCPListener
+	spare   *os.File // closed to accept, and refuse, a connection when files have run out
+	handing []handing
+	short   bool          // files have run out: look for a connection before the next accept
+	rest    time.Duration // after the next failure
+	warned  time.Duration // when the log last said so
+}
+
+// handing is a connection on its way to an engine.
+type handing struct {
+	taken <-chan gnet.RegisteredResult
+	dead  chan struct{}
+}
+
+// engineAt is where acceptors hand connections to. dead is closed before the
+// engine takes no more.
+type engineAt struct {
+	loop gnet.EventLoop
+	dead chan struct{}
+}
+
+// listenStreams opens the listeners of a loop. Those of all loops share their port.
+func (g *gnetLoop) listenStreams() error {
+	for c, address := range map[Carrier]string{TCP: g.r.tcp, WebSocket: g.r.ws} {
+		if address == "" {
+			continue
+		}
+		network, address, _ := strings.Cut(address, "://")
+		lc := net.ListenConfig{KeepAlive: -1, Control: sharePort}
+		lc.SetMultipathTCP(false)
+		ln, err := lc.Listen(context.Background(), network, address)
+		if err != nil {
+			g.refuse()
+			return err
+		}
+		a := &acceptor{g: g, carrier: c, ln: ln.(*net.TCPListener), rest: retryAccept, warned: -warnAccept}
+		a.keepSpare()
+		g.acceptors = append(g.acceptors, a)
+	}
+	return nil
+}
+
+// accept starts the acceptors, once.
+func (g *gnetLoop) accept() {
+	if g.accepts {
+		return
+	}
+	g.accepts = true
+	for _, a := range g.acceptors {
+		g.accepting.Add(1)
+		// Ends when refuse closes its listener.
+		go a.run()
+	}
+}
+
+// refuse closes the listeners.
+func (g *gnetLoop) refuse() {
+	for _, a := range g.acceptors {
+		_ = a.ln.Close()
+	}
+}
+
+// refused closes the listeners and reports whether nothing is on its way from
+// them any more. Until then the loop must run: gnet never answers otherwise.
+func (g *gnetLoop) refused() bool {
+	if !g.refuses {
+		g.refuses = true
+		g.refuse()
+	}
+	return g.accepting.Load() == 0
+}
+
+func (a *acceptor) run() {
+	for {
+		if a.short {
+			awaitConn(a.ln)
+		}
+		conn, err := a.ln.AcceptTCP()
+		switch {
+		case err == nil:
+			a.short, a.rest = false, retryAccept
+			a.hand(conn)
+		case errors.Is(err, net.ErrClosed):
+			a.end()
+			return
+		case noFiles(err) && !a.short:
+			a.short = true // the kernel says so even when there is no connection
+		default:
+			a.failed(err)
+		}
+	}
+}
+
+// end is the end of run.
+func (a *acceptor) end() {
+	for len(a.handing) > 0 {
+		a.settle()
+	}
+	if a.spare != nil {
+		_ = a.spare.Close()
+	}
+	if a.g.accepting.Add(-1) == 0 {
+		a.g.l.queue.wake() // it may be what the loop waits for to end
+	}
+}
+
+// hand gives a connection to the engine, as it takes them.
+func (a *acceptor) hand(conn *net.TCPConn) {
+	// gnet takes the memory of a zone for its own when the connection closes.
+	for _, addr := range []net.Addr{conn.LocalAddr(), conn.RemoteAddr()} {
+		if tcp, ok := addr.(*net.TCPAddr); ok {
+			tcp.Zone = strings.Clone(tcp.Zone)
+		}
+	}
+	if len(a.handing) == a.g.r.handing {
+		a.settle()
+	}
+	if e := a.g.engineAt.Load(); e != nil {
+		if taken, err := e.loop.Enroll(gnet.NewContext(context.Background(), a), conn); err == nil {
+			a.handing = append(a.handing, handing{taken, e.dead})
+			return
+		}
+	}
+	_ = conn.Close()
+	a.count()
+}
+
+// settle waits until the loop has the connection that was handed over first.
+// gnet has closed it if that failed.
+func (a *acceptor) settle() {
+	h := a.handing[0]
+	a.handing = append(a.handing[:0], a.handing[1:]...)
+	for {
+		select {
+		case res, more := <-h.taken:
+			if !more {
+				return // and our own descriptor is closed
+			}
+			if res.Err != nil {
+				a.count()
+			}
+		case <-h.dead: // gnet never answers then
+			return
+		}
+	}
+}
+
+// failed sees to a connection that can't be accepted. Where files have run out
+// it is refused at once, with the help of the spare one: it would hang in the
+// kernel's queue otherwise, and those behind it too.
+func (a *acceptor) failed(err error) {
+	a.count()
+	if now := a.g.r.t.now(); now >= a.warned+warnAccept {
+		a.warned = now
+		a.g.r.t.log.Warn("transport: connections can't be accepted", slog.Int("loop", a.g.l.index),
+			slog.String("carrier", a.carrier.String()), slog.Any("error", err))
+	}
+	if a.short && a.spare != nil {
+		_ = a.spare.Close()
+		_ = a.ln.SetDeadline(clock().Add(spareWait))
+		if conn, err := a.ln.AcceptTCP(); err == nil {
+			_ = conn.Close()
+		}
+		_ = a.ln.SetDeadline(time.Time{})
+		a.keepSpare()
+		if a.spare != nil {
+			return
+		}
+	}
+	time.Sleep(a.rest)
+	a.rest = min(2*a.rest, maxRetryAccept)
+	if a.spare == nil {
+		a.keepSpare()
+	}
+}
+
+func (a *acceptor) keepSpare() {
+	var err error
+	if a.spare, err = os.Open(os.DevNull); err != nil {
+		a.spare = nil
+	}
+}
+
+// count counts a connection that was refused for want of a file.
+func (a *acceptor) count() {
+	a.g.l.stats.acceptFailures.Add(1)
+	a.g.r.t.carriers[a.carrier].refused.Add(1)
+}
