@@ -89,8 +89,8 @@ func detachedSession(t *testing.T, shard *Shard, now time.Duration) *Session {
 	t.Helper()
 	s := new(Session)
 	s.Open(shard, ID{1, 2, 3}, 0)
-	_, _ = s.Receive(1, codec.Packet{Header: codec.Header{Kind: codec.Message, Seq: 1}, Body: number(1)}, now)
 	s.Overflow(now - time.Second)
+	_, _ = s.Receive(1, codec.Packet{Header: codec.Header{Kind: codec.Message, Seq: 1}, Body: number(1)}, now)
 	if _, reset, err := s.Resume(nil, &ResumeRequest{ID: s.id, Attempt: 77, Lowest: 2}, now); err != nil || !reset {
 		t.Fatal(err)
 	}

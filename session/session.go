@@ -80,17 +80,16 @@ type Session struct {
 	givenUp    uint32 // of what was offered
 	reason     Code   // of the end, or before it of the last RESET
 	state      State
-	overflows  uint8
-	confirmed  bool // a packet arrived on the current link
-	everHeard  bool // ... or on any
-	overflowed bool // the buffer was given up; the next resume answers RESET
-	asked      bool // Check had the client asked in the present silence
+	overflows  uint8 // that count, since the client acknowledged anything
+	confirmed  bool  // a packet arrived on the current link
+	everHeard  bool  // ... or on any
+	overflowed bool  // the buffer was given up; the next resume answers RESET
+	asked      bool  // Check had the client asked in the present silence
 	tuneDue    bool
 	lastReset  bool // the last RESUME was answered by RESET
 }
 
-// maxOverflows many, each within a grace of the one before and with nothing
-// acknowledged in between, end a session.
+// maxOverflows many that count, each within a grace of the one before, end a session.
 const maxOverflows = 3
 
 // Open starts the session on its first link, epoch 1.
@@ -192,13 +191,17 @@ func (s *Session) Send(kind codec.Kind, body []byte, shared bool, now time.Durat
 }
 
 // Overflow gives up what waits for the client: its link must be closed, and the
-// next resume answers RESET.
+// next resume answers RESET. It counts against a client that had a link and the
+// time to acknowledge something, and did not. Who reads, however slowly, is not
+// ended for what others send: SPEC 4.9.
 func (s *Session) Overflow(now time.Duration) {
-	if now-s.overflowAt.time() > s.shard.Config.Grace {
-		s.overflows = 0
+	if s.state == Attached && now-s.progressAt >= s.timeout/2 {
+		if now-s.overflowAt.time() > s.shard.Config.Grace {
+			s.overflows = 0
+		}
+		s.overflowAt = secondOf(now)
+		s.overflows++
 	}
-	s.overflowAt = secondOf(now)
-	s.overflows++
 	s.overflowed = true
 	s.drop()
 }
