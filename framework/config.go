@@ -76,7 +76,8 @@ type Config struct {
 	// Rate bounds what one player may send for long: 1,000 messages and 1 MiB a
 	// second, and five seconds of it at once, unless it says otherwise. Beyond
 	// that requests are answered BUSY and datagrams are dropped; twice beyond it
-	// the session ends with POLICY.
+	// the session ends with POLICY. What its handlers make the server send to
+	// others counts as well, see Player.Charge: beyond the rate its messages wait.
 	Rate session.Rate
 
 	// OnPanic is told of every panic of the game's code, which is logged and

@@ -3,6 +3,8 @@
 package framework
 
 import (
+	"fmt"
+
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
 )
@@ -59,6 +61,10 @@ func (l *loop) deliver(p *Player, pk codec.Packet) {
 		l.srv.count.noRoute.Add(1)
 		return // it does nothing but answer
 	}
+	if len(payload) > r.max {
+		l.tooLarge(p, r, pk.Kind, id, len(payload))
+		return
+	}
 	if pk.Kind == codec.Request && !r.reply {
 		l.reject(p, pk.Kind, id, codec.ErrorNoRoute, "this route takes messages, not requests")
 		return
@@ -72,6 +78,13 @@ func (l *loop) deliver(p *Player, pk codec.Packet) {
 		return
 	}
 	l.enqueue(p, r, pk.Kind, id, payload)
+}
+
+// tooLarge refuses what is larger than its route takes.
+func (l *loop) tooLarge(p *Player, r *Route, kind codec.Kind, id uint64, size int) {
+	l.srv.count.tooLarge.Add(1)
+	l.srv.log.Debug("too large for its route", "session", p.ID(), "user", p.user, "route", r.name, "size", size, "limit", r.max)
+	l.reject(p, kind, id, codec.ErrorBadRequest, fmt.Sprintf("%d bytes are too large, route %s takes %d", size, r.name, r.max))
 }
 
 // reject answers a request that reaches no handler.
@@ -116,7 +129,7 @@ func (l *loop) inline(p *Player, r *Route, kind codec.Kind, id uint64, payload [
 		p.mu.Unlock()
 		return false
 	}
-	if t, _ := p.nextLocked(); t != nothing || !p.toldOpen {
+	if t, _ := p.nextLocked(); t != nothing || !p.toldOpen || p.slowed {
 		p.mu.Unlock()
 		return false
 	}

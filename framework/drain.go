@@ -219,7 +219,7 @@ func (l *loop) rest(p *Player) {
 	ask := !x.asked
 	x.asked = true
 	todo, _ := p.nextLocked()
-	idle := todo == nothing && !p.active && p.out.len() == 0
+	idle := todo == nothing && !p.active && p.out.len() == 0 && p.in.len() == 0
 	if idle && !ask && p.s.Answered() && p.room != nil {
 		p.leave = &leaving{Reason{session.ShuttingDown, ""}, func() {}}
 		idle = false

@@ -14,6 +14,7 @@ import (
 type Group struct {
 	srv *Server
 	tag string
+	by  *Player
 }
 
 // groups are the members by tag. A player's mu is taken under mu, no other one.
@@ -29,7 +30,14 @@ type members struct {
 }
 
 // Group returns the group with a tag.
-func (s *Server) Group(tag string) Group { return Group{s, tag} }
+func (s *Server) Group(tag string) Group { return Group{srv: s, tag: tag} }
+
+// By returns the group whose broadcasts are charged to p, as those of a room in
+// p's handlers are: see Player.Charge. For what p makes the group hear, as a chat.
+func (g Group) By(p *Player) Group {
+	g.by = p
+	return g
+}
 
 // Add takes a player in. It reports false if it is in already, or its session
 // has ended.
@@ -141,5 +149,5 @@ func (g Group) Broadcast(route string, v any, but ...*Player) error {
 	if len(but) > 0 {
 		list = slices.DeleteFunc(list, func(p *Player) bool { return slices.Contains(but, p) })
 	}
-	return g.srv.multicast(list, route, v)
+	return g.srv.multicast(list, g.by, route, v)
 }

@@ -79,7 +79,7 @@ func (p *Player) nextLocked() (task, *Room) {
 			return tellBack, p.room
 		}
 	}
-	if m := p.in.head(); m != nil {
+	if m := p.in.head(); m != nil && (!p.slowed || p.ending) {
 		if k := m.route.room; k != nil && p.room != nil && p.room.kind == k {
 			return handleMail, p.room
 		}

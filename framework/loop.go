@@ -208,11 +208,14 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 		return
 	}
 	l.heard(p)
+	if !l.allows(p, pk, ev == session.Deliver) {
+		return
+	}
 	switch ev {
 	case session.Deliver:
 		// The last quarter of the inbox is for what was on its way when the
 		// client was asked to wait. Nobody asks a datagram to wait.
-		if l.allows(p, pk) && (pk.Kind.Counted() || p.inboxTakes(len(pk.Body), 3)) {
+		if pk.Kind.Counted() || p.inboxTakes(len(pk.Body), 3) {
 			l.deliver(p, pk)
 		}
 	case session.PeerDetach:
@@ -226,17 +229,26 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 	}
 }
 
-// allows charges p for a packet and reports whether it is to be delivered. A
-// player that is ahead of Config.Rate by its burst has its requests refused
-// and its datagrams dropped; messages are promised to arrive, so they do, until
-// it is ahead by twice as much and the session ends.
-func (l *loop) allows(p *Player, pk codec.Packet) bool {
-	switch p.debt.Add(&l.srv.cfg.Rate, len(pk.Body), l.t.Now()) {
+// allows charges p for a packet and reports whether to go on with it. The bytes
+// are charged whatever they are, a heartbeat or what came before; the message
+// only if it is one to deliver. A player that is ahead of Config.Rate by its
+// burst has its requests refused and its datagrams dropped; messages are promised
+// to arrive, so they do, until it is ahead by twice as much and the session ends.
+func (l *loop) allows(p *Player, pk codec.Packet, deliver bool) bool {
+	messages := 0
+	if deliver {
+		messages = 1
+	}
+	rate := &l.srv.cfg.Rate
+	switch p.owe(rate.Cost(messages, int64(len(pk.Body))), l.t.Now()) {
 	case session.FarOver:
 		l.srv.log.Warn("far too many messages", "session", p.ID(), "user", p.user)
 		l.end(p, session.Policy, "too many messages")
 		return false
 	case session.Over:
+		if !deliver {
+			return true
+		}
 		switch pk.Kind {
 		case codec.Datagram:
 			l.srv.count.hurried.Add(1)
@@ -322,7 +334,7 @@ func (l *loop) detach(p *Player) {
 	if !p.s.Detach(p.s.Epoch(), l.t.Now()) {
 		return
 	}
-	l.wheel.Set(p.timer, p.s.Due())
+	l.wheel.Set(p.timer, p.due(l.t.Now()))
 	p.mu.Lock()
 	p.attached = false
 	p.mu.Unlock()
@@ -336,7 +348,8 @@ func (l *loop) visit(p *Player, late time.Duration) time.Duration {
 		return session.Never
 	}
 	now := l.t.Now()
-	p.debt.Settle(&l.srv.cfg.Rate, now)
+	p.settle(now)
+	l.ease(p)
 	if p.link != nil {
 		p.s.Saw(p.link.LastReceive())
 		l.seen.sample(p)
@@ -357,7 +370,7 @@ func (l *loop) visit(p *Player, late time.Duration) time.Duration {
 		l.end(p, session.TooOld, "")
 		return session.Never
 	}
-	return p.s.Due()
+	return p.due(now)
 }
 
 // bury removes a session that is closed and leaves a tombstone.
@@ -380,7 +393,7 @@ func (l *loop) look(p *Player) {
 	p.rung.Store(false)
 	l.collect(p)
 	p.mu.Lock()
-	kick, going := p.kick, p.going
+	kick, going, slowed := p.kick, p.going, p.slowed
 	holding := p.holding || going
 	if p.departing() {
 		p.reason = kick // what OnClose is told, if it has not been yet
@@ -398,6 +411,9 @@ func (l *loop) look(p *Player) {
 	}
 	if p.over() {
 		return // it has no deadline that could be set
+	}
+	if slowed {
+		l.wheel.Set(p.timer, p.due(l.t.Now()))
 	}
 	p.s.Hold(holding)
 	l.tune(p)

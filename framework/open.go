@@ -331,7 +331,7 @@ func (l *loop) bind(p *Player, o *opening, answer []byte) {
 	k.Value, p.link = p, k
 	l.srv.count.attached[k.Carrier()].Add(1)
 	k.Write(answer)
-	l.wheel.Set(p.timer, p.s.Due())
+	l.wheel.Set(p.timer, p.due(l.t.Now()))
 	p.measure()
 	p.mu.Lock()
 	p.attached = true

@@ -111,15 +111,22 @@ func (p *Player) enqueueLocked(m *mail, ring bool) error {
 }
 
 // Broadcast sends a one-way message to every player. It is encoded once.
-func (s *Server) Broadcast(route string, v any) error { return s.multicast(s.players(), route, v) }
+// No player is charged for it: see Player.Charge.
+func (s *Server) Broadcast(route string, v any) error {
+	return s.multicast(s.players(), nil, route, v)
+}
 
 // multicast encodes v once, queues it for all players, and rings each loop once.
-func (s *Server) multicast(players []*Player, route string, v any) error {
+// by, if not nil, is who is charged for it.
+func (s *Server) multicast(players []*Player, by *Player, route string, v any) error {
 	l, err := s.write(route, v)
 	if err != nil {
 		return err
 	}
 	defer l.free()
+	if by != nil && len(players) > 1 { // one copy is as much as it has sent itself
+		by.charge(0, int64(len(l.scratch.body))*int64(len(players)-1))
+	}
 	var rung []*burst // by loop
 	for _, p := range players {
 		if p.post(&l) != nil || p.rung.Swap(true) {

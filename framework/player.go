@@ -35,7 +35,7 @@ type Player struct {
 	link    *transport.Link
 	hello   *session.OpeningKey // by which the table still knows the login, nil once its client was heard
 	resumes uint32
-	debt    session.Debt // of what it sent, by Config.Rate
+	debt    atomic.Uint32 // a session.Debt, see owe; anybody's
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -48,6 +48,7 @@ type Player struct {
 	going   bool    // it is its turn to go: the server drains
 	dirty   bool    // in the loop's dirty list; the loop's own, as is closing: here they take no room
 	closing bool    // it has ended, and what was sent before is still written: see end.go
+	slowed  bool    // its messages wait until it has made good for what they made the server send
 	life
 	extra *extra
 }

@@ -59,6 +59,6 @@ func (l *loop) tune(p *Player) {
 	}
 	p.mu.Unlock()
 	if f != nil && p.s.Tune(f.Interval, f.Timeout) == nil {
-		l.wheel.Set(p.timer, p.s.Due())
+		l.wheel.Set(p.timer, p.due(l.t.Now()))
 	}
 }

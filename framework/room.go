@@ -83,6 +83,7 @@ type Room struct {
 
 	// Owned by the room's goroutine.
 	members []*Player
+	serving *Player // whose handler or callback runs, and pays for what that sends
 
 	// Guarded by kind.mu.
 	guests  int         // members, and those whose OnJoin is to come
@@ -170,10 +171,12 @@ func (r *Room) Len() int { return len(r.members) }
 func (r *Room) Members() []*Player { return r.members }
 
 // Broadcast sends a one-way message to every member but those named. It is
-// encoded once, and each loop is woken once.
+// encoded once, and each loop is woken once. In a handler or a callback of a
+// player its bytes, times the members but one, are charged to that player: see
+// Player.Charge. In OnTick, and in what was posted, to nobody.
 func (r *Room) Broadcast(route string, v any, but ...*Player) error {
 	if len(but) == 0 {
-		return r.kind.srv.multicast(r.members, route, v)
+		return r.kind.srv.multicast(r.members, r.serving, route, v)
 	}
 	return r.BroadcastTo(func(p *Player) bool { return !slices.Contains(but, p) }, route, v)
 }
@@ -188,7 +191,7 @@ func (r *Room) BroadcastTo(to func(*Player) bool, route string, v any) error {
 			list = append(list, p)
 		}
 	}
-	return r.kind.srv.multicast(list, route, v)
+	return r.kind.srv.multicast(list, r.serving, route, v)
 }
 
 // maxPosted bounds the functions that wait for a room.
@@ -273,8 +276,10 @@ func (r *Room) serve() (over bool) {
 		r.guard("Post", f)
 	}
 	for _, p := range ready {
+		r.serving = p
 		p.work(r)
 	}
+	r.serving = nil
 	if len(ready) > 0 {
 		r.ring() // once more: the last member may just have left
 	}

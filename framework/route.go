@@ -17,6 +17,7 @@ type Route struct {
 	number codec.Route // once the server runs
 	handler
 
+	max      int  // bytes of a payload that clients may send
 	sends    bool // declared by Sends
 	delivery Delivery
 
@@ -46,6 +47,24 @@ func (r *Route) Inline() *Route {
 	return r
 }
 
+// maxOfRoom is what Route.Max is for the routes of rooms, which often send on what
+// they take.
+const maxOfRoom = 4 << 10
+
+// Max bounds the payload that a client may send on the route, in bytes of
+// msgpack. If it is not called, the bound is 4 KiB for the routes of rooms (On,
+// OnRequest) and Config.Session.MaxBody for the others. A larger request is
+// answered with codec.ErrorBadRequest, a larger message is dropped; both are
+// counted (Stats.TooLarge). Set it near the largest that an honest client sends:
+// what a handler sends on to others is as large.
+func (r *Route) Max(n int) *Route {
+	if n < 1 {
+		panic(fmt.Sprintf("framework: route %s takes at most %d bytes, less than 1", r.name, n))
+	}
+	r.max = n
+	return r
+}
+
 // route finds or makes the route of a name before the server runs.
 func (s *Server) route(name string) *Route {
 	r := s.routes[name]
@@ -68,7 +87,10 @@ func (s *Server) add(name string, h handler) *Route {
 	if r.handled() {
 		panic("framework: route " + r.name + " registered twice")
 	}
-	r.handler = h
+	r.handler, r.max = h, s.cfg.Session.MaxBody
+	if h.room != nil {
+		r.max = maxOfRoom
+	}
 	return r
 }
 

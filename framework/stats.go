@@ -15,7 +15,7 @@ type counters struct {
 	opened, resumed, resets, ended          atomic.Uint64
 	arrived                                 atomic.Uint64
 	protocolErrors, overloads, overflows    atomic.Uint64
-	crowded, hurried                        atomic.Uint64
+	crowded, hurried, slowed, tooLarge      atomic.Uint64
 	noRoute, busy, panics, late, inlineLate atomic.Uint64
 	givenUp                                 atomic.Uint64
 
@@ -109,8 +109,10 @@ type Stats struct {
 	Buffered       int64  `json:"buffered_bytes"`  // of Config.BufferBytes, with up to 128 KiB a loop that it keeps ready
 	GivenUp        uint64 `json:"given_up"`        // messages left out of what waited for a player, see Delivery
 	NoRoute        uint64 `json:"no_route"`
-	Busy           uint64 `json:"busy"`    // requests that met no free worker
-	Hurried        uint64 `json:"hurried"` // requests refused and datagrams dropped because of Config.Rate
+	Busy           uint64 `json:"busy"`      // requests that met no free worker
+	Hurried        uint64 `json:"hurried"`   // requests refused and datagrams dropped because of Config.Rate
+	Slowed         uint64 `json:"slowed"`    // times that a player's messages had to wait for what they made the server send
+	TooLarge       uint64 `json:"too_large"` // messages and requests larger than their route takes, see Route.Max
 	Panics         uint64 `json:"panics"`
 	InlineLate     uint64 `json:"inline_late"` // Inline handlers that kept their loop too long
 
@@ -150,7 +152,7 @@ func (s *Server) Stats() Stats {
 		Closes: c.closes.named(map[string]uint64{}), Lost: c.cuts.named(map[string]uint64{}),
 		LateOpenings: c.late.Load(), ProtocolErrors: c.protocolErrors.Load(), Overloads: c.overloads.Load(), Overflows: c.overflows.Load(),
 		Crowded: c.crowded.Load(), Buffered: s.budget.used(), GivenUp: c.givenUp.Load(),
-		NoRoute: c.noRoute.Load(), Busy: c.busy.Load(), Hurried: c.hurried.Load(), Panics: c.panics.Load(), InlineLate: c.inlineLate.Load(),
+		NoRoute: c.noRoute.Load(), Busy: c.busy.Load(), Hurried: c.hurried.Load(), Slowed: c.slowed.Load(), TooLarge: c.tooLarge.Load(), Panics: c.panics.Load(), InlineLate: c.inlineLate.Load(),
 		Workers: s.pool.stats(), Rooms: map[string]RoomStats{},
 	}
 	delete(st.Lost, CodeName(session.LinkLost)) // who went to the background is counted as away

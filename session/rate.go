@@ -51,16 +51,22 @@ type Debt uint32
 // debtUnit is as short as four bytes of it may be: nineteen hours.
 const debtUnit = 1 << 14 * time.Nanosecond
 
-// Add charges a message of size bytes at now.
-func (d *Debt) Add(r *Rate, size int, now time.Duration) Excess {
-	cost := time.Duration(0)
+// Cost is the time that r takes for so many messages and bytes, whichever is
+// more: an hour at most, and 0 if r bounds neither.
+func (r *Rate) Cost(messages int, bytes int64) time.Duration {
+	cost := 0.0 // seconds
 	if r.Messages > 0 {
-		cost = time.Second / time.Duration(r.Messages)
+		cost = float64(messages) / float64(r.Messages)
 	}
 	if r.Bytes > 0 {
-		cost = max(cost, time.Duration(size)*time.Second/time.Duration(r.Bytes))
+		cost = max(cost, float64(bytes)/float64(r.Bytes))
 	}
-	if cost == 0 {
+	return time.Duration(min(cost, maxBurst.Seconds()) * float64(time.Second))
+}
+
+// Add charges a cost at now.
+func (d *Debt) Add(r *Rate, cost, now time.Duration) Excess {
+	if r.Messages < 0 && r.Bytes < 0 {
 		return Within
 	}
 	owed, burst := d.owed(r, now)+max(cost/debtUnit, 1), r.Burst/debtUnit
@@ -73,6 +79,24 @@ func (d *Debt) Add(r *Rate, size int, now time.Duration) Excess {
 	}
 	*d = Debt(now/debtUnit + owed)
 	return excess
+}
+
+// AddFor charges what is done on the sender's behalf beside taking its messages,
+// as sending them on to others: an eighth of Burst at most. It takes nobody
+// FarOver. Only a sender that goes on gets there.
+func (d *Debt) AddFor(r *Rate, cost, now time.Duration) Excess {
+	most := r.Burst / 8
+	cost = min(cost, most)
+	if cost <= 0 || d.owed(r, now)*debtUnit > 2*r.Burst-2*most {
+		cost = 0
+	}
+	return d.Add(r, cost, now)
+}
+
+// Ahead is how long the sender has to rest until it owes no more than seven
+// eighths of Burst.
+func (d *Debt) Ahead(r *Rate, now time.Duration) time.Duration {
+	return max(d.owed(r, now)*debtUnit-(r.Burst-r.Burst/8), 0)
 }
 
 // Settle forgets a debt that was made good. Called every few hours at least, it

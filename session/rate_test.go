@@ -13,26 +13,26 @@ func TestRateAllowsABurstThenTheRate(t *testing.T) {
 	var d Debt
 	now := 5 * time.Hour
 	for i := range 100 {
-		if x := d.Add(r, 10, now); x != Within {
+		if x := d.Add(r, r.Cost(1, 10), now); x != Within {
 			t.Fatalf("message %d of a burst of 100: %v", i, x)
 		}
 	}
 	for i := range 100 {
-		if x := d.Add(r, 10, now); x != Over {
+		if x := d.Add(r, r.Cost(1, 10), now); x != Over {
 			t.Fatalf("message %d beyond the burst: %v", i, x)
 		}
 	}
-	if x := d.Add(r, 10, now); x != FarOver {
+	if x := d.Add(r, r.Cost(1, 10), now); x != FarOver {
 		t.Fatalf("beyond twice the burst: %v", x)
 	}
 	now += time.Second // owes one burst again
-	if x := d.Add(r, 10, now); x != Over {
+	if x := d.Add(r, r.Cost(1, 10), now); x != Over {
 		t.Errorf("a second later: %v", x)
 	}
 	now += time.Second
 	for i := range 10_000 { // at the rate, for ever
 		now += 10 * time.Millisecond
-		if x := d.Add(r, 10, now); x != Within {
+		if x := d.Add(r, r.Cost(1, 10), now); x != Within {
 			t.Fatalf("message %d at the rate: %v", i, x)
 		}
 	}
@@ -41,12 +41,12 @@ func TestRateAllowsABurstThenTheRate(t *testing.T) {
 func TestRateCountsBytes(t *testing.T) {
 	r := &Rate{Messages: 1000, Bytes: 1000, Burst: time.Second}
 	var d Debt
-	if d.Add(r, 900, 0) != Within || d.Add(r, 90, 0) != Within || d.Add(r, 20, 0) != Over || d.Add(r, 1000, 0) != FarOver {
+	if d.Add(r, r.Cost(1, 900), 0) != Within || d.Add(r, r.Cost(1, 90), 0) != Within || d.Add(r, r.Cost(1, 20), 0) != Over || d.Add(r, r.Cost(1, 1000), 0) != FarOver {
 		t.Error("1,000 bytes and as many beyond pass, in whatever pieces")
 	}
 	none := &Rate{Messages: -1, Bytes: -1, Burst: time.Second}
 	for range 1_000_000 {
-		if d.Add(none, 1<<20, 0) != Within {
+		if d.Add(none, none.Cost(1, 1<<20), 0) != Within {
 			t.Fatal("a rate without limits limits")
 		}
 	}
@@ -85,10 +85,48 @@ func TestRateAgainstABucketOfFloats(t *testing.T) {
 			// Rounding forgives up to a unit a message until the debt is paid.
 			slack := float64(i+1) * float64(debtUnit) / 1e9
 			near := func(x float64) bool { return x > owed-slack-1e-6 && x < owed+slack+1e-6 }
-			if got := d.Add(r, size, now); got != want && !near(r.Burst.Seconds()) && !near(2*r.Burst.Seconds()) {
+			if got := d.Add(r, r.Cost(1, int64(size)), now); got != want && !near(r.Burst.Seconds()) && !near(2*r.Burst.Seconds()) {
 				t.Fatalf("seed %d, message %d: %v, want %v at %.4f of %v", seed, i, got, want, owed, r.Burst)
 			}
 		}
+	}
+}
+
+// What is done for a sender is charged to it, but one act costs an eighth of the
+// burst at most, and none of them makes it FarOver: that takes going on.
+func TestRateChargesWhatIsDoneForTheSender(t *testing.T) {
+	r := &Rate{Messages: 100, Bytes: 1000, Burst: 8 * time.Second}
+	var d Debt
+	if x := d.AddFor(r, r.Cost(0, 500), 0); x != Within || d.owed(r, 0)*debtUnit > time.Second/2 || d.owed(r, 0)*debtUnit < time.Second/2-2*debtUnit {
+		t.Errorf("500 bytes of 1,000 a second: %v, owes %v", x, d.owed(r, 0)*debtUnit)
+	}
+	d = 0
+	for i := range 8 {
+		if x := d.AddFor(r, r.Cost(0, 1<<60), 0); x != Within {
+			t.Fatalf("act %d of 8: %v", i, x)
+		}
+	}
+	if x := d.Ahead(r, 0); x > time.Second || x < time.Second-10*debtUnit {
+		t.Errorf("after 8 acts of an eighth: %v ahead", x)
+	}
+	for range 100 {
+		if x := d.AddFor(r, r.Cost(0, 1<<60), 0); x != Over {
+			t.Fatalf("beyond the burst: %v", x)
+		}
+	}
+	if d.Ahead(r, 10*time.Second) != 0 {
+		t.Error("ahead after it has rested")
+	}
+	more := 0
+	for d.Add(r, r.Cost(1, 10), 0) != FarOver {
+		more++
+	}
+	if more < 90 || more > 201 {
+		t.Errorf("%d messages more make it FarOver, want about 100 to 200: one or two eighths of the burst", more)
+	}
+	none := &Rate{Messages: -1, Bytes: -1, Burst: time.Second}
+	if d = 0; d.AddFor(none, none.Cost(100, 1<<60), 0) != Within || d.Ahead(none, 0) != 0 {
+		t.Error("a rate without limits limits")
 	}
 }
 
@@ -103,7 +141,7 @@ func TestRateRefusesWhatCantWork(t *testing.T) {
 func TestDebtIsCheap(t *testing.T) {
 	r, _ := Rate{}.WithDefaults()
 	var d Debt
-	if n := testing.AllocsPerRun(100, func() { d.Add(&r, 100, time.Second) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { d.Add(&r, r.Cost(1, 100), time.Second) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -197,6 +197,10 @@ func (t *Transport) maxStreams() int {
 // now is the time since Start.
 func (t *Transport) now() time.Duration { return since(t.start) }
 
+// Now returns the time since Start, as Loop.Now does, but read afresh. Safe to
+// call from any goroutine.
+func (t *Transport) Now() time.Duration { return t.now() }
+
 // admit counts a new link, unless there are too many.
 func (t *Transport) admit(c Carrier) bool {
 	if t.links.Add(1) > int64(t.cfg.maxLinks()) {

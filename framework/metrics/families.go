@@ -26,6 +26,8 @@ var families = []family{
 	{"lifeline_requests_without_route_total", "Requests and messages that nobody handles.", nil},
 	{"lifeline_requests_busy_total", "Requests answered BUSY because every worker was busy.", nil},
 	{"lifeline_hurried_total", "Requests refused and datagrams dropped of players that sent more than Config.Rate.", nil},
+	{"lifeline_slowed_total", "Times that a player's messages had to wait for what they made the server send to others.", nil},
+	{"lifeline_too_large_total", "Messages and requests larger than their route takes.", nil},
 	{"lifeline_crowded_total", "Of the overflows, those because Config.BufferBytes was reached.", nil},
 	{"lifeline_buffered_bytes", "What waits for all players, of Config.BufferBytes.", nil},
 	{"lifeline_inline_late_total", "Inline handlers that kept their loop too long.", nil},

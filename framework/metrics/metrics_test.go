@@ -144,6 +144,8 @@ var exported = map[string]string{
 	"no_route":        "lifeline_requests_without_route_total",
 	"busy":            "lifeline_requests_busy_total",
 	"hurried":         "lifeline_hurried_total",
+	"slowed":          "lifeline_slowed_total",
+	"too_large":       "lifeline_too_large_total",
 	"inline_late":     "lifeline_inline_late_total",
 	"rtt_ns":          "lifeline_rtt_seconds_count",
 	"queued_packets":  "lifeline_queued_packets_count",

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+
+package framework_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/client"
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// Nobody pays for what another does.
+
+// echoRoom is a room in which a player makes everybody hear n bytes.
+type echoRoom struct{ *framework.Room }
+
+func (p *echoRoom) shout(_ *framework.Player, n int) { _ = p.Broadcast("noise", make([]byte, n)) }
+
+func echoRooms(s *framework.Server) *framework.Rooms[*echoRoom] {
+	rooms := framework.AddRoom(s, "hall", func(r *framework.Room) *echoRoom { return &echoRoom{r} })
+	framework.On(rooms, "shout", (*echoRoom).shout)
+	return rooms
+}
+
+// TestShouterIsSlowedAndItsReadersLive: one player makes the server send ten
+// others twice of what their lines carry. None of them loses its session, and
+// it is the shouter who waits.
+func TestShouterIsSlowedAndItsReadersLive(t *testing.T) {
+	onEach(t, func(t *testing.T, carrier transport.Carrier) {
+		cond := transport.Conditions{Delay: 20 * time.Millisecond, Rate: 500_000}
+		cfg := framework.Config{Session: session.Config{Interval: 2 * time.Second, Timeout: 8 * time.Second, Grace: 30 * time.Second}}
+		simulate(t, 11, cond, cfg, func(s *framework.Server) { echoRooms(s) }, func(e *env) {
+			var readers []*client.Client
+			var heard atomic.Int64
+			for i := range 10 {
+				c := e.dial(fmt.Sprint("reader", i), carrier)
+				client.On(c, "noise", func([]byte) { heard.Add(1) })
+				join(t, c, "1")
+				readers = append(readers, c)
+			}
+			shouter := e.dial("shouter", carrier)
+			join(t, shouter, "1")
+			said := 0
+			shout := func() {
+				if shouter.Send("shout", 60_000) == nil {
+					said++
+				}
+			}
+			for range 70 {
+				shout()
+			}
+			for range 20 * 15 {
+				time.Sleep(time.Second / 15)
+				shout()
+			}
+			st := e.srv.Stats()
+			for i, c := range readers {
+				// What came at once was more than may wait for a player.
+				if c.Err() != nil || c.Stats().Opens != 1 || c.Stats().Resets > 1 {
+					t.Errorf("reader %d: %v, %+v", i, c.Err(), c.Stats())
+				}
+			}
+			if len(st.Closes) != 0 || st.Slowed == 0 {
+				t.Errorf("closes %v, slowed %d times", st.Closes, st.Slowed)
+			}
+			// 16 at once at most, then one for each eighth of the burst.
+			if most := 10 * (16 + 25*8/5); heard.Load() > int64(most) || heard.Load() < 200 {
+				t.Errorf("readers heard %d of %d x 10, want no more than %d", heard.Load(), said, most)
+			}
+			if shouter.Err() != nil {
+				t.Errorf("the shouter waits when it is told to, and lost its session: %v", shouter.Err())
+			}
+		})
+	})
+}
+
+// TestWhatIsChargedToWhom: a broadcast of a player's handler, or a group's By, is
+// its own. What the room does by itself is nobody's. Who has rested goes on.
+func TestWhatIsChargedToWhom(t *testing.T) {
+	const big = 300_000
+	cfg := framework.Config{Session: session.Config{MaxBody: 1 << 20, SendBytes: 1 << 26, RecvBytes: 1 << 24}}
+	for name, c := range map[string]struct {
+		do   func(p *framework.Player, room *echoRoom)
+		slow bool
+	}{
+		"room":     {func(p *framework.Player, r *echoRoom) { r.shout(p, big) }, true},
+		"room but": {func(p *framework.Player, r *echoRoom) { _ = r.Broadcast("noise", make([]byte, big), p) }, true},
+		"some": {func(p *framework.Player, r *echoRoom) {
+			_ = r.BroadcastTo(func(*framework.Player) bool { return true }, "noise", make([]byte, big))
+		}, true},
+		"posted": {func(p *framework.Player, r *echoRoom) { r.Post(func() { r.shout(p, big) }) }, false},
+		"group":  {nil, false},
+		"by":     {nil, true},
+		"charge": {func(p *framework.Player, _ *echoRoom) { p.Charge(2 * big) }, true},
+		"alone": {func(p *framework.Player, r *echoRoom) {
+			_ = r.BroadcastTo(func(q *framework.Player) bool { return p == q }, "noise", make([]byte, big))
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var done atomic.Int64
+			var group framework.Group
+			do := c.do
+			switch name {
+			case "group":
+				do = func(*framework.Player, *echoRoom) { _ = group.Broadcast("noise", make([]byte, big)) }
+			case "by":
+				do = func(p *framework.Player, _ *echoRoom) { _ = group.By(p).Broadcast("noise", make([]byte, big)) }
+			}
+			simulate(t, 12, transport.Conditions{Delay: time.Millisecond}, cfg, func(s *framework.Server) {
+				rooms := echoRooms(s)
+				group = s.Group("all")
+				framework.On(rooms, "do", func(r *echoRoom, p *framework.Player, _ int) { do(p, r); done.Add(1) })
+			}, func(e *env) {
+				for _, user := range []string{"ann", "bob", "cid", "dan"} {
+					join(t, e.dial(user, transport.TCP), "1")
+				}
+				for _, p := range e.players() {
+					group.Add(p)
+				}
+				ann := e.clients[0]
+				for range 20 { // 20 x 600,000 bytes or more: 11 s of the rate, of which 5 s may come at once
+					if err := ann.Send("do", 1); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(time.Second)
+				if n := done.Load(); c.slow && (n < 8 || n > 12) || !c.slow && n != 20 {
+					t.Errorf("%d of 20 were done after a second", n)
+				}
+				if n := e.srv.Stats().Slowed; (n > 0) != c.slow {
+					t.Errorf("slowed %d times", n)
+				}
+				e.within(20*time.Second, "all is done", func() bool { return done.Load() == 20 })
+			})
+		})
+	}
+}
+
+// TestSlowedPlayerKeepsItsOrder: what waits is handled before what comes later,
+// Inline or not; a request is told to come back, and who leaves has its
+// messages handled first.
+func TestSlowedPlayerKeepsItsOrder(t *testing.T) {
+	var d diary
+	cfg := framework.Config{Rate: session.Rate{Bytes: 1000, Burst: 8 * time.Second}}
+	simulate(t, 13, transport.Conditions{Delay: time.Millisecond}, cfg, func(s *framework.Server) {
+		framework.HandleMessage(s, "cost", func(p *framework.Player, n int) { d.add("cost %d", n); p.Charge(1000) })
+		framework.HandleMessage(s, "note", func(_ *framework.Player, n int) { d.add("note %d", n) }).Inline()
+	}, func(e *env) {
+		c := e.dial("ann", transport.TCP)
+		for i := range 12 {
+			_ = c.Send("cost", i)
+			_ = c.Send("note", i)
+		}
+		e.within(30*time.Second, "all is done", func() bool { return len(d.all()) == 24 })
+		for i, line := range d.all() {
+			if want := fmt.Sprintf("%s %d", []string{"cost", "note"}[i%2], i/2); line != want {
+				t.Fatalf("%d is %q, want %q", i, line, want)
+			}
+		}
+		for i := range 12 {
+			_ = c.Send("cost", 100+i)
+		}
+		time.Sleep(100 * time.Millisecond)
+		if n := len(d.all()); n == 36 {
+			t.Error("nothing waits")
+		}
+		_ = c.Close()
+		e.within(5*time.Second, "what it had sent is done", func() bool { return len(d.all()) == 36 })
+	})
+}
+
+// TestRouteMax: what is larger than its route takes reaches no handler.
+func TestRouteMax(t *testing.T) {
+	var heard atomic.Int64
+	simulate(t, 14, transport.Conditions{Delay: time.Millisecond}, framework.Config{}, func(s *framework.Server) {
+		rooms := echoRooms(s)
+		count := func(string) (int, error) { heard.Add(1); return 1, nil }
+		framework.On(rooms, "room", func(_ *echoRoom, _ *framework.Player, m string) { heard.Add(1) })
+		framework.OnRequest(rooms, "ask", func(_ *echoRoom, _ *framework.Player, q string) (int, error) { return count(q) })
+		framework.OnRequest(rooms, "more", func(_ *echoRoom, _ *framework.Player, q string) (int, error) { return count(q) }).Max(5000)
+		framework.Handle(s, "any", func(_ *framework.Player, q string) (int, error) { return count(q) })
+		framework.Handle(s, "less", func(_ *framework.Player, q string) (int, error) { return count(q) }).Inline().Max(10)
+	}, func(e *env) {
+		c := e.dial("ann", transport.TCP)
+		join(t, c, "1")
+		want, refused := int64(0), uint64(0)
+		for _, x := range []struct {
+			route string
+			n     int
+			ok    bool
+		}{
+			{"ask", 4093, true}, {"ask", 4094, false}, {"more", 4997, true}, {"more", 4998, false}, // 3 bytes are the string's head
+			{"any", 60_000, true}, {"less", 9, true}, {"less", 10, false},
+		} {
+			var n int
+			err := c.Request(e.t.Context(), x.route, strings.Repeat("x", x.n), &n)
+			var told *codec.Error
+			if x.ok {
+				want++
+			} else {
+				refused++
+			}
+			if x.ok && err != nil || !x.ok && (!errors.As(err, &told) || told.Code != codec.ErrorBadRequest || !strings.Contains(told.Text, x.route)) {
+				t.Errorf("%d bytes for %s: %v", x.n, x.route, err)
+			}
+		}
+		_ = c.Send("room", strings.Repeat("x", 4094))
+		_ = c.Send("room", strings.Repeat("x", 4093))
+		e.within(time.Second, "the smaller one arrives", func() bool { return heard.Load() == want+1 })
+		if n := e.srv.Stats().TooLarge; n != refused+1 {
+			t.Errorf("%d were too large, want %d", n, refused+1)
+		}
+	})
+}
