@@ -11,6 +11,9 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 )
 
+// maxChat bounds a chat message, in bytes of msgpack: everybody hears it.
+const maxChat = 1 << 10
+
 // side is the length of the arena, which is a square.
 const side = 1000
 
@@ -22,6 +25,8 @@ type Arena struct {
 	log   *slog.Logger
 	step  time.Duration
 	seats map[*framework.Player]*seat
+	free  []int // ids that were given back
+	last  int   // the highest id given
 }
 
 // seat is what the arena knows of a player, present or dropped.
@@ -40,17 +45,21 @@ func newArena(log *slog.Logger, step time.Duration) func(*framework.Room) *Arena
 
 // OnJoin seats a player around the middle.
 func (a *Arena) OnJoin(p *framework.Player) error {
-	s := &seat{id: a.freeID()}
+	s := &seat{id: a.takeID()}
 	sin, cos := math.Sincos(2.4 * float64(s.id)) // as the seeds of a sunflower
 	far := min(60*math.Sqrt(float64(s.id)), side/2)
 	s.x, s.y = float32(side/2+far*cos), float32(side/2+far*sin)
 	a.seats[p] = s
-	return p.Push("seat", swarm.Seat{ID: s.id, Side: side})
+	_ = p.Push("seat", swarm.Seat{ID: s.id, Side: side}) // to one whose session has ended; OnLeave follows
+	return nil
 }
 
 // Move is where a player wants to be.
 func (a *Arena) Move(p *framework.Player, m swarm.Move) {
 	s := a.seats[p]
+	if m.X != m.X || m.Y != m.Y {
+		return // NaN is no place, and passes min and max
+	}
 	s.x = min(max(m.X, 0), side)
 	s.y = min(max(m.Y, 0), side)
 }
@@ -100,19 +109,18 @@ func (a *Arena) OnResume(p *framework.Player) {
 
 // OnLeave runs exactly once, whatever happened.
 func (a *Arena) OnLeave(p *framework.Player, why framework.Reason) {
+	a.free = append(a.free, a.seats[p].id)
 	delete(a.seats, p)
 	a.log.Info("left", "player", p.User(), "room", a.Key(), "why", why)
 }
 
-// freeID is the lowest number that nobody has.
-func (a *Arena) freeID() int {
-	used := map[int]bool{}
-	for _, s := range a.seats {
-		used[s.id] = true
+// takeID is a number that nobody here has, as low as is easily found.
+func (a *Arena) takeID() int {
+	if n := len(a.free); n > 0 {
+		id := a.free[n-1]
+		a.free = a.free[:n-1]
+		return id
 	}
-	for id := 1; ; id++ {
-		if !used[id] {
-			return id
-		}
-	}
+	a.last++
+	return a.last
 }
