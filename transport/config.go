@@ -3,7 +3,6 @@
 package transport
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -237,8 +236,8 @@ func (c *Config) logger() *slog.Logger {
 	return c.Logger
 }
 
-// check names the first field that makes no sense.
-func (c *Config) check(h Handler) error {
+// Check returns an error that names the first field that makes no sense.
+func (c *Config) Check() error {
 	for _, f := range []struct {
 		name       string
 		value, max int
@@ -255,14 +254,27 @@ func (c *Config) check(h Handler) error {
 			return fmt.Errorf("transport: Config.%s is %d, want 0 to %d", f.name, f.value, f.max)
 		}
 	}
-	if n := c.MaxPlainPerAddress; n > 1<<30 {
-		return fmt.Errorf("transport: Config.MaxPlainPerAddress is %d, want at most %d", n, 1<<30)
+	for _, f := range []struct {
+		name  string
+		value int
+	}{ // if negative, any number
+		{"MaxPlainPerAddress", c.MaxPlainPerAddress},
+		{"LinksPerAddress", c.LinksPerAddress},
+		{"OpensPerAddress", c.OpensPerAddress},
+		{"CookieRate", c.CookieRate},
+	} {
+		if f.value > 1<<30 {
+			return fmt.Errorf("transport: Config.%s is %d, want at most %d", f.name, f.value, 1<<30)
+		}
 	}
-	if c.OpenTimeout < 0 {
-		return fmt.Errorf("transport: Config.OpenTimeout is %v, want none or more", c.OpenTimeout)
+	if d := c.OpenTimeout; d < 0 || d > 0 && d < time.Millisecond {
+		return fmt.Errorf("transport: Config.OpenTimeout is %v, want at least %v", d, time.Millisecond)
 	}
-	if c.Gather > maxGather {
-		return fmt.Errorf("transport: Config.Gather is %v, want at most %v", c.Gather, maxGather)
+	if d := c.Gather; d > maxGather || d > 0 && d < time.Microsecond {
+		return fmt.Errorf("transport: Config.Gather is %v, want %v to %v", d, time.Microsecond, maxGather)
+	}
+	if err := c.checkListeners(); err != nil {
+		return err
 	}
 	if p := c.WebSocketPath; p != "" && p[0] != '/' {
 		return fmt.Errorf("transport: Config.WebSocketPath is %q, want a path that begins with /", p)
@@ -271,9 +283,6 @@ func (c *Config) check(h Handler) error {
 		if !p.IsValid() || p.Addr().Is4In6() {
 			return fmt.Errorf("transport: Config.TrustedProxies has %v, which is no prefix of IPv4 or IPv6", p)
 		}
-	}
-	if h == nil {
-		return errors.New("transport: no Handler")
 	}
 	return nil
 }

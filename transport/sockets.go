@@ -80,7 +80,7 @@ func (r *socketRunner) listen() (err error) {
 			return fmt.Errorf("transport: listen on %s for %v: %w", s.address, s.c, err)
 		}
 	}
-	return nil
+	return t.checkBound()
 }
 
 // probe binds address for a moment, as an ordinary socket that shares with

@@ -4,6 +4,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -101,8 +102,11 @@ type runner interface {
 
 // Start listens and returns once every loop runs.
 func Start(cfg Config, h Handler) (*Transport, error) {
-	if err := cfg.check(h); err != nil {
+	if err := cfg.Check(); err != nil {
 		return nil, err
+	}
+	if h == nil {
+		return nil, errors.New("transport: no Handler")
 	}
 	t := &Transport{cfg: cfg, log: cfg.logger(), start: clock(), stopped: make(chan struct{})}
 	t.doors.init(&t.cfg)
