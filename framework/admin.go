@@ -35,6 +35,7 @@ import (
 // bearer token; without one it answers only loopback addresses that asked for a
 // loopback name. Posts of other sites' pages are refused.
 func (s *Server) Admin() http.Handler {
+	s.adminMade = true
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/stats", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Stats()) })
 	mux.HandleFunc("GET /debug/sessions", s.serveSessions)
@@ -63,8 +64,15 @@ type page struct {
 
 // AdminPage adds a page to what Admin returns, under the same guard: metrics,
 // or a page of the game's. The pattern is http.ServeMux's. Call it before Start
-// and Admin.
+// and Admin: later, and without a handler, it panics.
 func (s *Server) AdminPage(pattern string, h http.Handler) {
+	s.registers("AdminPage " + pattern)
+	switch {
+	case s.adminMade:
+		panic("framework: AdminPage " + pattern + " after Admin, which has made its pages")
+	case h == nil:
+		panic("framework: AdminPage " + pattern + ": the handler is nil")
+	}
 	s.pages = append(s.pages, page{pattern, h})
 }
 
@@ -170,8 +178,8 @@ func (s *Server) serveKick(w http.ResponseWriter, r *http.Request) {
 	code := session.Kicked
 	if q := r.URL.Query().Get("code"); q != "" {
 		n, err := strconv.ParseUint(q, 10, 32)
-		if err != nil || n < 100 {
-			http.Error(w, "a session ends with a code of 100 or more", http.StatusBadRequest)
+		if err != nil || !session.Code(n).Ends() {
+			http.Error(w, "no session ends with that code: want one of session/SPEC.md 9 from 100 on, or the game's own from 1,000 on", http.StatusBadRequest)
 			return
 		}
 		code = session.Code(n)
@@ -197,32 +205,28 @@ func writeJSON(w http.ResponseWriter, v any) {
 	_ = enc.Encode(v) // the client may have gone
 }
 
-// openAdmin serves the admin pages on Config.Admin, if that is set.
-func (s *Server) openAdmin() error {
+// listenAdmin returns what Config.Admin is served on, nil if it is not.
+func (s *Server) listenAdmin() (net.Listener, error) {
 	if s.cfg.Admin == "" {
-		return nil
+		return nil, nil
 	}
 	ln, err := net.Listen("tcp", s.cfg.Admin)
 	if err != nil {
-		return fmt.Errorf("framework: Admin: %w", err)
+		return nil, fmt.Errorf("framework: Admin: %w", err)
+	}
+	return ln, nil
+}
+
+// serveAdmin serves the admin pages.
+func (s *Server) serveAdmin(ln net.Listener) {
+	if ln == nil {
+		return
 	}
 	s.admin = &http.Server{Handler: s.Admin(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 	s.adminAddr = ln.Addr().(*net.TCPAddr).AddrPort()
 	go func() { _ = s.admin.Serve(ln) }() // ends with Shutdown, which closes it
-	return nil
 }
 
 // AdminAddr returns the address that Config.Admin is served on, the zero one
 // before Start or if it is not.
 func (s *Server) AdminAddr() netip.AddrPort { return s.adminAddr }
-
-// checkAdmin refuses pages without a token where others might reach them.
-func (c *Config) checkAdmin() error {
-	if c.Admin == "" || c.AdminToken != "" {
-		return nil
-	}
-	if host, _, err := net.SplitHostPort(c.Admin); err != nil || !loopback(host) {
-		return fmt.Errorf("framework: Admin %q is no loopback address and needs an AdminToken", c.Admin)
-	}
-	return nil
-}

@@ -185,7 +185,7 @@ func TestAdminListener(t *testing.T) {
 		if _, err := framework.New(framework.Config{Admin: addr}); (err == nil) != ok {
 			t.Errorf("Admin %q without a token: %v", addr, err)
 		}
-		if _, err := framework.New(framework.Config{Admin: addr, AdminToken: "x"}); err != nil {
+		if _, err := framework.New(framework.Config{Admin: addr, AdminToken: "x"}); (err == nil) != (addr != "nonsense") {
 			t.Errorf("Admin %q with a token: %v", addr, err)
 		}
 	}

@@ -5,7 +5,6 @@ package framework
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -245,24 +244,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Rand == nil {
 		c.Rand = rand.Reader
 	}
-	switch {
-	case c.Workers < 0:
-		return c, fmt.Errorf("framework: Workers %d is negative", c.Workers)
-	case c.BufferBytes < 4*int64(c.Session.SendBytes):
-		return c, fmt.Errorf("framework: BufferBytes %d is less than what four players may have waiting, 4 x SendBytes %d", c.BufferBytes, c.Session.SendBytes)
-	case c.MaxSessions < 0:
-		return c, fmt.Errorf("framework: MaxSessions %d is negative", c.MaxSessions)
-	case c.AuthConcurrency < 0 || c.AuthTimeout < 0:
-		return c, fmt.Errorf("framework: AuthConcurrency %d or AuthTimeout %v is negative", c.AuthConcurrency, c.AuthTimeout)
-	case c.checkAdmin() != nil:
-		return c, c.checkAdmin()
-	case c.Drain.Window < 0:
-		return c, fmt.Errorf("framework: Drain.Window %v is negative", c.Drain.Window)
-	case c.Duplicate > Adopt:
-		return c, fmt.Errorf("framework: Duplicate %d is no policy", c.Duplicate)
-	}
-	if c.Store != nil && c.Secret == (session.Secret{}) {
-		return c, errors.New("framework: servers that share a Store must share a Secret")
+	if err := c.check(); err != nil {
+		return c, err
 	}
 	if c.Secret == (session.Secret{}) {
 		if _, err := io.ReadFull(c.Rand, c.Secret[:]); err != nil {
@@ -270,4 +253,16 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// transport is the part of the configuration that is the carriers'.
+func (c *Config) transport() transport.Config {
+	return transport.Config{
+		KCP: c.KCP, PlainKCP: c.PlainKCP, TCP: c.TCP, WebSocket: c.WebSocket, WebSocketPath: c.WebSocketPath, Origins: c.Origins,
+		KeyFile: c.KeyFile, ResumeSecret: c.Secret, AlwaysCookie: c.AlwaysCookie, CookieRate: c.CookieRate, Greeting: []byte{session.ProtocolVersion},
+		TrustedProxies: c.TrustedProxies, Loops: c.Loops, MaxBody: c.Session.MaxBody, Gather: c.Gather,
+		MaxLinks: c.MaxLinks, MaxPlainLinks: c.MaxPlainLinks, MaxPlainPerAddress: c.MaxPlainPerAddress,
+		LinksPerAddress: c.LinksPerAddress, OpensPerAddress: c.OpensPerAddress, ReceiveBytes: c.ReceiveBytes,
+		Logger: c.Logger, Network: c.Network,
+	}
 }

@@ -23,6 +23,7 @@ type dictionary struct {
 // number closes the registration: from here on routes have numbers.
 func (s *Server) number() error {
 	d := &s.dict
+	d.byNumber = nil // of a Start that failed
 	d.names = slices.Sorted(maps.Keys(s.routes))
 	if err := session.CheckRoutes(d.names); err != nil {
 		return fmt.Errorf("framework: %w", err)

@@ -37,8 +37,8 @@ const (
 	farewellTime = 2 * time.Second
 )
 
-// Run serves until ctx ends and then shuts down, for at most Drain.Window and
-// ten seconds.
+// Run is Start, and when ctx ends Shutdown, for at most Drain.Window and ten
+// seconds.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.Start(); err != nil {
 		return err
@@ -56,6 +56,10 @@ func (s *Server) Run(ctx context.Context) error {
 // go as they are.
 func (s *Server) Shutdown(ctx context.Context) error {
 	t := s.t.Load()
+	if t == nil && s.stage.Load() == started {
+		return errors.New("framework: Shutdown before Start has returned")
+	}
+	s.stage.Store(over)
 	if t == nil {
 		return nil // never started
 	}
@@ -154,7 +158,7 @@ func (s *Server) drain(ctx context.Context, left []*Player, done <-chan struct{}
 		now := clock()
 		if forced := !force.IsZero() && now.After(force); forced || ctx.Err() != nil {
 			for _, p := range left {
-				p.Kick(session.ShuttingDown, "")
+				p.dismiss(session.ShuttingDown, "")
 			}
 			left = nil
 		}
@@ -165,7 +169,7 @@ func (s *Server) drain(ctx context.Context, left []*Player, done <-chan struct{}
 		case <-tick.C:
 		case <-ctx.Done():
 			for _, p := range left {
-				p.Kick(session.ShuttingDown, "")
+				p.dismiss(session.ShuttingDown, "")
 			}
 			select {
 			case <-done: // there was nothing to wait for
@@ -194,10 +198,10 @@ func (s *Server) letGo(left []*Player, now time.Time) []*Player {
 		case gone:
 			continue
 		case s.cfg.Store != nil:
-			p.Kick(session.Moved, s.cfg.Drain.Address)
+			p.dismiss(session.Moved, s.cfg.Drain.Address)
 			continue
 		case now.Sub(at) > s.cfg.Session.Timeout:
-			p.Kick(session.ShuttingDown, "") // it does not come to rest
+			p.dismiss(session.ShuttingDown, "") // it does not come to rest
 			continue
 		}
 		p.ring()

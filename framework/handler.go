@@ -32,8 +32,9 @@ type Handler func(c *Call) error
 // measure, to refuse. It runs where the handler does. The built-in requests to
 // join and leave are no handlers.
 func (s *Server) Use(wrap func(next Handler) Handler) {
-	if s.t.Load() != nil {
-		panic("framework: Use after the server was started")
+	s.registers("Use")
+	if wrap == nil {
+		panic("framework: Use of nil")
 	}
 	s.wraps = append(s.wraps, wrap)
 }

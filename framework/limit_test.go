@@ -4,7 +4,6 @@ package framework_test
 
 import (
 	"errors"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -89,12 +88,4 @@ func TestPlainKCPHasBoundsOfItsOwn(t *testing.T) {
 			e.t.Error("nobody was refused")
 		}
 	})
-	srv, err := framework.New(framework.Config{MaxPlainPerAddress: 1 << 31})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := srv.Start(); err == nil || !strings.Contains(err.Error(), "MaxPlainPerAddress") {
-		t.Errorf("a senseless MaxPlainPerAddress: %v", err)
-		_ = srv.Shutdown(t.Context())
-	}
 }

@@ -44,7 +44,10 @@ func (p *Player) Move(address string) error {
 	if p.srv.cfg.Store == nil {
 		return ErrNoStore
 	}
-	p.Kick(session.Moved, address)
+	if err := checkPlaces("Move: address", address); err != nil {
+		return err
+	}
+	p.dismiss(session.Moved, address)
 	return nil
 }
 

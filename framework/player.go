@@ -4,6 +4,7 @@ package framework
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -116,12 +117,21 @@ func (b *bell) Run(t *transport.Loop) {
 // the handler that calls it returns.
 //
 // After a code of 200 or above, the game's own included, the client does not come
-// back by itself; 0 stands for Kicked. The first kick stands, but for a Move that
-// is not done yet.
+// back by itself; 0 stands for Kicked. The game's own begin at session.Game,
+// 1,000; a lower one that ends no session (see session.Code) panics. The first
+// kick stands, but for a Move that is not done yet.
 func (p *Player) Kick(code session.Code, text string) {
 	if code == 0 {
 		code = session.Kicked
 	}
+	if !code.Ends() {
+		panic(fmt.Sprintf("framework: Kick with code %d, which ends no session: a game's codes start at %d", code, session.Game))
+	}
+	p.dismiss(code, text)
+}
+
+// dismiss is Kick with any code, as those by which a server lets its players go.
+func (p *Player) dismiss(code session.Code, text string) {
 	p.mu.Lock()
 	if p.kick == nil || p.kick.Code == session.Moved {
 		p.kick = &Reason{code, text}

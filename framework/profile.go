@@ -2,7 +2,10 @@
 
 package framework
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Profile is how soon a dead link is found: an idle client is heard every
 // Interval, and a link silent for Timeout is dead.
@@ -31,10 +34,11 @@ func (p *Player) SetProfile(f Profile) error {
 // Profile gives the members of these rooms a profile of their own; who leaves
 // has the server's again.
 func (rs *Rooms[R]) Profile(f Profile) *Rooms[R] {
-	if err := rs.kind.srv.cfg.Session.CheckProfile(f.Interval, f.Timeout); err != nil {
-		panic("framework: room " + rs.kind.name + ": " + err.Error())
+	k := rs.kind.setting("Profile")
+	if err := k.srv.cfg.Session.CheckProfile(f.Interval, f.Timeout); err != nil {
+		panic(fmt.Sprintf("framework: room %q: %v", k.name, err))
 	}
-	rs.kind.profile = &f
+	k.profile = &f
 	return rs
 }
 

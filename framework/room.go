@@ -4,6 +4,7 @@ package framework
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -55,6 +56,7 @@ type roomKind struct {
 	srv  *Server
 	name string
 	make func(*Room) any
+	of   reflect.Type // what make returns
 	step time.Duration
 	// profile is what members get while they are in; nil: the server's.
 	profile *Profile
@@ -99,45 +101,73 @@ type Room struct {
 
 // AddRoom registers a type of room. make is called on the room's goroutine
 // when the first player of a key joins; the room ends when the last has left,
-// or later: see Linger.
+// or later: see Linger. What can't work panics: a method of R that looks like a
+// callback and is none, because its name or its signature is a little off, too.
 func AddRoom[R any](s *Server, name string, make func(r *Room) R) *Rooms[R] {
-	if s.t.Load() != nil || s.kinds[name] != nil || name == "" {
-		panic(fmt.Sprintf("framework: room %q registered twice, too late or without a name", name))
+	switch {
+	case name == "":
+		panic("framework: AddRoom without a name")
+	case s.kinds[name] != nil:
+		panic(fmt.Sprintf("framework: room %q registered twice", name))
+	case make == nil:
+		panic(fmt.Sprintf("framework: room %q: make is nil", name))
 	}
-	k := &roomKind{srv: s, name: name, make: func(r *Room) any { return make(r) }, open: map[string]*Room{}, filling: map[*Room]bool{}}
+	s.registers(fmt.Sprintf("room %q registered", name))
+	of := reflect.TypeFor[R]()
+	if err := checkCallbacks(of); err != nil {
+		panic(fmt.Sprintf("framework: room %q: %v", name, err))
+	}
+	k := &roomKind{srv: s, name: name, make: func(r *Room) any { return make(r) }, of: of, open: map[string]*Room{}, filling: map[*Room]bool{}}
 	s.kinds[name] = k
 	return &Rooms[R]{k}
 }
 
-// Tick makes rooms that implement Ticker tick at a fixed step.
+// Tick makes rooms that implement Ticker tick at a fixed step, of at least a
+// millisecond. A type that does not panics.
 func (rs *Rooms[R]) Tick(step time.Duration) *Rooms[R] {
-	if step < time.Millisecond {
-		panic("framework: a tick of less than a millisecond")
+	k := rs.kind.setting("Tick")
+	switch {
+	case step < time.Millisecond:
+		panic(fmt.Sprintf("framework: room %q: a Tick of %v is less than a millisecond", k.name, step))
+	case k.of.Kind() != reflect.Interface && !k.of.Implements(reflect.TypeFor[Ticker]()):
+		panic(fmt.Sprintf("framework: room %q: Tick, and %v has no OnTick(framework.Tick)", k.name, k.of))
 	}
-	rs.kind.step = step
+	k.step = step
 	return rs
+}
+
+// setting returns the type of room, which can be changed before Start alone.
+func (k *roomKind) setting(what string) *roomKind {
+	k.srv.registers(fmt.Sprintf("%s of room %q", what, k.name))
+	return k
 }
 
 // Seats bounds the members of each room: who comes when all seats are taken is
 // refused. Who asks for any room gets into the fullest with a free seat.
 func (rs *Rooms[R]) Seats(n int) *Rooms[R] {
+	k := rs.kind.setting("Seats")
 	if n < 1 {
-		panic("framework: a room without a seat")
+		panic(fmt.Sprintf("framework: room %q: Seats %d, want at least one", k.name, n))
 	}
-	rs.kind.seats = n
+	k.seats = n
 	return rs
 }
 
 // Linger keeps an empty room, which goes on ticking, for a while before it
 // ends; if d is negative, as long as the server runs.
 func (rs *Rooms[R]) Linger(d time.Duration) *Rooms[R] {
-	rs.kind.linger = d
+	k := rs.kind.setting("Linger")
+	if err := meant("Linger", d); err != nil {
+		panic(fmt.Sprintf("framework: room %q: %v", k.name, err))
+	}
+	k.linger = d
 	return rs
 }
 
 // On registers the room's handler of a one-way message. From a player who is
 // in no such room the message is dropped.
 func On[R, M any](rs *Rooms[R], route string, fn func(room R, p *Player, m M)) *Route {
+	notNil(route, fn == nil)
 	return rs.kind.srv.add(route, handler{room: rs.kind, serve: func(room any, p *Player, payload, dst []byte) ([]byte, error) {
 		return dst, take(payload, func(m M) { fn(room.(R), p, m) })
 	}})
@@ -146,6 +176,7 @@ func On[R, M any](rs *Rooms[R], route string, fn func(room R, p *Player, m M)) *
 // OnRequest registers the room's handler of a request. From a player who is in
 // no such room it is answered with codec.ErrorNotJoined.
 func OnRequest[R, Q, A any](rs *Rooms[R], route string, fn func(room R, p *Player, q Q) (A, error)) *Route {
+	notNil(route, fn == nil)
 	return rs.kind.srv.add(route, handler{reply: true, room: rs.kind, serve: func(room any, p *Player, payload, dst []byte) ([]byte, error) {
 		return answer(payload, dst, func(q Q) (A, error) { return fn(room.(R), p, q) })
 	}})

@@ -72,7 +72,7 @@ func (h *hall) OnTick(t framework.Tick) {
 	time.Sleep(time.Duration(h.diary.slow.Load()))
 }
 
-func hallServer(t *testing.T, cfg framework.Config, f func(e *env, d *diary, rooms *framework.Rooms[*hall])) {
+func hallServer(t *testing.T, cfg framework.Config, f func(e *env, d *diary, rooms *framework.Rooms[*hall]), set ...func(*framework.Rooms[*hall])) {
 	t.Helper()
 	d := &diary{}
 	var rooms *framework.Rooms[*hall]
@@ -85,6 +85,9 @@ func hallServer(t *testing.T, cfg framework.Config, f func(e *env, d *diary, roo
 		framework.OnRequest(rooms, "size", func(h *hall, _ *framework.Player, _ int) (int, error) { return h.Len(), nil })
 		framework.On(rooms, "shout", func(h *hall, p *framework.Player, s string) { _ = h.Broadcast("heard", p.User()+": "+s) })
 		framework.On(rooms, "boom", func(*hall, *framework.Player, int) { panic("boom") })
+		for _, f := range set {
+			f(rooms)
+		}
 	}, func(e *env) { f(e, d, rooms) })
 }
 
@@ -271,7 +274,7 @@ func TestPlayersEnterFromTheirOwnHook(t *testing.T) {
 		}
 	}}
 	simulate(t, 1, transport.Conditions{}, cfg, func(s *framework.Server) {
-		rooms = framework.AddRoom(s, "hall", func(r *framework.Room) *hall { return &hall{r, d} })
+		rooms = framework.AddRoom(s, "hall", func(r *framework.Room) *hall { return &hall{r, d} }).Tick(time.Second)
 	}, func(e *env) {
 		c := e.dial("ann", transport.TCP)
 		e.dial("refused", transport.TCP)

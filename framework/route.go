@@ -12,6 +12,7 @@ import (
 // Route is a name that this server knows: of a handler, of what it sends, or of
 // both. Immutable once the server runs, except for the counters.
 type Route struct {
+	srv    *Server
 	name   string
 	named  codec.Route
 	number codec.Route // once the server runs
@@ -40,6 +41,7 @@ type handler struct {
 // it must not block, for that would stop every player of its loop. Messages
 // that are behind queued ones of the same player still wait their turn.
 func (r *Route) Inline() *Route {
+	r.srv.registers("Inline of route " + r.name)
 	if r.room != nil {
 		panic("framework: route " + r.name + " runs in its room and can't be inline")
 	}
@@ -69,14 +71,12 @@ func (r *Route) Max(n int) *Route {
 func (s *Server) route(name string) *Route {
 	r := s.routes[name]
 	if r == nil {
-		r = &Route{name: name, named: codec.NamedRoute(name)}
+		r = &Route{srv: s, name: name, named: codec.NamedRoute(name)}
 	}
 	if !r.named.Valid() {
 		panic(fmt.Sprintf("framework: route name %q must have 1 to %d bytes", name, codec.MaxRouteName))
 	}
-	if s.t.Load() != nil {
-		panic("framework: route " + name + " registered after the server was started")
-	}
+	s.registers("route " + name + " registered")
 	s.routes[name] = r
 	return r
 }
@@ -94,12 +94,19 @@ func (s *Server) add(name string, h handler) *Route {
 	return r
 }
 
+func notNil(route string, isNil bool) {
+	if isNil {
+		panic("framework: route " + route + ": the handler is nil")
+	}
+}
+
 // handled reports whether clients may send on the route.
 func (h *handler) handled() bool { return h.serve != nil || h.begin != nil }
 
 // Handle registers the handler of a request: it returns the answer, or an
 // error (see Fail). A duplicate route panics.
 func Handle[Q, A any](s *Server, route string, fn func(p *Player, q Q) (A, error)) *Route {
+	notNil(route, fn == nil)
 	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
 		return answer(payload, dst, func(q Q) (A, error) { return fn(p, q) })
 	}})
@@ -107,6 +114,7 @@ func Handle[Q, A any](s *Server, route string, fn func(p *Player, q Q) (A, error
 
 // HandleMessage registers the handler of a one-way message.
 func HandleMessage[M any](s *Server, route string, fn func(p *Player, m M)) *Route {
+	notNil(route, fn == nil)
 	return s.add(route, handler{serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
 		return dst, take(payload, func(m M) { fn(p, m) })
 	}})
@@ -115,6 +123,7 @@ func HandleMessage[M any](s *Server, route string, fn func(p *Player, m M)) *Rou
 // HandleRaw registers the handler of a request that reads and writes msgpack
 // itself: it appends one value to dst. payload and dst live until it returns.
 func HandleRaw(s *Server, route string, fn func(p *Player, payload, dst []byte) ([]byte, error)) *Route {
+	notNil(route, fn == nil)
 	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
 		out, err := fn(p, payload, dst)
 		if !sameMemory(out, dst) {

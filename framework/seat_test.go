@@ -32,7 +32,6 @@ func roomsOf(e *env) (list []string) {
 // somebody else made by its key, and never one that is closed.
 func TestStrangersFillTheFullestRoom(t *testing.T) {
 	hallServer(t, framework.Config{}, func(e *env, d *diary, rooms *framework.Rooms[*hall]) {
-		rooms.Seats(2) // before anybody joins
 		join(t, e.dial("private", transport.TCP), "party")
 		any := func(user, want string) *client.Client {
 			c := e.dial(user, transport.TCP)
@@ -68,14 +67,13 @@ func TestStrangersFillTheFullestRoom(t *testing.T) {
 		if st := e.srv.Stats().Rooms["hall"]; st.Players != 9 {
 			t.Errorf("%+v", st)
 		}
-	})
+	}, func(rooms *framework.Rooms[*hall]) { rooms.Seats(2) })
 }
 
 // An empty room lingers, ticking; who comes in time finds it as it was.
 func TestEmptyRoomsLinger(t *testing.T) {
 	for _, linger := range []time.Duration{10 * time.Second, -1} {
 		hallServer(t, framework.Config{}, func(e *env, d *diary, rooms *framework.Rooms[*hall]) {
-			rooms.Linger(linger)
 			c := e.dial("ann", transport.TCP)
 			for range 3 {
 				join(t, c, "1")
@@ -98,14 +96,13 @@ func TestEmptyRoomsLinger(t *testing.T) {
 			if n := d.halls.Load(); n != 2 && linger > 0 || n != 1 && linger < 0 {
 				t.Errorf("linger %v: %d halls were made", linger, n)
 			}
-		})
+		}, func(rooms *framework.Rooms[*hall]) { rooms.Linger(linger) })
 	}
 }
 
 // Who moves is out before it is in, and stays where it is when there is no seat.
 func TestMovingBetweenRooms(t *testing.T) {
 	hallServer(t, framework.Config{}, func(e *env, d *diary, rooms *framework.Rooms[*hall]) {
-		rooms.Seats(1)
 		e.dial("ann", transport.TCP)
 		e.dial("bob", transport.TCP)
 		ann, bob := e.srv.User("ann")[0], e.srv.User("bob")[0]
@@ -141,7 +138,7 @@ func TestMovingBetweenRooms(t *testing.T) {
 		if wantCode(t, bob.Leave(), codec.ErrorNotJoined); rooms.Move(bob, "1") == nil {
 			t.Error("a closed player moved")
 		}
-	})
+	}, func(rooms *framework.Rooms[*hall]) { rooms.Seats(1) })
 }
 
 // closing is a room that says goodbye.

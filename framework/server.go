@@ -3,7 +3,6 @@
 package framework
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -37,6 +36,7 @@ type Server struct {
 	kinds    map[string]*roomKind
 	inbox    inboxCap
 	t        atomic.Pointer[transport.Transport] // nil before Start has returned
+	stage    atomic.Int32                        // registering, started, over
 	count    counters
 	pool     workers
 	budget   budget
@@ -47,6 +47,7 @@ type Server struct {
 
 	// Of the admin pages: written before and by Start.
 	pages     []page
+	adminMade bool         // Admin has read pages
 	admin     *http.Server // nil if not served
 	adminAddr netip.AddrPort
 
@@ -90,36 +91,73 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Start begins to serve. It returns once the addresses are bound.
+// The stages of a server. A Start that fails goes back to the first.
+const (
+	registering int32 = iota
+	started
+	over
+)
+
+// registers panics if the server was started: what is registered then would
+// not be seen, or be read and written at once.
+func (s *Server) registers(what string) {
+	if s.stage.Load() != registering {
+		panic("framework: " + what + " after the server was started")
+	}
+}
+
+// Start begins to serve. It returns once the addresses are bound. A server is
+// started once: a second Start, or one after Shutdown, is an error. After a
+// Start that failed it may be tried again.
 func (s *Server) Start() error {
+	if !s.stage.CompareAndSwap(registering, started) {
+		if s.stage.Load() == over {
+			return errors.New("framework: Start after Shutdown: a server runs once, make another with New")
+		}
+		return errors.New("framework: Start: the server was started before")
+	}
+	err := s.start()
+	if err != nil {
+		s.stage.CompareAndSwap(started, registering)
+	}
+	return err
+}
+
+func (s *Server) start() error {
+	if err := s.checkRooms(); err != nil {
+		return err
+	}
 	if err := s.number(); err != nil {
 		return err
 	}
 	s.chain = assemble(s.wraps)
-	t, err := transport.Start(transport.Config{
-		KCP: s.cfg.KCP, KeyFile: s.cfg.KeyFile, ResumeSecret: s.cfg.Secret, AlwaysCookie: s.cfg.AlwaysCookie, CookieRate: s.cfg.CookieRate,
-		Greeting: []byte{session.ProtocolVersion}, PlainKCP: s.cfg.PlainKCP, TCP: s.cfg.TCP,
-		WebSocket: s.cfg.WebSocket, WebSocketPath: s.cfg.WebSocketPath, Origins: s.cfg.Origins,
-		TrustedProxies: s.cfg.TrustedProxies, Loops: s.cfg.Loops, MaxBody: s.cfg.Session.MaxBody,
-		MaxLinks: s.cfg.MaxLinks, MaxPlainLinks: s.cfg.MaxPlainLinks, MaxPlainPerAddress: s.cfg.MaxPlainPerAddress,
-		LinksPerAddress: s.cfg.LinksPerAddress, ReceiveBytes: s.cfg.ReceiveBytes, OpensPerAddress: s.cfg.OpensPerAddress, Gather: s.cfg.Gather, Logger: s.log, Network: s.cfg.Network,
-	}, &glue{s})
+	ln, err := s.listenAdmin()
 	if err != nil {
 		return err
 	}
+	t, err := transport.Start(s.cfg.transport(), &glue{s})
+	if err != nil {
+		if ln != nil {
+			_ = ln.Close()
+		}
+		return err
+	}
 	s.t.Store(t)
+	s.serveAdmin(ln)
 	if s.cfg.KCP != "" {
 		s.log.Info("sealed KCP is served", "addr", t.Addr(transport.KCP), "public_key", t.PublicKey())
-	}
-	if err := s.openAdmin(); err != nil {
-		_ = t.Stop(context.Background())
-		return err
 	}
 	return nil
 }
 
-// Addr returns the address that a carrier is served on.
-func (s *Server) Addr(c transport.Carrier) netip.AddrPort { return s.t.Load().Addr(c) }
+// Addr returns the address that a carrier is served on, the zero one before
+// Start or if it is not.
+func (s *Server) Addr(c transport.Carrier) netip.AddrPort {
+	if t := s.t.Load(); t != nil {
+		return t.Addr(c)
+	}
+	return netip.AddrPort{}
+}
 
 // PublicKey returns what clients of sealed KCP must know of this server: their
 // Config.ServerKey. Empty if that is not served, or before Start.

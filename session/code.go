@@ -70,6 +70,14 @@ func (c Code) Resumable() bool { return c < 100 }
 // Final reports whether the client must not come back by itself.
 func (c Code) Final() bool { return c >= 200 }
 
+// Ends reports whether a session may end with the code: one of section 9 that
+// does not leave it alive, or the game's own. The rest below Game is kept for
+// later versions.
+func (c Code) Ends() bool {
+	_, named := codeNames[c]
+	return c >= Game || named && !c.Resumable()
+}
+
 // CloseError is the end of a link or session as an error. Remote tells that
 // the peer decided it.
 type CloseError struct {

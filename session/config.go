@@ -69,6 +69,14 @@ func (c Config) WithDefaults() (Config, error) {
 	if err := c.CheckProfile(c.Interval, c.Timeout); err != nil {
 		return c, err
 	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{{"Grace", c.Grace}, {"MaxAge", c.MaxAge}, {"ReconnectWindow", c.ReconnectWindow}, {"OpeningTimeout", c.OpeningTimeout}, {"Tick", c.Tick}} {
+		if d.value > 0 && d.value < time.Millisecond { // a number without its unit
+			return c, fmt.Errorf("session: %s %v is less than 1 ms", d.name, d.value)
+		}
+	}
 	// What is acknowledged at once is a quarter of the window (SPEC 4.4). The
 	// rest must hold a largest body, or it would wait for the next heartbeat.
 	largest := c.MaxBody * 4 / 3

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+// callback is a method that a room type may have.
+type callback struct {
+	name string
+	sig  reflect.Type
+}
+
+var callbacks = []callback{
+	{"OnJoin", reflect.TypeFor[func(*Player) error]()},
+	{"OnDrop", reflect.TypeFor[func(*Player)]()},
+	{"OnResume", reflect.TypeFor[func(*Player)]()},
+	{"OnSnapshot", reflect.TypeFor[func(*Player)]()},
+	{"OnLeave", reflect.TypeFor[func(*Player, Reason)]()},
+	{"OnShutdown", reflect.TypeFor[func(time.Duration)]()},
+	{"OnTick", reflect.TypeFor[func(Tick)]()},
+}
+
+// checkCallbacks refuses a room type with a method that its author takes for a
+// callback and that would never be called. Methods whose names only begin with
+// On are handlers as often as not, so a name that is a little off counts only if
+// the signature is a callback's.
+func checkCallbacks(of reflect.Type) error {
+	for i := range of.NumMethod() {
+		m := of.Method(i)
+		sig := signature(of, m)
+		for _, c := range callbacks {
+			if m.Name == c.name && sig != c.sig {
+				return fmt.Errorf("%v.%s is %v and would never be called: want %v", of, m.Name, sig, c.sig)
+			}
+			if looksLike(m.Name, sig, c) {
+				return fmt.Errorf("%v.%s would never be called: is it meant to be %s?", of, m.Name, c.name)
+			}
+		}
+	}
+	if of.Kind() == reflect.Interface || of.Kind() == reflect.Pointer {
+		return nil
+	}
+	for _, c := range callbacks {
+		_, has := of.MethodByName(c.name)
+		if _, pointer := reflect.PointerTo(of).MethodByName(c.name); pointer && !has {
+			return fmt.Errorf("*%v has %s and %v has not: let make return a *%v", of, c.name, of, of)
+		}
+	}
+	return nil
+}
+
+// signature is a method's type without its receiver.
+func signature(of reflect.Type, m reflect.Method) reflect.Type {
+	if of.Kind() == reflect.Interface {
+		return m.Type
+	}
+	var in, out []reflect.Type
+	for i := 1; i < m.Type.NumIn(); i++ {
+		in = append(in, m.Type.In(i))
+	}
+	for i := range m.Type.NumOut() {
+		out = append(out, m.Type.Out(i))
+	}
+	return reflect.FuncOf(in, out, m.Type.IsVariadic())
+}
+
+// looksLike reports whether a method that is no callback was meant for c.
+func looksLike(name string, sig reflect.Type, c callback) bool {
+	if slices.ContainsFunc(callbacks, func(c callback) bool { return c.name == name }) {
+		return false
+	}
+	switch {
+	case strings.EqualFold(name, c.name):
+		return true
+	case sig != c.sig || !strings.HasPrefix(name, "On"):
+		return false
+	case c.name == "OnTick" || c.name == "OnLeave":
+		return true // nothing else takes a Tick, or a player and a Reason
+	}
+	return distance(name, c.name) <= 2
+}
+
+// distance is how many letters must be put in, left out or changed to make b of a.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			same := diagonal
+			if a[i] != b[j] {
+				same++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(same, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// checkRooms refuses room types that would silently stand still.
+func (s *Server) checkRooms() error {
+	for _, k := range s.kinds {
+		if k.step == 0 && k.of.Kind() != reflect.Interface && k.of.Implements(reflect.TypeFor[Ticker]()) {
+			return fmt.Errorf("framework: room %q: %v has OnTick and would never tick: say how often by Tick", k.name, k.of)
+		}
+	}
+	return nil
+}
