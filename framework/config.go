@@ -24,7 +24,7 @@ type Config struct {
 	// "127.0.0.1:0".
 	KCP, PlainKCP, TCP, WebSocket string
 	// KeyFile is where the private key of sealed KCP is kept: made if there is
-	// none. Clients need its public half: see Server.PublicKey. If empty, the key
+	// none, and refused if it is this user's and others may read it. Clients need its public half: see Server.PublicKey. If empty, the key
 	// is another one after each start, which is good for tests only.
 	KeyFile string
 	// AlwaysCookie makes everybody prove an address before a sealed link costs

@@ -22,7 +22,7 @@ func (c *Config) serverKeys(log *slog.Logger) ([]seal.Key, error) {
 		return c.Keys, nil
 	}
 	if c.KeyFile != "" {
-		return keysOf(c.KeyFile)
+		return keysOf(c.KeyFile, log)
 	}
 	if c.Network == nil {
 		log.Warn("transport: no Config.KeyFile: the server's key is another one after each start")
@@ -32,12 +32,15 @@ func (c *Config) serverKeys(log *slog.Logger) ([]seal.Key, error) {
 }
 
 // keysOf reads a file of keys, one a line, and makes one if there is none.
-func keysOf(path string) ([]seal.Key, error) {
+func keysOf(path string, log *slog.Logger) ([]seal.Key, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		text, err = makeKeyFile(path)
 	}
 	if err != nil {
+		return nil, fmt.Errorf("transport: server key: %w", err)
+	}
+	if err := private(path, log); err != nil {
 		return nil, fmt.Errorf("transport: server key: %w", err)
 	}
 	var keys []seal.Key
@@ -55,6 +58,25 @@ func keysOf(path string) ([]seal.Key, error) {
 		return nil, fmt.Errorf("transport: server key: no key in %s", path)
 	}
 	return keys, nil
+}
+
+// private refuses a file of ours that others can read, as ssh does: who has the
+// key can pose as the server. Whose file belongs to somebody else, as where it
+// was mounted into a container, can't mend it, and is warned only.
+func private(path string, log *slog.Logger) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	mode := info.Mode().Perm()
+	switch mine, known := ownFile(info); {
+	case !known:
+	case mine && mode&0o077 != 0:
+		return fmt.Errorf("others may use %s, mode %#o: make that 0600 (chmod 600)", path, mode)
+	case mode&0o007 != 0:
+		log.Warn("transport: everybody on this machine may use the file of the server key", "error", fmt.Sprintf("%s has mode %#o", path, mode))
+	}
+	return nil
 }
 
 // makeKeyFile writes a new key where only the server's user can read it. Of
