@@ -49,6 +49,8 @@ type Client struct {
 	wantDial  bool
 	dialGen   uint64 // counts the core's wishes to dial: an overtaken one is dropped
 	undial    context.CancelFunc
+	names     map[string]record   // by host:port; those with several addresses
+	at        place               // dialled last, empty: by the only address of its name
 	ticket    []byte              // for the core's next HELLO
 	ticketOK  bool                // false: it is still to be fetched
 	fetching  *fetch              // nil: no call of Config.Ticket runs
@@ -93,7 +95,7 @@ func New(addrs []string, cfg Config) (*Client, error) {
 		cfg: cfg, addrs: list, serverKey: key, clock: newClock(),
 		standings: make([]standing, len(list)),
 		wake:      make(chan struct{}, 1), up: make(chan struct{}), quiet: make(chan struct{}), done: make(chan struct{}),
-		calls: make(map[uint64]*call), handlers: make(map[string]handler), answerers: make(map[string]answerer), routes: new(dictionary),
+		calls: make(map[uint64]*call), handlers: make(map[string]handler), answerers: make(map[string]answerer), routes: new(dictionary), names: make(map[string]record),
 	}
 	c.work.L, c.space.L, c.idle.L = &c.mu, &c.mu, &c.mu
 	c.ctx, c.stop = context.WithCancel(context.Background())

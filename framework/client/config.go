@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -83,6 +84,10 @@ type Config struct {
 	// one that speaks KCP below. Tests on a virtual clock need that: kcp-go's
 	// own timers spin on it.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Lookup returns the addresses of a host name, best first; a dial tries
+	// eight at most. If nil, the system's resolver. Dial, where it is set, gets
+	// names as they are.
+	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	// TLS is used for wss:// addresses. If nil, what the system trusts.
 	TLS *tls.Config
 	// ListenPacket opens a datagram socket for one KCP link. If nil, a UDP
@@ -151,6 +156,14 @@ func (c *Config) listen() (net.PacketConn, error) {
 		return c.ListenPacket()
 	}
 	return net.ListenUDP("udp", nil)
+}
+
+// lookup asks for the addresses of a name.
+func (c *Config) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	if c.Lookup != nil {
+		return c.Lookup(ctx, host)
+	}
+	return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 }
 
 // serverKey reads ServerKey, which some of the addresses may need.

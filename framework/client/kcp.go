@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"sync"
@@ -16,6 +15,7 @@ import (
 
 	kcpgo "github.com/xtaci/kcp-go/v5"
 
+	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/transport/kcp"
 )
 
@@ -35,17 +35,48 @@ func (c *Client) openKCP(ctx context.Context, hostport string, conv uint32) (con
 	if c.cfg.Dial != nil && (c.cfg.ListenPacket == nil || c.cfg.KCP != nil) {
 		return c.openStream(ctx, "plain-kcp", hostport)
 	}
-	p, err := c.openPipe(ctx, hostport)
+	return dialPlaces(ctx, c, "udp", hostport, func(ctx context.Context, a netip.AddrPort, others bool) (conn, error) {
+		k, err := c.openKCPAt(ctx, a, conv)
+		if err != nil {
+			return nil, err
+		}
+		if others {
+			err = k.knock(ctx)
+		}
+		if err != nil {
+			k.close()
+			return nil, err
+		}
+		return k, nil
+	}, conn.close)
+}
+
+func (c *Client) openKCPAt(ctx context.Context, a netip.AddrPort, conv uint32) (*kcpConn, error) {
+	p, err := c.openPipe(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	p.conv, p.clock, p.flushed = conv, c.clock, make(chan struct{})
+	p.conv, p.clock, p.flushed, p.sign = conv, c.clock, make(chan struct{}), make(chan struct{})
 	k, err := c.speakKCP(p, kcpMTU)
 	if err != nil {
 		_ = p.Close()
 		return nil, err
 	}
 	return k, nil
+}
+
+// knock waits until anything comes back. On plain KCP that needs a heartbeat:
+// session/SPEC 2.2.
+func (k *kcpConn) knock(ctx context.Context) error {
+	if _, err := k.Write(codec.AppendFrame(nil, codec.Header{Kind: codec.Heartbeat}, nil)); err != nil {
+		return err
+	}
+	select {
+	case <-k.pipe.sign:
+		return k.pipe.readErr
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // speakKCP begins a KCP session on a pipe.
@@ -70,46 +101,20 @@ func (c *Client) speakKCP(p *pipe, mtu int) (*kcpConn, error) {
 
 // openPipe makes the socket. The system's is connected: the kernel drops what
 // others send, and tells when nobody is there.
-func (c *Client) openPipe(ctx context.Context, hostport string) (*pipe, error) {
+func (c *Client) openPipe(ctx context.Context, a netip.AddrPort) (*pipe, error) {
 	if c.cfg.ListenPacket == nil {
-		nc, err := new(net.Dialer).DialContext(ctx, "udp", hostport)
+		nc, err := new(net.Dialer).DialContext(ctx, "udp", a.String())
 		if err != nil {
 			return nil, err
 		}
 		u := nc.(*net.UDPConn)
 		return &pipe{PacketConn: u, connected: u, peer: newPeer(u.RemoteAddr().(*net.UDPAddr).AddrPort())}, nil
 	}
-	addr, err := resolve(ctx, hostport)
-	if err != nil {
-		return nil, err
-	}
 	pc, err := c.cfg.ListenPacket()
 	if err != nil {
 		return nil, err
 	}
-	return &pipe{PacketConn: pc, peer: newPeer(addr)}, nil
-}
-
-func resolve(ctx context.Context, hostport string) (netip.AddrPort, error) {
-	if a, err := netip.ParseAddrPort(hostport); err == nil {
-		return a, nil
-	}
-	host, service, err := net.SplitHostPort(hostport)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	port, err := net.DefaultResolver.LookupPort(ctx, "udp", service)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	if len(ips) == 0 {
-		return netip.AddrPort{}, fmt.Errorf("client: no address of %s", host)
-	}
-	return netip.AddrPortFrom(ips[0].Unmap(), uint16(port)), nil
+	return &pipe{PacketConn: pc, peer: newPeer(a)}, nil
 }
 
 // Write counts what has to be acknowledged before a flush is over.
@@ -191,6 +196,9 @@ type pipe struct {
 	owed    ack           // of the latest segment that the server pushed
 	flushed chan struct{} // closed with over: closed, or parted and all is acknowledged
 	over    bool
+	sign    chan struct{} // closed with signed: something came, or readErr; nil: nobody asks
+	signed  bool
+	readErr error
 	repeats kcp.Repeater // sees to a path that loses
 }
 
@@ -225,6 +233,9 @@ func (p *pipe) ReadFrom(b []byte) (int, net.Addr, error) {
 	for {
 		n, from, err := p.read(b)
 		if err != nil {
+			p.mu.Lock()
+			p.signLocked(err)
+			p.mu.Unlock()
 			return 0, nil, err
 		}
 		if from == p.peer.at && p.received(b[:n]) {
@@ -270,8 +281,17 @@ func (p *pipe) received(b []byte) bool {
 	p.una, p.owed = highest, owed
 	p.repeats.Input(b)
 	p.in.Store(int64(p.clock.now()))
+	p.signLocked(nil)
 	p.checkLocked()
 	return true
+}
+
+// signLocked tells whoever knocked.
+func (p *pipe) signLocked(err error) {
+	if p.sign != nil && !p.signed {
+		p.signed, p.readErr = true, err
+		close(p.sign)
+	}
 }
 
 // WriteTo sends a datagram to the server. Only kcp-go calls it, from one

@@ -67,6 +67,7 @@ func (c *Client) leaveLocked() *link {
 	c.link = nil
 	if !l.opened && !l.told {
 		c.failedLocked(l.index) // try another way
+		c.placedLocked(false)
 	}
 	close(l.over)
 	c.space.Broadcast()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -39,15 +40,16 @@ type sealedConn struct {
 
 // openSealed opens a sealed link: with the session's seal key if it has one,
 // with the server's public key otherwise, or if that is not answered.
-func (c *Client) openSealed(ctx context.Context, hostport string) (*sealedConn, error) {
-	addr, err := resolve(ctx, hostport)
+func (c *Client) openSealed(ctx context.Context, hostport string) (conn, error) {
+	return dialPlaces(ctx, c, "udp", hostport, c.openSealedAt, conn.close)
+}
+
+func (c *Client) openSealedAt(ctx context.Context, addr netip.AddrPort, _ bool) (conn, error) {
+	pc, err := c.cfg.listen()
 	if err != nil {
 		return nil, err
 	}
-	s := &sealed{listen: c.cfg.listen, peer: newPeer(addr), clock: c.clock}
-	if s.pc, err = s.listen(); err != nil {
-		return nil, err
-	}
+	s := &sealed{listen: c.cfg.listen, pc: pc, peer: newPeer(addr), clock: c.clock}
 	link, err := s.shake(ctx, c.initiators())
 	if err != nil {
 		_ = s.pc.Close()

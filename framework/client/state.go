@@ -122,6 +122,7 @@ func (c *Client) changesLocked() {
 func (c *Client) openedLocked() {
 	if l := c.link; l != nil {
 		l.opened = true
+		c.placedLocked(true)
 		c.workedLocked(l.index, c.clock.now())
 	}
 	if !c.wasUp {

@@ -5,6 +5,7 @@ package client
 import (
 	"context"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -29,7 +30,9 @@ func (c *Client) dialStream(ctx context.Context, network, hostport string) (net.
 	if c.cfg.Dial != nil {
 		return c.cfg.Dial(ctx, network, hostport)
 	}
-	return new(net.Dialer).DialContext(ctx, network, hostport)
+	return dialPlaces(ctx, c, network, hostport, func(ctx context.Context, a netip.AddrPort, _ bool) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, a.String())
+	}, func(nc net.Conn) { _ = nc.Close() })
 }
 
 func (t *tcpConn) Read(b []byte) (int, error) {
