@@ -87,7 +87,7 @@ function away(): string {
 }
 
 function changed(s: LinkState): void {
-	if (s.kind !== "moving" && s.kind !== "refused") {
+	if (s.kind !== "moving") {
 		clearTimeout(calm);
 	}
 	switch (s.kind) {
@@ -101,7 +101,10 @@ function changed(s: LinkState): void {
 			event(s.error.text === "cut" ? "link cut" : `link lost: ${s.error.text || codeText(s.error.code)}`, "lost");
 			break;
 		case "moving":
-			event(`the server lets you go in ${Math.ceil(s.delay / 1000)} s: you will be back by yourself`);
+			event(`this server is about to stop: in ${Math.ceil(s.delay / 1000)} s the page connects again by itself`);
+			break;
+		case "failed":
+			event(`${s.error.message}; next attempt in ${Math.ceil(s.delay / 1000)} s`, "lost");
 			break;
 		case "refused":
 			event(`not now: ${s.error.text || codeText(s.error.code)}; next attempt in ${Math.ceil(s.delay / 1000)} s`, "lost");

@@ -3,19 +3,29 @@
 // The shell around a Session: one WebSocket at a time, one timer, and the
 // app's handlers. Everything runs on the thread that made it.
 
-import { CloseError, isFinal, isResumable } from "./code.js";
+import { CloseError, Code, isFinal, isResumable } from "./code.js";
 import { CodecError, defaultMaxBody, Kind, type Packet, parseFrame } from "./codec.js";
 import { type Params, parseEnd } from "./control.js";
-import { type ClientConfig, Failure, RequestError, type RequestOptions, type Sent, type State, type Stats, type Ticket } from "./config.js";
+import { type ClientConfig, type ConnectOptions, Failure, RequestError, type RequestOptions, type Sent, type State, type Stats } from "./config.js";
 import * as envelope from "./envelope.js";
 import type { Queued } from "./end.js";
-import { followPage, takeToken } from "./page.js";
-import { Session } from "./session.js";
+import { Page } from "./page.js";
+import { type Change, Session } from "./session.js";
 import { abandon, openSocket, type Socket } from "./socket.js";
+import { Tickets } from "./ticket.js";
 import { type Type, decodeBody, encodeBody, list, nothing, str } from "./types.js";
+import { bound, checkTimeout, within } from "./wait.js";
 
 interface Call {
-	settle: (error: Error | null, payload?: Uint8Array) => void;
+	answer: (payload: Uint8Array) => void;
+	fail: (reason: unknown) => void;
+}
+
+/** The promise of connect. */
+interface Opening {
+	promise: Promise<void>;
+	resolve: () => void;
+	reject: (reason: unknown) => void;
 }
 
 interface Link {
@@ -24,18 +34,19 @@ interface Link {
 	opened: boolean;
 	told: boolean; // that it did not open is not the address's fault
 	waiting: Uint8Array[] | null; // what came while a ticket is fetched
+	waitingBytes: number;
 }
 
 /** The longest message that every server takes: transport/SPEC.md 7.4. */
 const maxMessage = 64 << 10;
 
-/** How long the attempts to log in repeat their ticket: session/SPEC.md 6.1. */
-const ticketLife = 60_000;
-
 /** How often a socket that takes no more is looked at; it doesn't tell. */
 const drainEvery = 50;
 
 const maxOld = 4;
+
+/** What may come while a ticket is fetched, in messages: a server waits for the login. */
+const maxWaiting = 64;
 
 const JoinBody = list(str);
 const utf8 = new TextEncoder();
@@ -48,55 +59,103 @@ export class Client {
 	/** What happened since the client was made. */
 	readonly stats: Stats = { opens: 0, resumes: 0, resets: 0, losses: 0, cuts: 0, dials: 0, sent: 0, received: 0, dropped: 0, bytesIn: 0, bytesOut: 0 };
 
-	private readonly core: Session;
+	private core: Session;
 	private readonly addresses: string[];
-	private readonly handlers = new Map<string, (payload: Uint8Array) => void>();
+	private readonly handlers = new Map<string, (payload: Uint8Array) => unknown>();
 	private readonly answerers = new Map<string, (payload: Uint8Array) => Promise<Uint8Array>>();
 	private readonly calls = new Map<number, Call>();
-	private readonly unfollow: () => void;
-	private readonly opening: PromiseWithResolversOf<void>;
+	private readonly page: Page;
+	private readonly tickets: Tickets;
+	private opening: Opening | null = null; // once connect was called
+	private unfollow: () => void = () => undefined;
 	private lastCall = 0;
 	private started = false;
 	private over = false; // end was called
 	private inside = 0; // depth of callbacks that end with settle
+	private untold: Change[] = [];
 	private link: Link | null = null;
 	private old: Socket[] = []; // that cut left open
 	private dialling: { stop: () => void } | null = null;
+	private trying = false; // connecting was told, and not what came of it
 	private first = 0; // index of the address to try first
-	private ticket: Uint8Array | null = null; // for the core's next HELLO
-	private ticketUntil = -Infinity; // until then it is good for one more attempt
 	private timer: ReturnType<typeof setTimeout> | undefined;
-	private lastError = "";
+	private cause: Error | null = null; // why the last link or attempt ended, as far as we know
 	private routes: readonly string[] = []; // the dictionary that numbers is made from
 	private numbers = new Map<string, number>();
 
 	/**
 	 * Makes a client that does nothing until connect, so that handlers can be
 	 * registered before the first message. Addresses look like
-	 * "wss://host/path" and are tried in their order; what worked last is preferred.
+	 * "wss://host/path" and are tried in their order; what worked last is
+	 * preferred. What can't be an address throws.
 	 */
-	constructor(addresses: string | string[], private readonly cfg: ClientConfig = {}) {
-		this.addresses = typeof addresses === "string" ? [addresses] : addresses;
+	constructor(addresses: string | readonly string[], private readonly cfg: ClientConfig = {}) {
+		this.addresses = typeof addresses === "string" ? [addresses] : [...addresses];
 		if (this.addresses.length === 0) {
 			throw new Error("lifeline: no address to connect to");
 		}
-		this.core = new Session({
-			ticket: () => this.ticket, info: cfg.info, token: cfg.token ?? takeToken(cfg.keep),
-			maxPackets: cfg.maxPackets, maxBytes: cfg.maxBytes, openingTimeout: cfg.openingTimeout, minDelay: cfg.minDelay, maxDelay: cfg.maxDelay,
-			random: () => crypto.getRandomValues(new BigUint64Array(1))[0],
-		});
-		this.opening = withResolvers();
-		this.opening.promise.catch(() => undefined); // whoever called connect is told
-		this.unfollow = followPage(this, cfg.keep);
+		this.addresses.forEach(checkAddress);
+		this.page = new Page(cfg.keep);
+		this.tickets = new Tickets(cfg.ticket, cfg.ticketTimeout);
+		this.core = this.makeCore();
 	}
 
-	/** Starts the client. Resolves when its session is open for the first time. */
-	connect(): Promise<void> {
-		if (!this.started) {
-			this.started = true;
-			this.settle();
+	private makeCore(): Session {
+		const { info, token, maxPackets, maxBytes, openingTimeout, minDelay = 500, maxDelay = 30_000 } = this.cfg;
+		return new Session({
+			ticket: () => this.tickets.value, info, token, maxPackets, maxBytes, openingTimeout,
+			minDelay: Math.max(minDelay, 1), maxDelay: Math.max(maxDelay, 1), // without a pause nothing else would run
+			random: () => crypto.getRandomValues(new BigUint64Array(1))[0],
+		});
+	}
+
+	/**
+	 * Starts the client. Resolves when its session is open for the first time,
+	 * and rejects when the client ends before. It tries until then: see the
+	 * states connecting and failed. Another call returns the same promise; after
+	 * the client has ended it rejects.
+	 */
+	connect(options: ConnectOptions = {}): Promise<void> {
+		checkTimeout(options.timeout);
+		const wrong = this.core.state === "ended" ? "the client has ended: make a new one" : lacking(this.cfg);
+		if (wrong !== "") {
+			return Promise.reject(new Error(`lifeline: ${wrong}`));
 		}
-		return this.opening.promise;
+		const opening = (this.opening ??= this.begin());
+		if (options.timeout === undefined && options.signal === undefined) {
+			return opening.promise;
+		}
+		const late = (): Error => new Error(`lifeline: not connected in ${options.timeout} ms${this.cause ? `; last: ${this.cause.message}` : ""}`, { cause: this.cause });
+		return within(opening.promise, options, late, () => this.close());
+	}
+
+	private begin(): Opening {
+		const opening = {} as Opening;
+		opening.promise = new Promise((resolve, reject) => Object.assign(opening, { resolve, reject }));
+		opening.promise.catch(() => undefined); // the one who called connect is told
+		void this.start(opening);
+		return opening;
+	}
+
+	/** Starts after the caller has run: what React mounts and unmounts at once leaves no trace. */
+	private async start(opening: Opening): Promise<void> {
+		await undefined;
+		if (this.opening !== opening) {
+			return;
+		}
+		const token = this.cfg.token || this.cfg.keep === undefined ? "" : await this.page.take();
+		if (this.opening !== opening) {
+			return;
+		}
+		this.started = true;
+		if (token !== "") {
+			this.core.adopt(token);
+		}
+		if (this.core.state === "paused") {
+			this.core.hurry(now());
+		}
+		this.unfollow = this.page.follow(this);
+		this.settle();
 	}
 
 	/** The reconnect token: whoever has it is the player. Empty without a session. */
@@ -131,34 +190,44 @@ export class Client {
 
 	// --- messages and requests
 
-	/** Registers fn for the messages of a route. A second one for the same route throws. */
-	on<T>(route: string, type: Type<T>, fn: (message: T) => void): void {
-		claim(this.handlers, route, (payload) => fn(decodeBody(type, payload)));
+	/**
+	 * Registers fn for the messages of a route, and returns what takes it off
+	 * again. A second one for the same route throws.
+	 */
+	on<T>(route: string, type: Type<T>, fn: (message: T) => unknown): () => void {
+		checkType(type);
+		return claim(this.handlers, route, (payload) => fn(named(route, () => decodeBody(type, payload))));
 	}
 
 	/**
-	 * Registers what answers the server's requests on a route. A RequestError is
-	 * the answer as it stands; any other error tells the server only that the
-	 * handler failed.
+	 * Registers what answers the server's requests on a route, and returns what
+	 * takes it off again. A RequestError is the answer as it stands; any other
+	 * error tells the server only that the handler failed. A second one for the
+	 * same route throws.
 	 */
-	handle<Q, A>(route: string, ask: Type<Q>, answer: Type<A>, fn: (question: Q) => A | Promise<A>): void {
-		claim(this.answerers, route, async (payload) => {
+	handle<Q, A>(route: string, ask: Type<Q>, answer: Type<A>, fn: (question: Q) => A | Promise<A>): () => void {
+		checkType(ask);
+		checkType(answer);
+		return claim(this.answerers, route, async (payload) => {
 			let question: Q;
 			try {
 				question = decodeBody(ask, payload);
 			} catch (e) {
 				throw new RequestError(Failure.BadRequest, String(e));
 			}
-			return encodeBody(answer, await fn(question));
+			const reply = await fn(question);
+			return named(route, () => encodeBody(answer, reply));
 		});
 	}
 
 	/**
 	 * Sends a message. It reports false when too much waits already or the client
-	 * has ended; without a link it waits to be sent.
+	 * has ended; without a link it waits to be sent. A value that does not fit the
+	 * type throws.
 	 */
 	send<T>(route: string, type: Type<T>, value: T): boolean {
-		return this.push(Kind.Message, envelope.encodeMessage(this.numbered(route), encodeBody(type, value)));
+		checkType(type);
+		return this.push(Kind.Message, envelope.encodeMessage(this.numbered(route), named(route, () => encodeBody(type, value))));
 	}
 
 	/**
@@ -168,39 +237,48 @@ export class Client {
 	 * reset or ended before the answer.
 	 */
 	request<Q, A>(route: string, ask: Type<Q>, value: Q, answer: Type<A>, options: RequestOptions = {}): Promise<A> {
-		const { timeout = 10_000, signal } = options;
 		return new Promise<A>((resolve, reject) => {
-			signal?.throwIfAborted();
+			checkType(ask);
+			checkType(answer);
+			options.signal?.throwIfAborted();
+			const { timeout = 10_000, signal } = options;
 			const id = ++this.lastCall;
-			let timer: ReturnType<typeof setTimeout> | undefined;
-			const abort = (): void => call.settle(signal!.reason);
+			const body = envelope.encodeRequest(id, this.numbered(route), named(route, () => encodeBody(ask, value)));
+			const end = (): void => {
+				this.calls.delete(id);
+				undo();
+			};
 			const call: Call = {
-				settle: (error, payload) => {
-					this.calls.delete(id);
-					clearTimeout(timer);
-					signal?.removeEventListener("abort", abort);
+				answer: (payload) => {
+					end();
 					try {
-						if (error !== null) {
-							throw error;
-						}
-						resolve(decodeBody(answer, payload!));
+						resolve(named(route, () => decodeBody(answer, payload)));
 					} catch (e) {
 						reject(e);
 					}
 				},
+				fail: (reason) => {
+					end();
+					reject(reason);
+				},
 			};
+			const undo = bound({ timeout, signal }, () => new Error(`lifeline: no answer to ${route} in ${timeout} ms`), call.fail);
 			this.calls.set(id, call);
-			signal?.addEventListener("abort", abort);
-			if (timeout < Infinity) {
-				timer = setTimeout(() => call.settle(new Error(`lifeline: no answer to ${route} in ${timeout} ms`)), timeout);
-			}
-			if (!this.push(Kind.Request, envelope.encodeRequest(id, this.numbered(route), encodeBody(ask, value)))) {
-				call.settle(new Error(this.core.state === "ended" ? "lifeline: closed" : "lifeline: too much waits to be sent"));
+			try {
+				if (!this.push(Kind.Request, body)) {
+					call.fail(new Error(this.core.state === "ended" ? "lifeline: closed" : "lifeline: too much waits to be sent"));
+				}
+			} catch (e) {
+				call.fail(e);
 			}
 		});
 	}
 
-	/** Takes a seat in a room. */
+	/**
+	 * Takes a seat in a room; there is one at a time. The seat belongs to the
+	 * session: whenever another one was opened, the client is in no room. So join
+	 * in the state opened.
+	 */
 	join(room: string, key: string, options?: RequestOptions): Promise<void> {
 		return this.request("room.join", JoinBody, [room, key], nothing, options);
 	}
@@ -244,11 +322,22 @@ export class Client {
 
 	// --- what the app wants of the link
 
-	/** Says goodbye, which ends the session on the server at once. */
+	/**
+	 * Says goodbye, which ends the session on the server at once, and the client
+	 * for good: the state closed follows, and what waits for an answer fails.
+	 * Before connect, or at once after it, nothing has begun: what was sent so far
+	 * is dropped, and the client may connect again.
+	 */
 	close(): void {
-		this.started = true;
-		this.core.close();
-		this.settle();
+		if (this.started) {
+			this.core.close();
+			this.settle();
+			return;
+		}
+		this.opening?.reject(new CloseError(Code.Left));
+		this.opening = null;
+		this.core = this.makeCore();
+		this.failCalls("closed before the client had started");
 	}
 
 	/**
@@ -268,7 +357,7 @@ export class Client {
 		if (this.old.length > maxOld) {
 			this.old.shift()!.close();
 		}
-		this.lastError = "cut";
+		this.cause = new Error("cut");
 		this.core.linkDropped(now());
 		this.settle();
 	}
@@ -279,7 +368,7 @@ export class Client {
 		if (this.link !== null) {
 			this.link.told = true;
 		}
-		this.dialling?.stop();
+		this.leaveAttempt();
 		this.settle();
 	}
 
@@ -302,15 +391,14 @@ export class Client {
 		this.inside++;
 		for (;;) {
 			const action = this.core.check(now(), Date.now());
-			this.changes();
+			const told = this.changes();
 			if (action === "cut") {
 				this.part();
-				continue;
-			}
-			if (action === "dial") {
+			} else if (action === "dial") {
 				this.dial();
+			} else if (!told && !this.tellFailed()) {
+				break; // nothing happened that the app could have reacted to
 			}
-			break;
 		}
 		this.inside--;
 		this.write();
@@ -336,66 +424,113 @@ export class Client {
 	private end(): void {
 		clearTimeout(this.timer);
 		this.unfollow();
-		this.dialling?.stop();
+		this.leaveAttempt();
 		for (const s of this.old) {
 			s.close();
 		}
 		this.old = [];
 	}
 
-	/** Takes over what the core says became of the session. */
-	private changes(): void {
-		for (const ch of this.core.changes()) {
-			switch (ch.kind) {
-				case "opened": {
-					this.stats.opens++;
-					this.opened();
-					const undelivered = this.undelivered(ch.undelivered, new CodecError("too-large"));
-					this.tell({ kind: "opened", undelivered });
-					this.opening.resolve();
-					break;
-				}
-				case "resumed":
-					this.stats.resumes++;
-					this.opened();
-					this.tell(ch);
-					break;
-				case "reset":
-					this.stats.resets++;
-					this.opened();
-					this.failCalls("the session was reset before the answer came");
-					this.tell(ch);
-					this.opening.resolve(); // by a stored token: it is open all the same
-					break;
-				case "moving":
-					this.tell({ kind: "moving", delay: ch.delay });
-					break;
-				case "put off":
-					this.tell({ kind: "refused", error: ch.error, delay: ch.delay });
-					break;
-				case "lost":
-					this.stats.losses++;
-					this.tell({ kind: "lost", error: ch.error.text === "" && !ch.error.remote ? new CloseError(ch.error.code, this.lastError) : ch.error });
-					break;
-				case "ending": {
-					this.ticketUntil = -Infinity;
-					const undelivered = this.undelivered(ch.undelivered);
-					this.failCalls("the session ended before the answer came");
-					const ended = this.core.state === "ended";
-					this.tell({ kind: ended ? "closed" : "gone", error: ch.error, undelivered });
-					if (ended) {
-						this.opening.reject(ch.error);
-					}
+	private leaveAttempt(): void {
+		this.dialling?.stop();
+		this.dialling = null;
+		this.tickets.stop();
+	}
+
+	/** Takes over what the core says became of the session. False: nothing. */
+	private changes(): boolean {
+		this.untold.push(...this.core.changes());
+		if (this.untold.length === 0) {
+			return false;
+		}
+		this.inside++;
+		for (let ch = this.untold.shift(); ch !== undefined; ch = this.untold.shift()) {
+			this.change(ch);
+			this.untold.push(...this.core.changes()); // the app may have closed
+		}
+		this.inside--;
+		return true;
+	}
+
+	private change(ch: Change): void {
+		switch (ch.kind) {
+			case "opened": {
+				this.stats.opens++;
+				this.opened();
+				const undelivered = this.undelivered(ch.undelivered, new CodecError("too-large"));
+				this.tell({ kind: "opened", undelivered });
+				this.opening?.resolve();
+				break;
+			}
+			case "resumed":
+				this.stats.resumes++;
+				this.opened();
+				this.tell(ch);
+				break;
+			case "reset":
+				this.stats.resets++;
+				this.opened();
+				this.failCalls("the session was reset before the answer came");
+				this.tell({ kind: "reset", reason: ch.error.code });
+				this.opening?.resolve(); // by a stored token: it is open all the same
+				break;
+			case "moving":
+				this.tell({ kind: "moving", delay: ch.delay });
+				break;
+			case "put off":
+				this.trying = false; // the server itself has said why
+				this.tell({ kind: "refused", error: ch.error, delay: ch.delay });
+				break;
+			case "lost":
+				this.stats.losses++;
+				this.tell({ kind: "lost", error: ch.error.text === "" && !ch.error.remote ? new CloseError(ch.error.code, this.cause?.message) : ch.error });
+				break;
+			case "ending": {
+				this.tickets.forget();
+				void this.page.hold("");
+				const undelivered = this.undelivered(ch.undelivered);
+				this.failCalls("the session ended before the answer came");
+				const closed = this.core.state === "ended" && !this.untold.some((later) => later.kind === "ending");
+				this.tell({ kind: closed ? "closed" : "gone", error: ch.error, undelivered });
+				if (closed) {
+					this.opening?.reject(ch.error);
 				}
 			}
 		}
 	}
 
+	/** Tells of an attempt that came to nothing. False: there is none. */
+	private tellFailed(): boolean {
+		const { state } = this.core;
+		if (!this.trying || state === "dialing" || state === "opening") {
+			return false;
+		}
+		this.trying = false;
+		if (state !== "waiting") {
+			return false; // paused or closed meanwhile
+		}
+		this.cause ??= new CloseError(Code.OpenTimeout);
+		const delay = Math.max(this.core.due() - now(), 0);
+		if (delay === 0 && this.cause instanceof CloseError && this.cause.code === Code.Moved) {
+			return false; // sent on: the same attempt, elsewhere
+		}
+		this.tell({ kind: "failed", error: this.cause, delay });
+		return true;
+	}
+
 	private tell(s: State): void {
-		guard(() => this.cfg.onState?.(s));
+		if (this.cfg.onState) {
+			this.run(() => this.cfg.onState!(s));
+		} else if (s.kind === "failed" || s.kind === "refused" || s.kind === "gone" || (s.kind === "closed" && s.error.code !== Code.Left)) {
+			console.warn(`lifeline: ${s.kind}: ${s.error.message}`);
+		}
 	}
 
 	private opened(): void {
+		this.trying = false;
+		if (this.cfg.keep !== undefined) {
+			void this.page.hold(this.core.id);
+		}
 		if (this.link !== null) {
 			this.first = Math.max(this.link.index, 0);
 			this.link.opened = true;
@@ -404,26 +539,26 @@ export class Client {
 
 	private failCalls(text: string): void {
 		for (const call of [...this.calls.values()]) {
-			call.settle(new RequestError(Failure.Reset, text));
+			call.fail(new RequestError(Failure.Reset, text));
 		}
 	}
 
 	/** What was sent and will not arrive. With an error its requests fail. */
 	private undelivered(packets: Queued[], error?: Error): Sent[] {
-		const sent: Sent[] = [];
-		for (const p of packets) {
-			if (p.kind === Kind.Message) {
-				const m = envelope.parseMessage(p.body);
-				sent.push({ route: this.named(m.route), payload: m.payload, request: false });
-			} else if (p.kind === Kind.Request) {
-				const q = envelope.parseRequest(p.body);
-				sent.push({ route: this.named(q.route), payload: q.payload, request: true });
-				if (error) {
-					this.calls.get(Number(q.id))?.settle(error);
+		return packets
+			.filter((p) => p.kind === Kind.Message || p.kind === Kind.Request)
+			.map((p) => {
+				const request = p.kind === Kind.Request;
+				try {
+					const { route, payload } = request ? envelope.parseRequest(p.body) : envelope.parseMessage(p.body);
+					if (request && error) {
+						this.calls.get(Number(envelope.parseRequest(p.body).id))?.fail(error);
+					}
+					return { route: this.named(route), payload, request };
+				} catch {
+					return { route: "", payload: p.body, request }; // what became of a session never depends on parsing
 				}
-			}
-		}
-		return sent;
+			});
 	}
 
 	// --- dialling
@@ -431,6 +566,12 @@ export class Client {
 	/** Tries the addresses once each, from the preferred one on, until one answers. */
 	private dial(): void {
 		this.dialling?.stop();
+		this.trying = true;
+		this.tell({ kind: "connecting" });
+		if (this.core.state !== "dialing") {
+			return; // the app thought better of it
+		}
+		this.cause = null;
 		let live = true;
 		let undo = (): void => undefined;
 		this.dialling = {
@@ -441,11 +582,16 @@ export class Client {
 		};
 		const own = this.addresses.map((_, i) => (this.first + i) % this.addresses.length);
 		const list = [...this.elsewhere().map((url) => ({ url, index: -1 })), ...own.map((index) => ({ url: this.addresses[index], index }))];
+		const failed = (why: Error): void => {
+			this.dialling = null;
+			this.cause = why;
+			this.core.linkDown(now());
+			this.settle();
+		};
+		const reasons: string[] = [];
 		const next = (i: number): void => {
 			if (i === list.length) {
-				this.dialling = null;
-				this.core.linkDown(now());
-				this.settle();
+				failed(new Error(reasons.join("; ")));
 				return;
 			}
 			const { url, index } = list[i];
@@ -458,7 +604,7 @@ export class Client {
 					return;
 				}
 				if (typeof socket === "string") {
-					this.lastError = socket;
+					reasons.push(socket);
 					next(i + 1);
 					return;
 				}
@@ -466,12 +612,14 @@ export class Client {
 				this.linkUp(socket, index);
 			});
 		};
-		if (!this.cfg.ticket || this.core.token !== "" || now() < this.ticketUntil) {
+		if (this.core.token !== "" || this.tickets.ready(now())) {
 			next(0);
 			return;
 		}
-		void this.fetchTicket().then(() => {
-			if (live) {
+		void this.tickets.fetch(now).then((error) => {
+			if (live && error) {
+				failed(error);
+			} else if (live) {
 				next(0);
 			}
 		});
@@ -486,24 +634,12 @@ export class Client {
 		return this.core.address.split(/\s+/).filter((url) => url !== "" && this.addresses.some((own) => scheme(own) === scheme(url)));
 	}
 
-	/** Fetches what the core's next HELLO carries. */
-	private async fetchTicket(): Promise<void> {
-		let t: Ticket = null;
-		try {
-			t = await this.cfg.ticket!();
-		} catch (e) {
-			report(e);
-		}
-		this.ticket = typeof t === "string" ? utf8.encode(t) : t;
-		this.ticketUntil = now() + ticketLife;
-	}
-
 	private linkUp(socket: Socket, index: number): void {
-		const l: Link = { socket, index, opened: false, told: false, waiting: null };
+		const l: Link = { socket, index, opened: false, told: false, waiting: null, waitingBytes: 0 };
 		this.link = l;
 		this.core.linkUp(now(), Date.now());
 		socket.onmessage = (e: { data: unknown }): void => this.message(l, e.data);
-		socket.onclose = (e: { code?: number }): void => this.broke(l, `the socket closed with status ${e.code ?? 0}`);
+		socket.onclose = (e: { code?: number }): void => this.broke(l, new Error(`the socket closed with status ${e.code ?? 0}`));
 		this.settle();
 	}
 
@@ -532,13 +668,13 @@ export class Client {
 		}
 	}
 
-	private broke(l: Link, why: string): void {
+	private broke(l: Link, why: Error): void {
 		if (this.link !== l) {
 			return;
 		}
 		this.leaveLink();
 		l.socket.close();
-		this.lastError = why;
+		this.cause = why;
 		this.core.linkDown(now());
 		this.settle();
 	}
@@ -580,9 +716,13 @@ export class Client {
 		}
 		const b = data instanceof ArrayBuffer ? new Uint8Array(data) : ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : null;
 		if (b === null) {
-			this.broke(l, "a message that is not binary");
+			this.broke(l, new Error("a message that is not binary"));
 		} else if (l.waiting !== null) {
 			l.waiting.push(b);
+			l.waitingBytes += b.length;
+			if (l.waiting.length > maxWaiting || l.waitingBytes > maxMessage) {
+				this.broke(l, new Error("the server sends on before its session is open"));
+			}
 		} else {
 			this.stats.bytesIn += b.length;
 			this.take(l, b, 0);
@@ -592,7 +732,7 @@ export class Client {
 	/** Takes the frames of a message from at on. fetched: the first one has its ticket. */
 	private take(l: Link, b: Uint8Array, at: number, fetched = false): void {
 		this.inside++;
-		let broken = "";
+		let broken: Error | null = null;
 		try {
 			while (at < b.length && this.link === l && this.listening) {
 				const f = parseFrame(b, at, Math.max(this.core.params.maxBody, defaultMaxBody));
@@ -608,13 +748,13 @@ export class Client {
 				this.packet(f.packet);
 			}
 		} catch (e) {
-			broken = String(e);
+			broken = e as Error;
 		}
-		this.inside--;
 		this.changes();
-		if (broken !== "") {
+		if (broken !== null) {
 			this.broke(l, broken);
 		}
+		this.inside--;
 		this.settle();
 	}
 
@@ -634,9 +774,14 @@ export class Client {
 	/** Fetches a ticket before the rest of a message is taken. */
 	private fetchFor(l: Link, b: Uint8Array, at: number): void {
 		l.waiting = [];
-		void this.fetchTicket().then(() => {
+		void this.tickets.fetch(now).then((error) => {
 			const later = l.waiting!;
 			l.waiting = null;
+			if (error) {
+				l.told = true;
+				this.broke(l, error);
+				return;
+			}
 			this.take(l, b, at, true);
 			later.forEach((m) => this.message(l, m));
 		});
@@ -645,7 +790,7 @@ export class Client {
 	private packet(p: Packet): void {
 		if ((p.kind === Kind.Refused || p.kind === Kind.Bye) && this.link !== null) {
 			this.link.told = true;
-			this.lastError = "";
+			this.cause = parseEnd(p);
 		}
 		const deliver = this.core.receive(p, now());
 		this.changes();
@@ -657,7 +802,7 @@ export class Client {
 			this.deliver(p);
 		} catch (e) {
 			this.stats.dropped++;
-			report(e);
+			this.report(e);
 		}
 	}
 
@@ -665,12 +810,12 @@ export class Client {
 		switch (p.kind) {
 			case Kind.Response: {
 				const { id, payload } = envelope.parseResponse(p.body);
-				this.calls.get(Number(id))?.settle(null, payload);
+				this.calls.get(Number(id))?.answer(payload);
 				break;
 			}
 			case Kind.Failure: {
 				const { id, code, text } = envelope.parseFailure(p.body);
-				this.calls.get(Number(id))?.settle(new RequestError(code, text));
+				this.calls.get(Number(id))?.fail(new RequestError(code, text));
 				break;
 			}
 			case Kind.Request:
@@ -681,9 +826,9 @@ export class Client {
 				const name = this.named(route);
 				const fn = this.handlers.get(name);
 				if (fn) {
-					fn(payload);
+					this.watch(fn(payload));
 				} else if (this.cfg.onMessage) {
-					this.cfg.onMessage(name, payload);
+					this.watch(this.cfg.onMessage(name, payload));
 				} else {
 					this.stats.dropped++;
 				}
@@ -713,10 +858,42 @@ export class Client {
 					answer(Kind.Failure, envelope.encodeFailure(id, e.code, e.text));
 					return;
 				}
-				report(e);
+				this.report(e);
 				answer(Kind.Failure, envelope.encodeFailure(id, Failure.Internal, "the client's handler failed"));
 			},
 		);
+	}
+
+	// --- errors of the app's own code, which must not stop the session
+
+	/** Runs a callback of the app. */
+	private run(fn: () => unknown): void {
+		try {
+			this.watch(fn());
+		} catch (e) {
+			this.report(e);
+		}
+	}
+
+	/** Waits for what an async callback ends with. */
+	private watch(result: unknown): void {
+		if (typeof (result as PromiseLike<unknown> | undefined)?.then === "function") {
+			(result as PromiseLike<unknown>).then(undefined, (e: unknown) => this.report(e));
+		}
+	}
+
+	private report(e: unknown): void {
+		try {
+			if (this.cfg.onError) {
+				this.cfg.onError(e);
+			} else if (typeof reportError === "function" && !("process" in globalThis)) {
+				reportError(e); // outside of browsers it may end the process
+			} else {
+				console.error(e);
+			}
+		} catch (again) {
+			console.error(again, e);
+		}
 	}
 }
 
@@ -725,42 +902,58 @@ function now(): number {
 	return performance.now();
 }
 
-function claim<V>(map: Map<string, V>, route: string, v: V): void {
+function claim<V>(map: Map<string, V>, route: string, v: V): () => void {
 	if (map.has(route)) {
 		throw new Error(`lifeline: route ${route} has a handler already`);
 	}
 	map.set(route, v);
+	return () => {
+		if (map.get(route) === v) {
+			map.delete(route);
+		}
+	};
 }
 
-/** An error of the app's own code, which must not stop the session. */
-function report(e: unknown): void {
-	if (typeof reportError === "function") {
-		reportError(e);
-	} else {
-		console.error(e);
-	}
-}
-
-function guard(fn: () => void): void {
+/** Adds the route to what is wrong with its value. */
+function named<T>(route: string, fn: () => T): T {
 	try {
-		fn();
+		return fn();
 	} catch (e) {
-		report(e);
+		throw e instanceof CodecError ? new CodecError(e.word, e.detail, e.path === "" ? route : `${route}: ${e.path}`) : e;
 	}
 }
 
-interface PromiseWithResolversOf<T> {
-	promise: Promise<T>;
-	resolve: (v: T) => void;
-	reject: (e: unknown) => void;
+function checkType(type: Type<any>): void {
+	if (typeof type?.write !== "function") {
+		throw new TypeError("lifeline: a type is missing, such as str, struct({ x: f32 }) or anything");
+	}
 }
 
-function withResolvers(): PromiseWithResolversOf<void> {
-	let resolve!: () => void;
-	let reject!: (e: unknown) => void;
-	const promise = new Promise<void>((res, rej) => {
-		resolve = res;
-		reject = rej;
-	});
-	return { promise, resolve, reject };
+function checkAddress(url: string): void {
+	let why = "";
+	if (!/^wss?:\/\//i.test(url)) {
+		why = "it must begin with ws:// or wss://";
+	} else if (url.includes("#")) {
+		why = "a WebSocket takes no #fragment";
+	} else {
+		try {
+			new URL(url);
+		} catch {
+			why = "it is no URL";
+		}
+	}
+	if (why !== "") {
+		throw new Error(`lifeline: address ${JSON.stringify(url)}: ${why}`);
+	}
+}
+
+/** What this place lacks, in words. Not asked before connect: pages are made on servers, too. */
+function lacking(cfg: ClientConfig): string {
+	if (!cfg.open && typeof WebSocket === "undefined") {
+		return "there is no WebSocket here: pass open, for example with the package ws";
+	}
+	if (typeof globalThis.crypto?.getRandomValues !== "function") {
+		return "there is no crypto.getRandomValues here: load a polyfill first, such as react-native-get-random-values";
+	}
+	return "";
 }

@@ -2,8 +2,9 @@
 
 // What an app tells the client, and what the client tells the app.
 
-import type { CloseError } from "./code.js";
+import type { CloseError, Code } from "./code.js";
 import type { Socket } from "./socket.js";
+import type { WaitOptions } from "./wait.js";
 
 /** What authenticates a player, for the game's own hook. */
 export type Ticket = Uint8Array | string | null;
@@ -12,22 +13,34 @@ export type Ticket = Uint8Array | string | null;
 export interface ClientConfig {
 	/**
 	 * What the game's authentication gets to see. Called for every login, never
-	 * while a session is resumed.
+	 * while a session is resumed. If it fails or takes too long, the attempt
+	 * failed, and another one follows; to give up, call close. The signal ends
+	 * when the ticket is no longer waited for.
 	 */
-	ticket?: (() => Ticket | Promise<Ticket>) | undefined;
+	ticket?: ((signal: AbortSignal) => Ticket | Promise<Ticket>) | undefined;
+	/** How long ticket may take: 10 s. */
+	ticketTimeout?: number | undefined;
 	/** Describes the client to the server: build, platform. */
 	info?: string | undefined;
-	/** Resumes the session of an earlier run instead of logging in: see Client.token. */
+	/** Resumes the session of an earlier run instead of logging in: see Client.token. Another string throws. */
 	token?: string | undefined;
 	/**
 	 * In a browser: the name under which the token survives a reload of the page,
 	 * in sessionStorage. Without one a reload logs in anew.
 	 */
 	keep?: string | undefined;
-	/** Told what becomes of the session, in order with the messages. */
-	onState?: ((s: State) => void) | undefined;
+	/**
+	 * Told what becomes of the session, in order with the messages. If absent,
+	 * the console is warned of what a player would notice.
+	 */
+	onState?: ((s: State) => unknown) | undefined;
 	/** Takes the messages of routes without a handler. */
-	onMessage?: ((route: string, payload: Uint8Array) => void) | undefined;
+	onMessage?: ((route: string, payload: Uint8Array) => unknown) | undefined;
+	/**
+	 * Told what a handler threw or rejected with, and messages that don't fit
+	 * their type. If absent: reportError in a browser, console.error elsewhere.
+	 */
+	onError?: ((error: unknown) => void) | undefined;
 	/** Bound what waits to be accepted by the server: 1,024 packets and 1 MiB. */
 	maxPackets?: number | undefined;
 	maxBytes?: number | undefined;
@@ -50,12 +63,28 @@ export interface Sent {
 }
 
 /**
- * What became of the session. The usual order is
+ * What became of the session. The usual order, where "trying" stands for
+ * connecting ((failed | refused) connecting)*, is
  *
- *	opened (lost (resumed | reset | gone opened))* closed
+ *	trying opened (lost trying (resumed | reset | gone opened))* closed
  */
 export type State =
-	/** A new session; after gone it is another one. What was sent before and is larger than this server takes is undelivered. */
+	/** An attempt to reach the server begins. */
+	| { kind: "connecting" }
+	/**
+	 * The attempt failed: no address answered, or there was no ticket. The next
+	 * one follows after so many milliseconds, or at once by hurry.
+	 */
+	| { kind: "failed"; error: Error; delay: number }
+	/**
+	 * The server said no for now, as when it is full (Code.Busy, with its text):
+	 * the client waits so many milliseconds and asks again by itself.
+	 */
+	| { kind: "refused"; error: CloseError; delay: number }
+	/**
+	 * A new session; after gone it is another one. It is in no room: join here.
+	 * What was sent before and is larger than this server takes is undelivered.
+	 */
 	| { kind: "opened"; undelivered: Sent[] }
 	/** The link is gone and the client is coming back. Send and request go on working: what they take waits. */
 	| { kind: "lost"; error: CloseError }
@@ -67,13 +96,12 @@ export type State =
 	 */
 	| { kind: "moving"; delay: number }
 	/**
-	 * The server said no for now, as when it is full (Code.Busy, with its text): the client
-	 * waits so many milliseconds and asks again by itself. Comes before opened too.
+	 * The session is back, in its room, but what the server sent meanwhile is
+	 * lost: expect a snapshot. Requests without an answer have failed. The reason
+	 * is a code of a session's end; after a reload of the page it is Gone.
 	 */
-	| { kind: "refused"; error: CloseError; delay: number }
-	/** It is back, but what the server sent meanwhile is lost: expect a snapshot. Requests without an answer have failed. */
-	| { kind: "reset"; error: CloseError }
-	/** The session is over and the client logs in anew. Undelivered is what was sent and not accepted, as far as it is known. */
+	| { kind: "reset"; reason: Code }
+	/** The session is over, its seat in a room too, and the client logs in anew. Undelivered is what was sent and not accepted, as far as it is known. */
 	| { kind: "gone"; error: CloseError; undelivered: Sent[] }
 	/** The client has ended for good. It is the last state. */
 	| { kind: "closed"; error: CloseError; undelivered: Sent[] };
@@ -104,8 +132,15 @@ export interface Stats {
 	bytesOut: number;
 }
 
-export interface RequestOptions {
+export interface RequestOptions extends WaitOptions {
 	/** How long to wait for the answer: 10 s. */
 	timeout?: number | undefined;
+	/** Ends the wait, not the work of the server. */
 	signal?: AbortSignal | undefined;
+}
+
+/** Either ends the client, too, unless it is connected. */
+export interface ConnectOptions extends WaitOptions {
+	/** How long to try: as long as it takes. */
+	timeout?: number | undefined;
 }

@@ -3,82 +3,137 @@
 // What a page goes through in a browser: it is hidden and shown, goes offline
 // and online, is reloaded, and is put aside whole and brought back.
 
-/** What of a client a page moves. */
+import { idText, parseToken } from "./control.js";
+
+/** The part of a client that a page moves. */
 export interface Followed {
 	readonly token: string;
+	readonly id: string;
 	hurry(): void;
 	pause(): void;
 }
 
-/**
- * Takes the token that an earlier load of this page left. It is taken out, as a
- * tab that is duplicated gets a copy of the storage: two pages with one
- * token would take the session from each other.
- */
-export function takeToken(keep: string | undefined): string | undefined {
-	const s = storage(keep);
-	const token = s?.getItem(keep!) ?? undefined;
-	s?.removeItem(keep!);
-	return token;
-}
+const prefix = "lifeline:";
 
-/**
- * Follows what happens to the page. A hidden page keeps its session: browsers
- * slow down its timers, but not its messages, so that the server's pings are
- * answered. Returns what ends it.
- */
-export function followPage(c: Followed, keep: string | undefined): () => void {
-	if (typeof document === "undefined" || typeof addEventListener === "undefined") {
-		return () => undefined; // Node, or a worker
+/** How long a page waits for the one that it replaces to let its session go. */
+const letGo = 500;
+
+/** One page and the token that it keeps under a name. Everything does nothing where there is no page. */
+export class Page {
+	private release: () => void = () => undefined;
+	private held = "";
+
+	constructor(private readonly keep: string | undefined) {}
+
+	/**
+	 * Takes the token that an earlier load of this page left. A duplicated tab has
+	 * a copy of the storage: it gets no token while the other tab lives, as two
+	 * pages with one token would take the session from each other.
+	 */
+	async take(): Promise<string> {
+		const token = this.storage?.getItem(prefix + this.keep) ?? "";
+		const who = parseToken(token);
+		const ours = who !== null && (await this.hold(idText(who.sid)));
+		this.leave("");
+		return ours ? token : "";
 	}
-	let putAside = false;
-	const leave = (): void => storage(keep)?.setItem(keep!, c.token);
-	const stay = (): void => storage(keep)?.removeItem(keep!);
-	const visibility = (): void => {
-		// The last that a page on a phone is sure to hear.
-		if (document.visibilityState === "hidden") {
-			leave();
-			return;
+
+	/**
+	 * Marks a session as this page's, "" as none. False: another page has it. Where
+	 * a browser has no locks, as without https, nobody is asked.
+	 */
+	hold(id: string): Promise<boolean> {
+		if (id === this.held) {
+			return Promise.resolve(true);
 		}
-		stay();
-		c.hurry();
-	};
-	const hide = (e: PageTransitionEvent): void => {
-		leave();
-		if (e.persisted) {
-			putAside = true;
-			c.pause();
+		this.release();
+		this.held = id;
+		if (id === "" || this.storage === undefined || navigator.locks === undefined) {
+			return Promise.resolve(true);
 		}
-	};
-	const show = (): void => {
-		if (putAside) {
-			putAside = false;
-			stay();
+		return new Promise((done) => {
+			const until = new Promise<void>((release) => (this.release = release));
+			const granted = (): Promise<void> => {
+				done(true);
+				return until;
+			};
+			const refused = (e: unknown): void => done((e as Error).name !== "TimeoutError");
+			navigator.locks.request(prefix + id, { signal: AbortSignal.timeout(letGo) }, granted).catch(refused);
+		});
+	}
+
+	/**
+	 * Follows what happens to the page. A hidden page keeps its session: browsers
+	 * slow down its timers, but not its messages, so that the server's pings are
+	 * answered. Returns what ends it.
+	 */
+	follow(c: Followed): () => void {
+		if (typeof document === "undefined" || typeof addEventListener === "undefined") {
+			return () => undefined; // Node, or a worker
+		}
+		let putAside = false;
+		const visibility = (): void => {
+			// The last that a page on a phone is sure to hear.
+			if (document.visibilityState === "hidden") {
+				this.leave(c.token);
+				return;
+			}
+			this.leave("");
 			c.hurry();
-		}
-	};
-	const network = (): void => c.hurry();
-	const events: [EventTarget, string, (e: any) => void][] = [
-		[document, "visibilitychange", visibility], [document, "resume", network],
-		[globalThis, "pagehide", hide], [globalThis, "pageshow", show],
-		[globalThis, "online", network], [globalThis, "offline", network],
-	];
-	for (const [target, name, fn] of events) {
-		target.addEventListener(name, fn);
-	}
-	return () => {
+		};
+		const hide = (e: PageTransitionEvent): void => {
+			this.leave(c.token);
+			if (e.persisted) {
+				putAside = true;
+				c.pause();
+			}
+			void this.hold("");
+		};
+		const show = (): void => {
+			if (putAside) {
+				putAside = false;
+				this.leave("");
+				void this.hold(c.id);
+				c.hurry();
+			}
+		};
+		const network = (): void => c.hurry();
+		const events: [EventTarget, string, (e: any) => void][] = [
+			[document, "visibilitychange", visibility], [document, "resume", network],
+			[globalThis, "pagehide", hide], [globalThis, "pageshow", show],
+			[globalThis, "online", network], [globalThis, "offline", network],
+		];
 		for (const [target, name, fn] of events) {
-			target.removeEventListener(name, fn);
+			target.addEventListener(name, fn);
 		}
-		stay();
-	};
-}
+		return () => {
+			for (const [target, name, fn] of events) {
+				target.removeEventListener(name, fn);
+			}
+			this.leave("");
+			void this.hold("");
+		};
+	}
 
-/** sessionStorage, unless the browser forbids it or nothing is to be kept. */
-function storage(keep: string | undefined): Storage | undefined {
-	try {
-		return keep === undefined ? undefined : globalThis.sessionStorage;
-	} catch {
-		return undefined;
+	/** Leaves a token for the next load of this page, "" for none. */
+	private leave(token: string): void {
+		try {
+			if (token === "") {
+				this.storage?.removeItem(prefix + this.keep);
+			} else {
+				this.storage?.setItem(prefix + this.keep, token);
+			}
+		} catch {
+			// Full: a reload logs in anew.
+		}
+	}
+
+	/** sessionStorage, unless the browser forbids it or nothing is to be kept. */
+	private get storage(): Storage | undefined {
+		try {
+			return this.keep === undefined || typeof document === "undefined" ? undefined : globalThis.sessionStorage;
+		} catch {
+			return undefined;
+		}
 	}
 }

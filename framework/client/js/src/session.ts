@@ -116,14 +116,16 @@ export class Session {
 			maxDelay: cfg.maxDelay ?? 30_000,
 			random: cfg.random,
 		};
-		if (cfg.token) {
-			const t = control.parseToken(cfg.token);
-			if (t === null) {
-				throw new Error("session: not a reconnect token");
-			}
-			this.who = t;
-			this.fresh = true;
+		if (cfg.token && !this.adopt(cfg.token)) {
+			throw new Error("session: not a reconnect token");
 		}
+	}
+
+	/** Resumes the session of an earlier run instead of logging in. False: it is no token. */
+	adopt(token: string): boolean {
+		this.who = control.parseToken(token);
+		this.fresh = this.who !== null;
+		return this.fresh;
 	}
 
 	get state(): SessionState {

@@ -12,15 +12,16 @@ export interface Socket {
 	close(): void;
 }
 
-/** Opens a socket and hands over that or the reason why not, unless it is undone before. */
+/** Opens a socket and hands over the socket, or the reason why there is none. What it returns calls it off. */
 export function openSocket(open: ((url: string) => Socket) | undefined, url: string, timeout: number, done: (s: Socket | string) => void): () => void {
 	let s: Socket;
 	try {
 		s = open ? open(url) : new WebSocket(url, "lifeline");
 	} catch (e) {
-		done(String(e));
-		return () => undefined;
+		const soon = setTimeout(() => done(`${url} could not be opened: ${e instanceof Error ? e.message : e}`)); // never within the call
+		return () => clearTimeout(soon);
 	}
+	let why = "";
 	const undo = (): void => {
 		clearTimeout(timer);
 		abandon(s);
@@ -36,8 +37,10 @@ export function openSocket(open: ((url: string) => Socket) | undefined, url: str
 		s.onopen = null;
 		done(s);
 	};
-	s.onerror = (): void => undefined; // onclose follows
-	s.onclose = (): void => fail(`${url} could not be opened`);
+	s.onerror = (e: { message?: unknown }): void => {
+		why = typeof e.message === "string" ? `: ${e.message}` : ""; // browsers don't tell; onclose follows
+	};
+	s.onclose = (): void => fail(`${url} could not be opened${why}`);
 	return undo;
 }
 

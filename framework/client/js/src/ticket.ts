@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+
+// What a login carries, fetched by the app's own function.
+
+import type { ClientConfig } from "./config.js";
+import { within } from "./wait.js";
+
+/** How long the attempts to log in repeat their ticket: session/SPEC.md 6.1. */
+const life = 60_000;
+
+const utf8 = new TextEncoder();
+
+/** Fetches tickets, one at a time and each within a bound. */
+export class Tickets {
+	/** The last one; null without. */
+	value: Uint8Array | null = null;
+
+	private until = -Infinity; // until then it is good for one more attempt
+	private fetching: Promise<Error | null> | null = null;
+	private readonly timeout: number;
+	private abort = new AbortController();
+
+	constructor(private readonly fn: ClientConfig["ticket"], timeout: number | undefined) {
+		this.timeout = timeout ?? 10_000;
+	}
+
+	/** Reports whether the next login has what it carries. */
+	ready(now: number): boolean {
+		return this.fn === undefined || now < this.until;
+	}
+
+	/** The next login is another one. */
+	forget(): void {
+		this.until = -Infinity;
+	}
+
+	/** Fetches a ticket, and tells why there is none. */
+	fetch(now: () => number): Promise<Error | null> {
+		if (this.fetching === null) {
+			const abort = (this.abort = new AbortController());
+			const fetching = (this.fetching = this.once(now, abort).finally(() => {
+				if (this.fetching === fetching) {
+					this.fetching = null;
+				}
+			}));
+		}
+		return this.fetching;
+	}
+
+	/** Tells the app's function that nobody waits any more. */
+	stop(): void {
+		this.abort.abort();
+		this.fetching = null;
+	}
+
+	private async once(now: () => number, abort: AbortController): Promise<Error | null> {
+		const { signal } = abort;
+		try {
+			const t = await within((async () => this.fn!(signal))(), { timeout: this.timeout, signal }, () => new Error(`not in ${this.timeout} ms`));
+			if (t !== null && typeof t !== "string" && !ArrayBuffer.isView(t)) {
+				throw new TypeError(`the function returned ${typeof t}; without a ticket it returns null`);
+			}
+			this.value = typeof t === "string" ? utf8.encode(t) : t;
+			this.until = now() + life;
+			return null;
+		} catch (e) {
+			return new Error(`no ticket: ${e instanceof Error ? e.message : e}`, { cause: e });
+		} finally {
+			abort.abort(); // it may still fetch
+		}
+	}
+}
