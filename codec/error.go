@@ -12,8 +12,10 @@ const (
 	ErrorBadRequest = 3 // the payload is not what the route takes
 	ErrorBusy       = 4 // too much is going on; try again later
 	ErrorNotJoined  = 5 // the route belongs to a room that the player is not in
-	ErrorRefused    = 6 // the room, or the game, said no
+	ErrorRefused    = 6 // the room said no: it is closed
 	ErrorReset      = 7 // made by the client: the session was reset or ended before the answer
+	ErrorFull       = 8 // the room has no free seat
+	ErrorInRoom     = 9 // the player is in another room, or on its way into one
 
 	GameError = 1000
 )

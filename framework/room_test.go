@@ -109,8 +109,8 @@ func TestRoomSeesAPlayersWholeLife(t *testing.T) {
 		wantCode(t, ann.Request(context.Background(), "size", 0, new(int)), codec.ErrorNotJoined)
 		join(t, ann, "1")
 		join(t, bob, "1")
-		wantCode(t, ann.Join(context.Background(), "hall", "2"), codec.ErrorRefused)
-		wantCode(t, ann.Join(context.Background(), "nowhere", "2"), codec.ErrorRefused)
+		wantCode(t, ann.Join(context.Background(), "hall", "2"), codec.ErrorInRoom)
+		wantCode(t, ann.Join(context.Background(), "nowhere", "2"), codec.ErrorNoRoute)
 		var n int
 		if err := bob.Request(context.Background(), "size", 0, &n); err != nil || n != 2 {
 			t.Fatalf("size %d, %v", n, err)

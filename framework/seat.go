@@ -36,7 +36,7 @@ func (s *Server) beginJoin(p *Player, asked question, payload []byte) error {
 	}
 	k := s.kinds[q.Type]
 	if k == nil {
-		return refusal(codec.ErrorRefused, "there is no room type "+q.Type)
+		return refusal(codec.ErrorNoRoute, "there is no room type "+q.Type)
 	}
 	return k.enter(p, q.Key, false, func(key string, err error) { p.answer(asked, key, err) })
 }
@@ -47,7 +47,8 @@ func (s *Server) beginLeave(p *Player, asked question, _ []byte) error {
 
 // Join brings a player into the room of a key, which is made if need be, and
 // waits for OnJoin. If the key is empty, it is any room that was made for such
-// players and has a free seat, or else a new one. When ctx ends first, the
+// players and has a free seat, or else a new one. Who is in that room already
+// is in: nil, and no OnJoin. When ctx ends first, the
 // player may get in all the same. Not to be called by a room's callback, or a
 // hook or handler of that player: it would wait for itself. From clients the
 // request RouteJoin does the same.
@@ -115,27 +116,53 @@ func (p *Player) Room() *Room {
 	return p.room
 }
 
-// enter plans the player's way into a room.
+// enter plans the player's way into a room. Who is there already is in at once:
+// an app that came back by its token does not know, and asks to make sure.
 func (k *roomKind) enter(p *Player, key string, move bool, done func(string, error)) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	r, err := k.enterLocked(p, key, move, done)
+	p.mu.Unlock()
+	if r != nil {
+		done(r.key, nil)
+	}
+	return err
+}
+
+// enterLocked returns the room if the player is in it. The caller holds p.mu.
+func (k *roomKind) enterLocked(p *Player, key string, move bool, done func(string, error)) (in *Room, err error) {
 	stays := p.room != nil && p.leave == nil
+	other := move && key == "" // than the one it is in
 	switch {
 	case p.ending:
-		return session.ErrClosed
-	case stays && !move || p.join != nil:
-		return refusal(codec.ErrorRefused, "already in a room")
+		return nil, session.ErrClosed
+	case p.join != nil && p.join.room.is(k, key) && !other:
+		first := p.join.done
+		p.join.done = func(key string, err error) {
+			first(key, err)
+			done(key, err)
+		}
+		return nil, nil
+	case p.join != nil:
+		return nil, refusal(codec.ErrorInRoom, "on the way into room "+p.join.room.name())
+	case stays && p.room.is(k, key) && !other:
+		return p.room, nil
+	case stays && !move:
+		return nil, refusal(codec.ErrorInRoom, "in room "+p.room.name()+", which it must leave first")
 	}
 	r, err := k.seat(key, p.room)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p.join = &joining{r, done}
 	if stays {
 		p.leave = &leaving{Reason{session.Left, "moved"}, func() {}}
 	}
-	return nil
+	return nil, nil
 }
+
+// is reports whether the room is the one of a key; without a key any of the
+// type is.
+func (r *Room) is(k *roomKind, key string) bool { return r.kind == k && (key == "" || key == r.key) }
 
 // seat finds or makes the room of a key and keeps a seat in it. Without a key
 // it is the fullest of those that take strangers, other than from.
@@ -157,7 +184,7 @@ func (k *roomKind) seat(key string, from *Room) (*Room, error) {
 	case r.shut:
 		return nil, refusal(codec.ErrorRefused, "the room is closed")
 	case k.seats > 0 && r.guests >= k.seats:
-		return nil, refusal(codec.ErrorRefused, "the room is full")
+		return nil, refusal(codec.ErrorFull, "the room is full")
 	}
 	if r.idle != nil {
 		r.idle.Stop()

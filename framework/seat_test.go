@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ func TestStrangersFillTheFullestRoom(t *testing.T) {
 			t.Errorf("rooms %v, want %v", got, want)
 		}
 		late := e.dial("late", transport.TCP)
-		wantCode(t, late.Join(context.Background(), "hall", "1"), codec.ErrorRefused)
+		wantCode(t, late.Join(context.Background(), "hall", "1"), codec.ErrorFull)
 		if err := b.Leave(context.Background()); err != nil {
 			t.Fatal(err)
 		}
@@ -110,13 +111,13 @@ func TestMovingBetweenRooms(t *testing.T) {
 			t.Error("ann is not let in")
 		}
 		e.within(time.Second, "ann is in", d.has("ann joins"))
-		wantCode(t, rooms.Enter(ann, "2"), codec.ErrorRefused)
-		wantCode(t, rooms.Move(bob, "1"), codec.ErrorRefused)
+		wantCode(t, rooms.Enter(ann, "2"), codec.ErrorInRoom)
+		wantCode(t, rooms.Move(bob, "1"), codec.ErrorFull)
 		if rooms.Move(bob, "2") != nil {
 			t.Error("bob is not let in")
 		}
 		e.within(time.Second, "bob is in", d.has("bob joins"))
-		wantCode(t, rooms.Move(ann, "2"), codec.ErrorRefused)
+		wantCode(t, rooms.Move(ann, "2"), codec.ErrorFull)
 		if ann.Room() == nil || ann.Room().Key() != "1" {
 			t.Error("ann was moved out of her room")
 		}
@@ -239,6 +240,67 @@ func TestBroadcastReachesWhomItIsFor(t *testing.T) {
 			if n := got[user].Load(); n != want {
 				t.Errorf("%s got %d, want %d", user, n, want)
 			}
+		}
+	})
+}
+
+// TestJoiningTheRoomOneIsInSucceeds: an app that comes back by its token, or takes
+// the session over, does not know that its seat was kept.
+func TestJoiningTheRoomOneIsInSucceeds(t *testing.T) {
+	onEach(t, func(t *testing.T, carrier transport.Carrier) {
+		hallServer(t, framework.Config{Duplicate: framework.Adopt}, func(e *env, d *diary, rooms *framework.Rooms[*hall]) {
+			c := e.dial("ann", carrier)
+			join(t, c, "1")
+			again := func(c *client.Client) {
+				join(t, c, "1")
+				if key, err := c.JoinAny(context.Background(), "hall"); key != "1" || err != nil {
+					t.Errorf("any hall is %q, %v", key, err)
+				}
+				wantCode(t, c.Join(context.Background(), "hall", "2"), codec.ErrorInRoom)
+			}
+			again(c)
+			token := c.Token()
+			c.Cut()
+			back, err := client.New([]string{e.addr(carrier)}, e.dialers(client.Config{Token: token}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.clients = append(e.clients, back)
+			e.connect(back)
+			again(back)
+			again(e.dial("ann", carrier)) // adopts the session
+			p := e.srv.User("ann")[0]
+			if err := rooms.Move(p, "1"); err != nil || p.Room().Len() != 1 {
+				t.Errorf("moved to where it is: %v", err)
+			}
+			p.Room().SetOpen(false)
+			again(e.dial("ann", carrier)) // it is in, whoever else may come
+			if got, want := roomsOf(e), []string{"1:1"}; !slices.Equal(got, want) || d.halls.Load() != 1 {
+				t.Errorf("rooms %v, want %v, %d were made", got, want, d.halls.Load())
+			}
+			if told := strings.Join(d.all(), ", "); strings.Count(told, "joins") != 1 || strings.Contains(told, "leaves") {
+				t.Errorf("the room was told %s", told)
+			}
+		}, func(rooms *framework.Rooms[*hall]) { rooms.Seats(1) })
+	})
+}
+
+// TestJoinWhileJoining: who asks twice for one room is let in once, and told twice.
+func TestJoinWhileJoining(t *testing.T) {
+	hallServer(t, framework.Config{}, func(e *env, d *diary, rooms *framework.Rooms[*hall]) {
+		e.dial("ann", transport.TCP)
+		p := e.srv.User("ann")[0]
+		told := make(chan error, 3)
+		for range 3 {
+			go func() { told <- rooms.Join(context.Background(), p, "1") }()
+		}
+		for range 3 {
+			if err := <-told; err != nil {
+				t.Error(err)
+			}
+		}
+		if got := d.all(); !slices.Equal(got, []string{"ann joins"}) {
+			t.Errorf("the room was told %v", got)
 		}
 	})
 }

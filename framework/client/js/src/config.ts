@@ -107,7 +107,7 @@ export type State =
 	| { kind: "closed"; error: CloseError; undelivered: Sent[] };
 
 /** The codes of a failed request: codec/SPEC.md 6.3. From 1,000 on they are the game's. */
-export const Failure = { Internal: 1, NoRoute: 2, BadRequest: 3, Busy: 4, NotJoined: 5, Refused: 6, Reset: 7 } as const;
+export const Failure = { Internal: 1, NoRoute: 2, BadRequest: 3, Busy: 4, NotJoined: 5, Refused: 6, Reset: 7, Full: 8, InRoom: 9 } as const;
 
 /** What a request failed with. Thrown by a handler of requests, it is the answer. */
 export class RequestError extends Error {

@@ -55,6 +55,20 @@ test("requests are answered, and refused where nobody answers", async () => {
 	await expect(c.request("ping", uint, 1, uint)).rejects.toThrow("closed");
 });
 
+test("an app that comes back by its token joins the room that it is in", async () => {
+	const before = client("reloaded");
+	await before.connect();
+	await before.join("arena", "reload");
+	const { token } = before;
+	before.cut();
+	const after = client("reloaded", { token });
+	await after.connect();
+	await after.join("arena", "reload");
+	await expect(after.join("arena", "elsewhere")).rejects.toMatchObject({ code: Failure.InRoom });
+	after.close();
+	before.close();
+});
+
 test("a refused ticket is final, and the reason is told", async () => {
 	const states: State[] = [];
 	const c = client("", { onState: later(states) });
