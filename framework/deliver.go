@@ -161,9 +161,16 @@ func (l *loop) call(p *Player, r *Route, kind codec.Kind, payload []byte) (out [
 	l.watch.enter(r, start)
 	defer func() {
 		l.watch.leave()
-		if v := recover(); v != nil {
-			p.panicked(r.name, v)
-			out, ok = l.payload[:0], false
+		v := unwinding(ok, recover())
+		if v == nil {
+			return
+		}
+		p.panicked(r.name, v)
+		out, ok = l.payload[:0], false
+		if v == errGoexit {
+			// Nothing can keep the goroutine of a loop, and all its players would
+			// wait for ever: better that the process ends, and says why.
+			go panic("framework: Inline handler of route " + r.name + ": " + errGoexit.Error())
 		}
 	}()
 	out, err = r.handle(nil, p, kind, payload, l.payload[:0])

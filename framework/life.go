@@ -144,8 +144,8 @@ func (p *Player) do(t task, here *Room) {
 			app, p.extra.app = p.extra.app, nil
 		}
 		p.mu.Unlock()
+		defer p.call("OnOpen", func() { hook1(s.cfg.OnOpen, p) })
 		p.unpack(app)
-		p.call("OnOpen", func() { hook1(s.cfg.OnOpen, p) })
 	case tellDetach:
 		p.toldAttached, p.blip = false, false
 		p.mu.Unlock()
@@ -190,14 +190,19 @@ func (p *Player) close() {
 		d = p.extra.departure
 	}
 	p.mu.Unlock()
-	if d != nil {
-		p.pack(d)
-	}
-	p.call("OnClose", func() {
+	defer p.closed(d)
+	defer p.call("OnClose", func() {
 		if f := p.srv.cfg.OnClose; f != nil {
 			f(p, reason)
 		}
 	})
+	if d != nil {
+		p.pack(d)
+	}
+}
+
+// closed ends what close began: OnClose has returned.
+func (p *Player) closed(d *departure) {
 	var x extra // as it is now: nothing is added for who has ended
 	p.mu.Lock()
 	p.ended = true
@@ -206,32 +211,37 @@ func (p *Player) close() {
 	}
 	p.mu.Unlock()
 	p.srv.leaveGroups(p, x.groups)
-	for i := len(x.onClose) - 1; i >= 0; i-- {
-		p.call("OnClose", x.onClose[i])
+	defer func() {
+		for _, f := range x.followers {
+			f.mu.Lock()
+			f.waits--
+			f.mu.Unlock()
+			f.wake()
+		}
+		if d != nil {
+			p.packed()
+			return
+		}
+		p.srv.departed(p)
+		p.srv.closed.Done()
+	}()
+	p.callEach(x.onClose)
+}
+
+// callEach calls what was registered by OnClose, the last one first.
+func (p *Player) callEach(fs []func()) {
+	if n := len(fs); n > 0 {
+		defer p.callEach(fs[:n-1])
+		p.call("OnClose", fs[n-1])
 	}
-	if x.cancel != nil {
-		x.cancel()
-	}
-	for _, f := range x.followers {
-		f.mu.Lock()
-		f.waits--
-		f.mu.Unlock()
-		f.wake()
-	}
-	if d != nil {
-		p.packed()
-		return
-	}
-	p.srv.departed(p)
-	p.srv.closed.Done()
 }
 
 // call runs the game's code. A panic ends the player that it served, with the
-// place logged, and nobody else.
+// place logged, and nobody else. What must follow is deferred: see unwinding.
 func (p *Player) call(what string, f func()) (ok bool) {
 	defer func() {
-		if r := recover(); r != nil {
-			p.panicked(what, r)
+		if v := unwinding(ok, recover()); v != nil {
+			p.panicked(what, v)
 		}
 	}()
 	f()
@@ -239,8 +249,8 @@ func (p *Player) call(what string, f func()) (ok bool) {
 }
 
 func (p *Player) panicked(what string, r any) {
+	defer p.Kick(session.Internal, "")
 	p.srv.panicked(p, what, r, "session", p.ID(), "user", p.user)
-	p.Kick(session.Internal, "")
 }
 
 // handle serves one message in the room it was meant for or on a worker.

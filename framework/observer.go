@@ -58,12 +58,14 @@ var errPanicked = errors.New("framework: the handler panicked")
 
 // observe calls a function of the Observer. None of them ends a session.
 func (s *Server) observe(which string, f func()) {
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
+		if v := unwinding(returned, recover()); v != nil {
 			s.panicked(nil, "Observer."+which, v)
 		}
 	}()
 	f()
+	returned = true
 }
 
 // lost counts a link that a session has lost.

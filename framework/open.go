@@ -160,16 +160,16 @@ func (s *Server) fullLocked() full {
 func (s *Server) authenticate(at *login, who Login) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.AuthTimeout)
 	defer cancel()
-	func() {
-		defer func() {
-			if r := recover(); r != nil {
-				s.panicked(nil, "Authenticate", r)
-				at.err = errPanicked
-			}
-		}()
-		at.user, at.err = s.cfg.Authenticate(ctx, who)
+	returned := false
+	defer func() {
+		if v := unwinding(returned, recover()); v != nil {
+			s.panicked(nil, "Authenticate", v)
+			at.err = errPanicked
+		}
+		s.authenticated(at)
 	}()
-	s.authenticated(at)
+	at.user, at.err = s.cfg.Authenticate(ctx, who)
+	returned = true
 }
 
 // authenticated brings the result to the loop whose link waits for it now.

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/lifeline-go/lifeline/session"
 )
 
 // The built-in requests by which a client enters a room, with [type, key], and
@@ -36,7 +38,8 @@ type (
 	// Downer hears that the server shuts down and lets the members go within this
 	// time: tell them, save what must be saved. Everything goes on until then.
 	Downer interface{ OnShutdown(within time.Duration) }
-	// Ticker is called at the fixed step given to Rooms.Tick.
+	// Ticker is called at the fixed step given to Rooms.Tick. Ten panics in a row
+	// end the room, and the sessions of its members with INTERNAL.
 	Ticker interface{ OnTick(t Tick) }
 )
 
@@ -85,12 +88,19 @@ type Room struct {
 
 	// Owned by the room's goroutine.
 	members []*Player
-	serving *Player // whose handler or callback runs, and pays for what that sends
+	serving *Player   // whose handler or callback runs, and pays for what that sends
+	made    bool      // value is what it will be
+	steps   *stepper  // nil before made
+	last    uint64    // step
+	panics  int       // ticks in a row that did not return
+	todo    []*Player // taken from ready
+	calls   []func()  // and from posted
 
 	// Guarded by kind.mu.
 	guests  int         // members, and those whose OnJoin is to come
 	shut    bool        // by SetOpen
 	matched bool        // made for strangers
+	failed  bool        // its ticks panic: it ends
 	idle    *time.Timer // ends the room if it stays empty
 
 	mu     sync.Mutex
@@ -260,25 +270,73 @@ func (r *Room) ring() {
 
 // run is the room's goroutine.
 func (r *Room) run() {
-	defer r.kind.srv.running.Done()
-	r.guard("NewRoom", func() { r.value = r.kind.make(r) })
+	over := false
+	defer func() {
+		if over {
+			r.steps.stop()
+			r.kind.srv.running.Done()
+			return
+		}
+		go r.run() // the game's code ended this goroutine: the room goes on in another
+	}()
+	if !r.made {
+		r.made = true
+		r.guard("NewRoom", func() { r.value = r.kind.make(r) })
+	}
 	ticker, _ := r.value.(Ticker)
-	steps := newStepper(r.kind.step, ticker != nil)
-	defer steps.stop()
-	last := uint64(0)
-	for {
+	if r.steps == nil {
+		r.steps = newStepper(r.kind.step, ticker != nil)
+	}
+	over = r.serve() // what the goroutine before this one has left
+	for !over {
 		select {
 		case <-r.wakes:
-			if r.serve() {
-				return
-			}
-		case <-steps.c():
-			if t, due := steps.next(); due {
-				r.ticked(t, t.N-last-1)
-				last = t.N
-				r.guard("OnTick", func() { ticker.OnTick(t) })
-			}
+			over = r.serve()
+		case <-r.steps.c():
+			r.tick(ticker)
 		}
+	}
+}
+
+// maxTickPanics ticks in a row that panic end a room: it is not the room that it
+// should be any more, and would be logged for ever.
+const maxTickPanics = 10
+
+// tick lets a step of the room's time happen, if it is due.
+func (r *Room) tick(ticker Ticker) {
+	t, due := r.steps.next()
+	if !due {
+		return
+	}
+	r.ticked(t, t.N-r.last-1)
+	r.last = t.N
+	if r.panics++; r.panics > maxTickPanics {
+		r.fail()
+		return
+	}
+	if r.guard("OnTick", func() { ticker.OnTick(t) }) {
+		r.panics = 0
+	}
+}
+
+// fail ends a room that can't go on, and with it the sessions of its members:
+// they are told, and log in anew. Whoever asks for its key meanwhile gets another.
+func (r *Room) fail() {
+	k := r.kind
+	k.srv.log.Error("a room has failed and ends", "room", r.name(), "times", maxTickPanics, "players", len(r.members))
+	r.steps.stop()
+	k.mu.Lock()
+	r.failed, r.shut = true, true
+	if k.open[r.key] == r {
+		delete(k.open, r.key)
+	}
+	r.fileLocked()
+	if r.guests == 0 { // it lingers
+		r.closeLocked()
+	}
+	k.mu.Unlock()
+	for _, p := range r.members {
+		p.Kick(session.Internal, "the room has failed")
 	}
 }
 
@@ -299,31 +357,39 @@ func (r *Room) ticked(t Tick, skipped uint64) {
 // reports whether the room is closed and idle.
 func (r *Room) serve() (over bool) {
 	r.mu.Lock()
-	ready, posted := r.ready, r.posted
-	r.ready, r.posted = nil, nil
-	over = r.closed && len(ready) == 0
+	r.todo, r.ready = append(r.todo, r.ready...), nil
+	r.calls, r.posted = append(r.calls, r.posted...), nil
+	over = r.closed && len(r.todo) == 0
 	r.mu.Unlock()
-	for _, f := range posted {
+	r.serving = nil
+	for len(r.calls) > 0 {
+		f := r.calls[0]
+		r.calls[0] = nil
+		r.calls = r.calls[1:]
 		r.guard("Post", f)
 	}
-	for _, p := range ready {
-		r.serving = p
-		p.work(r)
+	worked := len(r.todo) > 0
+	for len(r.todo) > 0 {
+		r.serving = r.todo[0]
+		r.serving.work(r) // again, should the game's code end this goroutine
+		r.todo[0] = nil
+		r.todo = r.todo[1:]
 	}
-	r.serving = nil
-	if len(ready) > 0 {
+	r.serving, r.todo, r.calls = nil, nil, nil
+	if worked {
 		r.ring() // once more: the last member may just have left
 	}
 	return over
 }
 
-// guard runs the game's code that serves no one player. A panic is logged and
-// the room goes on.
-func (r *Room) guard(what string, f func()) {
+// guard runs the game's code that serves no one player, and reports whether it
+// returned. A panic is logged and the room goes on.
+func (r *Room) guard(what string, f func()) (ok bool) {
 	defer func() {
-		if v := recover(); v != nil {
+		if v := unwinding(ok, recover()); v != nil {
 			r.kind.srv.panicked(nil, what, v, "room", r.name())
 		}
 	}()
 	f()
+	return true
 }

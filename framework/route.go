@@ -39,7 +39,8 @@ type handler struct {
 
 // Inline makes the handler run on the event loop: no queue, no goroutine, and
 // it must not block, for that would stop every player of its loop. Messages
-// that are behind queued ones of the same player still wait their turn.
+// that are behind queued ones of the same player still wait their turn. It must
+// not call runtime.Goexit, as t.FailNow does: that ends the process.
 func (r *Route) Inline() *Route {
 	r.srv.registers("Inline of route " + r.name)
 	if r.room != nil {

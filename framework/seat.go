@@ -239,7 +239,7 @@ func (r *Room) unseat() {
 	r.fileLocked()
 	switch {
 	case r.guests > 0:
-	case k.linger == 0 || k.ending:
+	case k.linger == 0 || k.ending || r.failed:
 		r.closeLocked()
 	case k.linger > 0:
 		r.idle = time.AfterFunc(k.linger, r.closeEmpty)
@@ -287,11 +287,13 @@ func (p *Player) doInRoom(t task, r *Room) {
 		p.mu.Unlock()
 		r.remove(p)
 		p.roomProfile(r.kind, false)
+		defer func() {
+			why.done()
+			r.unseat()
+		}()
 		if v, ok := r.value.(Leaver); ok {
 			p.call("OnLeave", func() { v.OnLeave(p, why.why) })
 		}
-		why.done()
-		r.unseat()
 	case tellDrop:
 		p.roomKnow, p.roomBlip = false, false
 		p.mu.Unlock()
@@ -318,20 +320,24 @@ func (p *Player) enterRoom(r *Room) {
 	p.roomKnow, p.roomMiss, p.roomBlip = true, false, false
 	p.mu.Unlock()
 	err := error(session.ErrClosed)
-	switch {
-	case ending:
-	case r.value == nil:
-		err = refusal(codec.ErrorInternal, "internal error") // its maker panicked
-	default:
-		// A member while OnJoin runs, so that it hears its own broadcast.
-		r.members = append(r.members, p)
-		err = nil
-		if v, ok := r.value.(Joiner); ok {
-			if !p.call("OnJoin", func() { err = v.OnJoin(p) }) {
-				err = refusal(codec.ErrorInternal, "internal error")
-			}
-		}
+	defer func() { p.entered(r, j, err) }()
+	if ending {
+		return
 	}
+	err = refusal(codec.ErrorInternal, "internal error") // of its maker, or of OnJoin
+	if r.value == nil {
+		return
+	}
+	// A member while OnJoin runs, so that it hears its own broadcast.
+	r.members = append(r.members, p)
+	said := error(nil)
+	if v, ok := r.value.(Joiner); !ok || p.call("OnJoin", func() { said = v.OnJoin(p) }) {
+		err = said
+	}
+}
+
+// entered takes note of what became of a player's way into the room.
+func (p *Player) entered(r *Room, j *joining, err error) {
 	p.mu.Lock()
 	p.join = nil
 	if err == nil {

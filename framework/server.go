@@ -265,6 +265,12 @@ func (w *workers) submit(p *Player) {
 }
 
 func (w *workers) run(p *Player) {
+	done := false
+	defer func() {
+		if !done { // the game's code ended this goroutine: p goes on in another
+			go w.run(p)
+		}
+	}()
 	for {
 		p.work(nil)
 		w.mu.Lock()
@@ -272,6 +278,7 @@ func (w *workers) run(p *Player) {
 			w.ready = nil
 			w.busy--
 			w.mu.Unlock()
+			done = true
 			return
 		}
 		p = w.ready[0]
