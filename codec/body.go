@@ -87,7 +87,7 @@ func DecodeBody(body []byte, v any) error {
 	d.body = nil
 	d.r.Reset(nil)
 	if err != nil {
-		return fmt.Errorf("%w: %T: %w", ErrMismatch, v, err)
+		return asMisfit(err)
 	}
 	decoders.Put(d) // not after an error: msgpack may still be recording
 	return nil

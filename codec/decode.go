@@ -18,6 +18,42 @@ import (
 // was to be read into: another type, a number out of range. SPEC 7.
 var ErrMismatch = errors.New("codec: body does not fit the Go value")
 
+// misfit is an ErrMismatch: where, and what is there instead. Neither names a Go
+// type, so that it may be told to a peer, as BadRequest does. The cause may name
+// anything.
+type misfit struct {
+	at    string // as "field 2: element 1: ", empty at the top
+	what  string
+	cause error // of a type that reads itself, or nil
+}
+
+func (m *misfit) Error() string {
+	text := ErrMismatch.Error() + ": " + m.at + m.what
+	if m.cause != nil {
+		text += ": " + m.cause.Error()
+	}
+	return text
+}
+
+func (m *misfit) Is(target error) bool { return target == ErrMismatch }
+
+func (m *misfit) Unwrap() error { return m.cause }
+
+// asMisfit makes one of any error of decoding.
+func asMisfit(err error) *misfit {
+	if m, ok := err.(*misfit); ok {
+		return m
+	}
+	return &misfit{what: "not what its type reads", cause: err}
+}
+
+// within says where in a container something does not fit.
+func within(err error, part string, n int) error {
+	m := asMisfit(err)
+	m.at = fmt.Sprintf("%s %d: %s", part, n, m.at)
+	return m
+}
+
 // The msgpack package reads the leaves; this file walks the containers,
 // because there the package (v5.4.1) does not do what SPEC 5 promises:
 //
@@ -190,7 +226,7 @@ func (d *decoder) structure(v reflect.Value, c byte) error {
 		}
 		at, _ := f.find(v, true)
 		if err := d.value(at); err != nil {
-			return err
+			return within(err, "field", i+1)
 		}
 	}
 	for i := len(fields); i < n; i++ {
@@ -225,7 +261,7 @@ func (d *decoder) array(v reflect.Value, c byte) error {
 		return err
 	}
 	if n != v.Len() {
-		return fmt.Errorf("%d elements for %s", n, v.Type())
+		return &misfit{what: fmt.Sprintf("%d elements, not %d", n, v.Len())}
 	}
 	return d.elements(v, n)
 }
@@ -233,7 +269,7 @@ func (d *decoder) array(v reflect.Value, c byte) error {
 func (d *decoder) elements(v reflect.Value, n int) error {
 	for i := range n {
 		if err := d.value(v.Index(i)); err != nil {
-			return err
+			return within(err, "element", i+1)
 		}
 	}
 	return nil
@@ -250,15 +286,15 @@ func (d *decoder) mapping(v reflect.Value, c byte) error {
 	t := v.Type()
 	m := reflect.MakeMapWithSize(t, n)
 	key, elem := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
-	for range n {
+	for i := range n {
 		// Zero, or the slices of one entry would be the slices of the next.
 		key.SetZero()
 		elem.SetZero()
 		if err := d.value(key); err != nil {
-			return err
+			return within(err, "key", i+1)
 		}
 		if err := d.value(elem); err != nil {
-			return err
+			return within(err, "value", i+1)
 		}
 		m.SetMapIndex(key, elem)
 	}
@@ -292,7 +328,7 @@ func (d *decoder) byteArray(v reflect.Value, c byte) error {
 		return err
 	}
 	if n != v.Len() {
-		return fmt.Errorf("%d bytes for %s", n, v.Type())
+		return &misfit{what: fmt.Sprintf("%d bytes, not %d", n, v.Len())}
 	}
 	return d.dec.ReadFull(v.Bytes())
 }
@@ -317,7 +353,7 @@ func (d *decoder) scalar(v reflect.Value, c byte) error {
 			return mismatch(v, c)
 		}
 		if n.tooBig() || v.OverflowInt(int64(n.bits)) {
-			return outOfRange(v)
+			return outOfRange()
 		}
 		v.SetInt(int64(n.bits))
 		return nil
@@ -327,7 +363,7 @@ func (d *decoder) scalar(v reflect.Value, c byte) error {
 			return mismatch(v, c)
 		}
 		if n.negative || v.OverflowUint(n.bits) {
-			return outOfRange(v)
+			return outOfRange()
 		}
 		v.SetUint(n.bits)
 		return nil
@@ -373,9 +409,26 @@ func (d *decoder) integer(c byte) (number, bool) {
 }
 
 func mismatch(v reflect.Value, c byte) error {
-	return fmt.Errorf("type byte 0x%02x for %s", c, v.Type())
+	want := "of its type"
+	switch t := v.Type(); {
+	case t == timeType:
+		want = "a timestamp"
+	case t.Kind() == reflect.Bool:
+		want = "a bool"
+	case t.Kind() == reflect.String:
+		want = "a string"
+	case v.CanInt() || v.CanUint():
+		want = "an integer"
+	case v.CanFloat():
+		want = "a number"
+	case t.Kind() == reflect.Map:
+		want = "a map"
+	case (t.Kind() == reflect.Slice || t.Kind() == reflect.Array) && t.Elem().Kind() == reflect.Uint8:
+		want = "bytes"
+	case t.Kind() == reflect.Slice || t.Kind() == reflect.Array || t.Kind() == reflect.Struct:
+		want = "an array"
+	}
+	return &misfit{what: fmt.Sprintf("not %s (type byte 0x%02x)", want, c)}
 }
 
-func outOfRange(v reflect.Value) error {
-	return fmt.Errorf("number out of range for %s", v.Type())
-}
+func outOfRange() error { return &misfit{what: "number out of range"} }

@@ -37,6 +37,15 @@ func ParseRequest(body []byte) (id uint64, r Route, payload []byte, err error) {
 	return id, r, payload, nil
 }
 
+// EnvelopeID returns the id with which the body of a REQUEST, a RESPONSE or a
+// FAILURE begins, also if what follows is refused: so that who asked, or waits
+// for the answer, can be told. ok is false if there is none that can be read.
+func EnvelopeID(body []byte) (id uint64, ok bool) {
+	p := openEnvelope(body, 1)
+	id = p.uint(math.MaxUint64)
+	return id, p.err == nil
+}
+
 // AppendResponse appends the body of a RESPONSE, [id, payload].
 func AppendResponse(dst []byte, id uint64, payload []byte) []byte {
 	dst = append(dst, 0x92)

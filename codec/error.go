@@ -2,7 +2,11 @@
 
 package codec
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
 
 // The codes of a FAILURE that the framework itself answers with: SPEC 6.3. The
 // game's own start at GameError.
@@ -27,3 +31,15 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("lifeline: %s (code %d)", e.Text, e.Code) }
+
+// BadRequest makes of an error of DecodeBody the FAILURE that its sender is told:
+// ErrorBadRequest, with what does not fit and where, and without the names of Go
+// types.
+func BadRequest(err error) *Error {
+	text := strings.TrimPrefix(err.Error(), "codec: ")
+	var m *misfit
+	if errors.As(err, &m) {
+		text = "payload does not fit: " + m.at + m.what
+	}
+	return &Error{Code: ErrorBadRequest, Text: text}
+}
