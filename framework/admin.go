@@ -184,7 +184,7 @@ func (s *Server) serveKick(w http.ResponseWriter, r *http.Request) {
 		}
 		code = session.Code(n)
 	}
-	s.log.Info("kicked by an operator", "session", p.ID(), "user", p.user, "code", code, "from", r.RemoteAddr)
+	s.log.Info("kicked by an operator", "session", p.ID(), "user", p.label(), "code", code, "from", r.RemoteAddr)
 	p.Kick(code, r.URL.Query().Get("text"))
 	w.WriteHeader(http.StatusAccepted)
 }

@@ -100,7 +100,7 @@ func (c *claim) decide(l *loop) {
 	}
 	if c.refusal != nil {
 		if c.refusal.Code == session.Inconsistent {
-			l.srv.log.Warn("counts contradict", "session", p.ID(), "user", p.user, "claims", c.r.Recv)
+			l.srv.log.Warn("counts contradict", "session", p.ID(), "user", p.label(), "claims", c.r.Recv)
 			l.end(p, session.Inconsistent, "")
 		}
 		c.settle(l)

@@ -4,9 +4,9 @@ package framework
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/lifeline-go/lifeline/codec"
-	"github.com/lifeline-go/lifeline/session"
 )
 
 // inboxTakes reports whether one more message of n bytes fits into that many
@@ -42,9 +42,13 @@ func (l *loop) deliver(p *Player, pk codec.Packet) {
 		}
 	}
 	if err != nil {
+		// It was accepted, so to cut the link would bring it no more than once; but
+		// what is wrong is one message, and the link is not: SPEC 4.11.
 		l.srv.count.protocolErrors.Add(1)
-		l.srv.log.Info("malformed envelope", "session", p.ID(), "user", p.user, "kind", pk.Kind, "error", err)
-		l.end(p, session.Policy, "malformed envelope")
+		p.grumble(slog.LevelInfo, "malformed envelope", "kind", pk.Kind, "error", err)
+		if id, ok := codec.EnvelopeID(pk.Body); ok {
+			l.reject(p, pk.Kind, id, codec.ErrorBadRequest, "malformed envelope")
+		}
 		return
 	}
 	r := l.srv.find(name)
@@ -53,7 +57,7 @@ func (l *loop) deliver(p *Player, pk codec.Packet) {
 	}
 	if r == nil || !r.handled() {
 		l.srv.count.noRoute.Add(1)
-		l.srv.log.Debug("no such route", "session", p.ID(), "user", p.user, "route", name)
+		l.srv.log.Debug("no such route", "session", p.ID(), "user", p.label(), "route", name)
 		l.reject(p, pk.Kind, id, codec.ErrorNoRoute, "nobody handles this route")
 		return
 	}
@@ -83,7 +87,7 @@ func (l *loop) deliver(p *Player, pk codec.Packet) {
 // tooLarge refuses what is larger than its route takes.
 func (l *loop) tooLarge(p *Player, r *Route, kind codec.Kind, id uint64, size int) {
 	l.srv.count.tooLarge.Add(1)
-	l.srv.log.Debug("too large for its route", "session", p.ID(), "user", p.user, "route", r.name, "size", size, "limit", r.max)
+	l.srv.log.Debug("too large for its route", "session", p.ID(), "user", p.label(), "route", r.name, "size", size, "limit", r.max)
 	l.reject(p, kind, id, codec.ErrorBadRequest, fmt.Sprintf("%d bytes are too large, route %s takes %d", size, r.name, r.max))
 }
 
@@ -146,7 +150,7 @@ func (l *loop) inline(p *Player, r *Route, kind codec.Kind, id uint64, payload [
 		l.answer, answer = p.appendAnswer(l.answer[:0], id, out, err, r.name)
 		l.reply(p, answer)
 	case err != nil:
-		l.srv.log.Warn("message refused", "session", p.ID(), "user", p.user, "route", r.name, "error", err)
+		p.grumble(slog.LevelWarn, "message refused", "route", r.name, "error", err)
 	}
 	p.mu.Lock()
 	p.active = false
@@ -157,10 +161,9 @@ func (l *loop) inline(p *Player, r *Route, kind codec.Kind, id uint64, payload [
 
 // call runs the game's code on the loop.
 func (l *loop) call(p *Player, r *Route, kind codec.Kind, payload []byte) (out []byte, ok bool, err error) {
-	start := since(l.watch.born)
-	l.watch.enter(r, start)
+	start := l.srv.watch.enter(l.duty, p, &r.name)
 	defer func() {
-		l.watch.leave()
+		l.duty.leave()
 		v := unwinding(ok, recover())
 		if v == nil {
 			return
@@ -174,6 +177,6 @@ func (l *loop) call(p *Player, r *Route, kind codec.Kind, payload []byte) (out [
 		}
 	}()
 	out, err = r.handle(nil, p, kind, payload, l.payload[:0])
-	l.watched(r, since(l.watch.born)-start)
+	l.watched(r, since(l.srv.watch.born)-start)
 	return out, true, err
 }

@@ -3,6 +3,8 @@
 package framework
 
 import (
+	"log/slog"
+
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -61,8 +63,8 @@ func (l *loop) forward(p *Player, m *mail) {
 	}
 	if n := p.s.GivenUp() - before; n > 0 {
 		l.srv.leftOut(p, r, int(n))
-		if before == 0 {
-			l.srv.log.Info("does not keep up, messages are left out", "session", p.ID(), "user", p.user, "route", r.name)
+		if p.link != nil { // else it is away, and that is what such routes are for
+			p.grumble(slog.LevelInfo, "does not keep up, messages are left out", "route", r.name)
 		}
 	}
 }

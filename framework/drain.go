@@ -89,7 +89,7 @@ func (s *Server) tellRooms() {
 	for _, r := range s.rooms() {
 		r.post(func() {
 			if v, ok := r.value.(Downer); ok {
-				r.guard("OnShutdown", func() { v.OnShutdown(s.cfg.Drain.Window) })
+				r.guard(&callShutdown, func() { v.OnShutdown(s.cfg.Drain.Window) })
 			}
 		}, maxPosted+1)
 	}
@@ -175,7 +175,7 @@ func (s *Server) drain(ctx context.Context, left []*Player, done <-chan struct{}
 			case <-done: // there was nothing to wait for
 				return nil
 			default:
-				return fmt.Errorf("framework: shutdown left sessions behind: %w", ctx.Err())
+				return fmt.Errorf("framework: shutdown left sessions behind%s: %w", s.watch.busy(), ctx.Err())
 			}
 		}
 	}

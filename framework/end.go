@@ -51,6 +51,7 @@ func (l *loop) end(p *Player, code session.Code, text string) {
 		p.in.drop() // who is thrown out does not act any more
 	}
 	p.mu.Unlock()
+	p.release()
 	p.wake()
 }
 

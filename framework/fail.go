@@ -76,9 +76,13 @@ func (s *Server) verdict(err error, user string) *session.CloseError {
 		s.count.full[fullLater].Add(1)
 		return busyFor(wait.after, wait.text)
 	case errors.Is(err, context.DeadlineExceeded):
-		s.log.Warn("login not decided in time", "user", user, "error", err)
+		if n, ok := s.slowLogins.say(clock()); ok {
+			s.log.Warn("login not decided in time", "user", labelOf(user), "times", n, "error", err)
+		}
 	case !errors.Is(err, errPanicked): // which is logged already
-		s.log.Error("login failed", "user", user, "error", err)
+		if n, ok := s.failedLogins.say(clock()); ok {
+			s.log.Error("login failed", "user", labelOf(user), "times", n, "error", err)
+		}
 	}
 	s.count.full[fullUndecided].Add(1)
 	return busy("the login could not be decided")

@@ -36,7 +36,7 @@ func (p *Player) charge(messages int, bytes int64) bool {
 	p.mu.Unlock()
 	if first {
 		p.srv.count.slowed.Add(1)
-		p.srv.log.Debug("slowed down", "session", p.ID(), "user", p.user)
+		p.srv.log.Debug("slowed down", "session", p.ID(), "user", p.label())
 		p.ring() // for the loop to set a deadline
 	}
 	return false

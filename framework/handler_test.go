@@ -86,7 +86,14 @@ func TestInlineHandlerThatBlocksIsNamed(t *testing.T) {
 		if n := e.srv.Stats().InlineLate; n != 3 {
 			t.Errorf("%d were late, want 3", n)
 		}
-		if got := logged.String(); strings.Count(got, "route=block") != 2 || !strings.Contains(got, "took=11ms") {
+		if got := logged.String(); strings.Count(got, "route=block") != 1 || !strings.Contains(got, "took=11ms times=1") {
+			t.Errorf("logged %s", got)
+		}
+		time.Sleep(time.Minute) // a line a minute
+		if err := c.Request(context.Background(), "block", 12, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := logged.String(); strings.Count(got, "route=block") != 2 || !strings.Contains(got, "took=12ms times=3") {
 			t.Errorf("logged %s", got)
 		}
 	})

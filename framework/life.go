@@ -3,6 +3,8 @@
 package framework
 
 import (
+	"log/slog"
+
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
 )
@@ -115,7 +117,7 @@ const fairShare = 64
 
 // work does what is to be done for the player in the room here, or on this
 // worker, until there is nothing left or it must be done elsewhere.
-func (p *Player) work(here *Room) {
+func (p *Player) work(here *Room, d *duty) {
 	for n := 0; ; n++ {
 		p.mu.Lock()
 		t, room := p.nextLocked()
@@ -129,8 +131,18 @@ func (p *Player) work(here *Room) {
 			p.srv.dispatch(p, room)
 			return
 		}
+		p.srv.watch.enter(d, p, p.calledLocked(t))
 		p.do(t, here)
+		d.leave()
 	}
+}
+
+// calledLocked names what is called for a task.
+func (p *Player) calledLocked(t task) *string {
+	if t == handleMail {
+		return &p.in.head().route.name
+	}
+	return &taskNames[t]
 }
 
 // do does one task. It is called with mu held and releases it.
@@ -203,16 +215,20 @@ func (p *Player) close() {
 
 // closed ends what close began: OnClose has returned.
 func (p *Player) closed(d *departure) {
-	var x extra // as it is now: nothing is added for who has ended
+	var (
+		groups    []string
+		followers []*Player
+		onClose   []func()
+	)
 	p.mu.Lock()
 	p.ended = true
-	if p.extra != nil {
-		x = *p.extra
+	if x := p.extra; x != nil { // nothing is added for who has ended
+		groups, followers, onClose = x.groups, x.followers, x.onClose
 	}
 	p.mu.Unlock()
-	p.srv.leaveGroups(p, x.groups)
+	p.srv.leaveGroups(p, groups)
 	defer func() {
-		for _, f := range x.followers {
+		for _, f := range followers {
 			f.mu.Lock()
 			f.waits--
 			f.mu.Unlock()
@@ -225,7 +241,7 @@ func (p *Player) closed(d *departure) {
 		p.srv.departed(p)
 		p.srv.closed.Done()
 	}()
-	p.callEach(x.onClose)
+	p.callEach(onClose)
 }
 
 // callEach calls what was registered by OnClose, the last one first.
@@ -250,7 +266,7 @@ func (p *Player) call(what string, f func()) (ok bool) {
 
 func (p *Player) panicked(what string, r any) {
 	defer p.Kick(session.Internal, "")
-	p.srv.panicked(p, what, r, "session", p.ID(), "user", p.user)
+	p.srv.panicked(p, what, r, "session", p.ID(), "user", p.label())
 }
 
 // handle serves one message in the room it was meant for or on a worker.
@@ -293,7 +309,7 @@ func (p *Player) serve(r *Route, value any, m, reply *mail) {
 		reply.asked = m.asked
 		reply.body, reply.kind = p.appendAnswer(reply.body[:0], m.asked.id, payload, err, r.name)
 	} else if err != nil {
-		p.srv.log.Warn("message refused", "session", p.ID(), "user", p.user, "route", r.name, "error", err)
+		p.grumble(slog.LevelWarn, "message refused", "route", r.name, "error", err)
 	}
 	scratch.free()
 }

@@ -6,8 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -28,8 +30,8 @@ type loop struct {
 	buf      []byte     // output on its way to a link
 	payload  []byte     // an inline handler's answer
 	answer   []byte     // and the body made of it
-	watch    watchdog
-	seen     samples // of its players, now and then
+	duty     *duty      // its Inline handler
+	seen     samples    // of its players, now and then
 	tidyAt   time.Duration
 	rush     rush
 }
@@ -42,7 +44,7 @@ type glue struct{ srv *Server }
 func (g *glue) OnLoop(t *transport.Loop) {
 	s := g.srv
 	l := &loop{srv: s, t: t, wheel: session.NewWheel[*Player](s.cfg.Session.Tick), keys: s.cfg.Secret.Keys(), seen: newSamples()}
-	l.watch.l, l.watch.born = l, clock()
+	l.duty = s.watch.watch(onItsLoop, strconv.Itoa(t.Index()))
 	var seed [16]byte
 	_, _ = io.ReadFull(s.cfg.Rand, seed[:]) // ping ids need no more than to differ
 	rng := rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:])))
@@ -80,7 +82,7 @@ func (g *glue) OnWritable(k *transport.Link) {
 // OnMigrate implements transport.Handler.
 func (g *glue) OnMigrate(k *transport.Link, from netip.AddrPort) {
 	if p, ok := k.Value.(*Player); ok {
-		of(k.Loop()).srv.log.Debug("address changed", "session", p.ID(), "user", p.user, "from", from, "to", k.RemoteAddr())
+		of(k.Loop()).srv.log.Debug("address changed", "session", p.ID(), "user", p.label(), "from", from, "to", k.RemoteAddr())
 	}
 }
 
@@ -93,7 +95,7 @@ func (g *glue) OnClose(k *transport.Link, err error) {
 			l.finish(v)
 			break
 		}
-		l.srv.log.Debug("link lost", "session", v.ID(), "user", v.user, "error", err)
+		l.srv.log.Debug("link lost", "session", v.ID(), "user", v.label(), "error", err)
 		l.srv.lost(v, lostClosed)
 		l.detach(v)
 	case *opening:
@@ -242,7 +244,7 @@ func (l *loop) allows(p *Player, pk codec.Packet, deliver bool) bool {
 	rate := &l.srv.cfg.Rate
 	switch p.owe(rate.Cost(messages, int64(len(pk.Body))), l.t.Now()) {
 	case session.FarOver:
-		l.srv.log.Warn("far too many messages", "session", p.ID(), "user", p.user)
+		l.srv.log.Warn("far too many messages", "session", p.ID(), "user", p.label())
 		l.end(p, session.Policy, "too many messages")
 		return false
 	case session.Over:
@@ -285,7 +287,7 @@ func (s *Server) heardLocked(p *Player) {
 
 func (l *loop) misbehaved(p *Player, err error) {
 	l.srv.count.protocolErrors.Add(1)
-	l.srv.log.Info("link cut", "session", p.ID(), "user", p.user, "error", err)
+	p.grumble(slog.LevelInfo, "link cut", "error", err)
 	switch {
 	case errors.Is(err, session.ErrFlood):
 		l.end(p, session.Policy, "too many pings")
@@ -464,7 +466,7 @@ func (l *loop) overflowed(p *Player, crowded bool) {
 	if f := l.srv.cfg.Observer.Overflowed; f != nil {
 		l.srv.observe("Overflowed", func() { f(p, crowded) })
 	}
-	l.srv.log.Warn("outgoing buffer overflowed", "session", p.ID(), "user", p.user, "crowded", crowded)
+	l.srv.log.Warn("outgoing buffer overflowed", "session", p.ID(), "user", p.label(), "crowded", crowded)
 	if p.departing() {
 		return // the next server's RESET says so
 	}

@@ -77,6 +77,7 @@ func (l *loop) depart(p *Player, address string) {
 	p.more().departure = d
 	p.failCallsLocked(session.ErrClosed)
 	p.mu.Unlock()
+	p.release()
 	p.wake()
 }
 
@@ -117,7 +118,7 @@ func (l *loop) ship(p *Player) {
 		defer cancel()
 		why := Reason{session.Moved, d.address}
 		if err := s.cfg.Store.Put(ctx, r.ID, r.Epoch, r.Append(nil), s.table.Keep()); err != nil {
-			s.log.Error("session not stored", "session", p.ID(), "user", p.user, "error", err)
+			s.log.Error("session not stored", "session", p.ID(), "user", p.label(), "error", err)
 			why = Reason{session.Internal, "not stored"}
 		} else if late := p.kicked(); late.Code != session.Moved {
 			_, _ = s.cfg.Store.Take(ctx, r.ID, s.cfg.Address) // nobody else shall
@@ -281,7 +282,7 @@ func (s *Server) putBack(rec *session.Record) {
 	defer cancel()
 	rec.Epoch++ // ours since it was taken
 	if err := s.cfg.Store.Put(ctx, rec.ID, rec.Epoch, rec.Append(nil), s.table.Keep()); err != nil {
-		s.log.Error("session not put back", "session", rec.ID, "user", rec.User, "error", err)
+		s.log.Error("session not put back", "session", rec.ID, "user", labelOf(rec.User), "error", err)
 	}
 }
 

@@ -63,6 +63,7 @@ type extra struct {
 	parting *parting // of a server that drains
 	calls   calls
 	run     uint32 // see runLocked
+	said    seldom
 	newest  newest
 	groups  []string // tags
 
@@ -163,14 +164,15 @@ func (p *Player) measure() time.Duration {
 	return rtt
 }
 
-// Context is done when the session is closed.
+// Context is done when the session ends, before its OnClose: so a handler that
+// waits for it comes back.
 func (p *Player) Context() context.Context {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	x := p.more()
 	if x.ctx == nil {
 		x.ctx, x.cancel = context.WithCancel(context.Background())
-		if p.ended {
+		if p.ending {
 			x.cancel()
 		}
 	}
@@ -198,6 +200,20 @@ func (p *Player) runLocked() uint32 {
 		return 0
 	}
 	return p.extra.run
+}
+
+// release lets go who waits for the end of the session. Called on the owning loop,
+// without mu.
+func (p *Player) release() {
+	p.mu.Lock()
+	var cancel context.CancelFunc
+	if p.extra != nil {
+		cancel = p.extra.cancel
+	}
+	p.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
 }
 
 func (p *Player) more() *extra {

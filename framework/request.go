@@ -4,6 +4,7 @@ package framework
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -114,20 +115,21 @@ func (p *Player) answered(pk codec.Packet) error {
 		id, code, text, err = codec.ParseFailure(pk.Body)
 		r.err = &codec.Error{Code: code, Text: string(text)}
 	}
-	if err != nil {
-		return err
+	if err != nil { // whoever waits for it is told, if it can be found
+		id, _ = codec.EnvelopeID(pk.Body)
+		r = reply{err: fmt.Errorf("framework: malformed answer: %w", err)}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.extra == nil {
-		return nil
+		return err
 	}
 	if wait := p.extra.calls.waiting[id]; wait != nil {
 		delete(p.extra.calls.waiting, id)
 		r.payload = append([]byte(nil), r.payload...)
 		wait <- r
 	}
-	return nil
+	return err
 }
 
 // failCalls ends all requests: their answers can't come any more.

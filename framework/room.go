@@ -95,6 +95,7 @@ type Room struct {
 	panics  int       // ticks in a row that did not return
 	todo    []*Player // taken from ready
 	calls   []func()  // and from posted
+	duty    *duty
 
 	// Guarded by kind.mu.
 	guests  int         // members, and those whose OnJoin is to come
@@ -274,14 +275,16 @@ func (r *Room) run() {
 	defer func() {
 		if over {
 			r.steps.stop()
+			r.kind.srv.watch.forget(r.duty)
 			r.kind.srv.running.Done()
 			return
 		}
+		r.duty.leave()
 		go r.run() // the game's code ended this goroutine: the room goes on in another
 	}()
 	if !r.made {
 		r.made = true
-		r.guard("NewRoom", func() { r.value = r.kind.make(r) })
+		r.guard(&callNewRoom, func() { r.value = r.kind.make(r) })
 	}
 	ticker, _ := r.value.(Ticker)
 	if r.steps == nil {
@@ -314,7 +317,7 @@ func (r *Room) tick(ticker Ticker) {
 		r.fail()
 		return
 	}
-	if r.guard("OnTick", func() { ticker.OnTick(t) }) {
+	if r.guard(&callTick, func() { ticker.OnTick(t) }) {
 		r.panics = 0
 	}
 }
@@ -323,7 +326,7 @@ func (r *Room) tick(ticker Ticker) {
 // they are told, and log in anew. Whoever asks for its key meanwhile gets another.
 func (r *Room) fail() {
 	k := r.kind
-	k.srv.log.Error("a room has failed and ends", "room", r.name(), "times", maxTickPanics, "players", len(r.members))
+	k.srv.log.Error("a room has failed and ends", "room", r.name(), "times", maxTickPanics)
 	r.steps.stop()
 	k.mu.Lock()
 	r.failed, r.shut = true, true
@@ -366,12 +369,12 @@ func (r *Room) serve() (over bool) {
 		f := r.calls[0]
 		r.calls[0] = nil
 		r.calls = r.calls[1:]
-		r.guard("Post", f)
+		r.guard(&callPost, f)
 	}
 	worked := len(r.todo) > 0
 	for len(r.todo) > 0 {
 		r.serving = r.todo[0]
-		r.serving.work(r) // again, should the game's code end this goroutine
+		r.serving.work(r, r.duty) // again, should the game's code end this goroutine
 		r.todo[0] = nil
 		r.todo = r.todo[1:]
 	}
@@ -384,10 +387,12 @@ func (r *Room) serve() (over bool) {
 
 // guard runs the game's code that serves no one player, and reports whether it
 // returned. A panic is logged and the room goes on.
-func (r *Room) guard(what string, f func()) (ok bool) {
+func (r *Room) guard(what *string, f func()) (ok bool) {
+	r.kind.srv.watch.enter(r.duty, nil, what)
 	defer func() {
+		r.duty.leave()
 		if v := unwinding(ok, recover()); v != nil {
-			r.kind.srv.panicked(nil, what, v, "room", r.name())
+			r.kind.srv.panicked(nil, *what, v, "room", r.name())
 		}
 	}()
 	f()

@@ -4,7 +4,6 @@ package framework
 
 import (
 	"fmt"
-	"sync/atomic"
 
 	"github.com/lifeline-go/lifeline/codec"
 )
@@ -22,7 +21,7 @@ type Route struct {
 	sends    bool // declared by Sends
 	delivery Delivery
 
-	late atomic.Uint64 // times that it was Inline and took too long
+	late seldom // it was Inline and took too long
 }
 
 // handler is what takes the messages and requests of clients on a route.
@@ -162,6 +161,4 @@ func take[M any](payload []byte, fn func(M)) error {
 	return nil
 }
 
-func badRequest(err error) error {
-	return &codec.Error{Code: codec.ErrorBadRequest, Text: err.Error()}
-}
+func badRequest(err error) error { return codec.BadRequest(err) }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -48,11 +47,16 @@ func (s *Server) beginLeave(p *Player, asked question, _ []byte) error {
 // Join brings a player into the room of a key, which is made if need be, and
 // waits for OnJoin. If the key is empty, it is any room that was made for such
 // players and has a free seat, or else a new one. Who is in that room already
-// is in: nil, and no OnJoin. When ctx ends first, the
-// player may get in all the same. Not to be called by a room's callback, or a
-// hook or handler of that player: it would wait for itself. From clients the
-// request RouteJoin does the same.
+// is in: nil, and no OnJoin. When ctx ends first, or after half a minute if it
+// has no deadline, the player may get in all the same. Not to be called by a
+// room's callback, or a hook or handler of that player: it would wait for itself
+// until then. From clients the request RouteJoin does the same.
 func (rs *Rooms[R]) Join(ctx context.Context, p *Player, key string) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+	}
 	done := make(chan error, 1)
 	if err := rs.kind.enter(p, key, false, func(_ string, err error) { done <- err }); err != nil {
 		return err
@@ -87,7 +91,7 @@ func (rs *Rooms[R]) Move(p *Player, key string) error {
 func (k *roomKind) letIn(p *Player) func(string, error) {
 	return func(key string, err error) {
 		if err != nil {
-			k.srv.log.Info("not let in", "session", p.ID(), "user", p.user, "room", k.name+"/"+key, "error", err)
+			k.srv.log.Info("not let in", "session", p.ID(), "user", p.label(), "room", k.name+"/"+key, "error", err)
 		}
 	}
 }
@@ -205,6 +209,7 @@ func (k *roomKind) makeLocked(key string) *Room {
 	r := &Room{kind: k, key: key, matched: matched, wakes: make(chan struct{}, 1)}
 	k.open[key] = r
 	k.opened++
+	r.duty = k.srv.watch.watch(inRoom, r.name())
 	k.srv.running.Add(1)
 	go r.run() // ends when the room is closed
 	return r
@@ -381,20 +386,17 @@ func (s *Server) stopRooms(ctx context.Context) error {
 	for _, r := range s.rooms() {
 		r.closeEmpty()
 	}
-	return await(ctx, &s.running, "rooms are still busy")
-}
-
-// await waits for wg, or for the end of ctx, which is an error.
-func await(ctx context.Context, wg *sync.WaitGroup, what string) error {
 	done := make(chan struct{})
 	go func() { // ends with the last one
-		wg.Wait()
+		s.running.Wait()
 		close(done)
 	}()
 	select {
 	case <-done:
-		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("framework: %s: %w", what, ctx.Err())
+		if n := s.watch.rooms(); n > 0 {
+			return fmt.Errorf("framework: %d rooms are still busy%s: %w", n, s.watch.busy(), ctx.Err())
+		}
 	}
+	return nil
 }

@@ -39,11 +39,14 @@ type Server struct {
 	stage    atomic.Int32                        // registering, started, over
 	count    counters
 	pool     workers
+	watch    watchdog
 	budget   budget
 	giveBack func()         // memory, to the system
 	closed   sync.WaitGroup // sessions whose OnClose has not returned
 
 	running sync.WaitGroup // rooms
+
+	slowLogins, failedLogins seldom
 
 	// Of the admin pages: written before and by Start.
 	pages     []page
@@ -84,7 +87,8 @@ func New(cfg Config) (*Server, error) {
 		table:    session.NewTable[*Player](max(2*cfg.Session.Grace, time.Minute), 1<<16),
 		giveBack: giveBack,
 	}
-	s.pool.most = cfg.Workers
+	s.watch = watchdog{srv: s, born: clock(), duties: map[*duty]bool{}, said: map[string]*seldom{}}
+	s.pool.most, s.pool.watch = cfg.Workers, &s.watch
 	s.budget.open(cfg.BufferBytes, max(cfg.Loops, runtime.GOMAXPROCS(0)))
 	s.add(RouteJoin, handler{reply: true, begin: s.beginJoin})
 	s.add(RouteLeave, handler{reply: true, begin: s.beginLeave})
@@ -205,7 +209,7 @@ func (s *Server) failure(err error, p *Player, route string) *codec.Error {
 	case errors.As(err, &wait):
 		return &codec.Error{Code: codec.ErrorBusy, Text: wait.text}
 	}
-	s.log.Error("request failed", "session", p.ID(), "user", p.user, "route", route, "error", err)
+	p.grumble(slog.LevelError, "request failed", "route", route, "error", err)
 	return &codec.Error{Code: codec.ErrorInternal, Text: "internal error"}
 }
 
@@ -247,9 +251,12 @@ func (s *Server) dispatch(p *Player, room *Room) {
 type workers struct {
 	most int
 
+	watch *watchdog
+
 	mu    sync.Mutex
 	busy  int
 	ready []*Player
+	idle  []*duty // of goroutines that have ended
 }
 
 func (w *workers) submit(p *Player) {
@@ -260,23 +267,32 @@ func (w *workers) submit(p *Player) {
 		return
 	}
 	w.busy++
+	var d *duty
+	if n := len(w.idle); n > 0 {
+		d, w.idle = w.idle[n-1], w.idle[:n-1]
+	}
 	w.mu.Unlock()
-	go w.run(p) // ends when no player is ready
+	if d == nil {
+		d = w.watch.watch(onWorker, "")
+	}
+	go w.run(p, d) // ends when no player is ready
 }
 
-func (w *workers) run(p *Player) {
+func (w *workers) run(p *Player, d *duty) {
 	done := false
 	defer func() {
 		if !done { // the game's code ended this goroutine: p goes on in another
-			go w.run(p)
+			d.leave()
+			go w.run(p, d)
 		}
 	}()
 	for {
-		p.work(nil)
+		p.work(nil, d)
 		w.mu.Lock()
 		if len(w.ready) == 0 {
 			w.ready = nil
 			w.busy--
+			w.idle = append(w.idle, d)
 			w.mu.Unlock()
 			done = true
 			return

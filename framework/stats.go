@@ -116,6 +116,10 @@ type Stats struct {
 	Panics         uint64 `json:"panics"`
 	InlineLate     uint64 `json:"inline_late"` // Inline handlers that kept their loop too long
 
+	// Stuck counts the calls of the game's code that have not returned for long: in
+	// an Inline handler ("loop") or a room ("room") for 1 s, else ("worker") for 10 s.
+	Stuck map[string]int64 `json:"stuck"`
+
 	// Of each player with a link, now and then: at least once a timeout.
 	RTT    transport.HistogramStats `json:"rtt_ns"`
 	Queued transport.HistogramStats `json:"queued_packets"` // sent and not acknowledged
@@ -155,6 +159,7 @@ func (s *Server) Stats() Stats {
 		NoRoute: c.noRoute.Load(), Busy: c.busy.Load(), Hurried: c.hurried.Load(), Slowed: c.slowed.Load(), TooLarge: c.tooLarge.Load(), Panics: c.panics.Load(), InlineLate: c.inlineLate.Load(),
 		Workers: s.pool.stats(), Rooms: map[string]RoomStats{},
 	}
+	st.Stuck = s.watch.stuck()
 	delete(st.Lost, CodeName(session.LinkLost)) // who went to the background is counted as away
 	for i := range c.lost {
 		if n := c.lost[i].Load(); n > 0 {

@@ -3,7 +3,9 @@
 package framework
 
 import (
-	"math/bits"
+	"fmt"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -12,11 +14,7 @@ import (
 // longer keeps all players of the loop waiting.
 const inlineLimit = 10 * time.Millisecond
 
-// stuckAfter is when one is named that has not returned yet.
-const stuckAfter = time.Second
-
-// watched counts an Inline handler that took too long, and names it: the first
-// time, the second, the fourth and so on.
+// watched counts an Inline handler that took too long, and names it.
 func (l *loop) watched(r *Route, took time.Duration) {
 	if took <= inlineLimit {
 		return
@@ -25,57 +23,230 @@ func (l *loop) watched(r *Route, took time.Duration) {
 	if f := l.srv.cfg.Observer.InlineLate; f != nil {
 		l.srv.observe("InlineLate", func() { f(r.name, took) })
 	}
-	if n := r.late.Add(1); bits.OnesCount64(n) == 1 {
+	if n, ok := r.late.say(clock()); ok {
 		l.srv.log.Warn("an Inline handler blocks its loop", "route", r.name, "took", took, "times", n, "loop", l.t.Index())
 	}
 }
 
-// watchdog names the Inline handler that keeps a loop while it does: one that
-// never returns is never counted. It has a timer only while handlers run.
+// executor is what runs the game's code.
+type executor uint8
+
+const (
+	onItsLoop executor = iota // an Inline handler: all players of the loop wait
+	inRoom                    // all members wait
+	onWorker                  // its player waits
+	executors
+)
+
+// stuckAfter is when the game's code is named that has not returned yet. On a
+// worker it may block.
+var stuckAfter = [executors]time.Duration{time.Second, time.Second, 10 * time.Second}
+
+var executorNames = [executors]string{"loop", "room", "worker"}
+
+var stuckTexts = [executors]string{"an Inline handler is blocking its loop", "a room is blocked", "a handler does not return"}
+
+// duty is the game's code that a loop, a room or a worker runs at present. Written
+// by that, read by the watchdog.
+type duty struct {
+	kind  executor
+	where string                 // of a loop its number, of a room its name
+	since atomic.Int64           // when the call began, after the watchdog was born
+	who   atomic.Pointer[Player] // nil: nobody in particular
+	what  atomic.Pointer[string] // route or callback, nil without a call; written last
+
+	named int64 // since of the call that was named; the watchdog's own
+}
+
+// The callbacks that serve no one player.
+var (
+	callNewRoom  = "NewRoom"
+	callTick     = "OnTick"
+	callPost     = "Post"
+	callShutdown = "OnShutdown"
+)
+
+// tasks are what the game is called for, where that is not a route.
+var taskNames = [...]string{
+	tellOpen: "OnOpen", tellDetach: "OnDetach", tellResume: "OnResume", tellClose: "OnClose",
+	enterRoom: "OnJoin", leaveRoom: "OnLeave", tellDrop: "OnDrop", tellBack: "OnResume",
+}
+
+// watchdog names the game's code that does not return while it does not: what
+// never returns is never counted. It has a timer only while there is any.
 type watchdog struct {
-	l     *loop
+	srv   *Server
 	born  time.Time
-	since atomic.Int64          // when the present call began, after born
-	route atomic.Pointer[Route] // of that call, nil without one; written after since
-	armed atomic.Bool           // look will come
-	named int64                 // since of the call that was named; look's own
+	armed atomic.Bool // look will come
+
+	mu     sync.Mutex
+	duties map[*duty]bool     // of all loops and rooms, and of the workers that there were
+	said   map[string]*seldom // by route or callback
 }
 
-// enter notes that a handler begins, at now after born. Called on the loop.
-func (w *watchdog) enter(r *Route, now time.Duration) {
-	w.since.Store(int64(now))
-	w.route.Store(r)
+// watch adds a duty to those that are looked after.
+func (w *watchdog) watch(kind executor, where string) *duty {
+	d := &duty{kind: kind, where: where, named: -1}
+	w.mu.Lock()
+	w.duties[d] = true
+	w.mu.Unlock()
+	return d
+}
+
+func (w *watchdog) forget(d *duty) {
+	w.mu.Lock()
+	delete(w.duties, d)
+	w.mu.Unlock()
+}
+
+// enter notes that a call begins. Called by who has the duty.
+func (w *watchdog) enter(d *duty, who *Player, what *string) (start time.Duration) {
+	start = since(w.born)
+	d.since.Store(int64(start))
+	d.who.Store(who)
+	d.what.Store(what)
 	w.arm()
+	return start
 }
 
-// leave notes that it has returned, or panicked.
-func (w *watchdog) leave() { w.route.Store(nil) }
+// leave notes that it has returned, or not and never will.
+func (d *duty) leave() { d.what.Store(nil) }
 
 func (w *watchdog) arm() {
 	if !w.armed.Load() && w.armed.CompareAndSwap(false, true) {
-		time.AfterFunc(stuckAfter, w.look)
+		time.AfterFunc(stuckAfter[onItsLoop], w.look)
 	}
 }
 
 // look runs on a goroutine of the runtime, once at a time.
 func (w *watchdog) look() {
-	r := w.route.Load()
-	if r == nil {
+	next := w.nameStuck()
+	if next == 0 {
 		w.armed.Store(false)
-		if w.route.Load() != nil { // one has begun since, and may have found it armed
-			w.arm()
+		if next = w.nameStuck(); next == 0 || !w.armed.CompareAndSwap(false, true) {
+			return // else one has begun since, and may have found it armed
 		}
+	}
+	time.AfterFunc(next, w.look)
+}
+
+// nameStuck names whoever keeps others waiting, and returns when to look again, 0
+// if nobody is busy.
+func (w *watchdog) nameStuck() (next time.Duration) {
+	now := clock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for d := range w.duties {
+		what := d.what.Load()
+		if what == nil {
+			continue
+		}
+		since := d.since.Load() // of this call, or of a later one that is young
+		left := stuckAfter[d.kind] - (now.Sub(w.born) - time.Duration(since))
+		if left <= 0 {
+			left = stuckAfter[onItsLoop]
+			if since != d.named {
+				d.named = since
+				w.nameLocked(d, *what, now)
+			}
+		}
+		if next == 0 || left < next {
+			next = left
+		}
+	}
+	return next
+}
+
+// nameLocked logs a call that does not return: the first of a route or callback,
+// then at most one a minute.
+func (w *watchdog) nameLocked(d *duty, what string, now time.Time) {
+	said := w.said[what]
+	if said == nil {
+		said = new(seldom)
+		w.said[what] = said
+	}
+	n, ok := said.say(now)
+	if !ok {
 		return
 	}
-	since := w.since.Load() // of this call, or of a later one that is young
-	took := clock().Sub(w.born) - time.Duration(since)
-	if took < stuckAfter {
-		time.AfterFunc(stuckAfter-took, w.look)
-		return
+	user := ""
+	if p := d.who.Load(); p != nil {
+		user = p.label()
 	}
-	if since != w.named {
-		w.named = since
-		w.l.srv.log.Warn("an Inline handler is blocking its loop", "route", r.name, "took", took, "loop", w.l.t.Index())
+	took := now.Sub(w.born) - time.Duration(d.since.Load())
+	text, log := stuckTexts[d.kind], w.srv.log
+	switch d.kind {
+	case onItsLoop:
+		log.Warn(text, "route", what, "took", took, "user", user, "times", n, "loop", d.where)
+	case inRoom:
+		log.Warn(text, "route", what, "took", took, "user", user, "times", n, "room", d.where)
+	default:
+		log.Warn(text, "route", what, "took", took, "user", user, "times", n)
 	}
-	time.AfterFunc(stuckAfter, w.look)
+}
+
+// stuck counts the calls that do not return: see Stats.Stuck.
+func (w *watchdog) stuck() map[string]int64 {
+	n := map[string]int64{}
+	for _, name := range executorNames {
+		n[name] = 0
+	}
+	now := clock().Sub(w.born)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for d := range w.duties {
+		if d.what.Load() != nil && now-time.Duration(d.since.Load()) >= stuckAfter[d.kind] {
+			n[executorNames[d.kind]]++
+		}
+	}
+	return n
+}
+
+// busy describes what the game's code is at, for the error of Shutdown: it begins
+// with a blank, unless there is nothing.
+func (w *watchdog) busy() string {
+	const most = 3
+	var all []string
+	more := 0
+	now := clock().Sub(w.born)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for d := range w.duties {
+		what := d.what.Load()
+		switch {
+		case what == nil:
+			continue
+		case len(all) == most:
+			more++
+			continue
+		}
+		s := fmt.Sprintf("%q", *what)
+		if p := d.who.Load(); p != nil {
+			s += fmt.Sprintf(" of user %q", p.label())
+		}
+		if d.kind == inRoom {
+			s += " in room " + d.where
+		}
+		all = append(all, fmt.Sprintf("%s for %v", s, (now-time.Duration(d.since.Load())).Round(time.Millisecond)))
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	s := ": has not returned: " + strings.Join(all, ", ")
+	if more > 0 {
+		s += fmt.Sprintf(" and %d more", more)
+	}
+	return s
+}
+
+// rooms counts those whose goroutine has not ended.
+func (w *watchdog) rooms() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for d := range w.duties {
+		if d.kind == inRoom {
+			n++
+		}
+	}
+	return n
 }

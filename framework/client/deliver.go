@@ -51,7 +51,7 @@ func OnRequest[Q, A any](c *Client, route string, fn func(Q) (A, error)) {
 	c.answerers[route] = func(payload []byte) (codec.Raw, error) {
 		var q Q
 		if err := codec.DecodeBody(payload, &q); err != nil {
-			return nil, &codec.Error{Code: codec.ErrorBadRequest, Text: err.Error()}
+			return nil, codec.BadRequest(err)
 		}
 		a, err := fn(q)
 		if err != nil {

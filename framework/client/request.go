@@ -165,9 +165,10 @@ func (c *Client) answerLocked(p codec.Packet) {
 		id, code, text, err = codec.ParseFailure(p.Body)
 		a.err = &codec.Error{Code: code, Text: string(text)}
 	}
-	if err != nil {
+	if err != nil { // whoever waits for it is told, if it can be found
 		c.stats.Dropped++
-		return
+		id, _ = codec.EnvelopeID(p.Body)
+		a = answer{err: fmt.Errorf("client: malformed answer: %w", err)}
 	}
 	if k := c.calls[id]; k != nil {
 		delete(c.calls, id)
@@ -203,6 +204,9 @@ func (c *Client) askedLocked(p codec.Packet) {
 	id, r, _, err := codec.ParseRequest(p.Body)
 	if err != nil {
 		c.stats.Dropped++
+		if id, ok := codec.EnvelopeID(p.Body); ok {
+			_ = c.core.Send(codec.Failure, codec.AppendFailure(nil, id, codec.ErrorBadRequest, "malformed envelope"))
+		}
 		return
 	}
 	name := c.routes.name(r)

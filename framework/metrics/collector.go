@@ -161,6 +161,9 @@ func (s sink) sessions(st *framework.Stats) {
 	s.byName("lifeline_logins_turned_away_total", st.Full, "sessions", "logins", "draining", "undecided", "later")
 	s.byName("lifeline_sessions_closed_total", st.Closes, codes(closing)...)
 	s.byName("lifeline_links_lost_total", st.Lost, append(codes(cutting), "closed", "timeout", "away", "replaced")...)
+	for where, n := range st.Stuck {
+		s.gauge("lifeline_stuck", float64(n), where)
+	}
 	s.histogram("lifeline_rtt_seconds", st.RTT, 1e-9)
 	s.histogram("lifeline_queued_packets", st.Queued, 1)
 	s.gauge("lifeline_workers_busy", float64(st.Workers.Busy))

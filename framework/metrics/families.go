@@ -31,6 +31,7 @@ var families = []family{
 	{"lifeline_crowded_total", "Of the overflows, those because Config.BufferBytes was reached.", nil},
 	{"lifeline_buffered_bytes", "What waits for all players, of Config.BufferBytes.", nil},
 	{"lifeline_inline_late_total", "Inline handlers that kept their loop too long.", nil},
+	{"lifeline_stuck", "Calls of the game's code that have not returned for long: of Inline handlers (loop) and in rooms for 1 s, on workers for 10 s.", []string{"where"}},
 	{"lifeline_rtt_seconds", "Round trip of players with a link, sampled at least once a timeout.", nil},
 	{"lifeline_queued_packets", "Packets sent to a player and not acknowledged, sampled alike.", nil},
 	{"lifeline_workers_busy", "Goroutines that run handlers.", nil},

@@ -147,6 +147,7 @@ var exported = map[string]string{
 	"slowed":          "lifeline_slowed_total",
 	"too_large":       "lifeline_too_large_total",
 	"inline_late":     "lifeline_inline_late_total",
+	"stuck":           "lifeline_stuck",
 	"rtt_ns":          "lifeline_rtt_seconds_count",
 	"queued_packets":  "lifeline_queued_packets_count",
 
