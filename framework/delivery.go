@@ -3,8 +3,6 @@
 package framework
 
 import (
-	"log/slog"
-
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -63,9 +61,22 @@ func (l *loop) forward(p *Player, m *mail) {
 	}
 	if n := p.s.GivenUp() - before; n > 0 {
 		l.srv.leftOut(p, r, int(n))
-		if p.link != nil { // else it is away, and that is what such routes are for
-			p.grumble(slog.LevelInfo, "does not keep up, messages are left out", "route", r.name)
+		if p.link != nil { // else it is away, which is what such routes are for
+			p.lags(r)
 		}
+	}
+}
+
+// lags logs, once for each session, that messages are left out though the player
+// has a link.
+func (p *Player) lags(r *Route) {
+	p.mu.Lock()
+	x := p.more()
+	known := x.lags
+	x.lags = true
+	p.mu.Unlock()
+	if !known {
+		p.srv.log.Info("does not keep up, messages are left out", "session", p.ID(), "user", p.label(), "route", r.name)
 	}
 }
 

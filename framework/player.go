@@ -64,6 +64,7 @@ type extra struct {
 	calls   calls
 	run     uint32 // see runLocked
 	said    seldom
+	lags    bool // is logged
 	newest  newest
 	groups  []string // tags
 

@@ -24,7 +24,7 @@ func TestWhatDoesNotReturnIsNamed(t *testing.T) {
 		framework.HandleMessage(s, "slow query", block)
 		rooms := framework.AddRoom(s, "lair", func(r *framework.Room) *lair {
 			return &lair{r, func(string, *framework.Player) {}}
-		})
+		}).Tick(time.Hour)
 		framework.On(rooms, "dig", func(_ *lair, p *framework.Player, n int) { block(p, n) })
 	}, func(e *env) {
 		want := func(loop, room, worker int64) {
@@ -73,7 +73,7 @@ func TestContextEndsWithTheSession(t *testing.T) {
 	simulate(t, 1, transport.Conditions{}, framework.Config{Session: quick}, func(s *framework.Server) {
 		rooms = framework.AddRoom(s, "lair", func(r *framework.Room) *lair {
 			return &lair{r, func(string, *framework.Player) {}}
-		})
+		}).Tick(time.Hour)
 		framework.HandleMessage(s, "wait", func(p *framework.Player, _ int) { <-p.Context().Done(); released++ })
 		framework.HandleMessage(s, "join", func(p *framework.Player, _ int) { joined = rooms.Join(p.Context(), p, "1"); released++ })
 	}, func(e *env) {
