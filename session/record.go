@@ -72,7 +72,10 @@ func (s *Session) Record(now time.Duration) *Record {
 	r := &Record{
 		ID: s.id, Epoch: s.epoch, attempt: s.attempt, acked: s.acked, wrote: s.wrote, recv: s.recv,
 		interval: s.interval, timeout: s.timeout, age: now - s.openedAt, grace: max(s.graceEnd-now, 0),
-		overflows: s.overflows, overflowAgo: now - s.overflowAt.time(), overflowed: s.overflowed, reason: s.reason,
+		overflows: s.overflows, overflowAgo: now - s.overflowAt.time(), overflowed: s.overflowed,
+	}
+	if s.lastReset && !s.confirmed { // as far as we know its client has not read why
+		r.reason = s.reason
 	}
 	for i := range s.out.len() {
 		p := *s.out.at(i)
@@ -96,7 +99,7 @@ func (s *Session) Restore(shard *Shard, r *Record, now time.Duration) {
 		s.interval, s.timeout = r.interval, r.timeout
 	}
 	s.openedAt, s.graceEnd = now-r.age, now+min(r.grace, cfg.Grace)
-	s.reason = r.reason
+	s.reason, s.lastReset = r.reason, r.reason != 0
 	for _, p := range r.packets {
 		if s.Send(p.kind, p.body, false, now) != nil {
 			s.overflowed = true

@@ -205,3 +205,37 @@ func FuzzRecord(f *testing.F) {
 		}
 	})
 }
+
+// A RESET that its client never read is told again by the next server, with the
+// same reason.
+func TestUnreadResetMovesWithItsReason(t *testing.T) {
+	shard := testShard(t, Config{})
+	var s, moved Session
+	s.Open(shard, ID{1}, 0)
+	if _, err := s.Receive(1, codec.Packet{}, 0); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.Send(codec.Message, number(1), false, 0)
+	s.Overflow(0)
+	s.Detach(1, 0)
+	ask := func(s *Session, attempt uint64) Code {
+		t.Helper()
+		frame, _, err := s.Resume(nil, &ResumeRequest{ID: ID{1}, Attempt: attempt, Lowest: 1}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b resetBody
+		if err := decodeControl(packetOf(t, frame), &b); err != nil {
+			t.Fatal(err)
+		}
+		return Code(b.Reason)
+	}
+	if why := ask(&s, 1); why != Overflow {
+		t.Fatalf("RESET of %v", why)
+	}
+	s.Detach(s.Epoch(), 0)
+	moved.Restore(shard, s.Record(0), 0)
+	if why := ask(&moved, 2); why != Overflow {
+		t.Errorf("after the move RESET of %v", why)
+	}
+}
