@@ -78,6 +78,7 @@ const (
 type Change struct {
 	Kind    ChangeKind
 	Err     *CloseError
+	Stuck   bool          // Lost: something came in time, but not the answer to a question. Another way may do better
 	Delay   time.Duration // Moving, PutOff
 	Address string        // Moving: empty, or as Client.Address
 	// Undelivered is what was sent and will not arrive. At Ending: all that the
@@ -128,6 +129,7 @@ type Client struct {
 	openedAt  time.Duration
 	beatEvery time.Duration // the present interval with its jitter
 	probeBy   time.Duration
+	carriedAt time.Duration
 
 	checked time.Duration // of the last Check: now and the wall clock
 	wall    time.Time
@@ -338,10 +340,24 @@ func (c *Client) ReceiveBeside(p codec.Packet, now time.Duration) (deliver bool,
 	return c.Receive(c.besides(p), now)
 }
 
-// Saw tells of progress on the link that made no whole packet yet.
+// Saw tells of bytes of the stream that made no whole packet yet: SPEC 5.2.
 func (c *Client) Saw(now time.Duration) {
+	if c.state == Open && now > c.lastRecv {
+		c.saw(now)
+		c.probeBy = Never
+	}
+}
+
+// Carried tells when the carrier itself last said something, as an acknowledgement
+// of KCP. That is no life of the server, but a sign that the way there is open.
+func (c *Client) Carried(at time.Duration) { c.carriedAt = at }
+
+// Unread tells that the caller leaves unread what came: it is in no position to
+// judge.
+func (c *Client) Unread(now time.Duration) {
 	if c.state == Open {
-		c.heard(now)
+		c.excuse(now, c.params.Timeout, c.params.Timeout)
+		c.probeBy = Never
 	}
 }
 
@@ -361,7 +377,7 @@ func (c *Client) Receive(p codec.Packet, now time.Duration) (deliver bool, err e
 	}
 	c.heard(now)
 	if tellsAck(p.Kind) {
-		if err := c.acknowledged(c.pool, p.Ack, now, c.params.Timeout); err != nil {
+		if err := c.acknowledged(c.pool, p.Ack, now); err != nil {
 			return false, err
 		}
 	}

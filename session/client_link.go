@@ -189,9 +189,12 @@ func (c *Client) checkOpening(now time.Duration) {
 }
 
 func (c *Client) checkOpen(now time.Duration) {
-	if c.lastRecv+c.params.Timeout <= now || c.probeBy <= now || c.stuck(c.params.Timeout) {
+	silent, stuck := c.lastRecv+c.params.Timeout <= now || c.probeBy <= now, c.stuck(now, c.params.Timeout)
+	if silent || stuck {
+		stuck = stuck || c.asking && max(c.lastRecv, c.carriedAt) > c.askedAt
 		c.cut = true
 		c.down(now, &CloseError{Code: LinkLost, Text: "nothing came back in time"}, 0)
+		c.changes[len(c.changes)-1].Stuck = stuck
 		return
 	}
 	if now >= c.beatAt() {

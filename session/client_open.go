@@ -132,7 +132,7 @@ func (c *Client) up(now time.Duration) {
 	c.attach(now)
 	c.state, c.everUp, c.failures, c.retried = Open, true, 0, false
 	c.openedAt, c.probeBy = now, Never
-	c.pingAt = now
+	c.pingAt, c.carriedAt = now, 0
 	c.ackDue = true                          // a word at once: only a heard client has its grace (SPEC 6.6)
 	c.beatEvery = c.below(c.params.Interval) // the first beat of a million clients is spread
 }

@@ -50,20 +50,22 @@ type end struct {
 	// Of the current link; attach resets all of it.
 	lastRecv    time.Duration // any progress of receiving
 	lastSent    time.Duration
-	progressAt  time.Duration // an acknowledgement advanced, or the first packet was written
-	ackedAt     time.Duration // an acknowledgement came, new or old
+	progressAt  time.Duration // of the streams while a question is open, or of what is outstanding
 	pingAt      time.Duration
-	pingMark    uint64 // packets written before the ping: its echo must acknowledge them
+	askedAt     time.Duration // when the ping that is open was first written
 	pingAllow   time.Duration
 	srtt        micros // smoothed round trip of heartbeats, 0 before the first
 	flight      int32  // body bytes of the packets acked+1 ... next-1
 	untold      uint32 // packets accepted since an acknowledgement was last written
 	untoldBytes uint32 // and their body bytes
+	pingMark    uint32 // packets written before the ping, low bits: its echo must acknowledge them
+	heard       uint32 // body bytes that came since the question, up to maxHeard
 	pingID      uint16
 	echoID      uint16
 	floods      uint8
 	pings       uint8 // written; every fourth stays in the stream: SPEC 5.8
 	pingOpen    bool  // waiting for an echo
+	asking      bool  // of a ping in the stream, which is a question: SPEC 5.6
 	pingDue     bool
 	echoDue     bool
 	echoBeside  bool // its ping came beside the stream
@@ -90,9 +92,9 @@ func (s second) time() time.Duration { return time.Duration(s) * time.Second }
 // attach starts a new link on which the peer has told what it accepted.
 func (e *end) attach(now time.Duration) {
 	e.untold, e.untoldBytes, e.next, e.flight = 0, 0, e.acked+1, 0
-	e.lastRecv, e.lastSent, e.progressAt, e.ackedAt = now, now, now, now
+	e.lastRecv, e.lastSent, e.progressAt = now, now, now
 	e.pingAllow, e.floods, e.srtt = math.MinInt64, 0, 0
-	e.pingOpen, e.pingDue, e.echoDue, e.ackDue, e.holdPeer = false, false, false, false, false
+	e.pingOpen, e.asking, e.pingDue, e.echoDue, e.ackDue, e.holdPeer = false, false, false, false, false, false
 	e.holdDue = e.holdUs
 }
 
@@ -158,10 +160,7 @@ func (e *end) output(dst []byte, now time.Duration, room int, w window, rand fun
 		dst = e.heartbeat(dst, codec.Echo, e.echoID)
 	}
 	if e.pingDue {
-		// The clock of a ping starts when it is written: SPEC 5.3.
-		e.pingDue, e.pingOpen = false, true
-		e.pingID, e.pingAt, e.pingMark = uint16(rand()), now, e.next-1
-		dst = e.heartbeat(dst, codec.EchoWanted, e.pingID)
+		dst = e.question(dst, now, rand)
 	}
 	if e.holdDue {
 		dst = e.heartbeat(dst, 0, 0)
@@ -188,6 +187,22 @@ func (e *end) output(dst []byte, now time.Duration, room int, w window, rand fun
 	return dst
 }
 
+// question appends a ping in the stream. One that is still open is repeated with
+// its id, so that whichever echo comes first answers it: SPEC 5.6.
+func (e *end) question(dst []byte, now time.Duration, rand func() uint32) []byte {
+	if !e.asking {
+		e.ping(now, rand, uint32(e.next-1))
+		e.asking, e.progressAt, e.heard = true, now, 0
+	}
+	e.pingDue, e.pingAt = false, now
+	return e.heartbeat(dst, codec.EchoWanted, e.pingID)
+}
+
+// ping begins a new ping. Its clock starts when it is written: SPEC 5.3.
+func (e *end) ping(now time.Duration, rand func() uint32, mark uint32) {
+	e.pingOpen, e.pingID, e.askedAt, e.pingMark = true, uint16(rand()), now, mark
+}
+
 // outputBeside appends what is due and may travel beside the stream: SPEC 5.8.
 // What tells HOLD keeps its place in the stream.
 func (e *end) outputBeside(dst []byte, now time.Duration, rand func() uint32) []byte {
@@ -200,9 +215,11 @@ func (e *end) outputBeside(dst []byte, now time.Duration, rand func() uint32) []
 		dst = e.heartbeat(dst, codec.Echo, e.echoID)
 	}
 	if e.pingDue && rand != nil {
-		if e.pings++; e.pings%4 != 0 {
-			e.pingDue, e.pingOpen = false, true
-			e.pingID, e.pingAt, e.pingMark = uint16(rand()), now, 0 // its echo audits nothing
+		// What has not moved since the last ping is asked for in the stream.
+		lags := e.next > e.acked+1 && e.progressAt < e.pingAt
+		if e.pings++; e.pings%4 != 0 && !e.asking && !lags {
+			e.ping(now, rand, uint32(e.acked)) // its echo audits nothing
+			e.pingDue, e.pingAt = false, now
 			dst = e.heartbeat(dst, codec.EchoWanted, e.pingID)
 		}
 	}
@@ -248,11 +265,7 @@ func (e *end) wants(w window) bool {
 func tellsAck(k codec.Kind) bool { return k == codec.Heartbeat || k >= codec.Request }
 
 // acknowledged takes the ack32 of a received packet.
-func (e *end) acknowledged(pool *Pool, ack uint32, now, timeout time.Duration) error {
-	if now-e.ackedAt > timeout/2 {
-		e.progressAt = now // long on its way, as behind a large packet, and what it tells is as old
-	}
-	e.ackedAt = now
+func (e *end) acknowledged(pool *Pool, ack uint32, now time.Duration) error {
 	d := int32(ack - uint32(e.acked))
 	if d <= 0 {
 		return nil // late: acknowledgements never go back
@@ -269,8 +282,8 @@ func (e *end) acknowledged(pool *Pool, ack uint32, now, timeout time.Duration) e
 // beat takes a received heartbeat. interval bounds how often it is answered; 0
 // answers always.
 func (e *end) beat(h codec.Header, now, interval time.Duration) error {
-	if held := e.holdPeer; held {
-		e.progressAt = now // what waits on the peer's word makes no progress
+	if e.holdPeer {
+		e.progressAt = now // whoever holds may read nothing, echoes too
 	}
 	e.holdPeer = h.Flags&codec.Hold != 0
 	switch {
@@ -278,14 +291,14 @@ func (e *end) beat(h codec.Header, now, interval time.Duration) error {
 		if !e.pingOpen || h.Seq != e.pingID {
 			return nil // late, repeated or made up: it proves life and nothing else
 		}
-		e.pingOpen = false
-		rtt := now - e.pingAt
+		e.pingOpen, e.asking = false, false
+		rtt := now - e.askedAt
 		if e.srtt == 0 {
 			e.srtt = microsOf(rtt)
 		} else {
 			e.srtt = microsOf(e.srtt.time() + (rtt-e.srtt.time())/8)
 		}
-		if e.acked < e.pingMark {
+		if int32(uint32(e.acked)-e.pingMark) < 0 {
 			return ErrGap // SPEC 4.5: the tail before our ping never arrived
 		}
 	case h.Flags&codec.EchoWanted != 0:
@@ -320,6 +333,7 @@ func (e *end) pinged(id uint16, now, interval time.Duration) error {
 
 // count decides on a counted packet: accept it, or drop one that came before.
 func (e *end) count(seq uint16, size int, limits Params) (accept bool, err error) {
+	e.heard = min(e.heard+uint32(size), maxHeard)
 	d := int16(seq - uint16(e.recv+1))
 	if d > 0 {
 		return false, ErrGap
@@ -336,18 +350,31 @@ func (e *end) count(seq uint16, size int, limits Params) (accept bool, err error
 	return true, nil
 }
 
+// saw takes note of bytes that came and make no packet yet.
+func (e *end) saw(at time.Duration) {
+	e.lastRecv = max(e.lastRecv, at)
+	if e.heard < maxHeard {
+		e.progressAt = max(e.progressAt, at) // the answer may stand behind them
+	}
+}
+
 // excuse forgives the peer the time that passed while we stood still ourselves:
 // it has left until the timeout.
 func (e *end) excuse(now, timeout, left time.Duration) {
-	e.lastRecv = max(e.lastRecv, min(now, now-timeout+left))
+	since := min(now, now-timeout+left)
+	e.lastRecv, e.progressAt = max(e.lastRecv, since), max(e.progressAt, since)
 }
 
-// stuckBytes a second is what the thinnest line must carry: SPEC 5.6.
-const stuckBytes = 1024
+const (
+	// stuckBytes a second is what the thinnest line must carry: SPEC 5.6.
+	stuckBytes = 1024
+	// maxHeard is how much an answer may have to wait for: SPEC 5.6.
+	maxHeard = codec.DefaultMaxBody
+)
 
-// stuck reports that the peer tells acknowledgements, but none of what was
-// written: SPEC 5.6.
-func (e *end) stuck(timeout time.Duration) bool {
-	patience := max(timeout, 8*e.srtt.time()) + time.Duration(e.flight)*(time.Second/stuckBytes)
-	return e.next > e.acked+1 && !e.holdPeer && e.ackedAt-e.progressAt > patience
+// stuck reports that a question in the stream was not answered in time: SPEC 5.6.
+func (e *end) stuck(now, timeout time.Duration) bool {
+	allowed := time.Duration(e.flight) + time.Duration(e.heard)
+	patience := max(timeout, 8*e.srtt.time()) + allowed*(time.Second/stuckBytes)
+	return e.asking && !e.holdPeer && now-e.progressAt > patience
 }

@@ -237,7 +237,7 @@ func (m *model) key(st *modelState) []byte {
 func appendEnd(b []byte, e *end) []byte {
 	b = append(b, byte(e.acked), byte(e.wrote), byte(e.sent), byte(e.next), byte(e.recv), byte(e.untold), byte(e.pingMark),
 		byte(e.pingID), byte(e.echoID), byte(e.untoldBytes), byte(e.flight),
-		flags(e.pingOpen, e.pingDue, e.echoDue, e.ackDue, e.holdPeer, e.holdUs, e.holdDue))
+		flags(e.pingOpen, e.asking, e.pingDue, e.echoDue, e.ackDue, e.holdPeer, e.holdUs, e.holdDue))
 	for i := range e.out.len() {
 		b = append(b, e.out.at(i).body...)
 	}

@@ -166,12 +166,12 @@ func TestModelKnowsItsFields(t *testing.T) {
 		{packet{}, "body kind shared tag"},
 		{queue{}, "backlog"},
 		{backlog{}, "ring head n bytes"},
-		{end{}, "out acked wrote sent next recv lastRecv lastSent progressAt ackedAt pingAt pingMark pingAllow srtt flight untold untoldBytes " +
-			"pingID echoID floods pings pingOpen pingDue echoDue echoBeside ackDue holdPeer holdUs holdDue"},
+		{end{}, "out acked wrote sent next recv lastRecv lastSent progressAt pingAt askedAt pingAllow srtt flight untold untoldBytes pingMark heard " +
+			"pingID echoID floods pings pingOpen asking pingDue echoDue echoBeside ackDue holdPeer holdUs holdDue"},
 		{Session{}, "end shard id attempt interval timeout openedAt graceEnd overflowAt epoch givenUp reason state overflows " +
 			"confirmed everHeard overflowed asked tuneDue lastReset"},
 		{Client{}, "end pool cfg state params id key seal have fresh everUp opening ticket drawn asked nonce greeted knock knockAt epoch attempt at moveTo moveAt retried routes numbers " +
-			"ctl changes cut tries failures dialAt openBy openedAt beatEvery probeBy checked wall due"},
+			"ctl changes cut tries failures dialAt openBy openedAt beatEvery probeBy carriedAt checked wall due"},
 		{Table[uint8]{}, "entries free live users opening tombs order first keep most seen seenBefore turn"},
 	} {
 		var names []string

@@ -18,7 +18,7 @@ func AppendMove(dst []byte, delay time.Duration, address string) []byte {
 // has written is in before its link ends for good: SPEC 14.1.
 func (s *Session) Settle() {
 	s.hold(true)
-	s.pingDue = true
+	s.asking, s.pingOpen, s.pingDue = false, false, true // the answer to an older question would not say so
 }
 
 // Answered reports whether the client has answered since Settle: nothing that it

@@ -270,6 +270,9 @@ func (s *script) changes() {
 		if ch.Kind == PutOff {
 			text += " for " + seconds(ch.Delay)
 		}
+		if ch.Stuck {
+			text += " stuck"
+		}
 		if ch.Kind == Moving {
 			text += " after " + seconds(ch.Delay) + " " + ch.Address
 		}

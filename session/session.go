@@ -262,8 +262,14 @@ func (s *Session) ReceiveBeside(epoch uint32, p codec.Packet, now time.Duration)
 	if p.Kind != codec.Heartbeat && p.Kind != codec.Datagram {
 		return Nothing, ErrKind
 	}
+	asked, id := s.echoDue && !s.echoBeside, s.echoID
 	ev, err := s.Receive(epoch, s.besides(p), now)
-	s.echoBeside = s.echoBeside || p.Flags&codec.EchoWanted != 0
+	switch {
+	case asked:
+		s.echoID, s.echoBeside = id, false // a question in the stream is answered first
+	case p.Flags&codec.EchoWanted != 0:
+		s.echoBeside = true
+	}
 	return ev, err
 }
 
@@ -287,7 +293,7 @@ func (s *Session) Receive(epoch uint32, p codec.Packet, now time.Duration) (Even
 	s.lastRecv, s.asked, s.confirmed, s.everHeard = now, false, true, true
 	if tellsAck(p.Kind) {
 		before := s.acked
-		if err := s.acknowledged(&s.shard.Pool, p.Ack, now, s.timeout); err != nil {
+		if err := s.acknowledged(&s.shard.Pool, p.Ack, now); err != nil {
 			return Nothing, err
 		}
 		if s.acked > before {
@@ -317,10 +323,11 @@ func (s *Session) Receive(epoch uint32, p codec.Packet, now time.Duration) (Even
 	return Nothing, ErrKind
 }
 
-// Saw tells of progress on the link that made no whole packet yet: SPEC 5.2.
+// Saw tells of bytes of the stream that made no whole packet yet: SPEC 5.2.
 func (s *Session) Saw(at time.Duration) {
 	if at > s.lastRecv {
-		s.lastRecv, s.asked = at, false
+		s.saw(at)
+		s.asked = false
 	}
 }
 
@@ -364,7 +371,7 @@ func (s *Session) Check(now, late time.Duration) Verdict {
 			s.excuse(now, s.timeout, s.timeout-s.suspicion())
 			s.pingDue, s.asked = true, true
 			return Probe
-		case silent >= s.timeout || s.stuck(s.timeout):
+		case silent >= s.timeout || !stoodStill && s.stuck(now, s.timeout):
 			return Dead
 		case silent >= s.suspicion() && !s.asked:
 			s.pingDue, s.asked = true, true

@@ -129,7 +129,7 @@ func TestWindow(t *testing.T) {
 		ack  uint32
 		want int
 	}{{window{4, 1000}, 0, 3}, {window{2, 1000}, 2, 1}, {window{4, 100}, 3, 0}, {window{4, 100}, 4, 1}, {window{100, 10_000}, 4, 5}} {
-		if err := c.acknowledged(&shard.Pool, step.ack, 0, time.Second); err != nil {
+		if err := c.acknowledged(&shard.Pool, step.ack, 0); err != nil {
 			t.Fatal(err)
 		}
 		before := c.next
@@ -414,7 +414,7 @@ func TestConfig(t *testing.T) {
 		}
 	}
 	// Whatever is accepted can be told to a client.
-	for _, c := range []Config{{}, {Interval: time.Millisecond, Timeout: 2 * time.Millisecond, Tick: 500 * time.Microsecond}, {Interval: maxDuration / 2, Timeout: maxDuration, Grace: maxDuration, ReconnectWindow: maxDuration}, {MaxBody: 1<<28 - 1, SendBytes: maxBytes, RecvBytes: maxBytes}} {
+	for _, c := range []Config{{}, {Interval: 2 * time.Millisecond, Timeout: 4 * time.Millisecond, Tick: time.Millisecond}, {Interval: maxDuration / 2, Timeout: maxDuration, Grace: maxDuration, ReconnectWindow: maxDuration}, {MaxBody: 1<<28 - 1, SendBytes: maxBytes, RecvBytes: maxBytes}} {
 		full, err := c.WithDefaults()
 		if err != nil {
 			t.Fatal(err)

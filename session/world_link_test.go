@@ -86,7 +86,6 @@ func (l *link) deliver(dir int) {
 		}
 		l.passed[dir] += len(b)
 		s.buf = append(s.buf, b...)
-		l.saw(dir)
 		for {
 			p, n, err := codec.ParseFrame(s.buf, 1<<20)
 			if err != nil {
@@ -106,6 +105,7 @@ func (l *link) deliver(dir int) {
 				l.p.receive(p)
 			}
 		}
+		l.saw(dir)
 	}
 }
 

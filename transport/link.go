@@ -93,8 +93,10 @@ func (k *Link) Carrier() Carrier { return k.carrier }
 // Handler.OnMigrate.
 func (k *Link) RemoteAddr() netip.AddrPort { return k.addr }
 
-// LastReceive returns when the peer last proved to be alive: any bytes on a
-// stream, any valid segment on KCP. The progress of a partial frame counts.
+// LastReceive returns when anything last came that was written above the peer's
+// carrier: bytes of the stream, in order and be they part of a frame, or a frame
+// beside it. What a carrier says by itself is none: acknowledgements and probes
+// of KCP, segments ahead of one that is missing, pings and pongs of WebSocket.
 func (k *Link) LastReceive() time.Duration { return k.received }
 
 // waiting is how many bytes were written and are not on their way (TCP) or

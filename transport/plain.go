@@ -108,7 +108,6 @@ func (l *Loop) inputPlain(k *Link, b []byte) {
 		return
 	}
 	k.in += uint64(len(b))
-	k.received = l.now
 	k.state &^= stateBroke
 	l.touch(k)
 	l.deliver(k)
@@ -173,6 +172,7 @@ func (l *Loop) forgetPlain(k *Link) {
 func (l *Loop) deliver(k *Link) {
 	packets := l.stats.packets
 	for b := k.kcp.Peek(); len(b) > 0; b = k.kcp.Peek() {
+		k.received = l.now
 		if k.deaf() {
 			k.kcp.Discard(len(b))
 			continue

@@ -257,7 +257,6 @@ func (l *Loop) inputSealed(k *Link, from netip.AddrPort, what byte, b []byte) {
 func (l *Loop) authentic(k *Link, from netip.AddrPort, what byte, size int, o seal.Opened) {
 	defer l.guard(k)
 	k.in += uint64(size)
-	k.received = l.now
 	k.state &^= stateBroke
 	if from != k.addr || k.state&stateProved == 0 {
 		l.elsewhere(k, from, size, o.Newest)
@@ -310,6 +309,7 @@ func (l *Loop) beside(k *Link, frames []byte) {
 			return
 		}
 		b = b[n:]
+		k.received = l.now
 		l.stats.packets++
 		l.h.OnPacket(k, p)
 	}

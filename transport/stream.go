@@ -137,7 +137,6 @@ func (l *Loop) streamData(k *Link, in inbound) {
 	n := in.InboundBuffered()
 	k.in += uint64(n - k.tcp.left)
 	k.tcp.left = n
-	k.received = l.now
 	if k.tcp.arrival != nil && !k.deaf() && !l.arrive(k, in) {
 		return
 	}
@@ -164,7 +163,11 @@ func (k *Link) take(in inbound, n int) {
 // tcpData takes the frames that are whole. One that trickles in is parsed once
 // its length is known, and then not again before all of it is here.
 func (l *Loop) tcpData(k *Link, in inbound, n int) {
-	if n == 0 || n < k.tcp.need {
+	if n == 0 {
+		return
+	}
+	k.received = l.now
+	if n < k.tcp.need {
 		return
 	}
 	b, err := in.Peek(n)

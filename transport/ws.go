@@ -93,7 +93,11 @@ func (c *Config) maxMessage() int { return max(minMessage, c.maxFrame()) }
 // wsData takes the WebSocket frames that are whole. Payloads are unmasked
 // where they lie.
 func (l *Loop) wsData(k *Link, in inbound, n int) {
-	if n == 0 || n < k.tcp.need {
+	if n == 0 {
+		return
+	}
+	if n < k.tcp.need {
+		k.received = l.now // in the midst of a frame: pings and pongs are too short for that
 		return
 	}
 	b, err := in.Peek(n)
@@ -115,6 +119,9 @@ func (l *Loop) wsData(k *Link, in inbound, n int) {
 		}
 		if size += int(h.Length); size > n-used {
 			k.tcp.need = size
+			if !h.OpCode.IsControl() {
+				k.received = l.now
+			}
 			break
 		}
 		used += size
@@ -122,6 +129,7 @@ func (l *Loop) wsData(k *Link, in inbound, n int) {
 		ws.Cipher(payload, h.Mask, 0)
 		switch h.OpCode {
 		case ws.OpBinary, ws.OpContinuation:
+			k.received = l.now
 			l.wsPiece(k, payload, h.Fin)
 		case ws.OpPing:
 			pong = l.wsFrame(ws.OpPong, payload) // to the last one: RFC 6455 5.5.3

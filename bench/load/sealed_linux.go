@@ -141,7 +141,7 @@ func (f *Fleet) unsealed(p *player, b []byte, what byte) {
 		f.counts.Wrong++ // nobody forges here
 		return
 	}
-	p.session.Saw(f.now)
+	p.session.Carried(f.now)
 	if what == seal.WhatControl {
 		if c, err := seal.ParseControl(o.Plain); err == nil && c.Kind == seal.Challenge {
 			f.sealAndSend(p, seal.WhatControl, seal.Control{Kind: seal.Answer, Token: c.Token}.Append(f.seal.head(), 0))

@@ -16,7 +16,8 @@ import (
 type conn interface {
 	Read(b []byte) (int, error)
 	Write(b []byte) (int, error)
-	// lastIn returns when anything arrived that Read need not have shown yet.
+	// lastIn returns when anything last arrived that Read need not show, as an
+	// acknowledgement of KCP's own. It says that the path lives, not the server.
 	lastIn() time.Duration
 	// part writes the last words and waits until the peer has them, or until
 	// close.
@@ -37,7 +38,7 @@ type link struct {
 	opened bool
 	told   bool          // that it did not open is not the address's fault
 	since  time.Duration // when it was dialled
-	heard  time.Duration // when the core was told of life
+	heard  time.Duration // when anything last came, were it only the carrier's own
 	deaf   bool          // the reader waits for the inbox
 	busy   bool          // the writer has something to write
 	out    []byte
@@ -213,11 +214,6 @@ func (l *link) farewell() {
 
 // --- reading
 
-func (c *Client) sawLocked(l *link, at time.Duration) {
-	l.heard = at
-	c.core.Saw(at)
-}
-
 // read is the goroutine that reads. It ends when the connection does, which
 // for a link that is over may be later than for the core.
 func (l *link) read() {
@@ -258,9 +254,7 @@ func (c *Client) received(l *link, b []byte, fresh int) (used, need int) {
 	defer c.mu.Unlock()
 	c.stats.BytesIn += uint64(fresh)
 	now := c.clock.now()
-	if c.link == l {
-		c.sawLocked(l, now)
-	}
+	l.heard = now
 	for c.link == l {
 		maxBody := max(c.core.Params().MaxBody, codec.DefaultMaxBody)
 		p, size, err := codec.ParseFrame(b[used:], maxBody)
@@ -278,6 +272,9 @@ func (c *Client) received(l *link, b []byte, fresh int) (used, need int) {
 		if s := c.core.State(); s != session.Open && s != session.Opening {
 			break
 		}
+	}
+	if c.link == l {
+		c.core.Saw(now)
 	}
 	c.settleLocked()
 	for c.link == l && c.deafLocked() {

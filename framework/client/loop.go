@@ -16,12 +16,11 @@ import (
 func (c *Client) settleLocked() {
 	now, wall := c.clock.both()
 	if l := c.link; l != nil {
-		// Segments prove life before they make a packet, and while the app
-		// keeps us from reading we are in no position to judge.
-		if l.deaf {
-			c.sawLocked(l, now)
-		} else if at := l.conn.lastIn(); at > l.heard {
-			c.sawLocked(l, at)
+		in := l.conn.lastIn()
+		l.heard = max(l.heard, in)
+		c.core.Carried(in)
+		if l.deaf { // the app keeps us from reading
+			c.core.Unread(now)
 		}
 	}
 	if c.silentAtLocked() <= now {

@@ -98,6 +98,9 @@ func (c *Client) changesLocked() {
 		case session.Lost:
 			s.Kind = Lost
 			c.stats.Losses++
+			if ch.Stuck && c.link != nil {
+				c.failedLocked(c.link.index) // another address may do better
+			}
 		case session.Moving:
 			s.Kind, s.Delay = Moving, ch.Delay
 		case session.PutOff:

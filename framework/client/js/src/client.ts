@@ -483,6 +483,9 @@ export class Client {
 				break;
 			case "lost":
 				this.stats.losses++;
+				if (ch.stuck && this.link !== null && this.link.index >= 0) {
+					this.first = (this.link.index + 1) % this.addresses.length; // another way may do better
+				}
 				this.tell({ kind: "lost", error: ch.error.text === "" && !ch.error.remote ? new CloseError(ch.error.code, this.cause?.message) : ch.error });
 				break;
 			case "ending": {

@@ -13,6 +13,9 @@ const ackEvery = 32;
 /** What the thinnest line must carry a second, in bytes: SPEC 5.6. */
 const stuckBytes = 1024;
 
+/** How much an answer may have to wait for, in bytes: SPEC 5.6. */
+const maxHeard = 65_536;
+
 /** A counted packet that the peer has not accepted. */
 export interface Queued {
 	kind: Kind;
@@ -49,11 +52,12 @@ export class End {
 	rtt = 0; // smoothed round trip; 0 before the first
 	private told = 0; // the acknowledgement last written
 	private toldBytes = 0; // body bytes accepted since
-	private progressAt = 0; // an acknowledgement advanced, or the first packet was written
-	private ackedAt = 0; // an acknowledgement came, new or old
+	asking = false; // a ping in the stream waits for its echo: a question, SPEC 5.6
+	askedAt = 0; // when that was first written
+	private heard = 0; // body bytes that came since, up to maxHeard
+	private progressAt = 0; // of the streams while a question is open, or of what is outstanding
 	private pingMark = 0; // packets written before the ping: its echo must acknowledge them
 	private pingID = 0;
-	private pingOpen = false; // waiting for an echo
 	private echoID = 0;
 	private echoDue = false;
 	private holdUs = false; // we ask the peer; outlives links
@@ -74,8 +78,8 @@ export class End {
 		this.told = this.recv;
 		this.toldBytes = this.flight = this.rtt = 0;
 		this.next = this.acked + 1;
-		this.lastRecv = this.lastSent = this.progressAt = this.ackedAt = now;
-		this.pingOpen = this.pingDue = this.echoDue = this.ackDue = this.holdPeer = false;
+		this.lastRecv = this.lastSent = this.progressAt = now;
+		this.asking = this.pingDue = this.echoDue = this.ackDue = this.holdPeer = false;
 		this.holdDue = this.holdUs;
 	}
 
@@ -137,12 +141,17 @@ export class End {
 			frames.push(this.heartbeat(Flag.Echo, this.echoID));
 		}
 		if (this.pingDue) {
-			// The clock of a ping starts when it is written: SPEC 5.3.
+			// Its clock starts when it is first written (SPEC 5.3); one that is open is
+			// repeated with its id, so that whichever echo comes first answers it.
+			if (!this.asking) {
+				this.asking = true;
+				this.pingID = random16();
+				this.askedAt = this.progressAt = now;
+				this.pingMark = this.next - 1;
+				this.heard = 0;
+			}
 			this.pingDue = false;
-			this.pingOpen = true;
-			this.pingID = random16();
 			this.pingAt = now;
-			this.pingMark = this.next - 1;
 			frames.push(this.heartbeat(Flag.EchoWanted, this.pingID));
 		}
 		if (this.holdDue) {
@@ -185,14 +194,10 @@ export class End {
 	}
 
 	/** Takes the ack32 of a received packet: SPEC 4.3. */
-	acknowledged(p: Packet, now: number, timeout: number): void {
+	acknowledged(p: Packet, now: number): void {
 		if (p.kind !== Kind.Heartbeat && p.kind < Kind.Request) {
 			return; // a control packet's means nothing
 		}
-		if (now - this.ackedAt > timeout / 2) {
-			this.progressAt = now; // long on its way, as behind a large packet, and what it tells is as old
-		}
-		this.ackedAt = now;
 		const d = (p.ack - (this.acked % 2 ** 32)) | 0;
 		if (d <= 0) {
 			return; // late: acknowledgements never go back
@@ -207,18 +212,18 @@ export class End {
 	/** Takes a received heartbeat. */
 	beat(h: Header, now: number): void {
 		if (this.holdPeer) {
-			this.progressAt = now; // what waits on the peer's word makes no progress
+			this.progressAt = now; // whoever holds may read nothing, echoes too
 		}
 		this.holdPeer = (h.flags & Flag.Hold) !== 0;
 		if ((h.flags & Flag.EchoWanted) !== 0) {
 			this.echoDue = true;
 			this.echoID = h.seq;
 		}
-		if ((h.flags & Flag.Echo) === 0 || !this.pingOpen || h.seq !== this.pingID) {
+		if ((h.flags & Flag.Echo) === 0 || !this.asking || h.seq !== this.pingID) {
 			return; // an echo that is late, repeated or made up proves life and nothing else
 		}
-		this.pingOpen = false;
-		const rtt = now - this.pingAt;
+		this.asking = false;
+		const rtt = now - this.askedAt;
 		this.rtt = this.rtt === 0 ? rtt : this.rtt + (rtt - this.rtt) / 8;
 		if (this.acked < this.pingMark) {
 			throw new LinkError("gap", "the tail before our ping never arrived"); // SPEC 4.5
@@ -227,6 +232,7 @@ export class End {
 
 	/** Decides on a counted packet: accept it, or drop one that came before. */
 	count(seq: number, size: number, w: Window): boolean {
+		this.heard = Math.min(this.heard + size, maxHeard);
 		const d = ((seq - (this.recv + 1)) << 16) >> 16;
 		if (d > 0) {
 			throw new LinkError("gap");
@@ -243,14 +249,24 @@ export class End {
 		return true;
 	}
 
-	/** Forgives the peer the time that passed while we stood still: it has left until the timeout. */
-	excuse(now: number, timeout: number, left: number): void {
-		this.lastRecv = Math.max(this.lastRecv, Math.min(now, now - timeout + left));
+	/** Takes note of bytes that came and make no packet yet. */
+	saw(now: number): void {
+		this.lastRecv = now;
+		if (this.heard < maxHeard) {
+			this.progressAt = now; // the answer may stand behind them
+		}
 	}
 
-	/** Reports that the peer tells acknowledgements, but none of what was written: SPEC 5.6. */
-	stuck(timeout: number): boolean {
-		const patience = Math.max(timeout, 8 * this.rtt) + (this.flight * 1000) / stuckBytes;
-		return this.next > this.acked + 1 && !this.holdPeer && this.ackedAt - this.progressAt > patience;
+	/** Forgives the peer the time that passed while we stood still: it has left until the timeout. */
+	excuse(now: number, timeout: number, left: number): void {
+		const since = Math.min(now, now - timeout + left);
+		this.lastRecv = Math.max(this.lastRecv, since);
+		this.progressAt = Math.max(this.progressAt, since);
+	}
+
+	/** Reports that a question in the stream was not answered in time: SPEC 5.6. */
+	stuck(now: number, timeout: number): boolean {
+		const patience = Math.max(timeout, 8 * this.rtt) + ((this.flight + this.heard) * 1000) / stuckBytes;
+		return this.asking && !this.holdPeer && now - this.progressAt > patience;
 	}
 }

@@ -47,7 +47,7 @@ export type Action = "wait" | "dial" | "cut";
  */
 export type Change =
 	| { kind: "opened"; undelivered: Queued[] } // a new session
-	| { kind: "lost"; error: CloseError } // the link is gone; the client is coming back
+	| { kind: "lost"; error: CloseError; stuck: boolean } // the link is gone; the client is coming back. stuck: another way may do better (SPEC 5.6)
 	| { kind: "resumed" } // nothing was lost, nothing comes twice
 	| { kind: "reset"; error: CloseError } // the server's stream starts anew: expect a snapshot
 	| { kind: "put off"; error: CloseError; delay: number } // the server said no for now: the next attempt is after delay
@@ -233,7 +233,7 @@ export class Session {
 		this.ctl = [];
 		if (this.st === "open") {
 			this.ctl.push(control.encodeControl(Kind.Detach, control.Detach, {}));
-			this.changed.push({ kind: "lost", error: new CloseError(Code.LinkLost, "paused") });
+			this.changed.push({ kind: "lost", error: new CloseError(Code.LinkLost, "paused"), stuck: false });
 		}
 		this.st = "paused";
 		this.cutting = true;
@@ -300,10 +300,11 @@ export class Session {
 		return ctl.concat(this.end.frames(now, room, this.par, () => Number(this.cfg.random() & 0xffffn)));
 	}
 
-	/** Tells of progress on the link that made no whole packet yet. */
+	/** Tells of bytes of the stream that made no whole packet yet: SPEC 5.2. */
 	saw(now: number): void {
-		if (this.st === "open") {
-			this.heard(now);
+		if (this.st === "open" && now > this.end.lastRecv) {
+			this.end.saw(now);
+			this.probeBy = Infinity;
 		}
 	}
 
@@ -325,7 +326,7 @@ export class Session {
 			throw new LinkError("fenced"); // what a left link still delivers
 		}
 		this.heard(now);
-		this.end.acknowledged(p, now, this.par.timeout);
+		this.end.acknowledged(p, now);
 		if (isCounted(p.kind)) {
 			return this.end.count(p.seq, p.body.length, this.par);
 		}
@@ -591,7 +592,7 @@ export class Session {
 	}
 
 	/** Leaves the link, whatever state it was in, and plans the next one. */
-	private down(now: number, why: CloseError, spread: number): void {
+	private down(now: number, why: CloseError, spread: number, stuck = false): void {
 		const was = this.st;
 		this.st = "waiting";
 		this.probeBy = Infinity;
@@ -605,7 +606,7 @@ export class Session {
 			if (now - this.openedAt >= this.par.timeout) {
 				this.tries = 0;
 			}
-			this.changed.push({ kind: "lost", error: why });
+			this.changed.push({ kind: "lost", error: why, stuck });
 		}
 		this.dialAt = now + this.backoff(spread);
 		this.tries++;
@@ -721,9 +722,12 @@ export class Session {
 	}
 
 	private checkOpen(now: number): void {
-		if (this.end.lastRecv + this.par.timeout <= now || this.probeBy <= now || this.end.stuck(this.par.timeout)) {
+		const silent = this.end.lastRecv + this.par.timeout <= now || this.probeBy <= now;
+		const stuck = this.end.stuck(now, this.par.timeout);
+		if (silent || stuck) {
 			this.cutting = true;
-			this.down(now, new CloseError(Code.LinkLost, "nothing came back in time"), 0);
+			const open = stuck || (this.end.asking && this.end.lastRecv > this.end.askedAt);
+			this.down(now, new CloseError(Code.LinkLost, "nothing came back in time"), 0, open);
 		} else if (now >= this.beatAt()) {
 			this.end.pingDue = true;
 			this.beatEvery = this.par.interval * 0.9 + this.below(this.par.interval / 5);

@@ -158,7 +158,7 @@ class Script {
 		for (const ch of this.c.changes()) {
 			const error = "error" in ch ? ` ${ch.error.code}${ch.error.remote ? " by the server" : ""}` : "";
 			const delay = ch.kind === "put off" ? ` for ${seconds(ch.delay)}` : "";
-			this.print(ch.kind === "moving" ? `moving after ${seconds(ch.delay)} ${ch.address}`.trimEnd() : ch.kind + error + delay);
+			this.print(ch.kind === "moving" ? `moving after ${seconds(ch.delay)} ${ch.address}`.trimEnd() : ch.kind + error + delay + ("stuck" in ch && ch.stuck ? " stuck" : ""));
 			for (const p of "undelivered" in ch ? ch.undelivered : []) {
 				this.print(`undelivered ${kindNames[p.kind]}`, 0, body(p.body));
 			}
