@@ -19,18 +19,19 @@ const module = "github.com/lifeline-go/lifeline/"
 // mayImport is the house: which package may import which other of ours. What
 // is not listed may import anything of ours.
 var mayImport = map[string][]string{
-	"codec":             {},
-	"session":           {"codec"},
-	"transport/kcp":     {"codec"},
-	"transport/seal":    {},
-	"transport":         {"codec", "transport/kcp", "transport/seal"},
-	"framework":         {"codec", "session", "transport"},
-	"framework/client":  {"codec", "session", "transport/kcp", "transport/seal"},
-	"framework/metrics": {"framework", "session", "transport"},
+	"codec":              {},
+	"internal/strangers": {},
+	"session":            {"codec"},
+	"transport/kcp":      {"codec"},
+	"transport/seal":     {"internal/strangers"},
+	"transport":          {"codec", "internal/strangers", "transport/kcp", "transport/seal"},
+	"framework":          {"codec", "session", "transport"},
+	"framework/client":   {"codec", "session", "transport/kcp", "transport/seal"},
+	"framework/metrics":  {"framework", "session", "transport"},
 }
 
 // pure packages neither wait, lock, nor read a clock or a socket.
-var pure = []string{"session", "transport/kcp", "transport/seal"}
+var pure = []string{"internal/strangers", "session", "transport/kcp", "transport/seal"}
 
 func TestImportsPointInward(t *testing.T) {
 	eachFile(t, func(pkg, path string, imports []string, _ string) {

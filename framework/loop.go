@@ -381,6 +381,9 @@ func (l *loop) bury(p *Player, stone session.Tombstone, text string) {
 	s.observeClosed(p, Reason{stone.Code, text})
 	s.count.ended.Add(1)
 	s.count.closes.add(stone.Code)
+	if stone.Code != session.Moved { // its client asks here where it went
+		l.t.EndKey(p.s.ID())
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.heardLocked(p)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -75,6 +76,7 @@ func (t *Transport) initSealed() error {
 			IDs:          idsOf{l},
 			AlwaysCookie: t.cfg.AlwaysCookie,
 			CookieRate:   t.cfg.CookieRate,
+			Over:         t.over.has,
 		})
 		if err != nil {
 			return fmt.Errorf("transport: %w", err)
@@ -104,6 +106,52 @@ func (l *Loop) ResumeKey(session [16]byte) (key [32]byte) {
 		key = l.sealed.responder.ResumeKey(session)
 	}
 	return key
+}
+
+// EndKey says that a session is over: its ResumeKey opens no more links, on any
+// loop. The latest 65,536 of them are remembered. Safe to call from any goroutine.
+func (l *Loop) EndKey(session [16]byte) {
+	if l.sealed.responder != nil {
+		l.t.over.add(session)
+	}
+}
+
+// maxOver bounds the sessions in an overKeys.
+const maxOver = 1 << 16
+
+// overKeys are the sessions whose keys open nothing any more. When full, the
+// oldest is forgotten. Guarded by mu.
+type overKeys struct {
+	mu    sync.RWMutex
+	known map[[16]byte]struct{}
+	order [][16]byte
+	next  int
+}
+
+func (o *overKeys) add(session [16]byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, ok := o.known[session]; ok {
+		return
+	}
+	if o.known == nil {
+		o.known = make(map[[16]byte]struct{})
+	}
+	o.known[session] = struct{}{}
+	if len(o.order) < maxOver {
+		o.order = append(o.order, session)
+		return
+	}
+	delete(o.known, o.order[o.next])
+	o.order[o.next] = session
+	o.next = (o.next + 1) % maxOver
+}
+
+func (o *overKeys) has(session [16]byte) bool {
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	_, ok := o.known[session]
+	return ok
 }
 
 // runSealed does what is due for no link.

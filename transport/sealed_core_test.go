@@ -477,3 +477,18 @@ func TestLastWordsToTheSilentAreFew(t *testing.T) {
 		})
 	}
 }
+
+func TestEndedKeysAreBounded(t *testing.T) {
+	var o overKeys
+	name := func(n int) [16]byte { return [16]byte{byte(n), byte(n >> 8), byte(n >> 16)} }
+	for n := range maxOver + 100 {
+		o.add(name(n))
+		o.add(name(n)) // counts once
+	}
+	if len(o.known) != maxOver || len(o.order) != maxOver {
+		t.Errorf("%d known, %d in order", len(o.known), len(o.order))
+	}
+	if o.has(name(99)) || !o.has(name(100)) || !o.has(name(maxOver+99)) {
+		t.Error("not the latest are remembered")
+	}
+}

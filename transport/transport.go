@@ -82,6 +82,7 @@ type Transport struct {
 	links    atomic.Int64
 	plain    crowd
 	doors    doors
+	over     overKeys
 	unproved atomic.Int64 // plain-KCP links whose peers have not proved their addresses
 	carriers [carriers]carrierCount
 

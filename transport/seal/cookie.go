@@ -71,23 +71,18 @@ func (j *cookieJar) appendCookie(b []byte, now time.Duration, from netip.AddrPor
 	return append(b, j.mac(j.made, from, hello)...)
 }
 
-// prefix is a hash of the network that from belongs to. Nobody can aim at
-// somebody else's.
-func (j *cookieJar) prefix(now time.Duration, from netip.AddrPort, rand io.Reader) uint32 {
+// hash is one of a network. Nobody can aim at somebody else's.
+func (j *cookieJar) hash(now time.Duration, p netip.Prefix, rand io.Reader) uint32 {
 	j.turn(now, rand)
-	ip := from.Addr().Unmap().As16()
-	bits := ip[:6] // IPv6 /48
-	if from.Addr().Unmap().Is4() {
-		bits = ip[:15] // IPv4 /24
-	}
+	ip := p.Addr().As16()
 	j.made.Reset()
-	j.made.Write(append(j.in[:0], bits...))
+	j.made.Write(append(append(j.in[:0], ip[:]...), byte(p.Bits())))
 	return binary.LittleEndian.Uint32(j.made.Sum(j.sum[:0]))
 }
 
 const (
 	loadSticky = 10 * time.Second
-	prefixes   = 1024
+	prefixes   = 8192 // buckets that they share: 128 KiB, once there was load
 )
 
 // load knows whether strangers cost too much, and who of them.

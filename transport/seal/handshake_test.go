@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"math/rand/v2"
 	"net/netip"
 	"runtime"
 	"testing"
@@ -194,23 +195,61 @@ func TestHalfOpenLinksEnd(t *testing.T) {
 	}
 }
 
+// letIn has i's hello answered, with a cookie where one is asked for.
+func letIn(t *testing.T, r *Responder, now time.Duration, from netip.AddrPort, i *Initiator) (*Accepted, error) {
+	t.Helper()
+	b, err := r.Handle(now, from, i.Hello())
+	if err == nil && b[4] == WhatCookie {
+		if _, again, err := i.Handle(b); err != nil || !again {
+			t.Fatal(err)
+		}
+		b, err = r.Handle(now, from, i.Hello())
+	}
+	if err != nil {
+		return nil, err
+	}
+	a, _, err := i.Handle(b)
+	return a, err
+}
+
+// resumerOf is newResumer for more clients than a byte can tell apart.
+func resumerOf(t *testing.T, session [16]byte, seed uint64) *Initiator {
+	t.Helper()
+	var long [32]byte
+	binary.LittleEndian.PutUint64(long[:], seed)
+	i, err := NewResumer(session, resumeKey(secret, session), rand.NewChaCha8(long))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+// T1: when the table is full the oldest of the network that has most goes, and
+// nobody else.
 func TestHalfOpenLinksAreBounded(t *testing.T) {
 	r, _, ids := newServer(t, func(c *Config) { c.HalfOpen = 64; c.PrefixRate = -1 })
+	honest := newResumer(t, [16]byte{0, 1}, 250)
+	a, err := letIn(t, r, 0, netip.MustParseAddrPort("198.51.100.1:1"), honest)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for n := range 200 {
-		i := newResumer(t, [16]byte{byte(n)}, byte(n))
-		answer, err := r.Handle(0, home, i.Hello())
-		if err == nil && answer[4] == WhatCookie {
-			if _, again, err := i.Handle(answer); err != nil || !again {
-				t.Fatal(err)
-			}
-			_, err = r.Handle(0, home, i.Hello())
-		}
-		if full := n >= 64; full != errors.Is(err, ErrFull) {
+		if _, err := letIn(t, r, 0, home, newResumer(t, [16]byte{byte(n), 2}, byte(n))); err != nil {
 			t.Fatalf("hello %d: %v", n, err)
 		}
 	}
-	if r.HalfOpen() != 64 || len(ids.taken) != 64 {
-		t.Errorf("%d half open, %d ids", r.HalfOpen(), len(ids.taken))
+	if c := r.Counts(); r.HalfOpen() != 64 || len(ids.taken) != 64 || c.Evicted != 201-64 {
+		t.Errorf("%d half open, %d ids, %d made room", r.HalfOpen(), len(ids.taken), c.Evicted)
+	}
+	if len(r.order) > 2*64 || len(r.resumes) != 64 || r.places.Len() != 64 {
+		t.Errorf("kept: %d in order, %d of sessions, %d places", len(r.order), len(r.resumes), r.places.Len())
+	}
+	if _, err := r.Confirm(0, netip.MustParseAddrPort("198.51.100.1:1"), seal(t, &a.Conn, "here I am")); err != nil {
+		t.Errorf("the honest one, whose network has one of 64: %v", err)
+	}
+	r.Expire(time.Hour)
+	if r.HalfOpen() != 0 || len(r.resumes) != 0 || r.places.Len() != 0 || len(ids.taken) != 1 {
+		t.Errorf("left: %d, %d of sessions, %d places, %d ids", r.HalfOpen(), len(r.resumes), r.places.Len(), len(ids.taken))
 	}
 	r, _, _ = newServer(t, func(c *Config) { c.IDs = &slots{max: 1} })
 	if _, err := r.Handle(0, home, newResumer(t, [16]byte{1}, 1).Hello()); err != nil {
@@ -218,6 +257,106 @@ func TestHalfOpenLinksAreBounded(t *testing.T) {
 	}
 	if _, err := r.Handle(0, home, newResumer(t, [16]byte{2}, 2).Hello()); !errors.Is(err, ErrFull) {
 		t.Errorf("without an id: %v", err)
+	}
+}
+
+// TestSessionHasOneHalfOpenLink of each network: who repeats from elsewhere what
+// it saw takes nobody's away.
+func TestSessionHasOneHalfOpenLink(t *testing.T) {
+	r, _, _ := newServer(t, nil)
+	session := [16]byte{7}
+	for n := range byte(100) {
+		if _, err := r.Handle(0, home, newResumer(t, session, n).Hello()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r.HalfOpen() != 1 {
+		t.Errorf("%d half-open links of one session, want 1", r.HalfOpen())
+	}
+	player := newResumer(t, session, 100)
+	b, err := r.Handle(0, home, player.Hello())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Handle(0, netip.MustParseAddrPort("203.0.113.1:1"), newResumer(t, session, 101).Hello()); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := player.Handle(b); err != nil {
+		t.Fatal(err)
+	}
+	open(t, r, player, 0)
+}
+
+// TestKeyOfASessionThatIsOver opens nothing any more.
+func TestKeyOfASessionThatIsOver(t *testing.T) {
+	over := map[[16]byte]bool{}
+	r, _, ids := newServer(t, func(c *Config) { c.Over = func(s [16]byte) bool { return over[s] } })
+	if _, err := r.Handle(0, home, newResumer(t, [16]byte{7}, 1).Hello()); err != nil {
+		t.Fatal(err)
+	}
+	r.Expire(time.Hour)
+	over[[16]byte{7}] = true
+	if b, err := r.Handle(0, home, newResumer(t, [16]byte{7}, 2).Hello()); !errors.Is(err, ErrOver) || b != nil {
+		t.Errorf("answered with %d bytes, %v", len(b), err)
+	}
+	if c := r.Counts(); c.Over != 1 || len(ids.taken) != 0 {
+		t.Errorf("%+v, %d ids", c, len(ids.taken))
+	}
+}
+
+// TestFloodOfHellosKeepsNobodyOut is what a host or two can send, for ten seconds
+// on one loop: all who log in meanwhile have their link after one round trip more
+// at most.
+func TestFloodOfHellosKeepsNobodyOut(t *testing.T) {
+	const roundTrip = 50 * time.Millisecond
+	for name, flood := range map[string]func(t *testing.T, r *Responder, now time.Duration, n int){
+		// One session's key, from one address: 5,200 at once, every five seconds.
+		"one session": func(t *testing.T, r *Responder, now time.Duration, n int) {
+			if n%5000 == 0 {
+				for k := range 5200 {
+					_, _ = letIn(t, r, now, home, resumerOf(t, [16]byte{9}, uint64(n)<<32|uint64(k)))
+				}
+			}
+		},
+		// As many sessions as hellos, all known.
+		"many sessions": func(t *testing.T, r *Responder, now time.Duration, n int) {
+			for k := range 3 {
+				session := [16]byte{9, byte(k), byte(n), byte(n >> 8), byte(n >> 16)}
+				from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(n % 20), 1}), uint16(1+n))
+				_, _ = letIn(t, r, now, from, resumerOf(t, session, uint64(n)<<2|uint64(k)))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, _, _ := newServer(t, nil)
+			type waiting struct {
+				a    *Accepted
+				from netip.AddrPort
+			}
+			due := map[int]waiting{}
+			opened := 0
+			for n := range 10_000 { // milliseconds
+				now := time.Duration(n) * time.Millisecond
+				flood(t, r, now, n)
+				if n%20 == 0 {
+					from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(n >> 8), byte(n), 1}), 1)
+					a, err := letIn(t, r, now, from, resumerOf(t, [16]byte{1, byte(n), byte(n >> 8)}, 1<<60|uint64(n)))
+					if err != nil {
+						t.Fatalf("a player at %v: %v", now, err)
+					}
+					due[n+int(roundTrip/time.Millisecond)] = waiting{a, from}
+				}
+				if w, ok := due[n]; ok {
+					if _, err := r.Confirm(now, w.from, seal(t, &w.a.Conn, "hello")); err == nil {
+						opened++
+					}
+				}
+			}
+			if want := 500 - 3; opened < want {
+				t.Errorf("%d of 500 players came in", opened)
+			}
+			t.Logf("%d of 500 players, %+v", opened, r.Counts())
+		})
 	}
 }
 
@@ -313,13 +452,13 @@ func TestCookiesAreAskedForUnderLoad(t *testing.T) {
 	t.Run("not of those who come back", func(t *testing.T) {
 		r, _, _ := newServer(t, func(c *Config) { c.HalfOpen = 80 })
 		r.load.until = time.Hour // strangers cost too much
-		for n := range byte(41) {
+		for n := range byte(21) {
 			if !comesBack(r, n) {
 				t.Fatalf("asked with %d of 80 half open", n)
 			}
 		}
-		if comesBack(r, 41) {
-			t.Error("not asked with the table half full")
+		if comesBack(r, 21) {
+			t.Error("not asked with the table a quarter full")
 		}
 	})
 	t.Run("many public-key operations", func(t *testing.T) {
@@ -368,9 +507,17 @@ func TestPrefixIsLimitedEvenWithCookies(t *testing.T) {
 		_, err = r.Handle(now, at, i.Hello())
 		return err
 	}
-	for n := range prefixBurst * 10 {
+	for n := range prefixBurst * 5 { // a host has half
 		if err := try(0, "192.0.2.1:1", byte(n)); err != nil {
 			t.Fatalf("hello %d: %v", n, err)
+		}
+	}
+	if err := try(0, "192.0.2.1:2", 199); !errors.Is(err, ErrRate) {
+		t.Errorf("more of one host: %v", err)
+	}
+	for n := range prefixBurst * 5 {
+		if err := try(0, "192.0.2.2:1", byte(100+n)); err != nil {
+			t.Fatalf("hello %d of its neighbour: %v", n, err)
 		}
 	}
 	for from, want := range map[string]error{

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/flynn/noise"
+	"github.com/lifeline-go/lifeline/internal/strangers"
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
@@ -33,18 +34,22 @@ type Config struct {
 	// IDs gives and takes connection ids.
 	IDs IDs
 	// HalfOpen bounds the links that wait for their peer's first sealed
-	// datagram. If zero, 4,096. Cookies are asked for from an eighth of it on,
-	// of those who resume from half of it on.
+	// datagram. If zero, 4,096. Beyond it the oldest of the network that has most
+	// of them goes. Cookies are asked for from an eighth of it on, of those who
+	// resume from a quarter of it on.
 	HalfOpen int
+	// Over reports that a session is over, so that the key which opened its
+	// links opens no more. Called on the loop. If nil, none is.
+	Over func(session [16]byte) bool
 	// AlwaysCookie asks everybody for a cookie: one round trip more, and no
 	// public-key operation for a spoofed address, ever.
 	AlwaysCookie bool
 	// CookieRate is how many handshakes with public keys in a second make
 	// everybody need a cookie for a while. If zero, 200. If negative, none do.
 	CookieRate int
-	// PrefixRate bounds the handshakes with public keys that one prefix (IPv4
-	// /24, IPv6 /48) gets in a second while many want some. If zero, 64. If
-	// negative, there is no bound.
+	// PrefixRate bounds the handshakes that one prefix (IPv4 /24, IPv6 /48) gets
+	// in a second while cookies are asked for. One address, one /64, gets half
+	// of it. If zero, 64. If negative, there is no bound.
 	PrefixRate int
 	// Rand is where unguessable bits come from. If nil, crypto/rand.
 	Rand io.Reader
@@ -65,6 +70,7 @@ type Counts struct {
 	Repeated  uint64 `json:"repeated"`   // hellos that got the same answer again
 	Cookies   uint64 `json:"cookies"`    // hellos that were answered with a cookie
 	Expired   uint64 `json:"expired"`    // half-open links whose peer never came
+	Evicted   uint64 `json:"evicted"`    // half-open links that made room for another
 	Confirmed uint64 `json:"confirmed"`  // half-open links that became links
 	Resets    uint64 `json:"resets"`     // resets sent
 	// Hellos dropped, by reason.
@@ -72,23 +78,8 @@ type Counts struct {
 	WrongKey  uint64 `json:"wrong_key"`
 	Forged    uint64 `json:"forged"`
 	Limited   uint64 `json:"limited"`
+	Over      uint64 `json:"over"` // of sessions that are over
 	Full      uint64 `json:"full"`
-}
-
-// Add adds what another Responder did.
-func (c *Counts) Add(o Counts) {
-	c.PublicKey += o.PublicKey
-	c.Resumed += o.Resumed
-	c.Repeated += o.Repeated
-	c.Cookies += o.Cookies
-	c.Expired += o.Expired
-	c.Confirmed += o.Confirmed
-	c.Resets += o.Resets
-	c.Malformed += o.Malformed
-	c.WrongKey += o.WrongKey
-	c.Forged += o.Forged
-	c.Limited += o.Limited
-	c.Full += o.Full
 }
 
 const (
@@ -107,6 +98,15 @@ type half struct {
 	conn   Conn
 	nonce  [16]byte
 	answer []byte
+	resume resumed // zero of one with public keys
+	place  *strangers.Entry[*half]
+}
+
+// resumed names the half-open link of a session: one for each network that it is
+// asked for from, so that who repeats what it saw takes nobody's away.
+type resumed struct {
+	session [16]byte
+	from    netip.Prefix
 }
 
 // Responder answers the handshakes of one loop. Owned by that loop.
@@ -114,6 +114,8 @@ type Responder struct {
 	cfg     Config
 	byName  map[[helloEnd - atName]byte]*half
 	byID    map[uint32]*half
+	resumes map[resumed]*half
+	places  strangers.Table[*half]
 	order   []*half   // by until; those confirmed have no conn any more
 	secret  hash.Hash // HMAC with Config.ResumeSecret, nil without one
 	suite   suite
@@ -155,6 +157,8 @@ func NewResponder(cfg Config) (*Responder, error) {
 		cfg:    cfg,
 		byName: make(map[[helloEnd - atName]byte]*half),
 		byID:   make(map[uint32]*half),
+
+		resumes: make(map[resumed]*half),
 	}
 	if cfg.ResumeSecret != [32]byte{} {
 		r.secret = hmac.New(sha256.New, cfg.ResumeSecret[:])
@@ -205,14 +209,10 @@ func (r *Responder) Handle(now time.Duration, from netip.AddrPort, b []byte) ([]
 			r.answer = r.cookies.appendCookie(r.answer[:0], now, from, b, r.cfg.Rand)
 			return r.answer, nil
 		}
-		if what == WhatHello && r.cfg.PrefixRate > 0 && !r.load.admit(now, r.cookies.prefix(now, from, r.cfg.Rand), r.cfg.PrefixRate) {
+		if r.cfg.PrefixRate > 0 && !r.admit(now, from.Addr()) {
 			r.counts.Limited++
 			return nil, ErrRate
 		}
-	}
-	if len(r.byID) >= r.cfg.HalfOpen {
-		r.counts.Full++
-		return nil, ErrFull
 	}
 	if what == WhatHello {
 		return r.hello(now, from, key, b)
@@ -220,16 +220,26 @@ func (r *Responder) Handle(now time.Duration, from netip.AddrPort, b []byte) ([]
 	return r.resumeHello(now, from, b)
 }
 
-// asks reports whether a hello needs a cookie now. One that resumes costs
-// next to nothing, and nobody without a session can make it: many of them are
-// players who come back, whom another round trip would only hold up.
+// asks reports whether a hello needs a cookie now, and counts with its network.
+// One that resumes costs next to nothing, and nobody without a session can make
+// it: many of them are players who come back, whom another round trip would only
+// hold up. What they take is a place.
 func (r *Responder) asks(now time.Duration, what byte) bool {
 	high := r.load.high(now, 8*len(r.byID) > r.cfg.HalfOpen)
 	if what == WhatResumeHello {
-		high = 2*len(r.byID) > r.cfg.HalfOpen
+		high = 4*len(r.byID) > r.cfg.HalfOpen
 	}
 	return high || r.cfg.AlwaysCookie
 }
+
+// admit counts a handshake of an address that has shown a cookie.
+func (r *Responder) admit(now time.Duration, ip netip.Addr) bool {
+	return r.load.admit(now, r.cookies.hash(now, strangers.Network(ip, 32, 64), r.cfg.Rand), max(r.cfg.PrefixRate/2, 1)) &&
+		r.load.admit(now, r.cookies.hash(now, network(ip), r.cfg.Rand), r.cfg.PrefixRate)
+}
+
+// network is what half-open links are shared by: what a customer may have of many.
+func network(ip netip.Addr) netip.Prefix { return strangers.Network(ip, 24, 48) }
 
 func (r *Responder) key(hello []byte) *Key {
 	for i := range r.cfg.Keys {
@@ -258,9 +268,8 @@ func (r *Responder) hello(now time.Duration, from netip.AddrPort, key *Key, b []
 		r.counts.Forged++
 		return nil, ErrForged
 	}
-	id, ok := r.cfg.IDs.Reserve()
+	id, ok := r.reserve()
 	if !ok {
-		r.counts.Full++
 		return nil, ErrFull
 	}
 	answer := make([]byte, 0, maxAccept)
@@ -287,21 +296,28 @@ func (r *Responder) resumeHello(now time.Duration, from netip.AddrPort, b []byte
 		r.counts.Forged++
 		return nil, ErrForged
 	}
+	which := resumed{[16]byte(b[atName+16 : atTag]), network(from.Addr())}
+	if r.cfg.Over != nil && r.cfg.Over(which.session) {
+		r.counts.Over++
+		return nil, ErrOver
+	}
+	if h := r.resumes[which]; h != nil {
+		r.evict(h) // its client has given it up for this one
+	}
 	answer := appendHead(make([]byte, 0, maxAccept), WhatResumeAccept)
 	answer = append(answer, b[atName:atName+8]...)[:32]
 	if _, err := io.ReadFull(r.cfg.Rand, answer[16:]); err != nil {
 		return nil, err
 	}
-	id, ok := r.cfg.IDs.Reserve()
+	id, ok := r.reserve()
 	if !ok {
-		r.counts.Full++
 		return nil, ErrFull
 	}
 	r.counts.Resumed++
 	keys := deriveResume(r.suite.Hash, &key, b, answer[16:32])
 	var zero [chacha20poly1305.NonceSize]byte
 	answer = keys.answer.Seal(answer, zero[:], r.payload(id), answer[:32])
-	r.add(now, from, b, &half{conn: newConn(id, keys.down, keys.up), nonce: keys.nonce, answer: answer})
+	r.add(now, from, b, &half{conn: newConn(id, keys.down, keys.up), nonce: keys.nonce, answer: answer, resume: which})
 	return answer, nil
 }
 
@@ -326,12 +342,38 @@ func (r *Responder) payload(id uint32) []byte {
 	return r.scratch
 }
 
+// reserve makes room for another half-open link and gives it an id.
+func (r *Responder) reserve() (id uint32, ok bool) {
+	if len(r.byID) >= r.cfg.HalfOpen {
+		r.evict(r.places.First().Value)
+	}
+	if id, ok = r.cfg.IDs.Reserve(); !ok {
+		r.counts.Full++
+	}
+	return id, ok
+}
+
+// evict gives a half-open link up for another.
+func (r *Responder) evict(h *half) {
+	r.counts.Evicted++
+	id := h.conn.id
+	r.drop(h)
+	r.cfg.IDs.Free(id)
+}
+
 func (r *Responder) add(now time.Duration, from netip.AddrPort, hello []byte, h *half) {
 	h.name = [helloEnd - atName]byte(hello[atName:helloEnd])
 	h.from, h.until = from, now+halfOpenTime
 	r.byName[h.name] = h
 	r.byID[h.conn.id] = h
+	if h.resume != (resumed{}) {
+		r.resumes[h.resume] = h
+	}
+	h.place = r.places.Add(network(from.Addr()), h)
 	r.order = append(r.order, h)
+	if len(r.order) > 2*r.cfg.HalfOpen { // most of them are not half open any more
+		r.order = slices.DeleteFunc(r.order, func(h *half) bool { return !h.conn.Live() })
+	}
 }
 
 // Confirmed is a half-open link that its peer was heard on.
@@ -371,6 +413,10 @@ func (r *Responder) Confirm(now time.Duration, from netip.AddrPort, b []byte) (c
 func (r *Responder) drop(h *half) {
 	delete(r.byName, h.name)
 	delete(r.byID, h.conn.id)
+	if r.resumes[h.resume] == h {
+		delete(r.resumes, h.resume)
+	}
+	r.places.Remove(h.place)
 	h.conn, h.answer = Conn{}, nil
 }
 

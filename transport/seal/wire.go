@@ -63,7 +63,8 @@ var (
 	ErrForged  = errors.New("seal: not authentic")
 	ErrReplay  = errors.New("seal: seen before, or too old to know")
 	ErrRate    = errors.New("seal: too many from there")
-	ErrFull    = errors.New("seal: too many half-open links")
+	ErrFull    = errors.New("seal: no room for another link")
+	ErrOver    = errors.New("seal: key of a session that is over")
 	ErrUnknown = errors.New("seal: no such link")
 	ErrPayload = errors.New("seal: malformed payload")
 	// ErrExhausted ends a link whose key has been used as often as it may be.
