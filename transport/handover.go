@@ -6,6 +6,8 @@ import (
 	"hash/maphash"
 	"net/netip"
 	"sync"
+
+	"github.com/lifeline-go/lifeline/internal/strangers"
 )
 
 const (
@@ -45,7 +47,7 @@ type handed struct {
 func (h *handover) give(from netip.AddrPort, b []byte) (ok, wake bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	g := &h.groups[maphash.Comparable(h.seed, prefixOf(from.Addr()))%handedGroups]
+	g := &h.groups[h.group(from.Addr())]
 	w := &h.waits
 	if len(w.list) >= maxHanded || len(w.bytes)+len(b) > maxHandedBytes || *g >= maxHandedShare {
 		return false, false
@@ -54,6 +56,11 @@ func (h *handover) give(from netip.AddrPort, b []byte) (ok, wake bool) {
 	w.list = append(w.list, handed{from, len(b)})
 	w.bytes = append(w.bytes, b...)
 	return true, len(w.list) == 1
+}
+
+// group is the group of what one household or one small host gets.
+func (h *handover) group(ip netip.Addr) uint64 {
+	return maphash.Comparable(h.seed, strangers.Network(ip, 24, 56)) % handedGroups
 }
 
 // take returns what waits. It lives until the next call.
@@ -65,17 +72,6 @@ func (h *handover) take() *handedBatch {
 		clear(h.groups[:])
 	}
 	return &h.reads
-}
-
-// prefixOf is the network that a source is counted with: what one household or
-// one small host gets.
-func prefixOf(ip netip.Addr) netip.Prefix {
-	n := 24
-	if ip.Is6() {
-		n = 56
-	}
-	p, _ := ip.WithZone("").Prefix(n)
-	return p
 }
 
 // handTo gives a datagram to the loop that owns its link.

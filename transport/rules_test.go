@@ -68,7 +68,7 @@ func TestThreatsNameTheirTests(t *testing.T) {
 			}
 		}
 	}
-	if rows != 28 {
+	if rows != 30 {
 		t.Errorf("%d rows", rows)
 	}
 }

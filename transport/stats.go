@@ -32,14 +32,14 @@ type Stats struct {
 	DroppedUnknown   uint64 `json:"dropped_unknown"`   // for no link, and not an opening
 	DroppedMalformed uint64 `json:"dropped_malformed"` // not KCP, or refused by the link that it named
 	DroppedLarge     uint64 `json:"dropped_large"`     // longer than any datagram that is taken
-	DroppedForged   uint64 `json:"dropped_forged"`   // sealed, and not by the peer of the link that it named
-	DroppedReplayed uint64 `json:"dropped_replayed"` // sealed by the peer, and here before or too late
-	DroppedHandover uint64 `json:"dropped_handover"` // for a link of another loop, which had too many of them
-	HandedOver      uint64 `json:"handed_over"`      // for a link of another loop, and given to it
+	DroppedForged    uint64 `json:"dropped_forged"`    // sealed, and not by the peer of the link that it named
+	DroppedReplayed  uint64 `json:"dropped_replayed"`  // sealed by the peer, and here before or too late
+	DroppedHandover  uint64 `json:"dropped_handover"`  // for a link of another loop, which had too many of them
+	HandedOver       uint64 `json:"handed_over"`       // for a link of another loop, and given to it
 	// Datagrams that did not go out at once; KCP sends their content again.
-	OverBudget      uint64 `json:"over_budget"`      // times that a link had to wait for input because its address is not proved
-	SendFailed      uint64 `json:"send_failed"`      // datagrams that the system refused
-	SendBlocked     uint64 `json:"send_blocked"`     // batches whose datagrams had to wait for the socket
+	OverBudget  uint64 `json:"over_budget"`  // times that a link had to wait for input because its address is not proved
+	SendFailed  uint64 `json:"send_failed"`  // datagrams that the system refused
+	SendBlocked uint64 `json:"send_blocked"` // batches whose datagrams had to wait for the socket
 
 	Handshakes seal.Counts `json:"handshakes"` // of sealed KCP
 	Challenges uint64      `json:"challenges"` // sent to addresses that a peer seemed to have moved to

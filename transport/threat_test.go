@@ -396,8 +396,13 @@ func TestThreatFloodForAnotherLoop(t *testing.T) {
 				}
 			})
 		}
+		net := [4]byte{198, 51, 100}
+		for owner.handover.group(netip.AddrFrom4(net)) == owner.handover.group(m.addr().Addr()) {
+			net[2]++ // one of 64 shares a place with the player
+		}
 		flood(func(i int) netip.AddrPort {
-			return netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(i)}), uint16(i)|1)
+			net[3] = byte(i)
+			return netip.AddrPortFrom(netip.AddrFrom4(net), uint16(i)|1)
 		})
 		c.write(frame([]byte("in between")))
 		time.Sleep(50 * time.Millisecond)
