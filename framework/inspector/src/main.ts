@@ -15,7 +15,7 @@ const server = new Server(
 	(again) =>
 		new Promise((resolve) => {
 			const d = $<HTMLDialogElement>("token");
-			$("token-note").textContent = again ? "That was not it." : "It stays in this tab.";
+			$("token-note").textContent = again ? "This token is wrong. Try again." : "It stays in this tab.";
 			$<HTMLInputElement>("bearer").value = "";
 			d.onclose = (): void => {
 				const t = $<HTMLInputElement>("bearer").value;
@@ -225,6 +225,7 @@ for (const name of tabs) {
 		for (const other of tabs) {
 			$(other).hidden = other !== name;
 			$(`tab-${other}`).ariaSelected = String(other === name);
+			$(`tab-${other}`).tabIndex = other === name ? 0 : -1; // the arrow keys lead to the others
 		}
 		for (const id of ["state", "carrier"]) {
 			$(id).hidden = name !== "sessions";

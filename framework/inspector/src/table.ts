@@ -46,7 +46,13 @@ export class Table<T> {
 			this.heads.push(button);
 		});
 		if (action) {
-			head.append(document.createElement("th"));
+			const name = document.createElement("span");
+			name.textContent = action.name;
+			name.className = "unseen"; // the buttons say it
+			const th = document.createElement("th");
+			th.scope = "col";
+			th.append(name);
+			head.append(th);
 		}
 		table.append(this.body);
 		parent.append(table);

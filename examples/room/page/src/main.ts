@@ -35,8 +35,10 @@ function badge(state: Badge, text: string = state): void {
 	$("again").hidden = state !== "closed";
 }
 
-function line(list: HTMLElement, ...parts: (Node | string)[]): HTMLElement {
-	const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+function line(...parts: (Node | string)[]): HTMLElement {
+	const log = $("log");
+	const list = $("lines");
+	const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
 	const li = document.createElement("li");
 	li.append(...parts);
 	list.append(li);
@@ -44,7 +46,7 @@ function line(list: HTMLElement, ...parts: (Node | string)[]): HTMLElement {
 		list.firstElementChild!.remove();
 	}
 	if (atEnd) {
-		list.scrollTop = list.scrollHeight;
+		log.scrollTop = log.scrollHeight;
 	}
 	return li;
 }
@@ -57,7 +59,7 @@ function strong(text: string): HTMLElement {
 
 /** A step in the life of the link, in the chat: that is where eyes are. */
 function event(text: string, kind = ""): void {
-	line($("log"), text).className = `event ${kind}`;
+	line(text).className = `event ${kind}`;
 }
 
 let countsDue = false;
@@ -206,7 +208,7 @@ function start(): void {
 	});
 	client.on("chat", Chat, (m) => {
 		ledger.note(m.from, m.n);
-		const li = line($("log"), strong(m.from === name() ? "you" : m.from), ` ${m.text}`);
+		const li = line(strong(m.from === name() ? "you" : m.from), ` ${m.text}`);
 		li.dataset.n = String(m.n);
 		li.dataset.from = m.from;
 		counts();
@@ -217,6 +219,8 @@ function start(): void {
 
 // --- who we are, for as long as the tab lives
 
+const mostBytes = 32; // of a name, as the server counts
+
 const words = ["amber", "aspen", "birch", "cedar", "clover", "coral", "dune", "ember", "fern", "flint", "hazel", "indigo", "juniper", "linden", "maple", "ochre", "opal", "pine", "quartz", "reed", "sage", "slate", "thyme", "willow"];
 
 function name(): string {
@@ -226,6 +230,34 @@ function name(): string {
 		sessionStorage.setItem("name", n);
 	}
 	return n;
+}
+
+let letGo = (): void => undefined;
+
+/** Marks a name as this tab's. False: another tab has it. */
+function claim(n: string): Promise<boolean> {
+	letGo();
+	return new Promise((done) => {
+		const until = new Promise<void>((resolve) => (letGo = resolve));
+		if (!navigator.locks) { // not by https: nobody can be asked
+			done(true);
+			return;
+		}
+		const granted = (): Promise<void> => {
+			done(true);
+			return until;
+		};
+		// The page that this one replaces may need a moment to go.
+		navigator.locks.request(`lifeline-room name ${n}`, { signal: AbortSignal.timeout(500) }, granted).catch(() => done(false));
+	});
+}
+
+/** A duplicated tab has a copy of sessionStorage, and is another player all the same. */
+async function claimName(): Promise<void> {
+	while (!(await claim(name()))) {
+		sessionStorage.removeItem("name");
+	}
+	showName();
 }
 
 function showName(): void {
@@ -264,14 +296,25 @@ $<HTMLFormElement>("say").onsubmit = (e): void => {
 };
 
 const rename = $<HTMLDialogElement>("rename");
+const newName = $<HTMLInputElement>("new-name");
 $("name").onclick = (): void => {
-	$<HTMLInputElement>("new-name").value = name();
+	newName.value = name();
+	newName.oninput!(new InputEvent("input"));
+	rename.returnValue = "";
 	rename.showModal();
 };
+newName.oninput = (): void => {
+	const n = new TextEncoder().encode(newName.value.trim()).length;
+	const wrong = n === 0 ? "A name has at least one letter." : n > mostBytes ? `This name has ${n} bytes; ${mostBytes} is the most.` : "";
+	newName.setCustomValidity(wrong);
+	$("name-note").textContent = n === 0 ? "" : wrong;
+};
+$("keep-name").onclick = (): void => rename.close();
 rename.onclose = (): void => {
-	const n = $<HTMLInputElement>("new-name").value.trim();
-	if (rename.returnValue === "ok" && n !== "" && n !== name()) {
+	const n = newName.value.trim();
+	if (rename.returnValue === "ok" && n !== name()) {
 		sessionStorage.setItem("name", n);
+		void claim(n); // another tab may have it: the server says what becomes of the two
 		showName();
 		client.close(); // another name is another login
 		stage.restart();
@@ -283,7 +326,8 @@ rename.onclose = (): void => {
 const config: { port: number; room: string } = await (await fetch("config.json")).json();
 url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.hostname}:${config.port}/`;
 room = config.room;
-showName();
+await claimName();
+addEventListener("pagehide", () => letGo());
 start();
 setInterval(() => void ping(), 1000);
 

@@ -110,7 +110,7 @@ test("a server with a token is asked with it", async () => {
 	await page.goto(`${server.http}/debug/`);
 	await page.fill("#bearer", "open");
 	await page.press("#bearer", "Enter");
-	await page.locator("#token-note", { hasText: "not it" }).waitFor();
+	await page.locator("#token-note", { hasText: "is wrong" }).waitFor();
 	await page.fill("#bearer", "sesame");
 	await page.press("#bearer", "Enter");
 	await page.waitForSelector("#health[data-state=good]");

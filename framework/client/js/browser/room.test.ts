@@ -167,7 +167,28 @@ test("a reload keeps the player", async () => {
 	await say(page, "after");
 	expect(await hears(page, "after")).toEqual([2]); // counted on
 	// The token is only kept while nobody uses it.
-	expect(await page.evaluate(() => sessionStorage.getItem("lifeline-room"))).toBeNull();
+	expect(await page.evaluate(() => sessionStorage.getItem("lifeline:lifeline-room"))).toBeNull();
+	await context.close();
+});
+
+test("a duplicated tab is another player, and the first one stays in", async () => {
+	const { page, context } = await join();
+	await say(page, "before");
+	await hears(page, "before");
+	// Hidden, so that the token, too, is in the storage that is copied.
+	await page.evaluate(() => {
+		Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
+		document.dispatchEvent(new Event("visibilitychange"));
+	});
+	expect(await page.evaluate(() => Object.keys(sessionStorage).sort())).toEqual(["lifeline:lifeline-room", "name"]);
+	const [twin] = await Promise.all([context.waitForEvent("page"), page.evaluate(() => void open(location.href))]);
+	await badge(twin, "connected");
+	expect(await twin.evaluate(() => sessionStorage.getItem("name"))).toBe(await name(twin));
+	expect(await name(twin)).not.toBe(await name(page));
+	await say(twin, "I am another");
+	await hears(page, "I am another");
+	expect(await page.$eval("#badge", (e) => (e as HTMLElement).dataset.state)).toBe("connected");
+	expect(await count(page, "resumes")).toBe(0);
 	await context.close();
 });
 
@@ -195,10 +216,21 @@ test("a tab that is hidden and whose timers stand still stays alive", async () =
 test("another name is another player", async () => {
 	const { page, context } = await join();
 	await page.click("#name");
+	await page.fill("#new-name", "\u{1f600}".repeat(12)); // 48 bytes
+	await page.press("#new-name", "Enter");
+	await page.locator("#name-note", { hasText: "48 bytes" }).waitFor();
 	await page.fill("#new-name", "Zoë");
-	await page.click("#rename button[value=ok]");
+	await page.press("#new-name", "Enter");
 	await page.locator("#log li", { hasText: "you are in, as Zoë" }).waitFor();
 	await badge(page, "connected");
+	await page.click("#name");
+	await page.fill("#new-name", "nobody");
+	await page.press("#new-name", "Escape");
+	expect(await name(page)).toBe("Zoë");
+	await page.click("#name");
+	await page.fill("#new-name", "nobody");
+	await page.click("#keep-name");
+	expect(await name(page)).toBe("Zoë");
 	await say(page, "it is me");
 	await hears(page, "it is me");
 	await context.close();
