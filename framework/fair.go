@@ -20,15 +20,14 @@ import (
 // one. One charge counts as an eighth of Rate.Burst at most. A player that owes
 // more than Rate.Burst has its messages wait until it does not; that alone never
 // ends its session. Safe to call from any goroutine.
-func (p *Player) Charge(bytes int) { p.charge(0, int64(bytes)) }
+func (p *Player) Charge(bytes int) { p.charge(int64(bytes)) }
 
-// charge reports whether p may go on, and else slows it down.
-func (p *Player) charge(messages int, bytes int64) bool {
+// charge slows p down if it owes too much by then.
+func (p *Player) charge(bytes int64) {
 	rate, now := &p.srv.cfg.Rate, p.srv.now()
-	cost := rate.Cost(messages, bytes)
-	x := p.pay(func(d *session.Debt) session.Excess { return d.AddFor(rate, cost, now) })
-	if x == session.Within {
-		return true
+	cost := rate.Cost(0, bytes)
+	if p.pay(func(d *session.Debt) session.Excess { return d.AddFor(rate, cost, now) }) == session.Within {
+		return
 	}
 	p.mu.Lock()
 	first := !p.slowed
@@ -39,7 +38,20 @@ func (p *Player) charge(messages int, bytes int64) bool {
 		p.srv.log.Debug("slowed down", "session", p.ID(), "user", p.label())
 		p.ring() // for the loop to set a deadline
 	}
-	return false
+}
+
+// affords charges p for as many messages, if it does not owe too much by then.
+func (p *Player) affords(messages int) bool {
+	rate, now := &p.srv.cfg.Rate, p.srv.now()
+	cost := rate.Cost(messages, 0)
+	return session.Within == p.pay(func(d *session.Debt) session.Excess {
+		before := *d
+		x := d.AddFor(rate, cost, now)
+		if x != session.Within {
+			*d = before
+		}
+		return x
+	})
 }
 
 // now is what loops call now, for everybody else.

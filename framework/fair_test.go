@@ -220,3 +220,109 @@ func TestRouteMax(t *testing.T) {
 		}
 	})
 }
+
+// TestRoomsCostTheirMaker: one player who makes rooms, as fast as it may, gets no
+// further than its rate, is told so, and keeps its session. Nobody is in the
+// rooms, so they cost no tick.
+func TestRoomsCostTheirMaker(t *testing.T) {
+	simulate(t, 15, transport.Conditions{Delay: time.Millisecond}, framework.Config{}, func(s *framework.Server) {
+		rooms := framework.AddRoom(s, "hall", func(r *framework.Room) *hall { return &hall{r, &diary{}} })
+		rooms.Tick(50 * time.Millisecond).Linger(time.Minute)
+	}, func(e *env) {
+		c, busy := e.dial("ann", transport.TCP), 0
+		for n, end := 0, time.Now().Add(30*time.Second); time.Now().Before(end); n++ {
+			err := c.Join(e.t.Context(), "hall", fmt.Sprint("room", n))
+			if err == nil {
+				err = c.Leave(e.t.Context())
+			}
+			var told *codec.Error
+			if errors.As(err, &told) && told.Code == codec.ErrorBusy {
+				busy++
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+		st := e.srv.Stats()
+		// 5 s of the rate at once and 30 s of it make 350, less what its requests cost.
+		if r := st.Rooms["hall"]; r.Opened < 100 || r.Opened > 350 || r.Ticks > r.Opened || busy == 0 || st.Hurried == 0 {
+			t.Errorf("%+v, %d times busy, %d hurried", r, busy, st.Hurried)
+		}
+		if c.Err() != nil {
+			t.Error(c.Err())
+		}
+	})
+}
+
+// TestAsManyRoomsAsThereMayBe: the one that has been empty for longest goes
+// first; without one, who wants another is refused.
+func TestAsManyRoomsAsThereMayBe(t *testing.T) {
+	for _, linger := range []time.Duration{time.Hour, -1} {
+		hallServer(t, framework.Config{}, func(e *env, d *diary, _ *framework.Rooms[*hall]) {
+			visit := func(c *client.Client, key string) {
+				join(t, c, key)
+				time.Sleep(time.Millisecond)
+				if err := c.Leave(e.t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want := func(rooms ...string) {
+				t.Helper()
+				if got := roomsOf(e); fmt.Sprint(got) != fmt.Sprint(rooms) {
+					t.Errorf("%v are there, want %v", got, rooms)
+				}
+			}
+			ann, bob, cid, dan := e.dial("ann", transport.TCP), e.dial("bob", transport.TCP), e.dial("cid", transport.TCP), e.dial("dan", transport.TCP)
+			visit(ann, "a")
+			visit(ann, "b")
+			visit(ann, "c")
+			visit(ann, "a") // empty for less long than b
+			want("a:0", "b:0", "c:0")
+			visit(ann, "d")
+			want("a:0", "c:0", "d:0")
+			join(t, bob, "c")
+			join(t, cid, "e")
+			want("c:1", "d:0", "e:1")
+			join(t, ann, "f")
+			err := dan.Join(e.t.Context(), "hall", "g")
+			var told *codec.Error
+			if !errors.As(err, &told) || told.Code != codec.ErrorBusy {
+				t.Errorf("one more: %v", err)
+			}
+			join(t, dan, "c")
+			want("c:2", "e:1", "f:1")
+			if r := e.srv.Stats().Rooms["hall"]; r.Refused != 1 || r.Evicted != 3 || r.Opened != 6 {
+				t.Errorf("%+v", r)
+			}
+		}, func(rooms *framework.Rooms[*hall]) { rooms.Most(3).Linger(linger) })
+	}
+}
+
+// TestKeysOfRooms: what can't be printed, or is too long, is no key.
+func TestKeysOfRooms(t *testing.T) {
+	long := strings.Repeat("x", 129)
+	for name, keys := range map[string]func(string) bool{"": nil, "own": func(key string) bool { return key == long }} {
+		hallServer(t, framework.Config{}, func(e *env, d *diary, _ *framework.Rooms[*hall]) {
+			c := e.dial("ann", transport.TCP)
+			for key, ok := range map[string]bool{
+				"": true, "x": true, long[1:]: true, "Halle 7, für alle": true, "部屋": true,
+				long: false, "a\x00b": false, "a\nb": false, "\xff": false, "a\u202eb": false,
+			} {
+				if keys != nil {
+					ok = key == "" || keys(key)
+				}
+				err := c.Join(e.t.Context(), "hall", key)
+				var told *codec.Error
+				if ok && err != nil || !ok && (!errors.As(err, &told) || told.Code != codec.ErrorBadRequest) {
+					t.Errorf("%s key %q: %v", name, key, err)
+				}
+				if err == nil {
+					_ = c.Leave(e.t.Context())
+				}
+			}
+		}, func(rooms *framework.Rooms[*hall]) {
+			if keys != nil {
+				rooms.Keys(keys)
+			}
+		})
+	}
+}

@@ -125,7 +125,7 @@ func (s *Server) multicast(players []*Player, by *Player, route string, v any) e
 	}
 	defer l.free()
 	if by != nil && len(players) > 1 { // one copy is as much as it has sent itself
-		by.charge(0, int64(len(l.scratch.body))*int64(len(players)-1))
+		by.charge(int64(len(l.scratch.body)) * int64(len(players)-1))
 	}
 	var rung []*burst // by loop
 	for _, p := range players {

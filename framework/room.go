@@ -3,6 +3,7 @@
 package framework
 
 import (
+	"container/list"
 	"fmt"
 	"reflect"
 	"slices"
@@ -65,6 +66,8 @@ type roomKind struct {
 	profile *Profile
 	seats   int           // 0: no limit
 	linger  time.Duration // negative: as long as the server runs
+	most    int           // rooms
+	keys    func(key string) bool
 
 	ticks, overruns, skipped atomic.Uint64
 
@@ -72,7 +75,10 @@ type roomKind struct {
 	// Guarded by mu.
 	open    map[string]*Room
 	filling map[*Room]bool // those that any stranger may get into
+	empty   list.List      // of *Room: those that linger, by how long they have been empty
 	opened  uint64
+	refused uint64 // rooms that were not made, for want of room
+	evicted uint64 // rooms that ended before their time, for others
 	matches uint64 // rooms that were made for strangers
 	ending  bool   // nothing lingers any more
 }
@@ -98,11 +104,12 @@ type Room struct {
 	duty    *duty
 
 	// Guarded by kind.mu.
-	guests  int         // members, and those whose OnJoin is to come
-	shut    bool        // by SetOpen
-	matched bool        // made for strangers
-	failed  bool        // its ticks panic: it ends
-	idle    *time.Timer // ends the room if it stays empty
+	guests  int           // members, and those whose OnJoin is to come
+	shut    bool          // by SetOpen
+	matched bool          // made for strangers
+	failed  bool          // its ticks panic: it ends
+	idle    *time.Timer   // ends the room if it stays empty
+	empty   *list.Element // of kind.empty, nil while it is not empty
 
 	mu     sync.Mutex
 	ready  []*Player // members that have work, each at most once
@@ -128,13 +135,15 @@ func AddRoom[R any](s *Server, name string, make func(r *Room) R) *Rooms[R] {
 	if err := checkCallbacks(of); err != nil {
 		panic(fmt.Sprintf("framework: room %q: %v", name, err))
 	}
-	k := &roomKind{srv: s, name: name, make: func(r *Room) any { return make(r) }, of: of, open: map[string]*Room{}, filling: map[*Room]bool{}}
+	k := &roomKind{srv: s, name: name, make: func(r *Room) any { return make(r) }, of: of, open: map[string]*Room{}, filling: map[*Room]bool{}, most: maxRooms, keys: printable}
 	s.kinds[name] = k
 	return &Rooms[R]{k}
 }
 
 // Tick makes rooms that implement Ticker tick at a fixed step, of at least a
-// millisecond. A type that does not panics.
+// millisecond, while they have members. In an empty room time stands still: the
+// first step after that is the next one, and comes a step later. A type that is no
+// Ticker panics.
 func (rs *Rooms[R]) Tick(step time.Duration) *Rooms[R] {
 	k := rs.kind.setting("Tick")
 	switch {
@@ -164,8 +173,42 @@ func (rs *Rooms[R]) Seats(n int) *Rooms[R] {
 	return rs
 }
 
-// Linger keeps an empty room, which goes on ticking, for a while before it
-// ends; if d is negative, as long as the server runs.
+const (
+	maxRooms   = 10_000 // of a type, unless Rooms.Most says otherwise
+	maxRoomKey = 128    // bytes, unless Rooms.Keys says otherwise
+)
+
+// Most bounds how many rooms of the type there are, empty ones included. If it
+// is not called, 10,000. When a player needs one more, the room ends that has
+// been empty for longest; if none is, the player is refused with codec.ErrorBusy
+// and counted (RoomStats.Refused). A room that a client's request makes is
+// charged to its player as 100 messages: see Config.Rate.
+func (rs *Rooms[R]) Most(n int) *Rooms[R] {
+	k := rs.kind.setting("Most")
+	if n < 1 {
+		panic(fmt.Sprintf("framework: room %q: Most(%d) is less than 1", k.name, n))
+	}
+	k.most = n
+	return rs
+}
+
+// Keys says which keys rooms of the type may have: valid returns true for them.
+// It must be safe to call from any goroutine, and is not asked for the empty key,
+// which stands for any room. If Keys is not called, a key is valid UTF-8 of at
+// most 128 bytes that can be printed. Who comes with another is refused with
+// codec.ErrorBadRequest.
+func (rs *Rooms[R]) Keys(valid func(key string) bool) *Rooms[R] {
+	k := rs.kind.setting("Keys")
+	if valid == nil {
+		panic(fmt.Sprintf("framework: room %q: Keys(nil)", k.name))
+	}
+	k.keys = valid
+	return rs
+}
+
+// Linger keeps an empty room for d before it ends; if d is negative, as long as
+// the server runs, or until another room needs its place: see Most. The room does
+// not tick while it is empty. If d is zero, as at first, it ends at once.
 func (rs *Rooms[R]) Linger(d time.Duration) *Rooms[R] {
 	k := rs.kind.setting("Linger")
 	if err := meant("Linger", d); err != nil {
@@ -292,6 +335,7 @@ func (r *Room) run() {
 	}
 	over = r.serve() // what the goroutine before this one has left
 	for !over {
+		r.steps.run(len(r.members) > 0)
 		select {
 		case <-r.wakes:
 			over = r.serve()

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
@@ -37,7 +40,7 @@ func (s *Server) beginJoin(p *Player, asked question, payload []byte) error {
 	if k == nil {
 		return refusal(codec.ErrorNoRoute, "there is no room type "+q.Type)
 	}
-	return k.enter(p, q.Key, false, func(key string, err error) { p.answer(asked, key, err) })
+	return k.enter(p, entry{key: q.Key, asked: true}, func(key string, err error) { p.answer(asked, key, err) })
 }
 
 func (s *Server) beginLeave(p *Player, asked question, _ []byte) error {
@@ -58,7 +61,7 @@ func (rs *Rooms[R]) Join(ctx context.Context, p *Player, key string) error {
 		defer cancel()
 	}
 	done := make(chan error, 1)
-	if err := rs.kind.enter(p, key, false, func(_ string, err error) { done <- err }); err != nil {
+	if err := rs.kind.enter(p, entry{key: key}, func(_ string, err error) { done <- err }); err != nil {
 		return err
 	}
 	p.wake()
@@ -73,7 +76,7 @@ func (rs *Rooms[R]) Join(ctx context.Context, p *Player, key string) error {
 // Enter is Join without the wait: it may be called anywhere, also in the
 // player's own callbacks, as OnOpen. Whom OnJoin refuses simply stays outside.
 func (rs *Rooms[R]) Enter(p *Player, key string) error {
-	err := rs.kind.enter(p, key, false, rs.kind.letIn(p))
+	err := rs.kind.enter(p, entry{key: key}, rs.kind.letIn(p))
 	p.wake()
 	return err
 }
@@ -82,7 +85,7 @@ func (rs *Rooms[R]) Enter(p *Player, key string) error {
 // OnLeave there has returned before OnJoin here begins. On an error it stays
 // where it was; whom OnJoin refuses is in no room then.
 func (rs *Rooms[R]) Move(p *Player, key string) error {
-	err := rs.kind.enter(p, key, true, rs.kind.letIn(p))
+	err := rs.kind.enter(p, entry{key: key, move: true}, rs.kind.letIn(p))
 	p.wake()
 	return err
 }
@@ -120,11 +123,21 @@ func (p *Player) Room() *Room {
 	return p.room
 }
 
+// entry is a wish to enter a room.
+type entry struct {
+	key   string // empty: any room
+	move  bool   // out of the present one
+	asked bool   // by the player itself, who pays for a room that has to be made
+}
+
 // enter plans the player's way into a room. Who is there already is in at once:
 // an app that came back by its token does not know, and asks to make sure.
-func (k *roomKind) enter(p *Player, key string, move bool, done func(string, error)) error {
+func (k *roomKind) enter(p *Player, e entry, done func(string, error)) error {
+	if e.key != "" && !k.keys(e.key) {
+		return refusal(codec.ErrorBadRequest, "this is no key of a room of type "+k.name)
+	}
 	p.mu.Lock()
-	r, err := k.enterLocked(p, key, move, done)
+	r, err := k.enterLocked(p, e, done)
 	p.mu.Unlock()
 	if r != nil {
 		done(r.key, nil)
@@ -133,13 +146,13 @@ func (k *roomKind) enter(p *Player, key string, move bool, done func(string, err
 }
 
 // enterLocked returns the room if the player is in it. The caller holds p.mu.
-func (k *roomKind) enterLocked(p *Player, key string, move bool, done func(string, error)) (in *Room, err error) {
+func (k *roomKind) enterLocked(p *Player, e entry, done func(string, error)) (in *Room, err error) {
 	stays := p.room != nil && p.leave == nil
-	other := move && key == "" // than the one it is in
+	other := e.move && e.key == "" // than the one it is in
 	switch {
 	case p.ending:
 		return nil, session.ErrClosed
-	case p.join != nil && p.join.room.is(k, key) && !other:
+	case p.join != nil && p.join.room.is(k, e.key) && !other:
 		first := p.join.done
 		p.join.done = func(key string, err error) {
 			first(key, err)
@@ -148,12 +161,16 @@ func (k *roomKind) enterLocked(p *Player, key string, move bool, done func(strin
 		return nil, nil
 	case p.join != nil:
 		return nil, refusal(codec.ErrorInRoom, "on the way into room "+p.join.room.name())
-	case stays && p.room.is(k, key) && !other:
+	case stays && p.room.is(k, e.key) && !other:
 		return p.room, nil
-	case stays && !move:
+	case stays && !e.move:
 		return nil, refusal(codec.ErrorInRoom, "in room "+p.room.name()+", which it must leave first")
 	}
-	r, err := k.seat(key, p.room)
+	payer := p
+	if !e.asked {
+		payer = nil
+	}
+	r, err := k.seat(e.key, p.room, payer)
 	if err != nil {
 		return nil, err
 	}
@@ -169,8 +186,9 @@ func (k *roomKind) enterLocked(p *Player, key string, move bool, done func(strin
 func (r *Room) is(k *roomKind, key string) bool { return r.kind == k && (key == "" || key == r.key) }
 
 // seat finds or makes the room of a key and keeps a seat in it. Without a key
-// it is the fullest of those that take strangers, other than from.
-func (k *roomKind) seat(key string, from *Room) (*Room, error) {
+// it is the fullest of those that take strangers, other than from. payer, if not
+// nil, is charged for a room that has to be made.
+func (k *roomKind) seat(key string, from *Room, payer *Player) (*Room, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	r := k.open[key]
@@ -184,6 +202,9 @@ func (k *roomKind) seat(key string, from *Room) (*Room, error) {
 	}
 	switch {
 	case r == nil:
+		if err := k.mayMakeLocked(payer); err != nil {
+			return nil, err
+		}
 		r = k.makeLocked(key)
 	case r.shut:
 		return nil, refusal(codec.ErrorRefused, "the room is closed")
@@ -194,9 +215,46 @@ func (k *roomKind) seat(key string, from *Room) (*Room, error) {
 		r.idle.Stop()
 		r.idle = nil
 	}
+	r.occupiedLocked()
 	r.guests++
 	r.fileLocked()
 	return r, nil
+}
+
+// priceOfRoom is what it costs a player that a room is made for it, in messages.
+const priceOfRoom = 100
+
+// mayMakeLocked decides on one room more. When there are as many as may be, the
+// one that has been empty for longest ends.
+func (k *roomKind) mayMakeLocked(payer *Player) error {
+	if payer != nil && !payer.affords(priceOfRoom) {
+		k.srv.count.hurried.Add(1)
+		return refusal(codec.ErrorBusy, "too many rooms were made")
+	}
+	if len(k.open) < k.most {
+		return nil
+	}
+	oldest := k.empty.Front()
+	if oldest == nil {
+		k.refused++
+		return refusal(codec.ErrorBusy, fmt.Sprintf("there are %d rooms of type %s, as many as there may be", k.most, k.name))
+	}
+	k.evicted++
+	oldest.Value.(*Room).closeLocked()
+	return nil
+}
+
+// occupiedLocked takes the room out of the list of empty ones.
+func (r *Room) occupiedLocked() {
+	if r.empty != nil {
+		r.kind.empty.Remove(r.empty)
+		r.empty = nil
+	}
+}
+
+// printable is what keys of rooms are unless Rooms.Keys says otherwise.
+func printable(key string) bool {
+	return len(key) <= maxRoomKey && utf8.ValidString(key) && !strings.ContainsFunc(key, func(c rune) bool { return !unicode.IsPrint(c) })
 }
 
 // makeLocked makes the room of a key, or one for strangers.
@@ -246,8 +304,11 @@ func (r *Room) unseat() {
 	case r.guests > 0:
 	case k.linger == 0 || k.ending || r.failed:
 		r.closeLocked()
-	case k.linger > 0:
-		r.idle = time.AfterFunc(k.linger, r.closeEmpty)
+	default:
+		r.empty = k.empty.PushBack(r)
+		if k.linger > 0 {
+			r.idle = time.AfterFunc(k.linger, r.closeEmpty)
+		}
 	}
 }
 
@@ -265,6 +326,7 @@ func (r *Room) closeLocked() {
 	if r.idle != nil {
 		r.idle.Stop()
 	}
+	r.occupiedLocked()
 	if r.kind.open[r.key] == r {
 		delete(r.kind.open, r.key)
 	}

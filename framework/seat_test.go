@@ -71,13 +71,15 @@ func TestStrangersFillTheFullestRoom(t *testing.T) {
 	}, func(rooms *framework.Rooms[*hall]) { rooms.Seats(2) })
 }
 
-// An empty room lingers, ticking; who comes in time finds it as it was.
+// An empty room lingers, and its time stands still; who comes in time finds it as
+// it was.
 func TestEmptyRoomsLinger(t *testing.T) {
 	for _, linger := range []time.Duration{10 * time.Second, -1} {
 		hallServer(t, framework.Config{}, func(e *env, d *diary, rooms *framework.Rooms[*hall]) {
 			c := e.dial("ann", transport.TCP)
 			for range 3 {
 				join(t, c, "1")
+				time.Sleep(1050 * time.Millisecond)
 				if err := c.Leave(context.Background()); err != nil {
 					t.Fatal(err)
 				}
@@ -90,8 +92,13 @@ func TestEmptyRoomsLinger(t *testing.T) {
 			d.mu.Lock()
 			ticks := len(d.ticks)
 			d.mu.Unlock()
-			if n := len(roomsOf(e)); n != 0 && linger > 0 || n != 1 && linger < 0 || ticks < 270 {
+			if n := len(roomsOf(e)); n != 0 && linger > 0 || n != 1 && linger < 0 || ticks != 30 {
 				t.Errorf("linger %v: %d rooms, %d ticks", linger, n, ticks)
+			}
+			for i, tick := range d.ticks {
+				if tick.N != uint64(i+1) || tick.Overrun != 0 {
+					t.Errorf("tick %d is %+v", i+1, tick)
+				}
 			}
 			join(t, c, "1")
 			if n := d.halls.Load(); n != 2 && linger > 0 || n != 1 && linger < 0 {

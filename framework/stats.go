@@ -141,6 +141,8 @@ type RoomStats struct {
 	Open     int    `json:"open"`
 	Players  int    `json:"players"`
 	Opened   uint64 `json:"opened"`
+	Refused  uint64 `json:"refused"` // rooms that were not made because of Rooms.Most
+	Evicted  uint64 `json:"evicted"` // empty rooms that ended for another's sake
 	Ticks    uint64 `json:"ticks"`
 	Overruns uint64 `json:"overruns"` // ticks that came more than half a step late
 	Skipped  uint64 `json:"skipped"`  // steps that were left out to catch up
@@ -230,7 +232,7 @@ func (w *workers) stats() WorkerStats {
 func (k *roomKind) stats() RoomStats {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	st := RoomStats{Open: len(k.open), Opened: k.opened, Ticks: k.ticks.Load(), Overruns: k.overruns.Load(), Skipped: k.skipped.Load()}
+	st := RoomStats{Open: len(k.open), Opened: k.opened, Refused: k.refused, Evicted: k.evicted, Ticks: k.ticks.Load(), Overruns: k.overruns.Load(), Skipped: k.skipped.Load()}
 	for _, r := range k.open {
 		st.Players += r.guests
 	}

@@ -10,23 +10,37 @@ func clock() time.Time { return time.Now() }
 // since reads the one clock that it needs, where clock reads two.
 func since(t time.Time) time.Duration { return time.Since(t) }
 
-// stepper fires at fixed steps from its start. It never drifts: a late step
+// stepper fires at fixed steps while it runs. It never drifts: a late step
 // is followed by one on time, and steps that were missed altogether are
 // skipped, not made up for.
 type stepper struct {
 	step  time.Duration
 	timer *time.Timer // nil: never fires
-	start time.Time
+	on    bool
+	start time.Time // what the steps are counted from
 	n     uint64
 }
 
 func newStepper(step time.Duration, wanted bool) *stepper {
 	s := &stepper{step: step}
 	if wanted && step > 0 {
-		s.start = clock()
 		s.timer = time.NewTimer(step)
+		s.timer.Stop()
 	}
 	return s
+}
+
+// run lets time go on, or stand still, as it does at first.
+func (s *stepper) run(on bool) {
+	if s.timer == nil || s.on == on {
+		return
+	}
+	if s.on = on; !on {
+		s.timer.Stop()
+		return
+	}
+	s.start = clock().Add(-time.Duration(s.n) * s.step)
+	s.timer.Reset(s.step)
 }
 
 func (s *stepper) c() <-chan time.Time {

@@ -176,6 +176,8 @@ func (s sink) rooms(st *framework.Stats) {
 		s.gauge("lifeline_rooms", float64(r.Open), kind)
 		s.gauge("lifeline_room_players", float64(r.Players), kind)
 		s.count("lifeline_rooms_opened_total", r.Opened, kind)
+		s.count("lifeline_rooms_refused_total", r.Refused, kind)
+		s.count("lifeline_rooms_evicted_total", r.Evicted, kind)
 		s.count("lifeline_room_ticks_total", r.Ticks, kind)
 		s.count("lifeline_room_tick_overruns_total", r.Overruns, kind)
 		s.count("lifeline_room_ticks_skipped_total", r.Skipped, kind)

@@ -40,6 +40,8 @@ var families = []family{
 	{"lifeline_rooms", "Rooms that are open, by type.", []string{"type"}},
 	{"lifeline_room_players", "Players in rooms, by the room's type.", []string{"type"}},
 	{"lifeline_rooms_opened_total", "Rooms ever opened, by type.", []string{"type"}},
+	{"lifeline_rooms_refused_total", "Rooms that were not made because there were as many as there may be, by type.", []string{"type"}},
+	{"lifeline_rooms_evicted_total", "Empty rooms that ended before their time because another needed the place, by type.", []string{"type"}},
 	{"lifeline_room_ticks_total", "Ticks of rooms, by type.", []string{"type"}},
 	{"lifeline_room_tick_overruns_total", "Ticks that came more than half a step late.", []string{"type"}},
 	{"lifeline_room_ticks_skipped_total", "Steps that rooms left out to catch up.", []string{"type"}},

@@ -157,6 +157,8 @@ var exported = map[string]string{
 	"rooms.open":      "lifeline_rooms",
 	"rooms.players":   "lifeline_room_players",
 	"rooms.opened":    "lifeline_rooms_opened_total",
+	"rooms.refused":   "lifeline_rooms_refused_total",
+	"rooms.evicted":   "lifeline_rooms_evicted_total",
 	"rooms.ticks":     "lifeline_room_ticks_total",
 	"rooms.overruns":  "lifeline_room_tick_overruns_total",
 	"rooms.skipped":   "lifeline_room_ticks_skipped_total",
