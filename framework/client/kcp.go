@@ -253,12 +253,17 @@ func (p *pipe) read(b []byte) (int, netip.AddrPort, error) {
 	if err != nil {
 		return 0, netip.AddrPort{}, err
 	}
+	return n, sourceOf(from), nil
+}
+
+// sourceOf is where a datagram came from, in the form that peers have.
+func sourceOf(from net.Addr) netip.AddrPort {
 	u, ok := from.(*net.UDPAddr)
 	if !ok {
-		return n, netip.AddrPort{}, nil
+		return netip.AddrPort{}
 	}
 	a := u.AddrPort()
-	return n, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()), nil
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
 func (p *pipe) received(b []byte) bool {

@@ -183,7 +183,7 @@ func (s *sealed) shake(ctx context.Context, begin []initiator) (*seal.Accepted, 
 			tries, begin = append(tries, i), begin[1:]
 		}
 		for _, i := range tries {
-			if err := s.plain(i.Hello()); err != nil {
+			if err := s.plain(i.Repeat()); err != nil {
 				return nil, err
 			}
 		}
@@ -211,9 +211,12 @@ func (s *sealed) shake(ctx context.Context, begin []initiator) (*seal.Accepted, 
 // else's doing.
 func (s *sealed) answer(tries []*seal.Initiator) (*seal.Accepted, error) {
 	for {
-		n, _, err := s.pc.ReadFrom(s.buf[:])
+		n, from, err := s.pc.ReadFrom(s.buf[:])
 		if err != nil {
 			return nil, err
+		}
+		if sourceOf(from) != s.peer.at {
+			continue
 		}
 		for _, i := range tries {
 			link, again, err := i.Handle(s.buf[:n])

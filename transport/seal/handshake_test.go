@@ -630,3 +630,31 @@ func TestResponderRefusesABadConfig(t *testing.T) {
 		}
 	}
 }
+
+// Whoever sees a hello can forge cookies. They cost two hellos at most for
+// each of the timer's, and the latest cookie is what that carries.
+func TestForgedCookiesAreAnsweredTwice(t *testing.T) {
+	_, key, _ := newServer(t, nil)
+	i := newInitiator(t, key.Public(), 3)
+	forged := func(n int) []byte {
+		b := append(appendHead(nil, WhatCookie), i.Hello()[atName:atName+8]...)
+		return binary.BigEndian.AppendUint64(append(b, make([]byte, 8)...), uint64(n))
+	}
+	for round := range 3 {
+		i.Repeat()
+		sent := 0
+		for n := range 1000 {
+			if _, again, err := i.Handle(forged(round*1000 + n + 1)); err != nil {
+				t.Fatal(err)
+			} else if again {
+				sent++
+			}
+		}
+		if sent != 2 {
+			t.Errorf("1,000 forged cookies were answered by %d hellos", sent)
+		}
+		if want := forged(round*1000 + 1000)[16:]; !bytes.Equal(i.Repeat()[atCookie:atCookie+16], want) {
+			t.Error("the timer's hello lacks the latest cookie")
+		}
+	}
+}

@@ -34,11 +34,12 @@ type Accepted struct {
 
 // Initiator is the client's half of a handshake. Owned by whoever dials.
 //
-// It has no clock: send Hello, and again and again with growing pauses until
-// Handle has the answer. The same Initiator sends the same hello each time, so
+// It has no clock: send what Repeat returns, and again and again with growing
+// pauses until Handle has the answer. The same Initiator sends the same hello each time, so
 // a server counts it once, whatever the network repeats.
 type Initiator struct {
 	hello []byte // HelloSize
+	spent int    // cookies that were answered at once since Repeat
 	// a handshake with public keys
 	server    PublicKey
 	ephemeral *ecdh.PrivateKey
@@ -82,9 +83,22 @@ func NewResumer(session [16]byte, key [32]byte, rand io.Reader) (*Initiator, err
 // Hello returns the datagram to send. It lives until the next call.
 func (i *Initiator) Hello() []byte { return i.hello }
 
+// Repeat is Hello for whoever keeps the time. After it the next cookies, two at
+// most, are answered at once.
+func (i *Initiator) Repeat() []byte {
+	i.spent = 0
+	return i.hello
+}
+
+// maxSpent is how many cookies are answered at once: anybody who sees a hello can
+// forge one, which must not stand in for the server's, nor have us send hellos
+// for ever.
+const maxSpent = 2
+
 // Handle takes a datagram that came with connection id 0. It returns the link
 // once the server has accepted it, else nil. again says that Hello has changed
-// and should be sent at once: the server wanted a cookie. What is not for this
+// and should be sent at once: the server wanted a cookie. It is true twice between
+// two calls of Repeat, which sends the latest cookie in any case. What is not for this
 // handshake, or forged, changes nothing and is an error.
 func (i *Initiator) Handle(b []byte) (a *Accepted, again bool, err error) {
 	_, what, ok := Parse(b)
@@ -103,7 +117,9 @@ func (i *Initiator) Handle(b []byte) (a *Accepted, again bool, err error) {
 		if len(b) != cookieSize {
 			return nil, false, ErrSize
 		}
-		again = !bytes.Equal(i.hello[atCookie:atCookie+16], b[16:])
+		if again = !bytes.Equal(i.hello[atCookie:atCookie+16], b[16:]) && i.spent < maxSpent; again {
+			i.spent++
+		}
 		copy(i.hello[atCookie:], b[16:])
 		return nil, again, nil
 	case what == WhatAccept && !i.resume:
