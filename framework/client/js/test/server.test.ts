@@ -60,7 +60,7 @@ test("an app that comes back by its token joins the room that it is in", async (
 	await before.connect();
 	await before.join("arena", "reload");
 	const { token } = before;
-	before.cut();
+	before.pause(); // and it is never seen again
 	const after = client("reloaded", { token });
 	await after.connect();
 	await after.join("arena", "reload");
