@@ -35,7 +35,7 @@ import (
 // bearer token; without one it answers only loopback addresses that asked for a
 // loopback name. Posts of other sites' pages are refused.
 func (s *Server) Admin() http.Handler {
-	s.adminMade = true
+	s.adminMade.Store(true)
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/stats", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Stats()) })
 	mux.HandleFunc("GET /debug/sessions", s.serveSessions)
@@ -68,7 +68,7 @@ type page struct {
 func (s *Server) AdminPage(pattern string, h http.Handler) {
 	s.registers("AdminPage " + pattern)
 	switch {
-	case s.adminMade:
+	case s.adminMade.Load():
 		panic("framework: AdminPage " + pattern + " after Admin, which has made its pages")
 	case h == nil:
 		panic("framework: AdminPage " + pattern + ": the handler is nil")

@@ -50,7 +50,7 @@ type Server struct {
 
 	// Of the admin pages: written before and by Start.
 	pages     []page
-	adminMade bool         // Admin has read pages
+	adminMade atomic.Bool  // Admin has read pages
 	admin     *http.Server // nil if not served
 	adminAddr netip.AddrPort
 
