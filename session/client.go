@@ -26,6 +26,9 @@ type ClientConfig struct {
 	// MaxPackets and MaxBytes bound what waits to be accepted by the server.
 	// If zero, 1,024 packets and 1 MiB.
 	MaxPackets, MaxBytes int
+	// MaxReceive is the largest body that this client reads, in bytes. A server
+	// that may send larger ones ends it: Version. If zero, 1 MiB. At least 64 KiB.
+	MaxReceive int
 	// OpeningTimeout is how long a link has to become a session's. If zero, 5 s.
 	OpeningTimeout time.Duration
 	// MinDelay and MaxDelay bound the pauses between attempts: the n-th is
@@ -139,6 +142,7 @@ type Client struct {
 // NewClient makes a client that wants to dial at once.
 func NewClient(cfg ClientConfig) (*Client, error) {
 	cfg.MaxPackets, cfg.MaxBytes = or(cfg.MaxPackets, 1024), or(cfg.MaxBytes, 1<<20)
+	cfg.MaxReceive = or(cfg.MaxReceive, 1<<20)
 	cfg.OpeningTimeout = or(cfg.OpeningTimeout, 5*time.Second)
 	cfg.MinDelay, cfg.MaxDelay = or(cfg.MinDelay, 500*time.Millisecond), or(cfg.MaxDelay, 30*time.Second)
 	switch {
@@ -146,6 +150,8 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		return nil, errors.New("session: ClientConfig.Rand is missing")
 	case cfg.MaxPackets < 0 || cfg.MaxBytes < 0:
 		return nil, fmt.Errorf("session: MaxPackets %d or MaxBytes %d is negative", cfg.MaxPackets, cfg.MaxBytes)
+	case cfg.MaxReceive < codec.DefaultMaxBody:
+		return nil, fmt.Errorf("session: MaxReceive %d is below %d, which every server may send", cfg.MaxReceive, codec.DefaultMaxBody)
 	case cfg.OpeningTimeout < 0 || cfg.OpeningTimeout > maxDuration:
 		return nil, fmt.Errorf("session: OpeningTimeout %v is outside 0 ... %v", cfg.OpeningTimeout, maxDuration)
 	case cfg.MinDelay < 0 || cfg.MaxDelay < cfg.MinDelay || cfg.MaxDelay > maxDuration:
@@ -425,7 +431,7 @@ func (c *Client) bye(p codec.Packet, now time.Duration) error {
 		return nil
 	}
 	c.cut = true
-	spread := c.params.Window
+	spread := min(c.params.Window, maxWait)
 	if why.Code == Moved {
 		c.at, c.moveTo, spread = why.Text, "", 0 // its server moves us one by one
 	}

@@ -23,10 +23,9 @@ func (c *Client) LinkUp(now time.Duration, wall time.Time, knock bool) {
 }
 
 // LinkDropped tells that the app itself left the link. That says nothing about
-// the session, it is no failed resume, nor about the network: the next attempt
-// is soon.
+// the network: the next attempt is soon.
 func (c *Client) LinkDropped(now time.Duration) {
-	c.greeted, c.tries = false, 0
+	c.tries = 0
 	c.LinkDown(now)
 }
 
@@ -62,13 +61,10 @@ func (c *Client) down(now time.Duration, why *CloseError, spread time.Duration) 
 	}
 	c.dialAt = now + c.backoff(spread)
 	c.tries++
-	// A link that opened and died before RESUMED is a failed resume; one that
-	// could not be opened says nothing about the session (SPEC 8.3).
-	if was == Opening && c.greeted && c.have {
-		c.failed()
-	}
 }
 
+// failed counts a RESUME that was answered, but not taken. A link that died
+// before its answer says nothing about the session: SPEC 8.3.
 func (c *Client) failed() {
 	if c.failures++; c.failures >= 3 {
 		c.gone(&CloseError{Code: Unknown, Text: "three resumes failed"}, 0)

@@ -99,6 +99,9 @@ func (c *Client) welcome(p codec.Packet, now time.Duration) error {
 	if err := c.learn(b.Routes); err != nil {
 		return err
 	}
+	if c.unreadable(params) {
+		return nil
+	}
 	c.id, c.key, c.seal, c.have, c.fresh = id, key, seal, true, false
 	c.params = params
 	tooLarge := c.takeTooLarge()
@@ -107,6 +110,17 @@ func (c *Client) welcome(p codec.Packet, now time.Duration) error {
 	c.up(now)
 	c.changes = append(c.changes, Change{Kind: Opened, Undelivered: tooLarge})
 	return nil
+}
+
+// unreadable ends a client that could not read the largest body that the server
+// may send it: SPEC 3.4. Else it would come back to that body again and again.
+func (c *Client) unreadable(p Params) bool {
+	if p.MaxBody <= c.cfg.MaxReceive {
+		return false
+	}
+	c.finish(&CloseError{Code: Version, Text: fmt.Sprintf("the server may send bodies of %d bytes, MaxReceive is %d", p.MaxBody, c.cfg.MaxReceive)}, 0)
+	c.ctl = AppendBye(c.ctl, Left, "")
+	return true
 }
 
 // takeTooLarge removes what the app sent before this server told that it takes
@@ -149,6 +163,9 @@ func (c *Client) resumed(p codec.Packet, now time.Duration) error {
 	if c.fresh || b.Recv < c.acked || b.Recv > c.wrote {
 		return c.contradicted("RESUMED")
 	}
+	if c.unreadable(params) {
+		return nil
+	}
 	c.trim(c.pool, b.Recv)
 	c.back(b.Epoch, params, b.Hold, now)
 	c.change(Resumed, nil)
@@ -169,6 +186,8 @@ func (c *Client) reset(p codec.Packet, now time.Duration) error {
 	switch {
 	case b.Base > maxCount || b.Recv > maxCount:
 		return fmt.Errorf("%w: counts %d and %d", ErrControl, b.Base, b.Recv)
+	case c.unreadable(params):
+		return nil
 	case c.fresh:
 		if err := c.learn(b.Routes); err != nil {
 			return err
@@ -229,10 +248,9 @@ func (c *Client) refused(p codec.Packet, now time.Duration) error {
 	if !c.have && !why.Code.Resumable() {
 		c.asked = false // this login was answered: the next one is another
 	}
-	c.greeted = false // answered: this is no link that died before its answer
 	c.down(now, why, 0)
 	if why.Code == Busy {
-		wait := fromMillis(uint32(min(why.Detail, maxMillis)))
+		wait := min(fromMillis(uint32(min(why.Detail, maxMillis))), maxWait)
 		c.dialAt = now + wait + c.below(wait/4)
 		c.putOff(why, now)
 		return nil

@@ -27,7 +27,8 @@ type Config struct {
 	// long a session nobody was ever heard on waits for a repeated HELLO. If
 	// zero, 5 s.
 	OpeningTimeout time.Duration
-	// MaxBody is the largest body of a packet in bytes. If zero, 64 KiB.
+	// MaxBody is the largest body of a packet in bytes, either way. If zero,
+	// 64 KiB. A client ends if that is above its MaxReceive, 1 MiB by default.
 	MaxBody int
 	// SendPackets and SendBytes bound what waits for one player, acknowledged
 	// not yet. If zero, 1,024 packets and 256 KiB.

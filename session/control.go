@@ -125,6 +125,9 @@ const (
 	maxDuration = maxMillis * time.Millisecond
 )
 
+// maxWait is the longest pause that a client makes because a server says so.
+const maxWait = 10 * time.Minute
+
 // maxBytes bounds what may be unacknowledged, and maxCount a counter that a
 // peer tells, so that arithmetic on either can't overflow.
 const (

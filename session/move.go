@@ -40,8 +40,9 @@ func (c *Client) move(p codec.Packet, now time.Duration) error {
 	if err := decodeControl(p, &b); err != nil {
 		return err
 	}
-	c.moveTo, c.moveAt = b.Address, now+fromMillis(b.Delay)
-	c.changes = append(c.changes, Change{Kind: Moving, Delay: fromMillis(b.Delay), Address: b.Address})
+	delay := min(fromMillis(b.Delay), maxWait)
+	c.moveTo, c.moveAt = b.Address, now+delay
+	c.changes = append(c.changes, Change{Kind: Moving, Delay: delay, Address: b.Address})
 	return nil
 }
 

@@ -215,8 +215,8 @@ func (s *script) do(text string) {
 
 func (s *script) config(text string) {
 	var cfg struct {
-		Ticket, Info, Token                                      string
-		MaxPackets, MaxBytes, OpeningTimeout, MinDelay, MaxDelay int
+		Ticket, Info, Token                                                  string
+		MaxPackets, MaxBytes, MaxReceive, OpeningTimeout, MinDelay, MaxDelay int
 	}
 	if err := json.Unmarshal([]byte(text), &cfg); err != nil {
 		s.t.Fatalf("config %s: %v", text, err)
@@ -229,7 +229,7 @@ func (s *script) config(text string) {
 			}
 			return []byte(cfg.Ticket), true
 		},
-		Info: cfg.Info, Token: cfg.Token, MaxPackets: cfg.MaxPackets, MaxBytes: cfg.MaxBytes,
+		Info: cfg.Info, Token: cfg.Token, MaxPackets: cfg.MaxPackets, MaxBytes: cfg.MaxBytes, MaxReceive: cfg.MaxReceive,
 		OpeningTimeout: ms(cfg.OpeningTimeout), MinDelay: ms(cfg.MinDelay), MaxDelay: ms(cfg.MaxDelay),
 		Rand: func() uint64 { return uint64(s.random) },
 	})

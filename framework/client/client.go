@@ -101,7 +101,7 @@ func New(addrs []string, cfg Config) (*Client, error) {
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.core, err = session.NewClient(session.ClientConfig{
 		Ticket: func() ([]byte, bool) { return c.ticket, cfg.Ticket == nil || c.ticketOK }, // fetched without mu: see fetchTicket
-		Info:   cfg.Info, Token: cfg.Token, MaxPackets: cfg.MaxPackets, MaxBytes: cfg.MaxBytes,
+		Info:   cfg.Info, Token: cfg.Token, MaxPackets: cfg.MaxPackets, MaxBytes: cfg.MaxBytes, MaxReceive: cfg.MaxReceive,
 		OpeningTimeout: cfg.OpeningTimeout, MinDelay: cfg.MinDelay, MaxDelay: cfg.MaxDelay, Rand: c.cfg.random,
 	})
 	if err != nil {

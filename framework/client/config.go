@@ -52,6 +52,10 @@ type Config struct {
 	// beyond them Send and Request fail with session.ErrFull. If zero, 1,024
 	// packets and 1 MiB.
 	MaxPackets, MaxBytes int
+	// MaxReceive is the largest body that the client reads, in bytes. If zero,
+	// 1 MiB; at least 64 KiB. A server that may send larger ones, by its MaxBody,
+	// ends the client at once: session.Version.
+	MaxReceive int
 	// InboxPackets and InboxBytes bound the messages that wait for a slow
 	// handler; at three quarters the server is asked to hold. If zero, 1,024
 	// packets and 1 MiB.
@@ -103,6 +107,8 @@ func (c *Config) check() error {
 	switch {
 	case c.MaxPackets < 0 || c.MaxBytes < 0:
 		return fmt.Errorf("client: MaxPackets %d or MaxBytes %d is negative", c.MaxPackets, c.MaxBytes)
+	case c.MaxReceive != 0 && c.MaxReceive < codec.DefaultMaxBody:
+		return fmt.Errorf("client: MaxReceive %d is below %d, which every server may send", c.MaxReceive, codec.DefaultMaxBody)
 	case c.InboxPackets < 0 || c.InboxBytes < 0:
 		return fmt.Errorf("client: InboxPackets %d or InboxBytes %d is negative", c.InboxPackets, c.InboxBytes)
 	case c.TicketTimeout < 0:

@@ -226,8 +226,13 @@ func (l *link) read() {
 			full := n+m == len(buf)
 			used, need := c.received(l, buf[:n+m], m)
 			n = copy(buf, buf[used:n+m])
-			if need > len(buf) || full && len(buf) < chunk {
-				buf = append(make([]byte, 0, max(need, 2*len(buf))), buf[:n]...)
+			// It grows with what came, not with what a head claims.
+			if n == len(buf) || full && len(buf) < chunk {
+				size := 2 * len(buf)
+				if need > len(buf) {
+					size = min(size, need)
+				}
+				buf = append(make([]byte, 0, size), buf[:n]...)
 				buf = buf[:cap(buf)]
 			}
 		}

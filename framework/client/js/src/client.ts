@@ -101,9 +101,9 @@ export class Client {
 	}
 
 	private makeCore(): Session {
-		const { info, token, maxPackets, maxBytes, openingTimeout, minDelay = 500, maxDelay = 30_000 } = this.cfg;
+		const { info, token, maxPackets, maxBytes, maxReceive, openingTimeout, minDelay = 500, maxDelay = 30_000 } = this.cfg;
 		return new Session({
-			ticket: () => this.tickets.value, info, token, maxPackets, maxBytes, openingTimeout,
+			ticket: () => this.tickets.value, info, token, maxPackets, maxBytes, maxReceive, openingTimeout,
 			minDelay: Math.max(minDelay, 1), maxDelay: Math.max(maxDelay, 1), // without a pause nothing else would run
 			random: () => crypto.getRandomValues(new BigUint64Array(1))[0],
 		});

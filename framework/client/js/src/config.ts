@@ -44,6 +44,8 @@ export interface ClientConfig {
 	/** Bound what waits to be accepted by the server: 1,024 packets and 1 MiB. */
 	maxPackets?: number | undefined;
 	maxBytes?: number | undefined;
+	/** The largest body that is read, in bytes: 1 MiB, at least 64 KiB. A server that may send larger ones ends the client. */
+	maxReceive?: number | undefined;
 	/** How long one address has to answer: 5 s. */
 	dialTimeout?: number | undefined;
 	/** How long a link has to become the session's: 5 s. */

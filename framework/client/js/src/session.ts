@@ -22,6 +22,8 @@ export interface SessionConfig {
 	/** Bound what waits to be accepted by the server: 1,024 packets and 1 MiB. */
 	maxPackets?: number | undefined;
 	maxBytes?: number | undefined;
+	/** The largest body that is read, in bytes: 1 MiB, at least 64 KiB. A server that may send larger ones ends the client. */
+	maxReceive?: number | undefined;
 	/** How long a link has to become a session's: 5 s. */
 	openingTimeout?: number | undefined;
 	/** Bound the pauses between attempts: 0.5 s and 30 s. */
@@ -62,6 +64,9 @@ const lateLimit = 1000;
 
 /** How far the wall clock may run ahead before the device must have slept: SPEC 8.6. */
 const sleepLimit = 2000;
+
+/** The longest pause that is made because a server says so: SPEC 3.4. */
+const maxWait = 600_000;
 
 /** How long one attempt to log in repeats its opening id and ticket: SPEC 6.1. */
 const openingLife = 60_000;
@@ -111,11 +116,15 @@ export class Session {
 			info: cfg.info ?? "",
 			maxPackets: cfg.maxPackets ?? 1024,
 			maxBytes: cfg.maxBytes ?? 1 << 20,
+			maxReceive: cfg.maxReceive ?? 1 << 20,
 			openingTimeout: cfg.openingTimeout ?? 5000,
 			minDelay: cfg.minDelay ?? 500,
 			maxDelay: cfg.maxDelay ?? 30_000,
 			random: cfg.random,
 		};
+		if (this.cfg.maxReceive < defaultMaxBody) {
+			throw new Error(`session: maxReceive ${this.cfg.maxReceive} is below ${defaultMaxBody}, which every server may send`);
+		}
 		if (cfg.token && !this.adopt(cfg.token)) {
 			throw new Error("session: not a reconnect token");
 		}
@@ -276,9 +285,8 @@ export class Session {
 		this.ctl = [];
 	}
 
-	/** Tells that the app itself left the link: no failed resume, and the next attempt is soon. */
+	/** Tells that the app itself left the link: the next attempt is soon. */
 	linkDropped(now: number): void {
-		this.greeted = false;
 		this.tries = 0;
 		this.linkDown(now);
 	}
@@ -345,7 +353,7 @@ export class Session {
 				return false;
 			case Kind.Move: {
 				const { delay, address } = control.decodeControl(p, control.Move);
-				const wait = Math.min(delay, control.maxMillis);
+				const wait = Math.min(delay, maxWait);
 				this.moveTo = { address, after: now + wait };
 				this.changed.push({ kind: "moving", delay: wait, address });
 				return false;
@@ -364,7 +372,7 @@ export class Session {
 			return;
 		}
 		this.cutting = true;
-		let spread = this.par.window;
+		let spread = Math.min(this.par.window, maxWait);
 		if (why.code === Code.Moved) {
 			this.at = why.text;
 			this.moveTo = null;
@@ -441,6 +449,9 @@ export class Session {
 		const base = control.checkCount(w.base);
 		const recv = control.checkCount(w.recv);
 		this.learn(w.routes);
+		if (this.unreadable(params)) {
+			return;
+		}
 		this.who = { sid: w.sid, key: w.key, seal: w.seal ?? new Uint8Array(0) };
 		this.fresh = false;
 		this.par = params;
@@ -457,6 +468,16 @@ export class Session {
 			this.dictionary = control.checkRoutes(routes);
 		}
 		this.numbers = this.dictionary.length > 0;
+	}
+
+	/** Ends a client that could not read the largest body that the server may send it: SPEC 3.4. */
+	private unreadable(p: Params): boolean {
+		if (p.maxBody <= this.cfg.maxReceive) {
+			return false;
+		}
+		this.finish(new CloseError(Code.Version, `the server may send bodies of ${p.maxBody} bytes, maxReceive is ${this.cfg.maxReceive}`));
+		this.ctl = [control.encodeControl(Kind.Bye, control.End, { code: Code.Left, text: "", detail: 0n })];
+		return true;
 	}
 
 	/** Removes what was sent before this server told that it takes no such bodies: SPEC 4.7. */
@@ -495,6 +516,9 @@ export class Session {
 		if (this.fresh || recv < this.end.acked || recv > this.end.wrote) {
 			this.contradicted("RESUMED");
 		}
+		if (this.unreadable(params)) {
+			return;
+		}
 		this.end.trim(recv);
 		this.back(r.hold, params, now);
 		this.changed.push({ kind: "resumed" });
@@ -506,6 +530,9 @@ export class Session {
 		const params = control.checkParams(r.params);
 		const base = control.checkCount(r.base);
 		const recv = control.checkCount(r.recv);
+		if (this.unreadable(params)) {
+			return;
+		}
 		if (this.fresh) {
 			this.learn(r.routes);
 			this.end.renumber(recv);
@@ -552,10 +579,9 @@ export class Session {
 		if (!isResumable(why.code)) {
 			this.opening = null; // this login was answered: the next one is another
 		}
-		this.greeted = false; // answered: this is no link that died before its answer
 		this.down(now, why, 0);
 		if (why.code === Code.Busy) {
-			const wait = Math.min(Number(why.detail), 2 ** 31);
+			const wait = Math.min(Number(why.detail), maxWait);
 			this.dialAt = now + wait + this.below(wait / 4);
 			this.putOff(why, now);
 			return;
@@ -610,13 +636,9 @@ export class Session {
 		}
 		this.dialAt = now + this.backoff(spread);
 		this.tries++;
-		// A link that opened and died before RESUMED is a failed resume; one that
-		// could not be opened says nothing about the session (SPEC 8.3).
-		if (was === "opening" && this.greeted && this.who !== null) {
-			this.failed();
-		}
 	}
 
+	/** Counts a RESUME that was answered, but not taken: SPEC 8.3. */
 	private failed(): void {
 		if (++this.failures >= 3) {
 			this.gone(new CloseError(Code.Unknown, "three resumes failed"), 0);
