@@ -85,11 +85,14 @@ type Config struct {
 	// IPv6, that has proved itself. If zero, 256. If negative, there is no
 	// bound. Links of the loopback interface are not counted.
 	MaxPlainPerAddress int
-	// LinksPerAddress bounds the live links of one address, of IPv6 of 64 bits of
-	// it, on all carriers but plain KCP. If zero, a tenth of MaxLinks. If negative, any number.
+	// LinksPerAddress bounds the live links of one address on all carriers: of an
+	// IPv4 address, or of 64 bits of an IPv6 address. 56 bits of that may have four
+	// times as many, 48 bits sixteen times. If zero, a tenth of MaxLinks. If
+	// negative, any number.
 	LinksPerAddress int
-	// OpensPerAddress bounds the links that one address opens a second; ten
-	// seconds of it may come at once. If zero, 100. If negative, any number.
+	// OpensPerAddress bounds the links that one address opens a second, by the same
+	// rules; ten seconds of it may come at once. A link of plain KCP counts once its
+	// peer has proved the address. If zero, 100. If negative, any number.
 	// Neither counts links from this machine itself, nor a trusted proxy's own
 	// address in place of those that it speaks for.
 	OpensPerAddress int

@@ -51,6 +51,7 @@ func testLoop(cfg Config, h Handler) (*Loop, *fakeBelow) {
 	tr.doors.init(&tr.cfg)
 	tr.loops = []*Loop{l}
 	tr.plain.init(cfg.maxPlainPerAddress())
+	tr.maxKnocking = knockers(&tr.cfg, 1)
 	if err := tr.initSealed(); err != nil {
 		panic(err)
 	}

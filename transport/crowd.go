@@ -6,6 +6,8 @@ import (
 	"hash/maphash"
 	"net/netip"
 	"sync"
+
+	"github.com/lifeline-go/lifeline/internal/strangers"
 )
 
 // crowd counts the plain-KCP links of each address that has proved itself to
@@ -28,12 +30,7 @@ func (c *crowd) key(ip netip.Addr) (uint64, bool) {
 	if c.most == 0 || ip.IsLoopback() {
 		return 0, false
 	}
-	bits := 32
-	if ip.Is6() {
-		bits = 64
-	}
-	p, _ := ip.WithZone("").Prefix(bits)
-	return maphash.Comparable(c.seed, p), true
+	return maphash.Comparable(c.seed, strangers.Network(ip, 32, 64)), true
 }
 
 // full reports whether ip may have no more.

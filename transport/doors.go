@@ -6,26 +6,30 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/lifeline-go/lifeline/internal/strangers"
 )
 
 // doors bound the links of one address and how fast it opens them: an IPv4
-// address, or the 64 bits of an IPv6 address that one customer has. Whoever
-// shares an address shares its door, so the limits are for attackers and must
-// leave room for a school. This machine and trusted proxies come as they like. Safe to use
-// from any goroutine; an entry exists only for an address that was let in.
+// address, or the 64 bits of an IPv6 address that one customer has. Customers may
+// have more: 56 bits of an IPv6 address get four times as much, 48 bits sixteen
+// times. Whoever shares an address shares its door, so the limits are for
+// attackers and must leave room for a school. This machine and trusted proxies
+// come as they like. Safe to use from any goroutine; an entry exists only for an
+// address that was let in.
 type doors struct {
 	cfg   *Config
-	most  int32         // links, negative: any number
+	most  int64         // links, negative: any number
 	cost  time.Duration // of a link; 0: nothing
 	burst time.Duration
 
 	mu sync.Mutex
-	at map[netip.Addr]door // guarded by mu
+	at map[netip.Prefix]door // guarded by mu
 }
 
 // door is what is known of one address.
 type door struct {
-	links int32
+	links int64
 	paid  time.Duration // when everything that was opened is made good for
 }
 
@@ -37,12 +41,12 @@ const (
 )
 
 func (d *doors) init(c *Config) {
-	d.most = int32(max(c.linksPerAddress(), -1))
+	d.most = int64(max(c.linksPerAddress(), -1))
 	if n := c.opensPerAddress(); n > 0 {
 		d.cost, d.burst = time.Second/time.Duration(n), openBurst
 	}
 	d.cfg = c
-	d.at = make(map[netip.Addr]door)
+	d.at = make(map[netip.Prefix]door)
 }
 
 // open reports that nobody counts for this address.
@@ -51,13 +55,13 @@ func (d *doors) open(a netip.Addr) bool {
 	return a.IsLoopback() || d.most < 0 && d.cost == 0 || d.cfg.trusts(a)
 }
 
-// doorOf is the address that shares a door with a.
-func doorOf(a netip.Addr) netip.Addr {
-	if a = a.Unmap().WithZone(""); a.Is6() {
-		p, _ := a.Prefix(64)
-		return p.Addr()
+// networksOf are the networks that a counts with, the smallest first; each has four
+// times as much as the one before.
+func networksOf(a netip.Addr) []netip.Prefix {
+	if a.Unmap().Is4() {
+		return []netip.Prefix{strangers.Network(a, 32, 0)}
 	}
-	return a
+	return []netip.Prefix{strangers.Network(a, 0, 64), strangers.Network(a, 0, 56), strangers.Network(a, 0, 48)}
 }
 
 // enter counts a link of a, or refuses it.
@@ -65,46 +69,49 @@ func (d *doors) enter(a netip.Addr, now time.Duration) bool {
 	if d.open(a) {
 		return true
 	}
-	key := doorOf(a)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	o, known := d.at[key]
-	paid := max(o.paid, now) + d.cost
-	if d.most >= 0 && o.links >= d.most || d.cost > 0 && paid > now+d.burst {
-		return false
+	keys := networksOf(a)
+	most, cost := d.most, d.cost
+	for _, key := range keys {
+		o := d.at[key]
+		if most >= 0 && o.links >= most || cost > 0 && max(o.paid, now)+cost > now+d.burst {
+			return false
+		}
+		most, cost = 4*most, cost/4
 	}
-	d.at[key] = door{o.links + 1, paid}
-	if !known {
-		d.sweepLocked(now)
+	cost = d.cost
+	for _, key := range keys {
+		o, known := d.at[key]
+		d.at[key] = door{o.links + 1, max(o.paid, now) + cost}
+		cost /= 4
+		if !known {
+			d.sweepLocked(now)
+		}
 	}
 	return true
 }
 
 // leave takes back a link that was counted for a.
-func (d *doors) leave(a netip.Addr) {
-	if d.open(a) {
-		return
-	}
-	key := doorOf(a)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	o := d.at[key]
-	o.links--
-	d.at[key] = o // for what it has to make good, until it is swept
-}
+func (d *doors) leave(a netip.Addr) { d.count(a, -1) }
 
 // move counts a link of one address for another, where its player went.
 func (d *doors) move(from, to netip.Addr) {
-	d.leave(from)
-	if d.open(to) {
+	d.count(from, -1)
+	d.count(to, 1)
+}
+
+func (d *doors) count(a netip.Addr, by int) {
+	if d.open(a) {
 		return
 	}
-	key := doorOf(to)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	o := d.at[key]
-	o.links++
-	d.at[key] = o
+	for _, key := range networksOf(a) {
+		o := d.at[key]
+		o.links += int64(by)
+		d.at[key] = o // for what it has to make good, until it is swept
+	}
 }
 
 // sweepLocked forgets a few addresses without links. A map is walked from

@@ -144,3 +144,37 @@ func TestTrustedProxySpeaksForItsPlayers(t *testing.T) {
 		}
 	})
 }
+
+// TestDoorsOfLargerNetworks: whoever has many of the networks that customers get
+// opens no more than sixteen of them do.
+func TestDoorsOfLargerNetworks(t *testing.T) {
+	d := doorsOf(t, Config{LinksPerAddress: 10, OpensPerAddress: -1})
+	in := func(format string, n int) (in int) {
+		for i := range n {
+			for range 20 {
+				if d.enter(netip.MustParseAddr(fmt.Sprintf(format, i)), 0) {
+					in++
+				}
+			}
+		}
+		return in
+	}
+	if n := in("2001:db8:1:%02x::1", 100); n != 40 {
+		t.Errorf("%d links of a /56, want 40", n)
+	}
+	if n := in("2001:db8:1:%02x00::1", 100); n != 120 {
+		t.Errorf("%d more of its /48, want 120", n)
+	}
+	if n := in("2001:db8:2:%x::1", 1); n != 10 {
+		t.Errorf("%d of a neighbour, want 10", n)
+	}
+	d = doorsOf(t, Config{LinksPerAddress: -1, OpensPerAddress: 10})
+	if n := in("2001:db8:1:%02x::1", 100); n != 400 {
+		t.Errorf("%d openings of a /56 at once, want 400", n)
+	}
+	d.move(netip.MustParseAddr("2001:db8:1::1"), netip.MustParseAddr("2001:db8:9::1"))
+	d.leave(netip.MustParseAddr("2001:db8:9::1"))
+	if n := d.at[netip.MustParsePrefix("2001:db8:9::/48")].links; n != 0 {
+		t.Errorf("%d links where one came and went", n)
+	}
+}

@@ -19,8 +19,12 @@ var (
 	ErrPanic = errors.New("transport: panic while serving the link")
 	// ErrOverflow closes a link whose owner wrote far beyond its Room.
 	ErrOverflow = errors.New("transport: written beyond the room of the link")
-	// ErrCrowded closes a plain-KCP link whose address has enough of them.
+	// ErrCrowded closes a plain-KCP link whose address has enough of them, or
+	// opens them too fast.
 	ErrCrowded = errors.New("transport: too many links from one address")
+	// ErrEvicted closes a plain-KCP link that had not proved its address, to make
+	// room for another.
+	ErrEvicted = errors.New("transport: made room for another link")
 	// ErrUnfinished closes a link that held the beginning of something for
 	// longer than the others when all of that was too much: Config.ReceiveBytes.
 	ErrUnfinished = errors.New("transport: holds what is not whole for longest")
@@ -197,18 +201,24 @@ func (k *Link) Prove() {
 	if k.sealed != nil || k.state&(stateProved|stateClosed) != 0 {
 		return
 	}
-	k.state = k.state&^stateBroke | stateProved
+	l := k.loop
 	if k.carrier == PlainKCP {
-		k.loop.t.unproved.Add(-1)
-		if !k.loop.t.plain.enter(k.addr.Addr()) {
-			k.state &^= stateProved // it is not counted among them
-			k.loop.t.unproved.Add(1)
-			k.loop.t.carriers[PlainKCP].refused.Add(1)
-			k.Close(ErrCrowded)
+		l.knocked(k)
+		err := ErrCrowded
+		if !l.t.plain.enter(k.addr.Addr()) {
+			l.t.carriers[PlainKCP].refused.Add(1)
+		} else if !l.t.enter(PlainKCP, k.addr.Addr(), l.now) {
+			l.t.plain.leave(k.addr.Addr())
+		} else {
+			err = nil
+		}
+		if err != nil {
+			k.Close(err) // not counted among those that are proved
 			return
 		}
-		k.loop.touch(k)
+		l.touch(k)
 	}
+	k.state = k.state&^stateBroke | stateProved
 }
 
 // Finish lets no more packets in, sends what was written and then closes with
@@ -325,7 +335,7 @@ func (l *Loop) forget(k *Link, err error) {
 	case k.sealed != nil:
 		l.forgetSealed(k, err)
 	case k.kcp != nil:
-		l.forgetPlain(k)
+		l.forgetPlain(k, err)
 	default:
 		l.forgetStream(k, err)
 	}

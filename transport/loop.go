@@ -8,6 +8,8 @@ import (
 	"math"
 	"runtime/debug"
 	"time"
+
+	"github.com/lifeline-go/lifeline/internal/strangers"
 )
 
 // Never is the time of a timer that is not armed.
@@ -57,6 +59,8 @@ type Loop struct {
 	plain    map[uint64]*Link // by hash
 	seed     maphash.Seed
 	graves   graves
+	knocks   strangers.Table[*Link] // plain-KCP links whose peers have not proved their addresses
+	knocking map[*Link]*strangers.Entry[*Link]
 	streams  []*Link
 	dirty    []*Link // have something to send
 	roomy    []*Link // have room again, and their handler waits for it
@@ -95,6 +99,7 @@ func (l *Loop) WakeAt(at time.Duration) { l.timers.wake = at }
 // init makes an empty loop of l.
 func (l *Loop) init() {
 	l.plain, l.seed = make(map[uint64]*Link), maphash.MakeSeed()
+	l.knocking = make(map[*Link]*strangers.Entry[*Link])
 	l.timers.init()
 	l.initOut()
 	l.kcp[plainWire].init(&l.t.cfg, sendMTU)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/internal/strangers"
 	"github.com/lifeline-go/lifeline/transport/kcp"
 )
 
@@ -127,8 +128,8 @@ func (l *Loop) openPlain(from netip.AddrPort, key plainKey, b []byte) {
 		return
 	}
 	most := int64(t.cfg.maxPlainLinks())
-	if t.unproved.Add(1) > (most+1)/2 || t.carriers[PlainKCP].open.Load() > most || t.plain.full(from.Addr()) {
-		t.unproved.Add(-1)
+	full := l.knocks.Len() >= t.maxKnocking || t.carriers[PlainKCP].open.Load() > most
+	if full && !l.evictPlain() || t.plain.full(from.Addr()) {
 		t.dismiss(PlainKCP)
 		t.carriers[PlainKCP].refused.Add(1)
 		return
@@ -138,6 +139,7 @@ func (l *Loop) openPlain(from netip.AddrPort, key plainKey, b []byte) {
 	k.kcp = &p.conn
 	k.kcp.Init(key.conv, &l.kcp[plainWire].cfg)
 	l.plain[l.hash(key)] = k
+	l.knocking[k] = l.knocks.Add(strangers.Network(from.Addr(), 24, 48), k)
 	defer l.guard(k)
 	if err := k.kcp.Input(l.now, b); err != nil {
 		l.stats.malformed.Add(1)
@@ -151,17 +153,41 @@ func (l *Loop) openPlain(from netip.AddrPort, key plainKey, b []byte) {
 	l.deliver(k)
 }
 
+// evictPlain closes the link that has waited longest to be proved, of the network
+// that has most of them: whoever knocks without end pushes its own out, and a
+// player needs no longer than a round trip. It reports whether there was one.
+func (l *Loop) evictPlain() bool {
+	e := l.knocks.First()
+	if e == nil {
+		return false
+	}
+	l.knocked(e.Value)
+	l.stats.evicted.Add(1)
+	e.Value.Close(ErrEvicted)
+	return true
+}
+
+// knocked takes k out of the links that are not proved, if it is one.
+func (l *Loop) knocked(k *Link) {
+	if e := l.knocking[k]; e != nil {
+		l.knocks.Remove(e)
+		delete(l.knocking, k)
+	}
+}
+
 // forgetPlain removes a closed link and remembers its name for a while: a
-// datagram that was late must not open it again.
-func (l *Loop) forgetPlain(k *Link) {
+// datagram that was late must not open it again. One that was evicted may.
+func (l *Loop) forgetPlain(k *Link, err error) {
 	key := keyOf(k.addr, k.conv)
 	delete(l.plain, l.hash(key))
-	l.graves.add(key, l.now)
+	if err != ErrEvicted {
+		l.graves.add(key, l.now)
+	}
 	l.t.dismiss(PlainKCP)
-	if k.state&stateProved == 0 {
-		l.t.unproved.Add(-1)
-	} else {
+	l.knocked(k)
+	if k.state&stateProved != 0 {
 		l.t.plain.leave(k.addr.Addr())
+		l.t.doors.leave(k.addr.Addr())
 	}
 	k.kcp.Release()
 }

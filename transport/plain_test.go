@@ -4,8 +4,10 @@ package transport
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
 )
@@ -70,8 +72,8 @@ func TestPlainLinksOfOneAddressAreBounded(t *testing.T) {
 	l.begin()
 	l.closeAll(ErrStopped)
 	l.end()
-	if len(l.t.plain.links) != 0 || l.t.unproved.Load() != 0 || l.t.links.Load() != 0 {
-		t.Errorf("left: %v, %d unproved, %d links", l.t.plain.links, l.t.unproved.Load(), l.t.links.Load())
+	if len(l.t.plain.links) != 0 || l.knocks.Len() != 0 || l.t.links.Load() != 0 {
+		t.Errorf("left: %v, %d unproved, %d links", l.t.plain.links, l.knocks.Len(), l.t.links.Load())
 	}
 	peerAt("192.0.2.1:9").knock(l)
 	if len(l.plain) != 1 {
@@ -97,8 +99,8 @@ func TestProofBeyondTheBoundCloses(t *testing.T) {
 	if len(h.errs) != 1 || !errors.Is(h.errs[0], ErrCrowded) {
 		t.Errorf("closed with %v, want one ErrCrowded", h.errs)
 	}
-	if len(l.plain) != 2 || l.t.unproved.Load() != 0 {
-		t.Errorf("%d links, %d unproved", len(l.plain), l.t.unproved.Load())
+	if len(l.plain) != 2 || l.knocks.Len() != 0 {
+		t.Errorf("%d links, %d unproved", len(l.plain), l.knocks.Len())
 	}
 }
 
@@ -126,6 +128,97 @@ func TestPlainLinksLeaveRoomForSealedOnes(t *testing.T) {
 	} {
 		if got := c.cfg.maxPlainLinks(); got != c.want {
 			t.Errorf("%+v: %d plain links, want %d", c.cfg, got, c.want)
+		}
+	}
+}
+
+// TestFloodOfFirstDatagramsKeepsNobodyOut is 19,000 first datagrams a second from
+// everywhere, and half as many again from one network: all who log in meanwhile
+// do, as fast as they speak.
+func TestFloodOfFirstDatagramsKeepsNobodyOut(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := &hooks{unproved: true, packet: func(k *Link, p codec.Packet) {
+			if p.Kind != codec.Heartbeat {
+				k.Prove()
+			}
+		}}
+		l, _ := testLoop(Config{MaxPlainLinks: 10_000}, h)
+		flood := newPeer(1 << 20)
+		flood.Write(beat)
+		first := flood.Output(0, nil, sendMTU)
+		came := 0
+		var waiting []*peer
+		for ms := range 2000 {
+			l.begin()
+			for i := range 28 {
+				n := ms*28 + i
+				from := netip.AddrFrom4([4]byte{byte(20 + n%90), byte(n >> 16), byte(n >> 8), byte(n)})
+				if i >= 19 {
+					from = netip.AddrFrom4([4]byte{203, 0, 113, byte(n)})
+				}
+				l.plainDatagram(netip.AddrPortFrom(from, uint16(n)|1), first)
+			}
+			if ms%10 == 0 {
+				p := newPeer(ms).from(fmt.Sprintf("10.%d.%d.1:9", ms>>8, ms&0xff))
+				p.Write(beat)
+				p.send(l)
+				waiting = append(waiting, p)
+			}
+			if len(waiting) > 10 { // a round trip of 100 ms
+				p := waiting[0]
+				waiting = waiting[1:]
+				proved := l.t.plain.links
+				before := len(proved)
+				p.Write(frame([]byte("ticket")))
+				p.send(l)
+				came += len(proved) - before
+			}
+			l.end()
+			time.Sleep(time.Millisecond)
+		}
+		if came != 190 {
+			t.Errorf("%d of 190 players came in", came)
+		}
+		if n := l.knocks.Len(); n != 5000 || len(l.knocking) != n || len(l.plain) > n+200 {
+			t.Errorf("%d links of strangers, %d in all", n, len(l.plain))
+		}
+		if s := l.t.Stats(); s.Evicted == 0 || s.Carriers["plain-kcp"].Refused != 0 {
+			t.Errorf("%d evicted, %+v", s.Evicted, s.Carriers["plain-kcp"])
+		}
+	})
+}
+
+// TestEvictedLinkMayComeAgain under the same name: nobody has closed it.
+func TestEvictedLinkMayComeAgain(t *testing.T) {
+	l, _ := testLoop(Config{MaxPlainLinks: 2}, &hooks{unproved: true})
+	early := newPeer(1).from("192.0.2.1:9")
+	early.knock(l)
+	newPeer(2).from("192.0.2.1:9").knock(l)
+	again := newPeer(1).from("192.0.2.1:9")
+	again.knock(l)
+	if l.plain[l.hash(keyOf(again.addr, 1))] == nil || len(l.plain) != 1 {
+		t.Errorf("%d links, and not the latest", len(l.plain))
+	}
+}
+
+// TestPlainOpeningsOfOneAddressAreLimited like those of every other carrier, once
+// the address is proved.
+func TestPlainOpeningsOfOneAddressAreLimited(t *testing.T) {
+	l, _ := testLoop(Config{OpensPerAddress: 2}, &hooks{})
+	for i := range 100 {
+		newPeer(i).from("192.0.2.1:9").knock(l)
+		l.begin()
+		l.closeAll(nil)
+		l.end()
+	}
+	newPeer(1000).from("192.0.2.2:9").knock(l)
+	s := l.t.Stats().Carriers["plain-kcp"]
+	if s.Crowded < 70 || s.Crowded > 80 || s.Open != 1 {
+		t.Errorf("%+v, want some 80 of 100 refused and another address served", s)
+	}
+	for key, o := range l.t.doors.at {
+		if o.links > 1 {
+			t.Errorf("%v counts %d links", key, o.links)
 		}
 	}
 }

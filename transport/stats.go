@@ -55,6 +55,7 @@ type Stats struct {
 	Crowded         uint64 `json:"crowded"`          // had waited longest when too many were waiting
 
 	Unfinished uint64 `json:"unfinished"` // links closed because all held too much that was not whole
+	Evicted    uint64 `json:"evicted"`    // plain-KCP links of unproved addresses that made room for others
 
 	ProtocolErrors uint64        `json:"protocol_errors"` // links closed for what their peer sent
 	Panics         uint64        `json:"panics"`          // callbacks and per-link code that panicked
@@ -91,7 +92,7 @@ type loopStats struct {
 	late   atomic.Int64
 
 	short, unknown, malformed, large, overBudget, sendFailed atomic.Uint64
-	protocol, panics, acceptFailures, unfinished             atomic.Uint64
+	protocol, panics, acceptFailures, unfinished, evicted    atomic.Uint64
 	requests, origins, proxies, openTimeouts, crowded        atomic.Uint64
 	forged, replayed, handoverFull, handedOver               atomic.Uint64
 	challenges, migrated, probes                             atomic.Uint64
@@ -191,6 +192,7 @@ func (t *Transport) Stats() Stats {
 		s.OpenTimeouts += c.openTimeouts.Load()
 		s.Crowded += c.crowded.Load()
 		s.Unfinished += c.unfinished.Load()
+		s.Evicted += c.evicted.Load()
 		s.ProtocolErrors += c.protocol.Load()
 		s.Panics += c.panics.Load()
 		s.AcceptFailures += c.acceptFailures.Load()

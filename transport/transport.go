@@ -76,14 +76,14 @@ type Transport struct {
 	addrs [carriers]netip.AddrPort
 	below runner
 
-	maxComing int // arrivals on one loop; immutable once loops run
+	maxComing   int // arrivals on one loop; immutable once loops run
+	maxKnocking int // plain-KCP links on one loop whose addresses are not proved; likewise
 
 	arriving atomic.Int64 // connections that are no links yet
 	links    atomic.Int64
 	plain    crowd
 	doors    doors
 	over     overKeys
-	unproved atomic.Int64 // plain-KCP links whose peers have not proved their addresses
 	carriers [carriers]carrierCount
 
 	stop    sync.Once
@@ -127,6 +127,7 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 		n = 1
 	}
 	t.maxComing = max(t.maxStreams()/2/n, 1)
+	t.maxKnocking = knockers(&t.cfg, n)
 	for i := range n {
 		l := &Loop{t: t, h: h, index: i}
 		l.init()
@@ -147,6 +148,9 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 	}
 	return t, nil
 }
+
+// knockers is a loop's share of the plain-KCP links that may be unproved.
+func knockers(c *Config, loops int) int { return max((c.maxPlainLinks()+1)/2/loops, 1) }
 
 // Loops returns the event loops, in the order of their Index.
 func (t *Transport) Loops() []*Loop { return t.loops }
