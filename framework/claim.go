@@ -75,6 +75,11 @@ func (c *claim) decide(l *loop) {
 		return
 	}
 	now := l.t.Now()
+	if wait := p.backoff(now); wait > 0 && c.kind == resumed {
+		c.refusal = busyFor(wait, "more was sent than may wait, again and again")
+		c.settle(l)
+		return
+	}
 	if c.kind == resumed && c.r.ID != p.s.ID() { // adopted meanwhile
 		c.refusal = l.srv.obituary(c.r.ID, now)
 		c.settle(l)
@@ -190,7 +195,7 @@ func (c *claim) land() {
 	if c.reset {
 		l.srv.count.resets.Add(1)
 		p.mu.Lock()
-		p.reset, p.roomMiss = true, true
+		p.resetLocked()
 		p.mu.Unlock()
 	}
 	l.bind(p, c.o, c.answer)

@@ -360,6 +360,7 @@ func TestContextAndOnCloseEndWithTheSession(t *testing.T) {
 		}
 		_ = c.Close()
 		<-ctx.Done()
+		synctest.Wait() // OnClose comes after it
 		p.OnClose(func() { order = append(order, 3) })
 		if !slices.Equal(order, []int{2, 1, 3}) {
 			t.Errorf("order %v", order)
@@ -386,8 +387,9 @@ func TestOverflowEndsInReset(t *testing.T) {
 			p := e.srv.User("ann")[0]
 			e.within(time.Second, "the session is detached", func() bool { return !p.Attached() })
 			for i := range 5000 {
-				if err := p.Push("flood", i); err != nil {
-					t.Fatal(err)
+				err := p.Push("flood", i)
+				if i < 1000 && err != nil || i == 4999 && !errors.Is(err, session.ErrOverflow) {
+					t.Fatalf("push %d: %v", i, err)
 				}
 			}
 			c.Hurry()

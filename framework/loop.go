@@ -201,6 +201,7 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 		take = p.s.ReceiveBeside
 	}
 	ev, err := take(p.s.Epoch(), pk, l.t.Now())
+	p.tellQueued()
 	if p.closing {
 		l.heardLast(p, ev, err)
 		return
@@ -398,7 +399,11 @@ func (l *loop) look(p *Player) {
 	p.rung.Store(false)
 	l.collect(p)
 	p.mu.Lock()
-	kick, going, slowed := p.kick, p.going, p.slowed
+	going, slowed := p.going, p.slowed
+	var kick *Reason
+	if p.extra != nil {
+		kick = p.extra.kick
+	}
 	holding := p.holding || going
 	if p.departing() {
 		p.reason = kick // what OnClose is told, if it has not been yet
@@ -431,14 +436,16 @@ func (l *loop) look(p *Player) {
 // collect moves what other goroutines have sent into the session.
 func (l *loop) collect(p *Player) {
 	p.mu.Lock()
+	p.queued.Add(uint64(p.out.len())<<32 | uint64(p.out.size())) // on its way from one to the other
 	out, dropped, run := p.out.take(), p.dropped, p.runLocked()
 	p.dropped = kept
 	p.mu.Unlock()
 	if dropped != kept { // and out is empty
 		if !p.s.Overflowed() {
 			p.s.Overflow(l.t.Now())
-			l.overflowed(p, dropped == crowded)
+			l.overflowed(p, dropped == crowded, dropped == overfull && p.link != nil)
 		}
+		p.tellQueued()
 		return
 	}
 	for m := out.pop(); m != nil; m = out.pop() {
@@ -448,6 +455,7 @@ func (l *loop) collect(p *Player) {
 		}
 		m.free()
 	}
+	p.tellQueued()
 }
 
 // send appends a packet to the session's outbound buffer.
@@ -455,27 +463,6 @@ func (l *loop) send(p *Player, kind codec.Kind, body []byte, shared bool) {
 	before := p.s.Overflowed()
 	err := p.s.Send(kind, body, shared, l.t.Now())
 	if (err == session.ErrOverflow || err == session.ErrCrowded) && !before {
-		l.overflowed(p, err == session.ErrCrowded)
+		l.overflowed(p, err == session.ErrCrowded, false)
 	}
-}
-
-// overflowed cuts the link of a player that did not read what was sent to it:
-// it comes back to a RESET, or too often and then not at all.
-func (l *loop) overflowed(p *Player, crowded bool) {
-	l.srv.count.overflows.Add(1)
-	if crowded {
-		l.srv.count.crowded.Add(1)
-	}
-	if f := l.srv.cfg.Observer.Overflowed; f != nil {
-		l.srv.observe("Overflowed", func() { f(p, crowded) })
-	}
-	l.srv.log.Warn("outgoing buffer overflowed", "session", p.ID(), "user", p.label(), "crowded", crowded)
-	if p.departing() {
-		return // the next server's RESET says so
-	}
-	if p.s.Spent() {
-		l.end(p, session.Overflow, "")
-		return
-	}
-	l.cut(p, session.SlowReader)
 }

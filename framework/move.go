@@ -134,7 +134,7 @@ func (l *loop) ship(p *Player) {
 func (p *Player) kicked() Reason {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return *p.kick
+	return *p.extra.kick
 }
 
 // shipped ends the session on this server and tells its client.

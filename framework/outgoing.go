@@ -73,7 +73,8 @@ func (l *letter) message(numbered bool) []byte {
 
 // Push sends a one-way message. It is delivered exactly once and in order, now
 // or after the player has come back, as long as the session lives (see Kick for
-// its end). The error is session.ErrClosed, or what made v impossible to encode.
+// its end). The error is session.ErrClosed, a *OverflowError if more waits than
+// may, or what made v impossible to encode. What is much is better sent by PushAll.
 func (p *Player) Push(route string, v any) error {
 	l, err := p.srv.write(route, v)
 	if err != nil {
@@ -101,13 +102,24 @@ func (p *Player) enqueueLocked(m *mail, ring bool) error {
 		m.free()
 		return session.ErrClosed
 	}
+	if p.extra != nil && p.extra.over.now {
+		err := p.overflowErrorLocked(p.queuedLocked())
+		p.mu.Unlock()
+		m.free()
+		return err
+	}
+	packets, bytes := p.out.len(), p.out.size()
 	gone := p.postLocked(m)
+	var err error
+	if p.dropped != kept {
+		err = p.overflowErrorLocked(packets, bytes)
+	}
 	p.mu.Unlock()
 	p.leftOut(&gone)
 	if ring {
 		p.ring()
 	}
-	return nil
+	return err
 }
 
 // Broadcast sends a one-way message to every player. It is encoded once.
@@ -157,7 +169,10 @@ func (p *Player) post(l *letter) error {
 	m.kind, m.route = codec.Message, l.to
 	p.mu.Lock()
 	m.shared = l.message(p.numbers)
-	return p.enqueueLocked(m, false)
+	if p.enqueueLocked(m, false) == session.ErrClosed {
+		return session.ErrClosed
+	}
+	return nil // who overflows is rung like the others
 }
 
 // burst rings many players of one loop at once.

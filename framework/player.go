@@ -30,6 +30,8 @@ type Player struct {
 	rung  atomic.Bool          // the owner has been told to look, or will be
 	rtt   atomic.Uint32        // what RTT tells, in microseconds
 
+	queued atomic.Uint64 // what waits in s: packets << 32 | bytes; written by the owner's loop
+
 	// Owned by the owner's loop.
 	timer   session.Handle  // 0: the session leaves for another server
 	s       session.Session // its id is also read under mu, and changed under it
@@ -42,7 +44,6 @@ type Player struct {
 	// Guarded by mu.
 	in      mailbox // accepted and not yet handled
 	out     mailbox // sent and not yet taken over by the loop
-	kick    *Reason // why the session shall end, nil if it need not
 	dropped fate    // of what was sent
 	holding bool    // the inbox was so full that the client was asked to wait
 	numbers bool    // the client goes by the dictionary
@@ -59,6 +60,8 @@ type extra struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 	onClose []func()
+	kick    *Reason // why the session shall end, nil if it need not
+	over    overflow
 	profile *Profile // to be taken over by the loop
 	parting *parting // of a server that drains
 	calls   calls
@@ -135,8 +138,8 @@ func (p *Player) Kick(code session.Code, text string) {
 // dismiss is Kick with any code, as those by which a server lets its players go.
 func (p *Player) dismiss(code session.Code, text string) {
 	p.mu.Lock()
-	if p.kick == nil || p.kick.Code == session.Moved {
-		p.kick = &Reason{code, text}
+	if x := p.more(); x.kick == nil || x.kick.Code == session.Moved {
+		x.kick = &Reason{code, text}
 	}
 	p.mu.Unlock()
 	p.ring()

@@ -44,6 +44,12 @@ func ParseID(s string) (ID, error) {
 // MarshalText makes an ID readable in JSON and logs.
 func (id ID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
 
+// UnmarshalText reads what MarshalText wrote, so that a message can name a session.
+func (id *ID) UnmarshalText(text []byte) (err error) {
+	*id, err = ParseID(string(text))
+	return err
+}
+
 // Nonce is the 16 random bytes of a link's GREETING.
 type Nonce [16]byte
 

@@ -401,7 +401,7 @@ func (s *Session) Detach(epoch uint32, now time.Duration) bool {
 	}
 	s.state = Detached
 	switch {
-	case s.confirmed:
+	case s.confirmed || s.overflowed: // who overflows is cut before it could say a word
 		s.graceEnd = now + s.shard.Config.Grace
 	case !s.everHeard:
 		// Nobody was ever there: wait for a repeated HELLO and no longer.

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"time"
+
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// What waits for one player is bounded by Session.SendPackets and SendBytes. Beyond
+// that all of it is given up, and the client comes back to a RESET and a snapshot.
+// A game that sends more at once than may wait would do so for ever: it is told by
+// Push, can pace it by PushAll, and the client is kept waiting longer each time.
+
+// OverflowError says that more would wait for a player than may: all of it is given
+// up, and what is sent until the client has come back to a snapshot (OnResume with
+// reset, OnSnapshot). errors.Is(err, session.ErrOverflow) finds it.
+type OverflowError struct {
+	Packets, Bytes       int // that waited, before
+	MaxPackets, MaxBytes int // Session.SendPackets and SendBytes
+}
+
+func (e *OverflowError) Error() string {
+	return fmt.Sprintf("framework: more than %d packets and %d bytes may not wait (%d and %d did): all is given up, pace it by PushAll",
+		e.MaxPackets, e.MaxBytes, e.Packets, e.Bytes)
+}
+
+// Unwrap returns session.ErrOverflow.
+func (e *OverflowError) Unwrap() error { return session.ErrOverflow }
+
+// overflow is what a player has overflowed. Guarded by the player's mu.
+type overflow struct {
+	now   bool          // until the client has come back
+	times uint8         // in a row, each within a grace of the one before
+	gaps  uint32        // overflows and resets so far
+	at    time.Duration // of the last one
+}
+
+// Queued returns what was sent to the player and is not acknowledged by its client
+// yet: messages and answers, and their bytes. More than Session.SendPackets and
+// SendBytes never wait.
+func (p *Player) Queued() (packets, bytes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.queuedLocked()
+}
+
+func (p *Player) queuedLocked() (packets, bytes int) {
+	q := p.queued.Load()
+	return p.out.len() + int(q>>32), p.out.size() + int(uint32(q))
+}
+
+// tellQueued takes note of what waits in the session. Called on the owning loop.
+func (p *Player) tellQueued() {
+	packets, bytes := p.s.Queued()
+	if q := uint64(packets)<<32 | uint64(bytes); q != p.queued.Load() {
+		p.queued.Store(q)
+	}
+}
+
+// overflowErrorLocked is what Push returns once all is given up.
+func (p *Player) overflowErrorLocked(packets, bytes int) error {
+	cfg := &p.srv.cfg.Session
+	return &OverflowError{packets, bytes, cfg.SendPackets, cfg.SendBytes}
+}
+
+// PushAll sends many messages, or large ones: a world at login, a snapshot. It
+// takes the next part when at most half of what may wait for the player does, so
+// that none of it overflows however slowly the client reads; what others send to
+// the player meanwhile comes in between.
+//
+// It blocks until the last part was taken, unlike Push: in a room and in an
+// Inline handler start a goroutine for it; in a hook or handler of the player its
+// other messages wait. The error is that of Push, ctx's, or a *OverflowError when
+// the player was reset meanwhile: then a snapshot is due again.
+//
+//	OnResume: func(p *framework.Player, reset bool) {
+//		if reset {
+//			go framework.PushAll(p.Context(), p, "chunk", world.Chunks())
+//		}
+//	}
+func PushAll[T any](ctx context.Context, p *Player, route string, parts iter.Seq[T]) error {
+	p.mu.Lock()
+	gaps := p.more().over.gaps
+	p.mu.Unlock()
+	for v := range parts {
+		if err := p.awaitRoom(ctx, gaps); err != nil {
+			return err
+		}
+		if err := p.Push(route, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitRoom waits until half of what may wait for the player is free.
+func (p *Player) awaitRoom(ctx context.Context, gaps uint32) error {
+	const soonest, latest = time.Millisecond, 20 * time.Millisecond
+	cfg := &p.srv.cfg.Session
+	for pause := soonest; ; pause = min(2*pause, latest) {
+		p.mu.Lock()
+		packets, bytes := p.queuedLocked()
+		ended, reset := p.ending, p.extra.over.gaps != gaps
+		p.mu.Unlock()
+		switch {
+		case ended:
+			return session.ErrClosed
+		case reset:
+			return p.overflowErrorLocked(packets, bytes)
+		case packets <= cfg.SendPackets/2 && bytes <= cfg.SendBytes/2:
+			return ctx.Err()
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// overflowed cuts the link of a player that did not read what was sent to it, or
+// was sent too much at once, which burst says: it comes back to a RESET, or too
+// often and then not at all.
+func (l *loop) overflowed(p *Player, crowded, burst bool) {
+	l.srv.count.overflows.Add(1)
+	if crowded {
+		l.srv.count.crowded.Add(1)
+	}
+	if f := l.srv.cfg.Observer.Overflowed; f != nil {
+		l.srv.observe("Overflowed", func() { f(p, crowded) })
+	}
+	now := l.t.Now()
+	p.mu.Lock()
+	o := &p.more().over
+	if now-o.at > l.srv.cfg.Session.Grace {
+		o.times = 0
+	}
+	o.now, o.at, o.gaps, o.times = true, now, o.gaps+1, min(o.times+1, 32)
+	p.mu.Unlock()
+	text := "outgoing buffer overflowed"
+	if burst {
+		text = "outgoing buffer overflowed: more was sent at once than may wait, see PushAll"
+	}
+	p.grumble(slog.LevelWarn, text, "crowded", crowded, "limit", l.srv.cfg.Session.SendBytes)
+	if p.departing() {
+		return // the next server's RESET says so
+	}
+	if p.s.Spent() {
+		l.end(p, session.Overflow, "")
+		return
+	}
+	l.cut(p, session.SlowReader)
+}
+
+// maxBackoff bounds how long a client that overflowed is kept waiting: SPEC 4.9.
+const maxBackoff = 30 * time.Second
+
+// backoff is how long a client that overflowed has to wait until it may come back:
+// not at all the first time, then a second, two, four. Else a snapshot that is too
+// large would be sent as fast as the client can come back.
+func (p *Player) backoff(now time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.extra == nil || !p.extra.over.now || p.extra.over.times < 2 {
+		return 0
+	}
+	o := &p.extra.over
+	pause := min(time.Second<<(min(o.times, 8)-2), maxBackoff, p.srv.cfg.Session.Grace/2)
+	return max(o.at+pause-now, 0)
+}
+
+// resetLocked takes note that the client has come back to a RESET.
+func (p *Player) resetLocked() {
+	p.reset, p.roomMiss = true, true
+	if p.extra != nil {
+		p.extra.over.now = false
+		p.extra.over.gaps++
+	}
+}
