@@ -69,9 +69,12 @@ type Client struct {
 	answerers map[string]answerer
 	routes    *dictionary // of the present session, never nil
 	inbox     inbox
-	work      sync.Cond // the inbox got something, or ending
-	space     sync.Cond // the inbox got room, or a link ended
-	idle      sync.Cond // a writer has nothing to write
+	callback  uint64        // that runs, 0: none
+	callbacks uint64        // that have begun
+	begun     time.Duration // when callback did
+	work      sync.Cond     // the inbox got something, or ending
+	space     sync.Cond     // the inbox got room, or a link ended
+	idle      sync.Cond     // a writer has nothing to write
 	stats     Stats
 }
 

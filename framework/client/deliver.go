@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
 )
 
 // handler decodes a payload and calls the app. Immutable.
@@ -17,8 +19,10 @@ type handler func(payload []byte) error
 // run one at a time and in order on the client's delivery goroutine. They may
 // block: the messages behind them wait, and when too many do the server is
 // asked to hold, answers included. A handler may wait for a Request even so, as
-// long as fewer than some 4,000 messages come before its answer. A second
-// handler for the same route panics.
+// long as fewer than some 4,000 messages come before its answer, which it gets
+// at once. All other answers come when the callbacks of what the server sent
+// before them have returned, or when one of those has blocked for a second. A
+// second handler for the same route panics.
 func On[M any](c *Client, route string, fn func(M)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -96,13 +100,15 @@ func (d *dictionary) name(r codec.Route) string {
 	return r.String()
 }
 
-// entry is a message or a request, or a state if there is one.
+// entry is a message or a request, or a state or an answer if there is one.
 type entry struct {
 	kind   codec.Kind
 	routes *dictionary // of the session that it came in
 	ended  uint64      // names that session: how many had ended before it
 	body   []byte
 	state  *State
+	call   *call // that answer is for
+	answer answer
 }
 
 // inbox is the queue before the app's callbacks: a ring whose places keep
@@ -114,6 +120,7 @@ type inbox struct {
 	messages int
 	bytes    int // of them
 	held     bool
+	answers  int // that wait
 }
 
 // keepBody is the largest memory that a place of the ring keeps.
@@ -132,7 +139,7 @@ func (q *inbox) push() *entry {
 
 func (q *inbox) pushMessage(p codec.Packet, routes *dictionary, ended uint64) {
 	e := q.push()
-	e.kind, e.routes, e.ended, e.state = p.Kind, routes, ended, nil
+	e.kind, e.routes, e.ended = p.Kind, routes, ended
 	e.body = append(e.body[:0], p.Body...)
 	q.messages++
 	q.bytes += len(p.Body)
@@ -140,11 +147,31 @@ func (q *inbox) pushMessage(p codec.Packet, routes *dictionary, ended uint64) {
 
 func (q *inbox) pushState(s State) { q.push().state = &s }
 
+func (q *inbox) pushAnswer(k *call, a answer) {
+	e := q.push()
+	e.call, e.answer = k, a
+	q.answers++
+}
+
+// releaseAll lets every answer out that waits. Their places stay.
+func (q *inbox) releaseAll() {
+	for i := range q.n {
+		if e := &q.ring[(q.head+i)%len(q.ring)]; e.call != nil {
+			e.call.answer <- e.answer
+			e.call, e.answer, e.state = nil, answer{}, &State{}
+		}
+	}
+	q.answers = 0
+}
+
 // pop takes the oldest entry. Its body lives until the next message is popped.
 func (q *inbox) pop() entry {
 	at := &q.ring[q.head]
 	e := *at
-	if e.state == nil {
+	switch {
+	case e.call != nil:
+		q.answers--
+	case e.state == nil:
 		q.messages--
 		q.bytes -= len(e.body)
 		if cap(q.spare) > keepBody {
@@ -152,7 +179,7 @@ func (q *inbox) pop() entry {
 		}
 		at.body, q.spare = q.spare, e.body
 	}
-	at.state = nil
+	at.state, at.call, at.answer = nil, nil, answer{}
 	q.head = (q.head + 1) % len(q.ring)
 	q.n--
 	return e
@@ -199,6 +226,7 @@ func (c *Client) deliver() {
 	var log complaint
 	for {
 		c.mu.Lock()
+		c.callback = 0
 		for c.inbox.n == 0 && !c.ending {
 			c.work.Wait()
 		}
@@ -207,6 +235,11 @@ func (c *Client) deliver() {
 			return
 		}
 		e := c.inbox.pop()
+		if e.call != nil {
+			e.call.answer <- e.answer
+			c.mu.Unlock()
+			continue
+		}
 		if e.state == nil {
 			was := c.inbox.held
 			c.holdLocked()
@@ -216,8 +249,10 @@ func (c *Client) deliver() {
 			c.space.Signal()
 		}
 		skip := c.closing && e.state == nil
+		c.beginLocked()
 		c.mu.Unlock()
 		switch {
+		case e.state != nil && e.state.Kind == 0: // an answer that was let out
 		case e.state != nil:
 			log.told(c, *e.state)
 			if c.cfg.OnState != nil {
@@ -229,6 +264,42 @@ func (c *Client) deliver() {
 			c.message(e)
 		}
 	}
+}
+
+// answerPatience is how long an answer waits for a callback that does not return. It
+// may be what that waits for, by ways that nobody here sees.
+const answerPatience = time.Second
+
+// beginLocked notes that a callback begins.
+func (c *Client) beginLocked() {
+	c.callbacks++
+	c.callback, c.begun = c.callbacks, c.clock.now()
+	if c.inbox.answers > 0 && c.dueLocked() < c.armed {
+		select {
+		case c.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// releaseLocked gives an answer to whoever waits for it, once the callbacks of
+// what the server sent before it have returned. One to a request that the
+// running callback has made is out at once: that may be waiting for it.
+func (c *Client) releaseLocked(k *call, a answer) {
+	if c.callback == 0 && c.inbox.n == 0 || k.during != 0 && k.during == c.callback {
+		k.answer <- a
+		return
+	}
+	c.inbox.pushAnswer(k, a)
+	c.work.Signal()
+}
+
+// blockedAtLocked is when answers have waited for long enough.
+func (c *Client) blockedAtLocked() time.Duration {
+	if c.callback == 0 || c.inbox.answers == 0 {
+		return session.Never
+	}
+	return c.begun + answerPatience
 }
 
 var errNoHandler = errors.New("client: no handler")

@@ -43,6 +43,9 @@ func (c *Client) settleLocked() {
 	}
 	c.changesLocked()
 	c.attemptLocked(now)
+	if c.blockedAtLocked() <= now {
+		c.inbox.releaseAll()
+	}
 	c.pumpLocked(now)
 	if c.wantDial || c.core.State() == session.Ended || c.dueLocked() < c.armed {
 		select {
@@ -54,7 +57,7 @@ func (c *Client) settleLocked() {
 
 // dueLocked returns when run has to look again.
 func (c *Client) dueLocked() time.Duration {
-	due := min(c.core.Due(), c.silentAtLocked())
+	due := min(c.core.Due(), c.silentAtLocked(), c.blockedAtLocked())
 	if len(c.old) > 0 {
 		due = min(due, c.old[0].until)
 	}

@@ -15,6 +15,7 @@ import (
 // is taken out of Client.calls; then whoever took it sends the answer.
 type call struct {
 	answer chan answer // 1 deep: nobody waits to answer
+	during uint64      // the callback that ran when it was asked, 0: none
 }
 
 type answer struct {
@@ -26,8 +27,9 @@ type answer struct {
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // Request sends v and waits for the answer, which it reads into reply, a
-// pointer, or ignores if reply is nil. The request outlives lost links; only
-// ctx bounds the wait. The error is ctx's, session.ErrFull when too much waits
+// pointer, or ignores if reply is nil. When it returns, the handlers of what the
+// server sent before the answer have returned too: see On. The request outlives
+// lost links; only ctx bounds the wait. The error is ctx's, session.ErrFull when too much waits
 // to be sent, session.ErrClosed, or a *codec.Error: what the server answered,
 // or codec.ErrorReset when the session was reset or ended before the answer.
 // After ctx ended the server may still do what was asked.
@@ -140,7 +142,7 @@ func (c *Client) send(kind codec.Kind, route string, v any, k *call) (id uint64,
 		return 0, err
 	}
 	if k != nil {
-		c.calls[id] = k
+		c.calls[id], k.during = k, c.callback
 		c.holdLocked() // a handler that waits for it must not be what holds it up
 		c.space.Signal()
 	}
@@ -172,7 +174,7 @@ func (c *Client) answerLocked(p codec.Packet) {
 	}
 	if k := c.calls[id]; k != nil {
 		delete(c.calls, id)
-		k.answer <- a
+		c.releaseLocked(k, a)
 	}
 }
 
