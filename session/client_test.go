@@ -256,3 +256,34 @@ func TestNoTicketIsAFailedAttempt(t *testing.T) {
 		t.Errorf("with a ticket: HELLO %v, then %v, %v", hello, next, c.State())
 	}
 }
+
+// SPEC 5.6: what the carrier says by itself keeps no link, but tells that the way
+// is open, so that it is the stream that is stuck.
+func TestCarriedIsNoLifeButTellsThatTheWayIsOpen(t *testing.T) {
+	for _, carried := range []bool{false, true} {
+		w := newWorld(t, 1, Config{})
+		p := w.connected("a")
+		w.run(15 * time.Second)
+		c := p.c
+		c.Hurry(w.now)
+		c.Output(nil, w.now, 0) // the question
+		last := c.lastRecv
+		c.probeBy = Never
+		if carried {
+			c.Carried(w.now + time.Second)
+		}
+		at := last
+		for c.State() == Open {
+			at = c.Due()
+			c.Check(at, w.wall.Add(at-w.now))
+			c.Output(nil, at, 0)
+		}
+		if at != last+c.params.Timeout {
+			t.Errorf("carried %v: left %v after the last word", carried, at-last)
+		}
+		ch := c.Changes()
+		if lost := ch[len(ch)-1]; lost.Kind != Lost || lost.Stuck != carried {
+			t.Errorf("carried %v: %+v", carried, lost)
+		}
+	}
+}
