@@ -220,3 +220,46 @@ func TestCodesBelowTheGamesOwnAreNotTheGames(t *testing.T) {
 		wantPanic(t, fmt.Sprintf("framework: Fail with code %d: a game's codes start at 1000", code), func() { _ = framework.Fail(code, "") })
 	}
 }
+
+// TestHookThatIgnoresItsContextKeepsNobodyOut: it gives its place back, is counted
+// and logged, and its login is not in vain.
+func TestHookThatIgnoresItsContextKeepsNobodyOut(t *testing.T) {
+	log := &lines{}
+	cfg := framework.Config{Session: quick, Logger: log.logger(), AuthConcurrency: 2, AuthTimeout: 4 * time.Second, Authenticate: func(_ context.Context, l framework.Login) (string, error) {
+		if l.Ticket[0] == 'd' { // deaf
+			time.Sleep(20 * time.Second)
+		}
+		return string(l.Ticket), nil
+	}}
+	simulate(t, 7, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
+		var all sync.WaitGroup
+		for _, user := range []string{"deaf", "dull"} {
+			c := e.newClient(user, transport.TCP)
+			all.Go(func() {
+				if err := c.Connect(e.t.Context()); err != nil {
+					e.t.Error(err)
+				}
+			})
+		}
+		time.Sleep(time.Second)
+		early := e.newClient("ann", transport.TCP)
+		if err := early.Connect(shortly(e.t, 2*time.Second)); err == nil {
+			e.t.Error("both places are taken, and ann is in")
+		}
+		time.Sleep(2500 * time.Millisecond)
+		if st := e.srv.Stats(); st.StrayLogins != 2 || st.Logins != 2 {
+			e.t.Errorf("%d logins go on, %d of them after their time", st.Logins, st.StrayLogins)
+		}
+		bob := e.newClient("bob", transport.TCP)
+		if err := bob.Connect(shortly(e.t, time.Second)); err != nil {
+			e.t.Errorf("hooks that hang keep bob out: %v", err)
+		}
+		all.Wait()
+		if st := e.srv.Stats(); st.StrayLogins != 0 || st.Logins != 0 || st.Sessions != 3 {
+			e.t.Errorf("%d logins, %d after their time, %d sessions", st.Logins, st.StrayLogins, st.Sessions)
+		}
+		if log.count("Authenticate has not returned in its time") != 1 {
+			e.t.Errorf("logged %s", log.all())
+		}
+	})
+}

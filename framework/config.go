@@ -59,7 +59,11 @@ type Config struct {
 	Authenticate func(ctx context.Context, login Login) (user string, err error)
 	// AuthTimeout, if zero, is 5 s.
 	AuthTimeout time.Duration
-	// AuthConcurrency, if zero, is 256. Logins beyond it are told to come back.
+	// AuthConcurrency, if zero, is 256. Logins beyond it are told to come back, as
+	// is one address, or /64 of IPv6, that has an eighth of the places already. A
+	// hook that does not heed its context gives its place back a quarter of
+	// AuthTimeout later; four times as many of those as there are places keep
+	// everybody out.
 	AuthConcurrency int
 	// Duplicate says what happens when a user logs in who has a session already.
 	Duplicate Duplicate

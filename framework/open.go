@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -82,6 +83,8 @@ func (l *loop) refuse(o *opening, why *session.CloseError) {
 // repeated HELLO puts its own opening in the place of the one before.
 type login struct {
 	key  session.OpeningKey
+	from netip.Addr
+	has  held
 	l    *loop
 	o    *opening
 	user string
@@ -124,9 +127,16 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 		return nil
 	}
 	full := s.fullLocked()
-	at := &login{key: key, l: l, o: o}
+	at := &login{key: key, from: k.RemoteAddr().Addr(), l: l, o: o}
+	if full == notFull && s.cfg.Authenticate != nil {
+		if at.has = ownPlace; !s.hooks.take(at.from) {
+			full = fullLogins
+		}
+	}
 	if full == notFull {
 		s.logins[key] = at
+	} else {
+		s.table.Forget(key) // no answer is open, and no session came of it
 	}
 	s.mu.Unlock()
 	if full != notFull {
@@ -150,16 +160,48 @@ func (s *Server) fullLocked() full {
 		return fullDraining
 	case s.table.Len()+len(s.logins)+len(s.arriving) >= s.cfg.MaxSessions:
 		return fullSessions
-	case len(s.logins) >= s.cfg.AuthConcurrency:
-		return fullLogins
 	}
 	return notFull
+}
+
+// overdue gives the place of a hook back that goes on after its time.
+func (s *Server) overdue(at *login) {
+	s.mu.Lock()
+	strays := at.has == ownPlace
+	if strays {
+		at.has = strayPlace
+		s.hooks.stray(at.from)
+	}
+	s.mu.Unlock()
+	if !strays {
+		return
+	}
+	if n, ok := s.strayLogins.say(clock()); ok {
+		s.log.Error("Authenticate has not returned in its time: it must heed its context", "times", n)
+	}
+}
+
+// decidedLocked ends a login. The caller holds s.mu.
+func (s *Server) decidedLocked(at *login) {
+	delete(s.logins, at.key)
+	switch at.has {
+	case ownPlace:
+		s.hooks.free(at.from)
+	case strayPlace:
+		s.hooks.strays--
+	}
+	at.has = noPlace
+	if at.err != nil {
+		s.table.Forget(at.key)
+	}
 }
 
 // authenticate runs the game's hook on a goroutine of its own.
 func (s *Server) authenticate(at *login, who Login) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.AuthTimeout)
 	defer cancel()
+	late := time.AfterFunc(s.cfg.AuthTimeout*5/4, func() { s.overdue(at) }) // who heeds ctx needs a moment
+	defer late.Stop()
 	returned := false
 	defer func() {
 		if v := unwinding(returned, recover()); v != nil {
@@ -191,7 +233,7 @@ func (at *login) Run(t *transport.Loop) {
 		_ = next.t.Post(at)
 		return
 	}
-	delete(s.logins, at.key)
+	s.decidedLocked(at)
 	s.mu.Unlock()
 	if at.err != nil {
 		l.refuse(at.o, s.verdict(at.err, at.user))

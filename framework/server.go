@@ -46,7 +46,7 @@ type Server struct {
 
 	running sync.WaitGroup // rooms
 
-	slowLogins, failedLogins seldom
+	slowLogins, failedLogins, strayLogins seldom
 
 	// Of the admin pages: written before and by Start.
 	pages     []page
@@ -58,6 +58,7 @@ type Server struct {
 	// Guarded by mu. No player's mu is taken under it.
 	table    *session.Table[*Player]
 	logins   map[session.OpeningKey]*login
+	hooks    hookPlaces
 	arriving map[session.ID]bool  // asked of Config.Store
 	leaving  map[string][]*Player // by user: closed, but OnClose has not returned
 	loops    []*loop
@@ -90,6 +91,7 @@ func New(cfg Config) (*Server, error) {
 	s.watch = watchdog{srv: s, born: clock(), duties: map[*duty]bool{}, said: map[string]*seldom{}}
 	s.pool.most, s.pool.watch = cfg.Workers, &s.watch
 	s.budget.open(cfg.BufferBytes, max(cfg.Loops, runtime.GOMAXPROCS(0)))
+	s.hooks = hookPlaces{most: cfg.AuthConcurrency, from: map[netip.Addr]int{}}
 	s.add(RouteJoin, handler{reply: true, begin: s.beginJoin})
 	s.add(RouteLeave, handler{reply: true, begin: s.beginLeave})
 	return s, nil

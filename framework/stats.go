@@ -89,6 +89,8 @@ type Stats struct {
 	Attached map[string]int64 `json:"attached"` // of them, by the carrier of their link
 	Detached int64            `json:"detached"` // of them, without a link
 	Logins   int              `json:"logins"`   // that are being authenticated
+	// StrayLogins are those of them whose hook goes on after Config.AuthTimeout.
+	StrayLogins int `json:"stray_logins"`
 
 	Opened  uint64            `json:"opened"`
 	Arrived uint64            `json:"arrived"` // sessions from other servers
@@ -177,7 +179,7 @@ func (s *Server) Stats() Stats {
 		st.Refused += n
 	}
 	s.mu.Lock()
-	st.Sessions, st.Logins = s.table.Len(), len(s.logins)
+	st.Sessions, st.Logins, st.StrayLogins = s.table.Len(), len(s.logins), s.hooks.strays
 	loops := s.loops
 	s.mu.Unlock()
 	st.Detached = int64(st.Sessions)

@@ -153,9 +153,20 @@ func (t *Table[T]) Overtaken(k OpeningKey, attempt uint64, now time.Duration) bo
 	return false
 }
 
+// Forget forgets the attempts of a login that was refused, for good or for lack
+// of room: no answer is open, and no session came of it.
+func (t *Table[T]) Forget(k OpeningKey) {
+	delete(t.seen, k)
+	delete(t.seenBefore, k)
+}
+
+// mostSeen bounds the logins whose attempts are remembered, in each of the two
+// maps. More in a minute than that, and the oldest are forgotten early.
+const mostSeen = 1 << 17
+
 // forget drops the attempts of the minute before the last.
 func (t *Table[T]) forget(now time.Duration) {
-	if now >= t.turn {
+	if now >= t.turn || len(t.seen) >= mostSeen {
 		t.seen, t.seenBefore, t.turn = map[OpeningKey]uint64{}, t.seen, now+openingLife
 	}
 }

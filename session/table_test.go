@@ -178,3 +178,31 @@ func TestOvertaken(t *testing.T) {
 		t.Errorf("%d logins are remembered when nobody has come for minutes", n)
 	}
 }
+
+// TestRefusedHellosLeaveNothingBehind: only while an answer is open, or a session
+// came of it, must a HELLO that was overtaken be known again.
+func TestRefusedHellosLeaveNothingBehind(t *testing.T) {
+	tab := NewTable[int](time.Minute, 10)
+	key := func(n int) (k OpeningKey) {
+		binary.LittleEndian.PutUint64(k[:], uint64(n))
+		return k
+	}
+	for n := range 1000 {
+		if tab.Overtaken(key(n), 5, 0) || !tab.Overtaken(key(n), 4, 0) {
+			t.Fatal("a HELLO is overtaken by none but a later one")
+		}
+		tab.Forget(key(n))
+	}
+	if n := len(tab.seen) + len(tab.seenBefore); n != 0 {
+		t.Errorf("%d are remembered", n)
+	}
+	for n := range 5 * mostSeen {
+		tab.Overtaken(key(n), 1, 0)
+	}
+	if n := len(tab.seen) + len(tab.seenBefore); n > 2*mostSeen {
+		t.Errorf("%d are remembered, more than %d", n, 2*mostSeen)
+	}
+	if last := key(5*mostSeen - 1); !tab.Overtaken(last, 1, 0) {
+		t.Error("the latest is forgotten")
+	}
+}

@@ -11,6 +11,7 @@ type family struct {
 var families = []family{
 	{"lifeline_sessions", "Sessions that live, by state and by the carrier of their link.", []string{"state", "carrier"}},
 	{"lifeline_logins_pending", "Logins that are being authenticated.", nil},
+	{"lifeline_logins_stray", "Logins whose hook goes on after its time.", nil},
 	{"lifeline_sessions_opened_total", "Sessions opened.", nil},
 	{"lifeline_resumes_total", "Sessions carried on by another link.", nil},
 	{"lifeline_resets_total", "Of those, the ones whose messages were given up: the game had to send a snapshot.", nil},
@@ -75,6 +76,7 @@ var byLayer = map[string]bool{"protocol_errors": true, "panics": true}
 // named are the fields whose metric has another name than theirs.
 var named = map[string]string{
 	"logins":        "lifeline_logins_pending",
+	"stray_logins":  "lifeline_logins_stray",
 	"opened":        "lifeline_sessions_opened_total",
 	"resumed":       "lifeline_resumes_total",
 	"no_route":      "lifeline_requests_without_route_total",
