@@ -311,6 +311,13 @@ func (c *Client) probe(now time.Duration) {
 	c.probeBy = min(c.probeBy, now+probeLimit)
 }
 
+// Ask has the server acknowledge what was written: its echo tells the count.
+func (c *Client) Ask() {
+	if c.state == Open {
+		c.pingDue, c.pings = true, 3 // in the stream, behind it: SPEC 5.8
+	}
+}
+
 // Output appends what is due on the link; counted packets only as far as they
 // fit into room bytes.
 func (c *Client) Output(dst []byte, now time.Duration, room int) []byte {

@@ -203,7 +203,8 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// drainLocked waits until what was sent is written, so that the goodbye
+// drainLocked waits until what was sent is written and acknowledged, so that
+// nothing is reported that the server has, and the goodbye
 // stands behind it.
 func (c *Client) drainLocked() {
 	l, late := c.link, false
@@ -215,6 +216,14 @@ func (c *Client) drainLocked() {
 	})
 	defer t.Stop()
 	for !late && c.link == l && l != nil && l.busy {
+		c.idle.Wait()
+	}
+	waits := func() bool { n, _ := c.core.Queued(); return n > 0 && !late && c.link == l && l != nil }
+	if waits() {
+		c.core.Ask()
+		c.pumpLocked(c.clock.now())
+	}
+	for waits() {
 		c.idle.Wait()
 	}
 }

@@ -43,6 +43,9 @@ func (c *Client) settleLocked() {
 	}
 	c.changesLocked()
 	c.attemptLocked(now)
+	if c.closing {
+		c.idle.Broadcast() // something may be acknowledged
+	}
 	if c.blockedAtLocked() <= now {
 		c.inbox.releaseAll()
 	}

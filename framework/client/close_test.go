@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+
+package client_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/lifeline-go/lifeline/framework/client"
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// Close reports what the server has not, and nothing that it has.
+func TestCloseReportsWhatWasNotHandled(t *testing.T) {
+	eachCarrier(t, func(t *testing.T, carrier string) {
+		srv := newServer(t, session.Config{})
+		var rec recorder
+		c := newClient(t, []string{srv.listen(carrier)}, client.Config{OnState: rec.note, CloseTimeout: 5 * time.Second})
+		connect(t, c)
+		for i := range 40 {
+			if err := c.Send("n", uint64(i+1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		begin := time.Now()
+		_ = c.Close()
+		<-c.Done()
+		all := rec.all()
+		if end := all[len(all)-1]; end.Kind != client.Closed || len(end.Undelivered) != 0 {
+			t.Errorf("%v with %d undelivered", end.Kind, len(end.Undelivered))
+		}
+		if time.Since(begin) > 4*time.Second {
+			t.Error("it waited for its own limit")
+		}
+		srv.do(func() { inOrder(t, "server", srv.last().got, 40) })
+	})
+}
