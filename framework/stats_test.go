@@ -66,3 +66,17 @@ func shortly(t *testing.T, d time.Duration) context.Context {
 	t.Cleanup(cancel)
 	return ctx
 }
+
+// TestQuietServerIsNotLate: what comes after a long silence finds the loop on time.
+func TestQuietServerIsNotLate(t *testing.T) {
+	simulate(t, 1, transport.Conditions{}, framework.Config{Loops: 1}, nil, func(e *env) {
+		for _, quiet := range []time.Duration{time.Minute, 2 * time.Minute, time.Hour} {
+			time.Sleep(quiet)
+			_ = e.dial("ann", transport.TCP).Close()
+			time.Sleep(time.Second)
+			if st := e.srv.Stats().Transport.Loops[0].Lateness; st.Sum > int64(10*time.Millisecond) {
+				t.Errorf("late by %v after %v of silence", time.Duration(st.Sum), quiet)
+			}
+		}
+	})
+}

@@ -112,6 +112,7 @@ func (l *Loop) arm() {
 	} else {
 		t.retry = minRetry
 	}
+	next = max(next, l.now) // what is due already is not late: nobody was to be woken for it
 	if next >= t.armed || l.stopping {
 		return
 	}
