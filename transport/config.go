@@ -22,7 +22,10 @@ type Config struct {
 	PlainKCP string
 	// TCP is the address that TCP is served on, by the same rules.
 	TCP string
-	// KCP is the address that sealed KCP is served on, by the same rules.
+	// KCP is the address that sealed KCP is served on, by the same rules. A machine
+	// with several addresses answers datagrams from the one that its routes choose
+	// where the host is empty or unspecified. Name the host where players are told
+	// another one.
 	KCP string
 	// WebSocket is the address that WebSockets are served on, by the same
 	// rules: SPEC 7.
@@ -100,8 +103,8 @@ type Config struct {
 	// zero, 128 KiB: what the windows of stock KCP clients take, 128 segments.
 	SendBuffer int
 	// ReceiveBytes bounds what all links together hold of what their peers have
-	// begun and not ended: frames, and KCP segments that wait for one before
-	// them. Each loop has its share. Beyond it the links are closed that have
+	// begun and not ended: frames, requests for a WebSocket, and KCP segments that
+	// wait for one before them. Each loop has its share. Beyond it the links are closed that have
 	// handed up nothing for longest. If zero, 64 MiB for each loop. One link
 	// alone may hold three of the largest frames or so.
 	ReceiveBytes int

@@ -212,7 +212,7 @@ func (l *Loop) dropUnparsed(b []byte) {
 // unknownSealed tells a peer that its link is no more.
 func (l *Loop) unknownSealed(from netip.AddrPort, b []byte) {
 	l.stats.unknown.Add(1)
-	l.sendTo(from, l.sealed.responder.Reset(l.now, b))
+	l.sendTo(from, l.sealed.responder.Reset(l.now, from, b))
 }
 
 // sendTo sends a datagram that belongs to no link, or beside one. It is lost
@@ -297,7 +297,7 @@ func (l *Loop) inputSealed(k *Link, from netip.AddrPort, what byte, b []byte) {
 	default:
 		// Somebody else's, or of a link that this id named before a restart.
 		l.stats.forged.Add(1)
-		l.sendTo(from, l.sealed.responder.Reset(l.now, b))
+		l.sendTo(from, l.sealed.responder.Reset(l.now, from, b))
 	}
 }
 

@@ -138,6 +138,7 @@ func (l *Loop) streamData(k *Link, in inbound) {
 	k.in += uint64(n - k.tcp.left)
 	k.tcp.left = n
 	if k.tcp.arrival != nil && !k.deaf() && !l.arrive(k, in) {
+		l.holds(k, false)
 		return
 	}
 	packets := l.stats.packets

@@ -237,7 +237,7 @@ func TestThreatServersDoNotTalkToEachOther(t *testing.T) {
 			var answer []byte
 			done := make(chan struct{})
 			if err := from.loops[0].Post(task(func(l *Loop) {
-				answer = bytes.Clone(l.sealed.responder.Reset(l.now, b))
+				answer = bytes.Clone(l.sealed.responder.Reset(l.now, anywhere(2), b))
 				l.sealedDatagram(anywhere(2), b)
 				close(done)
 			})); err != nil {

@@ -345,3 +345,24 @@ func FuzzWebSocket(f *testing.F) {
 		}
 	})
 }
+
+// TestRequestsCountAmongWhatIsUnfinished: connections that have begun to ask for a
+// WebSocket hold no more together than links do.
+func TestRequestsCountAmongWhatIsUnfinished(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := &world{carrier: WebSocket, mem: true, net: NewNetwork(1, Conditions{})}
+		tr := w.start(t, Config{Loops: 1, ReceiveBytes: 20_000}, &hooks{})
+		for range 10 {
+			conn, err := w.net.DialTCP(context.Background(), tr.Addr(WebSocket))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { conn.Close() })
+			_, _ = conn.Write(append([]byte("GET / HTTP/1.1\r\nX: "), make([]byte, 4000)...))
+		}
+		time.Sleep(time.Second)
+		if s := tr.Stats(); s.Unfinished != 6 || s.Arriving != 4 {
+			t.Errorf("%d closed, %d wait; want 6 and 4", s.Unfinished, s.Arriving)
+		}
+	})
+}

@@ -4,6 +4,7 @@ package seal
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"time"
 )
 
@@ -75,21 +76,29 @@ func ParseControl(plain []byte) (c Control, err error) {
 	return c, nil
 }
 
-// resetRate bounds the resets of one loop: enough to tell all its players in a
-// second or two that the server was started anew.
-const resetRate = 5000
+// resetRate bounds the resets of one loop in a second: enough to tell all its
+// players in a second or two that the server was started anew. One network gets a
+// quarter of it, so that rubbish from one is not all that is answered.
+const (
+	resetRate        = 5000
+	resetNetworkRate = resetRate / 4
+)
 
 // Reset returns the answer to a sealed datagram that belongs to no link, or
 // that its link refused as forged: its id, and the last bytes of its tag. nil
 // if none is due. It lives until the next call. It is shorter than what it
 // answers and answers none of its own kind, so two servers can't keep each
 // other busy.
-func (r *Responder) Reset(now time.Duration, b []byte) []byte {
+func (r *Responder) Reset(now time.Duration, from netip.AddrPort, b []byte) []byte {
 	id, what, ok := Parse(b)
 	if !ok || what != WhatSealed && what != WhatControl || len(b) < resetTrigger {
 		return nil
 	}
-	if !r.resets.take(now, resetRate, resetRate) {
+	if r.resetOf == nil {
+		r.resetOf = new([prefixes]bucket)
+	}
+	of := &r.resetOf[r.cookies.hash(now, network(from.Addr()), r.cfg.Rand)%prefixes]
+	if !of.take(now, resetNetworkRate, resetNetworkRate) || !r.resets.take(now, resetRate, resetRate) {
 		return nil
 	}
 	r.counts.Resets++

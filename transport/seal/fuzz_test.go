@@ -41,7 +41,7 @@ func FuzzHandshake(f *testing.F) {
 			t.Fatalf("%v, %d bytes, %d ids", err, len(answer), len(ids.taken))
 		}
 		_, _ = r.Confirm(0, home, bytes.Clone(b))
-		if reset := r.Reset(0, b); len(reset) >= max(len(b), 1) {
+		if reset := r.Reset(0, home, b); len(reset) >= max(len(b), 1) {
 			t.Fatalf("a reset of %d bytes for %d", len(reset), len(b))
 		}
 		for _, i := range []*Initiator{newInitiator(t, key.Public(), 3), newResumer(t, [16]byte{9}, 4)} {

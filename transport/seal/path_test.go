@@ -151,7 +151,7 @@ func TestResetsDieOut(t *testing.T) {
 	if len(b) != resetTrigger {
 		t.Fatalf("%d bytes", len(b))
 	}
-	reset := r.Reset(0, b)
+	reset := r.Reset(0, home, b)
 	if len(reset) != ResetSize {
 		t.Fatalf("%d bytes", len(reset))
 	}
@@ -165,17 +165,26 @@ func TestResetsDieOut(t *testing.T) {
 		"plain KCP":   append([]byte{1, 0, 0, 0, 0x51}, make([]byte, 100)...),
 		"nothing":     nil,
 	} {
-		if r.Reset(0, b) != nil {
+		if r.Reset(0, home, b) != nil {
 			t.Errorf("%s was answered", name)
 		}
 	}
 	n := 1
 	for range 3 * resetRate {
-		if r.Reset(0, b) != nil {
+		if r.Reset(0, home, b) != nil {
 			n++
 		}
 	}
-	if n != resetRate || r.Reset(time.Second, b) == nil {
+	if n != resetNetworkRate || r.Reset(time.Second, home, b) == nil {
+		t.Errorf("%d resets of one network at once", n)
+	}
+	n = 0
+	for i := range 3 * resetRate {
+		if r.Reset(time.Minute, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1}), 1), b) != nil {
+			n++
+		}
+	}
+	if n != resetRate {
 		t.Errorf("%d resets at once", n)
 	}
 }
@@ -193,11 +202,11 @@ func TestResetOnlyRaisesDoubt(t *testing.T) {
 	for range remembered - 1 {
 		sealed("another")
 	}
-	ask, err := d.Reset(time.Second, r.Reset(0, first))
+	ask, err := d.Reset(time.Second, r.Reset(0, home, first))
 	if !ask || err != nil {
 		t.Fatal(ask, err)
 	}
-	if ask, err := d.Reset(time.Second+1, r.Reset(0, first)); ask || err != nil {
+	if ask, err := d.Reset(time.Second+1, r.Reset(0, home, first)); ask || err != nil {
 		t.Error("asks again for every reset")
 	}
 	if lost, due := d.Lost(time.Second); lost || due != time.Second+doubtTime {
@@ -211,7 +220,7 @@ func TestResetOnlyRaisesDoubt(t *testing.T) {
 		t.Error("believed although the server was heard")
 	}
 	sealed("one more")
-	if _, err := d.Reset(time.Second, r.Reset(0, first)); !errors.Is(err, ErrForged) {
+	if _, err := d.Reset(time.Second, r.Reset(0, home, first)); !errors.Is(err, ErrForged) {
 		t.Errorf("a reset for a datagram of long ago: %v", err)
 	}
 	if _, err := new(Doubt).Reset(0, make([]byte, ResetSize)); !errors.Is(err, ErrForged) {

@@ -122,8 +122,9 @@ type Responder struct {
 	cookies cookieJar
 	load    load
 	resets  bucket
-	answer  []byte // of the latest call
-	scratch []byte // what an interface is given escapes
+	resetOf *[prefixes]bucket // of networks, nil until the first
+	answer  []byte            // of the latest call
+	scratch []byte            // what an interface is given escapes
 	counts  Counts
 }
 
