@@ -7,7 +7,7 @@ export default defineConfig({
 	test: {
 		fileParallelism: false,
 		projects: [
-			{ extends: true, test: { name: "client", include: ["test/*.test.ts"] } },
+			{ extends: true, test: { name: "client", include: ["test/*.test.ts"], testTimeout: 30_000 } },
 			{ extends: true, test: { name: "browser", include: ["browser/*.test.ts"], testTimeout: 120_000, expect: { poll: { timeout: 20_000, interval: 100 } } } },
 		],
 	},

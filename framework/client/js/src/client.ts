@@ -145,6 +145,9 @@ export class Client {
 		}
 		const token = this.cfg.token || this.cfg.keep === undefined ? "" : await this.page.take();
 		if (this.opening !== opening) {
+			if (this.opening === null) {
+				this.page.putBack(token);
+			}
 			return;
 		}
 		this.started = true;

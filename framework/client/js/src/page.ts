@@ -38,6 +38,12 @@ export class Page {
 		return ours ? token : "";
 	}
 
+	/** Undoes take. */
+	putBack(token: string): void {
+		this.leave(token);
+		void this.hold("");
+	}
+
 	/**
 	 * Marks a session as this page's, "" as none. False: another page has it. Where
 	 * a browser has no locks, as without https, nobody is asked.

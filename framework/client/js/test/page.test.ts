@@ -115,6 +115,25 @@ test("a reload keeps the player, and the token is in storage only meanwhile", as
 	expect(tab.reload().storage.size).toBe(0);
 });
 
+test("a client that is closed while it takes its token leaves it for the next one", async () => {
+	let tab = new Tab();
+	const c = make();
+	await c.connect();
+	tab = tab.reload();
+	const { token, id } = c;
+	const d = make();
+	d.connect().catch(() => undefined);
+	await undefined; // it has begun to ask for the session
+	expect(tab.storage.get(key)).toBe(token);
+	d.close();
+	await vi.waitFor(() => expect(tab.locks!.names).toEqual([]));
+	expect(tab.storage.get(key)).toBe(token);
+	const e = make();
+	await e.connect();
+	expect(e.id).toBe(id);
+	e.close();
+});
+
 test.each(["", "ll0.old", "{}", "a".repeat(500)])("what is no token under the key is ignored: %s", async (junk) => {
 	const tab = new Tab();
 	tab.storage.set(key, junk);
