@@ -12,8 +12,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
+	"github.com/lifeline-go/lifeline/internal/pages"
 	"github.com/lifeline-go/lifeline/session"
 )
 
@@ -33,7 +33,9 @@ import (
 // sessions, so everything but /healthz and the inspector, which is empty until
 // the rest answers it, is guarded: with Config.AdminToken it takes that as a
 // bearer token; without one it answers only loopback addresses that asked for a
-// loopback name. Posts of other sites' pages are refused.
+// loopback name, and nothing that a proxy has passed on. Requests of other sites'
+// pages are refused. Config.Admin serves 64 connections at once; a request has
+// 10 s to come.
 func (s *Server) Admin() http.Handler {
 	s.adminMade.Store(true)
 	mux := http.NewServeMux()
@@ -80,22 +82,51 @@ func (s *Server) AdminPage(pattern string, h http.Handler) {
 func (s *Server) guardAdmin(next http.Handler) http.Handler {
 	want := sha256.Sum256([]byte("Bearer " + s.cfg.AdminToken))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A page of another site may not even start a profile: it can't read it, but
+		// the server pays for it. Browsers tell.
+		if from := r.Header.Get("Sec-Fetch-Site"); from != "" && from != "same-origin" && from != "none" {
+			s.refuseAdmin(w, r, http.StatusForbidden, "pages of other sites are not answered")
+			return
+		}
 		if s.cfg.AdminToken == "" {
 			// The name as well: a page whose name was made to point here must
 			// not read this by its visitor's browser.
 			if !loopback(r.RemoteAddr) || !loopback(r.Host) {
-				http.Error(w, "without Config.AdminToken only a loopback address is answered, by that name", http.StatusForbidden)
+				s.refuseAdmin(w, r, http.StatusForbidden, "without Config.AdminToken only a loopback address is answered, by that name")
+				return
+			}
+			if proxied(r.Header) { // from anywhere
+				s.refuseAdmin(w, r, http.StatusForbidden, "without Config.AdminToken nothing that came by a proxy is answered")
 				return
 			}
 		} else if got := sha256.Sum256([]byte(r.Header.Get("Authorization"))); subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="lifeline"`)
-			http.Error(w, "bearer token required", http.StatusUnauthorized)
+			s.refuseAdmin(w, r, http.StatusUnauthorized, "bearer token required")
 			return
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		next.ServeHTTP(w, r)
 	})
+}
+
+// refuseAdmin counts and logs whom the guard stops: somebody may be guessing.
+func (s *Server) refuseAdmin(w http.ResponseWriter, r *http.Request, status int, why string) {
+	s.count.adminRefused.Add(1)
+	if n, ok := s.adminRefusals.say(clock()); ok {
+		s.log.Warn("admin page refused", "from", r.RemoteAddr, "error", why, "times", n)
+	}
+	http.Error(w, why, status)
+}
+
+// proxied reports whether a request says that a proxy has passed it on.
+func proxied(h http.Header) bool {
+	for name := range h {
+		if name == "Forwarded" || name == "Via" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-") {
+			return true
+		}
+	}
+	return false
 }
 
 // loopback reports whether a host, with or without a port, is this machine.
@@ -222,9 +253,9 @@ func (s *Server) serveAdmin(ln net.Listener) {
 	if ln == nil {
 		return
 	}
-	s.admin = &http.Server{Handler: s.Admin(), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	s.admin = pages.Server(s.Admin())
 	s.adminAddr = ln.Addr().(*net.TCPAddr).AddrPort()
-	go func() { _ = s.admin.Serve(ln) }() // ends with Shutdown, which closes it
+	go func() { _ = s.admin.Serve(pages.Limit(ln)) }() // ends with Shutdown, which closes it
 }
 
 // AdminAddr returns the address that Config.Admin is served on, the zero one

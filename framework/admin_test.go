@@ -150,6 +150,17 @@ func TestAdminIsForOperators(t *testing.T) {
 		{"post of our own page", open, "POST", kick, []string{"Origin", "http://localhost:8081"}, 404},
 		{"post of another site", open, "POST", kick, []string{"Origin", "http://evil.example"}, 403},
 		{"post of another site, newer browser", open, "POST", kick, []string{"Sec-Fetch-Site", "cross-site"}, 403},
+		{"read by another site", open, "GET", "/debug/pprof/trace?seconds=0.01", []string{"Sec-Fetch-Site", "cross-site"}, 403},
+		{"read by a neighbour of ours", open, "GET", "/debug/stats", []string{"Sec-Fetch-Site", "same-site"}, 403},
+		{"read by our own page", open, "GET", "/debug/stats", []string{"Sec-Fetch-Site", "same-origin"}, 200},
+		{"read from the address bar", open, "GET", "/debug/stats", []string{"Sec-Fetch-Site", "none"}, 200},
+		{"read by another site with a token", locked, "GET", "/debug/stats", append([]string{"Sec-Fetch-Site", "cross-site"}, bearer...), 403},
+		{"by a proxy", open, "GET", "/debug/stats", []string{"X-Forwarded-For", "192.0.2.1"}, 403},
+		{"by a proxy that tells the host", open, "GET", "/debug/stats", []string{"X-Forwarded-Host", "evil.example"}, 403},
+		{"by a proxy of the standard", open, "GET", "/debug/stats", []string{"Forwarded", "for=192.0.2.1"}, 403},
+		{"by a proxy that only says so", open, "GET", "/debug/stats", []string{"Via", "1.1 nginx"}, 403},
+		{"by nginx's habit", open, "GET", "/debug/stats", []string{"X-Real-IP", "192.0.2.1"}, 403},
+		{"by a proxy, with a token", locked, "GET", "/debug/stats", append([]string{"X-Forwarded-For", "192.0.2.1"}, bearer...), 200},
 		{"kick is no GET", open, "GET", kick, nil, 405},
 		{"no token", locked, "GET", "/debug/stats", nil, 401},
 		{"wrong token", locked, "GET", "/debug/stats", []string{"Authorization", "Bearer s3cre"}, 401},
@@ -234,5 +245,20 @@ func TestInspectorIsServedEmpty(t *testing.T) {
 		if w := ask(h, "GET", path); w.Code != http.StatusUnauthorized {
 			t.Errorf("%s without a token: %d", path, w.Code)
 		}
+	}
+}
+
+// TestWrongTokensAreCountedAndLogged: somebody may be guessing. One line a minute.
+func TestWrongTokensAreCountedAndLogged(t *testing.T) {
+	log := &lines{}
+	srv := configured(t, framework.Config{AdminToken: "s3cret", Logger: log.logger()})
+	h := srv.Admin()
+	for range 100 {
+		if w := ask(h, "GET", "/debug/stats", "Authorization", "Bearer guess"); w.Code != http.StatusUnauthorized {
+			t.Fatalf("got %d", w.Code)
+		}
+	}
+	if n, lines := srv.Stats().AdminRefused, log.count("admin page refused"); n != 100 || lines != 1 {
+		t.Errorf("%d are counted, %d lines: %s", n, lines, log.all())
 	}
 }

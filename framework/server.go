@@ -46,7 +46,7 @@ type Server struct {
 
 	running sync.WaitGroup // rooms
 
-	slowLogins, failedLogins, strayLogins seldom
+	slowLogins, failedLogins, strayLogins, adminRefusals seldom
 
 	// Of the admin pages: written before and by Start.
 	pages     []page

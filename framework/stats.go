@@ -17,6 +17,7 @@ type counters struct {
 	protocolErrors, overloads, overflows    atomic.Uint64
 	crowded, hurried, slowed, tooLarge      atomic.Uint64
 	noRoute, busy, panics, late, inlineLate atomic.Uint64
+	adminRefused                            atomic.Uint64
 	givenUp                                 atomic.Uint64
 
 	refusals, cuts, closes codeCounts
@@ -116,7 +117,8 @@ type Stats struct {
 	Slowed         uint64 `json:"slowed"`    // times that a player's messages had to wait for what they made the server send
 	TooLarge       uint64 `json:"too_large"` // messages and requests larger than their route takes, see Route.Max
 	Panics         uint64 `json:"panics"`
-	InlineLate     uint64 `json:"inline_late"` // Inline handlers that kept their loop too long
+	AdminRefused   uint64 `json:"admin_refused"` // requests for admin pages, as with a wrong token
+	InlineLate     uint64 `json:"inline_late"`   // Inline handlers that kept their loop too long
 
 	// Stuck counts the calls of the game's code that have not returned for long: in
 	// an Inline handler ("loop") or a room ("room") for 1 s, else ("worker") for 10 s.
@@ -160,7 +162,7 @@ func (s *Server) Stats() Stats {
 		Closes: c.closes.named(map[string]uint64{}), Lost: c.cuts.named(map[string]uint64{}),
 		LateOpenings: c.late.Load(), ProtocolErrors: c.protocolErrors.Load(), Overloads: c.overloads.Load(), Overflows: c.overflows.Load(),
 		Crowded: c.crowded.Load(), Buffered: s.budget.used(), GivenUp: c.givenUp.Load(),
-		NoRoute: c.noRoute.Load(), Busy: c.busy.Load(), Hurried: c.hurried.Load(), Slowed: c.slowed.Load(), TooLarge: c.tooLarge.Load(), Panics: c.panics.Load(), InlineLate: c.inlineLate.Load(),
+		NoRoute: c.noRoute.Load(), Busy: c.busy.Load(), Hurried: c.hurried.Load(), Slowed: c.slowed.Load(), TooLarge: c.tooLarge.Load(), Panics: c.panics.Load(), AdminRefused: c.adminRefused.Load(), InlineLate: c.inlineLate.Load(),
 		Workers: s.pool.stats(), Rooms: map[string]RoomStats{},
 	}
 	st.Stuck = s.watch.stuck()

@@ -23,6 +23,7 @@ import (
 	"github.com/lifeline-go/lifeline/examples/room/swarm"
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/metrics"
+	bounded "github.com/lifeline-go/lifeline/internal/pages"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -88,8 +89,8 @@ func main() {
 	mux.Handle("/healthz", srv.Admin())
 	mux.Handle("/metrics", srv.Admin())
 	mux.Handle("/debug/", srv.Admin()) // guarded: it shows addresses and ends sessions
-	site := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	go func() { log.Print(site.Serve(listener)) }() // ends with site.Close
+	site := bounded.Server(mux)
+	go func() { log.Print(site.Serve(bounded.Limit(listener))) }() // ends with site.Close
 	addr := fmt.Sprintf("kcp://%v", srv.Addr(transport.KCP))
 	fmt.Printf("players  %s  plain-kcp://%v  tcp://%v  ws://%v\n", addr, srv.Addr(transport.PlainKCP), srv.Addr(transport.TCP), srv.Addr(transport.WebSocket))
 	fmt.Println("key     ", srv.PublicKey())

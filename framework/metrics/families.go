@@ -21,6 +21,7 @@ var families = []family{
 	{"lifeline_links_lost_total", "Links of sessions that were lost, by reason: closed, timeout, away (client in the background), replaced (by a newer link), or the code they were cut with.", []string{"reason"}},
 	{"lifeline_late_openings_total", "Links that asked for no session in time.", nil},
 	{"lifeline_protocol_errors_total", "Links or sessions that carried what no correct client sends.", []string{"layer"}},
+	{"lifeline_admin_refused_total", "Requests for admin pages that were refused, as with a wrong token.", nil},
 	{"lifeline_panics_total", "Panics: of the game's code, and in the serving of one link.", []string{"layer"}},
 	{"lifeline_overloads_total", "Links cut because the client went on although it was held.", nil},
 	{"lifeline_overflows_total", "Outgoing buffers given up because the player did not read.", nil},

@@ -136,6 +136,7 @@ var exported = map[string]string{
 
 	"late_openings":   "lifeline_late_openings_total",
 	"protocol_errors": `lifeline_protocol_errors_total{layer="session"}`,
+	"admin_refused":   "lifeline_admin_refused_total",
 	"panics":          `lifeline_panics_total{layer="session"}`,
 	"overloads":       "lifeline_overloads_total",
 	"overflows":       "lifeline_overflows_total",
