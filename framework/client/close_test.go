@@ -3,9 +3,12 @@
 package client_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 )
@@ -34,4 +37,13 @@ func TestCloseReportsWhatWasNotHandled(t *testing.T) {
 		}
 		srv.do(func() { inOrder(t, "server", srv.last().got, 40) })
 	})
+}
+
+// What is too large says by how much.
+func TestTooLargeTellsSizeAndLimit(t *testing.T) {
+	c := newClient(t, []string{"tcp://server:1"}, client.Config{})
+	err := c.Send("n", make([]byte, 70_000))
+	if !errors.Is(err, codec.ErrTooLarge) || !strings.Contains(err.Error(), "70008 bytes") || !strings.Contains(err.Error(), "takes 65536") {
+		t.Error(err)
+	}
 }

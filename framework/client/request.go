@@ -4,6 +4,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -138,7 +139,10 @@ func (c *Client) send(kind codec.Kind, route string, v any, k *call) (id uint64,
 		body = codec.AppendMessage(body, r, payload)
 	}
 	*buf = body[:0]
-	if err := c.core.Send(kind, body[len(payload):]); err != nil {
+	body = body[len(payload):]
+	if err := c.core.Send(kind, body); errors.Is(err, codec.ErrTooLarge) {
+		return 0, fmt.Errorf("client: route %q: %d bytes, the server takes %d: %w", route, len(body), c.core.Params().MaxBody, err)
+	} else if err != nil {
 		return 0, err
 	}
 	if k != nil {
