@@ -52,6 +52,35 @@ func TestEveryFourthPingStaysInTheStream(t *testing.T) {
 	}
 }
 
+// SPEC 5.8: after a ping that was not answered, lost as it may be, the next one is
+// asked where nothing is lost, until its echo is there.
+func TestPingAfterOneWithoutAnswerStaysInTheStream(t *testing.T) {
+	c := openClient(t)
+	now := time.Duration(0)
+	next := func() (beside, within []codec.Header) {
+		now = c.Due()
+		c.Check(now, noon.Add(now))
+		return beats(t, c.OutputBeside(nil, now)), beats(t, c.Output(nil, now, 1<<20))
+	}
+	if beside, _ := next(); len(beside) != 1 {
+		t.Fatal("the first did not go beside")
+	}
+	var asked codec.Header
+	for n := range 2 {
+		beside, within := next()
+		if len(beside) != 0 || len(within) != 1 || n > 0 && within[0].Seq != asked.Seq {
+			t.Fatalf("%v beside, %v in the stream, asked %v", beside, within, asked)
+		}
+		asked = within[0]
+	}
+	if _, err := c.Receive(codec.Packet{Header: codec.Header{Flags: codec.Echo, Seq: asked.Seq, Ack: uint32(c.wrote)}}, now); err != nil {
+		t.Fatal(err)
+	}
+	if c.asking || c.pingOpen {
+		t.Error("the echo did not answer it")
+	}
+}
+
 // SPEC 5.8: a probe decides about the link, so it must not be lost.
 func TestProbeStaysInTheStream(t *testing.T) {
 	c := openClient(t)

@@ -215,9 +215,10 @@ func (e *end) outputBeside(dst []byte, now time.Duration, rand func() uint32) []
 		dst = e.heartbeat(dst, codec.Echo, e.echoID)
 	}
 	if e.pingDue && rand != nil {
-		// What has not moved since the last ping is asked for in the stream.
+		// What has not moved, or was not answered, since the last ping is asked
+		// for in the stream, which loses nothing.
 		lags := e.next > e.acked+1 && e.progressAt < e.pingAt
-		if e.pings++; e.pings%4 != 0 && !e.asking && !lags {
+		if e.pings++; e.pings%4 != 0 && !e.pingOpen && !lags {
 			e.ping(now, rand, uint32(e.acked)) // its echo audits nothing
 			e.pingDue, e.pingAt = false, now
 			dst = e.heartbeat(dst, codec.EchoWanted, e.pingID)
