@@ -14,10 +14,13 @@ import (
 
 // AppendBody appends v as msgpack: structs as arrays of their exported fields
 // in order, integers in their shortest form (SPEC 5). On an error dst comes
-// back as it was. What is appended passes Check, so that a value that a peer
-// would refuse fails here, where the mistake is. v must not contain a cycle.
+// back as it was. What is appended passes Check, and the type of v CheckType, so
+// that a mistake fails here, where it is. v must not contain a cycle.
 // Safe to call from any goroutine.
 func AppendBody(dst []byte, v any) ([]byte, error) {
+	if err := checkOnce(reflect.TypeOf(v)); err != nil {
+		return dst, err
+	}
 	e := encoders.Get().(*encoder)
 	e.b = dst
 	err := e.encode(v)

@@ -221,7 +221,7 @@ func (rs *Rooms[R]) Linger(d time.Duration) *Rooms[R] {
 // On registers the room's handler of a one-way message. From a player who is
 // in no such room the message is dropped.
 func On[R, M any](rs *Rooms[R], route string, fn func(room R, p *Player, m M)) *Route {
-	notNil(route, fn == nil)
+	checkHandler(route, fn == nil, reflect.TypeFor[M]())
 	return rs.kind.srv.add(route, handler{room: rs.kind, serve: func(room any, p *Player, payload, dst []byte) ([]byte, error) {
 		return dst, take(payload, func(m M) { fn(room.(R), p, m) })
 	}})
@@ -230,7 +230,7 @@ func On[R, M any](rs *Rooms[R], route string, fn func(room R, p *Player, m M)) *
 // OnRequest registers the room's handler of a request. From a player who is in
 // no such room it is answered with codec.ErrorNotJoined.
 func OnRequest[R, Q, A any](rs *Rooms[R], route string, fn func(room R, p *Player, q Q) (A, error)) *Route {
-	notNil(route, fn == nil)
+	checkHandler(route, fn == nil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
 	return rs.kind.srv.add(route, handler{reply: true, room: rs.kind, serve: func(room any, p *Player, payload, dst []byte) ([]byte, error) {
 		return answer(payload, dst, func(q Q) (A, error) { return fn(room.(R), p, q) })
 	}})

@@ -4,6 +4,7 @@ package framework
 
 import (
 	"fmt"
+	"reflect"
 
 	"github.com/lifeline-go/lifeline/codec"
 )
@@ -94,9 +95,16 @@ func (s *Server) add(name string, h handler) *Route {
 	return r
 }
 
-func notNil(route string, isNil bool) {
+// checkHandler panics where a handler is nil or takes or returns a type whose
+// values would not arrive whole.
+func checkHandler(route string, isNil bool, types ...reflect.Type) {
 	if isNil {
 		panic("framework: route " + route + ": the handler is nil")
+	}
+	for _, t := range types {
+		if err := codec.CheckType(t); err != nil {
+			panic("framework: route " + route + ": " + err.Error())
+		}
 	}
 }
 
@@ -106,7 +114,7 @@ func (h *handler) handled() bool { return h.serve != nil || h.begin != nil }
 // Handle registers the handler of a request: it returns the answer, or an
 // error (see Fail). A duplicate route panics.
 func Handle[Q, A any](s *Server, route string, fn func(p *Player, q Q) (A, error)) *Route {
-	notNil(route, fn == nil)
+	checkHandler(route, fn == nil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
 	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
 		return answer(payload, dst, func(q Q) (A, error) { return fn(p, q) })
 	}})
@@ -114,7 +122,7 @@ func Handle[Q, A any](s *Server, route string, fn func(p *Player, q Q) (A, error
 
 // HandleMessage registers the handler of a one-way message.
 func HandleMessage[M any](s *Server, route string, fn func(p *Player, m M)) *Route {
-	notNil(route, fn == nil)
+	checkHandler(route, fn == nil, reflect.TypeFor[M]())
 	return s.add(route, handler{serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
 		return dst, take(payload, func(m M) { fn(p, m) })
 	}})
@@ -123,7 +131,7 @@ func HandleMessage[M any](s *Server, route string, fn func(p *Player, m M)) *Rou
 // HandleRaw registers the handler of a request that reads and writes msgpack
 // itself: it appends one value to dst. payload and dst live until it returns.
 func HandleRaw(s *Server, route string, fn func(p *Player, payload, dst []byte) ([]byte, error)) *Route {
-	notNil(route, fn == nil)
+	checkHandler(route, fn == nil)
 	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
 		out, err := fn(p, payload, dst)
 		if !sameMemory(out, dst) {

@@ -4,6 +4,7 @@ package framework_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -265,4 +266,33 @@ func TestKickTakesCodesThatEndASession(t *testing.T) {
 		}
 		wantError(t, p.Move("elsewhere"), "Config.Store is not set")
 	})
+}
+
+func TestTypesThatLoseFieldsAreRefused(t *testing.T) {
+	type stamped struct {
+		time.Time
+		By string
+	}
+	srv := configured(t, framework.Config{})
+	rooms := framework.AddRoom(srv, "r", func(*framework.Room) *struct{} { return nil })
+	for name, register := range map[string]func(){
+		"question": func() { framework.Handle(srv, "a", func(*framework.Player, stamped) (int, error) { return 0, nil }) },
+		"answer": func() {
+			framework.Handle(srv, "b", func(*framework.Player, int) (stamped, error) { return stamped{}, nil })
+		},
+		"message":      func() { framework.HandleMessage(srv, "c", func(*framework.Player, []stamped) {}) },
+		"room message": func() { framework.On(rooms, "d", func(*struct{}, *framework.Player, *stamped) {}) },
+		"room request": func() {
+			framework.OnRequest(rooms, "e", func(*struct{}, *framework.Player, int) (stamped, error) { return stamped{}, nil })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if s := fmt.Sprint(recover()); !strings.Contains(s, "would lose field By") {
+					t.Errorf("panic %q", s)
+				}
+			}()
+			register()
+		})
+	}
 }

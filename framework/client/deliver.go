@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -22,8 +23,10 @@ type handler func(payload []byte) error
 // long as fewer than some 4,000 messages come before its answer, which it gets
 // at once. All other answers come when the callbacks of what the server sent
 // before them have returned, or when one of those has blocked for a second. A
-// second handler for the same route panics.
+// second handler for the same route panics, and so does a type whose values would
+// not arrive whole (codec.CheckType).
 func On[M any](c *Client, route string, fn func(M)) {
+	checkTypes(route, reflect.TypeFor[M]())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, ok := c.handlers[route]; ok {
@@ -39,14 +42,23 @@ func On[M any](c *Client, route string, fn func(M)) {
 	}
 }
 
+func checkTypes(route string, types ...reflect.Type) {
+	for _, t := range types {
+		if err := codec.CheckType(t); err != nil {
+			panic(fmt.Sprintf("client: route %q: %v", route, err))
+		}
+	}
+}
+
 // answerer does the same for a request and encodes the answer.
 type answerer func(payload []byte) (codec.Raw, error)
 
 // OnRequest registers fn for the requests of the server on a route. It runs
 // where the handlers of On do, in order with them. An error that is a
 // *codec.Error reaches the server as it is, any other one as INTERNAL. A second
-// handler for the same route panics.
+// handler for the same route panics, and so does a type as with On.
 func OnRequest[Q, A any](c *Client, route string, fn func(Q) (A, error)) {
+	checkTypes(route, reflect.TypeFor[Q](), reflect.TypeFor[A]())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, ok := c.answerers[route]; ok {
