@@ -95,10 +95,21 @@ type Config struct {
 	Observer Observer
 
 	// Workers bounds the handlers that run at once. If zero, 4,096. Beyond it
-	// requests are answered BUSY and messages wait.
+	// requests are answered BUSY and messages wait. The players of one address have
+	// a quarter of them, 16 at least; this machine and TrustedProxies have all.
 	Workers int
-	// MaxSessions bounds the sessions of this server. If zero, 1,000,000.
+	// MaxSessions bounds the sessions of this server. If zero, 1,000,000: set it to
+	// what the machine's memory holds, at 2 KB each and what the game keeps.
 	MaxSessions int
+	// SessionsPerAddress bounds the sessions that were opened from one address, of
+	// IPv6 from the same 64 bits of it, with a link or without. Beyond it logins
+	// are answered BUSY. This machine and TrustedProxies are not counted. If zero,
+	// 10,000. If negative, any number.
+	SessionsPerAddress int
+	// SessionsPerUser bounds the sessions of one user where Duplicate is Allow.
+	// Beyond it logins are answered BUSY. Users without a name are not counted. If
+	// zero, 100. If negative, any number.
+	SessionsPerUser int
 	// BufferBytes bounds the memory of what was sent to all players together and
 	// is not acknowledged yet. Beyond it a player who is sent anything comes
 	// back to a snapshot, as beyond Session.SendBytes; the last eighth is kept for
@@ -241,6 +252,8 @@ func (c Config) withDefaults() (Config, error) {
 	c.AuthConcurrency = orDefault(c.AuthConcurrency, 256)
 	c.Workers = orDefault(c.Workers, 4096)
 	c.MaxSessions = orDefault(c.MaxSessions, 1_000_000)
+	c.SessionsPerAddress = orDefault(c.SessionsPerAddress, 10_000)
+	c.SessionsPerUser = orDefault(c.SessionsPerUser, 100)
 	if c.BufferBytes = orDefault(c.BufferBytes, 1<<30); c.BufferBytes < 0 || c.BufferBytes > noBound {
 		c.BufferBytes = noBound
 	}

@@ -76,7 +76,7 @@ func (l *loop) deliver(p *Player, pk codec.Packet) {
 	if r.inline && l.inline(p, r, pk.Kind, id, payload) {
 		return
 	}
-	if pk.Kind == codec.Request && r.room == nil && l.srv.pool.full() {
+	if pk.Kind == codec.Request && r.room == nil && l.srv.pool.full(p) {
 		l.srv.count.busy.Add(1)
 		l.reject(p, pk.Kind, id, codec.ErrorBusy, "busy")
 		return

@@ -5,6 +5,7 @@ package framework_test
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -325,4 +326,86 @@ func TestKeysOfRooms(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOneAddressHasAShareOfTheWorkers: its players can't keep the workers from
+// others, whatever they ask for; when they are done, their own wait no more.
+func TestOneAddressHasAShareOfTheWorkers(t *testing.T) {
+	const workers, share = 64, 16
+	release := make(chan struct{})
+	var done atomic.Int64
+	simulate(t, 16, transport.Conditions{Delay: time.Millisecond}, framework.Config{Workers: workers}, func(s *framework.Server) {
+		framework.HandleMessage(s, "slow", func(*framework.Player, int) { <-release; done.Add(1) })
+		framework.Handle(s, "ask", func(_ *framework.Player, n int) (int, error) { return n, nil })
+	}, func(e *env) {
+		release = make(chan struct{}) // of the bubble
+		for i := range workers + 10 {
+			e.net.NextAddr(netip.MustParseAddr("192.0.2.1"))
+			c := e.dial(fmt.Sprint("flooder", i), transport.TCP)
+			if err := c.Send("slow", 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Second)
+		if w := e.srv.Stats().Workers; w.Busy != share || w.Waiting != workers+10-share {
+			t.Errorf("%+v, want %d busy and the others waiting", w, share)
+		}
+		var n int
+		if err := e.dial("victim", transport.TCP).Request(e.t.Context(), "ask", 7, &n); err != nil || n != 7 {
+			t.Errorf("another address asks: %v", err)
+		}
+		var told *codec.Error
+		if err := e.clients[0].Request(e.t.Context(), "ask", 7, &n); !errors.As(err, &told) || told.Code != codec.ErrorBusy {
+			t.Errorf("the same address asks: %v, want BUSY", err)
+		}
+		close(release)
+		e.within(time.Second, "all are done", func() bool { return done.Load() == workers+10 })
+		time.Sleep(10 * time.Millisecond)
+		if w := e.srv.Stats().Workers; w.Busy != 0 || w.Waiting != 0 {
+			t.Errorf("%+v when all is done", w)
+		}
+		if err := e.clients[0].Request(e.t.Context(), "ask", 7, &n); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSessionsOfOneAddressAndUser: with a link or without, there are as many as
+// there may be, on each carrier. When one has ended another gets in.
+func TestSessionsOfOneAddressAndUser(t *testing.T) {
+	onEach(t, func(t *testing.T, carrier transport.Carrier) {
+		cfg := framework.Config{Session: quick, Duplicate: framework.Allow, SessionsPerAddress: 3, SessionsPerUser: 2}
+		simulate(t, 17, transport.Conditions{Delay: time.Millisecond}, cfg, nil, func(e *env) {
+			dial := func(user, from string) error {
+				e.net.NextAddr(netip.MustParseAddr(from))
+				c := e.newClient(user, carrier)
+				err := c.Connect(shortly(e.t, time.Second))
+				c.Cut()
+				return err
+			}
+			for i := range 3 {
+				if err := dial(fmt.Sprint("u", i), "192.0.2.1"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if dial("u4", "192.0.2.1") == nil {
+				t.Error("a fourth session of an address")
+			}
+			if err := dial("u0", "192.0.2.2"); err != nil {
+				t.Error(err)
+			}
+			if dial("u0", "192.0.2.3") == nil {
+				t.Error("a third session of a user")
+			}
+			full := e.srv.Stats().Full
+			if full["address"] == 0 || full["user"] == 0 {
+				t.Errorf("full %v", full)
+			}
+			_ = e.clients[0].Close()
+			time.Sleep(time.Second)
+			if err := dial("u5", "192.0.2.1"); err != nil {
+				t.Errorf("after one has left: %v", err)
+			}
+		})
+	})
 }

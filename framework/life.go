@@ -227,6 +227,7 @@ func (p *Player) closed(d *departure) {
 	}
 	p.mu.Unlock()
 	p.srv.leaveGroups(p, groups)
+	p.srv.unhouse(p)
 	defer func() {
 		for _, f := range followers {
 			f.mu.Lock()

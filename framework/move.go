@@ -174,7 +174,7 @@ func (l *loop) missing(o *opening, r *session.ResumeRequest) {
 func (l *loop) fetch(o *opening, r *session.ResumeRequest) {
 	s := l.srv
 	s.mu.Lock()
-	full, asked := s.fullLocked(), s.arriving[r.ID]
+	full, asked := s.fullLocked(o), s.arriving[r.ID]
 	if len(s.arriving) >= s.cfg.AuthConcurrency {
 		full = fullLogins
 	}
@@ -258,6 +258,7 @@ func (l *loop) restore(rec *session.Record, o *opening, r *session.ResumeRequest
 		s.mu.Unlock()
 		return &session.CloseError{Code: session.TakenOver} // its user has logged in afresh
 	}
+	s.houseLocked(p, o.home)
 	olds := s.leaving[rec.User]
 	p.waits = int32(len(olds))
 	p.s.Restore(&l.shard, rec, l.t.Now())

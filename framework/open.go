@@ -19,6 +19,7 @@ import (
 type opening struct {
 	link     *transport.Link // nil once it is closed
 	nonce    session.Nonce
+	home     netip.Addr // see homeOf
 	sealed   bool
 	deadline time.Duration
 	asked    uint8    // HELLOs and RESUMEs so far
@@ -33,7 +34,7 @@ const maxAsks = 6
 
 // greet speaks the server's first word.
 func (l *loop) greet(k *transport.Link) {
-	o := &opening{link: k, deadline: l.t.Now() + l.srv.cfg.Session.OpeningTimeout}
+	o := &opening{link: k, home: l.srv.homeOf(k.RemoteAddr().Addr()), deadline: l.t.Now() + l.srv.cfg.Session.OpeningTimeout}
 	o.nonce, o.sealed = k.Nonce()
 	if !o.sealed {
 		if _, err := io.ReadFull(l.srv.cfg.Rand, o.nonce[:]); err != nil {
@@ -126,7 +127,7 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 		_ = first.t.Post(onLoop(func() { first.refuse(unanswered, stale) }))
 		return nil
 	}
-	full := s.fullLocked()
+	full := s.fullLocked(o)
 	at := &login{key: key, from: k.RemoteAddr().Addr(), l: l, o: o}
 	if full == notFull && s.cfg.Authenticate != nil {
 		if at.has = ownPlace; !s.hooks.take(at.from) {
@@ -154,12 +155,14 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 }
 
 // fullLocked tells why nobody is let in at present. The caller holds s.mu.
-func (s *Server) fullLocked() full {
+func (s *Server) fullLocked(o *opening) full {
 	switch {
 	case s.draining:
 		return fullDraining
 	case s.table.Len()+len(s.logins)+len(s.arriving) >= s.cfg.MaxSessions:
 		return fullSessions
+	case s.crowdedLocked(o.home):
+		return fullAddress
 	}
 	return notFull
 }
@@ -269,6 +272,13 @@ func (l *loop) admit(at *login) {
 		l.claim(&claim{p: old, kind: adopted, key: at.key, l: l, o: at.o})
 		return
 	}
+	if s.cfg.Duplicate == Allow && at.user != "" && s.cfg.SessionsPerUser > 0 && len(s.table.User(at.user)) >= s.cfg.SessionsPerUser {
+		s.mu.Unlock()
+		s.count.full[fullUser].Add(1)
+		l.refuse(at.o, busy(fullTexts[fullUser]))
+		return
+	}
+	s.houseLocked(p, at.o.home)
 	olds = append(olds, s.leaving[at.user]...)
 	p.waits = int32(len(olds)) // before anybody finds it
 	p.s.Open(&l.shard, id, l.t.Now())

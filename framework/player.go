@@ -40,6 +40,8 @@ type Player struct {
 	resumes uint32
 	debt    atomic.Uint32 // a session.Debt, see owe; anybody's
 
+	home *home // immutable once it is open; nil: of an address that nobody counts
+
 	mu sync.Mutex
 	// Guarded by mu.
 	in      mailbox // accepted and not yet handled

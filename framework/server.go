@@ -59,7 +59,8 @@ type Server struct {
 	table    *session.Table[*Player]
 	logins   map[session.OpeningKey]*login
 	hooks    hookPlaces
-	arriving map[session.ID]bool  // asked of Config.Store
+	arriving map[session.ID]bool // asked of Config.Store
+	homes    map[netip.Addr]*home
 	leaving  map[string][]*Player // by user: closed, but OnClose has not returned
 	loops    []*loop
 	draining bool
@@ -83,7 +84,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Logger, boot: binary.LittleEndian.Uint32(boot[:]),
 		routes: map[string]*Route{}, kinds: map[string]*roomKind{}, logins: map[session.OpeningKey]*login{}, leaving: map[string][]*Player{},
-		arriving: map[session.ID]bool{},
+		arriving: map[session.ID]bool{}, homes: map[netip.Addr]*home{},
 		inbox:    inboxCap{4 * cfg.Session.RecvPackets, 4 * cfg.Session.RecvBytes},
 		table:    session.NewTable[*Player](max(2*cfg.Session.Grace, time.Minute), 1<<16),
 		giveBack: giveBack,
@@ -255,14 +256,19 @@ type workers struct {
 
 	watch *watchdog
 
-	mu    sync.Mutex
-	busy  int
-	ready []*Player
-	idle  []*duty // of goroutines that have ended
+	mu     sync.Mutex
+	busy   int
+	ready  []*Player
+	beyond int     // players who wait at home, see giveLocked
+	idle   []*duty // of goroutines that have ended
 }
 
 func (w *workers) submit(p *Player) {
 	w.mu.Lock()
+	if !w.takeLocked(p) {
+		w.mu.Unlock()
+		return
+	}
 	if w.busy >= w.most {
 		w.ready = append(w.ready, p)
 		w.mu.Unlock()
@@ -291,6 +297,7 @@ func (w *workers) run(p *Player, d *duty) {
 	for {
 		p.work(nil, d)
 		w.mu.Lock()
+		w.giveLocked(p)
 		if len(w.ready) == 0 {
 			w.ready = nil
 			w.busy--
@@ -304,11 +311,4 @@ func (w *workers) run(p *Player, d *duty) {
 		w.ready = w.ready[1:]
 		w.mu.Unlock()
 	}
-}
-
-// full reports that every worker is busy and others wait.
-func (w *workers) full() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.busy >= w.most
 }

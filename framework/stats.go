@@ -72,15 +72,18 @@ const (
 	fullDraining              // Shutdown was called
 	fullUndecided             // Authenticate failed, or took longer than Config.AuthTimeout
 	fullLater                 // Authenticate said so: see Later
+	fullAddress               // Config.SessionsPerAddress
+	fullUser                  // Config.SessionsPerUser
 	fulls
 	notFull = fulls
 )
 
-var fullNames = [fulls]string{"sessions", "logins", "draining", "undecided", "later"}
+var fullNames = [fulls]string{"sessions", "logins", "draining", "undecided", "later", "address", "user"}
 
 // fullTexts are for whoever is turned away.
 var fullTexts = [fulls]string{
 	fullSessions: "the server is full", fullLogins: "too many logins at once", fullDraining: "the server is shutting down",
+	fullAddress: "too many sessions of this address", fullUser: "too many sessions of this user",
 }
 
 // Stats counts what happened since the start. Where nothing happened yet, a
@@ -230,7 +233,7 @@ func (m *samples) sample(p *Player) {
 func (w *workers) stats() WorkerStats {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return WorkerStats{Busy: w.busy, Most: w.most, Waiting: len(w.ready)}
+	return WorkerStats{Busy: w.busy, Most: w.most, Waiting: len(w.ready) + w.beyond}
 }
 
 func (k *roomKind) stats() RoomStats {

@@ -158,7 +158,7 @@ func (s sink) sessions(st *framework.Stats) {
 	}
 	s.gauge("lifeline_sessions", float64(st.Detached), "detached", "none")
 	s.byName("lifeline_refusals_total", st.Refusal, append(codes(refusing), "game")...)
-	s.byName("lifeline_logins_turned_away_total", st.Full, "sessions", "logins", "draining", "undecided", "later")
+	s.byName("lifeline_logins_turned_away_total", st.Full, "sessions", "logins", "draining", "undecided", "later", "address", "user")
 	s.byName("lifeline_sessions_closed_total", st.Closes, codes(closing)...)
 	s.byName("lifeline_links_lost_total", st.Lost, append(codes(cutting), "closed", "timeout", "away", "replaced")...)
 	for where, n := range st.Stuck {

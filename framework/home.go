@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// home is the address that sessions were opened from: what they have in common
+// when it comes to shares. It stays theirs when they come back from elsewhere.
+type home struct {
+	at netip.Addr
+
+	sessions int // until OnClose has returned; guarded by Server.mu
+
+	// Guarded by workers.mu.
+	taken int       // of its players, on a worker or in line for one
+	ready []*Player // that have work, beyond the share
+}
+
+// homeOf is the address that shares a home with a: an IPv4 address, or the 64 bits
+// of an IPv6 address that one customer has. It is invalid for this machine and
+// for trusted proxies, behind whom anybody may be.
+func (s *Server) homeOf(a netip.Addr) netip.Addr {
+	a = a.Unmap().WithZone("")
+	if !a.IsValid() || a.IsLoopback() || slices.ContainsFunc(s.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(a) }) {
+		return netip.Addr{}
+	}
+	if a.Is6() {
+		p, _ := a.Prefix(64)
+		return p.Addr()
+	}
+	return a
+}
+
+// houseLocked makes p one of those at a. The caller holds s.mu.
+func (s *Server) houseLocked(p *Player, a netip.Addr) {
+	if !a.IsValid() {
+		return
+	}
+	h := s.homes[a]
+	if h == nil {
+		h = &home{at: a}
+		s.homes[a] = h
+	}
+	h.sessions++
+	p.home = h
+}
+
+// crowdedLocked reports whether an address has as many sessions as it may.
+func (s *Server) crowdedLocked(a netip.Addr) bool {
+	h := s.homes[a]
+	return h != nil && s.cfg.SessionsPerAddress > 0 && h.sessions >= s.cfg.SessionsPerAddress
+}
+
+// unhouse takes back what houseLocked did, once p is over.
+func (s *Server) unhouse(p *Player) {
+	if p.home == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.home.sessions--; p.home.sessions == 0 {
+		delete(s.homes, p.home.at)
+	}
+}
+
+// share is how many of most workers the players of one address may have.
+func share(most int) int { return min(most, max(most/4, 16)) }
+
+// takeLocked gives p a place in its share, or has it wait for one.
+func (w *workers) takeLocked(p *Player) bool {
+	h := p.home
+	if h == nil {
+		return true
+	}
+	if h.taken >= share(w.most) {
+		h.ready = append(h.ready, p)
+		w.beyond++
+		return false
+	}
+	h.taken++
+	return true
+}
+
+// giveLocked gives p's place in its share to the next, who goes in line.
+func (w *workers) giveLocked(p *Player) {
+	h := p.home
+	if h == nil {
+		return
+	}
+	if len(h.ready) == 0 {
+		h.ready = nil
+		h.taken--
+		return
+	}
+	w.ready = append(w.ready, h.ready[0])
+	h.ready[0] = nil
+	h.ready = h.ready[1:]
+	w.beyond--
+}
+
+// full reports that there is no worker for p: all are busy, or all of its share.
+func (w *workers) full(p *Player) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.busy >= w.most || p.home != nil && p.home.taken >= share(w.most)
+}
