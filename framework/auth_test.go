@@ -263,3 +263,34 @@ func TestHookThatIgnoresItsContextKeepsNobodyOut(t *testing.T) {
 		}
 	})
 }
+
+// TestSealedStaysSealed: a session that was opened on a sealed link is carried on
+// by no other, and one that was not on any. Without the option all may.
+func TestSealedStaysSealed(t *testing.T) {
+	for _, strict := range []bool{true, false} {
+		onEach(t, func(t *testing.T, carrier transport.Carrier) {
+			simulate(t, 7, transport.Conditions{Delay: 5 * time.Millisecond}, framework.Config{Session: quick, SealedStaysSealed: strict}, nil, func(e *env) {
+				for _, first := range []transport.Carrier{transport.KCP, transport.TCP} {
+					user := "ann of " + first.String()
+					c := e.dial(user, first)
+					id := c.ID()
+					c.Pause() // and never back
+					var kinds []string
+					back, err := client.New([]string{e.addr(carrier)}, e.dialers(client.Config{Token: c.Token(), OnState: func(s client.State) {
+						if kinds = append(kinds, s.Kind.String()); s.Kind == client.Refused && s.Err.(*session.CloseError).Code != session.Unsealed {
+							e.t.Errorf("refused: %v", s.Err)
+						}
+					}, Ticket: func(context.Context) ([]byte, error) { return []byte(user), nil }}))
+					if err != nil {
+						e.t.Fatal(err)
+					}
+					e.clients = append(e.clients, back)
+					e.connect(back)
+					if refused := strict && first == transport.KCP && carrier != transport.KCP; (back.ID() == id) == refused || refused && (kinds[0] != "refused" || e.srv.Stats().Refusal["unsealed"] != 3) {
+						e.t.Errorf("from %v to %v, strict %v: session %v, was %v; %v, %v", first, carrier, strict, back.ID(), id, kinds, e.srv.Stats().Refusal)
+					}
+				}
+			})
+		})
+	}
+}

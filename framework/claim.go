@@ -85,6 +85,11 @@ func (c *claim) decide(l *loop) {
 		c.settle(l)
 		return
 	}
+	if l.srv.cfg.SealedStaysSealed && p.sealed && !c.o.sealed && c.kind != adopted {
+		c.refusal = &session.CloseError{Code: session.Unsealed, Text: "the session goes on over sealed links only"}
+		c.settle(l)
+		return
+	}
 	switch c.kind {
 	case resumed:
 		if p.numbers { // changed on this loop only
@@ -159,7 +164,7 @@ func (c *claim) adopt(l *loop) {
 		p.numbers = c.o.numbers
 	}
 	p.mu.Unlock()
-	p.hello = &c.key
+	p.hello, p.sealed = &c.key, c.o.sealed
 	p.s.Takeover(now)
 	c.reset = true
 	c.answer = l.welcome(p, c.o)

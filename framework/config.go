@@ -35,6 +35,12 @@ type Config struct {
 	// CookieRate is how many logins over sealed links a loop sees in a second
 	// before it asks for that. If zero, 200. If negative, it hardly ever does.
 	CookieRate int
+	// SealedStaysSealed lets a session that was opened on a sealed link go on over
+	// sealed links only. Else its client may fall back to TCP, where whoever is on
+	// the path can speak as the player once it has proved who it is. A client whose
+	// UDP is blocked is refused with UNSEALED, and after three times logs in anew:
+	// what it may do there is Authenticate's to say, by Login.Carrier.
+	SealedStaysSealed bool
 	// WebSocketPath and Origins say who may open a WebSocket: see
 	// transport.Config.
 	WebSocketPath string

@@ -109,6 +109,7 @@ func (l *loop) ship(p *Player) {
 		return
 	}
 	r := p.s.Record(l.t.Now())
+	r.Sealed = p.sealed
 	r.User, r.App = p.user, d.app
 	if p.numbers {
 		r.Routes = s.dict.hash
@@ -240,7 +241,7 @@ func (l *loop) fetched(o *opening, r *session.ResumeRequest, b []byte, err error
 // client's RESUME decide on the rest.
 func (l *loop) restore(rec *session.Record, o *opening, r *session.ResumeRequest) *session.CloseError {
 	s := l.srv
-	p := &Player{srv: s, user: rec.User, numbers: rec.Routes != nil}
+	p := &Player{srv: s, user: rec.User, numbers: rec.Routes != nil, sealed: rec.Sealed}
 	// The answer to a question of the server that had it may come here.
 	p.more().calls.last = uint64(rec.Epoch+1) << 32
 	p.more().app = rec.App

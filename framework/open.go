@@ -254,7 +254,7 @@ func (l *loop) admit(at *login) {
 		l.refuse(at.o, busy("the server failed"))
 		return
 	}
-	p := &Player{srv: s, user: at.user, hello: &at.key, numbers: at.o.numbers}
+	p := &Player{srv: s, user: at.user, hello: &at.key, numbers: at.o.numbers, sealed: at.o.sealed}
 	olds, rejected := s.lockForLogin(at.user)
 	if rejected {
 		l.refuse(at.o, &session.CloseError{Code: session.AlreadyIn})

@@ -51,6 +51,7 @@ type Player struct {
 	numbers bool    // the client goes by the dictionary
 	going   bool    // it is its turn to go: the server drains
 	dirty   bool    // in the loop's dirty list; the loop's own, as is closing: here they take no room
+	sealed  bool    // the session was opened on a sealed link; the loop's own as well
 	closing bool    // it has ended, and what was sent before is still written: see end.go
 	slowed  bool    // its messages wait until it has made good for what they made the server send
 	life

@@ -11,15 +11,16 @@ type Code uint32
 const (
 	// 1-99: only the link is gone. Resume.
 
-	LinkLost     Code = 1 // the carrier broke, or nothing came back in time
-	Protocol     Code = 2 // the link carried something no correct peer sends
-	Gap          Code = 3 // a counted packet was swallowed on the way
-	SlowReader   Code = 4 // the peer did not read what was sent to it
-	Overloaded   Code = 5 // the peer went on sending although it was held
-	OpenTimeout  Code = 6 // no HELLO or RESUME within the opening deadline
-	Busy         Code = 7 // come back after the time told
-	ShuttingDown Code = 8 // the server drains; come back, here or elsewhere
-	Moved        Code = 9 // the session lives at another server; the text tells where
+	LinkLost     Code = 1  // the carrier broke, or nothing came back in time
+	Protocol     Code = 2  // the link carried something no correct peer sends
+	Gap          Code = 3  // a counted packet was swallowed on the way
+	SlowReader   Code = 4  // the peer did not read what was sent to it
+	Overloaded   Code = 5  // the peer went on sending although it was held
+	OpenTimeout  Code = 6  // no HELLO or RESUME within the opening deadline
+	Busy         Code = 7  // come back after the time told
+	ShuttingDown Code = 8  // the server drains; come back, here or elsewhere
+	Moved        Code = 9  // the session lives at another server; the text tells where
+	Unsealed     Code = 10 // the session goes on over sealed links only
 
 	// 100-199: the session is gone. Log in again.
 
@@ -49,7 +50,7 @@ const (
 
 var codeNames = map[Code]string{
 	LinkLost: "link lost", Protocol: "protocol error", Gap: "gap", SlowReader: "slow reader", Overloaded: "overloaded",
-	OpenTimeout: "opening deadline", Busy: "busy", ShuttingDown: "shutting down", Moved: "moved",
+	OpenTimeout: "opening deadline", Busy: "busy", ShuttingDown: "shutting down", Moved: "moved", Unsealed: "unsealed",
 	Unknown: "unknown session", Gone: "session gone", Expired: "expired", Stale: "stale", Overflow: "overflow",
 	TooOld: "too old", Left: "left", Internal: "internal error", Inconsistent: "counts contradict",
 	Kicked: "kicked", Banned: "banned", TakenOver: "taken over", Version: "version", Policy: "policy", Denied: "denied",

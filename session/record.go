@@ -28,6 +28,8 @@ type Record struct {
 	// Epoch fences: of two records of a session the one with the lower epoch is
 	// the older, and whoever writes it is not the owner any more.
 	Epoch uint32
+	// Sealed tells that its client has a seal key: it was opened on a sealed link.
+	Sealed bool
 
 	attempt           uint64
 	acked, wrote      uint64
@@ -59,6 +61,7 @@ type recordBody struct {
 	Overflowed        bool
 	Reason            uint32
 	Packets           []recordPacket
+	Sealed            bool
 }
 
 type recordPacket struct {
@@ -124,7 +127,7 @@ func (r *Record) Append(dst []byte) []byte {
 		Interval: millis(r.interval), Timeout: millis(r.timeout),
 		Age: uint64(r.age.Milliseconds()), Grace: uint64(r.grace.Milliseconds()),
 		Overflows: r.overflows, OverflowAgo: uint64(r.overflowAgo.Milliseconds()), Overflowed: r.overflowed,
-		Reason: uint32(r.reason), Packets: make([]recordPacket, len(r.packets)),
+		Reason: uint32(r.reason), Packets: make([]recordPacket, len(r.packets)), Sealed: r.Sealed,
 	}
 	for i, p := range r.packets {
 		b.Packets[i] = recordPacket{uint8(p.kind), p.body}
@@ -154,7 +157,7 @@ func ParseRecord(b []byte) (*Record, error) {
 		return nil, fmt.Errorf("%w: epoch %d", ErrRecord, body.Epoch)
 	}
 	r := &Record{
-		ID: ID(body.ID), User: body.User, Routes: body.Routes, App: body.App, Epoch: body.Epoch,
+		ID: ID(body.ID), User: body.User, Routes: body.Routes, App: body.App, Epoch: body.Epoch, Sealed: body.Sealed,
 		attempt: body.Attempt, acked: body.Acked, wrote: body.Wrote, recv: body.Recv,
 		interval: fromMillis(body.Interval), timeout: fromMillis(body.Timeout), age: longMillis(body.Age), grace: longMillis(body.Grace),
 		overflows: body.Overflows, overflowAgo: longMillis(body.OverflowAgo), overflowed: body.Overflowed, reason: Code(body.Reason),

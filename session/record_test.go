@@ -239,3 +239,13 @@ func TestUnreadResetMovesWithItsReason(t *testing.T) {
 		t.Errorf("after the move RESET of %v", why)
 	}
 }
+
+// TestRecordTellsThatItsSessionIsSealed: the next server keeps the rule.
+func TestRecordTellsThatItsSessionIsSealed(t *testing.T) {
+	for _, sealed := range []bool{true, false} {
+		r, err := ParseRecord((&Record{Sealed: sealed}).Append(nil))
+		if err != nil || r.Sealed != sealed {
+			t.Errorf("sealed %v became %+v, %v", sealed, r, err)
+		}
+	}
+}

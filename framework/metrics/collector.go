@@ -208,7 +208,7 @@ func (s sink) transport(st *transport.Stats) {
 
 // What may come as a refusal, at the end of a session, and at that of a link.
 var (
-	refusing = []session.Code{session.Busy, session.Unknown, session.Gone, session.Stale, session.Inconsistent, session.Version, session.Denied, session.AlreadyIn}
+	refusing = []session.Code{session.Busy, session.Unknown, session.Gone, session.Stale, session.Inconsistent, session.Version, session.Denied, session.AlreadyIn, session.Unsealed}
 	closing  = []session.Code{session.ShuttingDown, session.Expired, session.Overflow, session.TooOld, session.Left, session.Internal, session.Inconsistent, session.Kicked, session.Banned, session.TakenOver, session.Policy}
 	cutting  = []session.Code{session.Protocol, session.Gap, session.SlowReader, session.Overloaded}
 )
