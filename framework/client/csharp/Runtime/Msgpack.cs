@@ -1,0 +1,607 @@
+// SPDX-License-Identifier: MIT
+
+// Writing and reading msgpack values: codec/SPEC.md 5.
+
+using System;
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace Lifeline
+{
+	/// <summary>
+	/// A message of the game: one msgpack value. A struct of the server is an array of its fields in
+	/// their order. Fields are only ever appended: write all of them, read those that are there.
+	/// <code>
+	/// public void Write(Writer w) { w.Array(2); w.F32(X); w.F32(Y); }
+	/// public void Read(Reader r)
+	/// {
+	///     int n = r.Array();
+	///     X = n > 0 ? r.F32() : 0;
+	///     Y = n > 1 ? r.F32() : 0;
+	///     r.Skip(n - 2);
+	/// }
+	/// </code>
+	/// </summary>
+	public interface IMessage
+	{
+		void Read(Reader r);
+		void Write(Writer w);
+	}
+
+	/// <summary>The message without content: nil. It reads whatever there is.</summary>
+	public sealed class Nothing : IMessage
+	{
+		public void Read(Reader r)
+		{
+			r.Skip(1);
+		}
+
+		public void Write(Writer w)
+		{
+			w.Nil();
+		}
+	}
+
+	/// <summary>Appends msgpack values to a buffer, each in its shortest form. It allocates only to grow.</summary>
+	public sealed class Writer
+	{
+		/// <summary>What was written.</summary>
+		public readonly ByteBuffer Buffer;
+
+		public Writer() : this(new ByteBuffer())
+		{
+		}
+
+		public Writer(ByteBuffer buffer)
+		{
+			Buffer = buffer;
+		}
+
+		/// <summary>What was written, in memory of its own.</summary>
+		public byte[] ToArray()
+		{
+			return ByteOps.Slice(Buffer.Bytes, Buffer.Start, Buffer.Length);
+		}
+
+		// Writes a type byte and an integer of some bytes, the highest one first.
+		void Head(int type, int width, ulong v)
+		{
+			Buffer.Reserve(1 + width);
+			byte[] b = Buffer.Bytes;
+			b[Buffer.End++] = (byte)type;
+			for (int shift = 8 * (width - 1); shift >= 0; shift -= 8)
+			{
+				b[Buffer.End++] = (byte)(v >> shift);
+			}
+		}
+
+		public void Nil()
+		{
+			Head(0xc0, 0, 0);
+		}
+
+		public void Bool(bool v)
+		{
+			Head(v ? 0xc3 : 0xc2, 0, 0);
+		}
+
+		public void UInt(ulong v)
+		{
+			if (v <= 0x7f)
+			{
+				Head((int)v, 0, 0);
+			}
+			else if (v <= 0xff)
+			{
+				Head(0xcc, 1, v);
+			}
+			else if (v <= 0xffff)
+			{
+				Head(0xcd, 2, v);
+			}
+			else if (v <= 0xffffffff)
+			{
+				Head(0xce, 4, v);
+			}
+			else
+			{
+				Head(0xcf, 8, v);
+			}
+		}
+
+		public void Int(long v)
+		{
+			if (v >= 0)
+			{
+				UInt((ulong)v);
+			}
+			else if (v >= -32)
+			{
+				Head((int)v & 0xff, 0, 0);
+			}
+			else if (v >= sbyte.MinValue)
+			{
+				Head(0xd0, 1, (ulong)v);
+			}
+			else if (v >= short.MinValue)
+			{
+				Head(0xd1, 2, (ulong)v);
+			}
+			else if (v >= int.MinValue)
+			{
+				Head(0xd2, 4, (ulong)v);
+			}
+			else
+			{
+				Head(0xd3, 8, (ulong)v);
+			}
+		}
+
+		public void F32(float v)
+		{
+			Head(0xca, 4, new FloatBits { Float = v }.Bits);
+		}
+
+		public void F64(double v)
+		{
+			Head(0xcb, 8, (ulong)BitConverter.DoubleToInt64Bits(v));
+		}
+
+		/// <summary>Writes a string; null as an empty one.</summary>
+		public void Str(string s)
+		{
+			s = s ?? "";
+			int n = Encoding.UTF8.GetByteCount(s);
+			StrHead(n);
+			Buffer.Reserve(n);
+			Buffer.End += Encoding.UTF8.GetBytes(s, 0, s.Length, Buffer.Bytes, Buffer.End);
+		}
+
+		/// <summary>Writes a string that is UTF-8 already.</summary>
+		public void Str(byte[] utf8, int at, int n)
+		{
+			StrHead(n);
+			Buffer.Append(utf8, at, n);
+		}
+
+		void StrHead(int n)
+		{
+			if (n <= 31)
+			{
+				Head(0xa0 | n, 0, 0);
+			}
+			else
+			{
+				Sized(0xd9, 0xda, 0xdb, n);
+			}
+		}
+
+		void Sized(int type8, int type16, int type32, int n)
+		{
+			if (n <= 0xff)
+			{
+				Head(type8, 1, (ulong)n);
+			}
+			else if (n <= 0xffff)
+			{
+				Head(type16, 2, (ulong)n);
+			}
+			else
+			{
+				Head(type32, 4, (ulong)n);
+			}
+		}
+
+		/// <summary>Writes bytes; null as nil.</summary>
+		public void Bin(byte[] b)
+		{
+			if (b == null)
+			{
+				Nil();
+			}
+			else
+			{
+				Bin(b, 0, b.Length);
+			}
+		}
+
+		public void Bin(byte[] b, int at, int n)
+		{
+			Sized(0xc4, 0xc5, 0xc6, n);
+			Buffer.Append(b, at, n);
+		}
+
+		/// <summary>Writes the head of an array; its n values follow.</summary>
+		public void Array(int n)
+		{
+			if (n <= 15)
+			{
+				Head(0x90 | n, 0, 0);
+			}
+			else
+			{
+				Head(n <= 0xffff ? 0xdc : 0xdd, n <= 0xffff ? 2 : 4, (ulong)n);
+			}
+		}
+
+		/// <summary>Writes the head of a map; n keys follow, each with its value behind it.</summary>
+		public void Map(int n)
+		{
+			if (n <= 15)
+			{
+				Head(0x80 | n, 0, 0);
+			}
+			else
+			{
+				Head(n <= 0xffff ? 0xde : 0xdf, n <= 0xffff ? 2 : 4, (ulong)n);
+			}
+		}
+
+		/// <summary>Writes one value that is msgpack already.</summary>
+		public void Raw(byte[] b, int at, int n)
+		{
+			Buffer.Append(b, at, n);
+		}
+	}
+
+	[StructLayout(LayoutKind.Explicit)]
+	struct FloatBits
+	{
+		[FieldOffset(0)] public float Float;
+		[FieldOffset(0)] public uint Bits;
+	}
+
+	/// <summary>
+	/// Reads msgpack values one after the other. nil is read as the zero of whatever is asked for.
+	/// A value of another type, or a number that does not fit, throws CodecException with Mismatch.
+	/// </summary>
+	public sealed class Reader
+	{
+		byte[] b = new byte[0];
+		int at;
+		int end;
+
+		public Reader()
+		{
+		}
+
+		public Reader(byte[] bytes) : this(bytes, 0, bytes.Length)
+		{
+		}
+
+		public Reader(byte[] bytes, int start, int n)
+		{
+			Set(bytes, start, n);
+		}
+
+		/// <summary>Begins to read n bytes from start on.</summary>
+		public void Set(byte[] bytes, int start, int n)
+		{
+			b = bytes;
+			at = start;
+			end = start + n;
+		}
+
+		/// <summary>The memory that is read; At is the offset of the next value in it.</summary>
+		public byte[] Source { get { return b; } }
+		public int At { get { return at; } }
+		public bool AtEnd { get { return at == end; } }
+
+		byte TypeByte
+		{
+			get
+			{
+				if (at >= end)
+				{
+					throw new CodecException(CodecError.Malformed);
+				}
+				return b[at];
+			}
+		}
+
+		/// <summary>Skips n values. Does nothing if n is not positive.</summary>
+		public void Skip(int n)
+		{
+			for (; n > 0; n--)
+			{
+				at = Codec.SkipValue(b, at, end);
+			}
+		}
+
+		/// <summary>Skips nil and reports whether it was there.</summary>
+		public bool Nil()
+		{
+			if (TypeByte != 0xc0)
+			{
+				return false;
+			}
+			at++;
+			return true;
+		}
+
+		public bool Bool()
+		{
+			byte c = TypeByte;
+			if (c == 0xc3)
+			{
+				at++;
+				return true;
+			}
+			if (c != 0xc2 && c != 0xc0)
+			{
+				throw Mismatch("a bool");
+			}
+			at++;
+			return false;
+		}
+
+		/// <summary>Reports whether the next value is an integer.</summary>
+		public bool IsInt
+		{
+			get
+			{
+				byte c = TypeByte;
+				return c <= 0x7f || c >= 0xe0 || c >= 0xcc && c <= 0xd3;
+			}
+		}
+
+		/// <summary>Reports whether the next value is a str.</summary>
+		public bool IsStr
+		{
+			get
+			{
+				byte c = TypeByte;
+				return c >= 0xa0 && c <= 0xbf || c >= 0xd9 && c <= 0xdb;
+			}
+		}
+
+		/// <summary>Reports whether the next value is a bin.</summary>
+		public bool IsBin
+		{
+			get
+			{
+				byte c = TypeByte;
+				return c >= 0xc4 && c <= 0xc6;
+			}
+		}
+
+		/// <summary>Reports whether the next value is an array.</summary>
+		public bool IsArray
+		{
+			get
+			{
+				byte c = TypeByte;
+				return c >= 0x90 && c <= 0x9f || c == 0xdc || c == 0xdd;
+			}
+		}
+
+		// Reads an integer of any form. negative tells how its 64 bits are to be read.
+		ulong Integer(out bool negative)
+		{
+			byte c = TypeByte;
+			negative = false;
+			if (c == 0xc0)
+			{
+				at++;
+				return 0;
+			}
+			if (!IsInt)
+			{
+				throw Mismatch("an integer");
+			}
+			int from = at + 1;
+			int values;
+			at = Codec.ScanValue(b, at, end, out values);
+			if (c <= 0x7f)
+			{
+				return c;
+			}
+			if (c >= 0xe0)
+			{
+				negative = true;
+				return (ulong)(sbyte)c;
+			}
+			ulong v = BigEndian(from, at);
+			if (c >= 0xd0)
+			{
+				int unused = 64 - 8 * (at - from);
+				v = (ulong)((long)(v << unused) >> unused);
+				negative = (long)v < 0;
+			}
+			return v;
+		}
+
+		ulong BigEndian(int from, int to)
+		{
+			ulong v = 0;
+			for (; from < to; from++)
+			{
+				v = v << 8 | b[from];
+			}
+			return v;
+		}
+
+		/// <summary>Reads an integer from 0 to max.</summary>
+		public ulong UInt(ulong max = ulong.MaxValue)
+		{
+			bool negative;
+			ulong v = Integer(out negative);
+			if (negative || v > max)
+			{
+				throw Mismatch("an integer from 0 to " + max);
+			}
+			return v;
+		}
+
+		/// <summary>Reads an integer from min to max.</summary>
+		public long Int(long min = long.MinValue, long max = long.MaxValue)
+		{
+			bool negative;
+			ulong v = Integer(out negative);
+			long n = (long)v;
+			if (!negative && v > long.MaxValue || n < min || n > max)
+			{
+				throw Mismatch("an integer from " + min + " to " + max);
+			}
+			return n;
+		}
+
+		public byte U8() { return (byte)UInt(byte.MaxValue); }
+		public ushort U16() { return (ushort)UInt(ushort.MaxValue); }
+		public uint U32() { return (uint)UInt(uint.MaxValue); }
+		public sbyte I8() { return (sbyte)Int(sbyte.MinValue, sbyte.MaxValue); }
+		public short I16() { return (short)Int(short.MinValue, short.MaxValue); }
+		public int I32() { return (int)Int(int.MinValue, int.MaxValue); }
+
+		public float F32()
+		{
+			if (TypeByte == 0xca)
+			{
+				return Single();
+			}
+			return (float)F64();
+		}
+
+		/// <summary>Reads a float of either width, or any integer.</summary>
+		public double F64()
+		{
+			byte c = TypeByte;
+			if (c == 0xca)
+			{
+				return Single();
+			}
+			if (c == 0xcb)
+			{
+				int from = at + 1;
+				int values;
+				at = Codec.ScanValue(b, at, end, out values);
+				return BitConverter.Int64BitsToDouble((long)BigEndian(from, at));
+			}
+			bool negative;
+			ulong v = Integer(out negative);
+			return negative ? (double)(long)v : (double)v;
+		}
+
+		float Single()
+		{
+			int from = at + 1;
+			int values;
+			at = Codec.ScanValue(b, at, end, out values);
+			return new FloatBits { Bits = (uint)BigEndian(from, at) }.Float;
+		}
+
+		// Steps over the head of a str or bin and then its n bytes; returns where those begin.
+		int Content(out int n)
+		{
+			byte c = TypeByte;
+			int from = at + 1;
+			if (c >= 0xc4 && c <= 0xc6)
+			{
+				from += 1 << (c - 0xc4);
+			}
+			else if (c >= 0xd9 && c <= 0xdb)
+			{
+				from += 1 << (c - 0xd9);
+			}
+			int values;
+			at = Codec.ScanValue(b, at, end, out values);
+			n = at - from;
+			return from;
+		}
+
+		/// <summary>Reads a str, or a bin as one. nil is the empty string.</summary>
+		public string Str()
+		{
+			int from, n;
+			Span(out from, out n);
+			return n == 0 ? "" : Encoding.UTF8.GetString(b, from, n);
+		}
+
+		/// <summary>Reads a bin, or a str as one, into memory of its own. nil is null.</summary>
+		public byte[] Bin()
+		{
+			if (TypeByte == 0xc0)
+			{
+				at++;
+				return null;
+			}
+			int from, n;
+			Span(out from, out n);
+			return ByteOps.Slice(b, from, n);
+		}
+
+		/// <summary>Reads a bin or a str where it stands: n bytes of Source, from from on.</summary>
+		public void Span(out int from, out int n)
+		{
+			if (TypeByte == 0xc0)
+			{
+				from = at++;
+				n = 0;
+				return;
+			}
+			if (!IsStr && !IsBin)
+			{
+				throw Mismatch("a str or a bin");
+			}
+			from = Content(out n);
+		}
+
+		/// <summary>Reads a bin or a str of exactly to.Length bytes. nil is zeros.</summary>
+		public void Fixed(byte[] to)
+		{
+			if (TypeByte == 0xc0)
+			{
+				at++;
+				System.Array.Clear(to, 0, to.Length);
+				return;
+			}
+			int from, n;
+			Span(out from, out n);
+			if (n != to.Length)
+			{
+				throw Mismatch(to.Length + " bytes");
+			}
+			Buffer.BlockCopy(b, from, to, 0, n);
+		}
+
+		/// <summary>Reads the head of an array and returns how many values follow. nil has none.</summary>
+		public int Array()
+		{
+			if (TypeByte == 0xc0)
+			{
+				at++;
+				return 0;
+			}
+			if (!IsArray)
+			{
+				throw Mismatch("an array");
+			}
+			int values;
+			at = Codec.ScanValue(b, at, end, out values);
+			return values;
+		}
+
+		/// <summary>Reads the head of a map and returns how many keys follow, each with its value behind it. nil has none.</summary>
+		public int Map()
+		{
+			byte c = TypeByte;
+			if (c == 0xc0)
+			{
+				at++;
+				return 0;
+			}
+			if (!(c >= 0x80 && c <= 0x8f || c == 0xde || c == 0xdf))
+			{
+				throw Mismatch("a map");
+			}
+			int values;
+			at = Codec.ScanValue(b, at, end, out values);
+			return values / 2;
+		}
+
+		CodecException Mismatch(string wanted)
+		{
+			return new CodecException(CodecError.Mismatch, "type byte " + b[at < end ? at : end - 1].ToString("x2") + " where " + wanted + " belongs");
+		}
+	}
+}
