@@ -12,6 +12,7 @@ namespace Lifeline.Tests
 			Check check = new Check();
 			CodecTests.Run(check, root);
 			CryptoTests.Run(check);
+			SealTests.Run(check, root);
 			Console.WriteLine(check.Passed + " checks passed, " + check.Failed + " failed");
 			return check.Failed == 0 && check.Passed > 0 ? 0 : 1;
 		}

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT
+
+using System;
+using System.Text;
+
+namespace Lifeline
+{
+	/// <summary>
+	/// The client's half of a handshake: transport/seal/SPEC.md 2 to 5. It has no clock: call Work until
+	/// Ready, then send Hello, again and again with growing pauses, until Conn is there. It sends the same
+	/// hello each time, so that a server counts it once.
+	/// </summary>
+	public sealed class SealInitiator
+	{
+		readonly byte[] hello = new byte[SealWire.HelloSize];
+		readonly bool resume;
+
+		// A handshake with public keys.
+		readonly byte[] serverKey;
+		readonly byte[] ephemeral;
+		readonly X25519 curve = new X25519();
+		readonly NoiseState noise = new NoiseState();
+		NoiseState begun; // as it was after the hello
+		byte[] answer;    // an ACCEPT whose public-key operation is being done
+		Stage stage;
+
+		// A handshake of a session that has a seal key.
+		readonly byte[] resumeKey;
+
+		enum Stage { PublicKey, Shared, Ready, Answer, Done }
+
+		/// <summary>
+		/// Begins a handshake with the server that has the private half of serverKey. ephemeral is 32 random
+		/// bytes that nothing else uses. The hello needs two public-key operations, the answer a third one.
+		/// </summary>
+		public SealInitiator(byte[] serverKey, byte[] ephemeral)
+		{
+			this.serverKey = serverKey;
+			this.ephemeral = ephemeral;
+			Head(PacketType.Hello);
+			Buffer.BlockCopy(Sha256.Sum(serverKey, 0, X25519.Size), 0, hello, SealWire.AtKeyId, 8);
+			curve.StartBase(ephemeral);
+			stage = Stage.PublicKey;
+		}
+
+		/// <summary>
+		/// Begins a handshake for a session that was told its seal key. nonce is 16 random bytes. It needs no
+		/// public-key operation.
+		/// </summary>
+		public SealInitiator(byte[] session, byte[] sealKey, byte[] nonce)
+		{
+			resume = true;
+			resumeKey = sealKey;
+			Head(PacketType.ResumeHello);
+			Buffer.BlockCopy(nonce, 0, hello, SealWire.AtName, 16);
+			Buffer.BlockCopy(session, 0, hello, SealWire.AtName + 16, 16);
+			HmacSha256 mac = new HmacSha256(sealKey);
+			mac.Update(Encoding.ASCII.GetBytes(SealWire.LabelResumeTag));
+			mac.Update(hello, 0, SealWire.AtCookie);
+			mac.Update(hello, SealWire.AtName, SealWire.AtTag - SealWire.AtName);
+			byte[] tag = new byte[Sha256.Size];
+			mac.Finish(tag, 0);
+			Buffer.BlockCopy(tag, 0, hello, SealWire.AtTag, 16);
+			stage = Stage.Ready;
+		}
+
+		void Head(PacketType type)
+		{
+			hello[4] = (byte)type;
+			hello[5] = SealWire.Version;
+		}
+
+		/// <summary>Reports whether Hello may be sent.</summary>
+		public bool Ready { get { return stage >= Stage.Ready; } }
+
+		/// <summary>The datagram to send, HelloSize bytes. A cookie changes it.</summary>
+		public byte[] Hello { get { return hello; } }
+
+		/// <summary>The link, once the server has accepted it.</summary>
+		public SealConn Conn { get; private set; }
+
+		/// <summary>16 bytes that both ends of this link know and nobody else: SPEC 5.3.</summary>
+		public byte[] Nonce { get; private set; }
+
+		/// <summary>What the server's upper layer had to say: its session version, one byte.</summary>
+		public byte[] Greeting { get; private set; }
+
+		/// <summary>Does public-key work: at most so many steps of X25519. Returns how many it did.</summary>
+		public int Work(int steps)
+		{
+			int did = 0;
+			while (did < steps && (stage == Stage.PublicKey || stage == Stage.Shared || stage == Stage.Answer))
+			{
+				did += curve.Advance(steps - did);
+				if (!curve.Done)
+				{
+					break;
+				}
+				if (stage == Stage.PublicKey)
+				{
+					Buffer.BlockCopy(curve.Result, 0, hello, SealWire.AtName, X25519.Size);
+					curve.Start(ephemeral, serverKey, 0);
+					stage = Stage.Shared;
+				}
+				else if (stage == Stage.Shared)
+				{
+					FirstMessage();
+					stage = Stage.Ready;
+				}
+				else
+				{
+					stage = SecondMessage() ? Stage.Done : Stage.Ready;
+					answer = null;
+				}
+			}
+			return did;
+		}
+
+		/// <summary>
+		/// Takes a datagram of n bytes. Reports true if Hello has changed and should be sent at once: the server
+		/// wanted a cookie. What is not for this handshake, or not authentic, changes nothing. After an ACCEPT
+		/// there is work to do before Conn is there.
+		/// </summary>
+		public bool Handle(byte[] b, int n)
+		{
+			uint connection;
+			PacketType type;
+			if (stage != Stage.Ready || !SealWire.Parse(b, n, out connection, out type) || connection != 0 ||
+				b[5] != SealWire.Version || n < 16 || !ByteOps.Equal(b, 8, hello, SealWire.AtName, 8))
+			{
+				return false;
+			}
+			if (type == PacketType.Cookie && n == SealWire.CookieSize)
+			{
+				bool again = !ByteOps.Equal(hello, SealWire.AtCookie, b, 16, 16);
+				Buffer.BlockCopy(b, 16, hello, SealWire.AtCookie, 16);
+				return again;
+			}
+			if (type == PacketType.Accept && !resume && n >= 16 + X25519.Size + 4 + ChaCha20Poly1305.TagSize)
+			{
+				answer = ByteOps.Slice(b, 16, n - 16);
+				curve.Start(ephemeral, answer, 0);
+				stage = Stage.Answer;
+			}
+			else if (type == PacketType.ResumeAccept && resume && n >= 32 + 4 + ChaCha20Poly1305.TagSize)
+			{
+				ResumeAccept(ByteOps.Slice(b, 0, n));
+			}
+			return false;
+		}
+
+		// Noise NK, message 1: e, es, and an empty payload.
+		void FirstMessage()
+		{
+			noise.Begin("Noise_NK_25519_ChaChaPoly_SHA256");
+			byte[] prologue = new byte[SealWire.Prologue.Length + SealWire.AtCookie];
+			Encoding.ASCII.GetBytes(SealWire.Prologue, 0, SealWire.Prologue.Length, prologue, 0);
+			Buffer.BlockCopy(hello, 0, prologue, SealWire.Prologue.Length, SealWire.AtCookie);
+			noise.MixHash(prologue, 0, prologue.Length);
+			noise.MixHash(serverKey, 0, X25519.Size);
+			noise.MixHash(hello, SealWire.AtName, X25519.Size);
+			noise.MixKey(curve.Result);
+			noise.EncryptAndHash(hello, SealWire.AtTag, 0);
+			begun = noise.Clone();
+		}
+
+		// Noise NK, message 2: e, ee, and the payload. Reports false if it is not authentic.
+		bool SecondMessage()
+		{
+			NoiseState state = begun.Clone(); // what fails must leave nothing behind
+			state.MixHash(answer, 0, X25519.Size);
+			state.MixKey(curve.Result);
+			int n = answer.Length - X25519.Size - ChaCha20Poly1305.TagSize;
+			if (curve.IsZero || !state.DecryptAndHash(answer, X25519.Size, n))
+			{
+				return false;
+			}
+			byte[] keys = state.Split();
+			Sha256 hash = new Sha256();
+			hash.Update(Encoding.ASCII.GetBytes(SealWire.LabelNonce));
+			hash.Update(state.Hash);
+			byte[] sum = new byte[Sha256.Size];
+			hash.Finish(sum, 0);
+			return Accepted(answer, X25519.Size, n, keys, ByteOps.Slice(sum, 0, 16));
+		}
+
+		void ResumeAccept(byte[] b)
+		{
+			byte[] salt = new byte[32];
+			Buffer.BlockCopy(hello, SealWire.AtName, salt, 0, 16);
+			Buffer.BlockCopy(b, 16, salt, 16, 16);
+			byte[] info = new byte[SealWire.LabelResume.Length + 16];
+			Encoding.ASCII.GetBytes(SealWire.LabelResume, 0, SealWire.LabelResume.Length, info, 0);
+			Buffer.BlockCopy(hello, SealWire.AtName + 16, info, SealWire.LabelResume.Length, 16);
+			byte[] keys = Hkdf.Derive(resumeKey, salt, info, 112);
+			int n = b.Length - 32 - ChaCha20Poly1305.TagSize;
+			if (new ChaCha20Poly1305(keys, 64).Open(0, b, 0, 32, b, 32, n) && Accepted(b, 32, n, keys, ByteOps.Slice(keys, 96, 16)))
+			{
+				stage = Stage.Done;
+			}
+		}
+
+		// Takes the payload of the answer: SPEC 2.7. keys are the client's and the server's.
+		bool Accepted(byte[] b, int at, int n, byte[] keys, byte[] nonce)
+		{
+			uint connection = LittleEndian.Get32(b, at);
+			if (connection == 0)
+			{
+				return false;
+			}
+			Conn = new SealConn(connection, keys, 0, keys, 32);
+			Nonce = nonce;
+			Greeting = ByteOps.Slice(b, at + 4, n - 4);
+			return true;
+		}
+	}
+
+	/// <summary>The symmetric state of Noise, revision 34, 5.2. Its cipher is used once for each key, so its nonce is always 0.</summary>
+	sealed class NoiseState
+	{
+		byte[] h = new byte[Sha256.Size];
+		byte[] ck = new byte[Sha256.Size];
+		byte[] key;
+		readonly Sha256 hash = new Sha256();
+
+		public byte[] Hash { get { return h; } }
+
+		public NoiseState Clone()
+		{
+			return new NoiseState { h = (byte[])h.Clone(), ck = (byte[])ck.Clone(), key = key };
+		}
+
+		/// <summary>name has 32 characters: it is its own hash.</summary>
+		public void Begin(string name)
+		{
+			h = Encoding.ASCII.GetBytes(name);
+			ck = (byte[])h.Clone();
+		}
+
+		public void MixHash(byte[] b, int at, int n)
+		{
+			hash.Update(h);
+			hash.Update(b, at, n);
+			hash.Finish(h, 0);
+		}
+
+		public void MixKey(byte[] secret)
+		{
+			byte[] keys = Hkdf.Derive(secret, ck, new byte[0], 64);
+			ck = ByteOps.Slice(keys, 0, 32);
+			key = ByteOps.Slice(keys, 32, 32);
+		}
+
+		public void EncryptAndHash(byte[] b, int at, int n)
+		{
+			new ChaCha20Poly1305(key, 0).Seal(0, h, 0, h.Length, b, at, n);
+			MixHash(b, at, n + ChaCha20Poly1305.TagSize);
+		}
+
+		public bool DecryptAndHash(byte[] b, int at, int n)
+		{
+			byte[] sealedText = ByteOps.Slice(b, at, n + ChaCha20Poly1305.TagSize);
+			if (!new ChaCha20Poly1305(key, 0).Open(0, h, 0, h.Length, b, at, n))
+			{
+				return false;
+			}
+			MixHash(sealedText, 0, sealedText.Length);
+			return true;
+		}
+
+		/// <summary>Two keys of 32 bytes: the initiator's to seal with, and the responder's.</summary>
+		public byte[] Split()
+		{
+			return Hkdf.Derive(new byte[0], ck, new byte[0], 64);
+		}
+	}
+}
