@@ -13,6 +13,10 @@ namespace Lifeline.Tests
 			CodecTests.Run(check, root);
 			CryptoTests.Run(check);
 			SealTests.Run(check, root);
+			if (args.Length > 1)
+			{
+				CasesTests.Run(check, args[1]);
+			}
 			Console.WriteLine(check.Passed + " checks passed, " + check.Failed + " failed");
 			return check.Failed == 0 && check.Passed > 0 ? 0 : 1;
 		}
