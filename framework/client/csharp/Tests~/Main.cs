@@ -13,6 +13,7 @@ namespace Lifeline.Tests
 			CodecTests.Run(check, root);
 			CryptoTests.Run(check);
 			SealTests.Run(check, root);
+			SessionTests.Run(check, root);
 			if (args.Length > 1)
 			{
 				CasesTests.Run(check, args[1]);

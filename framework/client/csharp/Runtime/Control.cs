@@ -1,0 +1,514 @@
+// SPDX-License-Identifier: MIT
+
+// Control packets, tokens and the proof of a RESUME. Section numbers are those of session/SPEC.md.
+
+using System;
+using System.Collections.Generic;
+using System.Text;
+
+namespace Lifeline
+{
+	/// <summary>
+	/// Why a link or a session ended: SPEC 9. Below 100 only the link is gone, below 200 the session, from 200
+	/// on the client stays away, and from 1,000 on the codes are the game's.
+	/// </summary>
+	public static class CloseCode
+	{
+		public const int LinkLost = 1, Protocol = 2, Gap = 3, SlowReader = 4, Overloaded = 5, OpeningDeadline = 6, Busy = 7, ShuttingDown = 8, Moved = 9;
+		public const int Unknown = 100, Gone = 101, Expired = 102, Stale = 103, Overflow = 104, TooOld = 105, Left = 106, Internal = 107, Inconsistent = 108;
+		public const int Kicked = 200, Banned = 201, TakenOver = 202, Version = 203, Policy = 204, Denied = 205, AlreadyIn = 206;
+		public const int Game = 1000;
+
+		/// <summary>Reports whether only the link ended.</summary>
+		public static bool IsResumable(long code)
+		{
+			return code < 100;
+		}
+
+		/// <summary>Reports whether the client must not come back by itself.</summary>
+		public static bool IsFinal(long code)
+		{
+			return code >= 200;
+		}
+	}
+
+	/// <summary>The end of a link or a session.</summary>
+	public sealed class CloseReason
+	{
+		public readonly long Code;
+		/// <summary>For people to read.</summary>
+		public readonly string Text;
+		/// <summary>Reports that the server decided it.</summary>
+		public readonly bool Remote;
+		/// <summary>Of Busy: milliseconds to wait. Of Stale: the last accepted attempt. Of Gone: how much was accepted in all.</summary>
+		public readonly ulong Detail;
+
+		public CloseReason(long code, string text = "", bool remote = false, ulong detail = 0)
+		{
+			Code = code;
+			Text = text;
+			Remote = remote;
+			Detail = detail;
+		}
+
+		public override string ToString()
+		{
+			return (Remote ? "closed by the server: code " : "closed: code ") + Code + (Text == "" ? "" : ": " + Text);
+		}
+	}
+
+	/// <summary>Why a packet ends its link. The session lives on: SPEC 4, 7.3.</summary>
+	public enum LinkError { Gap, Unsent, Kind, Fenced, Control }
+
+	/// <summary>A packet that no correct server sends, or a gap. The link is closed and the session resumed.</summary>
+	public sealed class LinkException : Exception
+	{
+		public readonly LinkError Error;
+
+		public LinkException(LinkError error, string detail = "") : base("session: " + WordOf(error) + (detail == "" ? "" : ": " + detail))
+		{
+			Error = error;
+		}
+
+		/// <summary>The word that the scripts of SPEC 12 have for an error.</summary>
+		public static string WordOf(LinkError error)
+		{
+			return words[(int)error];
+		}
+
+		static readonly string[] words = { "gap", "unsent", "kind", "fenced", "control" };
+	}
+
+	/// <summary>What the server dictates: SPEC 3.4. Times are nanoseconds.</summary>
+	public struct SessionParameters
+	{
+		/// <summary>Of heartbeats.</summary>
+		public long Interval;
+		/// <summary>Silence that ends a link.</summary>
+		public long Timeout;
+		/// <summary>How long a session without a link waits for its player.</summary>
+		public long Grace;
+		/// <summary>Over which clients spread their return.</summary>
+		public long Window;
+		/// <summary>The largest body that the server takes, in bytes.</summary>
+		public int MaxBody;
+		/// <summary>How many packets from the client may be unacknowledged, and how many bytes of their bodies.</summary>
+		public int Packets, Bytes;
+
+		/// <summary>These hold until the server tells its own.</summary>
+		public static SessionParameters Default
+		{
+			get
+			{
+				return new SessionParameters
+				{
+					Interval = 10 * Time.Second, Timeout = 35 * Time.Second, Grace = 60 * Time.Second, Window = 2 * Time.Second,
+					MaxBody = Codec.DefaultMaxBody, Packets = 256, Bytes = 128 << 10,
+				};
+			}
+		}
+	}
+
+	/// <summary>What a session is resumed with. Whoever has it is the player.</summary>
+	public sealed class Identity
+	{
+		const string prefix = "ll1.";
+
+		public readonly byte[] Sid; // 16 bytes
+		public readonly byte[] Key; // 32 bytes
+		/// <summary>Opens sealed links without public keys, 32 bytes; null if WELCOME came over another link.</summary>
+		public readonly byte[] Seal;
+
+		public Identity(byte[] sid, byte[] key, byte[] seal)
+		{
+			Sid = sid;
+			Key = key;
+			Seal = seal;
+		}
+
+		/// <summary>The session's id as text.</summary>
+		public string SidText
+		{
+			get
+			{
+				StringBuilder s = new StringBuilder();
+				foreach (byte b in Sid)
+				{
+					s.Append(b.ToString("x2"));
+				}
+				return s.ToString();
+			}
+		}
+
+		/// <summary>The reconnect token: SPEC 2.5.</summary>
+		public string Token
+		{
+			get
+			{
+				byte[] b = new byte[Seal == null ? 48 : 80];
+				Buffer.BlockCopy(Sid, 0, b, 0, 16);
+				Buffer.BlockCopy(Key, 0, b, 16, 32);
+				if (Seal != null)
+				{
+					Buffer.BlockCopy(Seal, 0, b, 48, 32);
+				}
+				return prefix + Base64Url.Encode(b);
+			}
+		}
+
+		/// <summary>Takes a reconnect token apart; null if it is none.</summary>
+		public static Identity Parse(string token)
+		{
+			byte[] b = token.StartsWith(prefix, StringComparison.Ordinal) ? Base64Url.Decode(token.Substring(prefix.Length)) : null;
+			if (b == null || b.Length != 48 && b.Length != 80)
+			{
+				return null;
+			}
+			return new Identity(ByteOps.Slice(b, 0, 16), ByteOps.Slice(b, 16, 32), b.Length == 80 ? ByteOps.Slice(b, 48, 32) : null);
+		}
+	}
+
+	/// <summary>Reads control bodies, and writes those that a client sends: SPEC 3.</summary>
+	public static class Control
+	{
+		public const byte Version = 1;
+		const uint maxMillis = 1u << 31;
+		const int maxWindow = (1 << 15) - 1; // keeps seq16 unambiguous: SPEC 4.2
+		const int maxRoutesBytes = 48 << 10;
+		const ulong maxCount = 1UL << 62;
+
+		// --- written
+
+		static void Append(ByteBuffer to, PacketKind kind, Writer body)
+		{
+			Codec.AppendFrame(to, kind, HeartbeatFlags.None, 0, 0, body.Buffer.Bytes, body.Buffer.Start, body.Buffer.Length);
+		}
+
+		/// <summary>Appends a HELLO. ticket may be null.</summary>
+		public static void AppendHello(ByteBuffer to, byte[] nonce, byte[] opening, byte[] ticket, string info, byte[] routesHash, ulong attempt)
+		{
+			Writer w = new Writer();
+			w.Array(7);
+			w.UInt(Version);
+			w.Bin(nonce);
+			w.Bin(opening);
+			w.Bin(ticket);
+			w.Str(info);
+			w.Bin(routesHash);
+			w.UInt(attempt);
+			Append(to, PacketKind.Hello, w);
+		}
+
+		/// <summary>Appends a RESUME. recv is -1 if the client has lost what it had received.</summary>
+		public static void AppendResume(ByteBuffer to, Identity who, byte[] nonce, ulong attempt, long recv, long lowest)
+		{
+			Writer w = new Writer();
+			w.Array(5);
+			w.Bin(who.Sid);
+			w.UInt(attempt);
+			if (recv < 0)
+			{
+				w.Nil();
+			}
+			else
+			{
+				w.UInt((ulong)recv);
+			}
+			w.UInt((ulong)lowest);
+			w.Bin(HmacSha256.Sum(who.Key, ProofInput(who.Sid, nonce, attempt, recv, lowest)));
+			Append(to, PacketKind.Resume, w);
+		}
+
+		/// <summary>The 74 bytes that a proof is made over: SPEC 6.2.</summary>
+		public static byte[] ProofInput(byte[] sid, byte[] nonce, ulong attempt, long recv, long lowest)
+		{
+			byte[] b = new byte[74];
+			Encoding.ASCII.GetBytes("lifeline/resume/1", 0, 17, b, 0);
+			Buffer.BlockCopy(sid, 0, b, 17, 16);
+			LittleEndian.Put64(b, 33, attempt);
+			b[41] = (byte)(recv < 0 ? 0 : 1);
+			LittleEndian.Put64(b, 42, (ulong)Math.Max(recv, 0));
+			LittleEndian.Put64(b, 50, (ulong)lowest);
+			Buffer.BlockCopy(nonce, 0, b, 58, 16);
+			return b;
+		}
+
+		public static void AppendDetach(ByteBuffer to)
+		{
+			Writer w = new Writer();
+			w.Array(0);
+			Append(to, PacketKind.Detach, w);
+		}
+
+		public static void AppendBye(ByteBuffer to, long code, string text)
+		{
+			Writer w = new Writer();
+			w.Array(3);
+			w.Int(code);
+			w.Str(text);
+			w.UInt(0);
+			Append(to, PacketKind.Bye, w);
+		}
+
+		// --- read
+
+		// Begins to read the fields of a body, and checks it as a whole before.
+		static Reader Fields(Packet p, out int n)
+		{
+			Codec.CheckBody(p.Bytes, p.At, p.Length);
+			Reader r = new Reader(p.Bytes, p.At, p.Length);
+			n = r.Array();
+			return r;
+		}
+
+		static LinkException Malformed(Packet p, CodecException e)
+		{
+			return new LinkException(LinkError.Control, p.Kind + ": " + e.Message);
+		}
+
+		static byte[] Fixed(Reader r, int size, bool there)
+		{
+			byte[] b = there ? r.Bin() : null;
+			if (b == null || b.Length != size)
+			{
+				throw new CodecException(CodecError.Mismatch, "not " + size + " bytes");
+			}
+			return b;
+		}
+
+		static long Count(Reader r, bool there)
+		{
+			ulong n = there ? r.UInt() : 0;
+			if (n > maxCount)
+			{
+				throw new CodecException(CodecError.Mismatch, "a count of " + n);
+			}
+			return (long)n;
+		}
+
+		static long Millis(Reader r, bool there)
+		{
+			return there ? Math.Min(r.U32(), maxMillis) * Time.Millisecond : 0;
+		}
+
+		static SessionParameters Parameters(Reader r, bool there)
+		{
+			int n = there ? r.Array() : 0;
+			SessionParameters p = new SessionParameters();
+			p.Interval = Millis(r, n > 0);
+			p.Timeout = Millis(r, n > 1);
+			p.Grace = Millis(r, n > 2);
+			p.Window = Millis(r, n > 3);
+			p.MaxBody = n > 4 ? (int)Math.Min(r.U32(), (1u << 28) - 1) : 0;
+			p.Packets = n > 5 ? (int)Math.Min(r.U32(), maxWindow) : 0;
+			p.Bytes = n > 6 ? (int)Math.Min(r.U32(), 1u << 30) : 0;
+			r.Skip(n - 7);
+			if (p.Interval <= 0 || p.Timeout < 2 * p.Interval || p.MaxBody <= 0 || p.Packets <= 0 || p.Bytes < p.MaxBody)
+			{
+				throw new CodecException(CodecError.Mismatch, "parameters that can't work");
+			}
+			return p;
+		}
+
+		// A dictionary of routes; null if it is nil: SPEC 3.12.
+		static string[] Routes(Reader r, bool there)
+		{
+			if (!there || r.Nil())
+			{
+				return null;
+			}
+			string[] routes = new string[r.Array()];
+			HashSet<string> seen = new HashSet<string>();
+			int size = 0;
+			for (int i = 0; i < routes.Length; i++)
+			{
+				routes[i] = r.Str();
+				size += 2 + Encoding.UTF8.GetByteCount(routes[i]);
+				if (!Envelope.IsRouteName(routes[i]) || !seen.Add(routes[i]) || size > maxRoutesBytes)
+				{
+					throw new CodecException(CodecError.Mismatch, "no dictionary: route \"" + routes[i] + "\"");
+				}
+			}
+			return routes;
+		}
+
+		/// <summary>What tells one dictionary from another; of an empty one it is empty.</summary>
+		public static byte[] RoutesHash(string[] routes)
+		{
+			if (routes.Length == 0)
+			{
+				return new byte[0];
+			}
+			Sha256 hash = new Sha256();
+			byte[] length = new byte[1];
+			foreach (string name in routes)
+			{
+				byte[] b = Encoding.UTF8.GetBytes(name);
+				length[0] = (byte)b.Length;
+				hash.Update(length);
+				hash.Update(b);
+			}
+			byte[] sum = new byte[Sha256.Size];
+			hash.Finish(sum, 0);
+			return ByteOps.Slice(sum, 0, 8);
+		}
+
+		public struct GreetingBody
+		{
+			public byte Version;
+			public byte[] Nonce;
+		}
+
+		public static GreetingBody ReadGreeting(Packet p)
+		{
+			try
+			{
+				int n;
+				Reader r = Fields(p, out n);
+				GreetingBody b = new GreetingBody();
+				b.Version = n > 0 ? r.U8() : (byte)0;
+				b.Nonce = Fixed(r, 16, n > 1);
+				return b;
+			}
+			catch (CodecException e)
+			{
+				throw Malformed(p, e);
+			}
+		}
+
+		public struct WelcomeBody
+		{
+			public Identity Who;
+			public long Base;
+			public long Recv;
+			public SessionParameters Parameters;
+			public string[] Routes; // null: those whose hash the server was told
+		}
+
+		public static WelcomeBody ReadWelcome(Packet p)
+		{
+			try
+			{
+				int n;
+				Reader r = Fields(p, out n);
+				WelcomeBody b = new WelcomeBody();
+				byte[] sid = Fixed(r, 16, n > 0);
+				byte[] key = Fixed(r, 32, n > 1);
+				b.Base = Count(r, n > 2);
+				b.Recv = Count(r, n > 3);
+				b.Parameters = Parameters(r, n > 4);
+				b.Routes = Routes(r, n > 5);
+				b.Who = new Identity(sid, key, n > 6 && !r.Nil() ? Fixed(r, 32, true) : null);
+				return b;
+			}
+			catch (CodecException e)
+			{
+				throw Malformed(p, e);
+			}
+		}
+
+		/// <summary>RESUMED or RESET.</summary>
+		public struct ResumedBody
+		{
+			public uint Epoch;
+			public long Base; // RESET only
+			public long Recv;
+			public bool Hold;
+			public long Reason; // RESET only
+			public SessionParameters Parameters;
+			public string[] Routes; // RESET only
+		}
+
+		public static ResumedBody ReadResumed(Packet p)
+		{
+			try
+			{
+				int n;
+				Reader r = Fields(p, out n);
+				ResumedBody b = new ResumedBody();
+				b.Epoch = n > 0 ? r.U32() : 0;
+				b.Recv = Count(r, n > 1);
+				b.Hold = n > 2 && r.Bool();
+				b.Parameters = Parameters(r, n > 3);
+				return b;
+			}
+			catch (CodecException e)
+			{
+				throw Malformed(p, e);
+			}
+		}
+
+		public static ResumedBody ReadReset(Packet p)
+		{
+			try
+			{
+				int n;
+				Reader r = Fields(p, out n);
+				ResumedBody b = new ResumedBody();
+				b.Epoch = n > 0 ? r.U32() : 0;
+				b.Base = Count(r, n > 1);
+				b.Recv = Count(r, n > 2);
+				b.Hold = n > 3 && r.Bool();
+				b.Reason = n > 4 ? r.U32() : 0;
+				b.Parameters = Parameters(r, n > 5);
+				b.Routes = Routes(r, n > 6);
+				return b;
+			}
+			catch (CodecException e)
+			{
+				throw Malformed(p, e);
+			}
+		}
+
+		/// <summary>Reads a REFUSED or a BYE.</summary>
+		public static CloseReason ReadEnd(Packet p)
+		{
+			try
+			{
+				int n;
+				Reader r = Fields(p, out n);
+				uint code = n > 0 ? r.U32() : 0;
+				string text = n > 1 ? r.Str() : "";
+				return new CloseReason(code, text, true, n > 2 ? r.UInt() : 0);
+			}
+			catch (CodecException e)
+			{
+				throw Malformed(p, e);
+			}
+		}
+
+		public static void ReadTune(Packet p, out long interval, out long timeout)
+		{
+			try
+			{
+				int n;
+				Reader r = Fields(p, out n);
+				interval = Millis(r, n > 0);
+				timeout = Millis(r, n > 1);
+				if (interval <= 0 || timeout < 2 * interval)
+				{
+					throw new CodecException(CodecError.Mismatch, "an interval and a timeout that can't work");
+				}
+			}
+			catch (CodecException e)
+			{
+				throw Malformed(p, e);
+			}
+		}
+
+		public static void ReadMove(Packet p, out long delay, out string address)
+		{
+			try
+			{
+				int n;
+				Reader r = Fields(p, out n);
+				delay = Millis(r, n > 0);
+				address = n > 1 ? r.Str() : "";
+			}
+			catch (CodecException e)
+			{
+				throw Malformed(p, e);
+			}
+		}
+	}
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT
+
+using System;
+using System.Collections.Generic;
+
+namespace Lifeline
+{
+	// Opening a link: session/SPEC.md 2, 6 and 8.3 to 8.5.
+	public sealed partial class Session
+	{
+		// Takes the packets of a link that carries no session yet.
+		void ReceiveOpening(Packet p, long now)
+		{
+			if (p.Kind == PacketKind.Heartbeat)
+			{
+				return;
+			}
+			bool resuming = who != null;
+			if (p.Kind == PacketKind.Greeting && !greeted)
+			{
+				Control.GreetingBody b = Control.ReadGreeting(p);
+				Greeted(b.Version, b.Nonce, now);
+			}
+			else if (!greeted)
+			{
+				throw new LinkException(LinkError.Kind);
+			}
+			else if (p.Kind == PacketKind.Welcome && !resuming)
+			{
+				Welcome(p, now);
+			}
+			else if (p.Kind == PacketKind.Resumed && resuming)
+			{
+				Resumed(p, now);
+			}
+			else if (p.Kind == PacketKind.Reset && resuming)
+			{
+				Reset(p, now);
+			}
+			else if (p.Kind == PacketKind.Refused || p.Kind == PacketKind.Bye)
+			{
+				Refused(p, now);
+			}
+			else
+			{
+				throw new LinkException(LinkError.Kind);
+			}
+		}
+
+		/// <summary>
+		/// Tells what a GREETING would. On a sealed link none travels: both values come with the link, and so right
+		/// after LinkUp (SPEC 2.6).
+		/// </summary>
+		public void Greeted(byte version, byte[] linkNonce, long now)
+		{
+			if (State != SessionState.Opening || greeted)
+			{
+				return;
+			}
+			if (version != Control.Version)
+			{
+				Finish(new CloseReason(CloseCode.Version, "the server speaks version " + version));
+				return;
+			}
+			greeted = true;
+			nonce = linkNonce;
+			Ask(now);
+		}
+
+		// Writes what the client wants of a greeted link.
+		void Ask(long now)
+		{
+			if (who != null)
+			{
+				Control.AppendResume(control, who, nonce, attempt, fresh ? -1 : end.Recv, end.Acked + 1);
+				return;
+			}
+			if (opening == null || now - drawn >= openingLife)
+			{
+				opening = new byte[16];
+				LittleEndian.Put64(opening, 0, cfg.Random());
+				LittleEndian.Put64(opening, 8, cfg.Random());
+				ticket = cfg.Ticket == null ? null : cfg.Ticket();
+				drawn = now;
+			}
+			Control.AppendHello(control, nonce, opening, ticket, cfg.Info, Control.RoutesHash(dictionary), attempt);
+		}
+
+		// Starts a new session. What the app has sent so far gets its numbers now.
+		void Welcome(Packet p, long now)
+		{
+			Control.WelcomeBody b = Control.ReadWelcome(p);
+			Learn(b.Routes);
+			who = b.Who;
+			fresh = false;
+			parameters = b.Parameters;
+			SessionChange change = new SessionChange { Kind = ChangeKind.Opened };
+			TakeTooLarge(change.Undelivered);
+			end.Renumber(b.Recv);
+			end.Recv = b.Base;
+			Up(now);
+			changes.Enqueue(change);
+		}
+
+		// Takes over the dictionary; null stands for the one whose hash the server was told.
+		void Learn(string[] routes)
+		{
+			if (routes != null)
+			{
+				dictionary = routes;
+			}
+			numbers = dictionary.Length > 0;
+		}
+
+		// Removes what was sent before this server told that it takes no such bodies: SPEC 4.7.
+		void TakeTooLarge(List<QueuedPacket> taken)
+		{
+			for (int i = end.Out.Count; i > 0; i--)
+			{
+				QueuedPacket p = end.Out.Take();
+				if (p.Body.Length > parameters.MaxBody)
+				{
+					taken.Add(p);
+				}
+				else
+				{
+					end.Out.Push(p.Kind, p.Body, 0, p.Body.Length);
+				}
+			}
+		}
+
+		void Up(long now)
+		{
+			end.Attach(now);
+			State = SessionState.Open;
+			everUp = true;
+			failures = 0;
+			retried = false;
+			openedAt = now;
+			probeBy = Time.Never;
+			end.PingAt = now;
+			end.AckDue = true; // a word at once: only a client that was heard has its grace (SPEC 6.6)
+			beatEvery = Below(parameters.Interval); // the first beats of a million clients are spread
+		}
+
+		void Back(Control.ResumedBody b, long now)
+		{
+			parameters = b.Parameters;
+			Up(now);
+			end.HoldPeer = b.Hold;
+		}
+
+		void Resumed(Packet p, long now)
+		{
+			Control.ResumedBody b = Control.ReadResumed(p);
+			if (fresh || b.Recv < end.Acked || b.Recv > end.Wrote)
+			{
+				throw Contradicted("RESUMED");
+			}
+			end.Trim(b.Recv);
+			Back(b, now);
+			Change(ChangeKind.Resumed);
+		}
+
+		// Carries on behind what either side has: SPEC 6.5.
+		void Reset(Packet p, long now)
+		{
+			Control.ResumedBody b = Control.ReadReset(p);
+			if (fresh)
+			{
+				Learn(b.Routes);
+				end.Renumber(b.Recv);
+			}
+			else if (b.Recv < end.Acked || b.Recv > end.Wrote || b.Base < end.Recv)
+			{
+				throw Contradicted("RESET");
+			}
+			else
+			{
+				end.Trim(b.Recv);
+			}
+			end.Recv = b.Base;
+			fresh = false;
+			Back(b, now);
+			Change(ChangeKind.Reset, new CloseReason(b.Reason, "", true));
+		}
+
+		// Gives up a session whose server tells counts that can't be. The next link logs in.
+		LinkException Contradicted(string what)
+		{
+			string text = what + " tells a count that can't be";
+			Gone(new CloseReason(CloseCode.Inconsistent, text), 0);
+			return new LinkException(LinkError.Control, text);
+		}
+
+		// The answer that is neither WELCOME nor RESUMED: SPEC 6.4, 8.3.
+		void Refused(Packet p, long now)
+		{
+			CloseReason why = Control.ReadEnd(p);
+			if (CloseCode.IsFinal(why.Code))
+			{
+				Finish(why);
+				return;
+			}
+			if (why.Code == CloseCode.Stale && who != null && !retried && why.Detail != ulong.MaxValue)
+			{
+				// A later attempt than ours was accepted, maybe by an earlier run of this app. Try once above it, on
+				// the same link.
+				retried = true;
+				attempt = Math.Max(attempt, why.Detail) + 1;
+				Ask(now);
+				return;
+			}
+			if (who != null && !CloseCode.IsResumable(why.Code))
+			{
+				// The session is gone; this link is as good as any to log in on.
+				Gone(why, why.Code == CloseCode.Gone ? why.Detail : 0);
+				Ask(now);
+				return;
+			}
+			cutting = true;
+			if (!CloseCode.IsResumable(why.Code))
+			{
+				opening = null; // this login was answered: the next one is another
+			}
+			greeted = false; // answered: this is no link that died before its answer
+			Down(now, why, 0);
+			if (why.Code == CloseCode.Busy)
+			{
+				long wait = (long)Math.Min(why.Detail, 1UL << 31) * Time.Millisecond;
+				dialAt = now + wait + Below(wait / 4);
+				return;
+			}
+			if (why.Code == CloseCode.Moved)
+			{
+				Address = why.Text;
+				if (tries <= 2)
+				{
+					dialAt = now; // else servers send us to and fro
+				}
+			}
+			if (who != null)
+			{
+				Failed();
+			}
+		}
+	}
+}
