@@ -121,6 +121,21 @@ namespace Lifeline
 			}
 		}
 
+		/// <summary>
+		/// Sends all that is in flight again with the next Output. For last words: there is no time to find out
+		/// what was lost.
+		/// </summary>
+		public void Resend()
+		{
+			for (KcpSegment s = flight.Head; s != null; s = s.Next)
+			{
+				if (!s.Owed)
+				{
+					Lose(s);
+				}
+			}
+		}
+
 		/// <summary>Changes the size of the datagrams to come. A segment that has a number keeps its size: SPEC 6.2.</summary>
 		public void SetMtu(int n)
 		{

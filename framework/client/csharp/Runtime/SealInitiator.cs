@@ -73,6 +73,9 @@ namespace Lifeline
 		/// <summary>Reports whether Hello may be sent.</summary>
 		public bool Ready { get { return stage >= Stage.Ready; } }
 
+		/// <summary>Reports that an answer came, which Work has yet to look at, or that Conn is there.</summary>
+		public bool Answered { get { return stage > Stage.Ready; } }
+
 		/// <summary>The datagram to send, HelloSize bytes. A cookie changes it.</summary>
 		public byte[] Hello { get { return hello; } }
 

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+
+using System;
+using System.Collections.Generic;
+using System.Diagnostics;
+using System.Net.Security;
+using System.Threading.Tasks;
+
+namespace Lifeline
+{
+	/// <summary>How a client behaves. Everything has a default: what is zero or null has it.</summary>
+	public sealed class ClientConfig
+	{
+		/// <summary>
+		/// Ticket returns what the game's authentication gets to see. It is called, from within Update, for every
+		/// login and never while a session is resumed. The client looks at the task with every Update. A task that
+		/// fails, or returns after the client has closed, sends nothing: the client tries again later. If null,
+		/// there is no ticket.
+		/// </summary>
+		public Func<Task<byte[]>> Ticket;
+
+		/// <summary>Token resumes the session of an earlier run of the app instead of logging in: see Client.Token.</summary>
+		public string Token;
+
+		/// <summary>Info describes the client to the server: build, platform. For people to read.</summary>
+		public string Info = "";
+
+		/// <summary>
+		/// ServerKey is the server's public key, "llp1." and 43 characters, which the server logs when it starts.
+		/// kcp:// addresses need it. It is no secret, so it may ship with the app.
+		/// </summary>
+		public string ServerKey;
+
+		/// <summary>OnMessage takes the messages of routes without a handler. The reader is good until it returns. If null, they are dropped and counted.</summary>
+		public Action<string, Reader> OnMessage;
+
+		/// <summary>MaxPackets and MaxBytes bound what waits to be accepted by the server: beyond them Send reports false. If zero, 1,024 packets and 1 MiB.</summary>
+		public int MaxPackets, MaxBytes;
+
+		/// <summary>DialTimeout is how long one address has to answer. If zero, 5 s.</summary>
+		public TimeSpan DialTimeout;
+
+		/// <summary>OpeningTimeout is how long a link has to become the session's before the next address is tried. If zero, 5 s.</summary>
+		public TimeSpan OpeningTimeout;
+
+		/// <summary>
+		/// Fallback is how long UDP may be silent before the next address is tried, if one of them is not over
+		/// UDP. If zero, 1.5 s. If negative, as long as other addresses may.
+		/// </summary>
+		public TimeSpan Fallback;
+
+		/// <summary>MinDelay and MaxDelay bound the pauses between attempts: the n-th is random in 0 ... min(MaxDelay, MinDelay * 2^n). If zero, 0.5 s and 30 s.</summary>
+		public TimeSpan MinDelay, MaxDelay;
+
+		/// <summary>CloseTimeout bounds how long a link that is left repeats its last words. If zero, 200 ms.</summary>
+		public TimeSpan CloseTimeout;
+
+		/// <summary>OpenWebSocket opens a ws:// or wss:// address, where the app brings its own WebSocket, as in a browser. If null, the client's own over TCP and TLS.</summary>
+		public Func<string, IWebSocket> OpenWebSocket;
+
+		/// <summary>CheckCertificate judges the certificate of a wss:// server. If null, the system does.</summary>
+		public RemoteCertificateValidationCallback CheckCertificate;
+
+		/// <summary>Now returns nanoseconds of a clock that never jumps, and stands still, if possible, while the device sleeps. If null, Stopwatch.</summary>
+		public Func<long> Now;
+
+		/// <summary>Wall returns the time of day in nanoseconds since 1970. If null, DateTime.UtcNow.</summary>
+		public Func<long> Wall;
+
+		/// <summary>Random fills bytes that nobody can guess. If null, the system's RandomNumberGenerator.</summary>
+		public Action<byte[]> Random;
+
+		internal static long Nanoseconds(TimeSpan t, long otherwise)
+		{
+			return t.Ticks == 0 ? otherwise : t.Ticks * 100;
+		}
+
+		internal static long StopwatchNow()
+		{
+			long ticks = Stopwatch.GetTimestamp();
+			return ticks / Stopwatch.Frequency * Time.Second + ticks % Stopwatch.Frequency * Time.Second / Stopwatch.Frequency;
+		}
+
+		internal static long UtcNow()
+		{
+			const long epoch = 621355968000000000; // of ticks, in 1970
+			return (DateTime.UtcNow.Ticks - epoch) * 100;
+		}
+	}
+
+	/// <summary>
+	/// What became of the session. The usual order is Opened (Lost (Resumed | Reset | Gone Opened))* Closed.
+	/// </summary>
+	public enum SessionEventKind
+	{
+		/// <summary>A new session; after Gone it is another one. What was sent before and is larger than this server takes is undelivered.</summary>
+		Opened,
+		/// <summary>The link is gone and the client is coming back. Send and Request go on working: what they take waits.</summary>
+		Lost,
+		/// <summary>The session is back. Nothing was lost and nothing comes twice.</summary>
+		Resumed,
+		/// <summary>It is back, but what the server sent meanwhile is lost: expect a snapshot. Requests without an answer have failed.</summary>
+		Reset,
+		/// <summary>The session is over and the client logs in anew. Undelivered is what was sent and not accepted, as far as it is known.</summary>
+		Gone,
+		/// <summary>
+		/// The server stops or sheds load, and lets this client go after Delay. Nothing changes until then; the
+		/// client comes back by itself, where it was told to.
+		/// </summary>
+		Moving,
+		/// <summary>The client has ended for good. It is the last event.</summary>
+		Closed,
+	}
+
+	/// <summary>One step in the life of a session.</summary>
+	public sealed class SessionEvent
+	{
+		public SessionEventKind Kind;
+		/// <summary>Why: with Lost, Reset, Gone and Closed, else null.</summary>
+		public CloseReason Reason;
+		/// <summary>With Opened, Gone and Closed, never null.</summary>
+		public readonly List<Undelivered> Undelivered = new List<Undelivered>();
+		/// <summary>With Moving.</summary>
+		public TimeSpan Delay;
+	}
+
+	/// <summary>Something that was sent and will not arrive. It is not sent again.</summary>
+	public struct Undelivered
+	{
+		public string Route;
+		/// <summary>One msgpack value.</summary>
+		public byte[] Payload;
+		/// <summary>Reports that it was a request and no message.</summary>
+		public bool Request;
+	}
+
+	/// <summary>
+	/// What a request failed with. Thrown by a handler of requests, it is the answer. Codes up to 999 are the
+	/// framework's, codec/SPEC.md 6.3, those from 1,000 on the game's. Negative ones never travel.
+	/// </summary>
+	public sealed class LifelineException : Exception
+	{
+		public const long Internal = 1, NoRoute = 2, BadRequest = 3, Busy = 4, NotJoined = 5, Refused = 6, Reset = 7;
+		/// <summary>No answer came in time, which says nothing about what the server did.</summary>
+		public const long Timeout = -1;
+		/// <summary>Too much waits to be accepted by the server.</summary>
+		public const long Full = -2;
+		/// <summary>The client has ended.</summary>
+		public const long Closed = -3;
+		/// <summary>The server takes no bodies of this size.</summary>
+		public const long TooLarge = -4;
+		/// <summary>The answer is not of the type that was expected.</summary>
+		public const long Mismatch = -5;
+
+		public readonly long Code;
+
+		public LifelineException(long code, string text = "") : base(text == "" ? "request failed: code " + code : text)
+		{
+			Code = code;
+		}
+	}
+
+	/// <summary>Counts what happened since the client was made.</summary>
+	public sealed class ClientStats
+	{
+		public long Opens;    // sessions
+		public long Resumes;  // links that carried a session on, nothing lost
+		public long Resets;   // links that carried a session on, the server's stream anew
+		public long Losses;   // open links that were lost, those cut included
+		public long Cuts;     // links that Cut dropped
+		public long Rebinds;  // changes of the local address that Rebind made
+		public long Dials;    // addresses dialled
+		public long Failures; // dials that failed
+		public long Sent;     // requests and messages that were taken
+		public long Received; // messages, answers and requests of the server
+		public long Dropped;  // of them without a handler, malformed, or not of its type
+		public long BytesIn;  // of frames
+		public long BytesOut;
+	}
+}

@@ -1,0 +1,540 @@
+// SPDX-License-Identifier: MIT
+
+using System;
+using System.Collections.Generic;
+using System.Threading.Tasks;
+
+namespace Lifeline
+{
+	// Dialling, the present link, and links that are being left.
+	public sealed partial class Client
+	{
+		const int maxSilent = 4; // sockets that Cut leaves open
+
+		/// <summary>A connection that the core was told of.</summary>
+		sealed class Link
+		{
+			public Carrier Carrier;
+			public Address Address;
+			public int Index;          // of Address, -1: the server told it
+			public bool Opened;
+			public bool Told;          // that it did not open is not the address's fault
+			public long Since;         // when it was dialled
+			public bool WaitsForTicket; // the packet that comes next is taken when it is there
+			public ulong[] Newest = new ulong[0]; // 1 + number of the datagram that brought the newest of each route
+		}
+
+		/// <summary>A connection that was left.</summary>
+		struct Left
+		{
+			public Carrier Carrier;
+			public long Until;
+		}
+
+		Link link; // that the core knows of, null without one
+		readonly List<Left> parting = new List<Left>();
+		readonly List<Left> silent = new List<Left>();
+
+		// The dial that is going on.
+		bool dialling;
+		readonly List<Address> dialList = new List<Address>();
+		readonly List<int> dialIndex = new List<int>();
+		int dialNext;
+		Carrier dialCarrier;
+		long dialSince, dialUntil;
+		int plainDials;
+
+		byte[] ticket;                     // for the core's next HELLO
+		long ticketUntil = long.MinValue;  // until then it is good for one more attempt
+		Task<byte[]> ticketTask;
+
+		// --- dialling
+
+		// Lists the addresses to try, once each: where the server sent us, then our own from the preferred one on.
+		void StartDial(long now)
+		{
+			StopDial();
+			dialling = true;
+			dialNext = 0;
+			dialList.Clear();
+			dialIndex.Clear();
+			foreach (Address a in book.Elsewhere(core.Address))
+			{
+				dialList.Add(a);
+				dialIndex.Add(-1);
+			}
+			foreach (int i in book.Order(now))
+			{
+				dialList.Add(book.Own[i]);
+				dialIndex.Add(i);
+			}
+			if (cfg.Ticket != null && core.Token == "" && now >= ticketUntil)
+			{
+				BeginTicket();
+			}
+		}
+
+		void StopDial()
+		{
+			dialling = false;
+			ticketTask = null;
+			if (dialCarrier != null)
+			{
+				dialCarrier.Destroy();
+				dialCarrier = null;
+			}
+		}
+
+		void ContinueDial(long now)
+		{
+			if (!dialling)
+			{
+				return;
+			}
+			if (core.State != SessionState.Dialing) // paused or closed meanwhile
+			{
+				StopDial();
+				return;
+			}
+			if (ticketTask != null && !TakeTicket(now))
+			{
+				if (ticketTask == null)
+				{
+					EndDial(now); // without a ticket there is nothing to say
+				}
+				return;
+			}
+			while (dialling)
+			{
+				if (dialCarrier == null && !OpenNext(now))
+				{
+					EndDial(now);
+					return;
+				}
+				while (dialCarrier.State == CarrierState.Connecting && dialCarrier.Receive(now))
+				{
+				}
+				if (dialCarrier.State == CarrierState.Up)
+				{
+					LinkUp(now);
+					return;
+				}
+				if (dialCarrier.State == CarrierState.Connecting && now < dialUntil)
+				{
+					return;
+				}
+				Stats.Failures++;
+				lastError = dialList[dialNext - 1].Url + ": " + (dialCarrier.State == CarrierState.Broken ? dialCarrier.Error : "no answer in time");
+				book.Failed(dialIndex[dialNext - 1]);
+				dialCarrier.Destroy();
+				dialCarrier = null;
+			}
+		}
+
+		void EndDial(long now)
+		{
+			StopDial();
+			core.LinkDown(now);
+		}
+
+		// Begins to dial the next address. Reports false if there is none.
+		bool OpenNext(long now)
+		{
+			if (dialNext == dialList.Count)
+			{
+				return false;
+			}
+			Address a = dialList[dialNext++];
+			Stats.Dials++;
+			dialSince = now;
+			long patience = Patience(a);
+			dialUntil = now + Math.Min(ClientConfig.Nanoseconds(cfg.DialTimeout, 5 * Time.Second), patience);
+			dialCarrier = Open(a);
+			return true;
+		}
+
+		long Patience(Address a)
+		{
+			return book.Patience(a, ClientConfig.Nanoseconds(cfg.Fallback, 1500 * Time.Millisecond));
+		}
+
+		Carrier Open(Address a)
+		{
+			switch (a.Carrier)
+			{
+				case CarrierKind.Tcp:
+					return new TcpCarrier(a.Host, a.Port);
+				case CarrierKind.PlainKcp:
+					return new PlainKcpCarrier(a.Host, a.Port, (uint)entropy.Next(), plainDials++, pool);
+				case CarrierKind.Kcp:
+					return new SealedKcpCarrier(a.Host, a.Port, serverKey, core.Who, entropy, pool);
+			}
+			if (cfg.OpenWebSocket != null)
+			{
+				return new BorrowedWebSocket(cfg.OpenWebSocket(a.Url));
+			}
+			ByteStream stream = a.Secure ? (ByteStream)new TlsStream(a.Host, a.Port, cfg.CheckCertificate) : new TcpStream(a.Host, a.Port);
+			return new WebSocketCarrier(stream, a.Authority, a.Path, entropy);
+		}
+
+		void LinkUp(long now)
+		{
+			link = new Link { Carrier = dialCarrier, Address = dialList[dialNext - 1], Index = dialIndex[dialNext - 1], Since = dialSince };
+			dialCarrier = null;
+			dialling = false;
+			core.LinkUp(now, wallClock(), link.Address.Carrier == CarrierKind.PlainKcp);
+			if (link.Carrier.LinkNonce != null)
+			{
+				core.Greeted(link.Carrier.LinkVersion, link.Carrier.LinkNonce, now);
+			}
+		}
+
+		// --- tickets
+
+		void BeginTicket()
+		{
+			try
+			{
+				ticketTask = cfg.Ticket() ?? Task.FromResult<byte[]>(null);
+			}
+			catch (Exception e)
+			{
+				TaskCompletionSource<byte[]> failed = new TaskCompletionSource<byte[]>();
+				failed.SetException(e);
+				ticketTask = failed.Task;
+			}
+		}
+
+		// Takes the ticket once it is there. Reports false while it is not; ticketTask is null if there will be none.
+		bool TakeTicket(long now)
+		{
+			if (!ticketTask.IsCompleted)
+			{
+				return false;
+			}
+			Task<byte[]> task = ticketTask;
+			ticketTask = null;
+			try
+			{
+				ticket = task.GetAwaiter().GetResult();
+				ticketUntil = now + ticketLife;
+				return true;
+			}
+			catch (Exception e)
+			{
+				lastError = "the ticket failed: " + e.Message;
+				Report(e);
+				return false;
+			}
+		}
+
+		// Reports that the core is about to log in on the link on which its session was refused.
+		bool WantsTicket(Packet p)
+		{
+			if (p.Kind != PacketKind.Refused || core.State != SessionState.Opening || core.Token == "" || cfg.Ticket == null)
+			{
+				return false;
+			}
+			long code = Control.ReadEnd(p).Code;
+			return !CloseCode.IsFinal(code) && !CloseCode.IsResumable(code);
+		}
+
+		// --- receiving
+
+		void ReceiveLink(long now)
+		{
+			Link l = link;
+			if (l == null)
+			{
+				return;
+			}
+			if (l.WaitsForTicket && !ContinueWithTicket(l, now))
+			{
+				return;
+			}
+			long heard = l.Carrier.LastIn;
+			for (int i = 0; i < receivesPerUpdate && link == l && l.Carrier.Receive(now); i++)
+			{
+				if (l.Carrier.LastIn != heard)
+				{
+					heard = l.Carrier.LastIn;
+					core.Saw(now); // segments prove life before they make a packet
+				}
+				if (l.Carrier.FramesLength > 0)
+				{
+					TakeDatagram(l, now);
+				}
+				TakeStream(l, now);
+			}
+			TakeStream(l, now); // what came with the end of the link
+			if (link == l && l.Carrier.State == CarrierState.Broken)
+			{
+				Broke(l, now, l.Carrier.Error);
+			}
+			else if (link == l && !l.Opened && l.Carrier.LastIn == 0 && Patience(l.Address) < now - l.Since)
+			{
+				Broke(l, now, "nothing came back over UDP");
+			}
+		}
+
+		// Takes the whole frames of the stream that came.
+		void TakeStream(Link l, long now)
+		{
+			ByteBuffer b = l.Carrier.In;
+			Packet p = new Packet();
+			try
+			{
+				while (link == l && b.Length > 0 && !l.WaitsForTicket)
+				{
+					int n = Codec.ParseFrame(b.Bytes, b.Start, b.End, Math.Max(core.Parameters.MaxBody, Codec.DefaultMaxBody), ref p);
+					if (n == 0)
+					{
+						return;
+					}
+					if (WantsTicket(p) && ticketTask == null)
+					{
+						BeginTicket();
+						l.WaitsForTicket = true;
+						return;
+					}
+					TakePacket(l, p, now);
+					b.Consume(n);
+					Stats.BytesIn += n;
+				}
+			}
+			catch (CodecException e)
+			{
+				Broke(l, now, e.Message);
+			}
+			catch (LinkException e)
+			{
+				Broke(l, now, e.Message);
+			}
+		}
+
+		// Goes on with a packet that waited for a ticket. Reports false while it has to wait.
+		bool ContinueWithTicket(Link l, long now)
+		{
+			if (!TakeTicket(now))
+			{
+				if (ticketTask == null)
+				{
+					Broke(l, now, lastError);
+				}
+				return false;
+			}
+			l.WaitsForTicket = false;
+			ByteBuffer b = l.Carrier.In;
+			Packet p = new Packet();
+			int n = Codec.ParseFrame(b.Bytes, b.Start, b.End, Codec.DefaultMaxBody, ref p);
+			try
+			{
+				TakePacket(l, p, now);
+				b.Consume(n);
+				Stats.BytesIn += n;
+			}
+			catch (LinkException e)
+			{
+				Broke(l, now, e.Message);
+			}
+			return link == l;
+		}
+
+		// Takes one packet of the stream.
+		void TakePacket(Link l, Packet p, long now)
+		{
+			if (p.Kind == PacketKind.Refused || p.Kind == PacketKind.Bye)
+			{
+				l.Told = true;
+				lastError = "";
+			}
+			bool deliver;
+			try
+			{
+				deliver = core.Receive(p, now);
+			}
+			finally
+			{
+				Changes();
+			}
+			if (deliver)
+			{
+				Deliver(p);
+			}
+		}
+
+		// Takes frames that came outside of the stream. They may overtake everything in it, even the WELCOME. The
+		// newest of a route is the one with the highest number of its datagram.
+		void TakeDatagram(Link l, long now)
+		{
+			Carrier c = l.Carrier;
+			int at = c.FramesAt, end = c.FramesAt + c.FramesLength;
+			Packet p = new Packet();
+			try
+			{
+				while (at < end && link == l && core.State == SessionState.Open)
+				{
+					int n = Codec.ParseFrame(c.Frames, at, end, Codec.DefaultMaxBody, ref p);
+					if (n == 0)
+					{
+						return;
+					}
+					at += n;
+					Stats.BytesIn += n;
+					bool wanted = p.Kind == PacketKind.Heartbeat || p.Kind == PacketKind.Datagram && IsNewest(l, p, c.FramesNumber);
+					if (wanted && core.ReceiveDatagram(p, now))
+					{
+						Deliver(p);
+					}
+				}
+			}
+			catch (CodecException)
+			{
+				// not what a server sends; the stream goes on
+			}
+			catch (LinkException e)
+			{
+				Broke(l, now, e.Message);
+			}
+		}
+
+		bool IsNewest(Link l, Packet p, ulong number)
+		{
+			Envelope e = Envelope.ParseMessage(p.Bytes, p.At, p.Length);
+			if (e.RouteNumber < 0 || e.RouteNumber >= routes.Length)
+			{
+				return false;
+			}
+			if (l.Newest.Length < routes.Length)
+			{
+				Array.Resize(ref l.Newest, routes.Length);
+			}
+			if (number < l.Newest[e.RouteNumber])
+			{
+				return false;
+			}
+			l.Newest[e.RouteNumber] = number + 1;
+			return true;
+		}
+
+		// --- writing
+
+		void Write(long now)
+		{
+			Link l = link;
+			if (l == null || l.Carrier.State != CarrierState.Up)
+			{
+				return;
+			}
+			if (l.Carrier.HasDatagrams)
+			{
+				output.Clear();
+				core.OutputDatagram(output, now);
+				if (output.Length > 0)
+				{
+					l.Carrier.WriteDatagram(now, output);
+					Stats.BytesOut += output.Length;
+				}
+			}
+			for (int i = 0; i < writesPerFlush; i++)
+			{
+				output.Clear();
+				core.Output(output, now, l.Carrier.Room);
+				if (output.Length == 0 && l.Carrier.TakesLarge && core.Wants)
+				{
+					core.Output(output, now, core.Parameters.MaxBody + 16); // the next frame alone is larger
+				}
+				if (output.Length > 0)
+				{
+					l.Carrier.Write(output);
+					Stats.BytesOut += output.Length;
+				}
+				l.Carrier.Flush(now);
+				if (output.Length == 0)
+				{
+					return;
+				}
+			}
+		}
+
+		// --- leaving; the core is told by the caller
+
+		Link LeaveLink()
+		{
+			Link l = link;
+			link = null;
+			if (!l.Opened && !l.Told)
+			{
+				book.Failed(l.Index); // try another way
+			}
+			if (l.WaitsForTicket)
+			{
+				ticketTask = null;
+			}
+			return l;
+		}
+
+		void Broke(Link l, long now, string why)
+		{
+			if (link != l)
+			{
+				return;
+			}
+			LeaveLink().Carrier.Destroy();
+			lastError = why;
+			core.LinkDown(now);
+		}
+
+		// Leaves the link with the core's last words, if it has any.
+		void PartLink(long now)
+		{
+			output.Clear();
+			core.Output(output, now, 0);
+			if (link == null)
+			{
+				return;
+			}
+			Carrier c = LeaveLink().Carrier;
+			if (output.Length > 0)
+			{
+				c.Write(output);
+			}
+			long until = output.Length > 0 ? now + ClientConfig.Nanoseconds(cfg.CloseTimeout, 200 * Time.Millisecond) : now;
+			c.Part(now, until);
+			parting.Add(new Left { Carrier = c });
+		}
+
+		void ContinueParting(long now)
+		{
+			for (int i = parting.Count - 1; i >= 0; i--)
+			{
+				Carrier c = parting[i].Carrier;
+				for (int k = 0; k < receivesPerUpdate && c.Receive(now); k++)
+				{
+					c.In.Clear();
+				}
+				c.Flush(now);
+				if (c.Parted(now))
+				{
+					c.Destroy();
+					parting.RemoveAt(i);
+				}
+			}
+			if (silent.Count > 0 && now >= silent[0].Until)
+			{
+				silent[0].Carrier.Destroy();
+				silent.RemoveAt(0);
+			}
+		}
+
+		void KeepSilent(Carrier c, long until)
+		{
+			if (silent.Count == maxSilent)
+			{
+				silent[0].Carrier.Destroy();
+				silent.RemoveAt(0);
+			}
+			silent.Add(new Left { Carrier = c, Until = until });
+		}
+	}
+}

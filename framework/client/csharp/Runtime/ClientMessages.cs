@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: MIT
+
+using System;
+using System.Collections.Generic;
+using System.Threading.Tasks;
+
+namespace Lifeline
+{
+	// Messages and requests, both ways.
+	public sealed partial class Client
+	{
+		static readonly TimeSpan defaultTimeout = TimeSpan.FromSeconds(10);
+
+		/// <summary>A request that waits for its answer.</summary>
+		abstract class Call
+		{
+			public long Deadline;
+
+			public abstract void Answer(Reader payload);
+			public abstract void Fail(Exception e);
+		}
+
+		sealed class Call<A> : Call where A : class, IMessage
+		{
+			readonly A answer;
+			readonly TaskCompletionSource<A> done = new TaskCompletionSource<A>();
+
+			public Call(A answer)
+			{
+				this.answer = answer;
+			}
+
+			public Task<A> Task { get { return done.Task; } }
+
+			public override void Answer(Reader payload)
+			{
+				try
+				{
+					answer.Read(payload);
+				}
+				catch (CodecException e)
+				{
+					Fail(new LifelineException(LifelineException.Mismatch, e.Message));
+					return;
+				}
+				done.TrySetResult(answer); // who awaits goes on in here
+			}
+
+			public override void Fail(Exception e)
+			{
+				done.TrySetException(e);
+			}
+		}
+
+		/// <summary>A request of the server that a task is to answer.</summary>
+		sealed class PendingAnswer
+		{
+			public ulong Id;
+			public long Session; // in which it was asked: its id means nothing in another one
+			public RouteHandler Handler;
+			public Task Task;
+		}
+
+		// --- handlers
+
+		/// <summary>
+		/// Registers what takes the messages of a route. message is the object that each of them is read into: the
+		/// handler copies what it keeps. Throws ArgumentException if the route has a handler already.
+		/// </summary>
+		public void OnMessage<M>(string route, M message, Action<M> handler) where M : class, IMessage
+		{
+			messages.Add(new MessageHandler<M>(route, message, handler));
+		}
+
+		/// <summary>
+		/// Registers what answers the server's requests on a route. question is the object that each of them is read
+		/// into. A LifelineException is the answer as it stands; any other one tells the server only that the
+		/// handler failed.
+		/// </summary>
+		public void OnRequest<Q, A>(string route, Q question, Func<Q, A> handler) where Q : class, IMessage where A : class, IMessage
+		{
+			requests.Add(new RequestHandler<Q, A>(route, question, handler));
+		}
+
+		/// <summary>The same with an answer that takes time. The handler copies what it needs of question before its first await.</summary>
+		public void OnRequestAsync<Q, A>(string route, Q question, Func<Q, Task<A>> handler) where Q : class, IMessage where A : class, IMessage
+		{
+			requests.Add(new AsyncRequestHandler<Q, A>(route, question, handler));
+		}
+
+		// --- sending
+
+		/// <summary>
+		/// Sends a message. It reports false when too much waits already, or the client has ended. Without a link it
+		/// waits to be sent. Throws CodecException if no server would take it.
+		/// </summary>
+		public bool Send(string route, IMessage message)
+		{
+			writer.Buffer.Clear();
+			Envelope.BeginMessage(writer, NumberOf(route), route);
+			PutPayload(message);
+			return Push(PacketKind.Message) == SendResult.Ok;
+		}
+
+		/// <summary>
+		/// Sends a message for the moment: what is overtaken by a later one on the same route, or lost, is of no use
+		/// any more, as with inputs and positions. It goes outside of the stream where the link can do that (kcp://,
+		/// and a route that the server has numbered), and else, or without a link, as Send does.
+		/// </summary>
+		public bool SendNewest(string route, IMessage message)
+		{
+			int number = NumberOf(route);
+			if (link == null || !link.Carrier.HasDatagrams || number < 0 || core.State != SessionState.Open)
+			{
+				return Send(route, message);
+			}
+			writer.Buffer.Clear();
+			Envelope.BeginMessage(writer, number, route);
+			PutPayload(message);
+			datagram.Clear();
+			Codec.AppendFrame(datagram, PacketKind.Datagram, HeartbeatFlags.None, 0, core.Ack, writer.Buffer.Bytes, writer.Buffer.Start, writer.Buffer.Length);
+			if (!link.Carrier.WriteDatagram(clock(), datagram))
+			{
+				return Push(PacketKind.Message) == SendResult.Ok;
+			}
+			Stats.Sent++;
+			Stats.BytesOut += datagram.Length;
+			return true;
+		}
+
+		readonly ByteBuffer datagram = new ByteBuffer();
+
+		/// <summary>
+		/// Asks the server. The answer is read into answer, which is the task's result. The task completes in an
+		/// Update, on its thread, and so does what awaits it. The request outlives lost links; only timeout bounds the
+		/// wait, 10 s if it is absent. Fails with a LifelineException.
+		/// </summary>
+		public Task<A> Request<A>(string route, IMessage question, A answer, TimeSpan? timeout = null) where A : class, IMessage
+		{
+			Call<A> call = new Call<A>(answer);
+			ulong id = ++lastCall;
+			writer.Buffer.Clear();
+			Envelope.BeginRequest(writer, id, NumberOf(route), route);
+			PutPayload(question);
+			SendResult result = disposed ? SendResult.Closed : Push(PacketKind.Request);
+			if (result != SendResult.Ok)
+			{
+				bool closed = result == SendResult.Closed;
+				call.Fail(new LifelineException(closed ? LifelineException.Closed : LifelineException.Full, closed ? "the client has ended" : "too much waits to be sent"));
+				return call.Task;
+			}
+			call.Deadline = clock() + (timeout ?? defaultTimeout).Ticks * 100;
+			callsDue = Math.Min(callsDue, call.Deadline);
+			calls[id] = call;
+			return call.Task;
+		}
+
+		/// <summary>Takes a seat in a room.</summary>
+		public Task Join(string room, string key)
+		{
+			return Request("room.join", new JoinMessage { Room = room, Key = key }, new KeyMessage());
+		}
+
+		/// <summary>Takes a seat in the fullest room that takes strangers, or in a new one, and returns its key.</summary>
+		public async Task<string> JoinAny(string room)
+		{
+			return (await Request("room.join", new JoinMessage { Room = room, Key = "" }, new KeyMessage())).Key;
+		}
+
+		/// <summary>Gives up the seat in the room.</summary>
+		public Task Leave()
+		{
+			return Request("room.leave", new LeaveMessage(), new Nothing());
+		}
+
+		// Writes the payload of an envelope, which must be exactly one value.
+		void PutPayload(IMessage message)
+		{
+			ByteBuffer b = writer.Buffer;
+			int before = b.Length;
+			message.Write(writer);
+			if (b.Length == before || Codec.SkipValue(b.Bytes, b.Start + before, b.End) != b.End)
+			{
+				throw new CodecException(CodecError.Trailing, message.GetType().Name + ".Write writes not exactly one value");
+			}
+		}
+
+		SendResult Push(PacketKind kind)
+		{
+			SendResult result = core.Send(kind, writer.Buffer.Bytes, writer.Buffer.Start, writer.Buffer.Length);
+			if (result == SendResult.Ok)
+			{
+				Stats.Sent++;
+			}
+			return result;
+		}
+
+		// --- calls
+
+		void ExpireCalls(long now)
+		{
+			if (now < callsDue)
+			{
+				return;
+			}
+			callsDue = Time.Never;
+			expired.Clear();
+			foreach (KeyValuePair<ulong, Call> c in calls)
+			{
+				if (now >= c.Value.Deadline)
+				{
+					expired.Add(c.Key);
+				}
+				else
+				{
+					callsDue = Math.Min(callsDue, c.Value.Deadline);
+				}
+			}
+			foreach (ulong id in expired)
+			{
+				Call call;
+				if (calls.TryGetValue(id, out call)) // who awaits another one may have ended this one
+				{
+					calls.Remove(id);
+					call.Fail(new LifelineException(LifelineException.Timeout, "no answer came in time"));
+				}
+			}
+		}
+
+		void FailCalls(long code, string text)
+		{
+			Call[] all = new Call[calls.Count];
+			calls.Values.CopyTo(all, 0);
+			calls.Clear();
+			Array.ForEach(all, c => c.Fail(new LifelineException(code, text)));
+		}
+
+		// --- receiving
+
+		// Hands a packet to the app.
+		void Deliver(Packet p)
+		{
+			Stats.Received++;
+			try
+			{
+				switch (p.Kind)
+				{
+					case PacketKind.Response:
+					case PacketKind.Failure:
+						Answered(p);
+						break;
+					case PacketKind.Request:
+						Asked(p);
+						break;
+					default:
+						Pushed(p);
+						break;
+				}
+			}
+			catch (Exception e)
+			{
+				if (e is CodecException)
+				{
+					Stats.Dropped++;
+				}
+				Report(e);
+			}
+		}
+
+		void Pushed(Packet p)
+		{
+			Envelope e = Envelope.ParseMessage(p.Bytes, p.At, p.Length);
+			RouteHandler h = messages.Find(p.Bytes, e);
+			reader.Set(p.Bytes, e.PayloadAt, e.PayloadLength);
+			if (h != null)
+			{
+				Task none;
+				h.Handle(reader, out none);
+			}
+			else if (cfg.OnMessage != null)
+			{
+				cfg.OnMessage(NameOf(p.Bytes, e), reader);
+			}
+			else
+			{
+				Stats.Dropped++;
+			}
+		}
+
+		// Ids without a call are those of requests that nobody waits for any more.
+		void Answered(Packet p)
+		{
+			bool failed = p.Kind == PacketKind.Failure;
+			Envelope e = failed ? Envelope.ParseFailure(p.Bytes, p.At, p.Length) : Envelope.ParseResponse(p.Bytes, p.At, p.Length);
+			Call call;
+			if (!calls.TryGetValue(e.Id, out call))
+			{
+				return;
+			}
+			calls.Remove(e.Id);
+			if (failed)
+			{
+				call.Fail(new LifelineException(e.Code, System.Text.Encoding.UTF8.GetString(p.Bytes, e.TextAt, e.TextLength)));
+				return;
+			}
+			reader.Set(p.Bytes, e.PayloadAt, e.PayloadLength);
+			call.Answer(reader);
+		}
+
+		// Answers a request of the server.
+		void Asked(Packet p)
+		{
+			Envelope e = Envelope.ParseRequest(p.Bytes, p.At, p.Length);
+			RouteHandler h = requests.Find(p.Bytes, e);
+			if (h == null)
+			{
+				AnswerFailure(e.Id, LifelineException.NoRoute, "the client answers no such request: " + NameOf(p.Bytes, e));
+				return;
+			}
+			reader.Set(p.Bytes, e.PayloadAt, e.PayloadLength);
+			long session = sessions;
+			try
+			{
+				Task task;
+				IMessage answer = h.Handle(reader, out task);
+				if (task != null)
+				{
+					pending.Add(new PendingAnswer { Id = e.Id, Session = session, Handler = h, Task = task });
+				}
+				else if (session == sessions) // the handler may have ended it
+				{
+					AnswerWith(e.Id, answer);
+				}
+			}
+			catch (Exception failed)
+			{
+				AnswerException(e.Id, session, failed);
+			}
+		}
+
+		// Sends the answers of tasks that are done.
+		void PollAnswers()
+		{
+			for (int i = 0; i < pending.Count; )
+			{
+				PendingAnswer a = pending[i];
+				if (!a.Task.IsCompleted)
+				{
+					i++;
+					continue;
+				}
+				pending.RemoveAt(i);
+				try
+				{
+					IMessage answer = a.Handler.Answer(a.Task);
+					if (a.Session == sessions)
+					{
+						AnswerWith(a.Id, answer);
+					}
+				}
+				catch (Exception failed)
+				{
+					AnswerException(a.Id, a.Session, failed);
+				}
+			}
+		}
+
+		void AnswerWith(ulong id, IMessage answer)
+		{
+			writer.Buffer.Clear();
+			Envelope.BeginResponse(writer, id);
+			PutPayload(answer);
+			Answer(PacketKind.Response);
+		}
+
+		void AnswerException(ulong id, long session, Exception failed)
+		{
+			LifelineException told = failed as LifelineException;
+			if (told == null)
+			{
+				Report(failed);
+			}
+			if (session != sessions)
+			{
+				return;
+			}
+			if (told != null && told.Code > 0)
+			{
+				AnswerFailure(id, told.Code, told.Message);
+			}
+			else
+			{
+				AnswerFailure(id, LifelineException.Internal, "the client's handler failed");
+			}
+		}
+
+		void AnswerFailure(ulong id, long code, string text)
+		{
+			writer.Buffer.Clear();
+			Envelope.WriteFailure(writer, id, (uint)code, text);
+			Answer(PacketKind.Failure);
+		}
+
+		// An answer that can't be sent is not: the server's patience ends.
+		void Answer(PacketKind kind)
+		{
+			if (Push(kind) != SendResult.Ok)
+			{
+				Stats.Dropped++;
+			}
+		}
+	}
+
+	sealed class JoinMessage : IMessage
+	{
+		public string Room, Key;
+
+		public void Read(Reader r)
+		{
+			r.Skip(1);
+		}
+
+		public void Write(Writer w)
+		{
+			w.Array(2);
+			w.Str(Room);
+			w.Str(Key);
+		}
+	}
+
+	sealed class LeaveMessage : IMessage
+	{
+		public void Read(Reader r)
+		{
+			r.Skip(1);
+		}
+
+		public void Write(Writer w)
+		{
+			w.Array(0);
+		}
+	}
+
+	sealed class KeyMessage : IMessage
+	{
+		public string Key = "";
+
+		public void Read(Reader r)
+		{
+			Key = r.Str();
+		}
+
+		public void Write(Writer w)
+		{
+			w.Str(Key);
+		}
+	}
+}

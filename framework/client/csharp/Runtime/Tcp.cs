@@ -1,0 +1,499 @@
+// SPDX-License-Identifier: MIT
+
+using System;
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Authentication;
+
+namespace Lifeline
+{
+	/// <summary>A stream of bytes below a carrier, polled.</summary>
+	abstract class ByteStream
+	{
+		public CarrierState State { get; protected set; }
+		public string Error = "";
+
+		/// <summary>Goes on connecting. Call it until State is another.</summary>
+		public abstract void Connect(long now);
+
+		/// <summary>Reads at most n bytes; 0 when there is nothing. The end of the stream breaks it.</summary>
+		public abstract int Read(byte[] b, int at, int n);
+
+		/// <summary>Writes as many bytes as the socket takes.</summary>
+		public abstract int Write(byte[] b, int at, int n);
+
+		/// <summary>Says that nothing more is written.</summary>
+		public abstract void CloseWrite();
+
+		public abstract void Close();
+
+		protected void Break(string why)
+		{
+			if (State != CarrierState.Broken)
+			{
+				State = CarrierState.Broken;
+				Error = why;
+			}
+		}
+	}
+
+	/// <summary>
+	/// A TCP connection to the first address of a host that answers. One that is silent for a while gets company
+	/// by the next one: RFC 8305 5.
+	/// </summary>
+	sealed class TcpStream : ByteStream
+	{
+		const long attemptDelay = 250 * Time.Millisecond;
+
+		readonly Resolver resolver;
+		Socket[] attempts;
+		int started;
+		long nextAt;
+		Socket socket;
+		string lastError = "";
+
+		public TcpStream(string host, int port)
+		{
+			resolver = new Resolver(host, port);
+		}
+
+		/// <summary>The socket, once State is Up.</summary>
+		public Socket Socket { get { return socket; } }
+
+		public override void Connect(long now)
+		{
+			if (State != CarrierState.Connecting || !resolver.Poll())
+			{
+				return;
+			}
+			IPEndPoint[] found = resolver.Found;
+			if (attempts == null)
+			{
+				attempts = new Socket[found.Length];
+			}
+			bool pending = false;
+			for (int i = 0; i < started; i++)
+			{
+				if (attempts[i] != null && Finished(i))
+				{
+					return;
+				}
+				pending = pending || attempts[i] != null;
+			}
+			while (started < found.Length && (!pending || now >= nextAt))
+			{
+				int i = started++;
+				nextAt = now + attemptDelay;
+				if (Begin(i, found[i]))
+				{
+					return;
+				}
+				pending = pending || attempts[i] != null;
+			}
+			if (!pending)
+			{
+				Break(lastError != "" ? lastError : resolver.Error != "" ? resolver.Error : "no address");
+			}
+		}
+
+		// Begins an attempt. Reports true if it is connected already.
+		bool Begin(int i, IPEndPoint to)
+		{
+			Socket s = null;
+			try
+			{
+				s = new Socket(to.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+				s.NoDelay = true;
+				s.Blocking = false;
+				attempts[i] = s;
+				s.Connect(to);
+				return Won(i);
+			}
+			catch (SocketException e)
+			{
+				if (e.SocketErrorCode != SocketError.WouldBlock && e.SocketErrorCode != SocketError.InProgress && e.SocketErrorCode != SocketError.AlreadyInProgress)
+				{
+					Lost(i, to + ": " + e.SocketErrorCode);
+				}
+			}
+			catch (Exception e) // a system without this family
+			{
+				Lost(i, to + ": " + e.Message);
+			}
+			return false;
+		}
+
+		// Reports true if the i-th attempt is connected.
+		bool Finished(int i)
+		{
+			Socket s = attempts[i];
+			try
+			{
+				if (!s.Poll(0, SelectMode.SelectWrite) && !s.Poll(0, SelectMode.SelectError))
+				{
+					return false;
+				}
+				int error = (int)s.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.Error);
+				if (error == 0)
+				{
+					return Won(i);
+				}
+				Lost(i, resolver.Found[i] + ": " + (SocketError)error);
+			}
+			catch (SocketException e)
+			{
+				Lost(i, resolver.Found[i] + ": " + e.SocketErrorCode);
+			}
+			return false;
+		}
+
+		bool Won(int i)
+		{
+			socket = attempts[i];
+			attempts[i] = null;
+			CloseAttempts();
+			State = CarrierState.Up;
+			return true;
+		}
+
+		void Lost(int i, string why)
+		{
+			lastError = why;
+			if (attempts[i] != null)
+			{
+				attempts[i].Close();
+				attempts[i] = null;
+			}
+		}
+
+		void CloseAttempts()
+		{
+			for (int i = 0; attempts != null && i < attempts.Length; i++)
+			{
+				if (attempts[i] != null)
+				{
+					attempts[i].Close();
+					attempts[i] = null;
+				}
+			}
+		}
+
+		public override int Read(byte[] b, int at, int n)
+		{
+			if (State != CarrierState.Up || n == 0)
+			{
+				return 0;
+			}
+			SocketError error;
+			int got = socket.Receive(b, at, n, SocketFlags.None, out error);
+			if (error == SocketError.WouldBlock || error == SocketError.Interrupted)
+			{
+				return 0;
+			}
+			if (error != SocketError.Success)
+			{
+				Break("the connection broke: " + error);
+				return 0;
+			}
+			if (got == 0)
+			{
+				Break("the server closed the connection");
+			}
+			return got;
+		}
+
+		public override int Write(byte[] b, int at, int n)
+		{
+			if (State != CarrierState.Up || n == 0)
+			{
+				return 0;
+			}
+			SocketError error;
+			int put = socket.Send(b, at, n, SocketFlags.None, out error);
+			if (error == SocketError.WouldBlock || error == SocketError.NoBufferSpaceAvailable || error == SocketError.Interrupted)
+			{
+				return Math.Max(put, 0);
+			}
+			if (error != SocketError.Success)
+			{
+				Break("the connection broke: " + error);
+				return 0;
+			}
+			return put;
+		}
+
+		public override void CloseWrite()
+		{
+			try
+			{
+				socket.Shutdown(SocketShutdown.Send);
+			}
+			catch (SocketException)
+			{
+				// it is closed already, which is as good
+			}
+		}
+
+		public override void Close()
+		{
+			CloseAttempts();
+			if (socket != null)
+			{
+				socket.Close();
+			}
+			Break("closed");
+		}
+	}
+
+	/// <summary>
+	/// TLS over TCP, by SslStream. Its calls are begun and polled. Unlike the others it allocates with every
+	/// read and write, as SslStream does.
+	/// </summary>
+	sealed class TlsStream : ByteStream
+	{
+		readonly TcpStream tcp;
+		readonly string host;
+		readonly RemoteCertificateValidationCallback check;
+		readonly byte[] readBuffer = new byte[16 << 10];
+		readonly byte[] writeBuffer = new byte[16 << 10];
+		SslStream tls;
+		IAsyncResult handshake, reading, writing;
+		int readAt, readEnd;
+
+		public TlsStream(string host, int port, RemoteCertificateValidationCallback check)
+		{
+			tcp = new TcpStream(host, port);
+			this.host = host;
+			this.check = check;
+		}
+
+		public override void Connect(long now)
+		{
+			tcp.Connect(now);
+			if (tcp.State == CarrierState.Broken)
+			{
+				Break(tcp.Error);
+			}
+			if (State != CarrierState.Connecting || tcp.State != CarrierState.Up)
+			{
+				return;
+			}
+			try
+			{
+				if (tls == null)
+				{
+					tcp.Socket.Blocking = true; // what SslStream needs; it is only ever used by calls that are begun
+					tls = new SslStream(new NetworkStream(tcp.Socket, true), false, check);
+					handshake = tls.BeginAuthenticateAsClient(host, null, SslProtocols.Tls12, true, null, null);
+				}
+				if (handshake.IsCompleted)
+				{
+					tls.EndAuthenticateAsClient(handshake);
+					State = CarrierState.Up;
+				}
+			}
+			catch (Exception e) // what SslStream throws depends on the system
+			{
+				Break("TLS: " + e.Message);
+			}
+		}
+
+		public override int Read(byte[] b, int at, int n)
+		{
+			if (State != CarrierState.Up)
+			{
+				return 0;
+			}
+			try
+			{
+				if (readAt == readEnd)
+				{
+					if (reading == null)
+					{
+						reading = tls.BeginRead(readBuffer, 0, readBuffer.Length, null, null);
+					}
+					if (!reading.IsCompleted)
+					{
+						return 0;
+					}
+					readAt = 0;
+					readEnd = tls.EndRead(reading);
+					reading = null;
+					if (readEnd == 0)
+					{
+						Break("the server closed the connection");
+						return 0;
+					}
+				}
+			}
+			catch (Exception e)
+			{
+				Break("the connection broke: " + e.Message);
+				return 0;
+			}
+			int take = Math.Min(n, readEnd - readAt);
+			Buffer.BlockCopy(readBuffer, readAt, b, at, take);
+			readAt += take;
+			return take;
+		}
+
+		public override int Write(byte[] b, int at, int n)
+		{
+			if (State != CarrierState.Up)
+			{
+				return 0;
+			}
+			try
+			{
+				if (writing != null)
+				{
+					if (!writing.IsCompleted)
+					{
+						return 0;
+					}
+					tls.EndWrite(writing);
+					writing = null;
+				}
+				n = Math.Min(n, writeBuffer.Length);
+				if (n > 0)
+				{
+					Buffer.BlockCopy(b, at, writeBuffer, 0, n);
+					writing = tls.BeginWrite(writeBuffer, 0, n, null, null);
+				}
+				return n;
+			}
+			catch (Exception e)
+			{
+				Break("the connection broke: " + e.Message);
+				return 0;
+			}
+		}
+
+		public override void CloseWrite()
+		{
+			// TLS has its own goodbye, and SslStream sends it with Close.
+		}
+
+		public override void Close()
+		{
+			if (tls != null)
+			{
+				tls.Close();
+			}
+			tcp.Close();
+			Break("closed");
+		}
+	}
+
+	/// <summary>Frames on a TCP stream: transport/SPEC.md 2.</summary>
+	sealed class TcpCarrier : Carrier
+	{
+		readonly TcpStream stream;
+		readonly ByteBuffer waiting = new ByteBuffer();
+		bool parting, shut, silent;
+		long partUntil;
+
+		public TcpCarrier(string host, int port)
+		{
+			stream = new TcpStream(host, port);
+		}
+
+		public override bool Receive(long now)
+		{
+			if (silent)
+			{
+				return false;
+			}
+			if (State == CarrierState.Connecting)
+			{
+				stream.Connect(now);
+				Follow();
+			}
+			if (State != CarrierState.Up)
+			{
+				return false;
+			}
+			In.Reserve(4 << 10);
+			int n = stream.Read(In.Bytes, In.End, In.Bytes.Length - In.End);
+			if (n > 0)
+			{
+				In.End += n;
+				LastIn = now;
+			}
+			Follow();
+			return n > 0;
+		}
+
+		// Takes over what became of the stream.
+		void Follow()
+		{
+			if (stream.State == CarrierState.Broken)
+			{
+				Break(stream.Error);
+			}
+			else if (stream.State == CarrierState.Up && State == CarrierState.Connecting)
+			{
+				State = CarrierState.Up;
+			}
+		}
+
+		public override int Room { get { return Chunk - waiting.Length; } }
+
+		public override bool TakesLarge { get { return waiting.Length == 0; } }
+
+		public override void Write(ByteBuffer b)
+		{
+			waiting.Append(b.Bytes, b.Start, b.Length);
+		}
+
+		public override void Flush(long now)
+		{
+			if (silent || State != CarrierState.Up)
+			{
+				return;
+			}
+			while (waiting.Length > 0)
+			{
+				int n = stream.Write(waiting.Bytes, waiting.Start, waiting.Length);
+				if (n == 0)
+				{
+					break;
+				}
+				waiting.Consume(n);
+			}
+			Follow();
+			if (parting && !shut && waiting.Length == 0 && State == CarrierState.Up)
+			{
+				shut = true;
+				stream.CloseWrite();
+			}
+		}
+
+		// The peer closes in turn: a close while its last bytes are unread would reset the connection and
+		// swallow ours.
+		public override void Part(long now, long until)
+		{
+			parting = true;
+			partUntil = until;
+			Flush(now);
+		}
+
+		public override bool Parted(long now)
+		{
+			return State != CarrierState.Up || now >= partUntil;
+		}
+
+		public override bool Cut()
+		{
+			silent = true;
+			return true;
+		}
+
+		public override void Destroy()
+		{
+			stream.Close();
+			Break("closed");
+		}
+	}
+}
