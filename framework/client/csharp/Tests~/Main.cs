@@ -14,6 +14,7 @@ namespace Lifeline.Tests
 			CryptoTests.Run(check);
 			SealTests.Run(check, root);
 			SessionTests.Run(check, root);
+			ClientTests.Run(check);
 			if (args.Length > 1)
 			{
 				CasesTests.Run(check, args[1]);

@@ -1,0 +1,648 @@
+// SPDX-License-Identifier: MIT
+
+using System;
+using System.Collections.Generic;
+using System.Net;
+using System.Text;
+using System.Threading.Tasks;
+
+namespace Lifeline.Tests
+{
+	/// <summary>The polled client against a server that the test plays, on a clock that the test moves.</summary>
+	static class ClientTests
+	{
+		public static void Run(Check check)
+		{
+			check.Run("client life", () => Life(check));
+			check.Run("client messages", () => Messages(check));
+			check.Run("client requests", () => Requests(check));
+			check.Run("client asked", () => Asked(check));
+			check.Run("client throws", () => Throws(check));
+			check.Run("client handlers", () => Handlers(check));
+			check.Run("client undelivered", () => NotDelivered(check));
+			check.Run("client tickets", () => Tickets(check));
+			check.Run("client hostile", () => Hostile(check));
+			check.Run("client order", () => Order(check));
+			check.Run("client moved", () => Moved(check));
+			check.Run("client background", () => Background(check));
+			check.Run("client dispose", () => Dispose(check));
+			check.Run("client configuration", () => Configuration(check));
+			check.Run("addresses", () => Addresses(check));
+			check.Run("address book", () => Book(check));
+			check.Run("resolver", () => Resolve(check));
+		}
+
+		static void Life(Check check)
+		{
+			World w = new World();
+			Task open = w.Client.WhenOpen();
+			w.Login();
+			check.That(open.Status == TaskStatus.RanToCompletion && w.Client.Connected, "not open");
+			check.Equal(w.History, "Opened", "login");
+			check.Equal(w.Client.Id, Hex.Encode(World.Sid), "id");
+			string said = w.Heard();
+			check.That(said.StartsWith("Hello ", StringComparison.Ordinal) && said.EndsWith("Heartbeat", StringComparison.Ordinal), said);
+			w.Socket.Broken = true;
+			w.Client.Update();
+			check.Equal(w.History, "Lost 1", "the socket broke");
+			check.Equal(w.LastEvent.Reason.Text, "the WebSocket closed with status 1006", "why");
+			w.Client.Update();
+			check.Equal(w.Sockets.Count, 2, "sockets");
+			w.Greet();
+			w.Client.Update();
+			w.Resumed(0);
+			w.Client.Update();
+			check.Equal(w.History, "Resumed", "back");
+			w.End(PacketKind.Bye, CloseCode.Kicked, "bad manners");
+			w.Client.Update();
+			check.Equal(w.History, "Closed 200", "kicked");
+			check.That(w.LastEvent.Reason.Text == "bad manners" && w.LastEvent.Reason.Remote && w.Client.Ended, "why");
+			w.Advance(Time.Second);
+			check.Equal(w.Sockets.Count, 2, "sockets after the end");
+			check.That(w.Client.Idle && !w.Client.Send("x", new Nothing()), "it is not at its end");
+			check.Equal(w.Failures.Count, 0, "failures");
+		}
+
+		static void Messages(Check check)
+		{
+			List<string> other = new List<string>();
+			World w = new World("ws://a/", new ClientConfig { OnMessage = (route, r) => other.Add(route + "=" + r.UInt()) });
+			ulong got = 0;
+			w.Client.OnMessage("said", new Count(), m => got = got * 10 + m.N);
+			w.Client.Send("early", new Count { N = 1 }); // waits for the session
+			w.Login("move", "said");
+			check.That(w.Heard().EndsWith("Message 92a56561726c7901", StringComparison.Ordinal), "what was sent before the login");
+			w.Push("said", 1);
+			w.Push(r => r.UInt(1), 2); // by its number
+			w.Push("unknown", 3);
+			w.Push(r => r.UInt(99), 4);
+			w.Client.Update();
+			check.Equal((long)got, 12, "heard");
+			check.Equal(string.Join(" ", other.ToArray()), "unknown=3 #99=4", "without a handler");
+			w.Client.Send("move", new Count { N = 5 });
+			w.Client.Send("fire", new Count { N = 6 });
+			check.Equal(w.Heard(), "", "nothing is written outside of Update and Flush");
+			w.Client.Flush();
+			check.Equal(w.Heard(), "Message 920005, Message 92a46669726506", "by number and by name");
+			w.Client.SendNewest("move", new Count { N = 7 });
+			w.Client.Update();
+			check.Equal(w.Heard(), "Message 920007", "newest on a carrier without datagrams");
+			Throws<CodecException>(check, () => w.Client.Send("", new Nothing()));
+			Throws<CodecException>(check, () => w.Client.Send(new string('x', 129), new Nothing()));
+			Throws<CodecException>(check, () => w.Client.Send("two", new Two()));
+			Throws<CodecException>(check, () => w.Client.Send("big", new Big()));
+			Throws<ArgumentException>(check, () => w.Client.OnMessage("said", new Count(), m => { }));
+			w.Client.Update();
+			check.Equal(w.Heard(), "", "what was refused is not sent");
+			int sent = 0;
+			while (w.Client.Send("fire", new Nothing()))
+			{
+				sent++;
+			}
+			check.Equal(w.Client.QueuedPackets, 1024, "packets that wait"); // none was acknowledged
+			check.That(sent > 1000, "sent " + sent);
+		}
+
+		sealed class Two : IMessage
+		{
+			public void Read(Reader r)
+			{
+			}
+
+			public void Write(Writer w)
+			{
+				w.Nil();
+				w.Nil();
+			}
+		}
+
+		sealed class Big : IMessage
+		{
+			public void Read(Reader r)
+			{
+			}
+
+			public void Write(Writer w)
+			{
+				w.Bin(new byte[70000]);
+			}
+		}
+
+		static void Throws<E>(Check check, Action a) where E : Exception
+		{
+			try
+			{
+				a();
+				check.Fail("no " + typeof(E).Name);
+			}
+			catch (E)
+			{
+				check.Passed++;
+			}
+		}
+
+		// What a failed task failed with.
+		static long Code(Task t)
+		{
+			LifelineException e = t.Exception == null ? null : t.Exception.InnerException as LifelineException;
+			return e == null ? 0 : e.Code;
+		}
+
+		static void Requests(Check check)
+		{
+			World w = new World();
+			w.Login();
+			w.Heard();
+			Count answer = new Count();
+			Task<Count> one = w.Client.Request("a", new Count { N = 1 }, answer);
+			Task<Count> two = w.Client.Request("b", new Nothing(), new Count());
+			Task<Count> late = w.Client.Request("c", new Nothing(), new Count(), TimeSpan.FromSeconds(1));
+			int awaited = 0;
+			Await(one, () => awaited++);
+			w.Client.Update();
+			check.Equal(w.Heard(), "Request 9301a16101, Request 9302a162c0, Request 9303a163c0", "asked");
+			w.Answer(1, 42);
+			w.Fail(2, 1001, "no");
+			check.That(!one.IsCompleted, "answered before Update");
+			w.Client.Update();
+			check.That(one.Result == answer && answer.N == 42 && awaited == 1, "what awaits it did not go on in Update");
+			check.Equal(Code(two), 1001, "failure");
+			check.Equal(two.Exception.InnerException.Message, "no", "text");
+			w.Advance(999 * Time.Millisecond);
+			check.That(!late.IsCompleted, "too early");
+			w.Advance(2 * Time.Millisecond);
+			check.Equal(Code(late), LifelineException.Timeout, "no answer");
+			w.Answer(3, 1); // nobody waits for it
+			w.Answer(99, 1);
+			w.Client.Update();
+			check.Equal(w.Failures.Count, 0, "failures");
+			// Of another type.
+			Task<Hero> hero = w.Client.Request("d", new Nothing(), new Hero());
+			w.Client.Update();
+			w.Answer(4, 1);
+			w.Client.Update();
+			check.Equal(Code(hero), LifelineException.Mismatch, "another type");
+			// It outlives its link, and not its session.
+			Task<Count> kept = w.Client.Request("e", new Nothing(), new Count());
+			Task<Count> lost = w.Client.Request("f", new Nothing(), new Count());
+			w.Client.Update();
+			w.Heard();
+			long accepted = w.Accepted;
+			w.Socket.Broken = true;
+			w.Client.Update();
+			w.Client.Update();
+			w.Greet();
+			w.Client.Update();
+			w.Resumed(accepted);
+			w.Client.Update();
+			w.Answer(5, 7);
+			w.Client.Update();
+			check.That(kept.Result.N == 7 && !lost.IsCompleted, "across a lost link");
+			w.Socket.Broken = true;
+			w.Client.Update();
+			w.Client.Update();
+			w.Greet();
+			w.Client.Update();
+			w.Reset(100, accepted);
+			w.Client.Update();
+			check.Equal(Code(lost), LifelineException.Reset, "reset");
+			Task<Count> last = w.Client.Request("g", new Nothing(), new Count());
+			w.Client.Close();
+			check.Equal(Code(last), LifelineException.Reset, "closed");
+			check.Equal(Code(w.Client.Request("h", new Nothing(), new Count())), LifelineException.Closed, "after the end");
+		}
+
+		static async void Await(Task t, Action then)
+		{
+			await t;
+			then();
+		}
+
+		static void Asked(Check check)
+		{
+			World w = new World();
+			TaskCompletionSource<Count> slow = new TaskCompletionSource<Count>();
+			w.Client.OnRequest("double", new Count(), q => new Count { N = 2 * q.N });
+			w.Client.OnRequest("refuse", new Count(), new Func<Count, Count>(q => { throw new LifelineException(1007, "not today"); }));
+			w.Client.OnRequest("break", new Count(), new Func<Count, Count>(q => { throw new Exception("a secret of the client"); }));
+			w.Client.OnRequestAsync("slow", new Count(), q => slow.Task);
+			w.Login();
+			w.Heard();
+			w.Ask(1, "double", p => p.UInt(21));
+			w.Ask(2, "refuse", p => p.UInt(1));
+			w.Ask(3, "nobody", p => p.UInt(1));
+			w.Ask(4, "double", p => p.Str("x"));
+			w.Ask(5, "break", p => p.UInt(1));
+			w.Ask(6, "slow", p => p.UInt(1));
+			w.Client.Update();
+			string[] said = w.Heard().Split(new[] { ", " }, StringSplitOptions.None);
+			check.Equal(said.Length, 5, "answers");
+			check.Equal(said[0], "Response 92012a", "answer");
+			check.Equal(said[1], "Failure 9302cd03efa96e6f7420746f646179", "refusal");
+			check.That(said[2].StartsWith("Failure 930302", StringComparison.Ordinal), "no route: " + said[2]);
+			check.That(said[3].StartsWith("Failure 930403", StringComparison.Ordinal), "bad request: " + said[3]);
+			check.That(said[4].StartsWith("Failure 930501", StringComparison.Ordinal) && said[4].IndexOf("736563726574", StringComparison.Ordinal) < 0, "a secret was told: " + said[4]);
+			check.Equal(w.Failures.Count, 1, "failures");
+			slow.SetResult(new Count { N = 9 });
+			w.Client.Update();
+			check.Equal(w.Heard(), "Response 920609", "the slow one");
+			// In another session its id is another request's.
+			slow = new TaskCompletionSource<Count>();
+			w.Ask(7, "slow", p => p.UInt(1));
+			w.Client.Update();
+			w.Heard();
+			w.Socket.Broken = true;
+			w.Client.Update();
+			w.Client.Update();
+			w.Greet();
+			w.Client.Update();
+			w.End(PacketKind.Refused, CloseCode.Unknown);
+			w.Client.Update();
+			w.Welcome();
+			w.Client.Update();
+			w.Heard();
+			slow.SetResult(new Count { N = 9 });
+			w.Client.Update();
+			w.Client.Update();
+			check.Equal(w.Heard(), "", "an answer to a request of another session");
+		}
+
+		static void Throws(Check check)
+		{
+			World w = new World();
+			int heard = 0;
+			w.Client.OnMessage("said", new Count(), m =>
+			{
+				heard++;
+				if (m.N == 1)
+				{
+					throw new InvalidOperationException("no");
+				}
+			});
+			w.Login();
+			w.Push("said", 1);
+			w.Push(r => r.Str("said"), 2);
+			w.Say(PacketKind.Message, b => { b.Array(2); b.Str("said"); b.Str("x"); }, 3);
+			w.Client.Update();
+			check.Equal(heard, 2, "heard");
+			check.That(w.Failures.Count == 2 && w.Failures[0] is InvalidOperationException && w.Failures[1] is CodecException, "failures");
+			check.Equal(w.Client.Stats.Dropped, 1, "dropped");
+			check.That(w.Client.Connected, "the session did not survive it");
+			// Without a subscriber Update throws, when all is done.
+			World quiet = new World();
+			Client c = new Client("ws://a/", new ClientConfig { Now = () => quiet.Now, OpenWebSocket = url => { quiet.Sockets.Add(new FakeSocket(url)); return quiet.Socket; } });
+			c.Changed += e => { throw new TimeZoneNotFoundException(); };
+			c.Update();
+			quiet.Greet();
+			c.Update();
+			quiet.Welcome();
+			Throws<TimeZoneNotFoundException>(check, c.Update);
+			c.Update();
+			check.That(c.Connected, "the session did not survive it");
+		}
+
+		// What the app does within a handler is done when the handler has returned.
+		static void Handlers(Check check)
+		{
+			World w = new World();
+			int calls = 0;
+			w.Client.OnMessage("said", new Count(), m =>
+			{
+				calls++;
+				Throws<InvalidOperationException>(check, w.Client.Update);
+				w.Client.Send("reply", m);
+				w.Client.Flush();
+				check.Equal(w.Heard(), "", "written within a handler");
+				if (m.N == 2)
+				{
+					w.Client.Cut();
+				}
+				if (m.N == 3)
+				{
+					w.Client.Close();
+				}
+			});
+			w.Login();
+			w.Heard();
+			w.Push("said", 1);
+			w.Push("said", 2);
+			w.Push("said", 9); // on a link that the handler left
+			FakeSocket first = w.Socket;
+			w.Client.Update();
+			check.Equal(calls, 2, "calls");
+			check.Equal(w.Heard(first), "", "written to a link that was cut");
+			check.Equal(w.History, "Opened, Lost 1", "cut");
+			check.That(!first.Closed, "closing would tell the server");
+			w.Client.Update();
+			w.Greet();
+			w.Client.Update();
+			w.Heard();
+			w.Resumed(0);
+			w.Client.Update();
+			check.Equal(w.Heard(), "Heartbeat, Message 92a57265706c7901, Message 92a57265706c7902", "written again, behind the first ping");
+			w.Say(PacketKind.Message, b => { b.Array(2); b.Str("said"); b.UInt(3); }, 3);
+			w.Client.Update();
+			check.That(w.Heard().StartsWith("Bye ", StringComparison.Ordinal) && w.Socket.Closed, "the goodbye");
+			check.Equal(w.History, "Resumed, Closed 106", "closed");
+			check.That(first.Closed, "a socket stayed open");
+		}
+
+		static void NotDelivered(Check check)
+		{
+			World w = new World();
+			w.Login("a");
+			w.Heard();
+			w.Client.Send("a", new Count { N = 1 });
+			w.Client.Send("b", new Count { N = 2 });
+			Task<Count> r = w.Client.Request("c", new Count { N = 3 }, new Count());
+			w.Client.Update();
+			w.Heard();
+			w.Accepted = 1;
+			w.Say(PacketKind.Heartbeat, null);
+			w.End(PacketKind.Bye, CloseCode.TooOld);
+			w.Client.Update();
+			check.Equal(w.History, "Opened, Lost 105, Gone 105", "gone");
+			List<string> left = new List<string>();
+			foreach (Undelivered u in w.LastEvent.Undelivered)
+			{
+				left.Add(u.Route + (u.Request ? "? " : " ") + Hex.Encode(u.Payload));
+			}
+			check.Equal(string.Join(", ", left.ToArray()), "b 02, c? 03", "undelivered");
+			check.Equal(Code(r), LifelineException.Reset, "the request");
+			// The next session begins anew, by itself.
+			w.Advance(3 * Time.Second);
+			w.Greet();
+			w.Client.Update();
+			check.That(w.Heard().StartsWith("Hello", StringComparison.Ordinal), "no login");
+		}
+
+		static void Tickets(Check check)
+		{
+			Queue<TaskCompletionSource<byte[]>> asked = new Queue<TaskCompletionSource<byte[]>>();
+			World w = new World("ws://a/", new ClientConfig
+			{
+				Ticket = () =>
+				{
+					asked.Enqueue(new TaskCompletionSource<byte[]>());
+					return asked.Peek().Task;
+				},
+			});
+			w.Client.Update();
+			w.Client.Update();
+			check.That(asked.Count == 1 && w.Sockets.Count == 0, "dialled without a ticket");
+			asked.Dequeue().SetException(new Exception("no account server"));
+			w.Client.Update();
+			check.That(w.Failures.Count == 1 && w.Sockets.Count == 0, "a ticket that failed");
+			w.Advance(Time.Second);
+			check.Equal(asked.Count, 1, "tickets after a while");
+			asked.Dequeue().SetResult(Encoding.ASCII.GetBytes("ann"));
+			w.Client.Update();
+			w.Greet();
+			w.Client.Update();
+			check.That(w.Heard().IndexOf("c403616e6e", StringComparison.Ordinal) > 0, "no ticket in HELLO");
+			w.Welcome();
+			w.Client.Update();
+			// The session is gone when the client comes back: another ticket, on the same link.
+			w.Socket.Broken = true;
+			w.Client.Update();
+			w.Client.Update();
+			w.Greet();
+			w.Client.Update();
+			w.Heard();
+			w.End(PacketKind.Refused, CloseCode.Unknown);
+			w.Client.Update();
+			w.Client.Update();
+			check.That(asked.Count == 1 && w.Heard() == "", "a login without another ticket");
+			asked.Dequeue().SetResult(Encoding.ASCII.GetBytes("bob"));
+			w.Client.Update();
+			check.That(w.Heard().IndexOf("c403626f62", StringComparison.Ordinal) > 0, "no new ticket in HELLO");
+			w.Welcome();
+			w.Client.Update();
+			check.Equal(w.History, "Opened, Lost 1, Gone 100, Opened", "events");
+			check.Equal(w.Sockets.Count, 2, "sockets");
+		}
+
+		static void Hostile(Check check)
+		{
+			foreach (string bytes in new[] { "ffffffff", "8000", "0011000000000000", "0a8c000100000000" + "9301a16101", "09110100000000009200c0" })
+			{
+				World w = new World();
+				w.Login();
+				byte[] b = Hex.Decode(bytes);
+				w.Socket.ToClient.Append(b, 0, b.Length);
+				w.Client.Update();
+				check.That(w.Client.Connected || w.History == "Opened, Lost 1", "after " + bytes);
+			}
+			// A link that never greets ends after its time, and the client tries again.
+			World silent = new World();
+			silent.Client.Update();
+			silent.Advance(6 * Time.Second);
+			check.Equal(silent.Sockets.Count, 2, "sockets");
+			// One that is silent later ends after the timeout, having been asked.
+			World w2 = new World();
+			w2.Login();
+			w2.Heard();
+			w2.Advance(36 * Time.Second);
+			check.That(w2.Heard(w2.Sockets[0]).IndexOf("Heartbeat", StringComparison.Ordinal) >= 0, "it was not asked");
+			check.Equal(w2.History, "Opened, Lost 1", "silence");
+		}
+
+		static void Order(Check check)
+		{
+			// The first of the list does not answer: the second one is dialled after the time of a dial.
+			World w = new World("ws://a/ ws://b/");
+			w.OnOpen = s => s.Open = s.Url != "ws://a/";
+			w.Client.Update();
+			w.Advance(4900 * Time.Millisecond);
+			check.Equal(w.Sockets.Count, 1, "sockets before the time is over");
+			w.Advance(200 * Time.Millisecond);
+			check.Equal(w.Socket.Url, "ws://b/", "the next address");
+			w.Greet();
+			w.Client.Update();
+			w.Welcome();
+			w.Client.Update();
+			// It stands back for 30 s.
+			w.Client.Cut();
+			w.Client.Update();
+			check.Equal(w.Socket.Url, "ws://b/", "after a cut");
+			w.Greet();
+			w.Client.Update();
+			w.Resumed(0);
+			w.Client.Update();
+			for (int i = 0; i < 4; i++)
+			{
+				w.Say(PacketKind.Heartbeat, null);
+				w.Advance(8 * Time.Second);
+			}
+			w.OnOpen = s => { };
+			w.Client.Cut();
+			w.Client.Update();
+			check.Equal(w.Socket.Url, "ws://a/", "after a while the first one is tried again");
+			check.That(w.Client.Connected == false && w.Client.Stats.Failures == 1, "failures");
+		}
+
+		static void Moved(Check check)
+		{
+			World w = new World();
+			w.Login();
+			w.End(PacketKind.Bye, CloseCode.Moved, "tcp://c:1 ws://b/ wss://d/");
+			w.Client.Update();
+			w.Client.Update();
+			check.Equal(w.Socket.Url, "ws://b/", "where it was sent, by carriers that the app chose");
+			w.Socket.Broken = true;
+			w.Client.Update();
+			w.Client.Update();
+			check.Equal(w.Socket.Url, "ws://b/", "again");
+			w.Greet();
+			w.Client.Update();
+			w.Resumed(0);
+			w.Client.Update();
+			check.Equal(w.History, "Opened, Lost 9, Resumed", "events");
+			w.Say(PacketKind.Move, b => { b.Array(2); b.UInt(3000); b.Str("ws://e/"); });
+			w.Client.Update();
+			check.That(w.History == "Moving" && w.LastEvent.Delay == TimeSpan.FromSeconds(3), "it was not told");
+			w.Advance(4 * Time.Second);
+			w.Socket.Broken = true;
+			w.Client.Update();
+			w.Client.Update();
+			check.Equal(w.Socket.Url, "ws://e/", "after its time has come");
+		}
+
+		static void Background(Check check)
+		{
+			World w = new World();
+			w.Login();
+			w.Heard();
+			FakeSocket first = w.Socket;
+			w.Client.Pause();
+			check.That(w.Heard().StartsWith("Detach", StringComparison.Ordinal) && first.Closed, "paused");
+			w.Advance(5 * Time.Second);
+			check.Equal(w.Sockets.Count, 1, "sockets while paused");
+			w.Client.Hurry();
+			w.Client.Update();
+			check.Equal(w.Sockets.Count, 2, "sockets after Hurry");
+			w.Greet();
+			w.Client.Update();
+			w.Resumed(0);
+			w.Client.Update();
+			check.Equal(w.History, "Opened, Lost 1, Resumed", "events");
+			w.Heard();
+			w.Advance(2 * Time.Second);
+			// The device slept: the link is asked at once, and left if it does not answer in 2.5 s.
+			w.Wall += 3600 * Time.Second;
+			w.Client.Update();
+			check.Equal(w.Heard(), "Heartbeat", "asked");
+			w.Advance(2600 * Time.Millisecond);
+			check.Equal(w.History, "Lost 1", "no answer");
+			// Not updated for long: the link is asked, and not judged.
+			World late = new World();
+			late.Login();
+			late.Heard();
+			late.Now += 100 * Time.Second;
+			late.Wall += 100 * Time.Second;
+			late.Client.Update();
+			check.That(late.Heard() == "Heartbeat" && late.Client.Connected, "after a long frame");
+		}
+
+		static void Dispose(Check check)
+		{
+			World w = new World();
+			Task open = w.Client.WhenOpen();
+			w.Client.Update();
+			w.Client.Dispose();
+			check.Equal(Code(open), LifelineException.Closed, "waiting for it");
+			w = new World();
+			w.Login();
+			Task<Count> r = w.Client.Request("a", new Nothing(), new Count());
+			w.History.ToString();
+			w.Client.Dispose();
+			w.Client.Dispose();
+			check.That(w.Socket.Closed && w.Heard().IndexOf("Bye", StringComparison.Ordinal) < 0, "not without a word");
+			check.Equal(Code(r), LifelineException.Closed, "requests");
+			w.Client.Update();
+			w.Client.Flush();
+			check.Equal(w.History, "", "events after it");
+		}
+
+		static void Configuration(Check check)
+		{
+			Throws<FormatException>(check, () => new Client(""));
+			Throws<FormatException>(check, () => new Client("kcp://a:1"));
+			Throws<FormatException>(check, () => new Client("kcp://a:1", new ClientConfig { ServerKey = "llp1.x" }));
+			Throws<FormatException>(check, () => new Client("tcp://a:1", new ClientConfig { Token = "ll1.x" }));
+			Client c = new Client("tcp://a:1", new ClientConfig { Token = "ll1.AQIDBAUGBwgJCgsMDQ4PEJRSo_zrd4OhSyVFj_DHse2RR2-SAfs_H2n_SnQdGQwK" });
+			check.Equal(c.Token, "ll1.AQIDBAUGBwgJCgsMDQ4PEJRSo_zrd4OhSyVFj_DHse2RR2-SAfs_H2n_SnQdGQwK", "token");
+		}
+
+		static void Addresses(Check check)
+		{
+			foreach (string bad in new[] { "", "a:1", "http://a:1", "tcp://a", "tcp://:1", "tcp://a:0", "tcp://a:x", "tcp://a:70000", "ws://", "kcp://[::1]" })
+			{
+				Throws<FormatException>(check, () => new Address(bad));
+			}
+			string[,] good =
+			{
+				{ "tcp://play.example:7777", "Tcp play.example 7777 / play.example:7777" },
+				{ "kcp://[2001:db8::1]:7", "Kcp 2001:db8::1 7 / [2001:db8::1]:7" },
+				{ "plain-kcp://10.0.0.1:9", "PlainKcp 10.0.0.1 9 / 10.0.0.1:9" },
+				{ "ws://h/game?x=1", "WebSocket h 80 /game?x=1 h" },
+				{ "wss://h", "WebSocket h 443 / h" },
+				{ "wss://h:8443?x", "WebSocket h 8443 /?x h:8443" },
+			};
+			for (int i = 0; i < good.GetLength(0); i++)
+			{
+				Address a = new Address(good[i, 0]);
+				check.Equal(a.Carrier + " " + a.Host + " " + a.Port + " " + a.Path + " " + a.Authority, good[i, 1], good[i, 0]);
+			}
+		}
+
+		static string Text(int[] order)
+		{
+			return string.Join(" ", Array.ConvertAll(order, i => i.ToString()));
+		}
+
+		static void Book(Check check)
+		{
+			AddressBook b = new AddressBook("kcp://a:1 tcp://b:1, ws://c/");
+			check.Equal(Text(b.Order(0)), "0 1 2", "at first");
+			b.Failed(0);
+			b.Failed(1);
+			check.Equal(Text(b.Order(0)), "2 0 1", "what failed comes last");
+			b.Worked(2, 0);
+			check.Equal(Text(b.Order(0)), "2 0 1", "and stands back");
+			check.Equal(Text(b.Order(30 * Time.Second)), "0 1 2", "for 30 s");
+			b.Failed(0);
+			b.Worked(1, 30 * Time.Second);
+			check.Equal(Text(b.Order(89 * Time.Second)), "1 2 0", "twice as long the second time");
+			check.Equal(Text(b.Order(90 * Time.Second)), "0 1 2", "and no longer");
+			b.Failed(0);
+			b.Worked(1, 100 * Time.Second);
+			b.Forgive();
+			check.Equal(Text(b.Order(100 * Time.Second)), "0 1 2", "on another network");
+			b.Failed(0);
+			b.Failed(1);
+			b.Failed(2);
+			check.Equal(Text(b.Order(200 * Time.Second)), "0 1 2", "when nothing can be reached");
+			check.Equal(b.Patience(b.Own[0], 5), 5, "patience with UDP");
+			check.That(b.Patience(b.Own[1], 5) == Time.Never, "patience with TCP");
+			AddressBook udp = new AddressBook("kcp://a:1 plain-kcp://b:1");
+			check.That(udp.Patience(udp.Own[0], 5) == Time.Never, "patience where there is nothing else");
+			check.Equal(Urls(b.Elsewhere("plain-kcp://x:1 tcp://y:1 junk wss://v/ kcp://z:1")), "tcp://y:1 kcp://z:1", "elsewhere");
+			b.Failed(-1);
+			check.Equal(Urls(b.Elsewhere("tcp://y:1 kcp://z:1")), "kcp://z:1 tcp://y:1", "the next of them first");
+		}
+
+		static string Urls(List<Address> list)
+		{
+			return string.Join(" ", list.ConvertAll(a => a.Url).ToArray());
+		}
+
+		static void Resolve(Check check)
+		{
+			IPAddress[] list = Array.ConvertAll(new[] { "2001:db8::1", "2001:db8::2", "10.0.0.1", "10.0.0.2", "10.0.0.3" }, IPAddress.Parse);
+			string got = string.Join(" ", Array.ConvertAll(Resolver.Interleave(list, 1), e => e.Address.ToString()));
+			check.Equal(got, "2001:db8::1 10.0.0.1 2001:db8::2 10.0.0.2 10.0.0.3", "families in turn");
+			check.That(new Resolver("127.0.0.1", 5).Found[0].Port == 5, "a literal");
+		}
+	}
+}
