@@ -5,6 +5,7 @@ using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
+using System.Threading.Tasks;
 
 namespace Lifeline
 {
@@ -247,8 +248,8 @@ namespace Lifeline
 	}
 
 	/// <summary>
-	/// TLS over TCP, by SslStream. Its calls are begun and polled. Unlike the others it allocates with every
-	/// read and write, as SslStream does.
+	/// TLS over TCP, by SslStream. Its tasks are looked at with every Update and never awaited. Unlike the others
+	/// it allocates with every read and write, as SslStream does.
 	/// </summary>
 	sealed class TlsStream : ByteStream
 	{
@@ -258,7 +259,8 @@ namespace Lifeline
 		readonly byte[] readBuffer = new byte[16 << 10];
 		readonly byte[] writeBuffer = new byte[16 << 10];
 		SslStream tls;
-		IAsyncResult handshake, reading, writing;
+		Task handshake, writing;
+		Task<int> reading;
 		int readAt, readEnd;
 
 		public TlsStream(string host, int port, RemoteCertificateValidationCallback check)
@@ -283,13 +285,13 @@ namespace Lifeline
 			{
 				if (tls == null)
 				{
-					tcp.Socket.Blocking = true; // what SslStream needs; it is only ever used by calls that are begun
+					tcp.Socket.Blocking = true; // what SslStream needs; it is only ever used by tasks
 					tls = new SslStream(new NetworkStream(tcp.Socket, true), false, check);
-					handshake = tls.BeginAuthenticateAsClient(host, null, SslProtocols.Tls12, true, null, null);
+					handshake = tls.AuthenticateAsClientAsync(host, null, SslProtocols.Tls12, true);
 				}
 				if (handshake.IsCompleted)
 				{
-					tls.EndAuthenticateAsClient(handshake);
+					handshake.GetAwaiter().GetResult();
 					State = CarrierState.Up;
 				}
 			}
@@ -311,14 +313,14 @@ namespace Lifeline
 				{
 					if (reading == null)
 					{
-						reading = tls.BeginRead(readBuffer, 0, readBuffer.Length, null, null);
+						reading = tls.ReadAsync(readBuffer, 0, readBuffer.Length);
 					}
 					if (!reading.IsCompleted)
 					{
 						return 0;
 					}
 					readAt = 0;
-					readEnd = tls.EndRead(reading);
+					readEnd = reading.GetAwaiter().GetResult();
 					reading = null;
 					if (readEnd == 0)
 					{
@@ -352,14 +354,14 @@ namespace Lifeline
 					{
 						return 0;
 					}
-					tls.EndWrite(writing);
+					writing.GetAwaiter().GetResult();
 					writing = null;
 				}
 				n = Math.Min(n, writeBuffer.Length);
 				if (n > 0)
 				{
 					Buffer.BlockCopy(b, at, writeBuffer, 0, n);
-					writing = tls.BeginWrite(writeBuffer, 0, n, null, null);
+					writing = tls.WriteAsync(writeBuffer, 0, n);
 				}
 				return n;
 			}

@@ -4,22 +4,42 @@ using System;
 
 namespace Lifeline.Tests
 {
+	/// <summary>
+	/// The tests, by group. unit ROOT: vectors, scripts, the client against a played server. cases FILE: random
+	/// cases of framework/client/foreign/cases. fuzz ROOT ROUNDS [SEED]. live PROBE and garbage PROBE: against
+	/// framework/client/foreign/probe; garbage needs MONO_GC_PARAMS=nursery-size=64k to mean anything.
+	/// </summary>
 	static class Program
 	{
 		static int Main(string[] args)
 		{
-			string root = args.Length > 0 ? args[0] : "../../..";
 			Check check = new Check();
-			CodecTests.Run(check, root);
-			CryptoTests.Run(check);
-			SealTests.Run(check, root);
-			SessionTests.Run(check, root);
-			ClientTests.Run(check);
-			if (args.Length > 1)
+			switch (args[0])
 			{
-				CasesTests.Run(check, args[1]);
+				case "unit":
+					CodecTests.Run(check, args[1]);
+					CryptoTests.Run(check);
+					SealTests.Run(check, args[1]);
+					SessionTests.Run(check, args[1]);
+					ClientTests.Run(check);
+					break;
+				case "cases":
+					CasesTests.Run(check, args[1]);
+					break;
+				case "fuzz":
+					FuzzTests.Run(check, args[1], int.Parse(args[2]), args.Length > 3 ? ulong.Parse(args[3]) : (ulong)DateTime.UtcNow.Ticks);
+					break;
+				case "live":
+					LiveTests.Run(check, args[1]);
+					break;
+				case "garbage":
+					LiveTests.RunGarbage(check, args[1]);
+					break;
+				default:
+					check.Fail("no such group: " + args[0]);
+					break;
 			}
-			Console.WriteLine(check.Passed + " checks passed, " + check.Failed + " failed");
+			Console.WriteLine(args[0] + ": " + check.Passed + " checks passed, " + check.Failed + " failed");
 			return check.Failed == 0 && check.Passed > 0 ? 0 : 1;
 		}
 	}

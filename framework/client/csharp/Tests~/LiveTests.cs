@@ -1,0 +1,532 @@
+// SPDX-License-Identifier: MIT
+
+using System;
+using System.Collections.Generic;
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using System.Threading;
+using System.Threading.Tasks;
+
+namespace Lifeline.Tests
+{
+	/// <summary>The servers of framework/client/foreign/probe.</summary>
+	sealed class Probe : IDisposable
+	{
+		readonly Process process;
+		public readonly Dictionary<string, string> First = new Dictionary<string, string>(), Second = new Dictionary<string, string>(); // URLs by carrier
+		public readonly string Key;
+
+		public Probe(string program, string arguments)
+		{
+			process = Process.Start(new ProcessStartInfo(program, arguments) { UseShellExecute = false, RedirectStandardOutput = true });
+			Read(First, process.StandardOutput.ReadLine());
+			Read(Second, process.StandardOutput.ReadLine());
+			Key = process.StandardOutput.ReadLine().Substring("key ".Length);
+		}
+
+		static void Read(Dictionary<string, string> urls, string line)
+		{
+			string[] words = line.Split(' ');
+			for (int i = 1; i < words.Length; i++)
+			{
+				urls[words[i].Substring(0, words[i].IndexOf(':'))] = words[i];
+			}
+		}
+
+		/// <summary>Ends it without a word, as a crash would.</summary>
+		public void Dispose()
+		{
+			if (!process.HasExited)
+			{
+				process.Kill();
+			}
+			process.WaitForExit();
+		}
+	}
+
+	/// <summary>A blob of 200 bytes that is read without garbage.</summary>
+	sealed class Blob : IMessage
+	{
+		public readonly byte[] Bytes;
+
+		public Blob(int size)
+		{
+			Bytes = new byte[size];
+		}
+
+		public void Read(Reader r)
+		{
+			r.Fixed(Bytes);
+		}
+
+		public void Write(Writer w)
+		{
+			w.Bin(Bytes);
+		}
+	}
+
+	sealed class Question : IMessage
+	{
+		public string Route;
+		public ulong N;
+
+		public void Read(Reader r)
+		{
+			r.Skip(1);
+		}
+
+		public void Write(Writer w)
+		{
+			w.Array(2);
+			w.Str(Route);
+			w.UInt(N);
+		}
+	}
+
+	sealed class Burst : IMessage
+	{
+		public int After, Count, Size;
+
+		public void Read(Reader r)
+		{
+			r.Skip(1);
+		}
+
+		public void Write(Writer w)
+		{
+			w.Array(3);
+			w.Int(After);
+			w.Int(Count);
+			w.Int(Size);
+		}
+	}
+
+	sealed class Numbered : IMessage
+	{
+		public ulong N;
+		public int Size;
+
+		public void Read(Reader r)
+		{
+			r.Array();
+			N = r.UInt();
+			int at;
+			r.Span(out at, out Size);
+		}
+
+		public void Write(Writer w)
+		{
+			w.Nil();
+		}
+	}
+
+	/// <summary>The client against real servers, on every carrier.</summary>
+	sealed class LiveTests
+	{
+		static readonly string[] carriers = { "tcp", "ws", "wss", "plain-kcp", "kcp" };
+
+		readonly Check check;
+		readonly Probe probe;
+		readonly List<string> events = new List<string>();
+		string name = "ann";
+		Client c;
+
+		LiveTests(Check check, Probe probe)
+		{
+			this.check = check;
+			this.probe = probe;
+		}
+
+		public static void Run(Check check, string program)
+		{
+			using (Probe probe = new Probe(program, ""))
+			{
+				foreach (string carrier in carriers)
+				{
+					Stopwatch watch = Stopwatch.StartNew();
+					check.Run("live " + carrier, () => new LiveTests(check, probe).All(carrier));
+					Console.WriteLine(carrier + ": " + watch.ElapsedMilliseconds + " ms");
+				}
+				check.Run("live newest", () => new LiveTests(check, probe).Newest());
+				check.Run("live fall-back", () => new LiveTests(check, probe).FallBack());
+				check.Run("live host names", () => new LiveTests(check, probe).HostNames());
+				check.Run("live certificate", () => new LiveTests(check, probe).Certificate());
+				check.Run("live token", () => new LiveTests(check, probe).StoredToken());
+			}
+			check.Run("live restart", () => Restart(check, program));
+		}
+
+		/// <summary>100,000 Updates with messages of 200 bytes each way and no garbage collection, and some on every carrier.</summary>
+		public static void RunGarbage(Check check, string program)
+		{
+			check.Run("garbage, no network", () => NoGarbage(check));
+			using (Probe probe = new Probe(program, ""))
+			{
+				foreach (string carrier in new[] { "tcp", "ws", "plain-kcp", "kcp" })
+				{
+					check.Run("garbage " + carrier, () => new LiveTests(check, probe).Garbage(carrier));
+				}
+			}
+		}
+
+		Client Make(string urls, Action<ClientConfig> more = null)
+		{
+			ClientConfig cfg = new ClientConfig
+			{
+				ServerKey = probe.Key, Ticket = () => Task.FromResult(Encoding.ASCII.GetBytes(name)), CheckCertificate = (a, b, d, e) => true,
+				MinDelay = TimeSpan.FromMilliseconds(5), MaxDelay = TimeSpan.FromMilliseconds(50),
+			};
+			if (more != null)
+			{
+				more(cfg);
+			}
+			c = new Client(urls, cfg);
+			c.Changed += e => events.Add(e.Kind + (e.Reason == null ? "" : " " + e.Reason.Code));
+			c.Failed += e => check.Fail(e.ToString());
+			return c;
+		}
+
+		bool Until(Func<bool> done, double seconds = 20)
+		{
+			Stopwatch watch = Stopwatch.StartNew();
+			while (!done())
+			{
+				if (watch.Elapsed.TotalSeconds > seconds)
+				{
+					return false;
+				}
+				c.Update();
+				c.Flush();
+				Thread.Sleep(1);
+			}
+			return true;
+		}
+
+		void Done(Task t, string what)
+		{
+			check.That(Until(() => t.IsCompleted) && t.Status == TaskStatus.RanToCompletion, what + ": " + (t.Exception == null ? "no end" : t.Exception.InnerException.Message));
+		}
+
+		string History
+		{
+			get
+			{
+				string s = string.Join(", ", events.ToArray());
+				events.Clear();
+				return s;
+			}
+		}
+
+		void All(string carrier)
+		{
+			Make(probe.First[carrier]);
+			c.OnRequest("double", new Count(), q =>
+			{
+				c.Cut(); // the answer finds its way all the same
+				return new Count { N = 2 * q.N };
+			});
+			Done(c.WhenOpen(), "opening");
+			Done(Echoes(), "echo");
+			Count answer = new Count();
+			Done(c.Request("ask", new Question { Route = "double", N = 21 }, answer), "asked");
+			check.Equal((long)answer.N, 42, "what the server was answered");
+			Task<Count> nobody = c.Request("ask", new Question { Route = "nobody", N = 1 }, new Count());
+			Until(() => nobody.IsCompleted);
+			check.Equal(((LifelineException)nobody.Exception.InnerException).Code, 1000 + LifelineException.NoRoute, "a request that nobody answers");
+			check.Equal(History, "Opened, Lost 1, Resumed", "events");
+			ManyWithCuts();
+			Bursts();
+			Pauses();
+			Moves(carrier);
+			c.Send("kick", new Count { N = CloseCode.Kicked });
+			check.That(Until(() => c.Ended), "not kicked");
+			check.Equal(History, "Closed 200", "kicked");
+			check.That(Until(() => c.Idle, 2), "not idle");
+			c.Dispose();
+		}
+
+		async Task Echoes()
+		{
+			foreach (int size in new[] { 0, 1, 200, 1151, 1152, 5000, 60000, 65000 })
+			{
+				Blob sent = new Blob(size);
+				new Random(size).NextBytes(sent.Bytes);
+				Blob back = await c.Request("echo", sent, new Blob(size));
+				check.That(ByteOps.Equal(sent.Bytes, 0, back.Bytes, 0, size), "echo of " + size + " bytes");
+			}
+		}
+
+		// Messages each way, the cable pulled now and then: each comes once and in order.
+		void ManyWithCuts()
+		{
+			const int n = 1500;
+			ulong heard = 0, sent = 0;
+			bool wrong = false;
+			c.OnMessage("said", new Count(), m => wrong = wrong || m.N != ++heard);
+			Count next = new Count();
+			Until(() =>
+			{
+				for (int i = 0; i < 10 && sent < n && c.QueuedPackets < 200; i++)
+				{
+					next.N = sent + 1;
+					sent += c.Send("say", next) ? 1u : 0;
+				}
+				if (sent % 250 == 0 && sent < n)
+				{
+					c.Cut();
+				}
+				return heard == n;
+			}, 30);
+			check.That(!wrong && heard == n, "heard " + heard + " of " + sent + (wrong ? ", in another order" : ""));
+			events.Clear();
+		}
+
+		void Bursts()
+		{
+			ulong heard = 0;
+			bool wrong = false;
+			c.OnMessage("numbered", new Numbered(), m => wrong = wrong || m.N != ++heard || m.Size != 900);
+			c.Send("burst", new Burst { After = 5, Count = 150, Size = 900 });
+			check.That(Until(() => heard == 150) && !wrong, "a burst: " + heard + " of 150");
+		}
+
+		void Pauses()
+		{
+			c.Pause();
+			events.Clear();
+			Stopwatch watch = Stopwatch.StartNew();
+			Until(() => watch.ElapsedMilliseconds > 300);
+			check.That(!c.Connected, "a link in the background");
+			c.Send("say", new Count { N = 1501 }); // waits
+			c.Hurry();
+			check.That(Until(() => c.Connected) && History == "Resumed", "back from the background");
+		}
+
+		void Moves(string carrier)
+		{
+			c.Send("move", new Nothing());
+			events.Clear();
+			bool moved = Until(() => events.Contains("Resumed"));
+			check.That(moved, "not moved: " + History);
+			if (carrier != "wss") // the second server has none, so the client comes back to the first, and logs in
+			{
+				check.Equal(c.Url, probe.Second[carrier], "where it went");
+			}
+			Done(Echoes(), "echo after it");
+			events.Clear();
+		}
+
+		void Newest()
+		{
+			Make(probe.First["kcp"]);
+			ulong highest = 0, heard = 0;
+			c.OnMessage("said", new Count(), m =>
+			{
+				heard++;
+				highest = Math.Max(highest, m.N);
+			});
+			Done(c.WhenOpen(), "opening");
+			Until(() => c.Stats.Received > 0 || c.Rtt > TimeSpan.Zero, 0.2);
+			for (ulong i = 1; i <= 100; i++)
+			{
+				c.SendNewest("say", new Count { N = i });
+				c.Rebind();
+				ulong now = i;
+				Until(() => heard >= now, 0.1);
+			}
+			check.That(highest == 100 && heard > 90, "heard " + heard + ", the newest " + highest);
+			check.Equal(c.Stats.Resumes, 0, "resumes");
+			check.Equal(c.Stats.Rebinds, 100, "rebinds");
+			c.Close();
+			check.That(Until(() => c.Idle, 2), "not idle");
+		}
+
+		// UDP that is silent costs its patience once.
+		void FallBack()
+		{
+			using (Socket hole = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp))
+			{
+				hole.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+				string to = "127.0.0.1:" + ((IPEndPoint)hole.LocalEndPoint).Port;
+				foreach (string udp in new[] { "kcp://", "plain-kcp://" })
+				{
+					Make(udp + to + " " + probe.First["tcp"], cfg => cfg.Fallback = TimeSpan.FromMilliseconds(300));
+					Stopwatch watch = Stopwatch.StartNew();
+					Done(c.WhenOpen(), "opening");
+					check.That(watch.ElapsedMilliseconds >= 300, "too early");
+					check.Equal(c.Url, probe.First["tcp"], "where it went");
+					c.Cut();
+					check.That(Until(() => c.Stats.Resumes == 1) && c.Url == probe.First["tcp"], "after a cut");
+					check.Equal(c.Stats.Failures + (udp == "kcp://" ? 0 : 1), 1, "dials that failed");
+					c.Dispose();
+				}
+			}
+			// What refuses is left at once.
+			Make("tcp://127.0.0.1:1 ws://127.0.0.1:1/ " + probe.First["kcp"]);
+			Done(c.WhenOpen(), "opening");
+			check.Equal(c.Url, probe.First["kcp"], "where it went");
+			c.Close();
+		}
+
+		void HostNames()
+		{
+			foreach (string carrier in new[] { "tcp", "ws", "plain-kcp", "kcp" })
+			{
+				Make(probe.First[carrier].Replace("127.0.0.1", "localhost"));
+				Done(c.WhenOpen(), "opening " + carrier + " by name");
+				c.Close();
+				c.Dispose();
+			}
+			Make("tcp://no-such-host.invalid:1 " + probe.First["tcp"]);
+			Done(c.WhenOpen(), "opening the next one");
+			c.Dispose();
+		}
+
+		void Certificate()
+		{
+			Make(probe.First["wss"] + " " + probe.First["tcp"], cfg => cfg.CheckCertificate = null);
+			Done(c.WhenOpen(), "opening the next one");
+			check.Equal(c.Url, probe.First["tcp"], "a certificate that nobody vouches for");
+			c.Dispose();
+		}
+
+		// An app that is started anew comes back with its token.
+		void StoredToken()
+		{
+			Make(probe.First["kcp"]);
+			Done(c.WhenOpen(), "opening");
+			string token = c.Token, id = c.Id;
+			c.Dispose();
+			Make(probe.First["kcp"], cfg => cfg.Token = token);
+			Done(c.WhenOpen(), "coming back");
+			check.That(c.Id == id && c.Token == token, "another session");
+			check.Equal(History, "Opened, Reset 101", "events");
+			Done(Echoes(), "echo");
+			c.Close();
+		}
+
+		// A server that is killed and started anew: the client logs in again, on a sealed link within a second.
+		static void Restart(Check check, string program)
+		{
+			int ports = 20000 + new Random().Next(10000);
+			string arguments = "-ports " + ports + " -key " + System.IO.Path.GetTempFileName() + ".key";
+			Probe probe = new Probe(program, arguments);
+			List<LiveTests> all = new List<LiveTests>();
+			foreach (string carrier in new[] { "kcp", "tcp", "ws", "plain-kcp" })
+			{
+				LiveTests t = new LiveTests(check, probe) { name = carrier };
+				t.Make(probe.First[carrier], cfg => cfg.MaxDelay = TimeSpan.FromMilliseconds(200));
+				t.Done(t.c.WhenOpen(), "opening " + carrier);
+				all.Add(t);
+			}
+			probe.Dispose();
+			using (probe = new Probe(program, arguments))
+			{
+				StringBuilder times = new StringBuilder();
+				Stopwatch watch = Stopwatch.StartNew();
+				foreach (LiveTests t in all)
+				{
+					t.c.Send("say", new Count { N = 1 });
+				}
+				while (watch.Elapsed.TotalSeconds < 15 && !all.TrueForAll(t => t.c.Stats.Opens == 2))
+				{
+					foreach (LiveTests t in all)
+					{
+						bool before = t.c.Stats.Opens == 2;
+						t.c.Update();
+						if (!before && t.c.Stats.Opens == 2)
+						{
+							times.Append(' ').Append(t.c.Url.Substring(0, t.c.Url.IndexOf(':'))).Append(' ').Append(watch.ElapsedMilliseconds).Append(" ms");
+						}
+					}
+					Thread.Sleep(1);
+				}
+				Console.WriteLine("back after a restart:" + times);
+				foreach (LiveTests t in all)
+				{
+					string history = t.History;
+					check.That(history == "Opened, Lost 1, Gone 100, Opened" || history.StartsWith("Opened, Lost 1, Gone 10", StringComparison.Ordinal), t.c.Url + ": " + history);
+					t.Done(t.Echoes(), "echo");
+					t.c.Dispose();
+				}
+			}
+		}
+
+		// --- garbage
+
+		// Messages each way over a socket that the test holds.
+		static void NoGarbage(Check check)
+		{
+			const int n = 100000;
+			World w = new World();
+			ulong heard = 0;
+			Blob blob = new Blob(200);
+			w.Client.OnMessage("said", new Blob(200), m => heard++);
+			w.Login("say", "said");
+			w.Heard();
+			ByteBuffer body = new ByteBuffer();
+			Writer writer = new Writer(body);
+			Packet p = new Packet();
+			int before = 0;
+			for (int i = 1; i <= n + 1000; i++)
+			{
+				if (i == 1001) // by then all buffers have their size
+				{
+					before = GC.CollectionCount(0);
+				}
+				w.Now += 16 * Time.Millisecond;
+				w.Wall += 16 * Time.Millisecond;
+				body.Clear();
+				Envelope.BeginMessage(writer, 1, null);
+				blob.Write(writer);
+				Codec.AppendFrame(w.Socket.ToClient, PacketKind.Message, HeartbeatFlags.None, (ushort)i, w.Accepted, body.Bytes, body.Start, body.Length);
+				w.Client.Send("say", blob);
+				w.Client.Update();
+				ByteBuffer said = w.Socket.ToServer;
+				while (said.Length > 0)
+				{
+					said.Consume(Codec.ParseFrame(said.Bytes, said.Start, said.End, 1 << 20, ref p));
+					w.Accepted = p.Counted ? p.Seq : w.Accepted;
+				}
+			}
+			int collections = GC.CollectionCount(0) - before;
+			check.Equal((long)heard, n + 1000, "heard");
+			check.Equal(collections, 0, "collections in " + n + " Updates with a message each way");
+			Console.WriteLine("no network: " + n + " Updates, " + collections + " collections");
+		}
+
+		void Garbage(string carrier)
+		{
+			const int n = 20000;
+			Make(probe.First[carrier]);
+			long heard = 0;
+			c.OnMessage("said", new Blob(200), m => heard++);
+			Done(c.WhenOpen(), "opening");
+			Blob blob = new Blob(200);
+			long sent = 0, updates = 0;
+			int before = 0;
+			Stopwatch watch = Stopwatch.StartNew();
+			while (heard < n && watch.Elapsed.TotalSeconds < 60)
+			{
+				if (heard < 2000) // by then all buffers have their size
+				{
+					before = GC.CollectionCount(0);
+					updates = 0;
+				}
+				if (sent - heard < 16)
+				{
+					sent += c.Send("say", blob) ? 1 : 0;
+				}
+				c.Update();
+				updates++;
+			}
+			int collections = GC.CollectionCount(0) - before;
+			check.That(heard == n, "heard " + heard);
+			check.Equal(collections, 0, "collections");
+			Console.WriteLine(carrier + ": " + updates + " Updates, " + (n - 2000) + " messages each way, " + collections + " collections");
+			c.Dispose();
+		}
+	}
+}

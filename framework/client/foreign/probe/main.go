@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+
+// Command probe is two servers that share a store, for the tests of clients in
+// other languages: whatever a server may do to a client, its routes do on demand.
+// It prints the addresses of each server, and the public key of both.
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"math/big"
+	"net"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// Question is what the client wants to be asked.
+type Question struct {
+	Route string
+	N     uint64
+}
+
+// Burst is Count messages of Size bytes that come After so many milliseconds.
+type Burst struct{ After, Count, Size int }
+
+// Numbered is one of them.
+type Numbered struct {
+	N   uint64
+	Pad []byte
+}
+
+func main() {
+	ports := flag.Int("ports", 0, "first of eight `ports`, the servers' kcp, plain-kcp, tcp and ws; 0: any")
+	key := flag.String("key", "", "`file` of the servers' private key, made if there is none")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	store := new(framework.MemoryStore)
+	var servers [2]*framework.Server
+	for i := range servers {
+		port := func(n int) string {
+			if *ports == 0 {
+				return "127.0.0.1:0"
+			}
+			return fmt.Sprintf("127.0.0.1:%d", *ports+4*i+n)
+		}
+		srv, err := framework.New(framework.Config{
+			KCP: port(0), PlainKCP: port(1), TCP: port(2), WebSocket: port(3), KeyFile: *key,
+			Logger: slog.New(slog.DiscardHandler), Node: uint16(i), Store: store, Secret: session.Secret{1, 2, 3},
+			Session:      session.Config{Interval: time.Second, Timeout: 4 * time.Second, SendPackets: 200},
+			Authenticate: func(_ context.Context, l framework.Login) (string, error) { return string(l.Ticket), nil },
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		servers[i] = srv
+		routes(srv, func() string { return addresses(servers[1-i]) })
+		if err := srv.Start(); err != nil {
+			log.Fatal(err)
+		}
+	}
+	secure, err := terminate(ctx, servers[0].Addr(transport.WebSocket).String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("server", addresses(servers[0]), "wss://"+secure)
+	fmt.Println("server", addresses(servers[1]))
+	fmt.Println("key", servers[0].PublicKey())
+	<-ctx.Done()
+	for _, srv := range servers {
+		_ = srv.Shutdown(context.Background())
+	}
+}
+
+func addresses(srv *framework.Server) string {
+	return fmt.Sprintf("kcp://%v plain-kcp://%v tcp://%v ws://%v", srv.Addr(transport.KCP), srv.Addr(transport.PlainKCP), srv.Addr(transport.TCP), srv.Addr(transport.WebSocket))
+}
+
+func routes(srv *framework.Server, other func() string) {
+	framework.HandleRaw(srv, "echo", func(_ *framework.Player, payload, dst []byte) ([]byte, error) {
+		return append(dst, payload...), nil
+	}).Inline()
+	framework.Handle(srv, "ask", func(p *framework.Player, q Question) (uint64, error) {
+		var n uint64
+		err := p.Request(p.Context(), q.Route, q.N, &n)
+		var e *codec.Error
+		if errors.As(err, &e) {
+			return 0, framework.Fail(codec.GameError+e.Code, e.Text)
+		}
+		return n, err
+	})
+	framework.HandleMessage(srv, "say", func(p *framework.Player, m codec.Raw) { _ = p.Push("said", m) })
+	framework.HandleMessage(srv, "burst", func(p *framework.Player, b Burst) {
+		time.AfterFunc(time.Duration(b.After)*time.Millisecond, func() {
+			for n := range b.Count {
+				_ = p.Push("numbered", Numbered{uint64(n + 1), make([]byte, b.Size)})
+			}
+		})
+	})
+	framework.HandleMessage(srv, "move", func(p *framework.Player, _ struct{}) { _ = p.Move(other()) })
+	framework.HandleMessage(srv, "kick", func(p *framework.Player, code uint32) { p.Kick(session.Code(code), "as you wish") })
+	framework.Handle(srv, "tune", func(p *framework.Player, ms uint64) (bool, error) {
+		d := time.Duration(ms) * time.Millisecond
+		return true, p.SetProfile(framework.Profile{Interval: d, Timeout: 4 * d})
+	})
+	srv.Sends(framework.EveryMessage, "said", "numbered")
+}
+
+// terminate is the proxy that makes wss:// of ws://: it speaks TLS, with a
+// certificate that nobody vouches for. It ends with ctx.
+func terminate(ctx context.Context, to string) (addr string, err error) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return "", err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		return "", err
+	}
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert}, PrivateKey: private}}})
+	if err != nil {
+		return "", err
+	}
+	context.AfterFunc(ctx, func() { _ = l.Close() })
+	go func() { // ends with l
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go pipe(c, to) // ends with c
+		}
+	}()
+	return l.Addr().String(), nil
+}
+
+// pipe carries bytes between a client and the server until either ends.
+func pipe(client net.Conn, to string) {
+	defer client.Close()
+	server, err := net.Dial("tcp", to)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	go func() { // ends with client or server
+		_, _ = io.Copy(server, client)
+		_ = server.(*net.TCPConn).CloseWrite()
+	}()
+	_, _ = io.Copy(client, server)
+}
