@@ -6,7 +6,7 @@ using System.Collections.Generic;
 namespace Lifeline
 {
 	/// <summary>What carries the frames of a link.</summary>
-	public enum CarrierKind { PlainKcp, Tcp, WebSocket, Kcp }
+	enum CarrierKind { PlainKcp, Tcp, WebSocket, Kcp }
 
 	/// <summary>One way to the server.</summary>
 	sealed class Address
@@ -81,8 +81,8 @@ namespace Lifeline
 	/// </summary>
 	sealed class AddressBook
 	{
-		const long minAvoid = 30 * Time.Second; // that an address stands back the first time; doubles
-		const long maxAvoid = 600 * Time.Second;
+		const long minAvoid = 30 * Nanos.Second; // that an address stands back the first time; doubles
+		const long maxAvoid = 600 * Nanos.Second;
 
 		sealed class Standing
 		{
@@ -129,7 +129,7 @@ namespace Lifeline
 
 		long Rank(int i, long now)
 		{
-			return standings[i].Failed ? Time.Never : Math.Max(standings[i].Avoid - now, 0);
+			return standings[i].Failed ? Nanos.Never : Math.Max(standings[i].Avoid - now, 0);
 		}
 
 		/// <summary>
@@ -208,10 +208,10 @@ namespace Lifeline
 			Array.ForEach(standings, s => s.Avoid = 0);
 		}
 
-		/// <summary>How long an address may be silent before another is tried; Time.Never where only the usual limits hold.</summary>
+		/// <summary>How long an address may be silent before another is tried; Nanos.Never where only the usual limits hold.</summary>
 		public long Patience(Address a, long fallback)
 		{
-			return a.Udp && Array.Exists(Own, own => !own.Udp) && fallback > 0 ? fallback : Time.Never;
+			return a.Udp && Array.Exists(Own, own => !own.Udp) && fallback > 0 ? fallback : Nanos.Never;
 		}
 	}
 }

@@ -8,7 +8,7 @@ namespace Lifeline
 	/// Bytes that are appended at the end and consumed at the start. Its array only grows, so a
 	/// buffer that has seen its largest content allocates nothing any more.
 	/// </summary>
-	public sealed class ByteBuffer
+	sealed class ByteBuffer
 	{
 		/// <summary>The memory. The content is Bytes[Start] up to, not including, Bytes[End].</summary>
 		public byte[] Bytes = new byte[256];

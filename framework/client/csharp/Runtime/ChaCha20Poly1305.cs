@@ -8,7 +8,7 @@ namespace Lifeline
 	/// ChaCha20-Poly1305 (RFC 8439) with one key. The nonce is 4 zero bytes and a 64-bit number, as
 	/// Noise and transport/seal have it. Sealing and opening are in place and allocate nothing.
 	/// </summary>
-	public sealed class ChaCha20Poly1305
+	sealed class ChaCha20Poly1305
 	{
 		public const int KeySize = 32;
 		public const int TagSize = 16;

@@ -18,7 +18,7 @@ namespace Lifeline
 	/// </summary>
 	public sealed partial class Client : IDisposable
 	{
-		const long ticketLife = 60 * Time.Second;        // attempts to log in repeat their ticket so long: session/SPEC.md 6.1
+		const long ticketLife = 60 * Nanos.Second;        // attempts to log in repeat their ticket so long: session/SPEC.md 6.1
 		const int receivesPerUpdate = 2000;              // datagrams, or pieces of a stream
 		const int writesPerFlush = 8;                    // each of about 16 KiB
 
@@ -34,7 +34,7 @@ namespace Lifeline
 		string[] routes = new string[0];                                         // that numbers was made of
 		readonly Dictionary<ulong, Call> calls = new Dictionary<ulong, Call>();
 		readonly List<ulong> expired = new List<ulong>();
-		long callsDue = Time.Never;
+		long callsDue = Nanos.Never;
 		ulong lastCall;
 		long sessions; // that ended
 		readonly List<PendingAnswer> pending = new List<PendingAnswer>();

@@ -78,7 +78,7 @@ namespace Lifeline
 		internal static long StopwatchNow()
 		{
 			long ticks = Stopwatch.GetTimestamp();
-			return ticks / Stopwatch.Frequency * Time.Second + ticks % Stopwatch.Frequency * Time.Second / Stopwatch.Frequency;
+			return ticks / Stopwatch.Frequency * Nanos.Second + ticks % Stopwatch.Frequency * Nanos.Second / Stopwatch.Frequency;
 		}
 
 		internal static long UtcNow()

@@ -148,14 +148,14 @@ namespace Lifeline
 			Stats.Dials++;
 			dialSince = now;
 			long patience = Patience(a);
-			dialUntil = now + Math.Min(ClientConfig.Nanoseconds(cfg.DialTimeout, 5 * Time.Second), patience);
+			dialUntil = now + Math.Min(ClientConfig.Nanoseconds(cfg.DialTimeout, 5 * Nanos.Second), patience);
 			dialCarrier = Open(a);
 			return true;
 		}
 
 		long Patience(Address a)
 		{
-			return book.Patience(a, ClientConfig.Nanoseconds(cfg.Fallback, 1500 * Time.Millisecond));
+			return book.Patience(a, ClientConfig.Nanoseconds(cfg.Fallback, 1500 * Nanos.Millisecond));
 		}
 
 		Carrier Open(Address a)
@@ -499,7 +499,7 @@ namespace Lifeline
 			{
 				c.Write(output);
 			}
-			long until = output.Length > 0 ? now + ClientConfig.Nanoseconds(cfg.CloseTimeout, 200 * Time.Millisecond) : now;
+			long until = output.Length > 0 ? now + ClientConfig.Nanoseconds(cfg.CloseTimeout, 200 * Nanos.Millisecond) : now;
 			c.Part(now, until);
 			parting.Add(new Left { Carrier = c });
 		}

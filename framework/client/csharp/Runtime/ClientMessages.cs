@@ -203,7 +203,7 @@ namespace Lifeline
 			{
 				return;
 			}
-			callsDue = Time.Never;
+			callsDue = Nanos.Never;
 			expired.Clear();
 			foreach (KeyValuePair<ulong, Call> c in calls)
 			{

@@ -42,7 +42,7 @@ namespace Lifeline
 	}
 
 	/// <summary>SPEC 3.</summary>
-	public enum PacketKind : byte
+	enum PacketKind : byte
 	{
 		Heartbeat, Greeting, Hello, Welcome, Resume, Resumed, Reset, Refused,
 		Tune, Detach, Bye, Move, Request, Response, Failure, Message, Datagram,
@@ -50,10 +50,10 @@ namespace Lifeline
 
 	/// <summary>Flags of a heartbeat: SPEC 2.2.</summary>
 	[Flags]
-	public enum HeartbeatFlags : byte { None = 0, EchoWanted = 1, Echo = 2, Hold = 4 }
+	enum HeartbeatFlags : byte { None = 0, EchoWanted = 1, Echo = 2, Hold = 4 }
 
 	/// <summary>One packet. Its body stands in the memory that it was parsed from.</summary>
-	public struct Packet
+	struct Packet
 	{
 		public PacketKind Kind;
 		public HeartbeatFlags Flags; // heartbeats only
@@ -68,7 +68,7 @@ namespace Lifeline
 	}
 
 	/// <summary>Headers, frames and the check of bodies.</summary>
-	public static class Codec
+	static class Codec
 	{
 		public const int HeaderSize = 8;
 		/// <summary>The limit of a body unless the server tells another one, in bytes.</summary>

@@ -58,10 +58,10 @@ namespace Lifeline
 	}
 
 	/// <summary>Why a packet ends its link. The session lives on: SPEC 4, 7.3.</summary>
-	public enum LinkError { Gap, Unsent, Kind, Fenced, Control }
+	enum LinkError { Gap, Unsent, Kind, Fenced, Control }
 
 	/// <summary>A packet that no correct server sends, or a gap. The link is closed and the session resumed.</summary>
-	public sealed class LinkException : Exception
+	sealed class LinkException : Exception
 	{
 		public readonly LinkError Error;
 
@@ -96,13 +96,13 @@ namespace Lifeline
 		public int Packets, Bytes;
 
 		/// <summary>These hold until the server tells its own.</summary>
-		public static SessionParameters Default
+		internal static SessionParameters Default
 		{
 			get
 			{
 				return new SessionParameters
 				{
-					Interval = 10 * Time.Second, Timeout = 35 * Time.Second, Grace = 60 * Time.Second, Window = 2 * Time.Second,
+					Interval = 10 * Nanos.Second, Timeout = 35 * Nanos.Second, Grace = 60 * Nanos.Second, Window = 2 * Nanos.Second,
 					MaxBody = Codec.DefaultMaxBody, Packets = 256, Bytes = 128 << 10,
 				};
 			}
@@ -110,7 +110,7 @@ namespace Lifeline
 	}
 
 	/// <summary>What a session is resumed with. Whoever has it is the player.</summary>
-	public sealed class Identity
+	sealed class Identity
 	{
 		const string prefix = "ll1.";
 
@@ -169,7 +169,7 @@ namespace Lifeline
 	}
 
 	/// <summary>Reads control bodies, and writes those that a client sends: SPEC 3.</summary>
-	public static class Control
+	static class Control
 	{
 		public const byte Version = 1;
 		const uint maxMillis = 1u << 31;
@@ -288,7 +288,7 @@ namespace Lifeline
 
 		static long Millis(Reader r, bool there)
 		{
-			return there ? Math.Min(r.U32(), maxMillis) * Time.Millisecond : 0;
+			return there ? Math.Min(r.U32(), maxMillis) * Nanos.Millisecond : 0;
 		}
 
 		static SessionParameters Parameters(Reader r, bool there)

@@ -7,7 +7,7 @@ using System.Text;
 namespace Lifeline
 {
 	/// <summary>A parsed envelope. What it points at stands in the memory of the body.</summary>
-	public struct Envelope
+	struct Envelope
 	{
 		public const int MaxRouteName = 128;
 		public const int MaxRouteNumber = 65535;

@@ -8,13 +8,13 @@ using System;
 namespace Lifeline
 {
 	/// <summary>Why a datagram is refused as a whole: SPEC 3.1.</summary>
-	public enum KcpError { None, Short, Conv, Command, Truncated, Fragment, Unsent, TooLarge, Empty, Window }
+	enum KcpError { None, Short, Conv, Command, Truncated, Fragment, Unsent, TooLarge, Empty, Window }
 
 	/// <summary>
 	/// A KCP conversation: bytes in, bytes out, and the time as it is told. It knows no socket and no clock.
 	/// Once its segments are in the pool it allocates nothing.
 	/// </summary>
-	public sealed class Kcp
+	sealed class Kcp
 	{
 		public const int HeaderSize = 24;
 		public const int MinMtu = 50;
@@ -26,11 +26,11 @@ namespace Lifeline
 		const int thin = 16;        // segments in flight that a game's stream has at most: SPEC 5.3, 5.6
 		const int repeats = 2;      // segments that a datagram carries again: SPEC 5.6
 		const int burst = 32;       // segments that may time out at one moment: SPEC 5.2
-		const long burstGap = 10 * Time.Millisecond;
-		const long granularity = 10 * Time.Millisecond;
-		const long startRto = 200 * Time.Millisecond;
-		const long minRto = 30 * Time.Millisecond, maxRto = 4 * Time.Second;
-		const long probeMin = 500 * Time.Millisecond, probeMax = 4 * Time.Second;
+		const long burstGap = 10 * Nanos.Millisecond;
+		const long granularity = 10 * Nanos.Millisecond;
+		const long startRto = 200 * Nanos.Millisecond;
+		const long minRto = 30 * Nanos.Millisecond, maxRto = 4 * Nanos.Second;
+		const long probeMin = 500 * Nanos.Millisecond, probeMax = 4 * Nanos.Second;
 		const int lossMemory = 64;  // acknowledged segments that the loss looks back, about
 		const int lossEvident = (1 << 16) / 100;
 		const byte cmdPush = 81, cmdAck = 82, cmdAsk = 83, cmdTell = 84;
@@ -59,8 +59,8 @@ namespace Lifeline
 		bool earlyAckPending; // of early segments that are owed
 		bool askPending, tellPending;
 
-		long due = Time.Never;     // no segment in flight times out before
-		long probeAt = Time.Never; // the next window probe, once it is known
+		long due = Nanos.Never;     // no segment in flight times out before
+		long probeAt = Nanos.Never; // the next window probe, once it is known
 		int probes;
 		bool waiting;              // the peer owes an acknowledgement or a wider window, since since
 		long since;
@@ -77,7 +77,7 @@ namespace Lifeline
 		int at, soft, hard;
 
 		/// <summary>cut is the datagram that segments are cut for, at most 1,200 bytes; windows are in segments.</summary>
-		public Kcp(uint conv, int cut, KcpPool pool, int sendWindow = 256, int receiveWindow = 128, long stallTimeout = 60 * Time.Second)
+		public Kcp(uint conv, int cut, KcpPool pool, int sendWindow = 256, int receiveWindow = 128, long stallTimeout = 60 * Nanos.Second)
 		{
 			this.conv = conv;
 			this.cut = mtu = Math.Min(cut, cutMtu);
@@ -205,7 +205,7 @@ namespace Lifeline
 
 		static uint Stamp(long now)
 		{
-			return (uint)(now / Time.Millisecond);
+			return (uint)(now / Nanos.Millisecond);
 		}
 
 		static bool Before(uint a, uint b)
@@ -406,7 +406,7 @@ namespace Lifeline
 				long rtt = now - s.Sent;
 				if (ts != Stamp(s.Sent))
 				{
-					rtt = (Stamp(now) - ts) * Time.Millisecond;
+					rtt = (Stamp(now) - ts) * Nanos.Millisecond;
 				}
 				echoSn = sn;
 				echoTs = ts;
@@ -436,7 +436,7 @@ namespace Lifeline
 			}
 			if (--inFlight == 0)
 			{
-				due = Time.Never;
+				due = Nanos.Never;
 				waiting = false;
 			}
 			pool.Put(s);
@@ -515,7 +515,7 @@ namespace Lifeline
 			{
 				rto = Bound(rto * 3 / 2); // only the oldest segment backs off, once for each of its timeouts
 			}
-			due = Time.Never;
+			due = Nanos.Never;
 			int expired = 0;
 			for (KcpSegment s = flight.Head; s != null && !(silent && s != flight.Head); s = s.Next)
 			{
@@ -593,14 +593,14 @@ namespace Lifeline
 		bool Blocked { get { return unsent.Head != null && !Before(sndNxt, edge); } }
 
 		/// <summary>
-		/// When Output has something to do: now if it has already, Time.Never if only Input or Write can change
+		/// When Output has something to do: now if it has already, Nanos.Never if only Input or Write can change
 		/// that. It may be early, never late.
 		/// </summary>
 		public long NextDeadline(long now)
 		{
 			if (stalled)
 			{
-				return Time.Never;
+				return Nanos.Never;
 			}
 			if (Pending)
 			{
@@ -648,7 +648,7 @@ namespace Lifeline
 		{
 			if (!blocked)
 			{
-				probeAt = Time.Never;
+				probeAt = Nanos.Never;
 				probes = 0;
 				return;
 			}
@@ -658,7 +658,7 @@ namespace Lifeline
 				askPending = true;
 				probes++;
 			}
-			if (asks || probeAt == Time.Never)
+			if (asks || probeAt == Nanos.Never)
 			{
 				probeAt = now + Math.Min(probeMin << Math.Min(probes, 8), probeMax);
 			}
@@ -896,7 +896,7 @@ namespace Lifeline
 	}
 
 	/// <summary>Keeps segments for reuse, in two sizes. Belongs to one client.</summary>
-	public sealed class KcpPool
+	sealed class KcpPool
 	{
 		const int small = 256, large = 1536;
 		const int retained = 512; // segments of each size

@@ -45,14 +45,13 @@ namespace Lifeline
 	/// <summary>Appends msgpack values to a buffer, each in its shortest form. It allocates only to grow.</summary>
 	public sealed class Writer
 	{
-		/// <summary>What was written.</summary>
-		public readonly ByteBuffer Buffer;
+		internal readonly ByteBuffer Buffer;
 
 		public Writer() : this(new ByteBuffer())
 		{
 		}
 
-		public Writer(ByteBuffer buffer)
+		internal Writer(ByteBuffer buffer)
 		{
 			Buffer = buffer;
 		}

@@ -8,14 +8,14 @@ using System.Text;
 namespace Lifeline
 {
 	/// <summary>Byte 4 of a datagram: SPEC 2.1.</summary>
-	public enum PacketType : byte
+	enum PacketType : byte
 	{
 		Hello = 0x01, Cookie = 0x02, Accept = 0x03, ResumeHello = 0x04, ResumeAccept = 0x05,
 		Sealed = 0x10, Control = 0x11, Reset = 0x1f,
 	}
 
 	/// <summary>Why a datagram was refused. None of them is worth more than a counter.</summary>
-	public enum SealError
+	enum SealError
 	{
 		None, Size, Type, Version, Forged, Replay, Unknown, Payload,
 		/// <summary>The key was used as often as it may be: the link ends, and the session resumes on another.</summary>
@@ -23,10 +23,10 @@ namespace Lifeline
 	}
 
 	/// <summary>What control datagrams say: SPEC 2.9.</summary>
-	public enum SealControl : byte { Challenge = 1, Answer = 2, Close = 3 }
+	enum SealControl : byte { Challenge = 1, Answer = 2, Close = 3 }
 
 	/// <summary>Layout of datagrams, and keys as text.</summary>
-	public static class SealWire
+	static class SealWire
 	{
 		/// <summary>The longest datagram that every path is trusted with, in bytes.</summary>
 		public const int MaxDatagram = 1200;
@@ -37,7 +37,7 @@ namespace Lifeline
 		public const byte Version = 1;
 		/// <summary>A close is sent so often, so far apart: SPEC 8.1.</summary>
 		public const int CloseCopies = 6;
-		public const long CloseEvery = 40 * Time.Millisecond;
+		public const long CloseEvery = 40 * Nanos.Millisecond;
 
 		internal const int CookieSize = 32, AtKeyId = 8, AtCookie = 16, AtName = 32, AtTag = 64;
 		internal const string Prologue = "lifeline/seal/1";
@@ -145,7 +145,7 @@ namespace Lifeline
 	}
 
 	/// <summary>Seals and opens the datagrams of one link: SPEC 2.8 and 6. It allocates nothing.</summary>
-	public sealed class SealConn
+	sealed class SealConn
 	{
 		const ulong maxNumber = 1UL << 48;
 		const ulong windowSize = 256;
@@ -269,10 +269,10 @@ namespace Lifeline
 	/// server did, but so may somebody beside the path. So a reset only raises doubt: the client asks,
 	/// and believes it if nothing authentic comes within 400 ms.
 	/// </summary>
-	public sealed class SealDoubt
+	sealed class SealDoubt
 	{
 		const int remembered = 64;
-		const long patience = 400 * Time.Millisecond;
+		const long patience = 400 * Nanos.Millisecond;
 
 		readonly ulong[] tails = new ulong[remembered];
 		int sent;
@@ -321,8 +321,8 @@ namespace Lifeline
 			return inDoubt && now - since >= patience;
 		}
 
-		/// <summary>When Lost may change; Time.Never without doubt.</summary>
-		public long Due { get { return inDoubt ? since + patience : Time.Never; } }
+		/// <summary>When Lost may change; Nanos.Never without doubt.</summary>
+		public long Due { get { return inDoubt ? since + patience : Nanos.Never; } }
 	}
 
 	/// <summary>base64url without padding, in its one form: RFC 4648 5.</summary>
@@ -376,7 +376,7 @@ namespace Lifeline
 	}
 
 	/// <summary>Times are nanoseconds of a clock that never jumps.</summary>
-	public static class Time
+	static class Nanos
 	{
 		public const long Microsecond = 1000;
 		public const long Millisecond = 1000 * Microsecond;

@@ -10,7 +10,7 @@ namespace Lifeline
 	/// Ready, then send Hello, again and again with growing pauses, until Conn is there. It sends the same
 	/// hello each time, so that a server counts it once.
 	/// </summary>
-	public sealed class SealInitiator
+	sealed class SealInitiator
 	{
 		readonly byte[] hello = new byte[SealWire.HelloSize];
 		readonly bool resume;

@@ -12,11 +12,11 @@ namespace Lifeline
 	/// </summary>
 	sealed class SealedKcpCarrier : KcpCarrier
 	{
-		const long firstTry = 200 * Time.Millisecond;     // until a hello is repeated; doubles
-		const long lastTry = 2 * Time.Second;
-		const long attemptDelay = 250 * Time.Millisecond; // until the next address of the host gets a hello too
-		const long rebindEvery = 500 * Time.Millisecond;  // at most, when sockets fail
-		const long silence = 2 * Time.Second;             // unanswered for so long, the local address may be of no use
+		const long firstTry = 200 * Nanos.Millisecond;     // until a hello is repeated; doubles
+		const long lastTry = 2 * Nanos.Second;
+		const long attemptDelay = 250 * Nanos.Millisecond; // until the next address of the host gets a hello too
+		const long rebindEvery = 500 * Nanos.Millisecond;  // at most, when sockets fail
+		const long silence = 2 * Nanos.Second;             // unanswered for so long, the local address may be of no use
 		const int workPerUpdate = 128;                    // steps of X25519 in one Update: less than half a multiplication
 		const int room = SealWire.MaxDatagram - SealWire.Overhead; // for the plaintext
 
@@ -41,7 +41,7 @@ namespace Lifeline
 		readonly ByteBuffer frames = new ByteBuffer(); // outside of the stream, for the next datagram
 		bool pinged;                                   // one of them is a ping
 		long reboundAt;
-		long waitingSince = Time.Never;                // first datagram sent after the latest that came
+		long waitingSince = Nanos.Never;                // first datagram sent after the latest that came
 		readonly byte[] farewell = new byte[SealWire.Overhead + 1];
 		int farewellSize, farewells;
 		long farewellAt;
@@ -275,7 +275,7 @@ namespace Lifeline
 			}
 			doubt.Heard();
 			LastIn = now;
-			waitingSince = Time.Never;
+			waitingSince = Nanos.Never;
 			n -= SealWire.Overhead;
 			if (type == PacketType.Control)
 			{

@@ -10,7 +10,7 @@ using System.Collections.Generic;
 namespace Lifeline
 {
 	/// <summary>How a session behaves. Times are nanoseconds; what is zero has its default.</summary>
-	public sealed class SessionConfig
+	sealed class SessionConfig
 	{
 		/// <summary>Returns what the game's authentication gets to see; called for every new login. May be null.</summary>
 		public Func<byte[]> Ticket;
@@ -29,16 +29,16 @@ namespace Lifeline
 	}
 
 	/// <summary>Where a session stands: SPEC 7.2.</summary>
-	public enum SessionState { Waiting, Dialing, Opening, Open, Paused, Ended }
+	enum SessionState { Waiting, Dialing, Opening, Open, Paused, Ended }
 
 	/// <summary>
 	/// What Check asks of the owner of the socket. Dial: open a link, then call LinkUp or LinkDown. Cut: close
 	/// the link, after writing what Output appends.
 	/// </summary>
-	public enum SessionAction { Wait, Dial, Cut }
+	enum SessionAction { Wait, Dial, Cut }
 
 	/// <summary>What became of the session.</summary>
-	public enum ChangeKind
+	enum ChangeKind
 	{
 		/// <summary>A new session.</summary>
 		Opened,
@@ -54,7 +54,7 @@ namespace Lifeline
 		Moving,
 	}
 
-	public sealed class SessionChange
+	sealed class SessionChange
 	{
 		public ChangeKind Kind;
 		public CloseReason Reason; // Lost, Reset, Ending
@@ -68,13 +68,13 @@ namespace Lifeline
 	}
 
 	/// <summary>The client's end of a session. Its owner feeds it with packets and times and does what it says.</summary>
-	public sealed partial class Session
+	sealed partial class Session
 	{
-		const long probeLimit = 2500 * Time.Millisecond; // that a suspected link has to answer: SPEC 8.6
-		const long lateLimit = Time.Second;              // how late a Check may come: SPEC 5.4
-		const long sleepLimit = 2 * Time.Second;         // how far the wall clock may run ahead: SPEC 8.6
-		const long openingLife = 60 * Time.Second;       // of an opening id and its ticket: SPEC 6.1
-		const long knockEvery = 500 * Time.Millisecond;  // on plain KCP: SPEC 2.2
+		const long probeLimit = 2500 * Nanos.Millisecond; // that a suspected link has to answer: SPEC 8.6
+		const long lateLimit = Nanos.Second;              // how late a Check may come: SPEC 5.4
+		const long sleepLimit = 2 * Nanos.Second;         // how far the wall clock may run ahead: SPEC 8.6
+		const long openingLife = 60 * Nanos.Second;       // of an opening id and its ticket: SPEC 6.1
+		const long knockEvery = 500 * Nanos.Millisecond;  // on plain KCP: SPEC 2.2
 
 		readonly SessionConfig cfg;
 		readonly int maxPackets, maxBytes;
@@ -109,10 +109,10 @@ namespace Lifeline
 		long openBy;
 		long openedAt;
 		long beatEvery;   // the present interval with its jitter
-		long probeBy = Time.Never;
+		long probeBy = Nanos.Never;
 
 		bool checkedOnce;
-		long checkedAt, checkedWall, checkedDue = Time.Never; // of the last Check
+		long checkedAt, checkedWall, checkedDue = Nanos.Never; // of the last Check
 
 		/// <summary>Makes a session that wants to dial at once. Throws FormatException for a token that is none.</summary>
 		public Session(SessionConfig config)
@@ -120,9 +120,9 @@ namespace Lifeline
 			cfg = config;
 			maxPackets = cfg.MaxPackets > 0 ? cfg.MaxPackets : 1024;
 			maxBytes = cfg.MaxBytes > 0 ? cfg.MaxBytes : 1 << 20;
-			openingTimeout = cfg.OpeningTimeout > 0 ? cfg.OpeningTimeout : 5 * Time.Second;
-			minDelay = cfg.MinDelay > 0 ? cfg.MinDelay : 500 * Time.Millisecond;
-			maxDelay = cfg.MaxDelay > 0 ? cfg.MaxDelay : 30 * Time.Second;
+			openingTimeout = cfg.OpeningTimeout > 0 ? cfg.OpeningTimeout : 5 * Nanos.Second;
+			minDelay = cfg.MinDelay > 0 ? cfg.MinDelay : 500 * Nanos.Millisecond;
+			maxDelay = cfg.MaxDelay > 0 ? cfg.MaxDelay : 30 * Nanos.Second;
 			Address = "";
 			if (!string.IsNullOrEmpty(cfg.Token))
 			{
@@ -255,8 +255,8 @@ namespace Lifeline
 				dialAt = now;
 				tries = 0;
 			}
-			else if (State == SessionState.Open && probeBy == Time.Never &&
-				now - end.PingAt >= Math.Max(Time.Second, parameters.Interval / 4))
+			else if (State == SessionState.Open && probeBy == Nanos.Never &&
+				now - end.PingAt >= Math.Max(Nanos.Second, parameters.Interval / 4))
 			{
 				Probe(now); // not with every call: the server answers only so many pings
 			}
@@ -288,7 +288,7 @@ namespace Lifeline
 			knock = knocks;
 			knockAt = now;
 			openBy = now + openingTimeout;
-			attempt = Math.Max(attempt + 1, (ulong)Math.Max(wall / Time.Microsecond, 0));
+			attempt = Math.Max(attempt + 1, (ulong)Math.Max(wall / Nanos.Microsecond, 0));
 			control.Clear();
 		}
 
@@ -350,7 +350,7 @@ namespace Lifeline
 		void Heard(long now)
 		{
 			end.LastRecv = now;
-			probeBy = Time.Never;
+			probeBy = Nanos.Never;
 		}
 
 		/// <summary>
@@ -473,7 +473,7 @@ namespace Lifeline
 		{
 			SessionState was = State;
 			State = SessionState.Waiting;
-			probeBy = Time.Never;
+			probeBy = Nanos.Never;
 			control.Clear();
 			if (was == SessionState.Open)
 			{
@@ -555,7 +555,7 @@ namespace Lifeline
 					case SessionState.Opening: return knock && !greeted ? Math.Min(openBy, knockAt) : openBy;
 					case SessionState.Open: return Math.Min(end.LastRecv + parameters.Timeout, Math.Min(BeatAt, probeBy));
 				}
-				return Time.Never;
+				return Nanos.Never;
 			}
 		}
 
@@ -572,7 +572,7 @@ namespace Lifeline
 			{
 				if (end.PingDue)
 				{
-					return Time.Never;
+					return Nanos.Never;
 				}
 				// Asked already in this silence: the next interval begins there.
 				return Math.Max(Math.Min(end.LastRecv, end.LastSent), end.PingAt) + beatEvery;
@@ -590,7 +590,7 @@ namespace Lifeline
 			{
 				bool slept = checkedOnce && wall - checkedWall - (now - checkedAt) > sleepLimit;
 				// Output, too, may have moved what is due further away.
-				bool late = checkedDue != Time.Never && now - Math.Max(checkedDue, Due) > lateLimit;
+				bool late = checkedDue != Nanos.Never && now - Math.Max(checkedDue, Due) > lateLimit;
 				if (slept || late)
 				{
 					// The device slept, its clock was set, or we stood still with answers still unread: ask before
@@ -661,7 +661,7 @@ namespace Lifeline
 	}
 
 	/// <summary>What became of a packet that was to be sent.</summary>
-	public enum SendResult
+	enum SendResult
 	{
 		Ok,
 		/// <summary>Too much waits to be accepted by the server.</summary>

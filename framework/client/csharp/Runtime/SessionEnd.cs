@@ -9,7 +9,7 @@ using System.Collections.Generic;
 namespace Lifeline
 {
 	/// <summary>A counted packet, in memory of its own.</summary>
-	public sealed class QueuedPacket
+	sealed class QueuedPacket
 	{
 		public readonly PacketKind Kind;
 		public readonly byte[] Body;
@@ -361,7 +361,7 @@ namespace Lifeline
 			pingOpen = false;
 			long rtt = now - PingAt;
 			rtt = Rtt == 0 ? rtt : Rtt + (rtt - Rtt) / 8;
-			Rtt = rtt - rtt % Time.Microsecond;
+			Rtt = rtt - rtt % Nanos.Microsecond;
 			if (Acked < pingMark)
 			{
 				throw new LinkException(LinkError.Gap, "the tail before our ping never arrived"); // SPEC 4.5
@@ -399,7 +399,7 @@ namespace Lifeline
 		/// <summary>Reports that the peer tells acknowledgements, but none of what was written: SPEC 5.6.</summary>
 		public bool Stuck(long timeout)
 		{
-			long patience = Math.Max(timeout, 8 * Rtt) + flight * (Time.Second / stuckBytes);
+			long patience = Math.Max(timeout, 8 * Rtt) + flight * (Nanos.Second / stuckBytes);
 			return Next > Acked + 1 && !HoldPeer && ackedAt - progressAt > patience;
 		}
 	}

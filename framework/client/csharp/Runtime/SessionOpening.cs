@@ -6,7 +6,7 @@ using System.Collections.Generic;
 namespace Lifeline
 {
 	// Opening a link: session/SPEC.md 2, 6 and 8.3 to 8.5.
-	public sealed partial class Session
+	sealed partial class Session
 	{
 		// Takes the packets of a link that carries no session yet.
 		void ReceiveOpening(Packet p, long now)
@@ -137,7 +137,7 @@ namespace Lifeline
 			failures = 0;
 			retried = false;
 			openedAt = now;
-			probeBy = Time.Never;
+			probeBy = Nanos.Never;
 			end.PingAt = now;
 			end.AckDue = true; // a word at once: only a client that was heard has its grace (SPEC 6.6)
 			beatEvery = Below(parameters.Interval); // the first beats of a million clients are spread
@@ -227,7 +227,7 @@ namespace Lifeline
 			Down(now, why, 0);
 			if (why.Code == CloseCode.Busy)
 			{
-				long wait = (long)Math.Min(why.Detail, 1UL << 31) * Time.Millisecond;
+				long wait = (long)Math.Min(why.Detail, 1UL << 31) * Nanos.Millisecond;
 				dialAt = now + wait + Below(wait / 4);
 				return;
 			}

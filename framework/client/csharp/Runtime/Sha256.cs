@@ -5,7 +5,7 @@ using System;
 namespace Lifeline
 {
 	/// <summary>SHA-256 (FIPS 180-4). One object may be used again and again: Finish resets it.</summary>
-	public sealed class Sha256
+	sealed class Sha256
 	{
 		public const int Size = 32;
 		public const int BlockSize = 64;
@@ -147,7 +147,7 @@ namespace Lifeline
 	}
 
 	/// <summary>HMAC-SHA-256 (RFC 2104). Finish resets it, for another message with the same key.</summary>
-	public sealed class HmacSha256
+	sealed class HmacSha256
 	{
 		readonly Sha256 hash = new Sha256();
 		readonly byte[] inner = new byte[Sha256.BlockSize];
@@ -200,7 +200,7 @@ namespace Lifeline
 	}
 
 	/// <summary>HKDF-SHA-256 (RFC 5869).</summary>
-	public static class Hkdf
+	static class Hkdf
 	{
 		/// <summary>Derives n bytes, at most 255 * 32.</summary>
 		public static byte[] Derive(byte[] secret, byte[] salt, byte[] info, int n)

@@ -45,7 +45,7 @@ namespace Lifeline
 	/// </summary>
 	sealed class TcpStream : ByteStream
 	{
-		const long attemptDelay = 250 * Time.Millisecond;
+		const long attemptDelay = 250 * Nanos.Millisecond;
 
 		readonly Resolver resolver;
 		Socket[] attempts;

@@ -84,7 +84,7 @@ namespace Lifeline
 	abstract class KcpCarrier : Carrier
 	{
 		const int window = 128;                       // segments
-		const long partEvery = 40 * Time.Millisecond; // last words are sent again so often
+		const long partEvery = 40 * Nanos.Millisecond; // last words are sent again so often
 
 		/// <summary>The datagram that was received, or is being made.</summary>
 		protected readonly byte[] Datagram = new byte[2048];

@@ -9,7 +9,7 @@ namespace Lifeline
 	/// that a game may spread it over frames. Steps take the same time whatever the scalar is, as
 	/// far as the runtime lets them.
 	/// </summary>
-	public sealed class X25519
+	sealed class X25519
 	{
 		public const int Size = 32;
 		/// <summary>How many steps a multiplication takes.</summary>

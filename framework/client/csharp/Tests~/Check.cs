@@ -7,7 +7,7 @@ using System.Text;
 namespace Lifeline.Tests
 {
 	/// <summary>Counts what was checked and prints what was wrong. One for each run.</summary>
-	public sealed class Check
+	sealed class Check
 	{
 		public int Passed;
 		public int Failed;
@@ -67,7 +67,7 @@ namespace Lifeline.Tests
 	}
 
 	/// <summary>Random bytes from a seed: a run can be repeated.</summary>
-	public sealed class Dice
+	sealed class Dice
 	{
 		ulong state;
 
@@ -137,7 +137,7 @@ namespace Lifeline.Tests
 	}
 
 	/// <summary>As much of JSON as the vectors and scripts need. Numbers stay text.</summary>
-	public sealed class Json
+	sealed class Json
 	{
 		public List<Json> List;                 // of an array, else null
 		public Dictionary<string, Json> Fields; // of an object, else null

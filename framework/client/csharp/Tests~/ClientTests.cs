@@ -57,7 +57,7 @@ namespace Lifeline.Tests
 			w.Client.Update();
 			check.Equal(w.History, "Closed 200", "kicked");
 			check.That(w.LastEvent.Reason.Text == "bad manners" && w.LastEvent.Reason.Remote && w.Client.Ended, "why");
-			w.Advance(Time.Second);
+			w.Advance(Nanos.Second);
 			check.Equal(w.Sockets.Count, 2, "sockets after the end");
 			check.That(w.Client.Idle && !w.Client.Send("x", new Nothing()), "it is not at its end");
 			check.Equal(w.Failures.Count, 0, "failures");
@@ -168,9 +168,9 @@ namespace Lifeline.Tests
 			check.That(one.Result == answer && answer.N == 42 && awaited == 1, "what awaits it did not go on in Update");
 			check.Equal(Code(two), 1001, "failure");
 			check.Equal(two.Exception.InnerException.Message, "no", "text");
-			w.Advance(999 * Time.Millisecond);
+			w.Advance(999 * Nanos.Millisecond);
 			check.That(!late.IsCompleted, "too early");
-			w.Advance(2 * Time.Millisecond);
+			w.Advance(2 * Nanos.Millisecond);
 			check.Equal(Code(late), LifelineException.Timeout, "no answer");
 			w.Answer(3, 1); // nobody waits for it
 			w.Answer(99, 1);
@@ -370,7 +370,7 @@ namespace Lifeline.Tests
 			check.Equal(string.Join(", ", left.ToArray()), "b 02, c? 03", "undelivered");
 			check.Equal(Code(r), LifelineException.Reset, "the request");
 			// The next session begins anew, by itself.
-			w.Advance(3 * Time.Second);
+			w.Advance(3 * Nanos.Second);
 			w.Greet();
 			w.Client.Update();
 			check.That(w.Heard().StartsWith("Hello", StringComparison.Ordinal), "no login");
@@ -393,7 +393,7 @@ namespace Lifeline.Tests
 			asked.Dequeue().SetException(new Exception("no account server"));
 			w.Client.Update();
 			check.That(w.Failures.Count == 1 && w.Sockets.Count == 0, "a ticket that failed");
-			w.Advance(Time.Second);
+			w.Advance(Nanos.Second);
 			check.Equal(asked.Count, 1, "tickets after a while");
 			asked.Dequeue().SetResult(Encoding.ASCII.GetBytes("ann"));
 			w.Client.Update();
@@ -436,13 +436,13 @@ namespace Lifeline.Tests
 			// A link that never greets ends after its time, and the client tries again.
 			World silent = new World();
 			silent.Client.Update();
-			silent.Advance(6 * Time.Second);
+			silent.Advance(6 * Nanos.Second);
 			check.Equal(silent.Sockets.Count, 2, "sockets");
 			// One that is silent later ends after the timeout, having been asked.
 			World w2 = new World();
 			w2.Login();
 			w2.Heard();
-			w2.Advance(36 * Time.Second);
+			w2.Advance(36 * Nanos.Second);
 			check.That(w2.Heard(w2.Sockets[0]).IndexOf("Heartbeat", StringComparison.Ordinal) >= 0, "it was not asked");
 			check.Equal(w2.History, "Opened, Lost 1", "silence");
 		}
@@ -453,9 +453,9 @@ namespace Lifeline.Tests
 			World w = new World("ws://a/ ws://b/");
 			w.OnOpen = s => s.Open = s.Url != "ws://a/";
 			w.Client.Update();
-			w.Advance(4900 * Time.Millisecond);
+			w.Advance(4900 * Nanos.Millisecond);
 			check.Equal(w.Sockets.Count, 1, "sockets before the time is over");
-			w.Advance(200 * Time.Millisecond);
+			w.Advance(200 * Nanos.Millisecond);
 			check.Equal(w.Socket.Url, "ws://b/", "the next address");
 			w.Greet();
 			w.Client.Update();
@@ -472,7 +472,7 @@ namespace Lifeline.Tests
 			for (int i = 0; i < 4; i++)
 			{
 				w.Say(PacketKind.Heartbeat, null);
-				w.Advance(8 * Time.Second);
+				w.Advance(8 * Nanos.Second);
 			}
 			w.OnOpen = s => { };
 			w.Client.Cut();
@@ -501,7 +501,7 @@ namespace Lifeline.Tests
 			w.Say(PacketKind.Move, b => { b.Array(2); b.UInt(3000); b.Str("ws://e/"); });
 			w.Client.Update();
 			check.That(w.History == "Moving" && w.LastEvent.Delay == TimeSpan.FromSeconds(3), "it was not told");
-			w.Advance(4 * Time.Second);
+			w.Advance(4 * Nanos.Second);
 			w.Socket.Broken = true;
 			w.Client.Update();
 			w.Client.Update();
@@ -516,7 +516,7 @@ namespace Lifeline.Tests
 			FakeSocket first = w.Socket;
 			w.Client.Pause();
 			check.That(w.Heard().StartsWith("Detach", StringComparison.Ordinal) && first.Closed, "paused");
-			w.Advance(5 * Time.Second);
+			w.Advance(5 * Nanos.Second);
 			check.Equal(w.Sockets.Count, 1, "sockets while paused");
 			w.Client.Hurry();
 			w.Client.Update();
@@ -527,19 +527,19 @@ namespace Lifeline.Tests
 			w.Client.Update();
 			check.Equal(w.History, "Opened, Lost 1, Resumed", "events");
 			w.Heard();
-			w.Advance(2 * Time.Second);
+			w.Advance(2 * Nanos.Second);
 			// The device slept: the link is asked at once, and left if it does not answer in 2.5 s.
-			w.Wall += 3600 * Time.Second;
+			w.Wall += 3600 * Nanos.Second;
 			w.Client.Update();
 			check.Equal(w.Heard(), "Heartbeat", "asked");
-			w.Advance(2600 * Time.Millisecond);
+			w.Advance(2600 * Nanos.Millisecond);
 			check.Equal(w.History, "Lost 1", "no answer");
 			// Not updated for long: the link is asked, and not judged.
 			World late = new World();
 			late.Login();
 			late.Heard();
-			late.Now += 100 * Time.Second;
-			late.Wall += 100 * Time.Second;
+			late.Now += 100 * Nanos.Second;
+			late.Wall += 100 * Nanos.Second;
 			late.Client.Update();
 			check.That(late.Heard() == "Heartbeat" && late.Client.Connected, "after a long frame");
 		}
@@ -610,23 +610,23 @@ namespace Lifeline.Tests
 			check.Equal(Text(b.Order(0)), "2 0 1", "what failed comes last");
 			b.Worked(2, 0);
 			check.Equal(Text(b.Order(0)), "2 0 1", "and stands back");
-			check.Equal(Text(b.Order(30 * Time.Second)), "0 1 2", "for 30 s");
+			check.Equal(Text(b.Order(30 * Nanos.Second)), "0 1 2", "for 30 s");
 			b.Failed(0);
-			b.Worked(1, 30 * Time.Second);
-			check.Equal(Text(b.Order(89 * Time.Second)), "1 2 0", "twice as long the second time");
-			check.Equal(Text(b.Order(90 * Time.Second)), "0 1 2", "and no longer");
+			b.Worked(1, 30 * Nanos.Second);
+			check.Equal(Text(b.Order(89 * Nanos.Second)), "1 2 0", "twice as long the second time");
+			check.Equal(Text(b.Order(90 * Nanos.Second)), "0 1 2", "and no longer");
 			b.Failed(0);
-			b.Worked(1, 100 * Time.Second);
+			b.Worked(1, 100 * Nanos.Second);
 			b.Forgive();
-			check.Equal(Text(b.Order(100 * Time.Second)), "0 1 2", "on another network");
+			check.Equal(Text(b.Order(100 * Nanos.Second)), "0 1 2", "on another network");
 			b.Failed(0);
 			b.Failed(1);
 			b.Failed(2);
-			check.Equal(Text(b.Order(200 * Time.Second)), "0 1 2", "when nothing can be reached");
+			check.Equal(Text(b.Order(200 * Nanos.Second)), "0 1 2", "when nothing can be reached");
 			check.Equal(b.Patience(b.Own[0], 5), 5, "patience with UDP");
-			check.That(b.Patience(b.Own[1], 5) == Time.Never, "patience with TCP");
+			check.That(b.Patience(b.Own[1], 5) == Nanos.Never, "patience with TCP");
 			AddressBook udp = new AddressBook("kcp://a:1 plain-kcp://b:1");
-			check.That(udp.Patience(udp.Own[0], 5) == Time.Never, "patience where there is nothing else");
+			check.That(udp.Patience(udp.Own[0], 5) == Nanos.Never, "patience where there is nothing else");
 			check.Equal(Urls(b.Elsewhere("plain-kcp://x:1 tcp://y:1 junk wss://v/ kcp://z:1")), "tcp://y:1 kcp://z:1", "elsewhere");
 			b.Failed(-1);
 			check.Equal(Urls(b.Elsewhere("tcp://y:1 kcp://z:1")), "kcp://z:1 tcp://y:1", "the next of them first");

@@ -46,7 +46,7 @@ namespace Lifeline.Tests
 	{
 		public static readonly byte[] Sid = Hex.Decode("000102030405060708090a0b0c0d0e0f"), Key = new byte[32], Nonce = new byte[16];
 
-		public long Now = 1000 * Time.Second, Wall = 1700000000 * Time.Second;
+		public long Now = 1000 * Nanos.Second, Wall = 1700000000 * Nanos.Second;
 		public readonly List<FakeSocket> Sockets = new List<FakeSocket>();
 		public readonly List<string> Events = new List<string>();
 		public readonly List<Exception> Failures = new List<Exception>();
@@ -90,7 +90,7 @@ namespace Lifeline.Tests
 			}
 		}
 
-		public void Advance(long d, long step = 10 * Time.Millisecond)
+		public void Advance(long d, long step = 10 * Nanos.Millisecond)
 		{
 			for (long end = Now + d; Now < end; )
 			{

@@ -155,7 +155,7 @@ namespace Lifeline.Tests
 				long now = (long)(dice.Next() >> 8);
 				for (int i = 0; i < 50; i++)
 				{
-					now += dice.Below(50) * Time.Millisecond;
+					now += dice.Below(50) * Nanos.Millisecond;
 					Kcp from = ends[i & 1], to = ends[i & 1 ^ 1];
 					byte[] b = dice.Bytes(Math.Min(dice.Below(3000), from.Room));
 					from.Write(b, 0, b.Length);
@@ -224,11 +224,11 @@ namespace Lifeline.Tests
 			Packet p = new Packet();
 			for (int i = 0; i < rounds / 20; i++)
 			{
-				long now = 0, wall = 1700000000 * Time.Second;
+				long now = 0, wall = 1700000000 * Nanos.Second;
 				Session s = new Session(new SessionConfig { Random = dice.Next });
 				for (int k = 0; k < 60; k++)
 				{
-					now += (long)(dice.Next() % (ulong)(2 * Time.Second));
+					now += (long)(dice.Next() % (ulong)(2 * Nanos.Second));
 					byte[] b = Any(dice, corpus);
 					if (k % 3 == 0 && s.State == SessionState.Opening)
 					{
@@ -283,7 +283,7 @@ namespace Lifeline.Tests
 						byte[] b = Any(dice, corpus);
 						w.Socket.ToClient.Append(b, 0, b.Length);
 					}
-					w.Now += (long)(dice.Next() % (ulong)Time.Second);
+					w.Now += (long)(dice.Next() % (ulong)Nanos.Second);
 					check.Passed++;
 				}
 				w.Client.Dispose();

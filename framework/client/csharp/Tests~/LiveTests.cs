@@ -476,8 +476,8 @@ namespace Lifeline.Tests
 				{
 					before = GC.CollectionCount(0);
 				}
-				w.Now += 16 * Time.Millisecond;
-				w.Wall += 16 * Time.Millisecond;
+				w.Now += 16 * Nanos.Millisecond;
+				w.Wall += 16 * Nanos.Millisecond;
 				body.Clear();
 				Envelope.BeginMessage(writer, 1, null);
 				blob.Write(writer);

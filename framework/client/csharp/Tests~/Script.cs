@@ -28,7 +28,7 @@ namespace Lifeline.Tests
 		readonly List<Line> lines = new List<Line>();
 		Session c;
 		long now;
-		long wall = 1700000000 * Time.Second;
+		long wall = 1700000000 * Nanos.Second;
 		long random;
 		int room = 1 << 20;
 		bool stamp; // lines tell the time
@@ -129,18 +129,18 @@ namespace Lifeline.Tests
 			switch (s.Substring(digits))
 			{
 				case "ns": return (long)n;
-				case "us": return (long)(n * Time.Microsecond);
-				case "ms": return (long)(n * Time.Millisecond);
-				case "s": return (long)(n * Time.Second);
-				case "m": return (long)(n * 60 * Time.Second);
-				case "h": return (long)(n * 3600 * Time.Second);
+				case "us": return (long)(n * Nanos.Microsecond);
+				case "ms": return (long)(n * Nanos.Millisecond);
+				case "s": return (long)(n * Nanos.Second);
+				case "m": return (long)(n * 60 * Nanos.Second);
+				case "h": return (long)(n * 3600 * Nanos.Second);
 			}
 			throw new FormatException("no duration: " + s);
 		}
 
 		static string Seconds(long t)
 		{
-			return t == Time.Never ? "never" : (Math.Round(t / 1000m, MidpointRounding.AwayFromZero) / 1000000m).ToString("0.######", CultureInfo.InvariantCulture) + "s";
+			return t == Nanos.Never ? "never" : (Math.Round(t / 1000m, MidpointRounding.AwayFromZero) / 1000000m).ToString("0.######", CultureInfo.InvariantCulture) + "s";
 		}
 
 		void Do(string text)
@@ -224,9 +224,9 @@ namespace Lifeline.Tests
 				Token = v.Str("token"),
 				MaxPackets = (int)v.Num("maxPackets"),
 				MaxBytes = (int)v.Num("maxBytes"),
-				OpeningTimeout = v.Num("openingTimeout") * Time.Millisecond,
-				MinDelay = v.Num("minDelay") * Time.Millisecond,
-				MaxDelay = v.Num("maxDelay") * Time.Millisecond,
+				OpeningTimeout = v.Num("openingTimeout") * Nanos.Millisecond,
+				MinDelay = v.Num("minDelay") * Nanos.Millisecond,
+				MaxDelay = v.Num("maxDelay") * Nanos.Millisecond,
 				Random = () => (ulong)random,
 			});
 		}

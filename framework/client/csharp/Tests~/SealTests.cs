@@ -249,11 +249,11 @@ namespace Lifeline.Tests
 			check.That(!d.Reset(0, reset, 16), "a reset of a datagram long ago");
 			reset[8] = 7;
 			check.That(!d.Reset(0, reset, 15), "a short reset");
-			check.That(d.Reset(Time.Second, reset, 16), "no doubt");
-			check.That(!d.Reset(Time.Second, reset, 16), "a second question");
-			check.That(!d.Lost(Time.Second + 399 * Time.Millisecond) && d.Lost(Time.Second + 400 * Time.Millisecond), "when it is lost");
+			check.That(d.Reset(Nanos.Second, reset, 16), "no doubt");
+			check.That(!d.Reset(Nanos.Second, reset, 16), "a second question");
+			check.That(!d.Lost(Nanos.Second + 399 * Nanos.Millisecond) && d.Lost(Nanos.Second + 400 * Nanos.Millisecond), "when it is lost");
 			d.Heard();
-			check.That(!d.Lost(9 * Time.Second) && d.Due == Time.Never, "doubt after an answer");
+			check.That(!d.Lost(9 * Nanos.Second) && d.Due == Nanos.Never, "doubt after an answer");
 		}
 
 		// Answers that are not authentic change nothing, and the true one is still taken.

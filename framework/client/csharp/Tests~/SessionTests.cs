@@ -83,7 +83,7 @@ namespace Lifeline.Tests
 
 		static string Millis(params long[] times)
 		{
-			return string.Join(" ", Array.ConvertAll(times, t => (t / Time.Millisecond).ToString()));
+			return string.Join(" ", Array.ConvertAll(times, t => (t / Nanos.Millisecond).ToString()));
 		}
 
 		static string Text(SessionParameters p)

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Builds and tests the C# client. Needs Go, mcs and mono, of Debian's packages mono-mcs and
+# mono-runtime-sgen with libmono-system-core4.0-cil; installs nothing.
+#
+#	bash framework/client/csharp/test.sh           everything, about two minutes
+#	bash framework/client/csharp/test.sh quick     what needs no server and no AOT: ten seconds
+set -euo pipefail
+cd "$(dirname "$0")"
+root=$(cd ../../.. && pwd)
+work=$(mktemp -d)
+server=
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT
+say() { printf -- '-- %s\n' "$*"; }
+# The C# that Mono's compiler takes: Unity 2019 and later take it too.
+compile() { mcs -nologo -langversion:7 -optimize+ -debug -warnaserror -warn:4 "$@"; }
+
+say "the package"
+bash meta.sh --check
+if grep -nE 'System\.Reflection|System\.Threading\.Thread\b|new Thread|ThreadPool|Task\.Run|ConfigureAwait|\bunsafe\b|DllImport|Activator|dynamic ' Runtime/*.cs; then
+	echo "Runtime/ uses what it must not"
+	exit 1
+fi
+if grep -nE '^\s*(public |internal |private )?static [^(={]*(;|=)' Runtime/*.cs | grep -vE 'static readonly|=>' ; then
+	echo "Runtime/ has static state"
+	exit 1
+fi
+
+say "compile: the library, the glue for Unity, the sample, the README's program, the tests, the bot"
+compile -target:library -out:"$work/Lifeline.dll" Runtime/*.cs
+compile -target:library -out:"$work/Lifeline.Unity.dll" -r:"$work/Lifeline.dll" Unity/*.cs Tests~/Stub/UnityEngine.cs
+compile -target:library -define:UNITY_WEBGL -out:"$work/Lifeline.WebGL.dll" -r:"$work/Lifeline.dll" Unity/*.cs Tests~/Stub/UnityEngine.cs
+compile -out:"$work/player.exe" -r:"$work/Lifeline.dll" Samples~/Console/*.cs
+sed -n '/^```csharp$/,/^```$/{//!p}' README.md >"$work/Readme.cs"
+compile -target:library -out:"$work/Readme.dll" -r:"$work/Lifeline.dll" "$work/Readme.cs"
+compile -out:"$work/test.exe" Runtime/*.cs Tests~/*.cs
+compile -out:"$work/bot.exe" Runtime/*.cs Tests~/Bot/*.cs
+test() { mono --debug "$work/test.exe" "$@"; }
+
+say "vectors, scripts, the client against a played server"
+test unit "$root"
+
+say "random bytes"
+test fuzz "$root" 5000
+[ "${1:-}" != quick ] || exit 0
+
+say "random cases, against Go"
+(cd "$root" && go build -o "$work/" ./framework/client/foreign/cases ./framework/client/foreign/probe ./examples/room)
+"$work/cases" -n 10000 -talks 40 >"$work/cases.txt"
+test cases "$work/cases.txt"
+
+say "real servers"
+test live "$work/probe"
+MONO_GC_PARAMS=nursery-size=64k mono "$work/test.exe" garbage "$work/probe"
+
+say "full AOT: no JIT, as on iOS and consoles"
+mkdir "$work/aot"
+for assembly in mscorlib System System.Core; do
+	cp "$(dirname "$(command -v mono)")/../lib/mono/4.5/$assembly.dll" "$work/aot/"
+done
+cp "$work/test.exe" "$work/bot.exe" "$work/aot/"
+(
+	cd "$work/aot"
+	ls *.dll *.exe | MONO_PATH=. xargs -P "$(nproc)" -n 1 mono --aot=full >/dev/null
+	MONO_PATH=. mono --full-aot test.exe unit "$root"
+	MONO_PATH=. mono --full-aot test.exe cases "$work/cases.txt"
+)
+
+say "bots against the room server, on all carriers at once; one run of each without a JIT"
+"$work/room" -kcp 127.0.0.1:0 -plain-kcp 127.0.0.1:0 -tcp 127.0.0.1:0 -ws 127.0.0.1:0 -http 127.0.0.1:0 -bots 0 >"$work/log" 2>&1 &
+server=$!
+for _ in $(seq 100); do
+	grep -q '^bots' "$work/log" && break
+	sleep 0.1
+done
+read -r _ kcp plain tcp ws <<<"$(grep '^players' "$work/log")"
+read -r _ key <<<"$(grep '^key' "$work/log")"
+bots=()
+bot() { # name of the run, then flags
+	local name=$1
+	shift
+	mono "$work/bot.exe" -json -n 50 -duration 10s -room "$name" "$@" >"$work/$name" & bots+=($!)
+}
+bot kcp -addr "$kcp" -key "$key" -cut 3s
+bot rebind -addr "$kcp" -key "$key" -cut 0 -rebind 2s
+bot plain-kcp -addr "$plain" -cut 3s
+bot tcp -addr "$tcp" -cut 3s
+bot ws -addr "$ws" -cut 3s
+(cd "$work/aot" && MONO_PATH=. exec mono --full-aot bot.exe -json -n 10 -duration 10s -room aot -addr "$kcp" -key "$key" -cut 3s >"$work/aot.json") & bots+=($!)
+for bot in "${bots[@]}"; do
+	wait "$bot" || failed=1
+done
+tail -n +1 "$work"/{kcp,rebind,plain-kcp,tcp,ws,aot.json}
+[ -z "${failed:-}" ] || { echo "bots failed"; exit 1; }
+grep -q '"resumes":0,' "$work/rebind"
+say done
