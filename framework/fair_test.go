@@ -409,3 +409,41 @@ func TestSessionsOfOneAddressAndUser(t *testing.T) {
 		})
 	})
 }
+
+// TestWhatIsNoMessageCostsItsBytes: a client that sends again and again what was
+// accepted long ago, or nothing but heartbeats, pays for it as for anything else.
+func TestWhatIsNoMessageCostsItsBytes(t *testing.T) {
+	for name, again := range map[string]struct {
+		h    codec.Header
+		body bool
+	}{
+		"duplicates": {codec.Header{Kind: codec.Message, Seq: 1}, true},
+		"heartbeats": {codec.Header{Kind: codec.Heartbeat}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := framework.Config{Rate: session.Rate{Messages: -1, Bytes: 10_000, Burst: 500 * time.Millisecond}}
+			simulate(t, 18, transport.Conditions{}, cfg, func(s *framework.Server) {
+				framework.HandleMessage(s, "say", func(*framework.Player, []byte) {})
+			}, func(e *env) {
+				r, nonce := e.raw()
+				r.hello(nonce, "ann", 1)
+				r.read(codec.Welcome, new(any))
+				say := codec.AppendMessage(nil, codec.NamedRoute("say"), append([]byte{0xc4, 100}, make([]byte, 100)...))
+				r.write(codec.Header{Kind: codec.Message, Seq: 1}, say)
+				var body []byte
+				if again.body {
+					body = say
+				}
+				for range 70_000 { // a heartbeat costs 16 us, the least there is
+					if e.srv.Stats().Closes["policy"] > 0 {
+						return
+					}
+					if _, err := r.conn.Write(codec.AppendFrame(nil, again.h, body)); err != nil {
+						break
+					}
+				}
+				e.within(time.Second, "it is closed", func() bool { return e.srv.Stats().Closes["policy"] > 0 })
+			})
+		})
+	}
+}
