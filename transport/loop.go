@@ -93,8 +93,9 @@ func (l *Loop) Now() time.Duration { return l.now }
 func (l *Loop) Lateness() time.Duration { return l.timers.extra(l.now) }
 
 // WakeAt asks for one OnTimer at or after at and replaces the earlier wish.
-// Never asks for none.
-func (l *Loop) WakeAt(at time.Duration) { l.timers.wake = at }
+// Never asks for none. A time in the past counts as now: the loop is not late
+// for a deadline that it was not told of.
+func (l *Loop) WakeAt(at time.Duration) { l.timers.wake = max(at, l.now) }
 
 // init makes an empty loop of l.
 func (l *Loop) init() {

@@ -54,8 +54,10 @@ func (t *timers) init() {
 func (l *Loop) runTimers(fired bool) {
 	t := &l.timers
 	if fired {
-		t.sample(l.now, l.now-t.armed)
-		t.came.Observe(int64(l.now - t.armed))
+		if late := l.now - t.armed; late >= 0 { // else it fired while the batch ran: arm sets it again
+			t.sample(l.now, late)
+			t.came.Observe(int64(late))
+		}
 		t.armed = Never
 	}
 	for w := range wires {
@@ -112,7 +114,6 @@ func (l *Loop) arm() {
 	} else {
 		t.retry = minRetry
 	}
-	next = max(next, l.now) // what is due already is not late: nobody was to be woken for it
 	if next >= t.armed || l.stopping {
 		return
 	}
