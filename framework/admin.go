@@ -12,9 +12,10 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
-	"github.com/lifeline-go/lifeline/internal/pages"
 	"github.com/lifeline-go/lifeline/session"
+	"golang.org/x/net/netutil"
 )
 
 // Admin returns the pages for whoever operates the server, to be mounted at
@@ -253,11 +254,39 @@ func (s *Server) serveAdmin(ln net.Listener) {
 	if ln == nil {
 		return
 	}
-	s.admin = pages.Server(s.Admin())
+	s.admin = &http.Server{
+		Handler:           boundBody(s.Admin()),
+		ReadHeaderTimeout: adminPatience,
+		IdleTimeout:       adminPatience,
+		MaxHeaderBytes:    16 << 10,
+	}
 	s.adminAddr = ln.Addr().(*net.TCPAddr).AddrPort()
-	go func() { _ = s.admin.Serve(pages.Limit(ln)) }() // ends with Shutdown, which closes it
+	go func() { _ = s.admin.Serve(netutil.LimitListener(ln, adminConns)) }() // ends with Shutdown, which closes it
 }
 
 // AdminAddr returns the address that Config.Admin is served on, the zero one
 // before Start or if it is not.
 func (s *Server) AdminAddr() netip.AddrPort { return s.adminAddr }
+
+const (
+	// adminConns is how many connections the admin pages have at once. Others wait
+	// in the kernel, where they take no file from players.
+	adminConns = 64
+	// adminPatience is how long a request may take to come, and a connection be idle.
+	adminPatience = 10 * time.Second
+	// adminBody bounds the body of a request, in bytes.
+	adminBody = 1 << 20
+)
+
+// boundBody bounds the body of a request in size and time. http.Server.ReadTimeout
+// would do so as well, but it also ends the context of a profile that runs for
+// minutes.
+func boundBody(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(clock().Add(adminPatience))
+			r.Body = http.MaxBytesReader(w, r.Body, adminBody)
+		}
+		h.ServeHTTP(w, r)
+	})
+}

@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"sync"
 
-	"github.com/lifeline-go/lifeline/internal/strangers"
+	"github.com/lifeline-go/lifeline/transport/internal/strangers"
 )
 
 // crowd counts the plain-KCP links of each address that has proved itself to

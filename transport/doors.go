@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/lifeline-go/lifeline/internal/strangers"
+	"github.com/lifeline-go/lifeline/transport/internal/strangers"
 )
 
 // doors bound the links of one address and how fast it opens them: an IPv4

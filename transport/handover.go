@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"sync"
 
-	"github.com/lifeline-go/lifeline/internal/strangers"
+	"github.com/lifeline-go/lifeline/transport/internal/strangers"
 )
 
 const (

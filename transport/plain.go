@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
-	"github.com/lifeline-go/lifeline/internal/strangers"
+	"github.com/lifeline-go/lifeline/transport/internal/strangers"
 	"github.com/lifeline-go/lifeline/transport/kcp"
 )
 

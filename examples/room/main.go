@@ -23,9 +23,9 @@ import (
 	"github.com/lifeline-go/lifeline/examples/room/swarm"
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/metrics"
-	bounded "github.com/lifeline-go/lifeline/internal/pages"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"golang.org/x/net/netutil"
 )
 
 func main() {
@@ -89,8 +89,8 @@ func main() {
 	mux.Handle("/healthz", srv.Admin())
 	mux.Handle("/metrics", srv.Admin())
 	mux.Handle("/debug/", srv.Admin()) // guarded: it shows addresses and ends sessions
-	site := bounded.Server(mux)
-	go func() { log.Print(site.Serve(bounded.Limit(listener))) }() // ends with site.Close
+	site := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
+	go func() { log.Print(site.Serve(netutil.LimitListener(listener, 64))) }() // ends with site.Close
 	addr := fmt.Sprintf("kcp://%v", srv.Addr(transport.KCP))
 	fmt.Printf("players  %s  plain-kcp://%v  tcp://%v  ws://%v\n", addr, srv.Addr(transport.PlainKCP), srv.Addr(transport.TCP), srv.Addr(transport.WebSocket))
 	fmt.Println("key     ", srv.PublicKey())

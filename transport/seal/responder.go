@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/flynn/noise"
-	"github.com/lifeline-go/lifeline/internal/strangers"
+	"github.com/lifeline-go/lifeline/transport/internal/strangers"
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
