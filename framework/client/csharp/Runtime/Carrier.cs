@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 using System;
+using System.Collections.Generic;
 using System.Net;
 
 namespace Lifeline
@@ -20,6 +21,12 @@ namespace Lifeline
 
 		/// <summary>Why it is broken.</summary>
 		public string Error = "";
+
+		/// <summary>What it means that nothing came back.</summary>
+		public virtual string Silence { get { return "it takes connections and then says nothing: no Lifeline server on that port, or one for another scheme"; } }
+
+		/// <summary>The address of the server, once State is Up, if the carrier knows it.</summary>
+		public virtual IPEndPoint Remote { get { return null; } }
 
 		/// <summary>A status that the server closed a WebSocket with, 0 without one.</summary>
 		public int CloseStatus;
@@ -97,21 +104,36 @@ namespace Lifeline
 		}
 	}
 
-	/// <summary>Finds the addresses of a host, without waiting for them.</summary>
-	sealed class Resolver
+	/// <summary>
+	/// The addresses of a host, of which some may lead nowhere. They are looked up without waiting, and tried as
+	/// RFC 8305 says: session/SPEC.md 8.10. Owned by the client, used by one dial at a time.
+	/// </summary>
+	sealed class Places
 	{
+		/// <summary>What an address has before the next one is tried too.</summary>
+		public const long HeadStart = 250 * Nanos.Millisecond;
+		const int maxPlaces = 8;
+
 		readonly string host;
 		readonly int port;
 		IAsyncResult lookup;
+		IPAddress good, bad; // what opened a session last, and what was dialled and did not
 
-		/// <summary>Null until they are known; empty if there are none.</summary>
-		public IPEndPoint[] Found { get; private set; }
-		public string Error = "";
-
-		public Resolver(string host, int port)
+		public Places(string host, int port)
 		{
 			this.host = host;
 			this.port = port;
+		}
+
+		/// <summary>The addresses in the order in which they are to be tried. Null until they are known; empty if there are none.</summary>
+		public IPEndPoint[] Found { get; private set; }
+		public string Error = "";
+
+		/// <summary>Begins to look them up, for another dial.</summary>
+		public void Resolve()
+		{
+			Found = null;
+			Error = "";
 			IPAddress literal;
 			if (IPAddress.TryParse(host, out literal))
 			{
@@ -120,7 +142,7 @@ namespace Lifeline
 			}
 			try
 			{
-				lookup = Dns.BeginGetHostAddresses(host, null, null);
+				lookup = lookup ?? Dns.BeginGetHostAddresses(host, null, null);
 			}
 			catch (Exception e)
 			{
@@ -128,13 +150,16 @@ namespace Lifeline
 			}
 		}
 
+		/// <summary>Reports whether they are known.</summary>
 		public bool Poll()
 		{
 			if (Found == null && lookup.IsCompleted)
 			{
+				IAsyncResult done = lookup;
+				lookup = null;
 				try
 				{
-					Found = Interleave(Dns.EndGetHostAddresses(lookup), port);
+					Found = Arrange(Dns.EndGetHostAddresses(done));
 				}
 				catch (Exception e)
 				{
@@ -146,38 +171,57 @@ namespace Lifeline
 
 		void Fail(Exception e)
 		{
+			lookup = null;
 			Found = new IPEndPoint[0];
 			Error = "no address of " + host + ": " + e.Message;
 		}
 
-		/// <summary>Takes the families in turn, beginning with that of the first address: RFC 8305 4.</summary>
-		internal static IPEndPoint[] Interleave(IPAddress[] list, int port)
+		/// <summary>Notes whether an address opened a session.</summary>
+		public void Note(IPEndPoint at, bool opened)
 		{
-			IPEndPoint[] ordered = new IPEndPoint[list.Length];
-			bool[] used = new bool[list.Length];
-			for (int n = 0; n < list.Length; n++)
+			if (opened)
 			{
-				int pick = -1;
-				for (int i = 0; i < list.Length; i++)
-				{
-					if (used[i])
-					{
-						continue;
-					}
-					if (pick < 0)
-					{
-						pick = i; // whatever is left, if the other family is used up
-					}
-					if (n == 0 || list[i].AddressFamily != ordered[n - 1].AddressFamily)
-					{
-						pick = i;
-						break;
-					}
-				}
-				used[pick] = true;
-				ordered[n] = new IPEndPoint(list[pick], port);
+				good = at.Address;
 			}
-			return ordered;
+			else
+			{
+				bad = at.Address;
+				good = bad.Equals(good) ? null : good;
+			}
+		}
+
+		// What worked comes first, what did not comes last, and between them the families take turns, the
+		// resolver's first choice at the head.
+		internal IPEndPoint[] Arrange(IPAddress[] list)
+		{
+			List<IPAddress> all = new List<IPAddress>(), same = new List<IPAddress>(), other = new List<IPAddress>();
+			foreach (IPAddress ip in list)
+			{
+				if (!same.Contains(ip) && !other.Contains(ip))
+				{
+					(ip.AddressFamily == list[0].AddressFamily ? same : other).Add(ip);
+				}
+			}
+			for (int i = 0; i < same.Count || i < other.Count; i++)
+			{
+				if (i < same.Count)
+				{
+					all.Add(same[i]);
+				}
+				if (i < other.Count)
+				{
+					all.Add(other[i]);
+				}
+			}
+			if (bad != null && all.Remove(bad))
+			{
+				all.Add(bad);
+			}
+			if (good != null && all.Remove(good))
+			{
+				all.Insert(0, good);
+			}
+			return all.GetRange(0, Math.Min(all.Count, maxPlaces)).ConvertAll(ip => new IPEndPoint(ip, port)).ToArray();
 		}
 	}
 

@@ -46,6 +46,9 @@ namespace Lifeline
 		bool disposed;
 		Exception failure; // that nobody was subscribed to hear
 		string lastError = "";
+		readonly List<string> causes = new List<string>(); // why parts of the present attempt failed
+		bool refused;          // told already why it failed
+		SessionState tried;    // the core's state when an attempt was last looked at
 
 		/// <summary>Told what becomes of the session, in order with the messages.</summary>
 		public event Action<SessionEvent> Changed;
@@ -54,7 +57,7 @@ namespace Lifeline
 		/// Told what the app's own code threw: handlers, Ticket, and messages that are not what their Read expects.
 		/// None of it disturbs the session. Without a subscriber Update throws the first of them when it is done.
 		/// </summary>
-		public event Action<Exception> Failed;
+		public event Action<Exception> Error;
 
 		/// <summary>What happened since the client was made.</summary>
 		public readonly ClientStats Stats = new ClientStats();
@@ -81,7 +84,7 @@ namespace Lifeline
 			wallClock = cfg.Wall ?? ClientConfig.UtcNow;
 			core = new Session(new SessionConfig
 			{
-				Ticket = () => ticket, Info = cfg.Info ?? "", Token = cfg.Token, MaxPackets = cfg.MaxPackets, MaxBytes = cfg.MaxBytes,
+				Ticket = (out byte[] t) => { t = ticket; return ticketReady || cfg.Ticket == null; }, Info = cfg.Info ?? "", Token = cfg.Token, MaxPackets = cfg.MaxPackets, MaxBytes = cfg.MaxBytes, MaxReceive = cfg.MaxReceive,
 				OpeningTimeout = ClientConfig.Nanoseconds(cfg.OpeningTimeout, 0),
 				MinDelay = ClientConfig.Nanoseconds(cfg.MinDelay, 0), MaxDelay = ClientConfig.Nanoseconds(cfg.MaxDelay, 0), Random = entropy.Next,
 			});
@@ -191,10 +194,12 @@ namespace Lifeline
 		// Lets the core do what is due and does what it says.
 		void Settle(long now)
 		{
+			TellAttempt(now);
 			for (; ; )
 			{
 				SessionAction action = core.Check(now, wallClock());
 				Changes();
+				TellAttempt(now);
 				if (action == SessionAction.Cut)
 				{
 					PartLink(now);
@@ -207,7 +212,36 @@ namespace Lifeline
 				}
 				break;
 			}
+			TellAttempt(now);
 			Write(now);
+		}
+
+		// Tells the app of an attempt that has failed.
+		void TellAttempt(long now)
+		{
+			SessionState was = tried;
+			tried = core.State;
+			if (tried != SessionState.Waiting || was != SessionState.Dialing && was != SessionState.Opening)
+			{
+				return;
+			}
+			if (refused) // which says it better
+			{
+				refused = false;
+				return;
+			}
+			string why = causes.Count > 0 ? string.Join("; ", causes.ToArray()) : lastError;
+			Tell(new SessionEvent { Kind = SessionEventKind.Failed, Reason = new CloseReason(CloseCode.LinkLost, why), Delay = TimeSpan.FromTicks(Math.Max(core.Due - now, 0) / 100) });
+		}
+
+		// Notes why a part of the present attempt failed.
+		void Cause(string why)
+		{
+			lastError = why;
+			if (!causes.Contains(why))
+			{
+				causes.Add(why);
+			}
 		}
 
 		// --- what the app wants of the link
@@ -353,6 +387,15 @@ namespace Lifeline
 						{
 							e.Reason = new CloseReason(e.Reason.Code, lastError);
 						}
+						if (ch.Stuck && link != null)
+						{
+							book.Failed(link.Index); // another address may do better
+						}
+						break;
+					case ChangeKind.PutOff:
+						e.Kind = SessionEventKind.Refused;
+						e.Delay = TimeSpan.FromTicks(ch.Delay / 100);
+						refused = true;
 						break;
 					case ChangeKind.Ending:
 						e.Kind = core.State == SessionState.Ended ? SessionEventKind.Closed : SessionEventKind.Gone;
@@ -369,6 +412,7 @@ namespace Lifeline
 			{
 				link.Opened = true;
 				book.Worked(link.Index, clock());
+				Placed(link, true);
 			}
 			LearnRoutes();
 			if (opening != null)
@@ -432,14 +476,14 @@ namespace Lifeline
 		// Tells what the app's own code threw.
 		void Report(Exception e)
 		{
-			if (Failed == null)
+			if (Error == null)
 			{
 				failure = failure ?? e;
 				return;
 			}
 			try
 			{
-				Failed(e);
+				Error(e);
 			}
 			catch (Exception another)
 			{

@@ -13,11 +13,14 @@ namespace Lifeline
 	{
 		/// <summary>
 		/// Ticket returns what the game's authentication gets to see. It is called, from within Update, for every
-		/// login and never while a session is resumed. The client looks at the task with every Update. A task that
-		/// fails, or returns after the client has closed, sends nothing: the client tries again later. If null,
-		/// there is no ticket.
+		/// login and never while a session is resumed, one call at a time. The client looks at the task with every
+		/// Update. A task that fails makes the attempt fail, and another one follows: Failed. If null, the ticket is
+		/// empty.
 		/// </summary>
 		public Func<Task<byte[]>> Ticket;
+
+		/// <summary>TicketTimeout is how long an attempt waits for Ticket. If zero, 10 s.</summary>
+		public TimeSpan TicketTimeout;
 
 		/// <summary>Token resumes the session of an earlier run of the app instead of logging in: see Client.Token.</summary>
 		public string Token;
@@ -36,6 +39,9 @@ namespace Lifeline
 
 		/// <summary>MaxPackets and MaxBytes bound what waits to be accepted by the server: beyond them Send reports false. If zero, 1,024 packets and 1 MiB.</summary>
 		public int MaxPackets, MaxBytes;
+
+		/// <summary>MaxReceive is the largest body that the client reads, in bytes. If zero, 1 MiB. At least 64 KiB. A server that may send larger ones ends it with Version.</summary>
+		public int MaxReceive;
 
 		/// <summary>DialTimeout is how long one address has to answer. If zero, 5 s.</summary>
 		public TimeSpan DialTimeout;
@@ -89,7 +95,8 @@ namespace Lifeline
 	}
 
 	/// <summary>
-	/// What became of the session. The usual order is Opened (Lost (Resumed | Reset | Gone Opened))* Closed.
+	/// What became of the session. The usual order is Opened (Lost (Resumed | Reset | Gone Opened))* Closed, with
+	/// any number of Failed and Refused where the client tries to get in.
 	/// </summary>
 	public enum SessionEventKind
 	{
@@ -108,6 +115,16 @@ namespace Lifeline
 		/// client comes back by itself, where it was told to.
 		/// </summary>
 		Moving,
+		/// <summary>
+		/// The server said no for now, as when it is full: Reason has its code, Busy mostly, and its text. The client
+		/// asks again by itself, after Delay.
+		/// </summary>
+		Refused,
+		/// <summary>
+		/// An attempt to reach the server failed in another way: no address answered, or there was no ticket.
+		/// Reason tells why, address by address. The next attempt follows after Delay, or at once by Hurry.
+		/// </summary>
+		Failed,
 		/// <summary>The client has ended for good. It is the last event.</summary>
 		Closed,
 	}
@@ -116,11 +133,11 @@ namespace Lifeline
 	public sealed class SessionEvent
 	{
 		public SessionEventKind Kind;
-		/// <summary>Why: with Lost, Reset, Gone and Closed, else null.</summary>
+		/// <summary>Why: with Lost, Reset, Gone, Refused, Failed and Closed, else null.</summary>
 		public CloseReason Reason;
 		/// <summary>With Opened, Gone and Closed, never null.</summary>
 		public readonly List<Undelivered> Undelivered = new List<Undelivered>();
-		/// <summary>With Moving.</summary>
+		/// <summary>With Moving, how long the server still serves this client; with Refused and Failed, how long it is until the next attempt.</summary>
 		public TimeSpan Delay;
 	}
 
@@ -140,11 +157,11 @@ namespace Lifeline
 	/// </summary>
 	public sealed class LifelineException : Exception
 	{
-		public const long Internal = 1, NoRoute = 2, BadRequest = 3, Busy = 4, NotJoined = 5, Refused = 6, Reset = 7;
+		public const long Internal = 1, NoRoute = 2, BadRequest = 3, Busy = 4, NotJoined = 5, Refused = 6, Reset = 7, Full = 8, InRoom = 9;
 		/// <summary>No answer came in time, which says nothing about what the server did.</summary>
 		public const long Timeout = -1;
 		/// <summary>Too much waits to be accepted by the server.</summary>
-		public const long Full = -2;
+		public const long QueueFull = -2;
 		/// <summary>The client has ended.</summary>
 		public const long Closed = -3;
 		/// <summary>The server takes no bodies of this size.</summary>

@@ -20,6 +20,8 @@ namespace Lifeline
 			public bool Opened;
 			public bool Told;          // that it did not open is not the address's fault
 			public long Since;         // when it was dialled
+			public int Seen;           // bytes of the stream that the core was told of, and that wait
+			public bool HasTicket;     // for the packet that comes next
 			public bool WaitsForTicket; // the packet that comes next is taken when it is there
 			public ulong[] Newest = new ulong[0]; // 1 + number of the datagram that brought the newest of each route
 		}
@@ -42,11 +44,14 @@ namespace Lifeline
 		int dialNext;
 		Carrier dialCarrier;
 		long dialSince, dialUntil;
-		int plainDials;
+		readonly Dictionary<string, Places> places = new Dictionary<string, Places>(); // by host and port
 
 		byte[] ticket;                     // for the core's next HELLO
+		bool ticketReady;
+		bool ticketWanted;                 // by the dial, or by the link
+		long ticketBy;                     // how long it is waited for
 		long ticketUntil = long.MinValue;  // until then it is good for one more attempt
-		Task<byte[]> ticketTask;
+		Task<byte[]> ticketTask;           // the app's, one at a time
 
 		// --- dialling
 
@@ -55,6 +60,7 @@ namespace Lifeline
 		{
 			StopDial();
 			dialling = true;
+			causes.Clear();
 			dialNext = 0;
 			dialList.Clear();
 			dialIndex.Clear();
@@ -70,14 +76,14 @@ namespace Lifeline
 			}
 			if (cfg.Ticket != null && core.Token == "" && now >= ticketUntil)
 			{
-				BeginTicket();
+				BeginTicket(now);
 			}
 		}
 
 		void StopDial()
 		{
 			dialling = false;
-			ticketTask = null;
+			ticketWanted = false;
 			if (dialCarrier != null)
 			{
 				dialCarrier.Destroy();
@@ -96,9 +102,9 @@ namespace Lifeline
 				StopDial();
 				return;
 			}
-			if (ticketTask != null && !TakeTicket(now))
+			if (ticketWanted && !TakeTicket(now))
 			{
-				if (ticketTask == null)
+				if (!ticketWanted)
 				{
 					EndDial(now); // without a ticket there is nothing to say
 				}
@@ -124,7 +130,7 @@ namespace Lifeline
 					return;
 				}
 				Stats.Failures++;
-				lastError = dialList[dialNext - 1].Url + ": " + (dialCarrier.State == CarrierState.Broken ? dialCarrier.Error : "no answer in time");
+				Cause(dialList[dialNext - 1].Url + ": " + (dialCarrier.State == CarrierState.Broken ? dialCarrier.Error : dialCarrier.Silence));
 				book.Failed(dialIndex[dialNext - 1]);
 				dialCarrier.Destroy();
 				dialCarrier = null;
@@ -163,18 +169,40 @@ namespace Lifeline
 			switch (a.Carrier)
 			{
 				case CarrierKind.Tcp:
-					return new TcpCarrier(a.Host, a.Port);
+					return new TcpCarrier(PlacesOf(a));
 				case CarrierKind.PlainKcp:
-					return new PlainKcpCarrier(a.Host, a.Port, (uint)entropy.Next(), plainDials++, pool);
+					return new PlainKcpCarrier(PlacesOf(a), (uint)entropy.Next(), pool);
 				case CarrierKind.Kcp:
-					return new SealedKcpCarrier(a.Host, a.Port, serverKey, core.Who, entropy, pool);
+					return new SealedKcpCarrier(PlacesOf(a), serverKey, core.Who, entropy, pool);
 			}
 			if (cfg.OpenWebSocket != null)
 			{
 				return new BorrowedWebSocket(cfg.OpenWebSocket(a.Url));
 			}
-			ByteStream stream = a.Secure ? (ByteStream)new TlsStream(a.Host, a.Port, cfg.CheckCertificate) : new TcpStream(a.Host, a.Port);
+			ByteStream stream = a.Secure ? (ByteStream)new TlsStream(PlacesOf(a), a.Host, cfg.CheckCertificate) : new TcpStream(PlacesOf(a));
 			return new WebSocketCarrier(stream, a.Authority, a.Path, entropy);
+		}
+
+		Places PlacesOf(Address a)
+		{
+			string name = a.Host + ":" + a.Port;
+			Places p;
+			if (!places.TryGetValue(name, out p))
+			{
+				p = places[name] = new Places(a.Host, a.Port);
+			}
+			p.Resolve();
+			return p;
+		}
+
+		// Notes whether the address of a name that was dialled opened a session.
+		void Placed(Link l, bool good)
+		{
+			Places p;
+			if (l.Carrier.Remote != null && places.TryGetValue(l.Address.Host + ":" + l.Address.Port, out p))
+			{
+				p.Note(l.Carrier.Remote, good);
+			}
 		}
 
 		void LinkUp(long now)
@@ -191,8 +219,15 @@ namespace Lifeline
 
 		// --- tickets
 
-		void BeginTicket()
+		void BeginTicket(long now)
 		{
+			ticketWanted = true;
+			ticketBy = now + ClientConfig.Nanoseconds(cfg.TicketTimeout, 10 * Nanos.Second);
+			if (ticketTask != null)
+			{
+				return; // one that hung: it is waited for again
+			}
+			ticketReady = false;
 			try
 			{
 				ticketTask = cfg.Ticket() ?? Task.FromResult<byte[]>(null);
@@ -205,24 +240,32 @@ namespace Lifeline
 			}
 		}
 
-		// Takes the ticket once it is there. Reports false while it is not; ticketTask is null if there will be none.
+		// Takes the ticket once it is there. Reports false while it is not; ticketWanted is false too if there will
+		// be none.
 		bool TakeTicket(long now)
 		{
 			if (!ticketTask.IsCompleted)
 			{
+				if (now >= ticketBy)
+				{
+					ticketWanted = false;
+					Cause("no ticket in time");
+				}
 				return false;
 			}
 			Task<byte[]> task = ticketTask;
 			ticketTask = null;
+			ticketWanted = false;
 			try
 			{
 				ticket = task.GetAwaiter().GetResult();
+				ticketReady = true;
 				ticketUntil = now + ticketLife;
 				return true;
 			}
 			catch (Exception e)
 			{
-				lastError = "the ticket failed: " + e.Message;
+				Cause("no ticket: " + e.Message);
 				Report(e);
 				return false;
 			}
@@ -252,14 +295,9 @@ namespace Lifeline
 			{
 				return;
 			}
-			long heard = l.Carrier.LastIn;
 			for (int i = 0; i < receivesPerUpdate && link == l && l.Carrier.Receive(now); i++)
 			{
-				if (l.Carrier.LastIn != heard)
-				{
-					heard = l.Carrier.LastIn;
-					core.Saw(now); // segments prove life before they make a packet
-				}
+				core.Carried(l.Carrier.LastIn);
 				if (l.Carrier.FramesLength > 0)
 				{
 					TakeDatagram(l, now);
@@ -273,7 +311,7 @@ namespace Lifeline
 			}
 			else if (link == l && !l.Opened && l.Carrier.LastIn == 0 && Patience(l.Address) < now - l.Since)
 			{
-				Broke(l, now, "nothing came back over UDP");
+				Broke(l, now, l.Carrier.Silence);
 			}
 		}
 
@@ -281,6 +319,11 @@ namespace Lifeline
 		void TakeStream(Link l, long now)
 		{
 			ByteBuffer b = l.Carrier.In;
+			if (b.Length > l.Seen)
+			{
+				core.Saw(now); // bytes of the stream are life before they make a packet
+			}
+			l.Seen = b.Length;
 			Packet p = new Packet();
 			try
 			{
@@ -291,14 +334,15 @@ namespace Lifeline
 					{
 						return;
 					}
-					if (WantsTicket(p) && ticketTask == null)
+					if (WantsTicket(p) && !l.HasTicket)
 					{
-						BeginTicket();
+						BeginTicket(now);
 						l.WaitsForTicket = true;
 						return;
 					}
 					TakePacket(l, p, now);
 					b.Consume(n);
+					l.Seen = b.Length;
 					Stats.BytesIn += n;
 				}
 			}
@@ -312,31 +356,18 @@ namespace Lifeline
 			}
 		}
 
-		// Goes on with a packet that waited for a ticket. Reports false while it has to wait.
+		// Goes on with a packet that waited for a ticket. Reports false while it has to wait. Without a ticket the
+		// core does not log in, and the attempt fails.
 		bool ContinueWithTicket(Link l, long now)
 		{
-			if (!TakeTicket(now))
+			if (!TakeTicket(now) && ticketWanted)
 			{
-				if (ticketTask == null)
-				{
-					Broke(l, now, lastError);
-				}
 				return false;
 			}
 			l.WaitsForTicket = false;
-			ByteBuffer b = l.Carrier.In;
-			Packet p = new Packet();
-			int n = Codec.ParseFrame(b.Bytes, b.Start, b.End, Codec.DefaultMaxBody, ref p);
-			try
-			{
-				TakePacket(l, p, now);
-				b.Consume(n);
-				Stats.BytesIn += n;
-			}
-			catch (LinkException e)
-			{
-				Broke(l, now, e.Message);
-			}
+			l.HasTicket = true;
+			TakeStream(l, now);
+			l.HasTicket = false;
 			return link == l;
 		}
 
@@ -348,6 +379,7 @@ namespace Lifeline
 				l.Told = true;
 				lastError = "";
 			}
+			l.HasTicket = false;
 			bool deliver;
 			try
 			{
@@ -466,10 +498,11 @@ namespace Lifeline
 			if (!l.Opened && !l.Told)
 			{
 				book.Failed(l.Index); // try another way
+				Placed(l, false);
 			}
 			if (l.WaitsForTicket)
 			{
-				ticketTask = null;
+				ticketWanted = false;
 			}
 			return l;
 		}
@@ -482,6 +515,10 @@ namespace Lifeline
 			}
 			LeaveLink().Carrier.Destroy();
 			lastError = why;
+			if (!l.Opened && !l.Told)
+			{
+				Cause(l.Address.Url + ": " + why);
+			}
 			core.LinkDown(now);
 		}
 

@@ -146,7 +146,7 @@ namespace Lifeline
 			if (result != SendResult.Ok)
 			{
 				bool closed = result == SendResult.Closed;
-				call.Fail(new LifelineException(closed ? LifelineException.Closed : LifelineException.Full, closed ? "the client has ended" : "too much waits to be sent"));
+				call.Fail(new LifelineException(closed ? LifelineException.Closed : LifelineException.QueueFull, closed ? "the client has ended" : "too much waits to be sent"));
 				return call.Task;
 			}
 			call.Deadline = clock() + (timeout ?? defaultTimeout).Ticks * 100;
@@ -262,8 +262,29 @@ namespace Lifeline
 				if (e is CodecException)
 				{
 					Stats.Dropped++;
+					TellMalformed(p, e.Message);
 				}
 				Report(e);
+			}
+		}
+
+		// A message that can't be read ends nothing, but who can be told is told: session/SPEC.md 4.11.
+		void TellMalformed(Packet p, string why)
+		{
+			ulong id;
+			if (p.Kind < PacketKind.Request || p.Kind > PacketKind.Failure || !Envelope.TryId(p.Bytes, p.At, p.Length, out id))
+			{
+				return;
+			}
+			Call call;
+			if (p.Kind == PacketKind.Request)
+			{
+				AnswerFailure(id, LifelineException.BadRequest, "malformed envelope");
+			}
+			else if (calls.TryGetValue(id, out call))
+			{
+				calls.Remove(id);
+				call.Fail(new LifelineException(LifelineException.Mismatch, "malformed answer: " + why));
 			}
 		}
 

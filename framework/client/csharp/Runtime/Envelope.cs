@@ -112,6 +112,24 @@ namespace Lifeline
 			return e;
 		}
 
+		/// <summary>
+		/// Reads the id with which the body of a REQUEST, a RESPONSE or a FAILURE begins, also if what follows is
+		/// refused: so that who asked, or waits for the answer, can be told. Reports false if it can't be read.
+		/// </summary>
+		public static bool TryId(byte[] b, int at, int n, out ulong id)
+		{
+			try
+			{
+				id = new Walk(b, at, n, 1).Integer(ulong.MaxValue);
+				return true;
+			}
+			catch (CodecException)
+			{
+				id = 0;
+				return false;
+			}
+		}
+
 		/// <summary>Reports whether the length of a route name is one that codec/SPEC.md 6.1 allows.</summary>
 		public static bool IsRouteName(string name)
 		{

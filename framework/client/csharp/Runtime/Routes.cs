@@ -104,7 +104,7 @@ namespace Lifeline
 			}
 			catch (CodecException e)
 			{
-				throw new LifelineException(LifelineException.BadRequest, e.Message);
+				throw new LifelineException(LifelineException.BadRequest, "payload does not fit: " + e.Message.Replace("codec: mismatch: ", ""));
 			}
 		}
 	}

@@ -12,7 +12,10 @@ namespace Lifeline
 	/// </summary>
 	sealed class SealInitiator
 	{
+		const int maxSpent = 2; // cookies that are answered at once: who sees a hello can forge them
+
 		readonly byte[] hello = new byte[SealWire.HelloSize];
+		int spent;              // since Repeat
 		readonly bool resume;
 
 		// A handshake with public keys.
@@ -79,6 +82,12 @@ namespace Lifeline
 		/// <summary>The datagram to send, HelloSize bytes. A cookie changes it.</summary>
 		public byte[] Hello { get { return hello; } }
 
+		/// <summary>Tells that Hello is sent because it is time: after that the next two cookies are answered at once.</summary>
+		public void Repeat()
+		{
+			spent = 0;
+		}
+
 		/// <summary>The link, once the server has accepted it.</summary>
 		public SealConn Conn { get; private set; }
 
@@ -135,7 +144,8 @@ namespace Lifeline
 			}
 			if (type == PacketType.Cookie && n == SealWire.CookieSize)
 			{
-				bool again = !ByteOps.Equal(hello, SealWire.AtCookie, b, 16, 16);
+				bool again = spent < maxSpent && !ByteOps.Equal(hello, SealWire.AtCookie, b, 16, 16);
+				spent += again ? 1 : 0;
 				Buffer.BlockCopy(b, 16, hello, SealWire.AtCookie, 16);
 				return again;
 			}

@@ -14,13 +14,12 @@ namespace Lifeline
 	{
 		const long firstTry = 200 * Nanos.Millisecond;     // until a hello is repeated; doubles
 		const long lastTry = 2 * Nanos.Second;
-		const long attemptDelay = 250 * Nanos.Millisecond; // until the next address of the host gets a hello too
 		const long rebindEvery = 500 * Nanos.Millisecond;  // at most, when sockets fail
 		const long silence = 2 * Nanos.Second;             // unanswered for so long, the local address may be of no use
 		const int workPerUpdate = 128;                    // steps of X25519 in one Update: less than half a multiplication
 		const int room = SealWire.MaxDatagram - SealWire.Overhead; // for the plaintext
 
-		readonly Resolver resolver;
+		readonly Places places;
 		readonly Entropy entropy;
 		readonly KcpPool pool;
 		readonly byte[] serverKey;
@@ -47,15 +46,22 @@ namespace Lifeline
 		long farewellAt;
 
 		/// <summary>who may be null, or without a seal key: then the server's public key opens the link.</summary>
-		public SealedKcpCarrier(string host, int port, byte[] serverKey, Identity who, Entropy entropy, KcpPool pool)
+		public SealedKcpCarrier(Places places, byte[] serverKey, Identity who, Entropy entropy, KcpPool pool)
 		{
-			resolver = new Resolver(host, port);
+			this.places = places;
 			this.serverKey = serverKey;
 			this.entropy = entropy;
 			this.pool = pool;
 			Frames = new byte[room];
 			tries[0] = who != null && who.Seal != null ? new SealInitiator(who.Sid, who.Seal, entropy.Bytes(16)) : new SealInitiator(serverKey, entropy.Bytes(32));
 		}
+
+		public override string Silence
+		{
+			get { return "nobody answers: no server there, or its key is not the one in ServerKey, or a firewall that drops UDP"; }
+		}
+
+		public override IPEndPoint Remote { get { return socket == null ? null : socket.Remote; } }
 
 		public override bool Receive(long now)
 		{
@@ -90,7 +96,7 @@ namespace Lifeline
 
 		void Shake(long now)
 		{
-			if (!resolver.Poll())
+			if (!places.Poll())
 			{
 				Work();
 				return;
@@ -106,6 +112,7 @@ namespace Lifeline
 				}
 				helloAt = now + Math.Min(firstTry << Math.Min(hellos, 8), lastTry);
 				hellos++;
+				Array.ForEach(tries, i => { if (i != null) { i.Repeat(); } });
 				for (int k = 0; k < opened; k++)
 				{
 					SendHellos(k);
@@ -145,7 +152,7 @@ namespace Lifeline
 		// Opens a socket to the first address, and after a while to the next one too.
 		void OpenSockets(long now)
 		{
-			IPEndPoint[] found = resolver.Found;
+			IPEndPoint[] found = places.Found;
 			if (sockets == null)
 			{
 				sockets = new UdpSocket[found.Length];
@@ -157,7 +164,7 @@ namespace Lifeline
 			}
 			while (opened < found.Length && (!any || now >= openAt))
 			{
-				openAt = now + attemptDelay;
+				openAt = now + Places.HeadStart;
 				try
 				{
 					sockets[opened] = new UdpSocket(found[opened]);
@@ -175,7 +182,7 @@ namespace Lifeline
 			}
 			if (!any)
 			{
-				Break(lastError != "" ? lastError : resolver.Error);
+				Break(lastError != "" ? lastError : places.Error);
 			}
 		}
 
@@ -233,7 +240,7 @@ namespace Lifeline
 			socket = sockets[k];
 			sockets[k] = null;
 			CloseSockets();
-			Begin(conn.Connection, room - 1, pool);
+			Begin(new Kcp(conn.Connection, room - 1, pool, Window, Window));
 		}
 
 		void CloseSockets()

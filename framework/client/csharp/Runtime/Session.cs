@@ -12,14 +12,19 @@ namespace Lifeline
 	/// <summary>How a session behaves. Times are nanoseconds; what is zero has its default.</summary>
 	sealed class SessionConfig
 	{
-		/// <summary>Returns what the game's authentication gets to see; called for every new login. May be null.</summary>
-		public Func<byte[]> Ticket;
+		/// <summary>
+		/// Gets what the game's authentication gets to see; called for every new login. False: there is none at
+		/// present, so the attempt to log in has failed, and another one follows. If null, there is no ticket.
+		/// </summary>
+		public TicketSource Ticket;
 		/// <summary>Describes the client to the server.</summary>
 		public string Info = "";
 		/// <summary>Resumes the session of an earlier run of the app instead of logging in.</summary>
 		public string Token = "";
 		/// <summary>Bound what waits to be accepted by the server. If zero, 1,024 packets and 1 MiB.</summary>
 		public int MaxPackets, MaxBytes;
+		/// <summary>The largest body that this client reads, in bytes. A server that may send larger ones ends it: VERSION. If zero, 1 MiB. At least 64 KiB.</summary>
+		public int MaxReceive;
 		/// <summary>How long a link has to become a session's. If zero, 5 s.</summary>
 		public long OpeningTimeout;
 		/// <summary>Bound the pauses between attempts. If zero, 0.5 s and 30 s.</summary>
@@ -27,6 +32,8 @@ namespace Lifeline
 		/// <summary>Returns 64 random bits that nobody can guess.</summary>
 		public Func<ulong> Random;
 	}
+
+	delegate bool TicketSource(out byte[] ticket);
 
 	/// <summary>Where a session stands: SPEC 7.2.</summary>
 	enum SessionState { Waiting, Dialing, Opening, Open, Paused, Ended }
@@ -52,18 +59,22 @@ namespace Lifeline
 		Ending,
 		/// <summary>The server will let it go after Delay, to Address.</summary>
 		Moving,
+		/// <summary>The server said no for now; the next attempt is after Delay.</summary>
+		PutOff,
 	}
 
 	sealed class SessionChange
 	{
 		public ChangeKind Kind;
-		public CloseReason Reason; // Lost, Reset, Ending
+		public CloseReason Reason; // Lost, Reset, Ending, PutOff
+		/// <summary>Lost: something came in time, but not the answer to a question. Another way may do better.</summary>
+		public bool Stuck;
 		/// <summary>
 		/// What was sent and will not arrive. At Ending: all that the server is not known to have accepted. At
 		/// Opened: bodies larger than it takes. Never null.
 		/// </summary>
 		public List<QueuedPacket> Undelivered = new List<QueuedPacket>();
-		public long Delay;     // Moving
+		public long Delay;     // Moving, PutOff
 		public string Address; // Moving
 	}
 
@@ -75,9 +86,10 @@ namespace Lifeline
 		const long sleepLimit = 2 * Nanos.Second;         // how far the wall clock may run ahead: SPEC 8.6
 		const long openingLife = 60 * Nanos.Second;       // of an opening id and its ticket: SPEC 6.1
 		const long knockEvery = 500 * Nanos.Millisecond;  // on plain KCP: SPEC 2.2
+		const long maxWait = 600 * Nanos.Second;          // because a server says so: SPEC 3.4
 
 		readonly SessionConfig cfg;
-		readonly int maxPackets, maxBytes;
+		readonly int maxPackets, maxBytes, maxReceive;
 		readonly long openingTimeout, minDelay, maxDelay;
 		readonly SessionEnd end = new SessionEnd();
 		readonly ByteBuffer control = new ByteBuffer(); // control frames to write
@@ -110,6 +122,7 @@ namespace Lifeline
 		long openedAt;
 		long beatEvery;   // the present interval with its jitter
 		long probeBy = Nanos.Never;
+		long carriedAt;   // when the carrier itself last said something
 
 		bool checkedOnce;
 		long checkedAt, checkedWall, checkedDue = Nanos.Never; // of the last Check
@@ -120,6 +133,7 @@ namespace Lifeline
 			cfg = config;
 			maxPackets = cfg.MaxPackets > 0 ? cfg.MaxPackets : 1024;
 			maxBytes = cfg.MaxBytes > 0 ? cfg.MaxBytes : 1 << 20;
+			maxReceive = cfg.MaxReceive > 0 ? Math.Max(cfg.MaxReceive, Codec.DefaultMaxBody) : 1 << 20;
 			openingTimeout = cfg.OpeningTimeout > 0 ? cfg.OpeningTimeout : 5 * Nanos.Second;
 			minDelay = cfg.MinDelay > 0 ? cfg.MinDelay : 500 * Nanos.Millisecond;
 			maxDelay = cfg.MaxDelay > 0 ? cfg.MaxDelay : 30 * Nanos.Second;
@@ -292,10 +306,9 @@ namespace Lifeline
 			control.Clear();
 		}
 
-		/// <summary>Tells that the app itself left the link: no failed resume, and the next attempt is soon.</summary>
+		/// <summary>Tells that the app itself left the link. That says nothing about the network: the next attempt is soon.</summary>
 		public void LinkDropped(long now)
 		{
-			greeted = false;
 			tries = 0;
 			LinkDown(now);
 		}
@@ -338,13 +351,23 @@ namespace Lifeline
 		/// <summary>The acknowledgement of a DATAGRAM that the caller writes itself.</summary>
 		public uint Ack { get { return (uint)end.Recv; } }
 
-		/// <summary>Tells of progress on the link that made no whole packet yet.</summary>
+		/// <summary>Tells of bytes of the stream that made no whole packet yet: SPEC 5.2.</summary>
 		public void Saw(long now)
 		{
-			if (State == SessionState.Open)
+			if (State == SessionState.Open && now > end.LastRecv)
 			{
-				Heard(now);
+				end.Saw(now);
+				probeBy = Nanos.Never;
 			}
+		}
+
+		/// <summary>
+		/// Tells when the carrier itself last said something, as an acknowledgement of KCP. That is no life of the
+		/// server, but a sign that the way there is open.
+		/// </summary>
+		public void Carried(long at)
+		{
+			carriedAt = at;
 		}
 
 		void Heard(long now)
@@ -386,7 +409,7 @@ namespace Lifeline
 			Heard(now);
 			if (p.Kind == PacketKind.Heartbeat || p.Kind >= PacketKind.Request) // a control packet's ack means nothing
 			{
-				end.Acknowledged(p.Ack, now, parameters.Timeout);
+				end.Acknowledged(p.Ack, now);
 			}
 			if (p.Counted)
 			{
@@ -427,7 +450,7 @@ namespace Lifeline
 				return;
 			}
 			cutting = true;
-			long spread = parameters.Window;
+			long spread = Math.Min(parameters.Window, maxWait);
 			if (why.Code == CloseCode.Moved)
 			{
 				Address = why.Text;
@@ -445,6 +468,7 @@ namespace Lifeline
 		{
 			long delay;
 			Control.ReadMove(p, out delay, out moveTo);
+			delay = Math.Min(delay, maxWait);
 			moveAt = now + delay;
 			changes.Enqueue(new SessionChange { Kind = ChangeKind.Moving, Delay = delay, Address = moveTo });
 		}
@@ -469,7 +493,7 @@ namespace Lifeline
 		}
 
 		// Leaves the link, whatever state it was in, and plans the next one.
-		void Down(long now, CloseReason why, long spread)
+		void Down(long now, CloseReason why, long spread, bool stuck = false)
 		{
 			SessionState was = State;
 			State = SessionState.Waiting;
@@ -487,18 +511,14 @@ namespace Lifeline
 				{
 					tries = 0;
 				}
-				Change(ChangeKind.Lost, why);
+				changes.Enqueue(new SessionChange { Kind = ChangeKind.Lost, Reason = why, Stuck = stuck });
 			}
 			dialAt = now + Backoff(spread);
 			tries++;
-			// A link that opened and died before RESUMED is a failed resume; one that could not be opened says
-			// nothing about the session (SPEC 8.3).
-			if (was == SessionState.Opening && greeted && who != null)
-			{
-				Failed();
-			}
 		}
 
+		// Counts a RESUME that was answered, but not taken. A link that died before its answer says nothing about
+		// the session: SPEC 8.3.
 		void Failed()
 		{
 			if (++failures >= 3)
@@ -647,10 +667,13 @@ namespace Lifeline
 
 		void CheckOpen(long now)
 		{
-			if (end.LastRecv + parameters.Timeout <= now || probeBy <= now || end.Stuck(parameters.Timeout))
+			bool silent = end.LastRecv + parameters.Timeout <= now || probeBy <= now;
+			bool stuck = end.Stuck(now, parameters.Timeout);
+			if (silent || stuck)
 			{
+				stuck = stuck || end.Asking && Math.Max(end.LastRecv, carriedAt) > end.AskedAt;
 				cutting = true;
-				Down(now, new CloseReason(CloseCode.LinkLost, "nothing came back in time"), 0);
+				Down(now, new CloseReason(CloseCode.LinkLost, "nothing came back in time"), 0, stuck);
 			}
 			else if (now >= BeatAt)
 			{

@@ -103,6 +103,7 @@ namespace Lifeline
 	{
 		const int ackEvery = 32;       // so many accepted packets are acknowledged at once: SPEC 4.4
 		const int stuckBytes = 1024;   // what the thinnest line must carry in a second: SPEC 5.6
+		const int maxHeard = Codec.DefaultMaxBody; // how much an answer may have to wait for: SPEC 5.6
 
 		public readonly PacketQueue Out = new PacketQueue(); // packets Acked + 1 ... Sent
 		public long Acked;    // accepted by the peer, trimmed here
@@ -119,8 +120,12 @@ namespace Lifeline
 		public bool AckDue;
 		public bool HoldPeer; // the peer asked us to send nothing counted
 		public long Rtt;      // smoothed round trip of heartbeats, 0 before the first
-		long progressAt;      // an acknowledgement advanced, or the first packet was written
-		long ackedAt;         // an acknowledgement came, new or old
+		/// <summary>When the ping that is open was first written.</summary>
+		public long AskedAt;
+		/// <summary>A ping in the stream, which is a question, waits for its echo: SPEC 5.6.</summary>
+		public bool Asking;
+		long progressAt;      // of the streams while a question is open, or of what is outstanding
+		int heard;            // body bytes that came since the question, up to maxHeard
 		long pingMark;        // packets written before the ping: its echo must acknowledge them
 		long flight;          // body bytes of the packets Acked + 1 ... Next - 1
 		int untold;           // packets accepted since an acknowledgement was last written
@@ -140,8 +145,8 @@ namespace Lifeline
 			untold = 0;
 			untoldBytes = flight = Rtt = 0;
 			Next = Acked + 1;
-			LastRecv = LastSent = progressAt = ackedAt = now;
-			pingOpen = PingDue = echoDue = AckDue = HoldPeer = false;
+			LastRecv = LastSent = progressAt = now;
+			pingOpen = Asking = PingDue = echoDue = AckDue = HoldPeer = false;
 			holdDue = holdUs;
 		}
 
@@ -229,7 +234,7 @@ namespace Lifeline
 			}
 			if (PingDue)
 			{
-				Ping(to, now, Next - 1, random);
+				Question(to, now, random);
 			}
 			if (holdDue)
 			{
@@ -278,10 +283,16 @@ namespace Lifeline
 			}
 			if (PingDue)
 			{
+				// What has not moved, or was not answered, since the last ping is asked for in the stream, which
+				// loses nothing.
+				bool lags = Next > Acked + 1 && progressAt < PingAt;
 				Pings = (Pings + 1) % 256;
-				if (Pings % 4 != 0)
+				if (Pings % 4 != 0 && !pingOpen && !lags)
 				{
-					Ping(to, now, 0, random); // its echo audits nothing
+					Ping(now, Acked, random); // its echo audits nothing
+					PingDue = false;
+					PingAt = now;
+					Heartbeat(to, HeartbeatFlags.EchoWanted, pingId);
 				}
 			}
 			if (to.Length > before)
@@ -290,15 +301,29 @@ namespace Lifeline
 			}
 		}
 
-		void Ping(ByteBuffer to, long now, long mark, Func<ulong> random)
+		// Appends a ping in the stream. One that is still open is repeated with its id, so that whichever echo
+		// comes first answers it: SPEC 5.6.
+		void Question(ByteBuffer to, long now, Func<ulong> random)
 		{
-			// The clock of a ping starts when it is written: SPEC 5.3.
+			if (!Asking)
+			{
+				Ping(now, Next - 1, random);
+				Asking = true;
+				progressAt = now;
+				heard = 0;
+			}
 			PingDue = false;
+			PingAt = now;
+			Heartbeat(to, HeartbeatFlags.EchoWanted, pingId);
+		}
+
+		// Begins a new ping. Its clock starts when it is written: SPEC 5.3.
+		void Ping(long now, long mark, Func<ulong> random)
+		{
 			pingOpen = true;
 			pingId = (ushort)random();
-			PingAt = now;
+			AskedAt = now;
 			pingMark = mark;
-			Heartbeat(to, HeartbeatFlags.EchoWanted, pingId);
 		}
 
 		void Heartbeat(ByteBuffer to, HeartbeatFlags flags, ushort id)
@@ -317,13 +342,8 @@ namespace Lifeline
 		}
 
 		/// <summary>Takes the ack of a received packet: SPEC 4.3.</summary>
-		public void Acknowledged(uint ack, long now, long timeout)
+		public void Acknowledged(uint ack, long now)
 		{
-			if (now - ackedAt > timeout / 2)
-			{
-				progressAt = now; // long on its way, as behind a large packet, and what it tells is as old
-			}
-			ackedAt = now;
 			int d = (int)(ack - (uint)Acked);
 			if (d <= 0)
 			{
@@ -342,7 +362,7 @@ namespace Lifeline
 		{
 			if (HoldPeer)
 			{
-				progressAt = now; // what waits on the peer's word makes no progress
+				progressAt = now; // whoever holds may read nothing, echoes too
 			}
 			if (!byDatagram)
 			{
@@ -358,8 +378,8 @@ namespace Lifeline
 			{
 				return; // an echo that is late, repeated or made up proves life and nothing else
 			}
-			pingOpen = false;
-			long rtt = now - PingAt;
+			pingOpen = Asking = false;
+			long rtt = now - AskedAt;
 			rtt = Rtt == 0 ? rtt : Rtt + (rtt - Rtt) / 8;
 			Rtt = rtt - rtt % Nanos.Microsecond;
 			if (Acked < pingMark)
@@ -371,6 +391,7 @@ namespace Lifeline
 		/// <summary>Decides on a counted packet: accept it, or drop one that came before.</summary>
 		public bool Count(ushort seq, int size, int packets, int bytes)
 		{
+			heard = Math.Min(heard + size, maxHeard);
 			short d = (short)(seq - (ushort)(Recv + 1));
 			if (d > 0)
 			{
@@ -390,17 +411,29 @@ namespace Lifeline
 			return true;
 		}
 
+		/// <summary>Takes note of bytes of the stream that came and make no packet yet.</summary>
+		public void Saw(long at)
+		{
+			LastRecv = Math.Max(LastRecv, at);
+			if (heard < maxHeard)
+			{
+				progressAt = Math.Max(progressAt, at); // the answer may stand behind them
+			}
+		}
+
 		/// <summary>Forgives the peer the time that passed while we stood still: it has left until the timeout.</summary>
 		public void Excuse(long now, long timeout, long left)
 		{
-			LastRecv = Math.Max(LastRecv, Math.Min(now, now - timeout + left));
+			long since = Math.Min(now, now - timeout + left);
+			LastRecv = Math.Max(LastRecv, since);
+			progressAt = Math.Max(progressAt, since);
 		}
 
-		/// <summary>Reports that the peer tells acknowledgements, but none of what was written: SPEC 5.6.</summary>
-		public bool Stuck(long timeout)
+		/// <summary>Reports that a question in the stream was not answered in time: SPEC 5.6.</summary>
+		public bool Stuck(long now, long timeout)
 		{
-			long patience = Math.Max(timeout, 8 * Rtt) + flight * (Nanos.Second / stuckBytes);
-			return Next > Acked + 1 && !HoldPeer && ackedAt - progressAt > patience;
+			long patience = Math.Max(timeout, 8 * Rtt) + (flight + heard) * (Nanos.Second / stuckBytes);
+			return Asking && !HoldPeer && now - progressAt > patience;
 		}
 	}
 }

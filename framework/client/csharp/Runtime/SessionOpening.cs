@@ -75,15 +75,41 @@ namespace Lifeline
 				Control.AppendResume(control, who, nonce, attempt, fresh ? -1 : end.Recv, end.Acked + 1);
 				return;
 			}
-			if (opening == null || now - drawn >= openingLife)
+			if ((opening == null || now - drawn >= openingLife) && !DrawOpening(now))
 			{
-				opening = new byte[16];
-				LittleEndian.Put64(opening, 0, cfg.Random());
-				LittleEndian.Put64(opening, 8, cfg.Random());
-				ticket = cfg.Ticket == null ? null : cfg.Ticket();
-				drawn = now;
+				cutting = true; // never a login without its ticket
+				Down(now, new CloseReason(CloseCode.LinkLost, "no ticket"), 0);
+				return;
 			}
 			Control.AppendHello(control, nonce, opening, ticket, cfg.Info, Control.RoutesHash(dictionary), attempt);
+		}
+
+		bool DrawOpening(long now)
+		{
+			ticket = null;
+			opening = null;
+			if (cfg.Ticket != null && !cfg.Ticket(out ticket))
+			{
+				return false;
+			}
+			opening = new byte[16];
+			LittleEndian.Put64(opening, 0, cfg.Random());
+			LittleEndian.Put64(opening, 8, cfg.Random());
+			drawn = now;
+			return true;
+		}
+
+		// Ends a client that could not read the largest body that the server may send it: SPEC 3.4. Else it would
+		// come back to that body again and again.
+		bool Unreadable(SessionParameters p)
+		{
+			if (p.MaxBody <= maxReceive)
+			{
+				return false;
+			}
+			Finish(new CloseReason(CloseCode.Version, "the server may send bodies of " + p.MaxBody + " bytes, MaxReceive is " + maxReceive));
+			Control.AppendBye(control, CloseCode.Left, "");
+			return true;
 		}
 
 		// Starts a new session. What the app has sent so far gets its numbers now.
@@ -91,6 +117,10 @@ namespace Lifeline
 		{
 			Control.WelcomeBody b = Control.ReadWelcome(p);
 			Learn(b.Routes);
+			if (Unreadable(b.Parameters))
+			{
+				return;
+			}
 			who = b.Who;
 			fresh = false;
 			parameters = b.Parameters;
@@ -139,6 +169,7 @@ namespace Lifeline
 			openedAt = now;
 			probeBy = Nanos.Never;
 			end.PingAt = now;
+			carriedAt = 0;
 			end.AckDue = true; // a word at once: only a client that was heard has its grace (SPEC 6.6)
 			beatEvery = Below(parameters.Interval); // the first beats of a million clients are spread
 		}
@@ -157,6 +188,10 @@ namespace Lifeline
 			{
 				throw Contradicted("RESUMED");
 			}
+			if (Unreadable(b.Parameters))
+			{
+				return;
+			}
 			end.Trim(b.Recv);
 			Back(b, now);
 			Change(ChangeKind.Resumed);
@@ -166,6 +201,10 @@ namespace Lifeline
 		void Reset(Packet p, long now)
 		{
 			Control.ResumedBody b = Control.ReadReset(p);
+			if (Unreadable(b.Parameters))
+			{
+				return;
+			}
 			if (fresh)
 			{
 				Learn(b.Routes);
@@ -223,12 +262,12 @@ namespace Lifeline
 			{
 				opening = null; // this login was answered: the next one is another
 			}
-			greeted = false; // answered: this is no link that died before its answer
 			Down(now, why, 0);
 			if (why.Code == CloseCode.Busy)
 			{
-				long wait = (long)Math.Min(why.Detail, 1UL << 31) * Nanos.Millisecond;
+				long wait = Math.Min((long)Math.Min(why.Detail, 1UL << 31) * Nanos.Millisecond, maxWait);
 				dialAt = now + wait + Below(wait / 4);
+				PutOff(why, now);
 				return;
 			}
 			if (why.Code == CloseCode.Moved)
@@ -239,10 +278,20 @@ namespace Lifeline
 					dialAt = now; // else servers send us to and fro
 				}
 			}
+			else
+			{
+				PutOff(why, now);
+			}
 			if (who != null)
 			{
 				Failed();
 			}
+		}
+
+		// Tells the app why it waits, which else it could not know before the first WELCOME.
+		void PutOff(CloseReason why, long now)
+		{
+			changes.Enqueue(new SessionChange { Kind = ChangeKind.PutOff, Reason = why, Delay = dialAt - now });
 		}
 	}
 }

@@ -15,6 +15,9 @@ namespace Lifeline
 		public CarrierState State { get; protected set; }
 		public string Error = "";
 
+		/// <summary>The address of the server, once State is Up.</summary>
+		public virtual IPEndPoint Remote { get { return null; } }
+
 		/// <summary>Goes on connecting. Call it until State is another.</summary>
 		public abstract void Connect(long now);
 
@@ -45,30 +48,31 @@ namespace Lifeline
 	/// </summary>
 	sealed class TcpStream : ByteStream
 	{
-		const long attemptDelay = 250 * Nanos.Millisecond;
-
-		readonly Resolver resolver;
+		readonly Places places;
 		Socket[] attempts;
 		int started;
 		long nextAt;
 		Socket socket;
+		IPEndPoint remote;
 		string lastError = "";
 
-		public TcpStream(string host, int port)
+		public TcpStream(Places places)
 		{
-			resolver = new Resolver(host, port);
+			this.places = places;
 		}
 
 		/// <summary>The socket, once State is Up.</summary>
 		public Socket Socket { get { return socket; } }
 
+		public override IPEndPoint Remote { get { return remote; } }
+
 		public override void Connect(long now)
 		{
-			if (State != CarrierState.Connecting || !resolver.Poll())
+			if (State != CarrierState.Connecting || !places.Poll())
 			{
 				return;
 			}
-			IPEndPoint[] found = resolver.Found;
+			IPEndPoint[] found = places.Found;
 			if (attempts == null)
 			{
 				attempts = new Socket[found.Length];
@@ -85,7 +89,7 @@ namespace Lifeline
 			while (started < found.Length && (!pending || now >= nextAt))
 			{
 				int i = started++;
-				nextAt = now + attemptDelay;
+				nextAt = now + Places.HeadStart;
 				if (Begin(i, found[i]))
 				{
 					return;
@@ -94,7 +98,7 @@ namespace Lifeline
 			}
 			if (!pending)
 			{
-				Break(lastError != "" ? lastError : resolver.Error != "" ? resolver.Error : "no address");
+				Break(lastError != "" ? lastError : places.Error != "" ? places.Error : "no address");
 			}
 		}
 
@@ -140,11 +144,11 @@ namespace Lifeline
 				{
 					return Won(i);
 				}
-				Lost(i, resolver.Found[i] + ": " + (SocketError)error);
+				Lost(i, places.Found[i] + ": " + (SocketError)error);
 			}
 			catch (SocketException e)
 			{
-				Lost(i, resolver.Found[i] + ": " + e.SocketErrorCode);
+				Lost(i, places.Found[i] + ": " + e.SocketErrorCode);
 			}
 			return false;
 		}
@@ -152,6 +156,7 @@ namespace Lifeline
 		bool Won(int i)
 		{
 			socket = attempts[i];
+			remote = places.Found[i];
 			attempts[i] = null;
 			CloseAttempts();
 			State = CarrierState.Up;
@@ -263,9 +268,9 @@ namespace Lifeline
 		Task<int> reading;
 		int readAt, readEnd;
 
-		public TlsStream(string host, int port, RemoteCertificateValidationCallback check)
+		public TlsStream(Places places, string host, RemoteCertificateValidationCallback check)
 		{
-			tcp = new TcpStream(host, port);
+			tcp = new TcpStream(places);
 			this.host = host;
 			this.check = check;
 		}
@@ -300,6 +305,8 @@ namespace Lifeline
 				Break("TLS: " + e.Message);
 			}
 		}
+
+		public override IPEndPoint Remote { get { return tcp.Remote; } }
 
 		public override int Read(byte[] b, int at, int n)
 		{
@@ -396,10 +403,12 @@ namespace Lifeline
 		bool parting, shut, silent;
 		long partUntil;
 
-		public TcpCarrier(string host, int port)
+		public TcpCarrier(Places places)
 		{
-			stream = new TcpStream(host, port);
+			stream = new TcpStream(places);
 		}
+
+		public override IPEndPoint Remote { get { return stream.Remote; } }
 
 		public override bool Receive(long now)
 		{

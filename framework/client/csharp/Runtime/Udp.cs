@@ -83,7 +83,7 @@ namespace Lifeline
 	/// <summary>Frames on the stream of a KCP conversation, whatever its datagrams are wrapped in.</summary>
 	abstract class KcpCarrier : Carrier
 	{
-		const int window = 128;                       // segments
+		protected const int Window = 128;             // segments
 		const long partEvery = 40 * Nanos.Millisecond; // last words are sent again so often
 
 		/// <summary>The datagram that was received, or is being made.</summary>
@@ -94,9 +94,9 @@ namespace Lifeline
 		long partAgain;
 		readonly ByteBuffer overflow = new ByteBuffer(); // what KCP's window did not take: the rest of a large frame
 
-		protected void Begin(uint conv, int cut, KcpPool pool)
+		protected void Begin(Kcp kcp)
 		{
-			Kcp = new Kcp(conv, cut, pool, window, window);
+			Kcp = kcp;
 			State = CarrierState.Up;
 		}
 
@@ -180,34 +180,40 @@ namespace Lifeline
 		}
 	}
 
-	/// <summary>KCP without encryption: transport/SPEC.md 3.</summary>
+	/// <summary>
+	/// KCP without encryption: transport/SPEC.md 3. It has no handshake. So where the name of the server has
+	/// several addresses, a heartbeat asks each of them for an answer: session/SPEC.md 2.2, 8.10.
+	/// </summary>
 	sealed class PlainKcpCarrier : KcpCarrier
 	{
 		const int mtu = 1200;
 
-		readonly Resolver resolver;
+		readonly Places places;
 		readonly uint conv;
-		readonly int which;
 		readonly KcpPool pool;
+		UdpSocket[] sockets;
+		Kcp[] asked;
+		int opened;
+		long openAt;
 		UdpSocket socket;
+		string lastError = "";
 
-		/// <summary>
-		/// Nothing tells whether an address answers before the session does. So each dial tries one of those that
-		/// the host has, and which counts the dials.
-		/// </summary>
-		public PlainKcpCarrier(string host, int port, uint conv, int which, KcpPool pool)
+		public PlainKcpCarrier(Places places, uint conv, KcpPool pool)
 		{
-			resolver = new Resolver(host, port);
+			this.places = places;
 			this.conv = conv;
-			this.which = which;
 			this.pool = pool;
 		}
 
+		public override string Silence { get { return "nobody answers: no server there, or a firewall that drops UDP"; } }
+
+		public override IPEndPoint Remote { get { return socket == null ? null : socket.Remote; } }
+
 		public override bool Receive(long now)
 		{
-			if (State == CarrierState.Connecting && resolver.Poll())
+			if (State == CarrierState.Connecting && places.Poll())
 			{
-				Open();
+				Connect(now);
 			}
 			if (State != CarrierState.Up || Silent)
 			{
@@ -226,23 +232,104 @@ namespace Lifeline
 			return n > 0;
 		}
 
-		void Open()
+		void Connect(long now)
 		{
-			IPEndPoint[] found = resolver.Found;
-			if (found.Length == 0)
+			IPEndPoint[] found = places.Found;
+			if (sockets == null)
 			{
-				Break(resolver.Error);
+				sockets = new UdpSocket[found.Length];
+				asked = new Kcp[found.Length];
+			}
+			bool any = Array.Exists(sockets, s => s != null);
+			while (opened < found.Length && (!any || now >= openAt))
+			{
+				openAt = now + Places.HeadStart;
+				any = Open(opened, found[opened]) || any;
+				opened++;
+			}
+			if (found.Length == 1 && any) // there is no choice
+			{
+				Choose(0);
 				return;
 			}
-			IPEndPoint to = found[which % found.Length];
+			for (int k = 0; k < opened && State == CarrierState.Connecting; k++)
+			{
+				Ask(k, now);
+			}
+			if (State == CarrierState.Connecting && opened == found.Length && !Array.Exists(sockets, s => s != null))
+			{
+				Break(lastError != "" ? lastError : places.Error);
+			}
+		}
+
+		bool Open(int k, IPEndPoint to)
+		{
 			try
 			{
-				socket = new UdpSocket(to);
-				Begin(conv, mtu, pool);
+				sockets[k] = new UdpSocket(to);
+				asked[k] = new Kcp(conv, mtu, pool, Window, Window);
+				Codec.AppendFrame(In, PacketKind.Heartbeat, HeartbeatFlags.None, 0, 0, null, 0, 0);
+				asked[k].Write(In.Bytes, In.Start, In.Length);
+				In.Clear();
+				return true;
 			}
 			catch (SocketException e)
 			{
-				Break(to + ": " + e.SocketErrorCode);
+				lastError = to + ": " + e.SocketErrorCode;
+				return false;
+			}
+		}
+
+		// Sends the heartbeat to the k-th address, again too, and takes the address if it answers.
+		void Ask(int k, long now)
+		{
+			if (sockets[k] == null)
+			{
+				return;
+			}
+			bool failed;
+			int n = sockets[k].Receive(Datagram, out failed);
+			if (n > 0 && asked[k].Input(now, Datagram, 0, n) == KcpError.None)
+			{
+				LastIn = now;
+				asked[k].Read(In);
+				Choose(k);
+				return;
+			}
+			for (n = asked[k].Output(now, Datagram, 0, mtu); n > 0 && !failed; n = asked[k].Output(now, Datagram, 0, mtu))
+			{
+				failed = !sockets[k].Send(Datagram, 0, n);
+			}
+			if (failed)
+			{
+				lastError = sockets[k].Remote + ": the port is closed, or there is no way to it";
+				Drop(k);
+			}
+		}
+
+		void Choose(int k)
+		{
+			socket = sockets[k];
+			sockets[k] = null;
+			Begin(asked[k]);
+			asked[k] = null;
+			for (int i = 0; i < sockets.Length; i++)
+			{
+				Drop(i);
+			}
+		}
+
+		void Drop(int k)
+		{
+			if (sockets[k] != null)
+			{
+				sockets[k].Close();
+				sockets[k] = null;
+			}
+			if (asked[k] != null)
+			{
+				asked[k].Release();
+				asked[k] = null;
 			}
 		}
 
@@ -266,6 +353,10 @@ namespace Lifeline
 		public override void Destroy()
 		{
 			base.Destroy();
+			for (int k = 0; sockets != null && k < sockets.Length; k++)
+			{
+				Drop(k);
+			}
 			if (socket != null)
 			{
 				socket.Close();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 using System;
+using System.Net;
 using System.Text;
 
 namespace Lifeline
@@ -139,6 +140,8 @@ namespace Lifeline
 			this.entropy = entropy;
 			key = Convert.ToBase64String(entropy.Bytes(16));
 		}
+
+		public override IPEndPoint Remote { get { return stream.Remote; } }
 
 		public override bool Receive(long now)
 		{

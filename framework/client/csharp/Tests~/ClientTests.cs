@@ -21,6 +21,8 @@ namespace Lifeline.Tests
 			check.Run("client handlers", () => Handlers(check));
 			check.Run("client undelivered", () => NotDelivered(check));
 			check.Run("client tickets", () => Tickets(check));
+			check.Run("client attempts", () => Attempts(check));
+			check.Run("client malformed", () => Malformed(check));
 			check.Run("client hostile", () => Hostile(check));
 			check.Run("client order", () => Order(check));
 			check.Run("client moved", () => Moved(check));
@@ -418,8 +420,79 @@ namespace Lifeline.Tests
 			check.That(w.Heard().IndexOf("c403626f62", StringComparison.Ordinal) > 0, "no new ticket in HELLO");
 			w.Welcome();
 			w.Client.Update();
-			check.Equal(w.History, "Opened, Lost 1, Gone 100, Opened", "events");
+			check.Equal(w.History, "Failed 1, Opened, Lost 1, Gone 100, Opened", "events");
 			check.Equal(w.Sockets.Count, 2, "sockets");
+		}
+
+		// An app is told why it is not in.
+		static void Attempts(Check check)
+		{
+			World w = new World("ws://a/ ws://b/", new ClientConfig { DialTimeout = TimeSpan.FromSeconds(1) });
+			w.OnOpen = s => { s.Broken = s.Url == "ws://a/"; s.Open = false; };
+			w.Client.Update();
+			w.Advance(1100 * Nanos.Millisecond);
+			check.Equal(w.History, "Failed 1", "no address answers");
+			check.Equal(w.LastEvent.Reason.Text, "ws://a/: the WebSocket closed with status 1006; ws://b/: it takes connections and then says nothing: no Lifeline server on that port, or one for another scheme", "why");
+			w.OnOpen = s => { };
+			w.Advance(Nanos.Second);
+			w.Events.Clear();
+			w.Greet();
+			w.Client.Update();
+			w.End(PacketKind.Refused, CloseCode.Busy, "full house");
+			w.Client.Update();
+			check.Equal(w.History, "Refused 7", "put off");
+			check.Equal(w.LastEvent.Reason.Text, "full house", "why");
+			// A ticket that hangs fails its attempt, and the next one waits for the same call.
+			int calls = 0;
+			TaskCompletionSource<byte[]> slow = new TaskCompletionSource<byte[]>();
+			w = new World("ws://a/", new ClientConfig { Ticket = () => { calls++; return slow.Task; }, TicketTimeout = TimeSpan.FromSeconds(2) });
+			w.Client.Update();
+			w.Advance(2100 * Nanos.Millisecond);
+			check.That(w.History == "Failed 1" && w.LastEvent.Reason.Text == "no ticket in time", "a ticket that hangs");
+			w.Advance(Nanos.Second);
+			check.That(calls == 1 && w.Sockets.Count == 0, "calls " + calls);
+			slow.SetResult(null);
+			w.Login();
+			check.Equal(w.History, "Opened", "with it");
+			// It does not come either when the session was refused on a link: nothing is said there, and the link is left.
+			slow = new TaskCompletionSource<byte[]>();
+			w.Socket.Broken = true;
+			w.Client.Update();
+			w.Client.Update();
+			w.Greet();
+			w.Client.Update();
+			w.Heard();
+			FakeSocket second = w.Socket;
+			w.End(PacketKind.Refused, CloseCode.Gone);
+			w.Client.Update();
+			w.Advance(2100 * Nanos.Millisecond);
+			check.That(w.Heard(second) == "" && second.Closed, "a login without its ticket");
+			check.Equal(w.History, "Lost 1, Gone 101, Failed 1", "events");
+			// A server that may send what the client would not read.
+			w = new World("ws://a/", new ClientConfig { MaxReceive = 65536 });
+			w.MaxBody = 65537;
+			w.Login();
+			check.Equal(w.History, "Closed 203", "larger bodies than MaxReceive");
+		}
+
+		static void Malformed(Check check)
+		{
+			World w = new World();
+			w.Client.OnRequest("double", new Count(), q => q);
+			w.Login();
+			Task<Count> r = w.Client.Request("a", new Nothing(), new Count());
+			w.Client.Update();
+			w.Heard();
+			ushort seq = 0;
+			w.Say(PacketKind.Request, b => { b.Array(2); b.UInt(7); b.UInt(1); }, ++seq);
+			w.Say(PacketKind.Response, b => { b.Array(1); b.UInt(1); }, ++seq);
+			w.Say(PacketKind.Message, b => b.Nil(), ++seq);
+			w.Client.Update();
+			check.That(w.Heard().StartsWith("Failure 930703", StringComparison.Ordinal), "who asked was not told");
+			check.Equal(Code(r), LifelineException.Mismatch, "who waits was not told");
+			check.Equal(w.Failures.Count, 3, "failures");
+			check.Equal(w.Client.Stats.Dropped, 3, "dropped");
+			check.That(w.Client.Connected, "it ended the link");
 		}
 
 		static void Hostile(Check check)
@@ -497,7 +570,7 @@ namespace Lifeline.Tests
 			w.Client.Update();
 			w.Resumed(0);
 			w.Client.Update();
-			check.Equal(w.History, "Opened, Lost 9, Resumed", "events");
+			check.Equal(w.History, "Opened, Lost 9, Failed 1, Resumed", "events");
 			w.Say(PacketKind.Move, b => { b.Array(2); b.UInt(3000); b.Str("ws://e/"); });
 			w.Client.Update();
 			check.That(w.History == "Moving" && w.LastEvent.Delay == TimeSpan.FromSeconds(3), "it was not told");
@@ -639,10 +712,23 @@ namespace Lifeline.Tests
 
 		static void Resolve(Check check)
 		{
-			IPAddress[] list = Array.ConvertAll(new[] { "2001:db8::1", "2001:db8::2", "10.0.0.1", "10.0.0.2", "10.0.0.3" }, IPAddress.Parse);
-			string got = string.Join(" ", Array.ConvertAll(Resolver.Interleave(list, 1), e => e.Address.ToString()));
-			check.Equal(got, "2001:db8::1 10.0.0.1 2001:db8::2 10.0.0.2 10.0.0.3", "families in turn");
-			check.That(new Resolver("127.0.0.1", 5).Found[0].Port == 5, "a literal");
+			Places p = new Places("h", 1);
+			IPAddress[] list = Array.ConvertAll(new[] { "2001:db8::1", "2001:db8::2", "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.1" }, IPAddress.Parse);
+			check.Equal(Hosts(p, list), "2001:db8::1 10.0.0.1 2001:db8::2 10.0.0.2 10.0.0.3", "families in turn");
+			p.Note(new IPEndPoint(IPAddress.Parse("2001:db8::1"), 1), false);
+			check.Equal(Hosts(p, list), "10.0.0.1 2001:db8::2 10.0.0.2 10.0.0.3 2001:db8::1", "what did not work comes last");
+			p.Note(new IPEndPoint(IPAddress.Parse("10.0.0.3"), 1), true);
+			check.Equal(Hosts(p, list), "10.0.0.3 10.0.0.1 2001:db8::2 10.0.0.2 2001:db8::1", "what worked comes first");
+			p.Note(new IPEndPoint(IPAddress.Parse("10.0.0.3"), 1), false);
+			check.Equal(Hosts(p, list), "2001:db8::1 10.0.0.1 2001:db8::2 10.0.0.2 10.0.0.3", "until it does not");
+			Places literal = new Places("127.0.0.1", 5);
+			literal.Resolve();
+			check.That(literal.Found[0].Port == 5, "a literal");
+		}
+
+		static string Hosts(Places p, IPAddress[] list)
+		{
+			return string.Join(" ", Array.ConvertAll(p.Arrange(list), e => e.Address.ToString()));
 		}
 	}
 }

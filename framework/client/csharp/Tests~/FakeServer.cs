@@ -75,7 +75,7 @@ namespace Lifeline.Tests
 				LastEvent = e;
 				Events.Add(e.Kind + (e.Reason == null ? "" : " " + e.Reason.Code));
 			};
-			Client.Failed += e => Failures.Add(e);
+			Client.Error += e => Failures.Add(e);
 		}
 
 		public FakeSocket Socket { get { return Sockets[Sockets.Count - 1]; } }
@@ -118,10 +118,12 @@ namespace Lifeline.Tests
 			Say(PacketKind.Greeting, w => { w.Array(2); w.UInt(1); w.Bin(Nonce); });
 		}
 
-		static void Parameters(Writer w)
+		public uint MaxBody = 65536;
+
+		void Parameters(Writer w)
 		{
 			w.Array(7);
-			foreach (uint v in new uint[] { 10000, 35000, 60000, 2000, 65536, 256, 131072 })
+			foreach (uint v in new uint[] { 10000, 35000, 60000, 2000, MaxBody, 256, 131072 })
 			{
 				w.UInt(v);
 			}

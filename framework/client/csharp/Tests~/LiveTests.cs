@@ -184,7 +184,7 @@ namespace Lifeline.Tests
 			}
 			c = new Client(urls, cfg);
 			c.Changed += e => events.Add(e.Kind + (e.Reason == null ? "" : " " + e.Reason.Code));
-			c.Failed += e => check.Fail(e.ToString());
+			c.Error += e => check.Fail(e.ToString());
 			return c;
 		}
 

@@ -219,11 +219,12 @@ namespace Lifeline.Tests
 			byte[] ticket = v.Str("ticket") == "" ? null : Encoding.UTF8.GetBytes(v.Str("ticket"));
 			c = new Session(new SessionConfig
 			{
-				Ticket = () => ticket,
+				Ticket = (out byte[] t) => { t = ticket; return true; },
 				Info = v.Str("info"),
 				Token = v.Str("token"),
 				MaxPackets = (int)v.Num("maxPackets"),
 				MaxBytes = (int)v.Num("maxBytes"),
+				MaxReceive = (int)v.Num("maxReceive"),
 				OpeningTimeout = v.Num("openingTimeout") * Nanos.Millisecond,
 				MinDelay = v.Num("minDelay") * Nanos.Millisecond,
 				MaxDelay = v.Num("maxDelay") * Nanos.Millisecond,
@@ -257,10 +258,18 @@ namespace Lifeline.Tests
 		{
 			for (SessionChange ch = c.NextChange(); ch != null; ch = c.NextChange())
 			{
-				string text = ch.Kind.ToString().ToLowerInvariant();
+				string text = ch.Kind == ChangeKind.PutOff ? "put off" : ch.Kind.ToString().ToLowerInvariant();
 				if (ch.Reason != null)
 				{
 					text += " " + ch.Reason.Code + (ch.Reason.Remote ? " by the server" : "");
+				}
+				if (ch.Kind == ChangeKind.PutOff)
+				{
+					text += " for " + Seconds(ch.Delay);
+				}
+				if (ch.Stuck)
+				{
+					text += " stuck";
 				}
 				if (ch.Kind == ChangeKind.Moving)
 				{

@@ -123,6 +123,13 @@ namespace Lifeline.Tests
 			check.That(!i.Handle(cookie, 32), "the same cookie again changes something");
 			check.That(ByteOps.Equal(i.Hello, 16, cookie, 16, 16), "the cookie is not in the hello");
 			check.That(ByteOps.Equal(i.Hello, 0, before, 0, 16) && ByteOps.Equal(i.Hello, 32, before, 32, before.Length - 32), "another byte changed");
+			cookie[16]++;
+			check.That(i.Handle(cookie, 32), "a second cookie changes nothing");
+			cookie[16]++;
+			check.That(!i.Handle(cookie, 32) && i.Hello[16] == cookie[16], "a third one is answered at once, or not kept");
+			i.Repeat();
+			cookie[16]++;
+			check.That(i.Handle(cookie, 32), "after a repetition none is answered");
 			cookie[8] ^= 1;
 			check.That(!i.Handle(cookie, 32), "a cookie for another hello was taken");
 		}

@@ -150,7 +150,7 @@ namespace Lifeline.Bots
 			Client.OnMessage("chat", new Chat(), Hear);
 			Client.OnMessage("state", new Nothing(), m => States++);
 			Client.OnMessage("seat", new Nothing(), m => { });
-			Client.Failed += e => Fail(e.ToString());
+			Client.Error += e => Fail(e.ToString());
 			Client.Changed += e =>
 			{
 				if (e.Kind == SessionEventKind.Closed || e.Kind == SessionEventKind.Gone)
