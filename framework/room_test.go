@@ -268,16 +268,19 @@ func TestServerSideJoinAndPost(t *testing.T) {
 func TestPlayersEnterFromTheirOwnHook(t *testing.T) {
 	var rooms *framework.Rooms[*hall]
 	d := &diary{}
+	var entered atomic.Int32
 	cfg := framework.Config{Session: quick, OnOpen: func(p *framework.Player) {
 		if err := rooms.Enter(p, "lobby"); err != nil {
 			t.Error(err)
 		}
+		entered.Add(1)
 	}}
 	simulate(t, 1, transport.Conditions{}, cfg, func(s *framework.Server) {
 		rooms = framework.AddRoom(s, "hall", func(r *framework.Room) *hall { return &hall{r, d} }).Tick(time.Second)
 	}, func(e *env) {
 		c := e.dial("ann", transport.TCP)
 		e.dial("refused", transport.TCP)
+		e.within(time.Second, "both hooks have run", func() bool { return entered.Load() == 2 })
 		e.within(time.Second, "ann is in", func() bool { return slices.Contains(d.all(), "ann joins") })
 		_ = c.Close()
 		e.within(time.Second, "ann is out", func() bool { return slices.Contains(d.all(), "ann leaves: left") })

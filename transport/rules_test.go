@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -56,7 +57,9 @@ func TestThreatsNameTheirTests(t *testing.T) {
 	rows := 0
 	for _, line := range strings.Split(table, "\n") {
 		if strings.HasPrefix(line, "| T") {
-			rows++
+			if rows++; !strings.HasPrefix(line, fmt.Sprintf("| T%d |", rows)) {
+				t.Errorf("row %d: %.10s", rows, line)
+			}
 		}
 		in := ""
 		for _, m := range word.FindAllStringSubmatch(line, -1) {
@@ -68,7 +71,7 @@ func TestThreatsNameTheirTests(t *testing.T) {
 			}
 		}
 	}
-	if rows != 30 {
-		t.Errorf("%d rows", rows)
+	if rows == 0 {
+		t.Error("an empty table")
 	}
 }
