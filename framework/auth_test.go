@@ -43,7 +43,7 @@ func TestLoginsBeyondTheirConcurrencyComeBack(t *testing.T) {
 			return string(l.Ticket), nil
 		}}
 		simulate(t, 7, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, func(srv *framework.Server) {
-			framework.Handle(srv, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil })
+			framework.OnRequest(srv, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil })
 		}, func(e *env) {
 			early := e.dial("early", carrier)
 			var all sync.WaitGroup
@@ -171,9 +171,9 @@ func TestOnlyTheGamesOwnNoIsFinal(t *testing.T) {
 					return "ann", nil
 				}, Observer: framework.Observer{Refused: func(_ netip.AddrPort, _ transport.Carrier, why framework.Reason) { told = append(told, why) }}}
 				simulate(t, 7, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
-					var put client.State
-					cfg := e.dialers(client.Config{OnState: func(s client.State) {
-						if s.Kind == client.Refused {
+					var put client.Event
+					cfg := e.dialers(client.Config{OnEvent: func(s client.Event) {
+						if s.Kind == client.EventRefused {
 							put = s
 						}
 					}})
@@ -276,8 +276,8 @@ func TestSealedStaysSealed(t *testing.T) {
 					id := c.ID()
 					c.Pause() // and never back
 					var kinds []string
-					back, err := client.New([]string{e.addr(carrier)}, e.dialers(client.Config{Token: c.Token(), OnState: func(s client.State) {
-						if kinds = append(kinds, s.Kind.String()); s.Kind == client.Refused && s.Err.(*session.CloseError).Code != session.Unsealed {
+					back, err := client.New([]string{e.addr(carrier)}, e.dialers(client.Config{Token: c.Token(), OnEvent: func(s client.Event) {
+						if kinds = append(kinds, s.Kind.String()); s.Kind == client.EventRefused && s.Err.(*session.CloseError).Code != session.Unsealed {
 							e.t.Errorf("refused: %v", s.Err)
 						}
 					}, Ticket: func(context.Context) ([]byte, error) { return []byte(user), nil }}))
@@ -286,7 +286,7 @@ func TestSealedStaysSealed(t *testing.T) {
 					}
 					e.clients = append(e.clients, back)
 					e.connect(back)
-					synctest.Wait() // for OnState
+					synctest.Wait() // for OnEvent
 					if refused := strict && first == transport.KCP && carrier != transport.KCP; (back.ID() == id) == refused || refused && (kinds[0] != "refused" || e.srv.Stats().Refusal["unsealed"] != 3) {
 						e.t.Errorf("from %v to %v, strict %v: session %v, was %v; %v, %v", first, carrier, strict, back.ID(), id, kinds, e.srv.Stats().Refusal)
 					}

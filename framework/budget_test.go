@@ -37,9 +37,9 @@ func fillNode(t *testing.T, carrier transport.Carrier, shared bool) {
 	var mu sync.Mutex
 	resets := map[string]bool{}
 	cfg := hoard
-	cfg.OnResume = func(p *framework.Player, reset bool) {
+	cfg.OnSnapshot = func(p *framework.Player) {
 		mu.Lock()
-		resets[p.User()] = resets[p.User()] || reset
+		resets[p.User()] = true
 		mu.Unlock()
 	}
 	simulate(t, 1, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
@@ -47,7 +47,7 @@ func fillNode(t *testing.T, carrier transport.Carrier, shared bool) {
 		watch := func(user string, c *client.Client) {
 			list := new([]uint64)
 			got[user] = list
-			client.On(c, "n", func(m numbered) {
+			client.OnMessage(c, "n", func(m numbered) {
 				mu.Lock()
 				*list = append(*list, m.N)
 				mu.Unlock()

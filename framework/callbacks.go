@@ -18,7 +18,7 @@ type callback struct {
 
 var callbacks = []callback{
 	{"OnJoin", reflect.TypeFor[func(*Player) error]()},
-	{"OnDrop", reflect.TypeFor[func(*Player)]()},
+	{"OnDetach", reflect.TypeFor[func(*Player)]()},
 	{"OnResume", reflect.TypeFor[func(*Player)]()},
 	{"OnSnapshot", reflect.TypeFor[func(*Player)]()},
 	{"OnLeave", reflect.TypeFor[func(*Player, Reason)]()},
@@ -110,7 +110,7 @@ func distance(a, b string) int {
 // checkRooms refuses room types that would silently stand still.
 func (s *Server) checkRooms() error {
 	for _, k := range s.kinds {
-		if k.step == 0 && k.of.Kind() != reflect.Interface && k.of.Implements(reflect.TypeFor[Ticker]()) {
+		if k.step == 0 && k.of.Kind() != reflect.Interface && k.of.Implements(reflect.TypeFor[TickHandler]()) {
 			return fmt.Errorf("framework: room %q: %v has OnTick and would never tick: say how often by Tick", k.name, k.of)
 		}
 	}

@@ -34,7 +34,7 @@ func changeCarrier(t *testing.T, from, to transport.Carrier) {
 	const rounds, burst = 6, 40
 	var reached, echoed []uint64
 	setup := func(s *framework.Server) {
-		framework.HandleMessage(s, "say", func(p *framework.Player, n uint64) {
+		framework.OnMessage(s, "say", func(p *framework.Player, n uint64) {
 			reached = append(reached, n)
 			_ = p.Push("echo", n)
 		})
@@ -64,7 +64,7 @@ func changeCarrier(t *testing.T, from, to transport.Carrier) {
 		}
 		e.clients = append(e.clients, c)
 		var came atomic.Int32
-		client.On(c, "echo", func(n uint64) {
+		client.OnMessage(c, "echo", func(n uint64) {
 			echoed = append(echoed, n)
 			came.Add(1)
 		})
@@ -105,7 +105,7 @@ func changeCarrier(t *testing.T, from, to transport.Carrier) {
 func TestRTTIsThatOfTheLink(t *testing.T) {
 	const way = 30 * time.Millisecond
 	setup := func(s *framework.Server) {
-		framework.Handle(s, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil }).Inline()
+		framework.OnRequest(s, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil }).Inline()
 	}
 	for _, carrier := range carriers {
 		t.Run(carrier.String(), func(t *testing.T) {

@@ -31,7 +31,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("framework: AuthTimeout %v is negative", c.AuthTimeout)
 	case c.Drain.Window < 0:
 		return fmt.Errorf("framework: Drain.Window %v is negative", c.Drain.Window)
-	case c.Duplicate > Adopt:
+	case c.Duplicate > DuplicateAdopt:
 		return fmt.Errorf("framework: Duplicate %d is no policy", c.Duplicate)
 	case c.Store != nil && c.Secret == (session.Secret{}):
 		return errors.New("framework: servers that share a Store must share a Secret")

@@ -22,7 +22,7 @@ import (
 // Whoever wins, the session has one owner: what is sent to it afterwards
 // arrives at once, and when it is closed nothing is left (scenarios 29, 31, 54).
 func TestClaimsRace(t *testing.T) {
-	for _, policy := range []framework.Duplicate{framework.Replace, framework.Reject, framework.Adopt} {
+	for _, policy := range []framework.Duplicate{framework.DuplicateReplace, framework.DuplicateReject, framework.DuplicateAdopt} {
 		t.Run(fmt.Sprint("policy=", policy), func(t *testing.T) {
 			cfg := framework.Config{Loops: 4, Duplicate: policy, Session: session.Config{SendPackets: 200}, Secret: session.Secret{1}, Store: &framework.MemoryStore{}}
 			simulate(t, 1, transport.Conditions{}, cfg, nil, func(e *env) {
@@ -48,7 +48,7 @@ func (e *env) claimant(user, token string) *claimant {
 		e.t.Fatal(err)
 	}
 	cl.c = c
-	client.On(c, "n", func(n uint64) { cl.last.Store(max(n, cl.last.Load())) })
+	client.OnMessage(c, "n", func(n uint64) { cl.last.Store(max(n, cl.last.Load())) })
 	e.clients = append(e.clients, c)
 	return cl
 }

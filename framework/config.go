@@ -51,10 +51,10 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	// Loops is the number of event loops. If zero, one per core.
 	Loops int
-	// Gather is how long what follows closely is let come together, to be taken
+	// CoalesceDelay is how long what follows closely is let come together, to be taken
 	// in one go, which saves a third of a busy server's processor time: see
 	// transport.Config. If zero, 1 ms. If negative, none.
-	Gather time.Duration
+	CoalesceDelay time.Duration
 	// Session says how sessions live: heartbeat, timeout, grace, buffers.
 	Session session.Config
 	// Authenticate turns a client's ticket into a user. It may block and is
@@ -77,12 +77,13 @@ type Config struct {
 	Duplicate Duplicate
 
 	// The hooks of a session run on a worker, in this order: OnOpen once, then
-	// OnDetach and OnResume in turn, OnClose once. reset tells that messages
-	// to this player were given up: send a snapshot.
-	OnOpen   func(p *Player)
-	OnDetach func(p *Player)
-	OnResume func(p *Player, reset bool)
-	OnClose  func(p *Player, why Reason)
+	// OnDetach and OnResume in turn, OnClose once. OnSnapshot comes after OnResume
+	// when messages to the player were given up: send it what it needs to go on.
+	OnOpen     func(p *Player)
+	OnDetach   func(p *Player)
+	OnResume   func(p *Player)
+	OnSnapshot func(p *Player)
+	OnClose    func(p *Player, why Reason)
 
 	// Rate bounds what one player may send for long: 1,000 messages and 1 MiB a
 	// second, and five seconds of it at once, unless it says otherwise. Beyond
@@ -112,7 +113,7 @@ type Config struct {
 	// are answered BUSY. This machine and TrustedProxies are not counted. If zero,
 	// 10,000. If negative, any number.
 	SessionsPerAddress int
-	// SessionsPerUser bounds the sessions of one user where Duplicate is Allow.
+	// SessionsPerUser bounds the sessions of one user where Duplicate is DuplicateAllow.
 	// Beyond it logins are answered BUSY. Users without a name are not counted. If
 	// zero, 100. If negative, any number.
 	SessionsPerUser int
@@ -221,18 +222,18 @@ func (r Reason) String() string {
 type Duplicate uint8
 
 const (
-	// Replace closes the older session with TAKEN_OVER. Its OnClose has
+	// DuplicateReplace closes the older session with TAKEN_OVER. Its OnClose has
 	// returned before the new session's OnOpen begins.
-	Replace Duplicate = iota
-	// Reject refuses the second login with ALREADY IN, which is final, while
+	DuplicateReplace Duplicate = iota
+	// DuplicateReject refuses the second login with ALREADY IN, which is final, while
 	// the older session has a link. If it has none, its player may have lost the
 	// app: the second login replaces it.
-	Reject
-	// Allow lets both live.
-	Allow
-	// Adopt hands the living session to the new login: same identity, same
-	// room, but the stream starts anew, so OnResume asks for a snapshot.
-	Adopt
+	DuplicateReject
+	// DuplicateAllow lets both live.
+	DuplicateAllow
+	// DuplicateAdopt hands the living session to the new login: same identity, same
+	// room, but the stream starts anew, so OnSnapshot asks for a snapshot.
+	DuplicateAdopt
 )
 
 func orDefault[T comparable](v, def T) T {
@@ -285,7 +286,7 @@ func (c *Config) transport() transport.Config {
 	return transport.Config{
 		KCP: c.KCP, PlainKCP: c.PlainKCP, TCP: c.TCP, WebSocket: c.WebSocket, WebSocketPath: c.WebSocketPath, Origins: c.Origins,
 		KeyFile: c.KeyFile, ResumeSecret: c.Secret, AlwaysCookie: c.AlwaysCookie, CookieRate: c.CookieRate, Greeting: []byte{session.ProtocolVersion},
-		TrustedProxies: c.TrustedProxies, Loops: c.Loops, MaxBody: c.Session.MaxBody, Gather: c.Gather,
+		TrustedProxies: c.TrustedProxies, Loops: c.Loops, MaxBody: c.Session.MaxBody, CoalesceDelay: c.CoalesceDelay,
 		MaxLinks: c.MaxLinks, MaxPlainLinks: c.MaxPlainLinks, MaxPlainPerAddress: c.MaxPlainPerAddress,
 		LinksPerAddress: c.LinksPerAddress, OpensPerAddress: c.OpensPerAddress, ReceiveBytes: c.ReceiveBytes,
 		Logger: c.Logger, Network: c.Network,

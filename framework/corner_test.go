@@ -57,7 +57,7 @@ func TestNothingRunsBeforeOnOpen(t *testing.T) {
 		OnClose: func(*framework.Player, framework.Reason) { time.Sleep(2 * time.Second) },
 	}
 	simulate(t, 1, transport.Conditions{}, cfg, func(s *framework.Server) {
-		framework.Handle(s, "now", func(_ *framework.Player, n int) (int, error) {
+		framework.OnRequest(s, "now", func(_ *framework.Player, n int) (int, error) {
 			if n == 2 && opened.Load() < 2 {
 				early.Store(true)
 			}
@@ -81,7 +81,7 @@ func TestNothingRunsBeforeOnOpen(t *testing.T) {
 // TestSessionsOfAUserNeverOverlap: a session that has ended but whose OnClose
 // has not returned still stands before the next one, whatever ended it.
 func TestSessionsOfAUserNeverOverlap(t *testing.T) {
-	for _, policy := range []framework.Duplicate{framework.Replace, framework.Reject, framework.Adopt} {
+	for _, policy := range []framework.Duplicate{framework.DuplicateReplace, framework.DuplicateReject, framework.DuplicateAdopt} {
 		cfg := framework.Config{Duplicate: policy, OnClose: func(*framework.Player, framework.Reason) { time.Sleep(3 * time.Second) }}
 		simulate(t, 1, transport.Conditions{}, cfg, nil, func(e *env) {
 			_ = e.dial("ann", transport.TCP).Close()
@@ -150,7 +150,7 @@ func TestNobodyIsAdmittedAfterShutdownBegan(t *testing.T) {
 // its own gives that up, and has no timer any more.
 func TestEndedMembersTouchNoTimer(t *testing.T) {
 	simulate(t, 1, transport.Conditions{}, framework.Config{Loops: 1}, func(s *framework.Server) {
-		framework.AddRoom(s, "duel", func(r *framework.Room) *duel { return &duel{r} }).Profile(framework.Demanding)
+		framework.AddRoom(s, "duel", func(r *framework.Room) *duel { return &duel{r} }).Heartbeat(framework.HeartbeatDemanding)
 	}, func(e *env) {
 		for _, u := range []string{"ann", "bob", "cid"} {
 			c := e.dial(u, transport.TCP)
@@ -176,9 +176,9 @@ func TestRawHandlersKeepWhatIsTheirs(t *testing.T) {
 		want := slices.Clone(kept)
 		setup := func(s *framework.Server) {
 			routes := []*framework.Route{
-				framework.HandleRaw(s, "mirror", func(_ *framework.Player, payload, _ []byte) ([]byte, error) { return payload, nil }),
-				framework.HandleRaw(s, "kept", func(*framework.Player, []byte, []byte) ([]byte, error) { return kept, nil }),
-				framework.Handle(s, "twice", func(_ *framework.Player, q string) (string, error) { return q + q, nil }),
+				framework.OnRaw(s, "mirror", func(_ *framework.Player, payload, _ []byte) ([]byte, error) { return payload, nil }),
+				framework.OnRaw(s, "kept", func(*framework.Player, []byte, []byte) ([]byte, error) { return kept, nil }),
+				framework.OnRequest(s, "twice", func(_ *framework.Player, q string) (string, error) { return q + q, nil }),
 			}
 			for _, r := range routes {
 				if inline {
@@ -209,8 +209,8 @@ func TestRawHandlersKeepWhatIsTheirs(t *testing.T) {
 func TestWhatNoPeerTakesIsRefusedHere(t *testing.T) {
 	long := strings.Repeat("é", 100_000)
 	simulate(t, 1, transport.Conditions{}, framework.Config{}, func(s *framework.Server) {
-		framework.Handle(s, "long", func(*framework.Player, int) (int, error) { return 0, framework.Fail(1001, long) })
-		framework.HandleMessage(s, "quit", func(p *framework.Player, _ int) { p.Kick(1500, long) })
+		framework.OnRequest(s, "long", func(*framework.Player, int) (int, error) { return 0, framework.Fail(1001, long) })
+		framework.OnMessage(s, "quit", func(p *framework.Player, _ int) { p.Kick(1500, long) })
 	}, func(e *env) {
 		c := e.dial("ann", transport.TCP)
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -350,7 +350,7 @@ func TestDatagramsDoNotFillTheInbox(t *testing.T) {
 	cfg := framework.Config{Session: session.Config{RecvPackets: 4}}
 	simulate(t, 1, transport.Conditions{}, cfg, func(s *framework.Server) {
 		release = make(chan struct{})
-		framework.HandleMessage(s, "m", func(_ *framework.Player, n int) {
+		framework.OnMessage(s, "m", func(_ *framework.Player, n int) {
 			if handled.Add(1) == 1 {
 				<-release
 			}
@@ -404,7 +404,7 @@ func TestNoHonestClientOverflowsItsInbox(t *testing.T) {
 		const n = 200
 		var next atomic.Int64
 		simulate(t, 1, transport.Conditions{Delay: 3 * time.Millisecond}, cfg, func(s *framework.Server) {
-			framework.HandleMessage(s, "m", func(_ *framework.Player, m struct {
+			framework.OnMessage(s, "m", func(_ *framework.Player, m struct {
 				N   int64
 				Pad []byte
 			}) {

@@ -46,15 +46,15 @@ func TestOneSlowAndOneFloodingPlayerHurtNobody(t *testing.T) {
 	cond := transport.Conditions{Delay: 5 * time.Millisecond}
 	simulate(t, 1, cond, cfg, func(s *framework.Server) {
 		hall := framework.AddRoom(s, "hall", func(r *framework.Room) *stadium { return &stadium{r, d} }).Tick(step)
-		framework.On(hall, "shout", func(*stadium, *framework.Player, int) {})
-		s.Sends(framework.EveryMessage, "tick")
+		framework.OnRoomMessage(hall, "shout", func(*stadium, *framework.Player, int) {})
+		s.Sends(framework.DeliverAll, "tick")
 	}, func(e *env) {
 		var coming sync.WaitGroup
 		fans := make([]*fan, n-2)
 		for i := range fans {
 			c := e.newClient(fmt.Sprint("fan", i), carriers[i%len(carriers)])
 			fans[i] = &fan{}
-			client.On(c, "tick", fans[i].hear)
+			client.OnMessage(c, "tick", fans[i].hear)
 			coming.Go(func() {
 				if err := errors.Join(c.Connect(context.Background()), c.Join(context.Background(), "hall", "1")); err != nil {
 					t.Error(err)
@@ -63,7 +63,7 @@ func TestOneSlowAndOneFloodingPlayerHurtNobody(t *testing.T) {
 		}
 		coming.Wait()
 		slow, release := e.slowClient(), make(chan struct{})
-		client.On(slow, "tick", func(int64) { <-release })
+		client.OnMessage(slow, "tick", func(int64) { <-release })
 		e.connect(slow)
 		join(t, slow, "1")
 		flooder, nonce := e.raw()

@@ -198,7 +198,7 @@ func TestWedgedStreamIsLeft(t *testing.T) {
 		onEach(t, func(t *testing.T, carrier transport.Carrier) {
 			var heard, told atomic.Int32
 			setup := func(s *framework.Server) {
-				framework.HandleMessage(s, "m", func(_ *framework.Player, b []byte) { heard.Add(1) })
+				framework.OnMessage(s, "m", func(_ *framework.Player, b []byte) { heard.Add(1) })
 			}
 			other := transport.TCP
 			if carrier == other {
@@ -211,7 +211,7 @@ func TestWedgedStreamIsLeft(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				client.On(c, "m", func([]byte) { told.Add(1) })
+				client.OnMessage(c, "m", func([]byte) { told.Add(1) })
 				e.clients = append(e.clients, c)
 				e.connect(c)
 				time.Sleep(5 * time.Second)

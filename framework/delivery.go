@@ -12,18 +12,18 @@ import (
 type Delivery uint8
 
 const (
-	// EveryMessage comes exactly once and in order. A player who lets more wait
+	// DeliverAll comes exactly once and in order. A player who lets more wait
 	// than Session.SendPackets or SendBytes is cut, keeps its session, and comes
-	// back to a snapshot (OnResume with reset, OnSnapshot).
-	EveryMessage Delivery = iota
+	// back to a snapshot (OnSnapshot).
+	DeliverAll Delivery = iota
 	// DropOldest leaves out the oldest messages of the route that wait, before
 	// that happens. What comes, comes once and in order.
 	DropOldest
-	// NewestOnly is for positions and the like, of which only the newest counts:
+	// DeliverNewest is for positions and the like, of which only the newest counts:
 	// it takes the place of those that still wait. Where the carrier has an
 	// unreliable channel it goes there, as a datagram, which may be lost; one
 	// that was overtaken is dropped.
-	NewestOnly
+	DeliverNewest
 )
 
 var deliveryNames = [...]string{"every message", "drop oldest", "newest only"}
@@ -34,7 +34,7 @@ func (d Delivery) String() string { return deliveryNames[min(int(d), len(deliver
 // as numbers, and how tells what may be left out. Routes that are not declared
 // work too; they travel by name, and every message of theirs is delivered.
 func (s *Server) Sends(how Delivery, routes ...string) {
-	if how > NewestOnly {
+	if how > DeliverNewest {
 		panic("framework: there is no such Delivery")
 	}
 	for _, name := range routes {
@@ -55,9 +55,9 @@ func (l *loop) forward(p *Player, m *mail) {
 		return
 	}
 	tag, before := r.number.Number()+1, p.s.GivenUp()
-	if r.delivery != NewestOnly || !l.datagram(p, m, tag) {
+	if r.delivery != DeliverNewest || !l.datagram(p, m, tag) {
 		// Full, overflowed or closed: left out, as is its kind.
-		_ = p.s.Offer(m.kind, m.content(), m.shared != nil, tag, r.delivery == NewestOnly)
+		_ = p.s.Offer(m.kind, m.content(), m.shared != nil, tag, r.delivery == DeliverNewest)
 	}
 	if n := p.s.GivenUp() - before; n > 0 {
 		l.srv.leftOut(p, r, int(n))

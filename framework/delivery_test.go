@@ -17,9 +17,9 @@ import (
 
 // declares is a server that sends on one route of each kind.
 func declares(s *framework.Server) {
-	s.Sends(framework.NewestOnly, "state", "aim")
+	s.Sends(framework.DeliverNewest, "state", "aim")
 	s.Sends(framework.DropOldest, "chat")
-	s.Sends(framework.EveryMessage, "loot")
+	s.Sends(framework.DeliverAll, "loot")
 }
 
 // heard is what a client got, by route.
@@ -32,7 +32,7 @@ type heard struct {
 func hears(c *client.Client, routes ...string) *heard {
 	h := &heard{got: map[string][]int{}}
 	for _, route := range routes {
-		client.On(c, route, func(n int) {
+		client.OnMessage(c, route, func(n int) {
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			h.got[route] = append(h.got[route], n)
@@ -111,12 +111,12 @@ func TestDeclaredRoutesAreListedOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	declares(srv)
-	framework.HandleMessage(srv, "chat", func(*framework.Player, int) {})
+	framework.OnMessage(srv, "chat", func(*framework.Player, int) {})
 	for what, f := range map[string]func(){
-		"a second declaration": func() { srv.Sends(framework.EveryMessage, "chat") },
-		"a second handler":     func() { framework.HandleMessage(srv, "chat", func(*framework.Player, int) {}) },
-		"no name":              func() { srv.Sends(framework.EveryMessage, "") },
-		"a long name":          func() { srv.Sends(framework.EveryMessage, strings.Repeat("x", 129)) },
+		"a second declaration": func() { srv.Sends(framework.DeliverAll, "chat") },
+		"a second handler":     func() { framework.OnMessage(srv, "chat", func(*framework.Player, int) {}) },
+		"no name":              func() { srv.Sends(framework.DeliverAll, "") },
+		"a long name":          func() { srv.Sends(framework.DeliverAll, strings.Repeat("x", 129)) },
 		"no delivery":          func() { srv.Sends(3, "x") },
 	} {
 		func() {
@@ -166,11 +166,11 @@ func TestPositionsComeInOrderAndOnTime(t *testing.T) {
 		up, checkUp := track()
 		down, checkDown := track()
 		simulate(t, 3, cond, framework.Config{Session: quick}, func(s *framework.Server) {
-			framework.HandleMessage(s, "aim", func(_ *framework.Player, at int64) { up(at) })
-			s.Sends(framework.NewestOnly, "state")
+			framework.OnMessage(s, "aim", func(_ *framework.Player, at int64) { up(at) })
+			s.Sends(framework.DeliverNewest, "state")
 		}, func(e *env) {
 			c := e.newClient("ann", carrier)
-			client.On(c, "state", down)
+			client.OnMessage(c, "state", down)
 			e.connect(c)
 			p := e.srv.User("ann")[0]
 			const n = 400

@@ -34,8 +34,8 @@ func TestRoutesTravelAsTheClientUnderstandsThem(t *testing.T) {
 	} {
 		var noted atomic.Int64
 		simulate(t, 1, transport.Conditions{}, framework.Config{}, func(s *framework.Server) {
-			framework.HandleMessage(s, "note", func(_ *framework.Player, n int64) { noted.Add(n) })
-			framework.HandleMessage(s, "news", func(*framework.Player, int64) {})
+			framework.OnMessage(s, "note", func(_ *framework.Player, n int64) { noted.Add(n) })
+			framework.OnMessage(s, "news", func(*framework.Player, int64) {})
 		}, func(e *env) {
 			r, nonce := e.raw()
 			r.routes = tt.hash
@@ -95,7 +95,7 @@ func TestBroadcastEncodesOnce(t *testing.T) {
 		var got atomic.Int64
 		for i := range 20 {
 			c := e.newClient(strings.Repeat("x", i+1), transport.TCP)
-			client.On(c, "news", func(n int) { got.Add(int64(n)) })
+			client.OnMessage(c, "news", func(n int) { got.Add(int64(n)) })
 			e.connect(c)
 		}
 		r, nonce := e.raw() // goes by names, the others by numbers
@@ -118,7 +118,7 @@ func TestBroadcastEncodesOnce(t *testing.T) {
 // An app that was restarted has lost the dictionary; RESET tells it again.
 func TestRestartedAppLearnsTheDictionaryAgain(t *testing.T) {
 	simulate(t, 1, transport.Conditions{}, framework.Config{}, func(s *framework.Server) {
-		framework.HandleMessage(s, "news", func(*framework.Player, int) {})
+		framework.OnMessage(s, "news", func(*framework.Player, int) {})
 	}, func(e *env) {
 		first := e.dial("ann", transport.TCP)
 		token := first.Token()
@@ -129,7 +129,7 @@ func TestRestartedAppLearnsTheDictionaryAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		e.clients = append(e.clients, c)
-		client.On(c, "news", func(n int) { got.Add(int64(n)) })
+		client.OnMessage(c, "news", func(n int) { got.Add(int64(n)) })
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := c.Connect(ctx); err != nil {

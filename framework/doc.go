@@ -4,7 +4,7 @@
 // players that stay while their links come and go.
 //
 //	srv, err := framework.New(framework.Config{PlainKCP: ":7777", TCP: ":7777"})
-//	framework.Handle(srv, "roll", func(p *framework.Player, q Roll) (Rolled, error) { ... })
+//	framework.OnRequest(srv, "roll", func(p *framework.Player, q Roll) (Rolled, error) { ... })
 //	err = srv.Run(ctx)
 //
 // # What runs where

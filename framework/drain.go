@@ -49,7 +49,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return s.Shutdown(stop)
 }
 
-// Shutdown lets nobody in any more, tells rooms (see Downer) and clients, lets
+// Shutdown lets nobody in any more, tells rooms (see ShutdownHandler) and clients, lets
 // each player go when its turn has come (see Drain) and nothing is on its way
 // any more, waits until every OnClose has returned, and stops the loops. Shortly
 // before ctx ends, or at once if it is cancelled, those who are left are let
@@ -88,7 +88,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) tellRooms() {
 	for _, r := range s.rooms() {
 		r.post(func() {
-			if v, ok := r.value.(Downer); ok {
+			if v, ok := r.value.(ShutdownHandler); ok {
 				r.guard(&callShutdown, func() { v.OnShutdown(s.cfg.Drain.Window) })
 			}
 		}, maxPosted+1)

@@ -37,7 +37,7 @@ func TestDrainOverSockets(t *testing.T) {
 		dens := framework.AddRoom(srv, "den", func(r *framework.Room) *den {
 			return &den{r, &told, map[*framework.Player]int{}, &got, &last}
 		})
-		framework.On(dens.Tick(pace).Seats(50), "say", (*den).Say)
+		framework.OnRoomMessage(dens.Tick(pace).Seats(50), "say", (*den).Say)
 	})
 	came := time.Now()
 	guests := socketGuests(t, srv, players)

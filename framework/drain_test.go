@@ -72,7 +72,7 @@ func TestDrain(t *testing.T) {
 			dens := framework.AddRoom(srv, "den", func(r *framework.Room) *den {
 				return &den{r, &told, map[*framework.Player]int{}, &got, &last}
 			})
-			framework.On(dens.Tick(50*time.Millisecond), "say", (*den).Say)
+			framework.OnRoomMessage(dens.Tick(50*time.Millisecond), "say", (*den).Say)
 		}
 		cfg := framework.Config{Session: quick, Drain: framework.Drain{Window: window, Address: "tcp://10.0.0.2:7777"}}
 		simulate(t, 11, transport.Conditions{Delay: 20 * time.Millisecond, Jitter: 10 * time.Millisecond}, cfg, setup, func(e *env) {
@@ -146,12 +146,12 @@ func (e *env) guest(user string, carrier transport.Carrier) *guest {
 // newGuest makes a guest with what how makes of its configuration.
 func newGuest(t *testing.T, user string, addrs []string, how func(client.Config) client.Config) *guest {
 	g := &guest{user: user}
-	c, err := client.New(addrs, how(client.Config{Ticket: func(context.Context) ([]byte, error) { return []byte(user), nil }, OnState: g.state}))
+	c, err := client.New(addrs, how(client.Config{Ticket: func(context.Context) ([]byte, error) { return []byte(user), nil }, OnEvent: g.state}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	g.c = c
-	client.On(c, "n", func(n int) {
+	client.OnMessage(c, "n", func(n int) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		if g.heard++; n != g.heard {
@@ -161,17 +161,17 @@ func newGuest(t *testing.T, user string, addrs []string, how func(client.Config)
 	return g
 }
 
-func (g *guest) state(s client.State) {
+func (g *guest) state(s client.Event) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch s.Kind {
-	case client.Moving:
+	case client.EventMoving:
 		g.moving = append(g.moving, s.Delay)
-	case client.Lost:
+	case client.EventLost:
 		if g.lostAt.IsZero() {
 			g.lostAt = time.Now()
 		}
-	case client.Gone:
+	case client.EventGone:
 		g.undelivered += len(s.Undelivered)
 	}
 }
@@ -257,7 +257,7 @@ func TestDrainIsBounded(t *testing.T) {
 	cfg := framework.Config{Session: quick, Drain: framework.Drain{Window: time.Second}}
 	cfg.Session.Timeout = 30 * time.Second
 	setup := func(srv *framework.Server) {
-		framework.Handle(srv, "nap", func(p *framework.Player, _ int) (int, error) { time.Sleep(20 * time.Second); return 1, nil })
+		framework.OnRequest(srv, "nap", func(p *framework.Player, _ int) (int, error) { time.Sleep(20 * time.Second); return 1, nil })
 	}
 	for _, c := range []struct {
 		what   string

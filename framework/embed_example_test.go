@@ -95,7 +95,7 @@ func Example_authentication() {
 	key := []byte("known to the login service and to the game server")
 	banned := map[string]bool{"eve": true}
 	srv, err := framework.New(framework.Config{
-		TCP: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler), Duplicate: framework.Replace,
+		TCP: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler), Duplicate: framework.DuplicateReplace,
 		Authenticate: func(_ context.Context, l framework.Login) (string, error) {
 			user, _, _ := strings.Cut(string(l.Ticket), ":")
 			switch {
@@ -114,7 +114,7 @@ func Example_authentication() {
 		fmt.Println(err)
 		return
 	}
-	framework.Handle(srv, "whoami", func(p *framework.Player, _ struct{}) (string, error) { return p.User(), nil })
+	framework.OnRequest(srv, "whoami", func(p *framework.Player, _ struct{}) (string, error) { return p.User(), nil })
 	defer start(srv)()
 
 	for _, ticket := range []string{signed("ann", key), signed("eve", key), "ann:00ff"} {

@@ -26,7 +26,7 @@ type lastWords struct {
 }
 
 func (w *lastWords) of(c *client.Client) {
-	client.On(c, "word", func(v struct {
+	client.OnMessage(c, "word", func(v struct {
 		N    int
 		More string
 	}) {
@@ -89,8 +89,8 @@ func TestWhatWasPushedComesBeforeTheEnd(t *testing.T) {
 					setup := func(s *framework.Server) {
 						srv = s
 						end := func(p *framework.Player, _ int) { words(p, n); way.do(p) }
-						framework.HandleMessage(s, "end", end)
-						framework.HandleMessage(s, "end at once", end).Inline()
+						framework.OnMessage(s, "end", end)
+						framework.OnMessage(s, "end at once", end).Inline()
 					}
 					simulate(t, 1, transport.Conditions{Delay: 20 * time.Millisecond}, framework.Config{Session: quick}, setup, func(e *env) {
 						for _, route := range []string{"end", "end at once"} {
@@ -110,8 +110,8 @@ func hearsTheEnd(e *env, user string, carrier transport.Carrier, n int, code ses
 	ended := make(chan error, 1)
 	c, err := client.New([]string{e.addr(carrier)}, e.dialers(client.Config{
 		Ticket: func(context.Context) ([]byte, error) { return []byte(user), nil },
-		OnState: func(s client.State) {
-			if s.Kind == client.Gone || s.Kind == client.Closed {
+		OnEvent: func(s client.Event) {
+			if s.Kind == client.EventGone || s.Kind == client.EventClosed {
 				select {
 				case ended <- s.Err:
 				default: // of the session after it
@@ -159,7 +159,7 @@ func TestShutdownSaysTheLastWords(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
 		cfg := framework.Config{Session: quick, OnClose: func(*framework.Player, framework.Reason) {}}
 		simulate(t, 1, transport.Conditions{Delay: 20 * time.Millisecond}, cfg, func(s *framework.Server) {
-			framework.HandleMessage(s, "wait", func(p *framework.Player, _ int) { <-p.Context().Done() })
+			framework.OnMessage(s, "wait", func(p *framework.Player, _ int) { <-p.Context().Done() })
 		}, func(e *env) {
 			var w lastWords
 			c := e.newClient("ann", carrier)
@@ -184,7 +184,7 @@ func TestClientThatDoesNotReadHoldsNothing(t *testing.T) {
 		simulate(t, 1, transport.Conditions{}, framework.Config{Session: quick, BufferBytes: 1 << 20}, nil, func(e *env) {
 			block := make(chan struct{})
 			c := e.newClient("ann", carrier)
-			client.On(c, "word", func(struct{ N int }) { <-block })
+			client.OnMessage(c, "word", func(struct{ N int }) { <-block })
 			e.connect(c)
 			defer close(block)
 			p := e.srv.User("ann")[0]

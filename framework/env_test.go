@@ -104,10 +104,10 @@ func (e *env) record(cfg *framework.Config) {
 			detach(p)
 		}
 	}
-	cfg.OnResume = func(p *framework.Player, reset bool) {
+	cfg.OnResume = func(p *framework.Player) {
 		e.note(p, "resume")
 		if resume != nil {
-			resume(p, reset)
+			resume(p)
 		}
 	}
 	cfg.OnClose = func(p *framework.Player, why framework.Reason) {

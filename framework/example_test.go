@@ -88,7 +88,7 @@ func ExampleRooms_Seats() {
 	begun := make(chan string, 2)
 	for _, name := range []string{"ann", "bob"} {
 		c := player(srv, name)
-		client.On(c, "begin", func(who string) { begun <- who })
+		client.OnMessage(c, "begin", func(who string) { begun <- who })
 		connect(c)
 		room, err := c.JoinAny(context.Background(), "duel")
 		fmt.Println(name, "is in room", room, err)
@@ -109,10 +109,10 @@ func ExampleRooms_Move() {
 	srv := newServer()
 	plain := func(r *framework.Room) *framework.Room { return r }
 	lobby, ranked := framework.AddRoom(srv, "lobby", plain), framework.AddRoom(srv, "match", plain)
-	framework.OnRequest(lobby, "play", func(_ *framework.Room, p *framework.Player, mode string) (string, error) {
+	framework.OnRoomRequest(lobby, "play", func(_ *framework.Room, p *framework.Player, mode string) (string, error) {
 		return mode, ranked.Move(p, mode)
 	})
-	framework.OnRequest(ranked, "where", func(r *framework.Room, _ *framework.Player, _ struct{}) (string, error) { return r.Key(), nil })
+	framework.OnRoomRequest(ranked, "where", func(r *framework.Room, _ *framework.Player, _ struct{}) (string, error) { return r.Key(), nil })
 	defer start(srv)()
 
 	c, ctx := player(srv, "ann"), context.Background()
@@ -132,7 +132,7 @@ func ExampleRooms_Move() {
 func ExampleRoom_BroadcastTo() {
 	srv := newServer()
 	hall := framework.AddRoom(srv, "hall", func(r *framework.Room) *framework.Room { return r })
-	framework.On(hall, "whisper", func(r *framework.Room, from *framework.Player, text string) {
+	framework.OnRoomMessage(hall, "whisper", func(r *framework.Room, from *framework.Player, text string) {
 		near := func(p *framework.Player) bool { return p != from && p.User()[0] == from.User()[0] }
 		_ = r.BroadcastTo(near, "said", from.User()+" whispers "+text)
 	})
@@ -142,7 +142,7 @@ func ExampleRoom_BroadcastTo() {
 	var ann *client.Client
 	for _, name := range []string{"ann", "ada", "bob"} {
 		c := player(srv, name)
-		client.On(c, "said", func(text string) { said <- name + ": " + text })
+		client.OnMessage(c, "said", func(text string) { said <- name + ": " + text })
 		connect(c)
 		_ = c.Join(context.Background(), "hall", "1")
 		if name == "ann" {
@@ -157,12 +157,12 @@ func ExampleRoom_BroadcastTo() {
 // A guild's chat, for members in whatever room.
 func ExampleServer_Group() {
 	srv := newServer()
-	framework.Handle(srv, "guild.enter", func(p *framework.Player, guild string) (int, error) {
+	framework.OnRequest(srv, "guild.enter", func(p *framework.Player, guild string) (int, error) {
 		g := srv.Group("guild:" + guild)
 		g.Add(p) // it is taken out by itself when its session ends
 		return g.Len(), nil
 	})
-	framework.HandleMessage(srv, "guild.say", func(p *framework.Player, text string) {
+	framework.OnMessage(srv, "guild.say", func(p *framework.Player, text string) {
 		_ = srv.Group("guild:owls").Broadcast("guild.said", p.User()+": "+text, p)
 	})
 	srv.Sends(framework.DropOldest, "guild.said")
@@ -170,7 +170,7 @@ func ExampleServer_Group() {
 
 	said, ctx := make(chan string, 1), context.Background()
 	ann, bob := player(srv, "ann"), player(srv, "bob")
-	client.On(bob, "guild.said", func(text string) { said <- text })
+	client.OnMessage(bob, "guild.said", func(text string) { said <- text })
 	var members int
 	for _, c := range []*client.Client{ann, bob} {
 		connect(c)
@@ -184,7 +184,7 @@ func ExampleServer_Group() {
 // The server asks its client and waits, in a handler that may block.
 func ExamplePlayer_Request() {
 	srv := newServer()
-	framework.Handle(srv, "open", func(p *framework.Player, door string) (bool, error) {
+	framework.OnRequest(srv, "open", func(p *framework.Player, door string) (bool, error) {
 		ctx, cancel := context.WithTimeout(p.Context(), 10*time.Second)
 		defer cancel()
 		var code int
@@ -225,7 +225,7 @@ func ExampleServer_Use() {
 			return err
 		}
 	})
-	framework.Handle(srv, "admin.online", func(*framework.Player, struct{}) (int, error) { return srv.Stats().Sessions, nil })
+	framework.OnRequest(srv, "admin.online", func(*framework.Player, struct{}) (int, error) { return srv.Stats().Sessions, nil })
 	defer start(srv)()
 
 	for _, name := range []string{"ann", "bob"} {
@@ -245,11 +245,11 @@ func ExampleServer_Use() {
 func ExampleServer_Routes() {
 	srv := newServer()
 	hall := framework.AddRoom(srv, "hall", func(r *framework.Room) *framework.Room { return r })
-	framework.On(hall, "move", func(*framework.Room, *framework.Player, [2]float32) {})
-	framework.Handle(srv, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil }).Inline()
-	srv.Sends(framework.NewestOnly, "positions")
+	framework.OnRoomMessage(hall, "move", func(*framework.Room, *framework.Player, [2]float32) {})
+	framework.OnRequest(srv, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil }).Inline()
+	srv.Sends(framework.DeliverNewest, "positions")
 	srv.Sends(framework.DropOldest, "chat")
-	srv.Sends(framework.EveryMessage, "loot")
+	srv.Sends(framework.DeliverAll, "loot")
 	for _, r := range srv.Routes() {
 		fmt.Println(r)
 	}

@@ -27,7 +27,7 @@ func (p *echoRoom) shout(_ *framework.Player, n int) { _ = p.Broadcast("noise", 
 
 func echoRooms(s *framework.Server) *framework.Rooms[*echoRoom] {
 	rooms := framework.AddRoom(s, "hall", func(r *framework.Room) *echoRoom { return &echoRoom{r} })
-	framework.On(rooms, "shout", (*echoRoom).shout)
+	framework.OnRoomMessage(rooms, "shout", (*echoRoom).shout)
 	return rooms
 }
 
@@ -43,7 +43,7 @@ func TestShouterIsSlowedAndItsReadersLive(t *testing.T) {
 			var heard atomic.Int64
 			for i := range 10 {
 				c := e.dial(fmt.Sprint("reader", i), carrier)
-				client.On(c, "noise", func([]byte) { heard.Add(1) })
+				client.OnMessage(c, "noise", func([]byte) { heard.Add(1) })
 				join(t, c, "1")
 				readers = append(readers, c)
 			}
@@ -118,7 +118,7 @@ func TestWhatIsChargedToWhom(t *testing.T) {
 			simulate(t, 12, transport.Conditions{Delay: time.Millisecond}, cfg, func(s *framework.Server) {
 				rooms := echoRooms(s)
 				group = s.Group("all")
-				framework.On(rooms, "do", func(r *echoRoom, p *framework.Player, _ int) { do(p, r); done.Add(1) })
+				framework.OnRoomMessage(rooms, "do", func(r *echoRoom, p *framework.Player, _ int) { do(p, r); done.Add(1) })
 			}, func(e *env) {
 				for _, user := range []string{"ann", "bob", "cid", "dan"} {
 					join(t, e.dial(user, transport.TCP), "1")
@@ -152,8 +152,8 @@ func TestSlowedPlayerKeepsItsOrder(t *testing.T) {
 	var d diary
 	cfg := framework.Config{Rate: session.Rate{Bytes: 1000, Burst: 8 * time.Second}}
 	simulate(t, 13, transport.Conditions{Delay: time.Millisecond}, cfg, func(s *framework.Server) {
-		framework.HandleMessage(s, "cost", func(p *framework.Player, n int) { d.add("cost %d", n); p.Charge(1000) })
-		framework.HandleMessage(s, "note", func(_ *framework.Player, n int) { d.add("note %d", n) }).Inline()
+		framework.OnMessage(s, "cost", func(p *framework.Player, n int) { d.add("cost %d", n); p.Charge(1000) })
+		framework.OnMessage(s, "note", func(_ *framework.Player, n int) { d.add("note %d", n) }).Inline()
 	}, func(e *env) {
 		c := e.dial("ann", transport.TCP)
 		for i := range 12 {
@@ -184,11 +184,11 @@ func TestRouteMax(t *testing.T) {
 	simulate(t, 14, transport.Conditions{Delay: time.Millisecond}, framework.Config{}, func(s *framework.Server) {
 		rooms := echoRooms(s)
 		count := func(string) (int, error) { heard.Add(1); return 1, nil }
-		framework.On(rooms, "room", func(_ *echoRoom, _ *framework.Player, m string) { heard.Add(1) })
-		framework.OnRequest(rooms, "ask", func(_ *echoRoom, _ *framework.Player, q string) (int, error) { return count(q) })
-		framework.OnRequest(rooms, "more", func(_ *echoRoom, _ *framework.Player, q string) (int, error) { return count(q) }).Max(5000)
-		framework.Handle(s, "any", func(_ *framework.Player, q string) (int, error) { return count(q) })
-		framework.Handle(s, "less", func(_ *framework.Player, q string) (int, error) { return count(q) }).Inline().Max(10)
+		framework.OnRoomMessage(rooms, "room", func(_ *echoRoom, _ *framework.Player, m string) { heard.Add(1) })
+		framework.OnRoomRequest(rooms, "ask", func(_ *echoRoom, _ *framework.Player, q string) (int, error) { return count(q) })
+		framework.OnRoomRequest(rooms, "more", func(_ *echoRoom, _ *framework.Player, q string) (int, error) { return count(q) }).Max(5000)
+		framework.OnRequest(s, "any", func(_ *framework.Player, q string) (int, error) { return count(q) })
+		framework.OnRequest(s, "less", func(_ *framework.Player, q string) (int, error) { return count(q) }).Inline().Max(10)
 	}, func(e *env) {
 		c := e.dial("ann", transport.TCP)
 		join(t, c, "1")
@@ -335,8 +335,8 @@ func TestOneAddressHasAShareOfTheWorkers(t *testing.T) {
 	release := make(chan struct{})
 	var done atomic.Int64
 	simulate(t, 16, transport.Conditions{Delay: time.Millisecond}, framework.Config{Workers: workers}, func(s *framework.Server) {
-		framework.HandleMessage(s, "slow", func(*framework.Player, int) { <-release; done.Add(1) })
-		framework.Handle(s, "ask", func(_ *framework.Player, n int) (int, error) { return n, nil })
+		framework.OnMessage(s, "slow", func(*framework.Player, int) { <-release; done.Add(1) })
+		framework.OnRequest(s, "ask", func(_ *framework.Player, n int) (int, error) { return n, nil })
 	}, func(e *env) {
 		release = make(chan struct{}) // of the bubble
 		for i := range workers + 10 {
@@ -374,7 +374,7 @@ func TestOneAddressHasAShareOfTheWorkers(t *testing.T) {
 // there may be, on each carrier. When one has ended another gets in.
 func TestSessionsOfOneAddressAndUser(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
-		cfg := framework.Config{Session: quick, Duplicate: framework.Allow, SessionsPerAddress: 3, SessionsPerUser: 2}
+		cfg := framework.Config{Session: quick, Duplicate: framework.DuplicateAllow, SessionsPerAddress: 3, SessionsPerUser: 2}
 		simulate(t, 17, transport.Conditions{Delay: time.Millisecond}, cfg, nil, func(e *env) {
 			dial := func(user, from string) error {
 				e.net.NextAddr(netip.MustParseAddr(from))
@@ -423,7 +423,7 @@ func TestWhatIsNoMessageCostsItsBytes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg := framework.Config{Rate: session.Rate{Messages: -1, Bytes: 10_000, Burst: 500 * time.Millisecond}}
 			simulate(t, 18, transport.Conditions{}, cfg, func(s *framework.Server) {
-				framework.HandleMessage(s, "say", func(*framework.Player, []byte) {})
+				framework.OnMessage(s, "say", func(*framework.Player, []byte) {})
 			}, func(e *env) {
 				r, nonce := e.raw()
 				r.hello(nonce, "ann", 1)

@@ -122,7 +122,7 @@ func TestFromKCPToWebSocketToTCPAndBack(t *testing.T) {
 		t.Run(udp.String(), func(t *testing.T) {
 			var reached, echoed []uint64
 			setup := func(s *framework.Server) {
-				framework.HandleMessage(s, "say", func(p *framework.Player, n uint64) {
+				framework.OnMessage(s, "say", func(p *framework.Player, n uint64) {
 					reached = append(reached, n)
 					_ = p.Push("echo", n)
 				})
@@ -137,7 +137,7 @@ func TestFromKCPToWebSocketToTCPAndBack(t *testing.T) {
 				}
 				e.clients = append(e.clients, c)
 				var came atomic.Int64
-				client.On(c, "echo", func(n uint64) {
+				client.OnMessage(c, "echo", func(n uint64) {
 					echoed = append(echoed, n)
 					came.Add(1)
 				})

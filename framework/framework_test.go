@@ -26,10 +26,10 @@ func TestRequestsAndMessagesReachTypedHandlers(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
 		var noted atomic.Int64
 		simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, framework.Config{}, func(s *framework.Server) {
-			framework.Handle(s, "add", func(_ *framework.Player, q sum) (int, error) { return q.A + q.B, nil })
-			framework.Handle(s, "no", func(_ *framework.Player, _ sum) (int, error) { return 0, framework.Fail(1234, "not today") })
-			framework.Handle(s, "broken", func(_ *framework.Player, _ sum) (int, error) { return 0, errors.New("secret detail") })
-			framework.HandleMessage(s, "note", func(_ *framework.Player, n int64) { noted.Add(n) })
+			framework.OnRequest(s, "add", func(_ *framework.Player, q sum) (int, error) { return q.A + q.B, nil })
+			framework.OnRequest(s, "no", func(_ *framework.Player, _ sum) (int, error) { return 0, framework.Fail(1234, "not today") })
+			framework.OnRequest(s, "broken", func(_ *framework.Player, _ sum) (int, error) { return 0, errors.New("secret detail") })
+			framework.OnMessage(s, "note", func(_ *framework.Player, n int64) { noted.Add(n) })
 		}, func(e *env) {
 			c := e.dial("ann", carrier)
 			ctx := context.Background()
@@ -71,8 +71,8 @@ func TestMessagesOfAPlayerKeepTheirOrder(t *testing.T) {
 	var got []int
 	simulate(t, 1, transport.Conditions{}, framework.Config{}, func(s *framework.Server) {
 		take := func(_ *framework.Player, n int) { got = append(got, n) }
-		framework.HandleMessage(s, "slow", func(p *framework.Player, n int) { time.Sleep(time.Second); take(p, n) })
-		framework.HandleMessage(s, "fast", take).Inline()
+		framework.OnMessage(s, "slow", func(p *framework.Player, n int) { time.Sleep(time.Second); take(p, n) })
+		framework.OnMessage(s, "fast", take).Inline()
 	}, func(e *env) {
 		c := e.dial("ann", transport.TCP)
 		for n := range 10 {
@@ -97,7 +97,7 @@ func TestMessagesOfAPlayerKeepTheirOrder(t *testing.T) {
 func TestPushesComeBeforeTheAnswer(t *testing.T) {
 	for _, inline := range []bool{false, true} {
 		simulate(t, 1, transport.Conditions{}, framework.Config{}, func(s *framework.Server) {
-			r := framework.Handle(s, "burst", func(p *framework.Player, n int) (int, error) {
+			r := framework.OnRequest(s, "burst", func(p *framework.Player, n int) (int, error) {
 				for i := range n {
 					if err := p.Push("tick", i); err != nil {
 						return 0, err
@@ -111,7 +111,7 @@ func TestPushesComeBeforeTheAnswer(t *testing.T) {
 		}, func(e *env) {
 			c := e.newClient("ann", transport.PlainKCP)
 			var ticks atomic.Int64
-			client.On(c, "tick", func(int) { ticks.Add(1) })
+			client.OnMessage(c, "tick", func(int) { ticks.Add(1) })
 			e.connect(c)
 			var n int
 			if err := c.Request(context.Background(), "burst", 50, &n); err != nil || n != 50 {
@@ -130,7 +130,7 @@ func TestSlowHandlerHoldsItsClientAndNobodyElse(t *testing.T) {
 		var mu sync.Mutex
 		var got []int
 		simulate(t, 1, transport.Conditions{Delay: 20 * time.Millisecond}, framework.Config{Session: quick}, func(s *framework.Server) {
-			framework.HandleMessage(s, "work", func(_ *framework.Player, n int) {
+			framework.OnMessage(s, "work", func(_ *framework.Player, n int) {
 				if n == 0 {
 					time.Sleep(10 * time.Second)
 				}
@@ -138,7 +138,7 @@ func TestSlowHandlerHoldsItsClientAndNobodyElse(t *testing.T) {
 				got = append(got, n)
 				mu.Unlock()
 			})
-			framework.Handle(s, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil })
+			framework.OnRequest(s, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil })
 		}, func(e *env) {
 			c, other := e.dial("busy", carrier), e.dial("other", carrier)
 			const n = 3000
@@ -218,7 +218,7 @@ func TestDuplicateLoginFollowsThePolicy(t *testing.T) {
 		})
 	})
 	t.Run("reject", func(t *testing.T) {
-		simulate(t, 1, transport.Conditions{}, framework.Config{Duplicate: framework.Reject, Loops: 2}, nil, func(e *env) {
+		simulate(t, 1, transport.Conditions{}, framework.Config{Duplicate: framework.DuplicateReject, Loops: 2}, nil, func(e *env) {
 			old := e.dial("ann", transport.TCP)
 			var closed *session.CloseError
 			if err := e.newClient("ann", transport.TCP).Connect(context.Background()); !errors.As(err, &closed) || closed.Code != session.AlreadyIn {
@@ -243,18 +243,16 @@ func TestDuplicateLoginFollowsThePolicy(t *testing.T) {
 	})
 	t.Run("adopt", func(t *testing.T) {
 		var resets atomic.Int64
-		cfg := framework.Config{Duplicate: framework.Adopt, Loops: 3, OnResume: func(p *framework.Player, reset bool) {
-			if reset {
-				resets.Add(1)
-				_ = p.Push("snapshot", 1)
-			}
+		cfg := framework.Config{Duplicate: framework.DuplicateAdopt, Loops: 3, OnSnapshot: func(p *framework.Player) {
+			resets.Add(1)
+			_ = p.Push("snapshot", 1)
 		}}
 		simulate(t, 1, transport.Conditions{Delay: time.Millisecond}, cfg, nil, func(e *env) {
 			old := e.dial("ann", transport.TCP)
 			p := e.srv.User("ann")[0]
 			c := e.newClient("ann", transport.PlainKCP)
 			var snapshots atomic.Int64
-			client.On(c, "snapshot", func(int) { snapshots.Add(1) })
+			client.OnMessage(c, "snapshot", func(int) { snapshots.Add(1) })
 			e.connect(c)
 			if now := e.srv.User("ann"); len(now) != 1 || now[0] != p || p.ID() != c.ID() || p.ID() == old.ID() {
 				t.Errorf("%d sessions of ann; the player is %v, the client %v, was %v", len(now), p.ID(), c.ID(), old.ID())
@@ -298,9 +296,9 @@ func TestKickIsFinal(t *testing.T) {
 // Scenario 58: a panic of the game closes the player that it served.
 func TestPanicClosesOnlyItsPlayer(t *testing.T) {
 	simulate(t, 1, transport.Conditions{}, framework.Config{}, func(s *framework.Server) {
-		framework.HandleMessage(s, "boom", func(_ *framework.Player, _ int) { panic("boom") })
-		framework.HandleMessage(s, "inline-boom", func(_ *framework.Player, _ int) { panic("boom") }).Inline()
-		framework.Handle(s, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil })
+		framework.OnMessage(s, "boom", func(_ *framework.Player, _ int) { panic("boom") })
+		framework.OnMessage(s, "inline-boom", func(_ *framework.Player, _ int) { panic("boom") }).Inline()
+		framework.OnRequest(s, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil })
 	}, func(e *env) {
 		bystander := e.dial("bystander", transport.TCP)
 		for _, route := range []string{"boom", "inline-boom"} {
@@ -331,11 +329,11 @@ func TestHooksMaySendAndKick(t *testing.T) {
 		OnClose: func(p *framework.Player, _ framework.Reason) { _ = p.Push("bye", 1); p.Kick(session.Kicked, "") },
 	}
 	simulate(t, 1, transport.Conditions{}, cfg, func(s *framework.Server) {
-		framework.HandleMessage(s, "quit", func(p *framework.Player, _ int) { p.Kick(1500, "as you wish") })
+		framework.OnMessage(s, "quit", func(p *framework.Player, _ int) { p.Kick(1500, "as you wish") })
 	}, func(e *env) {
 		c := e.newClient("ann", transport.TCP)
 		var hi atomic.Int64
-		client.On(c, "hi", func(int) { hi.Add(1) })
+		client.OnMessage(c, "hi", func(int) { hi.Add(1) })
 		e.connect(c)
 		e.within(time.Second, "the greeting arrives", func() bool { return hi.Load() == 1 })
 		_ = c.Send("quit", 1)
@@ -376,11 +374,7 @@ func TestContextAndOnCloseEndWithTheSession(t *testing.T) {
 func TestOverflowEndsInReset(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
 		var resets atomic.Int64
-		cfg := framework.Config{Session: quick, OnResume: func(_ *framework.Player, reset bool) {
-			if reset {
-				resets.Add(1)
-			}
-		}}
+		cfg := framework.Config{Session: quick, OnSnapshot: func(*framework.Player) { resets.Add(1) }}
 		simulate(t, 1, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
 			c := e.dial("ann", carrier)
 			c.Pause()

@@ -23,7 +23,7 @@ type lair struct {
 }
 
 func (d *lair) OnJoin(p *framework.Player) error                { d.do("OnJoin", p); return nil }
-func (d *lair) OnDrop(p *framework.Player)                      { d.do("OnDrop", p) }
+func (d *lair) OnDetach(p *framework.Player)                    { d.do("OnDetach", p) }
 func (d *lair) OnResume(p *framework.Player)                    { d.do("room's OnResume", p) }
 func (d *lair) OnLeave(p *framework.Player, _ framework.Reason) { d.do("OnLeave", p) }
 func (d *lair) OnTick(framework.Tick)                           { d.do("OnTick", nil) }
@@ -35,7 +35,7 @@ func (d *lair) OnShutdown(time.Duration)                        { d.do("OnShutdo
 func TestGoexitIsAPanic(t *testing.T) {
 	places := []string{
 		"Authenticate", "OnOpen", "OnDetach", "OnResume", "OnClose", "OnClose of the player", "handler", "request", "Use",
-		"NewRoom", "OnJoin", "OnDrop", "room's OnResume", "OnLeave", "OnTick", "OnShutdown", "room's handler", "Post", "Observer", "OnPanic",
+		"NewRoom", "OnJoin", "OnDetach", "room's OnResume", "OnLeave", "OnTick", "OnShutdown", "room's handler", "Post", "Observer", "OnPanic",
 	}
 	for _, place := range places {
 		for _, how := range []string{"Goexit", "panic"} {
@@ -67,7 +67,7 @@ func goexit(t *testing.T, place, how string) {
 		},
 		OnOpen:   func(p *framework.Player) { p.OnClose(func() { do("OnClose of the player", p) }); do("OnOpen", p) },
 		OnDetach: func(p *framework.Player) { do("OnDetach", p) },
-		OnResume: func(p *framework.Player, _ bool) { do("OnResume", p) },
+		OnResume: func(p *framework.Player) { do("OnResume", p) },
 		OnClose:  func(p *framework.Player, _ framework.Reason) { do("OnClose", p) },
 		OnPanic:  func(p *framework.Player, _ string, _ any) { do("OnPanic", p) },
 		Observer: framework.Observer{Handled: func(p *framework.Player, _ string, _ time.Duration, _ error) { do("Observer", p) }},
@@ -76,20 +76,20 @@ func goexit(t *testing.T, place, how string) {
 		s.Use(func(next framework.Handler) framework.Handler {
 			return func(c *framework.Call) error { do("Use", c.Player); return next(c) }
 		})
-		framework.HandleMessage(s, "say", func(p *framework.Player, _ int) {
+		framework.OnMessage(s, "say", func(p *framework.Player, _ int) {
 			do("handler", p)
 			if p.User() == "ann" && place == "OnPanic" {
 				panic("for OnPanic")
 			}
 		})
-		framework.Handle(s, "ask", func(p *framework.Player, n int) (int, error) { do("request", p); return n, nil })
+		framework.OnRequest(s, "ask", func(p *framework.Player, n int) (int, error) { do("request", p); return n, nil })
 		rooms = framework.AddRoom(s, "lair", func(r *framework.Room) *lair {
 			if r.Key() == "ann's" {
 				do("NewRoom", nil)
 			}
 			return &lair{r, do}
 		}).Tick(100 * time.Millisecond)
-		framework.OnRequest(rooms, "size", func(d *lair, p *framework.Player, _ int) (int, error) {
+		framework.OnRoomRequest(rooms, "size", func(d *lair, p *framework.Player, _ int) (int, error) {
 			do("room's handler", p)
 			return d.Len(), nil
 		})

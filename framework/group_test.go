@@ -26,7 +26,7 @@ func TestGroupsFollowTheirMembers(t *testing.T) {
 		var players []*framework.Player
 		for _, user := range []string{"ann", "bob", "cid"} {
 			c := e.newClient(user, transport.TCP)
-			client.On(c, "chat", func(n int64) { got.Add(n) })
+			client.OnMessage(c, "chat", func(n int64) { got.Add(n) })
 			e.connect(c)
 			p := e.srv.User(user)[0]
 			p.Data = guild.Len

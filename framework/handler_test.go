@@ -39,11 +39,11 @@ func TestUseStandsAroundEveryHandler(t *testing.T) {
 	simulate(t, 1, transport.Conditions{}, framework.Config{}, func(s *framework.Server) {
 		s.Use(note("outer"))
 		s.Use(note("inner"))
-		framework.Handle(s, "double", func(_ *framework.Player, n int) (int, error) { time.Sleep(time.Second); return 2 * n, nil })
-		framework.Handle(s, "forbidden", func(*framework.Player, int) (int, error) { t.Error("handled"); return 0, nil })
-		framework.HandleMessage(s, "note", func(*framework.Player, int) {}).Inline()
+		framework.OnRequest(s, "double", func(_ *framework.Player, n int) (int, error) { time.Sleep(time.Second); return 2 * n, nil })
+		framework.OnRequest(s, "forbidden", func(*framework.Player, int) (int, error) { t.Error("handled"); return 0, nil })
+		framework.OnMessage(s, "note", func(*framework.Player, int) {}).Inline()
 		hall := framework.AddRoom(s, "hall", func(r *framework.Room) *framework.Room { return r })
-		framework.OnRequest(hall, "in", func(_ *framework.Room, _ *framework.Player, n int) (int, error) { return n, framework.Fail(1001, "no") })
+		framework.OnRoomRequest(hall, "in", func(_ *framework.Room, _ *framework.Player, n int) (int, error) { return n, framework.Fail(1001, "no") })
 	}, func(e *env) {
 		c, ctx := e.dial("ann", transport.TCP), context.Background()
 		var n int
@@ -72,7 +72,7 @@ func TestInlineHandlerThatBlocksIsNamed(t *testing.T) {
 	var logged bytes.Buffer // of one loop
 	cfg := framework.Config{Loops: 1, Logger: slog.New(slog.NewTextHandler(&logged, nil))}
 	simulate(t, 1, transport.Conditions{}, cfg, func(s *framework.Server) {
-		framework.Handle(s, "block", func(_ *framework.Player, ms int) (int, error) {
+		framework.OnRequest(s, "block", func(_ *framework.Player, ms int) (int, error) {
 			time.Sleep(time.Duration(ms) * time.Millisecond)
 			return ms, nil
 		}).Inline()
@@ -106,8 +106,8 @@ func TestInlineHandlerIsNamedWhileItBlocks(t *testing.T) {
 	var free chan struct{} // of the simulation
 	simulate(t, 1, transport.Conditions{}, cfg, func(s *framework.Server) {
 		free = make(chan struct{})
-		framework.HandleMessage(s, "stuck", func(*framework.Player, int) { <-free }).Inline()
-		framework.HandleMessage(s, "quick", func(*framework.Player, int) {}).Inline()
+		framework.OnMessage(s, "stuck", func(*framework.Player, int) { <-free }).Inline()
+		framework.OnMessage(s, "quick", func(*framework.Player, int) {}).Inline()
 	}, func(e *env) {
 		c := e.dial("ann", transport.TCP)
 		_ = c.Send("quick", 1)
@@ -128,9 +128,9 @@ func TestRoutesAreListed(t *testing.T) {
 		t.Fatal(err)
 	}
 	hall := framework.AddRoom(srv, "hall", func(r *framework.Room) *framework.Room { return r })
-	framework.On(hall, "move", func(*framework.Room, *framework.Player, int) {})
-	framework.Handle(srv, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil }).Inline()
-	framework.HandleMessage(srv, "chat", func(*framework.Player, string) {})
+	framework.OnRoomMessage(hall, "move", func(*framework.Room, *framework.Player, int) {})
+	framework.OnRequest(srv, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil }).Inline()
+	framework.OnMessage(srv, "chat", func(*framework.Player, string) {})
 	srv.Sends(framework.DropOldest, "chat", "kills")
 	var got []string
 	for _, r := range srv.Routes() {
@@ -156,12 +156,12 @@ func TestBlockedHandlersBelowAndAboveTheCap(t *testing.T) {
 		cfg := framework.Config{Workers: workers, Session: quick}
 		cfg.Session.RecvPackets = 16 // the inbox is full soon
 		simulate(t, 1, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, func(s *framework.Server) {
-			framework.HandleMessage(s, "block", func(*framework.Player, int) { time.Sleep(10 * time.Second); done.Add(1) })
-			framework.HandleMessage(s, "note", func(*framework.Player, int) { done.Add(1) })
-			framework.Handle(s, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil })
-			framework.Handle(s, "fast", func(_ *framework.Player, n int) (int, error) { return n, nil }).Inline()
+			framework.OnMessage(s, "block", func(*framework.Player, int) { time.Sleep(10 * time.Second); done.Add(1) })
+			framework.OnMessage(s, "note", func(*framework.Player, int) { done.Add(1) })
+			framework.OnRequest(s, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil })
+			framework.OnRequest(s, "fast", func(_ *framework.Player, n int) (int, error) { return n, nil }).Inline()
 			hall := framework.AddRoom(s, "hall", func(r *framework.Room) *framework.Room { return r })
-			framework.OnRequest(hall, "size", func(r *framework.Room, _ *framework.Player, _ int) (int, error) { return r.Len(), nil })
+			framework.OnRoomRequest(hall, "size", func(r *framework.Room, _ *framework.Player, _ int) (int, error) { return r.Len(), nil })
 		}, func(e *env) {
 			c, ctx := e.dial("other", carrier), context.Background()
 			join(t, c, "1")

@@ -166,11 +166,10 @@ func (p *Player) do(t task, here *Room) {
 		reset := p.reset
 		p.toldAttached, p.reset = true, false
 		p.mu.Unlock()
-		p.call("OnResume", func() {
-			if s.cfg.OnResume != nil {
-				s.cfg.OnResume(p, reset)
-			}
-		})
+		p.call("OnResume", func() { hook1(s.cfg.OnResume, p) })
+		if reset {
+			p.call("OnSnapshot", func() { hook1(s.cfg.OnSnapshot, p) })
+		}
 	case handleMail:
 		m := p.in.pop()
 		room := p.room

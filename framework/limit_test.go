@@ -21,8 +21,8 @@ func TestFlooder(t *testing.T) {
 		var heard atomic.Int64
 		cfg := framework.Config{Session: quick, Rate: session.Rate{Messages: 50, Burst: time.Second}}
 		simulate(t, 5, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, func(srv *framework.Server) {
-			framework.HandleMessage(srv, "shout", func(_ *framework.Player, n int) { heard.Add(1) }).Inline()
-			framework.Handle(srv, "ask", func(_ *framework.Player, n int) (int, error) { return n, nil })
+			framework.OnMessage(srv, "shout", func(_ *framework.Player, n int) { heard.Add(1) }).Inline()
+			framework.OnRequest(srv, "ask", func(_ *framework.Player, n int) (int, error) { return n, nil })
 		}, func(e *env) {
 			calm, flooder := e.dial("calm", carrier), e.dial("flooder", carrier)
 			ask := func() error {

@@ -53,7 +53,7 @@ func (m *mail) content() []byte {
 }
 
 // mayBeLeftOut reports whether outbound mail need not arrive.
-func (m *mail) mayBeLeftOut() bool { return m.route != nil && m.route.delivery != EveryMessage }
+func (m *mail) mayBeLeftOut() bool { return m.route != nil && m.route.delivery != DeliverAll }
 
 // answers reports whether outbound mail is the answer to a request.
 func (m *mail) answers() bool { return m.kind == codec.Response || m.kind == codec.Failure }

@@ -18,13 +18,13 @@ func TestOneBadMessageEndsNothing(t *testing.T) {
 	var log lines
 	taken := 0
 	simulate(t, 1, transport.Conditions{}, framework.Config{Logger: log.logger()}, func(s *framework.Server) {
-		framework.Handle(s, "add", func(_ *framework.Player, q struct {
+		framework.OnRequest(s, "add", func(_ *framework.Player, q struct {
 			A int
 			S string
 		}) (int, error) {
 			return q.A, nil
 		})
-		framework.HandleMessage(s, "say", func(*framework.Player, string) { taken++ })
+		framework.OnMessage(s, "say", func(*framework.Player, string) { taken++ })
 	}, func(e *env) {
 		r, nonce := e.raw()
 		r.hello(nonce, strings.Repeat("ann", 1000), 1)

@@ -255,7 +255,7 @@ func (l *loop) restore(rec *session.Record, o *opening, r *session.ResumeRequest
 		s.mu.Unlock()
 		return soon()
 	}
-	if rec.User != "" && s.cfg.Duplicate != Allow && len(s.table.User(rec.User)) > 0 {
+	if rec.User != "" && s.cfg.Duplicate != DuplicateAllow && len(s.table.User(rec.User)) > 0 {
 		s.mu.Unlock()
 		return &session.CloseError{Code: session.TakenOver} // its user has logged in afresh
 	}

@@ -49,14 +49,14 @@ func (g *game) config(node uint16, address string) framework.Config {
 }
 
 func (g *game) routes(s *framework.Server) {
-	framework.HandleMessage(s, "say", func(p *framework.Player, n uint64) {
+	framework.OnMessage(s, "say", func(p *framework.Player, n uint64) {
 		g.mu.Lock()
 		g.said[p.User()] = append(g.said[p.User()], n)
 		g.mu.Unlock()
 		*p.Data.(*uint64)++
 		_ = p.Push("echo", n)
 	})
-	framework.Handle(s, "slow", func(p *framework.Player, n uint64) (uint64, error) {
+	framework.OnRequest(s, "slow", func(p *framework.Player, n uint64) (uint64, error) {
 		time.Sleep(3 * time.Second)
 		return n + 1, nil
 	})
@@ -102,7 +102,7 @@ func moveToAndFro(t *testing.T, g *game, a, b *env, carrier transport.Carrier) {
 	for i := range players {
 		user := fmt.Sprint("p", i)
 		c := a.newClient(user, carrier)
-		client.On(c, "echo", func(n uint64) {
+		client.OnMessage(c, "echo", func(n uint64) {
 			mu.Lock()
 			echoed[user] = append(echoed[user], n)
 			mu.Unlock()
@@ -404,7 +404,7 @@ func TestDrainByTheStore(t *testing.T) {
 			for i := range players {
 				user := fmt.Sprint("p", i)
 				c := a.newClient(user, carrier)
-				client.On(c, "echo", func(n uint64) {
+				client.OnMessage(c, "echo", func(n uint64) {
 					mu.Lock()
 					echoed[user] = append(echoed[user], n)
 					mu.Unlock()

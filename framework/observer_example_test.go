@@ -76,7 +76,7 @@ func ExampleObserver() {
 		fmt.Println(err)
 		return
 	}
-	framework.Handle(srv, "buy", func(_ *framework.Player, gold int) (string, error) {
+	framework.OnRequest(srv, "buy", func(_ *framework.Player, gold int) (string, error) {
 		if gold < 10 {
 			return "", framework.Fail(1002, "too poor")
 		}

@@ -88,15 +88,15 @@ func TestObserverIsToldWhatStatsCounts(t *testing.T) {
 	}}
 	cfg.Session.SendPackets = 64
 	simulate(t, 3, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, func(srv *framework.Server) {
-		framework.Handle(srv, "work", func(_ *framework.Player, ms int) (int, error) {
+		framework.OnRequest(srv, "work", func(_ *framework.Player, ms int) (int, error) {
 			time.Sleep(time.Duration(ms) * time.Millisecond)
 			return ms, errors.New("tired")
 		})
-		framework.Handle(srv, "block", func(_ *framework.Player, ms int) (int, error) {
+		framework.OnRequest(srv, "block", func(_ *framework.Player, ms int) (int, error) {
 			time.Sleep(time.Duration(ms) * time.Millisecond)
 			return ms, nil
 		}).Inline()
-		framework.HandleMessage(srv, "panic", func(*framework.Player, int) { panic("on purpose") })
+		framework.OnMessage(srv, "panic", func(*framework.Player, int) { panic("on purpose") })
 		framework.AddRoom(srv, "doze", func(r *framework.Room) *dozer { return &dozer{r} }).Tick(100 * time.Millisecond)
 		srv.Sends(framework.DropOldest, "chat")
 	}, func(e *env) {
@@ -198,8 +198,8 @@ func TestObserverThatPanicsHarmsNobody(t *testing.T) {
 	var told []string
 	cfg.OnPanic = func(p *framework.Player, in string, _ any) { told = append(told, fmt.Sprint(in, " ", p == nil)) }
 	simulate(t, 1, transport.Conditions{}, cfg, func(srv *framework.Server) {
-		framework.Handle(srv, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil })
-		framework.HandleMessage(srv, "panic", func(*framework.Player, int) { panic("handler") })
+		framework.OnRequest(srv, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil })
+		framework.OnMessage(srv, "panic", func(*framework.Player, int) { panic("handler") })
 	}, func(e *env) {
 		c := e.dial("ann", transport.TCP)
 		var n int

@@ -266,13 +266,13 @@ func (l *loop) admit(at *login) {
 		l.refuse(at.o, busy(fullTexts[fullDraining]))
 		return
 	}
-	if len(olds) > 0 && s.cfg.Duplicate == Adopt {
+	if len(olds) > 0 && s.cfg.Duplicate == DuplicateAdopt {
 		old := olds[len(olds)-1]
 		s.mu.Unlock()
 		l.claim(&claim{p: old, kind: adopted, key: at.key, l: l, o: at.o})
 		return
 	}
-	if s.cfg.Duplicate == Allow && at.user != "" && s.cfg.SessionsPerUser > 0 && len(s.table.User(at.user)) >= s.cfg.SessionsPerUser {
+	if s.cfg.Duplicate == DuplicateAllow && at.user != "" && s.cfg.SessionsPerUser > 0 && len(s.table.User(at.user)) >= s.cfg.SessionsPerUser {
 		s.mu.Unlock()
 		s.count.full[fullUser].Add(1)
 		l.refuse(at.o, busy(fullTexts[fullUser]))
@@ -303,12 +303,12 @@ func (s *Server) lockForLogin(user string) (olds []*Player, rejected bool) {
 	var away []*Player // without a link
 	for {
 		s.mu.Lock()
-		if s.cfg.Duplicate == Allow { // there may be any number of them
+		if s.cfg.Duplicate == DuplicateAllow { // there may be any number of them
 			return nil, false
 		}
 		olds = s.table.User(user)
 		fresh := func(p *Player) bool { return !slices.Contains(away, p) }
-		if s.cfg.Duplicate != Reject || !slices.ContainsFunc(olds, fresh) {
+		if s.cfg.Duplicate != DuplicateReject || !slices.ContainsFunc(olds, fresh) {
 			return olds, false
 		}
 		s.mu.Unlock() // no player's mu is taken under it
@@ -338,7 +338,7 @@ func (l *loop) welcome(p *Player, o *opening) []byte {
 // leavingLocked keeps a session that is closed in sight of its user's next one
 // until OnClose has returned. The caller holds s.mu.
 func (s *Server) leavingLocked(p *Player) {
-	if p.user != "" && s.cfg.Duplicate != Allow {
+	if p.user != "" && s.cfg.Duplicate != DuplicateAllow {
 		s.leaving[p.user] = append(s.leaving[p.user], p)
 	}
 }

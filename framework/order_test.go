@@ -17,24 +17,24 @@ import (
 // whoever waits in a handler does not wait for itself.
 func TestAnswersKeepTheirOrder(t *testing.T) {
 	simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, framework.Config{Session: quick}, func(s *framework.Server) {
-		framework.Handle(s, "enter", func(p *framework.Player, n int) (int, error) {
+		framework.OnRequest(s, "enter", func(p *framework.Player, n int) (int, error) {
 			_ = p.Push("map", n)
 			return n, nil
 		})
-		framework.Handle(s, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil })
+		framework.OnRequest(s, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil })
 	}, func(e *env) {
 		c, bg := e.newClient("ann", transport.TCP), context.Background()
 		var have atomic.Int64
-		client.On(c, "map", func(n int) { time.Sleep(100 * time.Millisecond); have.Store(int64(n)) })
+		client.OnMessage(c, "map", func(n int) { time.Sleep(100 * time.Millisecond); have.Store(int64(n)) })
 		release := make(chan struct{})
-		client.On(c, "ask", func(n int) { // asks in turn, and waits
+		client.OnMessage(c, "ask", func(n int) { // asks in turn, and waits
 			begin := time.Now()
 			if err := c.Request(bg, "ping", n, nil); err != nil || time.Since(begin) > 100*time.Millisecond {
 				t.Errorf("a request in a handler: %v after %v", err, time.Since(begin))
 			}
 			have.Store(int64(n))
 		})
-		client.On(c, "wait", func(n int) { <-release; have.Store(int64(n)) }) // for somebody else's request
+		client.OnMessage(c, "wait", func(n int) { <-release; have.Store(int64(n)) }) // for somebody else's request
 		e.connect(c)
 		p := e.srv.User("ann")[0]
 		for n := 1; n <= 20; n++ {

@@ -18,8 +18,7 @@ import (
 // Push, can pace it by PushAll, and the client is kept waiting longer each time.
 
 // OverflowError says that more would wait for a player than may: all of it is given
-// up, and what is sent until the client has come back to a snapshot (OnResume with
-// reset, OnSnapshot). errors.Is(err, session.ErrOverflow) finds it.
+// up, and what is sent until the client has come back to a snapshot (OnSnapshot). errors.Is(err, session.ErrOverflow) finds it.
 type OverflowError struct {
 	Packets, Bytes       int // that waited, before
 	MaxPackets, MaxBytes int // Session.SendPackets and SendBytes
@@ -79,10 +78,8 @@ func (p *Player) overflowErrorLocked(packets, bytes int) error {
 // other messages wait. The error is that of Push, ctx's, or a *OverflowError when
 // the player was reset meanwhile: then a snapshot is due again.
 //
-//	OnResume: func(p *framework.Player, reset bool) {
-//		if reset {
-//			go framework.PushAll(p.Context(), p, "chunk", world.Chunks())
-//		}
+//	OnSnapshot: func(p *framework.Player) {
+//		go framework.PushAll(p.Context(), p, "chunk", world.Chunks())
 //	}
 func PushAll[T any](ctx context.Context, p *Player, route string, parts iter.Seq[T]) error {
 	p.mu.Lock()

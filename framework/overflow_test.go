@@ -31,14 +31,10 @@ func TestSnapshotThatDoesNotFitIsNoLoop(t *testing.T) {
 				last = p.Push("chunk", chunk)
 			}
 		}
-		cfg := framework.Config{Logger: log.logger(), OnOpen: world, OnResume: func(p *framework.Player, reset bool) {
-			if reset {
-				world(p)
-			}
-		}}
+		cfg := framework.Config{Logger: log.logger(), OnOpen: world, OnSnapshot: world}
 		simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(e *env) {
 			c := e.newClient("ann", carrier)
-			client.On(c, "chunk", func(string) {})
+			client.OnMessage(c, "chunk", func(string) {})
 			e.connect(c)
 			time.Sleep(time.Minute)
 			var over *framework.OverflowError
@@ -79,7 +75,7 @@ func TestPushAllIsPaced(t *testing.T) {
 			c := e.newClient("ann", carrier)
 			var got []int
 			ended := make(chan struct{})
-			client.On(c, "chunk", func(s string) {
+			client.OnMessage(c, "chunk", func(s string) {
 				if s == "end" {
 					close(ended)
 					return

@@ -60,19 +60,19 @@ type Player struct {
 
 // extra is what few players have. Guarded by the player's mu.
 type extra struct {
-	ctx     context.Context
-	cancel  context.CancelFunc
-	onClose []func()
-	kick    *Reason // why the session shall end, nil if it need not
-	over    overflow
-	profile *Profile // to be taken over by the loop
-	parting *parting // of a server that drains
-	calls   calls
-	run     uint32 // see runLocked
-	said    seldom
-	lags    bool // is logged
-	newest  newest
-	groups  []string // tags
+	ctx       context.Context
+	cancel    context.CancelFunc
+	onClose   []func()
+	kick      *Reason // why the session shall end, nil if it need not
+	over      overflow
+	heartbeat *HeartbeatProfile // to be taken over by the loop
+	parting   *parting          // of a server that drains
+	calls     calls
+	run       uint32 // see runLocked
+	said      seldom
+	lags      bool // is logged
+	newest    newest
+	groups    []string // tags
 
 	followers []*Player // that wait for the end of this one
 
@@ -81,7 +81,7 @@ type extra struct {
 }
 
 // ID returns the id of the session. It changes only when another login adopts
-// the session (see Adopt).
+// the session (see DuplicateAdopt).
 func (p *Player) ID() session.ID {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -9,23 +9,23 @@ import (
 
 // Profile is how soon a dead link is found: an idle client is heard every
 // Interval, and a link silent for Timeout is dead.
-type Profile struct{ Interval, Timeout time.Duration }
+type HeartbeatProfile struct{ Interval, Timeout time.Duration }
 
 // The usual profiles. Demanding costs five times the heartbeats: give it to the
 // rooms where seconds decide, not to everybody.
 var (
-	Normal    = Profile{10 * time.Second, 35 * time.Second}
-	Demanding = Profile{2 * time.Second, 8 * time.Second}
+	HeartbeatNormal    = HeartbeatProfile{10 * time.Second, 35 * time.Second}
+	HeartbeatDemanding = HeartbeatProfile{2 * time.Second, 8 * time.Second}
 )
 
-// SetProfile changes the player's profile for the rest of its session; the
+// SetHeartbeat changes the player's profile for the rest of its session; the
 // client is told. The error says why a profile can't work.
-func (p *Player) SetProfile(f Profile) error {
+func (p *Player) SetHeartbeat(f HeartbeatProfile) error {
 	if err := p.srv.cfg.Session.CheckProfile(f.Interval, f.Timeout); err != nil {
 		return err
 	}
 	p.mu.Lock()
-	p.more().profile = &f
+	p.more().heartbeat = &f
 	p.mu.Unlock()
 	p.ring()
 	return nil
@@ -33,33 +33,33 @@ func (p *Player) SetProfile(f Profile) error {
 
 // Profile gives the members of these rooms a profile of their own; who leaves
 // has the server's again.
-func (rs *Rooms[R]) Profile(f Profile) *Rooms[R] {
+func (rs *Rooms[R]) Heartbeat(f HeartbeatProfile) *Rooms[R] {
 	k := rs.kind.setting("Profile")
 	if err := k.srv.cfg.Session.CheckProfile(f.Interval, f.Timeout); err != nil {
 		panic(fmt.Sprintf("framework: room %q: %v", k.name, err))
 	}
-	k.profile = &f
+	k.heartbeat = &f
 	return rs
 }
 
 // roomProfile applies the profile of a room that p enters, or leaves.
-func (p *Player) roomProfile(k *roomKind, in bool) {
-	if k.profile == nil {
+func (p *Player) roomHeartbeat(k *roomKind, in bool) {
+	if k.heartbeat == nil {
 		return
 	}
-	f := *k.profile
+	f := *k.heartbeat
 	if !in {
-		f = Profile{p.srv.cfg.Session.Interval, p.srv.cfg.Session.Timeout}
+		f = HeartbeatProfile{p.srv.cfg.Session.Interval, p.srv.cfg.Session.Timeout}
 	}
-	_ = p.SetProfile(f) // both were checked at start
+	_ = p.SetHeartbeat(f) // both were checked at start
 }
 
 // tune takes over a profile that was set. Called on the owning loop.
 func (l *loop) tune(p *Player) {
 	p.mu.Lock()
-	var f *Profile
+	var f *HeartbeatProfile
 	if p.extra != nil {
-		f, p.extra.profile = p.extra.profile, nil
+		f, p.extra.heartbeat = p.extra.heartbeat, nil
 	}
 	p.mu.Unlock()
 	if f != nil && p.s.Tune(f.Interval, f.Timeout) == nil {

@@ -18,7 +18,7 @@ type duel struct{ *framework.Room }
 func TestRoomsMayDemandMore(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
 		setup := func(s *framework.Server) {
-			framework.AddRoom(s, "duel", func(r *framework.Room) *duel { return &duel{r} }).Profile(framework.Demanding)
+			framework.AddRoom(s, "duel", func(r *framework.Room) *duel { return &duel{r} }).Heartbeat(framework.HeartbeatDemanding)
 		}
 		simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, framework.Config{}, setup, func(e *env) {
 			ctx := context.Background()
@@ -69,7 +69,7 @@ func TestRoomsMayDemandMore(t *testing.T) {
 func TestProfilesThatCannotWorkAreRefused(t *testing.T) {
 	simulate(t, 1, transport.Conditions{}, framework.Config{}, nil, func(e *env) {
 		e.dial("ann", transport.TCP)
-		if err := e.srv.User("ann")[0].SetProfile(framework.Profile{Interval: time.Second, Timeout: time.Second}); err == nil {
+		if err := e.srv.User("ann")[0].SetHeartbeat(framework.HeartbeatProfile{Interval: time.Second, Timeout: time.Second}); err == nil {
 			t.Error("a timeout of one interval was taken")
 		}
 	})

@@ -23,7 +23,7 @@ func TestLargestBodyIsReadOrRefusedAtOnce(t *testing.T) {
 		simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(e *env) {
 			c := e.newClient("ann", carrier)
 			var got atomic.Int64
-			client.On(c, "world", func(b []byte) { got.Store(int64(len(b))) })
+			client.OnMessage(c, "world", func(b []byte) { got.Store(int64(len(b))) })
 			e.connect(c)
 			e.within(time.Second, "heard", func() bool { return attached(e) == 1 })
 			if err := e.players()[0].Push("world", make([]byte, 200_000)); err != nil {

@@ -20,12 +20,12 @@ func TestServerAsksItsClient(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
 		simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, framework.Config{}, func(s *framework.Server) {
 			// A handler may ask back whom it serves.
-			framework.Handle(s, "play", func(p *framework.Player, n int) (int, error) {
+			framework.OnRequest(s, "play", func(p *framework.Player, n int) (int, error) {
 				var card int
 				err := p.Request(context.Background(), "pick", n, &card)
 				return card, err
 			})
-			framework.HandleMessage(s, "pick", func(*framework.Player, int) {}) // in the dictionary
+			framework.OnMessage(s, "pick", func(*framework.Player, int) {}) // in the dictionary
 		}, func(e *env) {
 			c := e.newClient("ann", carrier)
 			client.OnRequest(c, "pick", func(n int) (int, error) { return n + 1, nil })

@@ -25,23 +25,23 @@ const (
 // What a room type may implement. All of it runs on the room's one goroutine,
 // with the handlers registered by On and OnRequest, so its fields need no lock.
 type (
-	// Joiner decides on a player who wants in. An error refuses (see Fail).
-	Joiner interface{ OnJoin(p *Player) error }
-	// Dropper hears that a player's link is lost. Its seat is kept.
-	Dropper interface{ OnDrop(p *Player) }
-	// Resumer hears that a player is back: nothing was lost, nothing comes twice.
-	Resumer interface{ OnResume(p *Player) }
-	// Snapshotter is called after OnResume when messages to the player were
+	// JoinHandler decides on a player who wants in. An error refuses (see Fail).
+	JoinHandler interface{ OnJoin(p *Player) error }
+	// DetachHandler hears that a player's link is lost. Its seat is kept.
+	DetachHandler interface{ OnDetach(p *Player) }
+	// ResumeHandler hears that a player is back: nothing was lost, nothing comes twice.
+	ResumeHandler interface{ OnResume(p *Player) }
+	// SnapshotHandler is called after OnResume when messages to the player were
 	// given up: send it what it needs to go on.
-	Snapshotter interface{ OnSnapshot(p *Player) }
-	// Leaver hears that a player has left, exactly once per OnJoin that returned nil.
-	Leaver interface{ OnLeave(p *Player, why Reason) }
-	// Downer hears that the server shuts down and lets the members go within this
+	SnapshotHandler interface{ OnSnapshot(p *Player) }
+	// LeaveHandler hears that a player has left, exactly once per OnJoin that returned nil.
+	LeaveHandler interface{ OnLeave(p *Player, why Reason) }
+	// ShutdownHandler hears that the server shuts down and lets the members go within this
 	// time: tell them, save what must be saved. Everything goes on until then.
-	Downer interface{ OnShutdown(within time.Duration) }
-	// Ticker is called at the fixed step given to Rooms.Tick. Ten panics in a row
+	ShutdownHandler interface{ OnShutdown(within time.Duration) }
+	// TickHandler is called at the fixed step given to Rooms.Tick. Ten panics in a row
 	// end the room, and the sessions of its members with INTERNAL.
-	Ticker interface{ OnTick(t Tick) }
+	TickHandler interface{ OnTick(t Tick) }
 )
 
 // Tick is one step of a room's time.
@@ -63,11 +63,11 @@ type roomKind struct {
 	of   reflect.Type // what make returns
 	step time.Duration
 	// profile is what members get while they are in; nil: the server's.
-	profile *Profile
-	seats   int           // 0: no limit
-	linger  time.Duration // negative: as long as the server runs
-	most    int           // rooms
-	keys    func(key string) bool
+	heartbeat *HeartbeatProfile
+	seats     int           // 0: no limit
+	linger    time.Duration // negative: as long as the server runs
+	most      int           // rooms
+	keys      func(key string) bool
 
 	ticks, overruns, skipped atomic.Uint64
 
@@ -140,16 +140,16 @@ func AddRoom[R any](s *Server, name string, make func(r *Room) R) *Rooms[R] {
 	return &Rooms[R]{k}
 }
 
-// Tick makes rooms that implement Ticker tick at a fixed step, of at least a
+// Tick makes rooms that implement TickHandler tick at a fixed step, of at least a
 // millisecond, while they have members. In an empty room time stands still: the
 // first step after that is the next one, and comes a step later. A type that is no
-// Ticker panics.
+// TickHandler panics.
 func (rs *Rooms[R]) Tick(step time.Duration) *Rooms[R] {
 	k := rs.kind.setting("Tick")
 	switch {
 	case step < time.Millisecond:
 		panic(fmt.Sprintf("framework: room %q: a Tick of %v is less than a millisecond", k.name, step))
-	case k.of.Kind() != reflect.Interface && !k.of.Implements(reflect.TypeFor[Ticker]()):
+	case k.of.Kind() != reflect.Interface && !k.of.Implements(reflect.TypeFor[TickHandler]()):
 		panic(fmt.Sprintf("framework: room %q: Tick, and %v has no OnTick(framework.Tick)", k.name, k.of))
 	}
 	k.step = step
@@ -218,18 +218,18 @@ func (rs *Rooms[R]) Linger(d time.Duration) *Rooms[R] {
 	return rs
 }
 
-// On registers the room's handler of a one-way message. From a player who is
+// OnRoomMessage registers the room's handler of a one-way message. From a player who is
 // in no such room the message is dropped.
-func On[R, M any](rs *Rooms[R], route string, fn func(room R, p *Player, m M)) *Route {
+func OnRoomMessage[R, M any](rs *Rooms[R], route string, fn func(room R, p *Player, m M)) *Route {
 	checkHandler(route, fn == nil, reflect.TypeFor[M]())
 	return rs.kind.srv.add(route, handler{room: rs.kind, serve: func(room any, p *Player, payload, dst []byte) ([]byte, error) {
 		return dst, take(payload, func(m M) { fn(room.(R), p, m) })
 	}})
 }
 
-// OnRequest registers the room's handler of a request. From a player who is in
+// OnRoomRequest registers the room's handler of a request. From a player who is in
 // no such room it is answered with codec.ErrorNotJoined.
-func OnRequest[R, Q, A any](rs *Rooms[R], route string, fn func(room R, p *Player, q Q) (A, error)) *Route {
+func OnRoomRequest[R, Q, A any](rs *Rooms[R], route string, fn func(room R, p *Player, q Q) (A, error)) *Route {
 	checkHandler(route, fn == nil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
 	return rs.kind.srv.add(route, handler{reply: true, room: rs.kind, serve: func(room any, p *Player, payload, dst []byte) ([]byte, error) {
 		return answer(payload, dst, func(q Q) (A, error) { return fn(room.(R), p, q) })
@@ -329,7 +329,7 @@ func (r *Room) run() {
 		r.made = true
 		r.guard(&callNewRoom, func() { r.value = r.kind.make(r) })
 	}
-	ticker, _ := r.value.(Ticker)
+	ticker, _ := r.value.(TickHandler)
 	if r.steps == nil {
 		r.steps = newStepper(r.kind.step, ticker != nil)
 	}
@@ -350,7 +350,7 @@ func (r *Room) run() {
 const maxTickPanics = 10
 
 // tick lets a step of the room's time happen, if it is due.
-func (r *Room) tick(ticker Ticker) {
+func (r *Room) tick(ticker TickHandler) {
 	t, due := r.steps.next()
 	if !due {
 		return

@@ -56,7 +56,7 @@ func (h *hall) OnJoin(p *framework.Player) error {
 	h.diary.add("%s joins", p.User())
 	return h.Broadcast("joined", p.User(), p)
 }
-func (h *hall) OnDrop(p *framework.Player)     { h.diary.add("%s drops", p.User()) }
+func (h *hall) OnDetach(p *framework.Player)   { h.diary.add("%s drops", p.User()) }
 func (h *hall) OnResume(p *framework.Player)   { h.diary.add("%s resumes", p.User()) }
 func (h *hall) OnSnapshot(p *framework.Player) { h.diary.add("%s needs a snapshot", p.User()) }
 func (h *hall) OnLeave(p *framework.Player, why framework.Reason) {
@@ -82,9 +82,9 @@ func hallServer(t *testing.T, cfg framework.Config, f func(e *env, d *diary, roo
 			d.halls.Add(1)
 			return &hall{r, d}
 		}).Tick(100 * time.Millisecond)
-		framework.OnRequest(rooms, "size", func(h *hall, _ *framework.Player, _ int) (int, error) { return h.Len(), nil })
-		framework.On(rooms, "shout", func(h *hall, p *framework.Player, s string) { _ = h.Broadcast("heard", p.User()+": "+s) })
-		framework.On(rooms, "boom", func(*hall, *framework.Player, int) { panic("boom") })
+		framework.OnRoomRequest(rooms, "size", func(h *hall, _ *framework.Player, _ int) (int, error) { return h.Len(), nil })
+		framework.OnRoomMessage(rooms, "shout", func(h *hall, p *framework.Player, s string) { _ = h.Broadcast("heard", p.User()+": "+s) })
+		framework.OnRoomMessage(rooms, "boom", func(*hall, *framework.Player, int) { panic("boom") })
 		for _, f := range set {
 			f(rooms)
 		}
@@ -102,8 +102,8 @@ func TestRoomSeesAPlayersWholeLife(t *testing.T) {
 	hallServer(t, framework.Config{}, func(e *env, d *diary, _ *framework.Rooms[*hall]) {
 		ann, bob := e.newClient("ann", transport.TCP), e.newClient("bob", transport.PlainKCP)
 		var heard, joined []string
-		client.On(ann, "heard", func(s string) { heard = append(heard, s) })
-		client.On(ann, "joined", func(s string) { joined = append(joined, s) })
+		client.OnMessage(ann, "heard", func(s string) { heard = append(heard, s) })
+		client.OnMessage(ann, "joined", func(s string) { joined = append(joined, s) })
 		e.connect(ann)
 		e.connect(bob)
 		wantCode(t, ann.Request(context.Background(), "size", 0, new(int)), codec.ErrorNotJoined)
@@ -270,7 +270,7 @@ func TestPlayersEnterFromTheirOwnHook(t *testing.T) {
 	d := &diary{}
 	var entered atomic.Int32
 	cfg := framework.Config{Session: quick, OnOpen: func(p *framework.Player) {
-		if err := rooms.Enter(p, "lobby"); err != nil {
+		if err := rooms.JoinAsync(p, "lobby"); err != nil {
 			t.Error(err)
 		}
 		entered.Add(1)

@@ -111,26 +111,26 @@ func checkHandler(route string, isNil bool, types ...reflect.Type) {
 // handled reports whether clients may send on the route.
 func (h *handler) handled() bool { return h.serve != nil || h.begin != nil }
 
-// Handle registers the handler of a request: it returns the answer, or an
+// OnRequest registers the handler of a request: it returns the answer, or an
 // error (see Fail). A duplicate route panics.
-func Handle[Q, A any](s *Server, route string, fn func(p *Player, q Q) (A, error)) *Route {
+func OnRequest[Q, A any](s *Server, route string, fn func(p *Player, q Q) (A, error)) *Route {
 	checkHandler(route, fn == nil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
 	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
 		return answer(payload, dst, func(q Q) (A, error) { return fn(p, q) })
 	}})
 }
 
-// HandleMessage registers the handler of a one-way message.
-func HandleMessage[M any](s *Server, route string, fn func(p *Player, m M)) *Route {
+// OnMessage registers the handler of a one-way message.
+func OnMessage[M any](s *Server, route string, fn func(p *Player, m M)) *Route {
 	checkHandler(route, fn == nil, reflect.TypeFor[M]())
 	return s.add(route, handler{serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
 		return dst, take(payload, func(m M) { fn(p, m) })
 	}})
 }
 
-// HandleRaw registers the handler of a request that reads and writes msgpack
+// OnRaw registers the handler of a request that reads and writes msgpack
 // itself: it appends one value to dst. payload and dst live until it returns.
-func HandleRaw(s *Server, route string, fn func(p *Player, payload, dst []byte) ([]byte, error)) *Route {
+func OnRaw(s *Server, route string, fn func(p *Player, payload, dst []byte) ([]byte, error)) *Route {
 	checkHandler(route, fn == nil)
 	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
 		out, err := fn(p, payload, dst)

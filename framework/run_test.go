@@ -41,17 +41,17 @@ func TestAnswersReachTheRunThatAsked(t *testing.T) {
 func anotherRun(t *testing.T, carrier transport.Carrier, adopt bool) {
 	var mu sync.Mutex
 	var sold []string
-	cfg := framework.Config{Session: quick, Loops: 2, Duplicate: framework.Adopt}
+	cfg := framework.Config{Session: quick, Loops: 2, Duplicate: framework.DuplicateAdopt}
 	simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, cfg, func(s *framework.Server) {
 		framework.AddRoom(s, "slow", func(*framework.Room) *slowRoom { return &slowRoom{} })
-		framework.Handle(s, "price", func(_ *framework.Player, of string) (string, error) {
+		framework.OnRequest(s, "price", func(_ *framework.Player, of string) (string, error) {
 			time.Sleep(time.Second)
 			mu.Lock()
 			defer mu.Unlock()
 			sold = append(sold, of)
 			return "price of " + of, nil
 		})
-		framework.Handle(s, "now", func(_ *framework.Player, of string) (string, error) { return of, nil })
+		framework.OnRequest(s, "now", func(_ *framework.Player, of string) (string, error) { return of, nil })
 	}, func(e *env) {
 		first := e.dial("ann", carrier)
 		go func() { _ = first.Join(context.Background(), "slow", "") }() // ends with its client, as those below

@@ -75,7 +75,7 @@ func (rs *Rooms[R]) Join(ctx context.Context, p *Player, key string) error {
 
 // Enter is Join without the wait: it may be called anywhere, also in the
 // player's own callbacks, as OnOpen. Whom OnJoin refuses simply stays outside.
-func (rs *Rooms[R]) Enter(p *Player, key string) error {
+func (rs *Rooms[R]) JoinAsync(p *Player, key string) error {
 	err := rs.kind.enter(p, entry{key: key}, rs.kind.letIn(p))
 	p.wake()
 	return err
@@ -353,28 +353,28 @@ func (p *Player) doInRoom(t task, r *Room) {
 		p.leave, p.room = nil, nil
 		p.mu.Unlock()
 		r.remove(p)
-		p.roomProfile(r.kind, false)
+		p.roomHeartbeat(r.kind, false)
 		defer func() {
 			why.done()
 			r.unseat()
 		}()
-		if v, ok := r.value.(Leaver); ok {
+		if v, ok := r.value.(LeaveHandler); ok {
 			p.call("OnLeave", func() { v.OnLeave(p, why.why) })
 		}
 	case tellDrop:
 		p.roomKnow, p.roomBlip = false, false
 		p.mu.Unlock()
-		if v, ok := r.value.(Dropper); ok {
-			p.call("OnDrop", func() { v.OnDrop(p) })
+		if v, ok := r.value.(DetachHandler); ok {
+			p.call("OnDetach", func() { v.OnDetach(p) })
 		}
 	case tellBack:
 		miss := p.roomMiss
 		p.roomKnow, p.roomMiss = true, false
 		p.mu.Unlock()
-		if v, ok := r.value.(Resumer); ok {
+		if v, ok := r.value.(ResumeHandler); ok {
 			p.call("OnResume", func() { v.OnResume(p) })
 		}
-		if v, ok := r.value.(Snapshotter); ok && miss {
+		if v, ok := r.value.(SnapshotHandler); ok && miss {
 			p.call("OnSnapshot", func() { v.OnSnapshot(p) })
 		}
 	}
@@ -398,7 +398,7 @@ func (p *Player) enterRoom(r *Room) {
 	// A member while OnJoin runs, so that it hears its own broadcast.
 	r.members = append(r.members, p)
 	said := error(nil)
-	if v, ok := r.value.(Joiner); !ok || p.call("OnJoin", func() { said = v.OnJoin(p) }) {
+	if v, ok := r.value.(JoinHandler); !ok || p.call("OnJoin", func() { said = v.OnJoin(p) }) {
 		err = said
 	}
 }
@@ -415,7 +415,7 @@ func (p *Player) entered(r *Room, j *joining, err error) {
 		r.remove(p)
 		r.unseat()
 	} else {
-		p.roomProfile(r.kind, true)
+		p.roomHeartbeat(r.kind, true)
 	}
 	j.done(r.key, err)
 }

@@ -118,7 +118,7 @@ func TestMovingBetweenRooms(t *testing.T) {
 			t.Error("ann is not let in")
 		}
 		e.within(time.Second, "ann is in", d.has("ann joins"))
-		wantCode(t, rooms.Enter(ann, "2"), codec.ErrorInRoom)
+		wantCode(t, rooms.JoinAsync(ann, "2"), codec.ErrorInRoom)
 		wantCode(t, rooms.Move(bob, "1"), codec.ErrorFull)
 		if rooms.Move(bob, "2") != nil {
 			t.Error("bob is not let in")
@@ -233,7 +233,7 @@ func TestBroadcastReachesWhomItIsFor(t *testing.T) {
 			n := new(atomic.Int64)
 			got[user] = n
 			c := e.newClient(user, transport.TCP)
-			client.On(c, "team", func(v int64) { n.Add(v) })
+			client.OnMessage(c, "team", func(v int64) { n.Add(v) })
 			e.connect(c)
 			join(t, c, "1")
 		}
@@ -255,7 +255,7 @@ func TestBroadcastReachesWhomItIsFor(t *testing.T) {
 // the session over, does not know that its seat was kept.
 func TestJoiningTheRoomOneIsInSucceeds(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
-		hallServer(t, framework.Config{Duplicate: framework.Adopt}, func(e *env, d *diary, rooms *framework.Rooms[*hall]) {
+		hallServer(t, framework.Config{Duplicate: framework.DuplicateAdopt}, func(e *env, d *diary, rooms *framework.Rooms[*hall]) {
 			c := e.dial("ann", carrier)
 			join(t, c, "1")
 			again := func(c *client.Client) {

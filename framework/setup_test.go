@@ -57,7 +57,7 @@ func TestConfigThatCannotBeMeantIsRefused(t *testing.T) {
 		`AuthTimeout is 5ns: does it lack its unit`:                                        {AuthTimeout: 5},
 		`AuthTimeout -1s is negative`:                                                      {AuthTimeout: -time.Second},
 		`Drain.Window is 30ns: does it lack its unit`:                                      {Drain: framework.Drain{Window: 30}},
-		`Config.Gather is 1ns`:                                                             {Gather: 1},
+		`Config.CoalesceDelay is 1ns`:                                                      {CoalesceDelay: 1},
 		`Rate.Burst 5ns is outside`:                                                        {Rate: session.Rate{Burst: 5}},
 		`Workers 1099511627776 is outside`:                                                 {Workers: 1 << 40},
 		`MaxSessions -1 is outside`:                                                        {MaxSessions: -1},
@@ -79,7 +79,7 @@ func TestConfigThatCannotBeMeantIsRefused(t *testing.T) {
 		{},
 		{KCP: ":7777", TCP: ":7777"},
 		{PlainKCP: ":7777", TCP: ":7777", WebSocket: ":7778", Admin: "127.0.0.1:7779"},
-		{Session: session.Config{Grace: -1, MaxAge: -1}, Gather: -1, LinksPerAddress: -1},
+		{Session: session.Config{Grace: -1, MaxAge: -1}, CoalesceDelay: -1, LinksPerAddress: -1},
 		{Drain: framework.Drain{Address: "kcp://a.example:1 plain-kcp://[::1]:2 tcp://10.0.0.1:3 ws://b wss://b/game"}},
 	} {
 		_ = configured(t, cfg)
@@ -127,9 +127,9 @@ func TestStartThatFailedMayBeTriedAgain(t *testing.T) {
 	taken := ln.Addr().String()
 	for _, cfg := range []framework.Config{{TCP: taken}, {TCP: "127.0.0.1:0", Admin: taken}} {
 		srv := configured(t, cfg)
-		framework.Handle(srv, "early", func(*framework.Player, int) (int, error) { return 0, nil })
+		framework.OnRequest(srv, "early", func(*framework.Player, int) (int, error) { return 0, nil })
 		wantError(t, srv.Start(), "address already in use")
-		framework.Handle(srv, "late", func(*framework.Player, int) (int, error) { return 0, nil })
+		framework.OnRequest(srv, "late", func(*framework.Player, int) (int, error) { return 0, nil })
 		_ = ln.Close()
 		if err := srv.Start(); err != nil {
 			t.Fatal(err)
@@ -211,11 +211,11 @@ func TestHandlersThatAreNilAreRefused(t *testing.T) {
 	srv := configured(t, framework.Config{})
 	rooms := addRoom[*noTick](srv)
 	const want = "framework: route x: the handler is nil"
-	wantPanic(t, want, func() { framework.Handle[int, int](srv, "x", nil) })
-	wantPanic(t, want, func() { framework.HandleMessage[int](srv, "x", nil) })
-	wantPanic(t, want, func() { framework.HandleRaw(srv, "x", nil) })
-	wantPanic(t, want, func() { framework.On[*noTick, int](rooms, "x", nil) })
-	wantPanic(t, want, func() { framework.OnRequest[*noTick, int, int](rooms, "x", nil) })
+	wantPanic(t, want, func() { framework.OnRequest[int, int](srv, "x", nil) })
+	wantPanic(t, want, func() { framework.OnMessage[int](srv, "x", nil) })
+	wantPanic(t, want, func() { framework.OnRaw(srv, "x", nil) })
+	wantPanic(t, want, func() { framework.OnRoomMessage[*noTick, int](rooms, "x", nil) })
+	wantPanic(t, want, func() { framework.OnRoomRequest[*noTick, int, int](rooms, "x", nil) })
 	wantPanic(t, "framework: Use of nil", func() { srv.Use(nil) })
 	wantPanic(t, "framework: AdminPage GET /x: the handler is nil", func() { srv.AdminPage("GET /x", nil) })
 }
@@ -224,7 +224,7 @@ func TestHandlersThatAreNilAreRefused(t *testing.T) {
 func TestNothingIsRegisteredAfterStart(t *testing.T) {
 	srv := configured(t, framework.Config{})
 	rooms := framework.AddRoom(srv, "match", func(r *framework.Room) *wellMade { return &wellMade{r} }).Tick(time.Second)
-	route := framework.Handle(srv, "echo", func(_ *framework.Player, n int) (int, error) { return n, nil })
+	route := framework.OnRequest(srv, "echo", func(_ *framework.Player, n int) (int, error) { return n, nil })
 	if err := srv.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -237,10 +237,10 @@ func TestNothingIsRegisteredAfterStart(t *testing.T) {
 		`Tick of room "match"`:    func() { rooms.Tick(time.Minute) },
 		`Seats of room "match"`:   func() { rooms.Seats(3) },
 		`Linger of room "match"`:  func() { rooms.Linger(time.Minute) },
-		`Profile of room "match"`: func() { rooms.Profile(framework.Normal) },
+		`Profile of room "match"`: func() { rooms.Heartbeat(framework.HeartbeatNormal) },
 		`room "r" registered`:     func() { addRoom[*noTick](srv) },
-		"route late registered":   func() { framework.HandleMessage(srv, "late", func(*framework.Player, int) {}) },
-		"route sent registered":   func() { srv.Sends(framework.NewestOnly, "sent") },
+		"route late registered":   func() { framework.OnMessage(srv, "late", func(*framework.Player, int) {}) },
+		"route sent registered":   func() { srv.Sends(framework.DeliverNewest, "sent") },
 		"Inline of route echo":    func() { route.Inline() },
 		"Use":                     func() { srv.Use(func(next framework.Handler) framework.Handler { return next }) },
 		"AdminPage GET /metrics":  func() { srv.AdminPage("GET /metrics", http.NotFoundHandler()) },
@@ -276,14 +276,14 @@ func TestTypesThatLoseFieldsAreRefused(t *testing.T) {
 	srv := configured(t, framework.Config{})
 	rooms := framework.AddRoom(srv, "r", func(*framework.Room) *struct{} { return nil })
 	for name, register := range map[string]func(){
-		"question": func() { framework.Handle(srv, "a", func(*framework.Player, stamped) (int, error) { return 0, nil }) },
+		"question": func() { framework.OnRequest(srv, "a", func(*framework.Player, stamped) (int, error) { return 0, nil }) },
 		"answer": func() {
-			framework.Handle(srv, "b", func(*framework.Player, int) (stamped, error) { return stamped{}, nil })
+			framework.OnRequest(srv, "b", func(*framework.Player, int) (stamped, error) { return stamped{}, nil })
 		},
-		"message":      func() { framework.HandleMessage(srv, "c", func(*framework.Player, []stamped) {}) },
-		"room message": func() { framework.On(rooms, "d", func(*struct{}, *framework.Player, *stamped) {}) },
+		"message":      func() { framework.OnMessage(srv, "c", func(*framework.Player, []stamped) {}) },
+		"room message": func() { framework.OnRoomMessage(rooms, "d", func(*struct{}, *framework.Player, *stamped) {}) },
 		"room request": func() {
-			framework.OnRequest(rooms, "e", func(*struct{}, *framework.Player, int) (stamped, error) { return stamped{}, nil })
+			framework.OnRoomRequest(rooms, "e", func(*struct{}, *framework.Player, int) (stamped, error) { return stamped{}, nil })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

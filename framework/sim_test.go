@@ -42,7 +42,7 @@ func (a *arena) OnJoin(p *framework.Player) error {
 	a.mu.Unlock()
 	return nil
 }
-func (a *arena) OnDrop(p *framework.Player)                      { a.note(p, "detach") }
+func (a *arena) OnDetach(p *framework.Player)                    { a.note(p, "detach") }
 func (a *arena) OnResume(p *framework.Player)                    { a.note(p, "resume") }
 func (a *arena) OnLeave(p *framework.Player, _ framework.Reason) { a.note(p, "close") }
 
@@ -113,21 +113,21 @@ func playSeed(t *testing.T, seed uint64) (cuts, resumes uint64) {
 		rooms := framework.AddRoom(s, "arena", func(r *framework.Room) *arena {
 			return &arena{Room: r, mu: &mu, said: &said, seats: seats, members: joined}
 		}).Tick(50 * time.Millisecond)
-		framework.On(rooms, "say", func(_ *arena, p *framework.Player, n uint64) {
+		framework.OnRoomMessage(rooms, "say", func(_ *arena, p *framework.Player, n uint64) {
 			a := actors[p.User()]
 			a.add(&a.reached)(n)
 			_ = p.Push("echo", n)
 		})
-		framework.HandleMessage(s, "push", func(p *framework.Player, n uint64) { _ = p.Push("pushed", n) })
+		framework.OnMessage(s, "push", func(p *framework.Player, n uint64) { _ = p.Push("pushed", n) })
 	}
 	simulate(t, seed, cond, cfg, setup, func(e *env) {
 		for i := range 2 + rng.IntN(4) {
 			a := &actor{name: fmt.Sprint("p", i)}
 			actors[a.name] = a
 			a.c = e.newClient(a.name, carriers[rng.IntN(len(carriers))])
-			client.On(a.c, "echo", a.add(&a.echoes))
-			client.On(a.c, "pushed", a.add(&a.pushes))
-			client.On(a.c, "tick", a.add(&a.ticks))
+			client.OnMessage(a.c, "echo", a.add(&a.echoes))
+			client.OnMessage(a.c, "pushed", a.add(&a.pushes))
+			client.OnMessage(a.c, "tick", a.add(&a.ticks))
 			e.connect(a.c)
 			if err := a.c.Join(context.Background(), "arena", "1"); err != nil {
 				t.Fatal(err)

@@ -36,8 +36,8 @@ func hooked(t *testing.T, f func(e *env, c *client.Client, when func(hook string
 		cfg := framework.Config{
 			Loops: 2, Session: quick,
 			OnDetach: func(*framework.Player) { note("detach") },
-			OnResume: func(_ *framework.Player, reset bool) { note(fmt.Sprint("resume ", reset)) },
-			OnClose:  func(_ *framework.Player, why framework.Reason) { note("close " + why.Code.String()) },
+			OnResume: func(*framework.Player) { note("resume") }, OnSnapshot: func(*framework.Player) { note("snapshot") },
+			OnClose: func(_ *framework.Player, why framework.Reason) { note("close " + why.Code.String()) },
 		}
 		simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(e *env) {
 			c := e.dial("ann", carrier)
@@ -74,7 +74,7 @@ func TestPulledCable(t *testing.T) {
 		c.Cut() // the client knows, the server does not
 		e.within(5*time.Second, "taken over", func() bool { return c.Stats().Resumes == 1 })
 		time.Sleep(time.Second)
-		if d, r := when("detach"), when("resume false"); d < 0 || d > atOnce || r < d {
+		if d, r := when("detach"), when("resume"); d < 0 || d > atOnce || r < d {
 			e.t.Errorf("detach after %v, resume after %v", d, r)
 		}
 	})
@@ -125,7 +125,7 @@ func TestCutsDuringReplay(t *testing.T) {
 		cfg := framework.Config{Session: quick}
 		simulate(t, 2, transport.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(e *env) {
 			c := e.newClient("ann", carrier)
-			client.On(c, "n", func(m numbered) {
+			client.OnMessage(c, "n", func(m numbered) {
 				mu.Lock()
 				got = append(got, m.N)
 				mu.Unlock()
@@ -256,7 +256,7 @@ func TestRestartedApp(t *testing.T) {
 		if st := again.Stats(); st.Resets != 1 || st.Opens != 0 || again.ID() != p.ID() || !p.Attached() {
 			t.Errorf("%+v, session %v, was %v", st, again.ID(), p.ID())
 		}
-		if d := when("resume true"); d < 0 || d > atOnce {
+		if d := when("snapshot"); d < 0 || d > atOnce {
 			t.Errorf("the game was asked for a snapshot after %v", d)
 		}
 	})

@@ -132,7 +132,7 @@ func TestStockKCPClientNeedsOnlyTheSpecs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	framework.HandleRaw(srv, "echo", func(_ *framework.Player, payload, dst []byte) ([]byte, error) {
+	framework.OnRaw(srv, "echo", func(_ *framework.Player, payload, dst []byte) ([]byte, error) {
 		return append(dst, payload...), nil
 	}).Inline()
 	if err := srv.Start(); err != nil {

@@ -126,7 +126,7 @@ func (r *pit) OnJoin(p *framework.Player) error {
 	r.seat(p, " in", "")
 	return nil
 }
-func (r *pit) OnDrop(p *framework.Player) {
+func (r *pit) OnDetach(p *framework.Player) {
 	r.seat(p, " away", " in")
 	r.st.mischief(p, false)
 }
@@ -174,7 +174,7 @@ func (st *storm) config(rng *rand.Rand) framework.Config {
 			st.mischief(p, true)
 		},
 		OnDetach: func(p *framework.Player) { st.mischief(p, true) },
-		OnResume: func(p *framework.Player, _ bool) { st.mischief(p, true) },
+		OnResume: func(p *framework.Player) { st.mischief(p, true) },
 		OnClose:  func(p *framework.Player, _ framework.Reason) { st.mischief(p, true) },
 	}
 	if rng.IntN(2) == 0 {
@@ -189,20 +189,20 @@ func (st *storm) routes(s *framework.Server) {
 			panic("mischief")
 		}
 		return &pit{r, st}
-	}).Tick(200 * time.Millisecond).Profile(framework.Profile{Interval: time.Second, Timeout: 2 * time.Second})
-	framework.On(st.rooms, "shout", func(r *pit, p *framework.Player, n uint64) {
+	}).Tick(200 * time.Millisecond).Heartbeat(framework.HeartbeatProfile{Interval: time.Second, Timeout: 2 * time.Second})
+	framework.OnRoomMessage(st.rooms, "shout", func(r *pit, p *framework.Player, n uint64) {
 		_ = r.Broadcast("heard", n)
 		r.st.mischief(p, true)
 	})
-	framework.HandleMessage(s, "up", func(p *framework.Player, m [2]uint64) {
+	framework.OnMessage(s, "up", func(p *framework.Player, m [2]uint64) {
 		st.up(p, m)
 		st.mischief(p, true)
 	})
-	framework.Handle(s, "ask", func(p *framework.Player, n int) (int, error) {
+	framework.OnRequest(s, "ask", func(p *framework.Player, n int) (int, error) {
 		st.mischief(p, true)
 		return n, nil
 	})
-	framework.Handle(s, "now", func(p *framework.Player, n int) (int, error) {
+	framework.OnRequest(s, "now", func(p *framework.Player, n int) (int, error) {
 		if p.Data == nil {
 			st.fault("handled before OnOpen")
 		}
@@ -234,14 +234,14 @@ func (st *storm) victim(e *env, id int, user string) *victim {
 	v := &victim{id: uint64(id), st: st, last: map[uint64]uint64{}}
 	cfg := e.dialers(client.Config{
 		Ticket:  func(context.Context) ([]byte, error) { return []byte(user), nil },
-		OnState: func(s client.State) { v.gap = v.gap || s.Kind == client.Reset },
+		OnEvent: func(s client.Event) { v.gap = v.gap || s.Kind == client.EventReset },
 	})
 	c, err := client.New([]string{e.addr(carriers[id%len(carriers)])}, cfg)
 	if err != nil {
 		e.t.Fatal(err)
 	}
 	v.c = c
-	client.On(c, "down", v.down)
+	client.OnMessage(c, "down", v.down)
 	e.clients = append(e.clients, c)
 	go func() { _ = c.Connect(context.Background()) }()
 	return v
@@ -346,7 +346,7 @@ func (st *storm) stir(e *env, v *victim, rng *rand.Rand) {
 			case n < 96:
 				_ = p.Move("") // to where it is already
 			case n < 97:
-				_ = p.SetProfile(framework.Profile{Interval: time.Second, Timeout: 5 * time.Second})
+				_ = p.SetHeartbeat(framework.HeartbeatProfile{Interval: time.Second, Timeout: 5 * time.Second})
 			case n < 98:
 				p.Kick(session.Kicked, "")
 			default:

@@ -241,7 +241,7 @@ func anotherProcess(t *testing.T, killed bool) {
 	}
 	process := func(n int) func(*framework.Server) {
 		return func(s *framework.Server) {
-			framework.HandleMessage(s, "say", func(p *framework.Player, m [2]uint64) {
+			framework.OnMessage(s, "say", func(p *framework.Player, m [2]uint64) {
 				if p.User() != fmt.Sprint("p", m[0]) {
 					t.Errorf("%s was given what p%d said", p.User(), m[0])
 				}
@@ -262,7 +262,7 @@ func anotherProcess(t *testing.T, killed bool) {
 	for i, f := range list {
 		c, err := client.New([]string{first.addr(transport.KCP)}, first.dialers(client.Config{
 			Ticket: func(context.Context) ([]byte, error) { return fmt.Append(nil, "p", i), nil },
-			OnState: func(s client.State) {
+			OnEvent: func(s client.Event) {
 				f.mu.Lock()
 				defer f.mu.Unlock()
 				for _, u := range s.Undelivered {

@@ -87,7 +87,7 @@ func (v *quarry) came() (reached, echoed []uint64) {
 
 // setup makes a server tell the player what reached it.
 func (v *quarry) setup(s *framework.Server) {
-	framework.HandleMessage(s, "say", func(p *framework.Player, n uint64) {
+	framework.OnMessage(s, "say", func(p *framework.Player, n uint64) {
 		v.mu.Lock()
 		v.reached = append(v.reached, n)
 		v.mu.Unlock()
@@ -112,7 +112,7 @@ func (v *quarry) connect(e *env) {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	client.On(c, "echo", func(n uint64) {
+	client.OnMessage(c, "echo", func(n uint64) {
 		v.mu.Lock()
 		v.echoed = append(v.echoed, n)
 		v.mu.Unlock()
@@ -442,7 +442,7 @@ func TestThreatDatagramOfAnOldLink(t *testing.T) {
 	var mu sync.Mutex
 	var got []uint64
 	setup := func(s *framework.Server) {
-		framework.HandleMessage(s, "aim", func(_ *framework.Player, n uint64) {
+		framework.OnMessage(s, "aim", func(_ *framework.Player, n uint64) {
 			mu.Lock()
 			got = append(got, n)
 			mu.Unlock()
@@ -514,7 +514,7 @@ func TestThreatAddressThatChangesOnSockets(t *testing.T) {
 			}
 			v.c = c
 			defer c.Close()
-			client.On(c, "echo", func(n uint64) {
+			client.OnMessage(c, "echo", func(n uint64) {
 				v.mu.Lock()
 				v.echoed = append(v.echoed, n)
 				v.mu.Unlock()

@@ -69,7 +69,7 @@ var (
 // tasks are what the game is called for, where that is not a route.
 var taskNames = [...]string{
 	tellOpen: "OnOpen", tellDetach: "OnDetach", tellResume: "OnResume", tellClose: "OnClose",
-	enterRoom: "OnJoin", leaveRoom: "OnLeave", tellDrop: "OnDrop", tellBack: "OnResume",
+	enterRoom: "OnJoin", leaveRoom: "OnLeave", tellDrop: "OnDetach", tellBack: "OnResume",
 }
 
 // watchdog names the game's code that does not return while it does not: what

@@ -21,11 +21,11 @@ func TestWhatDoesNotReturnIsNamed(t *testing.T) {
 	block := func(*framework.Player, int) { <-free }
 	simulate(t, 1, transport.Conditions{}, framework.Config{Session: quick, Logger: log.logger()}, func(s *framework.Server) {
 		free = make(chan struct{})
-		framework.HandleMessage(s, "slow query", block)
+		framework.OnMessage(s, "slow query", block)
 		rooms := framework.AddRoom(s, "lair", func(r *framework.Room) *lair {
 			return &lair{r, func(string, *framework.Player) {}}
 		}).Tick(time.Hour)
-		framework.On(rooms, "dig", func(_ *lair, p *framework.Player, n int) { block(p, n) })
+		framework.OnRoomMessage(rooms, "dig", func(_ *lair, p *framework.Player, n int) { block(p, n) })
 	}, func(e *env) {
 		want := func(loop, room, worker int64) {
 			t.Helper()
@@ -74,8 +74,8 @@ func TestContextEndsWithTheSession(t *testing.T) {
 		rooms = framework.AddRoom(s, "lair", func(r *framework.Room) *lair {
 			return &lair{r, func(string, *framework.Player) {}}
 		}).Tick(time.Hour)
-		framework.HandleMessage(s, "wait", func(p *framework.Player, _ int) { <-p.Context().Done(); released++ })
-		framework.HandleMessage(s, "join", func(p *framework.Player, _ int) { joined = rooms.Join(p.Context(), p, "1"); released++ })
+		framework.OnMessage(s, "wait", func(p *framework.Player, _ int) { <-p.Context().Done(); released++ })
+		framework.OnMessage(s, "join", func(p *framework.Player, _ int) { joined = rooms.Join(p.Context(), p, "1"); released++ })
 	}, func(e *env) {
 		for _, route := range []string{"wait", "join"} {
 			c := e.dial(route, transport.TCP)

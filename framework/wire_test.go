@@ -21,7 +21,7 @@ func TestWhatIsHandedOutCanBeSent(t *testing.T) {
 	addr := netip.MustParseAddrPort("[2001:db8::1]:7777")
 	for _, v := range []any{
 		id, session.Kicked, framework.Reason{Code: 1000, Text: "over"}, framework.Tick{N: 7, Step: time.Second, Overrun: 1},
-		addr, addr.Addr(), netip.MustParsePrefix("10.0.0.0/8"), transport.WebSocket, framework.NewestOnly, framework.Adopt,
+		addr, addr.Addr(), netip.MustParsePrefix("10.0.0.0/8"), transport.WebSocket, framework.DeliverNewest, framework.DuplicateAdopt,
 		framework.Login{Ticket: []byte("t"), Info: "i", Addr: addr, Carrier: transport.KCP},
 		framework.Info{ID: id, User: "ann", Addr: addr, RTT: 1.5}, framework.RoomInfo{Type: "a", Key: "b", Players: 1},
 		session.CloseError{Code: session.Busy, Text: "later", Detail: 5}, codec.Error{Code: 1000, Text: "no"}, time.Second,

@@ -112,14 +112,14 @@ type Config struct {
 	// ask for. If zero, as much as the system allows, up to 8 MiB. Less than
 	// 1 MiB is worth a warning in the log: a burst of players overflows it.
 	SocketBuffer int
-	// Gather is how long after a loop has emptied a datagram socket, or begun a
+	// CoalesceDelay is how long after a loop has emptied a datagram socket, or begun a
 	// round of streams, it lets more come together before it takes them, so that
 	// they share what a wake-up costs. Nothing that is sent waits, and there are no
 	// waits where fewer than two come in one, nor where players ask again as soon as
 	// they are answered and waits would slow them down. If zero, 1 ms, which is also
 	// as fine as an idle process can tell the time; at most 10 ms. If negative,
 	// nothing is gathered. Linux only.
-	Gather time.Duration
+	CoalesceDelay time.Duration
 	// Logger takes the few things that are worth a line. If nil, slog.Default().
 	Logger *slog.Logger
 	// Network, if not nil, is what everything runs on instead of sockets.
@@ -225,14 +225,14 @@ func (c *Config) socketBuffer() int {
 	return c.SocketBuffer
 }
 
-func (c *Config) gather() time.Duration {
+func (c *Config) coalesceDelay() time.Duration {
 	switch {
 	case oneLoop: // only Linux gathers
 		return 0
-	case c.Gather == 0:
+	case c.CoalesceDelay == 0:
 		return defaultGather
 	}
-	return max(c.Gather, 0)
+	return max(c.CoalesceDelay, 0)
 }
 
 func (c *Config) logger() *slog.Logger {
@@ -276,8 +276,8 @@ func (c *Config) Check() error {
 	if d := c.OpenTimeout; d < 0 || d > 0 && d < time.Millisecond {
 		return fmt.Errorf("transport: Config.OpenTimeout is %v, want at least %v", d, time.Millisecond)
 	}
-	if d := c.Gather; d > maxGather || d > 0 && d < time.Microsecond {
-		return fmt.Errorf("transport: Config.Gather is %v, want %v to %v", d, time.Microsecond, maxGather)
+	if d := c.CoalesceDelay; d > maxGather || d > 0 && d < time.Microsecond {
+		return fmt.Errorf("transport: Config.CoalesceDelay is %v, want %v to %v", d, time.Microsecond, maxGather)
 	}
 	if err := c.checkListeners(); err != nil {
 		return err

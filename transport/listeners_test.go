@@ -50,12 +50,12 @@ func TestConfigThatCannotBeMeantIsRefused(t *testing.T) {
 		{Config{WebSocket: "ws://localhost:80"}, "Config.WebSocket"},
 		{Config{LinksPerAddress: 1 << 32}, "Config.LinksPerAddress is 4294967296"},
 		{Config{LinksPerAddress: 1<<31 + 5}, "Config.LinksPerAddress"},
-		{Config{LinksPerAddress: -1, OpensPerAddress: -1, CookieRate: -1, MaxPlainPerAddress: -1, Gather: -1}, ""},
+		{Config{LinksPerAddress: -1, OpensPerAddress: -1, CookieRate: -1, MaxPlainPerAddress: -1, CoalesceDelay: -1}, ""},
 		{Config{OpensPerAddress: 1 << 40}, "Config.OpensPerAddress"},
 		{Config{CookieRate: 1 << 40}, "Config.CookieRate"},
 		{Config{MaxLinks: -1}, "Config.MaxLinks"},
-		{Config{Gather: 1}, "Config.Gather is 1ns"},
-		{Config{Gather: time.Second}, "Config.Gather is 1s"},
+		{Config{CoalesceDelay: 1}, "Config.CoalesceDelay is 1ns"},
+		{Config{CoalesceDelay: time.Second}, "Config.CoalesceDelay is 1s"},
 		{Config{OpenTimeout: 5}, "Config.OpenTimeout is 5ns"},
 	} {
 		err := c.cfg.Check()

@@ -287,7 +287,7 @@ func TestOnlyGnetAllocates(t *testing.T) {
 // TestDatagramsThatFollowCloselyAreGathered: one wake-up takes many of them.
 func TestDatagramsThatFollowCloselyAreGathered(t *testing.T) {
 	w := &world{carrier: PlainKCP}
-	tr := w.start(t, Config{Loops: 1, Gather: maxGather}, &hooks{})
+	tr := w.start(t, Config{Loops: 1, CoalesceDelay: maxGather}, &hooks{})
 	c := w.dial(t, tr)
 	c.roundTrip("here")
 	raw, err := net.Dial("udp", tr.Addr(PlainKCP).String())

@@ -20,7 +20,7 @@ const (
 // the first one of a round has gnet wake the bell, which it does at the end of the
 // next round, and that begins at once. Till then a batch stays open, and those of
 // gnet's calls are nested in it. Where rounds are small, streams are left alone;
-// where it is worth it, rounds begin no closer to each other than Config.Gather.
+// where it is worth it, rounds begin no closer to each other than Config.CoalesceDelay.
 // Owned by the loop.
 type round struct {
 	gathering
@@ -45,7 +45,7 @@ func (g *gnetLoop) traffic(s *gnetStream) gnet.Action {
 	g.l.end()
 	r := &g.round
 	if !r.open {
-		r.emptied(g.l.now, g.l.t.cfg.gather(), 1)
+		r.emptied(g.l.now, g.l.t.cfg.coalesceDelay(), 1)
 		return g.after(s.rest())
 	}
 	r.came++
@@ -89,7 +89,7 @@ func (g *gnetLoop) settle() {
 // more, if that is worth it.
 func (g *gnetLoop) ends() {
 	g.settle()
-	l, r, gather := g.l, &g.round, g.l.t.cfg.gather()
+	l, r, gather := g.l, &g.round, g.l.t.cfg.coalesceDelay()
 	r.woken = false
 	r.emptied(l.now, gather, r.came)
 	if r.came < roundWorth {

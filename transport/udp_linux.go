@@ -188,7 +188,7 @@ func (u *udpSocket) traffic(c gnet.Conn) {
 			return
 		}
 		came := l.stats.datagramsIn - before
-		u.emptied(l.now, l.t.cfg.gather(), came)
+		u.emptied(l.now, l.t.cfg.coalesceDelay(), came)
 		if came == 0 || !u.stays(n, came) {
 			return
 		}

@@ -61,7 +61,7 @@ func (g *game) routes(srv *framework.Server) {
 		load.Fill(b)
 		g.pad = b[g.o.Ask:]
 	}
-	framework.HandleRaw(srv, "echo", func(_ *framework.Player, payload, dst []byte) ([]byte, error) {
+	framework.OnRaw(srv, "echo", func(_ *framework.Player, payload, dst []byte) ([]byte, error) {
 		if g.o.Work > 0 {
 			g.work()
 		}
@@ -70,7 +70,7 @@ func (g *game) routes(srv *framework.Server) {
 		}
 		return append(dst, payload...), nil
 	}).Inline()
-	framework.HandleRaw(srv, "count", g.count).Inline()
+	framework.OnRaw(srv, "count", g.count).Inline()
 	if g.o.Room > 0 {
 		step := time.Duration(float64(time.Second) / g.o.Room)
 		g.rooms = framework.AddRoom(srv, "arena", func(r *framework.Room) *arena { return &arena{Room: r, g: g} }).Tick(step)
@@ -113,7 +113,7 @@ func (g *game) onOpen(p *framework.Player) {
 	}
 	g.mu.Unlock()
 	if g.rooms != nil {
-		_ = g.rooms.Enter(p, "1")
+		_ = g.rooms.JoinAsync(p, "1")
 	}
 }
 
@@ -172,7 +172,7 @@ type arena struct {
 	g *game
 }
 
-// OnTick implements framework.Ticker.
+// OnTick implements framework.TickHandler.
 func (a *arena) OnTick(t framework.Tick) {
 	a.g.ticks.Add(1)
 	a.g.overrun.Store(max(a.g.overrun.Load(), int64(t.Overrun)))

@@ -51,7 +51,7 @@ func startLifeline(o *Options) (*service, error) {
 
 func tryLifeline(o *Options) (*service, error) {
 	g := &game{o: o}
-	cfg := framework.Config{Gather: o.Gather, Session: session.Config{Interval: o.Interval, Timeout: o.Timeout}}
+	cfg := framework.Config{CoalesceDelay: o.Gather, Session: session.Config{Interval: o.Interval, Timeout: o.Timeout}}
 	cfg.Rate = session.Rate{Messages: -1, Bytes: -1} // no player sends what a load generator does
 	cfg.AlwaysCookie = o.Cookies == "all"
 	if o.Cookies == "none" {

@@ -30,10 +30,10 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	framework.HandleRaw(srv, "echo", func(_ *framework.Player, payload, dst []byte) ([]byte, error) {
+	framework.OnRaw(srv, "echo", func(_ *framework.Player, payload, dst []byte) ([]byte, error) {
 		return append(dst, payload...), nil
 	}).Inline()
-	framework.Handle(srv, "burst", func(p *framework.Player, b burst) (int, error) {
+	framework.OnRequest(srv, "burst", func(p *framework.Player, b burst) (int, error) {
 		for i := range min(b.N, 1000) {
 			if err := p.Push("tick", tick{i + 1}); err != nil {
 				return i, err

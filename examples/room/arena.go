@@ -95,8 +95,8 @@ func (a *Arena) OnTick(t framework.Tick) {
 	}
 }
 
-// OnDrop keeps the seat: the link is gone, the player is not.
-func (a *Arena) OnDrop(p *framework.Player) {
+// OnDetach keeps the seat: the link is gone, the player is not.
+func (a *Arena) OnDetach(p *framework.Player) {
 	a.seats[p].dropped = true
 	a.log.Info("link lost, seat kept", "player", p.User(), "room", a.Key())
 }

@@ -63,12 +63,12 @@ func main() {
 		log.Fatal(err)
 	}
 	arena := framework.AddRoom(srv, "arena", newArena(logger, *tick)).Tick(*tick).Seats(500)
-	framework.On(arena, "move", (*Arena).Move).Max(64)
-	framework.On(arena, "chat", (*Arena).Chat).Max(maxChat)
-	framework.OnRequest(arena, "look", (*Arena).Look)
-	framework.Handle(srv, "ping", func(_ *framework.Player, n uint64) (uint64, error) { return n, nil }).Inline()
-	srv.Sends(framework.NewestOnly, "state") // who missed one sees the next
-	srv.Sends(framework.EveryMessage, "seat", "chat")
+	framework.OnRoomMessage(arena, "move", (*Arena).Move).Max(64)
+	framework.OnRoomMessage(arena, "chat", (*Arena).Chat).Max(maxChat)
+	framework.OnRoomRequest(arena, "look", (*Arena).Look)
+	framework.OnRequest(srv, "ping", func(_ *framework.Player, n uint64) (uint64, error) { return n, nil }).Inline()
+	srv.Sends(framework.DeliverNewest, "state") // who missed one sees the next
+	srv.Sends(framework.DeliverAll, "seat", "chat")
 	if *routes {
 		for _, r := range srv.Routes() {
 			fmt.Println(r)

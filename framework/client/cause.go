@@ -113,7 +113,7 @@ func (c *Client) attemptLocked(now time.Duration) {
 		if len(c.causes) > 0 {
 			err = joined(c.causes)
 		}
-		c.inbox.pushState(State{Kind: Failed, Err: err, Delay: max(c.core.Due()-now, 0)})
+		c.inbox.pushState(Event{Kind: EventFailed, Err: err, Delay: max(c.core.Due()-now, 0)})
 		c.work.Signal()
 	}
 }
@@ -130,9 +130,9 @@ type complaint struct {
 }
 
 // told logs what the app is about to be told.
-func (k *complaint) told(c *Client, s State) {
+func (k *complaint) told(c *Client, s Event) {
 	switch s.Kind {
-	case Failed, Refused:
+	case EventFailed, EventRefused:
 		k.attempts++
 		now, cause := c.clock.now(), s.Err.Error()
 		if k.attempts > 1 && now-k.at < logEvery && (cause == k.cause || now-k.at < logEvery/10) {
@@ -140,7 +140,7 @@ func (k *complaint) told(c *Client, s State) {
 		}
 		k.at, k.cause = now, cause
 		c.cfg.logger().Log(c.ctx, slog.LevelWarn, "client: can't reach the server", "error", s.Err, "attempt", k.attempts, "after", s.Delay.Round(time.Millisecond))
-	case Opened, Resumed, Reset:
+	case EventOpened, EventResumed, EventReset:
 		if k.attempts > 0 {
 			c.cfg.logger().Log(c.ctx, slog.LevelInfo, "client: reached the server", "attempt", k.attempts+1)
 		}

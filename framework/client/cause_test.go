@@ -89,7 +89,7 @@ func TestWhyNobodyIsReached(t *testing.T) {
 			var rec recorder
 			var log bytes.Buffer
 			cl := newClient(t, []string{c.addr}, client.Config{
-				OnState: rec.note, DialTimeout: 300 * time.Millisecond, OpeningTimeout: 300 * time.Millisecond, MinDelay: time.Hour, MaxDelay: time.Hour,
+				OnEvent: rec.note, DialTimeout: 300 * time.Millisecond, OpeningTimeout: 300 * time.Millisecond, MinDelay: time.Hour, MaxDelay: time.Hour,
 				ServerKey: key.Public().String(), Logger: slog.New(slog.NewTextHandler(&log, nil)),
 			})
 			ctx, cancel := context.WithCancel(context.Background())
@@ -117,7 +117,7 @@ func TestEveryAddressTellsItsCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var rec recorder
 		refuse := func(context.Context, string, string) (net.Conn, error) { return nil, syscall.ECONNREFUSED }
-		c := newClient(t, []string{"tcp://one:1", "tcp://two:2"}, client.Config{OnState: rec.note, Dial: refuse})
+		c := newClient(t, []string{"tcp://one:1", "tcp://two:2"}, client.Config{OnEvent: rec.note, Dial: refuse})
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		err := c.Connect(ctx)
@@ -138,7 +138,7 @@ func TestFailedAttemptsAreLoggedNowAndThen(t *testing.T) {
 		begin := time.Now()
 		dial := pipes(srv, func() bool { return time.Since(begin) > time.Hour })
 		var rec recorder
-		c := newClient(t, []string{"tcp://server:1"}, client.Config{OnState: rec.note, Dial: dial, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		c := newClient(t, []string{"tcp://server:1"}, client.Config{OnEvent: rec.note, Dial: dial, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		if err := c.Connect(context.Background()); err != nil {
 			t.Fatal(err)
 		}

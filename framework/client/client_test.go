@@ -102,21 +102,21 @@ func (l kcpListener) Accept() (net.Conn, error) {
 // recorder notes what becomes of a session.
 type recorder struct {
 	mu     sync.Mutex
-	states []client.State
-	bad    []client.State // attempts that failed
+	states []client.Event
+	bad    []client.Event // attempts that failed
 }
 
-func (r *recorder) note(s client.State) {
+func (r *recorder) note(s client.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s.Kind == client.Failed {
+	if s.Kind == client.EventFailed {
 		r.bad = append(r.bad, s)
 	} else {
 		r.states = append(r.states, s)
 	}
 }
 
-func (r *recorder) all() []client.State {
+func (r *recorder) all() []client.Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.states)
@@ -131,14 +131,14 @@ func (r *recorder) String() string {
 }
 
 // failed returns the attempts that failed.
-func (r *recorder) failed() []client.State {
+func (r *recorder) failed() []client.Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.bad)
 }
 
-func (r *recorder) has(kind client.Kind) bool {
-	return slices.ContainsFunc(r.all(), func(s client.State) bool { return s.Kind == kind })
+func (r *recorder) has(kind client.EventKind) bool {
+	return slices.ContainsFunc(r.all(), func(s client.Event) bool { return s.Kind == kind })
 }
 
 // newClient makes a client that is closed with the test.
@@ -180,7 +180,7 @@ func TestRequestAndPushInOrder(t *testing.T) {
 		c := newClient(t, []string{srv.listen(carrier)}, client.Config{})
 		var got []uint64
 		done := make(chan struct{})
-		client.On(c, "tick", func(n uint64) {
+		client.OnMessage(c, "tick", func(n uint64) {
 			if got = append(got, n); n == 500 {
 				close(done)
 			}
@@ -243,7 +243,7 @@ func TestRefusedLogin(t *testing.T) {
 	srv.refuse = &session.CloseError{Code: session.Denied, Text: "who are you?"}
 	addr := srv.listen("tcp")
 	var rec recorder
-	c, err := client.New([]string{addr}, client.Config{OnState: rec.note, Ticket: func(context.Context) ([]byte, error) { return []byte("nobody"), nil }})
+	c, err := client.New([]string{addr}, client.Config{OnEvent: rec.note, Ticket: func(context.Context) ([]byte, error) { return []byte("nobody"), nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +281,7 @@ func TestCloseSaysByeBehindWhatWasSent(t *testing.T) {
 		for range 5 {
 			srv := newServer(t, fast)
 			var rec recorder
-			c := newClient(t, []string{srv.listen(carrier)}, client.Config{OnState: rec.note})
+			c := newClient(t, []string{srv.listen(carrier)}, client.Config{OnEvent: rec.note})
 			connect(t, c)
 			for i := range 100 {
 				if err := c.Send("n", i+1); err != nil {
@@ -335,7 +335,7 @@ func TestSlowHandlerHoldsTheServer(t *testing.T) {
 		var got []uint64
 		var n atomic.Int64
 		gate := make(chan struct{})
-		client.On(c, "tick", func(m uint64) { <-gate; got = append(got, m); n.Add(1) })
+		client.OnMessage(c, "tick", func(m uint64) { <-gate; got = append(got, m); n.Add(1) })
 		connect(t, c)
 		// Far more than the inbox takes, over far longer than the timeout.
 		for range 100 {
@@ -367,7 +367,7 @@ func TestServerThatIgnoresHoldWaits(t *testing.T) {
 	c := newClient(t, []string{srv.listen("tcp")}, client.Config{InboxPackets: 20})
 	var n atomic.Int64
 	gate := make(chan struct{})
-	client.On(c, "tick", func(uint64) { <-gate; n.Add(1) })
+	client.OnMessage(c, "tick", func(uint64) { <-gate; n.Add(1) })
 	connect(t, c)
 	srv.do(func() { srv.last().push(3900) }) // in one go: it hears HOLD too late
 	time.Sleep(2 * time.Second)
@@ -383,7 +383,7 @@ func TestRequestInAHandlerOfAFullInbox(t *testing.T) {
 	srv := newServer(t, fast)
 	c := newClient(t, []string{srv.listen("tcp")}, client.Config{InboxPackets: 16})
 	var n atomic.Int64
-	client.On(c, "tick", func(m uint64) {
+	client.OnMessage(c, "tick", func(m uint64) {
 		time.Sleep(time.Millisecond)
 		var back uint64
 		if err := c.Request(within(t, 5*time.Second), "echo", m, &back); err != nil || back != m {
@@ -403,7 +403,7 @@ func TestKickEndsTheClient(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, carrier string) {
 		srv := newServer(t, fast)
 		var rec recorder
-		c := newClient(t, []string{srv.listen(carrier)}, client.Config{OnState: rec.note})
+		c := newClient(t, []string{srv.listen(carrier)}, client.Config{OnEvent: rec.note})
 		connect(t, c)
 		var end *codec.Error
 		if err := c.Request(within(t, 5*time.Second), "end", session.Kicked, nil); !errors.As(err, &end) || end.Code != codec.ErrorReset {
@@ -438,17 +438,17 @@ func TestCallbacksMayCallEverything(t *testing.T) {
 	srv := newServer(t, fast)
 	var c *client.Client
 	over := make(chan struct{})
-	c = newClient(t, []string{srv.listen("tcp")}, client.Config{OnState: func(s client.State) {
+	c = newClient(t, []string{srv.listen("tcp")}, client.Config{OnEvent: func(s client.Event) {
 		switch s.Kind {
-		case client.Opened:
+		case client.EventOpened:
 			_ = c.Send("n", 1)
 			_ = c.Request(context.Background(), "push", 1, nil)
 			c.Cut()
-		case client.Closed:
+		case client.EventClosed:
 			close(over)
 		}
 	}})
-	client.On(c, "tick", func(uint64) { _ = c.Close() })
+	client.OnMessage(c, "tick", func(uint64) { _ = c.Close() })
 	connect(t, c)
 	<-over
 }
@@ -482,14 +482,14 @@ func TestWrongUse(t *testing.T) {
 	if err := c.Send("", 1); !errors.Is(err, codec.ErrRoute) {
 		t.Error(err)
 	}
-	client.On(c, "x", func(int) {})
+	client.OnMessage(c, "x", func(int) {})
 	func() {
 		defer func() {
 			if recover() == nil {
 				t.Error("a second handler passes")
 			}
 		}()
-		client.On(c, "x", func(int) {})
+		client.OnMessage(c, "x", func(int) {})
 	}()
 	_ = c.Close()
 	<-c.Done()

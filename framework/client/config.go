@@ -41,9 +41,9 @@ type Config struct {
 	// kcp:// addresses need it; it is no secret, so it may ship with the app.
 	ServerKey string
 
-	// OnState is told what becomes of the session, in order with the messages
+	// OnEvent is told what becomes of the session, in order with the messages
 	// and like them on the client's delivery goroutine.
-	OnState func(State)
+	OnEvent func(Event)
 	// OnMessage takes the messages of routes without a handler. payload lives
 	// until it returns. If nil, they are counted and dropped.
 	OnMessage func(route string, payload codec.Raw)

@@ -16,7 +16,7 @@ import (
 // handler decodes a payload and calls the app. Immutable.
 type handler func(payload []byte) error
 
-// On registers fn for the messages of a route. Handlers and State callbacks
+// OnMessage registers fn for the messages of a route. Handlers and event callbacks
 // run one at a time and in order on the client's delivery goroutine. They may
 // block: the messages behind them wait, and when too many do the server is
 // asked to hold, answers included. A handler may wait for a Request even so, as
@@ -25,7 +25,7 @@ type handler func(payload []byte) error
 // before them have returned, or when one of those has blocked for a second. A
 // second handler for the same route panics, and so does a type whose values would
 // not arrive whole (codec.CheckType).
-func On[M any](c *Client, route string, fn func(M)) {
+func OnMessage[M any](c *Client, route string, fn func(M)) {
 	checkTypes(route, reflect.TypeFor[M]())
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -54,9 +54,9 @@ func checkTypes(route string, types ...reflect.Type) {
 type answerer func(payload []byte) (codec.Raw, error)
 
 // OnRequest registers fn for the requests of the server on a route. It runs
-// where the handlers of On do, in order with them. An error that is a
+// where the handlers of OnMessage do, in order with them. An error that is a
 // *codec.Error reaches the server as it is, any other one as INTERNAL. A second
-// handler for the same route panics, and so does a type as with On.
+// handler for the same route panics, and so does a type as with OnMessage.
 func OnRequest[Q, A any](c *Client, route string, fn func(Q) (A, error)) {
 	checkTypes(route, reflect.TypeFor[Q](), reflect.TypeFor[A]())
 	c.mu.Lock()
@@ -118,7 +118,7 @@ type entry struct {
 	routes *dictionary // of the session that it came in
 	ended  uint64      // names that session: how many had ended before it
 	body   []byte
-	state  *State
+	state  *Event
 	call   *call // that answer is for
 	answer answer
 }
@@ -157,7 +157,7 @@ func (q *inbox) pushMessage(p codec.Packet, routes *dictionary, ended uint64) {
 	q.bytes += len(p.Body)
 }
 
-func (q *inbox) pushState(s State) { q.push().state = &s }
+func (q *inbox) pushState(s Event) { q.push().state = &s }
 
 func (q *inbox) pushAnswer(k *call, a answer) {
 	e := q.push()
@@ -170,7 +170,7 @@ func (q *inbox) releaseAll() {
 	for i := range q.n {
 		if e := &q.ring[(q.head+i)%len(q.ring)]; e.call != nil {
 			e.call.answer <- e.answer
-			e.call, e.answer, e.state = nil, answer{}, &State{}
+			e.call, e.answer, e.state = nil, answer{}, &Event{}
 		}
 	}
 	q.answers = 0
@@ -267,8 +267,8 @@ func (c *Client) deliver() {
 		case e.state != nil && e.state.Kind == 0: // an answer that was let out
 		case e.state != nil:
 			log.told(c, *e.state)
-			if c.cfg.OnState != nil {
-				c.cfg.OnState(*e.state)
+			if c.cfg.OnEvent != nil {
+				c.cfg.OnEvent(*e.state)
 			}
 		case !skip && e.kind == codec.Request:
 			c.request(e)

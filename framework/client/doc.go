@@ -6,7 +6,7 @@
 // in, and from then on keeps the session alive through lost links: what was
 // sent is delivered once and in order, whatever the links do, and requests wait
 // for their answers across them. The app learns of it by one callback,
-// Config.OnState, and only two of its steps need an answer from the game: Reset
+// Config.OnEvent, and only two of its steps need an answer from the game: Reset
 // (expect a snapshot) and Gone (the session is over, the client logs in anew).
 //
 // Callbacks run one at a time on a goroutine of the client and may block; they

@@ -22,7 +22,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	framework.Handle(srv, "double", func(p *framework.Player, n int) (int, error) {
+	framework.OnRequest(srv, "double", func(p *framework.Player, n int) (int, error) {
 		return 2 * n, p.Push("news", "somebody doubled")
 	})
 	if err := srv.Start(); err != nil {
@@ -32,13 +32,13 @@ func Example() {
 
 	// Handlers are registered before the first message can arrive.
 	c, err := client.New([]string{"tcp://" + srv.Addr(transport.TCP).String()}, client.Config{
-		OnState: func(s client.State) { fmt.Println("session", s.Kind) },
+		OnEvent: func(s client.Event) { fmt.Println("session", s.Kind) },
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
 	news := make(chan string, 1)
-	client.On(c, "news", func(text string) { news <- text })
+	client.OnMessage(c, "news", func(text string) { news <- text })
 	if err := c.Connect(ctx); err != nil {
 		log.Fatal(err)
 	}

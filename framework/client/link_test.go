@@ -26,10 +26,10 @@ func TestCutsMidTraffic(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, carrier string) {
 		srv := newServer(t, fast)
 		var rec recorder
-		c := newClient(t, []string{srv.listen(carrier)}, client.Config{OnState: rec.note})
+		c := newClient(t, []string{srv.listen(carrier)}, client.Config{OnEvent: rec.note})
 		var got []uint64
 		var n atomic.Int64
-		client.On(c, "tick", func(m uint64) { got = append(got, m); n.Add(1) })
+		client.OnMessage(c, "tick", func(m uint64) { got = append(got, m); n.Add(1) })
 		connect(t, c)
 		ctx := within(t, 30*time.Second)
 		const rounds, each = 15, 40
@@ -65,14 +65,14 @@ func TestCutsMidTraffic(t *testing.T) {
 			t.Fatalf("%+v", s)
 		}
 		t.Logf("%d cuts, %d resumes", s.Cuts, s.Resumes)
-		want := client.Opened
+		want := client.EventOpened
 		for i, s := range rec.all() {
-			if s.Kind != want && !(i > 0 && s.Kind == client.Closed) {
+			if s.Kind != want && !(i > 0 && s.Kind == client.EventClosed) {
 				t.Fatalf("state %d in %v", i, &rec)
 			}
-			want = client.Lost
-			if s.Kind == client.Lost {
-				want = client.Resumed
+			want = client.EventLost
+			if s.Kind == client.EventLost {
+				want = client.EventResumed
 			}
 		}
 	})
@@ -129,7 +129,7 @@ func TestTokenResumesAfterRestart(t *testing.T) {
 	first.Cut() // the process dies: nobody says goodbye
 	first.Pause()
 	var rec recorder
-	second := newClient(t, []string{addr}, client.Config{Token: token, OnState: rec.note})
+	second := newClient(t, []string{addr}, client.Config{Token: token, OnEvent: rec.note})
 	connect(t, second)
 	if err := second.Request(within(t, 5*time.Second), "echo", 1, nil); err != nil {
 		t.Fatal(err)
@@ -145,7 +145,7 @@ func TestOldTokenLogsIn(t *testing.T) {
 	var rec recorder
 	var asked atomic.Int32
 	c := newClient(t, []string{srv.listen("tcp")}, client.Config{
-		Token: token, OnState: rec.note, Ticket: func(context.Context) ([]byte, error) { asked.Add(1); return []byte("me"), nil },
+		Token: token, OnEvent: rec.note, Ticket: func(context.Context) ([]byte, error) { asked.Add(1); return []byte("me"), nil },
 	})
 	connect(t, c)
 	until(t, "opened", func() bool { return rec.String() == "gone opened" })
@@ -158,7 +158,7 @@ func TestPauseAndHurry(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, carrier string) {
 		srv := newServer(t, fast)
 		var rec recorder
-		c := newClient(t, []string{srv.listen(carrier)}, client.Config{OnState: rec.note, MinDelay: time.Minute})
+		c := newClient(t, []string{srv.listen(carrier)}, client.Config{OnEvent: rec.note, MinDelay: time.Minute})
 		connect(t, c)
 		c.Pause()
 		until(t, "the server knows", func() bool { srv.mu.Lock(); defer srv.mu.Unlock(); return srv.pauses == 1 })
@@ -179,7 +179,7 @@ func TestPauseAndHurry(t *testing.T) {
 func TestGoneReportsUndelivered(t *testing.T) {
 	srv := newServer(t, fast)
 	var rec recorder
-	c := newClient(t, []string{srv.listen("tcp")}, client.Config{OnState: rec.note})
+	c := newClient(t, []string{srv.listen("tcp")}, client.Config{OnEvent: rec.note})
 	connect(t, c)
 	if err := c.Request(within(t, 5*time.Second), "echo", 1, nil); err != nil {
 		t.Fatal(err)
@@ -239,7 +239,7 @@ func TestSilenceIsFound(t *testing.T) {
 			return dark
 		}
 		c := newClient(t, []string{srv.listen(carrier)}, client.Config{
-			OnState: rec.note, OpeningTimeout: 200 * time.Millisecond,
+			OnEvent: rec.note, OpeningTimeout: 200 * time.Millisecond,
 			Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 				nc, err := new(net.Dialer).DialContext(ctx, network, addr)
 				return darkConn{nc, dial()}, err
@@ -252,11 +252,11 @@ func TestSilenceIsFound(t *testing.T) {
 		connect(t, c)
 		latest.Load().Store(true)
 		began := time.Now()
-		until(t, "lost", func() bool { return rec.has(client.Lost) })
+		until(t, "lost", func() bool { return rec.has(client.EventLost) })
 		if d := time.Since(began); d < fast.Timeout-fast.Interval {
 			t.Fatalf("found after %v, before its time", d)
 		}
-		until(t, "resumed", func() bool { return rec.has(client.Resumed) })
+		until(t, "resumed", func() bool { return rec.has(client.EventResumed) })
 	})
 }
 

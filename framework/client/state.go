@@ -10,47 +10,47 @@ import (
 )
 
 // Kind is what became of a session.
-type Kind uint8
+type EventKind uint8
 
 // Their usual order is Opened (Lost (Resumed | Reset | Gone Opened))* Closed,
 // with any number of Failed and Refused where the client tries to get in.
 const (
 	// Opened: a new session. After Gone it is another one.
-	Opened Kind = iota + 1
+	EventOpened EventKind = iota + 1
 	// Lost: the link is gone and the client is coming back; Err tells why.
 	// Send and Request go on working: what they take waits.
-	Lost
+	EventLost
 	// Resumed: the session is back. Nothing was lost and nothing comes twice.
-	Resumed
+	EventResumed
 	// Reset: the session is back, but what the server sent meanwhile is lost:
 	// expect a snapshot. Requests without an answer have failed.
-	Reset
+	EventReset
 	// Gone: the session is over and the client logs in anew; Err tells why.
-	Gone
+	EventGone
 	// Closed: the client has ended for good. It is the last State.
-	Closed
+	EventClosed
 	// Moving: the server stops, or sheds load, and lets this client go after
 	// Delay. Nothing changes until then, and then the client comes back by
 	// itself, at the address that the server told. Comes while a link is up.
-	Moving
+	EventMoving
 	// Refused: the server said no for now, as when it is full: Err has its code,
 	// session.Busy mostly, and its text. The client asks again by itself, after
 	// Delay. Comes while no link is up, before Opened too.
-	Refused
+	EventRefused
 	// Failed: an attempt to reach the server failed in another way: no address
 	// answered, or there was no ticket. Err tells why, address by address. The
 	// next attempt follows after Delay, or at once by Hurry.
-	Failed
+	EventFailed
 )
 
 var kindNames = [...]string{"none", "opened", "lost", "resumed", "reset", "gone", "closed", "moving", "refused", "failed"}
 
 // String returns the kind's name.
-func (k Kind) String() string { return kindNames[k] }
+func (k EventKind) String() string { return kindNames[k] }
 
 // State is one step in the life of a session.
-type State struct {
-	Kind Kind
+type Event struct {
+	Kind EventKind
 	// Err tells why: with Lost, Reset, Gone, Closed and Refused a
 	// *session.CloseError, with Failed any error.
 	Err error
@@ -73,7 +73,7 @@ type Message struct {
 // changesLocked takes over what the core says became of the session.
 func (c *Client) changesLocked() {
 	for _, ch := range c.core.Changes() {
-		s := State{Undelivered: c.routes.messages(ch.Undelivered)}
+		s := Event{Undelivered: c.routes.messages(ch.Undelivered)}
 		if ch.Err != nil {
 			if ch.Err.Code == session.LinkLost && ch.Err.Text == "" && c.lastErr != nil {
 				ch.Err.Text = c.lastErr.Error()
@@ -82,37 +82,37 @@ func (c *Client) changesLocked() {
 		}
 		switch ch.Kind {
 		case session.Opened:
-			s.Kind = Opened
+			s.Kind = EventOpened
 			c.stats.Opens++
 			c.failTooLargeLocked(ch.Undelivered)
 			c.openedLocked()
 		case session.Resumed:
-			s.Kind = Resumed
+			s.Kind = EventResumed
 			c.stats.Resumes++
 			c.openedLocked()
 		case session.WasReset:
-			s.Kind = Reset
+			s.Kind = EventReset
 			c.stats.Resets++
 			c.failCallsLocked("the session was reset before the answer came")
 			c.openedLocked()
 		case session.Lost:
-			s.Kind = Lost
+			s.Kind = EventLost
 			c.stats.Losses++
 			if ch.Stuck && c.link != nil {
 				c.failedLocked(c.link.index) // another address may do better
 			}
 		case session.Moving:
-			s.Kind, s.Delay = Moving, ch.Delay
+			s.Kind, s.Delay = EventMoving, ch.Delay
 		case session.PutOff:
-			s.Kind, s.Delay = Refused, ch.Delay
+			s.Kind, s.Delay = EventRefused, ch.Delay
 			c.refused = true
 		case session.Ending:
-			s.Kind = Gone
+			s.Kind = EventGone
 			c.ticketFor = 0
 			c.ended++
 			c.failCallsLocked("the session ended before the answer came")
 			if c.core.State() == session.Ended {
-				s.Kind = Closed
+				s.Kind = EventClosed
 				c.err = s.Err
 			}
 		}

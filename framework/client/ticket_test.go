@@ -23,7 +23,7 @@ func TestTicketThatCantBeFetched(t *testing.T) {
 		var rec recorder
 		offline, tries := errors.New("offline"), 0
 		c := newClient(t, []string{"tcp://server:1"}, client.Config{
-			OnState: rec.note, Dial: pipes(srv, always),
+			OnEvent: rec.note, Dial: pipes(srv, always),
 			Ticket: func(context.Context) ([]byte, error) {
 				if tries++; tries <= 3 {
 					return nil, offline
@@ -58,7 +58,7 @@ func TestTicketThatCantBeFetchedAgain(t *testing.T) {
 		var up atomic.Bool
 		up.Store(true)
 		c := newClient(t, []string{"tcp://server:1"}, client.Config{
-			OnState: rec.note, Dial: pipes(srv, up.Load),
+			OnEvent: rec.note, Dial: pipes(srv, up.Load),
 			Ticket: func(context.Context) ([]byte, error) {
 				if down.Load() {
 					return []byte("half a ticket"), errors.New("offline")
@@ -95,7 +95,7 @@ func TestTicketThatHangs(t *testing.T) {
 			var running, calls atomic.Int32
 			hang := make(chan struct{})
 			c := newClient(t, []string{"tcp://server:1"}, client.Config{
-				OnState: rec.note, Dial: pipes(srv, always), TicketTimeout: 2 * time.Second,
+				OnEvent: rec.note, Dial: pipes(srv, always), TicketTimeout: 2 * time.Second,
 				Ticket: func(ctx context.Context) ([]byte, error) {
 					if running.Add(1) > 1 {
 						t.Error("two calls at once")

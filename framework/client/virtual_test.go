@@ -38,7 +38,7 @@ func TestAnHourOfSilenceIsBridgedByHeartbeats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := newServer(t, session.Config{})
 		var rec recorder
-		c := newClient(t, []string{"tcp://server:1"}, client.Config{OnState: rec.note, Dial: pipes(srv, always)})
+		c := newClient(t, []string{"tcp://server:1"}, client.Config{OnEvent: rec.note, Dial: pipes(srv, always)})
 		connect(t, c)
 		before := c.Stats()
 		time.Sleep(time.Hour)
@@ -60,7 +60,7 @@ func TestNobodyReachableForTheWholeGraceIsGone(t *testing.T) {
 		var up atomic.Bool
 		up.Store(true)
 		c := newClient(t, []string{"tcp://server:1"}, client.Config{
-			OnState: rec.note, Dial: pipes(srv, up.Load), Ticket: func(context.Context) ([]byte, error) { return []byte("me"), nil },
+			OnEvent: rec.note, Dial: pipes(srv, up.Load), Ticket: func(context.Context) ([]byte, error) { return []byte("me"), nil },
 		})
 		connect(t, c)
 		up.Store(false)
@@ -92,7 +92,7 @@ func TestBlockedHandlerKeepsTheLink(t *testing.T) {
 		srv := newServer(t, session.Config{})
 		n := 0
 		c := newClient(t, []string{"tcp://server:1"}, client.Config{Dial: pipes(srv, always), InboxPackets: 10})
-		client.On(c, "tick", func(uint64) {
+		client.OnMessage(c, "tick", func(uint64) {
 			if n++; n == 1 {
 				time.Sleep(5 * time.Minute)
 			}
@@ -122,7 +122,7 @@ func FuzzServer(f *testing.F) {
 		synctest.Test(t, func(t *testing.T) {
 			srv := newServer(t, session.Config{})
 			c := newClient(t, []string{"tcp://server:1"}, client.Config{Dial: pipes(srv, always)})
-			client.On(c, "tick", func(uint64) {})
+			client.OnMessage(c, "tick", func(uint64) {})
 			connect(t, c)
 			go func() { _ = c.Request(context.Background(), "never", 1, nil) }()
 			synctest.Wait()

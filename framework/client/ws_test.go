@@ -148,7 +148,7 @@ func TestCloseStatusStandsForABye(t *testing.T) {
 	} {
 		srv := newServer(t, fast)
 		var rec recorder
-		c := newClient(t, []string{srv.listen("ws")}, quick(client.Config{OnState: rec.note}))
+		c := newClient(t, []string{srv.listen("ws")}, quick(client.Config{OnEvent: rec.note}))
 		connect(t, c)
 		srv.do(func() { srv.last().link.nc.(*wsServerConn).closeWith(x.status) })
 		until(t, x.want, func() bool { return rec.String() == x.want })

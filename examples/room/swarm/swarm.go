@@ -111,16 +111,16 @@ func Run(ctx context.Context, cfg Config) Report {
 
 func (b *bot) join(ctx context.Context) {
 	c, err := client.New(b.cfg.Addrs, client.Config{
-		Ticket: func(context.Context) ([]byte, error) { return []byte(b.name), nil }, Info: "bot", ServerKey: b.cfg.Key, Logger: b.cfg.Logger, OnState: b.changed,
+		Ticket: func(context.Context) ([]byte, error) { return []byte(b.name), nil }, Info: "bot", ServerKey: b.cfg.Key, Logger: b.cfg.Logger, OnEvent: b.changed,
 	})
 	if err != nil {
 		b.err = err
 		return
 	}
 	b.c = c
-	client.On(c, "chat", b.hear)
-	client.On(c, "state", func(State) { b.states.Add(1) })
-	client.On(c, "seat", func(Seat) {})
+	client.OnMessage(c, "chat", b.hear)
+	client.OnMessage(c, "state", func(State) { b.states.Add(1) })
+	client.OnMessage(c, "seat", func(Seat) {})
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	if b.err = c.Connect(ctx); b.err == nil {
@@ -129,12 +129,12 @@ func (b *bot) join(ctx context.Context) {
 }
 
 // changed tells what becomes of the bot's session.
-func (b *bot) changed(s client.State) {
+func (b *bot) changed(s client.Event) {
 	switch s.Kind {
-	case client.Lost:
+	case client.EventLost:
 		b.lost = time.Now()
 		b.cfg.Logger.Info("pulled the cable", "bot", b.name)
-	case client.Resumed:
+	case client.EventResumed:
 		b.cfg.Logger.Info("back, nothing lost", "bot", b.name, "after", time.Since(b.lost).Round(time.Millisecond),
 			"heard", b.total.Load(), "duplicated", b.wrong.duplicated, "missing", b.wrong.reordered)
 	}

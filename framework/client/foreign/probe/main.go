@@ -93,10 +93,10 @@ func addresses(srv *framework.Server) string {
 }
 
 func routes(srv *framework.Server, other func() string) {
-	framework.HandleRaw(srv, "echo", func(_ *framework.Player, payload, dst []byte) ([]byte, error) {
+	framework.OnRaw(srv, "echo", func(_ *framework.Player, payload, dst []byte) ([]byte, error) {
 		return append(dst, payload...), nil
 	}).Inline()
-	framework.Handle(srv, "ask", func(p *framework.Player, q Question) (uint64, error) {
+	framework.OnRequest(srv, "ask", func(p *framework.Player, q Question) (uint64, error) {
 		var n uint64
 		err := p.Request(p.Context(), q.Route, q.N, &n)
 		var e *codec.Error
@@ -105,21 +105,21 @@ func routes(srv *framework.Server, other func() string) {
 		}
 		return n, err
 	})
-	framework.HandleMessage(srv, "say", func(p *framework.Player, m codec.Raw) { _ = p.Push("said", m) })
-	framework.HandleMessage(srv, "burst", func(p *framework.Player, b Burst) {
+	framework.OnMessage(srv, "say", func(p *framework.Player, m codec.Raw) { _ = p.Push("said", m) })
+	framework.OnMessage(srv, "burst", func(p *framework.Player, b Burst) {
 		time.AfterFunc(time.Duration(b.After)*time.Millisecond, func() {
 			for n := range b.Count {
 				_ = p.Push("numbered", Numbered{uint64(n + 1), make([]byte, b.Size)})
 			}
 		})
 	})
-	framework.HandleMessage(srv, "move", func(p *framework.Player, _ struct{}) { _ = p.Move(other()) })
-	framework.HandleMessage(srv, "kick", func(p *framework.Player, code uint32) { p.Kick(session.Code(code), "as you wish") })
-	framework.Handle(srv, "tune", func(p *framework.Player, ms uint64) (bool, error) {
+	framework.OnMessage(srv, "move", func(p *framework.Player, _ struct{}) { _ = p.Move(other()) })
+	framework.OnMessage(srv, "kick", func(p *framework.Player, code uint32) { p.Kick(session.Code(code), "as you wish") })
+	framework.OnRequest(srv, "tune", func(p *framework.Player, ms uint64) (bool, error) {
 		d := time.Duration(ms) * time.Millisecond
-		return true, p.SetProfile(framework.Profile{Interval: d, Timeout: 4 * d})
+		return true, p.SetHeartbeat(framework.HeartbeatProfile{Interval: d, Timeout: 4 * d})
 	})
-	srv.Sends(framework.EveryMessage, "said", "numbered")
+	srv.Sends(framework.DeliverAll, "said", "numbered")
 }
 
 // terminate is the proxy that makes wss:// of ws://: it speaks TLS, with a

@@ -80,8 +80,8 @@ func authenticate() func(context.Context, framework.Login) (string, error) {
 }
 
 func routes(srv *framework.Server, other func() string) {
-	framework.Handle(srv, "echo", func(_ *framework.Player, n uint64) (uint64, error) { return n, nil })
-	framework.Handle(srv, "ask", func(p *framework.Player, q Question) (uint64, error) {
+	framework.OnRequest(srv, "echo", func(_ *framework.Player, n uint64) (uint64, error) { return n, nil })
+	framework.OnRequest(srv, "ask", func(p *framework.Player, q Question) (uint64, error) {
 		var n uint64
 		err := p.Request(p.Context(), q.Route, q.N, &n)
 		var e *codec.Error
@@ -90,18 +90,18 @@ func routes(srv *framework.Server, other func() string) {
 		}
 		return n, err
 	})
-	framework.HandleMessage(srv, "say", func(p *framework.Player, n uint64) { _ = p.Push("said", n) })
-	framework.HandleMessage(srv, "burst", func(p *framework.Player, b Burst) {
+	framework.OnMessage(srv, "say", func(p *framework.Player, n uint64) { _ = p.Push("said", n) })
+	framework.OnMessage(srv, "burst", func(p *framework.Player, b Burst) {
 		time.AfterFunc(time.Duration(b.After)*time.Millisecond, func() {
 			for n := range b.Count {
 				_ = p.Push("numbered", Numbered{uint64(n + 1), make([]byte, b.Size)})
 			}
 		})
 	})
-	framework.HandleMessage(srv, "move", func(p *framework.Player, _ struct{}) { _ = p.Move(other()) })
-	framework.HandleMessage(srv, "kick", func(p *framework.Player, code uint32) { p.Kick(session.Code(code), "as you wish") })
-	framework.Handle(srv, "tune", func(p *framework.Player, ms uint64) (bool, error) {
+	framework.OnMessage(srv, "move", func(p *framework.Player, _ struct{}) { _ = p.Move(other()) })
+	framework.OnMessage(srv, "kick", func(p *framework.Player, code uint32) { p.Kick(session.Code(code), "as you wish") })
+	framework.OnRequest(srv, "tune", func(p *framework.Player, ms uint64) (bool, error) {
 		d := time.Duration(ms) * time.Millisecond
-		return true, p.SetProfile(framework.Profile{Interval: d, Timeout: 4 * d})
+		return true, p.SetHeartbeat(framework.HeartbeatProfile{Interval: d, Timeout: 4 * d})
 	})
 }

@@ -60,8 +60,8 @@ func main() {
 	arena := framework.AddRoom(srv, "arena", func(r *framework.Room) *Arena {
 		return &Arena{Room: r, at: map[*framework.Player]Move{}}
 	}).Tick(50 * time.Millisecond)
-	framework.On(arena, "move", func(a *Arena, p *framework.Player, m Move) { a.at[p] = m })
-	framework.Handle(srv, "greet", func(p *framework.Player, h Hello) (Hello, error) {
+	framework.OnRoomMessage(arena, "move", func(a *Arena, p *framework.Player, m Move) { a.at[p] = m })
+	framework.OnRequest(srv, "greet", func(p *framework.Player, h Hello) (Hello, error) {
 		return Hello{h.Text + " " + p.User()}, nil
 	})
 	if err := srv.Start(); err != nil {
