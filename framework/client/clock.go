@@ -21,3 +21,6 @@ func (k clock) both() (now time.Duration, wall time.Time) {
 
 // wall returns the time that sockets want for their deadlines.
 func (k clock) wall(at time.Duration) time.Time { return k.start.Add(at) }
+
+// until is the time that is left until t, as the deadline of a context.
+func until(t time.Time) time.Duration { return time.Until(t) }

@@ -127,7 +127,7 @@ func first[T any](ctx context.Context, list []netip.AddrPort, open func(context.
 	}()
 	wait := headStart
 	if end, ok := ctx.Deadline(); ok { // each has its chance
-		wait = min(wait, time.Until(end)/time.Duration(len(list)+1))
+		wait = min(wait, until(end)/time.Duration(len(list)+1))
 	}
 	next := time.NewTimer(0)
 	defer next.Stop()
