@@ -36,6 +36,11 @@ compile -out:"$work/test.exe" Runtime/*.cs Tests~/*.cs
 compile -out:"$work/bot.exe" Runtime/*.cs Tests~/Bot/*.cs
 test() { mono --debug "$work/test.exe" "$@"; }
 
+if command -v node >/dev/null; then
+	say "the WebSocket of WebGL builds"
+	node Tests~/jslib.mjs
+fi
+
 say "vectors, scripts, the client against a played server"
 test unit "$root"
 

@@ -118,7 +118,6 @@ namespace Lifeline
 	sealed class WebSocketCarrier : Carrier
 	{
 		const int maxHead = 16 << 10;
-		const int maxMessage = 1 << 24;
 		const byte opContinuation = 0, opText = 1, opBinary = 2, opClose = 8, opPing = 9, opPong = 10;
 
 		readonly ByteStream stream;
@@ -129,6 +128,7 @@ namespace Lifeline
 		readonly byte[] controlBody = new byte[125];
 		readonly string key;
 		bool asked, silent, closeSent, inMessage;
+		long left;          // bytes of the present data frame that have yet to come
 		long partUntil;
 
 		/// <summary>host is what stands in the Host header, path what is asked for.</summary>
@@ -248,74 +248,93 @@ namespace Lifeline
 
 		// --- frames: RFC 6455 5
 
-		// Takes one frame, if it is whole. Reports false when it is not, or nothing more follows.
+		// Takes what there is of the present data frame, or the head of the next one. Reports false when more has
+		// to come first. Nothing is set aside for a length that a head claims.
 		bool ReadFrame()
 		{
-			byte[] b = raw.Bytes;
-			int at = raw.Start, left = raw.Length;
-			if (left < 2)
+			if (left > 0)
+			{
+				int n = (int)Math.Min(left, raw.Length);
+				In.Append(raw.Bytes, raw.Start, n);
+				raw.Consume(n);
+				left -= n;
+				return left == 0;
+			}
+			int op, head;
+			bool fin;
+			long length;
+			if (!ReadHead(out op, out fin, out head, out length))
 			{
 				return false;
 			}
-			bool fin = (b[at] & 0x80) != 0;
-			int op = b[at] & 0x0f;
-			long n = b[at + 1] & 0x7f;
-			int head = n == 126 ? 4 : n == 127 ? 10 : 2;
-			if ((b[at] & 0x70) != 0 || (b[at + 1] & 0x80) != 0)
+			if (op < opClose)
 			{
-				Break("the server violated RFC 6455");
+				raw.Consume(head);
+				inMessage = !fin;
+				left = length;
+				return true;
+			}
+			if (raw.Length < head + length)
+			{
 				return false;
 			}
-			if (left < head)
+			TakeControl(op, raw.Start + head, (int)length);
+			raw.Consume(head + (int)length);
+			return true;
+		}
+
+		// Reads the head of a frame. Reports false if it is not whole, or breaks a rule.
+		bool ReadHead(out int op, out bool fin, out int head, out long length)
+		{
+			op = head = 0;
+			fin = false;
+			length = 0;
+			if (raw.Length < 2)
+			{
+				return false;
+			}
+			byte first = raw.Bytes[raw.Start], second = raw.Bytes[raw.Start + 1];
+			op = first & 0x0f;
+			fin = (first & 0x80) != 0;
+			length = second & 0x7f;
+			head = length == 126 ? 4 : length == 127 ? 10 : 2;
+			bool known = op == opContinuation ? inMessage : op == opBinary ? !inMessage : op == opClose || op == opPing || op == opPong;
+			if ((first & 0x70) != 0 || (second & 0x80) != 0 || !known || op >= opClose && (length > 125 || !fin))
+			{
+				Break(op == opText ? "the server sent text" : "the server violated RFC 6455");
+				return false;
+			}
+			if (raw.Length < head)
 			{
 				return false;
 			}
 			if (head > 2)
 			{
-				n = 0;
+				length = 0;
 				for (int i = 2; i < head; i++)
 				{
-					n = n << 8 | b[at + i];
+					length = length << 8 | raw.Bytes[raw.Start + i];
+				}
+				if (length < 0)
+				{
+					Break("the server violated RFC 6455");
+					return false;
 				}
 			}
-			bool isControl = op >= opClose;
-			bool known = op == opContinuation && inMessage || op == opBinary && !inMessage || op == opClose || op == opPing || op == opPong;
-			if (!known || n < 0 || n > maxMessage || isControl && (n > 125 || !fin))
-			{
-				Break(op == opText ? "the server sent text" : "the server violated RFC 6455");
-				return false;
-			}
-			if (left < head + n)
-			{
-				raw.Reserve((int)(head + n) - left);
-				return false;
-			}
-			Take(op, at + head, (int)n);
-			if (!isControl)
-			{
-				inMessage = !fin;
-			}
-			raw.Consume(head + (int)n);
 			return true;
 		}
 
-		void Take(int op, int at, int n)
+		void TakeControl(int op, int at, int n)
 		{
-			switch (op)
+			if (op == opPing)
 			{
-				case opPing:
-					Buffer.BlockCopy(raw.Bytes, at, controlBody, 0, n);
-					PutFrame(opPong, controlBody, 0, n);
-					break;
-				case opClose:
-					CloseStatus = n >= 2 ? raw.Bytes[at] << 8 | raw.Bytes[at + 1] : 1005;
-					SendClose();
-					break;
-				case opPong:
-					break;
-				default:
-					In.Append(raw.Bytes, at, n);
-					break;
+				Buffer.BlockCopy(raw.Bytes, at, controlBody, 0, n);
+				PutFrame(opPong, controlBody, 0, n);
+			}
+			else if (op == opClose)
+			{
+				CloseStatus = n >= 2 ? raw.Bytes[at] << 8 | raw.Bytes[at + 1] : 1005;
+				SendClose();
 			}
 		}
 

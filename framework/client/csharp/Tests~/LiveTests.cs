@@ -171,6 +171,48 @@ namespace Lifeline.Tests
 			}
 		}
 
+		/// <summary>Opens n clients on every carrier in one process, and prints what each holds when it has said and heard something.</summary>
+		public static void RunMemory(Check check, string program, int n)
+		{
+			foreach (string carrier in new[] { "tcp", "ws", "plain-kcp", "kcp" })
+			{
+				using (Probe probe = new Probe(program, ""))
+				{
+					check.Run("memory " + carrier, () => Memory(check, probe, carrier, n));
+				}
+			}
+		}
+
+		static void Memory(Check check, Probe probe, string carrier, int n)
+		{
+			long before = GC.GetTotalMemory(true);
+			LiveTests[] all = new LiveTests[n];
+			int heard = 0;
+			for (int i = 0; i < n; i++)
+			{
+				all[i] = new LiveTests(check, probe) { name = carrier + i };
+				all[i].Make(probe.First[carrier]);
+				all[i].c.OnMessage("said", new Blob(200), m => heard++);
+				all[i].c.Send("say", new Blob(200));
+			}
+			Stopwatch watch = Stopwatch.StartNew();
+			while (heard < n && watch.Elapsed.TotalSeconds < 60)
+			{
+				Array.ForEach(all, t => t.c.Update());
+				Thread.Sleep(5);
+			}
+			check.Equal(heard, n, "heard");
+			long each = (GC.GetTotalMemory(true) - before) / n;
+			Console.WriteLine(carrier + ": " + n + " clients, " + each + " bytes each, open after " + watch.ElapsedMilliseconds + " ms");
+			watch.Restart();
+			for (int i = 0; i < 100; i++)
+			{
+				Array.ForEach(all, t => t.c.Update());
+			}
+			Console.WriteLine(carrier + ": an Update with nothing to do takes " + (watch.Elapsed.TotalMilliseconds * 10 / n).ToString("0.00") + " us");
+			Array.ForEach(all, t => t.c.Dispose());
+		}
+
 		Client Make(string urls, Action<ClientConfig> more = null)
 		{
 			ClientConfig cfg = new ClientConfig

@@ -7,7 +7,8 @@ namespace Lifeline.Tests
 	/// <summary>
 	/// The tests, by group. unit ROOT: vectors, scripts, the client against a played server. cases FILE: random
 	/// cases of framework/client/foreign/cases. fuzz ROOT ROUNDS [SEED]. live PROBE and garbage PROBE: against
-	/// framework/client/foreign/probe; garbage needs MONO_GC_PARAMS=nursery-size=64k to mean anything.
+	/// framework/client/foreign/probe; garbage needs MONO_GC_PARAMS=nursery-size=64k to mean anything. memory PROBE N
+	/// prints what a client holds.
 	/// </summary>
 	static class Program
 	{
@@ -31,6 +32,9 @@ namespace Lifeline.Tests
 					break;
 				case "live":
 					LiveTests.Run(check, args[1]);
+					break;
+				case "memory":
+					LiveTests.RunMemory(check, args[1], int.Parse(args[2]));
 					break;
 				case "garbage":
 					LiveTests.RunGarbage(check, args[1]);
