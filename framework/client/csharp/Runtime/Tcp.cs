@@ -302,7 +302,7 @@ namespace Lifeline
 			}
 			catch (Exception e) // what SslStream throws depends on the system
 			{
-				Break("TLS: " + e.Message);
+				Break("TLS: " + e.GetBaseException().Message);
 			}
 		}
 

@@ -6,7 +6,7 @@ namespace Lifeline.Tests
 {
 	/// <summary>
 	/// The tests, by group. unit ROOT: vectors, scripts, the client against a played server. cases FILE: random
-	/// cases of framework/client/foreign/cases. fuzz ROOT ROUNDS [SEED]. live PROBE and garbage PROBE: against
+	/// cases of framework/client/foreign/cases. fuzz ROOT ROUNDS [SEED]. live PROBE [notls] and garbage PROBE: against
 	/// framework/client/foreign/probe; garbage needs MONO_GC_PARAMS=nursery-size=64k to mean anything. memory PROBE N
 	/// prints what a client holds.
 	/// </summary>
@@ -31,7 +31,7 @@ namespace Lifeline.Tests
 					FuzzTests.Run(check, args[1], int.Parse(args[2]), args.Length > 3 ? ulong.Parse(args[3]) : (ulong)DateTime.UtcNow.Ticks);
 					break;
 				case "live":
-					LiveTests.Run(check, args[1]);
+					LiveTests.Run(check, args[1], args.Length < 3 || args[2] != "notls");
 					break;
 				case "memory":
 					LiveTests.RunMemory(check, args[1], int.Parse(args[2]));
