@@ -123,6 +123,7 @@ func TestRestartedAppLearnsTheDictionaryAgain(t *testing.T) {
 		first := e.dial("ann", transport.TCP)
 		token := first.Token()
 		first.Cut()
+		first.Pause() // it is dead: it does not dial again
 		var got atomic.Int64
 		c, err := client.New([]string{e.addr(transport.TCP)}, e.dialers(client.Config{Token: token}))
 		if err != nil {

@@ -380,7 +380,9 @@ func TestSessionsOfOneAddressAndUser(t *testing.T) {
 				e.net.NextAddr(netip.MustParseAddr(from))
 				c := e.newClient(user, carrier)
 				err := c.Connect(shortly(e.t, time.Second))
-				c.Cut()
+				if len(e.clients)%2 == 0 {
+					c.Pause() // and does not dial from where the next one is
+				}
 				return err
 			}
 			for i := range 3 {

@@ -439,11 +439,14 @@ func (l *loop) collect(p *Player) {
 	p.queued.Add(uint64(p.out.len())<<32 | uint64(p.out.size())) // on its way from one to the other
 	out, dropped, run := p.out.take(), p.dropped, p.runLocked()
 	p.dropped = kept
+	if dropped != kept { // and out is empty; Push goes on saying so
+		p.more().over.now = true
+	}
 	p.mu.Unlock()
-	if dropped != kept { // and out is empty
+	if dropped != kept {
 		if !p.s.Overflowed() {
 			p.s.Overflow(l.t.Now())
-			l.overflowed(p, dropped == crowded, dropped == overfull && p.link != nil)
+			l.overflowed(p, dropped == crowded)
 		}
 		p.tellQueued()
 		return
@@ -463,6 +466,6 @@ func (l *loop) send(p *Player, kind codec.Kind, body []byte, shared bool) {
 	before := p.s.Overflowed()
 	err := p.s.Send(kind, body, shared, l.t.Now())
 	if (err == session.ErrOverflow || err == session.ErrCrowded) && !before {
-		l.overflowed(p, err == session.ErrCrowded, false)
+		l.overflowed(p, err == session.ErrCrowded)
 	}
 }

@@ -122,9 +122,9 @@ func (p *Player) awaitRoom(ctx context.Context, gaps uint32) error {
 }
 
 // overflowed cuts the link of a player that did not read what was sent to it, or
-// was sent too much at once, which burst says: it comes back to a RESET, or too
-// often and then not at all.
-func (l *loop) overflowed(p *Player, crowded, burst bool) {
+// was sent too much at once: it comes back to a RESET, or too often and then not
+// at all.
+func (l *loop) overflowed(p *Player, crowded bool) {
 	l.srv.count.overflows.Add(1)
 	if crowded {
 		l.srv.count.crowded.Add(1)
@@ -141,8 +141,8 @@ func (l *loop) overflowed(p *Player, crowded, burst bool) {
 	o.now, o.at, o.gaps, o.times = true, now, o.gaps+1, min(o.times+1, 32)
 	p.mu.Unlock()
 	text := "outgoing buffer overflowed"
-	if burst {
-		text = "outgoing buffer overflowed: more was sent at once than may wait, see PushAll"
+	if p.link != nil && !crowded {
+		text = "outgoing buffer overflowed: more was sent at once than may wait (see PushAll), or the client reads too slowly"
 	}
 	p.grumble(slog.LevelWarn, text, "crowded", crowded, "limit", l.srv.cfg.Session.SendBytes)
 	if p.departing() {

@@ -268,6 +268,7 @@ func TestJoiningTheRoomOneIsInSucceeds(t *testing.T) {
 			again(c)
 			token := c.Token()
 			c.Cut()
+			c.Pause() // it is dead: it does not dial again
 			back, err := client.New([]string{e.addr(carrier)}, e.dialers(client.Config{Token: token}))
 			if err != nil {
 				t.Fatal(err)
