@@ -110,7 +110,7 @@ namespace Lifeline
 		/// <summary>The own addresses by index, in the order in which they are to be dialled.</summary>
 		public int[] Order(long now)
 		{
-			if (Array.TrueForAll(standings, s => s.Failed)) // nobody can be reached, which says nothing about any of them
+			if (Array.TrueForAll(standings, s => s.Failed)) // no server can be reached, which says nothing about any address
 			{
 				Array.ForEach(standings, s => s.Failed = false);
 			}
@@ -133,8 +133,8 @@ namespace Lifeline
 		}
 
 		/// <summary>
-		/// Where the server has sent us, to be tried first. What the app would not have dialled itself is left out:
-		/// nobody is talked out of encryption.
+		/// Where the server has sent us, to be tried first. Carriers that the app did not
+		/// choose are left out, so that no server takes encryption away.
 		/// </summary>
 		public List<Address> Elsewhere(string urls)
 		{

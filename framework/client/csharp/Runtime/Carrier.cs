@@ -225,7 +225,7 @@ namespace Lifeline
 		}
 	}
 
-	/// <summary>Random bytes that nobody can guess, fetched from the system in pieces.</summary>
+	/// <summary>Unpredictable bytes, fetched from the system in pieces.</summary>
 	sealed class Entropy
 	{
 		readonly Action<byte[]> fill;

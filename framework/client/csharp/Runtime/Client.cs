@@ -44,7 +44,7 @@ namespace Lifeline
 		TaskCompletionSource<bool> opening;
 		bool inside;   // of Update, Flush or Close: what the app does meanwhile is done at their end
 		bool disposed;
-		Exception failure; // that nobody was subscribed to hear
+		Exception failure; // without a subscriber of Error
 		string lastError = "";
 		readonly List<string> causes = new List<string>(); // why parts of the present attempt failed
 		bool refused;          // told already why it failed
@@ -102,7 +102,7 @@ namespace Lifeline
 
 		/// <summary>
 		/// The reconnect token: one opaque string that a later run of the app may hand to ClientConfig.Token while
-		/// the session lives. Whoever has it is the player: store it like a password. Empty without a session.
+		/// the session lives. It lets its holder play as this player: store it like a password. Empty without a session.
 		/// </summary>
 		public string Token { get { return core.Token; } }
 

@@ -73,7 +73,7 @@ namespace Lifeline
 		/// <summary>Wall returns the time of day in nanoseconds since 1970. If null, DateTime.UtcNow.</summary>
 		public Func<long> Wall;
 
-		/// <summary>Random fills bytes that nobody can guess. If null, the system's RandomNumberGenerator.</summary>
+		/// <summary>Random fills an array with unpredictable bytes. If null, the system's RandomNumberGenerator.</summary>
 		public Action<byte[]> Random;
 
 		internal static long Nanoseconds(TimeSpan t, long otherwise)

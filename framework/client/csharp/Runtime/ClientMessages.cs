@@ -43,7 +43,7 @@ namespace Lifeline
 					Fail(new LifelineException(LifelineException.Mismatch, e.Message));
 					return;
 				}
-				done.TrySetResult(answer); // who awaits goes on in here
+				done.TrySetResult(answer); // code that awaits it goes on in here
 			}
 
 			public override void Fail(Exception e)
@@ -219,7 +219,7 @@ namespace Lifeline
 			foreach (ulong id in expired)
 			{
 				Call call;
-				if (calls.TryGetValue(id, out call)) // who awaits another one may have ended this one
+				if (calls.TryGetValue(id, out call)) // code that awaits another one may have ended this one
 				{
 					calls.Remove(id);
 					call.Fail(new LifelineException(LifelineException.Timeout, "no answer came in time"));
@@ -268,7 +268,7 @@ namespace Lifeline
 			}
 		}
 
-		// A message that can't be read ends nothing, but who can be told is told: session/SPEC.md 4.11.
+		// A message that can't be read ends nothing. Its sender, or the code that waits for it, is told: session/SPEC.md 4.11.
 		void TellMalformed(Packet p, string why)
 		{
 			ulong id;
@@ -308,7 +308,7 @@ namespace Lifeline
 			}
 		}
 
-		// Ids without a call are those of requests that nobody waits for any more.
+		// Ids without a call are those of requests that have timed out.
 		void Answered(Packet p)
 		{
 			bool failed = p.Kind == PacketKind.Failure;

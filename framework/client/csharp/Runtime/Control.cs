@@ -109,7 +109,7 @@ namespace Lifeline
 		}
 	}
 
-	/// <summary>What a session is resumed with. Whoever has it is the player.</summary>
+	/// <summary>What a session is resumed with. It lets its holder play as this player.</summary>
 	sealed class Identity
 	{
 		const string prefix = "ll1.";

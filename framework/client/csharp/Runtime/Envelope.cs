@@ -114,7 +114,7 @@ namespace Lifeline
 
 		/// <summary>
 		/// Reads the id with which the body of a REQUEST, a RESPONSE or a FAILURE begins, also if what follows is
-		/// refused: so that who asked, or waits for the answer, can be told. Reports false if it can't be read.
+		/// refused, so that the side that asked, or that waits for the answer, can be told. Reports false if it can't be read.
 		/// </summary>
 		public static bool TryId(byte[] b, int at, int n, out ulong id)
 		{

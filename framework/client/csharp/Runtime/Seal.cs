@@ -266,7 +266,7 @@ namespace Lifeline
 
 	/// <summary>
 	/// How a client judges resets: SPEC 8.3. A reset shows that its sender saw one of our datagrams. The
-	/// server did, but so may somebody beside the path. So a reset only raises doubt: the client asks,
+	/// server did, but an observer of the path may have, too. So a reset only raises doubt: the client asks,
 	/// and believes it if nothing authentic comes within 400 ms.
 	/// </summary>
 	sealed class SealDoubt

@@ -12,7 +12,7 @@ namespace Lifeline
 	/// </summary>
 	sealed class SealInitiator
 	{
-		const int maxSpent = 2; // cookies that are answered at once: who sees a hello can forge them
+		const int maxSpent = 2; // cookies that are answered at once: an observer of a hello can forge them
 
 		readonly byte[] hello = new byte[SealWire.HelloSize];
 		int spent;              // since Repeat
@@ -91,7 +91,7 @@ namespace Lifeline
 		/// <summary>The link, once the server has accepted it.</summary>
 		public SealConn Conn { get; private set; }
 
-		/// <summary>16 bytes that both ends of this link know and nobody else: SPEC 5.3.</summary>
+		/// <summary>16 bytes that only the two ends of this link know: SPEC 5.3.</summary>
 		public byte[] Nonce { get; private set; }
 
 		/// <summary>What the server's upper layer had to say: its session version, one byte.</summary>

@@ -58,7 +58,7 @@ namespace Lifeline
 
 		public override string Silence
 		{
-			get { return "nobody answers: no server there, or its key is not the one in ServerKey, or a firewall that drops UDP"; }
+			get { return "no answer: no server there, or its key is not the one in ServerKey, or a firewall that drops UDP"; }
 		}
 
 		public override IPEndPoint Remote { get { return socket == null ? null : socket.Remote; } }
@@ -202,7 +202,7 @@ namespace Lifeline
 			}
 		}
 
-		// What is no answer is somebody else's doing.
+		// Datagrams that are no answer are ignored.
 		void ReadAnswers(int k)
 		{
 			if (sockets[k] == null)
@@ -269,7 +269,7 @@ namespace Lifeline
 			{
 				if (doubt.Reset(now, Datagram, n))
 				{
-					// Anybody who sees our datagrams can make a reset: the server is asked whether it is true.
+					// An observer of our datagrams can make a reset too: the server is asked whether it is true.
 					Datagram[SealWire.HeaderSize] = (byte)SealControl.Challenge;
 					LittleEndian.Put64(Datagram, SealWire.HeaderSize + 1, entropy.Next());
 					SendSealed(now, PacketType.Control, 9);
@@ -278,7 +278,7 @@ namespace Lifeline
 			}
 			if (conn.Open(Datagram, n) != SealError.None)
 			{
-				return; // somebody else's, or repeated by the network
+				return; // forged, or repeated by the network
 			}
 			doubt.Heard();
 			LastIn = now;
@@ -298,7 +298,7 @@ namespace Lifeline
 			n = SealWire.HeaderSize + n - at;
 			if (FramesLength > 0)
 			{
-				Buffer.BlockCopy(Datagram, FramesAt, Frames, 0, FramesLength); // whoever reads them may send
+				Buffer.BlockCopy(Datagram, FramesAt, Frames, 0, FramesLength); // their handlers may send
 				FramesAt = 0;
 				FramesNumber = conn.Number;
 			}
@@ -437,7 +437,7 @@ namespace Lifeline
 		// --- leaving: transport/seal/SPEC.md 8.1
 
 		// Once the server has the last words, or there is no more time for them, CLOSE is said several times:
-		// nobody answers it.
+		// it has no answer.
 		void SendFarewell(long now)
 		{
 			if (!Parting || !Heard(now) || farewells == SealWire.CloseCopies || now < farewellAt)

@@ -29,7 +29,7 @@ namespace Lifeline
 		public long OpeningTimeout;
 		/// <summary>Bound the pauses between attempts. If zero, 0.5 s and 30 s.</summary>
 		public long MinDelay, MaxDelay;
-		/// <summary>Returns 64 random bits that nobody can guess.</summary>
+		/// <summary>Returns 64 unpredictable bits.</summary>
 		public Func<ulong> Random;
 	}
 
@@ -293,7 +293,7 @@ namespace Lifeline
 		{
 			if (State != SessionState.Dialing)
 			{
-				// Nobody waits for it any more. A link in use is not cut for it.
+				// It came too late. A link in use is not cut for it.
 				cutting = cutting || State != SessionState.Opening && State != SessionState.Open;
 				return;
 			}
@@ -385,7 +385,7 @@ namespace Lifeline
 			return Receive(p, now, false);
 		}
 
-		/// <summary>Takes a packet that came in a datagram. One that overtook the answer to the opening is for nobody yet.</summary>
+		/// <summary>Takes a packet that came in a datagram. One that overtook the answer to the opening is ignored.</summary>
 		public bool ReceiveDatagram(Packet p, long now)
 		{
 			if (p.Kind != PacketKind.Heartbeat && p.Kind != PacketKind.Datagram)
@@ -533,7 +533,7 @@ namespace Lifeline
 		{
 			if (who != null && everUp && State != SessionState.Open && now - end.LastRecv > parameters.Timeout + parameters.Grace)
 			{
-				Gone(new CloseReason(CloseCode.Expired, "nobody could be reached for the whole grace"), 0);
+				Gone(new CloseReason(CloseCode.Expired, "no server could be reached for the whole grace"), 0);
 			}
 		}
 

@@ -362,7 +362,7 @@ namespace Lifeline
 		{
 			if (HoldPeer)
 			{
-				progressAt = now; // whoever holds may read nothing, echoes too
+				progressAt = now; // a peer that holds may read nothing, echoes too
 			}
 			if (!byDatagram)
 			{

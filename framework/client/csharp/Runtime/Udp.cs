@@ -205,7 +205,7 @@ namespace Lifeline
 			this.pool = pool;
 		}
 
-		public override string Silence { get { return "nobody answers: no server there, or a firewall that drops UDP"; } }
+		public override string Silence { get { return "no answer: no server there, or a firewall that drops UDP"; } }
 
 		public override IPEndPoint Remote { get { return socket == null ? null : socket.Remote; } }
 

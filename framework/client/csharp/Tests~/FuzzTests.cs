@@ -144,7 +144,7 @@ namespace Lifeline.Tests
 			}
 		}
 
-		// Two ends and somebody between them that changes what it likes.
+		// Two ends and, between them, a network that changes what it likes.
 		static void Segments(Check check, Dice dice, int rounds)
 		{
 			KcpPool pool = new KcpPool();

@@ -202,7 +202,7 @@ namespace Lifeline.Tests
 				case "hurry": c.Hurry(now); break;
 				case "pause": c.Pause(); break;
 				case "close": c.Close(); break;
-				case "stall": // nobody looks meanwhile
+				case "stall": // the client does not look meanwhile
 					now += Duration(rest);
 					wall += Duration(rest);
 					break;

@@ -39,6 +39,9 @@ type Question struct {
 // Burst is Count messages of Size bytes that come After so many milliseconds.
 type Burst struct{ After, Count, Size int }
 
+// Hall is a room with one seat, in which nothing happens.
+type Hall struct{ *framework.Room }
+
 // Numbered is one of them.
 type Numbered struct {
 	N   uint64
@@ -119,11 +122,12 @@ func routes(srv *framework.Server, other func() string) {
 		d := time.Duration(ms) * time.Millisecond
 		return true, p.SetHeartbeat(framework.HeartbeatProfile{Interval: d, Timeout: 4 * d})
 	})
+	framework.AddRoom(srv, "hall", func(r *framework.Room) *Hall { return &Hall{r} }).Seats(1)
 	srv.Sends(framework.DeliverAll, "said", "numbered")
 }
 
 // terminate is the proxy that makes wss:// of ws://: it speaks TLS, with a
-// certificate that nobody vouches for. It ends with ctx.
+// certificate that no authority signed. It ends with ctx.
 func terminate(ctx context.Context, to string) (addr string, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
