@@ -31,12 +31,12 @@ type forger struct {
 
 func (f *forger) WriteTo(b []byte, to net.Addr) (int, error) {
 	f.mu.Lock()
-	if len(b) == seal.HelloSize && (b[4] == seal.WhatHello || b[4] == seal.WhatResumeHello) {
+	if len(b) == seal.HelloSize && (seal.PacketType(b[4]) == seal.TypeHello || seal.PacketType(b[4]) == seal.TypeResumeHello) {
 		f.hellos++
 		f.to = to
 		for i := range min(100, 1000-f.hellos) { // no end would be no failure
 			c := bytes.Clone(b[:32])
-			c[4] = seal.WhatCookie
+			c[4] = byte(seal.TypeCookie)
 			copy(c[8:16], b[32:40])
 			c[16], c[17] = byte(f.hellos), byte(i)
 			f.forged = append(f.forged, c)

@@ -201,7 +201,7 @@ func forgedFromItsOwnAddress(t *testing.T, at netip.Addr, rounds int) {
 					_, _ = thief.WriteTo(forge(rnd, down), home)
 				case 1:
 					up, _ := v.tap.latest()
-					reset := append(bytes.Clone(up[:4]), seal.WhatReset, 1, 0, 0)
+					reset := append(bytes.Clone(up[:4]), byte(seal.TypeReset), 1, 0, 0)
 					_, _ = thief.WriteTo(append(reset, up[len(up)-8:]...), home)
 				}
 			}
@@ -228,7 +228,7 @@ func forge(rnd *rand.Rand, seen [][]byte) []byte {
 		b[rnd.IntN(len(b))] ^= 1 << rnd.IntN(8)
 	case 1: // a later number
 		copy(b, last[:4])
-		b[4] = seal.WhatSealed
+		b[4] = byte(seal.TypeSealed)
 		for i := 5; i < 8; i++ {
 			b[i] = byte(rnd.Uint32())
 		}
@@ -243,7 +243,7 @@ func forge(rnd *rand.Rand, seen [][]byte) []byte {
 		b = binary.LittleEndian.AppendUint32(bytes.Clone(last[:4]), 0x51+rnd.Uint32N(4))
 		b = append(b, make([]byte, 16+rnd.IntN(30))...)
 	case 4: // a control datagram without the key
-		b = append(bytes.Clone(last[:4]), seal.WhatControl, byte(rnd.Uint32()), 0, 0, 3)
+		b = append(bytes.Clone(last[:4]), byte(seal.TypeControl), byte(rnd.Uint32()), 0, 0, 3)
 		b = append(b, make([]byte, 16)...)
 	case 5: // cut short
 		b = b[:rnd.IntN(len(b))]
@@ -270,7 +270,7 @@ func playedBack(t *testing.T, at netip.Addr) {
 	v.talk(50)
 	before := v.c.Stats()
 	up, down := v.tap.seen()
-	if len(up) < 5 || up[0][4] != seal.WhatResumeHello {
+	if len(up) < 5 || seal.PacketType(up[0][4]) != seal.TypeResumeHello {
 		t.Fatalf("the second link was not opened with the seal key: %x", up[0][:8])
 	}
 	stranger, err := network.ListenPacket()
@@ -383,7 +383,7 @@ func TestThreatNobodyIsTalkedOutOfEncryption(t *testing.T) {
 			cancel()
 			up, _ := tapped.seen()
 			for _, b := range up {
-				if b[4] != seal.WhatHello || bytes.Contains(b, []byte("secret")) {
+				if seal.PacketType(b[4]) != seal.TypeHello || bytes.Contains(b, []byte("secret")) {
 					t.Errorf("%s: sent %x", name, b[:16])
 				}
 			}

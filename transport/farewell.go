@@ -37,8 +37,8 @@ func (l *Loop) farewell(k *Link, err error) {
 		return
 	}
 	g := goodbye{to: k.addr, left: seal.CloseCopies}
-	b := seal.Control{Kind: seal.Close}.Append(g.b[:seal.HeaderSize], 0)
-	if _, err := k.sealed.Seal(b, seal.WhatControl); err != nil {
+	b := seal.Control{Kind: seal.ControlClose}.Append(g.b[:seal.HeaderSize], 0)
+	if _, err := k.sealed.Seal(b, seal.TypeControl); err != nil {
 		return
 	}
 	l.repeat(g)

@@ -16,10 +16,10 @@ import (
 // other than the one in use: transport/seal/SPEC.md 7.
 func (l *Loop) elsewhere(k *Link, from netip.AddrPort, size int, newest bool) {
 	s := l.sideOf(k)
-	token, ask := s.paths.Saw(l.now, from, size, newest, crand.Reader)
-	if ask && s.paths.Spend(l.now, from, seal.Overhead+9) {
+	token, ask := s.paths.Received(l.now, from, size, newest, crand.Reader)
+	if ask && s.paths.AllowSend(l.now, from, seal.Overhead+9) {
 		l.stats.challenges.Add(1)
-		l.sendControl(k, from, seal.Control{Kind: seal.Challenge, Token: token}, 0)
+		l.sendControl(k, from, seal.Control{Kind: seal.ControlChallenge, Token: token}, 0)
 	}
 	l.touch(k) // what waits goes to both, and a side that is not needed goes back
 }
@@ -30,7 +30,7 @@ func (l *Loop) sendControl(k *Link, to netip.AddrPort, c seal.Control, size int)
 	if slot == nil {
 		return // who misses it asks again
 	}
-	d, err := k.sealed.Seal(c.Append(slot[:seal.HeaderSize], size), seal.WhatControl)
+	d, err := k.sealed.Seal(c.Append(slot[:seal.HeaderSize], size), seal.TypeControl)
 	if err != nil {
 		k.Close(errExhausted)
 		return
@@ -48,12 +48,12 @@ func (l *Loop) control(k *Link, from netip.AddrPort, plain []byte) {
 		return
 	}
 	switch c.Kind {
-	case seal.Challenge:
+	case seal.ControlChallenge:
 		// Not longer than the question, whoever sent a copy of that.
-		l.sendControl(k, from, seal.Control{Kind: seal.Answer, Token: c.Token}, 0)
-	case seal.Answer:
+		l.sendControl(k, from, seal.Control{Kind: seal.ControlResponse, Token: c.Token}, 0)
+	case seal.ControlResponse:
 		l.answered(k, from, c.Token)
-	case seal.Close:
+	case seal.ControlClose:
 		k.Close(io.EOF)
 	}
 }
@@ -69,7 +69,7 @@ func (l *Loop) answered(k *Link, from netip.AddrPort, token [8]byte) {
 		l.fits(k, token)
 		return
 	}
-	if !s.paths.Answer(l.now, from, token) {
+	if !s.paths.Validate(l.now, from, token) {
 		return
 	}
 	if k.state |= stateProved; from == k.addr {
@@ -137,7 +137,7 @@ func (l *Loop) widen(k *Link) {
 	s.at = l.now + searchWait
 	putToken(&s.token)
 	l.stats.probes.Add(1)
-	l.sendControl(k, k.addr, seal.Control{Kind: seal.Challenge, Token: s.token}, datagramSizes[rung+1]-seal.Overhead)
+	l.sendControl(k, k.addr, seal.Control{Kind: seal.ControlChallenge, Token: s.token}, datagramSizes[rung+1]-seal.Overhead)
 }
 
 // putToken draws what only needs to differ from what was drawn before.

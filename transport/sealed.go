@@ -179,14 +179,14 @@ func (i idsOf) Free(id uint32) { i.l.sealed.slots.release(id) }
 // sealedDatagram takes one datagram of the sealed socket. One that belongs to
 // another loop is handed on; every loop answers handshakes.
 func (l *Loop) sealedDatagram(from netip.AddrPort, b []byte) {
-	id, what, ok := seal.Parse(b)
+	id, t, ok := seal.Parse(b)
 	switch {
 	case !ok:
 		l.dropUnparsed(b)
 	case id == 0:
 		answer, _ := l.sealed.responder.Handle(l.now, from, b) // refusals are counted there
 		l.sendTo(from, answer)
-	case what != seal.WhatSealed && what != seal.WhatControl:
+	case t != seal.TypeSealed && t != seal.TypeControl:
 		l.stats.malformed.Add(1) // a reset, which is for clients
 	default:
 		owner := l.sealed.slots.layout.loop(id)
@@ -228,22 +228,22 @@ func (l *Loop) sendTo(to netip.AddrPort, b []byte) {
 
 // ownDatagram takes a sealed datagram whose id names this loop.
 func (l *Loop) ownDatagram(from netip.AddrPort, b []byte) {
-	id, what, _ := seal.Parse(b)
+	id, t, _ := seal.Parse(b)
 	at := l.sealed.slots.at(id)
 	switch {
 	case at == nil:
 		l.unknownSealed(from, b)
 	case at.k == nil:
-		l.openSealed(from, what, b)
+		l.openSealed(from, t, b)
 	case at.k.state&stateClosed != 0:
 		l.stats.unknown.Add(1) // it is told in a moment
 	default:
-		l.inputSealed(at.k, from, what, b)
+		l.inputSealed(at.k, from, t, b)
 	}
 }
 
 // openSealed takes the first datagram of a half-open link: SPEC 6.1.
-func (l *Loop) openSealed(from netip.AddrPort, what byte, b []byte) {
+func (l *Loop) openSealed(from netip.AddrPort, t seal.PacketType, b []byte) {
 	c, err := l.sealed.responder.Confirm(l.now, from, b)
 	if err != nil {
 		if errors.Is(err, seal.ErrForged) {
@@ -268,7 +268,7 @@ func (l *Loop) openSealed(from netip.AddrPort, what byte, b []byte) {
 		part: sealedPart{Conn: c.Conn},
 	}
 	k := &p.Link
-	if c.Proved {
+	if c.Validated {
 		k.state |= stateProved
 	}
 	k.kcp, k.sealed = &p.conn, &p.part
@@ -280,16 +280,16 @@ func (l *Loop) openSealed(from netip.AddrPort, what byte, b []byte) {
 	l.callOpen(k)
 	l.sealed.nonce = [16]byte{}
 	if k.state&stateClosed == 0 {
-		l.authentic(k, from, what, len(b), c.First)
+		l.authentic(k, from, t, len(b), c.First)
 	}
 }
 
 // inputSealed feeds one datagram to the link that it names.
-func (l *Loop) inputSealed(k *Link, from netip.AddrPort, what byte, b []byte) {
+func (l *Loop) inputSealed(k *Link, from netip.AddrPort, t seal.PacketType, b []byte) {
 	o, err := k.sealed.Open(b)
 	switch {
 	case err == nil:
-		l.authentic(k, from, what, len(b), o)
+		l.authentic(k, from, t, len(b), o)
 	case errors.Is(err, seal.ErrReplay):
 		l.stats.replayed.Add(1)
 	case errors.Is(err, seal.ErrExhausted):
@@ -302,16 +302,16 @@ func (l *Loop) inputSealed(k *Link, from netip.AddrPort, what byte, b []byte) {
 }
 
 // authentic takes what an authentic datagram of k says.
-func (l *Loop) authentic(k *Link, from netip.AddrPort, what byte, size int, o seal.Opened) {
+func (l *Loop) authentic(k *Link, from netip.AddrPort, t seal.PacketType, size int, o seal.Opened) {
 	defer l.guard(k)
 	k.in += uint64(size)
 	k.state &^= stateBroke
 	if from != k.addr || k.state&stateProved == 0 {
 		l.elsewhere(k, from, size, o.Newest)
 	} else if o.Newest && k.sealed.side != nil {
-		k.sealed.side.paths.Stayed()
+		k.sealed.side.paths.ReceivedActive()
 	}
-	if what == seal.WhatControl {
+	if t == seal.TypeControl {
 		l.control(k, from, o.Plain)
 		return
 	}
@@ -392,7 +392,7 @@ func (l *Loop) sendFrames(k *Link) {
 		l.overBudget(k)
 	} else if slot := l.slot(sealedWire); slot != nil {
 		b := seal.AppendPayload(slot[:seal.HeaderSize], s.frames)
-		l.seal(k, b, seal.WhatSealed)
+		l.seal(k, b, seal.TypeSealed)
 	} else {
 		l.stats.sendFailed.Add(1) // unreliable, and the socket is full
 	}
@@ -401,8 +401,8 @@ func (l *Loop) sendFrames(k *Link) {
 
 // seal seals b, which lies in the slot that comes next, and sends it: to the
 // peer's address, and to where it seems to have moved.
-func (l *Loop) seal(k *Link, b []byte, what byte) bool {
-	d, err := k.sealed.Seal(b, what)
+func (l *Loop) seal(k *Link, b []byte, t seal.PacketType) bool {
+	d, err := k.sealed.Seal(b, t)
 	if err != nil {
 		k.Close(errExhausted)
 		return false
@@ -411,7 +411,7 @@ func (l *Loop) seal(k *Link, b []byte, what byte) bool {
 	out := &l.out[sealedWire]
 	out.push(k.addr, len(d))
 	if s := k.sealed.side; s != nil {
-		if to, ok := s.paths.Also(l.now, len(d)); ok && to != k.addr {
+		if to, ok := s.paths.MirrorTo(l.now, len(d)); ok && to != k.addr {
 			l.sendTo(to, d)
 		}
 	}
@@ -445,7 +445,7 @@ func (l *Loop) flushSealed(k *Link) bool {
 		if len(frames) > 0 {
 			p.side.frames = frames[:0]
 		}
-		if !l.seal(k, b, seal.WhatSealed) {
+		if !l.seal(k, b, seal.TypeSealed) {
 			return true
 		}
 		if n == 1 {

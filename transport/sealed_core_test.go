@@ -70,8 +70,8 @@ func joinSealed(l *Loop, i int) *sealedPeer {
 }
 
 // plain hands l a sealed datagram with that plaintext.
-func (p *sealedPeer) plain(l *Loop, what byte, plain []byte) {
-	b, err := p.link.Conn.Seal(append(p.buf[:seal.HeaderSize], plain...), what)
+func (p *sealedPeer) plain(l *Loop, t seal.PacketType, plain []byte) {
+	b, err := p.link.Conn.Seal(append(p.buf[:seal.HeaderSize], plain...), t)
 	if err != nil {
 		panic(err)
 	}
@@ -86,7 +86,7 @@ func (p *sealedPeer) send(l *Loop) {
 		if b = p.Output(l.now, b, sealedCut); len(b) == head {
 			return
 		}
-		b, _ = p.link.Conn.Seal(b, seal.WhatSealed)
+		b, _ = p.link.Conn.Seal(b, seal.TypeSealed)
 		l.datagram(sealedWire, p.addr, b)
 	}
 }
@@ -214,7 +214,7 @@ func TestManyUnreliableFramesTakeSeveralDatagrams(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, what, _ := seal.Parse(d); what == seal.WhatControl {
+		if _, t, _ := seal.Parse(d); t == seal.TypeControl {
 			continue // asks whether the path carries more
 		}
 		if len(d) > seal.MaxDatagram {
@@ -310,9 +310,9 @@ func FuzzSealed(f *testing.F) {
 	segments := inner.Output(0, nil, 1100)
 	f.Add(seed(1, seal.AppendPayload(nil, beat)))
 	f.Add(seed(1, append(seal.AppendPayload(nil, beat), segments...)))
-	f.Add(seed(2, seal.Control{Kind: seal.Challenge}.Append(nil, 100)))
-	f.Add(append(seed(3, seal.AppendPayload(nil, nil)), seed(2, seal.Control{Kind: seal.Answer}.Append(nil, 0))...))
-	f.Add(seed(2, seal.Control{Kind: seal.Close}.Append(nil, 0)))
+	f.Add(seed(2, seal.Control{Kind: seal.ControlChallenge}.Append(nil, 100)))
+	f.Add(append(seed(3, seal.AppendPayload(nil, nil)), seed(2, seal.Control{Kind: seal.ControlResponse}.Append(nil, 0))...))
+	f.Add(seed(2, seal.Control{Kind: seal.ControlClose}.Append(nil, 0)))
 	f.Add(append(seed(0, make([]byte, seal.HelloSize)), 4, 0, 9))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		l, _ := testLoop(Config{MaxLinks: 8, MaxBody: 2000}, &echoHandler{})
@@ -333,10 +333,10 @@ func FuzzSealed(f *testing.F) {
 				l.datagram(sealedWire, stranger, piece)
 			case 1, 2:
 				p.addr = newPeer(1).addr
-				p.plain(l, seal.WhatSealed+what%5-1, piece[:min(n, 1400)])
+				p.plain(l, seal.TypeSealed+seal.PacketType(what%5)-1, piece[:min(n, 1400)])
 			case 3:
 				p.addr = newPeer(2 + n%5).addr
-				p.plain(l, seal.WhatSealed, piece[:min(n, 1400)])
+				p.plain(l, seal.TypeSealed, piece[:min(n, 1400)])
 			case 4:
 				l.t.start = l.t.start.Add(-time.Duration(n) * time.Millisecond)
 			}
@@ -468,9 +468,9 @@ func TestLastWordsToTheSilentAreFew(t *testing.T) {
 				// Whoever is there after all learns it from the answer to what it sends.
 				clear(sent)
 				l.begin()
-				p.plain(l, seal.WhatSealed, append(seal.AppendPayload(nil, nil), make([]byte, 24)...))
+				p.plain(l, seal.TypeSealed, append(seal.AppendPayload(nil, nil), make([]byte, 24)...))
 				l.end()
-				if len(sent[p.addr]) != 1 || sent[p.addr][0][4] != seal.WhatReset {
+				if len(sent[p.addr]) != 1 || seal.PacketType(sent[p.addr][0][4]) != seal.TypeReset {
 					t.Errorf("answered with %x, want a reset", sent[p.addr])
 				}
 			})

@@ -108,7 +108,7 @@ func copyFromElsewhere(t *testing.T, player, elsewhere netip.Addr) {
 		var stolen []byte
 		c.sealed.look(func() {
 			b := append(make([]byte, seal.HeaderSize, 100), 0)
-			stolen, _ = c.sealed.link.Conn.Seal(b, seal.WhatSealed)
+			stolen, _ = c.sealed.link.Conn.Seal(b, seal.TypeSealed)
 		})
 		n, err := thief.WriteTo(stolen, c.sealed.to)
 		if err != nil {
@@ -185,7 +185,7 @@ func TestAPeerThatClosesIsGoneAtOnce(t *testing.T) {
 		c := w.dial(t, tr)
 		c.write(beat)
 		c.roundTrip("hello")
-		c.sealed.control(seal.Control{Kind: seal.Close})
+		c.sealed.control(seal.Control{Kind: seal.ControlClose})
 		if err := h.closedWith(t); err != io.EOF {
 			t.Errorf("OnClose(%v), want EOF", err)
 		}

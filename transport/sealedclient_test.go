@@ -85,15 +85,15 @@ func newInitiator(tr *Transport) *seal.Initiator {
 func (s *sealedSocket) WriteTo(b []byte, _ net.Addr) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(b), s.sendLocked(seal.WhatSealed, append(seal.AppendPayload(nil, s.frames), b...))
+	return len(b), s.sendLocked(seal.TypeSealed, append(seal.AppendPayload(nil, s.frames), b...))
 }
 
-func (s *sealedSocket) sendLocked(what byte, plain []byte) error {
-	if what == seal.WhatSealed {
+func (s *sealedSocket) sendLocked(t seal.PacketType, plain []byte) error {
+	if t == seal.TypeSealed {
 		s.frames = nil
 	}
 	b := append(make([]byte, seal.HeaderSize, len(plain)+seal.Overhead), plain...)
-	b, err := s.link.Conn.Seal(b, what)
+	b, err := s.link.Conn.Seal(b, t)
 	if err != nil {
 		return err
 	}
@@ -106,13 +106,13 @@ func (s *sealedSocket) sendLocked(what byte, plain []byte) error {
 func (s *sealedSocket) sendBeside(frame []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.sendLocked(seal.WhatSealed, seal.AppendPayload(nil, frame))
+	return s.sendLocked(seal.TypeSealed, seal.AppendPayload(nil, frame))
 }
 
 func (s *sealedSocket) control(c seal.Control) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.sendLocked(seal.WhatControl, c.Append(nil, 0))
+	return s.sendLocked(seal.TypeControl, c.Append(nil, 0))
 }
 
 // ReadFrom returns what is for KCP.
@@ -132,11 +132,11 @@ func (s *sealedSocket) ReadFrom(b []byte) (int, net.Addr, error) {
 func (s *sealedSocket) take(b []byte) (segments []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id, what, ok := seal.Parse(b)
-	if ok && what == seal.WhatReset && id == s.link.Conn.ID() {
+	id, t, ok := seal.Parse(b)
+	if ok && t == seal.TypeReset && id == s.link.Conn.ID() {
 		s.resets++
 	}
-	if !ok || id != s.link.Conn.ID() || what == seal.WhatReset {
+	if !ok || id != s.link.Conn.ID() || t == seal.TypeReset {
 		return nil
 	}
 	s.largest = max(s.largest, len(b))
@@ -144,13 +144,13 @@ func (s *sealedSocket) take(b []byte) (segments []byte) {
 	if err != nil {
 		return nil
 	}
-	if what == seal.WhatControl {
+	if t == seal.TypeControl {
 		switch c, _ := seal.ParseControl(o.Plain); c.Kind {
-		case seal.Challenge:
+		case seal.ControlChallenge:
 			if !s.deaf {
-				s.sendLocked(seal.WhatControl, seal.Control{Kind: seal.Answer, Token: c.Token}.Append(nil, 0))
+				s.sendLocked(seal.TypeControl, seal.Control{Kind: seal.ControlResponse, Token: c.Token}.Append(nil, 0))
 			}
-		case seal.Close:
+		case seal.ControlClose:
 			s.closed = true
 		}
 		return nil

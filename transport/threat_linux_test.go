@@ -59,7 +59,7 @@ func TestThreatForgedTooBig(t *testing.T) {
 			k := linksOf(l)[0]
 			l.packing(k, len(datagramSizes)-1)
 			l.sideOf(k).search = search{at: l.now + searchAgain, rung: uint8(len(datagramSizes)), seen: k.kcp.Retransmits()}
-			l.sendControl(k, k.addr, seal.Control{Kind: seal.Challenge}, slotSize-seal.Overhead)
+			l.sendControl(k, k.addr, seal.Control{Kind: seal.ControlChallenge}, slotSize-seal.Overhead)
 		})
 	}
 	whole := func() (came bool) {

@@ -76,7 +76,7 @@ func TestThreatPeerThatForgesItsOwnSegments(t *testing.T) {
 			l.end()
 			sent[p.addr] = nil
 			l.begin()
-			p.plain(l, seal.WhatSealed, append(seal.AppendPayload(nil, nil), c.say(k.conv)...))
+			p.plain(l, seal.TypeSealed, append(seal.AppendPayload(nil, nil), c.say(k.conv)...))
 			inFlight := k.waiting()
 			l.end()
 			if inFlight == 0 {
@@ -105,7 +105,7 @@ func at(l *Loop, p *sealedPeer) *Link { return l.sealed.slots.at(p.link.Conn.ID(
 func told(p *sealedPeer, sent catcher) bool {
 	for _, b := range sent[p.addr] {
 		if o, err := p.link.Conn.Open(b); err == nil {
-			if c, err := seal.ParseControl(o.Plain); err == nil && c.Kind == seal.Close {
+			if c, err := seal.ParseControl(o.Plain); err == nil && c.Kind == seal.ControlClose {
 				return true
 			}
 		}
@@ -143,7 +143,7 @@ func TestThreatFragmentsAndGapsAreBounded(t *testing.T) {
 	piece := make([]byte, kcp.MaxPayload)
 	say := func(p *sealedPeer, sn uint32, payload []byte) {
 		b := seal.AppendPayload(nil, nil)
-		p.plain(l, seal.WhatSealed, append(b, segment(p.link.Conn.ID(), kcpPush, 0, sn, 0, payload)...))
+		p.plain(l, seal.TypeSealed, append(b, segment(p.link.Conn.ID(), kcpPush, 0, sn, 0, payload)...))
 	}
 	before := heap()
 	largest := codec.AppendFrame(nil, codec.Header{Kind: codec.Message}, make([]byte, codec.DefaultMaxBody))
@@ -267,7 +267,7 @@ func TestThreatWhoAcknowledgesNothingIsBoundedAndEnds(t *testing.T) {
 			if i%2 == 0 {
 				shut := segment(p.link.Conn.ID(), kcpAsk, 0, 0, 0, nil)
 				shut[6] = 0
-				p.plain(l, seal.WhatSealed, append(seal.AppendPayload(nil, nil), shut...))
+				p.plain(l, seal.TypeSealed, append(seal.AppendPayload(nil, nil), shut...))
 			}
 		}
 		l.end()

@@ -231,7 +231,7 @@ func TestThreatServersDoNotTalkToEachOther(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		_, one := sealedWorld(t, Conditions{}, Config{}, &hooks{})
 		_, two := sealedWorld(t, Conditions{}, Config{}, &hooks{})
-		first := append([]byte{1, 2, 3, 0, seal.WhatSealed, 9, 9, 9}, make([]byte, 200)...)
+		first := append([]byte{1, 2, 3, 0, byte(seal.TypeSealed), 9, 9, 9}, make([]byte, 200)...)
 		resets, from := 0, one
 		for b := first; b != nil; resets++ {
 			var answer []byte
@@ -307,7 +307,7 @@ func TestThreatNobodyWaitsForJunk(t *testing.T) {
 					unknown++
 				}
 				binary.LittleEndian.PutUint32(forged, id)
-				forged[4] = seal.WhatSealed
+				forged[4] = byte(seal.TypeSealed)
 				binary.LittleEndian.PutUint32(forged[5:], uint32(i))
 				l.datagram(sealedWire, anywhere(i), forged)
 			}
@@ -386,7 +386,7 @@ func TestThreatFloodForAnotherLoop(t *testing.T) {
 		}
 		<-busy
 		const n = 20_000
-		forged := append(binary.LittleEndian.AppendUint32(nil, id), seal.WhatSealed, 0, 0, 1)
+		forged := append(binary.LittleEndian.AppendUint32(nil, id), byte(seal.TypeSealed), 0, 0, 1)
 		forged = append(forged, make([]byte, 92)...)
 		flood := func(from func(i int) netip.AddrPort) {
 			other := tr.loops[(owner.index+1)%len(tr.loops)]

@@ -91,7 +91,7 @@ func (f *Fleet) unseal(p *player) {
 
 // sealedDatagram takes one datagram of the server.
 func (f *Fleet) sealedDatagram(s *socket, b []byte) {
-	id, what, ok := seal.Parse(b)
+	id, t, ok := seal.Parse(b)
 	switch {
 	case !ok:
 		f.counts.Wrong++
@@ -99,10 +99,10 @@ func (f *Fleet) sealedDatagram(s *socket, b []byte) {
 		if p := f.seal.hello[[8]byte(b[8:16])]; p != nil {
 			f.accepted(p, b)
 		}
-	case what == seal.WhatReset: // who forges one is not here
+	case t == seal.TypeReset: // who forges one is not here
 	default:
 		if p := f.seal.ids[id]; p != nil && p.linked {
-			f.unsealed(p, b, what)
+			f.unsealed(p, b, t)
 		}
 	}
 }
@@ -135,16 +135,16 @@ func (f *Fleet) accepted(p *player, b []byte) {
 }
 
 // unsealed takes a datagram of p's link, if it is authentic.
-func (f *Fleet) unsealed(p *player, b []byte, what byte) {
+func (f *Fleet) unsealed(p *player, b []byte, t seal.PacketType) {
 	o, err := p.sealed.conn.Open(b)
 	if err != nil {
 		f.counts.Wrong++ // nobody forges here
 		return
 	}
 	p.session.Carried(f.now)
-	if what == seal.WhatControl {
-		if c, err := seal.ParseControl(o.Plain); err == nil && c.Kind == seal.Challenge {
-			f.sealAndSend(p, seal.WhatControl, seal.Control{Kind: seal.Answer, Token: c.Token}.Append(f.seal.head(), 0))
+	if t == seal.TypeControl {
+		if c, err := seal.ParseControl(o.Plain); err == nil && c.Kind == seal.ControlChallenge {
+			f.sealAndSend(p, seal.TypeControl, seal.Control{Kind: seal.ControlResponse, Token: c.Token}.Append(f.seal.head(), 0))
 		}
 		return
 	}
@@ -184,7 +184,7 @@ func (f *Fleet) flushSealed(p *player) bool {
 			break
 		}
 		beside = nil
-		f.sealAndSend(p, seal.WhatSealed, b)
+		f.sealAndSend(p, seal.TypeSealed, b)
 	}
 	if err := p.kcp.Err(); err != nil {
 		f.dropped(p, err)
@@ -196,8 +196,8 @@ func (f *Fleet) flushSealed(p *player) bool {
 // head is where a datagram begins: the plaintext goes behind it.
 func (s *seals) head() []byte { return s.out[:seal.HeaderSize] }
 
-func (f *Fleet) sealAndSend(p *player, what byte, b []byte) {
-	if b, err := p.sealed.conn.Seal(b, what); err == nil {
+func (f *Fleet) sealAndSend(p *player, t seal.PacketType, b []byte) {
+	if b, err := p.sealed.conn.Seal(b, t); err == nil {
 		f.datagram(p, b)
 	}
 }

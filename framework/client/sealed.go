@@ -129,7 +129,7 @@ type sealed struct {
 	pc     net.PacketConn
 	moved  time.Duration
 	conn   seal.Conn
-	doubt  seal.Doubt
+	doubt  seal.ResetDetector
 	out    [seal.MaxDatagram]byte
 	silent bool
 	closed bool
@@ -246,10 +246,10 @@ func (s *sealed) plain(b []byte) error {
 func (s *sealed) WriteTo(b []byte, _ net.Addr) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(b), s.sendLocked(seal.WhatSealed, nil, b)
+	return len(b), s.sendLocked(seal.TypeSealed, nil, b)
 }
 
-func (s *sealed) sendLocked(what byte, frames, rest []byte) error {
+func (s *sealed) sendLocked(t seal.PacketType, frames, rest []byte) error {
 	switch {
 	case s.err != nil:
 		return s.err
@@ -259,13 +259,13 @@ func (s *sealed) sendLocked(what byte, frames, rest []byte) error {
 		return nil
 	}
 	b := s.out[:seal.HeaderSize]
-	if what == seal.WhatSealed {
+	if t == seal.TypeSealed {
 		b = seal.AppendPayload(b, frames)
 	}
 	if len(b)+len(rest)+seal.TagSize > len(s.out) {
 		return nil // KCP was told how much fits
 	}
-	b, err := s.conn.Seal(append(b, rest...), what)
+	b, err := s.conn.Seal(append(b, rest...), t)
 	if err != nil {
 		s.failLocked(err)
 		return err
@@ -285,7 +285,7 @@ func (s *sealed) writeBeside(frame []byte) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_ = s.sendLocked(seal.WhatSealed, frame, nil)
+	_ = s.sendLocked(seal.TypeSealed, frame, nil)
 	return true
 }
 
@@ -314,7 +314,7 @@ func (s *sealed) moveLocked(asked bool) {
 	s.pc = pc
 	_ = old.Close() // its reader goes on with the new one
 	if asked {
-		_ = s.sendLocked(seal.WhatSealed, nil, nil) // says where we are
+		_ = s.sendLocked(seal.TypeSealed, nil, nil) // says where we are
 	}
 }
 
@@ -376,7 +376,7 @@ func (s *sealed) readFailed(pc net.PacketConn, err error) error {
 
 // take opens a datagram.
 func (s *sealed) take(b []byte) (segments []byte, err error) {
-	id, what, ok := seal.Parse(b)
+	id, t, ok := seal.Parse(b)
 	s.mu.Lock()
 	switch {
 	case s.err != nil || s.closed:
@@ -389,7 +389,7 @@ func (s *sealed) take(b []byte) (segments []byte, err error) {
 	case !ok || id != s.conn.ID() || s.silent:
 		s.mu.Unlock()
 		return nil, nil
-	case what == seal.WhatReset:
+	case t == seal.TypeReset:
 		s.doubtLocked(b)
 		s.mu.Unlock()
 		return nil, nil
@@ -399,9 +399,9 @@ func (s *sealed) take(b []byte) (segments []byte, err error) {
 		s.mu.Unlock()
 		return nil, nil // somebody else's, or repeated by the network
 	}
-	s.doubt.Heard()
+	s.doubt.Received()
 	s.in.Store(int64(s.clock.now()))
-	if what == seal.WhatControl {
+	if t == seal.TypeControl {
 		err = s.controlLocked(o.Plain)
 		s.mu.Unlock()
 		return nil, err
@@ -426,9 +426,9 @@ func (s *sealed) doubtLocked(reset []byte) {
 	if err != nil || !ask {
 		return
 	}
-	c := seal.Control{Kind: seal.Challenge}
+	c := seal.Control{Kind: seal.ControlChallenge}
 	_, _ = rand.Read(c.Token[:])
-	_ = s.sendLocked(seal.WhatControl, nil, c.Append(nil, 0))
+	_ = s.sendLocked(seal.TypeControl, nil, c.Append(nil, 0))
 	_, due := s.doubt.Lost(now)
 	_ = s.pc.SetReadDeadline(s.clock.wall(due))
 }
@@ -439,10 +439,10 @@ func (s *sealed) controlLocked(plain []byte) error {
 		return nil
 	}
 	switch c.Kind {
-	case seal.Challenge:
-		c.Kind = seal.Answer
-		_ = s.sendLocked(seal.WhatControl, nil, c.Append(nil, 0))
-	case seal.Close:
+	case seal.ControlChallenge:
+		c.Kind = seal.ControlResponse
+		_ = s.sendLocked(seal.TypeControl, nil, c.Append(nil, 0))
+	case seal.ControlClose:
 		s.failLocked(io.EOF)
 		return io.EOF
 	}
@@ -471,7 +471,7 @@ func (s *sealed) Close() error {
 		s.closed = true
 		return s.pc.Close()
 	}
-	goodbye, err := s.conn.Seal(seal.Control{Kind: seal.Close}.Append(s.out[:seal.HeaderSize], 0), seal.WhatControl)
+	goodbye, err := s.conn.Seal(seal.Control{Kind: seal.ControlClose}.Append(s.out[:seal.HeaderSize], 0), seal.TypeControl)
 	s.closed = true
 	if err != nil {
 		return s.pc.Close()

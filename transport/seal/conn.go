@@ -10,27 +10,28 @@ import (
 )
 
 const (
-	// maxNumber bounds the datagrams that a key seals.
+	// maxNumber is the most datagrams that one key seals.
 	maxNumber = 1 << 48
-	// maxForged bounds the datagrams that a key refuses: a sixteenth of how many
-	// guesses leave a forgery improbable, by RFC 9001 6.6.
+	// maxForged is the most forged datagrams that one key refuses: a sixteenth of
+	// the integrity limit of RFC 9001 §6.6.
 	maxForged = 1<<32 - 1
 )
 
-// Conn seals and opens the datagrams of one link. The zero value does neither:
-// a handshake makes one. Copying it would use numbers twice, so whoever hands
-// one on forgets its own. Owned by whoever owns the link.
+// Conn seals and opens the datagrams of one link. A handshake makes it; the zero
+// value can do neither. Two copies in use would use a nonce twice, so a caller
+// that hands its Conn on must not use its own copy again. Owned by the owner of
+// the link.
 type Conn struct {
 	sealer, opener cipher.AEAD
 	next           uint64 // number of the next datagram sealed
 	upto           uint64 // 1 + the highest number opened
 	seen           window
-	nonce          [chacha20poly1305.NonceSize]byte // memory for a call: what an interface is given escapes
+	nonce          [chacha20poly1305.NonceSize]byte // reused by every call: an argument of an interface method escapes
 	forged         uint32                           // datagrams refused by opener
 	id             uint32
 }
 
-// newConn takes keys that nobody has used before.
+// newConn makes a Conn. The keys must be fresh.
 func newConn(id uint32, sealKey, openKey []byte) Conn {
 	s, err := chacha20poly1305.New(sealKey)
 	if err != nil {
@@ -43,37 +44,37 @@ func newConn(id uint32, sealKey, openKey []byte) Conn {
 	return Conn{sealer: s, opener: o, id: id}
 }
 
-// ID returns the connection id, which names the link in every datagram of both
-// directions and is the conversation of its KCP.
+// ID returns the connection id. Every datagram of the link carries it, in both
+// directions, and it is the conversation number of the link's KCP.
 func (c *Conn) ID() uint32 { return c.id }
 
 // Live reports whether a handshake made c.
 func (c *Conn) Live() bool { return c.sealer != nil }
 
-// Seal turns b into a sealed datagram, in place. b is HeaderSize bytes that are
-// overwritten, then the plaintext; its capacity must have room for TagSize
-// more. The only error is ErrExhausted: the link needs new keys, by resuming.
-func (c *Conn) Seal(b []byte, what byte) ([]byte, error) {
+// Seal turns b into a sealed datagram, in place. b is HeaderSize bytes that Seal
+// overwrites, then the plaintext; its capacity must hold TagSize bytes more. The
+// only error is ErrExhausted: the session must resume on another link.
+func (c *Conn) Seal(b []byte, t PacketType) ([]byte, error) {
 	if c.next >= maxNumber {
 		return nil, ErrExhausted
 	}
 	binary.LittleEndian.PutUint32(b, c.id)
-	binary.LittleEndian.PutUint32(b[4:], uint32(c.next)<<8|uint32(what))
+	binary.LittleEndian.PutUint32(b[4:], uint32(c.next)<<8|uint32(t))
 	c.setNonce(c.next)
 	c.next++
 	return c.sealer.Seal(b[:HeaderSize], c.nonce[:], b[HeaderSize:], b[:HeaderSize]), nil
 }
 
-// Opened is what Open found.
+// Opened is the content of an authentic datagram.
 type Opened struct {
 	Plain  []byte // in the memory of the datagram
 	Number uint64 // of the datagram, counted from 0
 	Newest bool   // no higher number came before
 }
 
-// Open opens a datagram of this link in place. Nothing changes unless it is
-// authentic and new. After an error the plaintext is lost; header and tag are
-// as they came.
+// Open decrypts a datagram of this link in place. The replay window moves only
+// if the datagram is authentic and new. After an error the ciphertext is
+// overwritten; header and tag are unchanged.
 func (c *Conn) Open(b []byte) (Opened, error) {
 	if len(b) < Overhead {
 		return Opened{}, ErrSize
@@ -103,8 +104,9 @@ func (c *Conn) Open(b []byte) (Opened, error) {
 	return o, nil
 }
 
-// number puts the bits together that b does not carry: of all numbers with its
-// low bits it is the one nearest to what is expected next.
+// number completes the 24 bits of the number that b carries: of all numbers with
+// these low bits it returns the one nearest to the next expected number (SPEC
+// 6.1, as RFC 9000 appendix A.3 does).
 func (c *Conn) number(b []byte) uint64 {
 	const span, half = 1 << numberBits, 1 << (numberBits - 1)
 	low := uint64(b[5]) | uint64(b[6])<<8 | uint64(b[7])<<16
@@ -120,18 +122,19 @@ func (c *Conn) number(b []byte) uint64 {
 
 func (c *Conn) setNonce(n uint64) { binary.LittleEndian.PutUint64(c.nonce[4:], n) }
 
-// windowSize is how far behind the highest number a datagram is still taken:
-// more than a link has on the way, in 32 bytes that every player has.
+// windowSize is the size of the replay window, in datagrams: more than a link has
+// in flight, in 32 bytes for each player.
 const windowSize = 256
 
-// window remembers which of the last windowSize numbers came.
+// window is the replay window: one bit for each of the last windowSize numbers,
+// set once the number was received.
 type window [windowSize / 64]uint64
 
 func (w *window) has(n uint64) bool { return w[n/64%uint64(len(w))]&(1<<(n%64)) != 0 }
 
 func (w *window) set(n uint64) { w[n/64%uint64(len(w))] |= 1 << (n % 64) }
 
-// advance makes room for the numbers from ... to-1.
+// advance clears the bits of the numbers from ... to-1.
 func (w *window) advance(from, to uint64) {
 	if to-from >= windowSize {
 		*w = window{}

@@ -129,7 +129,7 @@ func TestKeyIsNotUsedForever(t *testing.T) {
 	client.next = maxNumber - 1
 	server.upto = maxNumber - 1
 	wantOpen(t, server, seal(t, client, "last"), "last")
-	if _, err := client.Seal(make([]byte, HeaderSize, 64), WhatSealed); !errors.Is(err, ErrExhausted) {
+	if _, err := client.Seal(make([]byte, HeaderSize, 64), TypeSealed); !errors.Is(err, ErrExhausted) {
 		t.Errorf("sealed beyond the last number: %v", err)
 	}
 	client, server = ends()
@@ -205,7 +205,7 @@ func TestKeyAndNonceNeverRepeat(t *testing.T) {
 			}
 			keys[k] = true
 			for range each {
-				if _, err := c.Seal(buf[:HeaderSize+1], WhatSealed); err != nil {
+				if _, err := c.Seal(buf[:HeaderSize+1], TypeSealed); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -230,7 +230,7 @@ func TestReplayedHelloOpensAnotherLink(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			answer, err := r.Handle(2*halfOpenTime, home, hello)
+			answer, err := r.Handle(2*halfOpenTimeout, home, hello)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -241,7 +241,7 @@ func TestReplayedHelloOpensAnotherLink(t *testing.T) {
 			for _, b := range recorded {
 				b = bytes.Clone(b)
 				copy(b, seal(t, &again.Conn, "")[:4]) // for the new link
-				if _, err := r.Confirm(2*halfOpenTime, home, b); !errors.Is(err, ErrForged) {
+				if _, err := r.Confirm(2*halfOpenTimeout, home, b); !errors.Is(err, ErrForged) {
 					t.Errorf("a recorded datagram was taken on another link: %v", err)
 				}
 			}

@@ -8,22 +8,23 @@ import (
 	"time"
 )
 
-// ControlKind says what a control datagram is about.
+// ControlKind is the first byte of a control datagram's plaintext.
 type ControlKind byte
 
-// What control datagrams say.
+// The kinds of control datagrams (SPEC 2.9). Challenge and response are those of
+// path validation (RFC 9000 §8.2).
 const (
-	// Challenge asks for its 8 bytes back. What follows them is padding: an
-	// answer shows that a datagram of that size arrived.
-	Challenge ControlKind = 1
-	// Answer brings the 8 bytes of a challenge back, to where that came from.
-	Answer ControlKind = 2
-	// Close says that the sender has left the link.
-	Close ControlKind = 3
+	// ControlChallenge asks for its 8 bytes back. Padding may follow them: the
+	// response shows that a datagram of that size arrived.
+	ControlChallenge ControlKind = 1
+	// ControlResponse returns the 8 bytes of a challenge, to the address that sent it.
+	ControlResponse ControlKind = 2
+	// ControlClose says that the sender has closed the link.
+	ControlClose ControlKind = 3
 )
 
-// CloseCopies is how often a close is sent, CloseEvery apart: nobody answers
-// it, and loss comes in bursts.
+// CloseCopies is how many copies of a close are sent, CloseEvery apart. A close is
+// not acknowledged, and loss comes in bursts.
 const (
 	CloseCopies = 6
 	CloseEvery  = 40 * time.Millisecond
@@ -34,17 +35,17 @@ const controlSize = 1 + 8
 // Control is the plaintext of a control datagram.
 type Control struct {
 	Kind  ControlKind
-	Token [8]byte // of a challenge or an answer
+	Token [8]byte // of a challenge or a response
 }
 
-// Append writes c, and zeros behind a challenge until it has size bytes.
+// Append appends c to b. It pads a challenge with zeros to size bytes.
 func (c Control) Append(b []byte, size int) []byte {
 	from := len(b)
 	b = append(b, byte(c.Kind))
-	if c.Kind != Close {
+	if c.Kind != ControlClose {
 		b = append(b, c.Token[:]...)
 	}
-	for c.Kind == Challenge && len(b)-from < size {
+	for c.Kind == ControlChallenge && len(b)-from < size {
 		b = append(b, 0)
 	}
 	return b
@@ -56,15 +57,15 @@ func ParseControl(plain []byte) (c Control, err error) {
 		return c, ErrPayload
 	}
 	switch c.Kind = ControlKind(plain[0]); c.Kind {
-	case Challenge:
+	case ControlChallenge:
 		if len(plain) < controlSize {
 			return c, ErrPayload
 		}
-	case Answer:
+	case ControlResponse:
 		if len(plain) != controlSize {
 			return c, ErrPayload
 		}
-	case Close:
+	case ControlClose:
 		if len(plain) != 1 {
 			return c, ErrPayload
 		}
@@ -76,22 +77,22 @@ func ParseControl(plain []byte) (c Control, err error) {
 	return c, nil
 }
 
-// resetRate bounds the resets of one loop in a second: enough to tell all its
-// players in a second or two that the server was started anew. One network gets a
-// quarter of it, so that rubbish from one is not all that is answered.
+// resetRate is the most resets that one loop sends in a second: enough to tell all
+// its players within a second or two that the server was restarted. One network
+// gets at most a quarter of it, so that garbage from one network can't use it up.
 const (
 	resetRate        = 5000
 	resetNetworkRate = resetRate / 4
 )
 
-// Reset returns the answer to a sealed datagram that belongs to no link, or
-// that its link refused as forged: its id, and the last bytes of its tag. nil
-// if none is due. It lives until the next call. It is shorter than what it
-// answers and answers none of its own kind, so two servers can't keep each
-// other busy.
+// Reset returns the stateless reset (RFC 9000 §10.3) that answers b, a sealed
+// datagram that belongs to no link or that its link refused as forged. It carries
+// the id of b and the last bytes of its tag. It is nil if b gets no answer, and
+// valid until the next call. A reset is shorter than the datagram that it answers,
+// and no reset answers a reset: so two servers can't answer each other for ever.
 func (r *Responder) Reset(now time.Duration, from netip.AddrPort, b []byte) []byte {
-	id, what, ok := Parse(b)
-	if !ok || what != WhatSealed && what != WhatControl || len(b) < resetTrigger {
+	id, t, ok := Parse(b)
+	if !ok || t != TypeSealed && t != TypeControl || len(b) < resetTrigger {
 		return nil
 	}
 	if r.resetOf == nil {
@@ -103,36 +104,38 @@ func (r *Responder) Reset(now time.Duration, from netip.AddrPort, b []byte) []by
 	}
 	r.counts.Resets++
 	r.answer = binary.LittleEndian.AppendUint32(r.answer[:0], id)
-	r.answer = append(r.answer, WhatReset, wireVersion, 0, 0)
+	r.answer = append(r.answer, byte(TypeReset), wireVersion, 0, 0)
 	r.answer = append(r.answer, b[len(b)-8:]...)
 	return r.answer
 }
 
-// remembered is how many of its latest datagrams a client takes a reset for.
+// remembered is how many of its latest datagrams a client accepts a reset for.
 const remembered = 64
 
-// Doubt is how a client judges resets. A reset proves that its sender saw one
-// of our datagrams, which the server did, but so may somebody beside the path.
-// So it only raises doubt: the client asks, and believes it if nothing
-// authentic comes for a while. The zero value is ready.
-type Doubt struct {
-	tails [remembered][8]byte
-	n     int
-	since time.Duration
-	in    bool
+// ResetDetector decides whether a client believes a reset. A valid reset shows
+// only that its sender saw one of the client's datagrams: the server saw it, and an
+// observer of the path may have. So a reset only raises a suspicion: the client
+// sends a challenge, and gives the link up if nothing authentic arrives within
+// resetWait. The zero value is ready. Owned by the owner of the link.
+type ResetDetector struct {
+	tails     [remembered][8]byte
+	n         int
+	since     time.Duration
+	suspected bool
 }
 
-// doubtTime is how long the server has to show that it knows the link.
-const doubtTime = 400 * time.Millisecond
+// resetWait is how long the server may take to show that it knows the link.
+const resetWait = 400 * time.Millisecond
 
-// Sent remembers a datagram that Conn.Seal made.
-func (d *Doubt) Sent(b []byte) {
+// Sent records a datagram that Conn.Seal made.
+func (d *ResetDetector) Sent(b []byte) {
 	copy(d.tails[d.n%remembered][:], b[len(b)-8:])
 	d.n++
 }
 
-// Reset takes a reset. ask says that a challenge should be sent now.
-func (d *Doubt) Reset(now time.Duration, b []byte) (ask bool, err error) {
+// Reset records a reset that was received. ask says that the client should send a
+// challenge now.
+func (d *ResetDetector) Reset(now time.Duration, b []byte) (ask bool, err error) {
 	if len(b) != ResetSize {
 		return false, ErrSize
 	}
@@ -140,23 +143,23 @@ func (d *Doubt) Reset(now time.Duration, b []byte) (ask bool, err error) {
 		if d.tails[i] != [8]byte(b[8:]) {
 			continue
 		}
-		if ask = !d.in; ask {
-			d.in, d.since = true, now
+		if ask = !d.suspected; ask {
+			d.suspected, d.since = true, now
 		}
 		return ask, nil
 	}
 	return false, ErrForged
 }
 
-// Heard takes note of an authentic datagram.
-func (d *Doubt) Heard() { d.in = false }
+// Received records that an authentic datagram was received: the link is known.
+func (d *ResetDetector) Received() { d.suspected = false }
 
-// Lost reports whether the server does not know the link any more, and else
-// when to ask again, 0 if there is no doubt.
-func (d *Doubt) Lost(now time.Duration) (lost bool, due time.Duration) {
-	if !d.in {
+// Lost reports whether the server no longer knows the link. If that is open, due
+// is when to ask again; it is 0 if nothing is suspected.
+func (d *ResetDetector) Lost(now time.Duration) (lost bool, due time.Duration) {
+	if !d.suspected {
 		return false, 0
 	}
-	due = d.since + doubtTime
+	due = d.since + resetWait
 	return now >= due, due
 }

@@ -13,30 +13,31 @@ import (
 	"golang.org/x/crypto/blake2s"
 )
 
-// cookieTime is how long a secret makes cookies. It checks them twice as long.
+// cookieTime is how long a secret makes cookies. It verifies them for twice as long.
 const cookieTime = 2 * time.Minute
 
-// cookieJar makes and checks cookies. A cookie says that whoever shows it was
-// sent something at his address a moment ago; the server keeps nothing for it.
+// cookieJar makes and checks cookies. A cookie is the token of address validation
+// before a handshake (RFC 9000 §8.1.2): a client that returns it has received
+// something at its address a moment ago. The server stores nothing for it.
 type cookieJar struct {
-	made, old hash.Hash // keyed with the present secret and the one before
+	made, old hash.Hash // keyed with the current secret and the previous one
 	until     time.Duration
 	sum       [16]byte
 	in        [80]byte
 }
 
-// turn draws a new secret when it is time.
+// turn draws a new secret if the current one is over.
 func (j *cookieJar) turn(now time.Duration, rand io.Reader) {
 	if j.made != nil && now < j.until {
 		return
 	}
 	old := j.made
 	if now >= j.until+cookieTime {
-		old = nil // nobody came for long
+		old = nil // the previous secret is too old as well
 	}
 	var secret [32]byte
 	if _, err := io.ReadFull(rand, secret[:]); err != nil {
-		panic(err) // as crypto/rand: without secrets there is nothing to be done
+		panic(err) // as crypto/rand does: without a secret there is no safe way on
 	}
 	h, err := blake2s.New128(secret[:])
 	if err != nil {
@@ -45,8 +46,8 @@ func (j *cookieJar) turn(now time.Duration, rand io.Reader) {
 	j.made, j.old, j.until = h, old, now+cookieTime
 }
 
-// mac is over the address and everything of the hello but the cookie, so a
-// cookie is good for one hello.
+// mac covers the address and all of the hello except the cookie, so a cookie is
+// valid for one hello.
 func (j *cookieJar) mac(h hash.Hash, from netip.AddrPort, hello []byte) []byte {
 	ip := from.Addr().As16()
 	in := append(j.in[:0], ip[:]...)
@@ -67,11 +68,12 @@ func (j *cookieJar) check(now time.Duration, from netip.AddrPort, hello []byte, 
 
 func (j *cookieJar) appendCookie(b []byte, now time.Duration, from netip.AddrPort, hello []byte, rand io.Reader) []byte {
 	j.turn(now, rand)
-	b = append(appendHead(b, WhatCookie), hello[atName:atName+8]...)
+	b = append(appendHead(b, TypeCookie), hello[atName:atName+8]...)
 	return append(b, j.mac(j.made, from, hello)...)
 }
 
-// hash is one of a network. Nobody can aim at somebody else's.
+// hash returns a hash of a network that depends on the secret, so that no client
+// can choose its bucket.
 func (j *cookieJar) hash(now time.Duration, p netip.Prefix, rand io.Reader) uint32 {
 	j.turn(now, rand)
 	ip := p.Addr().As16()
@@ -82,33 +84,34 @@ func (j *cookieJar) hash(now time.Duration, p netip.Prefix, rand io.Reader) uint
 
 const (
 	loadSticky = 10 * time.Second
-	prefixes   = 8192 // buckets that they share: 128 KiB, once there was load
+	prefixes   = 8192 // buckets that all networks share: 128 KiB, allocated under load
 )
 
-// load knows whether strangers cost too much, and who of them.
+// load decides whether handshakes cost too much, and of which networks.
 type load struct {
 	work   bucket
 	until  time.Duration // loaded before this
 	prefix *[prefixes]bucket
 }
 
-// high reports whether cookies are asked for. Once they are, it is for a while:
-// a flood that pauses is not over.
-func (l *load) high(now time.Duration, crowded bool) bool {
-	if crowded {
+// high reports whether cookies are asked for. They are asked for at least for
+// loadSticky, as a flood may pause.
+func (l *load) high(now time.Duration, full bool) bool {
+	if full {
 		l.until = now + loadSticky
 	}
 	return now < l.until
 }
 
-// worked counts a handshake with public keys, of which rate in a second are no load.
-func (l *load) worked(now time.Duration, rate int) {
+// countPublicKey counts a handshake with public keys. More than rate in a second
+// are a high load.
+func (l *load) countPublicKey(now time.Duration, rate int) {
 	if !l.work.take(now, rate, rate) {
 		l.until = now + loadSticky
 	}
 }
 
-// admit counts one of a prefix, unless it had too many.
+// admit counts a handshake of a prefix, unless the prefix is over its rate.
 func (l *load) admit(now time.Duration, prefix uint32, rate int) bool {
 	if l.prefix == nil {
 		l.prefix = new([prefixes]bucket)
@@ -122,7 +125,8 @@ type bucket struct {
 	at   time.Duration
 }
 
-// take takes a token of burst, of which rate come back in a second.
+// take takes a token if there is one. The bucket holds burst tokens, and rate
+// tokens come back in a second.
 func (b *bucket) take(now time.Duration, rate, burst int) bool {
 	b.used = max(b.used-float64(rate)*(now-b.at).Seconds(), 0)
 	b.at = now

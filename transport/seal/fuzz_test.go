@@ -58,7 +58,7 @@ func FuzzSealed(f *testing.F) {
 	client, _ := ends()
 	f.Add(seal(f, client, "hello"))
 	f.Add(append(AppendPayload(nil, []byte("frames")), "segments"...))
-	f.Add(Control{Kind: Challenge}.Append(nil, 20))
+	f.Add(Control{Kind: ControlChallenge}.Append(nil, 20))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		_, server := ends()
 		if o, err := server.Open(bytes.Clone(b)); err == nil && len(o.Plain)+Overhead != len(b) {
@@ -83,7 +83,7 @@ func FuzzSealed(f *testing.F) {
 		if err != nil || !bytes.Equal(o.Plain, b) {
 			t.Fatalf("sealed %x, opened %x, %v", b, o.Plain, err)
 		}
-		var d Doubt
+		var d ResetDetector
 		d.Sent(sealed)
 		_, _ = d.Reset(0, b)
 	})
@@ -187,7 +187,7 @@ func (k *talk) say(end int) {
 }
 
 func (k *talk) control(c *Conn, m Control) []byte {
-	b, err := c.Seal(m.Append(make([]byte, HeaderSize, 64), 0), WhatControl)
+	b, err := c.Seal(m.Append(make([]byte, HeaderSize, 64), 0), TypeControl)
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func (k *talk) deliver(end int, o Opened) {
 
 func (k *talk) atServer(b []byte, place byte) {
 	from := at(uint16(place))
-	id, what, ok := Parse(b)
+	id, t, ok := Parse(b)
 	switch {
 	case !ok:
 		return
@@ -216,7 +216,7 @@ func (k *talk) atServer(b []byte, place byte) {
 			k.down = append(k.down, bytes.Clone(answer))
 		}
 	case k.confirmed != nil && id == k.confirmed.Conn.ID():
-		k.linkInput(b, what, place)
+		k.linkInput(b, t, place)
 	default:
 		c, err := k.r.Confirm(k.now, from, b)
 		if err != nil {
@@ -233,32 +233,32 @@ func (k *talk) atServer(b []byte, place byte) {
 	}
 }
 
-func (k *talk) linkInput(b []byte, what byte, place byte) {
+func (k *talk) linkInput(b []byte, t PacketType, place byte) {
 	size := len(b)
 	o, err := k.confirmed.Conn.Open(b)
 	if err != nil {
 		return
 	}
-	if what == WhatControl {
+	if t == TypeControl {
 		m, err := ParseControl(o.Plain)
-		if err != nil || m.Kind != Answer {
+		if err != nil || m.Kind != ControlResponse {
 			k.t.Fatalf("control %v, %v", m, err)
 		}
-		if k.paths.Answer(k.now, at(uint16(place)), m.Token) {
+		if k.paths.Validate(k.now, at(uint16(place)), m.Token) {
 			k.addr = place
 		}
 		return
 	}
 	k.deliver(0, o)
 	if place == k.addr {
-		k.paths.Stayed()
-	} else if token, ask := k.paths.Saw(k.now, at(uint16(place)), size, o.Newest, seeded(5)); ask {
-		k.down = append(k.down, k.control(&k.confirmed.Conn, Control{Challenge, token}))
+		k.paths.ReceivedActive()
+	} else if token, ask := k.paths.Received(k.now, at(uint16(place)), size, o.Newest, seeded(5)); ask {
+		k.down = append(k.down, k.control(&k.confirmed.Conn, Control{ControlChallenge, token}))
 	}
 }
 
 func (k *talk) atClient(b []byte) {
-	id, what, ok := Parse(b)
+	id, t, ok := Parse(b)
 	switch {
 	case !ok:
 	case id == 0:
@@ -274,12 +274,12 @@ func (k *talk) atClient(b []byte) {
 		if err != nil {
 			return
 		}
-		if what == WhatControl {
+		if t == TypeControl {
 			m, err := ParseControl(o.Plain)
-			if err != nil || m.Kind != Challenge {
+			if err != nil || m.Kind != ControlChallenge {
 				k.t.Fatalf("control %v, %v", m, err)
 			}
-			k.up = append(k.up, k.control(&k.accepted.Conn, Control{Answer, m.Token}))
+			k.up = append(k.up, k.control(&k.accepted.Conn, Control{ControlResponse, m.Token}))
 			return
 		}
 		k.deliver(1, o)

@@ -21,7 +21,7 @@ func TestSameHelloGetsTheSameAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		first = bytes.Clone(first)
-		second, err := r.Handle(halfOpenTime-1, netip.MustParseAddrPort("[2001:db8::1]:9"), i.Hello())
+		second, err := r.Handle(halfOpenTimeout-1, netip.MustParseAddrPort("[2001:db8::1]:9"), i.Hello())
 		if err != nil || !bytes.Equal(first, second) {
 			t.Errorf("another answer, %v", err)
 		}
@@ -183,11 +183,11 @@ func TestHalfOpenLinksEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Due() != time.Second+halfOpenTime {
+	if r.Due() != time.Second+halfOpenTimeout {
 		t.Errorf("due at %v", r.Due())
 	}
 	late := seal(t, &a.Conn, "late")
-	if _, err := r.Confirm(time.Second+halfOpenTime, home, late); !errors.Is(err, ErrUnknown) {
+	if _, err := r.Confirm(time.Second+halfOpenTimeout, home, late); !errors.Is(err, ErrUnknown) {
 		t.Errorf("confirmed after its time: %v", err)
 	}
 	if r.HalfOpen() != 0 || len(ids.taken) != 0 || r.Counts().Expired != 1 || r.Due() != 0 {
@@ -199,7 +199,7 @@ func TestHalfOpenLinksEnd(t *testing.T) {
 func letIn(t *testing.T, r *Responder, now time.Duration, from netip.AddrPort, i *Initiator) (*Accepted, error) {
 	t.Helper()
 	b, err := r.Handle(now, from, i.Hello())
-	if err == nil && b[4] == WhatCookie {
+	if err == nil && PacketType(b[4]) == TypeCookie {
 		if _, again, err := i.Handle(b); err != nil || !again {
 			t.Fatal(err)
 		}
@@ -379,7 +379,7 @@ func TestFirstDatagramProvesItsAddress(t *testing.T) {
 		t.Errorf("confirmed by a forgery: %v", err)
 	}
 	c, err := r.Confirm(0, elsewhere, b)
-	if err != nil || c.Proved {
+	if err != nil || c.Validated {
 		t.Errorf("from an address that was not accepted: %+v, %v", c, err)
 	}
 	if _, err := r.Confirm(0, home, b); !errors.Is(err, ErrUnknown) {
@@ -395,7 +395,7 @@ func TestCookieIsGoodForOneHelloFromOneAddress(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			answer, err := r.Handle(0, home, i.Hello())
-			if err != nil || len(answer) != cookieSize || answer[4] != WhatCookie {
+			if err != nil || len(answer) != cookieSize || PacketType(answer[4]) != TypeCookie {
 				t.Fatalf("%x, %v, want a cookie", answer, err)
 			}
 			if a, again, err := i.Handle(answer); a != nil || !again || err != nil {
@@ -407,7 +407,7 @@ func TestCookieIsGoodForOneHelloFromOneAddress(t *testing.T) {
 			wantCookie := func(what string, now time.Duration, from netip.AddrPort, hello []byte, want bool) {
 				t.Helper()
 				b, err := r.Handle(now, from, hello)
-				if got := err == nil && b[4] == WhatCookie; got != want {
+				if got := err == nil && PacketType(b[4]) == TypeCookie; got != want {
 					t.Errorf("%s: %x %v", what, b, err)
 				}
 			}
@@ -439,7 +439,7 @@ func TestCookiesAreAskedForUnderLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.Expire(now + time.Hour)
-		return b[4] == WhatCookie
+		return PacketType(b[4]) == TypeCookie
 	}
 	comesBack := func(r *Responder, n byte) bool {
 		t.Helper()
@@ -447,7 +447,7 @@ func TestCookiesAreAskedForUnderLoad(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return b[4] == WhatResumeAccept
+		return PacketType(b[4]) == TypeResumeAccept
 	}
 	t.Run("not of those who come back", func(t *testing.T) {
 		r, _, _ := newServer(t, func(c *Config) { c.HalfOpen = 80 })
@@ -464,12 +464,12 @@ func TestCookiesAreAskedForUnderLoad(t *testing.T) {
 	t.Run("many public-key operations", func(t *testing.T) {
 		r, _, _ := newServer(t, nil)
 		for range defaultCookieRate {
-			r.load.worked(0, defaultCookieRate)
+			r.load.countPublicKey(0, defaultCookieRate)
 		}
 		if asked(r, 0) {
 			t.Error("asked at the rate that is free")
 		}
-		r.load.worked(0, defaultCookieRate)
+		r.load.countPublicKey(0, defaultCookieRate)
 		if !asked(r, 0) || !asked(r, loadSticky-1) {
 			t.Error("not asked under load")
 		}
@@ -484,7 +484,7 @@ func TestCookiesAreAskedForUnderLoad(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		r.add(0, home, make([]byte, HelloSize), &half{conn: newConn(99, make([]byte, 32), make([]byte, 32))})
+		r.add(0, home, make([]byte, HelloSize), &halfOpen{conn: newConn(99, make([]byte, 32), make([]byte, 32))})
 		if !asked(r, 0) {
 			t.Error("not asked with the table an eighth full")
 		}
@@ -582,7 +582,7 @@ func TestSpoofedHellosCostNoMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b[4] == WhatCookie {
+	if PacketType(b[4]) == TypeCookie {
 		if _, _, err := i.Handle(b); err != nil {
 			t.Fatal(err)
 		}
@@ -637,7 +637,7 @@ func TestForgedCookiesAreAnsweredTwice(t *testing.T) {
 	_, key, _ := newServer(t, nil)
 	i := newInitiator(t, key.Public(), 3)
 	forged := func(n int) []byte {
-		b := append(appendHead(nil, WhatCookie), i.Hello()[atName:atName+8]...)
+		b := append(appendHead(nil, TypeCookie), i.Hello()[atName:atName+8]...)
 		return binary.BigEndian.AppendUint64(append(b, make([]byte, 8)...), uint64(n))
 	}
 	for round := range 3 {

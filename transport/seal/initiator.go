@@ -19,27 +19,27 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// errGreeting is a programmer's mistake, found at start-up.
+// errGreeting is a configuration error, found at start-up.
 var errGreeting = errors.New("seal: greeting longer than MaxGreeting")
 
 // Accepted is a link that a server has agreed to.
 type Accepted struct {
 	Conn Conn
-	// Nonce is known to both ends of this link and to nobody else, and differs
-	// from that of every other link: what a proof made on it should contain.
+	// Nonce is known to the two ends of this link alone, and differs from that of
+	// every other link. A proof that is bound to the link contains it.
 	Nonce [16]byte
-	// Greeting is what the server's upper layer had to say.
+	// Greeting comes from the server's layer above.
 	Greeting []byte
 }
 
-// Initiator is the client's half of a handshake. Owned by whoever dials.
+// Initiator is the client's half of a handshake. Owned by the caller.
 //
-// It has no clock: send what Repeat returns, and again and again with growing
-// pauses until Handle has the answer. The same Initiator sends the same hello each time, so
-// a server counts it once, whatever the network repeats.
+// It has no clock: the caller sends what Repeat returns, again and again with
+// growing pauses, until Handle returns the link. All repeats are the same hello,
+// so a server counts it once, whatever the network repeats.
 type Initiator struct {
-	hello []byte // HelloSize
-	spent int    // cookies that were answered at once since Repeat
+	hello         []byte // HelloSize
+	cookieReplies int    // cookies answered at once since Repeat
 	// a handshake with public keys
 	server    PublicKey
 	ephemeral *ecdh.PrivateKey
@@ -52,7 +52,7 @@ type Initiator struct {
 
 // NewInitiator begins a handshake with the server that has the private half of key.
 func NewInitiator(key PublicKey, rand io.Reader) (*Initiator, error) {
-	i := &Initiator{server: key, hello: appendHead(make([]byte, 0, HelloSize), WhatHello)[:HelloSize]}
+	i := &Initiator{server: key, hello: appendHead(make([]byte, 0, HelloSize), TypeHello)[:HelloSize]}
 	id := key.id()
 	copy(i.hello[atKeyID:], id[:])
 	var err error
@@ -68,9 +68,9 @@ func NewInitiator(key PublicKey, rand io.Reader) (*Initiator, error) {
 	return i, nil
 }
 
-// NewResumer begins a handshake for a session that was told its resume key.
+// NewResumer begins a handshake for a session that has a seal key (SPEC 5.4).
 func NewResumer(session [16]byte, key [32]byte, rand io.Reader) (*Initiator, error) {
-	i := &Initiator{resume: true, key: key, hello: appendHead(make([]byte, 0, HelloSize), WhatResumeHello)[:HelloSize]}
+	i := &Initiator{resume: true, key: key, hello: appendHead(make([]byte, 0, HelloSize), TypeResumeHello)[:HelloSize]}
 	if _, err := io.ReadFull(rand, i.hello[atName:atName+16]); err != nil {
 		return nil, err
 	}
@@ -80,31 +80,31 @@ func NewResumer(session [16]byte, key [32]byte, rand io.Reader) (*Initiator, err
 	return i, nil
 }
 
-// Hello returns the datagram to send. It lives until the next call.
+// Hello returns the datagram to send. It is valid until the next call.
 func (i *Initiator) Hello() []byte { return i.hello }
 
-// Repeat is Hello for whoever keeps the time. After it the next cookies, two at
-// most, are answered at once.
+// Repeat returns Hello, and allows the next two cookies to be answered at once.
+// A caller calls it when its timer says so.
 func (i *Initiator) Repeat() []byte {
-	i.spent = 0
+	i.cookieReplies = 0
 	return i.hello
 }
 
-// maxSpent is how many cookies are answered at once: anybody who sees a hello can
-// forge one, which must not stand in for the server's, nor have us send hellos
-// for ever.
-const maxSpent = 2
+// maxCookieReplies is how many cookies are answered at once between two calls of
+// Repeat. An observer of a hello can forge a cookie. A forged one must neither
+// hide the server's cookie nor make the client send hellos for ever.
+const maxCookieReplies = 2
 
-// Handle takes a datagram that came with connection id 0. It returns the link
-// once the server has accepted it, else nil. again says that Hello has changed
-// and should be sent at once: the server wanted a cookie. It is true twice between
-// two calls of Repeat, which sends the latest cookie in any case. What is not for this
-// handshake, or forged, changes nothing and is an error.
+// Handle takes a datagram that has connection id 0. It returns the link once the
+// server has accepted it, else nil. again says that the server asked for a cookie:
+// Hello has changed and should be sent at once. It is true at most twice between
+// two calls of Repeat, which sends the latest cookie in any case. A datagram that
+// is forged, or of another handshake, changes nothing and is an error.
 func (i *Initiator) Handle(b []byte) (a *Accepted, again bool, err error) {
-	_, what, ok := Parse(b)
+	_, t, ok := Parse(b)
 	switch {
 	case !ok:
-		return nil, false, ErrWhat
+		return nil, false, ErrPacketType
 	case b[5] != wireVersion:
 		return nil, false, ErrVersion
 	case len(b) < 16:
@@ -113,26 +113,26 @@ func (i *Initiator) Handle(b []byte) (a *Accepted, again bool, err error) {
 		return nil, false, ErrUnknown
 	}
 	switch {
-	case what == WhatCookie:
+	case t == TypeCookie:
 		if len(b) != cookieSize {
 			return nil, false, ErrSize
 		}
-		if again = !bytes.Equal(i.hello[atCookie:atCookie+16], b[16:]) && i.spent < maxSpent; again {
-			i.spent++
+		if again = !bytes.Equal(i.hello[atCookie:atCookie+16], b[16:]) && i.cookieReplies < maxCookieReplies; again {
+			i.cookieReplies++
 		}
 		copy(i.hello[atCookie:], b[16:])
 		return nil, again, nil
-	case what == WhatAccept && !i.resume:
+	case t == TypeAccept && !i.resume:
 		a, err = i.accept(b)
-	case what == WhatResumeAccept && i.resume:
+	case t == TypeResumeAccept && i.resume:
 		a, err = i.resumeAccept(b)
 	default:
-		return nil, false, ErrWhat
+		return nil, false, ErrPacketType
 	}
 	return a, false, err
 }
 
-// handshake begins Noise, with the same ephemeral each time.
+// handshake begins Noise. The ephemeral key is the same each time.
 func (i *Initiator) handshake() (*noise.HandshakeState, []byte, error) {
 	i.suite.begin(nil, i.ephemeral)
 	hs, err := noise.NewHandshakeState(noise.Config{
@@ -146,14 +146,14 @@ func (i *Initiator) handshake() (*noise.HandshakeState, []byte, error) {
 	return hs, msg, err
 }
 
-// prologue binds what a HELLO says in clear.
+// prologue binds the clear bytes of a HELLO to the handshake.
 func prologue(hello []byte) []byte {
 	return append([]byte(labelPrologue), hello[:atCookie]...)
 }
 
 func (i *Initiator) accept(b []byte) (a *Accepted, err error) {
 	hs := i.state
-	i.state = nil // an answer that fails must leave nothing behind for the next one to stumble over
+	i.state = nil // a state that an answer has failed on is not used again
 	if hs == nil {
 		if hs, _, err = i.handshake(); err != nil {
 			return nil, err
@@ -193,8 +193,8 @@ func linkNonce(hs *noise.HandshakeState) [16]byte {
 	return [16]byte(sum[:16])
 }
 
-// resumeTag proves possession of a resume key: nothing is kept, and no answer
-// is made, for a RESUME-HELLO without it.
+// resumeTag proves possession of a seal key. A RESUME-HELLO without it gets no
+// answer, and the server keeps nothing of it.
 func resumeTag(digest func() hash.Hash, key *[32]byte, hello []byte) (tag [16]byte) {
 	h := hmac.New(digest, key[:])
 	h.Write([]byte(labelResumeTag))
@@ -216,8 +216,8 @@ type resumeKeys struct {
 	nonce    [16]byte
 }
 
-// deriveResume makes keys of a resume key and the nonces of both sides: as
-// fresh as the fresher of them.
+// deriveResume derives the keys of a link from a seal key and the nonces of both
+// sides. The keys are fresh if one of the nonces is.
 func deriveResume(digest func() hash.Hash, key *[32]byte, hello, serverNonce []byte) resumeKeys {
 	salt := append(append([]byte(nil), hello[atName:atName+16]...), serverNonce...)
 	info := append([]byte(labelResume), hello[atName+16:atTag]...)

@@ -12,17 +12,17 @@ import (
 	"strings"
 )
 
-// A server's key pair and its text forms. The prefixes keep one from being
-// pasted where the other belongs.
+// The prefixes of the text forms of keys (SPEC 5.7). They differ, so that a
+// private key is not pasted where a public key belongs.
 const (
 	publicPrefix  = "llp1." // goes into clients
 	privatePrefix = "lls1." // stays on the server
 )
 
-// ErrKeyText is a key that can't be read.
+// ErrKeyText is wrapped by the errors of ParsePublicKey and ParseKey.
 var ErrKeyText = errors.New("seal: malformed key")
 
-// PublicKey is what a client must know of a server to seal a link to it.
+// PublicKey is a server's public key. A client needs it to open a sealed link.
 type PublicKey [32]byte
 
 // String returns the key as text, for a client's configuration.
@@ -38,7 +38,7 @@ func ParsePublicKey(s string) (k PublicKey, err error) {
 	return k, parseKey(k[:], s, publicPrefix)
 }
 
-// id is how a HELLO names the key it is meant for.
+// id names the key in a HELLO (SPEC 2.2).
 func (k PublicKey) id() (id [8]byte) {
 	sum := sha256.Sum256(k[:])
 	return [8]byte(sum[:8])
@@ -100,7 +100,7 @@ func parseKey(to []byte, s, prefix string) error {
 	return nil
 }
 
-// What is mixed into every key says what the key is for.
+// The labels that are mixed into keys, one for each purpose.
 const (
 	labelPrologue  = "lifeline/seal/1"
 	labelNonce     = "lifeline/seal/1 nonce"

@@ -37,7 +37,7 @@ func TestSealedDatagramsCostNoMemory(t *testing.T) {
 	client, server := newConn(1, up[:], down[:]), newConn(1, down[:], up[:])
 	buf := make([]byte, MaxDatagram)
 	if n := testing.AllocsPerRun(1000, func() {
-		b, err := client.Seal(buf[:HeaderSize+100], WhatSealed)
+		b, err := client.Seal(buf[:HeaderSize+100], TypeSealed)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,8 +47,8 @@ func TestSealedDatagramsCostNoMemory(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("sealing and opening allocate %v times", n)
 	}
-	var d Doubt
-	if n := testing.AllocsPerRun(1000, func() { d.Sent(buf); d.Heard() }); n != 0 {
+	var d ResetDetector
+	if n := testing.AllocsPerRun(1000, func() { d.Sent(buf); d.Received() }); n != 0 {
 		t.Errorf("remembering a datagram allocates %v times", n)
 	}
 }
@@ -83,7 +83,7 @@ func TestHandshakesUseTheirDigestsAgain(t *testing.T) {
 		t.Errorf("the client keeps %d digests after forged answers, the server %d", got, ours)
 	}
 	if n := testing.AllocsPerRun(20, func() {
-		r.byName, r.byID, r.order = map[[48]byte]*half{}, map[uint32]*half{}, nil
+		r.byName, r.byID, r.order = map[[48]byte]*halfOpen{}, map[uint32]*halfOpen{}, nil
 		if _, err := r.Handle(0, home, i.Hello()); err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +100,7 @@ func BenchmarkSeal(b *testing.B) {
 		b.Run(sizeName(size), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := c.Seal(buf[:HeaderSize+size], WhatSealed); err != nil {
+				if _, err := c.Seal(buf[:HeaderSize+size], TypeSealed); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -116,7 +116,7 @@ func BenchmarkSealAndOpen(b *testing.B) {
 		b.Run(sizeName(size), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				d, err := client.Seal(buf[:HeaderSize+size], WhatSealed)
+				d, err := client.Seal(buf[:HeaderSize+size], TypeSealed)
 				if err == nil {
 					_, err = server.Open(d)
 				}
@@ -137,7 +137,7 @@ func BenchmarkHandshake(b *testing.B) {
 		r, key, _ := newServer(b, func(c *Config) { c.PrefixRate = -1; c.Rand = nil })
 		i := newInitiator(b, key.Public(), 3)
 		for b.Loop() {
-			r.byName, r.byID, r.order, r.load = map[[48]byte]*half{}, map[uint32]*half{}, nil, load{}
+			r.byName, r.byID, r.order, r.load = map[[48]byte]*halfOpen{}, map[uint32]*halfOpen{}, nil, load{}
 			if _, err := r.Handle(0, home, i.Hello()); err != nil {
 				b.Fatal(err)
 			}
@@ -147,7 +147,7 @@ func BenchmarkHandshake(b *testing.B) {
 		r, _, _ := newServer(b, func(c *Config) { c.Rand = nil })
 		i := newResumer(b, [16]byte{9}, 3)
 		for b.Loop() {
-			r.byName, r.byID, r.order = map[[48]byte]*half{}, map[uint32]*half{}, nil
+			r.byName, r.byID, r.order = map[[48]byte]*halfOpen{}, map[uint32]*halfOpen{}, nil
 			if _, err := r.Handle(0, home, i.Hello()); err != nil {
 				b.Fatal(err)
 			}

@@ -14,10 +14,10 @@ import (
 // protocol is what SPEC 3.1 names.
 var protocol = noise.NewCipherSuite(noise.DH25519, noise.CipherChaChaPoly, noise.HashSHA256)
 
-// suite is protocol with a memory: the functions are the standard library's, as
-// noise's own are, but each key is parsed once. To make a private key of bytes
-// costs crypto/ecdh a multiplication, as much as to use it, and noise would do
-// so for each use. Owned by whoever owns the handshake, one at a time.
+// suite is protocol with parsed keys. Its functions are those of the standard
+// library, as noise's own are, but it parses each key once: parsing a private key
+// costs crypto/ecdh as much as a multiplication, and noise would parse it for each
+// use. One handshake at a time. Owned by the Initiator or Responder that it is in.
 type suite struct {
 	noise.CipherSuite
 	keys    [2]*ecdh.PrivateKey // ours, by name
@@ -25,14 +25,14 @@ type suite struct {
 	used    int // of digests, in the present handshake
 }
 
-// The names of our private keys. Noise is given them in the place of the bytes,
-// which it only hands back.
+// The names of our private keys. Noise gets a name in place of the bytes: it only
+// hands it back.
 const (
 	static = iota
 	ephemeral
 )
 
-// privateNames are those that a noise.DHKey can hold.
+// privateNames are the names as a noise.DHKey holds them.
 var privateNames = [2][]byte{{static}, {ephemeral}}
 
 // namedKey is a key pair for noise.
@@ -40,13 +40,13 @@ func namedKey(name int, public []byte) noise.DHKey {
 	return noise.DHKey{Private: privateNames[name], Public: public}
 }
 
-// begin forgets the handshake before. Ours is the static key on the server, and
-// an ephemeral one that was drawn already on the client.
+// begin starts another handshake. ours is the static key of a server; drawn is the
+// ephemeral key of a client, which was drawn before. Either may be nil.
 func (s *suite) begin(ours, drawn *ecdh.PrivateKey) {
 	s.CipherSuite, s.keys, s.used = protocol, [...]*ecdh.PrivateKey{static: ours, ephemeral: drawn}, 0
 }
 
-// GenerateKeypair draws the ephemeral key, if there is none yet.
+// GenerateKeypair returns the ephemeral key, and draws it if there is none yet.
 func (s *suite) GenerateKeypair(random io.Reader) (noise.DHKey, error) {
 	if s.keys[ephemeral] == nil {
 		k, err := drawKey(random)
@@ -58,8 +58,8 @@ func (s *suite) GenerateKeypair(random io.Reader) (noise.DHKey, error) {
 	return namedKey(ephemeral, s.keys[ephemeral].PublicKey().Bytes()), nil
 }
 
-// drawKey makes a private key of 32 random bytes. GenerateKey of crypto/ecdh
-// would not let a test say which.
+// drawKey makes a private key of 32 random bytes. With GenerateKey of crypto/ecdh
+// a test could not choose them.
 func drawKey(random io.Reader) (*ecdh.PrivateKey, error) {
 	var b [32]byte
 	if _, err := io.ReadFull(random, b[:]); err != nil {
@@ -68,7 +68,7 @@ func drawKey(random io.Reader) (*ecdh.PrivateKey, error) {
 	return ecdh.X25519().NewPrivateKey(b[:])
 }
 
-// DH refuses a point of low order.
+// DH multiplies. It refuses a point of low order.
 func (s *suite) DH(private, public []byte) ([]byte, error) {
 	k, err := ecdh.X25519().NewPublicKey(public)
 	if err != nil {
@@ -77,8 +77,8 @@ func (s *suite) DH(private, public []byte) ([]byte, error) {
 	return s.keys[private[0]].ECDH(k)
 }
 
-// Hash returns an empty digest that no other use has in this handshake: noise
-// and HMAC keep several of them side by side, but none for the next handshake.
+// Hash returns an empty digest that is not used elsewhere in this handshake. Noise
+// and HMAC use several at once, but none beyond the handshake.
 func (s *suite) Hash() hash.Hash {
 	if s.used == len(s.digests) {
 		s.digests = append(s.digests, sha256.New())

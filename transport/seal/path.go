@@ -9,40 +9,39 @@ import (
 )
 
 const (
-	maxPaths     = 3
-	pathTime     = 5 * time.Second
-	pathAgain    = 200 * time.Millisecond
-	budgetFactor = 3
+	maxPaths           = 3 // addresses that are validated at one time
+	validationTimeout  = 5 * time.Second
+	challengeEvery     = 200 * time.Millisecond
+	amplificationLimit = 3 // bytes sent to an address for each byte received from there: RFC 9000 §8
 )
 
-// Path is what one path tells: where it goes, and what was asked there.
+// path is one address that is being validated.
 type path struct {
 	to        netip.AddrPort
 	challenge [8]byte
 	until     time.Duration
 	asked     time.Duration // when the challenge was due last
-	in, out   uint64        // bytes of datagrams
+	in, out   uint64        // bytes received from there, and sent there
 }
 
-// Paths are the addresses that a peer seems to have moved to, until one proves
-// that it reads what it is sent there. The zero value is ready; a link needs
-// none while its peer stays where it is, which Idle tells. Owned by whoever
-// owns the link.
+// Paths does path validation (RFC 9000 §8.2) for a link whose peer seems to have
+// moved to another address. The zero value is ready. A link needs none while Idle
+// is true. Owned by the owner of the link.
 //
-// The address in use changes by Answer alone. Until then everything goes to the
-// old one, and as much as the budget allows to the candidate as well: the old
-// address is probably dead, and if it is not, whoever copied a datagram to get
-// here first has gained three times its bytes, for five seconds.
+// Only Validate changes the active address. Until then everything goes to the
+// active address, and a copy to the candidate as far as the anti-amplification
+// limit (RFC 9000 §8) allows: the active address is probably dead. If it is not,
+// an attacker that forwarded a copy of a datagram gains three times the bytes of
+// that datagram, for five seconds.
 type Paths struct {
 	list   [maxPaths]path
-	latest int // 1 + place of the path that brought the newest datagram, 0 for the one in use
+	latest int // 1 + index of the path of the newest datagram, 0 if that is the active address
 }
 
-// Saw takes note of an authentic datagram of size bytes that came from an
-// address other than the one in use. ask says that challenge should be sent
-// there. Nothing is asked for a datagram that is not the newest: what was
-// copied comes late.
-func (p *Paths) Saw(now time.Duration, from netip.AddrPort, size int, newest bool, rand io.Reader) (challenge [8]byte, ask bool) {
+// Received records an authentic datagram of size bytes from an address other than
+// the active one. ask says that the caller should send challenge there. A datagram
+// that is not the newest starts nothing: a copied datagram arrives late.
+func (p *Paths) Received(now time.Duration, from netip.AddrPort, size int, newest bool, rand io.Reader) (challenge [8]byte, ask bool) {
 	free := -1
 	for i := range p.list {
 		c := &p.list[i]
@@ -62,7 +61,7 @@ func (p *Paths) Saw(now time.Duration, from netip.AddrPort, size int, newest boo
 			return challenge, false
 		}
 		p.latest = i + 1
-		if now < c.asked+pathAgain {
+		if now < c.asked+challengeEvery {
 			return challenge, false
 		}
 		c.asked = now
@@ -75,33 +74,33 @@ func (p *Paths) Saw(now time.Duration, from netip.AddrPort, size int, newest boo
 	if _, err := io.ReadFull(rand, c.challenge[:]); err != nil {
 		return challenge, false
 	}
-	c.to, c.until, c.asked, c.in, c.out = from, now+pathTime, now, uint64(size), 0
+	c.to, c.until, c.asked, c.in, c.out = from, now+validationTimeout, now, uint64(size), 0
 	p.latest = free + 1
 	return c.challenge, true
 }
 
-// Stayed takes note that the newest datagram came from the address in use.
-func (p *Paths) Stayed() { p.latest = 0 }
+// ReceivedActive records that the newest datagram came from the active address.
+func (p *Paths) ReceivedActive() { p.latest = 0 }
 
-// Also returns the address that a datagram of size bytes should be sent to as
-// well as to the one in use, and counts it against its budget.
-func (p *Paths) Also(now time.Duration, size int) (to netip.AddrPort, ok bool) {
+// MirrorTo returns the candidate that should get a copy of a datagram of size
+// bytes, and counts the copy against the candidate's anti-amplification limit.
+func (p *Paths) MirrorTo(now time.Duration, size int) (to netip.AddrPort, ok bool) {
 	if p.latest == 0 {
 		return to, false
 	}
 	c := &p.list[p.latest-1]
-	if c.until <= now || c.out+uint64(size) > budgetFactor*c.in {
+	if c.until <= now || c.out+uint64(size) > amplificationLimit*c.in {
 		return to, false
 	}
 	c.out += uint64(size)
 	return c.to, true
 }
 
-// Spend counts size bytes, as of a challenge, against the budget of to. It
-// reports false if they may not be sent.
-func (p *Paths) Spend(now time.Duration, to netip.AddrPort, size int) bool {
+// AllowSend reports whether a datagram of size bytes, as a challenge, may be sent
+// to a candidate, and counts it against the candidate's anti-amplification limit.
+func (p *Paths) AllowSend(now time.Duration, to netip.AddrPort, size int) bool {
 	for i := range p.list {
-		if c := &p.list[i]; c.to == to && now < c.until && c.out+uint64(size) <= budgetFactor*c.in {
+		if c := &p.list[i]; c.to == to && now < c.until && c.out+uint64(size) <= amplificationLimit*c.in {
 			c.out += uint64(size)
 			return true
 		}
@@ -109,12 +108,13 @@ func (p *Paths) Spend(now time.Duration, to netip.AddrPort, size int) bool {
 	return false
 }
 
-// Answer takes an answer to a challenge, in an authentic datagram that came
-// from an address. True means that the link uses that address from now on: p
-// is empty then, and round trips, packing size and congestion begin anew.
-func (p *Paths) Answer(now time.Duration, from netip.AddrPort, answer [8]byte) bool {
+// Validate takes the response to a challenge, from an authentic datagram that came
+// from an address. True means that the address is validated and active from now
+// on. p is empty then; the caller starts round trip time, path MTU and congestion
+// anew.
+func (p *Paths) Validate(now time.Duration, from netip.AddrPort, response [8]byte) bool {
 	for i := range p.list {
-		if c := &p.list[i]; now < c.until && c.to == from && c.challenge == answer {
+		if c := &p.list[i]; now < c.until && c.to == from && c.challenge == response {
 			*p = Paths{}
 			return true
 		}
@@ -122,7 +122,7 @@ func (p *Paths) Answer(now time.Duration, from netip.AddrPort, answer [8]byte) b
 	return false
 }
 
-// Idle reports whether no address is in question, so that p can be dropped.
+// Idle reports whether no address is being validated, so that p can be dropped.
 func (p *Paths) Idle(now time.Duration) bool {
 	for i := range p.list {
 		if now < p.list[i].until {

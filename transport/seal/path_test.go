@@ -16,26 +16,26 @@ func at(n uint16) netip.AddrPort {
 
 func TestAddressChangesOnceItIsProved(t *testing.T) {
 	var p Paths
-	challenge, ask := p.Saw(0, at(1), 100, true, seeded(1))
+	challenge, ask := p.Received(0, at(1), 100, true, seeded(1))
 	if !ask || challenge == [8]byte{} {
 		t.Fatal("not asked")
 	}
-	if p.Answer(0, at(2), challenge) {
+	if p.Validate(0, at(2), challenge) {
 		t.Error("answered from elsewhere")
 	}
-	if p.Answer(0, at(1), [8]byte{1}) {
+	if p.Validate(0, at(1), [8]byte{1}) {
 		t.Error("answered with another challenge")
 	}
-	if p.Answer(pathTime, at(1), challenge) {
+	if p.Validate(validationTimeout, at(1), challenge) {
 		t.Error("answered too late")
 	}
-	if !p.Answer(pathTime-1, at(1), challenge) {
+	if !p.Validate(validationTimeout-1, at(1), challenge) {
 		t.Error("the answer was refused")
 	}
-	if !p.Idle(pathTime - 1) {
+	if !p.Idle(validationTimeout - 1) {
 		t.Error("in question after the answer")
 	}
-	if p.Answer(pathTime-1, at(1), challenge) {
+	if p.Validate(validationTimeout-1, at(1), challenge) {
 		t.Error("answered twice")
 	}
 }
@@ -44,15 +44,15 @@ func TestAddressChangesOnceItIsProved(t *testing.T) {
 // address in use is kept.
 func TestCandidateGetsThreeTimesWhatItSent(t *testing.T) {
 	var p Paths
-	if _, ask := p.Saw(0, at(1), 100, true, seeded(1)); !ask {
+	if _, ask := p.Received(0, at(1), 100, true, seeded(1)); !ask {
 		t.Fatal("not asked")
 	}
-	if !p.Spend(0, at(1), 33) {
+	if !p.AllowSend(0, at(1), 33) {
 		t.Error("no budget for the challenge")
 	}
 	sent := 33
 	for range 100 {
-		if to, ok := p.Also(time.Second, 50); ok {
+		if to, ok := p.MirrorTo(time.Second, 50); ok {
 			if to != at(1) {
 				t.Fatalf("to %v", to)
 			}
@@ -62,17 +62,17 @@ func TestCandidateGetsThreeTimesWhatItSent(t *testing.T) {
 	if sent > 300 || sent < 250 {
 		t.Errorf("%d bytes for 100", sent)
 	}
-	if p.Spend(0, at(1), 100) || p.Spend(0, at(2), 1) {
+	if p.AllowSend(0, at(1), 100) || p.AllowSend(0, at(2), 1) {
 		t.Error("spent what is not there")
 	}
 	// The player's own next datagram ends it.
-	p.Saw(0, at(1), 1000, true, seeded(2))
-	p.Stayed()
-	if _, ok := p.Also(time.Second, 1); ok {
+	p.Received(0, at(1), 1000, true, seeded(2))
+	p.ReceivedActive()
+	if _, ok := p.MirrorTo(time.Second, 1); ok {
 		t.Error("still sent there although the player is where he was")
 	}
-	p.Saw(0, at(1), 10, true, seeded(2))
-	if _, ok := p.Also(pathTime, 1); ok {
+	p.Received(0, at(1), 10, true, seeded(2))
+	if _, ok := p.MirrorTo(validationTimeout, 1); ok {
 		t.Error("still sent there after its time")
 	}
 }
@@ -82,56 +82,56 @@ func TestPathsAreBounded(t *testing.T) {
 	var p Paths
 	asked := 0
 	for n := range uint16(50_000) {
-		if _, ask := p.Saw(time.Duration(n)*time.Microsecond, at(n), 100, true, seeded(1)); ask {
+		if _, ask := p.Received(time.Duration(n)*time.Microsecond, at(n), 100, true, seeded(1)); ask {
 			asked++
 		}
 	}
 	if asked != maxPaths {
 		t.Errorf("%d challenges, want %d", asked, maxPaths)
 	}
-	if _, ask := p.Saw(pathTime, at(60_000), 100, true, seeded(1)); !ask {
+	if _, ask := p.Received(validationTimeout, at(60_000), 100, true, seeded(1)); !ask {
 		t.Error("no place after five seconds")
 	}
 }
 
 func TestLateDatagramsMoveNothing(t *testing.T) {
 	var p Paths
-	if _, ask := p.Saw(0, at(1), 100, false, seeded(1)); ask || !p.Idle(0) {
+	if _, ask := p.Received(0, at(1), 100, false, seeded(1)); ask || !p.Idle(0) {
 		t.Error("a late datagram made a candidate")
 	}
-	p.Saw(0, at(1), 100, true, seeded(1))
-	p.Saw(0, at(2), 100, true, seeded(2))
-	p.Saw(0, at(1), 100, false, seeded(1))
-	if to, _ := p.Also(0, 1); to != at(2) {
+	p.Received(0, at(1), 100, true, seeded(1))
+	p.Received(0, at(2), 100, true, seeded(2))
+	p.Received(0, at(1), 100, false, seeded(1))
+	if to, _ := p.MirrorTo(0, 1); to != at(2) {
 		t.Errorf("sent to %v, want where the newest came from", to)
 	}
 }
 
 func TestChallengeIsRepeated(t *testing.T) {
 	var p Paths
-	first, _ := p.Saw(0, at(1), 100, true, seeded(1))
+	first, _ := p.Received(0, at(1), 100, true, seeded(1))
 	var asked []time.Duration
 	for now := time.Duration(0); now < 900*time.Millisecond; now += 50 * time.Millisecond {
-		if c, ask := p.Saw(now, at(1), 100, true, seeded(2)); ask {
+		if c, ask := p.Received(now, at(1), 100, true, seeded(2)); ask {
 			if c != first {
 				t.Fatal("another challenge")
 			}
 			asked = append(asked, now.Round(time.Millisecond))
 		}
 	}
-	if want := []time.Duration{pathAgain, 2 * pathAgain, 3 * pathAgain, 4 * pathAgain}; !slices.Equal(asked, want) {
+	if want := []time.Duration{challengeEvery, 2 * challengeEvery, 3 * challengeEvery, 4 * challengeEvery}; !slices.Equal(asked, want) {
 		t.Errorf("asked again at %v, want %v", asked, want)
 	}
 }
 
 func TestControlRoundTrip(t *testing.T) {
-	for _, c := range []Control{{Challenge, [8]byte{1, 2}}, {Answer, [8]byte{3}}, {Kind: Close}} {
+	for _, c := range []Control{{ControlChallenge, [8]byte{1, 2}}, {ControlResponse, [8]byte{3}}, {Kind: ControlClose}} {
 		b := c.Append(nil, 0)
 		if got, err := ParseControl(b); err != nil || got != c {
 			t.Errorf("%v is read as %v, %v", c, got, err)
 		}
 	}
-	padded := Control{Challenge, [8]byte{1}}.Append(nil, 1000)
+	padded := Control{ControlChallenge, [8]byte{1}}.Append(nil, 1000)
 	if c, err := ParseControl(padded); len(padded) != 1000 || err != nil || c.Token != [8]byte{1} {
 		t.Errorf("%d bytes, %v, %v", len(padded), c, err)
 	}
@@ -155,7 +155,7 @@ func TestResetsDieOut(t *testing.T) {
 	if len(reset) != ResetSize {
 		t.Fatalf("%d bytes", len(reset))
 	}
-	if id, what, ok := Parse(reset); id != client.ID() || what != WhatReset || !ok {
+	if id, typ, ok := Parse(reset); id != client.ID() || typ != TypeReset || !ok {
 		t.Errorf("%x", reset)
 	}
 	for name, b := range map[string][]byte{
@@ -192,7 +192,7 @@ func TestResetsDieOut(t *testing.T) {
 func TestResetOnlyRaisesDoubt(t *testing.T) {
 	r, _, _ := newServer(t, nil)
 	client, _ := ends()
-	var d Doubt
+	var d ResetDetector
 	sealed := func(text string) []byte {
 		b := seal(t, client, text)
 		d.Sent(b)
@@ -209,13 +209,13 @@ func TestResetOnlyRaisesDoubt(t *testing.T) {
 	if ask, err := d.Reset(time.Second+1, r.Reset(0, home, first)); ask || err != nil {
 		t.Error("asks again for every reset")
 	}
-	if lost, due := d.Lost(time.Second); lost || due != time.Second+doubtTime {
+	if lost, due := d.Lost(time.Second); lost || due != time.Second+resetWait {
 		t.Error(lost, due)
 	}
-	if lost, _ := d.Lost(time.Second + doubtTime); !lost {
+	if lost, _ := d.Lost(time.Second + resetWait); !lost {
 		t.Error("not believed although nothing came")
 	}
-	d.Heard()
+	d.Received()
 	if lost, due := d.Lost(time.Hour); lost || due != 0 {
 		t.Error("believed although the server was heard")
 	}
@@ -223,7 +223,7 @@ func TestResetOnlyRaisesDoubt(t *testing.T) {
 	if _, err := d.Reset(time.Second, r.Reset(0, home, first)); !errors.Is(err, ErrForged) {
 		t.Errorf("a reset for a datagram of long ago: %v", err)
 	}
-	if _, err := new(Doubt).Reset(0, make([]byte, ResetSize)); !errors.Is(err, ErrForged) {
+	if _, err := new(ResetDetector).Reset(0, make([]byte, ResetSize)); !errors.Is(err, ErrForged) {
 		t.Errorf("a reset of zeros before anything was sent: %v", err)
 	}
 	if _, err := d.Reset(0, first); !errors.Is(err, ErrSize) {

@@ -22,54 +22,55 @@ import (
 
 // Config says how a Responder behaves.
 type Config struct {
-	// Keys are the server's key pairs. Clients may know any of them, so a new
-	// one can be told to them before the old one is taken away.
+	// Keys are the server's key pairs. A client may use any of them, so a new key
+	// can be given to clients before the old one is removed. At least one.
 	Keys []Key
-	// ResumeSecret is what Responder.ResumeKey makes keys of. If zero, no link
-	// is opened without public keys.
+	// ResumeSecret is the secret that Responder.ResumeKey derives seal keys from. If
+	// zero, every link is opened with public keys.
 	ResumeSecret [32]byte
-	// Greeting is what every ACCEPT carries for the layer above, at most
-	// MaxGreeting bytes.
+	// Greeting is the bytes that every ACCEPT carries for the layer above, at most
+	// MaxGreeting.
 	Greeting []byte
-	// IDs gives and takes connection ids.
+	// IDs reserves and frees connection ids. It must not be nil.
 	IDs IDs
-	// HalfOpen bounds the links that wait for their peer's first sealed
-	// datagram. If zero, 4,096. Beyond it the oldest of the network that has most
-	// of them goes. Cookies are asked for from an eighth of it on, of those who
-	// resume from a quarter of it on.
+	// HalfOpen is the most links that wait for the first sealed datagram of their
+	// peer. If zero, 4,096. A further one evicts the oldest of the network that has
+	// most of them. A HELLO needs a cookie when an eighth of them is in use, a
+	// RESUME-HELLO when a quarter is.
 	HalfOpen int
-	// Over reports that a session is over, so that the key which opened its
-	// links opens no more. Called on the loop. If nil, none is.
+	// Over reports that a session has ended, so that its seal key opens no link
+	// any more. Called on the loop. If nil, no session has.
 	Over func(session [16]byte) bool
-	// AlwaysCookie asks everybody for a cookie: one round trip more, and no
-	// public-key operation for a spoofed address, ever.
+	// AlwaysCookie asks for a cookie in every handshake. That costs one round trip,
+	// and no spoofed address ever causes a public-key operation.
 	AlwaysCookie bool
-	// CookieRate is how many handshakes with public keys in a second make
-	// everybody need a cookie for a while. If zero, 200. If negative, none do.
+	// CookieRate is the rate of handshakes with public keys, in one second, above
+	// which cookies are asked for, for at least 10 seconds. If zero, 200. If negative,
+	// the rate does not matter.
 	CookieRate int
-	// PrefixRate bounds the handshakes that one prefix (IPv4 /24, IPv6 /48) gets
-	// in a second while cookies are asked for. One address, one /64, gets half
+	// PrefixRate is the most handshakes of one prefix (IPv4 /24, IPv6 /48) in a
+	// second while cookies are asked for. One address, or one IPv6 /64, gets half
 	// of it. If zero, 64. If negative, there is no bound.
 	PrefixRate int
-	// Rand is where unguessable bits come from. If nil, crypto/rand.
+	// Rand is the source of randomness. If nil, crypto/rand.
 	Rand io.Reader
 }
 
-// IDs is who owns the connection ids.
+// IDs owns the connection ids.
 type IDs interface {
 	// Reserve returns an id that names no other link, not 0.
 	Reserve() (id uint32, ok bool)
-	// Free takes the id of a half-open link back that never became one.
+	// Free takes back the id of a half-open link that never became a link.
 	Free(id uint32)
 }
 
-// Counts counts what a Responder did.
+// Counts are the counters of a Responder. They only grow.
 type Counts struct {
 	PublicKey uint64 `json:"public_key"` // handshakes for which public-key work was done
 	Resumed   uint64 `json:"resumed"`    // handshakes without
 	Repeated  uint64 `json:"repeated"`   // hellos that got the same answer again
 	Cookies   uint64 `json:"cookies"`    // hellos that were answered with a cookie
-	Expired   uint64 `json:"expired"`    // half-open links whose peer never came
+	Expired   uint64 `json:"expired"`    // half-open links whose peer sent nothing in time
 	Evicted   uint64 `json:"evicted"`    // half-open links that made room for another
 	Confirmed uint64 `json:"confirmed"`  // half-open links that became links
 	Resets    uint64 `json:"resets"`     // resets sent
@@ -78,7 +79,7 @@ type Counts struct {
 	WrongKey  uint64 `json:"wrong_key"`
 	Forged    uint64 `json:"forged"`
 	Limited   uint64 `json:"limited"`
-	Over      uint64 `json:"over"` // of sessions that are over
+	Over      uint64 `json:"over"` // of sessions that have ended
 	Full      uint64 `json:"full"`
 }
 
@@ -87,23 +88,25 @@ const (
 	defaultCookieRate = 200
 	defaultPrefixRate = 64
 	prefixBurst       = 4 // seconds of the rate
-	halfOpenTime      = 5 * time.Second
+	halfOpenTimeout   = 5 * time.Second
 )
 
-// half is a half-open link: accepted, and not heard on yet.
-type half struct {
+// halfOpen is a half-open link: the server has accepted it, and nothing was
+// received on it.
+type halfOpen struct {
 	name   [helloEnd - atName]byte // of the hello that made it
 	from   netip.AddrPort
 	until  time.Duration
 	conn   Conn
 	nonce  [16]byte
 	answer []byte
-	resume resumed // zero of one with public keys
-	place  *strangers.Entry[*half]
+	resume resumed // zero if it was opened with public keys
+	place  *strangers.Entry[*halfOpen]
 }
 
-// resumed names the half-open link of a session: one for each network that it is
-// asked for from, so that who repeats what it saw takes nobody's away.
+// resumed names the half-open link of a session. There is one for each network that
+// a RESUME-HELLO came from: an observer that repeats one from another network
+// evicts no link of the client.
 type resumed struct {
 	session [16]byte
 	from    netip.Prefix
@@ -112,33 +115,33 @@ type resumed struct {
 // Responder answers the handshakes of one loop. Owned by that loop.
 type Responder struct {
 	cfg     Config
-	byName  map[[helloEnd - atName]byte]*half
-	byID    map[uint32]*half
-	resumes map[resumed]*half
-	places  strangers.Table[*half]
-	order   []*half   // by until; those confirmed have no conn any more
-	secret  hash.Hash // HMAC with Config.ResumeSecret, nil without one
+	byName  map[[helloEnd - atName]byte]*halfOpen
+	byID    map[uint32]*halfOpen
+	resumes map[resumed]*halfOpen
+	places  strangers.Table[*halfOpen]
+	order   []*halfOpen // by until; those confirmed have no conn any more
+	secret  hash.Hash   // HMAC with Config.ResumeSecret, nil without one
 	suite   suite
 	cookies cookieJar
 	load    load
 	resets  bucket
 	resetOf *[prefixes]bucket // of networks, nil until the first
 	answer  []byte            // of the latest call
-	scratch []byte            // what an interface is given escapes
+	scratch []byte            // an argument of an interface method escapes
 	counts  Counts
 }
 
-// NewResponder checks cfg and makes a Responder.
+// NewResponder checks cfg and makes a Responder. An error names the fault in cfg.
 func NewResponder(cfg Config) (*Responder, error) {
 	switch {
 	case len(cfg.Keys) == 0:
-		return nil, errors.New("seal: no server key")
+		return nil, errors.New("seal: Config.Keys is empty")
 	case slices.Contains(cfg.Keys, Key{}):
-		return nil, errors.New("seal: an empty server key")
+		return nil, errors.New("seal: Config.Keys has a zero key")
 	case len(cfg.Greeting) > MaxGreeting:
 		return nil, errGreeting
 	case cfg.IDs == nil:
-		return nil, errors.New("seal: no connection ids")
+		return nil, errors.New("seal: Config.IDs is nil")
 	case cfg.HalfOpen < 0:
 		return nil, errors.New("seal: Config.HalfOpen is negative")
 	}
@@ -156,10 +159,10 @@ func NewResponder(cfg Config) (*Responder, error) {
 	}
 	r := &Responder{
 		cfg:    cfg,
-		byName: make(map[[helloEnd - atName]byte]*half),
-		byID:   make(map[uint32]*half),
+		byName: make(map[[helloEnd - atName]byte]*halfOpen),
+		byID:   make(map[uint32]*halfOpen),
 
-		resumes: make(map[resumed]*half),
+		resumes: make(map[resumed]*halfOpen),
 	}
 	if cfg.ResumeSecret != [32]byte{} {
 		r.secret = hmac.New(sha256.New, cfg.ResumeSecret[:])
@@ -167,21 +170,21 @@ func NewResponder(cfg Config) (*Responder, error) {
 	return r, nil
 }
 
-// Counts returns what r did so far.
+// Counts returns the counters.
 func (r *Responder) Counts() Counts { return r.counts }
 
-// HalfOpen returns how many links are half open.
+// HalfOpen returns the number of half-open links.
 func (r *Responder) HalfOpen() int { return len(r.byID) }
 
-// Handle takes a datagram with connection id 0. It does not keep b. It returns what is to be sent
-// back to where it came from, nil for nothing; that lives until the next call,
-// and is never longer than b. The error says why nothing came of b, which has
-// been counted.
+// Handle takes a datagram with connection id 0. It does not keep b. It returns the
+// answer to send to from, or nil. The answer is valid until the next call, and
+// never longer than b. The error is the reason for which b was refused; Counts has
+// counted it.
 func (r *Responder) Handle(now time.Duration, from netip.AddrPort, b []byte) ([]byte, error) {
-	_, what, ok := Parse(b)
-	if !ok || what != WhatHello && what != WhatResumeHello {
+	_, t, ok := Parse(b)
+	if !ok || t != TypeHello && t != TypeResumeHello {
 		r.counts.Malformed++
-		return nil, ErrWhat
+		return nil, ErrPacketType
 	}
 	if len(b) != HelloSize {
 		r.counts.Malformed++
@@ -198,13 +201,13 @@ func (r *Responder) Handle(now time.Duration, from netip.AddrPort, b []byte) ([]
 		return h.answer, nil
 	}
 	var key *Key
-	if what == WhatHello {
+	if t == TypeHello {
 		if key = r.key(b); key == nil {
 			r.counts.WrongKey++
 			return nil, ErrKey
 		}
 	}
-	if r.asks(now, what) {
+	if r.needsCookie(now, t) {
 		if !r.cookies.check(now, from, b, r.cfg.Rand) {
 			r.counts.Cookies++
 			r.answer = r.cookies.appendCookie(r.answer[:0], now, from, b, r.cfg.Rand)
@@ -215,19 +218,19 @@ func (r *Responder) Handle(now time.Duration, from netip.AddrPort, b []byte) ([]
 			return nil, ErrRate
 		}
 	}
-	if what == WhatHello {
+	if t == TypeHello {
 		return r.hello(now, from, key, b)
 	}
 	return r.resumeHello(now, from, b)
 }
 
-// asks reports whether a hello needs a cookie now, and counts with its network.
-// One that resumes costs next to nothing, and nobody without a session can make
-// it: many of them are players who come back, whom another round trip would only
-// hold up. What they take is a place.
-func (r *Responder) asks(now time.Duration, what byte) bool {
+// needsCookie reports whether a hello of type t needs a cookie now. A RESUME-HELLO
+// costs next to nothing, and only a client that has a session can make one: many of
+// them are players that come back, and a round trip would delay them. So only the
+// places that they take count.
+func (r *Responder) needsCookie(now time.Duration, t PacketType) bool {
 	high := r.load.high(now, 8*len(r.byID) > r.cfg.HalfOpen)
-	if what == WhatResumeHello {
+	if t == TypeResumeHello {
 		high = 4*len(r.byID) > r.cfg.HalfOpen
 	}
 	return high || r.cfg.AlwaysCookie
@@ -239,7 +242,8 @@ func (r *Responder) admit(now time.Duration, ip netip.Addr) bool {
 		r.load.admit(now, r.cookies.hash(now, network(ip), r.cfg.Rand), r.cfg.PrefixRate)
 }
 
-// network is what half-open links are shared by: what a customer may have of many.
+// network is the unit that half-open links are limited by: the addresses that one
+// customer of a provider may have.
 func network(ip netip.Addr) netip.Prefix { return strangers.Network(ip, 24, 48) }
 
 func (r *Responder) key(hello []byte) *Key {
@@ -251,10 +255,10 @@ func (r *Responder) key(hello []byte) *Key {
 	return nil
 }
 
-// hello does the public-key work.
+// hello answers a HELLO. It costs public-key operations.
 func (r *Responder) hello(now time.Duration, from netip.AddrPort, key *Key, b []byte) ([]byte, error) {
 	if r.cfg.CookieRate > 0 {
-		r.load.worked(now, r.cfg.CookieRate)
+		r.load.countPublicKey(now, r.cfg.CookieRate)
 	}
 	r.counts.PublicKey++
 	r.suite.begin(key.private, nil)
@@ -274,18 +278,18 @@ func (r *Responder) hello(now time.Duration, from netip.AddrPort, key *Key, b []
 		return nil, ErrFull
 	}
 	answer := make([]byte, 0, maxAccept)
-	answer = append(appendHead(answer, WhatAccept), b[atName:atName+8]...)
+	answer = append(appendHead(answer, TypeAccept), b[atName:atName+8]...)
 	answer, up, down, err := hs.WriteMessage(answer, r.payload(id))
 	if err != nil {
 		r.cfg.IDs.Free(id)
 		return nil, err
 	}
 	upKey, downKey := up.UnsafeKey(), down.UnsafeKey()
-	r.add(now, from, b, &half{conn: newConn(id, downKey[:], upKey[:]), nonce: linkNonce(hs), answer: answer})
+	r.add(now, from, b, &halfOpen{conn: newConn(id, downKey[:], upKey[:]), nonce: linkNonce(hs), answer: answer})
 	return answer, nil
 }
 
-// resumeHello does without.
+// resumeHello answers a RESUME-HELLO. It costs no public-key operation.
 func (r *Responder) resumeHello(now time.Duration, from netip.AddrPort, b []byte) ([]byte, error) {
 	if r.secret == nil {
 		r.counts.WrongKey++
@@ -303,9 +307,9 @@ func (r *Responder) resumeHello(now time.Duration, from netip.AddrPort, b []byte
 		return nil, ErrOver
 	}
 	if h := r.resumes[which]; h != nil {
-		r.evict(h) // its client has given it up for this one
+		r.evict(h) // its client uses this one instead
 	}
-	answer := appendHead(make([]byte, 0, maxAccept), WhatResumeAccept)
+	answer := appendHead(make([]byte, 0, maxAccept), TypeResumeAccept)
 	answer = append(answer, b[atName:atName+8]...)[:32]
 	if _, err := io.ReadFull(r.cfg.Rand, answer[16:]); err != nil {
 		return nil, err
@@ -318,14 +322,15 @@ func (r *Responder) resumeHello(now time.Duration, from netip.AddrPort, b []byte
 	keys := deriveResume(r.suite.Hash, &key, b, answer[16:32])
 	var zero [chacha20poly1305.NonceSize]byte
 	answer = keys.answer.Seal(answer, zero[:], r.payload(id), answer[:32])
-	r.add(now, from, b, &half{conn: newConn(id, keys.down, keys.up), nonce: keys.nonce, answer: answer, resume: which})
+	r.add(now, from, b, &halfOpen{conn: newConn(id, keys.down, keys.up), nonce: keys.nonce, answer: answer, resume: which})
 	return answer, nil
 }
 
-// ResumeKey returns what opens further links of a session without public keys,
-// zero without a Config.ResumeSecret. It follows from that and the session's id,
-// so a server keeps nothing for it. It must reach the client over a sealed link,
-// and never travel in clear: who reads it reads all links that it opens.
+// ResumeKey returns the seal key of a session, which opens further links without
+// public keys. It is zero without a Config.ResumeSecret. It is derived from that
+// secret and the session's id, so a server stores nothing for it. It must reach the
+// client over a sealed link and never travel in clear: an observer that has it can
+// decrypt all links that it opens.
 func (r *Responder) ResumeKey(session [16]byte) (key [32]byte) {
 	if r.secret == nil {
 		return key
@@ -337,13 +342,14 @@ func (r *Responder) ResumeKey(session [16]byte) (key [32]byte) {
 	return [32]byte(r.scratch)
 }
 
-// payload is what an answer tells the client. It lives until the next call.
+// payload returns the payload of an answer (SPEC 2.7). It is valid until the next
+// call.
 func (r *Responder) payload(id uint32) []byte {
 	r.scratch = append(binary.LittleEndian.AppendUint32(r.scratch[:0], id), r.cfg.Greeting...)
 	return r.scratch
 }
 
-// reserve makes room for another half-open link and gives it an id.
+// reserve makes room for another half-open link, and reserves an id for it.
 func (r *Responder) reserve() (id uint32, ok bool) {
 	if len(r.byID) >= r.cfg.HalfOpen {
 		r.evict(r.places.First().Value)
@@ -354,17 +360,17 @@ func (r *Responder) reserve() (id uint32, ok bool) {
 	return id, ok
 }
 
-// evict gives a half-open link up for another.
-func (r *Responder) evict(h *half) {
+// evict removes a half-open link, to make room for another.
+func (r *Responder) evict(h *halfOpen) {
 	r.counts.Evicted++
 	id := h.conn.id
 	r.drop(h)
 	r.cfg.IDs.Free(id)
 }
 
-func (r *Responder) add(now time.Duration, from netip.AddrPort, hello []byte, h *half) {
+func (r *Responder) add(now time.Duration, from netip.AddrPort, hello []byte, h *halfOpen) {
 	h.name = [helloEnd - atName]byte(hello[atName:helloEnd])
-	h.from, h.until = from, now+halfOpenTime
+	h.from, h.until = from, now+halfOpenTimeout
 	r.byName[h.name] = h
 	r.byID[h.conn.id] = h
 	if h.resume != (resumed{}) {
@@ -372,29 +378,30 @@ func (r *Responder) add(now time.Duration, from netip.AddrPort, hello []byte, h 
 	}
 	h.place = r.places.Add(network(from.Addr()), h)
 	r.order = append(r.order, h)
-	if len(r.order) > 2*r.cfg.HalfOpen { // most of them are not half open any more
-		r.order = slices.DeleteFunc(r.order, func(h *half) bool { return !h.conn.Live() })
+	if len(r.order) > 2*r.cfg.HalfOpen { // most of them are half open no longer
+		r.order = slices.DeleteFunc(r.order, func(h *halfOpen) bool { return !h.conn.Live() })
 	}
 }
 
-// Confirmed is a half-open link that its peer was heard on.
+// Confirmed is a link that was half open until its peer's first datagram.
 type Confirmed struct {
-	Conn  Conn // the caller's, from now on
+	Conn  Conn // owned by the caller from now on
 	Nonce [16]byte
 	First Opened // the datagram
-	// Proved tells that First came from where the hello came from. If not, its
-	// sender moved meanwhile, or somebody repeated one of them: its address is
-	// to be used, within the budget of an unproved one, and to be challenged.
-	Proved bool
+	// Validated says that First came from the address that the hello came from. If
+	// not, the peer has moved meanwhile, or one of the two datagrams was forwarded
+	// by an attacker: the caller uses the address of First within the
+	// anti-amplification limit (RFC 9000 §8), and sends a challenge there.
+	Validated bool
 }
 
 // Confirm takes a sealed datagram for an id that names no link yet. If it is
-// authentic for a half-open link, that is one from now on: it is the caller's
-// and r forgets it. ErrUnknown means that no half-open link has the id.
+// authentic for a half-open link, it confirms that link: the link is the caller's
+// from now on, and r forgets it. ErrUnknown means that no half-open link has the id.
 func (r *Responder) Confirm(now time.Duration, from netip.AddrPort, b []byte) (c Confirmed, err error) {
 	id, _, ok := Parse(b)
 	if !ok {
-		return c, ErrWhat
+		return c, ErrPacketType
 	}
 	r.Expire(now)
 	h := r.byID[id]
@@ -405,13 +412,13 @@ func (r *Responder) Confirm(now time.Duration, from netip.AddrPort, b []byte) (c
 	if err != nil {
 		return c, err
 	}
-	c = Confirmed{Conn: h.conn, Nonce: h.nonce, First: first, Proved: h.from == from}
+	c = Confirmed{Conn: h.conn, Nonce: h.nonce, First: first, Validated: h.from == from}
 	r.drop(h)
 	r.counts.Confirmed++
 	return c, nil
 }
 
-func (r *Responder) drop(h *half) {
+func (r *Responder) drop(h *halfOpen) {
 	delete(r.byName, h.name)
 	delete(r.byID, h.conn.id)
 	if r.resumes[h.resume] == h {
@@ -421,8 +428,8 @@ func (r *Responder) drop(h *half) {
 	h.conn, h.answer = Conn{}, nil
 }
 
-// Expire gives up the half-open links whose time is over. Every other method
-// does so too.
+// Expire removes the half-open links whose time is over. Handle and Confirm do so
+// too.
 func (r *Responder) Expire(now time.Duration) {
 	n := 0
 	for _, h := range r.order {
@@ -444,7 +451,7 @@ func (r *Responder) Expire(now time.Duration) {
 	}
 }
 
-// Due returns when Expire has something to do, 0 if there is nothing.
+// Due returns when the next half-open link expires, 0 if there is none.
 func (r *Responder) Due() time.Duration {
 	if len(r.order) == 0 {
 		return 0

@@ -103,7 +103,7 @@ func open(t testing.TB, r *Responder, i *Initiator, now time.Duration) (client, 
 	if err != nil {
 		t.Fatal("confirm:", err)
 	}
-	if !c.Proved || string(c.First.Plain) != "first" || c.Nonce != a.Nonce || c.Conn.ID() != a.Conn.ID() {
+	if !c.Validated || string(c.First.Plain) != "first" || c.Nonce != a.Nonce || c.Conn.ID() != a.Conn.ID() {
 		t.Errorf("confirmed %+v, the client has %+v", c, a)
 	}
 	return &a.Conn, &c.Conn
@@ -112,7 +112,7 @@ func open(t testing.TB, r *Responder, i *Initiator, now time.Duration) (client, 
 func seal(t testing.TB, c *Conn, text string) []byte {
 	t.Helper()
 	b := append(make([]byte, HeaderSize, HeaderSize+len(text)+TagSize), text...)
-	b, err := c.Seal(b, WhatSealed)
+	b, err := c.Seal(b, TypeSealed)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,12 +72,12 @@ type resumeVector struct {
 }
 
 type datagramVector struct {
-	Key        hexBytes `json:"key"`
-	Connection uint32   `json:"connection"`
-	Number     uint64   `json:"number"`
-	What       byte     `json:"what"`
-	Plain      hexBytes `json:"plain"`
-	Datagram   hexBytes `json:"datagram"`
+	Key        hexBytes   `json:"key"`
+	Connection uint32     `json:"connection"`
+	Number     uint64     `json:"number"`
+	What       PacketType `json:"what"`
+	Plain      hexBytes   `json:"plain"`
+	Datagram   hexBytes   `json:"datagram"`
 }
 
 type numberVector struct {
@@ -115,7 +115,7 @@ func count(from byte, n int) []byte {
 }
 
 // answerTo runs the server's half with the bytes of v as its randomness.
-func answerTo(t *testing.T, v *linkVector, key Key, secret, random []byte) (*half, []byte) {
+func answerTo(t *testing.T, v *linkVector, key Key, secret, random []byte) (*halfOpen, []byte) {
 	t.Helper()
 	r, err := NewResponder(Config{Keys: []Key{key}, ResumeSecret: [32]byte(secret), Greeting: v.Greeting, IDs: one(v.Connection), Rand: fixed(random)})
 	if err != nil {
@@ -177,9 +177,9 @@ func makeVectors(t *testing.T) (v vectors) {
 		v.Resumes = append(v.Resumes, s)
 	}
 	for n, number := range []uint64{0, 1, 1<<24 - 1, 1 << 24, 1<<40 + 5} {
-		d := datagramVector{Key: count(0x33, 32), Connection: 9, Number: number, What: WhatSealed, Plain: append(AppendPayload(nil, count(1, n)), "segments"...)}
+		d := datagramVector{Key: count(0x33, 32), Connection: 9, Number: number, What: TypeSealed, Plain: append(AppendPayload(nil, count(1, n)), "segments"...)}
 		if n == 1 {
-			d.What, d.Plain = WhatControl, Control{Kind: Close}.Append(nil, 0)
+			d.What, d.Plain = TypeControl, Control{Kind: ControlClose}.Append(nil, 0)
 		}
 		c := newConn(d.Connection, d.Key, d.Key)
 		c.next = number
@@ -202,8 +202,8 @@ func makeVectors(t *testing.T) (v vectors) {
 		v.Payloads = append(v.Payloads, payloadVector{plain, frames, segments, err != nil})
 	}
 	for _, plain := range [][]byte{
-		Control{Challenge, [8]byte(count(1, 8))}.Append(nil, 0), Control{Challenge, [8]byte(count(1, 8))}.Append(nil, 20),
-		Control{Answer, [8]byte(count(1, 8))}.Append(nil, 0), {3}, {}, {0}, {4}, {1, 2, 3}, {2, 1, 2, 3, 4, 5, 6, 7, 8, 9}, {3, 0},
+		Control{ControlChallenge, [8]byte(count(1, 8))}.Append(nil, 0), Control{ControlChallenge, [8]byte(count(1, 8))}.Append(nil, 20),
+		Control{ControlResponse, [8]byte(count(1, 8))}.Append(nil, 0), {3}, {}, {0}, {4}, {1, 2, 3}, {2, 1, 2, 3, 4, 5, 6, 7, 8, 9}, {3, 0},
 	} {
 		c, err := ParseControl(plain)
 		if err != nil {
@@ -275,7 +275,7 @@ func TestVectors(t *testing.T) {
 }
 
 // checkLink opens a datagram of a client that has the keys of the file with what the server made.
-func checkLink(t *testing.T, v linkVector, h *half) {
+func checkLink(t *testing.T, v linkVector, h *halfOpen) {
 	t.Helper()
 	client := newConn(v.Connection, v.ClientKey, v.ServerKey)
 	wantOpen(t, &h.conn, seal(t, &client, "up"), "up")

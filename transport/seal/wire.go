@@ -7,35 +7,39 @@ import (
 	"errors"
 )
 
-// What a datagram is: its byte 4. Everything from 0x51 to 0x54 would be KCP.
+// PacketType is byte 4 of a datagram. 0x51 to 0x54 are the commands of plain KCP
+// at that place, so no packet type has one of these values.
+type PacketType byte
+
+// The packet types of SPEC 2.1.
 const (
-	WhatHello        = 0x01
-	WhatCookie       = 0x02
-	WhatAccept       = 0x03
-	WhatResumeHello  = 0x04
-	WhatResumeAccept = 0x05
-	WhatSealed       = 0x10
-	WhatControl      = 0x11
-	WhatReset        = 0x1f
+	TypeHello        PacketType = 0x01 // a client opens a link with public keys
+	TypeCookie       PacketType = 0x02 // the server asks for the hello again, with this cookie
+	TypeAccept       PacketType = 0x03 // the server's answer to a HELLO
+	TypeResumeHello  PacketType = 0x04 // a client opens a link with a session's seal key
+	TypeResumeAccept PacketType = 0x05 // the server's answer to a RESUME-HELLO
+	TypeSealed       PacketType = 0x10 // frames and KCP segments of a link
+	TypeControl      PacketType = 0x11 // path validation and close
+	TypeReset        PacketType = 0x1f // the server does not know the link
 )
 
 // Sizes on the wire.
 const (
-	// MaxDatagram is the longest datagram that every path is trusted with.
+	// MaxDatagram is the longest datagram, in bytes, that every path is assumed to carry.
 	MaxDatagram = 1200
-	// HelloSize is the size of both kinds of hello: as long as the longest
-	// datagram that will follow, so that a path too narrow shows at once, and
-	// longer than any answer.
+	// HelloSize is the size of a HELLO and of a RESUME-HELLO. It is the size of the
+	// longest datagram that follows, so that a path that is too narrow fails at
+	// once. It is more than the size of any answer, so that no answer amplifies.
 	HelloSize = MaxDatagram
-	// HeaderSize is what stands in front of every sealed datagram, in clear.
+	// HeaderSize is the size of the clear header of a sealed datagram.
 	HeaderSize = 8
-	// TagSize is what stands behind it.
+	// TagSize is the size of the authentication tag at its end.
 	TagSize = 16
-	// Overhead is both.
+	// Overhead is the size of header and tag.
 	Overhead = HeaderSize + TagSize
 	// ResetSize is the size of a reset.
 	ResetSize = 16
-	// MaxGreeting is how much an ACCEPT carries for the layer above.
+	// MaxGreeting is how many bytes an ACCEPT carries for the layer above.
 	MaxGreeting = 64
 
 	cookieSize   = 32
@@ -45,7 +49,7 @@ const (
 	resetTrigger = 32 // the shortest datagram that a reset answers
 )
 
-// Places in a hello of either kind.
+// Offsets in a HELLO and in a RESUME-HELLO.
 const (
 	atKeyID  = 8  // HELLO: which key of the server
 	atCookie = 16 // 16 bytes, zero without one
@@ -54,52 +58,52 @@ const (
 	helloEnd = 80 // the rest is padding
 )
 
-// Why a datagram was refused. None of them is worth more than a counter.
+// The reasons for which a datagram is refused. A caller counts them and goes on.
 var (
-	ErrSize    = errors.New("seal: wrong size")
-	ErrWhat    = errors.New("seal: no such kind of datagram")
-	ErrVersion = errors.New("seal: another version")
-	ErrKey     = errors.New("seal: not a key of this server")
-	ErrForged  = errors.New("seal: not authentic")
-	ErrReplay  = errors.New("seal: seen before, or too old to know")
-	ErrRate    = errors.New("seal: too many from there")
-	ErrFull    = errors.New("seal: no room for another link")
-	ErrOver    = errors.New("seal: key of a session that is over")
-	ErrUnknown = errors.New("seal: no such link")
-	ErrPayload = errors.New("seal: malformed payload")
+	ErrSize       = errors.New("seal: wrong size")
+	ErrPacketType = errors.New("seal: unknown packet type")
+	ErrVersion    = errors.New("seal: unsupported version")
+	ErrKey        = errors.New("seal: not a key of this server")
+	ErrForged     = errors.New("seal: authentication failed")
+	ErrReplay     = errors.New("seal: replayed or older than the window")
+	ErrRate       = errors.New("seal: rate limit of the network exceeded")
+	ErrFull       = errors.New("seal: no connection id left")
+	ErrOver       = errors.New("seal: key of an ended session")
+	ErrUnknown    = errors.New("seal: unknown link")
+	ErrPayload    = errors.New("seal: malformed payload")
 	// ErrExhausted ends a link whose key has been used as often as it may be.
-	ErrExhausted = errors.New("seal: key used up")
+	ErrExhausted = errors.New("seal: key exhausted")
 )
 
-// Parse reads what every datagram begins with. ok is false if b is none of
-// this package: too short, or plain KCP, or nothing at all.
-func Parse(b []byte) (id uint32, what byte, ok bool) {
+// Parse reads the header that every datagram begins with. ok is false if b is
+// no datagram of this package: it is too short, it is plain KCP, or it is malformed.
+func Parse(b []byte) (id uint32, t PacketType, ok bool) {
 	if len(b) < HeaderSize {
 		return 0, 0, false
 	}
-	id, what = binary.LittleEndian.Uint32(b), b[4]
-	switch what {
-	case WhatHello, WhatCookie, WhatAccept, WhatResumeHello, WhatResumeAccept:
-		return id, what, id == 0 && b[6] == 0 && b[7] == 0
-	case WhatSealed, WhatControl, WhatReset:
-		return id, what, id != 0
+	id, t = binary.LittleEndian.Uint32(b), PacketType(b[4])
+	switch t {
+	case TypeHello, TypeCookie, TypeAccept, TypeResumeHello, TypeResumeAccept:
+		return id, t, id == 0 && b[6] == 0 && b[7] == 0
+	case TypeSealed, TypeControl, TypeReset:
+		return id, t, id != 0
 	}
-	return id, what, false
+	return id, t, false
 }
 
-// appendHead begins a datagram of the handshake.
-func appendHead(b []byte, what byte) []byte {
-	return append(b, 0, 0, 0, 0, what, wireVersion, 0, 0)
+// appendHead writes the header of a datagram of the handshake.
+func appendHead(b []byte, t PacketType) []byte {
+	return append(b, 0, 0, 0, 0, byte(t), wireVersion, 0, 0)
 }
 
-// AppendPayload begins the plaintext of a sealed datagram with its unreliable
-// frames. KCP segments follow.
+// AppendPayload appends the head of a sealed datagram's plaintext to b: the
+// length of the unreliable frames, and the frames. KCP segments follow.
 func AppendPayload(b, frames []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(frames)))
 	return append(b, frames...)
 }
 
-// SplitPayload cuts the plaintext of a sealed datagram.
+// SplitPayload splits the plaintext of a sealed datagram. Both parts alias plain.
 func SplitPayload(plain []byte) (frames, segments []byte, err error) {
 	n, size := binary.Uvarint(plain)
 	if size <= 0 || n > uint64(len(plain)-size) || size > 1 && n < 0x80 || size > 2 {
