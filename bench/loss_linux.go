@@ -65,7 +65,7 @@ func loss(o *options) error {
 	return lossTable(o, reports)
 }
 
-// lossLevel tries the servers in turn, so that they have the same neighbours,
+// lossLevel tries the servers in turn, so that they have the same neighbors,
 // and in each round with the same lottery.
 func (o *options) lossLevel(level float64) (reports []*report, err error) {
 	names := strings.Split(o.versus, ",")

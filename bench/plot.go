@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// plot is a small line chart. Its colours are the page's, light or dark.
+// plot is a small line chart. Its colors are the page's, light or dark.
 type plot struct {
 	Title, X, Y string
 	LogX        bool

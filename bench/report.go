@@ -191,7 +191,7 @@ func spreadOf(all []float64) spread {
 }
 
 // ratio compares lifeline with another server run by run, as the runs alternate
-// and neighbours had the same machine. Below 1 lifeline has less of it.
+// and neighbors had the same machine. Below 1 lifeline has less of it.
 type ratio struct {
 	ServerCPUPerMsg   spread `json:"server_cpu_us_per_message"`
 	MessagesPerSecond spread `json:"messages_per_second"`

@@ -2,7 +2,7 @@
 
 // The page: a session with the room, what it shows of it, and its buttons.
 
-import { Client, codeText, type State as LinkState } from "../../../../framework/client/js/src/index.js";
+import { Client, codeText, type ClientEvent } from "../../../../framework/client/js/src/index.js";
 import { Ledger } from "./ledger.js";
 import { Stage } from "./stage.js";
 import { Chat, Move, nothing, State, uint, View } from "./wire.js";
@@ -88,7 +88,7 @@ function away(): string {
 	return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
-function changed(s: LinkState): void {
+function changed(s: ClientEvent): void {
 	if (s.kind !== "moving") {
 		clearTimeout(calm);
 	}
@@ -192,9 +192,9 @@ function start(): void {
 	badge("connecting");
 	client = new Client(url, {
 		ticket: name,
-		keep: "lifeline-room",
+		storageKey: "lifeline-room",
 		info: "room page",
-		onState: changed,
+		onEvent: changed,
 		open: (to) => {
 			if (performance.now() < offlineUntil) {
 				throw new Error("offline");
@@ -202,18 +202,18 @@ function start(): void {
 			return new WebSocket(to, "lifeline");
 		},
 	});
-	client.on("state", State, (s) => {
+	client.onMessage("state", State, (s) => {
 		stage.motion.push(s, performance.now());
 		counts();
 	});
-	client.on("chat", Chat, (m) => {
+	client.onMessage("chat", Chat, (m) => {
 		ledger.note(m.from, m.n);
 		const li = line(strong(m.from === name() ? "you" : m.from), ` ${m.text}`);
 		li.dataset.n = String(m.n);
 		li.dataset.from = m.from;
 		counts();
 	});
-	client.on("seat", nothing, () => undefined); // look tells more
+	client.onMessage("seat", nothing, () => undefined); // look tells more
 	client.connect().catch(() => undefined); // the state has told
 }
 

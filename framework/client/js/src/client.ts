@@ -6,7 +6,7 @@
 import { CloseError, Code, isFinal, isResumable } from "./code.js";
 import { CodecError, defaultMaxBody, Kind, type Packet, parseFrame } from "./codec.js";
 import { type Params, parseEnd } from "./control.js";
-import { type ClientConfig, type ConnectOptions, Failure, RequestError, type RequestOptions, type Sent, type State, type Stats } from "./config.js";
+import { type ClientConfig, type ConnectOptions, Failure, RequestError, type RequestOptions, type Sent, type ClientEvent, type Stats } from "./config.js";
 import * as envelope from "./envelope.js";
 import type { Queued } from "./end.js";
 import { Page } from "./page.js";
@@ -75,7 +75,7 @@ export class Client {
 	private untold: Change[] = [];
 	private link: Link | null = null;
 	private old: Socket[] = []; // that cut left open
-	private dialling: { stop: () => void } | null = null;
+	private dialing: { stop: () => void } | null = null;
 	private trying = false; // connecting was told, and not what came of it
 	private first = 0; // index of the address to try first
 	private timer: ReturnType<typeof setTimeout> | undefined;
@@ -95,7 +95,7 @@ export class Client {
 			throw new Error("lifeline: no address to connect to");
 		}
 		this.addresses.forEach(checkAddress);
-		this.page = new Page(cfg.keep);
+		this.page = new Page(cfg.storageKey);
 		this.tickets = new Tickets(cfg.ticket, cfg.ticketTimeout);
 		this.core = this.makeCore();
 	}
@@ -143,7 +143,7 @@ export class Client {
 		if (this.opening !== opening) {
 			return;
 		}
-		const token = this.cfg.token || this.cfg.keep === undefined ? "" : await this.page.take();
+		const token = this.cfg.token || this.cfg.storageKey === undefined ? "" : await this.page.take();
 		if (this.opening !== opening) {
 			if (this.opening === null) {
 				this.page.putBack(token);
@@ -197,7 +197,7 @@ export class Client {
 	 * Registers fn for the messages of a route, and returns what takes it off
 	 * again. A second one for the same route throws.
 	 */
-	on<T>(route: string, type: Type<T>, fn: (message: T) => unknown): () => void {
+	onMessage<T>(route: string, type: Type<T>, fn: (message: T) => unknown): () => void {
 		checkType(type);
 		return claim(this.handlers, route, (payload) => fn(named(route, () => decodeBody(type, payload))));
 	}
@@ -208,7 +208,7 @@ export class Client {
 	 * error tells the server only that the handler failed. A second one for the
 	 * same route throws.
 	 */
-	handle<Q, A>(route: string, ask: Type<Q>, answer: Type<A>, fn: (question: Q) => A | Promise<A>): () => void {
+	onRequest<Q, A>(route: string, ask: Type<Q>, answer: Type<A>, fn: (question: Q) => A | Promise<A>): () => void {
 		checkType(ask);
 		checkType(answer);
 		return claim(this.answerers, route, async (payload) => {
@@ -435,8 +435,8 @@ export class Client {
 	}
 
 	private leaveAttempt(): void {
-		this.dialling?.stop();
-		this.dialling = null;
+		this.dialing?.stop();
+		this.dialing = null;
 		this.tickets.stop();
 	}
 
@@ -524,9 +524,9 @@ export class Client {
 		return true;
 	}
 
-	private tell(s: State): void {
-		if (this.cfg.onState) {
-			this.run(() => this.cfg.onState!(s));
+	private tell(s: ClientEvent): void {
+		if (this.cfg.onEvent) {
+			this.run(() => this.cfg.onEvent!(s));
 		} else if (s.kind === "failed" || s.kind === "refused" || s.kind === "gone" || (s.kind === "closed" && s.error.code !== Code.Left)) {
 			console.warn(`lifeline: ${s.kind}: ${s.error.message}`);
 		}
@@ -534,7 +534,7 @@ export class Client {
 
 	private opened(): void {
 		this.trying = false;
-		if (this.cfg.keep !== undefined) {
+		if (this.cfg.storageKey !== undefined) {
 			void this.page.hold(this.core.id);
 		}
 		if (this.link !== null) {
@@ -567,11 +567,11 @@ export class Client {
 			});
 	}
 
-	// --- dialling
+	// --- dialing
 
 	/** Tries the addresses once each, from the preferred one on, until one answers. */
 	private dial(): void {
-		this.dialling?.stop();
+		this.dialing?.stop();
 		this.trying = true;
 		this.tell({ kind: "connecting" });
 		if (this.core.state !== "dialing") {
@@ -580,7 +580,7 @@ export class Client {
 		this.cause = null;
 		let live = true;
 		let undo = (): void => undefined;
-		this.dialling = {
+		this.dialing = {
 			stop: (): void => {
 				live = false;
 				undo();
@@ -589,7 +589,7 @@ export class Client {
 		const own = this.addresses.map((_, i) => (this.first + i) % this.addresses.length);
 		const list = [...this.elsewhere().map((url) => ({ url, index: -1 })), ...own.map((index) => ({ url: this.addresses[index], index }))];
 		const failed = (why: Error): void => {
-			this.dialling = null;
+			this.dialing = null;
 			this.cause = why;
 			this.core.linkDown(now());
 			this.settle();
@@ -614,7 +614,7 @@ export class Client {
 					next(i + 1);
 					return;
 				}
-				this.dialling = null;
+				this.dialing = null;
 				this.linkUp(socket, index);
 			});
 		};

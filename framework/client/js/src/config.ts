@@ -28,12 +28,12 @@ export interface ClientConfig {
 	 * In a browser: the name under which the token survives a reload of the page,
 	 * in sessionStorage. Without one a reload logs in anew.
 	 */
-	keep?: string | undefined;
+	storageKey?: string | undefined;
 	/**
 	 * Told what becomes of the session, in order with the messages. If absent,
 	 * the console is warned of what a player would notice.
 	 */
-	onState?: ((s: State) => unknown) | undefined;
+	onEvent?: ((e: ClientEvent) => unknown) | undefined;
 	/** Takes the messages of routes without a handler. */
 	onMessage?: ((route: string, payload: Uint8Array) => unknown) | undefined;
 	/**
@@ -70,7 +70,7 @@ export interface Sent {
  *
  *	trying opened (lost trying (resumed | reset | gone opened))* closed
  */
-export type State =
+export type ClientEvent =
 	/** An attempt to reach the server begins. */
 	| { kind: "connecting" }
 	/**
@@ -126,7 +126,7 @@ export interface Stats {
 	resets: number; // links that carried a session on, the server's stream anew
 	losses: number; // open links that were lost, those cut included
 	cuts: number; // links that cut dropped
-	dials: number; // addresses dialled
+	dials: number; // addresses dialed
 	sent: number; // requests and messages that were taken
 	received: number; // messages, answers and requests of the server
 	dropped: number; // of them without a handler, malformed, or not of its type

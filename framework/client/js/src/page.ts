@@ -23,7 +23,7 @@ export class Page {
 	private release: () => void = () => undefined;
 	private held = "";
 
-	constructor(private readonly keep: string | undefined) {}
+	constructor(private readonly storageKey: string | undefined) {}
 
 	/**
 	 * Takes the token that an earlier load of this page left. A duplicated tab has
@@ -31,7 +31,7 @@ export class Page {
 	 * pages with one token would take the session from each other.
 	 */
 	async take(): Promise<string> {
-		const token = this.storage?.getItem(prefix + this.keep) ?? "";
+		const token = this.storage?.getItem(prefix + this.storageKey) ?? "";
 		const who = parseToken(token);
 		const ours = who !== null && (await this.hold(idText(who.sid)));
 		this.leave("");
@@ -125,9 +125,9 @@ export class Page {
 	private leave(token: string): void {
 		try {
 			if (token === "") {
-				this.storage?.removeItem(prefix + this.keep);
+				this.storage?.removeItem(prefix + this.storageKey);
 			} else {
-				this.storage?.setItem(prefix + this.keep, token);
+				this.storage?.setItem(prefix + this.storageKey, token);
 			}
 		} catch {
 			// Full: a reload logs in anew.
@@ -137,7 +137,7 @@ export class Page {
 	/** sessionStorage, unless the browser forbids it or nothing is to be kept. */
 	private get storage(): Storage | undefined {
 		try {
-			return this.keep === undefined || typeof document === "undefined" ? undefined : globalThis.sessionStorage;
+			return this.storageKey === undefined || typeof document === "undefined" ? undefined : globalThis.sessionStorage;
 		} catch {
 			return undefined;
 		}

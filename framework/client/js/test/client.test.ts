@@ -7,19 +7,19 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Kind } from "../src/codec.js";
 import * as control from "../src/control.js";
 import { encodeMessage, encodeRequest, parseFailure } from "../src/envelope.js";
-import { anything, Client, type ClientConfig, Code, Failure, nothing, RequestError, type State, str, u8, uint } from "../src/index.js";
+import { anything, Client, type ClientConfig, Code, Failure, nothing, RequestError, type ClientEvent, str, u8, uint } from "../src/index.js";
 import { encodeBody } from "../src/types.js";
 import { FakeServer } from "./fake.js";
 
 let server: FakeServer;
-let states: State[];
+let events: ClientEvent[];
 let errors: unknown[];
 
 beforeEach(() => {
 	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance", "Date"] });
 	vi.stubGlobal("crypto", { getRandomValues: (a: BigUint64Array) => a.fill(400_000_000n) }); // the pause is 400 ms
 	server = new FakeServer();
-	states = [];
+	events = [];
 	errors = [];
 });
 afterEach(() => {
@@ -28,10 +28,10 @@ afterEach(() => {
 });
 
 function make(cfg: ClientConfig = {}): Client {
-	return new Client("ws://game.test", { open: server.open, onState: (s) => states.push(s), onError: (e) => errors.push(e), ...cfg });
+	return new Client("ws://game.test", { open: server.open, onEvent: (e) => events.push(e), onError: (e) => errors.push(e), ...cfg });
 }
 
-const kinds = (): string[] => states.map((s) => s.kind);
+const kinds = (): string[] => events.map((e) => e.kind);
 const pass = (ms: number): Promise<unknown> => vi.advanceTimersByTimeAsync(ms);
 const inner = (c: Client): any => c;
 
@@ -63,7 +63,7 @@ describe("what can never work is told at once", () => {
 	test("a missing type is named", async () => {
 		const c = make();
 		expect(() => c.send("a", undefined as never, 1)).toThrow("a type is missing");
-		expect(() => c.on("a", undefined as never, () => 1)).toThrow("a type is missing");
+		expect(() => c.onMessage("a", undefined as never, () => 1)).toThrow("a type is missing");
 		await expect(c.request("a", nothing, undefined, undefined as never)).rejects.toThrow("a type is missing");
 	});
 });
@@ -74,8 +74,8 @@ describe("attempts", () => {
 		const c = make();
 		const connected = watch(c.connect());
 		await pass(0);
-		expect(states).toMatchObject([{ kind: "connecting" }, { kind: "failed", error: { message: "ws://game.test could not be opened: refused by the test" } }]);
-		const { delay } = states[1] as { delay: number };
+		expect(events).toMatchObject([{ kind: "connecting" }, { kind: "failed", error: { message: "ws://game.test could not be opened: refused by the test" } }]);
+		const { delay } = events[1] as { delay: number };
 		expect(delay).toBeLessThanOrEqual(500);
 		await pass(delay + 1);
 		expect(kinds()).toEqual(["connecting", "failed", "connecting", "failed"]);
@@ -90,22 +90,22 @@ describe("attempts", () => {
 		const thrower = make({ open: () => { throw new Error("no socket today"); } });
 		void thrower.connect();
 		await pass(1);
-		expect(states[1]).toMatchObject({ kind: "failed", error: { message: expect.stringContaining("no socket today") } });
+		expect(events[1]).toMatchObject({ kind: "failed", error: { message: expect.stringContaining("no socket today") } });
 		thrower.close();
-		states = [];
+		events = [];
 		server.dial = "hang";
 		const c = make();
 		void c.connect();
 		await pass(5000);
-		expect(states[1]).toMatchObject({ kind: "failed", error: { message: "ws://game.test did not answer in 5000 ms" } });
+		expect(events[1]).toMatchObject({ kind: "failed", error: { message: "ws://game.test did not answer in 5000 ms" } });
 		c.close();
-		states = [];
+		events = [];
 		server.dial = "open";
 		server.login = () => undefined;
 		const d = make();
 		void d.connect();
 		await pass(5000);
-		expect(states[1]).toMatchObject({ kind: "failed", error: { code: Code.OpenTimeout } });
+		expect(events[1]).toMatchObject({ kind: "failed", error: { code: Code.OpenTimeout } });
 		d.close();
 	});
 	test("without a pause it goes on, and the rest of the app too", async () => {
@@ -120,10 +120,10 @@ describe("attempts", () => {
 		const c = make();
 		void c.connect();
 		await pass(0);
-		expect(states).toMatchObject([{ kind: "connecting" }, { kind: "refused", error: { code: Code.Busy, text: "patching", remote: true } }]);
-		const { delay } = states[1] as { delay: number };
+		expect(events).toMatchObject([{ kind: "connecting" }, { kind: "refused", error: { code: Code.Busy, text: "patching", remote: true } }]);
+		const { delay } = events[1] as { delay: number };
 		expect(delay).toBeGreaterThanOrEqual(1000);
-		expect(states.length).toBe(2);
+		expect(events.length).toBe(2);
 		await pass(delay + 1);
 		expect(kinds()).toEqual(["connecting", "refused", "connecting", "refused"]);
 		c.close();
@@ -131,7 +131,7 @@ describe("attempts", () => {
 	test("where nobody listens the console is warned", async () => {
 		const warn = vi.spyOn(console, "warn").mockImplementation(() => undefined);
 		server.dial = "fail";
-		const c = make({ onState: undefined });
+		const c = make({ onEvent: undefined });
 		void c.connect();
 		await pass(0);
 		expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining("failed: ws://game.test could not be opened"));
@@ -222,7 +222,7 @@ describe("a ticket that can't be had is a failed attempt, never an empty login",
 		const w = watch(c.connect());
 		await pass(10_000);
 		expect(kinds()).toEqual(["connecting", "failed", "connecting", "failed", "connecting", "opened"]);
-		expect(states[1]).toMatchObject({ error: { message: "no ticket: Failed to fetch", cause: expect.any(TypeError) } });
+		expect(events[1]).toMatchObject({ error: { message: "no ticket: Failed to fetch", cause: expect.any(TypeError) } });
 		expect(server.tickets).toEqual(["ann"]);
 		expect(server.sockets.length).toBe(1);
 		expect(w.state).toBe("resolved");
@@ -230,11 +230,11 @@ describe("a ticket that can't be had is a failed attempt, never an empty login",
 	});
 	test("one that throws, one that is none", async () => {
 		for (const ticket of [() => { throw new Error("offline"); }, () => undefined, () => 5, async () => ({})] as unknown as NonNullable<ClientConfig["ticket"]>[]) {
-			states = [];
+			events = [];
 			const c = make({ ticket });
 			void c.connect();
 			await pass(0);
-			expect(states[1]).toMatchObject({ kind: "failed", error: { message: expect.stringContaining("no ticket: ") } });
+			expect(events[1]).toMatchObject({ kind: "failed", error: { message: expect.stringContaining("no ticket: ") } });
 			c.close();
 		}
 		expect(server.tickets).toEqual([]);
@@ -250,7 +250,7 @@ describe("a ticket that can't be had is a failed attempt, never an empty login",
 		});
 		void c.connect();
 		await pass(3000);
-		expect(states[1]).toMatchObject({ kind: "failed", error: { message: "no ticket: not in 3000 ms" } });
+		expect(events[1]).toMatchObject({ kind: "failed", error: { message: "no ticket: not in 3000 ms" } });
 		expect(signals[0].aborted).toBe(true);
 		await pass(1000);
 		expect(server.tickets).toEqual(["ann"]);
@@ -287,7 +287,7 @@ describe("a ticket that can't be had is a failed attempt, never an empty login",
 		fail = true;
 		server.last.break();
 		await pass(600);
-		expect(states.at(-1)).toMatchObject({ kind: "failed", error: { message: "no ticket: offline" } });
+		expect(events.at(-1)).toMatchObject({ kind: "failed", error: { message: "no ticket: offline" } });
 		fail = false;
 		await pass(10_000);
 		expect(kinds().slice(-2)).toEqual(["gone", "opened"]);
@@ -306,12 +306,12 @@ describe("a ticket that can't be had is a failed attempt, never an empty login",
 			s.count(Kind.Message, encodeMessage("a", encodeBody(u8, 1)));
 		}
 		expect(s.closed).toBe(true);
-		expect(states.at(-1)).toMatchObject({ kind: "failed", error: { message: expect.stringContaining("sends on before") } });
+		expect(events.at(-1)).toMatchObject({ kind: "failed", error: { message: expect.stringContaining("sends on before") } });
 		c.close();
 	});
 });
 
-describe("close inside onState always ends in closed", () => {
+describe("close inside onEvent always ends in closed", () => {
 	const shake: Record<string, (c: Client) => void> = {
 		connecting: () => undefined,
 		opened: () => undefined,
@@ -330,9 +330,9 @@ describe("close inside onState always ends in closed", () => {
 			server.dial = "fail";
 		}
 		const c: Client = make({
-			onState: (s) => {
-				states.push(s);
-				if (s.kind === kind) {
+			onEvent: (e) => {
+				events.push(e);
+				if (e.kind === kind) {
 					c.close();
 				}
 			},
@@ -350,9 +350,9 @@ describe("close inside onState always ends in closed", () => {
 		expect(asked.error).toMatchObject({ code: Failure.Reset });
 		expect(connected.state).not.toBe("pending");
 		expect(vi.getTimerCount()).toBe(0);
-		const told = states.length;
+		const told = events.length;
 		await pass(60_000);
-		expect(states.length).toBe(told);
+		expect(events.length).toBe(told);
 	});
 	test("what was sent and can't be read is told as it is", async () => {
 		const c = make();
@@ -361,7 +361,7 @@ describe("close inside onState always ends in closed", () => {
 		const asked = watch(c.request("q", nothing, undefined, nothing, { timeout: Infinity }));
 		server.last.say(Kind.Bye, control.End, { code: Code.Kicked, text: "", detail: 0n });
 		await pass(0);
-		expect(states.at(-1)).toMatchObject({ kind: "closed", error: { code: Code.Kicked }, undelivered: [{ route: "", request: false }, { route: "q", request: true }] });
+		expect(events.at(-1)).toMatchObject({ kind: "closed", error: { code: Code.Kicked }, undelivered: [{ route: "", request: false }, { route: "q", request: true }] });
 		expect(asked.state).toBe("rejected");
 	});
 	test("what nests too deep is refused and harms nothing", async () => {
@@ -380,10 +380,10 @@ describe("handlers", () => {
 	test("what they throw and reject with goes to onError, and stops nothing", async () => {
 		const heard: number[] = [];
 		const c = make({
-			onState: async (s) => { throw new Error(`state ${s.kind}`); },
+			onEvent: async (e) => { throw new Error(`event ${e.kind}`); },
 			onMessage: async () => { throw new Error("any message"); },
 		});
-		c.on("n", u8, async (n) => {
+		c.onMessage("n", u8, async (n) => {
 			heard.push(n);
 			await undefined;
 			throw new Error(`message ${n}`);
@@ -396,14 +396,14 @@ describe("handlers", () => {
 		await pass(0);
 		expect(heard).toEqual([1, 2]);
 		expect(errors.map((e) => (e as Error).message).sort()).toEqual([
-			"any message", "codec: mismatch: n: not u8", "message 1", "message 2", "state connecting", "state opened",
+			"any message", "codec: mismatch: n: not u8", "event connecting", "event opened", "message 1", "message 2",
 		]);
 		c.close();
 	});
 	test("an onError that throws is survived", async () => {
 		const log = vi.spyOn(console, "error").mockImplementation(() => undefined);
 		const c = make({ onError: () => { throw new Error("again"); } });
-		c.on("n", u8, async () => { throw new Error("once"); });
+		c.onMessage("n", u8, async () => { throw new Error("once"); });
 		await c.connect();
 		server.last.count(Kind.Message, message(1));
 		await pass(0);
@@ -414,18 +414,18 @@ describe("handlers", () => {
 	test("they can be taken off; a second one is refused", async () => {
 		const c = make();
 		const heard: string[] = [];
-		const off = c.on("n", u8, () => heard.push("first"));
-		expect(() => c.on("n", u8, () => undefined)).toThrow("route n has a handler already");
+		const off = c.onMessage("n", u8, () => heard.push("first"));
+		expect(() => c.onMessage("n", u8, () => undefined)).toThrow("route n has a handler already");
 		await c.connect();
 		server.last.count(Kind.Message, message(1));
 		off();
 		server.last.count(Kind.Message, message(2));
-		c.on("n", u8, () => heard.push("second"));
+		c.onMessage("n", u8, () => heard.push("second"));
 		off(); // once more does not take off another one's
 		server.last.count(Kind.Message, message(3));
 		expect(heard).toEqual(["first", "second"]);
-		const stop = c.handle("q", nothing, u8, () => 7);
-		expect(() => c.handle("q", nothing, u8, () => 8)).toThrow("handler already");
+		const stop = c.onRequest("q", nothing, u8, () => 7);
+		expect(() => c.onRequest("q", nothing, u8, () => 8)).toThrow("handler already");
 		stop();
 		server.last.count(Kind.Request, encodeRequest(1, "q", encodeBody(nothing, undefined)));
 		await pass(0);

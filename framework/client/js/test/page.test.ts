@@ -6,7 +6,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import * as control from "../src/control.js";
-import { Client, type ClientConfig, type State } from "../src/index.js";
+import { Client, type ClientConfig, type ClientEvent } from "../src/index.js";
 import { FakeServer } from "./fake.js";
 
 class FakeStorage extends Map<string, string> {
@@ -86,16 +86,16 @@ class Tab {
 }
 
 let server: FakeServer;
-let states: State[];
+let events: ClientEvent[];
 beforeEach(() => {
 	server = new FakeServer();
 	server.resume = (s) => server.reset(s);
-	states = [];
+	events = [];
 });
 afterEach(() => vi.unstubAllGlobals());
 
-const make = (cfg: ClientConfig = {}): Client => new Client("ws://game.test", { keep: "game", open: server.open, onState: (s) => states.push(s), ...cfg });
-const kinds = (): string[] => states.map((s) => s.kind).filter((k) => k !== "connecting");
+const make = (cfg: ClientConfig = {}): Client => new Client("ws://game.test", { storageKey: "game", open: server.open, onEvent: (e) => events.push(e), ...cfg });
+const kinds = (): string[] => events.map((e) => e.kind).filter((k) => k !== "connecting");
 const key = "lifeline:game";
 
 test("a reload keeps the player, and the token is in storage only meanwhile", async () => {
@@ -264,7 +264,7 @@ describe("React StrictMode", () => {
 		expect(tab.listeners).toBe(6);
 
 		tab = tab.reload();
-		states = [];
+		events = [];
 		made = [];
 		const unmount = strict(shapes[name]);
 		await vi.waitFor(() => expect(kinds()).toEqual(["reset"]));

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import WebSocket from "ws";
 
-import { bin, bool, Client, type ClientConfig, Code, Failure, nothing, RequestError, type Socket, type State, str, struct, u32, uint } from "../src/index.js";
+import { bin, bool, Client, type ClientConfig, Code, Failure, nothing, RequestError, type Socket, type ClientEvent, str, struct, u32, uint } from "../src/index.js";
 import { Program } from "./program.js";
 
 class Probe extends Program {
@@ -29,29 +29,29 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => probe.stop());
 
-function make(cfg: ClientConfig = {}): { c: Client; states: State[]; kinds: () => string[] } {
-	const states: State[] = [];
+function make(cfg: ClientConfig = {}): { c: Client; events: ClientEvent[]; kinds: () => string[] } {
+	const events: ClientEvent[] = [];
 	const c = new Client(probe.addresses[0], {
-		ticket: () => "ann", open: (url) => new WebSocket(url, "lifeline") as unknown as Socket, minDelay: 5, maxDelay: 50, onState: (s) => s.kind !== "connecting" && states.push(s), ...cfg,
+		ticket: () => "ann", open: (url) => new WebSocket(url, "lifeline") as unknown as Socket, minDelay: 5, maxDelay: 50, onEvent: (e) => e.kind !== "connecting" && events.push(e), ...cfg,
 	});
-	return { c, states, kinds: () => states.map((s) => s.kind) };
+	return { c, events, kinds: () => events.map((e) => e.kind) };
 }
 
 const poll = (value: () => unknown): ReturnType<typeof expect.poll> => expect.poll(value, { timeout: 20_000, interval: 10 });
 
 test("the server asks, and is answered, also across a lost link", async () => {
 	const { c } = make();
-	c.handle("double", uint, uint, async (n) => {
+	c.onRequest("double", uint, uint, async (n) => {
 		c.cut(); // the answer finds its way all the same
 		return 2 * n;
 	});
-	c.handle("refuse", uint, uint, () => {
+	c.onRequest("refuse", uint, uint, () => {
 		throw new RequestError(gameError + 7, "not today");
 	});
-	c.handle("fail", uint, uint, () => {
+	c.onRequest("fail", uint, uint, () => {
 		throw new Error("a secret of the client");
 	});
-	c.handle("words", str, str, (s) => s);
+	c.onRequest("words", str, str, (s) => s);
 	await c.connect();
 	const ask = (route: string): Promise<number> => c.request("ask", Question, { route, n: 21 }, uint);
 	expect(await ask("double")).toBe(42);
@@ -68,7 +68,7 @@ test("the server asks, and is answered, also across a lost link", async () => {
 test("a handler that throws stops nothing", async () => {
 	const { c } = make();
 	const heard: number[] = [];
-	c.on("said", uint, (n) => {
+	c.onMessage("said", uint, (n) => {
 		heard.push(n);
 		if (n === 1) {
 			throw new Error("no");
@@ -81,14 +81,14 @@ test("a handler that throws stops nothing", async () => {
 	expect(report).toHaveBeenCalledOnce();
 	expect(c.stats.dropped).toBe(1);
 	report.mockRestore();
-	expect(() => c.on("said", uint, () => undefined)).toThrow("handler already");
+	expect(() => c.onMessage("said", uint, () => undefined)).toThrow("handler already");
 	c.close();
 });
 
 test("large messages pass, in order with small ones", async () => {
 	const { c } = make();
 	const sizes: number[] = [];
-	c.on("numbered", Numbered, (m) => sizes.push(m.pad.length));
+	c.onMessage("numbered", Numbered, (m) => sizes.push(m.pad.length));
 	await c.connect();
 	c.send("burst", Burst, { after: 0, count: 3, size: 60_000 });
 	c.send("burst", Burst, { after: 0, count: 2, size: 1 });
@@ -97,20 +97,20 @@ test("large messages pass, in order with small ones", async () => {
 });
 
 test("a buffer that overflows while the client is away is a reset", async () => {
-	const { c, states, kinds } = make();
+	const { c, events, kinds } = make();
 	let heard = 0;
-	c.on("numbered", Numbered, () => heard++);
+	c.onMessage("numbered", Numbered, () => heard++);
 	await c.connect();
 	c.send("burst", Burst, { after: 100, count: 300, size: 1 });
 	const waiting = expect(c.request("ask", Question, { route: "later", n: 1 }, uint)).rejects.toMatchObject({ code: Failure.Reset });
-	c.handle("later", uint, uint, () => new Promise(() => undefined)); // never
+	c.onRequest("later", uint, uint, () => new Promise(() => undefined)); // never
 	await new Promise((resolve) => setTimeout(resolve, 50));
 	c.pause();
 	expect(c.connected).toBe(false);
 	await new Promise((resolve) => setTimeout(resolve, 400));
 	c.hurry();
 	await poll(kinds).toEqual(["opened", "lost", "reset"]);
-	expect(states[2]).toEqual({ kind: "reset", reason: Code.Overflow });
+	expect(events[2]).toEqual({ kind: "reset", reason: Code.Overflow });
 	await waiting;
 	expect(heard).toBe(0);
 	expect(await c.request("echo", uint, 5, uint)).toBe(5);
@@ -128,7 +128,7 @@ test("other heartbeats are taken over in mid-session", async () => {
 test("the session moves to another server under traffic, and nothing is lost", async () => {
 	const { c, kinds } = make();
 	const heard: number[] = [];
-	c.on("said", uint, (n) => heard.push(n));
+	c.onMessage("said", uint, (n) => heard.push(n));
 	await c.connect();
 	const { id } = c;
 	const sent: number[] = [];
@@ -154,14 +154,14 @@ test("a refused login tells the game's own code; one put off says why, and gets 
 	expect(banned.kinds()).toEqual(["closed"]);
 	const early = make({ ticket: () => "early" });
 	await early.c.connect();
-	expect(early.states).toMatchObject([{ kind: "refused", delay: expect.any(Number), error: { code: Code.Busy, text: "patching" } }, { kind: "opened" }]);
+	expect(early.events).toMatchObject([{ kind: "refused", delay: expect.any(Number), error: { code: Code.Busy, text: "patching" } }, { kind: "opened" }]);
 	early.c.close();
 });
 
 test("a kick ends the client for good, and says why", async () => {
-	const { c, states } = make();
+	const { c, events } = make();
 	await c.connect();
 	c.send("kick", u32, Code.Banned);
-	await poll(() => states.at(-1)).toMatchObject({ kind: "closed", error: { code: Code.Banned, text: "as you wish", remote: true } });
+	await poll(() => events.at(-1)).toMatchObject({ kind: "closed", error: { code: Code.Banned, text: "as you wish", remote: true } });
 	expect(c.send("say", uint, 1)).toBe(false);
 });

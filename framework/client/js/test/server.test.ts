@@ -6,7 +6,7 @@ import { connect, createServer, type Socket as NetSocket } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import WebSocket from "ws";
 
-import { Client, type ClientConfig, Code, Failure, type Socket, type State, struct, str, uint, anything } from "../src/index.js";
+import { Client, type ClientConfig, Code, Failure, type Socket, type ClientEvent, struct, str, uint, anything } from "../src/index.js";
 import { Server } from "./room.js";
 
 const Chat = struct({ n: uint, text: str, from: str });
@@ -31,7 +31,7 @@ function client(name: string, cfg: ClientConfig = {}, url = server.ws): Client {
 }
 
 /** Collects what becomes of the session, without the attempts. */
-const later = (states: State[]) => (s: State): unknown => s.kind !== "connecting" && s.kind !== "failed" && states.push(s);
+const later = (events: ClientEvent[]) => (e: ClientEvent): unknown => e.kind !== "connecting" && e.kind !== "failed" && events.push(e);
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -70,21 +70,21 @@ test("an app that comes back by its token joins the room that it is in", async (
 });
 
 test("a refused ticket is final, and the reason is told", async () => {
-	const states: State[] = [];
-	const c = client("", { onState: later(states) });
+	const events: ClientEvent[] = [];
+	const c = client("", { onEvent: later(events) });
 	await expect(c.connect()).rejects.toMatchObject({ code: 1001, remote: true, text: expect.stringContaining("32 bytes") });
-	expect(states.map((s) => s.kind)).toEqual(["closed"]);
+	expect(events.map((e) => e.kind)).toEqual(["closed"]);
 });
 
 test("a server that is not there is tried again, until close", async () => {
-	const states: State[] = [];
-	const c = client("ann", { onState: (s) => states.push(s) }, "ws://127.0.0.1:1");
+	const events: ClientEvent[] = [];
+	const c = client("ann", { onEvent: (e) => events.push(e) }, "ws://127.0.0.1:1");
 	const connected = c.connect();
-	await until("dialled again", () => c.stats.dials > 2);
+	await until("dialed again", () => c.stats.dials > 2);
 	c.close();
 	await expect(connected).rejects.toMatchObject({ code: Code.Left });
-	expect(states.slice(0, 3)).toMatchObject([{ kind: "connecting" }, { kind: "failed", error: { message: expect.stringContaining("ECONNREFUSED") } }, { kind: "connecting" }]);
-	expect(states.at(-1)).toMatchObject({ kind: "closed", error: { code: Code.Left } });
+	expect(events.slice(0, 3)).toMatchObject([{ kind: "connecting" }, { kind: "failed", error: { message: expect.stringContaining("ECONNREFUSED") } }, { kind: "connecting" }]);
+	expect(events.at(-1)).toMatchObject({ kind: "closed", error: { code: Code.Left } });
 });
 
 test("the next address is tried when one does not answer", async () => {
@@ -100,20 +100,20 @@ test("a token brings a restarted app back to its session", async () => {
 	const { token, id } = one;
 	one.cut();
 	one.pause(); // it is gone and says nothing
-	const states: State[] = [];
-	const two = client("somebody else", { token, onState: later(states) });
+	const events: ClientEvent[] = [];
+	const two = client("somebody else", { token, onEvent: later(events) });
 	await two.connect();
 	expect(two.id).toBe(id);
-	expect(states).toEqual([{ kind: "reset", reason: Code.Gone }]);
+	expect(events).toEqual([{ kind: "reset", reason: Code.Gone }]);
 	expect(await two.request("ping", uint, 7, uint)).toBe(7);
 	two.close();
 	one.close();
 });
 
 test("what a session leaves behind is reported, and the client logs in anew", async () => {
-	const states: State[] = [];
+	const events: ClientEvent[] = [];
 	let logins = 0;
-	const c = client("ann", { ticket: () => `ann-${++logins}`, onState: later(states) });
+	const c = client("ann", { ticket: () => `ann-${++logins}`, onEvent: later(events) });
 	await c.connect();
 	// Another client ends the session behind its back.
 	const thief = client("thief", { token: c.token });
@@ -124,8 +124,8 @@ test("what a session leaves behind is reported, and the client logs in anew", as
 	c.send("move", anything, [1, 2]);
 	c.hurry();
 	await until("a new session", () => c.connected);
-	expect(states.map((s) => s.kind)).toEqual(["opened", "lost", "gone", "opened"]);
-	expect(states[2]).toMatchObject({ undelivered: [{ route: "move", request: false }] });
+	expect(events.map((e) => e.kind)).toEqual(["opened", "lost", "gone", "opened"]);
+	expect(events[2]).toMatchObject({ undelivered: [{ route: "move", request: false }] });
 	expect(logins).toBe(2);
 	c.close();
 });
@@ -178,8 +178,8 @@ describe("200 random cuts", () => {
 		const heard = names.map(() => new Map<string, number[]>());
 		const resets: string[] = [];
 		const clients = names.map((name, i) => {
-			const c = client(name, { onState: (s) => (s.kind === "reset" || s.kind === "gone") && resets.push(`${name} ${s.kind}`) }, url);
-			c.on("chat", Chat, (m) => {
+			const c = client(name, { onEvent: (e) => (e.kind === "reset" || e.kind === "gone") && resets.push(`${name} ${e.kind}`) }, url);
+			c.onMessage("chat", Chat, (m) => {
 				const list = heard[i].get(m.from) ?? [];
 				heard[i].set(m.from, list);
 				list.push(m.n);
