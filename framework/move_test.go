@@ -316,9 +316,10 @@ func TestMoveWithoutAStore(t *testing.T) {
 func TestMoveMeetsANewLogin(t *testing.T) {
 	twoServers(t, transport.Conditions{}, nil, func(_ *game, a, b *env) {
 		c := a.dial("ann", transport.TCP)
+		time.Sleep(time.Second) // of two logins at once neither is the newer one
 		fresh := b.dial("ann", transport.TCP)
 		_ = a.srv.User("ann")[0].Move(b.addr(transport.TCP))
-		<-c.Done()
+		a.within(time.Minute, "the older one ends", func() bool { return c.Err() != nil })
 		var e *session.CloseError
 		if !errors.As(c.Err(), &e) || e.Code != session.TakenOver || fresh.Err() != nil || len(b.srv.User("ann")) != 1 {
 			t.Errorf("the older session's client ended with %v, the newer one's with %v", c.Err(), fresh.Err())
