@@ -44,6 +44,8 @@ namespace Lifeline
 		TaskCompletionSource<bool> opening;
 		bool inside;   // of Update, Flush or Close: what the app does meanwhile is done at their end
 		bool disposed;
+		bool closing;  // by Close, at closeBy at the latest
+		long closeBy;
 		Exception failure; // without a subscriber of Error
 		string lastError = "";
 		readonly List<string> causes = new List<string>(); // why parts of the present attempt failed
@@ -157,13 +159,21 @@ namespace Lifeline
 				return;
 			}
 			inside = true;
-			long now = clock();
-			ContinueDial(now);
-			ReceiveLink(now);
-			ExpireCalls(now);
-			PollAnswers();
-			EndUpdate(now);
-			ContinueParting(now);
+			try
+			{
+				long now = clock();
+				ContinueDial(now);
+				ReceiveLink(now);
+				ExpireCalls(now);
+				PollAnswers();
+				Settle(now);
+				ContinueParting(now);
+			}
+			finally
+			{
+				inside = false;
+			}
+			ThrowFailure();
 		}
 
 		/// <summary>
@@ -175,15 +185,21 @@ namespace Lifeline
 			if (!inside && !disposed)
 			{
 				inside = true;
-				EndUpdate(clock());
+				try
+				{
+					Settle(clock());
+				}
+				finally
+				{
+					inside = false;
+				}
+				ThrowFailure();
 			}
 		}
 
-		// Ends what Update, Flush or Close began.
-		void EndUpdate(long now)
+		// Throws what the app's own code threw, if nothing was subscribed to hear of it.
+		void ThrowFailure()
 		{
-			Settle(now);
-			inside = false;
 			if (failure != null)
 			{
 				ExceptionDispatchInfo e = ExceptionDispatchInfo.Capture(failure);
@@ -196,7 +212,8 @@ namespace Lifeline
 		void Settle(long now)
 		{
 			TellAttempt(now);
-			for (; ; )
+			CloseWhenDone(now);
+			while (!disposed) // by a handler
 			{
 				SessionAction action = core.Check(now, wallClock());
 				Changes();
@@ -247,11 +264,30 @@ namespace Lifeline
 
 		// --- what the app wants of the link
 
-		/// <summary>Says goodbye, which ends the session on the server at once. Call Update until Idle, if there is time, so that it is said more than once.</summary>
+		/// <summary>
+		/// Says goodbye, which ends the session on the server. Before that the server gets what was sent, for which
+		/// there is CloseTimeout; what it has not is Undelivered in Closed, the last event. Call Update until Idle.
+		/// An app that has no time for this calls Dispose instead: it writes what waits and the goodbye once.
+		/// </summary>
 		public void Close()
 		{
-			core.Close();
+			if (closing || Ended)
+			{
+				return;
+			}
+			closing = true;
+			closeBy = clock() + ClientConfig.Nanoseconds(cfg.CloseTimeout, 200 * Nanos.Millisecond);
+			core.Ask();
 			Flush();
+		}
+
+		// Says goodbye once the server has what was sent, or there is no more time.
+		void CloseWhenDone(long now)
+		{
+			if (closing && (core.State != SessionState.Open || core.QueuedPackets == 0 || now >= closeBy))
+			{
+				core.Close();
+			}
 		}
 
 		/// <summary>Goes to the background: the grace of the session starts, and no link is kept until Hurry. OnApplicationPause(true).</summary>
@@ -324,7 +360,10 @@ namespace Lifeline
 			return true;
 		}
 
-		/// <summary>Closes all sockets without a word: the session waits for its grace. No handler runs any more, and requests fail with Closed.</summary>
+		/// <summary>
+		/// Closes all sockets at once. After Close it writes what waits and the goodbye before, else it says nothing
+		/// and the session waits for its grace. No handler runs any more; requests fail with Closed.
+		/// </summary>
 		public void Dispose()
 		{
 			if (disposed)
@@ -332,7 +371,14 @@ namespace Lifeline
 				return;
 			}
 			disposed = true;
-			if (link != null)
+			if (closing && link != null)
+			{
+				long now = clock();
+				Write(now);
+				core.Close();
+				PartLink(now);
+			}
+			else if (link != null)
 			{
 				LeaveLink().Carrier.Destroy();
 			}
@@ -461,7 +507,7 @@ namespace Lifeline
 
 		void Tell(SessionEvent e)
 		{
-			if (Changed == null)
+			if (disposed || Changed == null)
 			{
 				return;
 			}

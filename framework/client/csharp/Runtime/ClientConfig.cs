@@ -58,7 +58,7 @@ namespace Lifeline
 		/// <summary>MinDelay and MaxDelay bound the pauses between attempts: the n-th is random in 0 ... min(MaxDelay, MinDelay * 2^n). If zero, 0.5 s and 30 s.</summary>
 		public TimeSpan MinDelay, MaxDelay;
 
-		/// <summary>CloseTimeout bounds how long a link that is left repeats its last words. If zero, 200 ms.</summary>
+		/// <summary>CloseTimeout bounds how long Close waits for the server to have what was sent, and how long a link that is left repeats its last words. If zero, 200 ms.</summary>
 		public TimeSpan CloseTimeout;
 
 		/// <summary>OpenWebSocket opens a ws:// or wss:// address, where the app brings its own WebSocket, as in a browser. If null, the client's own over TCP and TLS.</summary>
@@ -78,7 +78,7 @@ namespace Lifeline
 
 		internal static long Nanoseconds(TimeSpan t, long otherwise)
 		{
-			return t.Ticks == 0 ? otherwise : t.Ticks * 100;
+			return t.Ticks == 0 ? otherwise : Math.Min(t.Ticks, TimeSpan.TicksPerDay * 10000) * 100;
 		}
 
 		internal static long StopwatchNow()

@@ -155,7 +155,17 @@ namespace Lifeline
 			dialSince = now;
 			long patience = Patience(a);
 			dialUntil = now + Math.Min(ClientConfig.Nanoseconds(cfg.DialTimeout, 5 * Nanos.Second), patience);
-			dialCarrier = Open(a);
+			try
+			{
+				dialCarrier = Open(a);
+			}
+			catch (Exception e) // of the app's own WebSocket
+			{
+				Report(e);
+				Cause(a.Url + ": " + e.Message);
+				book.Failed(dialIndex[dialNext - 1]);
+				return OpenNext(now);
+			}
 			return true;
 		}
 

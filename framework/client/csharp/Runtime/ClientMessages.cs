@@ -110,7 +110,7 @@ namespace Lifeline
 		public bool SendNewest(string route, IMessage message)
 		{
 			int number = NumberOf(route);
-			if (link == null || !link.Carrier.HasDatagrams || number < 0 || core.State != SessionState.Open)
+			if (closing || link == null || !link.Carrier.HasDatagrams || number < 0 || core.State != SessionState.Open)
 			{
 				return Send(route, message);
 			}
@@ -133,7 +133,7 @@ namespace Lifeline
 		/// <summary>
 		/// Asks the server. The answer is read into answer, which is the task's result. The task completes in an
 		/// Update, on its thread, and so does what awaits it. The request outlives lost links; only timeout bounds the
-		/// wait, 10 s if it is absent. Fails with a LifelineException.
+		/// wait, 10 s if it is absent, for ever if it is negative. Fails with a LifelineException.
 		/// </summary>
 		public Task<A> Request<A>(string route, IMessage question, A answer, TimeSpan? timeout = null) where A : class, IMessage
 		{
@@ -142,14 +142,15 @@ namespace Lifeline
 			writer.Buffer.Clear();
 			Envelope.BeginRequest(writer, id, NumberOf(route), route);
 			PutPayload(question);
-			SendResult result = disposed ? SendResult.Closed : Push(PacketKind.Request);
+			SendResult result = Push(PacketKind.Request);
 			if (result != SendResult.Ok)
 			{
 				bool closed = result == SendResult.Closed;
 				call.Fail(new LifelineException(closed ? LifelineException.Closed : LifelineException.QueueFull, closed ? "the client has ended" : "too much waits to be sent"));
 				return call.Task;
 			}
-			call.Deadline = clock() + (timeout ?? defaultTimeout).Ticks * 100;
+			long patience = ClientConfig.Nanoseconds(timeout ?? defaultTimeout, 0);
+			call.Deadline = patience < 0 ? Nanos.Never : clock() + patience;
 			callsDue = Math.Min(callsDue, call.Deadline);
 			calls[id] = call;
 			return call.Task;
@@ -187,7 +188,7 @@ namespace Lifeline
 
 		SendResult Push(PacketKind kind)
 		{
-			SendResult result = core.Send(kind, writer.Buffer.Bytes, writer.Buffer.Start, writer.Buffer.Length);
+			SendResult result = closing || disposed ? SendResult.Closed : core.Send(kind, writer.Buffer.Bytes, writer.Buffer.Start, writer.Buffer.Length);
 			if (result == SendResult.Ok)
 			{
 				Stats.Sent++;

@@ -170,9 +170,9 @@ namespace Lifeline
 					sockets[opened] = new UdpSocket(found[opened]);
 					any = true;
 				}
-				catch (SocketException e) // a system, or a network, without this family
+				catch (Exception e) // a system, or a network, without this family
 				{
-					lastError = found[opened] + ": " + e.SocketErrorCode;
+					lastError = found[opened] + ": " + e.Message;
 				}
 				opened++;
 				if (hellos > 0)

@@ -322,6 +322,16 @@ namespace Lifeline
 			}
 		}
 
+		/// <summary>Has the server acknowledge what was written: its echo tells the count.</summary>
+		public void Ask()
+		{
+			if (State == SessionState.Open)
+			{
+				end.PingDue = true;
+				end.Pings = 3; // in the stream, behind it: SPEC 5.8
+			}
+		}
+
 		/// <summary>Appends the frames that are due, counted packets as far as they fit into room bytes.</summary>
 		public void Output(ByteBuffer to, long now, long room)
 		{

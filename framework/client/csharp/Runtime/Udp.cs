@@ -49,7 +49,7 @@ namespace Lifeline
 			{
 				socket = Open();
 			}
-			catch (SocketException)
+			catch (Exception) // what is thrown where there is no such family, or no network, differs
 			{
 				return false;
 			}
@@ -273,9 +273,9 @@ namespace Lifeline
 				In.Clear();
 				return true;
 			}
-			catch (SocketException e)
+			catch (Exception e)
 			{
-				lastError = to + ": " + e.SocketErrorCode;
+				lastError = to + ": " + e.Message;
 				return false;
 			}
 		}

@@ -210,6 +210,10 @@ namespace Lifeline.Tests
 			check.Equal(Code(lost), LifelineException.Reset, "reset");
 			Task<Count> last = w.Client.Request("g", new Nothing(), new Count());
 			w.Client.Close();
+			check.That(!w.Client.Send("x", new Nothing()) && w.Heard().IndexOf("Request", StringComparison.Ordinal) >= 0, "after Close");
+			check.That(!w.Client.Ended, "it does not wait for the server");
+			w.Advance(200 * Nanos.Millisecond);
+			check.That(w.Client.Ended && w.LastEvent.Undelivered.Count == 1, "it waits for ever");
 			check.Equal(Code(last), LifelineException.Reset, "closed");
 			check.Equal(Code(w.Client.Request("h", new Nothing(), new Count())), LifelineException.Closed, "after the end");
 		}
@@ -344,8 +348,12 @@ namespace Lifeline.Tests
 			check.Equal(w.Heard(), "Heartbeat, Message 92a57265706c7901, Message 92a57265706c7902", "written again, behind the first ping");
 			w.Say(PacketKind.Message, b => { b.Array(2); b.Str("said"); b.UInt(3); }, 3);
 			w.Client.Update();
+			check.Equal(w.Heard(), "Heartbeat, Message 92a57265706c7903", "what was sent comes before the goodbye");
+			w.Say(PacketKind.Heartbeat, null);
+			w.Client.Update();
 			check.That(w.Heard().StartsWith("Bye ", StringComparison.Ordinal) && w.Socket.Closed, "the goodbye");
 			check.Equal(w.History, "Resumed, Closed 106", "closed");
+			check.Equal(w.LastEvent.Undelivered.Count, 0, "undelivered");
 			check.That(first.Closed, "a socket stayed open");
 		}
 
@@ -635,6 +643,31 @@ namespace Lifeline.Tests
 			w.Client.Update();
 			w.Client.Flush();
 			check.Equal(w.History, "", "events after it");
+			// A handler may do it.
+			w = new World();
+			w.Client.OnMessage("said", new Count(), m => w.Client.Dispose());
+			w.Login();
+			w.Push("said", 1);
+			w.Push("said", 2);
+			w.Client.Update();
+			w.Advance(Nanos.Second);
+			check.That(w.Sockets.Count == 1 && w.Socket.Closed && w.History == "Opened", "disposed by a handler");
+			// An app that quits: what it sent, and the goodbye, are written once.
+			w = new World();
+			w.Login();
+			w.Heard();
+			w.Events.Clear();
+			w.Client.Send("a", new Nothing());
+			w.Client.Close();
+			w.Client.Dispose();
+			string said = w.Heard();
+			check.That(said.IndexOf("Message 92a161c0, Bye", StringComparison.Ordinal) >= 0 && w.Socket.Closed, said);
+			check.Equal(w.History, "", "events");
+			// A WebSocket of the app's own that throws is a dial that failed.
+			w = new World("ws://a/ ws://b/");
+			w.OnOpen = s => { if (s.Url == "ws://a/") { throw new NotSupportedException("no"); } };
+			w.Client.Update();
+			check.That(w.Socket.Url == "ws://b/" && w.Failures.Count == 1, "the next address");
 		}
 
 		static void Configuration(Check check)
