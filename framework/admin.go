@@ -69,7 +69,7 @@ type page struct {
 // or a page of the game's. The pattern is http.ServeMux's. Call it before Start
 // and Admin: later, and without a handler, it panics.
 func (s *Server) AdminPage(pattern string, h http.Handler) {
-	s.registers("AdminPage " + pattern)
+	s.mustBeRegistering("AdminPage " + pattern)
 	switch {
 	case s.adminMade.Load():
 		panic("framework: AdminPage " + pattern + " after Admin, which has made its pages")
@@ -114,7 +114,7 @@ func (s *Server) guardAdmin(next http.Handler) http.Handler {
 // refuseAdmin counts and logs whom the guard stops: somebody may be guessing.
 func (s *Server) refuseAdmin(w http.ResponseWriter, r *http.Request, status int, why string) {
 	s.count.adminRefused.Add(1)
-	if n, ok := s.adminRefusals.say(clock()); ok {
+	if n, ok := s.adminRefusals.allow(clock()); ok {
 		s.log.Warn("admin page refused", "from", r.RemoteAddr, "error", why, "times", n)
 	}
 	http.Error(w, why, status)

@@ -50,7 +50,7 @@ func (b *budget) give(n int64) { b.left.Add(n) }
 func (b *budget) used() int64 { return b.size - b.left.Load() }
 
 // more takes a share for the sessions of the loop: session.Shard.More.
-func (l *loop) more(n int, away bool) bool {
+func (l *loop) takeBudget(n int, away bool) bool {
 	b := &l.srv.budget
 	for _, n := range []int64{max(int64(n), b.share), int64(n)} {
 		if b.take(n, away) {
@@ -62,7 +62,7 @@ func (l *loop) more(n int, away bool) bool {
 }
 
 // spare gives back what the loop's sessions do not need any more.
-func (l *loop) spare() {
+func (l *loop) returnBudget() {
 	b := &l.srv.budget
 	if n := int64(l.shard.Share - l.shard.Pool.Held()); n > 2*b.share {
 		l.shard.Share -= int(n - b.share)
@@ -71,69 +71,69 @@ func (l *loop) spare() {
 }
 
 // cost is what outbound mail takes of the budget, in a mailbox as in a session.
-func (m *mail) cost() int { return session.Cost(len(m.content()), m.shared != nil) }
+func (m *message) cost() int { return session.Cost(len(m.content()), m.shared != nil) }
 
 // fate is what became of the mail that a loop has not collected.
 type fate uint8
 
 const (
-	kept     fate = iota
-	overfull      // it was more than one player may have waiting
-	crowded       // ... than all of them may
+	kept       fate = iota
+	overQueue       // it was more than one player may have waiting
+	overBudget      // ... than all of them may
 )
 
 // postLocked puts m into the mailbox of what was sent, if it fits into that and
 // into the budget, for which it leaves out what may be left out. Else all of it
 // is given up: the loop makes a RESET of it. gone is what was left out, for
 // leftOut once mu is released.
-func (p *Player) postLocked(m *mail) (gone mailbox) {
+func (p *Player) postLocked(m *message) (gone queue) {
 	if p.dropped != kept {
 		m.free()
 		return gone
 	}
-	lacks := p.roomLocked(m)
-	for lacks != kept && p.leaveOutLocked(m.route, &gone) {
-		lacks = p.roomLocked(m)
+	lacks := p.reserveLocked(m)
+	for lacks != kept && p.dropOneLocked(m.route, &gone) {
+		lacks = p.reserveLocked(m)
 	}
 	switch {
 	case lacks == kept:
 		p.out.push(m)
-	case m.mayBeLeftOut():
+	case m.droppable():
 		gone.push(m)
 	default:
 		m.free()
-		p.dropOutLocked()
+		p.clearOutLocked()
 		p.dropped = lacks
 	}
 	return gone
 }
 
 // leftOut counts and frees what postLocked has left out.
-func (p *Player) leftOut(gone *mailbox) {
+func (p *Player) countDropped(gone *queue) {
 	for m := gone.pop(); m != nil; m = gone.pop() {
-		p.srv.leftOut(p, m.route, 1)
+		p.srv.dropped(p, m.route, 1)
 		m.free()
 	}
 }
 
 // roomLocked takes the room for m, or tells what lacks it.
-func (p *Player) roomLocked(m *mail) fate {
+func (p *Player) reserveLocked(m *message) fate {
 	cfg := &p.srv.cfg.Session
 	switch {
 	case p.out.len() >= cfg.SendPackets || p.out.size()+len(m.content()) > cfg.SendBytes:
-		return overfull
+		return overQueue
 	case !p.srv.budget.take(int64(m.cost()), !p.attached):
-		return crowded
+		return overBudget
 	}
 	return kept
 }
 
 // leaveOutLocked moves the oldest mail that may be left out to out, of the given
 // route if there is such.
-func (p *Player) leaveOutLocked(of *Route, out *mailbox) bool {
-	gone := p.out.remove(func(m *mail) bool { return m.route == of && m.mayBeLeftOut() })
+func (p *Player) dropOneLocked(of *Route, out *queue) bool {
+	gone := p.out.remove(func(m *message) bool { return m.route == of && m.droppable() })
 	if gone == nil {
-		gone = p.out.remove((*mail).mayBeLeftOut)
+		gone = p.out.remove((*message).droppable)
 	}
 	if gone == nil {
 		return false
@@ -144,7 +144,7 @@ func (p *Player) leaveOutLocked(of *Route, out *mailbox) bool {
 }
 
 // dropOutLocked gives up what the loop has not taken over.
-func (p *Player) dropOutLocked() {
+func (p *Player) clearOutLocked() {
 	for m := p.out.pop(); m != nil; m = p.out.pop() {
 		p.srv.budget.give(int64(m.cost()))
 		m.free()

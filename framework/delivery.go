@@ -48,9 +48,9 @@ func (s *Server) Sends(how Delivery, routes ...string) {
 
 // forward hands a message that was collected to the session, or to the link's
 // unreliable channel.
-func (l *loop) forward(p *Player, m *mail) {
+func (l *loop) forward(p *Player, m *message) {
 	r := m.route
-	if !m.mayBeLeftOut() {
+	if !m.droppable() {
 		l.send(p, m.kind, m.content(), m.shared != nil)
 		return
 	}
@@ -60,7 +60,7 @@ func (l *loop) forward(p *Player, m *mail) {
 		_ = p.s.Offer(m.kind, m.content(), m.shared != nil, tag, r.delivery == DeliverNewest)
 	}
 	if n := p.s.GivenUp() - before; n > 0 {
-		l.srv.leftOut(p, r, int(n))
+		l.srv.dropped(p, r, int(n))
 		if p.link != nil { // else it is away, which is what such routes are for
 			p.lags(r)
 		}
@@ -71,7 +71,7 @@ func (l *loop) forward(p *Player, m *mail) {
 // has a link.
 func (p *Player) lags(r *Route) {
 	p.mu.Lock()
-	x := p.more()
+	x := p.extraLocked()
 	known := x.lags
 	x.lags = true
 	p.mu.Unlock()
@@ -82,7 +82,7 @@ func (p *Player) lags(r *Route) {
 
 // datagram sends a message outside of the stream, if the link can do that and
 // the client goes by numbers: a name would not be accepted.
-func (l *loop) datagram(p *Player, m *mail, tag uint32) bool {
+func (l *loop) datagram(p *Player, m *message, tag uint32) bool {
 	if p.link == nil || !p.numbers {
 		return false
 	}
@@ -111,7 +111,7 @@ func (p *Player) overtaken(k *transport.Link, route uint32) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	x := &p.more().newest
+	x := &p.extraLocked().newest
 	if x.of != k {
 		*x = newest{k, map[uint32]uint64{}}
 	}

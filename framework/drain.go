@@ -19,8 +19,8 @@ import (
 // then the session ends, so that nothing is lost in either direction. With
 // Config.Store there is no need to wait: the session moves with all it has.
 
-// parting is when and how a player is let go. Guarded by the player's mu.
-type parting struct {
+// drainTurn is when and how a player is let go. Guarded by the player's mu.
+type drainTurn struct {
 	at    time.Time
 	asked bool // on its present link, to hold and to answer
 }
@@ -33,8 +33,8 @@ const (
 	// forceBefore is how long before the end of its context Shutdown stops
 	// waiting for clients, so that every OnClose can still run.
 	forceBefore = 2 * time.Second
-	// farewellTime bounds how long links have for their last words.
-	farewellTime = 2 * time.Second
+	// linksCloseTime bounds how long links have for their last words.
+	linksCloseTime = 2 * time.Second
 )
 
 // Run is Start, and when ctx ends Shutdown, for at most Drain.Window and ten
@@ -66,8 +66,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining = true
 	s.mu.Unlock()
-	s.tellRooms()
-	left := s.plan()
+	s.notifyRooms()
+	left := s.planDrain()
 	done := make(chan struct{})
 	go func() { // ends when every session has
 		s.closed.Wait()
@@ -75,7 +75,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}()
 	err := s.drain(ctx, left, done)
 	if err == nil {
-		s.farewell(ctx, t)
+		s.awaitLinksClosed(ctx, t)
 	}
 	err = errors.Join(err, t.Stop(ctx), s.stopRooms(ctx))
 	if s.admin != nil {
@@ -84,8 +84,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// tellRooms lets the game prepare.
-func (s *Server) tellRooms() {
+// notifyRooms lets the game prepare.
+func (s *Server) notifyRooms() {
 	for _, r := range s.rooms() {
 		r.post(func() {
 			if v, ok := r.value.(ShutdownHandler); ok {
@@ -97,7 +97,7 @@ func (s *Server) tellRooms() {
 
 // plan gives every player a turn, in that order, and tells its client. Who is
 // away has the whole window to come back.
-func (s *Server) plan() []*Player {
+func (s *Server) planDrain() []*Player {
 	players, now, window := s.players(), clock(), s.cfg.Drain.Window
 	for i, p := range players {
 		p.mu.Lock()
@@ -105,7 +105,7 @@ func (s *Server) plan() []*Player {
 		if p.attached {
 			at = window * time.Duration(i) / time.Duration(len(players))
 		}
-		p.more().parting = &parting{at: now.Add(at)}
+		p.extraLocked().drainTurn = &drainTurn{at: now.Add(at)}
 		p.mu.Unlock()
 	}
 	slices.SortStableFunc(players, func(a, b *Player) int { return a.turn().Compare(b.turn()) })
@@ -129,16 +129,16 @@ func (s *Server) plan() []*Player {
 func (p *Player) turn() time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.extra.parting.at
+	return p.extra.drainTurn.at
 }
 
 // announce tells a client when its turn is, if the server drains.
 func (l *loop) announce(p *Player) {
 	p.mu.Lock()
 	var at time.Time
-	if p.extra != nil && p.extra.parting != nil {
-		at = p.extra.parting.at
-		p.extra.parting.asked = false // this link was not
+	if p.extra != nil && p.extra.drainTurn != nil {
+		at = p.extra.drainTurn.at
+		p.extra.drainTurn.asked = false // this link was not
 	}
 	p.mu.Unlock()
 	if k := p.link; k != nil && !at.IsZero() {
@@ -162,7 +162,7 @@ func (s *Server) drain(ctx context.Context, left []*Player, done <-chan struct{}
 			}
 			left = nil
 		}
-		left = s.letGo(left, now)
+		left = s.drainDue(left, now)
 		select {
 		case <-done:
 			return nil
@@ -181,8 +181,8 @@ func (s *Server) drain(ctx context.Context, left []*Player, done <-chan struct{}
 	}
 }
 
-// letGo looks after those whose turn it is and returns who is left.
-func (s *Server) letGo(left []*Player, now time.Time) []*Player {
+// drainDue looks after those whose turn it is and returns who is left.
+func (s *Server) drainDue(left []*Player, now time.Time) []*Player {
 	rest := left[:0]
 	for i, p := range left {
 		at := p.turn()
@@ -192,7 +192,7 @@ func (s *Server) letGo(left []*Player, now time.Time) []*Player {
 		}
 		p.mu.Lock()
 		gone := p.ending
-		p.going = true
+		p.drains = true
 		p.mu.Unlock()
 		switch {
 		case gone:
@@ -204,7 +204,7 @@ func (s *Server) letGo(left []*Player, now time.Time) []*Player {
 			p.dismiss(session.ShuttingDown, "") // it does not come to rest
 			continue
 		}
-		p.ring()
+		p.wakeLoop()
 		rest = append(rest, p)
 	}
 	clear(left[len(rest):])
@@ -213,13 +213,13 @@ func (s *Server) letGo(left []*Player, now time.Time) []*Player {
 
 // rest brings a player to rest whose turn it is, step by step, and ends its
 // session when nothing is on its way any more. Called whenever it is looked at.
-func (l *loop) rest(p *Player) {
+func (l *loop) quiesce(p *Player) {
 	if p.link == nil {
 		l.end(p, session.ShuttingDown, "")
 		return
 	}
 	p.mu.Lock()
-	x := p.extra.parting
+	x := p.extra.drainTurn
 	ask := !x.asked
 	x.asked = true
 	todo, _ := p.nextLocked()
@@ -233,10 +233,10 @@ func (l *loop) rest(p *Player) {
 	case ask:
 		p.s.Settle()
 	case !idle:
-		p.wake() // it may have been told to leave its room
+		p.schedule() // it may have been told to leave its room
 	case p.s.Settled():
 		if to := l.srv.cfg.Drain.Address; to != "" {
-			leave(l.unlink(p), session.Moved, to)
+			endLink(l.unlink(p), session.Moved, to)
 		}
 		l.end(p, session.ShuttingDown, "")
 	case p.s.Answered():
@@ -245,8 +245,8 @@ func (l *loop) rest(p *Player) {
 }
 
 // farewell waits until the links have said their last words.
-func (s *Server) farewell(ctx context.Context, t *transport.Transport) {
-	wait := farewellTime
+func (s *Server) awaitLinksClosed(ctx context.Context, t *transport.Transport) {
+	wait := linksCloseTime
 	if end, ok := ctx.Deadline(); ok {
 		wait = min(wait, end.Sub(clock())*3/4) // loops and rooms have to end as well
 	}

@@ -21,7 +21,7 @@ func (s *Server) Groups() int {
 }
 
 // Rush pretends that so many players have logged in, and that f gives memory back.
-func (s *Server) Rush(logins int, f func()) {
-	s.giveBack = f
+func (s *Server) LoginStorm(logins int, f func()) {
+	s.returnMemory = f
 	s.count.opened.Add(uint64(logins))
 }

@@ -62,7 +62,7 @@ func busyFor(after time.Duration, text string) *session.CloseError {
 // verdict is what a client is told whose login ended with an error. Only what
 // the game said by Fail is final: a mistake of the game or a service that is
 // down throws nobody out.
-func (s *Server) verdict(err error, user string) *session.CloseError {
+func (s *Server) loginRefusal(err error, user string) *session.CloseError {
 	var no *codec.Error
 	var wait *later
 	switch {
@@ -76,11 +76,11 @@ func (s *Server) verdict(err error, user string) *session.CloseError {
 		s.count.full[fullLater].Add(1)
 		return busyFor(wait.after, wait.text)
 	case errors.Is(err, context.DeadlineExceeded):
-		if n, ok := s.slowLogins.say(clock()); ok {
+		if n, ok := s.slowLogins.allow(clock()); ok {
 			s.log.Warn("login not decided in time", "user", labelOf(user), "times", n, "error", err)
 		}
 	case !errors.Is(err, errPanicked): // which is logged already
-		if n, ok := s.failedLogins.say(clock()); ok {
+		if n, ok := s.failedLogins.allow(clock()); ok {
 			s.log.Error("login failed", "user", labelOf(user), "times", n, "error", err)
 		}
 	}

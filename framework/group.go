@@ -56,7 +56,7 @@ func (g Group) Add(p *Player) bool {
 		p.mu.Unlock()
 		return false
 	}
-	x := p.more()
+	x := p.extraLocked()
 	x.groups = append(x.groups, g.tag)
 	p.mu.Unlock()
 	if m == nil {

@@ -4,104 +4,169 @@ package framework
 
 import (
 	"fmt"
-	"maps"
-	"slices"
+	"reflect"
 
 	"github.com/lifeline-go/lifeline/codec"
 )
 
-// Call is a message or a request on its way to its handler. It lives until the
-// Handler returns.
-type Call struct {
-	Player  *Player
-	Route   string
-	Request bool // it will be answered
+// Route is a name that this server knows: of a handler, of what it sends, or of
+// both. Immutable once the server runs, except for the counters.
+type Route struct {
+	srv    *Server
+	name   string
+	named  codec.Route
+	number codec.Route // once the server runs
+	handler
 
-	route        *Route
-	room         any
-	payload, dst []byte
+	max      int  // bytes of a payload that clients may send
+	sends    bool // declared by Sends
+	delivery Delivery
+
+	lateLog logLimiter // it was Inline and took too long
 }
 
-// Handler serves a Call. The error is the handler's; that of a request is
-// answered (see Fail).
-type Handler func(c *Call) error
-
-// Use puts wrap around every handler, rooms' and Inline ones included, before
-// the server starts; what was used first is outermost. A wrap does something
-// before and after it calls next, or returns an error instead: to log, to
-// measure, to refuse. It runs where the handler does. The built-in requests to
-// join and leave are no handlers.
-func (s *Server) Use(wrap func(next Handler) Handler) {
-	s.registers("Use")
-	if wrap == nil {
-		panic("framework: Use of nil")
-	}
-	s.wraps = append(s.wraps, wrap)
+// handler is what takes the messages and requests of clients on a route.
+type handler struct {
+	room   *roomKind // whose members it serves; nil: every player
+	inline bool
+	// serve handles a message. For a request it appends the answer's payload
+	// to dst. room is the game's own room value, nil outside of rooms.
+	serve func(room any, p *Player, payload, dst []byte) ([]byte, error)
+	reply bool // takes requests
+	// begin, if not nil, takes over a request and answers it later itself.
+	begin func(p *Player, q question, payload []byte) error
 }
 
-// assemble makes one Handler of what was used, nil if that is nothing.
-func assemble(wraps []func(Handler) Handler) Handler {
-	if len(wraps) == 0 {
-		return nil
+// Inline makes the handler run on the event loop: no queue, no goroutine, and
+// it must not block, for that would stop every player of its loop. Messages
+// that are behind queued ones of the same player still wait their turn. It must
+// not call runtime.Goexit, as t.FailNow does: that ends the process.
+func (r *Route) Inline() *Route {
+	r.srv.mustBeRegistering("Inline of route " + r.name)
+	if r.room != nil {
+		panic("framework: route " + r.name + " runs in its room and can't be inline")
 	}
-	h := Handler(func(c *Call) (err error) {
-		c.dst, err = c.route.serve(c.room, c.Player, c.payload, c.dst)
-		return err
-	})
-	for i := len(wraps) - 1; i >= 0; i-- {
-		h = wraps[i](h)
-	}
-	return h
+	r.inline = true
+	return r
 }
 
-// handle runs the handler of a route with all that was put around it.
-func (r *Route) handle(room any, p *Player, kind codec.Kind, payload, dst []byte) ([]byte, error) {
-	if p.srv.cfg.Observer.Handled == nil {
-		return r.run(room, p, kind, payload, dst)
+// maxOfRoom is what Route.Max is for the routes of rooms, which often send on what
+// they take.
+const maxOfRoom = 4 << 10
+
+// Max bounds the payload that a client may send on the route, in bytes of
+// msgpack. If it is not called, the bound is 4 KiB for the routes of rooms (On,
+// OnRequest) and Config.Session.MaxBody for the others. A larger request is
+// answered with codec.ErrorBadRequest, a larger message is dropped; both are
+// counted (Stats.TooLarge). Set it near the largest that an honest client sends:
+// what a handler sends on to others is as large.
+func (r *Route) Max(n int) *Route {
+	if n < 1 {
+		panic(fmt.Sprintf("framework: route %s takes at most %d bytes, less than 1", r.name, n))
 	}
-	return r.observed(p, func() ([]byte, error) { return r.run(room, p, kind, payload, dst) })
+	r.max = n
+	return r
 }
 
-func (r *Route) run(room any, p *Player, kind codec.Kind, payload, dst []byte) ([]byte, error) {
-	chain := p.srv.chain
-	if chain == nil {
-		return r.serve(room, p, payload, dst)
+// route finds or makes the route of a name before the server runs.
+func (s *Server) route(name string) *Route {
+	r := s.routes[name]
+	if r == nil {
+		r = &Route{srv: s, name: name, named: codec.NamedRoute(name)}
 	}
-	c := &Call{Player: p, Route: r.name, Request: kind == codec.Request, route: r, room: room, payload: payload, dst: dst}
-	err := chain(c)
-	return c.dst, err
+	if !r.named.Valid() {
+		panic(fmt.Sprintf("framework: route name %q must have 1 to %d bytes", name, codec.MaxRouteName))
+	}
+	s.mustBeRegistering("route " + name + " registered")
+	s.routes[name] = r
+	return r
 }
 
-// Routes returns what clients may send on and what the server sends, by name.
-// Printed, each is a line.
-func (s *Server) Routes() []*Route {
-	all := make([]*Route, 0, len(s.routes))
-	for _, name := range slices.Sorted(maps.Keys(s.routes)) {
-		all = append(all, s.routes[name])
+// add registers a handler.
+func (s *Server) add(name string, h handler) *Route {
+	r := s.route(name)
+	if r.handled() {
+		panic("framework: route " + r.name + " registered twice")
 	}
-	return all
+	r.handler, r.max = h, s.cfg.Session.MaxBody
+	if h.room != nil {
+		r.max = maxOfRoom
+	}
+	return r
 }
 
-// String describes the route: its name, what takes it, and how it is sent.
-func (r *Route) String() string {
-	line := fmt.Sprintf("%-20s", r.name)
-	switch {
-	case !r.handled():
-	case r.reply && r.serve == nil:
-		line += " request (built in)"
-	case r.reply:
-		line += " request"
-	default:
-		line += " message"
+// checkHandler panics where a handler is nil or takes or returns a type whose
+// values would not arrive whole.
+func checkHandler(route string, isNil bool, types ...reflect.Type) {
+	if isNil {
+		panic("framework: route " + route + ": the handler is nil")
 	}
-	switch {
-	case r.room != nil:
-		line += " in " + r.room.name
-	case r.inline:
-		line += " inline"
+	for _, t := range types {
+		if err := codec.CheckType(t); err != nil {
+			panic("framework: route " + route + ": " + err.Error())
+		}
 	}
-	if r.sends {
-		line += " sent: " + r.delivery.String()
-	}
-	return line
 }
+
+// handled reports whether clients may send on the route.
+func (h *handler) handled() bool { return h.serve != nil || h.begin != nil }
+
+// OnRequest registers the handler of a request: it returns the answer, or an
+// error (see Fail). A duplicate route panics.
+func OnRequest[Q, A any](s *Server, route string, fn func(p *Player, q Q) (A, error)) *Route {
+	checkHandler(route, fn == nil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
+	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
+		return answer(payload, dst, func(q Q) (A, error) { return fn(p, q) })
+	}})
+}
+
+// OnMessage registers the handler of a one-way message.
+func OnMessage[M any](s *Server, route string, fn func(p *Player, m M)) *Route {
+	checkHandler(route, fn == nil, reflect.TypeFor[M]())
+	return s.add(route, handler{serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
+		return dst, take(payload, func(m M) { fn(p, m) })
+	}})
+}
+
+// OnRaw registers the handler of a request that reads and writes msgpack
+// itself: it appends one value to dst. payload and dst live until it returns.
+func OnRaw(s *Server, route string, fn func(p *Player, payload, dst []byte) ([]byte, error)) *Route {
+	checkHandler(route, fn == nil)
+	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
+		out, err := fn(p, payload, dst)
+		if !sameMemory(out, dst) {
+			// Not ours to write to again: payload, or what the game keeps.
+			out = append(dst, out...)
+		}
+		return out, err
+	}})
+}
+
+// sameMemory reports whether a and b end in the same place, as all parts of one
+// allocation do unless somebody cut their capacity.
+func sameMemory(a, b []byte) bool {
+	return cap(a) > 0 && cap(b) > 0 && &a[:cap(a)][cap(a)-1] == &b[:cap(b)][cap(b)-1]
+}
+
+func answer[Q, A any](payload, dst []byte, fn func(Q) (A, error)) ([]byte, error) {
+	var q Q
+	if err := codec.DecodeBody(payload, &q); err != nil {
+		return dst, badRequest(err)
+	}
+	a, err := fn(q)
+	if err != nil {
+		return dst, err
+	}
+	return codec.AppendBody(dst, &a)
+}
+
+func take[M any](payload []byte, fn func(M)) error {
+	var m M
+	if err := codec.DecodeBody(payload, &m); err != nil {
+		return badRequest(err)
+	}
+	fn(m)
+	return nil
+}
+
+func badRequest(err error) error { return codec.BadRequest(err) }

@@ -49,7 +49,7 @@ func TestImportsPointInward(t *testing.T) {
 }
 
 // clockFiles are the only ones that read the time, one a package.
-var clockFiles = []string{"transport/loop.go", "framework/stepper.go", "framework/client/clock.go", "transport/kcptest/kcptest.go"}
+var clockFiles = []string{"transport/loop.go", "framework/clock.go", "framework/client/clock.go", "transport/kcptest/kcptest.go"}
 
 var (
 	readsClock = regexp.MustCompile(`\btime\.(Now|Since|Until|Tick)\b`)

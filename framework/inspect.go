@@ -88,7 +88,7 @@ func (s *Server) inspect(players []*Player, limit int, keep func(*Info) bool) []
 				if len(all) >= limit {
 					return
 				}
-				if p == nil || p.owner.Load() != l || p.over() {
+				if p == nil || p.owner.Load() != l || p.hasEnded() {
 					continue
 				}
 				players[i] = nil // it may move on, and is seen once
@@ -128,7 +128,7 @@ func (s *Server) InspectRooms(limit int, keep func(*RoomInfo) bool) []RoomInfo {
 	for name, k := range s.kinds {
 		k.mu.Lock()
 		for key, r := range k.open {
-			in := RoomInfo{Type: name, Key: key, Players: r.guests, Seats: k.seats, Locked: r.shut}
+			in := RoomInfo{Type: name, Key: key, Players: r.seatsTaken, Seats: k.seats, Locked: r.shut}
 			r.mu.Lock()
 			in.Ready, in.Posted = len(r.ready), len(r.posted)
 			r.mu.Unlock()

@@ -61,7 +61,7 @@ func TestLogKeysAreThoseOfTheTable(t *testing.T) {
 }
 
 // attributesFrom is where the attributes begin among the arguments of what logs.
-var attributesFrom = map[string]int{"Debug": 1, "Info": 1, "Warn": 1, "Error": 1, "Log": 3, "panicked": 3, "grumble": 2}
+var attributesFrom = map[string]int{"Debug": 1, "Info": 1, "Warn": 1, "Error": 1, "Log": 3, "panicked": 3, "logLimited": 2}
 
 // logger is what the receivers of slog's methods are called here.
 var logger = regexp.MustCompile(`^(log|logger|Logger)$`)
@@ -81,7 +81,7 @@ func logKeys(file *ast.File) (keys []string) {
 		switch {
 		case name(f.X) == "slog" && len(call.Args) == 2: // slog.String and the like
 			keys = append(keys, literals(call.Args[:1])...)
-		case logs && (f.Sel.Name == "panicked" || f.Sel.Name == "grumble" || logger.MatchString(name(f.X))):
+		case logs && (f.Sel.Name == "panicked" || f.Sel.Name == "logLimited" || logger.MatchString(name(f.X))):
 			keys = append(keys, pairs(call.Args[min(from, len(call.Args)):])...)
 		}
 		return true

@@ -20,49 +20,49 @@ import (
 // loop is the framework's side of one event loop: the sessions it owns, their
 // deadlines and the links that are still being opened. Owned by that loop.
 type loop struct {
-	srv      *Server
-	t        *transport.Loop
-	shard    session.Shard
-	wheel    *session.Wheel[*Player]
-	keys     *session.Keys
-	openings []*opening // in the order of their deadlines, which are all alike
-	dirty    []*Player  // may have something to write
-	buf      []byte     // output on its way to a link
-	payload  []byte     // an inline handler's answer
-	answer   []byte     // and the body made of it
-	duty     *duty      // its Inline handler
-	seen     samples    // of its players, now and then
-	tidyAt   time.Duration
-	rush     rush
+	srv            *Server
+	t              *transport.Loop
+	shard          session.Shard
+	wheel          *session.Wheel[*Player]
+	keys           *session.Keys
+	openings       []*opening // in the order of their deadlines, which are all alike
+	dirty          []*Player  // may have something to write
+	buf            []byte     // output on its way to a link
+	payload        []byte     // an inline handler's answer
+	answer         []byte     // and the body made of it
+	activity       *activity  // its Inline handler
+	seen           samples    // of its players, now and then
+	housekeepingAt time.Duration
+	storm          loginStorm
 }
 
 // glue joins transport's events with sessions and handlers. It is the one
 // place where the three meet.
-type glue struct{ srv *Server }
+type transportHandler struct{ srv *Server }
 
 // OnLoop implements transport.Handler.
-func (g *glue) OnLoop(t *transport.Loop) {
+func (g *transportHandler) OnLoop(t *transport.Loop) {
 	s := g.srv
 	l := &loop{srv: s, t: t, wheel: session.NewWheel[*Player](s.cfg.Session.Tick), keys: s.cfg.Secret.Keys(), seen: newSamples()}
-	l.duty = s.watch.watch(onItsLoop, strconv.Itoa(t.Index()))
+	l.activity = s.watch.register(onItsLoop, strconv.Itoa(t.Index()))
 	var seed [16]byte
 	_, _ = io.ReadFull(s.cfg.Rand, seed[:]) // ping ids need no more than to differ
 	rng := rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:])))
-	l.shard.Config, l.shard.Rand, l.shard.More = &s.cfg.Session, rng.Uint32, l.more
+	l.shard.Config, l.shard.Rand, l.shard.More = &s.cfg.Session, rng.Uint32, l.takeBudget
 	t.Value = l
 	s.mu.Lock()
 	s.loops = append(s.loops, l) // in the order of their indexes: Start begins them one by one
 	s.mu.Unlock()
 }
 
-func of(t *transport.Loop) *loop { return t.Value.(*loop) }
+func loopOf(t *transport.Loop) *loop { return t.Value.(*loop) }
 
 // OnOpen implements transport.Handler.
-func (g *glue) OnOpen(k *transport.Link) { of(k.Loop()).greet(k) }
+func (g *transportHandler) OnOpen(k *transport.Link) { loopOf(k.Loop()).greet(k) }
 
 // OnPacket implements transport.Handler.
-func (g *glue) OnPacket(k *transport.Link, pk codec.Packet) {
-	l := of(k.Loop())
+func (g *transportHandler) OnPacket(k *transport.Link, pk codec.Packet) {
+	l := loopOf(k.Loop())
 	switch v := k.Value.(type) {
 	case *Player:
 		l.receive(k, v, pk)
@@ -73,26 +73,26 @@ func (g *glue) OnPacket(k *transport.Link, pk codec.Packet) {
 }
 
 // OnWritable implements transport.Handler.
-func (g *glue) OnWritable(k *transport.Link) {
+func (g *transportHandler) OnWritable(k *transport.Link) {
 	if p, ok := k.Value.(*Player); ok {
-		of(k.Loop()).touch(p)
+		loopOf(k.Loop()).touch(p)
 	}
 }
 
 // OnMigrate implements transport.Handler.
-func (g *glue) OnMigrate(k *transport.Link, from netip.AddrPort) {
+func (g *transportHandler) OnMigrate(k *transport.Link, from netip.AddrPort) {
 	if p, ok := k.Value.(*Player); ok {
-		of(k.Loop()).srv.log.Debug("address changed", "session", p.ID(), "user", p.label(), "from", from, "to", k.RemoteAddr())
+		loopOf(k.Loop()).srv.log.Debug("address changed", "session", p.ID(), "user", p.label(), "from", from, "to", k.RemoteAddr())
 	}
 }
 
 // OnClose implements transport.Handler.
-func (g *glue) OnClose(k *transport.Link, err error) {
-	l := of(k.Loop())
+func (g *transportHandler) OnClose(k *transport.Link, err error) {
+	l := loopOf(k.Loop())
 	switch v := k.Value.(type) {
 	case *Player:
 		if v.closing {
-			l.finish(v)
+			l.finishClosing(v)
 			break
 		}
 		l.srv.log.Debug("link lost", "session", v.ID(), "user", v.label(), "error", err)
@@ -100,18 +100,18 @@ func (g *glue) OnClose(k *transport.Link, err error) {
 		l.detach(v)
 	case *opening:
 		v.link = nil
-	case *departure:
+	case *migration:
 		v.link = nil
 	}
 	k.Value = nil
 }
 
 // OnTimer implements transport.Handler.
-func (g *glue) OnTimer(t *transport.Loop) {
-	l := of(t)
+func (g *transportHandler) OnTimer(t *transport.Loop) {
+	l := loopOf(t)
 	now := t.Now()
 	l.wheel.Advance(now, l.visit)
-	l.tidy(now)
+	l.housekeeping(now)
 	for len(l.openings) > 0 && l.openings[0].deadline <= now {
 		o := l.openings[0]
 		l.openings[0] = nil
@@ -123,7 +123,7 @@ func (g *glue) OnTimer(t *transport.Loop) {
 			l.openings = append(l.openings, o)
 		default:
 			l.srv.count.late.Add(1)
-			leave(k, session.OpenTimeout, "")
+			endLink(k, session.OpenTimeout, "")
 		}
 	}
 	if len(l.openings) == 0 {
@@ -132,8 +132,8 @@ func (g *glue) OnTimer(t *transport.Loop) {
 }
 
 // OnBatch implements transport.Handler.
-func (g *glue) OnBatch(t *transport.Loop) {
-	l := of(t)
+func (g *transportHandler) OnBatch(t *transport.Loop) {
+	l := loopOf(t)
 	for i := 0; i < len(l.dirty); i++ {
 		p := l.dirty[i]
 		l.dirty[i] = nil
@@ -143,7 +143,7 @@ func (g *glue) OnBatch(t *transport.Loop) {
 		}
 	}
 	l.dirty = l.dirty[:0]
-	l.spare()
+	l.returnBudget()
 	next := l.wheel.Next()
 	if len(l.openings) > 0 {
 		next = min(next, l.openings[0].deadline)
@@ -177,7 +177,7 @@ func (l *loop) write(p *Player) {
 		p.measure()
 	}
 	if p.closing && !p.s.Unwritten() {
-		l.finish(p)
+		l.finishClosing(p)
 	}
 }
 
@@ -189,7 +189,7 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 			p.panicked("receive", r)
 		}
 	}()
-	if pk.Kind.Counted() && !p.closing && !p.inboxTakes(len(pk.Body), 4) {
+	if pk.Kind.Counted() && !p.closing && !p.inboxFits(len(pk.Body), 4) {
 		// Not accepted, hence not counted: the client sends it again after it
 		// has come back.
 		l.srv.count.overloads.Add(1)
@@ -201,24 +201,24 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 		take = p.s.ReceiveBeside
 	}
 	ev, err := take(p.s.Epoch(), pk, l.t.Now())
-	p.tellQueued()
+	p.publishQueued()
 	if p.closing {
-		l.heardLast(p, ev, err)
+		l.receiveClosing(p, ev, err)
 		return
 	}
 	if err != nil {
 		l.misbehaved(p, err)
 		return
 	}
-	l.heard(p)
-	if !l.allows(p, pk, ev == session.Deliver) {
+	l.confirmLogin(p)
+	if !l.withinRate(p, pk, ev == session.Deliver) {
 		return
 	}
 	switch ev {
 	case session.Deliver:
 		// The last quarter of the inbox is for what was on its way when the
 		// client was asked to wait. Nobody asks a datagram to wait.
-		if pk.Kind.Counted() || p.inboxTakes(len(pk.Body), 3) {
+		if pk.Kind.Counted() || p.inboxFits(len(pk.Body), 3) {
 			l.deliver(p, pk)
 		}
 	case session.PeerDetach:
@@ -237,13 +237,13 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 // only if it is one to deliver. A player that is ahead of Config.Rate by its
 // burst has its requests refused and its datagrams dropped; messages are promised
 // to arrive, so they do, until it is ahead by twice as much and the session ends.
-func (l *loop) allows(p *Player, pk codec.Packet, deliver bool) bool {
+func (l *loop) withinRate(p *Player, pk codec.Packet, deliver bool) bool {
 	messages := 0
 	if deliver {
 		messages = 1
 	}
 	rate := &l.srv.cfg.Rate
-	switch p.owe(rate.Cost(messages, int64(len(pk.Body))), l.t.Now()) {
+	switch p.chargeReceived(rate.Cost(messages, int64(len(pk.Body))), l.t.Now()) {
 	case session.FarOver:
 		l.srv.log.Warn("far too many messages", "session", p.ID(), "user", p.label())
 		l.end(p, session.Policy, "too many messages")
@@ -269,17 +269,17 @@ func (l *loop) allows(p *Player, pk codec.Packet, deliver bool) bool {
 }
 
 // heard takes note that the client had its WELCOME.
-func (l *loop) heard(p *Player) {
+func (l *loop) confirmLogin(p *Player) {
 	if p.hello != nil {
 		l.srv.mu.Lock()
-		l.srv.heardLocked(p)
+		l.srv.confirmLoginLocked(p)
 		l.srv.mu.Unlock()
 	}
 }
 
-// heardLocked makes the table forget the login of p. The caller holds s.mu and
+// confirmLoginLocked makes the table forget the login of p. The caller holds s.mu and
 // is on p's loop.
-func (s *Server) heardLocked(p *Player) {
+func (s *Server) confirmLoginLocked(p *Player) {
 	if p.hello != nil {
 		s.table.Opened(*p.hello)
 		p.hello = nil
@@ -288,7 +288,7 @@ func (s *Server) heardLocked(p *Player) {
 
 func (l *loop) misbehaved(p *Player, err error) {
 	l.srv.count.protocolErrors.Add(1)
-	p.grumble(slog.LevelInfo, "link cut", "error", err)
+	p.logLimited(slog.LevelInfo, "link cut", "error", err)
 	switch {
 	case errors.Is(err, session.ErrFlood):
 		l.end(p, session.Policy, "too many pings")
@@ -300,7 +300,7 @@ func (l *loop) misbehaved(p *Player, err error) {
 }
 
 // leave ends a link with a word of why. Nothing that still comes on it is heard.
-func leave(k *transport.Link, why session.Code, text string) {
+func endLink(k *transport.Link, why session.Code, text string) {
 	k.Value = nil
 	k.Write(session.AppendBye(nil, why, text))
 	k.FinishStatus(wsStatus(why))
@@ -316,7 +316,7 @@ func (l *loop) cut(p *Player, why session.Code) {
 		if why != session.LinkLost { // which is counted as away
 			l.srv.observeLost(p, CodeName(why))
 		}
-		leave(k, why, "")
+		endLink(k, why, "")
 		l.detach(p)
 	}
 }
@@ -341,18 +341,18 @@ func (l *loop) detach(p *Player) {
 	p.mu.Lock()
 	p.attached = false
 	p.mu.Unlock()
-	p.wake()
+	p.schedule()
 }
 
 // visit is the wheel's: a deadline of p has come.
 func (l *loop) visit(p *Player, late time.Duration) time.Duration {
 	if p.closing {
-		l.finish(p)
+		l.finishClosing(p)
 		return session.Never
 	}
 	now := l.t.Now()
-	p.settle(now)
-	l.ease(p)
+	p.forgiveDebt(now)
+	l.endSlowdown(p)
 	if p.link != nil {
 		p.s.Saw(p.link.LastReceive())
 		l.seen.sample(p)
@@ -377,7 +377,7 @@ func (l *loop) visit(p *Player, late time.Duration) time.Duration {
 }
 
 // bury removes a session that is closed and leaves a tombstone.
-func (l *loop) bury(p *Player, stone session.Tombstone, text string) {
+func (l *loop) recordEnd(p *Player, stone session.Tombstone, text string) {
 	s := l.srv
 	s.observeClosed(p, Reason{stone.Code, text})
 	s.count.ended.Add(1)
@@ -387,25 +387,25 @@ func (l *loop) bury(p *Player, stone session.Tombstone, text string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.heardLocked(p)
+	s.confirmLoginLocked(p)
 	s.table.Bury(p.s.ID(), p.user, stone, l.t.Now())
-	if !p.departing() { // else OnClose has returned already
-		s.leavingLocked(p)
+	if !p.migrating() { // else OnClose has returned already
+		s.awaitCloseLocked(p)
 	}
 }
 
 // look does what p was rung for: takes over its mail, ends it, lets it go on.
-func (l *loop) look(p *Player) {
-	p.rung.Store(false)
-	l.collect(p)
+func (l *loop) onWake(p *Player) {
+	p.woken.Store(false)
+	l.drainOut(p)
 	p.mu.Lock()
-	going, slowed := p.going, p.slowed
+	going, slowed := p.drains, p.slowed
 	var kick *Reason
 	if p.extra != nil {
 		kick = p.extra.kick
 	}
 	holding := p.holding || going
-	if p.departing() {
+	if p.migrating() {
 		p.reason = kick // what OnClose is told, if it has not been yet
 		p.mu.Unlock()
 		return
@@ -413,13 +413,13 @@ func (l *loop) look(p *Player) {
 	p.mu.Unlock()
 	switch {
 	case kick == nil:
-	case kick.Code == session.Moved && l.srv.cfg.Store != nil && !p.over():
-		l.depart(p, kick.Text)
+	case kick.Code == session.Moved && l.srv.cfg.Store != nil && !p.hasEnded():
+		l.migrate(p, kick.Text)
 		return
 	default:
 		l.end(p, kick.Code, kick.Text)
 	}
-	if p.over() {
+	if p.hasEnded() {
 		return // it has no deadline that could be set
 	}
 	if slowed {
@@ -428,37 +428,37 @@ func (l *loop) look(p *Player) {
 	p.s.Hold(holding)
 	l.tune(p)
 	if going {
-		l.rest(p)
+		l.quiesce(p)
 	}
 	l.touch(p)
 }
 
 // collect moves what other goroutines have sent into the session.
-func (l *loop) collect(p *Player) {
+func (l *loop) drainOut(p *Player) {
 	p.mu.Lock()
 	p.queued.Add(uint64(p.out.len())<<32 | uint64(p.out.size())) // on its way from one to the other
-	out, dropped, run := p.out.take(), p.dropped, p.runLocked()
+	out, dropped, run := p.out.take(), p.dropped, p.appRunLocked()
 	p.dropped = kept
 	if dropped != kept { // and out is empty; Push goes on saying so
-		p.more().over.now = true
+		p.extraLocked().over.now = true
 	}
 	p.mu.Unlock()
 	if dropped != kept {
 		if !p.s.Overflowed() {
 			p.s.Overflow(l.t.Now())
-			l.overflowed(p, dropped == crowded)
+			l.overflowed(p, dropped == overBudget)
 		}
-		p.tellQueued()
+		p.publishQueued()
 		return
 	}
 	for m := out.pop(); m != nil; m = out.pop() {
-		l.shard.Share += m.cost()               // it was taken from the budget with the mail
-		if !m.answers() || m.asked.run == run { // else who asked is no more
+		l.shard.Share += m.cost()                // it was taken from the budget with the mail
+		if !m.isAnswer() || m.asked.run == run { // else who asked is no more
 			l.forward(p, m)
 		}
 		m.free()
 	}
-	p.tellQueued()
+	p.publishQueued()
 }
 
 // send appends a packet to the session's outbound buffer.

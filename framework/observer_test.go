@@ -57,7 +57,7 @@ func (s *seen) observer() framework.Observer {
 		TickLate: func(room string, t framework.Tick, skipped uint64) {
 			s.note(nil, "tick %s %d late %v skipped %d", room, t.N, t.Overrun, skipped)
 		},
-		LeftOut: func(p *framework.Player, route string, n int) {
+		Dropped: func(p *framework.Player, route string, n int) {
 			for range n {
 				s.note(nil, "left out %s", route)
 			}

@@ -17,15 +17,15 @@ import (
 
 // opening is a link on which nobody is anybody yet. Owned by the link's loop.
 type opening struct {
-	link     *transport.Link // nil once it is closed
-	nonce    session.Nonce
-	home     netip.Addr // see homeOf
-	sealed   bool
-	deadline time.Duration
-	asked    uint8    // HELLOs and RESUMEs so far
-	waiting  bool     // an answer is being made
-	numbers  bool     // the client that said HELLO goes by the dictionary
-	tell     []string // which it must be told, nil if it knows it
+	link         *transport.Link // nil once it is closed
+	nonce        session.Nonce
+	origin       netip.Addr // see originOf
+	sealed       bool
+	deadline     time.Duration
+	asked        uint8    // HELLOs and RESUMEs so far
+	waiting      bool     // an answer is being made
+	numbers      bool     // the client that said HELLO goes by the dictionary
+	routesToTell []string // which it must be told, nil if it knows it
 }
 
 // maxAsks bounds what one link may ask before it carries a session: RESUME, once
@@ -34,7 +34,7 @@ const maxAsks = 6
 
 // greet speaks the server's first word.
 func (l *loop) greet(k *transport.Link) {
-	o := &opening{link: k, home: l.srv.homeOf(k.RemoteAddr().Addr()), deadline: l.t.Now() + l.srv.cfg.Session.OpeningTimeout}
+	o := &opening{link: k, origin: l.srv.originOf(k.RemoteAddr().Addr()), deadline: l.t.Now() + l.srv.cfg.Session.OpeningTimeout}
 	o.nonce, o.sealed = k.Nonce()
 	if !o.sealed {
 		if _, err := io.ReadFull(l.srv.cfg.Rand, o.nonce[:]); err != nil {
@@ -65,7 +65,7 @@ func (l *loop) opened(k *transport.Link, o *opening, pk codec.Packet) {
 	}
 	if err != nil {
 		l.srv.count.protocolErrors.Add(1)
-		leave(k, session.Protocol, "")
+		endLink(k, session.Protocol, "")
 	}
 }
 
@@ -85,7 +85,7 @@ func (l *loop) refuse(o *opening, why *session.CloseError) {
 type login struct {
 	key  session.OpeningKey
 	from netip.Addr
-	has  held
+	slot slotState
 	l    *loop
 	o    *opening
 	user string
@@ -101,7 +101,7 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 		return session.ErrControl
 	}
 	k.Prove()
-	o.numbers, o.tell = l.srv.dict.agree(h.Routes)
+	o.numbers, o.routesToTell = l.srv.dict.agree(h.Routes)
 	if h.Version != session.ProtocolVersion {
 		l.refuse(o, &session.CloseError{Code: session.Version, Text: fmt.Sprintf("the server speaks version %d", session.ProtocolVersion)})
 		return nil
@@ -116,7 +116,7 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 	o.waiting = true
 	if p, ok := s.table.Opening(key); ok {
 		s.mu.Unlock()
-		l.claim(&claim{p: p, kind: reopened, l: l, o: o})
+		l.handOff(&handoff{p: p, kind: reopened, l: l, o: o})
 		return nil
 	}
 	if at := s.logins[key]; at != nil {
@@ -130,7 +130,7 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 	full := s.fullLocked(o)
 	at := &login{key: key, from: k.RemoteAddr().Addr(), l: l, o: o}
 	if full == notFull && s.cfg.Authenticate != nil {
-		if at.has = ownPlace; !s.hooks.take(at.from) {
+		if at.slot = ownSlot; !s.authSlots.acquire(at.from) {
 			full = fullLogins
 		}
 	}
@@ -161,7 +161,7 @@ func (s *Server) fullLocked(o *opening) full {
 		return fullDraining
 	case s.table.Len()+len(s.logins)+len(s.arriving) >= s.cfg.MaxSessions:
 		return fullSessions
-	case s.crowdedLocked(o.home):
+	case s.atAddressLimitLocked(o.origin):
 		return fullAddress
 	}
 	return notFull
@@ -170,16 +170,16 @@ func (s *Server) fullLocked(o *opening) full {
 // overdue gives the place of a hook back that goes on after its time.
 func (s *Server) overdue(at *login) {
 	s.mu.Lock()
-	strays := at.has == ownPlace
+	strays := at.slot == ownSlot
 	if strays {
-		at.has = strayPlace
-		s.hooks.stray(at.from)
+		at.slot = straySlot
+		s.authSlots.stray(at.from)
 	}
 	s.mu.Unlock()
 	if !strays {
 		return
 	}
-	if n, ok := s.strayLogins.say(clock()); ok {
+	if n, ok := s.strayLogins.allow(clock()); ok {
 		s.log.Error("Authenticate has not returned in its time: it must heed its context", "times", n)
 	}
 }
@@ -187,13 +187,13 @@ func (s *Server) overdue(at *login) {
 // decidedLocked ends a login. The caller holds s.mu.
 func (s *Server) decidedLocked(at *login) {
 	delete(s.logins, at.key)
-	switch at.has {
-	case ownPlace:
-		s.hooks.free(at.from)
-	case strayPlace:
-		s.hooks.strays--
+	switch at.slot {
+	case ownSlot:
+		s.authSlots.release(at.from)
+	case straySlot:
+		s.authSlots.strays--
 	}
-	at.has = noPlace
+	at.slot = noSlot
 	if at.err != nil {
 		s.table.Forget(at.key)
 	}
@@ -227,7 +227,7 @@ func (s *Server) authenticated(at *login) {
 
 // Run implements transport.Task: the game has decided on a login.
 func (at *login) Run(t *transport.Loop) {
-	l := of(t)
+	l := loopOf(t)
 	s := l.srv
 	s.mu.Lock()
 	if at.l != l { // repeated on another loop meanwhile
@@ -239,7 +239,7 @@ func (at *login) Run(t *transport.Loop) {
 	s.decidedLocked(at)
 	s.mu.Unlock()
 	if at.err != nil {
-		l.refuse(at.o, s.verdict(at.err, at.user))
+		l.refuse(at.o, s.loginRefusal(at.err, at.user))
 		return
 	}
 	l.admit(at)
@@ -269,7 +269,7 @@ func (l *loop) admit(at *login) {
 	if len(olds) > 0 && s.cfg.Duplicate == DuplicateAdopt {
 		old := olds[len(olds)-1]
 		s.mu.Unlock()
-		l.claim(&claim{p: old, kind: adopted, key: at.key, l: l, o: at.o})
+		l.handOff(&handoff{p: old, kind: adopted, key: at.key, l: l, o: at.o})
 		return
 	}
 	if s.cfg.Duplicate == DuplicateAllow && at.user != "" && s.cfg.SessionsPerUser > 0 && len(s.table.User(at.user)) >= s.cfg.SessionsPerUser {
@@ -278,8 +278,8 @@ func (l *loop) admit(at *login) {
 		l.refuse(at.o, busy(fullTexts[fullUser]))
 		return
 	}
-	s.houseLocked(p, at.o.home)
-	olds = append(olds, s.leaving[at.user]...)
+	s.joinOriginLocked(p, at.o.origin)
+	olds = append(olds, s.awaitClose[at.user]...)
 	p.waits = int32(len(olds)) // before anybody finds it
 	p.s.Open(&l.shard, id, l.t.Now())
 	p.timer = l.wheel.Add(p, p.s.Due())
@@ -292,9 +292,9 @@ func (l *loop) admit(at *login) {
 	s.observeOpened(p, false)
 	for _, old := range olds {
 		old.Kick(session.TakenOver, "") // or it has ended already
-		p.follow(old)
+		p.waitForEndOf(old)
 	}
-	l.bind(p, at.o, l.welcome(p, at.o))
+	l.attach(p, at.o, l.welcome(p, at.o))
 }
 
 // lockForLogin takes s.mu and returns the sessions that the user has, if they
@@ -332,35 +332,35 @@ func (l *loop) welcome(p *Player, o *opening) []byte {
 	if o.sealed {
 		key = l.t.ResumeKey(p.s.ID())
 	}
-	return p.s.AppendWelcome(nil, l.keys.Of(p.s.ID()), key, o.tell)
+	return p.s.AppendWelcome(nil, l.keys.Of(p.s.ID()), key, o.routesToTell)
 }
 
 // leavingLocked keeps a session that is closed in sight of its user's next one
 // until OnClose has returned. The caller holds s.mu.
-func (s *Server) leavingLocked(p *Player) {
+func (s *Server) awaitCloseLocked(p *Player) {
 	if p.user != "" && s.cfg.Duplicate != DuplicateAllow {
-		s.leaving[p.user] = append(s.leaving[p.user], p)
+		s.awaitClose[p.user] = append(s.awaitClose[p.user], p)
 	}
 }
 
 // departed ends what leavingLocked began.
-func (s *Server) departed(p *Player) {
+func (s *Server) closeReturned(p *Player) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := s.leaving[p.user]
+	list := s.awaitClose[p.user]
 	if i := slices.Index(list, p); i >= 0 && len(list) > 1 {
-		s.leaving[p.user] = slices.Delete(list, i, i+1)
+		s.awaitClose[p.user] = slices.Delete(list, i, i+1)
 	} else if i >= 0 {
-		delete(s.leaving, p.user)
+		delete(s.awaitClose, p.user)
 	}
 }
 
 // follow makes p, which counts on it, wait until old has ended.
-func (p *Player) follow(old *Player) {
+func (p *Player) waitForEndOf(old *Player) {
 	old.mu.Lock()
 	ended := old.ended
 	if !ended {
-		x := old.more()
+		x := old.extraLocked()
 		x.followers = append(x.followers, p)
 	}
 	old.mu.Unlock()
@@ -373,7 +373,7 @@ func (p *Player) follow(old *Player) {
 
 // bind makes the opening's link the player's and writes the answer. If the
 // link has gone meanwhile the session waits, detached.
-func (l *loop) bind(p *Player, o *opening, answer []byte) {
+func (l *loop) attach(p *Player, o *opening, answer []byte) {
 	k := o.link
 	o.link = nil
 	if k == nil || k.Value != any(o) {
@@ -388,7 +388,7 @@ func (l *loop) bind(p *Player, o *opening, answer []byte) {
 	p.mu.Lock()
 	p.attached = true
 	p.mu.Unlock()
-	p.wake()
+	p.schedule()
 	l.touch(p)
 }
 
@@ -407,16 +407,16 @@ func (l *loop) resume(k *transport.Link, o *opening, pk codec.Packet) error {
 	p, ok := s.table.Get(r.ID)
 	s.mu.Unlock()
 	if !ok {
-		l.missing(o, r)
+		l.fetchOrRefuse(o, r)
 		return nil
 	}
 	o.waiting = true
-	l.claim(&claim{p: p, kind: resumed, r: r, l: l, o: o})
+	l.handOff(&handoff{p: p, kind: resumed, r: r, l: l, o: o})
 	return nil
 }
 
-// obituary is the answer to a valid RESUME of a session that lives no more.
-func (s *Server) obituary(id session.ID, now time.Duration) *session.CloseError {
+// closeReason is the answer to a valid RESUME of a session that lives no more.
+func (s *Server) closeReason(id session.ID, now time.Duration) *session.CloseError {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if stone, ok := s.table.Tomb(id, now); ok {

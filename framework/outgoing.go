@@ -8,31 +8,31 @@ import (
 	"github.com/lifeline-go/lifeline/transport"
 )
 
-// letter is a message on its way out, to one player or to many. Its payload is
+// outgoing is a message on its way out, to one player or to many. Its payload is
 // encoded once. Owned by whoever sends it.
-type letter struct {
+type outgoing struct {
 	to      *Route // nil: not in the dictionary
 	name    codec.Route
-	scratch *mail // the payload stands in its body
+	scratch *message // the payload stands in its body
 	bodies  [2][]byte
 }
 
-// write encodes v for a route. The caller must free the letter.
-func (s *Server) write(route string, v any) (letter, error) {
-	l := letter{to: s.routes[route]}
+// write encodes v for a route. The caller must free the outgoing.
+func (s *Server) encode(route string, v any) (outgoing, error) {
+	l := outgoing{to: s.routes[route]}
 	if l.to != nil {
 		l.name = l.to.named
 	} else if l.name = codec.NamedRoute(route); !l.name.Valid() {
-		return letter{}, codec.ErrRoute
+		return outgoing{}, codec.ErrRoute
 	}
-	l.scratch = newMail()
+	l.scratch = newMessage()
 	payload, err := codec.AppendBody(l.scratch.body[:0], v)
 	if err == nil && len(payload)+len(route)+envelope(route) > s.cfg.Session.MaxBody {
 		err = codec.ErrTooLarge // by its name, whoever goes by numbers
 	}
 	if err != nil {
 		l.free()
-		return letter{}, err
+		return outgoing{}, err
 	}
 	l.scratch.body = payload
 	return l, nil
@@ -47,10 +47,10 @@ func envelope(route string) int {
 	return 3
 }
 
-func (l *letter) free() { l.scratch.free() }
+func (l *outgoing) free() { l.scratch.free() }
 
 // route is how the route is written for a player.
-func (l *letter) route(numbered bool) codec.Route {
+func (l *outgoing) route(numbered bool) codec.Route {
 	if numbered && l.to != nil {
 		return l.to.number
 	}
@@ -59,7 +59,7 @@ func (l *letter) route(numbered bool) codec.Route {
 
 // message returns the body of the MESSAGE, which all who go by numbers, or all
 // the others, have in common.
-func (l *letter) message(numbered bool) []byte {
+func (l *outgoing) body(numbered bool) []byte {
 	i := 0
 	if numbered && l.to != nil {
 		i = 1
@@ -76,12 +76,12 @@ func (l *letter) message(numbered bool) []byte {
 // its end). The error is session.ErrClosed, a *OverflowError if more waits than
 // may, or what made v impossible to encode. What is much is better sent by PushAll.
 func (p *Player) Push(route string, v any) error {
-	l, err := p.srv.write(route, v)
+	l, err := p.srv.encode(route, v)
 	if err != nil {
 		return err
 	}
 	defer l.free()
-	m := newMail()
+	m := newMessage()
 	m.kind, m.route = codec.Message, l.to
 	p.mu.Lock()
 	m.body = codec.AppendMessage(m.body[:0], l.route(p.numbers), l.scratch.body)
@@ -89,14 +89,14 @@ func (p *Player) Push(route string, v any) error {
 }
 
 // enqueue hands m to the player's session, wherever that is.
-func (p *Player) enqueue(m *mail) error {
+func (p *Player) enqueue(m *message) error {
 	p.mu.Lock()
 	return p.enqueueLocked(m, true)
 }
 
 // enqueueLocked is called with mu held and releases it. ring false leaves it to
 // the caller to ring.
-func (p *Player) enqueueLocked(m *mail, ring bool) error {
+func (p *Player) enqueueLocked(m *message, ring bool) error {
 	if p.ending && !p.moving {
 		p.mu.Unlock()
 		m.free()
@@ -115,9 +115,9 @@ func (p *Player) enqueueLocked(m *mail, ring bool) error {
 		err = p.overflowErrorLocked(packets, bytes)
 	}
 	p.mu.Unlock()
-	p.leftOut(&gone)
+	p.countDropped(&gone)
 	if ring {
-		p.ring()
+		p.wakeLoop()
 	}
 	return err
 }
@@ -131,7 +131,7 @@ func (s *Server) Broadcast(route string, v any) error {
 // multicast encodes v once, queues it for all players, and rings each loop once.
 // by, if not nil, is who is charged for it.
 func (s *Server) multicast(players []*Player, by *Player, route string, v any) error {
-	l, err := s.write(route, v)
+	l, err := s.encode(route, v)
 	if err != nil {
 		return err
 	}
@@ -139,9 +139,9 @@ func (s *Server) multicast(players []*Player, by *Player, route string, v any) e
 	if by != nil && len(players) > 1 { // one copy is as much as it has sent itself
 		by.charge(int64(len(l.scratch.body)) * int64(len(players)-1))
 	}
-	var rung []*burst // by loop
+	var rung []*wakeBatch // by loop
 	for _, p := range players {
-		if p.post(&l) != nil || p.rung.Swap(true) {
+		if p.enqueueShared(&l) != nil || p.woken.Swap(true) {
 			continue
 		}
 		if l := p.owner.Load(); l != nil {
@@ -150,7 +150,7 @@ func (s *Server) multicast(players []*Player, by *Player, route string, v any) e
 				rung = append(rung, nil)
 			}
 			if rung[i] == nil {
-				rung[i] = &burst{l: l}
+				rung[i] = &wakeBatch{l: l}
 			}
 			rung[i].players = append(rung[i].players, p)
 		}
@@ -163,12 +163,12 @@ func (s *Server) multicast(players []*Player, by *Player, route string, v any) e
 	return nil
 }
 
-// post queues a copy of a letter that goes to many. The caller rings.
-func (p *Player) post(l *letter) error {
-	m := newMail()
+// post queues a copy of a outgoing that goes to many. The caller rings.
+func (p *Player) enqueueShared(l *outgoing) error {
+	m := newMessage()
 	m.kind, m.route = codec.Message, l.to
 	p.mu.Lock()
-	m.shared = l.message(p.numbers)
+	m.shared = l.body(p.numbers)
 	if p.enqueueLocked(m, false) == session.ErrClosed {
 		return session.ErrClosed
 	}
@@ -176,14 +176,14 @@ func (p *Player) post(l *letter) error {
 }
 
 // burst rings many players of one loop at once.
-type burst struct {
+type wakeBatch struct {
 	l       *loop
 	players []*Player
 }
 
 // Run implements transport.Task.
-func (b *burst) Run(t *transport.Loop) {
+func (b *wakeBatch) Run(t *transport.Loop) {
 	for _, p := range b.players {
-		(*bell)(p).Run(t)
+		(*wakeTask)(p).Run(t)
 	}
 }

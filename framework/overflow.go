@@ -54,8 +54,8 @@ func (p *Player) queuedLocked() (packets, bytes int) {
 	return p.out.len() + int(q>>32), p.out.size() + int(uint32(q))
 }
 
-// tellQueued takes note of what waits in the session. Called on the owning loop.
-func (p *Player) tellQueued() {
+// publishQueued takes note of what waits in the session. Called on the owning loop.
+func (p *Player) publishQueued() {
 	packets, bytes := p.s.Queued()
 	if q := uint64(packets)<<32 | uint64(bytes); q != p.queued.Load() {
 		p.queued.Store(q)
@@ -83,10 +83,10 @@ func (p *Player) overflowErrorLocked(packets, bytes int) error {
 //	}
 func PushAll[T any](ctx context.Context, p *Player, route string, parts iter.Seq[T]) error {
 	p.mu.Lock()
-	gaps := p.more().over.gaps
+	gaps := p.extraLocked().over.gaps
 	p.mu.Unlock()
 	for v := range parts {
-		if err := p.awaitRoom(ctx, gaps); err != nil {
+		if err := p.awaitHalfFree(ctx, gaps); err != nil {
 			return err
 		}
 		if err := p.Push(route, v); err != nil {
@@ -97,7 +97,7 @@ func PushAll[T any](ctx context.Context, p *Player, route string, parts iter.Seq
 }
 
 // awaitRoom waits until half of what may wait for the player is free.
-func (p *Player) awaitRoom(ctx context.Context, gaps uint32) error {
+func (p *Player) awaitHalfFree(ctx context.Context, gaps uint32) error {
 	const soonest, latest = time.Millisecond, 20 * time.Millisecond
 	cfg := &p.srv.cfg.Session
 	for pause := soonest; ; pause = min(2*pause, latest) {
@@ -134,7 +134,7 @@ func (l *loop) overflowed(p *Player, crowded bool) {
 	}
 	now := l.t.Now()
 	p.mu.Lock()
-	o := &p.more().over
+	o := &p.extraLocked().over
 	if now-o.at > l.srv.cfg.Session.Grace {
 		o.times = 0
 	}
@@ -144,8 +144,8 @@ func (l *loop) overflowed(p *Player, crowded bool) {
 	if p.link != nil && !crowded {
 		text = "outgoing buffer overflowed: more was sent at once than may wait (see PushAll), or the client reads too slowly"
 	}
-	p.grumble(slog.LevelWarn, text, "crowded", crowded, "limit", l.srv.cfg.Session.SendBytes)
-	if p.departing() {
+	p.logLimited(slog.LevelWarn, text, "crowded", crowded, "limit", l.srv.cfg.Session.SendBytes)
+	if p.migrating() {
 		return // the next server's RESET says so
 	}
 	if p.s.Spent() {

@@ -27,7 +27,7 @@ type Player struct {
 	srv   *Server
 	user  string
 	owner atomic.Pointer[loop] // nil while the session moves to another loop
-	rung  atomic.Bool          // the owner has been told to look, or will be
+	woken atomic.Bool          // the owner has been told to look, or will be
 	rtt   atomic.Uint32        // what RTT tells, in microseconds
 
 	queued atomic.Uint64 // what waits in s: packets << 32 | bytes; written by the owner's loop
@@ -40,43 +40,43 @@ type Player struct {
 	resumes uint32
 	debt    atomic.Uint32 // a session.Debt, see owe; anybody's
 
-	home *home // immutable once it is open; nil: of an address that nobody counts
+	origin *origin // immutable once it is open; nil: of an address that nobody counts
 
 	mu sync.Mutex
 	// Guarded by mu.
-	in      mailbox // accepted and not yet handled
-	out     mailbox // sent and not yet taken over by the loop
-	dropped fate    // of what was sent
-	holding bool    // the inbox was so full that the client was asked to wait
-	numbers bool    // the client goes by the dictionary
-	going   bool    // it is its turn to go: the server drains
-	dirty   bool    // in the loop's dirty list; the loop's own, as is closing: here they take no room
-	sealed  bool    // the session was opened on a sealed link; the loop's own as well
-	closing bool    // it has ended, and what was sent before is still written: see end.go
-	slowed  bool    // its messages wait until it has made good for what they made the server send
+	in      queue // accepted and not yet handled
+	out     queue // sent and not yet taken over by the loop
+	dropped fate  // of what was sent
+	holding bool  // the inbox was so full that the client was asked to wait
+	numbers bool  // the client goes by the dictionary
+	drains  bool  // it is its turn to go: the server drains
+	dirty   bool  // in the loop's dirty list; the loop's own, as is closing: here they take no room
+	sealed  bool  // the session was opened on a sealed link; the loop's own as well
+	closing bool  // it has ended, and what was sent before is still written: see closing.go
+	slowed  bool  // its messages wait until it has made good for what they made the server send
 	life
 	extra *extra
 }
 
 // extra is what few players have. Guarded by the player's mu.
 type extra struct {
-	ctx       context.Context
-	cancel    context.CancelFunc
-	onClose   []func()
-	kick      *Reason // why the session shall end, nil if it need not
-	over      overflow
-	heartbeat *HeartbeatProfile // to be taken over by the loop
-	parting   *parting          // of a server that drains
-	calls     calls
-	run       uint32 // see runLocked
-	said      seldom
-	lags      bool // is logged
-	newest    newest
-	groups    []string // tags
+	ctx        context.Context
+	cancel     context.CancelFunc
+	onClose    []func()
+	kick       *Reason // why the session shall end, nil if it need not
+	over       overflow
+	heartbeat  *HeartbeatProfile // to be taken over by the loop
+	drainTurn  *drainTurn        // of a server that drains
+	calls      calls
+	run        uint32 // see runLocked
+	logLimiter logLimiter
+	lags       bool // is logged
+	newest     newest
+	groups     []string // tags
 
 	followers []*Player // that wait for the end of this one
 
-	departure *departure // to another server
+	migration *migration // to another server
 	app       []byte     // from another server, for Config.Unpack
 }
 
@@ -92,26 +92,26 @@ func (p *Player) ID() session.ID {
 func (p *Player) User() string { return p.user }
 
 // ring makes the owning loop look at the player.
-func (p *Player) ring() {
-	if p.rung.Swap(true) {
+func (p *Player) wakeLoop() {
+	if p.woken.Swap(true) {
 		return
 	}
 	if l := p.owner.Load(); l != nil {
-		_ = l.t.Post((*bell)(p)) // refused only when the server has stopped
+		_ = l.t.Post((*wakeTask)(p)) // refused only when the server has stopped
 	}
 	// A moving session looks for itself when it lands.
 }
 
 // bell is a player as the task of the loop that was rung.
-type bell Player
+type wakeTask Player
 
 // Run implements transport.Task.
-func (b *bell) Run(t *transport.Loop) {
+func (b *wakeTask) Run(t *transport.Loop) {
 	p := (*Player)(b)
 	l := t.Value.(*loop)
 	switch owner := p.owner.Load(); owner {
 	case l:
-		l.look(p)
+		l.onWake(p)
 	case nil: // on its way; it looks when it lands
 	default:
 		_ = owner.t.Post(b)
@@ -141,11 +141,11 @@ func (p *Player) Kick(code session.Code, text string) {
 // dismiss is Kick with any code, as those by which a server lets its players go.
 func (p *Player) dismiss(code session.Code, text string) {
 	p.mu.Lock()
-	if x := p.more(); x.kick == nil || x.kick.Code == session.Moved {
+	if x := p.extraLocked(); x.kick == nil || x.kick.Code == session.Moved {
 		x.kick = &Reason{code, text}
 	}
 	p.mu.Unlock()
-	p.ring()
+	p.wakeLoop()
 }
 
 // Attached reports whether the player has a link at present.
@@ -176,7 +176,7 @@ func (p *Player) measure() time.Duration {
 func (p *Player) Context() context.Context {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	x := p.more()
+	x := p.extraLocked()
 	if x.ctx == nil {
 		x.ctx, x.cancel = context.WithCancel(context.Background())
 		if p.ending {
@@ -195,14 +195,14 @@ func (p *Player) OnClose(f func()) {
 		f()
 		return
 	}
-	x := p.more()
+	x := p.extraLocked()
 	x.onClose = append(x.onClose, f)
 	p.mu.Unlock()
 }
 
 // runLocked counts the runs of the client's app that the session has had: it
 // was opened in run 0.
-func (p *Player) runLocked() uint32 {
+func (p *Player) appRunLocked() uint32 {
 	if p.extra == nil {
 		return 0
 	}
@@ -223,7 +223,7 @@ func (p *Player) release() {
 	}
 }
 
-func (p *Player) more() *extra {
+func (p *Player) extraLocked() *extra {
 	if p.extra == nil {
 		p.extra = new(extra)
 	}

@@ -70,15 +70,15 @@ func (p *Player) Request(ctx context.Context, route string, v, answer any) error
 
 // ask sends a request and notes that somebody waits for its answer.
 func (p *Player) ask(route string, v any) (id uint64, wait chan reply, err error) {
-	l, err := p.srv.write(route, v)
+	l, err := p.srv.encode(route, v)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer l.free()
-	m := newMail()
+	m := newMessage()
 	m.kind = codec.Request
 	p.mu.Lock()
-	c := &p.more().calls
+	c := &p.extraLocked().calls
 	id = c.last + 1
 	m.body = codec.AppendRequest(m.body[:0], id, l.route(p.numbers), l.scratch.body)
 	if len(m.body) > p.srv.cfg.Session.MaxBody {

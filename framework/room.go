@@ -73,14 +73,14 @@ type roomKind struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	open    map[string]*Room
-	filling map[*Room]bool // those that any stranger may get into
-	empty   list.List      // of *Room: those that linger, by how long they have been empty
-	opened  uint64
-	refused uint64 // rooms that were not made, for want of room
-	evicted uint64 // rooms that ended before their time, for others
-	matches uint64 // rooms that were made for strangers
-	ending  bool   // nothing lingers any more
+	open      map[string]*Room
+	matchable map[*Room]bool // those that any stranger may get into
+	empty     list.List      // of *Room: those that linger, by how long they have been empty
+	opened    uint64
+	refused   uint64 // rooms that were not made, for want of room
+	evicted   uint64 // rooms that ended before their time, for others
+	matches   uint64 // rooms that were made for strangers
+	ending    bool   // nothing lingers any more
 }
 
 // Room is one room with its goroutine. The game's own type usually embeds it.
@@ -93,23 +93,23 @@ type Room struct {
 	wakes chan struct{} // 1 deep: a doorbell
 
 	// Owned by the room's goroutine.
-	members []*Player
-	serving *Player   // whose handler or callback runs, and pays for what that sends
-	made    bool      // value is what it will be
-	steps   *stepper  // nil before made
-	last    uint64    // step
-	panics  int       // ticks in a row that did not return
-	todo    []*Player // taken from ready
-	calls   []func()  // and from posted
-	duty    *duty
+	members  []*Player
+	serving  *Player   // whose handler or callback runs, and pays for what that sends
+	made     bool      // value is what it will be
+	steps    *stepper  // nil before made
+	last     uint64    // step
+	panics   int       // ticks in a row that did not return
+	todo     []*Player // taken from ready
+	calls    []func()  // and from posted
+	activity *activity
 
 	// Guarded by kind.mu.
-	guests  int           // members, and those whose OnJoin is to come
-	shut    bool          // by SetOpen
-	matched bool          // made for strangers
-	failed  bool          // its ticks panic: it ends
-	idle    *time.Timer   // ends the room if it stays empty
-	empty   *list.Element // of kind.empty, nil while it is not empty
+	seatsTaken int           // members, and those whose OnJoin is to come
+	shut       bool          // by SetOpen
+	matched    bool          // made for strangers
+	failed     bool          // its ticks panic: it ends
+	idle       *time.Timer   // ends the room if it stays empty
+	empty      *list.Element // of kind.empty, nil while it is not empty
 
 	mu     sync.Mutex
 	ready  []*Player // members that have work, each at most once
@@ -130,12 +130,12 @@ func AddRoom[R any](s *Server, name string, make func(r *Room) R) *Rooms[R] {
 	case make == nil:
 		panic(fmt.Sprintf("framework: room %q: make is nil", name))
 	}
-	s.registers(fmt.Sprintf("room %q registered", name))
+	s.mustBeRegistering(fmt.Sprintf("room %q registered", name))
 	of := reflect.TypeFor[R]()
 	if err := checkCallbacks(of); err != nil {
 		panic(fmt.Sprintf("framework: room %q: %v", name, err))
 	}
-	k := &roomKind{srv: s, name: name, make: func(r *Room) any { return make(r) }, of: of, open: map[string]*Room{}, filling: map[*Room]bool{}, most: maxRooms, keys: printable}
+	k := &roomKind{srv: s, name: name, make: func(r *Room) any { return make(r) }, of: of, open: map[string]*Room{}, matchable: map[*Room]bool{}, most: maxRooms, keys: printable}
 	s.kinds[name] = k
 	return &Rooms[R]{k}
 }
@@ -158,7 +158,7 @@ func (rs *Rooms[R]) Tick(step time.Duration) *Rooms[R] {
 
 // setting returns the type of room, which can be changed before Start alone.
 func (k *roomKind) setting(what string) *roomKind {
-	k.srv.registers(fmt.Sprintf("%s of room %q", what, k.name))
+	k.srv.mustBeRegistering(fmt.Sprintf("%s of room %q", what, k.name))
 	return k
 }
 
@@ -294,7 +294,7 @@ func (r *Room) post(f func(), most int) bool {
 		r.posted = append(r.posted, f)
 	}
 	r.mu.Unlock()
-	r.ring()
+	r.wake()
 	return ok
 }
 
@@ -302,10 +302,10 @@ func (r *Room) submit(p *Player) {
 	r.mu.Lock()
 	r.ready = append(r.ready, p)
 	r.mu.Unlock()
-	r.ring()
+	r.wake()
 }
 
-func (r *Room) ring() {
+func (r *Room) wake() {
 	select {
 	case r.wakes <- struct{}{}:
 	default:
@@ -318,11 +318,11 @@ func (r *Room) run() {
 	defer func() {
 		if over {
 			r.steps.stop()
-			r.kind.srv.watch.forget(r.duty)
+			r.kind.srv.watch.forget(r.activity)
 			r.kind.srv.running.Done()
 			return
 		}
-		r.duty.leave()
+		r.activity.end()
 		go r.run() // the game's code ended this goroutine: the room goes on in another
 	}()
 	if !r.made {
@@ -377,8 +377,8 @@ func (r *Room) fail() {
 	if k.open[r.key] == r {
 		delete(k.open, r.key)
 	}
-	r.fileLocked()
-	if r.guests == 0 { // it lingers
+	r.updateMatchableLocked()
+	if r.seatsTaken == 0 { // it lingers
 		r.closeLocked()
 	}
 	k.mu.Unlock()
@@ -418,13 +418,13 @@ func (r *Room) serve() (over bool) {
 	worked := len(r.todo) > 0
 	for len(r.todo) > 0 {
 		r.serving = r.todo[0]
-		r.serving.work(r, r.duty) // again, should the game's code end this goroutine
+		r.serving.work(r, r.activity) // again, should the game's code end this goroutine
 		r.todo[0] = nil
 		r.todo = r.todo[1:]
 	}
 	r.serving, r.todo, r.calls = nil, nil, nil
 	if worked {
-		r.ring() // once more: the last member may just have left
+		r.wake() // once more: the last member may just have left
 	}
 	return over
 }
@@ -432,9 +432,9 @@ func (r *Room) serve() (over bool) {
 // guard runs the game's code that serves no one player, and reports whether it
 // returned. A panic is logged and the room goes on.
 func (r *Room) guard(what *string, f func()) (ok bool) {
-	r.kind.srv.watch.enter(r.duty, nil, what)
+	r.kind.srv.watch.begin(r.activity, nil, what)
 	defer func() {
-		r.duty.leave()
+		r.activity.end()
 		if v := unwinding(ok, recover()); v != nil {
 			r.kind.srv.panicked(nil, *what, v, "room", r.name())
 		}

@@ -40,11 +40,11 @@ func (s *Server) beginJoin(p *Player, asked question, payload []byte) error {
 	if k == nil {
 		return refusal(codec.ErrorNoRoute, "there is no room type "+q.Type)
 	}
-	return k.enter(p, entry{key: q.Key, asked: true}, func(key string, err error) { p.answer(asked, key, err) })
+	return k.planJoin(p, joinWish{key: q.Key, asked: true}, func(key string, err error) { p.answer(asked, key, err) })
 }
 
 func (s *Server) beginLeave(p *Player, asked question, _ []byte) error {
-	return p.exit(func() { p.answer(asked, nil, nil) })
+	return p.planLeave(func() { p.answer(asked, nil, nil) })
 }
 
 // Join brings a player into the room of a key, which is made if need be, and
@@ -61,10 +61,10 @@ func (rs *Rooms[R]) Join(ctx context.Context, p *Player, key string) error {
 		defer cancel()
 	}
 	done := make(chan error, 1)
-	if err := rs.kind.enter(p, entry{key: key}, func(_ string, err error) { done <- err }); err != nil {
+	if err := rs.kind.planJoin(p, joinWish{key: key}, func(_ string, err error) { done <- err }); err != nil {
 		return err
 	}
-	p.wake()
+	p.schedule()
 	select {
 	case err := <-done:
 		return err
@@ -76,8 +76,8 @@ func (rs *Rooms[R]) Join(ctx context.Context, p *Player, key string) error {
 // Enter is Join without the wait: it may be called anywhere, also in the
 // player's own callbacks, as OnOpen. Whom OnJoin refuses simply stays outside.
 func (rs *Rooms[R]) JoinAsync(p *Player, key string) error {
-	err := rs.kind.enter(p, entry{key: key}, rs.kind.letIn(p))
-	p.wake()
+	err := rs.kind.planJoin(p, joinWish{key: key}, rs.kind.logRefused(p))
+	p.schedule()
 	return err
 }
 
@@ -85,13 +85,13 @@ func (rs *Rooms[R]) JoinAsync(p *Player, key string) error {
 // OnLeave there has returned before OnJoin here begins. On an error it stays
 // where it was; whom OnJoin refuses is in no room then.
 func (rs *Rooms[R]) Move(p *Player, key string) error {
-	err := rs.kind.enter(p, entry{key: key, move: true}, rs.kind.letIn(p))
-	p.wake()
+	err := rs.kind.planJoin(p, joinWish{key: key, move: true}, rs.kind.logRefused(p))
+	p.schedule()
 	return err
 }
 
 // letIn logs who is not.
-func (k *roomKind) letIn(p *Player) func(string, error) {
+func (k *roomKind) logRefused(p *Player) func(string, error) {
 	return func(key string, err error) {
 		if err != nil {
 			k.srv.log.Info("not let in", "session", p.ID(), "user", p.label(), "room", k.name+"/"+key, "error", err)
@@ -101,12 +101,12 @@ func (k *roomKind) letIn(p *Player) func(string, error) {
 
 // Leave takes the player out of its room. OnLeave follows on the room's goroutine.
 func (p *Player) Leave() error {
-	err := p.exit(func() {})
-	p.wake()
+	err := p.planLeave(func() {})
+	p.schedule()
 	return err
 }
 
-func (p *Player) exit(done func()) error {
+func (p *Player) planLeave(done func()) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.room == nil || p.leave != nil {
@@ -124,7 +124,7 @@ func (p *Player) Room() *Room {
 }
 
 // entry is a wish to enter a room.
-type entry struct {
+type joinWish struct {
 	key   string // empty: any room
 	move  bool   // out of the present one
 	asked bool   // by the player itself, who pays for a room that has to be made
@@ -132,12 +132,12 @@ type entry struct {
 
 // enter plans the player's way into a room. Who is there already is in at once:
 // an app that came back by its token does not know, and asks to make sure.
-func (k *roomKind) enter(p *Player, e entry, done func(string, error)) error {
+func (k *roomKind) planJoin(p *Player, e joinWish, done func(string, error)) error {
 	if e.key != "" && !k.keys(e.key) {
 		return refusal(codec.ErrorBadRequest, "this is no key of a room of type "+k.name)
 	}
 	p.mu.Lock()
-	r, err := k.enterLocked(p, e, done)
+	r, err := k.planJoinLocked(p, e, done)
 	p.mu.Unlock()
 	if r != nil {
 		done(r.key, nil)
@@ -145,8 +145,8 @@ func (k *roomKind) enter(p *Player, e entry, done func(string, error)) error {
 	return err
 }
 
-// enterLocked returns the room if the player is in it. The caller holds p.mu.
-func (k *roomKind) enterLocked(p *Player, e entry, done func(string, error)) (in *Room, err error) {
+// planJoinLocked returns the room if the player is in it. The caller holds p.mu.
+func (k *roomKind) planJoinLocked(p *Player, e joinWish, done func(string, error)) (in *Room, err error) {
 	stays := p.room != nil && p.leave == nil
 	other := e.move && e.key == "" // than the one it is in
 	switch {
@@ -170,7 +170,7 @@ func (k *roomKind) enterLocked(p *Player, e entry, done func(string, error)) (in
 	if !e.asked {
 		payer = nil
 	}
-	r, err := k.seat(e.key, p.room, payer)
+	r, err := k.reserveSeat(e.key, p.room, payer)
 	if err != nil {
 		return nil, err
 	}
@@ -188,14 +188,14 @@ func (r *Room) is(k *roomKind, key string) bool { return r.kind == k && (key == 
 // seat finds or makes the room of a key and keeps a seat in it. Without a key
 // it is the fullest of those that take strangers, other than from. payer, if not
 // nil, is charged for a room that has to be made.
-func (k *roomKind) seat(key string, from *Room, payer *Player) (*Room, error) {
+func (k *roomKind) reserveSeat(key string, from *Room, payer *Player) (*Room, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	r := k.open[key]
 	if key == "" {
 		r = nil
-		for other := range k.filling {
-			if other != from && (r == nil || other.guests > r.guests || other.guests == r.guests && other.key < r.key) {
+		for other := range k.matchable {
+			if other != from && (r == nil || other.seatsTaken > r.seatsTaken || other.seatsTaken == r.seatsTaken && other.key < r.key) {
 				r = other
 			}
 		}
@@ -208,16 +208,16 @@ func (k *roomKind) seat(key string, from *Room, payer *Player) (*Room, error) {
 		r = k.makeLocked(key)
 	case r.shut:
 		return nil, refusal(codec.ErrorRefused, "the room is closed")
-	case k.seats > 0 && r.guests >= k.seats:
+	case k.seats > 0 && r.seatsTaken >= k.seats:
 		return nil, refusal(codec.ErrorFull, "the room is full")
 	}
 	if r.idle != nil {
 		r.idle.Stop()
 		r.idle = nil
 	}
-	r.occupiedLocked()
-	r.guests++
-	r.fileLocked()
+	r.notEmptyLocked()
+	r.seatsTaken++
+	r.updateMatchableLocked()
 	return r, nil
 }
 
@@ -244,8 +244,8 @@ func (k *roomKind) mayMakeLocked(payer *Player) error {
 	return nil
 }
 
-// occupiedLocked takes the room out of the list of empty ones.
-func (r *Room) occupiedLocked() {
+// notEmptyLocked takes the room out of the list of empty ones.
+func (r *Room) notEmptyLocked() {
 	if r.empty != nil {
 		r.kind.empty.Remove(r.empty)
 		r.empty = nil
@@ -267,19 +267,19 @@ func (k *roomKind) makeLocked(key string) *Room {
 	r := &Room{kind: k, key: key, matched: matched, wakes: make(chan struct{}, 1)}
 	k.open[key] = r
 	k.opened++
-	r.duty = k.srv.watch.watch(inRoom, r.name())
+	r.activity = k.srv.watch.register(inRoom, r.name())
 	k.srv.running.Add(1)
 	go r.run() // ends when the room is closed
 	return r
 }
 
-// fileLocked notes whether strangers may get into the room.
-func (r *Room) fileLocked() {
+// updateMatchableLocked notes whether strangers may get into the room.
+func (r *Room) updateMatchableLocked() {
 	k := r.kind
-	if r.matched && !r.shut && (k.seats == 0 || r.guests < k.seats) && k.open[r.key] == r {
-		k.filling[r] = true
+	if r.matched && !r.shut && (k.seats == 0 || r.seatsTaken < k.seats) && k.open[r.key] == r {
+		k.matchable[r] = true
 	} else {
-		delete(k.filling, r)
+		delete(k.matchable, r)
 	}
 }
 
@@ -289,19 +289,19 @@ func (r *Room) SetOpen(open bool) {
 	r.kind.mu.Lock()
 	defer r.kind.mu.Unlock()
 	r.shut = !open
-	r.fileLocked()
+	r.updateMatchableLocked()
 }
 
 // unseat gives a guest's place back. The last one closes the room, or leaves it
 // to linger.
-func (r *Room) unseat() {
+func (r *Room) releaseSeat() {
 	k := r.kind
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	r.guests--
-	r.fileLocked()
+	r.seatsTaken--
+	r.updateMatchableLocked()
 	switch {
-	case r.guests > 0:
+	case r.seatsTaken > 0:
 	case k.linger == 0 || k.ending || r.failed:
 		r.closeLocked()
 	default:
@@ -316,7 +316,7 @@ func (r *Room) unseat() {
 func (r *Room) closeEmpty() {
 	r.kind.mu.Lock()
 	defer r.kind.mu.Unlock()
-	if r.guests == 0 {
+	if r.seatsTaken == 0 {
 		r.closeLocked()
 	}
 }
@@ -326,15 +326,15 @@ func (r *Room) closeLocked() {
 	if r.idle != nil {
 		r.idle.Stop()
 	}
-	r.occupiedLocked()
+	r.notEmptyLocked()
 	if r.kind.open[r.key] == r {
 		delete(r.kind.open, r.key)
 	}
-	r.fileLocked()
+	r.updateMatchableLocked()
 	r.mu.Lock()
 	r.closed = true
 	r.mu.Unlock()
-	r.ring()
+	r.wake()
 }
 
 // doInRoom does a player's task that is the room's. It is called on the room's
@@ -356,7 +356,7 @@ func (p *Player) doInRoom(t task, r *Room) {
 		p.roomHeartbeat(r.kind, false)
 		defer func() {
 			why.done()
-			r.unseat()
+			r.releaseSeat()
 		}()
 		if v, ok := r.value.(LeaveHandler); ok {
 			p.call("OnLeave", func() { v.OnLeave(p, why.why) })
@@ -387,7 +387,7 @@ func (p *Player) enterRoom(r *Room) {
 	p.roomKnow, p.roomMiss, p.roomBlip = true, false, false
 	p.mu.Unlock()
 	err := error(session.ErrClosed)
-	defer func() { p.entered(r, j, err) }()
+	defer func() { p.joined(r, j, err) }()
 	if ending {
 		return
 	}
@@ -404,7 +404,7 @@ func (p *Player) enterRoom(r *Room) {
 }
 
 // entered takes note of what became of a player's way into the room.
-func (p *Player) entered(r *Room, j *joining, err error) {
+func (p *Player) joined(r *Room, j *joining, err error) {
 	p.mu.Lock()
 	p.join = nil
 	if err == nil {
@@ -413,7 +413,7 @@ func (p *Player) entered(r *Room, j *joining, err error) {
 	p.mu.Unlock()
 	if err != nil {
 		r.remove(p)
-		r.unseat()
+		r.releaseSeat()
 	} else {
 		p.roomHeartbeat(r.kind, true)
 	}

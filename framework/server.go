@@ -25,28 +25,28 @@ import (
 // Server holds the players. Make it with New, register routes and rooms, then
 // Run it, or Start and Shutdown.
 type Server struct {
-	cfg      Config
-	log      *slog.Logger
-	boot     uint32
-	routes   map[string]*Route // immutable once started
-	dict     dictionary
-	groups   groups
-	wraps    []func(Handler) Handler
-	chain    Handler // of wraps; immutable once started
-	kinds    map[string]*roomKind
-	inbox    inboxCap
-	t        atomic.Pointer[transport.Transport] // nil before Start has returned
-	stage    atomic.Int32                        // registering, started, over
-	count    counters
-	pool     workers
-	watch    watchdog
-	budget   budget
-	giveBack func()         // memory, to the system
-	closed   sync.WaitGroup // sessions whose OnClose has not returned
+	cfg          Config
+	log          *slog.Logger
+	boot         uint32
+	routes       map[string]*Route // immutable once started
+	dict         dictionary
+	groups       groups
+	wraps        []func(Handler) Handler
+	chain        Handler // of wraps; immutable once started
+	kinds        map[string]*roomKind
+	inbox        inboxCap
+	t            atomic.Pointer[transport.Transport] // nil before Start has returned
+	stage        atomic.Int32                        // registering, started, over
+	count        counters
+	pool         workers
+	watch        watchdog
+	budget       budget
+	returnMemory func()         // memory, to the system
+	closed       sync.WaitGroup // sessions whose OnClose has not returned
 
 	running sync.WaitGroup // rooms
 
-	slowLogins, failedLogins, strayLogins, adminRefusals seldom
+	slowLogins, failedLogins, strayLogins, adminRefusals logLimiter
 
 	// Of the admin pages: written before and by Start.
 	pages     []page
@@ -56,14 +56,14 @@ type Server struct {
 
 	mu sync.Mutex
 	// Guarded by mu. No player's mu is taken under it.
-	table    *session.Table[*Player]
-	logins   map[session.OpeningKey]*login
-	hooks    hookPlaces
-	arriving map[session.ID]bool // asked of Config.Store
-	homes    map[netip.Addr]*home
-	leaving  map[string][]*Player // by user: closed, but OnClose has not returned
-	loops    []*loop
-	draining bool
+	table      *session.Table[*Player]
+	logins     map[session.OpeningKey]*login
+	authSlots  authSlots
+	arriving   map[session.ID]bool // asked of Config.Store
+	origins    map[netip.Addr]*origin
+	awaitClose map[string][]*Player // by user: closed, but OnClose has not returned
+	loops      []*loop
+	draining   bool
 }
 
 // inboxCap is the room that a player's inbox has. What a client may have
@@ -83,16 +83,16 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, log: cfg.Logger, boot: binary.LittleEndian.Uint32(boot[:]),
-		routes: map[string]*Route{}, kinds: map[string]*roomKind{}, logins: map[session.OpeningKey]*login{}, leaving: map[string][]*Player{},
-		arriving: map[session.ID]bool{}, homes: map[netip.Addr]*home{},
-		inbox:    inboxCap{4 * cfg.Session.RecvPackets, 4 * cfg.Session.RecvBytes},
-		table:    session.NewTable[*Player](max(2*cfg.Session.Grace, time.Minute), 1<<16),
-		giveBack: giveBack,
+		routes: map[string]*Route{}, kinds: map[string]*roomKind{}, logins: map[session.OpeningKey]*login{}, awaitClose: map[string][]*Player{},
+		arriving: map[session.ID]bool{}, origins: map[netip.Addr]*origin{},
+		inbox:        inboxCap{4 * cfg.Session.RecvPackets, 4 * cfg.Session.RecvBytes},
+		table:        session.NewTable[*Player](max(2*cfg.Session.Grace, time.Minute), 1<<16),
+		returnMemory: returnMemory,
 	}
-	s.watch = watchdog{srv: s, born: clock(), duties: map[*duty]bool{}, said: map[string]*seldom{}}
+	s.watch = watchdog{srv: s, born: clock(), activities: map[*activity]bool{}, loggers: map[string]*logLimiter{}}
 	s.pool.most, s.pool.watch = cfg.Workers, &s.watch
 	s.budget.open(cfg.BufferBytes, max(cfg.Loops, runtime.GOMAXPROCS(0)))
-	s.hooks = hookPlaces{most: cfg.AuthConcurrency, from: map[netip.Addr]int{}}
+	s.authSlots = authSlots{most: cfg.AuthConcurrency, from: map[netip.Addr]int{}}
 	s.add(RouteJoin, handler{reply: true, begin: s.beginJoin})
 	s.add(RouteLeave, handler{reply: true, begin: s.beginLeave})
 	return s, nil
@@ -107,7 +107,7 @@ const (
 
 // registers panics if the server was started: what is registered then would
 // not be seen, or be read and written at once.
-func (s *Server) registers(what string) {
+func (s *Server) mustBeRegistering(what string) {
 	if s.stage.Load() != registering {
 		panic("framework: " + what + " after the server was started")
 	}
@@ -142,7 +142,7 @@ func (s *Server) start() error {
 	if err != nil {
 		return err
 	}
-	t, err := transport.Start(s.cfg.transport(), &glue{s})
+	t, err := transport.Start(s.cfg.transport(), &transportHandler{s})
 	if err != nil {
 		if ln != nil {
 			_ = ln.Close()
@@ -212,7 +212,7 @@ func (s *Server) failure(err error, p *Player, route string) *codec.Error {
 	case errors.As(err, &wait):
 		return &codec.Error{Code: codec.ErrorBusy, Text: wait.text}
 	}
-	p.grumble(slog.LevelError, "request failed", "route", route, "error", err)
+	p.logLimited(slog.LevelError, "request failed", "route", route, "error", err)
 	return &codec.Error{Code: codec.ErrorInternal, Text: "internal error"}
 }
 
@@ -256,16 +256,16 @@ type workers struct {
 
 	watch *watchdog
 
-	mu     sync.Mutex
-	busy   int
-	ready  []*Player
-	beyond int     // players who wait at home, see giveLocked
-	idle   []*duty // of goroutines that have ended
+	mu      sync.Mutex
+	busy    int
+	ready   []*Player
+	waiting int         // players who wait at home, see giveLocked
+	idle    []*activity // of goroutines that have ended
 }
 
 func (w *workers) submit(p *Player) {
 	w.mu.Lock()
-	if !w.takeLocked(p) {
+	if !w.acquireShareLocked(p) {
 		w.mu.Unlock()
 		return
 	}
@@ -275,29 +275,29 @@ func (w *workers) submit(p *Player) {
 		return
 	}
 	w.busy++
-	var d *duty
+	var d *activity
 	if n := len(w.idle); n > 0 {
 		d, w.idle = w.idle[n-1], w.idle[:n-1]
 	}
 	w.mu.Unlock()
 	if d == nil {
-		d = w.watch.watch(onWorker, "")
+		d = w.watch.register(onWorker, "")
 	}
 	go w.run(p, d) // ends when no player is ready
 }
 
-func (w *workers) run(p *Player, d *duty) {
+func (w *workers) run(p *Player, d *activity) {
 	done := false
 	defer func() {
 		if !done { // the game's code ended this goroutine: p goes on in another
-			d.leave()
+			d.end()
 			go w.run(p, d)
 		}
 	}()
 	for {
 		p.work(nil, d)
 		w.mu.Lock()
-		w.giveLocked(p)
+		w.releaseShareLocked(p)
 		if len(w.ready) == 0 {
 			w.ready = nil
 			w.busy--

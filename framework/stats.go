@@ -184,7 +184,7 @@ func (s *Server) Stats() Stats {
 		st.Refused += n
 	}
 	s.mu.Lock()
-	st.Sessions, st.Logins, st.StrayLogins = s.table.Len(), len(s.logins), s.hooks.strays
+	st.Sessions, st.Logins, st.StrayLogins = s.table.Len(), len(s.logins), s.authSlots.strays
 	loops := s.loops
 	s.mu.Unlock()
 	st.Detached = int64(st.Sessions)
@@ -233,7 +233,7 @@ func (m *samples) sample(p *Player) {
 func (w *workers) stats() WorkerStats {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return WorkerStats{Busy: w.busy, Most: w.most, Waiting: len(w.ready) + w.beyond}
+	return WorkerStats{Busy: w.busy, Most: w.most, Waiting: len(w.ready) + w.waiting}
 }
 
 func (k *roomKind) stats() RoomStats {
@@ -241,7 +241,7 @@ func (k *roomKind) stats() RoomStats {
 	defer k.mu.Unlock()
 	st := RoomStats{Open: len(k.open), Opened: k.opened, Refused: k.refused, Evicted: k.evicted, Ticks: k.ticks.Load(), Overruns: k.overruns.Load(), Skipped: k.skipped.Load()}
 	for _, r := range k.open {
-		st.Players += r.guests
+		st.Players += r.seatsTaken
 	}
 	return st
 }

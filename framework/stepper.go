@@ -4,12 +4,6 @@ package framework
 
 import "time"
 
-// clock and since are the only places where the package reads the time.
-func clock() time.Time { return time.Now() }
-
-// since reads the one clock that it needs, where clock reads two.
-func since(t time.Time) time.Duration { return time.Since(t) }
-
 // stepper fires at fixed steps while it runs. It never drifts: a late step
 // is followed by one on time, and steps that were missed altogether are
 // skipped, not made up for.

@@ -15,7 +15,7 @@ import (
 const inlineLimit = 10 * time.Millisecond
 
 // watched counts an Inline handler that took too long, and names it.
-func (l *loop) watched(r *Route, took time.Duration) {
+func (l *loop) countInline(r *Route, took time.Duration) {
 	if took <= inlineLimit {
 		return
 	}
@@ -23,7 +23,7 @@ func (l *loop) watched(r *Route, took time.Duration) {
 	if f := l.srv.cfg.Observer.InlineLate; f != nil {
 		l.srv.observe("InlineLate", func() { f(r.name, took) })
 	}
-	if n, ok := r.late.say(clock()); ok {
+	if n, ok := r.lateLog.allow(clock()); ok {
 		l.srv.log.Warn("an Inline handler blocks its loop", "route", r.name, "took", took, "times", n, "loop", l.t.Index())
 	}
 }
@@ -46,14 +46,14 @@ var executorNames = [executors]string{"loop", "room", "worker"}
 
 var stuckTexts = [executors]string{"an Inline handler is blocking its loop", "a room is blocked", "a handler does not return"}
 
-// duty is the game's code that a loop, a room or a worker runs at present. Written
+// activity is the game's code that a loop, a room or a worker runs at present. Written
 // by that, read by the watchdog.
-type duty struct {
-	kind  executor
-	where string                 // of a loop its number, of a room its name
-	since atomic.Int64           // when the call began, after the watchdog was born
-	who   atomic.Pointer[Player] // nil: nobody in particular
-	what  atomic.Pointer[string] // route or callback, nil without a call; written last
+type activity struct {
+	kind   executor
+	where  string                 // of a loop its number, of a room its name
+	since  atomic.Int64           // when the call began, after the watchdog was born
+	player atomic.Pointer[Player] // nil: nobody in particular
+	what   atomic.Pointer[string] // route or callback, nil without a call; written last
 
 	named int64 // since of the call that was named; the watchdog's own
 }
@@ -79,47 +79,47 @@ type watchdog struct {
 	born  time.Time
 	armed atomic.Bool // look will come
 
-	mu     sync.Mutex
-	duties map[*duty]bool     // of all loops and rooms, and of the workers that there were
-	said   map[string]*seldom // by route or callback
+	mu         sync.Mutex
+	activities map[*activity]bool     // of all loops and rooms, and of the workers that there were
+	loggers    map[string]*logLimiter // by route or callback
 }
 
-// watch adds a duty to those that are looked after.
-func (w *watchdog) watch(kind executor, where string) *duty {
-	d := &duty{kind: kind, where: where, named: -1}
+// watch adds a activity to those that are looked after.
+func (w *watchdog) register(kind executor, where string) *activity {
+	d := &activity{kind: kind, where: where, named: -1}
 	w.mu.Lock()
-	w.duties[d] = true
+	w.activities[d] = true
 	w.mu.Unlock()
 	return d
 }
 
-func (w *watchdog) forget(d *duty) {
+func (w *watchdog) forget(d *activity) {
 	w.mu.Lock()
-	delete(w.duties, d)
+	delete(w.activities, d)
 	w.mu.Unlock()
 }
 
-// enter notes that a call begins. Called by who has the duty.
-func (w *watchdog) enter(d *duty, who *Player, what *string) (start time.Duration) {
+// enter notes that a call begins. Called by who has the activity.
+func (w *watchdog) begin(d *activity, who *Player, what *string) (start time.Duration) {
 	start = since(w.born)
 	d.since.Store(int64(start))
-	d.who.Store(who)
+	d.player.Store(who)
 	d.what.Store(what)
 	w.arm()
 	return start
 }
 
 // leave notes that it has returned, or not and never will.
-func (d *duty) leave() { d.what.Store(nil) }
+func (d *activity) end() { d.what.Store(nil) }
 
 func (w *watchdog) arm() {
 	if !w.armed.Load() && w.armed.CompareAndSwap(false, true) {
-		time.AfterFunc(stuckAfter[onItsLoop], w.look)
+		time.AfterFunc(stuckAfter[onItsLoop], w.check)
 	}
 }
 
 // look runs on a goroutine of the runtime, once at a time.
-func (w *watchdog) look() {
+func (w *watchdog) check() {
 	next := w.nameStuck()
 	if next == 0 {
 		w.armed.Store(false)
@@ -127,7 +127,7 @@ func (w *watchdog) look() {
 			return // else one has begun since, and may have found it armed
 		}
 	}
-	time.AfterFunc(next, w.look)
+	time.AfterFunc(next, w.check)
 }
 
 // nameStuck names whoever keeps others waiting, and returns when to look again, 0
@@ -136,7 +136,7 @@ func (w *watchdog) nameStuck() (next time.Duration) {
 	now := clock()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for d := range w.duties {
+	for d := range w.activities {
 		what := d.what.Load()
 		if what == nil {
 			continue
@@ -159,18 +159,18 @@ func (w *watchdog) nameStuck() (next time.Duration) {
 
 // nameLocked logs a call that does not return: the first of a route or callback,
 // then at most one a minute.
-func (w *watchdog) nameLocked(d *duty, what string, now time.Time) {
-	said := w.said[what]
+func (w *watchdog) nameLocked(d *activity, what string, now time.Time) {
+	said := w.loggers[what]
 	if said == nil {
-		said = new(seldom)
-		w.said[what] = said
+		said = new(logLimiter)
+		w.loggers[what] = said
 	}
-	n, ok := said.say(now)
+	n, ok := said.allow(now)
 	if !ok {
 		return
 	}
 	user := ""
-	if p := d.who.Load(); p != nil {
+	if p := d.player.Load(); p != nil {
 		user = p.label()
 	}
 	took := now.Sub(w.born) - time.Duration(d.since.Load())
@@ -194,7 +194,7 @@ func (w *watchdog) stuck() map[string]int64 {
 	now := clock().Sub(w.born)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for d := range w.duties {
+	for d := range w.activities {
 		if d.what.Load() != nil && now-time.Duration(d.since.Load()) >= stuckAfter[d.kind] {
 			n[executorNames[d.kind]]++
 		}
@@ -211,7 +211,7 @@ func (w *watchdog) busy() string {
 	now := clock().Sub(w.born)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for d := range w.duties {
+	for d := range w.activities {
 		what := d.what.Load()
 		switch {
 		case what == nil:
@@ -221,7 +221,7 @@ func (w *watchdog) busy() string {
 			continue
 		}
 		s := fmt.Sprintf("%q", *what)
-		if p := d.who.Load(); p != nil {
+		if p := d.player.Load(); p != nil {
 			s += fmt.Sprintf(" of user %q", p.label())
 		}
 		if d.kind == inRoom {
@@ -243,7 +243,7 @@ func (w *watchdog) busy() string {
 func (w *watchdog) rooms() (n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for d := range w.duties {
+	for d := range w.activities {
 		if d.kind == inRoom {
 			n++
 		}

@@ -18,17 +18,17 @@ const closingTime = 5 * time.Second
 
 // over reports that the session has ended, though it may be closing. Called on
 // the owning loop.
-func (p *Player) over() bool { return p.closing || p.s.State() == session.Closed }
+func (p *Player) hasEnded() bool { return p.closing || p.s.State() == session.Closed }
 
 // end ends the session, once.
 func (l *loop) end(p *Player, code session.Code, text string) {
-	if p.over() {
+	if p.hasEnded() {
 		return
 	}
-	if l.collect(p); p.over() { // it was too much
+	if l.drainOut(p); p.hasEnded() { // it was too much
 		return
 	}
-	l.bury(p, session.Tombstone{Code: code, Recv: p.s.Received()}, text)
+	l.recordEnd(p, session.Tombstone{Code: code, Recv: p.s.Received()}, text)
 	k := l.unlink(p)
 	if k != nil && code != session.Left && p.s.Unwritten() {
 		p.link, p.closing = k, true
@@ -39,12 +39,12 @@ func (l *loop) end(p *Player, code session.Code, text string) {
 		l.wheel.Remove(p.timer)
 		p.s.Close(code)
 		if k != nil {
-			leave(k, code, short(text))
+			endLink(k, code, short(text))
 		}
 	}
 	p.mu.Lock()
 	p.ending, p.attached, p.reason = true, false, &Reason{code, text}
-	p.dropOutLocked()
+	p.clearOutLocked()
 	p.dropped = kept
 	p.failCallsLocked(session.ErrClosed)
 	if code.Final() {
@@ -52,21 +52,21 @@ func (l *loop) end(p *Player, code session.Code, text string) {
 	}
 	p.mu.Unlock()
 	p.release()
-	p.wake()
+	p.schedule()
 }
 
-// heardLast takes what comes from the client of a session that is closing: its
+// receiveClosing takes what comes from the client of a session that is closing: its
 // acknowledgements and the end of its HOLD. The rest is for nobody.
-func (l *loop) heardLast(p *Player, ev session.Event, err error) {
+func (l *loop) receiveClosing(p *Player, ev session.Event, err error) {
 	if err != nil || ev == session.PeerDetach || ev == session.PeerBye {
-		l.finish(p)
+		l.finishClosing(p)
 		return
 	}
 	l.touch(p)
 }
 
 // finish ends a session that is closing: all is written, or its time is over.
-func (l *loop) finish(p *Player) {
+func (l *loop) finishClosing(p *Player) {
 	p.closing = false
 	l.wheel.Remove(p.timer)
 	p.mu.Lock()
@@ -75,5 +75,5 @@ func (l *loop) finish(p *Player) {
 	p.s.Close(why.Code)
 	k := p.link
 	p.link = nil
-	leave(k, why.Code, short(why.Text))
+	endLink(k, why.Code, short(why.Text))
 }

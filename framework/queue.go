@@ -10,8 +10,8 @@ import (
 
 // mail is one message on its way in or out: a link of a list, pooled together
 // with the buffer it uses so that passing a message on allocates nothing.
-type mail struct {
-	next   *mail
+type message struct {
+	next   *message
 	route  *Route   // outbound: nil if it is not in the dictionary, or an answer
 	asked  question // inbound: of a request; outbound: that it answers
 	kind   codec.Kind
@@ -28,43 +28,43 @@ type question struct {
 	run uint32 // of the client, as Player.runLocked counts them
 }
 
-var mails = sync.Pool{New: func() any { return new(mail) }}
+var messages = sync.Pool{New: func() any { return new(message) }}
 
 // keepBuffer is the largest buffer that stays with pooled mail, in bytes.
 const keepBuffer = 4 << 10
 
-func newMail() *mail { return mails.Get().(*mail) }
+func newMessage() *message { return messages.Get().(*message) }
 
-func (m *mail) free() {
+func (m *message) free() {
 	body := m.body[:0]
 	if cap(body) > keepBuffer {
 		body = nil
 	}
-	*m = mail{body: body}
-	mails.Put(m)
+	*m = message{body: body}
+	messages.Put(m)
 }
 
 // content is what goes out.
-func (m *mail) content() []byte {
+func (m *message) content() []byte {
 	if m.shared != nil {
 		return m.shared
 	}
 	return m.body
 }
 
-// mayBeLeftOut reports whether outbound mail need not arrive.
-func (m *mail) mayBeLeftOut() bool { return m.route != nil && m.route.delivery != DeliverAll }
+// droppable reports whether outbound mail need not arrive.
+func (m *message) droppable() bool { return m.route != nil && m.route.delivery != DeliverAll }
 
 // answers reports whether outbound mail is the answer to a request.
-func (m *mail) answers() bool { return m.kind == codec.Response || m.kind == codec.Failure }
+func (m *message) isAnswer() bool { return m.kind == codec.Response || m.kind == codec.Failure }
 
 // mailbox is a queue of mail. Whoever embeds one guards it.
-type mailbox struct {
-	tail *mail // its next is the head: every player has two boxes, and most are empty
+type queue struct {
+	tail *message // its next is the head: every player has two boxes, and most are empty
 }
 
 // len is how much mail waits.
-func (b *mailbox) len() int {
+func (b *queue) len() int {
 	if b.tail == nil {
 		return 0
 	}
@@ -72,7 +72,7 @@ func (b *mailbox) len() int {
 }
 
 // size is the bytes of it.
-func (b *mailbox) size() int {
+func (b *queue) size() int {
 	if b.tail == nil {
 		return 0
 	}
@@ -80,14 +80,14 @@ func (b *mailbox) size() int {
 }
 
 // head returns the oldest mail, nil if there is none.
-func (b *mailbox) head() *mail {
+func (b *queue) head() *message {
 	if b.tail == nil {
 		return nil
 	}
 	return b.tail.next
 }
 
-func (b *mailbox) push(m *mail) {
+func (b *queue) push(m *message) {
 	m.next, m.n, m.bytes = m, 1, int32(len(m.content()))
 	if t := b.tail; t != nil {
 		t.next, m.next = m, t.next
@@ -97,7 +97,7 @@ func (b *mailbox) push(m *mail) {
 	b.tail = m
 }
 
-func (b *mailbox) pop() *mail {
+func (b *queue) pop() *message {
 	if b.tail == nil {
 		return nil
 	}
@@ -105,7 +105,7 @@ func (b *mailbox) pop() *mail {
 }
 
 // remove takes out the oldest mail that match accepts, nil if there is none.
-func (b *mailbox) remove(match func(*mail) bool) *mail {
+func (b *queue) remove(match func(*message) bool) *message {
 	before := b.tail
 	for range b.len() {
 		if match(before.next) {
@@ -117,7 +117,7 @@ func (b *mailbox) remove(match func(*mail) bool) *mail {
 }
 
 // cut takes out the mail that comes after before.
-func (b *mailbox) cut(before *mail) *mail {
+func (b *queue) cut(before *message) *message {
 	m, n, bytes := before.next, b.tail.n, b.tail.bytes
 	before.next = m.next
 	switch {
@@ -134,13 +134,13 @@ func (b *mailbox) cut(before *mail) *mail {
 }
 
 // take empties the box into the one returned.
-func (b *mailbox) take() mailbox {
+func (b *queue) take() queue {
 	all := *b
-	*b = mailbox{}
+	*b = queue{}
 	return all
 }
 
-func (b *mailbox) drop() {
+func (b *queue) drop() {
 	for m := b.pop(); m != nil; m = b.pop() {
 		m.free()
 	}

@@ -8,12 +8,12 @@ import (
 	"github.com/lifeline-go/lifeline/transport"
 )
 
-type claimKind uint8
+type handoffKind uint8
 
 const (
-	resumed  claimKind = iota // RESUME
-	reopened                  // a repeated HELLO whose WELCOME was lost
-	adopted                   // a new login takes the user's session over
+	resumed  handoffKind = iota // RESUME
+	reopened                    // a repeated HELLO whose WELCOME was lost
+	adopted                     // a new login takes the user's session over
 )
 
 // claim is a link's request for a session that another loop may own. It runs
@@ -21,9 +21,9 @@ const (
 // good, the end of the old link, the counts and the answer. Then the session,
 // with the answer, lands on the link's loop. Between the two nobody owns it,
 // and what is sent to it waits in its mailbox.
-type claim struct {
+type handoff struct {
 	p    *Player
-	kind claimKind
+	kind handoffKind
 	r    *session.ResumeRequest
 	key  session.OpeningKey
 	l    *loop    // of the link
@@ -36,13 +36,13 @@ type claim struct {
 }
 
 // claim starts a claim from the link's loop.
-func (l *loop) claim(c *claim) { c.Run(l.t) }
+func (l *loop) handOff(c *handoff) { c.Run(l.t) }
 
 // Run implements transport.Task.
-func (c *claim) Run(t *transport.Loop) {
-	l := of(t)
+func (c *handoff) Run(t *transport.Loop) {
+	l := loopOf(t)
 	if c.decided {
-		c.land()
+		c.complete()
 		return
 	}
 	switch owner := c.p.owner.Load(); owner {
@@ -58,36 +58,36 @@ func (c *claim) Run(t *transport.Loop) {
 }
 
 // decide runs on the owner's loop.
-func (c *claim) decide(l *loop) {
+func (c *handoff) decide(l *loop) {
 	p := c.p
-	l.collect(p) // in the order sent, whatever follows; it may end the session
-	if p.over() {
-		c.refusal = l.srv.obituary(p.s.ID(), l.t.Now())
+	l.drainOut(p) // in the order sent, whatever follows; it may end the session
+	if p.hasEnded() {
+		c.refusal = l.srv.closeReason(p.s.ID(), l.t.Now())
 		if c.kind != resumed {
 			c.refusal = busy("the session has just ended") // its user may log in afresh
 		}
-		c.settle(l)
+		c.returnToLink(l)
 		return
 	}
-	if p.departing() {
-		c.refusal = soon()
-		c.settle(l)
+	if p.migrating() {
+		c.refusal = retrySoon()
+		c.returnToLink(l)
 		return
 	}
 	now := l.t.Now()
 	if wait := p.backoff(now); wait > 0 && c.kind == resumed {
 		c.refusal = busyFor(wait, "more was sent than may wait, again and again")
-		c.settle(l)
+		c.returnToLink(l)
 		return
 	}
 	if c.kind == resumed && c.r.ID != p.s.ID() { // adopted meanwhile
-		c.refusal = l.srv.obituary(c.r.ID, now)
-		c.settle(l)
+		c.refusal = l.srv.closeReason(c.r.ID, now)
+		c.returnToLink(l)
 		return
 	}
 	if l.srv.cfg.SealedStaysSealed && p.sealed && !c.o.sealed && c.kind != adopted {
 		c.refusal = &session.CloseError{Code: session.Unsealed, Text: "the session goes on over sealed links only"}
-		c.settle(l)
+		c.returnToLink(l)
 		return
 	}
 	switch c.kind {
@@ -96,7 +96,7 @@ func (c *claim) decide(l *loop) {
 			c.r.Routes = l.srv.dict.names
 		}
 		if c.answer, c.reset, c.refusal = p.s.Resume(nil, c.r, now); c.refusal == nil {
-			l.heard(p) // it had its WELCOME
+			l.confirmLogin(p) // it had its WELCOME
 		}
 	case reopened:
 		if p.hello == nil {
@@ -113,12 +113,12 @@ func (c *claim) decide(l *loop) {
 			l.srv.log.Warn("counts contradict", "session", p.ID(), "user", p.label(), "claims", c.r.Recv)
 			l.end(p, session.Inconsistent, "")
 		}
-		c.settle(l)
+		c.returnToLink(l)
 		return
 	}
 	if c.kind == adopted || c.kind == resumed && c.r.Fresh {
 		p.mu.Lock()
-		p.more().run++ // what the one before it has asked is answered to nobody
+		p.extraLocked().run++ // what the one before it has asked is answered to nobody
 		p.mu.Unlock()
 	}
 	if c.reset {
@@ -127,7 +127,7 @@ func (c *claim) decide(l *loop) {
 	// The old link is fenced from here on, dead or half alive.
 	if k := l.unlink(p); k != nil {
 		l.srv.lost(p, lostReplaced)
-		leave(k, session.TakenOver, "")
+		endLink(k, session.TakenOver, "")
 		if c.kind != reopened {
 			p.mu.Lock()
 			p.blip, p.roomBlip = true, true
@@ -138,12 +138,12 @@ func (c *claim) decide(l *loop) {
 	p.s.Leave()
 	l.wheel.Remove(p.timer)
 	p.owner.Store(nil)
-	c.settle(l)
+	c.returnToLink(l)
 }
 
 // adopt gives the session to a new login, under a new id: who had the old
 // token can't come back with it.
-func (c *claim) adopt(l *loop) {
+func (c *handoff) adopt(l *loop) {
 	p, s, now := c.p, l.srv, l.t.Now()
 	old := p.s.ID()
 	id, err := session.NewID(s.cfg.Node, s.boot, s.cfg.Rand)
@@ -152,7 +152,7 @@ func (c *claim) adopt(l *loop) {
 		return
 	}
 	s.mu.Lock()
-	s.heardLocked(p)
+	s.confirmLoginLocked(p)
 	s.table.Bury(old, p.user, session.Tombstone{Code: session.TakenOver, Recv: p.s.Received()}, now)
 	s.table.Put(id, p.user, p)
 	s.table.SetOpening(c.key, p)
@@ -160,7 +160,7 @@ func (c *claim) adopt(l *loop) {
 	p.mu.Lock()
 	p.s.Rename(id)
 	if p.numbers != c.o.numbers {
-		p.dropOutLocked() // sent meanwhile, in the other client's way: part of what is given up
+		p.clearOutLocked() // sent meanwhile, in the other client's way: part of what is given up
 		p.numbers = c.o.numbers
 	}
 	p.mu.Unlock()
@@ -171,17 +171,17 @@ func (c *claim) adopt(l *loop) {
 }
 
 // settle goes on where the link lives.
-func (c *claim) settle(l *loop) {
+func (c *handoff) returnToLink(l *loop) {
 	c.decided = true
 	if c.l == l {
-		c.land()
+		c.complete()
 		return
 	}
 	_ = c.l.t.Post(c)
 }
 
 // land runs on the link's loop.
-func (c *claim) land() {
+func (c *handoff) complete() {
 	l, p := c.l, c.p
 	if c.refusal != nil {
 		l.refuse(c.o, c.refusal)
@@ -203,7 +203,7 @@ func (c *claim) land() {
 		p.resetLocked()
 		p.mu.Unlock()
 	}
-	l.bind(p, c.o, c.answer)
+	l.attach(p, c.o, c.answer)
 	l.announce(p)
-	l.look(p)
+	l.onWake(p)
 }

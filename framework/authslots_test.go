@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// TestPlacesOfHooksAreShared: one address has an eighth, a hook that hangs none,
+// TestAuthSlotsAreShared: one address has an eighth, a hook that hangs none,
 // and what is given back is free again.
-func TestPlacesOfHooksAreShared(t *testing.T) {
+func TestAuthSlotsAreShared(t *testing.T) {
 	at := netip.MustParseAddr
-	p := hookPlaces{most: 16, from: map[netip.Addr]int{}}
+	p := authSlots{most: 16, from: map[netip.Addr]int{}}
 	take := func(a string, want bool) {
 		t.Helper()
-		if got := p.take(at(a)); got != want {
+		if got := p.acquire(at(a)); got != want {
 			t.Errorf("%s has a place: %v, with %+v", a, got, p)
 		}
 	}
@@ -26,7 +26,7 @@ func TestPlacesOfHooksAreShared(t *testing.T) {
 	take("2001:db8::2", true)
 	take("2001:db8::3", false) // of one /64
 	take("2001:db8:0:1::3", true)
-	p.free(at("192.0.2.1"))
+	p.release(at("192.0.2.1"))
 	take("192.0.2.1", true)
 	p.stray(at("192.0.2.1"))
 	take("192.0.2.1", true)
@@ -34,15 +34,15 @@ func TestPlacesOfHooksAreShared(t *testing.T) {
 		take("127.0.0.1", true)
 	}
 	take("198.51.100.1", false) // all are taken
-	p.strays = straysPerPlace * p.most
+	p.strays = straysPerSlot * p.most
 	p.taken = 0
 	take("198.51.100.1", false) // too many hang
-	few := hookPlaces{most: 2, from: map[netip.Addr]int{}}
-	if !few.take(at("192.0.2.1")) || few.take(at("192.0.2.1")) || !few.take(at("192.0.2.2")) {
+	few := authSlots{most: 2, from: map[netip.Addr]int{}}
+	if !few.acquire(at("192.0.2.1")) || few.acquire(at("192.0.2.1")) || !few.acquire(at("192.0.2.2")) {
 		t.Error("an eighth of two is one")
 	}
-	few.free(at("192.0.2.1"))
-	few.free(at("192.0.2.2"))
+	few.release(at("192.0.2.1"))
+	few.release(at("192.0.2.2"))
 	if few.taken != 0 || len(few.from) != 0 {
 		t.Errorf("not all was given back: %+v", few)
 	}

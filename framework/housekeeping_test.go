@@ -11,9 +11,9 @@ import (
 	"github.com/lifeline-go/lifeline/transport"
 )
 
-// TestMemoryGoesBackAfterARush: once, when it is over, and not at all for those
+// TestMemoryIsReturnedAfterALoginStorm: once, when it is over, and not at all for those
 // who want to see to it themselves.
-func TestMemoryGoesBackAfterARush(t *testing.T) {
+func TestMemoryIsReturnedAfterALoginStorm(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		cfg  framework.Config
@@ -25,7 +25,7 @@ func TestMemoryGoesBackAfterARush(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			simulate(t, 1, transport.Conditions{}, c.cfg, nil, func(e *env) {
 				var calls atomic.Int32
-				e.srv.Rush(20_000, func() { calls.Add(1) })
+				e.srv.LoginStorm(20_000, func() { calls.Add(1) })
 				e.dial("first", transport.KCP) // its deadlines are what wakes the loop
 				time.Sleep(2 * time.Minute)
 				if got := calls.Load(); got != c.want {

@@ -20,7 +20,7 @@ import (
 // RESUME is told to come back a moment later.
 
 // departure is a session that leaves. Owned by its loop, but app.
-type departure struct {
+type migration struct {
 	link    *transport.Link // fenced, waits for the goodbye; nil without one
 	address string
 	app     []byte // made by Config.Pack, before the loop reads it
@@ -53,18 +53,18 @@ func (p *Player) Move(address string) error {
 
 // departing reports that the session is on its way to another server. Called on
 // the owning loop.
-func (p *Player) departing() bool { return p.timer == 0 }
+func (p *Player) migrating() bool { return p.timer == 0 }
 
 // soon is the answer to a client whose session is on its way.
-func soon() *session.CloseError { return &session.CloseError{Code: session.Busy, Detail: 100} }
+func retrySoon() *session.CloseError { return &session.CloseError{Code: session.Busy, Detail: 100} }
 
 // depart begins the end of a session on this server.
-func (l *loop) depart(p *Player, address string) {
+func (l *loop) migrate(p *Player, address string) {
 	if p.hello != nil { // nobody was heard yet: it logs in where it comes to
 		l.end(p, session.ShuttingDown, "")
 		return
 	}
-	d := &departure{address: address}
+	d := &migration{address: address}
 	if k := l.unlink(p); k != nil {
 		d.link, k.Value = k, d
 	}
@@ -74,38 +74,38 @@ func (l *loop) depart(p *Player, address string) {
 	p.mu.Lock()
 	p.attached, p.ending, p.moving = false, true, true
 	p.reason = &Reason{session.Moved, address}
-	p.more().departure = d
+	p.extraLocked().migration = d
 	p.failCallsLocked(session.ErrClosed)
 	p.mu.Unlock()
 	p.release()
-	p.wake()
+	p.schedule()
 }
 
 // pack makes what the other server's game is told. It runs before OnClose.
-func (p *Player) pack(d *departure) {
+func (p *Player) pack(d *migration) {
 	if f := p.srv.cfg.Pack; f != nil {
 		p.call("Pack", func() { d.app = f(p) })
 	}
 }
 
 // packed goes on where the session is when OnClose has returned.
-func (p *Player) packed() {
+func (p *Player) exportOnLoop() {
 	l := p.owner.Load() // nobody claims it while it departs
-	if l.t.Post(onLoop(func() { l.ship(p) })) != nil {
+	if l.t.Post(onLoop(func() { l.export(p) })) != nil {
 		p.srv.closed.Done() // the server has stopped
 	}
 }
 
 // ship stores the session. From here on nothing is sent to it any more.
-func (l *loop) ship(p *Player) {
+func (l *loop) export(p *Player) {
 	p.mu.Lock()
 	p.moving = false
-	d := p.extra.departure
+	d := p.extra.migration
 	p.mu.Unlock()
-	l.collect(p)
+	l.drainOut(p)
 	s := l.srv
 	if why := p.kicked(); why.Code != session.Moved { // thrown out on the way out
-		l.shipped(p, d, why)
+		l.exported(p, d, why)
 		return
 	}
 	r := p.s.Record(l.t.Now())
@@ -125,7 +125,7 @@ func (l *loop) ship(p *Player) {
 			_, _ = s.cfg.Store.Take(ctx, r.ID, s.cfg.Address) // nobody else shall
 			why = late
 		}
-		if l.t.Post(onLoop(func() { l.shipped(p, d, why) })) != nil {
+		if l.t.Post(onLoop(func() { l.exported(p, d, why) })) != nil {
 			s.closed.Done()
 		}
 	}()
@@ -139,15 +139,15 @@ func (p *Player) kicked() Reason {
 }
 
 // shipped ends the session on this server and tells its client.
-func (l *loop) shipped(p *Player, d *departure, why Reason) {
+func (l *loop) exported(p *Player, d *migration, why Reason) {
 	if p.s.Close(why.Code) {
 		stone := session.Tombstone{Code: why.Code, Recv: p.s.Received()}
 		if why.Code == session.Moved {
 			stone.Address, stone.Told = d.address, d.link != nil
 		}
-		l.bury(p, stone, why.Text)
+		l.recordEnd(p, stone, why.Text)
 		if d.link != nil {
-			leave(d.link, why.Code, short(why.Text))
+			endLink(d.link, why.Code, short(why.Text))
 		}
 	}
 	l.srv.closed.Done()
@@ -158,14 +158,14 @@ func (l *loop) shipped(p *Player, d *departure, why Reason) {
 // missing answers a good RESUME of a session that is not here. A client that
 // has been told where its session went and comes all the same was sent back, or
 // can't get there: the store knows.
-func (l *loop) missing(o *opening, r *session.ResumeRequest) {
+func (l *loop) fetchOrRefuse(o *opening, r *session.ResumeRequest) {
 	s := l.srv
 	s.mu.Lock()
 	stone, buried := s.table.Tomb(r.ID, l.t.Now())
 	s.table.Tell(r.ID)
 	s.mu.Unlock()
 	if s.cfg.Store == nil || buried && (stone.Code != session.Moved || !stone.Told) {
-		l.refuse(o, s.obituary(r.ID, l.t.Now()))
+		l.refuse(o, s.closeReason(r.ID, l.t.Now()))
 		return
 	}
 	l.fetch(o, r)
@@ -184,13 +184,13 @@ func (l *loop) fetch(o *opening, r *session.ResumeRequest) {
 	}
 	s.mu.Unlock()
 	if asked { // for another link of the same client
-		l.refuse(o, soon())
+		l.refuse(o, retrySoon())
 		return
 	}
 	if full != notFull {
 		s.count.full[full].Add(1)
 		why := busy(fullTexts[full])
-		if gone := s.obituary(r.ID, l.t.Now()); gone.Code == session.Moved {
+		if gone := s.closeReason(r.ID, l.t.Now()); gone.Code == session.Moved {
 			why = gone // not back here, for sure
 		}
 		l.refuse(o, why)
@@ -220,9 +220,9 @@ func (l *loop) fetched(o *opening, r *session.ResumeRequest, b []byte, err error
 	case errors.As(err, &why):
 	case err != nil:
 		s.log.Error("session not fetched", "session", r.ID, "error", err)
-		why = soon()
+		why = retrySoon()
 	case b == nil:
-		why = s.obituary(r.ID, l.t.Now())
+		why = s.closeReason(r.ID, l.t.Now())
 	default:
 		var rec *session.Record
 		if rec, err = session.ParseRecord(b); err == nil && rec.ID == r.ID && (rec.Routes == nil || bytes.Equal(rec.Routes, s.dict.hash)) {
@@ -243,24 +243,24 @@ func (l *loop) restore(rec *session.Record, o *opening, r *session.ResumeRequest
 	s := l.srv
 	p := &Player{srv: s, user: rec.User, numbers: rec.Routes != nil, sealed: rec.Sealed}
 	// The answer to a question of the server that had it may come here.
-	p.more().calls.last = uint64(rec.Epoch+1) << 32
-	p.more().app = rec.App
+	p.extraLocked().calls.last = uint64(rec.Epoch+1) << 32
+	p.extraLocked().app = rec.App
 	s.mu.Lock()
 	if s.draining { // Shutdown has counted who is there
 		s.mu.Unlock()
 		go s.putBack(rec)
-		return soon()
+		return retrySoon()
 	}
 	if _, ok := s.table.Get(rec.ID); ok { // a store that has given it away twice
 		s.mu.Unlock()
-		return soon()
+		return retrySoon()
 	}
 	if rec.User != "" && s.cfg.Duplicate != DuplicateAllow && len(s.table.User(rec.User)) > 0 {
 		s.mu.Unlock()
 		return &session.CloseError{Code: session.TakenOver} // its user has logged in afresh
 	}
-	s.houseLocked(p, o.home)
-	olds := s.leaving[rec.User]
+	s.joinOriginLocked(p, o.origin)
+	olds := s.awaitClose[rec.User]
 	p.waits = int32(len(olds))
 	p.s.Restore(&l.shard, rec, l.t.Now())
 	p.timer = l.wheel.Add(p, p.s.Due())
@@ -271,10 +271,10 @@ func (l *loop) restore(rec *session.Record, o *opening, r *session.ResumeRequest
 	s.count.arrived.Add(1)
 	s.observeOpened(p, true)
 	for _, old := range olds {
-		p.follow(old)
+		p.waitForEndOf(old)
 	}
-	l.claim(&claim{p: p, kind: resumed, r: r, l: l, o: o})
-	p.wake()
+	l.handOff(&handoff{p: p, kind: resumed, r: r, l: l, o: o})
+	p.schedule()
 	return nil
 }
 

@@ -4,9 +4,9 @@ package framework
 
 import "testing"
 
-// TestRushIsOverOnce: looks at the server every five seconds, with so many
+// TestLoginStormEndsOnce: looks at the server every five seconds, with so many
 // logins a look.
-func TestRushIsOverOnce(t *testing.T) {
+func TestLoginStormEndsOnce(t *testing.T) {
 	type phase struct{ looks, logins int }
 	for _, c := range []struct {
 		name   string
@@ -23,12 +23,12 @@ func TestRushIsOverOnce(t *testing.T) {
 		{"a small part", 1_000_000, []phase{{2, 10_000}, {1000, 0}}, 0},
 		{"two", 50_000, []phase{{2, 20_000}, {100, 0}, {2, 20_000}, {100, 0}}, 2},
 	} {
-		var r rush
+		var r loginStorm
 		total, got := uint64(0), 0
 		for _, p := range c.phases {
 			for range p.looks {
 				total += uint64(p.logins)
-				if r.over(total, c.living) {
+				if r.ended(total, c.living) {
 					got++
 				}
 			}

@@ -97,7 +97,7 @@ func (p *Player) nextLocked() (task, *Room) {
 }
 
 // wake gives the player to an executor if there is anything to do.
-func (p *Player) wake() {
+func (p *Player) schedule() {
 	p.mu.Lock()
 	if p.active {
 		p.mu.Unlock()
@@ -117,7 +117,7 @@ const fairShare = 64
 
 // work does what is to be done for the player in the room here, or on this
 // worker, until there is nothing left or it must be done elsewhere.
-func (p *Player) work(here *Room, d *duty) {
+func (p *Player) work(here *Room, d *activity) {
 	for n := 0; ; n++ {
 		p.mu.Lock()
 		t, room := p.nextLocked()
@@ -131,9 +131,9 @@ func (p *Player) work(here *Room, d *duty) {
 			p.srv.dispatch(p, room)
 			return
 		}
-		p.srv.watch.enter(d, p, p.calledLocked(t))
+		p.srv.watch.begin(d, p, p.calledLocked(t))
 		p.do(t, here)
-		d.leave()
+		d.end()
 	}
 }
 
@@ -177,7 +177,7 @@ func (p *Player) do(t task, here *Room) {
 		p.holding = p.holding && !unhold
 		p.mu.Unlock()
 		if unhold {
-			p.ring()
+			p.wakeLoop()
 		}
 		p.handle(m, room, here)
 	case tellClose:
@@ -196,9 +196,9 @@ func hook1(f func(*Player), p *Player) {
 // close tells the game that it is over. It is called with mu held.
 func (p *Player) close() {
 	reason := *p.reason
-	var d *departure
+	var d *migration
 	if p.extra != nil {
-		d = p.extra.departure
+		d = p.extra.migration
 	}
 	p.mu.Unlock()
 	defer p.closed(d)
@@ -213,7 +213,7 @@ func (p *Player) close() {
 }
 
 // closed ends what close began: OnClose has returned.
-func (p *Player) closed(d *departure) {
+func (p *Player) closed(d *migration) {
 	var (
 		groups    []string
 		followers []*Player
@@ -226,19 +226,19 @@ func (p *Player) closed(d *departure) {
 	}
 	p.mu.Unlock()
 	p.srv.leaveGroups(p, groups)
-	p.srv.unhouse(p)
+	p.srv.leaveOrigin(p)
 	defer func() {
 		for _, f := range followers {
 			f.mu.Lock()
 			f.waits--
 			f.mu.Unlock()
-			f.wake()
+			f.schedule()
 		}
 		if d != nil {
-			p.packed()
+			p.exportOnLoop()
 			return
 		}
-		p.srv.departed(p)
+		p.srv.closeReturned(p)
 		p.srv.closed.Done()
 	}()
 	p.callEach(onClose)
@@ -270,7 +270,7 @@ func (p *Player) panicked(what string, r any) {
 }
 
 // handle serves one message in the room it was meant for or on a worker.
-func (p *Player) handle(m *mail, room, here *Room) {
+func (p *Player) handle(m *message, room, here *Room) {
 	r := m.route
 	if r.room != nil && (room == nil || room != here) {
 		if m.kind == codec.Request {
@@ -290,7 +290,7 @@ func (p *Player) handle(m *mail, room, here *Room) {
 	if room != nil {
 		value = room.value
 	}
-	reply := newMail()
+	reply := newMessage()
 	done := p.call(r.name, func() { p.serve(r, value, m, reply) })
 	if !done || reply.kind == 0 {
 		reply.free()
@@ -301,15 +301,15 @@ func (p *Player) handle(m *mail, room, here *Room) {
 }
 
 // serve calls the route's handler and makes reply of what it returns.
-func (p *Player) serve(r *Route, value any, m, reply *mail) {
-	scratch := newMail()
+func (p *Player) serve(r *Route, value any, m, reply *message) {
+	scratch := newMessage()
 	payload, err := r.handle(value, p, m.kind, m.body, scratch.body[:0])
 	scratch.body = payload[:0]
 	if m.kind == codec.Request {
 		reply.asked = m.asked
 		reply.body, reply.kind = p.appendAnswer(reply.body[:0], m.asked.id, payload, err, r.name)
 	} else if err != nil {
-		p.grumble(slog.LevelWarn, "message refused", "route", r.name, "error", err)
+		p.logLimited(slog.LevelWarn, "message refused", "route", r.name, "error", err)
 	}
 	scratch.free()
 }
@@ -329,7 +329,7 @@ func (p *Player) appendAnswer(dst []byte, id uint64, payload []byte, err error, 
 
 // answer answers a request with a value, or failed.
 func (p *Player) answer(q question, v any, err error) {
-	m, scratch := newMail(), newMail()
+	m, scratch := newMessage(), newMessage()
 	if err == nil {
 		scratch.body, err = codec.AppendBody(scratch.body[:0], v)
 	}

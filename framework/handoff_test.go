@@ -17,11 +17,11 @@ import (
 	"github.com/lifeline-go/lifeline/transport"
 )
 
-// TestClaimsRace has many clients claim one session at the same instant, from
+// TestHandoffsRace has many clients claim one session at the same instant, from
 // all loops, by token and by login, while it is pushed to, cut, moved and kicked.
 // Whoever wins, the session has one owner: what is sent to it afterwards
 // arrives at once, and when it is closed nothing is left (scenarios 29, 31, 54).
-func TestClaimsRace(t *testing.T) {
+func TestHandoffsRace(t *testing.T) {
 	for _, policy := range []framework.Duplicate{framework.DuplicateReplace, framework.DuplicateReject, framework.DuplicateAdopt} {
 		t.Run(fmt.Sprint("policy=", policy), func(t *testing.T) {
 			cfg := framework.Config{Loops: 4, Duplicate: policy, Session: session.Config{SendPackets: 200}, Secret: session.Secret{1}, Store: &framework.MemoryStore{}}

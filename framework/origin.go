@@ -9,7 +9,7 @@ import (
 
 // home is the address that sessions were opened from: what they have in common
 // when it comes to shares. It stays theirs when they come back from elsewhere.
-type home struct {
+type origin struct {
 	at netip.Addr
 
 	sessions int // until OnClose has returned; guarded by Server.mu
@@ -19,10 +19,10 @@ type home struct {
 	ready []*Player // that have work, beyond the share
 }
 
-// homeOf is the address that shares a home with a: an IPv4 address, or the 64 bits
+// originOf is the address that shares a home with a: an IPv4 address, or the 64 bits
 // of an IPv6 address that one customer has. It is invalid for this machine and
 // for trusted proxies, behind whom anybody may be.
-func (s *Server) homeOf(a netip.Addr) netip.Addr {
+func (s *Server) originOf(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	if !a.IsValid() || a.IsLoopback() || slices.ContainsFunc(s.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(a) }) {
 		return netip.Addr{}
@@ -34,35 +34,35 @@ func (s *Server) homeOf(a netip.Addr) netip.Addr {
 	return a
 }
 
-// houseLocked makes p one of those at a. The caller holds s.mu.
-func (s *Server) houseLocked(p *Player, a netip.Addr) {
+// joinOriginLocked makes p one of those at a. The caller holds s.mu.
+func (s *Server) joinOriginLocked(p *Player, a netip.Addr) {
 	if !a.IsValid() {
 		return
 	}
-	h := s.homes[a]
+	h := s.origins[a]
 	if h == nil {
-		h = &home{at: a}
-		s.homes[a] = h
+		h = &origin{at: a}
+		s.origins[a] = h
 	}
 	h.sessions++
-	p.home = h
+	p.origin = h
 }
 
 // crowdedLocked reports whether an address has as many sessions as it may.
-func (s *Server) crowdedLocked(a netip.Addr) bool {
-	h := s.homes[a]
+func (s *Server) atAddressLimitLocked(a netip.Addr) bool {
+	h := s.origins[a]
 	return h != nil && s.cfg.SessionsPerAddress > 0 && h.sessions >= s.cfg.SessionsPerAddress
 }
 
-// unhouse takes back what houseLocked did, once p is over.
-func (s *Server) unhouse(p *Player) {
-	if p.home == nil {
+// leaveOrigin takes back what joinOriginLocked did, once p is over.
+func (s *Server) leaveOrigin(p *Player) {
+	if p.origin == nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p.home.sessions--; p.home.sessions == 0 {
-		delete(s.homes, p.home.at)
+	if p.origin.sessions--; p.origin.sessions == 0 {
+		delete(s.origins, p.origin.at)
 	}
 }
 
@@ -70,14 +70,14 @@ func (s *Server) unhouse(p *Player) {
 func share(most int) int { return min(most, max(most/4, 16)) }
 
 // takeLocked gives p a place in its share, or has it wait for one.
-func (w *workers) takeLocked(p *Player) bool {
-	h := p.home
+func (w *workers) acquireShareLocked(p *Player) bool {
+	h := p.origin
 	if h == nil {
 		return true
 	}
 	if h.taken >= share(w.most) {
 		h.ready = append(h.ready, p)
-		w.beyond++
+		w.waiting++
 		return false
 	}
 	h.taken++
@@ -85,8 +85,8 @@ func (w *workers) takeLocked(p *Player) bool {
 }
 
 // giveLocked gives p's place in its share to the next, who goes in line.
-func (w *workers) giveLocked(p *Player) {
-	h := p.home
+func (w *workers) releaseShareLocked(p *Player) {
+	h := p.origin
 	if h == nil {
 		return
 	}
@@ -98,12 +98,12 @@ func (w *workers) giveLocked(p *Player) {
 	w.ready = append(w.ready, h.ready[0])
 	h.ready[0] = nil
 	h.ready = h.ready[1:]
-	w.beyond--
+	w.waiting--
 }
 
 // full reports that there is no worker for p: all are busy, or all of its share.
 func (w *workers) full(p *Player) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.busy >= w.most || p.home != nil && p.home.taken >= share(w.most)
+	return w.busy >= w.most || p.origin != nil && p.origin.taken >= share(w.most)
 }

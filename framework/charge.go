@@ -26,7 +26,7 @@ func (p *Player) Charge(bytes int) { p.charge(int64(bytes)) }
 func (p *Player) charge(bytes int64) {
 	rate, now := &p.srv.cfg.Rate, p.srv.now()
 	cost := rate.Cost(0, bytes)
-	if p.pay(func(d *session.Debt) session.Excess { return d.AddFor(rate, cost, now) }) == session.Within {
+	if p.updateDebt(func(d *session.Debt) session.Excess { return d.AddFor(rate, cost, now) }) == session.Within {
 		return
 	}
 	p.mu.Lock()
@@ -36,7 +36,7 @@ func (p *Player) charge(bytes int64) {
 	if first {
 		p.srv.count.slowed.Add(1)
 		p.srv.log.Debug("slowed down", "session", p.ID(), "user", p.label())
-		p.ring() // for the loop to set a deadline
+		p.wakeLoop() // for the loop to set a deadline
 	}
 }
 
@@ -44,7 +44,7 @@ func (p *Player) charge(bytes int64) {
 func (p *Player) affords(messages int) bool {
 	rate, now := &p.srv.cfg.Rate, p.srv.now()
 	cost := rate.Cost(messages, 0)
-	return session.Within == p.pay(func(d *session.Debt) session.Excess {
+	return session.Within == p.updateDebt(func(d *session.Debt) session.Excess {
 		before := *d
 		x := d.AddFor(rate, cost, now)
 		if x != session.Within {
@@ -63,13 +63,13 @@ func (s *Server) now() time.Duration {
 }
 
 // owe charges p for what it has sent.
-func (p *Player) owe(cost, now time.Duration) session.Excess {
+func (p *Player) chargeReceived(cost, now time.Duration) session.Excess {
 	rate := &p.srv.cfg.Rate
-	return p.pay(func(d *session.Debt) session.Excess { return d.Add(rate, cost, now) })
+	return p.updateDebt(func(d *session.Debt) session.Excess { return d.Add(rate, cost, now) })
 }
 
 // pay changes the debt. f may be called again, with what it is by then.
-func (p *Player) pay(f func(d *session.Debt) session.Excess) session.Excess {
+func (p *Player) updateDebt(f func(d *session.Debt) session.Excess) session.Excess {
 	for {
 		old := p.debt.Load()
 		d := session.Debt(old)
@@ -81,8 +81,8 @@ func (p *Player) pay(f func(d *session.Debt) session.Excess) session.Excess {
 }
 
 // settle forgets a debt that was made good.
-func (p *Player) settle(now time.Duration) {
-	p.pay(func(d *session.Debt) session.Excess {
+func (p *Player) forgiveDebt(now time.Duration) {
+	p.updateDebt(func(d *session.Debt) session.Excess {
 		d.Settle(&p.srv.cfg.Rate, now)
 		return session.Within
 	})
@@ -102,7 +102,7 @@ func (p *Player) due(now time.Duration) time.Duration {
 
 // ease lets the messages of a player be handled again once it has made good.
 // Called on the owning loop.
-func (l *loop) ease(p *Player) {
+func (l *loop) endSlowdown(p *Player) {
 	d := session.Debt(p.debt.Load())
 	p.mu.Lock()
 	done := p.slowed && d.Ahead(&l.srv.cfg.Rate, l.t.Now()) == 0
@@ -111,6 +111,6 @@ func (l *loop) ease(p *Player) {
 	}
 	p.mu.Unlock()
 	if done {
-		p.wake()
+		p.schedule()
 	}
 }

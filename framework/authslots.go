@@ -8,7 +8,7 @@ import "net/netip"
 // goes on after its time gives its place back and is counted apart, so that one
 // service that hangs keeps nobody out who does not need it. Guarded by the
 // server's mu.
-type hookPlaces struct {
+type authSlots struct {
 	most   int
 	taken  int
 	strays int // hooks that have not returned in their time
@@ -19,24 +19,24 @@ const (
 	// shareOfAddress: one address has an eighth of the places at most.
 	shareOfAddress = 8
 	// straysPerPlace bounds hooks that never return.
-	straysPerPlace = 4
+	straysPerSlot = 4
 )
 
 // held is what one login holds of the places.
-type held uint8
+type slotState uint8
 
 const (
-	noPlace held = iota
-	ownPlace
-	strayPlace // given back: the hook has not returned in its time
+	noSlot slotState = iota
+	ownSlot
+	straySlot // given back: the hook has not returned in its time
 )
 
 // take reports whether a login from there has a place.
-func (p *hookPlaces) take(from netip.Addr) bool {
-	if p.taken >= p.most || p.strays >= straysPerPlace*p.most {
+func (p *authSlots) acquire(from netip.Addr) bool {
+	if p.taken >= p.most || p.strays >= straysPerSlot*p.most {
 		return false
 	}
-	if from = sharing(from); from.IsValid() {
+	if from = sharePrefix(from); from.IsValid() {
 		if p.from[from] >= max(p.most/shareOfAddress, 1) {
 			return false
 		}
@@ -47,14 +47,14 @@ func (p *hookPlaces) take(from netip.Addr) bool {
 }
 
 // stray gives the place of a hook back that goes on.
-func (p *hookPlaces) stray(from netip.Addr) {
-	p.free(from)
+func (p *authSlots) stray(from netip.Addr) {
+	p.release(from)
 	p.strays++
 }
 
-func (p *hookPlaces) free(from netip.Addr) {
+func (p *authSlots) release(from netip.Addr) {
 	p.taken--
-	if from = sharing(from); from.IsValid() {
+	if from = sharePrefix(from); from.IsValid() {
 		if p.from[from]--; p.from[from] <= 0 {
 			delete(p.from, from)
 		}
@@ -63,7 +63,7 @@ func (p *hookPlaces) free(from netip.Addr) {
 
 // sharing is the address, or the 64 bits of an IPv6 address, that has one share;
 // this machine has none, as proxies are on it.
-func sharing(a netip.Addr) netip.Addr {
+func sharePrefix(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	switch {
 	case a.IsLoopback():

@@ -25,9 +25,9 @@ func (p *Player) SetHeartbeat(f HeartbeatProfile) error {
 		return err
 	}
 	p.mu.Lock()
-	p.more().heartbeat = &f
+	p.extraLocked().heartbeat = &f
 	p.mu.Unlock()
-	p.ring()
+	p.wakeLoop()
 	return nil
 }
 

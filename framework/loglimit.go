@@ -10,35 +10,35 @@ import (
 	"time"
 )
 
-// seldomEvery is how often a line comes that a client may cause with every message.
-const seldomEvery = time.Minute
+// logEvery is how often a line comes that a client may cause with every message.
+const logEvery = time.Minute
 
-// seldom lets the first of many alike through, and then at most one a minute,
+// logLimiter lets the first of many alike through, and then at most one a minute,
 // with how many there were. Safe to use from any goroutine.
-type seldom struct {
+type logLimiter struct {
 	mu   sync.Mutex
 	next time.Time
 	n    uint64
 }
 
 // say reports whether this one is to be logged, and how many it stands for.
-func (s *seldom) say(now time.Time) (times uint64, ok bool) {
+func (s *logLimiter) allow(now time.Time) (times uint64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.n++
 	if now.Before(s.next) {
 		return 0, false
 	}
-	times, s.n, s.next = s.n, 0, now.Add(seldomEvery)
+	times, s.n, s.next = s.n, 0, now.Add(logEvery)
 	return times, true
 }
 
-// grumble logs what the player's client may cause with every message.
-func (p *Player) grumble(level slog.Level, text string, attrs ...any) {
+// logLimited logs what the player's client may cause with every message.
+func (p *Player) logLimited(level slog.Level, text string, attrs ...any) {
 	p.mu.Lock()
-	said := &p.more().said
+	said := &p.extraLocked().logLimiter
 	p.mu.Unlock()
-	if n, ok := said.say(clock()); ok {
+	if n, ok := said.allow(clock()); ok {
 		p.srv.log.Log(context.Background(), level, text, append([]any{"session", p.ID(), "user", p.label(), "times", n}, attrs...)...)
 	}
 }

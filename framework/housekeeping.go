@@ -9,21 +9,21 @@ import (
 
 // tidyEvery is how often the server's first loop looks after what nobody else
 // does, while there are sessions.
-const tidyEvery = 5 * time.Second
+const housekeepingEvery = 5 * time.Second
 
 // tidy forgets logins that are over, and after a rush gives back memory.
-func (l *loop) tidy(now time.Duration) {
-	if l.t.Index() != 0 || now < l.tidyAt {
+func (l *loop) housekeeping(now time.Duration) {
+	if l.t.Index() != 0 || now < l.housekeepingAt {
 		return
 	}
-	l.tidyAt = now + tidyEvery
+	l.housekeepingAt = now + housekeepingEvery
 	s := l.srv
 	s.mu.Lock()
 	s.table.Sweep(now)
 	living := s.table.Len()
 	s.mu.Unlock()
-	if l.rush.over(s.count.opened.Load()+s.count.resumed.Load(), living) && !s.cfg.KeepMemory {
-		go s.giveBack() // a collection, which ends
+	if l.storm.ended(s.count.opened.Load()+s.count.resumed.Load(), living) && !s.cfg.KeepMemory {
+		go s.returnMemory() // a collection, which ends
 	}
 }
 
@@ -31,20 +31,20 @@ func (l *loop) tidy(now time.Duration) {
 // those who are there, and of which hardly any come now. Each leaves some ten
 // kilobytes of garbage behind, so that Go's heap has grown to twice of what
 // lives by then, and would stay so for minutes. Owned by the first loop.
-type rush struct {
+type loginStorm struct {
 	seen uint64 // of all logins and returns
 	size uint64 // of the rush: a sixteenth is forgotten at each look
 }
 
 // minRush many make a rush.
-const minRush = 10_000
+const minStorm = 10_000
 
 // over looks, every tidyEvery, and reports once for each rush that it is over.
-func (r *rush) over(total uint64, living int) bool {
+func (r *loginStorm) ended(total uint64, living int) bool {
 	came := total - r.seen
 	r.seen = total
 	r.size += came - r.size/16
-	if r.size < minRush || r.size < uint64(living)/8 || came > r.size/100 {
+	if r.size < minStorm || r.size < uint64(living)/8 || came > r.size/100 {
 		return false
 	}
 	r.size = 0
@@ -54,7 +54,7 @@ func (r *rush) over(total uint64, living int) bool {
 // giveBack makes the runtime return what it does not need. It keeps a tenth more
 // than the heap had when the last collection began, hence two; and returns the
 // rest little by little, where debug.FreeOSMemory would keep a core for it.
-func giveBack() {
+func returnMemory() {
 	runtime.GC()
 	runtime.GC()
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/lifeline-go/lifeline/codec"
 )
 
-// inboxTakes reports whether one more message of n bytes fits into that many
+// inboxFits reports whether one more message of n bytes fits into that many
 // quarters of the inbox. Called on the loop.
-func (p *Player) inboxTakes(n, quarters int) bool {
+func (p *Player) inboxFits(n, quarters int) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	inbox := p.srv.inbox
@@ -45,7 +45,7 @@ func (l *loop) deliver(p *Player, pk codec.Packet) {
 		// It was accepted, so to cut the link would bring it no more than once; but
 		// what is wrong is one message, and the link is not: SPEC 4.11.
 		l.srv.count.protocolErrors.Add(1)
-		p.grumble(slog.LevelInfo, "malformed envelope", "kind", pk.Kind, "error", err)
+		p.logLimited(slog.LevelInfo, "malformed envelope", "kind", pk.Kind, "error", err)
 		if id, ok := codec.EnvelopeID(pk.Body); ok {
 			l.reject(p, pk.Kind, id, codec.ErrorBadRequest, "malformed envelope")
 		}
@@ -102,7 +102,7 @@ func (l *loop) reject(p *Player, kind codec.Kind, id uint64, code uint32, text s
 
 // reply sends l.answer, behind everything that was sent before.
 func (l *loop) reply(p *Player, kind codec.Kind) {
-	l.collect(p)
+	l.drainOut(p)
 	l.send(p, kind, l.answer, false)
 	l.touch(p)
 }
@@ -110,19 +110,19 @@ func (l *loop) reply(p *Player, kind codec.Kind) {
 // enqueue puts a message into the inbox and asks the client to wait when that
 // fills up.
 func (l *loop) enqueue(p *Player, r *Route, kind codec.Kind, id uint64, payload []byte) {
-	m := newMail()
+	m := newMessage()
 	m.route, m.kind, m.asked.id = r, kind, id
 	m.body = append(m.body[:0], payload...)
 	p.mu.Lock()
-	m.asked.run = p.runLocked()
+	m.asked.run = p.appRunLocked()
 	p.in.push(m)
 	if inbox := l.srv.inbox; p.in.len() > inbox.packets*3/4 || p.in.size() > inbox.bytes*3/4 {
 		p.holding = true
 	}
-	holding := p.holding || p.going
+	holding := p.holding || p.drains
 	p.mu.Unlock()
 	p.s.Hold(holding)
-	p.wake()
+	p.schedule()
 }
 
 // inline runs a handler on the loop, unless the player is busy elsewhere: the
@@ -150,20 +150,20 @@ func (l *loop) inline(p *Player, r *Route, kind codec.Kind, id uint64, payload [
 		l.answer, answer = p.appendAnswer(l.answer[:0], id, out, err, r.name)
 		l.reply(p, answer)
 	case err != nil:
-		p.grumble(slog.LevelWarn, "message refused", "route", r.name, "error", err)
+		p.logLimited(slog.LevelWarn, "message refused", "route", r.name, "error", err)
 	}
 	p.mu.Lock()
 	p.active = false
 	p.mu.Unlock()
-	p.wake()
+	p.schedule()
 	return true
 }
 
 // call runs the game's code on the loop.
 func (l *loop) call(p *Player, r *Route, kind codec.Kind, payload []byte) (out []byte, ok bool, err error) {
-	start := l.srv.watch.enter(l.duty, p, &r.name)
+	start := l.srv.watch.begin(l.activity, p, &r.name)
 	defer func() {
-		l.duty.leave()
+		l.activity.end()
 		v := unwinding(ok, recover())
 		if v == nil {
 			return
@@ -177,6 +177,6 @@ func (l *loop) call(p *Player, r *Route, kind codec.Kind, payload []byte) (out [
 		}
 	}()
 	out, err = r.handle(nil, p, kind, payload, l.payload[:0])
-	l.watched(r, since(l.srv.watch.born)-start)
+	l.countInline(r, since(l.srv.watch.born)-start)
 	return out, true, err
 }

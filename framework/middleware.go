@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+// Call is a message or a request on its way to its handler. It lives until the
+// Handler returns.
+type Call struct {
+	Player  *Player
+	Route   string
+	Request bool // it will be answered
+
+	route        *Route
+	room         any
+	payload, dst []byte
+}
+
+// Handler serves a Call. The error is the handler's; that of a request is
+// answered (see Fail).
+type Handler func(c *Call) error
+
+// Use puts wrap around every handler, rooms' and Inline ones included, before
+// the server starts; what was used first is outermost. A wrap does something
+// before and after it calls next, or returns an error instead: to log, to
+// measure, to refuse. It runs where the handler does. The built-in requests to
+// join and leave are no handlers.
+func (s *Server) Use(wrap func(next Handler) Handler) {
+	s.mustBeRegistering("Use")
+	if wrap == nil {
+		panic("framework: Use of nil")
+	}
+	s.wraps = append(s.wraps, wrap)
+}
+
+// assemble makes one Handler of what was used, nil if that is nothing.
+func assemble(wraps []func(Handler) Handler) Handler {
+	if len(wraps) == 0 {
+		return nil
+	}
+	h := Handler(func(c *Call) (err error) {
+		c.dst, err = c.route.serve(c.room, c.Player, c.payload, c.dst)
+		return err
+	})
+	for i := len(wraps) - 1; i >= 0; i-- {
+		h = wraps[i](h)
+	}
+	return h
+}
+
+// handle runs the handler of a route with all that was put around it.
+func (r *Route) handle(room any, p *Player, kind codec.Kind, payload, dst []byte) ([]byte, error) {
+	if p.srv.cfg.Observer.Handled == nil {
+		return r.run(room, p, kind, payload, dst)
+	}
+	return r.observed(p, func() ([]byte, error) { return r.run(room, p, kind, payload, dst) })
+}
+
+func (r *Route) run(room any, p *Player, kind codec.Kind, payload, dst []byte) ([]byte, error) {
+	chain := p.srv.chain
+	if chain == nil {
+		return r.serve(room, p, payload, dst)
+	}
+	c := &Call{Player: p, Route: r.name, Request: kind == codec.Request, route: r, room: room, payload: payload, dst: dst}
+	err := chain(c)
+	return c.dst, err
+}
+
+// Routes returns what clients may send on and what the server sends, by name.
+// Printed, each is a line.
+func (s *Server) Routes() []*Route {
+	all := make([]*Route, 0, len(s.routes))
+	for _, name := range slices.Sorted(maps.Keys(s.routes)) {
+		all = append(all, s.routes[name])
+	}
+	return all
+}
+
+// String describes the route: its name, what takes it, and how it is sent.
+func (r *Route) String() string {
+	line := fmt.Sprintf("%-20s", r.name)
+	switch {
+	case !r.handled():
+	case r.reply && r.serve == nil:
+		line += " request (built in)"
+	case r.reply:
+		line += " request"
+	default:
+		line += " message"
+	}
+	switch {
+	case r.room != nil:
+		line += " in " + r.room.name
+	case r.inline:
+		line += " inline"
+	}
+	if r.sends {
+		line += " sent: " + r.delivery.String()
+	}
+	return line
+}
