@@ -13,9 +13,9 @@ import (
 )
 
 // AppendBody appends v as msgpack: structs as arrays of their exported fields
-// in order, integers in their shortest form (SPEC 5). On an error dst comes
-// back as it was. What is appended passes Check, and the type of v CheckType, so
-// that a mistake fails here, where it is. v must not contain a cycle.
+// in order, integers in their shortest form (SPEC 5). On an error it
+// returns dst unchanged. The type of v must pass CheckType and the result passes
+// Check, so that a mistake fails at its cause. v must not contain a cycle.
 // Safe to call from any goroutine.
 func AppendBody(dst []byte, v any) ([]byte, error) {
 	if err := checkOnce(reflect.TypeOf(v)); err != nil {
@@ -29,7 +29,7 @@ func AppendBody(dst []byte, v any) ([]byte, error) {
 	if err != nil {
 		return dst, fmt.Errorf("codec: encode %T: %w", v, err)
 	}
-	encoders.Put(e) // not after an error: who knows what state it left
+	encoders.Put(e) // not after an error: its state is unknown then
 	if err := Check(b[len(dst):]); err != nil {
 		return dst, fmt.Errorf("codec: encode %T: %w", v, err)
 	}
@@ -50,8 +50,8 @@ var encoders = sync.Pool{New: func() any {
 	return e
 }}
 
-// encode turns a panic into an error: msgpack calls methods of v, and reflects
-// on what a game hands it.
+// encode turns a panic into an error: msgpack calls methods of v and uses reflection
+// on values of the game.
 func (e *encoder) encode(v any) (err error) {
 	defer recovered(&err)
 	return e.enc.Encode(v)
@@ -63,7 +63,7 @@ func (e *encoder) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// WriteByte spares msgpack an allocation for each byte.
+// WriteByte saves msgpack an allocation for each byte.
 func (e *encoder) WriteByte(c byte) error {
 	e.b = append(e.b, c)
 	return nil
@@ -75,10 +75,10 @@ func recovered(err *error) {
 	}
 }
 
-// DecodeBody reads body, exactly one msgpack value, into v, a pointer. What v
-// held before is replaced: a struct's fields that body does not have become
-// zero, elements that v does not know are skipped (SPEC 5.2). Nothing in v
-// aliases body afterwards. Safe to call from any goroutine.
+// DecodeBody reads body, exactly one msgpack value, into v, a pointer. It
+// replaces what v held: fields that body does not have become zero, and elements
+// that v does not know are skipped (SPEC 5.2). Nothing in v aliases body
+// afterwards. Safe to call from any goroutine.
 func DecodeBody(body []byte, v any) error {
 	if err := Check(body); err != nil {
 		return err
@@ -118,8 +118,8 @@ func (d *decoder) decode(v any) (err error) {
 	return d.value(p.Elem())
 }
 
-// Raw is a msgpack value that is encoded already. It is written as it stands
-// (an empty one as nil) and read as a copy of the bytes.
+// Raw is an encoded msgpack value. It is written unchanged (an empty one as nil),
+// and read as a copy of the bytes.
 type Raw []byte
 
 // MarshalMsgpack returns r itself.

@@ -7,10 +7,10 @@ import (
 	"errors"
 )
 
-// MaxDepth is how many arrays and maps may stand inside each other: SPEC 5.3.
+// MaxDepth is the most arrays and maps that may be nested: SPEC 5.3.
 const MaxDepth = 16
 
-// What Check refuses: SPEC 5.
+// The refusals of Check: SPEC 5.
 var (
 	ErrMalformed = errors.New("codec: not a well-formed msgpack value")
 	ErrTooDeep   = errors.New("codec: arrays and maps nested too deep")
@@ -19,8 +19,8 @@ var (
 
 // Check reports whether body is exactly one well-formed msgpack value: every
 // length and count that it declares fits into the bytes that follow, and its
-// nesting is at most MaxDepth. It allocates nothing and does not recurse, so a
-// body that passed may be handed to code that trusts lengths.
+// nesting is at most MaxDepth. It allocates nothing and does not recurse. Code that
+// trusts lengths may decode a body that has passed.
 func Check(body []byte) error {
 	end, err := skip(body, 0)
 	if err != nil {
@@ -45,8 +45,7 @@ func skip(b []byte, i int) (int, error) {
 		}
 		i = lead.end
 		if lead.values > 0 || lead.container {
-			// An empty container is as deep as a full one: the limit is about
-			// shape, not luck.
+			// An empty container counts as a level, too.
 			if depth == MaxDepth {
 				return 0, ErrTooDeep
 			}
@@ -69,15 +68,15 @@ func skip(b []byte, i int) (int, error) {
 	}
 }
 
-// lead is what the first bytes of a value say about it.
+// lead is the head of a value.
 type lead struct {
 	end       int // offset behind the value, or behind a container's head
 	values    int // how many values follow inside the container
 	container bool
 }
 
-// scan reads the head of the value at b[i] and steps over whatever is not a
-// value itself. It is the one place that knows the msgpack type bytes.
+// scan reads the head of the value at b[i], and skips its bytes if it is no
+// container. It is the one place that knows the msgpack type bytes.
 func scan(b []byte, i int) (lead, error) {
 	if i >= len(b) {
 		return lead{}, ErrMalformed
@@ -127,8 +126,8 @@ var widths = [...]struct{ length, fixed, values uint8 }{
 	{2, 0, 2}, {4, 0, 2}, // map 16, 32
 }
 
-// container refuses a count that the rest of b cannot hold: a decoder makes
-// room for that many before it reads the first one.
+// container refuses a count that the rest of b cannot hold: a decoder allocates
+// memory for all elements before it reads the first one.
 func container(b []byte, i int, n uint64, perElement int) (lead, error) {
 	if n > uint64(len(b)-i)/uint64(perElement) {
 		return lead{}, ErrMalformed

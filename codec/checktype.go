@@ -10,11 +10,11 @@ import (
 	"sync"
 )
 
-// CheckType reports a type whose values would lose something on their way or could
-// never travel: a struct that an embedded type's method encodes in its place, a
-// struct without one exported field, a channel, a function, a complex number. The
-// error names the type and the field. Interfaces are not looked into: they hold
-// what they hold. Safe to call from any goroutine.
+// CheckType refuses a type whose values can't be encoded, or not without loss: a
+// struct that an embedded type's method encodes in its place, a struct without an
+// exported field, a channel, a function, a complex number. The error names the type
+// and the field. The content of interfaces is not checked. Safe to call from any
+// goroutine.
 func CheckType(t reflect.Type) error {
 	if t == nil {
 		return nil
@@ -24,7 +24,7 @@ func CheckType(t reflect.Type) error {
 
 var checkedTypes sync.Map // reflect.Type -> error, or nil
 
-// checkOnce is CheckType, remembered.
+// checkOnce is CheckType with a cache.
 func checkOnce(t reflect.Type) error {
 	if t == nil {
 		return nil
@@ -50,7 +50,7 @@ func checkType(t reflect.Type, seen map[reflect.Type]bool) error {
 		return checkStruct(t, seen)
 	}
 	if codes(t) {
-		return nil // whatever is inside is the methods' affair
+		return nil // the methods encode what is inside
 	}
 	switch t.Kind() {
 	case reflect.Map:
@@ -96,7 +96,7 @@ func checkStruct(t reflect.Type, seen map[reflect.Type]bool) error {
 	return nil
 }
 
-// coding are the methods by which a type encodes or decodes itself.
+// coding are the names of the methods with which a type encodes or decodes itself.
 var coding = [...]string{
 	"EncodeMsgpack", "DecodeMsgpack", "MarshalMsgpack", "UnmarshalMsgpack",
 	"MarshalBinary", "UnmarshalBinary", "MarshalText", "UnmarshalText",
@@ -112,12 +112,12 @@ func codes(t reflect.Type) bool {
 	return false
 }
 
-// promoted returns such a method that the struct t has only because it embeds a
-// type that has it, and the name of that field. The compiler generates the code of
-// a promoted method, so it stands in no file.
+// promoted returns a method of coding that the struct t has from an embedded type
+// alone, and the name of that field. The compiler generates the code of a promoted
+// method, so it has no file.
 func promoted(t reflect.Type) (method, from string, ok bool) {
 	if strings.Contains(t.Name(), "[") {
-		return "", "", false // the methods of a generic type stand in no file either
+		return "", "", false // the methods of a generic type have no file either
 	}
 	for _, name := range coding {
 		m, has := t.MethodByName(name)
@@ -144,7 +144,7 @@ func promoted(t reflect.Type) (method, from string, ok bool) {
 	return "", "", false
 }
 
-// generated reports whether the compiler made up the body of m.
+// generated reports whether the compiler generated the body of m.
 func generated(m reflect.Method) bool {
 	f := runtime.FuncForPC(m.Func.Pointer())
 	if f == nil {

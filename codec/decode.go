@@ -14,17 +14,16 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// ErrMismatch says that a well-formed body does not fit the Go value that it
-// was to be read into: another type, a number out of range. SPEC 7.
+// ErrMismatch says that a well-formed body does not fit the Go value that it is
+// decoded into: it has another type, or a number is out of range. SPEC 7.
 var ErrMismatch = errors.New("codec: body does not fit the Go value")
 
-// misfit is an ErrMismatch: where, and what is there instead. Neither names a Go
-// type, so that it may be told to a peer, as BadRequest does. The cause may name
-// anything.
+// misfit is an ErrMismatch with its place. at and what name no Go type, so that
+// BadRequest may send them to a peer. cause may contain anything.
 type misfit struct {
 	at    string // as "field 2: element 1: ", empty at the top
 	what  string
-	cause error // of a type that reads itself, or nil
+	cause error // from a type with its own decoding method, or nil
 }
 
 func (m *misfit) Error() string {
@@ -39,7 +38,7 @@ func (m *misfit) Is(target error) bool { return target == ErrMismatch }
 
 func (m *misfit) Unwrap() error { return m.cause }
 
-// asMisfit makes one of any error of decoding.
+// asMisfit turns any decoding error into a misfit.
 func asMisfit(err error) *misfit {
 	if m, ok := err.(*misfit); ok {
 		return m
@@ -47,15 +46,15 @@ func asMisfit(err error) *misfit {
 	return &misfit{what: "not what its type reads", cause: err}
 }
 
-// within says where in a container something does not fit.
+// within adds the place in a container to a misfit.
 func within(err error, part string, n int) error {
 	m := asMisfit(err)
 	m.at = fmt.Sprintf("%s %d: %s", part, n, m.at)
 	return m
 }
 
-// The msgpack package reads the leaves; this file walks the containers,
-// because there the package (v5.4.1) does not do what SPEC 5 promises:
+// The msgpack package decodes the leaves. This file decodes the containers, because
+// the package (v5.4.1) does not do there what SPEC 5 promises:
 //
 //   - A struct whose array is shorter or longer than its fields is an error.
 //   - Where a map is expected it also takes an extension value and reads the
@@ -120,7 +119,7 @@ var (
 	timeType = reflect.TypeFor[time.Time]()
 )
 
-// class says who reads a type.
+// class says what decodes a type.
 type class uint8
 
 const (
@@ -161,8 +160,8 @@ var selfDecoders = [...]reflect.Type{
 	reflect.TypeFor[encoding.TextUnmarshaler](),
 }
 
-// custom lets msgpack call the methods of v. They have to read exactly one
-// value: everything behind it was checked as it stands now, not from elsewhere.
+// custom lets msgpack call the methods of v. They must read exactly one value: what
+// follows was checked as values that begin there.
 func (d *decoder) custom(v reflect.Value) error {
 	end, err := skip(d.body, d.offset())
 	if err != nil {
@@ -287,7 +286,7 @@ func (d *decoder) mapping(v reflect.Value, c byte) error {
 	m := reflect.MakeMapWithSize(t, n)
 	key, elem := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
 	for i := range n {
-		// Zero, or the slices of one entry would be the slices of the next.
+		// Zero, so that the slices of one entry do not alias those of the next.
 		key.SetZero()
 		elem.SetZero()
 		if err := d.value(key); err != nil {
@@ -368,7 +367,7 @@ func (d *decoder) scalar(v reflect.Value, c byte) error {
 		v.SetUint(n.bits)
 		return nil
 	case reflect.Float32, reflect.Float64:
-		// A float64 into a float32 is rounded: JavaScript has nothing else to send.
+		// A float64 is rounded to a float32: JavaScript sends nothing else.
 		if c == 0xca || c == 0xcb {
 			f, err := d.dec.DecodeFloat64()
 			v.SetFloat(f)

@@ -8,15 +8,15 @@ import (
 	"math"
 )
 
-// What the envelope parsers refuse beyond what Check does: SPEC 6.
+// The refusals of the envelope parsers, besides those of Check: SPEC 6.
 var (
 	ErrEnvelope = errors.New("codec: envelope is not the array that its kind needs")
 	ErrRoute    = errors.New("codec: route is neither a short name nor a small number")
 )
 
 // AppendRequest appends the body of a REQUEST, [id, route, payload]. Here and
-// below, payload is one encoded msgpack value, an empty one is written as nil,
-// and dst must not overlap it.
+// below, payload is one encoded msgpack value; an empty one is written as nil. dst
+// must not overlap it.
 func AppendRequest(dst []byte, id uint64, r Route, payload []byte) []byte {
 	dst = append(dst, 0x93)
 	dst = appendUint(dst, id)
@@ -37,9 +37,10 @@ func ParseRequest(body []byte) (id uint64, r Route, payload []byte, err error) {
 	return id, r, payload, nil
 }
 
-// EnvelopeID returns the id with which the body of a REQUEST, a RESPONSE or a
-// FAILURE begins, also if what follows is refused: so that who asked, or waits
-// for the answer, can be told. ok is false if there is none that can be read.
+// EnvelopeID returns the id at the start of the body of a REQUEST, a RESPONSE or a
+// FAILURE, even if the rest is refused. With it the receiver can answer a malformed
+// request, or fail the call that waits for a malformed answer. ok is false if there
+// is no readable id.
 func EnvelopeID(body []byte) (id uint64, ok bool) {
 	p := openEnvelope(body, 1)
 	id = p.uint(math.MaxUint64)
@@ -65,7 +66,7 @@ func ParseResponse(body []byte) (id uint64, payload []byte, err error) {
 }
 
 // AppendFailure appends the body of a FAILURE, [id, code, text].
-func AppendFailure(dst []byte, id uint64, code uint32, text string) []byte {
+func AppendFailure(dst []byte, id uint64, code ErrorCode, text string) []byte {
 	dst = append(dst, 0x93)
 	dst = appendUint(dst, id)
 	dst = appendUint(dst, uint64(code))
@@ -74,10 +75,10 @@ func AppendFailure(dst []byte, id uint64, code uint32, text string) []byte {
 }
 
 // ParseFailure reads the body of a FAILURE.
-func ParseFailure(body []byte) (id uint64, code uint32, text []byte, err error) {
+func ParseFailure(body []byte) (id uint64, code ErrorCode, text []byte, err error) {
 	p := openEnvelope(body, 3)
 	id = p.uint(math.MaxUint64)
-	code = uint32(p.uint(math.MaxUint32))
+	code = ErrorCode(p.uint(math.MaxUint32))
 	text = p.string()
 	if err = p.close(); err != nil {
 		return 0, 0, nil, err
@@ -140,8 +141,8 @@ func appendStringHead(b []byte, n int) []byte {
 	}
 }
 
-// envelope walks the elements of one array. Its first error sticks, so that
-// the parsers above read like the shapes they parse.
+// envelope reads the elements of one array, one after the other. It keeps its
+// first error, so that a parser checks for an error once, in close.
 type envelope struct {
 	b    []byte
 	i    int
@@ -164,8 +165,8 @@ func openEnvelope(body []byte, known int) envelope {
 
 func isArray(c byte) bool { return c>>4 == 0x9 || c == 0xdc || c == 0xdd }
 
-// value returns the next element as it stands, checked. Nesting is counted from
-// here, so that a payload may be as deep inside an envelope as on its own.
+// value returns the encoded bytes of the next element, checked. Nesting is counted
+// from here, so that a payload may be as deep inside an envelope as on its own.
 func (p *envelope) value() []byte {
 	if p.err != nil {
 		return nil
@@ -195,8 +196,7 @@ func (p *envelope) uint(limit uint64) uint64 {
 	return n
 }
 
-// integer reads a msgpack integer that is not negative. Writers differ in
-// which of the forms they choose, so all of them count.
+// integer reads a msgpack integer that is not negative, in any form.
 func integer(v []byte) (n uint64, ok bool) {
 	switch c := v[0]; {
 	case c <= 0x7f:
@@ -252,8 +252,8 @@ func (p *envelope) route() Route {
 	return r
 }
 
-// close steps over elements that later versions appended and makes sure that
-// nothing follows the array.
+// close skips the elements that later versions appended, and refuses bytes behind
+// the array.
 func (p *envelope) close() error {
 	for p.err == nil && p.left > 0 {
 		p.value()

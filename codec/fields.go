@@ -15,8 +15,8 @@ type field struct {
 	index []int // more than one step through embedded structs
 }
 
-// find returns the field in v. Where an embedded pointer is nil it is either
-// made or there is no such field.
+// find returns the field in v. If an embedded pointer on the way is nil, find
+// allocates it if alloc is set, and else returns false.
 func (f field) find(v reflect.Value, alloc bool) (reflect.Value, bool) {
 	for i, n := range f.index {
 		if i > 0 && v.Kind() == reflect.Pointer {
@@ -81,9 +81,9 @@ func listFields(t reflect.Type) ([]field, error) {
 	return list, nil
 }
 
-// embedded returns the fields of an embedded struct that stand in its place,
-// or nil if it is an element of its own: no plain struct, or a name in it is
-// taken. Forced (tagged inline), only the taken ones are left out.
+// embedded returns the fields that replace an embedded struct, or nil if the
+// struct is an element of its own: it is no plain struct, or one of its names is
+// taken. If forced (tagged inline), it leaves out only the names that are taken.
 func embedded(t reflect.Type, taken []field, forced bool) ([]field, error) {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()

@@ -4,12 +4,11 @@ package codec
 
 import "encoding/binary"
 
-// DefaultMaxBody is the largest body that is accepted unless a Config says
-// otherwise, in bytes.
+// DefaultMaxBody is the largest body, in bytes, that is accepted by default.
 const DefaultMaxBody = 64 << 10
 
-// maxLengthBytes bounds the uvarint before a frame: 4 bytes reach 2^28-1, far
-// above any body limit, and keep the arithmetic inside an int on 32 bits.
+// maxLengthBytes is the most bytes of the uvarint in front of a frame. 4 bytes
+// reach 2^28-1: far above any body limit, and within an int of 32 bits.
 const maxLengthBytes = 4
 
 // FrameOverhead is the most that a frame adds to its body, in bytes.
@@ -32,9 +31,9 @@ func AppendedFrameSize(n int) int {
 }
 
 // FrameSize returns the size in bytes of the frame at the start of b, or 0
-// when b ends before its length does. It may return more than len(b): that
-// many bytes are needed before ParseFrame succeeds. A body above maxBody is
-// refused here, before anybody makes room for it.
+// if b ends within the length. The result may be more than len(b): that many
+// bytes are needed before ParseFrame succeeds. It refuses a body above maxBody,
+// before the caller allocates memory for it.
 func FrameSize(b []byte, maxBody int) (int, error) {
 	n, ln, err := frameLength(b, maxBody)
 	if ln == 0 || err != nil {
@@ -43,8 +42,8 @@ func FrameSize(b []byte, maxBody int) (int, error) {
 	return ln + HeaderSize + n, nil
 }
 
-// frameLength reads the uvarint at the start of b: the body's length and how
-// many bytes told it (0: not all of them are here yet).
+// frameLength reads the uvarint at the start of b: n is the body's length, ln the
+// size of the uvarint, 0 if b does not hold all of it.
 func frameLength(b []byte, maxBody int) (n, ln int, err error) {
 	for i := range b {
 		n |= int(b[i]&0x7f) << (7 * i)
@@ -66,9 +65,8 @@ func frameLength(b []byte, maxBody int) (n, ln int, err error) {
 }
 
 // ParseFrame reads the frame at the start of b and returns its packet and its
-// size. A size of 0 without an error means that b holds only a part of it:
-// SPEC 4.
-// The packet's body aliases b.
+// size. A size of 0 without an error means that b holds only a part of the frame
+// (SPEC 4). The packet's body aliases b.
 func ParseFrame(b []byte, maxBody int) (Packet, int, error) {
 	n, ln, err := frameLength(b, maxBody)
 	if ln == 0 || err != nil {

@@ -13,21 +13,21 @@ const HeaderSize = 8
 
 const countedBit = 0x80
 
-// What ParseHeader and ParsePacket refuse: SPEC 2.
+// The refusals of ParseHeader, ParsePacket and ParseFrame: SPEC 2 and 4.
 var (
 	ErrShort      = errors.New("codec: packet shorter than its header")
 	ErrKind       = errors.New("codec: unknown packet kind")
-	ErrFlags      = errors.New("codec: flag bits that this kind does not have")
-	ErrCounted    = errors.New("codec: counted bit does not fit the kind")
-	ErrSeq        = errors.New("codec: sequence bytes set on a packet that has none")
-	ErrBody       = errors.New("codec: a heartbeat never has a body")
-	ErrNoBody     = errors.New("codec: only a heartbeat has no body")
+	ErrFlags      = errors.New("codec: flag bits not allowed for this kind")
+	ErrCounted    = errors.New("codec: counted bit does not match the kind")
+	ErrSeq        = errors.New("codec: sequence bytes set on an uncounted packet")
+	ErrBody       = errors.New("codec: heartbeat with a body")
+	ErrNoBody     = errors.New("codec: packet without a body")
 	ErrTooLarge   = errors.New("codec: body larger than allowed")
 	ErrLengthForm = errors.New("codec: frame length not in its shortest form")
 )
 
-// Header is the 8 bytes that every packet starts with: SPEC 2. Whether it is
-// counted follows from its Kind, so the struct does not repeat it.
+// Header is the first 8 bytes of a packet: SPEC 2. The counted bit follows from
+// Kind, so the struct does not repeat it.
 type Header struct {
 	Kind  Kind
 	Flags Flags  // heartbeats only
@@ -46,8 +46,8 @@ func (h Header) Append(b []byte) []byte {
 	return binary.LittleEndian.AppendUint32(b, h.Ack)
 }
 
-// ParseHeader reads the header at the start of b and refuses one that no
-// correct sender writes. It does not look beyond the first 8 bytes.
+// ParseHeader reads the header at the start of b. It refuses a header that no
+// correct sender writes. It reads only the first 8 bytes.
 func ParseHeader(b []byte) (Header, error) {
 	if len(b) < HeaderSize {
 		return Header{}, ErrShort
@@ -82,9 +82,9 @@ type Packet struct {
 	Body []byte // aliases the buffer it was parsed from
 }
 
-// ParsePacket reads one whole packet, as it stands between two frame lengths,
-// and enforces the first rule of the protocol: a packet without a body is a
-// heartbeat, and a heartbeat never has a body (SPEC 1).
+// ParsePacket reads one whole packet, without the length of its frame. It enforces
+// the first rule of the protocol: a packet without a body is a heartbeat, and a
+// heartbeat never has a body (SPEC 1).
 func ParsePacket(b []byte) (Packet, error) {
 	h, err := ParseHeader(b)
 	if err != nil {

@@ -4,12 +4,12 @@ package codec
 
 import "fmt"
 
-// Kind says what a packet is: SPEC 3.
+// Kind is the type of a packet: SPEC 3.
 type Kind uint8
 
-// The kinds of a packet, with their numbers on the wire. Everything between
-// Greeting and Move is control traffic of the session layer and is never
-// counted; Request, Response, Failure and Message always are.
+// The kinds of a packet, with their numbers on the wire. Kinds from Greeting
+// to Move are control packets of the session layer and are never counted; Request,
+// Response, Failure and Message always are.
 const (
 	Heartbeat Kind = iota
 	Greeting
@@ -29,7 +29,7 @@ const (
 	Message
 	Datagram
 
-	kinds // how many there are
+	kinds // the number of kinds
 )
 
 var kindNames = [kinds]string{
@@ -49,7 +49,7 @@ func (k Kind) String() string {
 // acknowledged and survive the loss of a link: SPEC 2.1.
 func (k Kind) Counted() bool { return k >= Request && k <= Message }
 
-// Flags are the flag bits of a heartbeat: SPEC 2.2. No other kind has any.
+// Flags are the flag bits of a heartbeat: SPEC 2.2. Other kinds have none.
 type Flags uint8
 
 const (

@@ -9,11 +9,11 @@ import (
 // The limits of a route: SPEC 6.1.
 const (
 	MaxRouteName   = 128   // bytes
-	MaxRouteNumber = 65535 // above it no dictionary reaches
+	MaxRouteNumber = 65535 // the largest index of a dictionary
 )
 
-// Route names what a packet is for: a string, or a number from the dictionary
-// that the server hands out. The zero Route is number 0.
+// Route names the handler of a packet: by a string, or by a number of the
+// dictionary that the server sends. The zero Route is number 0.
 type Route struct {
 	name []byte // nil: the route is a number
 	num  uint32
@@ -35,12 +35,12 @@ func (r Route) IsNumber() bool { return r.name == nil }
 // Number returns the route's number, or 0 if it has a name.
 func (r Route) Number() uint32 { return r.num }
 
-// Name returns the route's name, or nil if it is a number. On a parsed route
-// it aliases the body: keep it = copy it.
+// Name returns the route's name, or nil if the route is a number. The name of a
+// parsed route aliases the body: a caller that keeps it must copy it.
 func (r Route) Name() []byte { return r.name }
 
-// Valid reports whether a peer accepts the route. A parsed one always is; the
-// Append functions write what they are given.
+// Valid reports whether a peer accepts the route. A parsed route is always valid.
+// The Append functions do not check.
 func (r Route) Valid() bool {
 	if r.IsNumber() {
 		return r.num <= MaxRouteNumber

@@ -170,7 +170,7 @@ func fromFields(t *testing.T, name string, v vector) []byte {
 		case "response":
 			return AppendResponse(nil, id, v.Payload)
 		case "failure":
-			return AppendFailure(nil, id, v.Code, v.Text)
+			return AppendFailure(nil, id, ErrorCode(v.Code), v.Text)
 		case "message":
 			return AppendMessage(nil, r, v.Payload)
 		}

@@ -216,7 +216,7 @@ func TestOnlyTheGamesOwnNoIsFinal(t *testing.T) {
 // TestCodesBelowTheGamesOwnAreNotTheGames: they would be taken for the
 // framework's.
 func TestCodesBelowTheGamesOwnAreNotTheGames(t *testing.T) {
-	for _, code := range []uint32{0, 7, 205, 999} {
+	for _, code := range []codec.ErrorCode{0, 7, 205, 999} {
 		wantPanic(t, fmt.Sprintf("framework: Fail with code %d: a game's codes start at 1000", code), func() { _ = framework.Fail(code, "") })
 	}
 }

@@ -18,7 +18,7 @@ import (
 // and so at least codec.GameError, 1,000. A lower one is the framework's and
 // panics. Any other error is logged in full and told as INTERNAL, or if it is
 // Authenticate's as BUSY: see Later.
-func Fail(code uint32, text string) error {
+func Fail(code codec.ErrorCode, text string) error {
 	if code < codec.GameError {
 		panic(fmt.Sprintf("framework: Fail with code %d: a game's codes start at %d", code, codec.GameError))
 	}
@@ -26,7 +26,7 @@ func Fail(code uint32, text string) error {
 }
 
 // refusal is Fail with a code of the framework's own.
-func refusal(code uint32, text string) error { return &codec.Error{Code: code, Text: text} }
+func refusal(code codec.ErrorCode, text string) error { return &codec.Error{Code: code, Text: text} }
 
 // Later returns an error that sends the player away for a while: maintenance, a
 // queue, a service that is down. From Authenticate it is answered by BUSY: the

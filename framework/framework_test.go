@@ -57,7 +57,7 @@ func TestRequestsAndMessagesReachTypedHandlers(t *testing.T) {
 	})
 }
 
-func wantCode(t *testing.T, err error, code uint32) {
+func wantCode(t *testing.T, err error, code codec.ErrorCode) {
 	t.Helper()
 	var e *codec.Error
 	if !errors.As(err, &e) || e.Code != code {

@@ -33,7 +33,7 @@ func TestOneBadMessageEndsNothing(t *testing.T) {
 			r.seq++
 			r.write(codec.Header{Kind: kind, Seq: r.seq}, body)
 		}
-		answer := func(id uint64, code uint32, text string) {
+		answer := func(id uint64, code codec.ErrorCode, text string) {
 			t.Helper()
 			for {
 				kind, body, err := r.next()

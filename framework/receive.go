@@ -92,7 +92,7 @@ func (l *loop) tooLarge(p *Player, r *Route, kind codec.Kind, id uint64, size in
 }
 
 // reject answers a request that reaches no handler.
-func (l *loop) reject(p *Player, kind codec.Kind, id uint64, code uint32, text string) {
+func (l *loop) reject(p *Player, kind codec.Kind, id uint64, code codec.ErrorCode, text string) {
 	if kind != codec.Request {
 		return
 	}

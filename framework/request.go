@@ -110,7 +110,7 @@ func (p *Player) answered(pk codec.Packet) error {
 	if pk.Kind == codec.Response {
 		id, r.payload, err = codec.ParseResponse(pk.Body)
 	} else {
-		var code uint32
+		var code codec.ErrorCode
 		var text []byte
 		id, code, text, err = codec.ParseFailure(pk.Body)
 		r.err = &codec.Error{Code: code, Text: string(text)}

@@ -166,7 +166,7 @@ func (c *Client) answerLocked(p codec.Packet) {
 		id, payload, err = codec.ParseResponse(p.Body)
 		a.payload = append([]byte(nil), payload...)
 	} else {
-		var code uint32
+		var code codec.ErrorCode
 		var text []byte
 		id, code, text, err = codec.ParseFailure(p.Body)
 		a.err = &codec.Error{Code: code, Text: string(text)}
