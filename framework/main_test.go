@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	before := runtime.NumGoroutine()
 	code := m.Run()
 	for i := 0; code == 0 && runtime.NumGoroutine()-poolWorkers() > before; i++ {
-		if i == 100 {
+		if i == 400 {
 			fmt.Printf("%d goroutines before, %d after:\n", before, runtime.NumGoroutine())
 			_ = pprof.Lookup("goroutine").WriteTo(os.Stdout, 1)
 			code = 1

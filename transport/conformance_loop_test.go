@@ -70,10 +70,10 @@ func TestWakeAt(t *testing.T) {
 		var from time.Duration
 		onLoop(t, l, func() {
 			from = l.Now()
-			l.WakeAt(from + time.Second)
+			l.WakeAt(from + time.Hour)
 			l.WakeAt(from + 30*time.Millisecond) // replaces it
 		})
-		if at := <-fired; at < from+30*time.Millisecond || at > from+500*time.Millisecond {
+		if at := <-fired; at < from+30*time.Millisecond || w.mem && at > from+31*time.Millisecond {
 			t.Errorf("fired after %v, want 30ms", at-from)
 		}
 		onLoop(t, l, func() { l.WakeAt(l.Now() + 20*time.Millisecond); l.WakeAt(Never) })
@@ -84,7 +84,7 @@ func TestWakeAt(t *testing.T) {
 		onLoop(t, l, func() { l.WakeAt(0) }) // long past: in this batch or the next
 		select {
 		case <-fired:
-		case <-time.After(5 * time.Second):
+		case <-time.After(20 * time.Second):
 			t.Error("a time that has passed never came")
 		}
 	})

@@ -178,7 +178,7 @@ func TestNonsenseDatagrams(t *testing.T) {
 		if _, err := conn.Write(b); err == nil {
 			sent++
 		}
-		if round%500 == 0 {
+		if round%100 == 0 { // so that the socket's buffer does not decide what comes in
 			good.roundTrip("meanwhile")
 		}
 	}
@@ -248,8 +248,8 @@ func TestUnprovedAddressIsNotFlooded(t *testing.T) {
 	capture.Update()
 	out := 0
 	buf := make([]byte, 2048)
-	for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); {
-		conn.SetReadDeadline(end)
+	for wait := 20 * time.Second; ; wait = 1500 * time.Millisecond { // after the last answer
+		conn.SetReadDeadline(time.Now().Add(wait))
 		n, err := conn.Read(buf)
 		if err != nil {
 			break

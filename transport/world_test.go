@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 // gnet's pool count, which end by themselves after some idle seconds, nor the
 // one that waits for signals when go test is fuzzing.
 func settled(n int) bool {
-	for range 300 {
+	for range 2000 {
 		if runtime.NumGoroutine() <= n {
 			return true
 		}

@@ -29,7 +29,7 @@ import (
 func TestMain(m *testing.M) {
 	code := m.Run()
 	left := leaked()
-	for i := 0; i < 200 && len(left) > 0; i++ {
+	for i := 0; i < 2000 && len(left) > 0; i++ {
 		time.Sleep(10 * time.Millisecond)
 		left = leaked()
 	}
