@@ -76,7 +76,7 @@ namespace Lifeline
 	}
 
 	/// <summary>
-	/// Which address is dialled first: that of the list's order, except that what lately failed where another one
+	/// Which address is dialed first: that of the list's order, except that what lately failed where another one
 	/// worked stands back for a while: session/SPEC.md 8.10.
 	/// </summary>
 	sealed class AddressBook
@@ -107,7 +107,7 @@ namespace Lifeline
 			standings = Array.ConvertAll(list, url => new Standing());
 		}
 
-		/// <summary>The own addresses by index, in the order in which they are to be dialled.</summary>
+		/// <summary>The own addresses by index, in the order in which they are to be dialed.</summary>
 		public int[] Order(long now)
 		{
 			if (Array.TrueForAll(standings, s => s.Failed)) // no server can be reached, which says nothing about any address

@@ -117,7 +117,7 @@ namespace Lifeline
 		readonly string host;
 		readonly int port;
 		IAsyncResult lookup;
-		IPAddress good, bad; // what opened a session last, and what was dialled and did not
+		IPAddress good, bad; // what opened a session last, and what was dialed and did not
 
 		public Places(string host, int port)
 		{

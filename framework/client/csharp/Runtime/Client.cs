@@ -46,7 +46,7 @@ namespace Lifeline
 		bool disposed;
 		bool closing;  // by Close, at closeBy at the latest
 		long closeBy;
-		Exception failure; // without a subscriber of Error
+		Exception failure; // without a subscriber of OnError
 		string lastError = "";
 		readonly List<string> causes = new List<string>(); // why parts of the present attempt failed
 		bool refused;          // told already why it failed
@@ -54,13 +54,13 @@ namespace Lifeline
 		SessionState tried;    // the core's state when an attempt was last looked at
 
 		/// <summary>Told what becomes of the session, in order with the messages.</summary>
-		public event Action<SessionEvent> Changed;
+		public event Action<ClientEvent> OnEvent;
 
 		/// <summary>
 		/// Told what the app's own code threw: handlers, Ticket, and messages that are not what their Read expects.
 		/// None of it disturbs the session. Without a subscriber Update throws the first of them when it is done.
 		/// </summary>
-		public event Action<Exception> Error;
+		public event Action<Exception> OnError;
 
 		/// <summary>What happened since the client was made.</summary>
 		public readonly ClientStats Stats = new ClientStats();
@@ -249,7 +249,7 @@ namespace Lifeline
 				return;
 			}
 			string why = causes.Count > 0 ? string.Join("; ", causes.ToArray()) : lastError;
-			Tell(new SessionEvent { Kind = SessionEventKind.Failed, Reason = new CloseReason(CloseCode.LinkLost, why), Delay = TimeSpan.FromTicks(Math.Max(core.Due - now, 0) / 100) });
+			Tell(new ClientEvent { Kind = ClientEventKind.Failed, Reason = new CloseReason(CloseCode.LinkLost, why), Delay = TimeSpan.FromTicks(Math.Max(core.Due - now, 0) / 100) });
 		}
 
 		// Notes why a part of the present attempt failed.
@@ -401,7 +401,7 @@ namespace Lifeline
 		{
 			for (SessionChange ch = core.NextChange(); ch != null; ch = core.NextChange())
 			{
-				SessionEvent e = new SessionEvent { Reason = ch.Reason };
+				ClientEvent e = new ClientEvent { Reason = ch.Reason };
 				foreach (QueuedPacket p in ch.Undelivered)
 				{
 					AddUndelivered(e, p, ch.Kind == ChangeKind.Opened);
@@ -409,27 +409,27 @@ namespace Lifeline
 				switch (ch.Kind)
 				{
 					case ChangeKind.Opened:
-						e.Kind = SessionEventKind.Opened;
+						e.Kind = ClientEventKind.Opened;
 						Stats.Opens++;
 						Opened();
 						break;
 					case ChangeKind.Resumed:
-						e.Kind = SessionEventKind.Resumed;
+						e.Kind = ClientEventKind.Resumed;
 						Stats.Resumes++;
 						Opened();
 						break;
 					case ChangeKind.Reset:
-						e.Kind = SessionEventKind.Reset;
+						e.Kind = ClientEventKind.Reset;
 						Stats.Resets++;
 						FailCalls(LifelineException.Reset, "the session was reset before the answer came");
 						Opened();
 						break;
 					case ChangeKind.Moving:
-						e.Kind = SessionEventKind.Moving;
+						e.Kind = ClientEventKind.Moving;
 						e.Delay = TimeSpan.FromTicks(ch.Delay / 100);
 						break;
 					case ChangeKind.Lost:
-						e.Kind = SessionEventKind.Lost;
+						e.Kind = ClientEventKind.Lost;
 						Stats.Losses++;
 						if (e.Reason.Text == "" && !e.Reason.Remote)
 						{
@@ -441,12 +441,12 @@ namespace Lifeline
 						}
 						break;
 					case ChangeKind.PutOff:
-						e.Kind = SessionEventKind.Refused;
+						e.Kind = ClientEventKind.Refused;
 						e.Delay = TimeSpan.FromTicks(ch.Delay / 100);
 						refused = true;
 						break;
 					case ChangeKind.Ending:
-						e.Kind = core.State == SessionState.Ended ? SessionEventKind.Closed : SessionEventKind.Gone;
+						e.Kind = core.State == SessionState.Ended ? ClientEventKind.Closed : ClientEventKind.Gone;
 						Ending(e);
 						break;
 				}
@@ -469,12 +469,12 @@ namespace Lifeline
 			}
 		}
 
-		void Ending(SessionEvent e)
+		void Ending(ClientEvent e)
 		{
 			sessions++;
 			ticketUntil = long.MinValue;
 			FailCalls(LifelineException.Reset, "the session ended before the answer came");
-			if (e.Kind == SessionEventKind.Closed)
+			if (e.Kind == ClientEventKind.Closed)
 			{
 				StopDial();
 				silent.ForEach(p => p.Carrier.Destroy());
@@ -488,7 +488,7 @@ namespace Lifeline
 		}
 
 		// Reads what was sent back into what the app sent. Requests that the server would not take fail.
-		void AddUndelivered(SessionEvent e, QueuedPacket p, bool tooLarge)
+		void AddUndelivered(ClientEvent e, QueuedPacket p, bool tooLarge)
 		{
 			if (p.Kind != PacketKind.Message && p.Kind != PacketKind.Request)
 			{
@@ -505,15 +505,15 @@ namespace Lifeline
 			}
 		}
 
-		void Tell(SessionEvent e)
+		void Tell(ClientEvent e)
 		{
-			if (disposed || Changed == null)
+			if (disposed || OnEvent == null)
 			{
 				return;
 			}
 			try
 			{
-				Changed(e);
+				OnEvent(e);
 			}
 			catch (Exception failed)
 			{
@@ -524,14 +524,14 @@ namespace Lifeline
 		// Tells what the app's own code threw.
 		void Report(Exception e)
 		{
-			if (Error == null)
+			if (OnError == null)
 			{
 				failure = failure ?? e;
 				return;
 			}
 			try
 			{
-				Error(e);
+				OnError(e);
 			}
 			catch (Exception another)
 			{

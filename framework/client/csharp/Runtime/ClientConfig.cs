@@ -98,7 +98,7 @@ namespace Lifeline
 	/// What became of the session. The usual order is Opened (Lost (Resumed | Reset | Gone Opened))* Closed, with
 	/// any number of Failed and Refused where the client tries to get in.
 	/// </summary>
-	public enum SessionEventKind
+	public enum ClientEventKind
 	{
 		/// <summary>A new session; after Gone it is another one. What was sent before and is larger than this server takes is undelivered.</summary>
 		Opened,
@@ -130,9 +130,9 @@ namespace Lifeline
 	}
 
 	/// <summary>One step in the life of a session.</summary>
-	public sealed class SessionEvent
+	public sealed class ClientEvent
 	{
-		public SessionEventKind Kind;
+		public ClientEventKind Kind;
 		/// <summary>Why: with Lost, Reset, Gone, Refused, Failed and Closed, else null.</summary>
 		public CloseReason Reason;
 		/// <summary>With Opened, Gone and Closed, never null.</summary>
@@ -186,7 +186,7 @@ namespace Lifeline
 		public long Losses;   // open links that were lost, those cut included
 		public long Cuts;     // links that Cut dropped
 		public long Rebinds;  // changes of the local address that Rebind made
-		public long Dials;    // addresses dialled
+		public long Dials;    // addresses dialed
 		public long Failures; // dials that failed
 		public long Sent;     // requests and messages that were taken
 		public long Received; // messages, answers and requests of the server

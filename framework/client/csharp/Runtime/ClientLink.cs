@@ -6,7 +6,7 @@ using System.Threading.Tasks;
 
 namespace Lifeline
 {
-	// Dialling, the present link, and links that are being left.
+	// Dialing, the present link, and links that are being left.
 	public sealed partial class Client
 	{
 		const int maxSilent = 4; // sockets that Cut leaves open
@@ -19,7 +19,7 @@ namespace Lifeline
 			public int Index;          // of Address, -1: the server told it
 			public bool Opened;
 			public bool Told;          // that it did not open is not the address's fault
-			public long Since;         // when it was dialled
+			public long Since;         // when it was dialed
 			public int Seen;           // bytes of the stream that the core was told of, and that wait
 			public bool HasTicket;     // for the packet that comes next
 			public bool WaitsForTicket; // the packet that comes next is taken when it is there
@@ -38,7 +38,7 @@ namespace Lifeline
 		readonly List<Left> silent = new List<Left>();
 
 		// The dial that is going on.
-		bool dialling;
+		bool dialing;
 		readonly List<Address> dialList = new List<Address>();
 		readonly List<int> dialIndex = new List<int>();
 		int dialNext;
@@ -53,13 +53,13 @@ namespace Lifeline
 		long ticketUntil = long.MinValue;  // until then it is good for one more attempt
 		Task<byte[]> ticketTask;           // the app's, one at a time
 
-		// --- dialling
+		// --- dialing
 
 		// Lists the addresses to try, once each: where the server sent us, then our own from the preferred one on.
 		void StartDial(long now)
 		{
 			StopDial();
-			dialling = true;
+			dialing = true;
 			causes.Clear();
 			dialNext = 0;
 			dialList.Clear();
@@ -82,7 +82,7 @@ namespace Lifeline
 
 		void StopDial()
 		{
-			dialling = false;
+			dialing = false;
 			ticketWanted = false;
 			if (dialCarrier != null)
 			{
@@ -93,7 +93,7 @@ namespace Lifeline
 
 		void ContinueDial(long now)
 		{
-			if (!dialling)
+			if (!dialing)
 			{
 				return;
 			}
@@ -110,7 +110,7 @@ namespace Lifeline
 				}
 				return;
 			}
-			while (dialling)
+			while (dialing)
 			{
 				if (dialCarrier == null && !OpenNext(now))
 				{
@@ -205,7 +205,7 @@ namespace Lifeline
 			return p;
 		}
 
-		// Notes whether the address of a name that was dialled opened a session.
+		// Notes whether the address of a name that was dialed opened a session.
 		void Placed(Link l, bool good)
 		{
 			Places p;
@@ -219,7 +219,7 @@ namespace Lifeline
 		{
 			link = new Link { Carrier = dialCarrier, Address = dialList[dialNext - 1], Index = dialIndex[dialNext - 1], Since = dialSince };
 			dialCarrier = null;
-			dialling = false;
+			dialing = false;
 			core.LinkUp(now, wallClock(), link.Address.Carrier == CarrierKind.PlainKcp);
 			if (link.Carrier.LinkNonce != null)
 			{

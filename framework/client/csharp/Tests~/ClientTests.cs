@@ -297,7 +297,7 @@ namespace Lifeline.Tests
 			// Without a subscriber Update throws, when all is done.
 			World quiet = new World();
 			Client c = new Client("ws://a/", new ClientConfig { Now = () => quiet.Now, OpenWebSocket = url => { quiet.Sockets.Add(new FakeSocket(url)); return quiet.Socket; } });
-			c.Changed += e => { throw new TimeZoneNotFoundException(); };
+			c.OnEvent += e => { throw new TimeZoneNotFoundException(); };
 			c.Update();
 			quiet.Greet();
 			c.Update();
@@ -399,7 +399,7 @@ namespace Lifeline.Tests
 			});
 			w.Client.Update();
 			w.Client.Update();
-			check.That(asked.Count == 1 && w.Sockets.Count == 0, "dialled without a ticket");
+			check.That(asked.Count == 1 && w.Sockets.Count == 0, "dialed without a ticket");
 			asked.Dequeue().SetException(new Exception("no account server"));
 			w.Client.Update();
 			check.That(w.Failures.Count == 1 && w.Sockets.Count == 0, "a ticket that failed");
@@ -530,7 +530,7 @@ namespace Lifeline.Tests
 
 		static void Order(Check check)
 		{
-			// The first of the list does not answer: the second one is dialled after the time of a dial.
+			// The first of the list does not answer: the second one is dialed after the time of a dial.
 			World w = new World("ws://a/ ws://b/");
 			w.OnOpen = s => s.Open = s.Url != "ws://a/";
 			w.Client.Update();

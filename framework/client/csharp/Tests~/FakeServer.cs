@@ -51,7 +51,7 @@ namespace Lifeline.Tests
 		public readonly List<string> Events = new List<string>();
 		public readonly List<Exception> Failures = new List<Exception>();
 		public Action<FakeSocket> OnOpen = s => { };
-		public SessionEvent LastEvent;
+		public ClientEvent LastEvent;
 		public readonly Client Client;
 		ushort seq;
 		public uint Accepted; // counted packets of the client
@@ -70,12 +70,12 @@ namespace Lifeline.Tests
 				return s;
 			};
 			Client = new Client(addresses, cfg);
-			Client.Changed += e =>
+			Client.OnEvent += e =>
 			{
 				LastEvent = e;
 				Events.Add(e.Kind + (e.Reason == null ? "" : " " + e.Reason.Code));
 			};
-			Client.Error += e => Failures.Add(e);
+			Client.OnError += e => Failures.Add(e);
 		}
 
 		public FakeSocket Socket { get { return Sockets[Sockets.Count - 1]; } }

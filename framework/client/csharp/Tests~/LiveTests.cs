@@ -154,6 +154,7 @@ namespace Lifeline.Tests
 					check.Run("live " + carrier, () => new LiveTests(check, probe).All(carrier));
 					Console.WriteLine(carrier + ": " + watch.ElapsedMilliseconds + " ms");
 				}
+				check.Run("live cookie", () => new LiveTests(check, probe).Cookie());
 				check.Run("live newest", () => new LiveTests(check, probe).Newest());
 				check.Run("live rooms", () => new LiveTests(check, probe).Rooms());
 				check.Run("live fall-back", () => new LiveTests(check, probe).FallBack());
@@ -234,12 +235,12 @@ namespace Lifeline.Tests
 				more(cfg);
 			}
 			c = new Client(urls, cfg);
-			c.Changed += e =>
+			c.OnEvent += e =>
 			{
 				events.Add(e.Kind + (e.Reason == null ? "" : " " + e.Reason.Code));
 				last = e.Kind + " " + e.Reason;
 			};
-			c.Error += e => check.Fail(e.ToString());
+			c.OnError += e => check.Fail(e.ToString());
 			return c;
 		}
 
@@ -372,6 +373,17 @@ namespace Lifeline.Tests
 			}
 			Done(Echoes(), "echo after it");
 			events.Clear();
+		}
+
+		// The second server wants a cookie of every hello.
+		void Cookie()
+		{
+			Make(probe.Second["kcp"]);
+			Done(c.WhenOpen(), "a login");
+			c.Cut();
+			check.That(Until(() => c.Stats.Resumes == 1), "a resume");
+			c.Close();
+			check.That(Until(() => c.Idle, 2), "not idle");
 		}
 
 		void Newest()

@@ -20,7 +20,9 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -50,10 +52,18 @@ type Numbered struct {
 
 func main() {
 	ports := flag.Int("ports", 0, "first of eight `ports`, the servers' kcp, plain-kcp, tcp and ws; 0: any")
-	key := flag.String("key", "", "`file` of the servers' private key, made if there is none")
+	key := flag.String("key", "", "`file` of the servers' private key, made if there is none; without it the key is another one after each start")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	if *key == "" { // both have the same one all the same
+		dir, err := os.MkdirTemp("", "probe")
+		if err != nil {
+			log.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		*key = filepath.Join(dir, "key")
+	}
 	store := new(framework.MemoryStore)
 	var servers [2]*framework.Server
 	for i := range servers {
@@ -64,7 +74,7 @@ func main() {
 			return fmt.Sprintf("127.0.0.1:%d", *ports+4*i+n)
 		}
 		srv, err := framework.New(framework.Config{
-			KCP: port(0), PlainKCP: port(1), TCP: port(2), WebSocket: port(3), KeyFile: *key,
+			KCP: port(0), PlainKCP: port(1), TCP: port(2), WebSocket: port(3), KeyFile: *key, AlwaysCookie: i == 1,
 			Logger: slog.New(slog.DiscardHandler), Node: uint16(i), Store: store, Secret: session.Secret{1, 2, 3},
 			Session: session.Config{Interval: time.Second, Timeout: 4 * time.Second, SendPackets: 200}, Rate: session.Rate{Messages: -1, Bytes: -1},
 			Authenticate: func(_ context.Context, l framework.Login) (string, error) { return string(l.Ticket), nil },

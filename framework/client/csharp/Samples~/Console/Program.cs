@@ -70,7 +70,7 @@ static class Player
 			Ticket = () => Task.FromResult(Encoding.UTF8.GetBytes(name)),
 			ServerKey = args.Length > 2 ? args[2] : null, // for kcp://
 		});
-		client.Changed += e => Console.WriteLine(e.Kind + (e.Reason == null ? "" : ": " + e.Reason));
+		client.OnEvent += e => Console.WriteLine(e.Kind + (e.Reason == null ? "" : ": " + e.Reason));
 		client.OnMessage("chat", new Chat(), m => Console.WriteLine(m.From + ": " + m.Text));
 		client.OnMessage("state", new Nothing(), m => { });
 		client.OnMessage("seat", new Nothing(), m => { });

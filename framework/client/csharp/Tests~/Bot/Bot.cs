@@ -150,10 +150,10 @@ namespace Lifeline.Bots
 			Client.OnMessage("chat", new Chat(), Hear);
 			Client.OnMessage("state", new Nothing(), m => States++);
 			Client.OnMessage("seat", new Nothing(), m => { });
-			Client.Error += e => Fail(e.ToString());
-			Client.Changed += e =>
+			Client.OnError += e => Fail(e.ToString());
+			Client.OnEvent += e =>
 			{
-				if (e.Kind == SessionEventKind.Closed || e.Kind == SessionEventKind.Gone)
+				if (e.Kind == ClientEventKind.Closed || e.Kind == ClientEventKind.Gone)
 				{
 					Fail(e.Kind + ": " + e.Reason);
 				}
