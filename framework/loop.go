@@ -168,7 +168,7 @@ func (l *loop) write(p *Player) {
 			p.link.WriteDatagram(l.buf)
 		}
 	}
-	l.buf = p.s.Output(l.buf[:0], p.s.Epoch(), l.t.Now(), p.link.Room())
+	l.buf = p.s.Output(l.buf[:0], p.s.Epoch(), l.t.Now(), p.link.Available())
 	if len(l.buf) > 0 {
 		p.link.Write(l.buf)
 	}

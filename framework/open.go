@@ -100,7 +100,7 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 	if h.Nonce != o.nonce {
 		return session.ErrControl
 	}
-	k.Prove()
+	k.ValidateAddress()
 	o.numbers, o.routesToTell = l.srv.dict.agree(h.Routes)
 	if h.Version != session.ProtocolVersion {
 		l.refuse(o, &session.CloseError{Code: session.Version, Text: fmt.Sprintf("the server speaks version %d", session.ProtocolVersion)})
@@ -402,7 +402,7 @@ func (l *loop) resume(k *transport.Link, o *opening, pk codec.Packet) error {
 		l.refuse(o, &session.CloseError{Code: session.Unknown})
 		return nil
 	}
-	k.Prove() // the proof covers the nonce that was sent there
+	k.ValidateAddress() // the proof covers the nonce that was sent there
 	s.mu.Lock()
 	p, ok := s.table.Get(r.ID)
 	s.mu.Unlock()

@@ -20,7 +20,7 @@ func (h *echoHandler) OnOpen(k *Link)             {}
 func (h *echoHandler) OnWritable(k *Link)         {}
 func (h *echoHandler) OnClose(k *Link, err error) {}
 func (h *echoHandler) OnPacket(k *Link, p codec.Packet) {
-	k.Prove()
+	k.ValidateAddress()
 	if p.Kind == codec.Heartbeat {
 		return
 	}

@@ -24,7 +24,7 @@ type bufPool struct {
 type part struct{ b []byte }
 
 // hold appends data to p, or begins one.
-func (p *bufPool) hold(to *part, data []byte) *part {
+func (p *bufPool) extend(to *part, data []byte) *part {
 	if to == nil {
 		if n := len(p.parts); n > 0 {
 			to, p.parts = p.parts[n-1], p.parts[:n-1]

@@ -62,7 +62,7 @@ type Config struct {
 	// Greeting is what the answer to a sealed handshake carries for the layer
 	// above: at most seal.MaxGreeting bytes.
 	Greeting []byte
-	// AlwaysCookie makes every opening of a sealed link prove its address
+	// AlwaysCookie makes every opening of a sealed link validate its address
 	// before it costs any cryptography: one round trip more. Otherwise that is
 	// asked for only when many want to open links.
 	AlwaysCookie bool
@@ -80,12 +80,12 @@ type Config struct {
 	// bounded by the limit of open files as well, less a reserve.
 	MaxLinks int
 	// MaxPlainLinks bounds those of plain KCP among them, and half of it those
-	// that have not proved their address. If zero, MaxLinks, or half of that
+	// whose addresses are not validated. If zero, MaxLinks, or half of that
 	// where sealed KCP is served too: who can lie about his address shall not
 	// keep out who can't.
 	MaxPlainLinks int
 	// MaxPlainPerAddress bounds the plain-KCP links of one address, one /64 of
-	// IPv6, that has proved itself. If zero, 256. If negative, there is no
+	// IPv6, that is validated. If zero, 256. If negative, there is no
 	// bound. Links of the loopback interface are not counted.
 	MaxPlainPerAddress int
 	// LinksPerAddress bounds the live links of one address on all carriers: of an
@@ -95,7 +95,7 @@ type Config struct {
 	LinksPerAddress int
 	// OpensPerAddress bounds the links that one address opens a second, by the same
 	// rules; ten seconds of it may come at once. A link of plain KCP counts once its
-	// peer has proved the address. If zero, 100. If negative, any number.
+	// address is validated. If zero, 100. If negative, any number.
 	// Neither counts links from this machine itself, nor a trusted proxy's own
 	// address in place of those that it speaks for.
 	OpensPerAddress int
@@ -118,7 +118,7 @@ type Config struct {
 	// waits where fewer than two come in one, nor where players ask again as soon as
 	// they are answered and waits would slow them down. If zero, 1 ms, which is also
 	// as fine as an idle process can tell the time; at most 10 ms. If negative,
-	// nothing is gathered. Linux only.
+	// nothing is coalesced. Linux only.
 	CoalesceDelay time.Duration
 	// Logger takes the few things that are worth a line. If nil, slog.Default().
 	Logger *slog.Logger
@@ -134,8 +134,8 @@ const (
 	defaultOpenTimeout     = 5 * time.Second
 	defaultSocketBuffer    = 8 << 20
 	smallSocketBuffer      = 1 << 20
-	defaultGather          = time.Millisecond
-	maxGather              = 10 * time.Millisecond // a third of the shortest retransmission timeout
+	defaultCoalesceDelay   = time.Millisecond
+	maxCoalesceDelay       = 10 * time.Millisecond // a third of the shortest retransmission timeout
 	maxLoops               = 256
 	maxMaxBody             = 1<<28 - 1 // what four bytes of length can say
 	maxSendBuffer          = 64 << 20
@@ -227,10 +227,10 @@ func (c *Config) socketBuffer() int {
 
 func (c *Config) coalesceDelay() time.Duration {
 	switch {
-	case oneLoop: // only Linux gathers
+	case oneLoop: // only Linux coalesces
 		return 0
 	case c.CoalesceDelay == 0:
-		return defaultGather
+		return defaultCoalesceDelay
 	}
 	return max(c.CoalesceDelay, 0)
 }
@@ -276,8 +276,8 @@ func (c *Config) Check() error {
 	if d := c.OpenTimeout; d < 0 || d > 0 && d < time.Millisecond {
 		return fmt.Errorf("transport: Config.OpenTimeout is %v, want at least %v", d, time.Millisecond)
 	}
-	if d := c.CoalesceDelay; d > maxGather || d > 0 && d < time.Microsecond {
-		return fmt.Errorf("transport: Config.CoalesceDelay is %v, want %v to %v", d, time.Microsecond, maxGather)
+	if d := c.CoalesceDelay; d > maxCoalesceDelay || d > 0 && d < time.Microsecond {
+		return fmt.Errorf("transport: Config.CoalesceDelay is %v, want %v to %v", d, time.Microsecond, maxCoalesceDelay)
 	}
 	if err := c.checkListeners(); err != nil {
 		return err

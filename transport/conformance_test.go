@@ -154,8 +154,8 @@ func TestCloseEndsALinkAtOnce(t *testing.T) {
 			k.Close(errors.New("second"))
 			k.Write(beat)
 			k.Finish()
-			k.Prove()
-			if k.Room() != 0 {
+			k.ValidateAddress()
+			if k.Available() != 0 {
 				t.Error("a closed link has room")
 			}
 			_ = k.Stats()
@@ -272,7 +272,7 @@ func TestSlowReaderIsHeldBackAndTold(t *testing.T) {
 		h := &hooks{}
 		sent, most := 0, 0
 		pump := func(k *Link) {
-			for sent < total && k.Room() >= len(f) {
+			for sent < total && k.Available() >= len(f) {
 				k.Write(f)
 				sent++
 				most = max(most, k.waiting())
@@ -303,14 +303,14 @@ func TestSlowReaderIsHeldBackAndTold(t *testing.T) {
 	})
 }
 
-func TestWritingFarBeyondRoomCloses(t *testing.T) {
+func TestWritingFarBeyondAvailableCloses(t *testing.T) {
 	worlds(t, func(t *testing.T, w *world) {
 		h := &hooks{}
 		h.packet = func(k *Link, p codec.Packet) {
 			if p.Kind == codec.Heartbeat {
 				return
 			}
-			if k.Room() < 5000+codec.FrameOverhead {
+			if k.Available() < 5000+codec.FrameOverhead {
 				t.Error("an empty link has no room for a largest frame")
 			}
 			for range 100 {

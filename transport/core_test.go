@@ -25,7 +25,7 @@ type fakeBelow struct {
 	take int      // how many datagrams the socket takes before it is full; < 0: all
 }
 
-func (f *fakeBelow) ring()  {}
+func (f *fakeBelow) wake()  {}
 func (f *fakeBelow) drain() {}
 func (f *fakeBelow) send(b *outbox) bool {
 	for ; b.head < b.n; b.head++ {
@@ -48,10 +48,10 @@ func testLoop(cfg Config, h Handler) (*Loop, *fakeBelow) {
 	f := &fakeBelow{take: -1}
 	l := &Loop{t: tr, h: h, below: f}
 	l.init()
-	tr.doors.init(&tr.cfg)
+	tr.addrLimit.init(&tr.cfg)
 	tr.loops = []*Loop{l}
-	tr.plain.init(cfg.maxPlainPerAddress())
-	tr.maxKnocking = knockers(&tr.cfg, 1)
+	tr.plainLimit.init(cfg.maxPlainPerAddress())
+	tr.maxUnvalidated = unvalidatedShare(&tr.cfg, 1)
 	if err := tr.initSealed(); err != nil {
 		panic(err)
 	}
@@ -157,7 +157,7 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 // forget what they read.
 type loopBack struct{ answers map[netip.AddrPort]*peer }
 
-func (f *loopBack) ring()  {}
+func (f *loopBack) wake()  {}
 func (f *loopBack) drain() {}
 func (f *loopBack) send(b *outbox) bool {
 	for ; b.head < b.n; b.head++ {
@@ -333,7 +333,7 @@ func TestLatenessRaisesTimeoutsAndFades(t *testing.T) {
 
 // TestStallIsNotAStorm: after the loop slept, not everything is resent at once.
 func TestStallIsNotAStorm(t *testing.T) {
-	l, f := testLoop(Config{}, &hooks{open: func(k *Link) { k.Prove(); k.Write(beat) }})
+	l, f := testLoop(Config{}, &hooks{open: func(k *Link) { k.ValidateAddress(); k.Write(beat) }})
 	f.keep = true
 	const n = 4 * maxDue
 	for i := range n {
@@ -363,8 +363,8 @@ func TestStallIsNotAStorm(t *testing.T) {
 	}
 }
 
-func TestUnprovedAddressIsSentNothingUnasked(t *testing.T) {
-	l, f := testLoop(Config{}, &hooks{unproved: true, open: func(k *Link) { k.Write(beat) }})
+func TestUnvalidatedAddressIsSentNothingUnasked(t *testing.T) {
+	l, f := testLoop(Config{}, &hooks{unvalidated: true, open: func(k *Link) { k.Write(beat) }})
 	f.keep = true
 	p := newPeer(1)
 	p.Write(beat)
@@ -386,25 +386,25 @@ func TestUnprovedAddressIsSentNothingUnasked(t *testing.T) {
 		t.Errorf("%d datagrams to who asks again, want 1", len(sent))
 	}
 	for _, k := range l.plain {
-		k.Prove()
+		k.ValidateAddress()
 	}
 	if batch(func() {}); l.timers.armed == Never {
 		t.Error("no timeout runs for a proved address")
 	}
 }
 
-func TestGravesAreBounded(t *testing.T) {
-	var g graves
+func TestRecentlyClosedIsBounded(t *testing.T) {
+	var g recentlyClosed
 	key := func(i int) plainKey { return plainKey{conv: uint32(i)} }
-	for i := range 3 * maxGraves {
+	for i := range 3 * maxRecent {
 		g.add(key(i), 0)
 		g.add(key(7), 0) // again and again
 	}
-	if len(g.until) > maxGraves {
-		t.Errorf("%d graves, want at most %d", len(g.until), maxGraves)
+	if len(g.until) > maxRecent {
+		t.Errorf("%d recently closed, want at most %d", len(g.until), maxRecent)
 	}
-	last := key(3*maxGraves - 1)
-	if !g.has(last, graveTime-1) || g.has(last, graveTime) || g.has(key(0), 0) {
+	last := key(3*maxRecent - 1)
+	if !g.has(last, recentTime-1) || g.has(last, recentTime) || g.has(key(0), 0) {
 		t.Error("the wrong ones are remembered")
 	}
 }

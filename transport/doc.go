@@ -38,7 +38,7 @@
 //   - No loop exists in OnBoot, and a UDP server without traffic has no other
 //     event. OnTick is the exception, on a goroutine of its own: it registers
 //     one end of a pair of sockets, whose OnOpen is the first event on the
-//     loop. Writing to the other end is the doorbell. EventLoop.Execute would
+//     loop. Writing to the other end is the wake-up. EventLoop.Execute would
 //     allocate, and lose the order beyond 1,024 tasks.
 //   - It tells of one readable stream after the other, and not when that was all.
 //     It runs what Wake posted at the end of the next round, and a batch stays open

@@ -23,7 +23,7 @@ func (echo) OnTimer(*transport.Loop)                   {}
 func (echo) OnMigrate(*transport.Link, netip.AddrPort) {}
 func (echo) OnBatch(*transport.Loop)                   {}
 func (echo) OnPacket(k *transport.Link, p codec.Packet) {
-	k.Prove() // a real server asks the peer to echo a nonce first
+	k.ValidateAddress() // a real server asks the peer to echo a nonce first
 	k.Write(codec.AppendFrame(nil, p.Header, p.Body))
 }
 

@@ -59,7 +59,7 @@ func FuzzLoop(f *testing.F) {
 		l.begin()
 		l.closeAll(ErrStopped)
 		l.end()
-		if len(l.plain)+len(l.streams)+len(l.timers.heap) != 0 || l.t.links.Load() != 0 || l.knocks.Len() != 0 {
+		if len(l.plain)+len(l.streams)+len(l.timers.heap) != 0 || l.t.links.Load() != 0 || l.unvalidated.Len() != 0 {
 			t.Fatal("something is left after all links closed")
 		}
 	})

@@ -23,7 +23,7 @@ var errEnded = errors.New("transport: engine ended")
 const yieldEvery = 4 * time.Millisecond
 
 // gnetLoop is the backend of a loop on sockets, and gnet's event handler for
-// its engine. Owned by the loop, except for bell, which Loop.queue guards, and
+// its engine. Owned by the loop, except for waker, which Loop.queue guards, and
 // for bootErr, which is written before the engine ends and read after.
 type gnetLoop struct {
 	gnet.BuiltinEventEngine
@@ -31,7 +31,7 @@ type gnetLoop struct {
 	r       *socketRunner
 	l       *Loop
 	eng     gnet.Engine
-	bell    bell
+	waker   waker
 	udp     [wires]*udpSocket // nil what is not served, and between engines
 	up      chan error        // 1 deep: takes the outcome of the first start
 	started bool              // it was a success
@@ -47,7 +47,7 @@ type gnetLoop struct {
 	engineAt  atomic.Pointer[engineAt] // nil between engines
 }
 
-func (g *gnetLoop) ring() { g.bell.ring() }
+func (g *gnetLoop) wake() { g.waker.wake() }
 
 func (g *gnetLoop) send(b *outbox) bool {
 	u := g.udp[b.wire]
@@ -102,12 +102,12 @@ func (g *gnetLoop) after(action gnet.Action) gnet.Action {
 	return action
 }
 
-// OnOpen takes the bell, and connections from an acceptor.
+// OnOpen takes the waker, and connections from an acceptor.
 func (g *gnetLoop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	g.boot()
 	if c.Context() == g {
-		g.round.bell = c
-		g.l.queue.setBell(g.ring)
+		g.round.waker = c
+		g.l.queue.setWaker(g.wake)
 		g.engineAt.Store(&engineAt{c.EventLoop(), g.dead})
 		g.accept()
 		if !g.started {
@@ -141,10 +141,10 @@ func (g *gnetLoop) evict() bool {
 	g.settle() // a descriptor is free at the end of a batch
 	g.l.begin()
 	defer g.l.end()
-	return g.l.evict()
+	return g.l.evictPending()
 }
 
-// OnTraffic takes what arrived: the bell, bytes of a stream, or the first of
+// OnTraffic takes what arrived: a wake-up, bytes of a stream, or the first of
 // the datagrams that wait.
 func (g *gnetLoop) OnTraffic(c gnet.Conn) gnet.Action {
 	g.boot()
@@ -161,7 +161,7 @@ func (g *gnetLoop) OnTraffic(c gnet.Conn) gnet.Action {
 			_, _ = c.Discard(n)
 		}
 		g.l.begin()
-		if drainOnBell {
+		if drainOnWake {
 			g.drain()
 		}
 		g.l.end()

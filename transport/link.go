@@ -17,17 +17,17 @@ var (
 	ErrStopped = errors.New("transport: stopped")
 	// ErrPanic closes a link whose callback, or whose own code, panicked.
 	ErrPanic = errors.New("transport: panic while serving the link")
-	// ErrOverflow closes a link whose owner wrote far beyond its Room.
-	ErrOverflow = errors.New("transport: written beyond the room of the link")
+	// ErrOverflow closes a link whose owner wrote far beyond Available.
+	ErrOverflow = errors.New("transport: written beyond the send buffer")
 	// ErrCrowded closes a plain-KCP link whose address has enough of them, or
 	// opens them too fast.
-	ErrCrowded = errors.New("transport: too many links from one address")
-	// ErrEvicted closes a plain-KCP link that had not proved its address, to make
+	ErrTooManyLinks = errors.New("transport: too many links from one address")
+	// ErrEvicted closes a plain-KCP link whose address was not validated, to make
 	// room for another.
-	ErrEvicted = errors.New("transport: made room for another link")
-	// ErrUnfinished closes a link that held the beginning of something for
-	// longer than the others when all of that was too much: Config.ReceiveBytes.
-	ErrUnfinished = errors.New("transport: holds what is not whole for longest")
+	ErrEvicted = errors.New("transport: evicted for another link")
+	// ErrOverBudget closes the link that has kept partial frames for longest when
+	// those of all links are over Config.ReceiveBytes.
+	ErrOverBudget = errors.New("transport: partial frames over budget")
 	// ErrFinished closes a link after Finish.
 	ErrFinished = errors.New("transport: finished")
 )
@@ -49,9 +49,9 @@ const (
 	stateFinishing                       // Finish was called
 	stateStarved                         // less than half of the room was left: OnWritable is owed
 	stateDirty                           // in the loop's dirty list
-	stateProved                          // the peer owns its address
-	stateBroke                           // over its byte budget, waits for input
-	stateHolds                           // in the loop's holding
+	stateValidated                       // the peer has shown that it owns its address
+	stateLimited                         // at the anti-amplification limit, waits for input
+	statePartial                         // in the loop's partials
 )
 
 // Link is one live carrier connection. Owned by its loop. Loop and Carrier
@@ -98,8 +98,8 @@ func (k *Link) Carrier() Carrier { return k.carrier }
 func (k *Link) RemoteAddr() netip.AddrPort { return k.addr }
 
 // LastReceive returns when anything last came that was written above the peer's
-// carrier: bytes of the stream, in order and be they part of a frame, or a frame
-// beside it. What a carrier says by itself is none: acknowledgements and probes
+// carrier: bytes of the stream, in order and be they part of a frame, or a datagram
+// frame. What a carrier says by itself is none: acknowledgements and probes
 // of KCP, segments ahead of one that is missing, pings and pongs of WebSocket.
 func (k *Link) LastReceive() time.Duration { return k.received }
 
@@ -115,10 +115,10 @@ func (k *Link) waiting() int {
 // half reports whether at least half of the send buffer is free.
 func (k *Link) half() bool { return 2*k.waiting() <= k.loop.t.cfg.sendBuffer() }
 
-// Room returns how many bytes may be written now. While less than half of
+// Available returns how many bytes may be written now. While less than half of
 // Config.SendBuffer waits it is never less than the largest frame, so that
 // every frame passes sooner or later.
-func (k *Link) Room() int {
+func (k *Link) Available() int {
 	if k.state&(stateClosed|stateFinishing) != 0 {
 		return 0
 	}
@@ -195,30 +195,31 @@ func (l *Loop) touch(k *Link) {
 	}
 }
 
-// Prove tells that the peer has proved its address, which lifts the byte
-// budget of plain KCP. Sealed KCP finds that out by itself.
-func (k *Link) Prove() {
-	if k.sealed != nil || k.state&(stateProved|stateClosed) != 0 {
+// ValidateAddress says that the peer has shown that it owns its address. That lifts
+// the anti-amplification limit of plain KCP: RFC 9000 8. Sealed KCP validates by
+// itself.
+func (k *Link) ValidateAddress() {
+	if k.sealed != nil || k.state&(stateValidated|stateClosed) != 0 {
 		return
 	}
 	l := k.loop
 	if k.carrier == PlainKCP {
-		l.knocked(k)
-		err := ErrCrowded
-		if !l.t.plain.enter(k.addr.Addr()) {
+		l.removeUnvalidated(k)
+		err := ErrTooManyLinks
+		if !l.t.plainLimit.acquire(k.addr.Addr()) {
 			l.t.carriers[PlainKCP].refused.Add(1)
 		} else if !l.t.enter(PlainKCP, k.addr.Addr(), l.now) {
-			l.t.plain.leave(k.addr.Addr())
+			l.t.plainLimit.release(k.addr.Addr())
 		} else {
 			err = nil
 		}
 		if err != nil {
-			k.Close(err) // not counted among those that are proved
+			k.Close(err) // not counted among those that are validated
 			return
 		}
 		l.touch(k)
 	}
-	k.state = k.state&^stateBroke | stateProved
+	k.state = k.state&^stateLimited | stateValidated
 }
 
 // Finish lets no more packets in, sends what was written and then closes with
@@ -256,7 +257,7 @@ func (k *Link) Close(err error) {
 		return
 	}
 	k.state |= stateClosed
-	k.loop.closing = append(k.loop.closing, closing{k, err})
+	k.loop.closed = append(k.loop.closed, closedLink{k, err})
 }
 
 // Stats returns what the link knows about its path.
@@ -292,12 +293,12 @@ func (k *Link) deadline(now time.Duration) time.Duration {
 		return Never
 	case k.tcp != nil:
 		at = k.tcp.lookAt
-		if a := k.tcp.arrival; a != nil && k.state&stateFinishing == 0 {
+		if a := k.tcp.pending; a != nil && k.state&stateFinishing == 0 {
 			at = min(at, a.until)
 		}
-	case k.state&stateProved == 0:
-		// Only input helps: whoever is there asks again, and to send what may
-		// have been lost to everybody who knocked makes a rush worse.
+	case k.state&stateValidated == 0:
+		// Only input helps. A peer that is there sends again. To resend to every
+		// address that has sent one datagram makes a login storm worse.
 	default:
 		at = k.kcp.NextDeadline(now)
 	}
@@ -312,8 +313,8 @@ func (l *Loop) due(k *Link) {
 	switch {
 	case k.state&stateFinishing != 0 && k.finishAt() <= l.now:
 		k.Close(ErrFinished)
-	case k.tcp != nil && k.tcp.arrival != nil && k.state&stateFinishing == 0:
-		if k.tcp.arrival.until <= l.now {
+	case k.tcp != nil && k.tcp.pending != nil && k.state&stateFinishing == 0:
+		if k.tcp.pending.until <= l.now {
 			l.stats.openTimeouts.Add(1)
 			k.Close(errOpenTimeout)
 		}
@@ -326,7 +327,7 @@ func (l *Loop) due(k *Link) {
 func (l *Loop) forget(k *Link, err error) {
 	defer l.guard(nil)
 	l.timers.remove(k)
-	l.holding.remove(k)
+	l.partials.remove(k)
 	if k.part != nil {
 		l.bufs.drop(k.part)
 		k.part = nil

@@ -25,9 +25,9 @@ func since(t time.Time) time.Duration { return time.Since(t) }
 // Network in memory (memLoop). It brackets everything it hands up with begin
 // and end.
 type backend interface {
-	// ring makes the loop run a batch soon. Called under the queue's lock,
+	// wake makes the loop run a batch soon. Called under the queue's lock,
 	// from any goroutine.
-	ring()
+	wake()
 	// send sends datagrams from the head of b and returns false when the
 	// socket takes no more for now.
 	send(b *outbox) bool
@@ -55,29 +55,29 @@ type Loop struct {
 	began    time.Duration // the batch
 	spare    []Task        // the batch before: its memory is used again
 
-	timers   timers
-	plain    map[uint64]*Link // by hash
-	seed     maphash.Seed
-	graves   graves
-	knocks   strangers.Table[*Link] // plain-KCP links whose peers have not proved their addresses
-	knocking map[*Link]*strangers.Entry[*Link]
-	streams  []*Link
-	dirty    []*Link // have something to send
-	roomy    []*Link // have room again, and their handler waits for it
-	closing  []closing
-	out      [wires]outbox
-	bufs     bufPool
-	holding  holding
-	kcp      [wires]kcpShared
-	sealed   sealedLoop
-	handover handover
-	ws       wsShared
-	coming   arrivals
-	stats    loopStats
+	timers           timers
+	plain            map[uint64]*Link // by hash
+	seed             maphash.Seed
+	recentlyClosed   recentlyClosed
+	unvalidated      strangers.Table[*Link] // plain-KCP links whose addresses are not validated
+	unvalidatedEntry map[*Link]*strangers.Entry[*Link]
+	streams          []*Link
+	dirty            []*Link // have something to send
+	writable         []*Link // have room again, and their handler waits for it
+	closed           []closedLink
+	out              [wires]outbox
+	bufs             bufPool
+	partials         partialBudget
+	kcp              [wires]kcpShared
+	sealed           sealedLoop
+	handover         handover
+	ws               wsShared
+	pending          pendingConns
+	stats            loopStats
 }
 
 // closing is a link whose OnClose is still to be called.
-type closing struct {
+type closedLink struct {
 	k   *Link
 	err error
 }
@@ -100,13 +100,13 @@ func (l *Loop) WakeAt(at time.Duration) { l.timers.wake = max(at, l.now) }
 // init makes an empty loop of l.
 func (l *Loop) init() {
 	l.plain, l.seed = make(map[uint64]*Link), maphash.MakeSeed()
-	l.knocking = make(map[*Link]*strangers.Entry[*Link])
+	l.unvalidatedEntry = make(map[*Link]*strangers.Entry[*Link])
 	l.timers.init()
 	l.initOut()
 	l.kcp[plainWire].init(&l.t.cfg, sendMTU)
 	l.kcp[sealedWire].init(&l.t.cfg, sealedCut)
 	l.handover.seed = l.seed
-	l.holding.limit = l.t.cfg.receiveShare()
+	l.partials.limit = l.t.cfg.receiveShare()
 }
 
 // boot runs once, before anything else on the loop.
@@ -123,7 +123,7 @@ func (l *Loop) begin() {
 	if l.depth > 1 {
 		return
 	}
-	l.queue.enter()
+	l.queue.beginBatch()
 	l.now = l.t.now()
 	l.began = l.now
 	for w := range wires {
@@ -140,7 +140,7 @@ func (l *Loop) end() {
 	}
 	l.takeHanded()
 	l.runTimers(l.runTasks())
-	l.tellRoomy()
+	l.tellWritable()
 	l.tellClosed()
 	l.callLoop(hookBatch)
 	l.tellClosed() // of links that OnBatch closed
@@ -154,7 +154,7 @@ func (l *Loop) end() {
 	}
 	l.depth--
 	// What is left goes into a batch of its own, so that I/O comes in between.
-	l.queue.leave(len(l.closing)+len(l.roomy) > 0)
+	l.queue.endBatch(len(l.closed)+len(l.writable) > 0)
 }
 
 // runTasks runs what was posted before it looked. A task that posts itself
@@ -195,38 +195,38 @@ func (l *Loop) closeAll(err error) {
 }
 
 // ended reports whether Stop has done its work on this loop.
-func (l *Loop) ended() bool { return l.stopping && len(l.closing) == 0 }
+func (l *Loop) ended() bool { return l.stopping && len(l.closed) == 0 }
 
 // tellClosed takes the closed links out of the loop and calls their OnClose.
 // Links that OnClose closes in turn are told in the same pass, but not those
 // that come of it without end.
 func (l *Loop) tellClosed() {
-	for round := 0; round < 4 && len(l.closing) > 0; round++ {
-		list := l.closing
-		l.closing = nil
+	for round := 0; round < 4 && len(l.closed) > 0; round++ {
+		list := l.closed
+		l.closed = nil
 		for _, c := range list {
 			l.forget(c.k, c.err)
 			if c.k.state&stateOpened != 0 {
 				l.callClose(c.k, c.err)
 			}
 		}
-		if l.closing == nil {
+		if l.closed == nil {
 			clear(list)
-			l.closing = list[:0]
+			l.closed = list[:0]
 		}
 	}
 }
 
 // tellRoomy calls OnWritable for links whose output went out in the batch before.
-func (l *Loop) tellRoomy() {
-	list := l.roomy
-	l.roomy = nil
+func (l *Loop) tellWritable() {
+	list := l.writable
+	l.writable = nil
 	for _, k := range list {
 		l.callWritable(k)
 	}
-	if l.roomy == nil {
+	if l.writable == nil {
 		clear(list)
-		l.roomy = list[:0]
+		l.writable = list[:0]
 	}
 }
 

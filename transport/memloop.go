@@ -11,7 +11,7 @@ import (
 )
 
 // memRunner runs loops on a Network: each one a goroutine that sleeps on its
-// bell. Its maps and inboxes are guarded by Network.mu.
+// waker. Its maps and inboxes are guarded by Network.mu.
 type memRunner struct {
 	t     *Transport
 	n     *Network
@@ -23,7 +23,7 @@ func (r *memRunner) listen() error {
 	r.n.mu.Lock()
 	defer r.n.mu.Unlock()
 	for range r.t.cfg.loops() {
-		r.loops = append(r.loops, &memLoop{n: r.n, bell: make(chan struct{}, 1)})
+		r.loops = append(r.loops, &memLoop{n: r.n, waker: make(chan struct{}, 1)})
 	}
 	for _, s := range []struct {
 		c       Carrier
@@ -61,7 +61,7 @@ func (r *memRunner) run(l *Loop) error {
 		m.run()
 	}()
 	<-ready
-	l.queue.setBell(m.ring)
+	l.queue.setWaker(m.wake)
 	return nil
 }
 
@@ -110,15 +110,15 @@ const (
 type memLoop struct {
 	l     *Loop
 	n     *Network
-	bell  chan struct{} // 1 deep: a burst rings once
+	waker chan struct{} // 1 deep: a burst wakes once
 	inbox []memEvent
 	spare []memEvent
 	held  int // datagrams in the inbox
 }
 
-func (m *memLoop) ring() {
+func (m *memLoop) wake() {
 	select {
-	case m.bell <- struct{}{}:
+	case m.waker <- struct{}{}:
 	default:
 	}
 }
@@ -131,16 +131,16 @@ func (m *memLoop) enqueueLocked(e memEvent) {
 		m.held++
 	}
 	m.inbox = append(m.inbox, e)
-	m.ring()
+	m.wake()
 }
 
 func (m *memLoop) run() {
-	for range m.bell {
+	for range m.waker {
 		m.l.begin()
 		m.drain()
 		m.l.end()
 		if m.l.ended() {
-			m.l.queue.setBell(nil)
+			m.l.queue.setWaker(nil)
 			return
 		}
 	}

@@ -32,7 +32,7 @@ func lowLimitMain() {
 	h.packet = func(k *Link, p codec.Packet) {
 		switch {
 		case p.Kind == codec.Heartbeat:
-			k.Prove()
+			k.ValidateAddress()
 		case string(p.Body) == "take": // every file that there is
 			for f, err := os.Open(os.DevNull); err == nil; f, err = os.Open(os.DevNull) {
 				files = append(files, f)
@@ -291,10 +291,10 @@ func TestOnlyGnetAllocates(t *testing.T) {
 	}
 }
 
-// TestDatagramsThatFollowCloselyAreGathered: one wake-up takes many of them.
-func TestDatagramsThatFollowCloselyAreGathered(t *testing.T) {
+// TestDatagramsAreCoalesced: one wake-up takes many of them.
+func TestDatagramsAreCoalesced(t *testing.T) {
 	w := &world{carrier: PlainKCP}
-	tr := w.start(t, Config{Loops: 1, CoalesceDelay: maxGather}, &hooks{})
+	tr := w.start(t, Config{Loops: 1, CoalesceDelay: maxCoalesceDelay}, &hooks{})
 	c := w.dial(t, tr)
 	c.roundTrip("here")
 	raw, err := net.Dial("udp", tr.Addr(PlainKCP).String())

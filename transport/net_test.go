@@ -224,16 +224,16 @@ func TestNonsenseStreams(t *testing.T) {
 	}
 }
 
-// TestUnprovedAddressIsNotFlooded counts every byte that goes to a client that
+// TestUnvalidatedAddressIsNotFlooded counts every byte that goes to a client that
 // sends one datagram and then nothing.
-func TestUnprovedAddressIsNotFlooded(t *testing.T) {
+func TestUnvalidatedAddressIsNotFlooded(t *testing.T) {
 	h := &hooks{open: func(k *Link) {
 		for range 20 {
 			k.Write(frame(make([]byte, 1000)))
 		}
 	}}
 	h.packet = func(k *Link, p codec.Packet) {}
-	h.unproved = true
+	h.unvalidated = true
 	w := &world{carrier: PlainKCP}
 	tr := w.start(t, Config{Loops: 1}, h)
 	conn, err := net.Dial("udp", tr.Addr(PlainKCP).String())

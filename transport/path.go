@@ -12,10 +12,10 @@ import (
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
-// elsewhere takes note that an authentic datagram of k came from an address
+// pathOf takes note that an authentic datagram of k came from an address
 // other than the one in use: transport/seal/SPEC.md 7.
-func (l *Loop) elsewhere(k *Link, from netip.AddrPort, size int, newest bool) {
-	s := l.sideOf(k)
+func (l *Loop) pathOf(k *Link, from netip.AddrPort, size int, newest bool) {
+	s := l.transientOf(k)
 	token, ask := s.paths.Received(l.now, from, size, newest, crand.Reader)
 	if ask && s.paths.AllowSend(l.now, from, seal.Overhead+9) {
 		l.stats.challenges.Add(1)
@@ -52,35 +52,35 @@ func (l *Loop) control(k *Link, from netip.AddrPort, plain []byte) {
 		// Not longer than the question, whoever sent a copy of that.
 		l.sendControl(k, from, seal.Control{Kind: seal.ControlResponse, Token: c.Token}, 0)
 	case seal.ControlResponse:
-		l.answered(k, from, c.Token)
+		l.pathResponse(k, from, c.Token)
 	case seal.ControlClose:
 		k.Close(io.EOF)
 	}
 }
 
-// answered takes the answer to a challenge: to one that asked whether the peer
+// pathResponse takes the answer to a challenge: to one that asked whether the peer
 // has moved, or to one that asked whether a large datagram arrives.
-func (l *Loop) answered(k *Link, from netip.AddrPort, token [8]byte) {
-	s := k.sealed.side
+func (l *Loop) pathResponse(k *Link, from netip.AddrPort, token [8]byte) {
+	s := k.sealed.transient
 	if s == nil {
 		return
 	}
-	if from == k.addr && k.state&stateProved != 0 {
-		l.fits(k, token)
+	if from == k.addr && k.state&stateValidated != 0 {
+		l.mtuConfirmed(k, token)
 		return
 	}
 	if !s.paths.Validate(l.now, from, token) {
 		return
 	}
-	if k.state |= stateProved; from == k.addr {
-		return // it was the address of a link that had not proved it
+	if k.state |= stateValidated; from == k.addr {
+		return // it was the address in use, and is validated now
 	}
 	l.stats.migrated.Add(1)
 	old := k.addr
 	k.addr = from
-	l.t.doors.move(old.Addr(), from.Addr())
+	l.t.addrLimit.move(old.Addr(), from.Addr())
 	k.kcp.Moved()
-	s.search = search{}
+	s.mtu = mtuSearch{}
 	l.touch(k)
 	l.callMigrate(k, old)
 }
@@ -95,49 +95,49 @@ func (l *Loop) callMigrate(k *Link, from netip.AddrPort) {
 var datagramSizes = [...]int{seal.MaxDatagram, 1280, 1392, 1452, slotSize}
 
 const (
-	searchWait  = time.Second      // for the answer to a probe
-	searchTries = 3                // probes of one size
-	searchAgain = 10 * time.Minute // after the largest size was found
-	maxFailures = 4                // retransmissions before a larger size is given up
+	mtuProbeWait   = time.Second      // for the answer to a probe
+	maxMTUProbes   = 3                // probes of one size
+	mtuSearchAgain = 10 * time.Minute // after the largest size was found
+	maxFailures    = 4                // retransmissions before a larger size is given up
 )
 
-// search looks for a larger datagram that a link's path carries, while the
+// mtuSearch looks for a larger datagram that a link's path carries, while the
 // link has more to say than fits into the present one. A challenge that is
 // padded to the size in question asks; nothing waits for the answer. The zero
 // value has not begun.
-type search struct {
+type mtuSearch struct {
 	token [8]byte
 	at    time.Duration // no probe before
-	rung  uint8         // 1 + index in datagramSizes of the size that is asked for
+	step  uint8         // 1 + index in datagramSizes of the size that is asked for
 	tries uint8
 	seen  uint32 // the link's retransmissions when the present size was found
 }
 
-// widen is called when a link had to cut a batch into several datagrams.
-func (l *Loop) widen(k *Link) {
-	s := &l.sideOf(k).search
-	rung := rungOf(k.kcp.MTU())
-	if rung > 0 && k.kcp.Retransmits()-s.seen > maxFailures {
+// probeMTU is called when a link had to cut a batch into several datagrams.
+func (l *Loop) probeMTU(k *Link) {
+	s := &l.transientOf(k).mtu
+	step := mtuStep(k.kcp.MTU())
+	if step > 0 && k.kcp.Retransmits()-s.seen > maxFailures {
 		// Loss may have other reasons, but then nothing is lost by this.
-		l.packing(k, 0)
-		*s = search{at: l.now + searchAgain, rung: 1}
+		l.setMTU(k, 0)
+		*s = mtuSearch{at: l.now + mtuSearchAgain, step: 1}
 		return
 	}
 	if l.now < s.at {
 		return
 	}
-	if int(s.rung) != rung+2 { // another size than the one asked for last
-		s.rung, s.tries = uint8(rung+2), 0
+	if int(s.step) != step+2 { // another size than the one asked for last
+		s.step, s.tries = uint8(step+2), 0
 	}
-	if rung+1 >= len(datagramSizes) || s.tries >= searchTries {
-		s.at, s.tries = l.now+searchAgain, 0
+	if step+1 >= len(datagramSizes) || s.tries >= maxMTUProbes {
+		s.at, s.tries = l.now+mtuSearchAgain, 0
 		return
 	}
 	s.tries++
-	s.at = l.now + searchWait
+	s.at = l.now + mtuProbeWait
 	putToken(&s.token)
 	l.stats.probes.Add(1)
-	l.sendControl(k, k.addr, seal.Control{Kind: seal.ControlChallenge, Token: s.token}, datagramSizes[rung+1]-seal.Overhead)
+	l.sendControl(k, k.addr, seal.Control{Kind: seal.ControlChallenge, Token: s.token}, datagramSizes[step+1]-seal.Overhead)
 }
 
 // putToken draws what only needs to differ from what was drawn before.
@@ -148,23 +148,23 @@ func putToken(t *[8]byte) {
 	}
 }
 
-// fits takes the answer to a probe.
-func (l *Loop) fits(k *Link, token [8]byte) {
-	s := &k.sealed.side.search
-	if s.tries == 0 || s.token != token || int(s.rung) != rungOf(k.kcp.MTU())+2 {
+// mtuConfirmed takes the answer to a probe.
+func (l *Loop) mtuConfirmed(k *Link, token [8]byte) {
+	s := &k.sealed.transient.mtu
+	if s.tries == 0 || s.token != token || int(s.step) != mtuStep(k.kcp.MTU())+2 {
 		return
 	}
-	l.packing(k, int(s.rung)-1)
-	*s = search{at: l.now, rung: s.rung, seen: k.kcp.Retransmits()}
+	l.setMTU(k, int(s.step)-1)
+	*s = mtuSearch{at: l.now, step: s.step, seen: k.kcp.Retransmits()}
 }
 
-// packing says how much of KCP goes into one datagram of a link.
-func (l *Loop) packing(k *Link, rung int) {
-	_ = k.kcp.SetMTU(datagramSizes[rung] - seal.MaxDatagram + sealedCut)
+// setMTU says how much of KCP goes into one datagram of a link.
+func (l *Loop) setMTU(k *Link, step int) {
+	_ = k.kcp.SetMTU(datagramSizes[step] - seal.MaxDatagram + sealedCut)
 }
 
-// rungOf is the index in datagramSizes of a link's present size.
-func rungOf(mtu int) int {
+// mtuStep is the index in datagramSizes of a link's present size.
+func mtuStep(mtu int) int {
 	for i, size := range datagramSizes {
 		if mtu <= size-seal.MaxDatagram+sealedCut {
 			return i

@@ -16,11 +16,12 @@ const (
 	// sendMTU is what segments are cut for. It passes every path that carries
 	// IPv6 with some tunnel around it.
 	sendMTU = 1200
-	// budgetFactor bounds what an unproved address is sent: SPEC 3.2.
-	budgetFactor = 3
+	// amplificationFactor is the anti-amplification limit: an address that is not
+	// validated is sent at most so many times what came from it. RFC 9000 8, SPEC 3.2.
+	amplificationFactor = 3
 
-	graveTime = 10 * time.Second
-	maxGraves = 1024
+	recentTime = 10 * time.Second
+	maxRecent  = 1024
 )
 
 func parseFrame(b []byte, maxBody int) (codec.Packet, int, error) {
@@ -109,7 +110,7 @@ func (l *Loop) inputPlain(k *Link, b []byte) {
 		return
 	}
 	k.in += uint64(len(b))
-	k.state &^= stateBroke
+	k.state &^= stateLimited
 	l.touch(k)
 	l.deliver(k)
 	if k.state&stateStarved != 0 {
@@ -119,7 +120,7 @@ func (l *Loop) inputPlain(k *Link, b []byte) {
 
 // openPlain decides whether b opens a link: SPEC 3.1.
 func (l *Loop) openPlain(from netip.AddrPort, key plainKey, b []byte) {
-	if !kcp.Opens(b) || l.stopping || l.graves.has(key, l.now) {
+	if !kcp.Opens(b) || l.stopping || l.recentlyClosed.has(key, l.now) {
 		l.stats.unknown.Add(1)
 		return
 	}
@@ -128,8 +129,8 @@ func (l *Loop) openPlain(from netip.AddrPort, key plainKey, b []byte) {
 		return
 	}
 	most := int64(t.cfg.maxPlainLinks())
-	full := l.knocks.Len() >= t.maxKnocking || t.carriers[PlainKCP].open.Load() > most
-	if full && !l.evictPlain() || t.plain.full(from.Addr()) {
+	full := l.unvalidated.Len() >= t.maxUnvalidated || t.carriers[PlainKCP].open.Load() > most
+	if full && !l.evictPlain() || t.plainLimit.full(from.Addr()) {
 		t.dismiss(PlainKCP)
 		t.carriers[PlainKCP].refused.Add(1)
 		return
@@ -139,7 +140,7 @@ func (l *Loop) openPlain(from netip.AddrPort, key plainKey, b []byte) {
 	k.kcp = &p.conn
 	k.kcp.Init(key.conv, &l.kcp[plainWire].cfg)
 	l.plain[l.hash(key)] = k
-	l.knocking[k] = l.knocks.Add(strangers.Network(from.Addr(), 24, 48), k)
+	l.unvalidatedEntry[k] = l.unvalidated.Add(strangers.Network(from.Addr(), 24, 48), k)
 	defer l.guard(k)
 	if err := k.kcp.Input(l.now, b); err != nil {
 		l.stats.malformed.Add(1)
@@ -153,25 +154,26 @@ func (l *Loop) openPlain(from netip.AddrPort, key plainKey, b []byte) {
 	l.deliver(k)
 }
 
-// evictPlain closes the link that has waited longest to be proved, of the network
-// that has most of them: whoever knocks without end pushes its own out, and a
-// player needs no longer than a round trip. It reports whether there was one.
+// evictPlain closes the link that has waited longest for its address to be
+// validated, of the network that has most of them: a network that opens links
+// without end evicts its own, and a player needs no longer than a round trip. It
+// reports whether there was one.
 func (l *Loop) evictPlain() bool {
-	e := l.knocks.First()
+	e := l.unvalidated.First()
 	if e == nil {
 		return false
 	}
-	l.knocked(e.Value)
+	l.removeUnvalidated(e.Value)
 	l.stats.evicted.Add(1)
 	e.Value.Close(ErrEvicted)
 	return true
 }
 
-// knocked takes k out of the links that are not proved, if it is one.
-func (l *Loop) knocked(k *Link) {
-	if e := l.knocking[k]; e != nil {
-		l.knocks.Remove(e)
-		delete(l.knocking, k)
+// removeUnvalidated takes k out of the links whose addresses are not validated.
+func (l *Loop) removeUnvalidated(k *Link) {
+	if e := l.unvalidatedEntry[k]; e != nil {
+		l.unvalidated.Remove(e)
+		delete(l.unvalidatedEntry, k)
 	}
 }
 
@@ -181,20 +183,20 @@ func (l *Loop) forgetPlain(k *Link, err error) {
 	key := keyOf(k.addr, k.conv)
 	delete(l.plain, l.hash(key))
 	if err != ErrEvicted {
-		l.graves.add(key, l.now)
+		l.recentlyClosed.add(key, l.now)
 	}
 	l.t.dismiss(PlainKCP)
-	l.knocked(k)
-	if k.state&stateProved != 0 {
-		l.t.plain.leave(k.addr.Addr())
-		l.t.doors.leave(k.addr.Addr())
+	l.removeUnvalidated(k)
+	if k.state&stateValidated != 0 {
+		l.t.plainLimit.release(k.addr.Addr())
+		l.t.addrLimit.release(k.addr.Addr())
 	}
 	k.kcp.Release()
 }
 
 // deliver cuts what KCP has in order into frames. A frame that spans segments
 // is put together in k.part, so that KCP's window never has to hold one. What is
-// left unfinished counts.
+// left of a partial frame counts.
 func (l *Loop) deliver(k *Link) {
 	packets := l.stats.packets
 	for b := k.kcp.Peek(); len(b) > 0; b = k.kcp.Peek() {
@@ -209,11 +211,11 @@ func (l *Loop) deliver(k *Link) {
 		}
 		used += l.frames(k, b[used:])
 		if rest := b[used:]; len(rest) > 0 {
-			k.part = l.bufs.hold(k.part, rest)
+			k.part = l.bufs.extend(k.part, rest)
 		}
 		k.kcp.Discard(len(b))
 	}
-	l.holds(k, l.stats.packets != packets)
+	l.notePartial(k, l.stats.packets != packets)
 }
 
 // complete adds to k.part what its frame still needs and hands the frame up.
@@ -233,7 +235,7 @@ func (l *Loop) complete(k *Link, b []byte) (used int) {
 		if size > 0 {
 			n = min(size-have, len(b)-used)
 		}
-		k.part = l.bufs.hold(k.part, b[used:used+n])
+		k.part = l.bufs.extend(k.part, b[used:used+n])
 		used += n
 	}
 	part := k.part
@@ -249,10 +251,10 @@ func (l *Loop) complete(k *Link, b []byte) (used int) {
 func (l *Loop) flushPlain(k *Link) bool {
 	for {
 		limit := sendMTU
-		if k.state&stateProved == 0 {
-			budget := budgetFactor*k.in - k.sent
+		if k.state&stateValidated == 0 {
+			budget := amplificationFactor*k.in - k.sent
 			if budget < kcp.HeaderSize {
-				l.overBudget(k)
+				l.amplificationLimited(k)
 				return true
 			}
 			limit = int(min(budget, sendMTU))
@@ -264,7 +266,7 @@ func (l *Loop) flushPlain(k *Link) bool {
 		b := k.kcp.Output(l.now, slot, limit)
 		if len(b) == 0 {
 			if limit < sendMTU {
-				l.overBudget(k)
+				l.amplificationLimited(k)
 			}
 			break
 		}
@@ -289,34 +291,34 @@ func (l *Loop) flushed(k *Link) {
 	l.timers.schedule(k, k.deadline(l.now))
 }
 
-// overBudget notes that k has something to send that its peer's address has
-// not earned yet. Input changes that, time does not.
-func (l *Loop) overBudget(k *Link) {
-	if k.kcp.Pending() && k.state&stateBroke == 0 {
-		k.state |= stateBroke
-		l.stats.overBudget.Add(1)
+// amplificationLimited notes that k has something to send that the anti-amplification
+// limit does not allow yet. Input changes that, time does not.
+func (l *Loop) amplificationLimited(k *Link) {
+	if k.kcp.Pending() && k.state&stateLimited == 0 {
+		k.state |= stateLimited
+		l.stats.amplificationLimited.Add(1)
 	}
 }
 
-// graves are the names of plain-KCP links that closed a moment ago. Owned by
+// recentlyClosed are the keys of plain-KCP links that closed a moment ago. Owned by
 // the loop. When full, the oldest is forgotten.
-type graves struct {
+type recentlyClosed struct {
 	until map[plainKey]time.Duration
-	order [maxGraves]plainKey
+	order [maxRecent]plainKey
 	next  int
 }
 
-func (g *graves) add(key plainKey, now time.Duration) {
+func (g *recentlyClosed) add(key plainKey, now time.Duration) {
 	if g.until == nil {
 		g.until = make(map[plainKey]time.Duration)
 	}
 	delete(g.until, g.order[g.next])
 	g.order[g.next] = key
-	g.next = (g.next + 1) % maxGraves
-	g.until[key] = now + graveTime
+	g.next = (g.next + 1) % maxRecent
+	g.until[key] = now + recentTime
 }
 
-func (g *graves) has(key plainKey, now time.Duration) bool {
+func (g *recentlyClosed) has(key plainKey, now time.Duration) bool {
 	until, ok := g.until[key]
 	return ok && now < until
 }

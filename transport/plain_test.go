@@ -18,8 +18,8 @@ func (p *peer) from(addr string) *peer {
 	return p
 }
 
-// knock opens a link on l, or tries to.
-func (p *peer) knock(l *Loop) {
+// open opens a link on l, or tries to.
+func (p *peer) open(l *Loop) {
 	p.Write(beat)
 	l.begin()
 	p.send(l)
@@ -28,10 +28,10 @@ func (p *peer) knock(l *Loop) {
 
 func TestPlainLinksOfOneAddressAreBounded(t *testing.T) {
 	const most = 3
-	prove := true
-	h := &hooks{unproved: true, packet: func(k *Link, p codec.Packet) {
-		if prove {
-			k.Prove()
+	validate := true
+	h := &hooks{unvalidated: true, packet: func(k *Link, p codec.Packet) {
+		if validate {
+			k.ValidateAddress()
 		}
 	}}
 	l, _ := testLoop(Config{MaxPlainPerAddress: most}, h)
@@ -41,26 +41,26 @@ func TestPlainLinksOfOneAddressAreBounded(t *testing.T) {
 		return newPeer(conv).from(addr)
 	}
 	// Links in somebody's name that nobody has proved do not keep him out.
-	prove = false
+	validate = false
 	for range 2 * most {
-		peerAt("192.0.2.1:9").knock(l)
+		peerAt("192.0.2.1:9").open(l)
 	}
-	prove = true
+	validate = true
 	before := len(l.plain)
 	for range 2 * most {
-		peerAt("192.0.2.1:9").knock(l)
+		peerAt("192.0.2.1:9").open(l)
 	}
 	if got := len(l.plain) - before; got != most {
 		t.Errorf("%d links of one address, want %d", got, most)
 	}
-	peerAt("192.0.2.2:9").knock(l)
+	peerAt("192.0.2.2:9").open(l)
 	if got := len(l.plain) - before; got != most+1 {
 		t.Error("another address was refused")
 	}
 	before = len(l.plain)
 	for i := range 2 * most { // one subscriber has a /64
-		peerAt([]string{"[2001:db8::1]:9", "[2001:db8::2]:9"}[i%2]).knock(l)
-		peerAt("127.0.0.1:9").knock(l)
+		peerAt([]string{"[2001:db8::1]:9", "[2001:db8::2]:9"}[i%2]).open(l)
+		peerAt("127.0.0.1:9").open(l)
 	}
 	if got := len(l.plain) - before; got != most+2*most {
 		t.Errorf("%d links, want %d of a /64 and %d of the loopback", got, most, 2*most)
@@ -72,10 +72,10 @@ func TestPlainLinksOfOneAddressAreBounded(t *testing.T) {
 	l.begin()
 	l.closeAll(ErrStopped)
 	l.end()
-	if len(l.t.plain.links) != 0 || l.knocks.Len() != 0 || l.t.links.Load() != 0 {
-		t.Errorf("left: %v, %d unproved, %d links", l.t.plain.links, l.knocks.Len(), l.t.links.Load())
+	if len(l.t.plainLimit.links) != 0 || l.unvalidated.Len() != 0 || l.t.links.Load() != 0 {
+		t.Errorf("left: %v, %d unvalidated, %d links", l.t.plainLimit.links, l.unvalidated.Len(), l.t.links.Load())
 	}
-	peerAt("192.0.2.1:9").knock(l)
+	peerAt("192.0.2.1:9").open(l)
 	if len(l.plain) != 1 {
 		t.Error("no room after all have left")
 	}
@@ -85,22 +85,22 @@ func TestPlainLinksOfOneAddressAreBounded(t *testing.T) {
 // way to prove it.
 func TestProofBeyondTheBoundCloses(t *testing.T) {
 	var open []*Link
-	h := &hooks{unproved: true, open: func(k *Link) { open = append(open, k) }}
+	h := &hooks{unvalidated: true, open: func(k *Link) { open = append(open, k) }}
 	l, _ := testLoop(Config{MaxPlainPerAddress: 2}, h)
 	for i := range 3 {
-		newPeer(i).from("192.0.2.1:9").knock(l)
+		newPeer(i).from("192.0.2.1:9").open(l)
 	}
 	l.begin()
 	for _, k := range open {
-		k.Prove()
-		k.Prove()
+		k.ValidateAddress()
+		k.ValidateAddress()
 	}
 	l.end()
-	if len(h.errs) != 1 || !errors.Is(h.errs[0], ErrCrowded) {
+	if len(h.errs) != 1 || !errors.Is(h.errs[0], ErrTooManyLinks) {
 		t.Errorf("closed with %v, want one ErrCrowded", h.errs)
 	}
-	if len(l.plain) != 2 || l.knocks.Len() != 0 {
-		t.Errorf("%d links, %d unproved", len(l.plain), l.knocks.Len())
+	if len(l.plain) != 2 || l.unvalidated.Len() != 0 {
+		t.Errorf("%d links, %d unvalidated", len(l.plain), l.unvalidated.Len())
 	}
 }
 
@@ -108,7 +108,7 @@ func TestProofBeyondTheBoundCloses(t *testing.T) {
 func TestPlainLinksLeaveRoomForSealedOnes(t *testing.T) {
 	l, _ := testLoop(Config{MaxLinks: 8}, &hooks{})
 	for i := range 20 {
-		newPeer(i).knock(l)
+		newPeer(i).open(l)
 	}
 	if len(l.plain) != 4 {
 		t.Errorf("%d plain links, want 4", len(l.plain))
@@ -137,9 +137,9 @@ func TestPlainLinksLeaveRoomForSealedOnes(t *testing.T) {
 // do, as fast as they speak.
 func TestFloodOfFirstDatagramsKeepsNobodyOut(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		h := &hooks{unproved: true, packet: func(k *Link, p codec.Packet) {
+		h := &hooks{unvalidated: true, packet: func(k *Link, p codec.Packet) {
 			if p.Kind != codec.Heartbeat {
-				k.Prove()
+				k.ValidateAddress()
 			}
 		}}
 		l, _ := testLoop(Config{MaxPlainLinks: 10_000}, h)
@@ -167,7 +167,7 @@ func TestFloodOfFirstDatagramsKeepsNobodyOut(t *testing.T) {
 			if len(waiting) > 10 { // a round trip of 100 ms
 				p := waiting[0]
 				waiting = waiting[1:]
-				proved := l.t.plain.links
+				proved := l.t.plainLimit.links
 				before := len(proved)
 				p.Write(frame([]byte("ticket")))
 				p.send(l)
@@ -179,7 +179,7 @@ func TestFloodOfFirstDatagramsKeepsNobodyOut(t *testing.T) {
 		if came != 190 {
 			t.Errorf("%d of 190 players came in", came)
 		}
-		if n := l.knocks.Len(); n != 5000 || len(l.knocking) != n || len(l.plain) > n+200 {
+		if n := l.unvalidated.Len(); n != 5000 || len(l.unvalidatedEntry) != n || len(l.plain) > n+200 {
 			t.Errorf("%d links of strangers, %d in all", n, len(l.plain))
 		}
 		if s := l.t.Stats(); s.Evicted == 0 || s.Carriers["plain-kcp"].Refused != 0 {
@@ -190,12 +190,12 @@ func TestFloodOfFirstDatagramsKeepsNobodyOut(t *testing.T) {
 
 // TestEvictedLinkMayComeAgain under the same name: nobody has closed it.
 func TestEvictedLinkMayComeAgain(t *testing.T) {
-	l, _ := testLoop(Config{MaxPlainLinks: 2}, &hooks{unproved: true})
+	l, _ := testLoop(Config{MaxPlainLinks: 2}, &hooks{unvalidated: true})
 	early := newPeer(1).from("192.0.2.1:9")
-	early.knock(l)
-	newPeer(2).from("192.0.2.1:9").knock(l)
+	early.open(l)
+	newPeer(2).from("192.0.2.1:9").open(l)
 	again := newPeer(1).from("192.0.2.1:9")
-	again.knock(l)
+	again.open(l)
 	if l.plain[l.hash(keyOf(again.addr, 1))] == nil || len(l.plain) != 1 {
 		t.Errorf("%d links, and not the latest", len(l.plain))
 	}
@@ -206,17 +206,17 @@ func TestEvictedLinkMayComeAgain(t *testing.T) {
 func TestPlainOpeningsOfOneAddressAreLimited(t *testing.T) {
 	l, _ := testLoop(Config{OpensPerAddress: 2}, &hooks{})
 	for i := range 100 {
-		newPeer(i).from("192.0.2.1:9").knock(l)
+		newPeer(i).from("192.0.2.1:9").open(l)
 		l.begin()
 		l.closeAll(nil)
 		l.end()
 	}
-	newPeer(1000).from("192.0.2.2:9").knock(l)
+	newPeer(1000).from("192.0.2.2:9").open(l)
 	s := l.t.Stats().Carriers["plain-kcp"]
 	if s.Crowded < 70 || s.Crowded > 80 || s.Open != 1 {
 		t.Errorf("%+v, want some 80 of 100 refused and another address served", s)
 	}
-	for key, o := range l.t.doors.at {
+	for key, o := range l.t.addrLimit.networks {
 		if o.links > 1 {
 			t.Errorf("%v counts %d links", key, o.links)
 		}

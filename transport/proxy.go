@@ -180,6 +180,6 @@ func (l *Loop) proxied(k *Link, in inbound) bool {
 		k.addr = from
 	}
 	k.take(in, size)
-	k.tcp.arrival.proxy = false
+	k.tcp.pending.proxy = false
 	return true
 }

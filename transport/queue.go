@@ -13,18 +13,18 @@ type Task interface{ Run(l *Loop) }
 // queue is the way into a loop from other goroutines: many writers, one
 // reader. gnet's own EventLoop.Execute allocates for every call, loses the
 // order beyond 1,024 waiting tasks and runs a task that posts itself before
-// any I/O, so only the doorbell is gnet's. Guarded by mu.
+// any I/O, so only the wake-up is gnet's. Guarded by mu.
 type queue struct {
-	mu     sync.Mutex
-	tasks  []Task
-	bell   func()
-	awake  bool // rung, or in a batch: whoever clears it looks at the rest first
-	timer  bool // the timer fired
-	again  bool // wake was called in this batch
-	closed bool
-	dozing bool          // in doze: nudge takes the place of the bell
-	nudge  chan struct{} // 1 deep: nobody waits to ring
-	alarm  *time.Timer   // of doze; the loop's own
+	mu        sync.Mutex
+	tasks     []Task
+	waker     func()
+	awake     bool // woken, or in a batch: what clears it looks at the rest first
+	timer     bool // the timer fired
+	again     bool // wake was called in this batch
+	closed    bool
+	parked    bool          // in park: unpark takes the place of waker
+	unpark    chan struct{} // 1 deep: waking never blocks
+	parkTimer *time.Timer   // of park; the loop's own
 }
 
 // Post hands t to the loop. Safe to call from any goroutine. Tasks of one
@@ -42,18 +42,18 @@ func (l *Loop) Post(t Task) error {
 	return nil
 }
 
-// wakeLocked rings once per burst: a loop that is awake looks again before it sleeps.
+// wakeLocked wakes once per burst: a loop that is awake looks again before it sleeps.
 func (q *queue) wakeLocked() {
-	if !q.awake && q.bell != nil {
+	if !q.awake && q.waker != nil {
 		q.awake = true
-		if q.dozing {
+		if q.parked {
 			select {
-			case q.nudge <- struct{}{}:
-			default: // close: it has been nudged already
+			case q.unpark <- struct{}{}:
+			default: // close: it has been woken already
 			}
 			return
 		}
-		q.bell()
+		q.waker()
 	}
 }
 
@@ -75,39 +75,39 @@ func (q *queue) onTimer() {
 	}
 }
 
-// enter marks the beginning of a batch: no bell is needed until leave.
-func (q *queue) enter() {
+// beginBatch marks the beginning of a batch: no wake-up is needed until endBatch.
+func (q *queue) beginBatch() {
 	q.mu.Lock()
 	q.awake, q.again = true, false
 	q.mu.Unlock()
 }
 
-// doze puts the loop to sleep between two batches, for d or until somebody
-// rings. It is a goroutine that waits then, not a thread in a system call: that
-// costs the runtime, which looks after those, more than the wait is worth.
-func (q *queue) doze(d time.Duration) {
+// park lets the loop wait between two batches, for d or until it is woken. A
+// goroutine waits then, not a thread in a system call: the runtime looks after
+// those, and that costs more than the wait is worth.
+func (q *queue) park(d time.Duration) {
 	q.mu.Lock()
 	if q.awake {
-		q.mu.Unlock() // it has been rung for
+		q.mu.Unlock() // it has been woken
 		return
 	}
-	q.dozing = true
-	if q.nudge == nil {
-		q.nudge, q.alarm = make(chan struct{}, 1), time.NewTimer(d)
+	q.parked = true
+	if q.unpark == nil {
+		q.unpark, q.parkTimer = make(chan struct{}, 1), time.NewTimer(d)
 	} else {
-		q.alarm.Reset(d)
+		q.parkTimer.Reset(d)
 	}
 	q.mu.Unlock()
 	select {
-	case <-q.nudge:
-		q.alarm.Stop()
-	case <-q.alarm.C:
+	case <-q.unpark:
+		q.parkTimer.Stop()
+	case <-q.parkTimer.C:
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.dozing = false
-	if len(q.nudge) > 0 {
-		<-q.nudge // rung as the time was up
+	q.parked = false
+	if len(q.unpark) > 0 {
+		<-q.unpark // woken as the time was up
 	}
 }
 
@@ -124,8 +124,9 @@ func (q *queue) take(spare []Task) (tasks []Task, fired, closed bool) {
 	return tasks, fired, q.closed
 }
 
-// leave ends a batch, and rings for another one if anything came meanwhile.
-func (q *queue) leave(more bool) {
+// endBatch ends a batch, and wakes the loop for another one if anything came
+// meanwhile.
+func (q *queue) endBatch(more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.awake = false
@@ -134,19 +135,19 @@ func (q *queue) leave(more bool) {
 	}
 }
 
-// setBell says how the loop is woken, or with nil that it can't be now.
-func (q *queue) setBell(ring func()) {
+// setWaker says how the loop is woken, or with nil that it can't be now.
+func (q *queue) setWaker(wake func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.bell = ring
-	if ring != nil {
+	q.waker = wake
+	if wake != nil {
 		// Whatever came before the loop ran is found by this batch.
 		q.awake = true
-		ring()
+		wake()
 	}
 }
 
-// close lets no more tasks in and rings for the last batch.
+// close lets no more tasks in and wakes the loop for the last batch.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// TestRingEndsADoze: what is sent and what is due wait for nobody.
-func TestRingEndsADoze(t *testing.T) {
+// TestWakeEndsPark: what is sent and what is due wait for nobody.
+func TestWakeEndsPark(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		before bool // it has been rung when the doze begins
+		before bool // it has been woken when the park begins
 		wake   func(l *Loop)
 		waits  time.Duration
-		times  int // the second doze begins as clean as the first
+		times  int // the second park begins as clean as the first
 	}{
 		{"nobody", false, nil, time.Hour, 2},
 		{"a task", false, func(l *Loop) { _ = l.Post(taskFunc(func(*Loop) {})) }, time.Second, 2},
@@ -25,19 +25,19 @@ func TestRingEndsADoze(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l, bells := &Loop{}, 0
-				l.queue.setBell(func() { bells++ })
+				l, wakes := &Loop{}, 0
+				l.queue.setWaker(func() { wakes++ })
 				batch := func() {
-					l.queue.enter()
+					l.queue.beginBatch()
 					l.queue.take(nil)
-					l.queue.leave(false)
+					l.queue.endBatch(false)
 				}
 				batch()
-				bells = 0
+				wakes = 0
 				for range c.times {
-					began, rung := time.Now(), make(chan struct{})
+					began, woken := time.Now(), make(chan struct{})
 					go func() {
-						defer close(rung)
+						defer close(woken)
 						if c.wake == nil {
 							return
 						}
@@ -45,33 +45,33 @@ func TestRingEndsADoze(t *testing.T) {
 						c.wake(l)
 					}()
 					if c.before {
-						<-rung
+						<-woken
 					}
-					l.queue.doze(time.Hour)
+					l.queue.park(time.Hour)
 					if d := time.Since(began); d != c.waits {
 						t.Errorf("dozed %v, want %v", d, c.waits)
 					}
-					<-rung
+					<-woken
 					batch()
 				}
-				if want := map[bool]int{true: 2}[c.before]; bells != want {
-					t.Errorf("the bell rang %d times, want %d", bells, want)
+				if want := map[bool]int{true: 2}[c.before]; wakes != want {
+					t.Errorf("the waker was called %d times, want %d", wakes, want)
 				}
 			})
 		})
 	}
 }
 
-// TestRungTwiceAsADozeEnds: whoever rings waits for nobody, not even when the
-// loop has just been nudged and is about to look.
-func TestRungTwiceAsADozeEnds(t *testing.T) {
+// TestWokenTwiceAsParkEnds: whoever wakes waits for nobody, not even when the
+// loop has just been woken and is about to look.
+func TestWokenTwiceAsParkEnds(t *testing.T) {
 	l := &Loop{}
 	q := &l.queue
-	q.bell = func() {}
+	q.waker = func() {}
 	done := make(chan struct{})
 	const d = 300 * time.Millisecond
-	go func() { q.doze(d); close(done) }()
-	for q.mu.Lock(); !q.dozing; q.mu.Lock() {
+	go func() { q.park(d); close(done) }()
+	for q.mu.Lock(); !q.parked; q.mu.Lock() {
 		q.mu.Unlock()
 		time.Sleep(time.Millisecond)
 	}
@@ -84,7 +84,7 @@ func TestRungTwiceAsADozeEnds(t *testing.T) {
 		select {
 		case <-c:
 		case <-time.After(10 * time.Second):
-			t.Fatal("whoever rings holds the lock for ever")
+			t.Fatal("whoever wakes holds the lock for ever")
 		}
 	}
 }

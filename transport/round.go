@@ -11,22 +11,22 @@ import (
 const (
 	roundBatch = 64               // streams that share a batch: the first one's answer waits for the last one's question
 	roundTime  = time.Millisecond // and as long as they may take
-	roundWorth = 4                // streams in a round that make up for the bell
+	roundWorth = 4                // streams in a round that make up for the wake-up
 	roundTry   = 32               // streams that are a batch each before a round is tried anew
 )
 
 // round is what gnet finds readable when it looks. It tells of one stream after
 // the other, and not when that was all, so each would be a batch of its own. So
-// the first one of a round has gnet wake the bell, which it does at the end of the
+// the first one of a round has gnet call the waker, which it does at the end of the
 // next round, and that begins at once. Till then a batch stays open, and those of
 // gnet's calls are nested in it. Where rounds are small, streams are left alone;
 // where it is worth it, rounds begin no closer to each other than Config.CoalesceDelay.
 // Owned by the loop.
 type round struct {
-	gathering
-	bell  gnet.Conn // nil while there is none
+	coalescer
+	waker gnet.Conn // nil while there is none
 	began time.Duration
-	woken bool   // the bell will end it
+	woken bool   // the waker will end it
 	open  bool   // a batch is, between gnet's calls
 	batch int    // streams in that
 	came  uint64 // streams in the round
@@ -58,7 +58,7 @@ func (g *gnetLoop) traffic(s *gnetStream) gnet.Action {
 // join opens a batch for a stream and those after it, if that is worth it.
 func (g *gnetLoop) join() {
 	r := &g.round
-	if r.open || oneLoop || r.bell == nil {
+	if r.open || oneLoop || r.waker == nil {
 		return
 	}
 	if !r.woken {
@@ -68,7 +68,7 @@ func (g *gnetLoop) join() {
 				return
 			}
 		}
-		r.woken = r.bell.Wake(nil) == nil
+		r.woken = r.waker.Wake(nil) == nil
 	}
 	if r.woken {
 		r.open, r.batch = true, 0
@@ -89,17 +89,17 @@ func (g *gnetLoop) settle() {
 // more, if that is worth it.
 func (g *gnetLoop) ends() {
 	g.settle()
-	l, r, gather := g.l, &g.round, g.l.t.cfg.coalesceDelay()
+	l, r, delay := g.l, &g.round, g.l.t.cfg.coalesceDelay()
 	r.woken = false
-	r.emptied(l.now, gather, r.came)
+	r.emptied(l.now, delay, r.came)
 	if r.came < roundWorth {
 		r.alone = 0
 	}
 	r.came = 0
-	if wait := r.began + gather - l.now; wait > 0 && r.upto > 0 && !l.ended() {
-		l.queue.doze(wait)
-		l.begin() // whatever rang meanwhile rang no bell
+	if wait := r.began + delay - l.now; wait > 0 && r.upto > 0 && !l.ended() {
+		l.queue.park(wait)
+		l.begin() // a wake-up meanwhile ended the park and woke no socket
 		l.end()
-		r.upto = l.now + gather
+		r.upto = l.now + delay
 	}
 }

@@ -71,8 +71,8 @@ func TestStreamsThatAreReadableTogetherShareABatch(t *testing.T) {
 	}
 }
 
-// TestWhatRingsEndsTheWaitBetweenRounds posts while the loop waits for more streams.
-func TestWhatRingsEndsTheWaitBetweenRounds(t *testing.T) {
+// TestWakeEndsTheWaitBetweenRounds posts while the loop waits for more streams.
+func TestWakeEndsTheWaitBetweenRounds(t *testing.T) {
 	tr, clients, _ := streamsAtOnce(t, &hooks{}, 1)
 	defer stop(t, tr)
 	l := tr.Loops()[0]

@@ -20,9 +20,9 @@ import (
 const sealedCut = seal.MaxDatagram - seal.Overhead - 1
 
 var (
-	// errUnreliable closes a link whose peer sent beside the stream what
-	// belongs into it.
-	errUnreliable = errors.New("transport: a counted packet beside the stream")
+	// errUnreliable closes a link whose peer sent as a datagram
+	// what belongs into the stream.
+	errUnreliable = errors.New("transport: a counted packet in a datagram")
 	// errExhausted closes a link whose key has been used up.
 	errExhausted = errors.New("transport: key used up")
 )
@@ -37,26 +37,26 @@ type sealedLink struct {
 // sealedPart is what a sealed link has besides. Owned by the loop.
 type sealedPart struct {
 	seal.Conn
-	side *side // nil while there is nothing of what is in it
+	transient *transient // nil while there is nothing of what it is for
 }
 
-// side is what a link has only while it has something to do beside the
-// stream. Owned by the link, or by the loop's list of those that nobody needs.
-type side struct {
+// transient is what a link has only while it sends datagram frames, validates a
+// path or probes its MTU. Owned by the link, or by the loop's list of spare ones.
+type transient struct {
 	frames []byte     // unreliable ones, for the next datagram
 	paths  seal.Paths // where the peer seems to have moved
-	search search     // for a larger datagram that the path carries
+	mtu    mtuSearch  // for a larger datagram that the path carries
 }
 
 // sealedLoop is what a loop needs for sealed links. Owned by the loop.
 type sealedLoop struct {
-	slots     slots
-	responder *seal.Responder // nil if sealed KCP is not served
-	farewells farewells
-	sides     []*side  // nobody's
-	beside    bool     // what is being handed up came beside the stream
-	number    uint64   // of the datagram that is being handed up
-	nonce     [16]byte // of the link that is being opened
+	slots      slots
+	responder  *seal.Responder // nil if sealed KCP is not served
+	closing    closingList
+	transients []*transient // spare ones
+	beside     bool         // what is being handed up came beside the stream
+	number     uint64       // of the datagram that is being handed up
+	nonce      [16]byte     // of the link that is being opened
 }
 
 // initSealed prepares the loops for sealed links.
@@ -91,7 +91,7 @@ func (l *Loop) sealedDue() time.Duration {
 	if s.responder == nil {
 		return Never
 	}
-	at := s.farewells.due()
+	at := s.closing.due()
 	if half := s.responder.Due(); half != 0 {
 		at = min(at, half)
 	}
@@ -158,7 +158,7 @@ func (o *overKeys) has(session [16]byte) bool {
 func (l *Loop) runSealed() {
 	if l.sealedDue() <= l.now {
 		l.sealed.responder.Expire(l.now)
-		l.sayGoodbye()
+		l.sendDueCloses()
 	}
 }
 
@@ -215,8 +215,8 @@ func (l *Loop) unknownSealed(from netip.AddrPort, b []byte) {
 	l.sendTo(from, l.sealed.responder.Reset(l.now, from, b))
 }
 
-// sendTo sends a datagram that belongs to no link, or beside one. It is lost
-// if the socket is full: whoever misses it asks again.
+// sendTo sends a datagram that belongs to no link, or follows one of a link. It is lost
+// if the socket is full: the peer asks again.
 func (l *Loop) sendTo(to netip.AddrPort, b []byte) {
 	if len(b) == 0 {
 		return
@@ -269,7 +269,7 @@ func (l *Loop) openSealed(from netip.AddrPort, t seal.PacketType, b []byte) {
 	}
 	k := &p.Link
 	if c.Validated {
-		k.state |= stateProved
+		k.state |= stateValidated
 	}
 	k.kcp, k.sealed = &p.conn, &p.part
 	k.kcp.Init(id, &l.kcp[sealedWire].cfg)
@@ -305,11 +305,11 @@ func (l *Loop) inputSealed(k *Link, from netip.AddrPort, t seal.PacketType, b []
 func (l *Loop) authentic(k *Link, from netip.AddrPort, t seal.PacketType, size int, o seal.Opened) {
 	defer l.guard(k)
 	k.in += uint64(size)
-	k.state &^= stateBroke
-	if from != k.addr || k.state&stateProved == 0 {
-		l.elsewhere(k, from, size, o.Newest)
-	} else if o.Newest && k.sealed.side != nil {
-		k.sealed.side.paths.ReceivedActive()
+	k.state &^= stateLimited
+	if from != k.addr || k.state&stateValidated == 0 {
+		l.pathOf(k, from, size, o.Newest)
+	} else if o.Newest && k.sealed.transient != nil {
+		k.sealed.transient.paths.ReceivedActive()
 	}
 	if t == seal.TypeControl {
 		l.control(k, from, o.Plain)
@@ -324,7 +324,7 @@ func (l *Loop) authentic(k *Link, from netip.AddrPort, t seal.PacketType, size i
 	l.sealed.number = o.Number
 	if len(frames) > 0 {
 		l.sealed.beside = true
-		l.beside(k, frames)
+		l.datagramFrames(k, frames)
 		l.sealed.beside = false
 	}
 	if len(segments) > 0 && k.state&stateClosed == 0 {
@@ -343,9 +343,9 @@ func (l *Loop) authentic(k *Link, from netip.AddrPort, t seal.PacketType, size i
 	}
 }
 
-// beside hands up unreliable frames. Only whole ones come, of packets that
+// datagramFrames hands up unreliable frames. Only whole ones come, of packets that
 // are not counted.
-func (l *Loop) beside(k *Link, frames []byte) {
+func (l *Loop) datagramFrames(k *Link, frames []byte) {
 	for b := frames; len(b) > 0 && !k.deaf(); {
 		p, n, err := parseFrame(b, l.t.cfg.maxBody())
 		if err == nil && (n == 0 || p.Kind != codec.Datagram && p.Kind != codec.Heartbeat) {
@@ -364,7 +364,7 @@ func (l *Loop) beside(k *Link, frames []byte) {
 }
 
 // WriteDatagram sends one whole frame, a Datagram or a heartbeat that is not
-// in-band, beside the stream: once at most, and in no order. It reports false,
+// in-band, as a datagram: once at most, and in no order. It reports false,
 // and has done nothing, where that can't be: on a carrier without such a
 // channel, and for a frame that fits into no datagram. The caller then sends
 // the ordinary way.
@@ -376,7 +376,7 @@ func (k *Link) WriteDatagram(frame []byte) bool {
 		return true
 	}
 	l := k.loop
-	s := l.sideOf(k)
+	s := l.transientOf(k)
 	if len(s.frames)+len(frame) > sealedCut-1 {
 		l.sendFrames(k)
 	}
@@ -387,9 +387,9 @@ func (k *Link) WriteDatagram(frame []byte) bool {
 
 // sendFrames sends the frames that wait, without KCP's company.
 func (l *Loop) sendFrames(k *Link) {
-	s := k.sealed.side
-	if k.state&stateProved == 0 && budgetFactor*k.in < k.sent+seal.MaxDatagram {
-		l.overBudget(k)
+	s := k.sealed.transient
+	if k.state&stateValidated == 0 && amplificationFactor*k.in < k.sent+seal.MaxDatagram {
+		l.amplificationLimited(k)
 	} else if slot := l.slot(sealedWire); slot != nil {
 		b := seal.AppendPayload(slot[:seal.HeaderSize], s.frames)
 		l.seal(k, b, seal.TypeSealed)
@@ -410,7 +410,7 @@ func (l *Loop) seal(k *Link, b []byte, t seal.PacketType) bool {
 	k.sent += uint64(len(d))
 	out := &l.out[sealedWire]
 	out.push(k.addr, len(d))
-	if s := k.sealed.side; s != nil {
+	if s := k.sealed.transient; s != nil {
 		if to, ok := s.paths.MirrorTo(l.now, len(d)); ok && to != k.addr {
 			l.sendTo(to, d)
 		}
@@ -424,8 +424,8 @@ func (l *Loop) seal(k *Link, b []byte, t seal.PacketType) bool {
 func (l *Loop) flushSealed(k *Link) bool {
 	p := k.sealed
 	for n := 0; ; n++ {
-		if k.state&stateProved == 0 && budgetFactor*k.in < k.sent+seal.MaxDatagram {
-			l.overBudget(k)
+		if k.state&stateValidated == 0 && amplificationFactor*k.in < k.sent+seal.MaxDatagram {
+			l.amplificationLimited(k)
 			return true
 		}
 		slot := l.slot(sealedWire)
@@ -433,8 +433,8 @@ func (l *Loop) flushSealed(k *Link) bool {
 			return false
 		}
 		var frames []byte
-		if p.side != nil {
-			frames = p.side.frames
+		if p.transient != nil {
+			frames = p.transient.frames
 		}
 		b := seal.AppendPayload(slot[:seal.HeaderSize], frames)
 		head := len(b)
@@ -443,58 +443,58 @@ func (l *Loop) flushSealed(k *Link) bool {
 			break
 		}
 		if len(frames) > 0 {
-			p.side.frames = frames[:0]
+			p.transient.frames = frames[:0]
 		}
 		if !l.seal(k, b, seal.TypeSealed) {
 			return true
 		}
 		if n == 1 {
-			l.widen(k) // there is more to say than fits into one
+			l.probeMTU(k) // there is more to say than fits into one
 		}
 	}
-	l.dropSide(k)
+	l.dropTransient(k)
 	l.flushed(k)
 	return true
 }
 
-// sideOf returns k's side, and gives it one if it has none.
-func (l *Loop) sideOf(k *Link) *side {
-	if k.sealed.side == nil {
-		if n := len(l.sealed.sides); n > 0 {
-			k.sealed.side, l.sealed.sides = l.sealed.sides[n-1], l.sealed.sides[:n-1]
+// transientOf returns k's transient, and gives it one if it has none.
+func (l *Loop) transientOf(k *Link) *transient {
+	if k.sealed.transient == nil {
+		if n := len(l.sealed.transients); n > 0 {
+			k.sealed.transient, l.sealed.transients = l.sealed.transients[n-1], l.sealed.transients[:n-1]
 		} else {
-			k.sealed.side = new(side)
+			k.sealed.transient = new(transient)
 		}
 	}
-	return k.sealed.side
+	return k.sealed.transient
 }
 
-// dropSide takes k's side back once there is nothing in it.
-func (l *Loop) dropSide(k *Link) {
-	s := k.sealed.side
-	if s == nil || len(s.frames) > 0 || s.search != (search{}) || !s.paths.Idle(l.now) {
+// dropTransient takes k's transient back once there is nothing in it.
+func (l *Loop) dropTransient(k *Link) {
+	s := k.sealed.transient
+	if s == nil || len(s.frames) > 0 || s.mtu != (mtuSearch{}) || !s.paths.Idle(l.now) {
 		return
 	}
-	k.sealed.side = nil
+	k.sealed.transient = nil
 	l.bufs.put(s.frames)
-	*s = side{}
-	if len(l.sealed.sides) < 256 {
-		l.sealed.sides = append(l.sealed.sides, s)
+	*s = transient{}
+	if len(l.sealed.transients) < 256 {
+		l.sealed.transients = append(l.sealed.transients, s)
 	}
 }
 
-// forgetSealed removes a closed link, and begins to say goodbye.
+// forgetSealed removes a closed link, which is then in the closing state.
 func (l *Loop) forgetSealed(k *Link, err error) {
 	p := k.sealed
 	l.sealed.slots.release(k.conv)
 	l.t.dismiss(KCP)
-	l.t.doors.leave(k.addr.Addr())
+	l.t.addrLimit.release(k.addr.Addr())
 	if !errors.Is(err, io.EOF) { // else it was the peer who said it
-		l.farewell(k, err)
+		l.beginClosing(k, err)
 	}
-	if p.side != nil {
-		p.side.frames, p.side.paths, p.side.search = p.side.frames[:0], seal.Paths{}, search{}
-		l.dropSide(k)
+	if p.transient != nil {
+		p.transient.frames, p.transient.paths, p.transient.mtu = p.transient.frames[:0], seal.Paths{}, mtuSearch{}
+		l.dropTransient(k)
 	}
 	k.kcp.Release()
 }

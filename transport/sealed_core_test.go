@@ -29,7 +29,7 @@ type sealedPeer struct {
 // catcher is a backend that keeps what is sent, by destination.
 type catcher map[netip.AddrPort][][]byte
 
-func (c catcher) ring()  {}
+func (c catcher) wake()  {}
 func (c catcher) drain() {}
 func (c catcher) send(b *outbox) bool {
 	for ; b.head < b.n; b.head++ {
@@ -111,7 +111,7 @@ func (p *sealedPeer) take(b []byte) {
 // sealedBack gives datagrams to their peers.
 type sealedBack map[netip.AddrPort]*sealedPeer
 
-func (f sealedBack) ring()  {}
+func (f sealedBack) wake()  {}
 func (f sealedBack) drain() {}
 func (f sealedBack) send(b *outbox) bool {
 	for ; b.head < b.n; b.head++ {
@@ -362,7 +362,7 @@ func FuzzSealed(f *testing.F) {
 			l.t.start = l.t.start.Add(-time.Second)
 		}
 		s := &l.sealed
-		if s.slots.used != 0 || s.responder.HalfOpen() != 0 || s.farewells.due() != Never || l.t.links.Load() != 0 || len(l.timers.heap) != 0 {
+		if s.slots.used != 0 || s.responder.HalfOpen() != 0 || s.closing.due() != Never || l.t.links.Load() != 0 || len(l.timers.heap) != 0 {
 			t.Fatalf("left: %d slots, %d half open, %d links", s.slots.used, s.responder.HalfOpen(), l.t.links.Load())
 		}
 	})

@@ -82,21 +82,23 @@ func TestAMovingPlayerStaysConnected(t *testing.T) {
 	})
 }
 
-// TestACopyFromElsewhereGainsThreeTimesItsBytes repeats a player's datagram
+// TestACopyFromAnotherAddressGainsThreeTimesItsBytes repeats a player's datagram
 // from another address, before the original arrives.
-func TestACopyFromElsewhereGainsThreeTimesItsBytes(t *testing.T) {
+func TestACopyFromAnotherAddressGainsThreeTimesItsBytes(t *testing.T) {
 	for _, addrs := range [][2]string{{"192.0.2.1", "192.0.2.9"}, {"2001:db8::1", "2001:db8::9"}} {
-		bubble(t, func(t *testing.T) { copyFromElsewhere(t, netip.MustParseAddr(addrs[0]), netip.MustParseAddr(addrs[1])) })
+		bubble(t, func(t *testing.T) {
+			copyFromAnotherAddress(t, netip.MustParseAddr(addrs[0]), netip.MustParseAddr(addrs[1]))
+		})
 	}
 }
 
-func copyFromElsewhere(t *testing.T, player, elsewhere netip.Addr) {
+func copyFromAnotherAddress(t *testing.T, player, other netip.Addr) {
 	w, tr := sealedWorld(t, Conditions{Delay: 10 * time.Millisecond}, Config{Loops: 2}, &hooks{})
 	w.net.NextAddr(player)
 	c := w.dial(t, tr)
 	c.write(beat)
 	c.roundTrip("hello")
-	w.net.NextAddr(elsewhere)
+	w.net.NextAddr(other)
 	thief, err := w.net.ListenPacket()
 	if err != nil {
 		t.Fatal(err)
@@ -172,8 +174,8 @@ func TestCloseIsTold(t *testing.T) {
 		if h.closed.Load() != players {
 			t.Errorf("%d closed, want %d", h.closed.Load(), players)
 		}
-		if n := tr.loops[0].sealed.farewells; n.due() != Never {
-			t.Error("farewells remain")
+		if n := tr.loops[0].sealed.closing; n.due() != Never {
+			t.Error("closes remain")
 		}
 	})
 }
@@ -207,7 +209,7 @@ func TestARestartIsNoticed(t *testing.T) {
 		c.write(beat)
 		c.roundTrip("hello")
 		addr := tr.Addr(KCP).String()
-		w.net.SetConditions(Conditions{Delay: 20 * time.Millisecond, Loss: 1}) // no farewell
+		w.net.SetConditions(Conditions{Delay: 20 * time.Millisecond, Loss: 1}) // no close
 		stop(t, tr)
 		w.net.SetConditions(Conditions{Delay: 20 * time.Millisecond})
 		h := &hooks{}
@@ -281,7 +283,7 @@ func TestUnreliableFrames(t *testing.T) {
 		// Nothing of it stays with the link.
 		onLoop(t, tr.Loops()[0], func() {
 			for _, k := range linksOf(tr.loops[0]) {
-				if k.sealed.side != nil {
+				if k.sealed.transient != nil {
 					t.Error("the link keeps its side")
 				}
 			}

@@ -201,8 +201,8 @@ func (g *gnetLoop) engine() error {
 		// players has no other event. It ticks once.
 		gnet.WithTicker(true),
 		gnet.WithLogger(g.r.logger))
-	g.l.queue.setBell(nil)
-	g.bell.close()
+	g.l.queue.setWaker(nil)
+	g.waker.close()
 	g.settle()
 	g.round = round{}
 	for w, u := range g.udp {
@@ -215,12 +215,12 @@ func (g *gnetLoop) engine() error {
 	return err
 }
 
-// OnTick gives the loop its bell: one end of a pair of sockets, registered
+// OnTick gives the loop its waker: one end of a pair of sockets, registered
 // with gnet like any connection. Ringing it allocates nothing, which
 // EventLoop.Execute does three times, and unlike gnet's own eventfd it is ours
-// to close, so that nobody rings a descriptor that has become somebody else's.
+// to close, so that no wake-up goes to a descriptor that has become somebody else's.
 func (g *gnetLoop) OnTick() (time.Duration, gnet.Action) {
-	conn, err := g.bell.open()
+	conn, err := g.waker.open()
 	if err == nil {
 		var registered <-chan gnet.RegisteredResult
 		ctx := gnet.NewContext(gnet.NewNetConnContext(context.Background(), conn), g)

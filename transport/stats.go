@@ -37,7 +37,7 @@ type Stats struct {
 	DroppedHandover  uint64 `json:"dropped_handover"`  // for a link of another loop, which had too many of them
 	HandedOver       uint64 `json:"handed_over"`       // for a link of another loop, and given to it
 	// Datagrams that did not go out at once; KCP sends their content again.
-	OverBudget  uint64 `json:"over_budget"`  // times that a link had to wait for input because its address is not proved
+	OverBudget  uint64 `json:"over_budget"`  // times that a link had to wait for input because its address is not validated
 	SendFailed  uint64 `json:"send_failed"`  // datagrams that the system refused
 	SendBlocked uint64 `json:"send_blocked"` // batches whose datagrams had to wait for the socket
 
@@ -54,8 +54,8 @@ type Stats struct {
 	OpenTimeouts    uint64 `json:"open_timeouts"`    // did not ask in time
 	Crowded         uint64 `json:"crowded"`          // had waited longest when too many were waiting
 
-	Unfinished uint64 `json:"unfinished"` // links closed because all held too much that was not whole
-	Evicted    uint64 `json:"evicted"`    // plain-KCP links of unproved addresses that made room for others
+	Unfinished uint64 `json:"unfinished"` // links closed because partial frames were over budget
+	Evicted    uint64 `json:"evicted"`    // plain-KCP links of addresses that are not validated, evicted for others
 
 	ProtocolErrors uint64        `json:"protocol_errors"` // links closed for what their peer sent
 	Panics         uint64        `json:"panics"`          // callbacks and per-link code that panicked
@@ -91,11 +91,11 @@ type loopStats struct {
 	public [9]atomic.Uint64
 	late   atomic.Int64
 
-	short, unknown, malformed, large, overBudget, sendFailed atomic.Uint64
-	protocol, panics, acceptFailures, unfinished, evicted    atomic.Uint64
-	requests, origins, proxies, openTimeouts, crowded        atomic.Uint64
-	forged, replayed, handoverFull, handedOver               atomic.Uint64
-	challenges, migrated, probes                             atomic.Uint64
+	short, unknown, malformed, large, amplificationLimited, sendFailed atomic.Uint64
+	protocol, panics, acceptFailures, overBudget, evicted              atomic.Uint64
+	requests, origins, proxies, openTimeouts, evictedPending           atomic.Uint64
+	forged, replayed, handoverFull, handedOver                         atomic.Uint64
+	challenges, migrated, probes                                       atomic.Uint64
 
 	handshakes handshakeCounts
 }
@@ -156,7 +156,7 @@ func (c *carrierCount) stats() CarrierStats {
 
 // Stats counts what happened since Start. Safe to call from any goroutine.
 func (t *Transport) Stats() Stats {
-	s := Stats{Carriers: make(map[string]CarrierStats), Arriving: t.arriving.Load()}
+	s := Stats{Carriers: make(map[string]CarrierStats), Arriving: t.pending.Load()}
 	for c := Carrier(1); c < carriers; c++ {
 		s.Carriers[c.String()] = t.carriers[c].stats()
 	}
@@ -184,14 +184,14 @@ func (t *Transport) Stats() Stats {
 		s.Challenges += c.challenges.Load()
 		s.Migrations += c.migrated.Load()
 		s.Probes += c.probes.Load()
-		s.OverBudget += c.overBudget.Load()
+		s.OverBudget += c.amplificationLimited.Load()
 		s.SendFailed += c.sendFailed.Load()
 		s.RequestsRefused += c.requests.Load()
 		s.OriginsRefused += c.origins.Load()
 		s.ProxiesRefused += c.proxies.Load()
 		s.OpenTimeouts += c.openTimeouts.Load()
-		s.Crowded += c.crowded.Load()
-		s.Unfinished += c.unfinished.Load()
+		s.Crowded += c.evictedPending.Load()
+		s.Unfinished += c.overBudget.Load()
 		s.Evicted += c.evicted.Load()
 		s.ProtocolErrors += c.protocol.Load()
 		s.Panics += c.panics.Load()

@@ -46,8 +46,8 @@ type tcpPart struct {
 	wait   time.Duration // how long the last look was put off
 	shut   bool          // closeWrite was called
 
-	ws      *wsPart  // on a WebSocket: points into the same allocation
-	arrival *arrival // until OnOpen, if the peer has to say something first
+	ws      *wsPart      // on a WebSocket: points into the same allocation
+	pending *pendingConn // until OnOpen, if the peer has to say something first
 }
 
 // tcpLink is a Link and its part in one allocation.
@@ -70,11 +70,11 @@ func (l *Loop) openStream(c Carrier, s stream, from netip.AddrPort) *Link {
 		return nil
 	}
 	k := newStreamLink(c)
-	k.loop, k.carrier, k.addr, k.received, k.state = l, c, from, l.now, stateProved
+	k.loop, k.carrier, k.addr, k.received, k.state = l, c, from, l.now, stateValidated
 	k.tcp.stream, k.tcp.lookAt, k.tcp.place = s, Never, len(l.streams)
 	l.streams = append(l.streams, k)
 	if arrives {
-		l.await(k, proxy)
+		l.addPending(k, proxy)
 	} else {
 		l.opened(k)
 	}
@@ -100,7 +100,7 @@ func (l *Loop) opened(k *Link) {
 
 // forgetStream takes a closed link out of the loop and ends its connection.
 func (l *Loop) forgetStream(k *Link, err error) {
-	l.leave(k)
+	l.removePending(k)
 	last := len(l.streams) - 1
 	moved := l.streams[last]
 	l.streams[k.tcp.place] = moved
@@ -111,7 +111,7 @@ func (l *Loop) forgetStream(k *Link, err error) {
 	k.tcp.out = nil
 	if k.state&stateOpened != 0 {
 		l.t.dismiss(k.Carrier())
-		l.t.doors.leave(k.addr.Addr())
+		l.t.addrLimit.release(k.addr.Addr())
 	}
 	s := k.tcp.stream
 	k.tcp.stream = gone{}
@@ -137,8 +137,8 @@ func (l *Loop) streamData(k *Link, in inbound) {
 	n := in.InboundBuffered()
 	k.in += uint64(n - k.tcp.left)
 	k.tcp.left = n
-	if k.tcp.arrival != nil && !k.deaf() && !l.arrive(k, in) {
-		l.holds(k, false)
+	if k.tcp.pending != nil && !k.deaf() && !l.takePending(k, in) {
+		l.notePartial(k, false)
 		return
 	}
 	packets := l.stats.packets
@@ -150,7 +150,7 @@ func (l *Loop) streamData(k *Link, in inbound) {
 	default:
 		l.tcpData(k, in, k.tcp.left)
 	}
-	l.holds(k, l.stats.packets != packets)
+	l.notePartial(k, l.stats.packets != packets)
 }
 
 // take consumes n bytes of what has arrived.
@@ -206,7 +206,7 @@ func (l *Loop) streamClosed(k *Link, err error) {
 	k.Close(err)
 }
 
-// flushStream writes what the batch gathered, and looks after a stream that
+// flushStream writes what the batch collected, and looks after a stream that
 // somebody waits for: gnet tells nobody when a socket takes more again.
 func (l *Loop) flushStream(k *Link) {
 	t := k.tcp
@@ -240,7 +240,7 @@ func (l *Loop) flushStream(k *Link) {
 			}
 		}
 	case k.state&stateStarved != 0 && k.half():
-		l.roomy = append(l.roomy, k) // told in the next batch, which is rung for
+		l.writable = append(l.writable, k) // told in the next batch, which follows at once
 	case k.state&(stateStarved|stateFinishing) != 0:
 		t.wait = min(max(2*t.wait, minRetry), maxRetry)
 		t.lookAt = l.now + t.wait

@@ -14,12 +14,12 @@ import (
 // ownFile reports that modes say nothing about who may read a file here.
 func ownFile(os.FileInfo) (mine, known bool) { return false, false }
 
-// bell is what wakes a loop: one end of a connection with itself. Guarded by
+// waker is what wakes a loop: one end of a connection with itself. Guarded by
 // the queue's lock between open and close.
-type bell struct{ conn net.Conn }
+type waker struct{ conn net.Conn }
 
 // open returns the end that the loop listens to.
-func (b *bell) open() (net.Conn, error) {
+func (b *waker) open() (net.Conn, error) {
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -41,11 +41,11 @@ func (b *bell) open() (net.Conn, error) {
 	}
 }
 
-var bellByte = []byte{1}
+var wakeByte = []byte{1}
 
-func (b *bell) ring() { _, _ = b.conn.Write(bellByte) }
+func (b *waker) wake() { _, _ = b.conn.Write(wakeByte) }
 
-func (b *bell) close() {
+func (b *waker) close() {
 	if b.conn != nil {
 		_ = b.conn.Close()
 		b.conn = nil

@@ -20,12 +20,12 @@ func ownFile(info os.FileInfo) (mine, known bool) {
 	return known && int(st.Uid) == os.Getuid(), known
 }
 
-// bell is what wakes a loop: the writing end of a pair of sockets. Guarded by
+// waker is what wakes a loop: the writing end of a pair of sockets. Guarded by
 // the queue's lock between open and close.
-type bell struct{ fd int }
+type waker struct{ fd int }
 
 // open returns the end that the loop listens to.
-func (b *bell) open() (net.Conn, error) {
+func (b *waker) open() (net.Conn, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socketpair", err)
@@ -38,7 +38,7 @@ func (b *bell) open() (net.Conn, error) {
 			return nil, os.NewSyscallError("fcntl", err)
 		}
 	}
-	f := os.NewFile(uintptr(pair[0]), "bell")
+	f := os.NewFile(uintptr(pair[0]), "waker")
 	conn, err := net.FileConn(f)
 	_ = f.Close()
 	if err != nil {
@@ -49,12 +49,12 @@ func (b *bell) open() (net.Conn, error) {
 	return conn, nil
 }
 
-var bellByte = []byte{1}
+var wakeByte = []byte{1}
 
-// ring never blocks: a full pair of sockets has rung enough.
-func (b *bell) ring() { _, _ = unix.Write(b.fd, bellByte) }
+// wake never blocks: a full pair of sockets wakes the loop anyway.
+func (b *waker) wake() { _, _ = unix.Write(b.fd, wakeByte) }
 
-func (b *bell) close() {
+func (b *waker) close() {
 	if b.fd > 0 {
 		_ = unix.Close(b.fd)
 		b.fd = 0

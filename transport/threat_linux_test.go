@@ -57,8 +57,8 @@ func TestThreatForgedTooBig(t *testing.T) {
 		onLoop(t, tr.Loops()[0], func() {
 			l := tr.loops[0]
 			k := linksOf(l)[0]
-			l.packing(k, len(datagramSizes)-1)
-			l.sideOf(k).search = search{at: l.now + searchAgain, rung: uint8(len(datagramSizes)), seen: k.kcp.Retransmits()}
+			l.setMTU(k, len(datagramSizes)-1)
+			l.transientOf(k).mtu = mtuSearch{at: l.now + mtuSearchAgain, step: uint8(len(datagramSizes)), seen: k.kcp.Retransmits()}
 			l.sendControl(k, k.addr, seal.Control{Kind: seal.ControlChallenge}, slotSize-seal.Overhead)
 		})
 	}

@@ -101,7 +101,7 @@ func TestThreatPeerThatForgesItsOwnSegments(t *testing.T) {
 // at is the server's side of p.
 func at(l *Loop, p *sealedPeer) *Link { return l.sealed.slots.at(p.link.Conn.ID()).k }
 
-// told reports whether p was sent a farewell.
+// told reports whether p was sent a close.
 func told(p *sealedPeer, sent catcher) bool {
 	for _, b := range sent[p.addr] {
 		if o, err := p.link.Conn.Open(b); err == nil {
@@ -164,7 +164,7 @@ func TestThreatFragmentsAndGapsAreBounded(t *testing.T) {
 	if len(links) != players || l.stats.protocol.Load() != 0 {
 		t.Fatalf("%d links, %d protocol errors", len(links), l.stats.protocol.Load())
 	}
-	if h := &l.holding; len(h.at) != players || h.bytes < players*100<<10 {
+	if h := &l.partials; len(h.at) != players || h.bytes < players*100<<10 {
 		t.Errorf("%d links are counted with %d bytes", len(h.at), h.bytes)
 	}
 	held := (heap() - before) / int64(players)
@@ -178,7 +178,7 @@ func TestThreatFragmentsAndGapsAreBounded(t *testing.T) {
 	l.begin()
 	l.closeAll(ErrStopped)
 	l.end()
-	if h := &l.holding; len(h.at) != 0 || h.bytes != 0 || h.oldest != nil || h.last != nil {
+	if h := &l.partials; len(h.at) != 0 || h.bytes != 0 || h.oldest != nil || h.last != nil {
 		t.Errorf("%d links are counted with %d bytes after all were closed", len(h.at), h.bytes)
 	}
 	kept := heap() - before
@@ -192,7 +192,7 @@ func TestThreatFragmentsAndGapsAreBounded(t *testing.T) {
 // T19: many links that begin a largest frame and do not end it are bounded
 // together, on every carrier. Those who waited longest go; whoever ends his
 // frame in time is answered.
-func TestUnfinishedIsBoundedTogether(t *testing.T) {
+func TestPartialFramesAreBoundedTogether(t *testing.T) {
 	worlds(t, func(t *testing.T, w *world) {
 		const players, limit = 30, 1 << 20
 		h := &hooks{}
@@ -209,7 +209,7 @@ func TestUnfinishedIsBoundedTogether(t *testing.T) {
 		arrived := func(n int) {
 			eventually(t, fmt.Sprint(n, " have arrived, and the first are closed"), func() (done bool) {
 				onLoop(t, tr.loops[0], func() {
-					h := &tr.loops[0].holding
+					h := &tr.loops[0].partials
 					if h.bytes > limit {
 						t.Errorf("%d links hold %d bytes", len(h.at), h.bytes)
 					}
@@ -255,13 +255,13 @@ func TestThreatWhoAcknowledgesNothingIsBoundedAndEnds(t *testing.T) {
 		}
 		l.below = someBack{back}
 		for _, k := range linksOf(l) {
-			k.Prove()
+			k.ValidateAddress()
 		}
 		m := frame(make([]byte, 1000))
 		before := heap()
 		l.begin()
 		for i, p := range list {
-			for k := at(l, p); k.Room() >= len(m); {
+			for k := at(l, p); k.Available() >= len(m); {
 				k.Write(m)
 			}
 			if i%2 == 0 {

@@ -350,7 +350,7 @@ type countingBack struct {
 	answers map[netip.AddrPort]int
 }
 
-func (f countingBack) ring()  {}
+func (f countingBack) wake()  {}
 func (f countingBack) drain() {}
 func (f countingBack) send(b *outbox) bool {
 	for ; b.head < b.n; b.head++ {

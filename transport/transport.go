@@ -76,15 +76,15 @@ type Transport struct {
 	addrs [carriers]netip.AddrPort
 	below runner
 
-	maxComing   int // arrivals on one loop; immutable once loops run
-	maxKnocking int // plain-KCP links on one loop whose addresses are not proved; likewise
+	maxPending     int // arrivals on one loop; immutable once loops run
+	maxUnvalidated int // plain-KCP links on one loop whose addresses are not validated; likewise
 
-	arriving atomic.Int64 // connections that are no links yet
-	links    atomic.Int64
-	plain    crowd
-	doors    doors
-	over     overKeys
-	carriers [carriers]carrierCount
+	pending    atomic.Int64 // connections that are no links yet
+	links      atomic.Int64
+	plainLimit plainLimiter
+	addrLimit  addrLimiter
+	over       overKeys
+	carriers   [carriers]carrierCount
 
 	stop    sync.Once
 	stopped chan struct{} // closed when every loop has ended
@@ -110,7 +110,7 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 		return nil, errors.New("transport: no Handler")
 	}
 	t := &Transport{cfg: cfg, log: cfg.logger(), start: clock(), stopped: make(chan struct{})}
-	t.doors.init(&t.cfg)
+	t.addrLimit.init(&t.cfg)
 	if cfg.Network != nil {
 		t.below = &memRunner{t: t, n: cfg.Network}
 	} else if cfg.PlainKCP == "" && cfg.TCP == "" && cfg.KCP == "" && cfg.WebSocket == "" {
@@ -126,14 +126,14 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 	if cfg.Network == nil && oneLoop {
 		n = 1
 	}
-	t.maxComing = max(t.maxStreams()/2/n, 1)
-	t.maxKnocking = knockers(&t.cfg, n)
+	t.maxPending = max(t.maxStreams()/2/n, 1)
+	t.maxUnvalidated = unvalidatedShare(&t.cfg, n)
 	for i := range n {
 		l := &Loop{t: t, h: h, index: i}
 		l.init()
 		t.loops = append(t.loops, l)
 	}
-	t.plain.init(cfg.maxPlainPerAddress())
+	t.plainLimit.init(cfg.maxPlainPerAddress())
 	if cfg.KCP != "" {
 		if err := t.initSealed(); err != nil {
 			t.below.wait()
@@ -149,8 +149,9 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 	return t, nil
 }
 
-// knockers is a loop's share of the plain-KCP links that may be unproved.
-func knockers(c *Config, loops int) int { return max((c.maxPlainLinks()+1)/2/loops, 1) }
+// unvalidatedShare is a loop's share of the plain-KCP links whose addresses are not
+// validated.
+func unvalidatedShare(c *Config, loops int) int { return max((c.maxPlainLinks()+1)/2/loops, 1) }
 
 // Loops returns the event loops, in the order of their Index.
 func (t *Transport) Loops() []*Loop { return t.loops }
@@ -223,7 +224,7 @@ func (t *Transport) admit(c Carrier) bool {
 
 // enter counts a link for its address, unless that has too many.
 func (t *Transport) enter(c Carrier, a netip.Addr, now time.Duration) bool {
-	ok := t.doors.enter(a, now)
+	ok := t.addrLimit.acquire(a, now)
 	if !ok {
 		t.carriers[c].crowded.Add(1)
 	}

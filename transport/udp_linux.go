@@ -22,8 +22,8 @@ const (
 	// oneLoop: Linux spreads datagrams and connections over sockets that
 	// share a port.
 	oneLoop = false
-	// drainOnBell: gnet tells of datagrams.
-	drainOnBell = false
+	// drainOnWake: gnet tells of datagrams.
+	drainOnWake = false
 
 	recvSlots  = 64
 	recvRounds = 4 // batches in a row before other events have their turn
@@ -85,7 +85,7 @@ type udpSocket struct {
 	v6    bool     // an IPv6 socket, dual-stack or not: addresses have 28 bytes
 	lone  bool     // nothing else is served
 
-	gathering
+	coalescer
 
 	in     [recvSlots]mmsghdr
 	inIov  [recvSlots]unix.Iovec
@@ -170,7 +170,7 @@ func (u *udpSocket) close() {
 // traffic takes the datagram that gnet has read, and those behind it.
 func (u *udpSocket) traffic(c gnet.Conn) {
 	l := u.l
-	u.gather()
+	u.coalesce()
 	before := l.stats.datagramsIn
 	l.begin()
 	b, err := c.Peek(-1)
@@ -192,7 +192,7 @@ func (u *udpSocket) traffic(c gnet.Conn) {
 		if came == 0 || !u.stays(n, came) {
 			return
 		}
-		u.gather()
+		u.coalesce()
 		before = l.stats.datagramsIn
 		full = u.batch()
 	}
@@ -206,21 +206,21 @@ func (u *udpSocket) batch() (full bool) {
 	return full
 }
 
-// gather lets datagrams come together that follow each other closely: what a
-// wake-up costs, they share. Whatever rings ends the wait, so nothing that is
-// sent, and no timer, is late because of it.
-func (u *udpSocket) gather() {
+// coalesce lets datagrams that arrive close together share one wake-up. Any other
+// wake-up ends the wait, so nothing that is sent, and no timer, is late because of
+// it.
+func (u *udpSocket) coalesce() {
 	if wait := u.wait(u.l.t.now()); wait > 0 {
-		u.l.queue.doze(wait)
+		u.l.queue.park(wait)
 	}
 }
 
 // stays reports whether to look again here, for the n-th time, without asking
 // gnet, which makes five objects of every first datagram: where more is likely,
-// and nothing but datagrams of this socket, or what rings, can come to the loop.
+// and nothing but datagrams of this socket, or a wake-up, can come to the loop.
 func (u *udpSocket) stays(n int, came uint64) bool {
 	return u.lone && !u.l.ended() &&
-		(u.on && n < gatherStay || came >= busyBatch && n < recvRounds)
+		(u.on && n < coalesceStay || came >= busyBatch && n < recvRounds)
 }
 
 // drain takes what waits, within the caller's batch.

@@ -18,8 +18,8 @@ const (
 	// oneLoop: here the kernel does not spread packets over sockets that
 	// share a port.
 	oneLoop = true
-	// drainOnBell: the reader rings, and the batch takes what it read.
-	drainOnBell = true
+	// drainOnWake: the reader wakes the loop, and the batch takes what it read.
+	drainOnWake = true
 
 	maxInbox = 1024 // datagrams between the reader and the loop; those beyond are dropped
 )

@@ -27,10 +27,10 @@ const (
 )
 
 var (
-	errOpenTimeout = errors.New("transport: nothing that opens a link came in time")
-	errCrowded     = errors.New("transport: too many connections that open no link")
-	errFull        = errors.New("transport: as many links as there may be")
-	errRequest     = errors.New("transport: not a request for an upgrade")
+	errOpenTimeout    = errors.New("transport: nothing that opens a link came in time")
+	errEvictedPending = errors.New("transport: too many connections that open no link")
+	errTooManyLinks   = errors.New("transport: as many links as there may be")
+	errRequest        = errors.New("transport: not a request for an upgrade")
 
 	errPath        = rejection(http.StatusNotFound, "no such path")
 	errOrigin      = rejection(http.StatusForbidden, "origin not allowed")
@@ -42,80 +42,80 @@ func rejection(status int, why string) error {
 	return ws.RejectConnectionError(ws.RejectionStatus(status), ws.RejectionReason(why))
 }
 
-// arrival is a connection whose peer has to say something before there is a
+// pendingConn is a connection whose peer has to say something before there is a
 // link for the handler: a proxy for whom it speaks, and on a WebSocket everybody
 // that he wants one. Owned by the loop.
-type arrival struct {
+type pendingConn struct {
 	k          *Link
-	prev, next *arrival
+	prev, next *pendingConn
 	until      time.Duration
 	seen       int  // bytes of the request that do not hold its end
 	proxy      bool // a PROXY header comes first, or on a WebSocket may
 }
 
-// arrivals are the connections that wait, oldest first.
-type arrivals struct {
-	first, last *arrival
+// pendingConns are the connections that wait, oldest first.
+type pendingConns struct {
+	first, last *pendingConn
 	n           int
 }
 
-// await puts k among the arrivals. Where they are too many the one that has
+// addPending puts k among the pending connections. Where they are too many the one that has
 // waited longest goes: whoever keeps connections open that say nothing can
 // fill the list, but a player needs no longer than his round trip.
-func (l *Loop) await(k *Link, proxy bool) {
-	a := &arrival{k: k, proxy: proxy, prev: l.coming.last, until: l.now + l.t.cfg.openTimeout()}
-	k.tcp.arrival = a
+func (l *Loop) addPending(k *Link, proxy bool) {
+	a := &pendingConn{k: k, proxy: proxy, prev: l.pending.last, until: l.now + l.t.cfg.openTimeout()}
+	k.tcp.pending = a
 	if a.prev != nil {
 		a.prev.next = a
 	} else {
-		l.coming.first = a
+		l.pending.first = a
 	}
-	l.coming.last = a
-	l.coming.n++
-	l.t.arriving.Add(1)
+	l.pending.last = a
+	l.pending.n++
+	l.t.pending.Add(1)
 	l.timers.schedule(k, a.until)
-	if l.coming.n > l.t.maxComing {
-		l.evict()
+	if l.pending.n > l.t.maxPending {
+		l.evictPending()
 	}
 }
 
-// evict closes the connection that has waited longest. It reports whether
+// evictPending closes the connection that has waited longest. It reports whether
 // there was one.
-func (l *Loop) evict() bool {
-	if l.coming.first == nil {
+func (l *Loop) evictPending() bool {
+	if l.pending.first == nil {
 		return false
 	}
-	k := l.coming.first.k
-	l.leave(k)
-	l.stats.crowded.Add(1)
-	k.Close(errCrowded)
+	k := l.pending.first.k
+	l.removePending(k)
+	l.stats.evictedPending.Add(1)
+	k.Close(errEvictedPending)
 	return true
 }
 
-// leave takes k from the arrivals, if it is there.
-func (l *Loop) leave(k *Link) {
-	if k.tcp == nil || k.tcp.arrival == nil {
+// removePending takes k from the pending connections, if it is there.
+func (l *Loop) removePending(k *Link) {
+	if k.tcp == nil || k.tcp.pending == nil {
 		return
 	}
-	a := k.tcp.arrival
-	k.tcp.arrival = nil
+	a := k.tcp.pending
+	k.tcp.pending = nil
 	if a.prev != nil {
 		a.prev.next = a.next
 	} else {
-		l.coming.first = a.next
+		l.pending.first = a.next
 	}
 	if a.next != nil {
 		a.next.prev = a.prev
 	} else {
-		l.coming.last = a.prev
+		l.pending.last = a.prev
 	}
-	l.coming.n--
-	l.t.arriving.Add(-1)
+	l.pending.n--
+	l.t.pending.Add(-1)
 }
 
-// arrive takes what a new peer says. It reports whether that opened the link.
-func (l *Loop) arrive(k *Link, in inbound) bool {
-	if k.tcp.left == 0 || k.tcp.arrival.proxy && !l.proxied(k, in) {
+// takePending takes what a new peer says. It reports whether that opened the link.
+func (l *Loop) takePending(k *Link, in inbound) bool {
+	if k.tcp.left == 0 || k.tcp.pending.proxy && !l.proxied(k, in) {
 		return false
 	}
 	var answer []byte
@@ -133,15 +133,15 @@ func (l *Loop) arrive(k *Link, in inbound) bool {
 		if k.tcp.ws != nil {
 			l.refuse(k, in, reject(http.StatusServiceUnavailable, "full"))
 		} else {
-			k.Close(errFull)
+			k.Close(errTooManyLinks)
 		}
 		return false
 	}
-	l.leave(k)
+	l.removePending(k)
 	if answer != nil {
 		if k.writeNow(answer); k.state&stateClosed != 0 {
 			l.t.dismiss(k.Carrier())
-			l.t.doors.leave(k.addr.Addr())
+			l.t.addrLimit.release(k.addr.Addr())
 			return false
 		}
 	}
@@ -166,7 +166,7 @@ func (l *Loop) request(k *Link, in inbound) []byte {
 		k.Close(errRequest)
 		return nil
 	}
-	a := k.tcp.arrival
+	a := k.tcp.pending
 	end := bytes.Index(b[a.seen:], []byte("\r\n\r\n"))
 	if end < 0 {
 		if a.seen = max(len(b)-3, 0); len(b) == maxRequest {
@@ -198,7 +198,7 @@ func (l *Loop) refused(k *Link, why error) {
 }
 
 // refuse answers a request and lets the connection go. It stays among the
-// arrivals until it is gone, so that it counts as one.
+// pending connections until it is gone, so that it counts as one.
 func (l *Loop) refuse(k *Link, in inbound, answer []byte) {
 	k.take(in, k.tcp.left)
 	if k.writeNow(answer); k.state&stateClosed == 0 {

@@ -20,8 +20,8 @@ func TestLoopThatIsNotWokenIsFound(t *testing.T) {
 			q, lost := &l.queue, false
 			q.mu.Lock()
 			defer q.mu.Unlock()
-			ring := q.bell
-			q.bell = func() {
+			ring := q.waker
+			q.waker = func() {
 				if lost {
 					ring()
 				}

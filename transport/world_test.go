@@ -262,7 +262,7 @@ type hooks struct {
 	timer    func(l *Loop)
 	batch    func(l *Loop)
 
-	unproved bool // OnPacket does not call Prove
+	unvalidated bool // OnPacket does not call ValidateAddress
 
 	opened, closed, packets, writables atomic.Int64
 
@@ -305,8 +305,8 @@ func (h *hooks) check(k *Link, what string) {
 func (h *hooks) OnPacket(k *Link, p codec.Packet) {
 	h.check(k, "OnPacket")
 	h.packets.Add(1)
-	if !h.unproved {
-		k.Prove()
+	if !h.unvalidated {
+		k.ValidateAddress()
 	}
 	if h.packet != nil {
 		h.packet(k, p)

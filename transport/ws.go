@@ -188,7 +188,7 @@ func (w *wsPart) tooMany(now time.Duration) bool {
 	return w.control > maxControl
 }
 
-// partLen is how much of an unfinished message, or frame, is held.
+// partLen is how much of a partial message, or frame, is kept.
 func (k *Link) partLen() int {
 	if k.part == nil {
 		return 0
@@ -205,7 +205,7 @@ func (l *Loop) wsPiece(k *Link, b []byte, last bool) {
 			l.wsFail(k, uint16(ws.StatusMessageTooBig), errFragments)
 			return
 		}
-		k.part = l.bufs.hold(k.part, b)
+		k.part = l.bufs.extend(k.part, b)
 		if !last {
 			return
 		}

@@ -182,8 +182,8 @@ func TestFullServerSaysSo(t *testing.T) {
 	})
 }
 
-// TestPeerThatEndsWhileItArrives leaves nothing behind, whatever it had said.
-func TestPeerThatEndsWhileItArrives(t *testing.T) {
+// TestPeerThatEndsWhilePending leaves nothing behind, whatever it had said.
+func TestPeerThatEndsWhilePending(t *testing.T) {
 	request := "GET / HTTP/1.1\r\nHost: x\r\n" + upgradeHeaders + "\r\n"
 	bubble(t, func(t *testing.T) {
 		w := &world{carrier: WebSocket, mem: true, net: NewNetwork(1, Conditions{})}
@@ -208,8 +208,8 @@ func TestPeerThatEndsWhileItArrives(t *testing.T) {
 		}
 		for _, l := range tr.Loops() {
 			onLoop(t, l, func() {
-				if l.coming.first != nil || l.coming.last != nil || l.coming.n != 0 || len(l.streams) != 0 {
-					t.Errorf("loop %d keeps %d arrivals and %d streams", l.index, l.coming.n, len(l.streams))
+				if l.pending.first != nil || l.pending.last != nil || l.pending.n != 0 || len(l.streams) != 0 {
+					t.Errorf("loop %d keeps %d arrivals and %d streams", l.index, l.pending.n, len(l.streams))
 				}
 			})
 		}
@@ -221,7 +221,7 @@ func TestPeerThatEndsWhileItArrives(t *testing.T) {
 func TestIdleWebSocketIsSmall(t *testing.T) {
 	const n = 20_000
 	l, _ := testLoop(Config{MaxLinks: 2 * n}, &echoHandler{})
-	l.t.maxComing = n
+	l.t.maxPending = n
 	heap := func() uint64 {
 		var m runtime.MemStats
 		runtime.GC()
@@ -318,7 +318,7 @@ func FuzzWebSocket(f *testing.F) {
 			l, _ := testLoop(Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, MaxBody: 1000}, h)
 			h.open = func(k *Link) { got = append(got, k.RemoteAddr().String()) }
 			h.close = func(_ *Link, err error) { got = append(got, fmt.Sprint(err)) }
-			l.t.maxComing = 10
+			l.t.maxPending = 10
 			s := &fakeStream{}
 			l.begin()
 			k := l.openStream(WebSocket, s, netip.MustParseAddrPort("10.0.0.1:1"))
@@ -346,9 +346,9 @@ func FuzzWebSocket(f *testing.F) {
 	})
 }
 
-// TestRequestsCountAmongWhatIsUnfinished: connections that have begun to ask for a
+// TestRequestsCountAsPartial: connections that have begun to ask for a
 // WebSocket hold no more together than links do.
-func TestRequestsCountAmongWhatIsUnfinished(t *testing.T) {
+func TestRequestsCountAsPartial(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := &world{carrier: WebSocket, mem: true, net: NewNetwork(1, Conditions{})}
 		tr := w.start(t, Config{Loops: 1, ReceiveBytes: 20_000}, &hooks{})

@@ -357,7 +357,7 @@ func TestPeerThatPingsAndReadsNothing(t *testing.T) {
 
 func TestWebSocketPathDoesNotAllocate(t *testing.T) {
 	l, _ := testLoop(Config{}, &echoHandler{})
-	l.t.maxComing = 1
+	l.t.maxPending = 1
 	s := &fakeStream{in: []byte("GET / HTTP/1.1\r\nHost: x\r\n" + upgradeHeaders + "\r\n")}
 	l.begin()
 	k := l.openStream(WebSocket, s, netip.MustParseAddrPort("10.0.0.1:1"))

@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-func doorsOf(t *testing.T, c Config) *doors {
+func doorsOf(t *testing.T, c Config) *addrLimiter {
 	t.Helper()
-	d := new(doors)
+	d := new(addrLimiter)
 	d.init(&c)
 	return d
 }
 
-func TestDoorCountsTheLinksOfAnAddress(t *testing.T) {
+func TestAddrLimiterCountsLinks(t *testing.T) {
 	d := doorsOf(t, Config{LinksPerAddress: 2, OpensPerAddress: -1})
-	in := func(a string) bool { return d.enter(netip.MustParseAddr(a), 0) }
+	in := func(a string) bool { return d.acquire(netip.MustParseAddr(a), 0) }
 	for _, s := range []struct {
 		addr string
 		want bool
@@ -34,7 +34,7 @@ func TestDoorCountsTheLinksOfAnAddress(t *testing.T) {
 			t.Errorf("%s: %v, want %v", s.addr, got, s.want)
 		}
 	}
-	d.leave(netip.MustParseAddr("192.0.2.1"))
+	d.release(netip.MustParseAddr("192.0.2.1"))
 	if !in("192.0.2.1") || in("192.0.2.1") {
 		t.Error("a link that has left makes room for one")
 	}
@@ -45,37 +45,37 @@ func TestDoorCountsTheLinksOfAnAddress(t *testing.T) {
 	}
 }
 
-func TestDoorLimitsHowFastAnAddressOpens(t *testing.T) {
+func TestAddrLimiterBoundsOpenings(t *testing.T) {
 	d := doorsOf(t, Config{LinksPerAddress: -1, OpensPerAddress: 10})
 	a, now := netip.MustParseAddr("192.0.2.1"), time.Hour
 	n := 0
-	for ; d.enter(a, now); n++ {
-		d.leave(a) // closing them at once does not help
+	for ; d.acquire(a, now); n++ {
+		d.release(a) // closing them at once does not help
 	}
 	if n != 100 {
 		t.Errorf("%d at once, want ten seconds' worth", n)
 	}
 	for range 100 {
-		if now += 100 * time.Millisecond; !d.enter(a, now) || d.enter(a, now) {
+		if now += 100 * time.Millisecond; !d.acquire(a, now) || d.acquire(a, now) {
 			t.Fatal("not ten a second")
 		}
 	}
 }
 
-// TestDoorsAreForgotten: an attacker with many addresses, each of which it uses
+// TestAddrLimiterForgets: an attacker with many addresses, each of which it uses
 // once, leaves nothing behind.
-func TestDoorsAreForgotten(t *testing.T) {
+func TestAddrLimiterForgets(t *testing.T) {
 	d := doorsOf(t, Config{})
 	now := time.Duration(0)
 	for i := range 200_000 {
 		now += 100 * time.Microsecond
 		a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
-		if !d.enter(a, now) {
+		if !d.acquire(a, now) {
 			t.Fatal("refused")
 		}
-		d.leave(a)
+		d.release(a)
 	}
-	if n := len(d.at); n > 1000 { // in the ten milliseconds that one link takes there are 100
+	if n := len(d.networks); n > 1000 { // in the ten milliseconds that one link takes there are 100
 		t.Errorf("%d of 200,000 addresses are remembered", n)
 	}
 }
@@ -106,9 +106,9 @@ func TestAddressWithTooManyLinks(t *testing.T) {
 					onLoop(t, l, func() { l.closeAll(nil) })
 				}
 				time.Sleep(5 * time.Second) // a stock client opens again later
-				tr.doors.mu.Lock()
-				defer tr.doors.mu.Unlock()
-				for key, o := range tr.doors.at {
+				tr.addrLimit.mu.Lock()
+				defer tr.addrLimit.mu.Unlock()
+				for key, o := range tr.addrLimit.networks {
 					if o.links != 0 {
 						t.Errorf("%v still counts %d links", key, o.links)
 					}
@@ -145,14 +145,14 @@ func TestTrustedProxySpeaksForItsPlayers(t *testing.T) {
 	})
 }
 
-// TestDoorsOfLargerNetworks: whoever has many of the networks that customers get
+// TestAddrLimiterOfLargerNetworks: whoever has many of the networks that customers get
 // opens no more than sixteen of them do.
-func TestDoorsOfLargerNetworks(t *testing.T) {
+func TestAddrLimiterOfLargerNetworks(t *testing.T) {
 	d := doorsOf(t, Config{LinksPerAddress: 10, OpensPerAddress: -1})
 	in := func(format string, n int) (in int) {
 		for i := range n {
 			for range 20 {
-				if d.enter(netip.MustParseAddr(fmt.Sprintf(format, i)), 0) {
+				if d.acquire(netip.MustParseAddr(fmt.Sprintf(format, i)), 0) {
 					in++
 				}
 			}
@@ -173,8 +173,8 @@ func TestDoorsOfLargerNetworks(t *testing.T) {
 		t.Errorf("%d openings of a /56 at once, want 400", n)
 	}
 	d.move(netip.MustParseAddr("2001:db8:1::1"), netip.MustParseAddr("2001:db8:9::1"))
-	d.leave(netip.MustParseAddr("2001:db8:9::1"))
-	if n := d.at[netip.MustParsePrefix("2001:db8:9::/48")].links; n != 0 {
+	d.release(netip.MustParseAddr("2001:db8:9::1"))
+	if n := d.networks[netip.MustParsePrefix("2001:db8:9::/48")].links; n != 0 {
 		t.Errorf("%d links where one came and went", n)
 	}
 }

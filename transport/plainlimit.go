@@ -10,23 +10,23 @@ import (
 	"github.com/lifeline-go/lifeline/transport/internal/strangers"
 )
 
-// crowd counts the plain-KCP links of each address that has proved itself to
-// be the player's: those that anybody can make in somebody else's name do not
-// keep him out. IPv6 counts by /64, which is what one subscriber has; the
+// plainLimiter bounds the plain-KCP links of each validated address. Links that an
+// attacker opens in a player's name do not count, so they do not keep the player
+// out. IPv6 counts by /64, which is what one subscriber has; the
 // loopback does not count. Guarded by mu.
-type crowd struct {
+type plainLimiter struct {
 	most  int32 // links of one address; 0: any number
 	seed  maphash.Seed
 	mu    sync.Mutex
 	links map[uint64]int32 // by hash, which is a fifth of the prefix itself
 }
 
-func (c *crowd) init(most int) {
+func (c *plainLimiter) init(most int) {
 	c.most, c.seed, c.links = int32(most), maphash.MakeSeed(), make(map[uint64]int32)
 }
 
 // key returns false for an address that is not counted.
-func (c *crowd) key(ip netip.Addr) (uint64, bool) {
+func (c *plainLimiter) key(ip netip.Addr) (uint64, bool) {
 	if c.most == 0 || ip.IsLoopback() {
 		return 0, false
 	}
@@ -34,7 +34,7 @@ func (c *crowd) key(ip netip.Addr) (uint64, bool) {
 }
 
 // full reports whether ip may have no more.
-func (c *crowd) full(ip netip.Addr) bool {
+func (c *plainLimiter) full(ip netip.Addr) bool {
 	key, ok := c.key(ip)
 	if !ok {
 		return false
@@ -45,7 +45,7 @@ func (c *crowd) full(ip netip.Addr) bool {
 }
 
 // enter counts one link of ip, unless it has enough.
-func (c *crowd) enter(ip netip.Addr) bool {
+func (c *plainLimiter) acquire(ip netip.Addr) bool {
 	key, ok := c.key(ip)
 	if !ok {
 		return true
@@ -60,7 +60,7 @@ func (c *crowd) enter(ip netip.Addr) bool {
 }
 
 // leave counts it no more.
-func (c *crowd) leave(ip netip.Addr) {
+func (c *plainLimiter) release(ip netip.Addr) {
 	key, ok := c.key(ip)
 	if !ok {
 		return

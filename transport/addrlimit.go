@@ -10,25 +10,25 @@ import (
 	"github.com/lifeline-go/lifeline/transport/internal/strangers"
 )
 
-// doors bound the links of one address and how fast it opens them: an IPv4
+// addrLimiter bounds the links of one address and how fast it opens them: an IPv4
 // address, or the 64 bits of an IPv6 address that one customer has. Customers may
 // have more: 56 bits of an IPv6 address get four times as much, 48 bits sixteen
-// times. Whoever shares an address shares its door, so the limits are for
+// times. Whoever shares an address shares its limits, which the limits are for
 // attackers and must leave room for a school. This machine and trusted proxies
 // come as they like. Safe to use from any goroutine; an entry exists only for an
 // address that was let in.
-type doors struct {
+type addrLimiter struct {
 	cfg   *Config
 	most  int64         // links, negative: any number
 	cost  time.Duration // of a link; 0: nothing
 	burst time.Duration
 
-	mu sync.Mutex
-	at map[netip.Prefix]door // guarded by mu
+	mu       sync.Mutex
+	networks map[netip.Prefix]addrUse // guarded by mu
 }
 
-// door is what is known of one address.
-type door struct {
+// addrUse is what is counted for one network.
+type addrUse struct {
 	links int64
 	paid  time.Duration // when everything that was opened is made good for
 }
@@ -37,20 +37,20 @@ const (
 	// openBurst is how much of OpensPerAddress may come at once.
 	openBurst = 10 * time.Second
 	// sweepDoors entries are looked at whenever one is made: more go than come.
-	sweepDoors = 3
+	sweepAddrs = 3
 )
 
-func (d *doors) init(c *Config) {
+func (d *addrLimiter) init(c *Config) {
 	d.most = int64(max(c.linksPerAddress(), -1))
 	if n := c.opensPerAddress(); n > 0 {
 		d.cost, d.burst = time.Second/time.Duration(n), openBurst
 	}
 	d.cfg = c
-	d.at = make(map[netip.Prefix]door)
+	d.networks = make(map[netip.Prefix]addrUse)
 }
 
 // open reports that nobody counts for this address.
-func (d *doors) open(a netip.Addr) bool {
+func (d *addrLimiter) exempt(a netip.Addr) bool {
 	a = a.Unmap()
 	return a.IsLoopback() || d.most < 0 && d.cost == 0 || d.cfg.trusts(a)
 }
@@ -65,8 +65,8 @@ func networksOf(a netip.Addr) []netip.Prefix {
 }
 
 // enter counts a link of a, or refuses it.
-func (d *doors) enter(a netip.Addr, now time.Duration) bool {
-	if d.open(a) {
+func (d *addrLimiter) acquire(a netip.Addr, now time.Duration) bool {
+	if d.exempt(a) {
 		return true
 	}
 	d.mu.Lock()
@@ -74,7 +74,7 @@ func (d *doors) enter(a netip.Addr, now time.Duration) bool {
 	keys := networksOf(a)
 	most, cost := d.most, d.cost
 	for _, key := range keys {
-		o := d.at[key]
+		o := d.networks[key]
 		if most >= 0 && o.links >= most || cost > 0 && max(o.paid, now)+cost > now+d.burst {
 			return false
 		}
@@ -82,8 +82,8 @@ func (d *doors) enter(a netip.Addr, now time.Duration) bool {
 	}
 	cost = d.cost
 	for _, key := range keys {
-		o, known := d.at[key]
-		d.at[key] = door{o.links + 1, max(o.paid, now) + cost}
+		o, known := d.networks[key]
+		d.networks[key] = addrUse{o.links + 1, max(o.paid, now) + cost}
 		cost /= 4
 		if !known {
 			d.sweepLocked(now)
@@ -93,36 +93,36 @@ func (d *doors) enter(a netip.Addr, now time.Duration) bool {
 }
 
 // leave takes back a link that was counted for a.
-func (d *doors) leave(a netip.Addr) { d.count(a, -1) }
+func (d *addrLimiter) release(a netip.Addr) { d.count(a, -1) }
 
 // move counts a link of one address for another, where its player went.
-func (d *doors) move(from, to netip.Addr) {
+func (d *addrLimiter) move(from, to netip.Addr) {
 	d.count(from, -1)
 	d.count(to, 1)
 }
 
-func (d *doors) count(a netip.Addr, by int) {
-	if d.open(a) {
+func (d *addrLimiter) count(a netip.Addr, by int) {
+	if d.exempt(a) {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, key := range networksOf(a) {
-		o := d.at[key]
+		o := d.networks[key]
 		o.links += int64(by)
-		d.at[key] = o // for what it has to make good, until it is swept
+		d.networks[key] = o // for what it has to make good, until it is swept
 	}
 }
 
 // sweepLocked forgets a few addresses without links. A map is walked from
 // another place each time.
-func (d *doors) sweepLocked(now time.Duration) {
+func (d *addrLimiter) sweepLocked(now time.Duration) {
 	n := 0
-	for key, o := range d.at {
+	for key, o := range d.networks {
 		if o.links <= 0 && o.paid <= now {
-			delete(d.at, key)
+			delete(d.networks, key)
 		}
-		if n++; n == sweepDoors {
+		if n++; n == sweepAddrs {
 			return
 		}
 	}
