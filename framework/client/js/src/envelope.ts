@@ -68,6 +68,18 @@ export function parseRequest(body: Uint8Array): { id: RequestID; route: Route; p
 	return e.close({ id: e.uint(), route: e.route(), payload: e.value() });
 }
 
+/**
+ * The id that the body of a REQUEST, a RESPONSE or a FAILURE begins with, even if
+ * what follows it is refused. undefined: there is none that can be read.
+ */
+export function envelopeID(body: Uint8Array): RequestID | undefined {
+	try {
+		return new Envelope(body, 1).uint();
+	} catch {
+		return undefined;
+	}
+}
+
 export function parseResponse(body: Uint8Array): { id: RequestID; payload: Uint8Array } {
 	const e = new Envelope(body, 2);
 	return e.close({ id: e.uint(), payload: e.value() });

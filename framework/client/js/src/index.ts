@@ -2,7 +2,8 @@
 
 export { Client } from "./client.js";
 export { Failure, RequestError } from "./config.js";
-export type { ClientConfig, ConnectOptions, RequestOptions, Sent, ClientEvent, Stats, Ticket } from "./config.js";
+export type { ClientConfig, ConnectOptions, RequestOptions, Stats, Ticket } from "./config.js";
+export type { ClientEvent, Sent } from "./events.js";
 export type { Socket } from "./socket.js";
 export { Code, CloseError, codeText } from "./code.js";
 export { CodecError } from "./codec.js";

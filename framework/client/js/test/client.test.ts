@@ -4,9 +4,9 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { Kind } from "../src/codec.js";
+import { encodeFrame, Kind } from "../src/codec.js";
 import * as control from "../src/control.js";
-import { encodeMessage, encodeRequest, parseFailure } from "../src/envelope.js";
+import { encodeFailure, encodeMessage, encodeRequest, encodeResponse, parseFailure, parseRequest } from "../src/envelope.js";
 import { anything, Client, type ClientConfig, Code, Failure, nothing, RequestError, type ClientEvent, str, u8, uint } from "../src/index.js";
 import { encodeBody } from "../src/types.js";
 import { FakeServer } from "./fake.js";
@@ -476,5 +476,77 @@ describe("requests", () => {
 		await c.connect();
 		await Promise.all([expect(c.request("q", nothing, undefined, uint, { timeout: 100 })).rejects.toThrow("no answer to q in 100 ms"), pass(100)]);
 		c.close();
+	});
+});
+
+describe("what can't be read ends neither the link nor the session: session/SPEC.md 4.11", () => {
+	const nil = encodeBody(nothing, undefined);
+	/** A body whose first element, the id, can be read and whose second can't. */
+	const cut = (body: Uint8Array): Uint8Array => Uint8Array.of(...body.slice(0, 2), 0xc1, ...body.slice(3));
+	const failures = (): ReturnType<typeof parseFailure>[] => server.received.filter((p) => p.kind === Kind.Failure).map((p) => parseFailure(p.body));
+
+	async function goesOn(c: Client, dropped: number): Promise<void> {
+		await pass(0);
+		expect(c.stats.dropped).toBe(dropped);
+		expect(errors.length).toBe(dropped);
+		expect(kinds()).toEqual(["connecting", "opened"]);
+		expect(server.sockets.length).toBe(1);
+		c.close();
+	}
+	test("a message is dropped and counted", async () => {
+		const c = make();
+		const heard: number[] = [];
+		c.onMessage("n", u8, (n) => heard.push(n));
+		await c.connect();
+		for (const body of [nil, Uint8Array.of(0x92), encodeMessage(70_000, nil), encodeMessage("n", encodeBody(str, "north")), encodeMessage("n", encodeBody(u8, 1))]) {
+			server.last.count(Kind.Message, body);
+		}
+		expect(heard).toEqual([1]);
+		await goesOn(c, 4);
+	});
+	test("a datagram whose route is a name is dropped", async () => {
+		const c = make({ onMessage: () => { throw new Error("not reached"); } });
+		await c.connect();
+		server.last.bytes(encodeFrame({ kind: Kind.Datagram, flags: 0, seq: 0, ack: 0 }, encodeMessage("n", nil)));
+		expect(errors).toMatchObject([{ word: "route" }]);
+		await goesOn(c, 1);
+	});
+	test("a request whose id can be read is answered by BAD REQUEST, one without is dropped", async () => {
+		const c = make();
+		const asked: number[] = [];
+		c.onRequest("q", u8, u8, (n) => (asked.push(n), n));
+		await c.connect();
+		server.last.count(Kind.Request, cut(encodeRequest(7, "q", nil)));
+		server.last.count(Kind.Request, encodeRequest(8, "q", encodeBody(str, "north")));
+		server.last.count(Kind.Request, nil);
+		await pass(0);
+		expect(failures()).toMatchObject([{ id: 7, code: Failure.BadRequest }, { id: 8, code: Failure.BadRequest }]);
+		expect(asked).toEqual([]);
+		await goesOn(c, 3);
+	});
+	test("a request whose answer is too large for the server fails there", async () => {
+		const c = make();
+		c.onRequest("q", nothing, str, () => "x".repeat(2000));
+		await c.connect();
+		server.last.count(Kind.Request, encodeRequest(7, "q", nil));
+		await pass(0);
+		expect(failures()).toMatchObject([{ id: 7, code: Failure.Internal }]);
+		expect(errors).toMatchObject([{ word: "too-large" }]);
+		c.close();
+	});
+	test.each(["response", "failure"])("a malformed %s fails the request that waits for it", async (kind) => {
+		const c = make();
+		await c.connect();
+		const asked = watch(c.request("q", nothing, undefined, u8, { timeout: Infinity }));
+		const other = watch(c.request("q", nothing, undefined, u8, { timeout: Infinity }));
+		const { id } = parseRequest(server.received.find((p) => p.kind === Kind.Request)!.body);
+		const [k, body] = kind === "response" ? [Kind.Response, encodeResponse(id, nil)] as const : [Kind.Failure, encodeFailure(id, 1, "")] as const;
+		server.last.count(k, nil); // of no request
+		server.last.count(k, cut(body));
+		await pass(0);
+		expect(asked.error.message).toContain("malformed answer: codec: malformed");
+		expect(other.state).toBe("pending");
+		expect(inner(c).calls.size).toBe(1);
+		await goesOn(c, 2);
 	});
 });

@@ -11,7 +11,7 @@ import { expect, test } from "vitest";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-test("npm pack makes a package that works", { timeout: 60_000 }, async () => {
+test("npm pack makes a package that works", { timeout: 120_000 }, async () => {
 	const dir = mkdtempSync(join(tmpdir(), "lifeline-pack-"));
 	try {
 		execFileSync("npm", ["pack", "--silent", "--pack-destination", dir], { cwd: root });

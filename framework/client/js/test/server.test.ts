@@ -35,10 +35,10 @@ const later = (events: ClientEvent[]) => (e: ClientEvent): unknown => e.kind !==
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-async function until(what: string, ok: () => boolean, ms = 10_000): Promise<void> {
+async function until(what: string, ok: () => boolean, ms = 10_000, more = (): string => ""): Promise<void> {
 	for (const end = Date.now() + ms; !ok(); await sleep(5)) {
 		if (Date.now() > end) {
-			throw new Error(`not in ${ms} ms: ${what}`);
+			throw new Error(`not in ${ms} ms: ${what}${more()}`);
 		}
 	}
 }
@@ -170,6 +170,15 @@ class Proxy {
 	}
 }
 
+/** The inner state of a client, for a test that failed. */
+function describeClient(name: string, c: Client, heard: Map<string, number[]>): string {
+	const { core, link } = c as any;
+	const plain = (o: object): string => JSON.stringify(o, (k, v) => (k === "out" || k === "cfg" || k === "key" || k === "ctl" || k === "end" ? undefined : typeof v === "bigint" ? String(v) : v));
+	const last = [...heard].map(([from, list]) => `${from}:${list.at(-1)}`).join(" ");
+	const socket = link === null ? "no link" : `readyState ${link.socket.readyState}, buffered ${link.socket.bufferedAmount}`;
+	return `\n${name} at ${performance.now()}: heard ${last}\n  core ${plain(core)} due ${core.due()}\n  end ${plain(core.end)}\n  socket ${socket}, events ${plain(c.stats)}`;
+}
+
 describe("200 random cuts", () => {
 	test("nothing is lost, repeated or out of order", { timeout: 60_000 }, async () => {
 		const proxy = new Proxy();
@@ -207,7 +216,8 @@ describe("200 random cuts", () => {
 		}
 		proxy.tear = 0;
 		const want = Array.from({ length: sent }, (_, n) => n + 1);
-		await until("everybody has heard everything", () => heard.every((h) => names.every((n) => h.get(n)?.at(-1) === sent)), 20_000);
+		await until("everybody has heard everything", () => heard.every((h) => names.every((n) => h.get(n)?.at(-1) === sent)), 20_000,
+			() => clients.map((c, i) => describeClient(names[i]!, c, heard[i]!)).join(""));
 		for (const h of heard) {
 			for (const n of names) {
 				expect(h.get(n)).toEqual(want);
