@@ -220,5 +220,5 @@ func (a *acceptor) keepSpare() {
 // count counts a connection that was refused for want of a file.
 func (a *acceptor) count() {
 	a.g.l.stats.acceptFailures.Add(1)
-	a.g.r.t.carriers[a.carrier].refused.Add(1)
+	a.g.r.t.admission.refuse(a.carrier)
 }

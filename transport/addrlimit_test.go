@@ -106,9 +106,9 @@ func TestAddressWithTooManyLinks(t *testing.T) {
 					onLoop(t, l, func() { l.closeAll(nil) })
 				}
 				time.Sleep(5 * time.Second) // a stock client opens again later
-				tr.addrLimit.mu.Lock()
-				defer tr.addrLimit.mu.Unlock()
-				for key, o := range tr.addrLimit.networks {
+				tr.admission.addrs.mu.Lock()
+				defer tr.admission.addrs.mu.Unlock()
+				for key, o := range tr.admission.addrs.networks {
 					if o.links != 0 {
 						t.Errorf("%v still counts %d links", key, o.links)
 					}

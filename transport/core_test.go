@@ -48,9 +48,8 @@ func testLoop(cfg Config, h Handler) (*Loop, *fakeBelow) {
 	f := &fakeBelow{take: -1}
 	l := &Loop{t: tr, h: h, below: f}
 	l.init()
-	tr.addrLimit.init(&tr.cfg)
+	tr.admission.init(&tr.cfg)
 	tr.loops = []*Loop{l}
-	tr.plainLimit.init(cfg.maxPlainPerAddress())
 	tr.maxUnvalidated = unvalidatedShare(&tr.cfg, 1)
 	if err := tr.initSealed(); err != nil {
 		panic(err)

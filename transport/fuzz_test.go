@@ -53,13 +53,13 @@ func FuzzLoop(f *testing.F) {
 		if got := l.stats.panics.Load(); got != 0 {
 			t.Fatalf("%d panics", got)
 		}
-		if n := l.t.carriers[PlainKCP].open.Load(); n > 8 || n != int64(len(l.plain)) {
+		if n := l.t.admission.carriers[PlainKCP].open.Load(); n > 8 || n != int64(len(l.plain)) {
 			t.Fatalf("%d links open, %d in the table", n, len(l.plain))
 		}
 		l.begin()
 		l.closeAll(ErrStopped)
 		l.end()
-		if len(l.plain)+len(l.streams)+len(l.timers.heap) != 0 || l.t.links.Load() != 0 || l.unvalidated.Len() != 0 {
+		if len(l.plain)+len(l.streams)+len(l.timers.heap) != 0 || l.t.admission.links.Load() != 0 || l.unvalidated.Len() != 0 {
 			t.Fatal("something is left after all links closed")
 		}
 	})

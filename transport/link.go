@@ -205,16 +205,8 @@ func (k *Link) ValidateAddress() {
 	l := k.loop
 	if k.carrier == PlainKCP {
 		l.removeUnvalidated(k)
-		err := ErrTooManyLinks
-		if !l.t.plainLimit.acquire(k.addr.Addr()) {
-			l.t.carriers[PlainKCP].refused.Add(1)
-		} else if !l.t.enter(PlainKCP, k.addr.Addr(), l.now) {
-			l.t.plainLimit.release(k.addr.Addr())
-		} else {
-			err = nil
-		}
-		if err != nil {
-			k.Close(err) // not counted among those that are validated
+		if !l.t.admission.validate(k.addr.Addr(), l.now) {
+			k.Close(ErrTooManyLinks) // not counted among those that are validated
 			return
 		}
 		l.touch(k)

@@ -78,7 +78,7 @@ func (l *Loop) pathResponse(k *Link, from netip.AddrPort, token [8]byte) {
 	l.stats.migrated.Add(1)
 	old := k.addr
 	k.addr = from
-	l.t.addrLimit.move(old.Addr(), from.Addr())
+	l.t.admission.addrs.move(old.Addr(), from.Addr())
 	k.kcp.Moved()
 	s.mtu = mtuSearch{}
 	l.touch(k)

@@ -125,14 +125,14 @@ func (l *Loop) openPlain(from netip.AddrPort, key plainKey, b []byte) {
 		return
 	}
 	t := l.t
-	if !t.admit(PlainKCP) {
+	if !t.admission.acquirePlain() {
 		return
 	}
 	most := int64(t.cfg.maxPlainLinks())
-	full := l.unvalidated.Len() >= t.maxUnvalidated || t.carriers[PlainKCP].open.Load() > most
-	if full && !l.evictPlain() || t.plainLimit.full(from.Addr()) {
-		t.dismiss(PlainKCP)
-		t.carriers[PlainKCP].refused.Add(1)
+	full := l.unvalidated.Len() >= t.maxUnvalidated || t.admission.carriers[PlainKCP].open.Load() > most
+	if full && !l.evictPlain() || t.admission.plain.full(from.Addr()) {
+		t.admission.release(PlainKCP, from.Addr(), false)
+		t.admission.refuse(PlainKCP)
 		return
 	}
 	p := &plainLink{Link: Link{loop: l, carrier: PlainKCP, addr: from, conv: key.conv, received: l.now}}
@@ -147,7 +147,7 @@ func (l *Loop) openPlain(from netip.AddrPort, key plainKey, b []byte) {
 		k.Close(err) // silently: OnOpen was not called
 		return
 	}
-	t.carriers[PlainKCP].opened.Add(1)
+	t.admission.carriers[PlainKCP].opened.Add(1)
 	k.in = uint64(len(b))
 	l.touch(k)
 	l.callOpen(k)
@@ -185,12 +185,8 @@ func (l *Loop) forgetPlain(k *Link, err error) {
 	if err != ErrEvicted {
 		l.recentlyClosed.add(key, l.now)
 	}
-	l.t.dismiss(PlainKCP)
 	l.removeUnvalidated(k)
-	if k.state&stateValidated != 0 {
-		l.t.plainLimit.release(k.addr.Addr())
-		l.t.addrLimit.release(k.addr.Addr())
-	}
+	l.t.admission.release(PlainKCP, k.addr.Addr(), k.state&stateValidated != 0)
 	k.kcp.Release()
 }
 

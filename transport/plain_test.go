@@ -65,15 +65,15 @@ func TestPlainLinksOfOneAddressAreBounded(t *testing.T) {
 	if got := len(l.plain) - before; got != most+2*most {
 		t.Errorf("%d links, want %d of a /64 and %d of the loopback", got, most, 2*most)
 	}
-	if got := l.t.carriers[PlainKCP].stats().Refused; got != 2*most {
+	if got := l.t.admission.carriers[PlainKCP].stats().Refused; got != 2*most {
 		t.Errorf("%d refusals counted, want %d", got, 2*most)
 	}
 	// Who leaves makes room, and nothing is left behind.
 	l.begin()
 	l.closeAll(ErrStopped)
 	l.end()
-	if len(l.t.plainLimit.links) != 0 || l.unvalidated.Len() != 0 || l.t.links.Load() != 0 {
-		t.Errorf("left: %v, %d unvalidated, %d links", l.t.plainLimit.links, l.unvalidated.Len(), l.t.links.Load())
+	if len(l.t.admission.plain.links) != 0 || l.unvalidated.Len() != 0 || l.t.admission.links.Load() != 0 {
+		t.Errorf("left: %v, %d unvalidated, %d links", l.t.admission.plain.links, l.unvalidated.Len(), l.t.admission.links.Load())
 	}
 	peerAt("192.0.2.1:9").open(l)
 	if len(l.plain) != 1 {
@@ -167,7 +167,7 @@ func TestFloodOfFirstDatagramsKeepsNobodyOut(t *testing.T) {
 			if len(waiting) > 10 { // a round trip of 100 ms
 				p := waiting[0]
 				waiting = waiting[1:]
-				proved := l.t.plainLimit.links
+				proved := l.t.admission.plain.links
 				before := len(proved)
 				p.Write(frame([]byte("ticket")))
 				p.send(l)
@@ -216,7 +216,7 @@ func TestPlainOpeningsOfOneAddressAreLimited(t *testing.T) {
 	if s.Crowded < 70 || s.Crowded > 80 || s.Open != 1 {
 		t.Errorf("%+v, want some 80 of 100 refused and another address served", s)
 	}
-	for key, o := range l.t.addrLimit.networks {
+	for key, o := range l.t.admission.addrs.networks {
 		if o.links > 1 {
 			t.Errorf("%v counts %d links", key, o.links)
 		}

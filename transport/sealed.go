@@ -167,8 +167,8 @@ type idsOf struct{ l *Loop }
 
 // Reserve refuses while there is no room for another link.
 func (i idsOf) Reserve() (uint32, bool) {
-	if l := i.l; l.stopping || l.t.links.Load() >= int64(l.t.cfg.maxLinks()) {
-		l.t.carriers[KCP].refused.Add(1)
+	if l := i.l; l.stopping || l.t.admission.full() {
+		l.t.admission.refuse(KCP)
 		return 0, false
 	}
 	return i.l.sealed.slots.take()
@@ -254,12 +254,7 @@ func (l *Loop) openSealed(from netip.AddrPort, t seal.PacketType, b []byte) {
 		return
 	}
 	id := c.Conn.ID()
-	if l.stopping || !l.t.admit(KCP) {
-		l.sealed.slots.release(id)
-		return
-	}
-	if !l.t.enter(KCP, from.Addr(), l.now) {
-		l.t.dismiss(KCP)
+	if l.stopping || !l.t.admission.acquire(KCP, from.Addr(), l.now) {
 		l.sealed.slots.release(id)
 		return
 	}
@@ -274,7 +269,7 @@ func (l *Loop) openSealed(from netip.AddrPort, t seal.PacketType, b []byte) {
 	k.kcp, k.sealed = &p.conn, &p.part
 	k.kcp.Init(id, &l.kcp[sealedWire].cfg)
 	l.sealed.slots.at(id).k = k
-	l.t.carriers[KCP].opened.Add(1)
+	l.t.admission.carriers[KCP].opened.Add(1)
 	l.touch(k)
 	l.sealed.nonce = c.Nonce
 	l.callOpen(k)
@@ -487,8 +482,7 @@ func (l *Loop) dropTransient(k *Link) {
 func (l *Loop) forgetSealed(k *Link, err error) {
 	p := k.sealed
 	l.sealed.slots.release(k.conv)
-	l.t.dismiss(KCP)
-	l.t.addrLimit.release(k.addr.Addr())
+	l.t.admission.release(KCP, k.addr.Addr(), true)
 	if !errors.Is(err, io.EOF) { // else it was the peer who said it
 		l.beginClosing(k, err)
 	}

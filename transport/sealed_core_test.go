@@ -362,8 +362,8 @@ func FuzzSealed(f *testing.F) {
 			l.t.start = l.t.start.Add(-time.Second)
 		}
 		s := &l.sealed
-		if s.slots.used != 0 || s.responder.HalfOpen() != 0 || s.closing.due() != Never || l.t.links.Load() != 0 || len(l.timers.heap) != 0 {
-			t.Fatalf("left: %d slots, %d half open, %d links", s.slots.used, s.responder.HalfOpen(), l.t.links.Load())
+		if s.slots.used != 0 || s.responder.HalfOpen() != 0 || s.closing.due() != Never || l.t.admission.links.Load() != 0 || len(l.timers.heap) != 0 {
+			t.Fatalf("left: %d slots, %d half open, %d links", s.slots.used, s.responder.HalfOpen(), l.t.admission.links.Load())
 		}
 	})
 }

@@ -158,7 +158,7 @@ func (c *carrierCount) stats() CarrierStats {
 func (t *Transport) Stats() Stats {
 	s := Stats{Carriers: make(map[string]CarrierStats), Arriving: t.pending.Load()}
 	for c := Carrier(1); c < carriers; c++ {
-		s.Carriers[c.String()] = t.carriers[c].stats()
+		s.Carriers[c.String()] = t.admission.carriers[c].stats()
 	}
 	for _, l := range t.loops {
 		c := &l.stats

@@ -62,11 +62,7 @@ func (l *Loop) openStream(c Carrier, s stream, from netip.AddrPort) *Link {
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	proxy := l.t.cfg.trusts(from.Addr())
 	arrives := proxy || c == WebSocket
-	if l.stopping || !arrives && !l.t.admit(c) {
-		return nil
-	}
-	if !arrives && !l.t.enter(c, from.Addr(), l.now) {
-		l.t.dismiss(c)
+	if l.stopping || !arrives && !l.t.admission.acquire(c, from.Addr(), l.now) {
 		return nil
 	}
 	k := newStreamLink(c)
@@ -94,7 +90,7 @@ func newStreamLink(c Carrier) *Link {
 
 // opened hands a link up, which has entered by its address.
 func (l *Loop) opened(k *Link) {
-	l.t.carriers[k.Carrier()].opened.Add(1)
+	l.t.admission.carriers[k.Carrier()].opened.Add(1)
 	l.callOpen(k)
 }
 
@@ -110,8 +106,7 @@ func (l *Loop) forgetStream(k *Link, err error) {
 	l.bufs.put(k.tcp.out)
 	k.tcp.out = nil
 	if k.state&stateOpened != 0 {
-		l.t.dismiss(k.Carrier())
-		l.t.addrLimit.release(k.addr.Addr())
+		l.t.admission.release(k.Carrier(), k.addr.Addr(), true)
 	}
 	s := k.tcp.stream
 	k.tcp.stream = gone{}

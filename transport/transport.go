@@ -79,12 +79,9 @@ type Transport struct {
 	maxPending     int // arrivals on one loop; immutable once loops run
 	maxUnvalidated int // plain-KCP links on one loop whose addresses are not validated; likewise
 
-	pending    atomic.Int64 // connections that are no links yet
-	links      atomic.Int64
-	plainLimit plainLimiter
-	addrLimit  addrLimiter
-	over       overKeys
-	carriers   [carriers]carrierCount
+	pending   atomic.Int64 // connections that are no links yet
+	admission admission
+	over      overKeys
 
 	stop    sync.Once
 	stopped chan struct{} // closed when every loop has ended
@@ -110,7 +107,7 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 		return nil, errors.New("transport: no Handler")
 	}
 	t := &Transport{cfg: cfg, log: cfg.logger(), start: clock(), stopped: make(chan struct{})}
-	t.addrLimit.init(&t.cfg)
+	t.admission.init(&t.cfg)
 	if cfg.Network != nil {
 		t.below = &memRunner{t: t, n: cfg.Network}
 	} else if cfg.PlainKCP == "" && cfg.TCP == "" && cfg.KCP == "" && cfg.WebSocket == "" {
@@ -133,7 +130,6 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 		l.init()
 		t.loops = append(t.loops, l)
 	}
-	t.plainLimit.init(cfg.maxPlainPerAddress())
 	if cfg.KCP != "" {
 		if err := t.initSealed(); err != nil {
 			t.below.wait()
@@ -210,29 +206,3 @@ func (t *Transport) now() time.Duration { return since(t.start) }
 // Now returns the time since Start, as Loop.Now does, but read afresh. Safe to
 // call from any goroutine.
 func (t *Transport) Now() time.Duration { return t.now() }
-
-// admit counts a new link, unless there are too many.
-func (t *Transport) admit(c Carrier) bool {
-	if t.links.Add(1) > int64(t.cfg.maxLinks()) {
-		t.links.Add(-1)
-		t.carriers[c].refused.Add(1)
-		return false
-	}
-	t.carriers[c].open.Add(1)
-	return true
-}
-
-// enter counts a link for its address, unless that has too many.
-func (t *Transport) enter(c Carrier, a netip.Addr, now time.Duration) bool {
-	ok := t.addrLimit.acquire(a, now)
-	if !ok {
-		t.carriers[c].crowded.Add(1)
-	}
-	return ok
-}
-
-// dismiss counts a link that is gone.
-func (t *Transport) dismiss(c Carrier) {
-	t.links.Add(-1)
-	t.carriers[c].open.Add(-1)
-}

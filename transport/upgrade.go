@@ -124,12 +124,7 @@ func (l *Loop) takePending(k *Link, in inbound) bool {
 			return false
 		}
 	}
-	full := !l.t.admit(k.Carrier())
-	if !full && !l.t.enter(k.Carrier(), k.addr.Addr(), l.now) {
-		l.t.dismiss(k.Carrier())
-		full = true
-	}
-	if full {
+	if !l.t.admission.acquire(k.Carrier(), k.addr.Addr(), l.now) {
 		if k.tcp.ws != nil {
 			l.refuse(k, in, reject(http.StatusServiceUnavailable, "full"))
 		} else {
@@ -140,8 +135,7 @@ func (l *Loop) takePending(k *Link, in inbound) bool {
 	l.removePending(k)
 	if answer != nil {
 		if k.writeNow(answer); k.state&stateClosed != 0 {
-			l.t.dismiss(k.Carrier())
-			l.t.addrLimit.release(k.addr.Addr())
+			l.t.admission.release(k.Carrier(), k.addr.Addr(), true)
 			return false
 		}
 	}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"time"
+)
+
+// admission bounds and counts links: those of all carriers together, those of a
+// client address, and those of a validated address on plain KCP. What acquire,
+// acquirePlain and validate take, release gives back. Safe to use from any goroutine.
+type admission struct {
+	max      int64        // links of all carriers; immutable
+	links    atomic.Int64 // live ones
+	addrs    addrLimiter
+	plain    plainLimiter
+	carriers [carriers]carrierCount
+}
+
+func (a *admission) init(c *Config) {
+	a.max = int64(c.maxLinks())
+	a.addrs.init(c)
+	a.plain.init(c.maxPlainPerAddress())
+}
+
+// full reports whether there are as many links as there may be.
+func (a *admission) full() bool { return a.links.Load() >= a.max }
+
+// refuse counts a link of c for which there is no room.
+func (a *admission) refuse(c Carrier) { a.carriers[c].refused.Add(1) }
+
+// acquire takes a place for a link of c, and counts it for its address. It counts
+// a refusal.
+func (a *admission) acquire(c Carrier, from netip.Addr, now time.Duration) bool {
+	if !a.take(c) {
+		return false
+	}
+	if !a.acquireAddr(c, from, now) {
+		a.release(c, from, false)
+		return false
+	}
+	return true
+}
+
+// acquirePlain takes a place for a link of plain KCP, whose address does not count
+// before it is validated. It counts a refusal.
+func (a *admission) acquirePlain() bool { return a.take(PlainKCP) }
+
+// validate counts a link of plain KCP for its address, which is validated now. It
+// counts a refusal; the link then keeps its place until it is released.
+func (a *admission) validate(from netip.Addr, now time.Duration) bool {
+	if !a.plain.acquire(from) {
+		a.refuse(PlainKCP)
+		return false
+	}
+	if !a.acquireAddr(PlainKCP, from, now) {
+		a.plain.release(from)
+		return false
+	}
+	return true
+}
+
+// release gives back the place of a link of c, and what its address counts for if
+// that was counted.
+func (a *admission) release(c Carrier, from netip.Addr, counted bool) {
+	a.links.Add(-1)
+	a.carriers[c].open.Add(-1)
+	if !counted {
+		return
+	}
+	a.addrs.release(from)
+	if c == PlainKCP {
+		a.plain.release(from)
+	}
+}
+
+func (a *admission) take(c Carrier) bool {
+	if a.links.Add(1) > a.max {
+		a.links.Add(-1)
+		a.refuse(c)
+		return false
+	}
+	a.carriers[c].open.Add(1)
+	return true
+}
+
+func (a *admission) acquireAddr(c Carrier, from netip.Addr, now time.Duration) bool {
+	ok := a.addrs.acquire(from, now)
+	if !ok {
+		a.carriers[c].crowded.Add(1)
+	}
+	return ok
+}
