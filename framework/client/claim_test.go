@@ -51,7 +51,7 @@ func TestClaimedSizeCostsNothing(t *testing.T) {
 	connect(t, c)
 	select {
 	case <-read:
-	case <-time.After(10 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Fatal("it does not read")
 	}
 	runtime.ReadMemStats(&after)

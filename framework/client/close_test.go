@@ -18,7 +18,7 @@ func TestCloseReportsWhatWasNotHandled(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, carrier string) {
 		srv := newServer(t, session.Config{})
 		var rec recorder
-		c := newClient(t, []string{srv.listen(carrier)}, client.Config{OnEvent: rec.note, CloseTimeout: 5 * time.Second})
+		c := newClient(t, []string{srv.listen(carrier)}, client.Config{OnEvent: rec.note, CloseTimeout: time.Minute})
 		connect(t, c)
 		for i := range 40 {
 			if err := c.Send("n", uint64(i+1)); err != nil {
@@ -32,7 +32,7 @@ func TestCloseReportsWhatWasNotHandled(t *testing.T) {
 		if end := all[len(all)-1]; end.Kind != client.EventClosed || len(end.Undelivered) != 0 {
 			t.Errorf("%v with %d undelivered", end.Kind, len(end.Undelivered))
 		}
-		if time.Since(begin) > 4*time.Second {
+		if time.Since(begin) > 30*time.Second {
 			t.Error("it waited for its own limit")
 		}
 		srv.do(func() { inOrder(t, "server", srv.last().got, 40) })

@@ -24,14 +24,14 @@ import (
 
 func TestCutsMidTraffic(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, carrier string) {
-		srv := newServer(t, fast)
+		srv := newServer(t, calm)
 		var rec recorder
 		c := newClient(t, []string{srv.listen(carrier)}, client.Config{OnEvent: rec.note})
 		var got []uint64
 		var n atomic.Int64
 		client.OnMessage(c, "tick", func(m uint64) { got = append(got, m); n.Add(1) })
 		connect(t, c)
-		ctx := within(t, 30*time.Second)
+		ctx := within(t, time.Minute)
 		const rounds, each = 15, 40
 		var wg sync.WaitGroup
 		wg.Go(func() {
@@ -80,9 +80,9 @@ func TestCutsMidTraffic(t *testing.T) {
 
 func TestSilentCarrierIsLeftForTheNext(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, carrier string) {
-		dumb, srv := newServer(t, fast), newServer(t, fast)
+		dumb, srv := newServer(t, calm), newServer(t, calm)
 		dumb.mute = true
-		c := newClient(t, []string{dumb.listen(carrier), srv.listen("tcp")}, client.Config{OpeningTimeout: 100 * time.Millisecond})
+		c := newClient(t, []string{dumb.listen(carrier), srv.listen("tcp")}, client.Config{OpeningTimeout: time.Second})
 		connect(t, c)
 		for range 3 { // and what worked is tried first from now on
 			resumes := c.Stats().Resumes
@@ -98,11 +98,11 @@ func TestSilentCarrierIsLeftForTheNext(t *testing.T) {
 // A server may send its players to several addresses; one that answers and
 // opens nothing is not all there is.
 func TestSentToASilentAddressGoesOnToTheNext(t *testing.T) {
-	full, dumb, srv := newServer(t, fast), newServer(t, fast), newServer(t, fast)
+	full, dumb, srv := newServer(t, calm), newServer(t, calm), newServer(t, calm)
 	dumb.mute = true
 	there := dumb.listen("plain-kcp") + " " + srv.listen("tcp")
 	full.refuse = &session.CloseError{Code: session.Moved, Text: there}
-	c := newClient(t, []string{full.listen("tcp"), full.listen("plain-kcp")}, quick(client.Config{OpeningTimeout: 200 * time.Millisecond}))
+	c := newClient(t, []string{full.listen("tcp"), full.listen("plain-kcp")}, quick(client.Config{OpeningTimeout: time.Second}))
 	connect(t, c)
 	if s := c.Stats(); s.Carrier != "tcp" || len(srv.logins) != 1 {
 		t.Fatalf("%+v, %d logins", s, len(srv.logins))
@@ -112,7 +112,7 @@ func TestSentToASilentAddressGoesOnToTheNext(t *testing.T) {
 func TestRefusedDialIsLeftForTheNext(t *testing.T) {
 	l, _ := net.Listen("tcp", "127.0.0.1:0")
 	_ = l.Close()
-	srv := newServer(t, fast)
+	srv := newServer(t, calm)
 	c := newClient(t, []string{"tcp://" + l.Addr().String(), srv.listen("plain-kcp")}, client.Config{})
 	connect(t, c)
 	if s := c.Stats(); s.Carrier != "plain-kcp" || s.Dials != 2 || s.Failures != 1 {
@@ -121,7 +121,7 @@ func TestRefusedDialIsLeftForTheNext(t *testing.T) {
 }
 
 func TestTokenResumesAfterRestart(t *testing.T) {
-	srv := newServer(t, fast)
+	srv := newServer(t, calm)
 	addr := srv.listen("tcp")
 	first := newClient(t, []string{addr}, client.Config{})
 	connect(t, first)
@@ -131,7 +131,7 @@ func TestTokenResumesAfterRestart(t *testing.T) {
 	var rec recorder
 	second := newClient(t, []string{addr}, client.Config{Token: token, OnEvent: rec.note})
 	connect(t, second)
-	if err := second.Request(within(t, 5*time.Second), "echo", 1, nil); err != nil {
+	if err := second.Request(within(t, 20*time.Second), "echo", 1, nil); err != nil {
 		t.Fatal(err)
 	}
 	if second.ID() != id || second.Token() != token || rec.String() != "reset" || len(srv.seats) != 1 {
@@ -140,7 +140,7 @@ func TestTokenResumesAfterRestart(t *testing.T) {
 }
 
 func TestOldTokenLogsIn(t *testing.T) {
-	srv := newServer(t, fast)
+	srv := newServer(t, calm)
 	token := session.Token(session.ID{1}, session.Key{2}, session.Key{})
 	var rec recorder
 	var asked atomic.Int32
@@ -156,7 +156,7 @@ func TestOldTokenLogsIn(t *testing.T) {
 
 func TestPauseAndHurry(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, carrier string) {
-		srv := newServer(t, fast)
+		srv := newServer(t, calm)
 		var rec recorder
 		c := newClient(t, []string{srv.listen(carrier)}, client.Config{OnEvent: rec.note, MinDelay: time.Minute})
 		connect(t, c)
@@ -177,11 +177,11 @@ func TestPauseAndHurry(t *testing.T) {
 }
 
 func TestGoneReportsUndelivered(t *testing.T) {
-	srv := newServer(t, fast)
+	srv := newServer(t, calm)
 	var rec recorder
 	c := newClient(t, []string{srv.listen("tcp")}, client.Config{OnEvent: rec.note})
 	connect(t, c)
-	if err := c.Request(within(t, 5*time.Second), "echo", 1, nil); err != nil {
+	if err := c.Request(within(t, 20*time.Second), "echo", 1, nil); err != nil {
 		t.Fatal(err)
 	}
 	c.Pause()
@@ -213,18 +213,17 @@ func TestCutIsSilent(t *testing.T) {
 		srv := newServer(t, fast)
 		c := newClient(t, []string{srv.listen(carrier)}, client.Config{MinDelay: 0})
 		connect(t, c)
-		if err := c.Request(within(t, 5*time.Second), "echo", 1, nil); err != nil {
+		if err := c.Request(within(t, 20*time.Second), "echo", 1, nil); err != nil {
 			t.Fatal(err)
 		}
 		c.Cut()
 		c.Pause() // no new link
-		time.Sleep(fast.Timeout / 3)
+		until(t, "the server missed it", func() bool { srv.mu.Lock(); defer srv.mu.Unlock(); return srv.last().link == nil })
 		srv.do(func() {
-			if srv.last().link == nil {
-				t.Error("the server noticed at once")
+			if srv.died != 1 || srv.hungUp != 0 || srv.pauses != 0 {
+				t.Errorf("the server was told: %d died, %d hung up, %d paused", srv.died, srv.hungUp, srv.pauses)
 			}
 		})
-		until(t, "the server missed it", func() bool { srv.mu.Lock(); defer srv.mu.Unlock(); return srv.last().link == nil })
 	})
 }
 
@@ -262,7 +261,7 @@ func TestSilenceIsFound(t *testing.T) {
 
 // A server that is not told so says its last words again, and waits.
 func TestLastWordsAreAcknowledged(t *testing.T) {
-	srv := newServer(t, fast)
+	srv := newServer(t, calm)
 	addr := srv.listen("plain-kcp")
 	for range 20 {
 		var k ackSocket
@@ -373,17 +372,13 @@ func TestNobodyAtThePort(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = pc.Close()
-	srv := newServer(t, fast)
-	c := newClient(t, []string{"plain-kcp://" + pc.LocalAddr().String(), srv.listen("tcp")}, client.Config{})
-	began := time.Now()
-	connect(t, c)
-	if d := time.Since(began); d > 2*time.Second {
-		t.Fatalf("took %v", d)
-	}
+	srv := newServer(t, calm)
+	c := newClient(t, []string{"plain-kcp://" + pc.LocalAddr().String(), srv.listen("tcp")}, client.Config{DialTimeout: time.Minute, OpeningTimeout: time.Minute})
+	connect(t, c) // before any of these is over
 }
 
 func TestOvertakenDialsLeaveOneSocket(t *testing.T) {
-	srv := newServer(t, fast)
+	srv := newServer(t, calm)
 	addr := srv.listen("tcp")
 	var open atomic.Int32
 	slow := make(chan struct{})
@@ -396,7 +391,7 @@ func TestOvertakenDialsLeaveOneSocket(t *testing.T) {
 		return &counted{Conn: nc, open: &open}, err
 	}})
 	up := make(chan error, 1)
-	go func() { up <- c.Connect(within(t, 10*time.Second)) }()
+	go func() { up <- c.Connect(within(t, 20*time.Second)) }()
 	for range 5 {
 		until(t, "dialling", func() bool { slow <- struct{}{}; return true })
 		c.Pause()

@@ -39,6 +39,9 @@ type server struct {
 	ends   []session.Code      // of sessions, in order
 	byes   int
 	pauses int
+	died   int     // links that were silent for the timeout
+	hungUp int     // links whose client has closed them
+	over   bool    // the test has ended
 	seats  []*seat // all there ever were
 }
 
@@ -100,6 +103,10 @@ func (s *server) open(nc net.Conn) *peerLink {
 	_, _ = rand.Read(k.nonce[:])
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.over {
+		_ = nc.Close()
+		return k
+	}
 	s.links = append(s.links, k)
 	if !s.mute {
 		k.write(session.AppendGreeting(nil, k.nonce))
@@ -115,6 +122,7 @@ func (s *server) close() {
 	}
 	close(s.stop)
 	s.mu.Lock()
+	s.over = true
 	for _, k := range s.links {
 		k.close()
 	}
@@ -137,6 +145,7 @@ func (s *server) tick() {
 		for _, st := range s.seats {
 			switch st.s.Check(s.now(), 0) {
 			case session.Dead:
+				s.died++
 				st.detach()
 			case session.Lapsed:
 				s.end(st, session.Expired)
@@ -207,6 +216,7 @@ func (k *peerLink) reader() {
 			k.close()
 			k.srv.mu.Lock()
 			if st := k.seat; st != nil && st.link == k {
+				k.srv.hungUp++
 				st.detach()
 			}
 			k.srv.mu.Unlock()
@@ -434,7 +444,7 @@ func inOrder(t testing.TB, who string, got []uint64, want int) {
 // until waits for what is to happen soon.
 func until(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !f(); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !f(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain: %s", what)
 		}

@@ -118,7 +118,7 @@ func (c *wsServerConn) Read(b []byte) (int, error) {
 }
 
 func TestPingsOfTheServerAreAnswered(t *testing.T) {
-	srv := newServer(t, fast)
+	srv := newServer(t, calm)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +146,7 @@ func TestCloseStatusStandsForABye(t *testing.T) {
 		{4200, "opened closed", session.Kicked},
 		{4999, "opened lost resumed", session.LinkLost},
 	} {
-		srv := newServer(t, fast)
+		srv := newServer(t, calm)
 		var rec recorder
 		c := newClient(t, []string{srv.listen("ws")}, quick(client.Config{OnEvent: rec.note}))
 		connect(t, c)
@@ -196,7 +196,7 @@ func TestRefusedUpgradeIsAFailedDial(t *testing.T) {
 			_ = nc.Close()
 		}
 	}()
-	srv := newServer(t, fast)
+	srv := newServer(t, calm)
 	c := newClient(t, []string{"ws://" + l.Addr().String(), srv.listen("ws")}, client.Config{})
 	connect(t, c)
 	if s := c.Stats(); s.Dials != 2 || s.Failures != 1 || s.Carrier != "ws" {
