@@ -105,7 +105,7 @@ func (c *crowd) visit(g *guest, late time.Duration) time.Duration {
 		id, recv := g.s.ID(), g.s.Received()
 		g.s.Close(session.Expired)
 		c.wheel.Remove(g.timer)
-		c.table.Bury(id, "", session.Tombstone{Code: session.Expired, Recv: recv}, c.now)
+		c.table.Remove(id, "", session.Tombstone{Code: session.Expired, Recv: recv}, c.now)
 		c.expired++
 		return session.Never
 	}

@@ -54,12 +54,12 @@ func (l *loop) forward(p *Player, m *message) {
 		l.send(p, m.kind, m.content(), m.shared != nil)
 		return
 	}
-	tag, before := r.number.Number()+1, p.s.GivenUp()
+	tag, before := r.number.Number()+1, p.s.Dropped()
 	if r.delivery != DeliverNewest || !l.datagram(p, m, tag) {
 		// Full, overflowed or closed: left out, as is its kind.
 		_ = p.s.Offer(m.kind, m.content(), m.shared != nil, tag, r.delivery == DeliverNewest)
 	}
-	if n := p.s.GivenUp() - before; n > 0 {
+	if n := p.s.Dropped() - before; n > 0 {
 		l.srv.dropped(p, r, int(n))
 		if p.link != nil { // else it is away, which is what such routes are for
 			p.lags(r)
@@ -90,7 +90,7 @@ func (l *loop) datagram(p *Player, m *message, tag uint32) bool {
 	if !p.link.WriteDatagram(l.buf) {
 		return false
 	}
-	for p.s.GiveUp(tag) { // it must not come later than what is newer
+	for p.s.DropOffered(tag) { // it must not come later than what is newer
 	}
 	return true
 }

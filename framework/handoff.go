@@ -153,7 +153,7 @@ func (c *handoff) adopt(l *loop) {
 	}
 	s.mu.Lock()
 	s.confirmLoginLocked(p)
-	s.table.Bury(old, p.user, session.Tombstone{Code: session.TakenOver, Recv: p.s.Received()}, now)
+	s.table.Remove(old, p.user, session.Tombstone{Code: session.TakenOver, Recv: p.s.Received()}, now)
 	s.table.Put(id, p.user, p)
 	s.table.SetOpening(c.key, p)
 	s.mu.Unlock()

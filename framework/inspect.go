@@ -53,7 +53,7 @@ func (p *Player) infoOnLoop(l *loop) Info {
 		Resumes: p.resumes, Age: (now - p.s.OpenedAt()).Seconds(),
 	}
 	in.Queued, in.Bytes = p.s.Queued()
-	in.GivenUp = p.s.GivenUp()
+	in.GivenUp = p.s.Dropped()
 	if k := p.link; k != nil {
 		st := k.Stats()
 		in.Carrier, in.Addr, in.Silent = k.Carrier().String(), k.RemoteAddr(), (now - k.LastReceive()).Seconds()

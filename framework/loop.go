@@ -164,7 +164,7 @@ func (l *loop) write(p *Player) {
 		return
 	}
 	if p.link.Carrier() == transport.KCP {
-		if l.buf = p.s.OutputBeside(l.buf[:0], p.s.Epoch(), l.t.Now()); len(l.buf) > 0 {
+		if l.buf = p.s.OutputDatagram(l.buf[:0], p.s.Epoch(), l.t.Now()); len(l.buf) > 0 {
 			p.link.WriteDatagram(l.buf)
 		}
 	}
@@ -198,7 +198,7 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 	}
 	take := p.s.Receive
 	if k.Beside() {
-		take = p.s.ReceiveBeside
+		take = p.s.ReceiveDatagram
 	}
 	ev, err := take(p.s.Epoch(), pk, l.t.Now())
 	p.publishQueued()
@@ -281,7 +281,7 @@ func (l *loop) confirmLogin(p *Player) {
 // is on p's loop.
 func (s *Server) confirmLoginLocked(p *Player) {
 	if p.hello != nil {
-		s.table.Opened(*p.hello)
+		s.table.ForgetOpening(*p.hello)
 		p.hello = nil
 	}
 }
@@ -302,7 +302,7 @@ func (l *loop) misbehaved(p *Player, err error) {
 // leave ends a link with a word of why. Nothing that still comes on it is heard.
 func endLink(k *transport.Link, why session.Code, text string) {
 	k.Value = nil
-	k.Write(session.AppendBye(nil, why, text))
+	k.Write(session.AppendBye(nil, &session.CloseError{Code: why, Text: text}))
 	k.FinishStatus(wsStatus(why))
 }
 
@@ -388,7 +388,7 @@ func (l *loop) recordEnd(p *Player, stone session.Tombstone, text string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.confirmLoginLocked(p)
-	s.table.Bury(p.s.ID(), p.user, stone, l.t.Now())
+	s.table.Remove(p.s.ID(), p.user, stone, l.t.Now())
 	if !p.migrating() { // else OnClose has returned already
 		s.awaitCloseLocked(p)
 	}
@@ -465,7 +465,7 @@ func (l *loop) drainOut(p *Player) {
 func (l *loop) send(p *Player, kind codec.Kind, body []byte, shared bool) {
 	before := p.s.Overflowed()
 	err := p.s.Send(kind, body, shared, l.t.Now())
-	if (err == session.ErrOverflow || err == session.ErrCrowded) && !before {
-		l.overflowed(p, err == session.ErrCrowded)
+	if (err == session.ErrOverflow || err == session.ErrOverBudget) && !before {
+		l.overflowed(p, err == session.ErrOverBudget)
 	}
 }

@@ -108,7 +108,7 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 	}
 	s, key := l.srv, h.OpeningKey()
 	s.mu.Lock()
-	if s.table.Overtaken(key, h.Attempt, l.t.Now()) {
+	if s.table.RecordAttempt(key, h.Attempt, l.t.Now()) {
 		s.mu.Unlock()
 		l.refuse(o, &session.CloseError{Code: session.Stale, Detail: h.Attempt})
 		return nil
@@ -137,7 +137,7 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 	if full == notFull {
 		s.logins[key] = at
 	} else {
-		s.table.Forget(key) // no answer is open, and no session came of it
+		s.table.ForgetAttempts(key) // no answer is open, and no session came of it
 	}
 	s.mu.Unlock()
 	if full != notFull {
@@ -195,7 +195,7 @@ func (s *Server) decidedLocked(at *login) {
 	}
 	at.slot = noSlot
 	if at.err != nil {
-		s.table.Forget(at.key)
+		s.table.ForgetAttempts(at.key)
 	}
 }
 
@@ -419,7 +419,7 @@ func (l *loop) resume(k *transport.Link, o *opening, pk codec.Packet) error {
 func (s *Server) closeReason(id session.ID, now time.Duration) *session.CloseError {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if stone, ok := s.table.Tomb(id, now); ok {
+	if stone, ok := s.table.Tombstone(id, now); ok {
 		return stone.Refusal()
 	}
 	if address := s.cfg.Peers[id.Node()]; address != "" && id.Node() != s.cfg.Node {

@@ -34,7 +34,7 @@ func TestEveryFourthPingStaysInTheStream(t *testing.T) {
 	for range 12 {
 		now = c.Due()
 		c.Check(now, noon.Add(now))
-		out := beats(t, c.OutputBeside(nil, now))
+		out := beats(t, c.OutputDatagram(nil, now))
 		in := beats(t, c.Output(nil, now, 1<<20))
 		if len(out)+len(in) != 1 {
 			t.Fatalf("%d beside and %d in the stream, want one", len(out), len(in))
@@ -43,7 +43,7 @@ func TestEveryFourthPingStaysInTheStream(t *testing.T) {
 		within += len(in)
 		h := append(out, in...)[0]
 		echo := codec.Packet{Header: codec.Header{Flags: codec.Echo, Seq: h.Seq, Ack: uint32(c.wrote)}}
-		if _, err := c.ReceiveBeside(echo, now+time.Millisecond); err != nil {
+		if _, err := c.ReceiveDatagram(echo, now+time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -60,7 +60,7 @@ func TestPingAfterOneWithoutAnswerStaysInTheStream(t *testing.T) {
 	next := func() (beside, within []codec.Header) {
 		now = c.Due()
 		c.Check(now, noon.Add(now))
-		return beats(t, c.OutputBeside(nil, now)), beats(t, c.Output(nil, now, 1<<20))
+		return beats(t, c.OutputDatagram(nil, now)), beats(t, c.Output(nil, now, 1<<20))
 	}
 	if beside, _ := next(); len(beside) != 1 {
 		t.Fatal("the first did not go beside")
@@ -76,7 +76,7 @@ func TestPingAfterOneWithoutAnswerStaysInTheStream(t *testing.T) {
 	if _, err := c.Receive(codec.Packet{Header: codec.Header{Flags: codec.Echo, Seq: asked.Seq, Ack: uint32(c.wrote)}}, now); err != nil {
 		t.Fatal(err)
 	}
-	if c.asking || c.pingOpen {
+	if c.questionOpen || c.pingOpen {
 		t.Error("the echo did not answer it")
 	}
 }
@@ -85,7 +85,7 @@ func TestPingAfterOneWithoutAnswerStaysInTheStream(t *testing.T) {
 func TestProbeStaysInTheStream(t *testing.T) {
 	c := openClient(t)
 	c.Hurry(20 * time.Second)
-	if out := c.OutputBeside(nil, 20*time.Second); len(out) != 0 {
+	if out := c.OutputDatagram(nil, 20*time.Second); len(out) != 0 {
 		t.Errorf("%x went beside", out)
 	}
 	if in := beats(t, c.Output(nil, 20*time.Second, 0)); len(in) != 1 {
@@ -104,7 +104,7 @@ func TestPingBesideTheStreamAuditsNothing(t *testing.T) {
 		c.pingDue = true
 		var ping []codec.Header
 		if beside {
-			ping = beats(t, c.OutputBeside(nil, time.Second))
+			ping = beats(t, c.OutputDatagram(nil, time.Second))
 		} else {
 			ping = beats(t, c.Output(nil, time.Second, 1<<20))
 		}
@@ -112,7 +112,7 @@ func TestPingBesideTheStreamAuditsNothing(t *testing.T) {
 			t.Fatal("no ping")
 		}
 		echo := codec.Packet{Header: codec.Header{Flags: codec.Echo, Seq: ping[0].Seq, Ack: uint32(c.acked)}}
-		_, err := c.ReceiveBeside(echo, 2*time.Second)
+		_, err := c.ReceiveDatagram(echo, 2*time.Second)
 		if want := !beside; errors.Is(err, ErrGap) != want {
 			t.Errorf("beside %v: %v", beside, err)
 		}
@@ -126,35 +126,35 @@ func TestPingBesideTheStreamAuditsNothing(t *testing.T) {
 func TestHoldTravelsInTheStreamOnly(t *testing.T) {
 	s := heardSession(t, Config{}, 0)
 	hold := codec.Packet{Header: codec.Header{Flags: codec.Hold}}
-	if _, err := s.Receive(1, hold, 0); err != nil || !s.holdPeer {
+	if _, err := s.Receive(1, hold, 0); err != nil || !s.held {
 		t.Fatal("not held: ", err)
 	}
-	if _, err := s.ReceiveBeside(1, codec.Packet{}, 0); err != nil || !s.holdPeer {
+	if _, err := s.ReceiveDatagram(1, codec.Packet{}, 0); err != nil || !s.held {
 		t.Error("a late heartbeat has lifted HOLD: ", err)
 	}
-	if _, err := s.Receive(1, codec.Packet{}, 0); err != nil || s.holdPeer {
+	if _, err := s.Receive(1, codec.Packet{}, 0); err != nil || s.held {
 		t.Error("still held: ", err)
 	}
-	if _, err := s.ReceiveBeside(1, hold, 0); err != nil || s.holdPeer {
+	if _, err := s.ReceiveDatagram(1, hold, 0); err != nil || s.held {
 		t.Error("a late heartbeat has set HOLD: ", err)
 	}
 	ping := codec.Packet{Header: codec.Header{Flags: codec.EchoWanted, Seq: 7}}
 	for _, on := range []bool{true, false} {
 		s.Hold(on)
-		if _, err := s.ReceiveBeside(1, ping, 0); err != nil {
+		if _, err := s.ReceiveDatagram(1, ping, 0); err != nil {
 			t.Fatal(err)
 		}
-		if out := s.OutputBeside(nil, 1, 0); len(out) != 0 {
+		if out := s.OutputDatagram(nil, 1, 0); len(out) != 0 {
 			t.Errorf("hold %v is told beside: %x", on, out)
 		}
 		if in := beats(t, s.Output(nil, 1, 0, 1<<20)); len(in) == 0 || in[0].Flags&codec.Hold != 0 != on {
 			t.Errorf("hold %v is not told: %v", on, in)
 		}
 	}
-	if _, err := s.ReceiveBeside(1, ping, 0); err != nil {
+	if _, err := s.ReceiveDatagram(1, ping, 0); err != nil {
 		t.Fatal(err)
 	}
-	if out := beats(t, s.OutputBeside(nil, 1, 0)); len(out) != 1 || out[0].Flags != codec.Echo || out[0].Seq != 7 {
+	if out := beats(t, s.OutputDatagram(nil, 1, 0)); len(out) != 1 || out[0].Flags != codec.Echo || out[0].Seq != 7 {
 		t.Errorf("the echo is %v", out)
 	}
 }
@@ -169,12 +169,12 @@ func TestAnEchoTravelsAsItsPingDid(t *testing.T) {
 	for i, beside := range []bool{true, false, true, false, false, true} {
 		receive := s.Receive
 		if beside {
-			receive = s.ReceiveBeside
+			receive = s.ReceiveDatagram
 		}
 		if _, err := receive(1, ping(uint16(i)), 0); err != nil {
 			t.Fatal(err)
 		}
-		out, in := beats(t, s.OutputBeside(nil, 1, 0)), beats(t, s.Output(nil, 1, 0, 1<<20))
+		out, in := beats(t, s.OutputDatagram(nil, 1, 0)), beats(t, s.Output(nil, 1, 0, 1<<20))
 		if len(out)+len(in) != 1 || len(out) == 1 != beside {
 			t.Errorf("ping %d, beside %v: %d echoes beside, %d in the stream", i, beside, len(out), len(in))
 		}
@@ -183,7 +183,7 @@ func TestAnEchoTravelsAsItsPingDid(t *testing.T) {
 	if _, err := c.Receive(ping(9), 0); err != nil {
 		t.Fatal(err)
 	}
-	if out := c.OutputBeside(nil, 0); len(out) != 0 {
+	if out := c.OutputDatagram(nil, 0); len(out) != 0 {
 		t.Errorf("the client's echo of a ping in the stream went beside: %x", out)
 	}
 }
@@ -195,7 +195,7 @@ func TestTheServersPingStaysInTheStream(t *testing.T) {
 	if s.Check(now, 0) != Probe {
 		t.Fatal("no probe")
 	}
-	if out := s.OutputBeside(nil, 1, now); len(out) != 0 {
+	if out := s.OutputDatagram(nil, 1, now); len(out) != 0 {
 		t.Errorf("%x went beside", out)
 	}
 	if in := beats(t, s.Output(nil, 1, now, 1<<20)); len(in) != 1 || in[0].Flags != codec.EchoWanted {
@@ -209,20 +209,20 @@ func TestWhatMayComeBeside(t *testing.T) {
 	message := codec.Packet{Header: codec.Header{Kind: codec.Message, Seq: 1}, Body: []byte{1}}
 	datagram := codec.Packet{Header: codec.Header{Kind: codec.Datagram}, Body: []byte{1}}
 	s := heardSession(t, Config{}, 0)
-	if _, err := s.ReceiveBeside(1, message, 0); !errors.Is(err, ErrKind) {
+	if _, err := s.ReceiveDatagram(1, message, 0); !errors.Is(err, ErrKind) {
 		t.Errorf("a counted packet: %v", err)
 	}
-	if ev, err := s.ReceiveBeside(1, datagram, 0); ev != Deliver || err != nil {
+	if ev, err := s.ReceiveDatagram(1, datagram, 0); ev != Deliver || err != nil {
 		t.Errorf("a datagram: %v, %v", ev, err)
 	}
-	if _, err := s.ReceiveBeside(2, datagram, 0); !errors.Is(err, ErrFenced) {
+	if _, err := s.ReceiveDatagram(2, datagram, 0); !errors.Is(err, ErrFenced) {
 		t.Errorf("of another link: %v", err)
 	}
 	c := openClient(t)
-	if _, err := c.ReceiveBeside(message, 0); !errors.Is(err, ErrKind) {
+	if _, err := c.ReceiveDatagram(message, 0); !errors.Is(err, ErrKind) {
 		t.Errorf("a counted packet for the client: %v", err)
 	}
-	if deliver, err := c.ReceiveBeside(datagram, 0); !deliver || err != nil {
+	if deliver, err := c.ReceiveDatagram(datagram, 0); !deliver || err != nil {
 		t.Errorf("a datagram for the client: %v, %v", deliver, err)
 	}
 	c = fuzzClients(t)["logging in"]
@@ -230,7 +230,7 @@ func TestWhatMayComeBeside(t *testing.T) {
 		t.Fatal("no client that opens")
 	}
 	for _, p := range []codec.Packet{datagram, {}} {
-		if deliver, err := c.ReceiveBeside(p, 0); deliver || err != nil || c.State() != Opening {
+		if deliver, err := c.ReceiveDatagram(p, 0); deliver || err != nil || c.State() != Opening {
 			t.Errorf("%v before the answer: %v, %v", p.Kind, deliver, err)
 		}
 	}

@@ -94,7 +94,7 @@ type Change struct {
 // of coming back (SPEC 8). Like Session it is pure: its owner feeds it with
 // packets and times and does what it says. One goroutine or lock owns it.
 type Client struct {
-	end
+	endpoint
 	pool    *Pool
 	cfg     ClientConfig
 	state   ClientState
@@ -267,7 +267,7 @@ func (c *Client) Close() {
 	}
 	var bye []byte
 	if c.state == Open {
-		bye = AppendBye(nil, Left, "")
+		bye = AppendBye(nil, &CloseError{Code: Left})
 	}
 	c.finish(&CloseError{Code: Left}, 0)
 	c.ctl = bye
@@ -334,29 +334,29 @@ func (c *Client) Output(dst []byte, now time.Duration, room int) []byte {
 
 // OutputBeside appends the heartbeats that are due and may travel beside the
 // stream, where the link has an unreliable channel: SPEC 5.8. Output follows.
-func (c *Client) OutputBeside(dst []byte, now time.Duration) []byte {
+func (c *Client) OutputDatagram(dst []byte, now time.Duration) []byte {
 	if c.state != Open {
 		return dst
 	}
-	return c.outputBeside(dst, now, func() uint32 { return uint32(c.cfg.Rand()) })
+	return c.outputDatagram(dst, now, func() uint32 { return uint32(c.cfg.Rand()) })
 }
 
 // ReceiveBeside is Receive for a packet that came beside the stream. One that
 // overtook the answer to the opening is for nobody yet.
-func (c *Client) ReceiveBeside(p codec.Packet, now time.Duration) (deliver bool, err error) {
+func (c *Client) ReceiveDatagram(p codec.Packet, now time.Duration) (deliver bool, err error) {
 	switch {
 	case p.Kind != codec.Heartbeat && p.Kind != codec.Datagram:
 		return false, ErrKind
 	case c.state == Opening:
 		return false, nil
 	}
-	return c.Receive(c.besides(p), now)
+	return c.Receive(c.ignoringHold(p), now)
 }
 
 // Saw tells of bytes of the stream that made no whole packet yet: SPEC 5.2.
 func (c *Client) Saw(now time.Duration) {
 	if c.state == Open && now > c.lastRecv {
-		c.saw(now)
+		c.receiveBytes(now)
 		c.probeBy = Never
 	}
 }
@@ -369,7 +369,7 @@ func (c *Client) Carried(at time.Duration) { c.carriedAt = at }
 // judge.
 func (c *Client) Unread(now time.Duration) {
 	if c.state == Open {
-		c.excuse(now, c.params.Timeout, c.params.Timeout)
+		c.forgiveSilence(now, c.params.Timeout, c.params.Timeout)
 		c.probeBy = Never
 	}
 }
@@ -389,16 +389,16 @@ func (c *Client) Receive(p codec.Packet, now time.Duration) (deliver bool, err e
 		return false, ErrFenced // what a left link still delivers
 	}
 	c.heard(now)
-	if tellsAck(p.Kind) {
-		if err := c.acknowledged(c.pool, p.Ack, now); err != nil {
+	if carriesAck(p.Kind) {
+		if err := c.receiveAck(c.pool, p.Ack, now); err != nil {
 			return false, err
 		}
 	}
 	switch {
 	case p.Kind == codec.Heartbeat:
-		return false, c.beat(p.Header, now, 0)
+		return false, c.receiveHeartbeat(p.Header, now, 0)
 	case p.Kind.Counted():
-		return c.count(p.Seq, len(p.Body), c.params)
+		return c.receiveCounted(p.Seq, len(p.Body), c.params)
 	case p.Kind == codec.Datagram:
 		return true, nil
 	case p.Kind == codec.Tune:

@@ -88,9 +88,9 @@ func (c *Client) gone(why *CloseError, final uint64) {
 	}
 	ch := Change{Kind: Ending, Err: why}
 	for c.out.len() > 0 {
-		ch.Undelivered = append(ch.Undelivered, c.out.take(c.pool))
+		ch.Undelivered = append(ch.Undelivered, c.out.popCopy(c.pool))
 	}
-	c.acked, c.wrote, c.sent, c.next, c.recv, c.flight = 0, 0, 0, 1, 0, 0
+	c.acked, c.wrote, c.sent, c.next, c.recv, c.inFlight = 0, 0, 0, 1, 0, 0
 	c.numbers = false
 	c.have, c.fresh, c.everUp, c.failures, c.retried, c.epoch = false, false, false, 0, false, 0
 	c.id, c.key, c.seal, c.asked, c.at = ID{}, Key{}, Key{}, false, ""
@@ -141,7 +141,7 @@ func (c *Client) Check(now time.Duration, wall time.Time) Action {
 	if c.state == Open && (slept || late) {
 		// The device slept, its clock was set, or we stood still with answers
 		// still unread: ask before believing anything.
-		c.excuse(now, c.params.Timeout, 2*probeLimit)
+		c.forgiveSilence(now, c.params.Timeout, 2*probeLimit)
 		c.probe(now)
 	}
 	c.checked, c.wall = now, wall
@@ -187,7 +187,7 @@ func (c *Client) checkOpening(now time.Duration) {
 func (c *Client) checkOpen(now time.Duration) {
 	silent, stuck := c.lastRecv+c.params.Timeout <= now || c.probeBy <= now, c.stuck(now, c.params.Timeout)
 	if silent || stuck {
-		stuck = stuck || c.asking && max(c.lastRecv, c.carriedAt) > c.askedAt
+		stuck = stuck || c.questionOpen && max(c.lastRecv, c.carriedAt) > c.pingSentAt
 		c.cut = true
 		c.down(now, &CloseError{Code: LinkLost, Text: "nothing came back in time"}, 0)
 		c.changes[len(c.changes)-1].Stuck = stuck

@@ -119,7 +119,7 @@ func (c *Client) unreadable(p Params) bool {
 		return false
 	}
 	c.finish(&CloseError{Code: Version, Text: fmt.Sprintf("the server may send bodies of %d bytes, MaxReceive is %d", p.MaxBody, c.cfg.MaxReceive)}, 0)
-	c.ctl = AppendBye(c.ctl, Left, "")
+	c.ctl = AppendBye(c.ctl, &CloseError{Code: Left})
 	return true
 }
 
@@ -127,7 +127,7 @@ func (c *Client) unreadable(p Params) bool {
 // no bodies of that size: each link would end over it.
 func (c *Client) takeTooLarge() (taken []codec.Packet) {
 	for range c.out.len() {
-		p := c.out.take(c.pool)
+		p := c.out.popCopy(c.pool)
 		if len(p.Body) > c.params.MaxBody {
 			taken = append(taken, p)
 			continue
@@ -214,7 +214,7 @@ func (c *Client) contradicted(what string) error {
 func (c *Client) back(epoch uint32, params Params, hold bool, now time.Duration) {
 	c.epoch, c.params = epoch, params
 	c.up(now)
-	c.holdPeer = hold
+	c.held = hold
 }
 
 // refused takes the answer that is neither WELCOME nor RESUMED: SPEC 6.4, 8.3.

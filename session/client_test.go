@@ -99,7 +99,7 @@ func TestMovedClientGoesWhereItIsTold(t *testing.T) {
 	}
 
 	c = openClient(t)
-	if _, err := c.Receive(packetOf(t, AppendBye(nil, Moved, "tcp://b:1")), 0); err != nil {
+	if _, err := c.Receive(packetOf(t, AppendBye(nil, &CloseError{Code: Moved, Text: "tcp://b:1"})), 0); err != nil {
 		t.Fatal(err)
 	}
 	if c.Address() != "tcp://b:1" || c.Token() == "" || c.Due() > 500*time.Millisecond {
@@ -171,11 +171,11 @@ func TestControlOnAnOpenLink(t *testing.T) {
 		"TUNE that wraps": {appendControl(nil, codec.Tune, &tuneBody{1 << 31, 5}), ErrControl},
 	} {
 		c := openClient(t)
-		recv, acked, epoch, held := c.recv, c.acked, c.epoch, c.holdPeer
+		recv, acked, epoch, held := c.recv, c.acked, c.epoch, c.held
 		if _, err := c.Receive(packetOf(t, step.frame), time.Second); (err == nil) != (step.want == nil) {
 			t.Errorf("%s: %v, want %v", name, err, step.want)
 		}
-		if c.State() != Open || c.recv != recv || c.acked != acked || c.epoch != epoch || c.holdPeer != held || len(c.Changes()) != 0 {
+		if c.State() != Open || c.recv != recv || c.acked != acked || c.epoch != epoch || c.held != held || len(c.Changes()) != 0 {
 			t.Errorf("%s changed something: %v", name, c.State())
 		}
 	}
@@ -197,7 +197,7 @@ func TestShorterIntervalIsAppliedAtOnce(t *testing.T) {
 func TestLeftLinkIsNotHeard(t *testing.T) {
 	c := openClient(t)
 	c.LinkDown(time.Second)
-	for _, p := range []codec.Packet{{}, {Header: codec.Header{Kind: codec.Message, Seq: 1}, Body: number(1)}, packetOf(t, AppendBye(nil, Kicked, ""))} {
+	for _, p := range []codec.Packet{{}, {Header: codec.Header{Kind: codec.Message, Seq: 1}, Body: number(1)}, packetOf(t, AppendBye(nil, &CloseError{Code: Kicked}))} {
 		if deliver, err := c.Receive(p, 2*time.Second); deliver || err != ErrFenced || c.State() != Waiting || c.recv != 0 {
 			t.Errorf("%v: %v %v, %v", p.Kind, deliver, err, c.State())
 		}

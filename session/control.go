@@ -13,7 +13,7 @@ import (
 // ProtocolVersion is what GREETING and HELLO carry: SPEC 2.1.
 const ProtocolVersion = 1
 
-// ErrControl is a control packet whose body is not what SPEC 3 says.
+// ErrControl is a control packet whose body does not match SPEC 3.
 var ErrControl = errors.New("session: malformed control packet")
 
 // The bodies of control packets as they stand on the wire, arrays in this
@@ -82,8 +82,8 @@ type (
 	emptyBody struct{}
 )
 
-// appendControl appends a control packet. Its body is one of ours, so that
-// encoding it can't fail.
+// appendControl appends a control packet. Its body is one of the types above, so
+// encoding can't fail.
 func appendControl(dst []byte, kind codec.Kind, body any) []byte {
 	b, err := codec.AppendBody(make([]byte, 0, 128), body)
 	if err != nil {
@@ -101,13 +101,13 @@ func decodeControl(p codec.Packet, into any) error {
 
 func fixed(dst, src []byte) error {
 	if len(dst) != len(src) {
-		return fmt.Errorf("%w: %d bytes where %d belong", ErrControl, len(src), len(dst))
+		return fmt.Errorf("%w: %d bytes, want %d", ErrControl, len(src), len(dst))
 	}
 	copy(dst, src)
 	return nil
 }
 
-// Params are what the server dictates to a client: SPEC 3.4.
+// Params are the parameters that the server sets for a client: SPEC 3.4.
 type Params struct {
 	Interval time.Duration // of heartbeats
 	Timeout  time.Duration // silence that ends a link
@@ -118,18 +118,18 @@ type Params struct {
 	Bytes    int           // most unacknowledged body bytes from the client
 }
 
-// maxMillis bounds what a peer may tell as a duration: 24 days, so that
-// arithmetic on it can't overflow anywhere.
+// maxMillis is the longest duration that a peer may send: 24 days, so that
+// arithmetic on it can't overflow.
 const (
 	maxMillis   = 1 << 31
 	maxDuration = maxMillis * time.Millisecond
 )
 
-// maxWait is the longest pause that a client makes because a server says so.
+// maxWait is the longest time that a client waits because a server says so.
 const maxWait = 10 * time.Minute
 
-// maxBytes bounds what may be unacknowledged, and maxCount a counter that a
-// peer tells, so that arithmetic on either can't overflow.
+// maxBytes is the most bytes that may be unacknowledged, and maxCount the highest
+// counter that a peer may send, so that arithmetic on either can't overflow.
 const (
 	maxBytes = 1 << 30
 	maxCount = 1 << 62
@@ -177,10 +177,10 @@ func parseGreeting(p codec.Packet) (version uint8, nonce Nonce, err error) {
 type HelloRequest struct {
 	Version uint8
 	Nonce   Nonce
-	Opening [16]byte // random, the same whenever this attempt to log in is repeated
+	Opening [16]byte // random; the same in every repetition of this login
 	Ticket  []byte   // for the game's authentication
 	Info    string   // of the client: build, platform
-	Routes  []byte   // hash of the dictionary it has; empty: it has none; nil: it knows names only
+	Routes  []byte   // hash of the dictionary it has; empty if it has none, nil if it knows names only
 	Attempt uint64   // from 1; the highest one of an opening id wins
 }
 
@@ -205,13 +205,13 @@ func ParseHello(p codec.Packet) (*HelloRequest, error) {
 type ResumeRequest struct {
 	ID      ID
 	Attempt uint64 // the highest one wins
-	Fresh   bool   // the client has lost what it had received: start the stream anew
+	Fresh   bool   // the client has lost what it had received: the answer is RESET
 	Recv    uint64 // how many counted packets it has accepted; 0 when Fresh
 	Lowest  uint64 // number of the oldest packet it can still send again
 	Proof   [32]byte
 
-	// Routes is not on the wire: the server's dictionary, for the RESET that
-	// answers a client which has lost it. Nil for one that knows names only.
+	// Routes is not on the wire. It is the server's dictionary, for the RESET that
+	// answers a client without it. Nil for a client that knows names only.
 	Routes []string
 }
 
@@ -223,7 +223,7 @@ func (r *ResumeRequest) append(dst []byte) []byte {
 	return appendControl(dst, codec.Resume, &b)
 }
 
-// ParseResume reads a RESUME. Whether it may be believed tells Keys.Verify.
+// ParseResume reads a RESUME. Keys.Verify verifies its proof.
 func ParseResume(p codec.Packet) (*ResumeRequest, error) {
 	var b resumeBody
 	if err := decodeControl(p, &b); err != nil {
@@ -244,10 +244,10 @@ func AppendRefused(dst []byte, e *CloseError) []byte {
 	return appendControl(dst, codec.Refused, &endBody{uint32(e.Code), e.Text, e.Detail})
 }
 
-// AppendBye appends the BYE that ends a session, or with a code below 100 only
-// this link.
-func AppendBye(dst []byte, code Code, text string) []byte {
-	return appendControl(dst, codec.Bye, &endBody{uint32(code), text, 0})
+// AppendBye appends the BYE that ends a session, or with a code below 100 only the
+// link. It carries the code, text and detail of e.
+func AppendBye(dst []byte, e *CloseError) []byte {
+	return appendControl(dst, codec.Bye, &endBody{uint32(e.Code), e.Text, e.Detail})
 }
 
 // ParseEnd reads a REFUSED or a BYE.
@@ -259,5 +259,5 @@ func ParseEnd(p codec.Packet) (*CloseError, error) {
 	return &CloseError{Code: Code(b.Code), Text: b.Text, Detail: b.Detail, Remote: true}, nil
 }
 
-// appendDetach appends the DETACH of a client that goes to the background.
+// appendDetach appends the DETACH of a client whose app goes to the background.
 func appendDetach(dst []byte) []byte { return appendControl(dst, codec.Detach, &emptyBody{}) }

@@ -19,16 +19,16 @@ const (
 
 // Why Receive ends the link. The session itself lives on: SPEC 4.
 var (
-	ErrGap      = errors.New("session: a counted packet was swallowed by the link")
-	ErrUnsent   = errors.New("session: acknowledgement of a packet that was never sent")
-	ErrKind     = errors.New("session: packet of a kind that has no place here")
-	ErrFenced   = errors.New("session: link of an earlier epoch")
-	ErrFlood    = errors.New("session: far more pings than the interval allows")
-	ErrClosed   = errors.New("session: closed")
-	ErrOverflow = errors.New("session: outgoing buffer overflowed")
-	ErrCrowded  = errors.New("session: outgoing buffers of all sessions are full")
-	ErrFull     = errors.New("session: outgoing buffer is full")
-	ErrProfile  = errors.New("session: no heartbeat profile that can work")
+	ErrGap        = errors.New("session: a counted packet was swallowed by the link")
+	ErrUnsent     = errors.New("session: acknowledgement of a packet that was never sent")
+	ErrKind       = errors.New("session: packet of a kind that has no place here")
+	ErrFenced     = errors.New("session: link of an earlier epoch")
+	ErrFlood      = errors.New("session: far more pings than the interval allows")
+	ErrClosed     = errors.New("session: closed")
+	ErrOverflow   = errors.New("session: outgoing buffer overflowed")
+	ErrOverBudget = errors.New("session: outgoing buffers of all sessions are full")
+	ErrFull       = errors.New("session: outgoing buffer is full")
+	ErrProfile    = errors.New("session: no heartbeat profile that can work")
 )
 
 // end is what both ends of a session have in common: counting, the outbound
@@ -39,7 +39,7 @@ var (
 // The counters live as long as the session; SPEC 4.1:
 //
 //	acked <= wrote <= sent    and    acked < next <= sent+1
-type end struct {
+type endpoint struct {
 	out   queue  // packets acked+1 ... sent
 	acked uint64 // accepted by the peer, trimmed here
 	wrote uint64 // highest number ever put on a link
@@ -48,31 +48,31 @@ type end struct {
 	recv  uint64 // accepted from the peer
 
 	// Of the current link; attach resets all of it.
-	lastRecv    time.Duration // any progress of receiving
-	lastSent    time.Duration
-	progressAt  time.Duration // of the streams while a question is open, or of what is outstanding
-	pingAt      time.Duration
-	askedAt     time.Duration // when the ping that is open was first written
-	pingAllow   time.Duration
-	srtt        micros // smoothed round trip of heartbeats, 0 before the first
-	flight      int32  // body bytes of the packets acked+1 ... next-1
-	untold      uint32 // packets accepted since an acknowledgement was last written
-	untoldBytes uint32 // and their body bytes
-	pingMark    uint32 // packets written before the ping, low bits: its echo must acknowledge them
-	heard       uint32 // body bytes that came since the question, up to maxHeard
-	pingID      uint16
-	echoID      uint16
-	floods      uint8
-	pings       uint8 // written; every fourth stays in the stream: SPEC 5.8
-	pingOpen    bool  // waiting for an echo
-	asking      bool  // of a ping in the stream, which is a question: SPEC 5.6
-	pingDue     bool
-	echoDue     bool
-	echoBeside  bool // its ping came beside the stream
-	ackDue      bool
-	holdPeer    bool // the peer asked us to send nothing counted
-	holdUs      bool // we ask the peer
-	holdDue     bool // and it has yet to be told
+	lastRecv       time.Duration // any progress of receiving
+	lastSent       time.Duration
+	progressAt     time.Duration // of the streams while a question is open, or of what is outstanding
+	pingAt         time.Duration
+	pingSentAt     time.Duration // when the ping that is open was first written
+	pingAllow      time.Duration
+	srtt           micros // smoothed round trip of heartbeats, 0 before the first
+	inFlight       int32  // body bytes of the packets acked+1 ... next-1
+	unacked        uint32 // packets accepted since an acknowledgement was last written
+	unackedBytes   uint32 // and their body bytes
+	auditUpTo      uint32 // packets written before the ping, low bits: its echo must acknowledge them
+	sinceQuestion  uint32 // body bytes that came since the question, up to maxHeard
+	pingID         uint16
+	echoID         uint16
+	floods         uint8
+	pings          uint8 // written; every fourth stays in the stream: SPEC 5.8
+	pingOpen       bool  // waiting for an echo
+	questionOpen   bool  // of a ping in the stream, which is a question: SPEC 5.6
+	pingDue        bool
+	echoDue        bool
+	echoInDatagram bool // its ping came beside the stream
+	ackDue         bool
+	held           bool // the peer asked us to send nothing counted
+	holding        bool // we ask the peer
+	holdDue        bool // and it has yet to be told
 }
 
 // micros is a time in microseconds, in the four bytes that are enough for an hour.
@@ -90,12 +90,12 @@ func secondOf(d time.Duration) second { return second(max(d, 0) / time.Second) }
 func (s second) time() time.Duration { return time.Duration(s) * time.Second }
 
 // attach starts a new link on which the peer has told what it accepted.
-func (e *end) attach(now time.Duration) {
-	e.untold, e.untoldBytes, e.next, e.flight = 0, 0, e.acked+1, 0
+func (e *endpoint) attach(now time.Duration) {
+	e.unacked, e.unackedBytes, e.next, e.inFlight = 0, 0, e.acked+1, 0
 	e.lastRecv, e.lastSent, e.progressAt = now, now, now
 	e.pingAllow, e.floods, e.srtt = math.MinInt64, 0, 0
-	e.pingOpen, e.asking, e.pingDue, e.echoDue, e.ackDue, e.holdPeer = false, false, false, false, false, false
-	e.holdDue = e.holdUs
+	e.pingOpen, e.questionOpen, e.pingDue, e.echoDue, e.ackDue, e.held = false, false, false, false, false, false
+	e.holdDue = e.holding
 }
 
 // sendable refuses what the peer would refuse again on every link: SPEC 4.7.
@@ -111,26 +111,26 @@ func sendable(kind codec.Kind, body []byte, maxBody int) error {
 	return nil
 }
 
-func (e *end) push(pool *Pool, kind codec.Kind, body []byte, shared bool) {
+func (e *endpoint) push(pool *Pool, kind codec.Kind, body []byte, shared bool) {
 	e.out.push(pool, kind, body, shared)
 	e.sent++
 }
 
 // trim forgets what the peer has accepted.
-func (e *end) trim(pool *Pool, n uint64) {
+func (e *endpoint) trim(pool *Pool, n uint64) {
 	for e.acked < n {
 		size := e.out.pop(pool)
 		if e.acked++; e.acked < e.next {
-			e.flight -= int32(size)
+			e.inFlight -= int32(size)
 		}
 	}
 	e.next = max(e.next, n+1)
 }
 
 // hold asks the peer to stop or go on sending counted packets.
-func (e *end) hold(on bool) {
-	if e.holdUs != on {
-		e.holdUs, e.holdDue = on, true
+func (e *endpoint) hold(on bool) {
+	if e.holding != on {
+		e.holding, e.holdDue = on, true
 	}
 }
 
@@ -138,22 +138,22 @@ func (e *end) hold(on bool) {
 type window struct{ packets, bytes int }
 
 // open reports whether the packet at the cursor may be written.
-func (e *end) open(w window) bool {
-	if e.holdPeer || e.next > e.sent {
+func (e *endpoint) open(w window) bool {
+	if e.held || e.next > e.sent {
 		return false
 	}
-	if e.flight == 0 {
+	if e.inFlight == 0 {
 		return true // one packet always may, however large
 	}
-	return e.next-e.acked <= uint64(w.packets) && int(e.flight)+len(e.cursor().body) <= w.bytes
+	return e.next-e.acked <= uint64(w.packets) && int(e.inFlight)+len(e.cursor().body) <= w.bytes
 }
 
-func (e *end) cursor() *packet { return e.out.at(int(e.next - e.acked - 1)) }
+func (e *endpoint) cursor() *packet { return e.out.at(int(e.next - e.acked - 1)) }
 
 // output appends what is due on the link: control first, so that a ping never
 // waits behind bulk, then counted packets while they fit into room bytes and
 // into the window.
-func (e *end) output(dst []byte, now time.Duration, room int, w window, rand func() uint32) []byte {
+func (e *endpoint) output(dst []byte, now time.Duration, room int, w window, rand func() uint32) []byte {
 	start := len(dst)
 	if e.echoDue {
 		e.echoDue = false
@@ -176,7 +176,7 @@ func (e *end) output(dst []byte, now time.Duration, room int, w window, rand fun
 		dst = codec.AppendFrame(dst, codec.Header{Kind: p.kind, Seq: uint16(e.next), Ack: e.ack()}, p.body)
 		e.wrote = max(e.wrote, e.next)
 		e.next++
-		e.flight += int32(len(p.body))
+		e.inFlight += int32(len(p.body))
 	}
 	if e.ackDue {
 		dst = e.heartbeat(dst, 0, 0)
@@ -189,28 +189,28 @@ func (e *end) output(dst []byte, now time.Duration, room int, w window, rand fun
 
 // question appends a ping in the stream. One that is still open is repeated with
 // its id, so that whichever echo comes first answers it: SPEC 5.6.
-func (e *end) question(dst []byte, now time.Duration, rand func() uint32) []byte {
-	if !e.asking {
+func (e *endpoint) question(dst []byte, now time.Duration, rand func() uint32) []byte {
+	if !e.questionOpen {
 		e.ping(now, rand, uint32(e.next-1))
-		e.asking, e.progressAt, e.heard = true, now, 0
+		e.questionOpen, e.progressAt, e.sinceQuestion = true, now, 0
 	}
 	e.pingDue, e.pingAt = false, now
 	return e.heartbeat(dst, codec.EchoWanted, e.pingID)
 }
 
 // ping begins a new ping. Its clock starts when it is written: SPEC 5.3.
-func (e *end) ping(now time.Duration, rand func() uint32, mark uint32) {
-	e.pingOpen, e.pingID, e.askedAt, e.pingMark = true, uint16(rand()), now, mark
+func (e *endpoint) ping(now time.Duration, rand func() uint32, mark uint32) {
+	e.pingOpen, e.pingID, e.pingSentAt, e.auditUpTo = true, uint16(rand()), now, mark
 }
 
 // outputBeside appends what is due and may travel beside the stream: SPEC 5.8.
 // What tells HOLD keeps its place in the stream.
-func (e *end) outputBeside(dst []byte, now time.Duration, rand func() uint32) []byte {
-	if e.holdUs || e.holdDue {
+func (e *endpoint) outputDatagram(dst []byte, now time.Duration, rand func() uint32) []byte {
+	if e.holding || e.holdDue {
 		return dst
 	}
 	start := len(dst)
-	if e.echoDue && e.echoBeside {
+	if e.echoDue && e.echoInDatagram {
 		e.echoDue = false
 		dst = e.heartbeat(dst, codec.Echo, e.echoID)
 	}
@@ -232,18 +232,18 @@ func (e *end) outputBeside(dst []byte, now time.Duration, rand func() uint32) []
 
 // besides is p, which came beside the stream: it may be older than what came
 // in it, so it says nothing about HOLD.
-func (e *end) besides(p codec.Packet) codec.Packet {
+func (e *endpoint) ignoringHold(p codec.Packet) codec.Packet {
 	if p.Kind == codec.Heartbeat {
 		p.Flags &^= codec.Hold
-		if e.holdPeer {
+		if e.held {
 			p.Flags |= codec.Hold
 		}
 	}
 	return p
 }
 
-func (e *end) heartbeat(dst []byte, flags codec.Flags, id uint16) []byte {
-	if e.holdUs {
+func (e *endpoint) heartbeat(dst []byte, flags codec.Flags, id uint16) []byte {
+	if e.holding {
 		flags |= codec.Hold
 	}
 	e.holdDue = false
@@ -251,22 +251,22 @@ func (e *end) heartbeat(dst []byte, flags codec.Flags, id uint16) []byte {
 }
 
 // ack is the acknowledgement that every written packet carries.
-func (e *end) ack() uint32 {
-	e.untold, e.untoldBytes, e.ackDue = 0, 0, false
+func (e *endpoint) ack() uint32 {
+	e.unacked, e.unackedBytes, e.ackDue = 0, 0, false
 	return uint32(e.recv)
 }
 
 // wants reports whether output has something to write.
-func (e *end) wants(w window) bool {
+func (e *endpoint) wants(w window) bool {
 	return e.echoDue || e.pingDue || e.holdDue || e.ackDue || e.open(w)
 }
 
 // tellsAck reports whether the ack32 of such a packet means anything; control
 // packets are written where no session is at hand: SPEC 4.3.
-func tellsAck(k codec.Kind) bool { return k == codec.Heartbeat || k >= codec.Request }
+func carriesAck(k codec.Kind) bool { return k == codec.Heartbeat || k >= codec.Request }
 
 // acknowledged takes the ack32 of a received packet.
-func (e *end) acknowledged(pool *Pool, ack uint32, now time.Duration) error {
+func (e *endpoint) receiveAck(pool *Pool, ack uint32, now time.Duration) error {
 	d := int32(ack - uint32(e.acked))
 	if d <= 0 {
 		return nil // late: acknowledgements never go back
@@ -282,28 +282,28 @@ func (e *end) acknowledged(pool *Pool, ack uint32, now time.Duration) error {
 
 // beat takes a received heartbeat. interval bounds how often it is answered; 0
 // answers always.
-func (e *end) beat(h codec.Header, now, interval time.Duration) error {
-	if e.holdPeer {
+func (e *endpoint) receiveHeartbeat(h codec.Header, now, interval time.Duration) error {
+	if e.held {
 		e.progressAt = now // whoever holds may read nothing, echoes too
 	}
-	e.holdPeer = h.Flags&codec.Hold != 0
+	e.held = h.Flags&codec.Hold != 0
 	switch {
 	case h.Flags&codec.Echo != 0:
 		if !e.pingOpen || h.Seq != e.pingID {
 			return nil // late, repeated or made up: it proves life and nothing else
 		}
-		e.pingOpen, e.asking = false, false
-		rtt := now - e.askedAt
+		e.pingOpen, e.questionOpen = false, false
+		rtt := now - e.pingSentAt
 		if e.srtt == 0 {
 			e.srtt = microsOf(rtt)
 		} else {
 			e.srtt = microsOf(e.srtt.time() + (rtt-e.srtt.time())/8)
 		}
-		if int32(uint32(e.acked)-e.pingMark) < 0 {
+		if int32(uint32(e.acked)-e.auditUpTo) < 0 {
 			return ErrGap // SPEC 4.5: the tail before our ping never arrived
 		}
 	case h.Flags&codec.EchoWanted != 0:
-		return e.pinged(h.Seq, now, interval)
+		return e.receivePing(h.Seq, now, interval)
 	}
 	return nil
 }
@@ -317,7 +317,7 @@ const (
 	floodLimit  = 200
 )
 
-func (e *end) pinged(id uint16, now, interval time.Duration) error {
+func (e *endpoint) receivePing(id uint16, now, interval time.Duration) error {
 	gap := interval / 4
 	e.pingAllow = max(e.pingAllow, now-pingBurst*gap)
 	if gap > 0 && e.pingAllow > now {
@@ -328,13 +328,13 @@ func (e *end) pinged(id uint16, now, interval time.Duration) error {
 	}
 	e.pingAllow += gap
 	e.floods -= min(e.floods, pingForgive)
-	e.echoDue, e.echoBeside, e.echoID = true, false, id
+	e.echoDue, e.echoInDatagram, e.echoID = true, false, id
 	return nil
 }
 
 // count decides on a counted packet: accept it, or drop one that came before.
-func (e *end) count(seq uint16, size int, limits Params) (accept bool, err error) {
-	e.heard = min(e.heard+uint32(size), maxHeard)
+func (e *endpoint) receiveCounted(seq uint16, size int, limits Params) (accept bool, err error) {
+	e.sinceQuestion = min(e.sinceQuestion+uint32(size), maxSinceQuestion)
 	d := int16(seq - uint16(e.recv+1))
 	if d > 0 {
 		return false, ErrGap
@@ -343,25 +343,25 @@ func (e *end) count(seq uint16, size int, limits Params) (accept bool, err error
 		return false, nil
 	}
 	e.recv++
-	e.untold++
-	e.untoldBytes += uint32(size)
-	if int(e.untold) >= min(ackEvery, max(limits.Packets/4, 1)) || int(e.untoldBytes) >= max(limits.Bytes/4, 1) {
+	e.unacked++
+	e.unackedBytes += uint32(size)
+	if int(e.unacked) >= min(ackEvery, max(limits.Packets/4, 1)) || int(e.unackedBytes) >= max(limits.Bytes/4, 1) {
 		e.ackDue = true
 	}
 	return true, nil
 }
 
 // saw takes note of bytes that came and make no packet yet.
-func (e *end) saw(at time.Duration) {
+func (e *endpoint) receiveBytes(at time.Duration) {
 	e.lastRecv = max(e.lastRecv, at)
-	if e.heard < maxHeard {
+	if e.sinceQuestion < maxSinceQuestion {
 		e.progressAt = max(e.progressAt, at) // the answer may stand behind them
 	}
 }
 
 // excuse forgives the peer the time that passed while we stood still ourselves:
 // it has left until the timeout.
-func (e *end) excuse(now, timeout, left time.Duration) {
+func (e *endpoint) forgiveSilence(now, timeout, left time.Duration) {
 	since := min(now, now-timeout+left)
 	e.lastRecv, e.progressAt = max(e.lastRecv, since), max(e.progressAt, since)
 }
@@ -370,12 +370,12 @@ const (
 	// stuckBytes a second is what the thinnest line must carry: SPEC 5.6.
 	stuckBytes = 1024
 	// maxHeard is how much an answer may have to wait for: SPEC 5.6.
-	maxHeard = codec.DefaultMaxBody
+	maxSinceQuestion = codec.DefaultMaxBody
 )
 
 // stuck reports that a question in the stream was not answered in time: SPEC 5.6.
-func (e *end) stuck(now, timeout time.Duration) bool {
-	allowed := time.Duration(e.flight) + time.Duration(e.heard)
+func (e *endpoint) stuck(now, timeout time.Duration) bool {
+	allowed := time.Duration(e.inFlight) + time.Duration(e.sinceQuestion)
 	patience := max(timeout, 8*e.srtt.time()) + allowed*(time.Second/stuckBytes)
-	return e.asking && !e.holdPeer && now-e.progressAt > patience
+	return e.questionOpen && !e.held && now-e.progressAt > patience
 }

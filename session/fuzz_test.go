@@ -11,12 +11,12 @@ import (
 )
 
 // checkEnd fails unless the counters are in order: SPEC 4.1.
-func checkEnd(t testing.TB, who string, e *end) {
+func checkEnd(t testing.TB, who string, e *endpoint) {
 	t.Helper()
 	if e.acked > e.wrote || e.wrote > e.sent || e.next <= e.acked || e.next > e.sent+1 ||
-		uint64(e.out.len()) != e.sent-e.acked || e.flight < 0 || int(e.flight) > e.out.size() {
+		uint64(e.out.len()) != e.sent-e.acked || e.inFlight < 0 || int(e.inFlight) > e.out.size() {
 		t.Fatalf("%s: acked %d wrote %d sent %d next %d, %d packets of %d bytes, %d in flight",
-			who, e.acked, e.wrote, e.sent, e.next, e.out.len(), e.out.size(), e.flight)
+			who, e.acked, e.wrote, e.sent, e.next, e.out.len(), e.out.size(), e.inFlight)
 	}
 }
 
@@ -29,7 +29,7 @@ func useSession(t testing.TB, s *Session, now time.Duration) {
 	if s.Due() < 0 {
 		t.Fatalf("due at %v", s.Due())
 	}
-	checkEnd(t, "session", &s.end)
+	checkEnd(t, "session", &s.endpoint)
 }
 
 func useClient(t testing.TB, c *Client, now time.Duration) {
@@ -41,7 +41,7 @@ func useClient(t testing.TB, c *Client, now time.Duration) {
 	if c.Due() < 0 {
 		t.Fatalf("due at %v", c.Due())
 	}
-	checkEnd(t, "client", &c.end)
+	checkEnd(t, "client", &c.endpoint)
 }
 
 func checkFrames(t testing.TB, b []byte) {

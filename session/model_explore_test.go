@@ -25,7 +25,7 @@ func (m *model) check(st *modelState) {
 		return
 	}
 	c := &st.c
-	modelCounts(st, "client", &c.end, st.first)
+	modelCounts(st, "client", &c.endpoint, st.first)
 	if c.sent != uint64(st.sent) {
 		st.fail("the client counts %d of %d sent", c.sent, st.sent)
 	}
@@ -42,7 +42,7 @@ func (m *model) check(st *modelState) {
 	for i := range st.seats {
 		e := &st.seats[i]
 		s := &e.s
-		modelCounts(st, "server", &s.end, 0)
+		modelCounts(st, "server", &s.endpoint, 0)
 		if s.sent != uint64(e.sent) || s.recv != uint64(e.got) {
 			st.fail("the session counts %d sent and %d accepted, its app %d and %d", s.sent, s.recv, e.sent, e.got)
 		}
@@ -73,7 +73,7 @@ func (m *model) check(st *modelState) {
 
 // modelCounts: trimmed ≤ acknowledged ≤ sent, and what is kept is what is not
 // acknowledged.
-func modelCounts(st *modelState, who string, e *end, first uint8) {
+func modelCounts(st *modelState, who string, e *endpoint, first uint8) {
 	if e.acked > e.wrote || e.wrote > e.sent || e.next <= e.acked || e.next > e.sent+1 {
 		st.fail("%s: acked %d wrote %d sent %d next %d", who, e.acked, e.wrote, e.sent, e.next)
 		return

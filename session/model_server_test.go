@@ -38,7 +38,7 @@ func (m *model) serverReceive(st *modelState, l *modelLink, p codec.Packet) {
 		return
 	}
 	if _, open := st.table.Opening(e.key); open && e.s.Confirmed() {
-		st.tab().Opened(e.key)
+		st.tab().ForgetOpening(e.key)
 	}
 	if ev != Deliver {
 		return
@@ -94,7 +94,7 @@ func (m *model) fence(l *modelLink) {
 	if l == nil {
 		return
 	}
-	m.write(l, &l.down, AppendBye(nil, TakenOver, ""))
+	m.write(l, &l.down, AppendBye(nil, &CloseError{Code: TakenOver}))
 	l.closed = true
 }
 
@@ -119,7 +119,7 @@ func (m *model) hello(st *modelState, l *modelLink, p codec.Packet) {
 	if !slices.Contains(st.keys, key) {
 		st.keys = append(st.keys, key)
 	}
-	if t.Overtaken(key, h.Attempt, modelNow) && m.fault != overtake {
+	if t.RecordAttempt(key, h.Attempt, modelNow) && m.fault != overtake {
 		m.write(l, &l.down, AppendRefused(nil, &CloseError{Code: Stale}))
 		return
 	}
@@ -202,7 +202,7 @@ func (m *model) decide(st *modelState, l *modelLink, r *ResumeRequest) bool {
 		return refuse(&CloseError{Code: Unknown})
 	}
 	if !ok {
-		if stone, ok := st.table.Tomb(r.ID, modelNow); ok {
+		if stone, ok := st.table.Tombstone(r.ID, modelNow); ok {
 			return refuse(stone.Refusal())
 		}
 		return refuse(&CloseError{Code: Unknown})
@@ -239,7 +239,7 @@ func (m *model) decide(st *modelState, l *modelLink, r *ResumeRequest) bool {
 		m.hook(st, e, 'd')
 		m.fence(st.linkOf(e.link))
 	}
-	st.tab().Opened(e.key)
+	st.tab().ForgetOpening(e.key)
 	if reset {
 		e.givenUp = max(e.givenUp, e.sent)
 	}
@@ -303,13 +303,13 @@ func (m *model) close(st *modelState, i int, code Code) {
 		st.fail("closed twice")
 	}
 	t := st.tab()
-	t.Opened(e.key)
-	t.Bury(e.s.id, "user", Tombstone{Code: code, Recv: e.s.recv}, modelNow)
+	t.ForgetOpening(e.key)
+	t.Remove(e.s.id, "user", Tombstone{Code: code, Recv: e.s.recv}, modelNow)
 	if m.fault == noTombstone {
-		delete(t.tombs, e.s.id)
+		delete(t.tombstones, e.s.id)
 	}
 	if l := st.linkOf(e.link); l != nil {
-		m.write(l, &l.down, AppendBye(nil, code, ""))
+		m.write(l, &l.down, AppendBye(nil, &CloseError{Code: code}))
 		l.closed, l.up = true, nil
 	}
 	e.link, e.cause, e.late = 0, code, 0

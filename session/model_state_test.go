@@ -190,9 +190,9 @@ func cloneQueue(q queue) queue {
 func (st *modelState) tab() *Table[uint8] {
 	if !st.owned {
 		t := *st.table
-		t.live, t.opening, t.tombs = maps.Clone(t.live), maps.Clone(t.opening), maps.Clone(t.tombs)
-		t.seen, t.seenBefore = maps.Clone(t.seen), maps.Clone(t.seenBefore)
-		t.users, t.order = maps.Clone(t.users), slices.Clone(t.order)
+		t.live, t.opening, t.tombstones = maps.Clone(t.live), maps.Clone(t.opening), maps.Clone(t.tombstones)
+		t.attempts, t.attemptsBefore = maps.Clone(t.attempts), maps.Clone(t.attemptsBefore)
+		t.users, t.expiries = maps.Clone(t.users), slices.Clone(t.expiries)
 		t.entries = slices.Clone(t.entries)
 		st.table, st.owned = &t, true
 	}
@@ -207,18 +207,18 @@ func (m *model) key(st *modelState) []byte {
 	b = append(b, byte(c.state), flags(c.have, c.fresh, c.everUp, c.asked, c.greeted, c.retried, c.cut, st.faulty), byte(c.failures),
 		byte(c.epoch), byte(c.attempt), c.id[0], st.link, byte(st.seat), st.first, st.sent, st.failed)
 	b = append(b, c.opening[:1]...)
-	b = appendEnd(b, &c.end)
+	b = appendEnd(b, &c.endpoint)
 	for i := range st.seats {
 		e := &st.seats[i]
 		s := &e.s
 		b = append(b, 0xee, byte(s.state), byte(s.epoch), byte(s.attempt), byte(s.overflows), byte(s.reason),
 			flags(s.confirmed, s.everHeard, s.overflowed, s.asked, s.tuneDue, s.lastReset, e.opened),
 			e.link, byte(e.attempt), e.hook, e.first, e.got, e.sent, e.base, e.seen, e.givenUp, e.late, byte(e.cause), e.key[0], flags(e.heard, e.over))
-		b = appendEnd(b, &s.end)
+		b = appendEnd(b, &s.endpoint)
 	}
 	for _, k := range st.keys {
 		_, open := st.table.Opening(k)
-		b = append(b, 0xdd, k[0], byte(min(max(st.table.seen[k], st.table.seenBefore[k]), 255)), flags(open))
+		b = append(b, 0xdd, k[0], byte(min(max(st.table.attempts[k], st.table.attemptsBefore[k]), 255)), flags(open))
 	}
 	for i := range st.links {
 		l := &st.links[i]
@@ -234,10 +234,10 @@ func (m *model) key(st *modelState) []byte {
 	return b
 }
 
-func appendEnd(b []byte, e *end) []byte {
-	b = append(b, byte(e.acked), byte(e.wrote), byte(e.sent), byte(e.next), byte(e.recv), byte(e.untold), byte(e.pingMark),
-		byte(e.pingID), byte(e.echoID), byte(e.untoldBytes), byte(e.flight),
-		flags(e.pingOpen, e.asking, e.pingDue, e.echoDue, e.ackDue, e.holdPeer, e.holdUs, e.holdDue))
+func appendEnd(b []byte, e *endpoint) []byte {
+	b = append(b, byte(e.acked), byte(e.wrote), byte(e.sent), byte(e.next), byte(e.recv), byte(e.unacked), byte(e.auditUpTo),
+		byte(e.pingID), byte(e.echoID), byte(e.unackedBytes), byte(e.inFlight),
+		flags(e.pingOpen, e.questionOpen, e.pingDue, e.echoDue, e.ackDue, e.held, e.holding, e.holdDue))
 	for i := range e.out.len() {
 		b = append(b, e.out.at(i).body...)
 	}

@@ -166,13 +166,13 @@ func TestModelKnowsItsFields(t *testing.T) {
 		{packet{}, "body kind shared tag"},
 		{queue{}, "backlog"},
 		{backlog{}, "ring head n bytes"},
-		{end{}, "out acked wrote sent next recv lastRecv lastSent progressAt pingAt askedAt pingAllow srtt flight untold untoldBytes pingMark heard " +
-			"pingID echoID floods pings pingOpen asking pingDue echoDue echoBeside ackDue holdPeer holdUs holdDue"},
-		{Session{}, "end shard id attempt interval timeout openedAt graceEnd overflowAt epoch givenUp reason state overflows " +
+		{endpoint{}, "out acked wrote sent next recv lastRecv lastSent progressAt pingAt pingSentAt pingAllow srtt inFlight unacked unackedBytes auditUpTo sinceQuestion " +
+			"pingID echoID floods pings pingOpen questionOpen pingDue echoDue echoInDatagram ackDue held holding holdDue"},
+		{Session{}, "endpoint shard id attempt interval timeout openedAt graceEnd overflowAt epoch dropped reason state overflows " +
 			"confirmed everHeard overflowed asked tuneDue lastReset"},
-		{Client{}, "end pool cfg state params id key seal have fresh everUp opening ticket drawn asked nonce greeted knock knockAt epoch attempt at moveTo moveAt retried routes numbers " +
+		{Client{}, "endpoint pool cfg state params id key seal have fresh everUp opening ticket drawn asked nonce greeted knock knockAt epoch attempt at moveTo moveAt retried routes numbers " +
 			"ctl changes cut tries failures dialAt openBy openedAt beatEvery probeBy carriedAt checked wall due"},
-		{Table[uint8]{}, "entries free live users opening tombs order first keep most seen seenBefore turn"},
+		{Table[uint8]{}, "entries free live users opening tombstones expiries firstExpiry keepFor maxTombstones attempts attemptsBefore rotateAt"},
 	} {
 		var names []string
 		typ := reflect.TypeOf(tt.of)

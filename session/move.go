@@ -18,7 +18,7 @@ func AppendMove(dst []byte, delay time.Duration, address string) []byte {
 // has written is in before its link ends for good: SPEC 14.1.
 func (s *Session) Settle() {
 	s.hold(true)
-	s.asking, s.pingOpen, s.pingDue = false, false, true // the answer to an older question would not say so
+	s.questionOpen, s.pingOpen, s.pingDue = false, false, true // the answer to an older question would not say so
 }
 
 // Answered reports whether the client has answered since Settle: nothing that it
@@ -28,7 +28,7 @@ func (s *Session) Answered() bool { return !s.pingDue && !s.pingOpen }
 // Settled reports whether, since Settle, both ends have all that was written
 // and know it. False may mean that an acknowledgement is due: see Wants.
 func (s *Session) Settled() bool {
-	if s.untold > 0 {
+	if s.unacked > 0 {
 		s.ackDue = true
 	}
 	return s.Answered() && s.out.len() == 0 && !s.ackDue && !s.holdDue

@@ -14,7 +14,7 @@ import (
 // link that ends later goes to the address.
 func TestMoveIsFollowedOnceItsTimeHasCome(t *testing.T) {
 	const there = "tcp://b:1 ws://b:2"
-	bye := AppendBye(nil, ShuttingDown, "")
+	bye := AppendBye(nil, &CloseError{Code: ShuttingDown})
 	for _, k := range []struct {
 		what string
 		end  func(c *Client, now time.Duration) // of the link
@@ -27,7 +27,7 @@ func TestMoveIsFollowedOnceItsTimeHasCome(t *testing.T) {
 		{"the server lets it go at its time", func(c *Client, now time.Duration) { _, _ = c.Receive(packetOf(t, bye), now) }, 11 * time.Second, there},
 		{"the app cuts the link", func(c *Client, now time.Duration) { c.LinkDropped(now) }, 12 * time.Second, there},
 		{"BYE{MOVED} knows better", func(c *Client, now time.Duration) {
-			_, _ = c.Receive(packetOf(t, AppendBye(nil, Moved, "tcp://c:3")), now)
+			_, _ = c.Receive(packetOf(t, AppendBye(nil, &CloseError{Code: Moved, Text: "tcp://c:3"})), now)
 		}, 11 * time.Second, "tcp://c:3"},
 	} {
 		c := openClient(t)

@@ -19,10 +19,10 @@ func (s *Session) Offer(kind codec.Kind, body []byte, shared bool, tag uint32, n
 	case s.overflowed:
 		return ErrOverflow
 	}
-	for newest && s.GiveUp(tag) {
+	for newest && s.DropOffered(tag) {
 	}
-	if s.room(body, shared, tag) != nil {
-		s.givenUp++
+	if s.makeRoom(body, shared, tag) != nil {
+		s.dropped++
 		return ErrFull
 	}
 	s.push(&s.shard.Pool, kind, body, shared)
@@ -31,19 +31,19 @@ func (s *Session) Offer(kind codec.Kind, body []byte, shared bool, tag uint32, n
 }
 
 // GivenUp counts the packets that were offered and left out.
-func (s *Session) GivenUp() uint32 { return s.givenUp }
+func (s *Session) Dropped() uint32 { return s.dropped }
 
 // room makes room for one more packet by giving up what was offered.
-func (s *Session) room(body []byte, shared bool, tag uint32) error {
+func (s *Session) makeRoom(body []byte, shared bool, tag uint32) error {
 	cfg := s.shard.Config
 	for s.out.len() >= cfg.SendPackets || s.out.size()+len(body) > cfg.SendBytes {
-		if !s.GiveUp(tag) && !s.GiveUp(0) {
+		if !s.DropOffered(tag) && !s.DropOffered(0) {
 			return ErrOverflow
 		}
 	}
-	for !s.shard.takes(Cost(len(body), shared), s.state == Detached) {
-		if !s.GiveUp(tag) && !s.GiveUp(0) {
-			return ErrCrowded
+	for !s.shard.admits(Cost(len(body), shared), s.state == Detached) {
+		if !s.DropOffered(tag) && !s.DropOffered(0) {
+			return ErrOverBudget
 		}
 	}
 	return nil
@@ -52,12 +52,12 @@ func (s *Session) room(body []byte, shared bool, tag uint32) error {
 // GiveUp takes out the oldest packet that was offered under a tag, or under any
 // if that is 0, and never written to any link: its number is still nobody's.
 // The packets behind it move up.
-func (s *Session) GiveUp(tag uint32) bool {
+func (s *Session) DropOffered(tag uint32) bool {
 	for i := int(s.wrote - s.acked); i < s.out.len(); i++ {
 		if p := s.out.at(i); p.tag != 0 && (tag == 0 || p.tag == tag) {
 			s.out.remove(&s.shard.Pool, i)
 			s.sent--
-			s.givenUp++
+			s.dropped++
 			return true
 		}
 	}

@@ -60,11 +60,11 @@ func TestOfferedPacketsMakeRoomOldestFirst(t *testing.T) {
 	if got, want := waiting(s), []int{1, 10, 11, 12, 13, 14, 15, 16}; !slices.Equal(got, want) {
 		t.Errorf("%v wait, want %v", got, want)
 	}
-	if s.GivenUp() != 8 || s.Overflowed() {
-		t.Errorf("%d given up, overflowed %v", s.GivenUp(), s.Overflowed())
+	if s.Dropped() != 8 || s.Overflowed() {
+		t.Errorf("%d given up, overflowed %v", s.Dropped(), s.Overflowed())
 	}
 	// Nothing is left that could be left out: the next one is, unless it must not.
-	if err := s.Offer(codec.Message, []byte{17}, false, 2, true); !errors.Is(err, ErrFull) || s.Overflowed() || s.GivenUp() != 9 {
+	if err := s.Offer(codec.Message, []byte{17}, false, 2, true); !errors.Is(err, ErrFull) || s.Overflowed() || s.Dropped() != 9 {
 		t.Errorf("offered to a full buffer: %v", err)
 	}
 	if err := s.Send(codec.Message, []byte{18}, false, 0); !errors.Is(err, ErrOverflow) || !s.Overflowed() {
@@ -85,8 +85,8 @@ func TestNewestTakesThePlaceOfWhatWasNeverWritten(t *testing.T) {
 	mustSend(t, s, 3)
 	mustOffer(t, s, 4, 1, true)
 	mustOffer(t, s, 5, 2, true)
-	if got, want := waiting(s), []int{1, 3, 4, 5}; !slices.Equal(got, want) || s.GivenUp() != 1 {
-		t.Errorf("%v wait, want %v; %d given up", got, want, s.GivenUp())
+	if got, want := waiting(s), []int{1, 3, 4, 5}; !slices.Equal(got, want) || s.Dropped() != 1 {
+		t.Errorf("%v wait, want %v; %d given up", got, want, s.Dropped())
 	}
 	s.Detach(1, 0)
 	mustOffer(t, s, 6, 1, true)
@@ -146,7 +146,7 @@ func TestNumbersStayWithTheirPackets(t *testing.T) {
 					mustResume(t, &s, ResumeRequest{Attempt: attempt, Recv: s.acked + rng.Uint64N(s.wrote-s.acked+1)}, 0)
 				}
 			}
-			checkEnd(t, "server", &s.end)
+			checkEnd(t, "server", &s.endpoint)
 			if s.Overflowed() {
 				t.Fatalf("seed %d: overflowed", seed)
 			}

@@ -225,7 +225,7 @@ func (q *queue) drop(pool *Pool, p packet) {
 }
 
 // take pops the head and returns it as a packet of its own.
-func (q *queue) take(pool *Pool) codec.Packet {
+func (q *queue) popCopy(pool *Pool) codec.Packet {
 	p := q.at(0)
 	own := codec.Packet{Header: codec.Header{Kind: p.kind}, Body: append([]byte(nil), p.body...)}
 	q.pop(pool)

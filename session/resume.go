@@ -53,7 +53,7 @@ func (s *Session) relink(now time.Duration) {
 
 // restart gives up what the client has not accepted and goes on behind it.
 func (s *Session) restart(now time.Duration) {
-	s.drop()
+	s.clearQueue()
 	s.overflowed = false
 	s.relink(now)
 }
@@ -65,9 +65,9 @@ func (s *Session) appendAnswer(dst []byte, r *ResumeRequest) []byte {
 		if r.Fresh {
 			routes = r.Routes
 		}
-		return appendControl(dst, codec.Reset, &resetBody{s.epoch, s.acked, s.recv, s.holdUs, uint32(s.reason), s.params().body(), routes})
+		return appendControl(dst, codec.Reset, &resetBody{s.epoch, s.acked, s.recv, s.holding, uint32(s.reason), s.params().body(), routes})
 	}
-	return appendControl(dst, codec.Resumed, &resumedBody{s.epoch, s.recv, s.holdUs, s.params().body()})
+	return appendControl(dst, codec.Resumed, &resumedBody{s.epoch, s.recv, s.holding, s.params().body()})
 }
 
 // Reopen puts the session, which was never heard, on another link for the same
@@ -97,7 +97,7 @@ func (s *Session) Takeover(now time.Duration) {
 	s.state = Attached
 	s.confirmed, s.everHeard = false, false
 	s.restart(now)
-	s.holdDue = s.holdUs // WELCOME does not tell it
+	s.holdDue = s.holding // WELCOME does not tell it
 }
 
 // Rename gives the session another id, and by it another key: whoever had the

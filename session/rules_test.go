@@ -44,14 +44,14 @@ func TestAcknowledgementBeyondTheCursor(t *testing.T) {
 		mustResume(t, s, ResumeRequest{Attempt: 1}, 0)
 		size := len(number(1))
 		s.Output(nil, 2, 0, 2*codec.AppendedFrameSize(size))
-		if s.next != 3 || int(s.flight) != 2*size {
-			t.Fatalf("next %d, %d bytes in flight", s.next, s.flight)
+		if s.next != 3 || int(s.inFlight) != 2*size {
+			t.Fatalf("next %d, %d bytes in flight", s.next, s.inFlight)
 		}
 		if _, err := s.Receive(2, codec.Packet{Header: codec.Header{Ack: ack}}, 0); err != nil {
 			t.Fatal(err)
 		}
-		if want := int(next-1-uint64(ack)) * size; s.next != next || int(s.flight) != want || s.out.len() != 10-int(ack) {
-			t.Errorf("after %d: next %d, %d bytes in flight, want %d and %d", ack, s.next, s.flight, next, want)
+		if want := int(next-1-uint64(ack)) * size; s.next != next || int(s.inFlight) != want || s.out.len() != 10-int(ack) {
+			t.Errorf("after %d: next %d, %d bytes in flight, want %d and %d", ack, s.next, s.inFlight, next, want)
 		}
 	}
 }

@@ -148,8 +148,8 @@ func TestBadResumesLeaveNothingBehind(t *testing.T) {
 		_, _ = w.Read(r.Proof[:])
 		l.serverReceive(packetOf(t, r.append(nil)))
 	}
-	if w.srv.table.Len() != 1 || len(w.srv.table.tombs) != 0 || w.srv.wheel.Len() != 1 || len(w.srv.table.opening) != 0 {
-		t.Errorf("%d sessions, %d tombstones, %d wheel entries, %d logins", w.srv.table.Len(), len(w.srv.table.tombs), w.srv.wheel.Len(), len(w.srv.table.opening))
+	if w.srv.table.Len() != 1 || len(w.srv.table.tombstones) != 0 || w.srv.wheel.Len() != 1 || len(w.srv.table.opening) != 0 {
+		t.Errorf("%d sessions, %d tombstones, %d wheel entries, %d logins", w.srv.table.Len(), len(w.srv.table.tombstones), w.srv.wheel.Len(), len(w.srv.table.opening))
 	}
 	if n := testing.AllocsPerRun(100, func() {
 		var r ResumeRequest
@@ -184,7 +184,7 @@ func TestClosedSessionsTokenIsDead(t *testing.T) {
 		if e := w.forge().refusal(r, key); e.Code != Unknown {
 			t.Errorf("long after %v: %v", c.end, e)
 		}
-		if len(w.srv.table.tombs) != 0 {
+		if len(w.srv.table.tombstones) != 0 {
 			t.Error("a tombstone is kept for ever")
 		}
 	}

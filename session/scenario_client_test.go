@@ -52,7 +52,7 @@ func TestReconnectWindowIsUsed(t *testing.T) {
 	var back []time.Duration
 	w.onLink = func(l *link) { back = append(back, w.now-at) }
 	for _, p := range w.players {
-		p.link.write(toClient, AppendBye(nil, ShuttingDown, ""))
+		p.link.write(toClient, AppendBye(nil, &CloseError{Code: ShuttingDown}))
 	}
 	w.until(time.Minute, func() bool { return len(back) == n })
 	slices.Sort(back)
@@ -266,7 +266,7 @@ func TestThreeFailedResumesLogIn(t *testing.T) {
 		"dies":    func(l *link) { l.closeByServer(LinkLost) },
 		"silence": func(l *link) {},
 		"refused": func(l *link) { l.write(toClient, AppendRefused(nil, &CloseError{Code: ShuttingDown})) },
-		"bye":     func(l *link) { l.write(toClient, AppendBye(nil, SlowReader, "")) },
+		"bye":     func(l *link) { l.write(toClient, AppendBye(nil, &CloseError{Code: SlowReader})) },
 		"garbage": func(l *link) {
 			l.write(toClient, codec.AppendFrame(nil, codec.Header{Kind: codec.Resumed}, []byte{0xc0}))
 		},

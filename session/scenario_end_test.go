@@ -362,7 +362,7 @@ func TestGoodbye(t *testing.T) {
 	if p.changes[2] != Ending {
 		t.Errorf("%v", p)
 	}
-	p.link.write(toClient, AppendBye(nil, ShuttingDown, "drain"))
+	p.link.write(toClient, AppendBye(nil, &CloseError{Code: ShuttingDown, Text: "drain"}))
 	id := p.c.ID()
 	w.run(w.delay)
 	if p.c.State() == Open || p.last.Code != ShuttingDown {

@@ -225,9 +225,9 @@ func TestNothingIsLeftOfClosedSessions(t *testing.T) {
 			t.Fatalf("round %d: %d sessions, %d wheel entries, %d users, %d logins, %d links", round,
 				w.srv.table.Len(), w.srv.wheel.Len(), len(w.srv.table.users), len(w.srv.table.opening), len(w.links))
 		}
-		w.srv.table.Tomb(ID{}, w.now)
-		if len(w.srv.table.tombs) != 0 || len(w.srv.wheel.nodes) > 30 {
-			t.Fatalf("round %d: %d tombstones, %d wheel nodes", round, len(w.srv.table.tombs), len(w.srv.wheel.nodes))
+		w.srv.table.Tombstone(ID{}, w.now)
+		if len(w.srv.table.tombstones) != 0 || len(w.srv.wheel.nodes) > 30 {
+			t.Fatalf("round %d: %d tombstones, %d wheel nodes", round, len(w.srv.table.tombstones), len(w.srv.wheel.nodes))
 		}
 	}
 	if kept := w.srv.shard.Pool.kept; kept > poolBytes || kept == 0 {
@@ -277,7 +277,7 @@ func TestSharesOfTheNode(t *testing.T) {
 	if b.Overflowed() {
 		full, other = &b, &a
 	}
-	if err != ErrCrowded || !full.Overflowed() || other.Overflowed() || n < 30 {
+	if err != ErrOverBudget || !full.Overflowed() || other.Overflowed() || n < 30 {
 		t.Fatalf("send %d: %v", n, err)
 	}
 	_, kept := other.Queued()

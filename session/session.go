@@ -37,7 +37,7 @@ type Shard struct {
 }
 
 // takes reports whether a packet of that cost may be kept.
-func (sh *Shard) takes(cost int, waiting bool) bool {
+func (sh *Shard) admits(cost int, waiting bool) bool {
 	over := sh.Pool.held + cost - sh.Share
 	return sh.More == nil || over <= 0 || sh.More(over, waiting)
 }
@@ -67,7 +67,7 @@ const (
 // loop of its current link; a detached one by its last loop. It knows links
 // only by their epoch: what an earlier epoch does is refused.
 type Session struct {
-	end
+	endpoint
 	shard      *Shard
 	id         ID
 	attempt    uint64 // the last accepted RESUME's
@@ -77,7 +77,7 @@ type Session struct {
 	graceEnd   time.Duration
 	overflowAt second
 	epoch      uint32
-	givenUp    uint32 // of what was offered
+	dropped    uint32 // of what was offered
 	reason     Code   // of the end, or before it of the last RESET
 	state      State
 	overflows  uint8 // that count, since the client acknowledged anything
@@ -135,15 +135,15 @@ func (s *Session) Received() uint64 { return s.recv }
 
 // Leave takes the session, and its part of the Share, from the shard that owns
 // it. Adopt by its next owner must follow.
-func (s *Session) Leave() { s.shard.hand(-s.out.cost()) }
+func (s *Session) Leave() { s.shard.transfer(-s.out.cost()) }
 
 // Adopt makes shard the session's owner.
 func (s *Session) Adopt(shard *Shard) {
 	s.shard = shard
-	shard.hand(s.out.cost())
+	shard.transfer(s.out.cost())
 }
 
-func (sh *Shard) hand(cost int) {
+func (sh *Shard) transfer(cost int) {
 	sh.Pool.held += cost
 	sh.Share += cost
 }
@@ -169,7 +169,7 @@ func (s *Session) params() Params { return s.shard.Config.params(s.interval, s.t
 // Send appends a counted packet for the client. A shared body is kept, not
 // copied, and must never change. ErrOverflow says that the client fell too far
 // behind: its buffer is given up, its link must be closed, and the next resume
-// will answer RESET. ErrCrowded says the same because all sessions together have
+// will answer RESET. ErrOverBudget says the same because all sessions together have
 // too much. What no client would take is refused by an error of codec
 // and harms nothing. Send never blocks. What was offered makes room for it.
 func (s *Session) Send(kind codec.Kind, body []byte, shared bool, now time.Duration) error {
@@ -182,7 +182,7 @@ func (s *Session) Send(kind codec.Kind, body []byte, shared bool, now time.Durat
 	case s.overflowed:
 		return ErrOverflow
 	}
-	if err := s.room(body, shared, 0); err != nil {
+	if err := s.makeRoom(body, shared, 0); err != nil {
 		s.Overflow(now)
 		return err
 	}
@@ -203,13 +203,13 @@ func (s *Session) Overflow(now time.Duration) {
 		s.overflows++
 	}
 	s.overflowed = true
-	s.drop()
+	s.clearQueue()
 }
 
 // drop gives up what was sent and not acknowledged: the numbers stay used.
-func (s *Session) drop() {
+func (s *Session) clearQueue() {
 	s.out.clear(&s.shard.Pool)
-	s.acked, s.wrote, s.next, s.flight = s.sent, s.sent, s.sent+1, 0
+	s.acked, s.wrote, s.next, s.inFlight = s.sent, s.sent, s.sent+1, 0
 }
 
 // Spent reports whether the session overflowed so often that it must end.
@@ -250,25 +250,25 @@ func (s *Session) Output(dst []byte, epoch uint32, now time.Duration, room int) 
 // OutputBeside appends the heartbeats that are due and may travel beside the
 // stream, where the link has an unreliable channel: SPEC 5.8. Output follows. A
 // server has echoes only: it asks once, and that must arrive.
-func (s *Session) OutputBeside(dst []byte, epoch uint32, now time.Duration) []byte {
+func (s *Session) OutputDatagram(dst []byte, epoch uint32, now time.Duration) []byte {
 	if s.state != Attached || epoch != s.epoch {
 		return dst
 	}
-	return s.outputBeside(dst, now, nil)
+	return s.outputDatagram(dst, now, nil)
 }
 
 // ReceiveBeside is Receive for a packet that came beside the stream.
-func (s *Session) ReceiveBeside(epoch uint32, p codec.Packet, now time.Duration) (Event, error) {
+func (s *Session) ReceiveDatagram(epoch uint32, p codec.Packet, now time.Duration) (Event, error) {
 	if p.Kind != codec.Heartbeat && p.Kind != codec.Datagram {
 		return Nothing, ErrKind
 	}
-	asked, id := s.echoDue && !s.echoBeside, s.echoID
-	ev, err := s.Receive(epoch, s.besides(p), now)
+	asked, id := s.echoDue && !s.echoInDatagram, s.echoID
+	ev, err := s.Receive(epoch, s.ignoringHold(p), now)
 	switch {
 	case asked:
-		s.echoID, s.echoBeside = id, false // a question in the stream is answered first
+		s.echoID, s.echoInDatagram = id, false // a question in the stream is answered first
 	case p.Flags&codec.EchoWanted != 0:
-		s.echoBeside = true
+		s.echoInDatagram = true
 	}
 	return ev, err
 }
@@ -291,9 +291,9 @@ func (s *Session) Receive(epoch uint32, p codec.Packet, now time.Duration) (Even
 		return Nothing, ErrFenced
 	}
 	s.lastRecv, s.asked, s.confirmed, s.everHeard = now, false, true, true
-	if tellsAck(p.Kind) {
+	if carriesAck(p.Kind) {
 		before := s.acked
-		if err := s.acknowledged(&s.shard.Pool, p.Ack, now); err != nil {
+		if err := s.receiveAck(&s.shard.Pool, p.Ack, now); err != nil {
 			return Nothing, err
 		}
 		if s.acked > before {
@@ -302,13 +302,13 @@ func (s *Session) Receive(epoch uint32, p codec.Packet, now time.Duration) (Even
 	}
 	switch {
 	case p.Kind == codec.Heartbeat:
-		err := s.beat(p.Header, now, s.interval)
+		err := s.receiveHeartbeat(p.Header, now, s.interval)
 		if s.echoDue && s.next > s.acked+1 && (!s.pingOpen || now-s.pingAt > s.interval/2) {
 			s.pingDue = true // the client asks, so its silence never will: SPEC 4.5
 		}
 		return Nothing, err
 	case p.Kind.Counted():
-		accept, err := s.count(p.Seq, len(p.Body), s.params())
+		accept, err := s.receiveCounted(p.Seq, len(p.Body), s.params())
 		if !accept {
 			return Nothing, err
 		}
@@ -326,7 +326,7 @@ func (s *Session) Receive(epoch uint32, p codec.Packet, now time.Duration) (Even
 // Saw tells of bytes of the stream that made no whole packet yet: SPEC 5.2.
 func (s *Session) Saw(at time.Duration) {
 	if at > s.lastRecv {
-		s.saw(at)
+		s.receiveBytes(at)
 		s.asked = false
 	}
 }
@@ -368,7 +368,7 @@ func (s *Session) Check(now, late time.Duration) Verdict {
 		switch {
 		case silent >= s.timeout && (stoodStill || !s.asked):
 			// We were not there to ask, or the timeout was shortened meanwhile.
-			s.excuse(now, s.timeout, s.timeout-s.suspicion())
+			s.forgiveSilence(now, s.timeout, s.timeout-s.suspicion())
 			s.pingDue, s.asked = true, true
 			return Probe
 		case silent >= s.timeout || !stoodStill && s.stuck(now, s.timeout):
@@ -417,7 +417,7 @@ func (s *Session) Close(code Code) bool {
 	if s.state == Closed {
 		return false
 	}
-	s.drop()
+	s.clearQueue()
 	s.state, s.reason = Closed, code
 	return true
 }

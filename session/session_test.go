@@ -119,7 +119,7 @@ func TestWindow(t *testing.T) {
 	if n := count(); n != 8 {
 		t.Errorf("%d packets", n)
 	}
-	c := end{next: 1}
+	c := endpoint{next: 1}
 	c.attach(0)
 	for range 10 {
 		c.push(&shard.Pool, codec.Message, make([]byte, 300), false)
@@ -129,7 +129,7 @@ func TestWindow(t *testing.T) {
 		ack  uint32
 		want int
 	}{{window{4, 1000}, 0, 3}, {window{2, 1000}, 2, 1}, {window{4, 100}, 3, 0}, {window{4, 100}, 4, 1}, {window{100, 10_000}, 4, 5}} {
-		if err := c.acknowledged(&shard.Pool, step.ack, 0); err != nil {
+		if err := c.receiveAck(&shard.Pool, step.ack, 0); err != nil {
 			t.Fatal(err)
 		}
 		before := c.next

@@ -178,7 +178,7 @@ func (st *seat) replayResume() {
 
 // unmoved checks that nothing of the session changes while f runs.
 func (st *seat) unmoved(what string, f func()) {
-	e, epoch, state, attempt, grace, link := st.s.end, st.s.epoch, st.s.state, st.s.attempt, st.s.graceEnd, st.link
+	e, epoch, state, attempt, grace, link := st.s.endpoint, st.s.epoch, st.s.state, st.s.attempt, st.s.graceEnd, st.link
 	hooks := len(st.hooks)
 	f()
 	if st.s.epoch != epoch || st.s.state != state || st.s.attempt != attempt || st.s.graceEnd != grace ||

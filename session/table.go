@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// Tombstone is what remains of a closed session for a while, so that a late
-// RESUME learns how it ended. It holds no key.
+// Tombstone is the record of an ended session. It answers a late RESUME. It holds
+// no key.
 type Tombstone struct {
 	Code    Code
-	Recv    uint64 // how many packets were accepted: the client tells its game about the others
-	Address string // with Moved: where the session went
-	Told    bool   // ... and that its client has been told so
+	Recv    uint64 // how many packets were accepted: the client reports the others to its game
+	Address string // with Moved: the address of the server that has the session
+	Told    bool   // with Moved: the client has received the address
 }
 
 // Refusal is the answer to a RESUME of the dead session: SPEC 6.4.
@@ -27,59 +27,60 @@ func (t Tombstone) Refusal() *CloseError {
 	return &CloseError{Code: Gone, Text: t.Code.String(), Detail: t.Recv}
 }
 
-// Table finds the sessions of a server: by id, by user and by the login that
-// is still to be confirmed. T is the server's own record of a session. A Table
-// has no lock; whoever shares one guards it.
+// Table finds the sessions of a server: by id, by user and by a login that is not
+// confirmed yet. T is the server's own record of a session. A Table has no lock;
+// its owner guards it.
 //
-// Its large maps hold numbers and no pointers, and the sessions stand in one
-// slice, by number from 1. So the garbage collector has nothing to look for in
-// the maps, and meets the sessions in the order in which they came, mostly that
-// of memory, where the order of a map would miss the cache for each.
+// Its large maps hold numbers and no pointers; the sessions are in one slice, by
+// number from 1. So the garbage collector does not scan the maps, and visits the
+// sessions in the order of the slice, which is mostly that of memory. In the order
+// of a map each visit would miss the cache.
 type Table[T any] struct {
-	entries []entry[T]
-	free    uint32 // first free entry
-	live    map[ID]uint32
-	users   map[string]uint32 // the newest session of each
-	opening map[OpeningKey]T
-	tombs   map[ID]Tombstone
-	order   []grave // oldest first, from first
-	first   int
-	keep    time.Duration
-	most    int
+	entries       []entry[T]
+	free          uint32 // first free entry
+	live          map[ID]uint32
+	users         map[string]uint32 // the newest session of each
+	opening       map[OpeningKey]T
+	tombstones    map[ID]Tombstone
+	expiries      []expiry // oldest first, from first
+	firstExpiry   int
+	keepFor       time.Duration
+	maxTombstones int
 
-	// Of each login the highest attempt: this minute's and the last one's.
-	seen, seenBefore map[OpeningKey]uint64
-	turn             time.Duration
+	// The highest attempt of each login: of this minute, and of the one before.
+	attempts, attemptsBefore map[OpeningKey]uint64
+	rotateAt                 time.Duration
 }
 
-// entry is a session among those of its user. older and newer are numbers; 0
-// ends the list. Free entries are linked by older.
+// entry is a session in the list of its user. older and newer are numbers; 0 ends
+// the list. older links the free entries.
 type entry[T any] struct {
 	v            T
 	older, newer uint32
 }
 
-type grave struct {
+// expiry is when a tombstone is dropped.
+type expiry struct {
 	id    ID
 	until time.Duration
 }
 
-// NewTable makes a table that keeps at most most tombstones, each for keep.
+// NewTable makes a table that keeps at most most tombstones, each for the time keep.
 func NewTable[T any](keep time.Duration, most int) *Table[T] {
 	return &Table[T]{
-		live: map[ID]uint32{}, users: map[string]uint32{}, opening: map[OpeningKey]T{}, tombs: map[ID]Tombstone{},
-		keep: keep, most: most,
+		live: map[ID]uint32{}, users: map[string]uint32{}, opening: map[OpeningKey]T{}, tombstones: map[ID]Tombstone{},
+		keepFor: keep, maxTombstones: most,
 	}
 }
 
-// Len returns how many sessions live.
+// Len returns the number of live sessions.
 func (t *Table[T]) Len() int { return len(t.live) }
 
 // Keep returns how long tombstones are kept.
-func (t *Table[T]) Keep() time.Duration { return t.keep }
+func (t *Table[T]) Keep() time.Duration { return t.keepFor }
 
-// Put enters a session under an id that is new. An empty user is nobody and
-// never found by User.
+// Put adds a session. Its id must be new. A session with an empty user is not found
+// by User.
 func (t *Table[T]) Put(id ID, user string, v T) {
 	n := t.free
 	if n == 0 {
@@ -129,7 +130,7 @@ func (t *Table[T]) All(f func(ID, T) bool) {
 	}
 }
 
-// SetOpening remembers the session of a login whose WELCOME may be lost.
+// SetOpening records the session of a login whose WELCOME may be lost.
 func (t *Table[T]) SetOpening(k OpeningKey, v T) { t.opening[k] = v }
 
 // Opening returns the session of a repeated login.
@@ -138,66 +139,67 @@ func (t *Table[T]) Opening(k OpeningKey) (v T, ok bool) {
 	return v, ok
 }
 
-// Opened forgets a login: its client was heard, or its session is closed.
-func (t *Table[T]) Opened(k OpeningKey) { delete(t.opening, k) }
+// ForgetOpening removes a login: its client was received on the session, or the
+// session is closed.
+func (t *Table[T]) ForgetOpening(k OpeningKey) { delete(t.opening, k) }
 
-// Overtaken reports whether a HELLO must be refused with Stale, because one with
-// the same or a higher attempt came before it: SPEC 6.1. Ask it first, once for
-// each HELLO.
-func (t *Table[T]) Overtaken(k OpeningKey, attempt uint64, now time.Duration) bool {
-	t.forget(now)
-	if max(t.seen[k], t.seenBefore[k]) >= attempt {
+// RecordAttempt records the attempt of a HELLO. stale says that the HELLO must be
+// refused with Stale: one with the same or a higher attempt came before it (SPEC
+// 6.1). Call it once for each HELLO, before anything else.
+func (t *Table[T]) RecordAttempt(k OpeningKey, attempt uint64, now time.Duration) (stale bool) {
+	t.expireAttempts(now)
+	if max(t.attempts[k], t.attemptsBefore[k]) >= attempt {
 		return true
 	}
-	t.seen[k] = attempt
+	t.attempts[k] = attempt
 	return false
 }
 
-// Forget forgets the attempts of a login that was refused, for good or for lack
-// of room: no answer is open, and no session came of it.
-func (t *Table[T]) Forget(k OpeningKey) {
-	delete(t.seen, k)
-	delete(t.seenBefore, k)
+// ForgetAttempts removes the attempts of a login that was refused: it has no
+// session, and its client waits for no answer.
+func (t *Table[T]) ForgetAttempts(k OpeningKey) {
+	delete(t.attempts, k)
+	delete(t.attemptsBefore, k)
 }
 
-// mostSeen bounds the logins whose attempts are remembered, in each of the two
-// maps. More in a minute than that, and the oldest are forgotten early.
-const mostSeen = 1 << 17
+// maxAttempts is the most logins in each of the two maps of attempts. If more come
+// within a minute, the oldest are forgotten early.
+const maxAttempts = 1 << 17
 
-// forget drops the attempts of the minute before the last.
-func (t *Table[T]) forget(now time.Duration) {
-	if now >= t.turn || len(t.seen) >= mostSeen {
-		t.seen, t.seenBefore, t.turn = map[OpeningKey]uint64{}, t.seen, now+openingLife
+// expireAttempts drops the attempts of the minute before the last.
+func (t *Table[T]) expireAttempts(now time.Duration) {
+	if now >= t.rotateAt || len(t.attempts) >= maxAttempts {
+		t.attempts, t.attemptsBefore, t.rotateAt = map[OpeningKey]uint64{}, t.attempts, now+openingLife
 	}
 }
 
-// Sweep forgets what has had its time, for when nobody comes or goes: every
-// other call that looks at such things does so itself.
+// Sweep removes expired attempts and tombstones. The other methods do so, too, as
+// far as they use them; Sweep is for times without logins.
 func (t *Table[T]) Sweep(now time.Duration) {
-	t.forget(now)
-	t.sweep(now)
+	t.expireAttempts(now)
+	t.expireTombstones(now)
 }
 
-// Bury removes the session that was put in under id and user, and leaves a
+// Remove removes the session that Put added with id and user, and leaves a
 // tombstone.
-func (t *Table[T]) Bury(id ID, user string, stone Tombstone, now time.Duration) {
+func (t *Table[T]) Remove(id ID, user string, stone Tombstone, now time.Duration) {
 	if n, ok := t.live[id]; ok {
 		delete(t.live, id)
-		t.remove(user, n)
+		t.unlink(user, n)
 	}
-	t.sweep(now)
-	if t.most <= 0 {
+	t.expireTombstones(now)
+	if t.maxTombstones <= 0 {
 		return
 	}
-	if len(t.order)-t.first >= t.most {
-		t.dropOldest()
+	if len(t.expiries)-t.firstExpiry >= t.maxTombstones {
+		t.dropOldestTombstone()
 	}
-	t.tombs[id] = stone
-	t.order = append(t.order, grave{id, now + t.keep})
+	t.tombstones[id] = stone
+	t.expiries = append(t.expiries, expiry{id, now + t.keepFor})
 }
 
-// remove frees entry n, which is one of the user's.
-func (t *Table[T]) remove(user string, n uint32) {
+// unlink frees entry n, one of the user's.
+func (t *Table[T]) unlink(user string, n uint32) {
 	e := t.entry(n)
 	if e.older != 0 {
 		t.entry(e.older).newer = e.newer
@@ -214,31 +216,31 @@ func (t *Table[T]) remove(user string, n uint32) {
 	t.free = n
 }
 
-// Tomb returns the tombstone of a dead session.
-func (t *Table[T]) Tomb(id ID, now time.Duration) (Tombstone, bool) {
-	t.sweep(now)
-	stone, ok := t.tombs[id]
+// Tombstone returns the tombstone of an ended session.
+func (t *Table[T]) Tombstone(id ID, now time.Duration) (Tombstone, bool) {
+	t.expireTombstones(now)
+	stone, ok := t.tombstones[id]
 	return stone, ok
 }
 
-// Tell takes note that the client of a session that has moved was told where.
-func (t *Table[T]) Tell(id ID) {
-	if stone, ok := t.tombs[id]; ok {
+// MarkTold records that the client of a moved session has received its address.
+func (t *Table[T]) MarkTold(id ID) {
+	if stone, ok := t.tombstones[id]; ok {
 		stone.Told = true
-		t.tombs[id] = stone
+		t.tombstones[id] = stone
 	}
 }
 
-func (t *Table[T]) sweep(now time.Duration) {
-	for t.first < len(t.order) && t.order[t.first].until <= now {
-		t.dropOldest()
+func (t *Table[T]) expireTombstones(now time.Duration) {
+	for t.firstExpiry < len(t.expiries) && t.expiries[t.firstExpiry].until <= now {
+		t.dropOldestTombstone()
 	}
 }
 
-func (t *Table[T]) dropOldest() {
-	delete(t.tombs, t.order[t.first].id)
-	if t.first++; t.first > 64 && t.first > len(t.order)/2 {
-		t.order = append(t.order[:0], t.order[t.first:]...)
-		t.first = 0
+func (t *Table[T]) dropOldestTombstone() {
+	delete(t.tombstones, t.expiries[t.firstExpiry].id)
+	if t.firstExpiry++; t.firstExpiry > 64 && t.firstExpiry > len(t.expiries)/2 {
+		t.expiries = append(t.expiries[:0], t.expiries[t.firstExpiry:]...)
+		t.firstExpiry = 0
 	}
 }

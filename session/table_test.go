@@ -26,31 +26,31 @@ func TestTable(t *testing.T) {
 		t.Errorf("User: %s", got)
 	}
 	kept := tb.User("u")
-	tb.Bury(id(2), "u", Tombstone{Code: Kicked, Recv: 7}, 0)
+	tb.Remove(id(2), "u", Tombstone{Code: Kicked, Recv: 7}, 0)
 	if got := fmt.Sprint(tb.User("u")); got != "[a c]" || fmt.Sprint(kept) != "[a b c]" {
 		t.Errorf("User after Bury: %s; a slice that was handed out is %v", got, kept)
 	}
 	if _, ok := tb.Get(id(2)); ok {
 		t.Error("a buried session lives")
 	}
-	if s, ok := tb.Tomb(id(2), 59*time.Second); !ok || s.Code != Kicked || s.Recv != 7 {
+	if s, ok := tb.Tombstone(id(2), 59*time.Second); !ok || s.Code != Kicked || s.Recv != 7 {
 		t.Errorf("Tomb: %v %v", s, ok)
 	}
-	if _, ok := tb.Tomb(id(2), time.Minute); ok || len(tb.tombs) != 0 {
+	if _, ok := tb.Tombstone(id(2), time.Minute); ok || len(tb.tombstones) != 0 {
 		t.Error("a tombstone outlived its time")
 	}
-	tb.Bury(id(9), "u", Tombstone{}, time.Minute) // whom nobody has put in
+	tb.Remove(id(9), "u", Tombstone{}, time.Minute) // whom nobody has put in
 	if got := fmt.Sprint(tb.User("u")); got != "[a c]" {
 		t.Errorf("User: %s", got)
 	}
-	tb.Bury(id(1), "u", Tombstone{}, time.Minute)
-	tb.Bury(id(3), "u", Tombstone{}, time.Minute)
-	tb.Bury(id(4), "", Tombstone{}, time.Minute)
+	tb.Remove(id(1), "u", Tombstone{}, time.Minute)
+	tb.Remove(id(3), "u", Tombstone{}, time.Minute)
+	tb.Remove(id(4), "", Tombstone{}, time.Minute)
 	if len(tb.users) != 0 || tb.Len() != 0 {
 		t.Errorf("%d users, %d sessions are left", len(tb.users), tb.Len())
 	}
-	if len(tb.tombs) > 3 {
-		t.Errorf("%d tombstones, at most 3 are kept", len(tb.tombs))
+	if len(tb.tombstones) > 3 {
+		t.Errorf("%d tombstones, at most 3 are kept", len(tb.tombstones))
 	}
 	n := 0
 	tb.Put(id(7), "x", "e")
@@ -80,7 +80,7 @@ func TestTableAgainstModel(t *testing.T) {
 			most = max(most, len(all))
 		} else {
 			i := rng.IntN(n)
-			tb.Bury(all[i].id, all[i].user, Tombstone{}, 0)
+			tb.Remove(all[i].id, all[i].user, Tombstone{}, 0)
 			if _, ok := tb.Get(all[i].id); ok {
 				t.Fatal("a buried session lives")
 			}
@@ -123,14 +123,14 @@ func TestTombstonesAreBounded(t *testing.T) {
 		for i := range 10_000 {
 			id := ID{byte(i), byte(i >> 8)}
 			tb.Put(id, "", i)
-			tb.Bury(id, "", Tombstone{}, time.Duration(i)*time.Millisecond)
-			if len(tb.tombs) > max(most, 0) || len(tb.order) > 2*max(most, 0)+200 {
-				t.Fatalf("most %d: %d tombstones in a list of %d", most, len(tb.tombs), len(tb.order))
+			tb.Remove(id, "", Tombstone{}, time.Duration(i)*time.Millisecond)
+			if len(tb.tombstones) > max(most, 0) || len(tb.expiries) > 2*max(most, 0)+200 {
+				t.Fatalf("most %d: %d tombstones in a list of %d", most, len(tb.tombstones), len(tb.expiries))
 			}
 		}
-		tb.Tomb(ID{}, time.Hour)
-		if len(tb.tombs) != 0 {
-			t.Errorf("%d tombstones after their time", len(tb.tombs))
+		tb.Tombstone(ID{}, time.Hour)
+		if len(tb.tombstones) != 0 {
+			t.Errorf("%d tombstones after their time", len(tb.tombstones))
 		}
 	}
 }
@@ -161,20 +161,20 @@ func TestOvertaken(t *testing.T) {
 		{a, 5, 59 * time.Second, true}, {a, 5, 61 * time.Second, true}, {b, 4, 61 * time.Second, true},
 		{a, 7, 61 * time.Second, false}, {b, 4, 125 * time.Second, false}, {a, 7, 125 * time.Second, true},
 	} {
-		if got := tb.Overtaken(c.k, c.attempt, c.now); got != c.want {
+		if got := tb.RecordAttempt(c.k, c.attempt, c.now); got != c.want {
 			t.Errorf("%d: attempt %d at %v: %v", i, c.attempt, c.now, got)
 		}
 	}
 	for i := range 100_000 { // ten seconds of logins are not kept for ever
-		tb.Overtaken(OpeningKey{byte(i), byte(i >> 8), byte(i >> 16)}, 1, 10*time.Minute+time.Duration(i)*10*time.Millisecond)
+		tb.RecordAttempt(OpeningKey{byte(i), byte(i >> 8), byte(i >> 16)}, 1, 10*time.Minute+time.Duration(i)*10*time.Millisecond)
 	}
-	if n := len(tb.seen) + len(tb.seenBefore); n > 13_000 {
+	if n := len(tb.attempts) + len(tb.attemptsBefore); n > 13_000 {
 		t.Errorf("%d logins are remembered after two minutes of 100 a second", n)
 	}
 	for i := range 3 {
 		tb.Sweep(time.Hour + time.Duration(i)*time.Minute)
 	}
-	if n := len(tb.seen) + len(tb.seenBefore); n > 0 {
+	if n := len(tb.attempts) + len(tb.attemptsBefore); n > 0 {
 		t.Errorf("%d logins are remembered when nobody has come for minutes", n)
 	}
 }
@@ -188,21 +188,21 @@ func TestRefusedHellosLeaveNothingBehind(t *testing.T) {
 		return k
 	}
 	for n := range 1000 {
-		if tab.Overtaken(key(n), 5, 0) || !tab.Overtaken(key(n), 4, 0) {
+		if tab.RecordAttempt(key(n), 5, 0) || !tab.RecordAttempt(key(n), 4, 0) {
 			t.Fatal("a HELLO is overtaken by none but a later one")
 		}
-		tab.Forget(key(n))
+		tab.ForgetAttempts(key(n))
 	}
-	if n := len(tab.seen) + len(tab.seenBefore); n != 0 {
+	if n := len(tab.attempts) + len(tab.attemptsBefore); n != 0 {
 		t.Errorf("%d are remembered", n)
 	}
-	for n := range 5 * mostSeen {
-		tab.Overtaken(key(n), 1, 0)
+	for n := range 5 * maxAttempts {
+		tab.RecordAttempt(key(n), 1, 0)
 	}
-	if n := len(tab.seen) + len(tab.seenBefore); n > 2*mostSeen {
-		t.Errorf("%d are remembered, more than %d", n, 2*mostSeen)
+	if n := len(tab.attempts) + len(tab.attemptsBefore); n > 2*maxAttempts {
+		t.Errorf("%d are remembered, more than %d", n, 2*maxAttempts)
 	}
-	if last := key(5*mostSeen - 1); !tab.Overtaken(last, 1, 0) {
+	if last := key(5*maxAttempts - 1); !tab.RecordAttempt(last, 1, 0) {
 		t.Error("the latest is forgotten")
 	}
 }

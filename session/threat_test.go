@@ -67,7 +67,7 @@ func TestAttemptStaysUsedAfterAMillionResumes(t *testing.T) {
 	if err := resume(first.id, 8); err != nil {
 		t.Errorf("the next one: %v", err)
 	}
-	if table.Len() != others+1 || len(table.tombs) != 0 {
-		t.Errorf("%d sessions, %d tombstones", table.Len(), len(table.tombs))
+	if table.Len() != others+1 || len(table.tombstones) != 0 {
+		t.Errorf("%d sessions, %d tombstones", table.Len(), len(table.tombstones))
 	}
 }

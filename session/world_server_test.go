@@ -40,7 +40,7 @@ func (l *link) serverReceive(p codec.Packet) {
 	}
 	l.rung = true
 	if st.s.Confirmed() {
-		w.srv.table.Opened(st.key)
+		w.srv.table.ForgetOpening(st.key)
 	}
 	if ev == Deliver && st.link != l {
 		w.t.Fatalf("%s: a packet of an old link reached the application", st.user)
@@ -114,7 +114,7 @@ func (l *link) serverOpening(p codec.Packet) {
 func (srv *server) hello(l *link, h *HelloRequest) {
 	w := srv.w
 	key := h.OpeningKey()
-	if srv.table.Overtaken(key, h.Attempt, w.now) {
+	if srv.table.RecordAttempt(key, h.Attempt, w.now) {
 		l.write(toClient, AppendRefused(nil, &CloseError{Code: Stale}))
 		return
 	}
@@ -166,13 +166,13 @@ func (srv *server) adopt(l *link, st *seat, key OpeningKey) {
 		st.hook("detach")
 		st.link.fence()
 	}
-	srv.table.Opened(st.key)
+	srv.table.ForgetOpening(st.key)
 	st.key = key
 	srv.table.SetOpening(key, st)
 	old := st.s.ID()
 	id, _ := NewID(1, srv.boot, srv.w)
 	st.s.Rename(id)
-	srv.table.Bury(old, st.user, Tombstone{Code: TakenOver, Recv: st.s.Received()}, srv.w.now)
+	srv.table.Remove(old, st.user, Tombstone{Code: TakenOver, Recv: st.s.Received()}, srv.w.now)
 	srv.table.Put(id, st.user, st)
 	st.s.Takeover(srv.w.now)
 	for _, p := range srv.w.players {
@@ -196,7 +196,7 @@ func (srv *server) resume(l *link, r *ResumeRequest) *CloseError {
 	}
 	st, ok := srv.table.Get(r.ID)
 	if !ok {
-		if stone, ok := srv.table.Tomb(r.ID, w.now); ok {
+		if stone, ok := srv.table.Tombstone(r.ID, w.now); ok {
 			return stone.Refusal()
 		}
 		return &CloseError{Code: Unknown}
@@ -218,7 +218,7 @@ func (srv *server) resume(l *link, r *ResumeRequest) *CloseError {
 			old.fence()
 		}
 	}
-	srv.table.Opened(st.key)
+	srv.table.ForgetOpening(st.key)
 	st.pending = nil
 	if st.s.Spent() {
 		st.close(Overflow)
@@ -239,7 +239,7 @@ func (srv *server) resume(l *link, r *ResumeRequest) *CloseError {
 
 // fence ends the link of an epoch that is over.
 func (l *link) fence() {
-	l.write(toClient, AppendBye(nil, TakenOver, ""))
+	l.write(toClient, AppendBye(nil, &CloseError{Code: TakenOver}))
 	l.closed, l.fenced = true, true
 	l.byeBy = l.arrival()
 }
@@ -302,13 +302,13 @@ func (st *seat) close(code Code) {
 	if !srv.w.fault.keepTimerOfDead {
 		srv.wheel.Remove(st.handle)
 	}
-	srv.table.Opened(st.key)
+	srv.table.ForgetOpening(st.key)
 	if !srv.w.fault.keepDead {
-		srv.table.Bury(st.s.ID(), st.user, Tombstone{Code: code, Recv: st.s.Received()}, srv.w.now)
+		srv.table.Remove(st.s.ID(), st.user, Tombstone{Code: code, Recv: st.s.Received()}, srv.w.now)
 	}
 	if l := st.link; l != nil {
 		st.link = nil
-		l.write(toClient, AppendBye(nil, code, ""))
+		l.write(toClient, AppendBye(nil, &CloseError{Code: code}))
 		l.closed = true
 		l.byeBy = l.arrival()
 	}

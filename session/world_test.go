@@ -220,7 +220,7 @@ func (w *world) migrate() {
 		if l != nil {
 			l.closeByServer(Moved)
 		}
-		old.table.Opened(st.key)
+		old.table.ForgetOpening(st.key)
 		stored := st.s.Record(w.now).Append(nil)
 		st.s.Close(Moved)
 		if l != nil { // what it still delivers finds the session that was
@@ -397,12 +397,12 @@ func (w *world) check() {
 			if uint64(len(p.seat.got)) > p.sent || p.reset == p.seat.reset && uint64(len(p.got)) > p.seat.sent {
 				w.t.Fatalf("%s: more arrived than was sent", p.user)
 			}
-			e := &p.seat.s.end
+			e := &p.seat.s.endpoint
 			if e.acked > e.wrote || e.wrote > e.sent || e.next > e.sent+1 || e.next <= e.acked {
 				w.t.Fatalf("%s: counts acked %d wrote %d sent %d next %d", p.user, e.acked, e.wrote, e.sent, e.next)
 			}
 			// Nobody forgets what the other has not accepted.
-			if c := &p.c.end; p.link != nil && p.link == p.seat.link && p.c.State() == Open && (e.acked > c.recv || c.acked > e.recv) {
+			if c := &p.c.endpoint; p.link != nil && p.link == p.seat.link && p.c.State() == Open && (e.acked > c.recv || c.acked > e.recv) {
 				w.t.Fatalf("%s: the server forgot up to %d of %d, the client up to %d of %d", p.user, e.acked, c.recv, c.acked, e.recv)
 			}
 		}

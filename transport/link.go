@@ -19,7 +19,7 @@ var (
 	ErrPanic = errors.New("transport: panic while serving the link")
 	// ErrOverflow closes a link whose owner wrote far beyond Available.
 	ErrOverflow = errors.New("transport: written beyond the send buffer")
-	// ErrCrowded closes a plain-KCP link whose address has enough of them, or
+	// ErrTooManyLinks closes a plain-KCP link whose address has enough of them, or
 	// opens them too fast.
 	ErrTooManyLinks = errors.New("transport: too many links from one address")
 	// ErrEvicted closes a plain-KCP link whose address was not validated, to make

@@ -156,7 +156,7 @@ func (f *Fleet) unsealed(p *player, b []byte, t seal.PacketType) {
 			break
 		}
 		frames = frames[n:]
-		_, err = p.session.ReceiveBeside(pk, f.now)
+		_, err = p.session.ReceiveDatagram(pk, f.now)
 	}
 	if err != nil {
 		f.dropped(p, err)
@@ -170,7 +170,7 @@ func (f *Fleet) flushSealed(p *player) bool {
 	if !p.sealed.up() {
 		return true
 	}
-	beside := p.session.OutputBeside(nil, f.now)
+	beside := p.session.OutputDatagram(nil, f.now)
 	f.out = p.session.Output(f.out[:0], f.now, p.kcp.Room())
 	if err := p.kcp.Write(f.out); err != nil {
 		f.lose(p, err)

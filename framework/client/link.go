@@ -127,7 +127,7 @@ func (c *Client) brokeLocked(now time.Duration, err error) {
 func (l *link) pullLocked(now time.Duration) {
 	core := l.c.core
 	if k, ok := l.conn.(*sealedConn); ok {
-		if l.out = core.OutputBeside(l.out[:0], now); len(l.out) > 0 {
+		if l.out = core.OutputDatagram(l.out[:0], now); len(l.out) > 0 {
 			k.s.writeBeside(l.out)
 			l.c.stats.BytesOut += uint64(len(l.out))
 		}

@@ -523,7 +523,7 @@ func (c *Client) beside(l *link, number uint64, frames []byte, newest map[uint32
 			}
 			newest[r.Number()] = number
 		case codec.Heartbeat:
-			if _, err := c.core.ReceiveBeside(p, now); err != nil {
+			if _, err := c.core.ReceiveDatagram(p, now); err != nil {
 				c.brokeLocked(now, err)
 			}
 			continue

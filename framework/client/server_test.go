@@ -161,11 +161,11 @@ func (s *server) end(st *seat, code session.Code) {
 		return
 	}
 	s.ends = append(s.ends, code)
-	s.table.Opened(st.key)
-	s.table.Bury(st.s.ID(), "", session.Tombstone{Code: code, Recv: st.s.Received()}, s.now())
+	s.table.ForgetOpening(st.key)
+	s.table.Remove(st.s.ID(), "", session.Tombstone{Code: code, Recv: st.s.Received()}, s.now())
 	if k := st.link; k != nil {
 		st.link = nil
-		k.write(session.AppendBye(nil, code, ""))
+		k.write(session.AppendBye(nil, &session.CloseError{Code: code}))
 		close(k.out)
 	}
 }
@@ -279,7 +279,7 @@ func (k *peerLink) packet(p codec.Packet) {
 		return
 	}
 	if st.s.Confirmed() {
-		s.table.Opened(st.key)
+		s.table.ForgetOpening(st.key)
 	}
 	switch ev {
 	case session.Deliver:
@@ -340,7 +340,7 @@ func (k *peerLink) resume(p codec.Packet) {
 				k.write(answer)
 				return
 			}
-		} else if stone, ok := s.table.Tomb(r.ID, s.now()); ok {
+		} else if stone, ok := s.table.Tombstone(r.ID, s.now()); ok {
 			refusal = stone.Refusal()
 		}
 	}

@@ -116,8 +116,8 @@ func FuzzServer(f *testing.F) {
 	f.Add(codec.AppendFrame(nil, codec.Header{Kind: codec.Response, Seq: 1}, codec.AppendResponse(nil, 1, []byte{1})))
 	f.Add(codec.AppendFrame(nil, codec.Header{Kind: codec.Request, Seq: 1}, codec.AppendRequest(nil, 1, codec.NamedRoute("x"), nil)))
 	f.Add(codec.AppendFrame(nil, codec.Header{Kind: codec.Failure, Seq: 1}, []byte{0xc0}))
-	f.Add(session.AppendBye(nil, session.Left, "bye"))
-	f.Add(session.AppendBye(nil, session.Kicked, ""))
+	f.Add(session.AppendBye(nil, &session.CloseError{Code: session.Left, Text: "bye"}))
+	f.Add(session.AppendBye(nil, &session.CloseError{Code: session.Kicked}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		synctest.Test(t, func(t *testing.T) {
 			srv := newServer(t, session.Config{})

@@ -150,7 +150,7 @@ func (w *wsConn) next() error {
 		if code < 4000 || code >= 4999 {
 			return io.EOF
 		}
-		w.rest = session.AppendBye([]byte{}, session.Code(code-4000), "")
+		w.rest = session.AppendBye([]byte{}, &session.CloseError{Code: session.Code(code - 4000)})
 	}
 	return nil
 }
