@@ -122,7 +122,7 @@ func (p *Player) reserveLocked(m *message) fate {
 	switch {
 	case p.out.len() >= cfg.SendPackets || p.out.size()+len(m.content()) > cfg.SendBytes:
 		return overQueue
-	case !p.srv.budget.take(int64(m.cost()), !p.attached):
+	case !p.srv.budget.take(int64(m.cost()), !p.life.Attached()):
 		return overBudget
 	}
 	return kept

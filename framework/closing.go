@@ -43,7 +43,8 @@ func (l *loop) end(p *Player, code session.Code, text string) {
 		}
 	}
 	p.mu.Lock()
-	p.ending, p.attached, p.reason = true, false, &Reason{code, text}
+	p.life.End()
+	p.reason = &Reason{code, text}
 	p.clearOutLocked()
 	p.dropped = kept
 	p.failCallsLocked(session.ErrClosed)

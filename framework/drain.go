@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lifeline-go/lifeline/framework/internal/lifecycle"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -102,7 +103,7 @@ func (s *Server) planDrain() []*Player {
 	for i, p := range players {
 		p.mu.Lock()
 		at := window
-		if p.attached {
+		if p.life.Attached() {
 			at = window * time.Duration(i) / time.Duration(len(players))
 		}
 		p.extraLocked().drainTurn = &drainTurn{at: now.Add(at)}
@@ -191,7 +192,7 @@ func (s *Server) drainDue(left []*Player, now time.Time) []*Player {
 			break
 		}
 		p.mu.Lock()
-		gone := p.ending
+		gone := p.life.Ending()
 		p.drains = true
 		p.mu.Unlock()
 		switch {
@@ -223,9 +224,9 @@ func (l *loop) quiesce(p *Player) {
 	ask := !x.asked
 	x.asked = true
 	todo, _ := p.nextLocked()
-	idle := todo == nothing && !p.active && p.out.len() == 0 && p.in.len() == 0
+	idle := todo == lifecycle.Nothing && !p.active && p.out.len() == 0 && p.in.len() == 0
 	if idle && !ask && p.s.Answered() && p.room != nil {
-		p.leave = &leaving{Reason{session.ShuttingDown, ""}, func() {}}
+		p.leaveLocked(Reason{session.ShuttingDown, ""}, func() {})
 		idle = false
 	}
 	p.mu.Unlock()

@@ -52,7 +52,7 @@ func (g Group) Add(p *Player) bool {
 		}
 	}
 	p.mu.Lock()
-	if p.ended {
+	if p.life.Closed() {
 		p.mu.Unlock()
 		return false
 	}

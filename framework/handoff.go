@@ -130,7 +130,7 @@ func (c *handoff) decide(l *loop) {
 		endLink(k, session.TakenOver, "")
 		if c.kind != reopened {
 			p.mu.Lock()
-			p.blip, p.roomBlip = true, true
+			p.life.Replace()
 			p.mu.Unlock()
 		}
 	}

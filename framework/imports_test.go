@@ -26,13 +26,14 @@ var mayImport = map[string][]string{
 	"transport/kcp":                {"codec"},
 	"transport/seal":               {"transport/internal/strangers"},
 	"transport":                    {"codec", "transport/internal/strangers", "transport/kcp", "transport/seal"},
-	"framework":                    {"codec", "session", "transport"},
+	"framework/internal/lifecycle": {},
+	"framework":                    {"codec", "framework/internal/lifecycle", "session", "transport"},
 	"framework/client":             {"codec", "session", "transport/kcp", "transport/seal"},
 	"framework/metrics":            {"framework", "session", "transport"},
 }
 
 // pure packages neither wait, lock, nor read a clock or a socket.
-var pure = []string{"transport/internal/strangers", "session", "transport/kcp", "transport/seal"}
+var pure = []string{"transport/internal/strangers", "session", "framework/internal/lifecycle", "transport/kcp", "transport/seal"}
 
 func TestImportsPointInward(t *testing.T) {
 	eachFile(t, func(pkg, path string, imports []string, _ string) {

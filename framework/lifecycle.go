@@ -6,109 +6,50 @@ import (
 	"log/slog"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/lifecycle"
 	"github.com/lifeline-go/lifeline/session"
 )
 
-// life is what the game has been told of a player, beside what is true. What
-// is to be told next follows from the difference, so nothing can be forgotten
-// or told twice, and transitions nobody has heard of yet cancel out. Guarded
-// by the player's mu.
-type life struct {
-	reason *Reason // of the end, nil before it
-	room   *Room   // joined
-	join   *joining
-	leave  *leaving
-	waits  int32 // sessions that must end before this one opens
+// This file drives package lifecycle: what is due next for a player is decided
+// there, and runs here, on a worker or in a room.
 
-	// What is true.
-	attached bool
-	reset    bool // a RESET has yet to be told
-	blip     bool // another link has taken over from one that still looked alive
-	ending   bool // the session is closed
-	moving   bool // or leaves for another server: what is sent is still taken
-
-	// What the game knows.
-	toldOpen     bool
-	toldAttached bool
-	ended        bool // OnClose has returned
-
-	// What the room knows.
-	roomKnow bool // of attached
-	roomMiss bool // it has yet to hear of a RESET
-	roomBlip bool // or of a takeover
-
-	active bool // one executor has the player: a worker or a room
-}
-
-// task is the next thing to do for a player.
-type task uint8
-
-const (
-	nothing task = iota
-	tellOpen
-	tellDetach
-	tellResume
-	tellClose
-	handleMail
-	enterRoom
-	leaveRoom
-	tellDrop
-	tellBack
-)
-
-// next decides what is to be done, and in which room (nil: on a worker). The
-// caller holds mu.
-func (p *Player) nextLocked() (task, *Room) {
-	switch {
-	case p.waits > 0 || p.ended:
-		return nothing, nil
-	case !p.toldOpen:
-		return tellOpen, nil
-	case p.leave != nil: // before join: who moves is out before it is in
-		return leaveRoom, p.room
-	case p.join != nil:
-		return enterRoom, p.join.room
-	}
-	if !p.ending {
-		switch {
-		case p.toldAttached && (!p.attached || p.reset || p.blip):
-			return tellDetach, nil
-		case !p.toldAttached && p.attached:
-			return tellResume, nil
-		case p.room != nil && p.roomKnow && (!p.attached || p.roomMiss || p.roomBlip):
-			return tellDrop, p.room
-		case p.room != nil && !p.roomKnow && p.attached:
-			return tellBack, p.room
-		}
-	}
-	if m := p.in.head(); m != nil && (!p.slowed || p.ending) {
+// nextLocked returns what is to be done next, and in which room (nil: on a worker).
+// The caller holds mu.
+func (p *Player) nextLocked() (lifecycle.Task, *Room) {
+	m := p.in.head()
+	t := p.life.Next(m != nil, p.slowed)
+	switch t {
+	case lifecycle.JoinRoom:
+		return t, p.join.room
+	case lifecycle.LeaveRoom, lifecycle.RoomDetach, lifecycle.RoomResume:
+		return t, p.room
+	case lifecycle.Message:
 		if k := m.route.room; k != nil && p.room != nil && p.room.kind == k {
-			return handleMail, p.room
+			return t, p.room
 		}
-		return handleMail, nil
 	}
-	switch {
-	case !p.ending:
-		return nothing, nil
-	case p.room != nil:
-		return leaveRoom, p.room
-	}
-	return tellClose, nil
+	return t, nil
 }
 
-// wake gives the player to an executor if there is anything to do.
+// schedule gives the player to an executor if there is anything to do.
 func (p *Player) schedule() {
 	p.mu.Lock()
-	if p.active {
-		p.mu.Unlock()
-		return
-	}
-	t, room := p.nextLocked()
-	p.active = t != nothing
+	due, room := p.activateLocked()
 	p.mu.Unlock()
-	if t != nothing {
+	if due {
 		p.srv.dispatch(p, room)
 	}
+}
+
+// activateLocked reports whether the player has to be dispatched, and where to. The
+// caller holds mu, and dispatches once it has released it.
+func (p *Player) activateLocked() (due bool, room *Room) {
+	if p.active {
+		return false, nil
+	}
+	t, room := p.nextLocked()
+	p.active = t != lifecycle.Nothing
+	return p.active, room
 }
 
 // fairShare is how many messages of one player are handled before it is the
@@ -117,11 +58,11 @@ const fairShare = 64
 
 // work does what is to be done for the player in the room here, or on this
 // worker, until there is nothing left or it must be done elsewhere.
-func (p *Player) work(here *Room, d *activity) {
+func (p *Player) work(here *Room, a *activity) {
 	for n := 0; ; n++ {
 		p.mu.Lock()
 		t, room := p.nextLocked()
-		if t == nothing {
+		if t == lifecycle.Nothing {
 			p.active = false
 			p.mu.Unlock()
 			return
@@ -131,59 +72,90 @@ func (p *Player) work(here *Room, d *activity) {
 			p.srv.dispatch(p, room)
 			return
 		}
-		p.srv.watch.begin(d, p, p.calledLocked(t))
-		p.do(t, here)
-		d.end()
+		p.srv.watch.begin(a, p, p.calledLocked(t))
+		j := p.beginLocked(t)
+		p.mu.Unlock()
+		p.do(&j, here)
+		a.end()
 	}
 }
 
 // calledLocked names what is called for a task.
-func (p *Player) calledLocked(t task) *string {
-	if t == handleMail {
+func (p *Player) calledLocked(t lifecycle.Task) *string {
+	if t == lifecycle.Message {
 		return &p.in.head().route.name
 	}
 	return &taskNames[t]
 }
 
-// do does one task. It is called with mu held and releases it.
-func (p *Player) do(t task, here *Room) {
-	s := p.srv
+// job is a task that has begun, with what its callback needs.
+type job struct {
+	task     lifecycle.Task
+	snapshot bool // OnSnapshot follows
+	unhold   bool // Message: the inbox has room again
+
+	room    *Room    // Message: the player's, nil without one
+	message *message // Message
+	join    *joining // JoinRoom
+	leave   *leaving // LeaveRoom
+	refused bool     // JoinRoom: the session has ended meanwhile
+
+	app       []byte     // Open: from another server
+	reason    Reason     // Close
+	migration *migration // Close: to another server
+}
+
+// beginLocked takes over all that a task needs from the player.
+func (p *Player) beginLocked(t lifecycle.Task) job {
+	j := job{task: t, room: p.room, snapshot: p.life.Begin(t)}
 	switch t {
-	case tellOpen:
-		p.toldOpen, p.toldAttached = true, true
-		var app []byte
+	case lifecycle.Open:
+		if x := p.extra; x != nil {
+			j.app, x.app = x.app, nil
+		}
+	case lifecycle.Message:
+		j.message = p.in.pop()
+		j.unhold = p.holding && p.in.len() <= p.srv.inbox.packets/4 && p.in.size() <= p.srv.inbox.bytes/4
+		p.holding = p.holding && !j.unhold
+	case lifecycle.JoinRoom:
+		j.join, j.refused = p.join, p.life.Ending()
+	case lifecycle.LeaveRoom:
+		if j.leave = p.leave; j.leave == nil { // the session ends
+			j.leave = &leaving{*p.reason, func() {}}
+		}
+		p.leave, p.room = nil, nil
+	case lifecycle.Close:
+		j.reason = *p.reason
 		if p.extra != nil {
-			app, p.extra.app = p.extra.app, nil
+			j.migration = p.extra.migration
 		}
-		p.mu.Unlock()
-		defer p.call("OnOpen", func() { hook1(s.cfg.OnOpen, p) })
-		p.unpack(app)
-	case tellDetach:
-		p.toldAttached, p.blip = false, false
-		p.mu.Unlock()
-		p.call("OnDetach", func() { hook1(s.cfg.OnDetach, p) })
-	case tellResume:
-		reset := p.reset
-		p.toldAttached, p.reset = true, false
-		p.mu.Unlock()
-		p.call("OnResume", func() { hook1(s.cfg.OnResume, p) })
-		if reset {
-			p.call("OnSnapshot", func() { hook1(s.cfg.OnSnapshot, p) })
+	}
+	return j
+}
+
+// do runs the callback of a job, in the room here or on a worker.
+func (p *Player) do(j *job, here *Room) {
+	cfg := &p.srv.cfg
+	switch j.task {
+	case lifecycle.Open:
+		defer p.call("OnOpen", func() { hook1(cfg.OnOpen, p) })
+		p.unpack(j.app)
+	case lifecycle.Detach:
+		p.call("OnDetach", func() { hook1(cfg.OnDetach, p) })
+	case lifecycle.Resume:
+		p.call("OnResume", func() { hook1(cfg.OnResume, p) })
+		if j.snapshot {
+			p.call("OnSnapshot", func() { hook1(cfg.OnSnapshot, p) })
 		}
-	case handleMail:
-		m := p.in.pop()
-		room := p.room
-		unhold := p.holding && p.in.len() <= s.inbox.packets/4 && p.in.size() <= s.inbox.bytes/4
-		p.holding = p.holding && !unhold
-		p.mu.Unlock()
-		if unhold {
+	case lifecycle.Message:
+		if j.unhold {
 			p.wakeLoop()
 		}
-		p.handle(m, room, here)
-	case tellClose:
-		p.close()
+		p.handle(j.message, j.room, here)
+	case lifecycle.Close:
+		p.close(j.reason, j.migration)
 	default:
-		p.doInRoom(t, here)
+		p.doInRoom(j, here)
 	}
 }
 
@@ -193,35 +165,29 @@ func hook1(f func(*Player), p *Player) {
 	}
 }
 
-// close tells the game that it is over. It is called with mu held.
-func (p *Player) close() {
-	reason := *p.reason
-	var d *migration
-	if p.extra != nil {
-		d = p.extra.migration
-	}
-	p.mu.Unlock()
-	defer p.closed(d)
+// close tells the game that the session is over.
+func (p *Player) close(reason Reason, m *migration) {
+	defer p.closed(m)
 	defer p.call("OnClose", func() {
 		if f := p.srv.cfg.OnClose; f != nil {
 			f(p, reason)
 		}
 	})
-	if d != nil {
-		p.pack(d)
+	if m != nil {
+		p.pack(m)
 	}
 }
 
 // closed ends what close began: OnClose has returned.
-func (p *Player) closed(d *migration) {
+func (p *Player) closed(m *migration) {
 	var (
 		groups    []string
 		followers []*Player
 		onClose   []func()
 	)
 	p.mu.Lock()
-	p.ended = true
-	if x := p.extra; x != nil { // nothing is added for who has ended
+	p.life.Close()
+	if x := p.extra; x != nil { // nothing is added after the end
 		groups, followers, onClose = x.groups, x.followers, x.onClose
 	}
 	p.mu.Unlock()
@@ -230,11 +196,11 @@ func (p *Player) closed(d *migration) {
 	defer func() {
 		for _, f := range followers {
 			f.mu.Lock()
-			f.waits--
+			f.life.OtherEnded()
 			f.mu.Unlock()
 			f.schedule()
 		}
-		if d != nil {
+		if m != nil {
 			p.exportOnLoop()
 			return
 		}

@@ -339,7 +339,7 @@ func (l *loop) detach(p *Player) {
 	}
 	l.wheel.Set(p.timer, p.due(l.t.Now()))
 	p.mu.Lock()
-	p.attached = false
+	p.life.Detach()
 	p.mu.Unlock()
 	p.schedule()
 }

@@ -72,7 +72,8 @@ func (l *loop) migrate(p *Player, address string) {
 	l.wheel.Remove(p.timer)
 	p.timer = 0
 	p.mu.Lock()
-	p.attached, p.ending, p.moving = false, true, true
+	p.life.End()
+	p.moving = true
 	p.reason = &Reason{session.Moved, address}
 	p.extraLocked().migration = d
 	p.failCallsLocked(session.ErrClosed)
@@ -261,7 +262,7 @@ func (l *loop) restore(rec *session.Record, o *opening, r *session.ResumeRequest
 	}
 	s.joinOriginLocked(p, o.origin)
 	olds := s.awaitClose[rec.User]
-	p.waits = int32(len(olds))
+	p.life.WaitFor(len(olds))
 	p.s.Restore(&l.shard, rec, l.t.Now())
 	p.timer = l.wheel.Add(p, p.s.Due())
 	p.owner.Store(l)

@@ -280,7 +280,7 @@ func (l *loop) admit(at *login) {
 	}
 	s.joinOriginLocked(p, at.o.origin)
 	olds = append(olds, s.awaitClose[at.user]...)
-	p.waits = int32(len(olds)) // before anybody finds it
+	p.life.WaitFor(len(olds)) // before anybody finds it
 	p.s.Open(&l.shard, id, l.t.Now())
 	p.timer = l.wheel.Add(p, p.s.Due())
 	p.owner.Store(l)
@@ -323,7 +323,7 @@ func (s *Server) lockForLogin(user string) (olds []*Player, rejected bool) {
 func (p *Player) present() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !p.ending && (p.attached || !p.toldOpen)
+	return !p.life.Ending() && (p.life.Attached() || !p.life.Opened())
 }
 
 // welcome returns the WELCOME of a session for the link of an opening.
@@ -358,7 +358,7 @@ func (s *Server) closeReturned(p *Player) {
 // follow makes p, which counts on it, wait until old has ended.
 func (p *Player) waitForEndOf(old *Player) {
 	old.mu.Lock()
-	ended := old.ended
+	ended := old.life.Closed()
 	if !ended {
 		x := old.extraLocked()
 		x.followers = append(x.followers, p)
@@ -366,7 +366,7 @@ func (p *Player) waitForEndOf(old *Player) {
 	old.mu.Unlock()
 	if ended {
 		p.mu.Lock()
-		p.waits--
+		p.life.OtherEnded()
 		p.mu.Unlock()
 	}
 }
@@ -386,7 +386,7 @@ func (l *loop) attach(p *Player, o *opening, answer []byte) {
 	l.wheel.Set(p.timer, p.due(l.t.Now()))
 	p.measure()
 	p.mu.Lock()
-	p.attached = true
+	p.life.Attach()
 	p.mu.Unlock()
 	p.schedule()
 	l.touch(p)

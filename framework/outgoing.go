@@ -85,41 +85,55 @@ func (p *Player) Push(route string, v any) error {
 	m.kind, m.route = codec.Message, l.to
 	p.mu.Lock()
 	m.body = codec.AppendMessage(m.body[:0], l.route(p.numbers), l.scratch.body)
-	return p.enqueueLocked(m, true)
+	e := p.enqueueLocked(m)
+	p.mu.Unlock()
+	return p.enqueued(e, true)
 }
 
 // enqueue hands m to the player's session, wherever that is.
 func (p *Player) enqueue(m *message) error {
 	p.mu.Lock()
-	return p.enqueueLocked(m, true)
+	e := p.enqueueLocked(m)
+	p.mu.Unlock()
+	return p.enqueued(e, true)
 }
 
-// enqueueLocked is called with mu held and releases it. ring false leaves it to
-// the caller to ring.
-func (p *Player) enqueueLocked(m *message, ring bool) error {
-	if p.ending && !p.moving {
-		p.mu.Unlock()
+// enqueueing is what enqueueLocked leaves to do once mu is released.
+type enqueueing struct {
+	dropped queue // to be counted and freed
+	wake    bool  // the loop has to look
+	err     error
+}
+
+// enqueueLocked queues m for the player's loop, or refuses and frees it. The caller
+// holds mu, and calls enqueued once it has released it.
+func (p *Player) enqueueLocked(m *message) (e enqueueing) {
+	if p.life.Ending() && !p.moving {
 		m.free()
-		return session.ErrClosed
+		e.err = session.ErrClosed
+		return e
 	}
 	if p.extra != nil && p.extra.over.now {
-		err := p.overflowErrorLocked(p.queuedLocked())
-		p.mu.Unlock()
 		m.free()
-		return err
+		e.err = p.overflowErrorLocked(p.queuedLocked())
+		return e
 	}
 	packets, bytes := p.out.len(), p.out.size()
-	gone := p.postLocked(m)
-	var err error
+	e.dropped, e.wake = p.postLocked(m), true
 	if p.dropped != kept {
-		err = p.overflowErrorLocked(packets, bytes)
+		e.err = p.overflowErrorLocked(packets, bytes)
 	}
-	p.mu.Unlock()
-	p.countDropped(&gone)
-	if ring {
+	return e
+}
+
+// enqueued ends what enqueueLocked began, without mu. If wake is false the caller
+// wakes the loop.
+func (p *Player) enqueued(e enqueueing, wake bool) error {
+	p.countDropped(&e.dropped)
+	if wake && e.wake {
 		p.wakeLoop()
 	}
-	return err
+	return e.err
 }
 
 // Broadcast sends a one-way message to every player. It is encoded once.
@@ -169,10 +183,12 @@ func (p *Player) enqueueShared(l *outgoing) error {
 	m.kind, m.route = codec.Message, l.to
 	p.mu.Lock()
 	m.shared = l.body(p.numbers)
-	if p.enqueueLocked(m, false) == session.ErrClosed {
+	e := p.enqueueLocked(m)
+	p.mu.Unlock()
+	if p.enqueued(e, false) == session.ErrClosed {
 		return session.ErrClosed
 	}
-	return nil // who overflows is rung like the others
+	return nil // the loop is woken for an overflow too
 }
 
 // burst rings many players of one loop at once.

@@ -103,7 +103,7 @@ func (p *Player) awaitHalfFree(ctx context.Context, gaps uint32) error {
 	for pause := soonest; ; pause = min(2*pause, latest) {
 		p.mu.Lock()
 		packets, bytes := p.queuedLocked()
-		ended, reset := p.ending, p.extra.over.gaps != gaps
+		ended, reset := p.life.Ending(), p.extra.over.gaps != gaps
 		p.mu.Unlock()
 		switch {
 		case ended:
@@ -174,7 +174,7 @@ func (p *Player) backoff(now time.Duration) time.Duration {
 
 // resetLocked takes note that the client has come back to a RESET.
 func (p *Player) resetLocked() {
-	p.reset, p.roomMiss = true, true
+	p.life.Reset()
 	if p.extra != nil {
 		p.extra.over.now = false
 		p.extra.over.gaps++

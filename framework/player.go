@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lifeline-go/lifeline/framework/internal/lifecycle"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -52,10 +53,17 @@ type Player struct {
 	drains  bool  // it is its turn to go: the server drains
 	dirty   bool  // in the loop's dirty list; the loop's own, as is closing: here they take no room
 	sealed  bool  // the session was opened on a sealed link; the loop's own as well
+	inHigh  bool  // the inbox was more than half full after the last push; the loop's own
 	closing bool  // it has ended, and what was sent before is still written: see closing.go
 	slowed  bool  // its messages wait until it has made good for what they made the server send
-	life
-	extra *extra
+	active  bool  // one executor has the player: a worker or a room
+	moving  bool  // the session leaves for another server: what is sent is still taken
+	life    lifecycle.State
+	reason  *Reason // of the end, nil before it
+	room    *Room   // joined
+	join    *joining
+	leave   *leaving
+	extra   *extra
 }
 
 // extra is what few players have. Guarded by the player's mu.
@@ -152,7 +160,7 @@ func (p *Player) dismiss(code session.Code, text string) {
 func (p *Player) Attached() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.attached && !p.ending
+	return p.life.Attached()
 }
 
 // RTT returns the smoothed round trip of the player's link. On KCP it is as
@@ -179,7 +187,7 @@ func (p *Player) Context() context.Context {
 	x := p.extraLocked()
 	if x.ctx == nil {
 		x.ctx, x.cancel = context.WithCancel(context.Background())
-		if p.ending {
+		if p.life.Ending() {
 			x.cancel()
 		}
 	}
@@ -190,7 +198,7 @@ func (p *Player) Context() context.Context {
 // and in reverse order of registration. On a closed session it runs at once.
 func (p *Player) OnClose(f func()) {
 	p.mu.Lock()
-	if p.ended {
+	if p.life.Closed() {
 		p.mu.Unlock()
 		f()
 		return

@@ -7,14 +7,18 @@ import (
 	"log/slog"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/lifecycle"
 )
 
 // inboxFits reports whether one more message of n bytes fits into that many
 // quarters of the inbox. Called on the loop.
 func (p *Player) inboxFits(n, quarters int) bool {
+	inbox := &p.srv.inbox
+	if !p.inHigh && n <= inbox.bytes/4 {
+		return true // only this loop fills the inbox, so it is half empty still
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	inbox := p.srv.inbox
 	return p.in.len() < inbox.packets*quarters/4 && p.in.size()+n <= inbox.bytes*quarters/4
 }
 
@@ -113,16 +117,22 @@ func (l *loop) enqueue(p *Player, r *Route, kind codec.Kind, id uint64, payload 
 	m := newMessage()
 	m.route, m.kind, m.asked.id = r, kind, id
 	m.body = append(m.body[:0], payload...)
+	inbox := &l.srv.inbox
 	p.mu.Lock()
 	m.asked.run = p.appRunLocked()
 	p.in.push(m)
-	if inbox := l.srv.inbox; p.in.len() > inbox.packets*3/4 || p.in.size() > inbox.bytes*3/4 {
+	packets, bytes := p.in.len(), p.in.size()
+	if packets > inbox.packets*3/4 || bytes > inbox.bytes*3/4 {
 		p.holding = true
 	}
 	holding := p.holding || p.drains
+	due, room := p.activateLocked()
 	p.mu.Unlock()
+	p.inHigh = packets > inbox.packets/2 || bytes > inbox.bytes/2
 	p.s.Hold(holding)
-	p.schedule()
+	if due {
+		l.srv.dispatch(p, room)
+	}
 }
 
 // inline runs a handler on the loop, unless the player is busy elsewhere: the
@@ -133,7 +143,7 @@ func (l *loop) inline(p *Player, r *Route, kind codec.Kind, id uint64, payload [
 		p.mu.Unlock()
 		return false
 	}
-	if t, _ := p.nextLocked(); t != nothing || !p.toldOpen || p.slowed {
+	if t, _ := p.nextLocked(); t != lifecycle.Nothing || !p.life.Opened() || p.slowed {
 		p.mu.Unlock()
 		return false
 	}

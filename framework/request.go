@@ -86,7 +86,7 @@ func (p *Player) ask(route string, v any) (id uint64, wait chan reply, err error
 		m.free()
 		return 0, nil, codec.ErrTooLarge
 	}
-	if p.ending {
+	if p.life.Ending() {
 		p.mu.Unlock()
 		m.free()
 		return 0, nil, session.ErrClosed
@@ -96,7 +96,9 @@ func (p *Player) ask(route string, v any) (id uint64, wait chan reply, err error
 	}
 	wait = make(chan reply, 1)
 	c.last, c.waiting[id] = id, wait
-	return id, wait, p.enqueueLocked(m, true)
+	e := p.enqueueLocked(m)
+	p.mu.Unlock()
+	return id, wait, p.enqueued(e, true)
 }
 
 // answered takes a RESPONSE or a FAILURE on the loop. Unknown ids are those of

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/lifecycle"
 	"github.com/lifeline-go/lifeline/session"
 )
 
@@ -112,8 +113,15 @@ func (p *Player) planLeave(done func()) error {
 	if p.room == nil || p.leave != nil {
 		return refusal(codec.ErrorNotJoined, "not in a room")
 	}
-	p.leave = &leaving{Reason{session.Left, ""}, done}
+	p.leaveLocked(Reason{session.Left, ""}, done)
 	return nil
+}
+
+// leaveLocked plans the player's way out of its room. done is called on the room's
+// goroutine. The caller holds mu.
+func (p *Player) leaveLocked(why Reason, done func()) {
+	p.leave = &leaving{why, done}
+	p.life.Leave()
 }
 
 // Room returns the room that the player is in, nil without one.
@@ -150,7 +158,7 @@ func (k *roomKind) planJoinLocked(p *Player, e joinWish, done func(string, error
 	stays := p.room != nil && p.leave == nil
 	other := e.move && e.key == "" // than the one it is in
 	switch {
-	case p.ending:
+	case p.life.Ending():
 		return nil, session.ErrClosed
 	case p.join != nil && p.join.room.is(k, e.key) && !other:
 		first := p.join.done
@@ -175,8 +183,9 @@ func (k *roomKind) planJoinLocked(p *Player, e joinWish, done func(string, error
 		return nil, err
 	}
 	p.join = &joining{r, done}
+	p.life.Join()
 	if stays {
-		p.leave = &leaving{Reason{session.Left, "moved"}, func() {}}
+		p.leaveLocked(Reason{session.Left, "moved"}, func() {})
 	}
 	return nil, nil
 }
@@ -337,23 +346,15 @@ func (r *Room) closeLocked() {
 	r.wake()
 }
 
-// doInRoom does a player's task that is the room's. It is called on the room's
-// goroutine with the player's mu held, and releases it.
-func (p *Player) doInRoom(t task, r *Room) {
-	switch t {
-	case enterRoom:
-		p.enterRoom(r)
-	case leaveRoom:
-		why := leaving{done: func() {}}
-		if p.leave != nil {
-			why = *p.leave
-		} else {
-			why.why = *p.reason // nobody asked: the session ends
-		}
-		p.leave, p.room = nil, nil
-		p.mu.Unlock()
+// doInRoom runs the callback of a job that is the room's, on the room's goroutine.
+func (p *Player) doInRoom(j *job, r *Room) {
+	switch j.task {
+	case lifecycle.JoinRoom:
+		p.joinRoom(j, r)
+	case lifecycle.LeaveRoom:
 		r.remove(p)
 		p.roomHeartbeat(r.kind, false)
+		why := *j.leave
 		defer func() {
 			why.done()
 			r.releaseSeat()
@@ -361,34 +362,25 @@ func (p *Player) doInRoom(t task, r *Room) {
 		if v, ok := r.value.(LeaveHandler); ok {
 			p.call("OnLeave", func() { v.OnLeave(p, why.why) })
 		}
-	case tellDrop:
-		p.roomKnow, p.roomBlip = false, false
-		p.mu.Unlock()
+	case lifecycle.RoomDetach:
 		if v, ok := r.value.(DetachHandler); ok {
 			p.call("OnDetach", func() { v.OnDetach(p) })
 		}
-	case tellBack:
-		miss := p.roomMiss
-		p.roomKnow, p.roomMiss = true, false
-		p.mu.Unlock()
+	case lifecycle.RoomResume:
 		if v, ok := r.value.(ResumeHandler); ok {
 			p.call("OnResume", func() { v.OnResume(p) })
 		}
-		if v, ok := r.value.(SnapshotHandler); ok && miss {
+		if v, ok := r.value.(SnapshotHandler); ok && j.snapshot {
 			p.call("OnSnapshot", func() { v.OnSnapshot(p) })
 		}
 	}
 }
 
-func (p *Player) enterRoom(r *Room) {
-	j := p.join
-	ending := p.ending
-	// What is lost from here on may be what OnJoin sent.
-	p.roomKnow, p.roomMiss, p.roomBlip = true, false, false
-	p.mu.Unlock()
+func (p *Player) joinRoom(j *job, r *Room) {
+	wish := j.join
 	err := error(session.ErrClosed)
-	defer func() { p.joined(r, j, err) }()
-	if ending {
+	defer func() { p.joined(r, wish, err) }()
+	if j.refused {
 		return
 	}
 	err = refusal(codec.ErrorInternal, "internal error") // of its maker, or of OnJoin
@@ -403,10 +395,11 @@ func (p *Player) enterRoom(r *Room) {
 	}
 }
 
-// entered takes note of what became of a player's way into the room.
+// joined takes note of what became of a player's way into the room.
 func (p *Player) joined(r *Room, j *joining, err error) {
 	p.mu.Lock()
 	p.join = nil
+	p.life.Joined(err == nil)
 	if err == nil {
 		p.room = r
 	}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/lifeline-go/lifeline/framework/internal/lifecycle"
 )
 
 // inlineLimit is how long an Inline handler may keep its loop. Whoever needs
@@ -68,8 +70,8 @@ var (
 
 // tasks are what the game is called for, where that is not a route.
 var taskNames = [...]string{
-	tellOpen: "OnOpen", tellDetach: "OnDetach", tellResume: "OnResume", tellClose: "OnClose",
-	enterRoom: "OnJoin", leaveRoom: "OnLeave", tellDrop: "OnDetach", tellBack: "OnResume",
+	lifecycle.Open: "OnOpen", lifecycle.Detach: "OnDetach", lifecycle.Resume: "OnResume", lifecycle.Close: "OnClose",
+	lifecycle.JoinRoom: "OnJoin", lifecycle.LeaveRoom: "OnLeave", lifecycle.RoomDetach: "OnDetach", lifecycle.RoomResume: "OnResume",
 }
 
 // watchdog names the game's code that does not return while it does not: what
