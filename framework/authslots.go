@@ -4,9 +4,9 @@ package framework
 
 import "net/netip"
 
-// hookPlaces are those of Config.AuthConcurrency: for hooks that run. A hook that
+// authSlots are those of Config.AuthConcurrency: for hooks that run. A hook that
 // goes on after its time gives its place back and is counted apart, so that one
-// service that hangs keeps nobody out who does not need it. Guarded by the
+// service that hangs keeps out no login that does not need it. Guarded by the
 // server's mu.
 type authSlots struct {
 	most   int
@@ -22,7 +22,7 @@ const (
 	straysPerSlot = 4
 )
 
-// held is what one login holds of the places.
+// slotState is what one login holds of the places.
 type slotState uint8
 
 const (
@@ -31,7 +31,7 @@ const (
 	straySlot // given back: the hook has not returned in its time
 )
 
-// take reports whether a login from there has a place.
+// acquire reports whether a login from there has a place.
 func (p *authSlots) acquire(from netip.Addr) bool {
 	if p.taken >= p.most || p.strays >= straysPerSlot*p.most {
 		return false
@@ -61,7 +61,7 @@ func (p *authSlots) release(from netip.Addr) {
 	}
 }
 
-// sharing is the address, or the 64 bits of an IPv6 address, that has one share;
+// sharePrefix is the address, or the 64 bits of an IPv6 address, that has one share;
 // this machine has none, as proxies are on it.
 func sharePrefix(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")

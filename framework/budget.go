@@ -13,7 +13,7 @@ import (
 const noBound = math.MaxInt64 / 4
 
 // budget is the memory in which what was sent may wait: Config.BufferBytes, for
-// all players of the server. What waits in a mailbox was taken from it one by
+// all players of the server. What waits in a queue was taken from it one by
 // one; a loop takes shares for its sessions, so that a message it sends itself
 // costs no atomic operation, and mail it collects brings its own. So the bound
 // is never exceeded, and a loop keeps at most two shares that it does not use.
@@ -49,7 +49,7 @@ func (b *budget) give(n int64) { b.left.Add(n) }
 // used is what waits, and what loops hold ready.
 func (b *budget) used() int64 { return b.size - b.left.Load() }
 
-// more takes a share for the sessions of the loop: session.Shard.More.
+// takeBudget takes a share for the sessions of the loop: session.Shard.More.
 func (l *loop) takeBudget(n int, away bool) bool {
 	b := &l.srv.budget
 	for _, n := range []int64{max(int64(n), b.share), int64(n)} {
@@ -61,7 +61,7 @@ func (l *loop) takeBudget(n int, away bool) bool {
 	return false
 }
 
-// spare gives back what the loop's sessions do not need any more.
+// returnBudget gives back what the loop's sessions do not need any more.
 func (l *loop) returnBudget() {
 	b := &l.srv.budget
 	if n := int64(l.shard.Share - l.shard.Pool.Held()); n > 2*b.share {
@@ -70,7 +70,7 @@ func (l *loop) returnBudget() {
 	}
 }
 
-// cost is what outbound mail takes of the budget, in a mailbox as in a session.
+// cost is what an outgoing message takes of the budget, in a queue as in a session.
 func (m *message) cost() int { return session.Cost(len(m.content()), m.shared != nil) }
 
 // fate is what became of the mail that a loop has not collected.
@@ -82,11 +82,11 @@ const (
 	overBudget      // ... than all of them may
 )
 
-// postLocked puts m into the mailbox of what was sent, if it fits into that and
+// queueLocked puts m into the queue of what was sent, if it fits into that and
 // into the budget, for which it leaves out what may be left out. Else all of it
-// is given up: the loop makes a RESET of it. gone is what was left out, for
-// leftOut once mu is released.
-func (p *Player) postLocked(m *message) (gone queue) {
+// is given up: the loop makes a RESET of it. gone is what was dropped, for
+// countDropped once mu is released.
+func (p *Player) queueLocked(m *message) (gone queue) {
 	if p.dropped != kept {
 		m.free()
 		return gone
@@ -108,7 +108,7 @@ func (p *Player) postLocked(m *message) (gone queue) {
 	return gone
 }
 
-// leftOut counts and frees what postLocked has left out.
+// countDropped counts and frees what queueLocked has left out.
 func (p *Player) countDropped(gone *queue) {
 	for m := gone.pop(); m != nil; m = gone.pop() {
 		p.srv.dropped(p, m.route, 1)
@@ -116,7 +116,7 @@ func (p *Player) countDropped(gone *queue) {
 	}
 }
 
-// roomLocked takes the room for m, or tells what lacks it.
+// reserveLocked takes the room for m, or tells what lacks it.
 func (p *Player) reserveLocked(m *message) fate {
 	cfg := &p.srv.cfg.Session
 	switch {
@@ -128,7 +128,7 @@ func (p *Player) reserveLocked(m *message) fate {
 	return kept
 }
 
-// leaveOutLocked moves the oldest mail that may be left out to out, of the given
+// dropOneLocked moves the oldest mail that may be left out to out, of the given
 // route if there is such.
 func (p *Player) dropOneLocked(of *Route, out *queue) bool {
 	gone := p.out.remove(func(m *message) bool { return m.route == of && m.droppable() })
@@ -143,7 +143,7 @@ func (p *Player) dropOneLocked(of *Route, out *queue) bool {
 	return true
 }
 
-// dropOutLocked gives up what the loop has not taken over.
+// clearOutLocked gives up what the loop has not taken over.
 func (p *Player) clearOutLocked() {
 	for m := p.out.pop(); m != nil; m = p.out.pop() {
 		p.srv.budget.give(int64(m.cost()))

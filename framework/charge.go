@@ -62,13 +62,13 @@ func (s *Server) now() time.Duration {
 	return 0 // Start has yet to return
 }
 
-// owe charges p for what it has sent.
+// chargeReceived charges p for what it has sent.
 func (p *Player) chargeReceived(cost, now time.Duration) session.Excess {
 	rate := &p.srv.cfg.Rate
 	return p.updateDebt(func(d *session.Debt) session.Excess { return d.Add(rate, cost, now) })
 }
 
-// pay changes the debt. f may be called again, with what it is by then.
+// updateDebt changes the debt. f may be called again, with the debt as it is by then.
 func (p *Player) updateDebt(f func(d *session.Debt) session.Excess) session.Excess {
 	for {
 		old := p.debt.Load()
@@ -80,7 +80,7 @@ func (p *Player) updateDebt(f func(d *session.Debt) session.Excess) session.Exce
 	}
 }
 
-// settle forgets a debt that was made good.
+// forgiveDebt forgets a debt that was made good.
 func (p *Player) forgiveDebt(now time.Duration) {
 	p.updateDebt(func(d *session.Debt) session.Excess {
 		d.Settle(&p.srv.cfg.Rate, now)
@@ -100,7 +100,7 @@ func (p *Player) due(now time.Duration) time.Duration {
 	return at
 }
 
-// ease lets the messages of a player be handled again once it has made good.
+// endSlowdown lets the messages of a player be handled again once it has made good.
 // Called on the owning loop.
 func (l *loop) endSlowdown(p *Player) {
 	d := session.Debt(p.debt.Load())

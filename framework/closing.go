@@ -16,7 +16,7 @@ import (
 // more. What waits is at most Session.SendBytes, and part of Config.BufferBytes.
 const closingTime = 5 * time.Second
 
-// over reports that the session has ended, though it may be closing. Called on
+// hasEnded reports that the session has ended, though it may be closing. Called on
 // the owning loop.
 func (p *Player) hasEnded() bool { return p.closing || p.s.State() == session.Closed }
 
@@ -66,7 +66,7 @@ func (l *loop) receiveClosing(p *Player, ev session.Event, err error) {
 	l.touch(p)
 }
 
-// finish ends a session that is closing: all is written, or its time is over.
+// finishClosing ends a session that is closing: all is written, or its time is over.
 func (l *loop) finishClosing(p *Player) {
 	p.closing = false
 	l.wheel.Remove(p.timer)

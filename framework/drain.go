@@ -96,7 +96,7 @@ func (s *Server) notifyRooms() {
 	}
 }
 
-// plan gives every player a turn, in that order, and tells its client. Who is
+// planDrain gives every player a turn, in that order, and tells its client. Who is
 // away has the whole window to come back.
 func (s *Server) planDrain() []*Player {
 	players, now, window := s.players(), clock(), s.cfg.Drain.Window
@@ -212,7 +212,7 @@ func (s *Server) drainDue(left []*Player, now time.Time) []*Player {
 	return rest
 }
 
-// rest brings a player to rest whose turn it is, step by step, and ends its
+// quiesce brings a player to rest when its turn has come, step by step, and ends its
 // session when nothing is on its way any more. Called whenever it is looked at.
 func (l *loop) quiesce(p *Player) {
 	if p.link == nil {
@@ -245,7 +245,7 @@ func (l *loop) quiesce(p *Player) {
 	}
 }
 
-// farewell waits until the links have said their last words.
+// awaitLinksClosed waits until the links are closed, so that each has sent its last packets.
 func (s *Server) awaitLinksClosed(ctx context.Context, t *transport.Transport) {
 	wait := linksCloseTime
 	if end, ok := ctx.Deadline(); ok {

@@ -59,7 +59,7 @@ func busyFor(after time.Duration, text string) *session.CloseError {
 	return &session.CloseError{Code: session.Busy, Text: text, Detail: uint64(ms)}
 }
 
-// verdict is what a client is told whose login ended with an error. Only what
+// loginRefusal is what a client is told whose login ended with an error. Only what
 // the game said by Fail is final: a mistake of the game or a service that is
 // down throws nobody out.
 func (s *Server) loginRefusal(err error, user string) *session.CloseError {

@@ -55,8 +55,8 @@ func (r *Route) Inline() *Route {
 const maxOfRoom = 4 << 10
 
 // Max bounds the payload that a client may send on the route, in bytes of
-// msgpack. If it is not called, the bound is 4 KiB for the routes of rooms (On,
-// OnRequest) and Config.Session.MaxBody for the others. A larger request is
+// msgpack. If it is not called, the bound is 4 KiB for the routes of rooms
+// (OnRoomMessage, OnRoomRequest) and Config.Session.MaxBody for the others. A larger request is
 // answered with codec.ErrorBadRequest, a larger message is dropped; both are
 // counted (Stats.TooLarge). Set it near the largest that an honest client sends:
 // what a handler sends on to others is as large.

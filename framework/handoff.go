@@ -16,11 +16,11 @@ const (
 	adopted                     // a new login takes the user's session over
 )
 
-// claim is a link's request for a session that another loop may own. It runs
-// on the owner's loop, where all is decided in one go: whether the claim is
+// handoff is a link's request for a session that another loop may own. It runs
+// on the owner's loop, where all is decided in one go: whether the request is
 // good, the end of the old link, the counts and the answer. Then the session,
 // with the answer, lands on the link's loop. Between the two nobody owns it,
-// and what is sent to it waits in its mailbox.
+// and what is sent to it waits in its queue.
 type handoff struct {
 	p    *Player
 	kind handoffKind
@@ -35,7 +35,7 @@ type handoff struct {
 	refusal *session.CloseError
 }
 
-// claim starts a claim from the link's loop.
+// handOff starts a hand-off from the link's loop.
 func (l *loop) handOff(c *handoff) { c.Run(l.t) }
 
 // Run implements transport.Task.
@@ -49,7 +49,7 @@ func (c *handoff) Run(t *transport.Loop) {
 	case l:
 		c.decide(l)
 	case nil:
-		// Another claim is moving it. It has an owner when that one lands, and
+		// Another hand-off is moving it. It has an owner when that one lands, and
 		// the link's own loop is as good a place to wait as any.
 		_ = c.l.t.Post(c)
 	default:
@@ -170,7 +170,7 @@ func (c *handoff) adopt(l *loop) {
 	c.answer = l.welcome(p, c.o)
 }
 
-// settle goes on where the link lives.
+// returnToLink brings the decision to the loop of the link.
 func (c *handoff) returnToLink(l *loop) {
 	c.decided = true
 	if c.l == l {
@@ -180,7 +180,7 @@ func (c *handoff) returnToLink(l *loop) {
 	_ = c.l.t.Post(c)
 }
 
-// land runs on the link's loop.
+// complete takes over the session, or refuses, on the loop of the link.
 func (c *handoff) complete() {
 	l, p := c.l, c.p
 	if c.refusal != nil {

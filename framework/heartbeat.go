@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Profile is how soon a dead link is found: an idle client is heard every
+// HeartbeatProfile says how soon a dead link is found: an idle client is heard every
 // Interval, and a link silent for Timeout is dead.
 type HeartbeatProfile struct{ Interval, Timeout time.Duration }
 
@@ -31,10 +31,10 @@ func (p *Player) SetHeartbeat(f HeartbeatProfile) error {
 	return nil
 }
 
-// Profile gives the members of these rooms a profile of their own; who leaves
-// has the server's again.
+// Heartbeat gives the members of these rooms a profile of their own. A player that
+// leaves has the server's again.
 func (rs *Rooms[R]) Heartbeat(f HeartbeatProfile) *Rooms[R] {
-	k := rs.kind.setting("Profile")
+	k := rs.kind.setting("Heartbeat")
 	if err := k.srv.cfg.Session.CheckProfile(f.Interval, f.Timeout); err != nil {
 		panic(fmt.Sprintf("framework: room %q: %v", k.name, err))
 	}
@@ -42,7 +42,7 @@ func (rs *Rooms[R]) Heartbeat(f HeartbeatProfile) *Rooms[R] {
 	return rs
 }
 
-// roomProfile applies the profile of a room that p enters, or leaves.
+// roomHeartbeat applies the profile of a room that p enters, or leaves.
 func (p *Player) roomHeartbeat(k *roomKind, in bool) {
 	if k.heartbeat == nil {
 		return

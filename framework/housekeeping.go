@@ -7,11 +7,10 @@ import (
 	"time"
 )
 
-// tidyEvery is how often the server's first loop looks after what nobody else
-// does, while there are sessions.
+// tidyEvery is how often the server's first loop does what no other place does, while there are sessions.
 const housekeepingEvery = 5 * time.Second
 
-// tidy forgets logins that are over, and after a rush gives back memory.
+// housekeeping forgets logins that are over, and returns memory after a login storm.
 func (l *loop) housekeeping(now time.Duration) {
 	if l.t.Index() != 0 || now < l.housekeepingAt {
 		return
@@ -27,19 +26,19 @@ func (l *loop) housekeeping(now time.Duration) {
 	}
 }
 
-// rush finds out when one is over: logins and returns that were many beside
+// loginStorm finds out when one is over: logins and returns that were many beside
 // those who are there, and of which hardly any come now. Each leaves some ten
 // kilobytes of garbage behind, so that Go's heap has grown to twice of what
 // lives by then, and would stay so for minutes. Owned by the first loop.
 type loginStorm struct {
 	seen uint64 // of all logins and returns
-	size uint64 // of the rush: a sixteenth is forgotten at each look
+	size uint64 // of the storm: a sixteenth is forgotten at each look
 }
 
-// minRush many make a rush.
+// minRush many make a storm.
 const minStorm = 10_000
 
-// over looks, every tidyEvery, and reports once for each rush that it is over.
+// ended looks, every housekeepingEvery, and reports once for each storm that it has ended.
 func (r *loginStorm) ended(total uint64, living int) bool {
 	came := total - r.seen
 	r.seen = total
@@ -51,7 +50,7 @@ func (r *loginStorm) ended(total uint64, living int) bool {
 	return true
 }
 
-// giveBack makes the runtime return what it does not need. It keeps a tenth more
+// returnMemory makes the runtime return what it does not need. It keeps a tenth more
 // than the heap had when the last collection began, hence two; and returns the
 // rest little by little, where debug.FreeOSMemory would keep a core for it.
 func returnMemory() {

@@ -21,7 +21,7 @@ type logLimiter struct {
 	n    uint64
 }
 
-// say reports whether this one is to be logged, and how many it stands for.
+// allow reports whether this one is to be logged, and how many it stands for.
 func (s *logLimiter) allow(now time.Time) (times uint64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -36,7 +36,7 @@ type loop struct {
 	storm          loginStorm
 }
 
-// glue joins transport's events with sessions and handlers. It is the one
+// transportHandler joins transport's events with sessions and handlers. It is the one
 // place where the three meet.
 type transportHandler struct{ srv *Server }
 
@@ -232,7 +232,7 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 	}
 }
 
-// allows charges p for a packet and reports whether to go on with it. The bytes
+// withinRate charges p for a packet and reports whether to go on with it. The bytes
 // are charged whatever they are, a heartbeat or what came before; the message
 // only if it is one to deliver. A player that is ahead of Config.Rate by its
 // burst has its requests refused and its datagrams dropped; messages are promised
@@ -268,7 +268,7 @@ func (l *loop) withinRate(p *Player, pk codec.Packet, deliver bool) bool {
 	return true
 }
 
-// heard takes note that the client had its WELCOME.
+// confirmLogin takes note that the client had its WELCOME.
 func (l *loop) confirmLogin(p *Player) {
 	if p.hello != nil {
 		l.srv.mu.Lock()
@@ -299,7 +299,7 @@ func (l *loop) misbehaved(p *Player, err error) {
 	}
 }
 
-// leave ends a link with a word of why. Nothing that still comes on it is heard.
+// endLink ends a link with a BYE. Nothing that still comes on it is heard.
 func endLink(k *transport.Link, why session.Code, text string) {
 	k.Value = nil
 	k.Write(session.AppendBye(nil, &session.CloseError{Code: why, Text: text}))
@@ -376,7 +376,7 @@ func (l *loop) visit(p *Player, late time.Duration) time.Duration {
 	return p.due(now)
 }
 
-// bury removes a session that is closed and leaves a tombstone.
+// recordEnd counts the end of a session, and leaves a tombstone in its place.
 func (l *loop) recordEnd(p *Player, stone session.Tombstone, text string) {
 	s := l.srv
 	s.observeClosed(p, Reason{stone.Code, text})
@@ -394,7 +394,7 @@ func (l *loop) recordEnd(p *Player, stone session.Tombstone, text string) {
 	}
 }
 
-// look does what p was rung for: takes over its mail, ends it, lets it go on.
+// onWake does what p was woken for: it takes over what was sent, ends p, or lets it go on.
 func (l *loop) onWake(p *Player) {
 	p.woken.Store(false)
 	l.drainOut(p)
@@ -433,7 +433,7 @@ func (l *loop) onWake(p *Player) {
 	l.touch(p)
 }
 
-// collect moves what other goroutines have sent into the session.
+// drainOut moves what other goroutines have sent into the session.
 func (l *loop) drainOut(p *Player) {
 	p.mu.Lock()
 	p.queued.Add(uint64(p.out.len())<<32 | uint64(p.out.size())) // on its way from one to the other

@@ -19,7 +19,7 @@ import (
 // the client is told where to go. Until then its owner is this server, and a
 // RESUME is told to come back a moment later.
 
-// departure is a session that leaves. Owned by its loop, but app.
+// migration is what a session that leaves carries. Its loop owns it, except app.
 type migration struct {
 	link    *transport.Link // fenced, waits for the goodbye; nil without one
 	address string
@@ -51,14 +51,14 @@ func (p *Player) Move(address string) error {
 	return nil
 }
 
-// departing reports that the session is on its way to another server. Called on
+// migrating reports that the session is on its way to another server. Called on
 // the owning loop.
 func (p *Player) migrating() bool { return p.timer == 0 }
 
-// soon is the answer to a client whose session is on its way.
+// retrySoon is the answer to a client whose session is on its way.
 func retrySoon() *session.CloseError { return &session.CloseError{Code: session.Busy, Detail: 100} }
 
-// depart begins the end of a session on this server.
+// migrate begins the end of a session on this server.
 func (l *loop) migrate(p *Player, address string) {
 	if p.hello != nil { // nobody was heard yet: it logs in where it comes to
 		l.end(p, session.ShuttingDown, "")
@@ -89,7 +89,7 @@ func (p *Player) pack(d *migration) {
 	}
 }
 
-// packed goes on where the session is when OnClose has returned.
+// exportOnLoop exports the session on its loop. OnClose has returned.
 func (p *Player) exportOnLoop() {
 	l := p.owner.Load() // nobody claims it while it departs
 	if l.t.Post(onLoop(func() { l.export(p) })) != nil {
@@ -97,7 +97,7 @@ func (p *Player) exportOnLoop() {
 	}
 }
 
-// ship stores the session. From here on nothing is sent to it any more.
+// export stores the session. From here on nothing is sent to it any more.
 func (l *loop) export(p *Player) {
 	p.mu.Lock()
 	p.moving = false
@@ -139,7 +139,7 @@ func (p *Player) kicked() Reason {
 	return *p.extra.kick
 }
 
-// shipped ends the session on this server and tells its client.
+// exported ends the session on this server and tells its client.
 func (l *loop) exported(p *Player, d *migration, why Reason) {
 	if p.s.Close(why.Code) {
 		stone := session.Tombstone{Code: why.Code, Recv: p.s.Received()}
@@ -156,7 +156,7 @@ func (l *loop) exported(p *Player, d *migration, why Reason) {
 
 // --- arriving
 
-// missing answers a good RESUME of a session that is not here. A client that
+// fetchOrRefuse answers a good RESUME of a session that is not here. A client that
 // has been told where its session went and comes all the same was sent back, or
 // can't get there: the store knows.
 func (l *loop) fetchOrRefuse(o *opening, r *session.ResumeRequest) {

@@ -105,7 +105,7 @@ func (s *Server) observeRefused(o *opening, why *session.CloseError) {
 	s.observe("Refused", func() { f(from, carrier, Reason{why.Code, why.Text}) })
 }
 
-// leftOut counts messages of a route that were left out of what waits for p,
+// dropped counts messages of a route that were left out of what waits for p,
 // whose mu is not held.
 func (s *Server) dropped(p *Player, r *Route, n int) {
 	s.count.givenUp.Add(uint64(n))

@@ -335,7 +335,7 @@ func (l *loop) welcome(p *Player, o *opening) []byte {
 	return p.s.AppendWelcome(nil, l.keys.Of(p.s.ID()), key, o.routesToTell)
 }
 
-// leavingLocked keeps a session that is closed in sight of its user's next one
+// awaitCloseLocked keeps a session that is closed in sight of its user's next one
 // until OnClose has returned. The caller holds s.mu.
 func (s *Server) awaitCloseLocked(p *Player) {
 	if p.user != "" && s.cfg.Duplicate != DuplicateAllow {
@@ -343,7 +343,7 @@ func (s *Server) awaitCloseLocked(p *Player) {
 	}
 }
 
-// departed ends what leavingLocked began.
+// closeReturned ends what leavingLocked began.
 func (s *Server) closeReturned(p *Player) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -355,7 +355,7 @@ func (s *Server) closeReturned(p *Player) {
 	}
 }
 
-// follow makes p, which counts on it, wait until old has ended.
+// waitForEndOf makes p, which counts on it, wait until old has ended.
 func (p *Player) waitForEndOf(old *Player) {
 	old.mu.Lock()
 	ended := old.life.Closed()
@@ -371,7 +371,7 @@ func (p *Player) waitForEndOf(old *Player) {
 	}
 }
 
-// bind makes the opening's link the player's and writes the answer. If the
+// attach makes the opening's link the player's and writes the answer. If the
 // link has gone meanwhile the session waits, detached.
 func (l *loop) attach(p *Player, o *opening, answer []byte) {
 	k := o.link

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// home is the address that sessions were opened from: what they have in common
+// origin is the address that sessions were opened from: what they have in common
 // when it comes to shares. It stays theirs when they come back from elsewhere.
 type origin struct {
 	at netip.Addr
@@ -48,7 +48,7 @@ func (s *Server) joinOriginLocked(p *Player, a netip.Addr) {
 	p.origin = h
 }
 
-// crowdedLocked reports whether an address has as many sessions as it may.
+// atAddressLimitLocked reports whether an address has as many sessions as it may.
 func (s *Server) atAddressLimitLocked(a netip.Addr) bool {
 	h := s.origins[a]
 	return h != nil && s.cfg.SessionsPerAddress > 0 && h.sessions >= s.cfg.SessionsPerAddress
@@ -69,7 +69,7 @@ func (s *Server) leaveOrigin(p *Player) {
 // share is how many of most workers the players of one address may have.
 func share(most int) int { return min(most, max(most/4, 16)) }
 
-// takeLocked gives p a place in its share, or has it wait for one.
+// acquireShareLocked gives p a place in its share, or has it wait for one.
 func (w *workers) acquireShareLocked(p *Player) bool {
 	h := p.origin
 	if h == nil {
@@ -84,7 +84,7 @@ func (w *workers) acquireShareLocked(p *Player) bool {
 	return true
 }
 
-// giveLocked gives p's place in its share to the next, who goes in line.
+// releaseShareLocked gives p's place in its share to the next, who goes in line.
 func (w *workers) releaseShareLocked(p *Player) {
 	h := p.origin
 	if h == nil {

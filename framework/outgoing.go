@@ -17,7 +17,7 @@ type outgoing struct {
 	bodies  [2][]byte
 }
 
-// write encodes v for a route. The caller must free the outgoing.
+// encode encodes v for a route. The caller frees what is returned.
 func (s *Server) encode(route string, v any) (outgoing, error) {
 	l := outgoing{to: s.routes[route]}
 	if l.to != nil {
@@ -57,7 +57,7 @@ func (l *outgoing) route(numbered bool) codec.Route {
 	return l.name
 }
 
-// message returns the body of the MESSAGE, which all who go by numbers, or all
+// body returns the body of the MESSAGE, which all who go by numbers, or all
 // the others, have in common.
 func (l *outgoing) body(numbered bool) []byte {
 	i := 0
@@ -119,7 +119,7 @@ func (p *Player) enqueueLocked(m *message) (e enqueueing) {
 		return e
 	}
 	packets, bytes := p.out.len(), p.out.size()
-	e.dropped, e.wake = p.postLocked(m), true
+	e.dropped, e.wake = p.queueLocked(m), true
 	if p.dropped != kept {
 		e.err = p.overflowErrorLocked(packets, bytes)
 	}
@@ -142,7 +142,7 @@ func (s *Server) Broadcast(route string, v any) error {
 	return s.multicast(s.players(), nil, route, v)
 }
 
-// multicast encodes v once, queues it for all players, and rings each loop once.
+// multicast encodes v once, queues it for all players, and wakes each loop once.
 // by, if not nil, is who is charged for it.
 func (s *Server) multicast(players []*Player, by *Player, route string, v any) error {
 	l, err := s.encode(route, v)
@@ -153,23 +153,23 @@ func (s *Server) multicast(players []*Player, by *Player, route string, v any) e
 	if by != nil && len(players) > 1 { // one copy is as much as it has sent itself
 		by.charge(int64(len(l.scratch.body)) * int64(len(players)-1))
 	}
-	var rung []*wakeBatch // by loop
+	var batches []*wakeBatch // by loop
 	for _, p := range players {
 		if p.enqueueShared(&l) != nil || p.woken.Swap(true) {
 			continue
 		}
 		if l := p.owner.Load(); l != nil {
 			i := l.t.Index()
-			for len(rung) <= i {
-				rung = append(rung, nil)
+			for len(batches) <= i {
+				batches = append(batches, nil)
 			}
-			if rung[i] == nil {
-				rung[i] = &wakeBatch{l: l}
+			if batches[i] == nil {
+				batches[i] = &wakeBatch{l: l}
 			}
-			rung[i].players = append(rung[i].players, p)
+			batches[i].players = append(batches[i].players, p)
 		}
 	}
-	for _, b := range rung {
+	for _, b := range batches {
 		if b != nil {
 			_ = b.l.t.Post(b)
 		}
@@ -177,7 +177,7 @@ func (s *Server) multicast(players []*Player, by *Player, route string, v any) e
 	return nil
 }
 
-// post queues a copy of a outgoing that goes to many. The caller rings.
+// enqueueShared queues a copy of a message that goes to many. The caller wakes the loop.
 func (p *Player) enqueueShared(l *outgoing) error {
 	m := newMessage()
 	m.kind, m.route = codec.Message, l.to
@@ -191,7 +191,7 @@ func (p *Player) enqueueShared(l *outgoing) error {
 	return nil // the loop is woken for an overflow too
 }
 
-// burst rings many players of one loop at once.
+// wakeBatch wakes the loop for many of its players at once.
 type wakeBatch struct {
 	l       *loop
 	players []*Player

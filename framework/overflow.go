@@ -96,7 +96,7 @@ func PushAll[T any](ctx context.Context, p *Player, route string, parts iter.Seq
 	return nil
 }
 
-// awaitRoom waits until half of what may wait for the player is free.
+// awaitHalfFree waits until half of what may wait for the player is free.
 func (p *Player) awaitHalfFree(ctx context.Context, gaps uint32) error {
 	const soonest, latest = time.Millisecond, 20 * time.Millisecond
 	cfg := &p.srv.cfg.Session

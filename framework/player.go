@@ -25,45 +25,47 @@ type Player struct {
 	// one after the other; the framework never touches it.
 	Data any
 
-	srv   *Server
-	user  string
-	owner atomic.Pointer[loop] // nil while the session moves to another loop
-	woken atomic.Bool          // the owner has been told to look, or will be
-	rtt   atomic.Uint32        // what RTT tells, in microseconds
+	// Immutable once the session is open.
+	srv    *Server
+	user   string
+	origin *origin // nil if sessions of its address are not counted
 
-	queued atomic.Uint64 // what waits in s: packets << 32 | bytes; written by the owner's loop
+	// Atomic: any goroutine reads them.
+	owner  atomic.Pointer[loop] // nil while the session moves to another loop
+	woken  atomic.Bool          // the owner was told to look at the player, or will be
+	rtt    atomic.Uint32        // in microseconds: see RTT
+	debt   atomic.Uint32        // a session.Debt: see updateDebt
+	queued atomic.Uint64        // packets << 32 | bytes that wait in s; the owner writes it
 
-	// Owned by the owner's loop.
-	timer   session.Handle  // 0: the session leaves for another server
-	s       session.Session // its id is also read under mu, and changed under it
+	// Owned by the owner's loop. The id of s is also read under mu, and changes
+	// under it.
+	s       session.Session
+	timer   session.Handle // 0: the session leaves for another server
 	link    *transport.Link
-	hello   *session.OpeningKey // by which the table still knows the login, nil once its client was heard
+	hello   *session.OpeningKey // the table knows the login by it; nil once the client was heard
 	resumes uint32
-	debt    atomic.Uint32 // a session.Debt, see owe; anybody's
-
-	origin *origin // immutable once it is open; nil: of an address that nobody counts
+	dirty   bool // in the loop's list of those that may have something to write
+	sealed  bool // the session was opened on a sealed link
+	inHigh  bool // the inbox was more than half full after the last push
+	closing bool // it has ended, and what was sent before is still written: see closing.go
 
 	mu sync.Mutex
 	// Guarded by mu.
 	in      queue // accepted and not yet handled
 	out     queue // sent and not yet taken over by the loop
-	dropped fate  // of what was sent
-	holding bool  // the inbox was so full that the client was asked to wait
-	numbers bool  // the client goes by the dictionary
-	drains  bool  // it is its turn to go: the server drains
-	dirty   bool  // in the loop's dirty list; the loop's own, as is closing: here they take no room
-	sealed  bool  // the session was opened on a sealed link; the loop's own as well
-	inHigh  bool  // the inbox was more than half full after the last push; the loop's own
-	closing bool  // it has ended, and what was sent before is still written: see closing.go
-	slowed  bool  // its messages wait until it has made good for what they made the server send
-	active  bool  // one executor has the player: a worker or a room
-	moving  bool  // the session leaves for another server: what is sent is still taken
 	life    lifecycle.State
 	reason  *Reason // of the end, nil before it
 	room    *Room   // joined
 	join    *joining
 	leave   *leaving
 	extra   *extra
+	dropped fate // of what was sent
+	holding bool // the inbox was so full that the client was asked to wait
+	numbers bool // the client goes by the dictionary; changed on the owner's loop
+	drains  bool // the server drains, and it is this player's turn to go
+	slowed  bool // its messages wait until it has paid for what they made the server send
+	active  bool // one executor has the player: a worker or a room
+	moving  bool // the session leaves for another server: what is sent is still taken
 }
 
 // extra is what few players have. Guarded by the player's mu.
@@ -99,7 +101,7 @@ func (p *Player) ID() session.ID {
 // User returns what Config.Authenticate made of the ticket.
 func (p *Player) User() string { return p.user }
 
-// ring makes the owning loop look at the player.
+// wakeLoop makes the owning loop look at the player: see onWake.
 func (p *Player) wakeLoop() {
 	if p.woken.Swap(true) {
 		return
@@ -110,7 +112,7 @@ func (p *Player) wakeLoop() {
 	// A moving session looks for itself when it lands.
 }
 
-// bell is a player as the task of the loop that was rung.
+// wakeTask is a player as the task of the loop that was woken.
 type wakeTask Player
 
 // Run implements transport.Task.
@@ -208,7 +210,7 @@ func (p *Player) OnClose(f func()) {
 	p.mu.Unlock()
 }
 
-// runLocked counts the runs of the client's app that the session has had: it
+// appRunLocked counts the runs of the client's app that the session has had: it
 // was opened in run 0.
 func (p *Player) appRunLocked() uint32 {
 	if p.extra == nil {

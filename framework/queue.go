@@ -8,7 +8,7 @@ import (
 	"github.com/lifeline-go/lifeline/codec"
 )
 
-// mail is one message on its way in or out: a link of a list, pooled together
+// message is one message on its way in or out: a link of a list, pooled together
 // with the buffer it uses so that passing a message on allocates nothing.
 type message struct {
 	next   *message
@@ -18,7 +18,7 @@ type message struct {
 	body   []byte // inbound: the payload
 	shared []byte // outbound: a body that belongs to many; body is unused then
 
-	n, bytes int32 // of the mailbox of which this is the tail
+	n, bytes int32 // of the queue of which this is the tail
 }
 
 // question names a request of a client. Its ids begin anew with each run of the
@@ -30,7 +30,7 @@ type question struct {
 
 var messages = sync.Pool{New: func() any { return new(message) }}
 
-// keepBuffer is the largest buffer that stays with pooled mail, in bytes.
+// keepBuffer is the largest buffer that stays with a pooled message, in bytes.
 const keepBuffer = 4 << 10
 
 func newMessage() *message { return messages.Get().(*message) }
@@ -52,18 +52,18 @@ func (m *message) content() []byte {
 	return m.body
 }
 
-// droppable reports whether outbound mail need not arrive.
+// droppable reports whether an outgoing message need not arrive.
 func (m *message) droppable() bool { return m.route != nil && m.route.delivery != DeliverAll }
 
-// answers reports whether outbound mail is the answer to a request.
+// isAnswer reports whether an outgoing message is the answer to a request.
 func (m *message) isAnswer() bool { return m.kind == codec.Response || m.kind == codec.Failure }
 
-// mailbox is a queue of mail. Whoever embeds one guards it.
+// queue is a queue of messages. It has no lock: its owner guards it.
 type queue struct {
-	tail *message // its next is the head: every player has two boxes, and most are empty
+	tail *message // its next is the head: every player has two queues, and most are empty
 }
 
-// len is how much mail waits.
+// len is how many messages wait.
 func (b *queue) len() int {
 	if b.tail == nil {
 		return 0
@@ -79,7 +79,7 @@ func (b *queue) size() int {
 	return int(b.tail.bytes)
 }
 
-// head returns the oldest mail, nil if there is none.
+// head returns the oldest message, nil if there is none.
 func (b *queue) head() *message {
 	if b.tail == nil {
 		return nil
@@ -104,7 +104,7 @@ func (b *queue) pop() *message {
 	return b.cut(b.tail)
 }
 
-// remove takes out the oldest mail that match accepts, nil if there is none.
+// remove takes out the oldest message that match accepts, nil if there is none.
 func (b *queue) remove(match func(*message) bool) *message {
 	before := b.tail
 	for range b.len() {
@@ -116,7 +116,7 @@ func (b *queue) remove(match func(*message) bool) *message {
 	return nil
 }
 
-// cut takes out the mail that comes after before.
+// cut takes out the message that comes after before.
 func (b *queue) cut(before *message) *message {
 	m, n, bytes := before.next, b.tail.n, b.tail.bytes
 	before.next = m.next
@@ -133,7 +133,7 @@ func (b *queue) cut(before *message) *message {
 	return m
 }
 
-// take empties the box into the one returned.
+// take empties the queue into the one returned.
 func (b *queue) take() queue {
 	all := *b
 	*b = queue{}

@@ -23,7 +23,7 @@ const (
 )
 
 // What a room type may implement. All of it runs on the room's one goroutine,
-// with the handlers registered by On and OnRequest, so its fields need no lock.
+// with the handlers registered by OnRoomMessage and OnRoomRequest, so its fields need no lock.
 type (
 	// JoinHandler decides on a player who wants in. An error refuses (see Fail).
 	JoinHandler interface{ OnJoin(p *Player) error }
@@ -62,7 +62,7 @@ type roomKind struct {
 	make func(*Room) any
 	of   reflect.Type // what make returns
 	step time.Duration
-	// profile is what members get while they are in; nil: the server's.
+	// heartbeat is what members get while they are in; nil: the server's.
 	heartbeat *HeartbeatProfile
 	seats     int           // 0: no limit
 	linger    time.Duration // negative: as long as the server runs
@@ -90,7 +90,7 @@ type Room struct {
 	kind  *roomKind
 	key   string
 	value any
-	wakes chan struct{} // 1 deep: a doorbell
+	wakes chan struct{} // 1 deep: a waiting wake-up is enough
 
 	// Owned by the room's goroutine.
 	members  []*Player
@@ -104,7 +104,7 @@ type Room struct {
 	activity *activity
 
 	// Guarded by kind.mu.
-	seatsTaken int           // members, and those whose OnJoin is to come
+	seatsTaken int           // by members, and reserved for those whose OnJoin is to come
 	shut       bool          // by SetOpen
 	matched    bool          // made for strangers
 	failed     bool          // its ticks panic: it ends

@@ -74,24 +74,24 @@ func (rs *Rooms[R]) Join(ctx context.Context, p *Player, key string) error {
 	}
 }
 
-// Enter is Join without the wait: it may be called anywhere, also in the
-// player's own callbacks, as OnOpen. Whom OnJoin refuses simply stays outside.
+// JoinAsync is Join without the wait: it may be called anywhere, also in the
+// player's own callbacks, as OnOpen. If OnJoin refuses, the player stays outside.
 func (rs *Rooms[R]) JoinAsync(p *Player, key string) error {
 	err := rs.kind.planJoin(p, joinWish{key: key}, rs.kind.logRefused(p))
 	p.schedule()
 	return err
 }
 
-// Move is Enter for a player who may be in another room, which it leaves first:
+// Move is JoinAsync for a player who may be in another room, which it leaves first:
 // OnLeave there has returned before OnJoin here begins. On an error it stays
-// where it was; whom OnJoin refuses is in no room then.
+// where it was; if OnJoin refuses, it is in no room then.
 func (rs *Rooms[R]) Move(p *Player, key string) error {
 	err := rs.kind.planJoin(p, joinWish{key: key, move: true}, rs.kind.logRefused(p))
 	p.schedule()
 	return err
 }
 
-// letIn logs who is not.
+// logRefused logs a player whom a room has refused.
 func (k *roomKind) logRefused(p *Player) func(string, error) {
 	return func(key string, err error) {
 		if err != nil {
@@ -131,14 +131,14 @@ func (p *Player) Room() *Room {
 	return p.room
 }
 
-// entry is a wish to enter a room.
+// joinWish is a wish to enter a room.
 type joinWish struct {
 	key   string // empty: any room
 	move  bool   // out of the present one
 	asked bool   // by the player itself, who pays for a room that has to be made
 }
 
-// enter plans the player's way into a room. Who is there already is in at once:
+// planJoin plans the player's way into a room. Who is there already is in at once:
 // an app that came back by its token does not know, and asks to make sure.
 func (k *roomKind) planJoin(p *Player, e joinWish, done func(string, error)) error {
 	if e.key != "" && !k.keys(e.key) {
@@ -194,7 +194,7 @@ func (k *roomKind) planJoinLocked(p *Player, e joinWish, done func(string, error
 // type is.
 func (r *Room) is(k *roomKind, key string) bool { return r.kind == k && (key == "" || key == r.key) }
 
-// seat finds or makes the room of a key and keeps a seat in it. Without a key
+// reserveSeat finds or makes the room of a key and keeps a seat in it. Without a key
 // it is the fullest of those that take strangers, other than from. payer, if not
 // nil, is charged for a room that has to be made.
 func (k *roomKind) reserveSeat(key string, from *Room, payer *Player) (*Room, error) {
@@ -301,7 +301,7 @@ func (r *Room) SetOpen(open bool) {
 	r.updateMatchableLocked()
 }
 
-// unseat gives a guest's place back. The last one closes the room, or leaves it
+// releaseSeat gives a taken seat back. The last one closes the room, or leaves it
 // to linger.
 func (r *Room) releaseSeat() {
 	k := r.kind

@@ -105,7 +105,7 @@ const (
 	over
 )
 
-// registers panics if the server was started: what is registered then would
+// mustBeRegistering panics if the server was started: what is registered then would
 // not be seen, or be read and written at once.
 func (s *Server) mustBeRegistering(what string) {
 	if s.stage.Load() != registering {

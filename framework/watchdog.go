@@ -16,7 +16,7 @@ import (
 // longer keeps all players of the loop waiting.
 const inlineLimit = 10 * time.Millisecond
 
-// watched counts an Inline handler that took too long, and names it.
+// countInline counts an Inline handler that took too long, and names it.
 func (l *loop) countInline(r *Route, took time.Duration) {
 	if took <= inlineLimit {
 		return
@@ -86,7 +86,7 @@ type watchdog struct {
 	loggers    map[string]*logLimiter // by route or callback
 }
 
-// watch adds a activity to those that are looked after.
+// register adds an activity to those that are checked.
 func (w *watchdog) register(kind executor, where string) *activity {
 	d := &activity{kind: kind, where: where, named: -1}
 	w.mu.Lock()
@@ -101,7 +101,7 @@ func (w *watchdog) forget(d *activity) {
 	w.mu.Unlock()
 }
 
-// enter notes that a call begins. Called by who has the activity.
+// begin notes that a call begins. The goroutine of the activity calls it.
 func (w *watchdog) begin(d *activity, who *Player, what *string) (start time.Duration) {
 	start = since(w.born)
 	d.since.Store(int64(start))
@@ -111,7 +111,7 @@ func (w *watchdog) begin(d *activity, who *Player, what *string) (start time.Dur
 	return start
 }
 
-// leave notes that it has returned, or not and never will.
+// end notes that the call has returned, or never will.
 func (d *activity) end() { d.what.Store(nil) }
 
 func (w *watchdog) arm() {
@@ -120,7 +120,7 @@ func (w *watchdog) arm() {
 	}
 }
 
-// look runs on a goroutine of the runtime, once at a time.
+// check runs on a goroutine of the runtime, once at a time.
 func (w *watchdog) check() {
 	next := w.nameStuck()
 	if next == 0 {
