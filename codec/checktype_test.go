@@ -88,7 +88,7 @@ func TestCheckTypeFindsWhatWouldBeLost(t *testing.T) {
 		{stampedPtr{}, "would lose field By"},
 		{deepStamped{}, "would lose field Note"},
 		{addressed{}, "embedded Addr"},
-		{hidden{}, "no exported field"},
+		{hidden{1, 2}, "no exported field"},
 		{withFun{}, "field Do of"},
 		{make(chan int), "can't be sent"},
 		{struct{ C complex128 }{}, "can't be sent"},
