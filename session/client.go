@@ -3,6 +3,7 @@
 package session
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -141,10 +142,10 @@ type Client struct {
 
 // NewClient makes a client that wants to dial at once.
 func NewClient(cfg ClientConfig) (*Client, error) {
-	cfg.MaxPackets, cfg.MaxBytes = or(cfg.MaxPackets, 1024), or(cfg.MaxBytes, 1<<20)
-	cfg.MaxReceive = or(cfg.MaxReceive, 1<<20)
-	cfg.OpeningTimeout = or(cfg.OpeningTimeout, 5*time.Second)
-	cfg.MinDelay, cfg.MaxDelay = or(cfg.MinDelay, 500*time.Millisecond), or(cfg.MaxDelay, 30*time.Second)
+	cfg.MaxPackets, cfg.MaxBytes = cmp.Or(cfg.MaxPackets, 1024), cmp.Or(cfg.MaxBytes, 1<<20)
+	cfg.MaxReceive = cmp.Or(cfg.MaxReceive, 1<<20)
+	cfg.OpeningTimeout = cmp.Or(cfg.OpeningTimeout, 5*time.Second)
+	cfg.MinDelay, cfg.MaxDelay = cmp.Or(cfg.MinDelay, 500*time.Millisecond), cmp.Or(cfg.MaxDelay, 30*time.Second)
 	switch {
 	case cfg.Rand == nil:
 		return nil, errors.New("session: ClientConfig.Rand is missing")
@@ -332,7 +333,7 @@ func (c *Client) Output(dst []byte, now time.Duration, room int) []byte {
 	return c.output(dst, now, room, w, func() uint32 { return uint32(c.cfg.Rand()) })
 }
 
-// OutputBeside appends the heartbeats that are due and may travel beside the
+// OutputDatagram appends the heartbeats that are due and may travel beside the
 // stream, where the link has an unreliable channel: SPEC 5.8. Output follows.
 func (c *Client) OutputDatagram(dst []byte, now time.Duration) []byte {
 	if c.state != Open {
@@ -341,7 +342,7 @@ func (c *Client) OutputDatagram(dst []byte, now time.Duration) []byte {
 	return c.outputDatagram(dst, now, func() uint32 { return uint32(c.cfg.Rand()) })
 }
 
-// ReceiveBeside is Receive for a packet that came beside the stream. One that
+// ReceiveDatagram is Receive for a packet that came beside the stream. One that
 // overtook the answer to the opening is for nobody yet.
 func (c *Client) ReceiveDatagram(p codec.Packet, now time.Duration) (deliver bool, err error) {
 	switch {

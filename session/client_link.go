@@ -8,11 +8,11 @@ import (
 	"github.com/lifeline-go/lifeline/codec"
 )
 
-// LinkUp tells that the link asked for is there. knock says that its server
+// LinkUp records that the dialled link is up. knock says that its server
 // stays silent until it has heard a heartbeat (plain KCP: SPEC 2.2).
 func (c *Client) LinkUp(now time.Duration, wall time.Time, knock bool) {
 	if c.state != Dialing {
-		// Nobody waits for it any more. A link in use is not cut for it.
+		// The client does not wait for it any more. A link in use stays.
 		c.cut = c.cut || c.state != Opening && c.state != Open
 		return
 	}

@@ -13,36 +13,36 @@ const (
 
 	LinkLost     Code = 1  // the carrier broke, or nothing came back in time
 	Protocol     Code = 2  // the link carried something no correct peer sends
-	Gap          Code = 3  // a counted packet was swallowed on the way
+	Gap          Code = 3  // the link lost a counted packet
 	SlowReader   Code = 4  // the peer did not read what was sent to it
 	Overloaded   Code = 5  // the peer went on sending although it was held
 	OpenTimeout  Code = 6  // no HELLO or RESUME within the opening deadline
-	Busy         Code = 7  // come back after the time told
+	Busy         Code = 7  // come back after Detail milliseconds
 	ShuttingDown Code = 8  // the server drains; come back, here or elsewhere
-	Moved        Code = 9  // the session lives at another server; the text tells where
+	Moved        Code = 9  // the session lives at another server; the text is its address
 	Unsealed     Code = 10 // the session goes on over sealed links only
 
 	// 100-199: the session is gone. Log in again.
 
 	Unknown      Code = 100 // no such session, or no valid proof of it
-	Gone         Code = 101 // it ended; the answer tells how much it had accepted
-	Expired      Code = 102 // nobody came back within the grace
+	Gone         Code = 101 // it ended; Detail is how many packets it had accepted
+	Expired      Code = 102 // the player did not come back within the grace
 	Stale        Code = 103 // a later attempt of the same player won
 	Overflow     Code = 104 // its buffer overflowed again and again
 	TooOld       Code = 105 // older than the longest life of a session
-	Left         Code = 106 // the player said goodbye
-	Internal     Code = 107 // the server failed it
+	Left         Code = 106 // the player logged out
+	Internal     Code = 107 // the server failed
 	Inconsistent Code = 108 // the client claims to have what was never sent
 
-	// 200-299: final. Do not come back by yourself.
+	// 200-299: final. Do not come back automatically.
 
-	Kicked    Code = 200
-	Banned    Code = 201
+	Kicked    Code = 200 // the game ended the session
+	Banned    Code = 201 // the game does not let the user in any more
 	TakenOver Code = 202 // the same user logged in elsewhere
 	Version   Code = 203 // the two ends speak different protocols
 	Policy    Code = 204 // a rule was broken, as by a flood
 	Denied    Code = 205 // the game refused the ticket, without a code of its own
-	AlreadyIn Code = 206 // another session of the user has a link, and the game lets nobody take over
+	AlreadyIn Code = 206 // another session of the user has a link, and the game allows no takeover
 
 	// Game is the first of the codes that belong to the game. They are final.
 	Game Code = 1000
@@ -79,8 +79,8 @@ func (c Code) Ends() bool {
 	return c >= Game || named && !c.Resumable()
 }
 
-// CloseError is the end of a link or session as an error. Remote tells that
-// the peer decided it.
+// CloseError is the end of a link or session as an error. Remote says that the peer
+// ended it.
 type CloseError struct {
 	Code   Code
 	Text   string
@@ -89,12 +89,12 @@ type CloseError struct {
 }
 
 func (e *CloseError) Error() string {
-	who := "closed"
+	how := "closed"
 	if e.Remote {
-		who = "closed by peer"
+		how = "closed by peer"
 	}
 	if e.Text == "" {
-		return fmt.Sprintf("session: %s: %v", who, e.Code)
+		return fmt.Sprintf("session: %s: %v", how, e.Code)
 	}
-	return fmt.Sprintf("session: %s: %v: %s", who, e.Code, e.Text)
+	return fmt.Sprintf("session: %s: %v: %s", how, e.Code, e.Text)
 }

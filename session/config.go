@@ -3,6 +3,7 @@
 package session
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -24,7 +25,7 @@ type Config struct {
 	// the server closed their links. If zero, 2 s.
 	ReconnectWindow time.Duration
 	// OpeningTimeout is how long a link has for its HELLO or RESUME, and how
-	// long a session nobody was ever heard on waits for a repeated HELLO. If
+	// long a session without any received packet waits for a repeated HELLO. If
 	// zero, 5 s.
 	OpeningTimeout time.Duration
 	// MaxBody is the largest body of a packet in bytes, either way. If zero,
@@ -42,27 +43,19 @@ type Config struct {
 	first uint64 // tests: counters start here, as after a very long life
 }
 
-func or[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}
-
 // WithDefaults returns c with every zero field filled in, or an error that
 // names the field that can't work.
 func (c Config) WithDefaults() (Config, error) {
-	c.Interval = or(c.Interval, 10*time.Second)
-	c.Timeout = or(c.Timeout, c.Interval*7/2)
-	c.Grace = or(c.Grace, time.Minute)
-	c.MaxAge = or(c.MaxAge, 24*time.Hour)
-	c.ReconnectWindow = or(c.ReconnectWindow, 2*time.Second)
-	c.OpeningTimeout = or(c.OpeningTimeout, 5*time.Second)
-	c.MaxBody = or(c.MaxBody, codec.DefaultMaxBody)
-	c.SendPackets, c.SendBytes = or(c.SendPackets, 1024), or(c.SendBytes, 256<<10)
-	c.RecvPackets, c.RecvBytes = or(c.RecvPackets, 256), or(c.RecvBytes, 128<<10)
-	c.Tick = or(c.Tick, 250*time.Millisecond)
+	c.Interval = cmp.Or(c.Interval, 10*time.Second)
+	c.Timeout = cmp.Or(c.Timeout, c.Interval*7/2)
+	c.Grace = cmp.Or(c.Grace, time.Minute)
+	c.MaxAge = cmp.Or(c.MaxAge, 24*time.Hour)
+	c.ReconnectWindow = cmp.Or(c.ReconnectWindow, 2*time.Second)
+	c.OpeningTimeout = cmp.Or(c.OpeningTimeout, 5*time.Second)
+	c.MaxBody = cmp.Or(c.MaxBody, codec.DefaultMaxBody)
+	c.SendPackets, c.SendBytes = cmp.Or(c.SendPackets, 1024), cmp.Or(c.SendBytes, 256<<10)
+	c.RecvPackets, c.RecvBytes = cmp.Or(c.RecvPackets, 256), cmp.Or(c.RecvBytes, 128<<10)
+	c.Tick = cmp.Or(c.Tick, 250*time.Millisecond)
 	c.Grace = max(c.Grace, 0)
 	if c.MaxAge < 0 || c.MaxAge > Never/2 {
 		c.MaxAge = Never

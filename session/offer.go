@@ -4,11 +4,11 @@ package session
 
 import "github.com/lifeline-go/lifeline/codec"
 
-// Offer is Send for what may be left out when the client falls behind: SPEC
-// 4.9. Among the packets of one tag, which is not 0, the oldest are given up
-// first when there is no room, then those of other tags, and at last the new
-// one itself, which is ErrFull. With newest the packet takes the place of all
-// earlier ones of its tag. What was ever written stays: the client may have it.
+// Offer is Send for a packet that may be dropped when the client falls behind: SPEC
+// 4.9. tag is not 0. If the buffer is full, Offer drops the oldest packets of the
+// tag, then those of other tags, and at last the new one: that is ErrFull. With
+// newest the packet replaces all earlier ones of its tag. A packet that was ever
+// written stays: the client may have it.
 func (s *Session) Offer(kind codec.Kind, body []byte, shared bool, tag uint32, newest bool) error {
 	if err := sendable(kind, body, s.shard.Config.MaxBody); err != nil {
 		return err
@@ -30,10 +30,10 @@ func (s *Session) Offer(kind codec.Kind, body []byte, shared bool, tag uint32, n
 	return nil
 }
 
-// GivenUp counts the packets that were offered and left out.
+// Dropped returns the number of offered packets that were dropped.
 func (s *Session) Dropped() uint32 { return s.dropped }
 
-// room makes room for one more packet by giving up what was offered.
+// makeRoom makes room for one more packet. It drops offered packets.
 func (s *Session) makeRoom(body []byte, shared bool, tag uint32) error {
 	cfg := s.shard.Config
 	for s.out.len() >= cfg.SendPackets || s.out.size()+len(body) > cfg.SendBytes {
@@ -49,9 +49,9 @@ func (s *Session) makeRoom(body []byte, shared bool, tag uint32) error {
 	return nil
 }
 
-// GiveUp takes out the oldest packet that was offered under a tag, or under any
-// if that is 0, and never written to any link: its number is still nobody's.
-// The packets behind it move up.
+// DropOffered drops the oldest packet that was offered under a tag, or under any tag
+// if tag is 0, and never written to a link: its number is not used yet. The packets
+// behind it move up.
 func (s *Session) DropOffered(tag uint32) bool {
 	for i := int(s.wrote - s.acked); i < s.out.len(); i++ {
 		if p := s.out.at(i); p.tag != 0 && (tag == 0 || p.tag == tag) {

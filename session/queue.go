@@ -224,7 +224,7 @@ func (q *queue) drop(pool *Pool, p packet) {
 	}
 }
 
-// take pops the head and returns it as a packet of its own.
+// popCopy pops the head and returns it as a packet of its own.
 func (q *queue) popCopy(pool *Pool) codec.Packet {
 	p := q.at(0)
 	own := codec.Packet{Header: codec.Header{Kind: p.kind}, Body: append([]byte(nil), p.body...)}

@@ -3,6 +3,7 @@
 package session
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -23,7 +24,7 @@ type Rate struct {
 // WithDefaults returns r with every zero field filled in, or an error that
 // names the field that can't work.
 func (r Rate) WithDefaults() (Rate, error) {
-	r.Messages, r.Bytes, r.Burst = or(r.Messages, 1000), or(r.Bytes, 1<<20), or(r.Burst, 5*time.Second)
+	r.Messages, r.Bytes, r.Burst = cmp.Or(r.Messages, 1000), cmp.Or(r.Bytes, 1<<20), cmp.Or(r.Burst, 5*time.Second)
 	if r.Burst < time.Millisecond || r.Burst > maxBurst {
 		return r, fmt.Errorf("session: Rate.Burst %v is outside 1 ms ... %v", r.Burst, maxBurst)
 	}

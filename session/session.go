@@ -36,7 +36,7 @@ type Shard struct {
 	More  func(n int, waiting bool) bool
 }
 
-// takes reports whether a packet of that cost may be kept.
+// admits reports whether a packet of that cost may be kept.
 func (sh *Shard) admits(cost int, waiting bool) bool {
 	over := sh.Pool.held + cost - sh.Share
 	return sh.More == nil || over <= 0 || sh.More(over, waiting)
@@ -192,8 +192,8 @@ func (s *Session) Send(kind codec.Kind, body []byte, shared bool, now time.Durat
 
 // Overflow gives up what waits for the client: its link must be closed, and the
 // next resume answers RESET. It counts against a client that had a link and the
-// time to acknowledge something, and did not. Who reads, however slowly, is not
-// ended for what others send: SPEC 4.9.
+// time to acknowledge something, and did not. A client that reads, however
+// slowly, is not ended because of what others send: SPEC 4.9.
 func (s *Session) Overflow(now time.Duration) {
 	if s.state == Attached && now-s.progressAt >= s.timeout/2 {
 		if now-s.overflowAt.time() > s.shard.Config.Grace {
@@ -206,7 +206,7 @@ func (s *Session) Overflow(now time.Duration) {
 	s.clearQueue()
 }
 
-// drop gives up what was sent and not acknowledged: the numbers stay used.
+// clearQueue drops what was sent and not acknowledged: the numbers stay used.
 func (s *Session) clearQueue() {
 	s.out.clear(&s.shard.Pool)
 	s.acked, s.wrote, s.next, s.inFlight = s.sent, s.sent, s.sent+1, 0
@@ -247,8 +247,8 @@ func (s *Session) Output(dst []byte, epoch uint32, now time.Duration, room int) 
 	return s.output(dst, now, room, s.window(), s.shard.Rand)
 }
 
-// OutputBeside appends the heartbeats that are due and may travel beside the
-// stream, where the link has an unreliable channel: SPEC 5.8. Output follows. A
+// OutputDatagram appends the heartbeats that are due and may travel in datagrams, if
+// the link has an unreliable channel: SPEC 5.8. Output follows. A
 // server has echoes only: it asks once, and that must arrive.
 func (s *Session) OutputDatagram(dst []byte, epoch uint32, now time.Duration) []byte {
 	if s.state != Attached || epoch != s.epoch {
@@ -257,7 +257,7 @@ func (s *Session) OutputDatagram(dst []byte, epoch uint32, now time.Duration) []
 	return s.outputDatagram(dst, now, nil)
 }
 
-// ReceiveBeside is Receive for a packet that came beside the stream.
+// ReceiveDatagram is Receive for a packet that came in a datagram.
 func (s *Session) ReceiveDatagram(epoch uint32, p codec.Packet, now time.Duration) (Event, error) {
 	if p.Kind != codec.Heartbeat && p.Kind != codec.Datagram {
 		return Nothing, ErrKind
@@ -323,7 +323,7 @@ func (s *Session) Receive(epoch uint32, p codec.Packet, now time.Duration) (Even
 	return Nothing, ErrKind
 }
 
-// Saw tells of bytes of the stream that made no whole packet yet: SPEC 5.2.
+// Saw records bytes of the stream that complete no packet yet: SPEC 5.2.
 func (s *Session) Saw(at time.Duration) {
 	if at > s.lastRecv {
 		s.receiveBytes(at)
@@ -355,8 +355,8 @@ func (s *Session) Due() time.Duration {
 func (s *Session) suspicion() time.Duration { return s.timeout * 6 / 10 }
 
 // Check judges the session's deadlines. late is how long this visit itself
-// comes too late: whoever stood still for a while is in no position to judge,
-// so it asks first (SPEC 5.4).
+// comes too late: a server that was suspended pings before it declares a link dead
+// (SPEC 5.4).
 func (s *Session) Check(now, late time.Duration) Verdict {
 	stoodStill := late > 4*s.shard.Config.Tick
 	if s.state != Closed && s.shard.Config.MaxAge != Never && now-s.openedAt >= s.shard.Config.MaxAge {
@@ -401,13 +401,13 @@ func (s *Session) Detach(epoch uint32, now time.Duration) bool {
 	}
 	s.state = Detached
 	switch {
-	case s.confirmed || s.overflowed: // who overflows is cut before it could say a word
+	case s.confirmed || s.overflowed: // an overflow ends the link before the client could write
 		s.graceEnd = now + s.shard.Config.Grace
 	case !s.everHeard:
-		// Nobody was ever there: wait for a repeated HELLO and no longer.
+		// No packet was ever received: wait for a repeated HELLO and no longer.
 		s.graceEnd = now + s.shard.Config.OpeningTimeout
 	default:
-		// A resume nobody confirmed does not renew the grace: SPEC 6.6.
+		// A resume that was not confirmed does not renew the grace: SPEC 6.6.
 	}
 	return true
 }

@@ -17,24 +17,24 @@ const (
 	ackEvery = 32
 )
 
-// Why Receive ends the link. The session itself lives on: SPEC 4.
+// The errors of this package. One of Receive ends the link; the session lives on
+// (SPEC 4).
 var (
-	ErrGap        = errors.New("session: a counted packet was swallowed by the link")
+	ErrGap        = errors.New("session: counted packet lost by the link")
 	ErrUnsent     = errors.New("session: acknowledgement of a packet that was never sent")
-	ErrKind       = errors.New("session: packet of a kind that has no place here")
+	ErrKind       = errors.New("session: packet kind not allowed here")
 	ErrFenced     = errors.New("session: link of an earlier epoch")
-	ErrFlood      = errors.New("session: far more pings than the interval allows")
+	ErrFlood      = errors.New("session: too many pings")
 	ErrClosed     = errors.New("session: closed")
 	ErrOverflow   = errors.New("session: outgoing buffer overflowed")
 	ErrOverBudget = errors.New("session: outgoing buffers of all sessions are full")
 	ErrFull       = errors.New("session: outgoing buffer is full")
-	ErrProfile    = errors.New("session: no heartbeat profile that can work")
+	ErrProfile    = errors.New("session: invalid heartbeat profile")
 )
 
-// end is what both ends of a session have in common: counting, the outbound
-// buffer with its cursor, and the liveness of the current link. It belongs to
-// the Session or Client that embeds it, which also has the Pool that the buffer's
-// memory comes from.
+// endpoint is the common part of Session and Client: counting, the outbound buffer
+// with its cursor, and the liveness of the current link. Owned by the Session or
+// Client that embeds it, which also has the Pool of the buffer's memory.
 //
 // The counters live as long as the session; SPEC 4.1:
 //
@@ -68,11 +68,11 @@ type endpoint struct {
 	questionOpen   bool  // of a ping in the stream, which is a question: SPEC 5.6
 	pingDue        bool
 	echoDue        bool
-	echoInDatagram bool // its ping came beside the stream
+	echoInDatagram bool // its ping came in a datagram
 	ackDue         bool
 	held           bool // the peer asked us to send nothing counted
 	holding        bool // we ask the peer
-	holdDue        bool // and it has yet to be told
+	holdDue        bool // a heartbeat has to say so
 }
 
 // micros is a time in microseconds, in the four bytes that are enough for an hour.
@@ -89,7 +89,7 @@ func secondOf(d time.Duration) second { return second(max(d, 0) / time.Second) }
 
 func (s second) time() time.Duration { return time.Duration(s) * time.Second }
 
-// attach starts a new link on which the peer has told what it accepted.
+// attach starts a new link. acked is what the peer has accepted.
 func (e *endpoint) attach(now time.Duration) {
 	e.unacked, e.unackedBytes, e.next, e.inFlight = 0, 0, e.acked+1, 0
 	e.lastRecv, e.lastSent, e.progressAt = now, now, now
@@ -98,7 +98,7 @@ func (e *endpoint) attach(now time.Duration) {
 	e.holdDue = e.holding
 }
 
-// sendable refuses what the peer would refuse again on every link: SPEC 4.7.
+// sendable refuses a packet that the peer would refuse on every link: SPEC 4.7.
 func sendable(kind codec.Kind, body []byte, maxBody int) error {
 	switch {
 	case !kind.Counted():
@@ -116,7 +116,7 @@ func (e *endpoint) push(pool *Pool, kind codec.Kind, body []byte, shared bool) {
 	e.sent++
 }
 
-// trim forgets what the peer has accepted.
+// trim drops the packets that the peer has accepted.
 func (e *endpoint) trim(pool *Pool, n uint64) {
 	for e.acked < n {
 		size := e.out.pop(pool)
@@ -203,8 +203,8 @@ func (e *endpoint) ping(now time.Duration, rand func() uint32, mark uint32) {
 	e.pingOpen, e.pingID, e.pingSentAt, e.auditUpTo = true, uint16(rand()), now, mark
 }
 
-// outputBeside appends what is due and may travel beside the stream: SPEC 5.8.
-// What tells HOLD keeps its place in the stream.
+// outputDatagram appends the heartbeats that are due and may travel in datagrams:
+// SPEC 5.8. A heartbeat that sets or clears HOLD travels in the stream.
 func (e *endpoint) outputDatagram(dst []byte, now time.Duration, rand func() uint32) []byte {
 	if e.holding || e.holdDue {
 		return dst
@@ -230,8 +230,8 @@ func (e *endpoint) outputDatagram(dst []byte, now time.Duration, rand func() uin
 	return dst
 }
 
-// besides is p, which came beside the stream: it may be older than what came
-// in it, so it says nothing about HOLD.
+// ignoringHold returns p, which came in a datagram, with the HOLD flag that applies
+// already: p may be older than the latest heartbeat of the stream.
 func (e *endpoint) ignoringHold(p codec.Packet) codec.Packet {
 	if p.Kind == codec.Heartbeat {
 		p.Flags &^= codec.Hold
@@ -261,11 +261,11 @@ func (e *endpoint) wants(w window) bool {
 	return e.echoDue || e.pingDue || e.holdDue || e.ackDue || e.open(w)
 }
 
-// tellsAck reports whether the ack32 of such a packet means anything; control
+// carriesAck reports whether the ack32 of such a packet means anything; control
 // packets are written where no session is at hand: SPEC 4.3.
 func carriesAck(k codec.Kind) bool { return k == codec.Heartbeat || k >= codec.Request }
 
-// acknowledged takes the ack32 of a received packet.
+// receiveAck takes the ack32 of a received packet.
 func (e *endpoint) receiveAck(pool *Pool, ack uint32, now time.Duration) error {
 	d := int32(ack - uint32(e.acked))
 	if d <= 0 {
@@ -280,11 +280,11 @@ func (e *endpoint) receiveAck(pool *Pool, ack uint32, now time.Duration) error {
 	return nil
 }
 
-// beat takes a received heartbeat. interval bounds how often it is answered; 0
+// receiveHeartbeat takes a received heartbeat. interval bounds how often it is answered; 0
 // answers always.
 func (e *endpoint) receiveHeartbeat(h codec.Header, now, interval time.Duration) error {
 	if e.held {
-		e.progressAt = now // whoever holds may read nothing, echoes too
+		e.progressAt = now // a peer that holds may read nothing, and no echo
 	}
 	e.held = h.Flags&codec.Hold != 0
 	switch {
@@ -332,7 +332,7 @@ func (e *endpoint) receivePing(id uint16, now, interval time.Duration) error {
 	return nil
 }
 
-// count decides on a counted packet: accept it, or drop one that came before.
+// receiveCounted decides on a counted packet: accept it, or drop one that came before.
 func (e *endpoint) receiveCounted(seq uint16, size int, limits Params) (accept bool, err error) {
 	e.sinceQuestion = min(e.sinceQuestion+uint32(size), maxSinceQuestion)
 	d := int16(seq - uint16(e.recv+1))
@@ -351,7 +351,7 @@ func (e *endpoint) receiveCounted(seq uint16, size int, limits Params) (accept b
 	return true, nil
 }
 
-// saw takes note of bytes that came and make no packet yet.
+// receiveBytes records bytes that complete no packet yet.
 func (e *endpoint) receiveBytes(at time.Duration) {
 	e.lastRecv = max(e.lastRecv, at)
 	if e.sinceQuestion < maxSinceQuestion {
@@ -359,8 +359,8 @@ func (e *endpoint) receiveBytes(at time.Duration) {
 	}
 }
 
-// excuse forgives the peer the time that passed while we stood still ourselves:
-// it has left until the timeout.
+// forgiveSilence gives the peer until left from now, after this side was suspended
+// itself: SPEC 5.4.
 func (e *endpoint) forgiveSilence(now, timeout, left time.Duration) {
 	since := min(now, now-timeout+left)
 	e.lastRecv, e.progressAt = max(e.lastRecv, since), max(e.progressAt, since)
@@ -369,7 +369,7 @@ func (e *endpoint) forgiveSilence(now, timeout, left time.Duration) {
 const (
 	// stuckBytes a second is what the thinnest line must carry: SPEC 5.6.
 	stuckBytes = 1024
-	// maxHeard is how much an answer may have to wait for: SPEC 5.6.
+	// maxSinceQuestion is how much an answer may have to wait for: SPEC 5.6.
 	maxSinceQuestion = codec.DefaultMaxBody
 )
 
