@@ -21,9 +21,9 @@ type Config struct {
 	// KCP, PlainKCP, TCP and WebSocket are listen addresses. KCP is the sealed
 	// one: encrypted, and it follows a player whose address changes. Empty: that
 	// carrier is not served; if all are empty, PlainKCP and TCP are served on
-	// "127.0.0.1:0". On a machine with several addresses name the host for KCP and
-	// PlainKCP: without one, datagrams are answered from the address that the
-	// machine's routes choose, which may not be the one that was asked.
+	// "127.0.0.1:0". Where no host is named, datagrams are answered from the
+	// address that they were sent to, on Linux. Elsewhere name the host for KCP and
+	// PlainKCP if the machine has several addresses.
 	KCP, PlainKCP, TCP, WebSocket string
 	// KeyFile is where the private key of sealed KCP is kept: made if there is
 	// none, and refused if it is this user's and others may read it. Clients need its public half: see Server.PublicKey. If empty, the key

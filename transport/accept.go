@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -45,14 +46,15 @@ type acceptor struct {
 // handing is a connection on its way to an engine.
 type handing struct {
 	taken <-chan gnet.RegisteredResult
-	dead  chan struct{}
+	at    *engineAt
 }
 
 // engineAt is where acceptors hand connections to. dead is closed before the
 // engine takes no more.
 type engineAt struct {
-	loop gnet.EventLoop
-	dead chan struct{}
+	loop   gnet.EventLoop
+	dead   chan struct{}
+	coming atomic.Int32 // connections on their way: the loop must let gnet look
 }
 
 // listenStreams opens the listeners of a loop. Those of all loops share their port.
@@ -152,10 +154,13 @@ func (a *acceptor) hand(conn *net.TCPConn) {
 		a.settle()
 	}
 	if e := a.g.engineAt.Load(); e != nil {
+		e.coming.Add(1)
 		if taken, err := e.loop.Enroll(gnet.NewContext(context.Background(), a), conn); err == nil {
-			a.handing = append(a.handing, handing{taken, e.dead})
+			a.g.l.queue.callBack()
+			a.handing = append(a.handing, handing{taken, e})
 			return
 		}
+		e.coming.Add(-1)
 	}
 	_ = conn.Close()
 	a.count()
@@ -173,9 +178,10 @@ func (a *acceptor) settle() {
 				return // and our own descriptor is closed
 			}
 			if res.Err != nil {
+				h.at.coming.Add(-1)
 				a.count()
 			}
-		case <-h.dead: // gnet never answers then
+		case <-h.at.dead: // gnet never answers then
 			return
 		}
 	}

@@ -25,6 +25,7 @@ type closingLink struct {
 	to   netip.AddrPort
 	at   time.Duration
 	left uint8
+	from local
 	b    [closeSize]byte
 }
 
@@ -36,7 +37,7 @@ func (l *Loop) beginClosing(k *Link, err error) {
 	if errors.Is(err, ErrFinished) && k.waiting() > 0 {
 		return
 	}
-	g := closingLink{to: k.addr, left: seal.CloseCopies}
+	g := closingLink{to: k.addr, from: k.local, left: seal.CloseCopies}
 	b := seal.Control{Kind: seal.ControlClose}.Append(g.b[:seal.HeaderSize], 0)
 	if _, err := k.sealed.Seal(b, seal.TypeControl); err != nil {
 		return
@@ -49,7 +50,7 @@ func (l *Loop) beginClosing(k *Link, err error) {
 
 // repeat sends a copy, and comes back to it for the next one.
 func (l *Loop) sendClose(g closingLink) {
-	l.sendTo(g.to, g.b[:])
+	l.sendTo(g.to, g.from, g.b[:])
 	g.left--
 	if g.left > 0 && !l.stopping {
 		g.at = l.now + seal.CloseEvery

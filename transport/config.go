@@ -22,10 +22,10 @@ type Config struct {
 	PlainKCP string
 	// TCP is the address that TCP is served on, by the same rules.
 	TCP string
-	// KCP is the address that sealed KCP is served on, by the same rules. A machine
-	// with several addresses answers datagrams from the one that its routes choose
-	// where the host is empty or unspecified. Name the host where players are told
-	// another one.
+	// KCP is the address that sealed KCP is served on, by the same rules. Where the
+	// host is empty or unspecified, a datagram is answered from the address that it
+	// was sent to, on Linux. Elsewhere the answer comes from the address that the
+	// routes choose: name the host there, if the machine has several addresses.
 	KCP string
 	// WebSocket is the address that WebSockets are served on, by the same
 	// rules: SPEC 7.

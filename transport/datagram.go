@@ -31,7 +31,8 @@ func (c *Config) address(w wire) string {
 	return c.KCP
 }
 
-// datagram takes one datagram that arrived on w. from is as the socket tells it.
+// datagram takes one datagram that arrived on w. from is as the socket tells it,
+// which has put the address that it came to into l.asked.
 func (l *Loop) datagram(w wire, from netip.AddrPort, b []byte) {
 	l.stats.datagramsIn++
 	if len(b) > maxDatagram {
@@ -59,6 +60,7 @@ type outbox struct {
 	blocked bool // the socket took no more in this batch
 	head, n int
 	to      [outSlots]netip.AddrPort
+	from    [outSlots]local
 	size    [outSlots]int
 	buf     []byte
 }
@@ -88,8 +90,9 @@ func (o *outbox) slot() []byte {
 	return o.buf[o.n*slotSize : o.n*slotSize : (o.n+1)*slotSize]
 }
 
-func (o *outbox) push(to netip.AddrPort, size int) {
-	o.to[o.n], o.size[o.n] = to, size
+// push takes the datagram that was written into the slot.
+func (o *outbox) push(to netip.AddrPort, from local, size int) {
+	o.to[o.n], o.from[o.n], o.size[o.n] = to, from, size
 	o.n++
 }
 

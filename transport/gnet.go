@@ -5,7 +5,6 @@ package transport
 import (
 	"errors"
 	"net"
-	"net/netip"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -33,6 +32,7 @@ type gnetLoop struct {
 	eng     gnet.Engine
 	waker   waker
 	udp     [wires]*udpSocket // nil what is not served, and between engines
+	watch   *udpWatch         // nil where there is none of them
 	up      chan error        // 1 deep: takes the outcome of the first start
 	started bool              // it was a success
 	bootErr error
@@ -73,12 +73,16 @@ func (g *gnetLoop) OnBoot(eng gnet.Engine) gnet.Action {
 		if address == "" {
 			continue
 		}
-		u, err := openUDP(g, eng, wire(w))
+		u, err := openUDP(g, wire(w))
 		if err != nil {
 			g.bootErr = err
 			return gnet.Shutdown
 		}
 		g.udp[w] = u
+	}
+	if err := g.openWatch(); err != nil {
+		g.bootErr = err
+		return gnet.Shutdown
 	}
 	return gnet.None
 }
@@ -92,14 +96,21 @@ func (g *gnetLoop) boot() {
 
 // after is the end of every event: it says so when the loop has nothing more to do.
 func (g *gnetLoop) after(action gnet.Action) gnet.Action {
-	if g.l.now-g.yielded > yieldEvery && !g.round.open {
-		g.yielded = g.l.now
-		runtime.Gosched()
+	if !g.round.open {
+		g.yield()
 	}
 	if g.l.ended() && g.refused() {
 		return gnet.Shutdown
 	}
 	return action
+}
+
+// yield gives way to other goroutines now and then.
+func (g *gnetLoop) yield() {
+	if g.l.now-g.yielded > yieldEvery {
+		g.yielded = g.l.now
+		runtime.Gosched()
+	}
 }
 
 // OnOpen takes the waker, and connections from an acceptor.
@@ -108,7 +119,7 @@ func (g *gnetLoop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	if c.Context() == g {
 		g.round.waker = c
 		g.l.queue.setWaker(g.wake)
-		g.engineAt.Store(&engineAt{c.EventLoop(), g.dead})
+		g.engineAt.Store(&engineAt{loop: c.EventLoop(), dead: g.dead})
 		g.accept()
 		if !g.started {
 			g.started = true
@@ -120,6 +131,9 @@ func (g *gnetLoop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	addr, isTCP := c.RemoteAddr().(*net.TCPAddr)
 	if !ok || !isTCP {
 		return nil, gnet.Close
+	}
+	if at := g.engineAt.Load(); at != nil {
+		at.coming.Add(-1)
 	}
 	// The kernel gives the lowest free descriptor, so its number says how many
 	// are left, whoever uses them. The last ones are not for players.
@@ -144,8 +158,7 @@ func (g *gnetLoop) evict() bool {
 	return g.l.evictPending()
 }
 
-// OnTraffic takes what arrived: a wake-up, bytes of a stream, or the first of
-// the datagrams that wait.
+// OnTraffic takes what arrived: a wake-up, or bytes of a stream.
 func (g *gnetLoop) OnTraffic(c gnet.Conn) gnet.Action {
 	g.boot()
 	switch s := c.Context().(type) {
@@ -160,40 +173,10 @@ func (g *gnetLoop) OnTraffic(c gnet.Conn) gnet.Action {
 		if n > 0 {
 			_, _ = c.Discard(n)
 		}
-		g.l.begin()
-		if drainOnWake {
-			g.drain()
-		}
-		g.l.end()
+		g.turn()
 		g.settle()
-		return g.after(gnet.None)
-	}
-	g.settle()
-	if u := g.socketOf(c.LocalAddr()); u != nil {
-		u.traffic(c)
 	}
 	return g.after(gnet.None)
-}
-
-// socketOf returns the datagram socket that gnet calls local.
-func (g *gnetLoop) socketOf(local net.Addr) *udpSocket {
-	for w, u := range g.udp {
-		if u == nil {
-			continue
-		}
-		if u.local == nil { // the first datagram: gnet has one net.Addr for each socket
-			at, ok := addrPort(local)
-			bound := g.l.t.addrs[wireCarriers[w]]
-			if !ok || at.Port() != bound.Port() || !at.Addr().IsUnspecified() && at.Addr().IsValid() && at.Addr().Unmap() != bound.Addr() {
-				continue
-			}
-			u.local = local
-		}
-		if u.local == local {
-			return u
-		}
-	}
-	return nil
 }
 
 // OnClose tells that a connection is gone. gnet calls it from within Write as
@@ -267,13 +250,4 @@ func (s *gnetStream) rest() gnet.Action {
 		return gnet.Close
 	}
 	return gnet.None
-}
-
-// addrPort is the address of a datagram that gnet read.
-func addrPort(a net.Addr) (netip.AddrPort, bool) {
-	u, ok := a.(*net.UDPAddr)
-	if !ok {
-		return netip.AddrPort{}, false
-	}
-	return u.AddrPort(), true
 }

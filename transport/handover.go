@@ -39,12 +39,13 @@ type handedBatch struct {
 
 type handed struct {
 	from netip.AddrPort
+	to   local
 	size int
 }
 
 // give copies a datagram for the loop. It reports whether there was room, and
 // whether the loop must be woken: once for each burst.
-func (h *handover) give(from netip.AddrPort, b []byte) (ok, wake bool) {
+func (h *handover) give(from netip.AddrPort, to local, b []byte) (ok, wake bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	g := &h.groups[h.group(from.Addr())]
@@ -53,7 +54,7 @@ func (h *handover) give(from netip.AddrPort, b []byte) (ok, wake bool) {
 		return false, false
 	}
 	*g++
-	w.list = append(w.list, handed{from, len(b)})
+	w.list = append(w.list, handed{from, to, len(b)})
 	w.bytes = append(w.bytes, b...)
 	return true, len(w.list) == 1
 }
@@ -76,7 +77,7 @@ func (h *handover) take() *handedBatch {
 
 // handTo gives a datagram to the loop that owns its link.
 func (l *Loop) handTo(owner *Loop, from netip.AddrPort, b []byte) {
-	ok, wake := owner.handover.give(from, b)
+	ok, wake := owner.handover.give(from, l.asked, b)
 	if !ok {
 		l.stats.handoverFull.Add(1)
 		return
@@ -92,6 +93,7 @@ func (l *Loop) takeHanded() {
 	batch := l.handover.take()
 	b := batch.bytes
 	for _, d := range batch.list {
+		l.asked = d.to
 		l.ownDatagram(d.from, b[:d.size:d.size])
 		b = b[d.size:]
 	}

@@ -73,6 +73,7 @@ type Link struct {
 	finish   uint32 // stateFinishing: until when, in finishUnits
 	carrier  Carrier
 	state    linkState
+	local    local // KCP: what the peer sends to, and is answered from
 }
 
 // finishUnit is the unit of Link.finish, which has four bytes for four years.

@@ -54,6 +54,7 @@ type Loop struct {
 	now      time.Duration
 	began    time.Duration // the batch
 	spare    []Task        // the batch before: its memory is used again
+	asked    local         // where the datagram that is being handed up came to
 
 	timers           timers
 	plain            map[uint64]*Link // by hash

@@ -252,7 +252,7 @@ func TestOneBadDestinationDoesNotHoldUpOthers(t *testing.T) {
 	onLoop(t, l, func() {
 		for i, to := range []netip.AddrPort{good, bad, bad, good, bad} {
 			slot := l.out[plainWire].slot()
-			l.out[plainWire].push(to, len(append(slot, byte('a'+i))))
+			l.out[plainWire].push(to, 0, len(append(slot, byte('a'+i))))
 		}
 	})
 	buf := make([]byte, 10)
@@ -269,9 +269,8 @@ func TestOneBadDestinationDoesNotHoldUpOthers(t *testing.T) {
 	}
 }
 
-// TestOnlyGnetAllocates is the whole way from socket to socket: gnet allocates
-// five times for each wake-up by a datagram, we nothing for each message.
-func TestOnlyGnetAllocates(t *testing.T) {
+// TestDatagramsAllocateNothing is the whole way from socket to socket.
+func TestDatagramsAllocateNothing(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a second")
 	}
@@ -286,7 +285,7 @@ func TestOnlyGnetAllocates(t *testing.T) {
 	wakes = b.tr.Stats().WakeUps - wakes
 	allocs := after.Mallocs - before.Mallocs
 	t.Logf("%.3f allocations a message, %.1f messages a batch", float64(allocs)/n, n/float64(wakes))
-	if ours := float64(allocs) - 5*float64(wakes); ours > 0.05*n {
+	if float64(allocs) > 0.05*n {
 		t.Errorf("%d allocations for %d messages in %d batches", allocs, n, wakes)
 	}
 }

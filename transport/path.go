@@ -16,16 +16,19 @@ import (
 // other than the one in use: transport/seal/SPEC.md 7.
 func (l *Loop) pathOf(k *Link, from netip.AddrPort, size int, newest bool) {
 	s := l.transientOf(k)
+	if newest {
+		s.local = l.asked
+	}
 	token, ask := s.paths.Received(l.now, from, size, newest, crand.Reader)
 	if ask && s.paths.AllowSend(l.now, from, seal.Overhead+9) {
 		l.stats.challenges.Add(1)
-		l.sendControl(k, from, seal.Control{Kind: seal.ControlChallenge, Token: token}, 0)
+		l.sendControl(k, from, l.asked, seal.Control{Kind: seal.ControlChallenge, Token: token}, 0)
 	}
 	l.touch(k) // what waits goes to both, and a side that is not needed goes back
 }
 
 // sendControl sends a control datagram to an address, and nowhere else.
-func (l *Loop) sendControl(k *Link, to netip.AddrPort, c seal.Control, size int) {
+func (l *Loop) sendControl(k *Link, to netip.AddrPort, from local, c seal.Control, size int) {
 	slot := l.slot(sealedWire)
 	if slot == nil {
 		return // who misses it asks again
@@ -36,7 +39,7 @@ func (l *Loop) sendControl(k *Link, to netip.AddrPort, c seal.Control, size int)
 		return
 	}
 	k.sent += uint64(len(d))
-	l.out[sealedWire].push(to, len(d))
+	l.out[sealedWire].push(to, from, len(d))
 }
 
 // control takes an authentic control datagram.
@@ -50,7 +53,7 @@ func (l *Loop) control(k *Link, from netip.AddrPort, plain []byte) {
 	switch c.Kind {
 	case seal.ControlChallenge:
 		// Not longer than the question, whoever sent a copy of that.
-		l.sendControl(k, from, seal.Control{Kind: seal.ControlResponse, Token: c.Token}, 0)
+		l.sendControl(k, from, l.asked, seal.Control{Kind: seal.ControlResponse, Token: c.Token}, 0)
 	case seal.ControlResponse:
 		l.pathResponse(k, from, c.Token)
 	case seal.ControlClose:
@@ -77,7 +80,7 @@ func (l *Loop) pathResponse(k *Link, from netip.AddrPort, token [8]byte) {
 	}
 	l.stats.migrated.Add(1)
 	old := k.addr
-	k.addr = from
+	k.addr, k.local = from, l.asked
 	l.t.admission.addrs.move(old.Addr(), from.Addr())
 	k.kcp.Moved()
 	s.mtu = mtuSearch{}
@@ -137,7 +140,7 @@ func (l *Loop) probeMTU(k *Link) {
 	s.at = l.now + mtuProbeWait
 	putToken(&s.token)
 	l.stats.probes.Add(1)
-	l.sendControl(k, k.addr, seal.Control{Kind: seal.ControlChallenge, Token: s.token}, datagramSizes[step+1]-seal.Overhead)
+	l.sendControl(k, k.addr, k.local, seal.Control{Kind: seal.ControlChallenge, Token: s.token}, datagramSizes[step+1]-seal.Overhead)
 }
 
 // putToken draws what only needs to differ from what was drawn before.

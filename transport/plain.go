@@ -110,6 +110,7 @@ func (l *Loop) inputPlain(k *Link, b []byte) {
 		return
 	}
 	k.in += uint64(len(b))
+	k.local = l.asked
 	k.state &^= stateLimited
 	l.touch(k)
 	l.deliver(k)
@@ -135,7 +136,7 @@ func (l *Loop) openPlain(from netip.AddrPort, key plainKey, b []byte) {
 		t.admission.refuse(PlainKCP)
 		return
 	}
-	p := &plainLink{Link: Link{loop: l, carrier: PlainKCP, addr: from, conv: key.conv, received: l.now}}
+	p := &plainLink{Link: Link{loop: l, carrier: PlainKCP, addr: from, local: l.asked, conv: key.conv, received: l.now}}
 	k := &p.Link
 	k.kcp = &p.conn
 	k.kcp.Init(key.conv, &l.kcp[plainWire].cfg)
@@ -266,7 +267,7 @@ func (l *Loop) flushPlain(k *Link) bool {
 			}
 			break
 		}
-		l.out[plainWire].push(k.addr, len(b))
+		l.out[plainWire].push(k.addr, k.local, len(b))
 		k.sent += uint64(len(b))
 	}
 	l.flushed(k)

@@ -22,6 +22,7 @@ type queue struct {
 	timer     bool // the timer fired
 	again     bool // wake was called in this batch
 	closed    bool
+	inside    bool          // the loop waits in park alone, and looks at awake before that
 	parked    bool          // in park: unpark takes the place of waker
 	unpark    chan struct{} // 1 deep: waking never blocks
 	parkTimer *time.Timer   // of park; the loop's own
@@ -53,7 +54,29 @@ func (q *queue) wakeLocked() {
 			}
 			return
 		}
+		if !q.inside {
+			q.waker()
+		}
+	}
+}
+
+// stay says whether the loop waits in park alone from now on: nothing calls
+// waker then. It must not while gnet waits for what comes to the loop.
+func (q *queue) stay(inside bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.inside = inside
+	if !inside && q.awake && q.waker != nil {
 		q.waker()
+	}
+}
+
+// callBack wakes a loop that stays, so that it goes back to gnet.
+func (q *queue) callBack() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.inside {
+		q.wakeLocked()
 	}
 }
 
@@ -82,7 +105,8 @@ func (q *queue) beginBatch() {
 	q.mu.Unlock()
 }
 
-// park lets the loop wait between two batches, for d or until it is woken. A
+// park lets the loop wait between two batches, for d, with Never without end, or
+// until it is woken. A
 // goroutine waits then, not a thread in a system call: the runtime looks after
 // those, and that costs more than the wait is worth.
 func (q *queue) park(d time.Duration) {
@@ -94,14 +118,18 @@ func (q *queue) park(d time.Duration) {
 	q.parked = true
 	if q.unpark == nil {
 		q.unpark, q.parkTimer = make(chan struct{}, 1), time.NewTimer(d)
-	} else {
+	} else if d != Never {
 		q.parkTimer.Reset(d)
 	}
 	q.mu.Unlock()
-	select {
-	case <-q.unpark:
-		q.parkTimer.Stop()
-	case <-q.parkTimer.C:
+	if d == Never {
+		<-q.unpark
+	} else {
+		select {
+		case <-q.unpark:
+			q.parkTimer.Stop()
+		case <-q.parkTimer.C:
+		}
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -153,7 +181,7 @@ func (q *queue) close() {
 	defer q.mu.Unlock()
 	if !q.closed {
 		q.closed = true
-		q.awake = false
+		q.awake, q.again = false, true // in the middle of a batch, too
 		q.wakeLocked()
 	}
 }

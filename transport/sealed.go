@@ -45,6 +45,7 @@ type sealedPart struct {
 type transient struct {
 	frames []byte     // unreliable ones, for the next datagram
 	paths  seal.Paths // where the peer seems to have moved
+	local  local      // what it sent to from there
 	mtu    mtuSearch  // for a larger datagram that the path carries
 }
 
@@ -185,7 +186,7 @@ func (l *Loop) sealedDatagram(from netip.AddrPort, b []byte) {
 		l.dropUnparsed(b)
 	case id == 0:
 		answer, _ := l.sealed.responder.Handle(l.now, from, b) // refusals are counted there
-		l.sendTo(from, answer)
+		l.sendTo(from, l.asked, answer)
 	case t != seal.TypeSealed && t != seal.TypeControl:
 		l.stats.malformed.Add(1) // a reset, which is for clients
 	default:
@@ -212,17 +213,17 @@ func (l *Loop) dropUnparsed(b []byte) {
 // unknownSealed tells a peer that its link is no more.
 func (l *Loop) unknownSealed(from netip.AddrPort, b []byte) {
 	l.stats.unknown.Add(1)
-	l.sendTo(from, l.sealed.responder.Reset(l.now, from, b))
+	l.sendTo(from, l.asked, l.sealed.responder.Reset(l.now, from, b))
 }
 
 // sendTo sends a datagram that belongs to no link, or follows one of a link. It is lost
 // if the socket is full: the peer asks again.
-func (l *Loop) sendTo(to netip.AddrPort, b []byte) {
+func (l *Loop) sendTo(to netip.AddrPort, from local, b []byte) {
 	if len(b) == 0 {
 		return
 	}
 	if slot := l.slot(sealedWire); slot != nil {
-		l.out[sealedWire].push(to, len(append(slot, b...)))
+		l.out[sealedWire].push(to, from, len(append(slot, b...)))
 	}
 }
 
@@ -259,7 +260,7 @@ func (l *Loop) openSealed(from netip.AddrPort, t seal.PacketType, b []byte) {
 		return
 	}
 	p := &sealedLink{
-		Link: Link{loop: l, carrier: KCP, addr: from, conv: id, received: l.now},
+		Link: Link{loop: l, carrier: KCP, addr: from, local: l.asked, conv: id, received: l.now},
 		part: sealedPart{Conn: c.Conn},
 	}
 	k := &p.Link
@@ -292,7 +293,7 @@ func (l *Loop) inputSealed(k *Link, from netip.AddrPort, t seal.PacketType, b []
 	default:
 		// Somebody else's, or of a link that this id named before a restart.
 		l.stats.forged.Add(1)
-		l.sendTo(from, l.sealed.responder.Reset(l.now, from, b))
+		l.sendTo(from, l.asked, l.sealed.responder.Reset(l.now, from, b))
 	}
 }
 
@@ -303,8 +304,11 @@ func (l *Loop) authentic(k *Link, from netip.AddrPort, t seal.PacketType, size i
 	k.state &^= stateLimited
 	if from != k.addr || k.state&stateValidated == 0 {
 		l.pathOf(k, from, size, o.Newest)
-	} else if o.Newest && k.sealed.transient != nil {
-		k.sealed.transient.paths.ReceivedActive()
+	} else if o.Newest {
+		k.local = l.asked
+		if k.sealed.transient != nil {
+			k.sealed.transient.paths.ReceivedActive()
+		}
 	}
 	if t == seal.TypeControl {
 		l.control(k, from, o.Plain)
@@ -404,10 +408,10 @@ func (l *Loop) seal(k *Link, b []byte, t seal.PacketType) bool {
 	}
 	k.sent += uint64(len(d))
 	out := &l.out[sealedWire]
-	out.push(k.addr, len(d))
+	out.push(k.addr, k.local, len(d))
 	if s := k.sealed.transient; s != nil {
 		if to, ok := s.paths.MirrorTo(l.now, len(d)); ok && to != k.addr {
-			l.sendTo(to, d)
+			l.sendTo(to, s.local, d)
 		}
 	}
 	return true

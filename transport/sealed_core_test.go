@@ -256,7 +256,7 @@ func TestHandoverIsBoundedAndShared(t *testing.T) {
 	took, wakes := 0, 0
 	b := make([]byte, 100)
 	give := func(from netip.AddrPort) bool {
-		ok, wake := h.give(from, b)
+		ok, wake := h.give(from, 0, b)
 		if ok {
 			took++
 		}

@@ -186,14 +186,8 @@ func errOr(err error) error {
 
 // engine runs one gnet engine to its end.
 func (g *gnetLoop) engine() error {
-	addrs := make([]string, 0, wires)
-	for _, a := range g.r.udp {
-		if a != "" {
-			addrs = append(addrs, a)
-		}
-	}
 	g.bootErr, g.dead = nil, make(chan struct{})
-	err := gnet.Rotate(g, gnetAddrs(addrs),
+	err := gnet.Rotate(g, []string{hermitAddr},
 		gnet.WithNumEventLoop(1),
 		gnet.WithReusePort(!oneLoop),
 		// OnTick is the one place that runs when the loop exists, and is told
@@ -205,6 +199,7 @@ func (g *gnetLoop) engine() error {
 	g.waker.close()
 	g.settle()
 	g.round = round{}
+	g.closeWatch()
 	for w, u := range g.udp {
 		u.close()
 		g.udp[w] = nil
@@ -244,6 +239,7 @@ func (g *gnetLoop) OnTick() (time.Duration, gnet.Action) {
 func (g *gnetLoop) OnShutdown(gnet.Engine) {
 	g.engineAt.Store(nil)
 	close(g.dead)
+	g.l.queue.callBack()
 }
 
 // gnetLogger is gnet's logger: what it has to say is a warning at most, since

@@ -40,6 +40,7 @@ type Stats struct {
 	OverBudget  uint64 `json:"over_budget"`  // times that a link had to wait for input because its address is not validated
 	SendFailed  uint64 `json:"send_failed"`  // datagrams that the system refused
 	SendBlocked uint64 `json:"send_blocked"` // batches whose datagrams had to wait for the socket
+	ManyLocals  uint64 `json:"many_locals"`  // datagrams that came to more than 255 addresses of this machine: the kernel chooses where the answers come from
 
 	Handshakes seal.Counts `json:"handshakes"` // of sealed KCP
 	Challenges uint64      `json:"challenges"` // sent to addresses that a peer seemed to have moved to
@@ -95,7 +96,7 @@ type loopStats struct {
 	protocol, panics, acceptFailures, overBudget, evicted              atomic.Uint64
 	requests, origins, proxies, openTimeouts, evictedPending           atomic.Uint64
 	forged, replayed, handoverFull, handedOver                         atomic.Uint64
-	challenges, migrated, probes                                       atomic.Uint64
+	challenges, migrated, probes, manyLocals                           atomic.Uint64
 
 	handshakes handshakeCounts
 }
@@ -186,6 +187,7 @@ func (t *Transport) Stats() Stats {
 		s.Probes += c.probes.Load()
 		s.OverBudget += c.amplificationLimited.Load()
 		s.SendFailed += c.sendFailed.Load()
+		s.ManyLocals += c.manyLocals.Load()
 		s.RequestsRefused += c.requests.Load()
 		s.OriginsRefused += c.origins.Load()
 		s.ProxiesRefused += c.proxies.Load()

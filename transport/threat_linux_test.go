@@ -59,7 +59,7 @@ func TestThreatForgedTooBig(t *testing.T) {
 			k := linksOf(l)[0]
 			l.setMTU(k, len(datagramSizes)-1)
 			l.transientOf(k).mtu = mtuSearch{at: l.now + mtuSearchAgain, step: uint8(len(datagramSizes)), seen: k.kcp.Retransmits()}
-			l.sendControl(k, k.addr, seal.Control{Kind: seal.ControlChallenge}, slotSize-seal.Overhead)
+			l.sendControl(k, k.addr, k.local, seal.Control{Kind: seal.ControlChallenge}, slotSize-seal.Overhead)
 		})
 	}
 	whole := func() (came bool) {

@@ -82,6 +82,7 @@ type Transport struct {
 	pending   atomic.Int64 // connections that are no links yet
 	admission admission
 	over      overKeys
+	locals    locals
 
 	stop    sync.Once
 	stopped chan struct{} // closed when every loop has ended

@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,32 +22,19 @@ import (
 const (
 	// oneLoop: Linux spreads datagrams and connections over sockets that
 	// share a port.
-	oneLoop = false
-	// drainOnWake: gnet tells of datagrams.
-	drainOnWake = false
-
+	oneLoop    = false
 	recvSlots  = 64
 	recvRounds = 4 // batches in a row before other events have their turn
 	busyBatch  = 8 // datagrams that take long enough to serve for more to come meanwhile
 )
 
-// hermitAddr is what an engine listens on that has no datagram socket to serve:
-// gnet runs none without a listener, and one for TCP could end it.
+// hermitAddr is what an engine listens on: gnet runs none without a listener,
+// and one for TCP could end it.
 const hermitAddr = "udp4://127.0.0.1:0"
 
-func gnetAddrs(addrs []string) []string {
-	if len(addrs) == 0 {
-		return []string{hermitAddr}
-	}
-	return addrs
-}
-
-// hermit connects the socket of hermitAddr, if that is used, with itself: it
-// takes datagrams from nobody else.
+// hermit connects the socket of hermitAddr with itself: it takes datagrams from
+// nobody else.
 func (g *gnetLoop) hermit(eng gnet.Engine) error {
-	if g.r.udp != [wires]string{} {
-		return nil
-	}
 	fd, err := eng.DupListener("udp", strings.TrimPrefix(hermitAddr, "udp4://"))
 	if err != nil {
 		return err
@@ -74,47 +62,53 @@ type mmsghdr struct {
 	n   uint32
 }
 
-// udpSocket reads and writes the datagram socket of a gnet engine in batches.
-// gnet reads one datagram per event; the rest is taken here, on a duplicate of
-// the descriptor that is ours to close. Owned by the loop.
+// udpSocket reads and writes a datagram socket in batches. Owned by the loop.
 type udpSocket struct {
-	l     *Loop
-	wire  wire
-	fd    int
-	local net.Addr // what gnet calls the socket, nil until it is known
-	v6    bool     // an IPv6 socket, dual-stack or not: addresses have 28 bytes
-	lone  bool     // nothing else is served
+	l    *Loop
+	wire wire
+	fd   int
+	v6   bool // an IPv6 socket, dual-stack or not: addresses have 28 bytes
+	any  bool // a wildcard listener: the kernel tells what address a datagram came to
 
-	coalescer
+	heard     netip.Addr // what the datagram before came to
+	heardName local
 
 	in     [recvSlots]mmsghdr
 	inIov  [recvSlots]unix.Iovec
 	inName [recvSlots]unix.RawSockaddrInet6 // the larger of the two
+	inCtl  [recvSlots]control
 	inBuf  []byte
 
 	out     [outSlots]mmsghdr
 	outIov  [outSlots]unix.Iovec
 	outName [outSlots]unix.RawSockaddrInet6
+	outCtl  []control // by name of the local address, as far as they were needed
 }
 
-func openUDP(g *gnetLoop, eng gnet.Engine, w wire) (*udpSocket, error) {
-	_, address, _ := strings.Cut(g.r.udp[w], "://")
-	fd, err := eng.DupListener("udp", address)
+func openUDP(g *gnetLoop, w wire) (*udpSocket, error) {
+	network, address, _ := strings.Cut(g.r.udp[w], "://")
+	fd, err := bindUDP(network, address)
 	if err != nil {
 		return nil, err
 	}
+	u := &udpSocket{l: g.l, wire: w, fd: fd, any: g.r.t.addrs[wireCarriers[w]].Addr().IsUnspecified(), inBuf: make([]byte, recvSlots*maxDatagram)}
 	family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if u.v6 = family == unix.AF_INET6; err == nil && u.any {
+		err = askLocal(fd, u.v6)
+	}
 	if err != nil {
 		_ = unix.Close(fd)
-		return nil, err
+		return nil, os.NewSyscallError("setsockopt", err)
 	}
-	u := &udpSocket{l: g.l, wire: w, fd: fd, v6: family == unix.AF_INET6, lone: g.r.udp[1-w] == "" && g.r.tcp == "" && g.r.ws == "", inBuf: make([]byte, recvSlots*maxDatagram)}
 	for i := range u.in {
 		u.inIov[i].Base = &u.inBuf[i*maxDatagram]
 		u.inIov[i].SetLen(maxDatagram)
 		u.in[i].hdr.Iov = &u.inIov[i]
 		u.in[i].hdr.SetIovlen(1)
 		u.in[i].hdr.Name = (*byte)(unsafe.Pointer(&u.inName[i]))
+		if u.any {
+			u.in[i].hdr.Control = &u.inCtl[i].bytes()[0]
+		}
 	}
 	for i := range u.out {
 		u.out[i].hdr.Iov = &u.outIov[i]
@@ -126,6 +120,25 @@ func openUDP(g *gnetLoop, eng gnet.Engine, w wire) (*udpSocket, error) {
 		u.dontFragment()
 	}
 	return u, nil
+}
+
+// bindUDP opens a socket as net does, which knows dual-stack ones, and takes it
+// away from Go's poller: that would wake up for each datagram that has left.
+func bindUDP(network, address string) (fd int, err error) {
+	lc := net.ListenConfig{Control: sharePort}
+	conn, err := lc.ListenPacket(context.Background(), network, address)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.UDPConn).SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	failed := raw.Control(func(from uintptr) {
+		fd, err = unix.FcntlInt(from, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	return fd, errors.Join(failed, err)
 }
 
 // buffers makes the kernel's buffers as large as it lets us.
@@ -167,62 +180,6 @@ func (u *udpSocket) close() {
 	}
 }
 
-// traffic takes the datagram that gnet has read, and those behind it.
-func (u *udpSocket) traffic(c gnet.Conn) {
-	l := u.l
-	u.coalesce()
-	before := l.stats.datagramsIn
-	l.begin()
-	b, err := c.Peek(-1)
-	from, ok := addrPort(c.RemoteAddr())
-	if err == nil && ok {
-		l.datagram(u.wire, numericZone(from), b)
-	}
-	full := u.recv()
-	l.end()
-	for n := 1; ; n++ {
-		for k := 1; full && k < recvRounds && !l.ended(); k++ {
-			full = u.batch()
-		}
-		if full {
-			return
-		}
-		came := l.stats.datagramsIn - before
-		u.emptied(l.now, l.t.cfg.coalesceDelay(), came)
-		if came == 0 || !u.stays(n, came) {
-			return
-		}
-		u.coalesce()
-		before = l.stats.datagramsIn
-		full = u.batch()
-	}
-}
-
-// batch is a batch of what one system call takes.
-func (u *udpSocket) batch() (full bool) {
-	u.l.begin()
-	full = u.recv()
-	u.l.end()
-	return full
-}
-
-// coalesce lets datagrams that arrive close together share one wake-up. Any other
-// wake-up ends the wait, so nothing that is sent, and no timer, is late because of
-// it.
-func (u *udpSocket) coalesce() {
-	if wait := u.wait(u.l.t.now()); wait > 0 {
-		u.l.queue.park(wait)
-	}
-}
-
-// stays reports whether to look again here, for the n-th time, without asking
-// gnet, which makes five objects of every first datagram: where more is likely,
-// and nothing but datagrams of this socket, or a wake-up, can come to the loop.
-func (u *udpSocket) stays(n int, came uint64) bool {
-	return u.lone && !u.l.ended() &&
-		(u.on && n < coalesceStay || came >= busyBatch && n < recvRounds)
-}
-
 // drain takes what waits, within the caller's batch.
 func (u *udpSocket) drain() {
 	for range recvRounds {
@@ -238,6 +195,9 @@ func (u *udpSocket) recv() (full bool) {
 	for i := range u.in {
 		u.in[i].hdr.Namelen = unix.SizeofSockaddrInet6
 		u.in[i].hdr.Flags = 0
+		if u.any {
+			u.in[i].hdr.SetControllen(controlSpace)
+		}
 	}
 	n, err := mmsg(unix.SYS_RECVMMSG, u.fd, &u.in[0], recvSlots)
 	if err != nil {
@@ -252,10 +212,50 @@ func (u *udpSocket) recv() (full bool) {
 			l.truncated()
 			continue
 		}
+		l.asked = u.local(i)
 		l.datagram(u.wire, nameAddr(&u.inName[i]), u.inBuf[i*maxDatagram:i*maxDatagram+int(m.n)])
 	}
 	l.received(n < recvSlots)
 	return n == recvSlots
+}
+
+// local names the address that datagram i came to.
+func (u *udpSocket) local(i int) local {
+	if !u.any || u.in[i].hdr.Flags&unix.MSG_CTRUNC != 0 {
+		return 0
+	}
+	a := parseLocal(u.inCtl[i].bytes()[:min(int(u.in[i].hdr.Controllen), controlSpace)])
+	if !a.IsValid() {
+		return 0
+	}
+	if a == u.heard {
+		return u.heardName
+	}
+	name, ok := u.l.t.locals.name(a)
+	if !ok {
+		u.l.stats.manyLocals.Add(1)
+		return 0
+	}
+	u.heard, u.heardName = a, name
+	return name
+}
+
+// from makes datagram i come from the address of a name.
+func (u *udpSocket) from(i int, name local) {
+	h := &u.out[i].hdr
+	if h.Control = nil; name == 0 || !u.any {
+		h.SetControllen(0)
+		return
+	}
+	for len(u.outCtl) <= int(name) {
+		u.outCtl = append(u.outCtl, control{})
+	}
+	c := &u.outCtl[name]
+	if *c == (control{}) {
+		putLocal(c, u.l.t.locals.addr(name), u.v6)
+	}
+	h.Control = &c.bytes()[0]
+	h.SetControllen(controlSize(u.v6))
 }
 
 // send sends from the head of b. It returns false when the socket takes no more.
@@ -265,6 +265,7 @@ func (u *udpSocket) send(b *outbox) bool {
 		u.outIov[i].Base = &d[0]
 		u.outIov[i].SetLen(len(d))
 		u.out[i].hdr.Namelen = setName(&u.outName[i], b.to[i], u.v6)
+		u.from(i, b.from[i])
 	}
 	for b.head < b.n {
 		n, err := mmsg(unix.SYS_SENDMMSG, u.fd, &u.out[b.head], b.n-b.head)
@@ -275,6 +276,9 @@ func (u *udpSocket) send(b *outbox) bool {
 		case errors.Is(err, unix.EAGAIN):
 			return false
 		case errors.Is(err, unix.EINTR):
+		case u.out[b.head].hdr.Control != nil:
+			// Perhaps this machine has the address no more, or it was a broadcast's.
+			u.from(b.head, 0)
 		default:
 			// It concerns the first: no route, a firewall, a path too narrow.
 			// KCP sends its content again, and the others must not wait.
@@ -325,19 +329,6 @@ func setName(name *unix.RawSockaddrInet6, to netip.AddrPort, v6 bool) uint32 {
 func ntohs(port uint16) uint16 {
 	b := (*[2]byte)(unsafe.Pointer(&port))
 	return uint16(b[0])<<8 | uint16(b[1])
-}
-
-// numericZone gives a link-local address of gnet, which names the interface,
-// the form that the addresses here have.
-func numericZone(a netip.AddrPort) netip.AddrPort {
-	zone := a.Addr().Zone()
-	if zone == "" {
-		return a
-	}
-	if i, err := net.InterfaceByName(zone); err == nil {
-		zone = strconv.Itoa(i.Index)
-	}
-	return netip.AddrPortFrom(a.Addr().WithZone(zone), a.Port())
 }
 
 // fileLimit returns the first descriptor that is not for players, and how many

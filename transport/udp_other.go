@@ -17,16 +17,13 @@ import (
 const (
 	// oneLoop: here the kernel does not spread packets over sockets that
 	// share a port.
-	oneLoop = true
-	// drainOnWake: the reader wakes the loop, and the batch takes what it read.
-	drainOnWake = true
-
+	oneLoop  = true
 	maxInbox = 1024 // datagrams between the reader and the loop; those beyond are dropped
 )
 
-// gnetAddrs: datagrams and connections are not gnet's business here, but an
-// engine needs a listener. This one takes nobody.
-func gnetAddrs([]string) []string { return []string{"tcp4://127.0.0.1:0"} }
+// hermitAddr is what an engine listens on, since it needs a listener. This one
+// takes nobody.
+const hermitAddr = "tcp4://127.0.0.1:0"
 
 func (g *gnetLoop) hermit(gnet.Engine) error { return nil }
 
@@ -37,11 +34,10 @@ var sharePort func(network, address string, c syscall.RawConn) error
 // server will not run: one datagram a call, read by a goroutine of its own.
 // Owned by the loop, except for inbox.
 type udpSocket struct {
-	l     *Loop
-	wire  wire
-	local net.Addr // unused: gnet reads no datagrams here
-	conn  *net.UDPConn
-	done  sync.WaitGroup
+	l    *Loop
+	wire wire
+	conn *net.UDPConn
+	done sync.WaitGroup
 
 	mu    sync.Mutex // guards inbox
 	inbox []otherDatagram
@@ -53,7 +49,7 @@ type otherDatagram struct {
 	data []byte
 }
 
-func openUDP(g *gnetLoop, _ gnet.Engine, w wire) (*udpSocket, error) {
+func openUDP(g *gnetLoop, w wire) (*udpSocket, error) {
 	network, address, _ := strings.Cut(g.r.udp[w], "://")
 	to, err := net.ResolveUDPAddr(network, address)
 	if err != nil {
@@ -113,7 +109,18 @@ func (u *udpSocket) drain() {
 	u.spare = list
 }
 
-func (u *udpSocket) traffic(gnet.Conn) {}
+// udpWatch: the readers wake the loop here.
+type udpWatch struct{}
+
+func (g *gnetLoop) openWatch() error { return nil }
+func (g *gnetLoop) closeWatch()      {}
+
+// turn is a batch of what woke the loop, and of what the readers have read.
+func (g *gnetLoop) turn() {
+	g.l.begin()
+	g.drain()
+	g.l.end()
+}
 
 func (u *udpSocket) send(b *outbox) bool {
 	for ; b.head < b.n; b.head++ {

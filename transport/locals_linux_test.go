@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/lifeline-go/lifeline/transport/kcptest"
+	"golang.org/x/sys/unix"
+)
+
+// strictSocket is a client's socket as a NAT makes it: it hears only the
+// address that it speaks to.
+type strictSocket struct {
+	*net.UDPConn
+	to     atomic.Pointer[netip.AddrPort]
+	astray atomic.Int64 // datagrams from elsewhere
+}
+
+func newStrictSocket(to netip.AddrPort) (*strictSocket, error) {
+	network := "udp4"
+	if to.Addr().Is6() {
+		network = "udp6"
+	}
+	c, err := net.ListenUDP(network, nil)
+	if err != nil {
+		return nil, err
+	}
+	s := &strictSocket{UDPConn: c}
+	s.to.Store(&to)
+	return s, nil
+}
+
+func (s *strictSocket) WriteTo(b []byte, _ net.Addr) (int, error) {
+	return s.WriteToUDPAddrPort(b, *s.to.Load())
+}
+
+func (s *strictSocket) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		n, from, err := s.ReadFromUDPAddrPort(b)
+		if err != nil || from == *s.to.Load() {
+			return n, net.UDPAddrFromAddrPort(from), err
+		}
+		s.astray.Add(1)
+	}
+}
+
+// dialStrict opens a link of carrier c through pc.
+func dialStrict(t *testing.T, tr *Transport, c Carrier, pc net.PacketConn, to netip.AddrPort) *client {
+	t.Helper()
+	at := net.UDPAddrFromAddrPort(to)
+	cl := &client{t: t, pc: pc}
+	if c == KCP {
+		s, err := shake(pc, at, newInitiator(tr))
+		if err != nil {
+			t.Fatalf("%v by %v: %v", c, to, err)
+		}
+		k := kcptest.Dial(s, at, s.link.Conn.ID())
+		k.SetMTU(sealedCut)
+		cl.Conn, cl.sealed = k, s
+	} else {
+		cl.Conn = kcptest.Dial(pc, at, nextConv.Add(1))
+	}
+	t.Cleanup(func() { cl.Close() })
+	return cl
+}
+
+// startEverywhere serves both datagram carriers on wildcard listeners.
+func startEverywhere(t *testing.T, host string, cfg Config, h Handler) *Transport {
+	t.Helper()
+	cfg.KCP, cfg.PlainKCP, cfg.Logger = host+":0", host+":0", quiet
+	tr, err := Start(cfg, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(t, tr) })
+	return tr
+}
+
+func localAt(tr *Transport, c Carrier, ip string) netip.AddrPort {
+	return netip.AddrPortFrom(netip.MustParseAddr(ip), tr.Addr(c).Port())
+}
+
+func needIPv6(t *testing.T) {
+	c, err := net.ListenPacket("udp6", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6 here")
+	}
+	c.Close()
+}
+
+// TestAnswersComeFromWhereTheyWereAsked: on a machine with many addresses the
+// kernel would choose one that the player's NAT does not know.
+func TestAnswersComeFromWhereTheyWereAsked(t *testing.T) {
+	for _, host := range []string{"0.0.0.0", ""} {
+		t.Run("host "+host, func(t *testing.T) {
+			ips := []string{"127.0.0.1", "127.0.0.5", "127.0.0.6"}
+			if host == "" {
+				needIPv6(t)
+				ips = append(ips, "::1")
+			}
+			for _, streams := range []bool{false, true} { // and with a connection in gnet
+				cfg := Config{Loops: 2, AlwaysCookie: true}
+				if streams {
+					cfg.TCP = "127.0.0.1:0"
+				}
+				tr := startEverywhere(t, host, cfg, &hooks{})
+				if streams {
+					c := (&world{carrier: TCP}).dial(t, tr)
+					c.roundTrip("on TCP")
+				}
+				for _, carrier := range []Carrier{PlainKCP, KCP} {
+					for _, ip := range ips {
+						pc, err := newStrictSocket(localAt(tr, carrier, ip))
+						if err != nil {
+							t.Fatal(err)
+						}
+						c := dialStrict(t, tr, carrier, pc, localAt(tr, carrier, ip))
+						c.write(beat)
+						c.roundTrip("by " + ip)
+						if n := pc.astray.Load(); n != 0 {
+							t.Errorf("%v by %s: %d datagrams came from elsewhere", carrier, ip, n)
+						}
+					}
+				}
+				if s := tr.Stats(); s.ManyLocals != 0 || s.SendFailed != 0 {
+					t.Errorf("%+v", s)
+				}
+			}
+		})
+	}
+}
+
+// TestLinkFollowsTheAddressThatIsAsked: a client that knows another address of
+// the server, from its own address and from a new one.
+func TestLinkFollowsTheAddressThatIsAsked(t *testing.T) {
+	tr := startEverywhere(t, "0.0.0.0", Config{Loops: 2}, &hooks{})
+	for _, carrier := range []Carrier{PlainKCP, KCP} {
+		var now atomic.Pointer[strictSocket]
+		ip := "127.0.0.5"
+		m, err := newMovingSocket(func() (net.PacketConn, error) {
+			s, err := newStrictSocket(localAt(tr, carrier, ip))
+			now.Store(s)
+			return s, err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := dialStrict(t, tr, carrier, m, localAt(tr, carrier, ip))
+		c.write(beat)
+		c.roundTrip("first")
+		other := localAt(tr, carrier, "127.0.0.6")
+		now.Load().to.Store(&other)
+		c.roundTrip("by another address")
+		if carrier == PlainKCP {
+			continue // such a link is its client's address
+		}
+		before := tr.Stats()
+		ip = "127.0.0.7"
+		if err := m.move(); err != nil {
+			t.Fatal(err)
+		}
+		c.roundTrip("from another address")
+		eventually(t, "the link moves", func() bool {
+			c.roundTrip("moving")
+			return tr.Stats().Migrations > before.Migrations
+		})
+		c.roundTrip("moved")
+		if n := now.Load().astray.Load(); n != 0 {
+			t.Errorf("%v: %d datagrams came from elsewhere", carrier, n)
+		}
+	}
+}
+
+// TestLocalAddressesAreBounded: beyond 255 of them the kernel chooses.
+func TestLocalAddressesAreBounded(t *testing.T) {
+	tr := startEverywhere(t, "0.0.0.0", Config{Loops: 1}, &hooks{})
+	for i := range maxLocals {
+		a := netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
+		if name, ok := tr.locals.name(a); !ok || int(name) != i+1 || tr.locals.addr(name) != a {
+			t.Fatalf("address %d has name %d, %v", i, name, ok)
+		}
+	}
+	pc, err := newStrictSocket(localAt(tr, PlainKCP, "127.0.0.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dialStrict(t, tr, PlainKCP, pc, localAt(tr, PlainKCP, "127.0.0.1"))
+	c.write(beat)
+	c.roundTrip("hello")
+	if s := tr.Stats(); s.ManyLocals == 0 || len(tr.locals.addrs) != maxLocals {
+		t.Errorf("%d counted, %d addresses", s.ManyLocals, len(tr.locals.addrs))
+	}
+}
+
+// TestLostLocalAddressIsNotInsistedOn: a floating IP may have gone.
+func TestLostLocalAddressIsNotInsistedOn(t *testing.T) {
+	tr := startEverywhere(t, "0.0.0.0", Config{Loops: 1}, &hooks{})
+	gone, _ := tr.locals.name(netip.MustParseAddr("192.0.2.1"))
+	here, _ := tr.locals.name(netip.MustParseAddr("127.0.0.5"))
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	to := c.LocalAddr().(*net.UDPAddr).AddrPort()
+	l := tr.Loops()[0]
+	onLoop(t, l, func() {
+		for i, name := range []local{here, gone, here} {
+			l.out[plainWire].push(to, name, len(append(l.out[plainWire].slot(), byte('a'+i))))
+		}
+	})
+	buf := make([]byte, 10)
+	for _, want := range []string{"a 127.0.0.5", "b 127.0.0.1", "c 127.0.0.5"} {
+		c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		n, from, err := c.ReadFromUDPAddrPort(buf)
+		if got := string(buf[:n]) + " " + from.Addr().String(); err != nil || got != want {
+			t.Errorf("%q, %v; want %q", got, err, want)
+		}
+	}
+}
+
+// TestControlMessages: what the kernel says, and what nobody should.
+func TestControlMessages(t *testing.T) {
+	message := func(size int, level, kind int32, data ...byte) []byte {
+		h := unix.Cmsghdr{Level: level, Type: kind}
+		h.SetLen(size)
+		b := make([]byte, unix.SizeofCmsghdr)
+		if unix.SizeofPtr == 8 {
+			binary.NativeEndian.PutUint64(b, uint64(h.Len))
+		} else {
+			binary.NativeEndian.PutUint32(b, uint32(h.Len))
+		}
+		binary.NativeEndian.PutUint32(b[unix.SizeofPtr:], uint32(level))
+		binary.NativeEndian.PutUint32(b[unix.SizeofPtr+4:], uint32(kind))
+		return append(b, data...)
+	}
+	const head = unix.SizeofCmsghdr
+	four := []byte{1, 0, 0, 0, 127, 0, 0, 5, 127, 0, 0, 9}
+	six := append(append([]byte{}, netip.MustParseAddr("2001:db8::5").AsSlice()...), 1, 0, 0, 0)
+	mapped := append(append([]byte{}, netip.MustParseAddr("::ffff:127.0.0.5").AsSlice()...), 1, 0, 0, 0)
+	other := message(head+8, unix.SOL_SOCKET, unix.SCM_TIMESTAMP, make([]byte, 8)...)
+	for _, c := range []struct {
+		name string
+		b    []byte
+		want string
+	}{
+		{"none", nil, ""},
+		{"IPv4", message(head+12, unix.IPPROTO_IP, unix.IP_PKTINFO, four...), "127.0.0.5"},
+		{"IPv6", message(head+20, unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, six...), "2001:db8::5"},
+		{"mapped", message(head+20, unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, mapped...), "127.0.0.5"},
+		{"behind another", append(bytes.Clone(other), message(head+12, unix.IPPROTO_IP, unix.IP_PKTINFO, four...)...), "127.0.0.5"},
+		{"another", other, ""},
+		{"half a header", other[:head/2], ""},
+		{"no length", message(0, unix.IPPROTO_IP, unix.IP_PKTINFO, four...), ""},
+		{"shorter than its header", message(head-1, unix.IPPROTO_IP, unix.IP_PKTINFO, four...), ""},
+		{"longer than all", message(head+13, unix.IPPROTO_IP, unix.IP_PKTINFO, four...), ""},
+		{"negative", message(-1, unix.IPPROTO_IP, unix.IP_PKTINFO, four...), ""},
+		{"cut", message(head+8, unix.IPPROTO_IP, unix.IP_PKTINFO, four[:8]...), ""},
+		{"IPv6, cut", message(head+16, unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, six[:16]...), ""},
+		{"no address", message(head+12, unix.IPPROTO_IP, unix.IP_PKTINFO, make([]byte, 12)...), ""},
+		{"multicast", message(head+20, unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, append([]byte{0xff, 2}, make([]byte, 18)...)...), ""},
+	} {
+		want := netip.Addr{}
+		if c.want != "" {
+			want = netip.MustParseAddr(c.want)
+		}
+		if got := parseLocal(c.b); got != want {
+			t.Errorf("%s: %v, want %v", c.name, got, want)
+		}
+	}
+	for _, s := range []struct {
+		a  string
+		v6 bool
+	}{{"127.0.0.5", false}, {"127.0.0.5", true}, {"2001:db8::5", true}} {
+		var ctl control
+		putLocal(&ctl, netip.MustParseAddr(s.a), s.v6)
+		if got := parseLocal(ctl.bytes()[:controlSize(s.v6)]); got.String() != s.a {
+			t.Errorf("%s became %v", s.a, got)
+		}
+	}
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"net/netip"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// controlSpace has room for one control message, of either family: a datagram's
+// local address.
+const controlSpace = unix.SizeofCmsghdr + (unix.SizeofInet6Pktinfo+7)&^7
+
+// cmsgAligned is where the next control message begins, after one of size bytes.
+func cmsgAligned(size int) int { return (size + unix.SizeofPtr - 1) &^ (unix.SizeofPtr - 1) }
+
+// control is memory for it, aligned as the kernel wants it.
+type control [(controlSpace + 7) / 8]uint64
+
+func (c *control) bytes() []byte {
+	return (*[unsafe.Sizeof(control{})]byte)(unsafe.Pointer(c))[:]
+}
+
+// askLocal makes the kernel tell what address each datagram came to. A
+// dual-stack socket tells an IPv4 address as a mapped one.
+func askLocal(fd int, v6 bool) error {
+	if v6 {
+		return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+	}
+	return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+}
+
+// parseLocal returns the local address that control messages tell, the invalid
+// one if they tell none.
+func parseLocal(b []byte) netip.Addr {
+	for len(b) >= unix.SizeofCmsghdr {
+		var h unix.Cmsghdr
+		copy((*[unix.SizeofCmsghdr]byte)(unsafe.Pointer(&h))[:], b)
+		size := uint64(h.Len)
+		if size < unix.SizeofCmsghdr || size > uint64(len(b)) {
+			break
+		}
+		data := b[unix.SizeofCmsghdr:size]
+		switch {
+		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+			// The second of its three fields: what to answer a broadcast from, too.
+			return usable(netip.AddrFrom4([4]byte(data[4:8])))
+		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+			return usable(netip.AddrFrom16([16]byte(data[:16])).Unmap())
+		}
+		b = b[min(cmsgAligned(int(size)), len(b)):]
+	}
+	return netip.Addr{}
+}
+
+// usable returns a if datagrams may come from it.
+func usable(a netip.Addr) netip.Addr {
+	if a.IsUnspecified() || a.IsMulticast() {
+		return netip.Addr{}
+	}
+	return a
+}
+
+// controlSize is the length of what putLocal makes.
+func controlSize(v6 bool) int {
+	if v6 {
+		return unix.SizeofCmsghdr + unix.SizeofInet6Pktinfo
+	}
+	return unix.SizeofCmsghdr + unix.SizeofInet4Pktinfo
+}
+
+// putLocal makes a control message that sends a datagram from a, on a socket of
+// the given family.
+func putLocal(c *control, a netip.Addr, v6 bool) {
+	h := unix.Cmsghdr{Level: unix.IPPROTO_IP, Type: unix.IP_PKTINFO}
+	data := c.bytes()[unix.SizeofCmsghdr:]
+	if v6 {
+		h.Level, h.Type = unix.IPPROTO_IPV6, unix.IPV6_PKTINFO
+		ip := a.As16()
+		copy(data, ip[:])
+	} else {
+		ip := a.As4()
+		copy(data[4:], ip[:])
+	}
+	h.SetLen(controlSize(v6))
+	copy(c.bytes(), (*[unix.SizeofCmsghdr]byte)(unsafe.Pointer(&h))[:])
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// udpWatch wakes a loop when datagrams have come. It is an epoll of its own in
+// Go's poller, since the sockets can't be there: that hears of every datagram
+// that leaves. A socket of it tells once, and is heard again when the loop has
+// read it and looks no more by itself.
+type udpWatch struct {
+	wake  func() // the loop
+	fd    int    // of epoll
+	epoll *os.File
+	raw   syscall.RawConn
+	done  sync.WaitGroup
+
+	// armed is set by the loop when it relies on being woken, and cleared by
+	// the goroutine that wakes it, which then waits for again. While it is
+	// cleared, ready is the loop's; while it is set, that goroutine's.
+	armed atomic.Bool
+	ready []int32 // sockets that have told
+	again chan struct{}
+
+	coalescer // the loop's
+}
+
+// openWatch watches over the sockets of a loop, if it has any.
+func (g *gnetLoop) openWatch() error {
+	if g.r.udp == [wires]string{} {
+		return nil
+	}
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return os.NewSyscallError("epoll_create1", err)
+	}
+	_ = unix.SetNonblock(fd, true) // so Go's poller takes it
+	w := &udpWatch{wake: g.l.queue.wake, fd: fd, epoll: os.NewFile(uintptr(fd), "epoll"), again: make(chan struct{}, 1)}
+	for _, u := range g.udp {
+		if u != nil && err == nil {
+			err = w.hear(unix.EPOLL_CTL_ADD, int32(u.fd))
+		}
+	}
+	if err == nil {
+		w.raw, err = w.epoll.SyscallConn()
+	}
+	if err != nil {
+		_ = w.epoll.Close()
+		return err
+	}
+	w.armed.Store(true)
+	g.watch = w
+	w.done.Add(1)
+	// Ends when closeWatch closes again.
+	go w.run()
+	return nil
+}
+
+func (g *gnetLoop) closeWatch() {
+	if w := g.watch; w != nil {
+		g.watch = nil
+		close(w.again)
+		_ = w.epoll.Close()
+		w.done.Wait()
+	}
+}
+
+// hear makes a socket tell once.
+func (w *udpWatch) hear(op int, fd int32) error {
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(w.fd, op, int(fd), &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT, Fd: fd}))
+}
+
+// run wakes the loop when a socket tells, until closeWatch.
+func (w *udpWatch) run() {
+	defer w.done.Done()
+	var events [wires]unix.EpollEvent
+	_ = w.raw.Read(func(fd uintptr) (done bool) {
+		n, _ := unix.EpollWait(int(fd), events[:], 0)
+		if n <= 0 {
+			return false
+		}
+		for _, e := range events[:n] {
+			w.ready = append(w.ready, e.Fd)
+		}
+		w.armed.Store(false)
+		w.wake()
+		_, more := <-w.again
+		return !more
+	})
+}
+
+// told reports whether datagrams have come since arm.
+func (w *udpWatch) told() bool { return w != nil && !w.armed.Load() }
+
+// arm makes datagrams that come, and those that have come, wake the loop.
+func (w *udpWatch) arm() {
+	if !w.told() {
+		return
+	}
+	for _, fd := range w.ready {
+		_ = w.hear(unix.EPOLL_CTL_MOD, fd)
+	}
+	w.ready = w.ready[:0]
+	w.armed.Store(true)
+	w.again <- struct{}{}
+}
+
+// turn is what a loop does when it was woken: a batch, or several while
+// datagrams wait. Without a stream nothing else comes to the loop than what
+// wakes it, so it waits for that here, as a goroutine: in gnet it would be a
+// thread in a system call, which costs more.
+func (g *gnetLoop) turn() {
+	l, w := g.l, g.watch
+	if g.round.open { // this is part of its batch
+		l.begin()
+		if w.told() {
+			g.drain()
+		}
+		l.end()
+		w.arm()
+		return
+	}
+	stays := g.lone()
+	if stays {
+		l.queue.stay(true)
+	}
+	for {
+		more := g.take()
+		switch {
+		case !stays || !g.lone():
+			if stays {
+				l.queue.stay(false)
+			}
+			if more {
+				l.queue.wake()
+			} else {
+				w.arm()
+			}
+			return
+		case more:
+			g.yield()
+		case w == nil:
+			l.queue.park(Never)
+		case w.wait(l.t.now()) > 0:
+			l.queue.park(w.wait(l.t.now()))
+		default:
+			w.arm()
+			l.queue.park(Never)
+		}
+	}
+}
+
+// take takes what waits for the loop, in a batch, or in several. It returns
+// whether there may be more.
+func (g *gnetLoop) take() (more bool) {
+	l, w := g.l, g.watch
+	if !w.told() {
+		l.begin()
+		l.end()
+		return false
+	}
+	if wait := w.wait(l.t.now()); wait > 0 {
+		l.queue.park(wait)
+	}
+	before := l.stats.datagramsIn
+	more = true
+	for n := 0; more && n < recvRounds && !l.ended(); n++ {
+		more = false
+		l.begin()
+		for _, u := range g.udp {
+			if u != nil && u.recv() {
+				more = true
+			}
+		}
+		l.end()
+	}
+	if more {
+		return true
+	}
+	came := l.stats.datagramsIn - before
+	if w.emptied(l.now, l.t.cfg.coalesceDelay(), came); came == 0 {
+		w.upto = 0
+	}
+	return came >= busyBatch && w.upto == 0
+}
+
+// lone reports whether no stream is served, and none is on its way.
+func (g *gnetLoop) lone() bool {
+	at := g.engineAt.Load()
+	return at != nil && at.coming.Load() == 0 && len(g.l.streams) == 0 && !g.l.ended()
+}
