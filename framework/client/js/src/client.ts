@@ -85,7 +85,7 @@ export class Client {
 		return new Session({
 			ticket: () => this.tickets.value, info, token, maxPackets, maxBytes, maxReceive, openingTimeout,
 			minDelay: Math.max(minDelay, 1), maxDelay: Math.max(maxDelay, 1), // without a pause nothing else would run
-			random: () => crypto.getRandomValues(new BigUint64Array(1))[0]!,
+			random: () => crypto.getRandomValues(new BigUint64Array(1))[0],
 		});
 	}
 
@@ -119,7 +119,7 @@ export class Client {
 
 	/** Starts after the caller has run: a component that React mounts and unmounts at once leaves no trace. */
 	private async start(opening: Opening): Promise<void> {
-		await undefined;
+		await Promise.resolve();
 		if (this.opening !== opening) {
 			return;
 		}

@@ -9,7 +9,7 @@ import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 
 import { CodecError, encodeFrame, type Kind, type Packet } from "./codec.js";
-import { Code, CloseError } from "./code.js";
+import { CloseError } from "./code.js";
 import { maxRouteName } from "./envelope.js";
 import { bin, bool, bytes, decodeBody, encodeBody, type Infer, list, nullable, str, struct, type Type, u32, u64, u8, uint } from "./types.js";
 
@@ -60,7 +60,7 @@ export function decodeControl<T>(p: Packet, type: Type<T>): T {
 /** Reads a REFUSED or a BYE. */
 export function parseEnd(p: Packet): CloseError {
 	const b = decodeControl(p, End);
-	return new CloseError(b.code as Code, b.text, true, b.detail);
+	return new CloseError(b.code, b.text, true, b.detail);
 }
 
 export const maxMillis = 2 ** 31;

@@ -40,11 +40,11 @@ export class Link {
 			let size = 0;
 			let to = from;
 			do {
-				size += frames[to++]!.length;
-			} while (to < frames.length && size + frames[to]!.length <= maxMessage);
+				size += frames[to++].length;
+			} while (to < frames.length && size + frames[to].length <= maxMessage);
 			const b = new Uint8Array(size);
-			for (let i = 0; from < to; i += frames[from++]!.length) {
-				b.set(frames[from]!, i);
+			for (let i = 0; from < to; i += frames[from++].length) {
+				b.set(frames[from], i);
 			}
 			sent += size;
 			this.socket.send(b);
