@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"strings"
 	"sync"
 	"time"
 
@@ -44,6 +45,18 @@ func asMisfit(err error) *misfit {
 		return m
 	}
 	return &misfit{what: "not what its type reads", cause: err}
+}
+
+// BadRequest turns an error of DecodeBody into the FAILURE that answers the
+// request. Its code is ErrorBadRequest. Its text says what does not fit and where,
+// and contains no names of Go types.
+func BadRequest(err error) *Error {
+	text := strings.TrimPrefix(err.Error(), "codec: ")
+	var m *misfit
+	if errors.As(err, &m) {
+		text = "payload does not fit: " + m.at + m.what
+	}
+	return &Error{Code: ErrorBadRequest, Text: text}
 }
 
 // within adds the place in a container to a misfit.

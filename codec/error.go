@@ -3,10 +3,8 @@
 package codec
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 )
 
 // ErrorCode says why a request failed: SPEC 6.3. Codes below GameError belong to
@@ -50,15 +48,3 @@ type Error struct {
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("lifeline: %s (code %d)", e.Text, e.Code) }
-
-// BadRequest turns an error of DecodeBody into the FAILURE that answers the
-// request. Its code is ErrorBadRequest. Its text says what does not fit and where,
-// and contains no names of Go types.
-func BadRequest(err error) *Error {
-	text := strings.TrimPrefix(err.Error(), "codec: ")
-	var m *misfit
-	if errors.As(err, &m) {
-		text = "payload does not fit: " + m.at + m.what
-	}
-	return &Error{Code: ErrorBadRequest, Text: text}
-}

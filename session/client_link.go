@@ -76,7 +76,7 @@ func (c *Client) failed() {
 // a server that has forgotten us costs one round trip (SPEC 8.6).
 func (c *Client) giveUpLate(now time.Duration) {
 	if c.have && c.everUp && c.state != Open && now-c.lastRecv > c.params.Timeout+c.params.Grace {
-		c.gone(&CloseError{Code: Expired, Text: "nobody could be reached for the whole grace"}, 0)
+		c.gone(&CloseError{Code: Expired, Text: "no server could be reached for the whole grace"}, 0)
 	}
 }
 

@@ -97,7 +97,7 @@ func TestProofBeyondTheBoundCloses(t *testing.T) {
 	}
 	l.end()
 	if len(h.errs) != 1 || !errors.Is(h.errs[0], ErrTooManyLinks) {
-		t.Errorf("closed with %v, want one ErrCrowded", h.errs)
+		t.Errorf("closed with %v, want one ErrTooManyLinks", h.errs)
 	}
 	if len(l.plain) != 2 || l.unvalidated.Len() != 0 {
 		t.Errorf("%d links, %d unvalidated", len(l.plain), l.unvalidated.Len())
