@@ -237,7 +237,7 @@ func TestNothingIsRegisteredAfterStart(t *testing.T) {
 		`Tick of room "match"`:    func() { rooms.Tick(time.Minute) },
 		`Seats of room "match"`:   func() { rooms.Seats(3) },
 		`Linger of room "match"`:  func() { rooms.Linger(time.Minute) },
-		`Profile of room "match"`: func() { rooms.Heartbeat(framework.HeartbeatNormal) },
+		`Heartbeat of room "match"`: func() { rooms.Heartbeat(framework.HeartbeatNormal) },
 		`room "r" registered`:     func() { addRoom[*noTick](srv) },
 		"route late registered":   func() { framework.OnMessage(srv, "late", func(*framework.Player, int) {}) },
 		"route sent registered":   func() { srv.Sends(framework.DeliverNewest, "sent") },
