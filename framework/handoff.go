@@ -121,9 +121,6 @@ func (c *handoff) decide(l *loop) {
 		p.extraLocked().run++ // what the one before it has asked is answered to nobody
 		p.mu.Unlock()
 	}
-	if c.reset {
-		p.failCalls(&codec.Error{Code: codec.ErrorReset, Text: "the session was reset before the answer came"})
-	}
 	// The old link is fenced from here on, dead or half alive.
 	if k := l.unlink(p); k != nil {
 		l.srv.lost(p, lostReplaced)
@@ -201,6 +198,7 @@ func (c *handoff) complete() {
 		l.srv.count.resets.Add(1)
 		p.mu.Lock()
 		p.resetLocked()
+		p.failCallsLocked(&codec.Error{Code: codec.ErrorReset, Text: "the session was reset before the answer came"})
 		p.mu.Unlock()
 	}
 	l.attach(p, c.o, c.answer)

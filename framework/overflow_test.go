@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
@@ -37,6 +38,7 @@ func TestSnapshotThatDoesNotFitIsNoLoop(t *testing.T) {
 			client.OnMessage(c, "chunk", func(string) {})
 			e.connect(c)
 			time.Sleep(time.Minute)
+			synctest.Wait() // what the callbacks wrote is read below
 			var over *framework.OverflowError
 			if !errors.As(last, &over) || !errors.Is(last, session.ErrOverflow) || over.MaxBytes != 256<<10 {
 				t.Errorf("Push: %v", last)

@@ -134,13 +134,7 @@ func (p *Player) answered(pk codec.Packet) error {
 	return err
 }
 
-// failCalls ends all requests: their answers can't come any more.
-func (p *Player) failCalls(err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.failCallsLocked(err)
-}
-
+// failCallsLocked ends all requests: their answers can't come any more.
 func (p *Player) failCallsLocked(err error) {
 	if p.extra == nil {
 		return

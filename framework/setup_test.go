@@ -234,16 +234,16 @@ func TestNothingIsRegisteredAfterStart(t *testing.T) {
 		}
 	}()
 	for what, f := range map[string]func(){
-		`Tick of room "match"`:    func() { rooms.Tick(time.Minute) },
-		`Seats of room "match"`:   func() { rooms.Seats(3) },
-		`Linger of room "match"`:  func() { rooms.Linger(time.Minute) },
+		`Tick of room "match"`:      func() { rooms.Tick(time.Minute) },
+		`Seats of room "match"`:     func() { rooms.Seats(3) },
+		`Linger of room "match"`:    func() { rooms.Linger(time.Minute) },
 		`Heartbeat of room "match"`: func() { rooms.Heartbeat(framework.HeartbeatNormal) },
-		`room "r" registered`:     func() { addRoom[*noTick](srv) },
-		"route late registered":   func() { framework.OnMessage(srv, "late", func(*framework.Player, int) {}) },
-		"route sent registered":   func() { srv.Sends(framework.DeliverNewest, "sent") },
-		"Inline of route echo":    func() { route.Inline() },
-		"Use":                     func() { srv.Use(func(next framework.Handler) framework.Handler { return next }) },
-		"AdminPage GET /metrics":  func() { srv.AdminPage("GET /metrics", http.NotFoundHandler()) },
+		`room "r" registered`:       func() { addRoom[*noTick](srv) },
+		"route late registered":     func() { framework.OnMessage(srv, "late", func(*framework.Player, int) {}) },
+		"route sent registered":     func() { srv.Sends(framework.DeliverNewest, "sent") },
+		"Inline of route echo":      func() { route.Inline() },
+		"Use":                       func() { srv.Use(func(next framework.Handler) framework.Handler { return next }) },
+		"AdminPage GET /metrics":    func() { srv.AdminPage("GET /metrics", http.NotFoundHandler()) },
 	} {
 		wantPanic(t, "framework: "+what+" after the server was started", f)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
@@ -91,6 +92,7 @@ func TestContextEndsWithTheSession(t *testing.T) {
 		stays := e.dial("stays", transport.TCP)
 		_ = stays.Send("join", 1)
 		time.Sleep(time.Minute)
+		synctest.Wait() // what the handlers wrote is read below
 		if !errors.Is(joined, context.DeadlineExceeded) || released != 3 {
 			t.Errorf("join from a handler: %v; %d of 3 released", joined, released)
 		}
