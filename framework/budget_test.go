@@ -82,8 +82,8 @@ func fillNode(t *testing.T, carrier transport.Carrier, shared bool) {
 			}
 		}
 		st := e.srv.Stats()
-		if st.Crowded == 0 || st.Overflows < st.Crowded || st.Crowded > 12 {
-			t.Errorf("crowded %d, overflows %d, should be 1 to 12 and no less", st.Crowded, st.Overflows)
+		if st.OverBudget == 0 || st.Overflows < st.OverBudget || st.OverBudget > 12 {
+			t.Errorf("over budget %d, overflows %d, should be 1 to 12 and no less", st.OverBudget, st.Overflows)
 		}
 		if hooks := fmt.Sprint(e.of("here")); hooks != "[open]" {
 			t.Errorf("who was there saw %s", hooks)

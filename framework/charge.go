@@ -34,7 +34,7 @@ func (p *Player) charge(bytes int64) {
 	p.slowed = true
 	p.mu.Unlock()
 	if first {
-		p.srv.count.slowed.Add(1)
+		p.srv.count.throttled.Add(1)
 		p.srv.log.Debug("slowed down", "session", p.ID(), "user", p.label())
 		p.wakeLoop() // for the loop to set a deadline
 	}

@@ -69,8 +69,8 @@ func TestShouterIsSlowedAndItsReadersLive(t *testing.T) {
 					t.Errorf("reader %d: %v, %+v", i, c.Err(), c.Stats())
 				}
 			}
-			if len(st.Closes) != 0 || st.Slowed == 0 {
-				t.Errorf("closes %v, slowed %d times", st.Closes, st.Slowed)
+			if len(st.Closes) != 0 || st.Throttled == 0 {
+				t.Errorf("closes %v, throttled %d times", st.Closes, st.Throttled)
 			}
 			// 16 at once at most, then one for each eighth of the burst.
 			if most := 10 * (16 + 25*8/5); heard.Load() > int64(most) || heard.Load() < 200 {
@@ -136,8 +136,8 @@ func TestWhatIsChargedToWhom(t *testing.T) {
 				if n := done.Load(); c.slow && (n < 8 || n > 12) || !c.slow && n != 20 {
 					t.Errorf("%d of 20 were done after a second", n)
 				}
-				if n := e.srv.Stats().Slowed; (n > 0) != c.slow {
-					t.Errorf("slowed %d times", n)
+				if n := e.srv.Stats().Throttled; (n > 0) != c.slow {
+					t.Errorf("throttled %d times", n)
 				}
 				e.within(20*time.Second, "all is done", func() bool { return done.Load() == 20 })
 			})
@@ -245,8 +245,8 @@ func TestRoomsCostTheirMaker(t *testing.T) {
 		}
 		st := e.srv.Stats()
 		// 5 s of the rate at once and 30 s of it make 350, less what its requests cost.
-		if r := st.Rooms["hall"]; r.Opened < 100 || r.Opened > 350 || r.Ticks > r.Opened || busy == 0 || st.Hurried == 0 {
-			t.Errorf("%+v, %d times busy, %d hurried", r, busy, st.Hurried)
+		if r := st.Rooms["hall"]; r.Opened < 100 || r.Opened > 350 || r.Ticks > r.Opened || busy == 0 || st.RateLimited == 0 {
+			t.Errorf("%+v, %d times busy, %d rate limited", r, busy, st.RateLimited)
 		}
 		if c.Err() != nil {
 			t.Error(c.Err())

@@ -76,7 +76,7 @@ func (p *Player) lags(r *Route) {
 	x.lags = true
 	p.mu.Unlock()
 	if !known {
-		p.srv.log.Info("does not keep up, messages are left out", "session", p.ID(), "user", p.label(), "route", r.name)
+		p.srv.log.Info("messages dropped: the player does not keep up", "session", p.ID(), "user", p.label(), "route", r.name)
 	}
 }
 

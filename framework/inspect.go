@@ -24,9 +24,9 @@ type Info struct {
 	Silent      float64        `json:"silent_s"` // since the link brought something
 	Queued      int            `json:"queued"`   // sent and not acknowledged
 	Bytes       int            `json:"queued_bytes"`
-	GivenUp     uint32         `json:"given_up"` // messages left out, see Delivery
-	Inbox       int            `json:"inbox"`    // received and not yet handled
-	Holding     bool           `json:"holding"`  // the client was asked to wait
+	Dropped     uint32         `json:"dropped"` // messages to the player, see Delivery
+	Inbox       int            `json:"inbox"`   // received and not yet handled
+	Holding     bool           `json:"holding"` // the client was asked to wait
 	Resumes     uint32         `json:"resumes"`
 	Age         float64        `json:"age_s"`
 	Room        string         `json:"room,omitempty"` // type/key
@@ -53,7 +53,7 @@ func (p *Player) infoOnLoop(l *loop) Info {
 		Resumes: p.resumes, Age: (now - p.s.OpenedAt()).Seconds(),
 	}
 	in.Queued, in.Bytes = p.s.Queued()
-	in.GivenUp = p.s.Dropped()
+	in.Dropped = p.s.Dropped()
 	if k := p.link; k != nil {
 		st := k.Stats()
 		in.Carrier, in.Addr, in.Silent = k.Carrier().String(), k.RemoteAddr(), (now - k.LastReceive()).Seconds()

@@ -67,8 +67,8 @@ func TestFlooder(t *testing.T) {
 				}
 				time.Sleep(10 * time.Millisecond)
 			}
-			if s := e.srv.Stats(); s.Hurried != 1 || s.Closes["policy"] != 1 {
-				t.Errorf("%d refused, closes %v", s.Hurried, s.Closes)
+			if s := e.srv.Stats(); s.RateLimited != 1 || s.Closes["policy"] != 1 {
+				t.Errorf("%d refused, closes %v", s.RateLimited, s.Closes)
 			}
 		})
 	})
@@ -84,7 +84,7 @@ func TestPlainKCPHasBoundsOfItsOwn(t *testing.T) {
 		}
 		e.dial("dan", transport.KCP)
 		e.dial("eve", transport.TCP)
-		if refused := e.srv.Stats().Transport.Carriers["plain-kcp"].Refused; refused == 0 {
+		if refused := e.srv.Stats().Transport.Carriers["plain-kcp"].TooManyLinks; refused == 0 {
 			e.t.Error("nobody was refused")
 		}
 	})

@@ -122,8 +122,8 @@ func (g *transportHandler) OnTimer(t *transport.Loop) {
 			o.deadline = now + l.srv.cfg.Session.OpeningTimeout
 			l.openings = append(l.openings, o)
 		default:
-			l.srv.count.late.Add(1)
-			endLink(k, session.OpenTimeout, "")
+			l.srv.count.openingTimeouts.Add(1)
+			endLink(k, session.OpeningTimeout, "")
 		}
 	}
 	if len(l.openings) == 0 {
@@ -254,12 +254,12 @@ func (l *loop) withinRate(p *Player, pk codec.Packet, deliver bool) bool {
 		}
 		switch pk.Kind {
 		case codec.Datagram:
-			l.srv.count.hurried.Add(1)
+			l.srv.count.rateLimited.Add(1)
 			return false
 		case codec.Request:
 			id, _, _, err := codec.ParseRequest(pk.Body)
 			if err == nil { // else deliver says what is wrong
-				l.srv.count.hurried.Add(1)
+				l.srv.count.rateLimited.Add(1)
 				l.reject(p, pk.Kind, id, codec.ErrorBusy, "too many messages")
 			}
 			return err != nil

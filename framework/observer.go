@@ -45,12 +45,12 @@ type Observer struct {
 	// TickLate: a tick came more than half a step late, or steps before it were
 	// left out. room is type/key. On the room's goroutine, before OnTick.
 	TickLate func(room string, t Tick, skipped uint64)
-	// Dropped: n messages of a route were left out of what waited for a player,
+	// Dropped: n messages of a route were dropped from what waited for a player,
 	// see Delivery. On the goroutine that sends, or on the session's event loop.
 	Dropped func(p *Player, route string, n int)
-	// Overflowed: all that waited for a player was given up, crowded because of
-	// Config.BufferBytes. On the session's event loop.
-	Overflowed func(p *Player, crowded bool)
+	// Overflowed: all that waited for a player was dropped; overBudget tells that
+	// Config.BufferBytes was the reason. On the session's event loop.
+	Overflowed func(p *Player, overBudget bool)
 }
 
 // errPanicked is what Observer.Handled is told of a handler that panicked.
@@ -108,9 +108,9 @@ func (s *Server) observeRefused(o *opening, why *session.CloseError) {
 // dropped counts messages of a route that were left out of what waits for p,
 // whose mu is not held.
 func (s *Server) dropped(p *Player, r *Route, n int) {
-	s.count.givenUp.Add(uint64(n))
+	s.count.dropped.Add(uint64(n))
 	if f := s.cfg.Observer.Dropped; f != nil {
-		s.observe("LeftOut", func() { f(p, r.name, n) })
+		s.observe("Dropped", func() { f(p, r.name, n) })
 	}
 }
 

@@ -59,11 +59,11 @@ func (s *seen) observer() framework.Observer {
 		},
 		Dropped: func(p *framework.Player, route string, n int) {
 			for range n {
-				s.note(nil, "left out %s", route)
+				s.note(nil, "dropped %s", route)
 			}
 			_ = p.ID()
 		},
-		Overflowed: func(p *framework.Player, crowded bool) { s.note(p, "overflowed %v", crowded) },
+		Overflowed: func(p *framework.Player, overBudget bool) { s.note(p, "overflowed %v", overBudget) },
 	}
 }
 
@@ -148,8 +148,8 @@ func TestObserverIsToldWhatStatsCounts(t *testing.T) {
 				t.Errorf("%q: %d times, want %d", what, got, n)
 			}
 		}
-		if st := e.srv.Stats(); st.GivenUp == 0 || uint64(s.count("left out chat")) != st.GivenUp || st.Overflows != 1 {
-			t.Errorf("%d left out, told %d times; %d overflows", st.GivenUp, s.count("left out chat"), st.Overflows)
+		if st := e.srv.Stats(); st.Dropped == 0 || uint64(s.count("dropped chat")) != st.Dropped || st.Overflows != 1 {
+			t.Errorf("%d dropped, told %d times; %d overflows", st.Dropped, s.count("dropped chat"), st.Overflows)
 		}
 		if t.Failed() {
 			t.Logf("%+v", s.all)

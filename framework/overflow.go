@@ -124,13 +124,13 @@ func (p *Player) awaitHalfFree(ctx context.Context, gaps uint32) error {
 // overflowed cuts the link of a player that did not read what was sent to it, or
 // was sent too much at once: it comes back to a RESET, or too often and then not
 // at all.
-func (l *loop) overflowed(p *Player, crowded bool) {
+func (l *loop) overflowed(p *Player, overBudget bool) {
 	l.srv.count.overflows.Add(1)
-	if crowded {
-		l.srv.count.crowded.Add(1)
+	if overBudget {
+		l.srv.count.overBudget.Add(1)
 	}
 	if f := l.srv.cfg.Observer.Overflowed; f != nil {
-		l.srv.observe("Overflowed", func() { f(p, crowded) })
+		l.srv.observe("Overflowed", func() { f(p, overBudget) })
 	}
 	now := l.t.Now()
 	p.mu.Lock()
@@ -141,10 +141,10 @@ func (l *loop) overflowed(p *Player, crowded bool) {
 	o.now, o.at, o.gaps, o.times = true, now, o.gaps+1, min(o.times+1, 32)
 	p.mu.Unlock()
 	text := "outgoing buffer overflowed"
-	if p.link != nil && !crowded {
+	if p.link != nil && !overBudget {
 		text = "outgoing buffer overflowed: more was sent at once than may wait (see PushAll), or the client reads too slowly"
 	}
-	p.logLimited(slog.LevelWarn, text, "crowded", crowded, "limit", l.srv.cfg.Session.SendBytes)
+	p.logLimited(slog.LevelWarn, text, "over_budget", overBudget, "limit", l.srv.cfg.Session.SendBytes)
 	if p.migrating() {
 		return // the next server's RESET says so
 	}

@@ -237,7 +237,7 @@ const priceOfRoom = 100
 // one that has been empty for longest ends.
 func (k *roomKind) mayMakeLocked(payer *Player) error {
 	if payer != nil && !payer.affords(priceOfRoom) {
-		k.srv.count.hurried.Add(1)
+		k.srv.count.rateLimited.Add(1)
 		return refusal(codec.ErrorBusy, "too many rooms were made")
 	}
 	if len(k.open) < k.most {

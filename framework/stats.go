@@ -12,13 +12,13 @@ import (
 
 // counters are the server's own. Safe to use from any goroutine.
 type counters struct {
-	opened, resumed, resets, ended          atomic.Uint64
-	arrived                                 atomic.Uint64
-	protocolErrors, overloads, overflows    atomic.Uint64
-	crowded, hurried, slowed, tooLarge      atomic.Uint64
-	noRoute, busy, panics, late, inlineLate atomic.Uint64
-	adminRefused                            atomic.Uint64
-	givenUp                                 atomic.Uint64
+	opened, resumed, resets, ended                     atomic.Uint64
+	arrived                                            atomic.Uint64
+	protocolErrors, overloads, overflows               atomic.Uint64
+	overBudget, rateLimited, throttled, tooLarge       atomic.Uint64
+	noRoute, busy, panics, openingTimeouts, inlineLate atomic.Uint64
+	adminRefused                                       atomic.Uint64
+	dropped                                            atomic.Uint64
 
 	refusals, cuts, closes codeCounts
 	lost                   [losses]atomic.Uint64
@@ -107,21 +107,21 @@ type Stats struct {
 	Closes  map[string]uint64 `json:"closes"`   // sessions that ended, by code
 	Lost    map[string]uint64 `json:"lost"`     // links of sessions: closed, timeout, away, replaced, or the code they were cut with
 
-	LateOpenings   uint64 `json:"late_openings"`   // links that asked for no session in time
-	ProtocolErrors uint64 `json:"protocol_errors"` // packets that no correct client sends
-	Overloads      uint64 `json:"overloads"`       // links cut because the peer ignored HOLD
-	Overflows      uint64 `json:"overflows"`       // outgoing buffers given up
-	Crowded        uint64 `json:"crowded"`         // of them because Config.BufferBytes was reached
-	Buffered       int64  `json:"buffered_bytes"`  // of Config.BufferBytes, with up to 128 KiB a loop that it keeps ready
-	GivenUp        uint64 `json:"given_up"`        // messages left out of what waited for a player, see Delivery
-	NoRoute        uint64 `json:"no_route"`
-	Busy           uint64 `json:"busy"`      // requests that met no free worker
-	Hurried        uint64 `json:"hurried"`   // requests refused and datagrams dropped because of Config.Rate
-	Slowed         uint64 `json:"slowed"`    // times that a player's messages had to wait for what they made the server send
-	TooLarge       uint64 `json:"too_large"` // messages and requests larger than their route takes, see Route.Max
-	Panics         uint64 `json:"panics"`
-	AdminRefused   uint64 `json:"admin_refused"` // requests for admin pages, as with a wrong token
-	InlineLate     uint64 `json:"inline_late"`   // Inline handlers that kept their loop too long
+	OpeningTimeouts uint64 `json:"opening_timeouts"` // links that asked for no session in time
+	ProtocolErrors  uint64 `json:"protocol_errors"`  // packets that no correct client sends
+	Overloads       uint64 `json:"overloads"`        // links cut because the peer ignored HOLD
+	Overflows       uint64 `json:"overflows"`        // outgoing buffers that were dropped
+	OverBudget      uint64 `json:"over_budget"`      // those of the overflows that Config.BufferBytes caused
+	Buffered        int64  `json:"buffered_bytes"`   // of Config.BufferBytes, with up to 128 KiB a loop that it keeps ready
+	Dropped         uint64 `json:"dropped"`          // messages dropped from what waited for a player, see Delivery
+	NoRoute         uint64 `json:"no_route"`
+	Busy            uint64 `json:"busy"`         // requests that met no free worker
+	RateLimited     uint64 `json:"rate_limited"` // requests refused and datagrams dropped because of Config.Rate
+	Throttled       uint64 `json:"throttled"`    // times that a player's messages had to wait for what they made the server send
+	TooLarge        uint64 `json:"too_large"`    // messages and requests larger than their route takes, see Route.Max
+	Panics          uint64 `json:"panics"`
+	AdminRefused    uint64 `json:"admin_refused"` // requests for admin pages, as with a wrong token
+	InlineLate      uint64 `json:"inline_late"`   // Inline handlers that kept their loop too long
 
 	// Stuck counts the calls of the game's code that have not returned for long: in
 	// an Inline handler ("loop") or a room ("room") for 1 s, else ("worker") for 10 s.
@@ -139,7 +139,7 @@ type Stats struct {
 // WorkerStats tells how busy the goroutines are that run handlers.
 type WorkerStats struct {
 	Busy    int `json:"busy"`
-	Most    int `json:"most"`    // Config.Workers
+	Limit   int `json:"limit"`   // Config.Workers
 	Waiting int `json:"waiting"` // players with work that no worker is free for
 }
 
@@ -163,9 +163,9 @@ func (s *Server) Stats() Stats {
 		Opened:   c.opened.Load(), Arrived: c.arrived.Load(), Resumed: c.resumed.Load(), Resets: c.resets.Load(), Ended: c.ended.Load(),
 		Refusal: c.refusals.named(map[string]uint64{}), Full: map[string]uint64{},
 		Closes: c.closes.named(map[string]uint64{}), Lost: c.cuts.named(map[string]uint64{}),
-		LateOpenings: c.late.Load(), ProtocolErrors: c.protocolErrors.Load(), Overloads: c.overloads.Load(), Overflows: c.overflows.Load(),
-		Crowded: c.crowded.Load(), Buffered: s.budget.used(), GivenUp: c.givenUp.Load(),
-		NoRoute: c.noRoute.Load(), Busy: c.busy.Load(), Hurried: c.hurried.Load(), Slowed: c.slowed.Load(), TooLarge: c.tooLarge.Load(), Panics: c.panics.Load(), AdminRefused: c.adminRefused.Load(), InlineLate: c.inlineLate.Load(),
+		OpeningTimeouts: c.openingTimeouts.Load(), ProtocolErrors: c.protocolErrors.Load(), Overloads: c.overloads.Load(), Overflows: c.overflows.Load(),
+		OverBudget: c.overBudget.Load(), Buffered: s.budget.used(), Dropped: c.dropped.Load(),
+		NoRoute: c.noRoute.Load(), Busy: c.busy.Load(), RateLimited: c.rateLimited.Load(), Throttled: c.throttled.Load(), TooLarge: c.tooLarge.Load(), Panics: c.panics.Load(), AdminRefused: c.adminRefused.Load(), InlineLate: c.inlineLate.Load(),
 		Workers: s.pool.stats(), Rooms: map[string]RoomStats{},
 	}
 	st.Stuck = s.watch.stuck()
@@ -233,7 +233,7 @@ func (m *samples) sample(p *Player) {
 func (w *workers) stats() WorkerStats {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return WorkerStats{Busy: w.busy, Most: w.most, Waiting: len(w.ready) + w.waiting}
+	return WorkerStats{Busy: w.busy, Limit: w.most, Waiting: len(w.ready) + w.waiting}
 }
 
 func (k *roomKind) stats() RoomStats {

@@ -55,7 +55,7 @@ func TestStatsTellWhatHappened(t *testing.T) {
 			t.Errorf("sums: %+v", s)
 		}
 		time.Sleep(30 * time.Second) // the wheel has looked at dan
-		if s := e.srv.Stats(); s.Queued.Count() == 0 || s.Workers.Most == 0 || len(s.Transport.Loops) == 0 {
+		if s := e.srv.Stats(); s.Queued.Count() == 0 || s.Workers.Limit == 0 || len(s.Transport.Loops) == 0 {
 			t.Errorf("samples: %+v", s)
 		}
 	})

@@ -21,7 +21,7 @@ func TestKeyOfAKickedPlayerOpensNothing(t *testing.T) {
 		p := e.players()[0]
 		c.Pause()
 		e.within(20*time.Second, "eve is detached", func() bool { return !p.Attached() })
-		if n := e.srv.Stats().Transport.Handshakes.Over; n != 0 {
+		if n := e.srv.Stats().Transport.Handshakes.SessionEnded; n != 0 {
 			t.Fatalf("%d refused before", n)
 		}
 		p.Kick(session.Kicked, "")
@@ -31,7 +31,7 @@ func TestKeyOfAKickedPlayerOpensNothing(t *testing.T) {
 		if err := c.Err(); !errors.As(err, &end) || end.Code != session.Kicked {
 			t.Errorf("eve was told %v, want %v", err, session.Kicked)
 		}
-		if h := e.srv.Stats().Transport.Handshakes; h.Over == 0 || h.Resumed != 0 {
+		if h := e.srv.Stats().Transport.Handshakes; h.SessionEnded == 0 || h.Resumed != 0 {
 			t.Errorf("%+v, want RESUME-HELLOs refused and none accepted", h)
 		}
 	})

@@ -133,7 +133,7 @@ func TestStaleTwiceLogsIn(t *testing.T) {
 
 // SPEC 6.1: a login that was refused is over, and the next one is another.
 func TestRefusedLoginIsNotRepeated(t *testing.T) {
-	for code, same := range map[Code]bool{Internal: false, Stale: false, Busy: true, ShuttingDown: true, OpenTimeout: true} {
+	for code, same := range map[Code]bool{Internal: false, Stale: false, Busy: true, ShuttingDown: true, OpeningTimeout: true} {
 		c := fuzzClients(t)["logging in"]
 		c.cfg.MaxDelay = time.Second
 		first := HelloRequest{Opening: c.opening, Attempt: c.attempt} // written already

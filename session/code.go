@@ -11,16 +11,16 @@ type Code uint32
 const (
 	// 1-99: only the link is gone. Resume.
 
-	LinkLost     Code = 1  // the carrier broke, or nothing came back in time
-	Protocol     Code = 2  // the link carried something no correct peer sends
-	Gap          Code = 3  // the link lost a counted packet
-	SlowReader   Code = 4  // the peer did not read what was sent to it
-	Overloaded   Code = 5  // the peer went on sending although it was held
-	OpenTimeout  Code = 6  // no HELLO or RESUME within the opening deadline
-	Busy         Code = 7  // come back after Detail milliseconds
-	ShuttingDown Code = 8  // the server drains; come back, here or elsewhere
-	Moved        Code = 9  // the session lives at another server; the text is its address
-	Unsealed     Code = 10 // the session goes on over sealed links only
+	LinkLost       Code = 1  // the carrier broke, or nothing came back in time
+	Protocol       Code = 2  // the link carried something no correct peer sends
+	Gap            Code = 3  // the link lost a counted packet
+	SlowReader     Code = 4  // the peer did not read what was sent to it
+	Overloaded     Code = 5  // the peer went on sending although it was held
+	OpeningTimeout Code = 6  // no HELLO or RESUME within the opening deadline
+	Busy           Code = 7  // come back after Detail milliseconds
+	ShuttingDown   Code = 8  // the server drains; come back, here or elsewhere
+	Moved          Code = 9  // the session lives at another server; the text is its address
+	Unsealed       Code = 10 // the session goes on over sealed links only
 
 	// 100-199: the session is gone. Log in again.
 
@@ -50,7 +50,7 @@ const (
 
 var codeNames = map[Code]string{
 	LinkLost: "link lost", Protocol: "protocol error", Gap: "gap", SlowReader: "slow reader", Overloaded: "overloaded",
-	OpenTimeout: "opening deadline", Busy: "busy", ShuttingDown: "shutting down", Moved: "moved", Unsealed: "unsealed",
+	OpeningTimeout: "opening deadline", Busy: "busy", ShuttingDown: "shutting down", Moved: "moved", Unsealed: "unsealed",
 	Unknown: "unknown session", Gone: "session gone", Expired: "expired", Stale: "stale", Overflow: "overflow",
 	TooOld: "too old", Left: "left", Internal: "internal error", Inconsistent: "counts contradict",
 	Kicked: "kicked", Banned: "banned", TakenOver: "taken over", Version: "version", Policy: "policy", Denied: "denied",

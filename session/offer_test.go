@@ -61,7 +61,7 @@ func TestOfferedPacketsMakeRoomOldestFirst(t *testing.T) {
 		t.Errorf("%v wait, want %v", got, want)
 	}
 	if s.Dropped() != 8 || s.Overflowed() {
-		t.Errorf("%d given up, overflowed %v", s.Dropped(), s.Overflowed())
+		t.Errorf("%d dropped, overflowed %v", s.Dropped(), s.Overflowed())
 	}
 	// Nothing is left that could be left out: the next one is, unless it must not.
 	if err := s.Offer(codec.Message, []byte{17}, false, 2, true); !errors.Is(err, ErrFull) || s.Overflowed() || s.Dropped() != 9 {
@@ -86,7 +86,7 @@ func TestNewestTakesThePlaceOfWhatWasNeverWritten(t *testing.T) {
 	mustOffer(t, s, 4, 1, true)
 	mustOffer(t, s, 5, 2, true)
 	if got, want := waiting(s), []int{1, 3, 4, 5}; !slices.Equal(got, want) || s.Dropped() != 1 {
-		t.Errorf("%v wait, want %v; %d given up", got, want, s.Dropped())
+		t.Errorf("%v wait, want %v; %d dropped", got, want, s.Dropped())
 	}
 	s.Detach(1, 0)
 	mustOffer(t, s, 6, 1, true)

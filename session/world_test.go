@@ -355,7 +355,7 @@ func (w *world) act() {
 		l.deliver(toServer)
 		l.deliver(toClient)
 		if l.seat == nil && !l.closed && w.now >= l.opened+w.cfg.OpeningTimeout {
-			l.closeByServer(OpenTimeout)
+			l.closeByServer(OpeningTimeout)
 		}
 	}
 	if !w.stalled {

@@ -99,7 +99,7 @@ func TestAddressWithTooManyLinks(t *testing.T) {
 				other.write(beat)
 				time.Sleep(time.Second)
 				s := tr.Stats().Carriers[carrier.String()]
-				if h.opened.Load() != 4 || s.Crowded < 2 || s.Open != 4 {
+				if h.opened.Load() != 4 || s.AddressLimited < 2 || s.Open != 4 {
 					t.Errorf("%d opened, %+v, want three of one address and one of another", h.opened.Load(), s)
 				}
 				for _, l := range tr.Loops() {
@@ -139,7 +139,7 @@ func TestTrustedProxySpeaksForItsPlayers(t *testing.T) {
 		}
 		say("192.0.2.2")
 		time.Sleep(time.Second)
-		if s := tr.Stats().Carriers["tcp"]; h.opened.Load() != 3 || s.Crowded != 2 {
+		if s := tr.Stats().Carriers["tcp"]; h.opened.Load() != 3 || s.AddressLimited != 2 {
 			t.Errorf("%d opened, %+v, want two of one player and one of another", h.opened.Load(), s)
 		}
 	})

@@ -29,7 +29,7 @@ func (a *admission) init(c *Config) {
 func (a *admission) full() bool { return a.links.Load() >= a.max }
 
 // refuse counts a link of c for which there is no room.
-func (a *admission) refuse(c Carrier) { a.carriers[c].refused.Add(1) }
+func (a *admission) refuse(c Carrier) { a.carriers[c].tooManyLinks.Add(1) }
 
 // acquire takes a place for a link of c, and counts it for its address. It counts
 // a refusal.
@@ -89,7 +89,7 @@ func (a *admission) take(c Carrier) bool {
 func (a *admission) acquireAddr(c Carrier, from netip.Addr, now time.Duration) bool {
 	ok := a.addrs.acquire(from, now)
 	if !ok {
-		a.carriers[c].crowded.Add(1)
+		a.carriers[c].addressLimited.Add(1)
 	}
 	return ok
 }

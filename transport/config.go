@@ -44,9 +44,9 @@ type Config struct {
 	// carry X-Forwarded-For. Link.RemoteAddr is then the player's address.
 	// What others say of that kind is not believed.
 	TrustedProxies []netip.Prefix
-	// OpenTimeout is how long a connection may take to ask for its WebSocket
+	// OpeningTimeout is how long a connection may take to ask for its WebSocket
 	// and to tell whose it is. If zero, 5 s.
-	OpenTimeout time.Duration
+	OpeningTimeout time.Duration
 	// Keys are the server's key pairs for sealed KCP. If empty, those in KeyFile.
 	Keys []seal.Key
 	// KeyFile is where the private keys of sealed KCP are, one a line. If the
@@ -131,7 +131,7 @@ const (
 	defaultPlainPerAddress = 256
 	defaultSendBuffer      = 128 << 10
 	defaultReceiveBytes    = 64 << 20 // of a loop
-	defaultOpenTimeout     = 5 * time.Second
+	defaultOpeningTimeout  = 5 * time.Second
 	defaultSocketBuffer    = 8 << 20
 	smallSocketBuffer      = 1 << 20
 	defaultCoalesceDelay   = time.Millisecond
@@ -211,11 +211,11 @@ func (c *Config) receiveShare() int {
 	return c.ReceiveBytes / c.loops()
 }
 
-func (c *Config) openTimeout() time.Duration {
-	if c.OpenTimeout == 0 {
-		return defaultOpenTimeout
+func (c *Config) openingTimeout() time.Duration {
+	if c.OpeningTimeout == 0 {
+		return defaultOpeningTimeout
 	}
-	return c.OpenTimeout
+	return c.OpeningTimeout
 }
 
 func (c *Config) socketBuffer() int {
@@ -273,8 +273,8 @@ func (c *Config) Check() error {
 			return fmt.Errorf("transport: Config.%s is %d, want at most %d", f.name, f.value, 1<<30)
 		}
 	}
-	if d := c.OpenTimeout; d < 0 || d > 0 && d < time.Millisecond {
-		return fmt.Errorf("transport: Config.OpenTimeout is %v, want at least %v", d, time.Millisecond)
+	if d := c.OpeningTimeout; d < 0 || d > 0 && d < time.Millisecond {
+		return fmt.Errorf("transport: Config.OpeningTimeout is %v, want at least %v", d, time.Millisecond)
 	}
 	if d := c.CoalesceDelay; d > maxCoalesceDelay || d > 0 && d < time.Microsecond {
 		return fmt.Errorf("transport: Config.CoalesceDelay is %v, want %v to %v", d, time.Microsecond, maxCoalesceDelay)

@@ -193,7 +193,7 @@ func TestMaxLinks(t *testing.T) {
 		if h.opened.Load() != 4 {
 			t.Errorf("%d links opened, want 4", h.opened.Load())
 		}
-		if s := tr.Stats(); s.Carriers[w.carrier.String()].Refused == 0 {
+		if s := tr.Stats(); s.Carriers[w.carrier.String()].TooManyLinks == 0 {
 			t.Error("no refusal counted")
 		}
 		for _, c := range list {

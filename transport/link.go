@@ -308,8 +308,8 @@ func (l *Loop) due(k *Link) {
 		k.Close(ErrFinished)
 	case k.tcp != nil && k.tcp.pending != nil && k.state&stateFinishing == 0:
 		if k.tcp.pending.until <= l.now {
-			l.stats.openTimeouts.Add(1)
-			k.Close(errOpenTimeout)
+			l.stats.openingTimeouts.Add(1)
+			k.Close(errOpeningTimeout)
 		}
 	default:
 		l.touch(k) // flush sends what KCP has due, and looks after a stream

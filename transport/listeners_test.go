@@ -56,7 +56,7 @@ func TestConfigThatCannotBeMeantIsRefused(t *testing.T) {
 		{Config{MaxLinks: -1}, "Config.MaxLinks"},
 		{Config{CoalesceDelay: 1}, "Config.CoalesceDelay is 1ns"},
 		{Config{CoalesceDelay: time.Second}, "Config.CoalesceDelay is 1s"},
-		{Config{OpenTimeout: 5}, "Config.OpenTimeout is 5ns"},
+		{Config{OpeningTimeout: 5}, "Config.OpeningTimeout is 5ns"},
 	} {
 		err := c.cfg.Check()
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {

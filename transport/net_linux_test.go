@@ -54,7 +54,7 @@ func lowLimitMain() {
 	}
 	fmt.Println(tr.Addr(TCP), tr.Addr(PlainKCP), tr.Addr(WebSocket))
 	io.Copy(io.Discard, os.Stdin)
-	fmt.Printf("refused %d accept failures %d\n", tr.Stats().Carriers["tcp"].Refused, tr.Stats().AcceptFailures)
+	fmt.Printf("refused %d accept failures %d\n", tr.Stats().Carriers["tcp"].TooManyLinks, tr.Stats().AcceptFailures)
 }
 
 // lowLimitServer starts the server with n open files at most.

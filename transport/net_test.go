@@ -259,7 +259,7 @@ func TestUnvalidatedAddressIsNotFlooded(t *testing.T) {
 	if in == 0 || out == 0 || out > 3*in {
 		t.Errorf("%d bytes in, %d bytes out: want some, and at most three times as many", in, out)
 	}
-	if tr.Stats().OverBudget == 0 {
+	if tr.Stats().AmplificationLimited == 0 {
 		t.Error("nothing counted as over budget")
 	}
 }

@@ -139,7 +139,7 @@ func (l *Loop) probeMTU(k *Link) {
 	s.tries++
 	s.at = l.now + mtuProbeWait
 	putToken(&s.token)
-	l.stats.probes.Add(1)
+	l.stats.mtuProbes.Add(1)
 	l.sendControl(k, k.addr, k.local, seal.Control{Kind: seal.ControlChallenge, Token: s.token}, datagramSizes[step+1]-seal.Overhead)
 }
 

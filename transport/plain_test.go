@@ -65,7 +65,7 @@ func TestPlainLinksOfOneAddressAreBounded(t *testing.T) {
 	if got := len(l.plain) - before; got != most+2*most {
 		t.Errorf("%d links, want %d of a /64 and %d of the loopback", got, most, 2*most)
 	}
-	if got := l.t.admission.carriers[PlainKCP].stats().Refused; got != 2*most {
+	if got := l.t.admission.carriers[PlainKCP].stats().TooManyLinks; got != 2*most {
 		t.Errorf("%d refusals counted, want %d", got, 2*most)
 	}
 	// Who leaves makes room, and nothing is left behind.
@@ -182,8 +182,8 @@ func TestFloodOfFirstDatagramsKeepsNobodyOut(t *testing.T) {
 		if n := l.unvalidated.Len(); n != 5000 || len(l.unvalidatedEntry) != n || len(l.plain) > n+200 {
 			t.Errorf("%d links of strangers, %d in all", n, len(l.plain))
 		}
-		if s := l.t.Stats(); s.Evicted == 0 || s.Carriers["plain-kcp"].Refused != 0 {
-			t.Errorf("%d evicted, %+v", s.Evicted, s.Carriers["plain-kcp"])
+		if s := l.t.Stats(); s.LinksEvicted == 0 || s.Carriers["plain-kcp"].TooManyLinks != 0 {
+			t.Errorf("%d evicted, %+v", s.LinksEvicted, s.Carriers["plain-kcp"])
 		}
 	})
 }
@@ -213,7 +213,7 @@ func TestPlainOpeningsOfOneAddressAreLimited(t *testing.T) {
 	}
 	newPeer(1000).from("192.0.2.2:9").open(l)
 	s := l.t.Stats().Carriers["plain-kcp"]
-	if s.Crowded < 70 || s.Crowded > 80 || s.Open != 1 {
+	if s.AddressLimited < 70 || s.AddressLimited > 80 || s.Open != 1 {
 		t.Errorf("%+v, want some 80 of 100 refused and another address served", s)
 	}
 	for key, o := range l.t.admission.addrs.networks {

@@ -251,7 +251,7 @@ func TestProxyThatSaysNothing(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			w := &world{carrier: TCP, mem: true, net: NewNetwork(1, Conditions{})}
 			h := &hooks{}
-			tr := w.start(t, Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, OpenTimeout: time.Second}, h)
+			tr := w.start(t, Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, OpeningTimeout: time.Second}, h)
 			conn, err := w.net.DialTCP(context.Background(), tr.Addr(TCP))
 			if err != nil {
 				t.Fatal(err)
@@ -262,7 +262,7 @@ func TestProxyThatSaysNothing(t *testing.T) {
 			if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) || time.Since(began) != time.Second {
 				t.Errorf("%q: %v after %v", say, err, time.Since(began))
 			}
-			if s := tr.Stats(); h.opened.Load() != 0 || s.OpenTimeouts != 1 || s.Carriers["tcp"].Open != 0 {
+			if s := tr.Stats(); h.opened.Load() != 0 || s.OpeningTimeouts != 1 || s.Carriers["tcp"].Open != 0 {
 				t.Errorf("%d opened, %+v", h.opened.Load(), s)
 			}
 		})

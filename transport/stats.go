@@ -12,10 +12,10 @@ import (
 
 // CarrierStats counts the links of one carrier.
 type CarrierStats struct {
-	Open    int64  `json:"open"`    // links that live now
-	Opened  uint64 `json:"opened"`  // links ever opened
-	Refused uint64 `json:"refused"` // links refused for lack of room
-	Crowded uint64 `json:"crowded"` // links refused because their address had too many, or opened them too fast
+	Open           int64  `json:"open"`            // links that live now
+	Opened         uint64 `json:"opened"`          // links ever opened
+	TooManyLinks   uint64 `json:"too_many_links"`  // links refused because of MaxLinks, MaxPlainLinks or the limit of open files
+	AddressLimited uint64 `json:"address_limited"` // links refused because their address had too many, or opened them too fast
 }
 
 // Stats counts what happened since Start, over all loops.
@@ -37,26 +37,26 @@ type Stats struct {
 	DroppedHandover  uint64 `json:"dropped_handover"`  // for a link of another loop, which had too many of them
 	HandedOver       uint64 `json:"handed_over"`       // for a link of another loop, and given to it
 	// Datagrams that did not go out at once; KCP sends their content again.
-	OverBudget  uint64 `json:"over_budget"`  // times that a link had to wait for input because its address is not validated
-	SendFailed  uint64 `json:"send_failed"`  // datagrams that the system refused
-	SendBlocked uint64 `json:"send_blocked"` // batches whose datagrams had to wait for the socket
-	ManyLocals  uint64 `json:"many_locals"`  // datagrams that came to more than 255 addresses of this machine: the kernel chooses where the answers come from
+	AmplificationLimited uint64 `json:"amplification_limited"` // times that a link had to wait for input because its address is not validated
+	SendFailed           uint64 `json:"send_failed"`           // datagrams that the system refused
+	SendBlocked          uint64 `json:"send_blocked"`          // batches whose datagrams had to wait for the socket
+	ManyLocals           uint64 `json:"many_locals"`           // datagrams that came to more than 255 addresses of this machine: the kernel chooses where the answers come from
 
 	Handshakes seal.Counts `json:"handshakes"` // of sealed KCP
 	Challenges uint64      `json:"challenges"` // sent to addresses that a peer seemed to have moved to
 	Migrations uint64      `json:"migrations"` // changes of a link's address
-	Probes     uint64      `json:"probes"`     // for a larger datagram
+	MTUProbes  uint64      `json:"mtu_probes"` // sent to find a larger path MTU
 
 	Arriving int64 `json:"arriving"` // connections that have not asked for their WebSocket, or told whose they are
 	// Those that did not become a link.
-	RequestsRefused uint64 `json:"requests_refused"` // asked for no WebSocket of ours, or for nothing that we understand
-	OriginsRefused  uint64 `json:"origins_refused"`  // asked from a page that is not allowed to
-	ProxiesRefused  uint64 `json:"proxies_refused"`  // came from a trusted proxy, without a correct PROXY header
-	OpenTimeouts    uint64 `json:"open_timeouts"`    // did not ask in time
-	Crowded         uint64 `json:"crowded"`          // had waited longest when too many were waiting
+	RequestsRefused    uint64 `json:"requests_refused"`    // asked for no WebSocket of ours, or for nothing that we understand
+	OriginsRefused     uint64 `json:"origins_refused"`     // asked from a page that is not allowed to
+	ProxiesRefused     uint64 `json:"proxies_refused"`     // came from a trusted proxy, without a correct PROXY header
+	OpeningTimeouts    uint64 `json:"opening_timeouts"`    // did not ask in time
+	ConnectionsEvicted uint64 `json:"connections_evicted"` // had waited longest when too many were waiting
 
-	Unfinished uint64 `json:"unfinished"` // links closed because partial frames were over budget
-	Evicted    uint64 `json:"evicted"`    // plain-KCP links of addresses that are not validated, evicted for others
+	PartialOverBudget uint64 `json:"partial_over_budget"` // links closed because the partial frames of all took more than Config.ReceiveBytes
+	LinksEvicted      uint64 `json:"links_evicted"`       // plain-KCP links of addresses that are not validated, evicted for others
 
 	ProtocolErrors uint64        `json:"protocol_errors"` // links closed for what their peer sent
 	Panics         uint64        `json:"panics"`          // callbacks and per-link code that panicked
@@ -89,35 +89,47 @@ type loopStats struct {
 	wakeUps, tasks, packets, datagramsIn, datagramsOut, blocked uint64
 	busy                                                        time.Duration
 
-	public [9]atomic.Uint64
-	late   atomic.Int64
+	public publicStats
 
 	short, unknown, malformed, large, amplificationLimited, sendFailed atomic.Uint64
 	protocol, panics, acceptFailures, overBudget, evicted              atomic.Uint64
-	requests, origins, proxies, openTimeouts, evictedPending           atomic.Uint64
+	requests, origins, proxies, openingTimeouts, evictedPending        atomic.Uint64
 	forged, replayed, handoverFull, handedOver                         atomic.Uint64
-	challenges, migrated, probes, manyLocals                           atomic.Uint64
+	challenges, migrated, mtuProbes, manyLocals                        atomic.Uint64
 
 	handshakes handshakeCounts
+}
+
+// publicStats are the loop's own counters as others may read them.
+type publicStats struct {
+	wakeUps, tasks, packets, datagramsIn, datagramsOut, blocked, retransmits, repeats atomic.Uint64
+	busy, late                                                                        atomic.Uint64 // nanoseconds
+}
+
+// show makes v visible. It does not write what is there already.
+func show(to *atomic.Uint64, v uint64) {
+	if to.Load() != v {
+		to.Store(v)
+	}
 }
 
 // publish makes the loop's own counters visible.
 func (l *Loop) publish() {
 	s := &l.stats
+	p := &s.public
 	plain, sealed := &l.kcp[plainWire].cfg, &l.kcp[sealedWire].cfg
-	for i, v := range [...]uint64{
-		s.wakeUps, s.tasks, s.packets, s.datagramsIn, s.datagramsOut, s.blocked, uint64(s.busy),
-		plain.Retransmits + sealed.Retransmits, plain.Repeats + sealed.Repeats,
-	} {
-		if s.public[i].Load() != v {
-			s.public[i].Store(v)
-		}
-	}
+	show(&p.wakeUps, s.wakeUps)
+	show(&p.tasks, s.tasks)
+	show(&p.packets, s.packets)
+	show(&p.datagramsIn, s.datagramsIn)
+	show(&p.datagramsOut, s.datagramsOut)
+	show(&p.blocked, s.blocked)
+	show(&p.busy, uint64(s.busy))
+	show(&p.retransmits, plain.Retransmits+sealed.Retransmits)
+	show(&p.repeats, plain.Repeats+sealed.Repeats)
+	show(&p.late, uint64(l.Lateness()))
 	if l.sealed.responder != nil {
 		s.handshakes.publish(l.sealed.responder.Counts())
-	}
-	if late := int64(l.Lateness()); s.late.Load() != late {
-		s.late.Store(late)
 	}
 }
 
@@ -142,17 +154,17 @@ func (h *handshakeCounts) publish(c seal.Counts) {
 func (h *handshakeCounts) addTo(to *seal.Counts) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	addCounts(to, h.shown)
+	to.Add(h.shown)
 }
 
 // carrierCount counts the links of a carrier over all loops.
 type carrierCount struct {
-	open                     atomic.Int64
-	opened, refused, crowded atomic.Uint64
+	open                                 atomic.Int64
+	opened, tooManyLinks, addressLimited atomic.Uint64
 }
 
 func (c *carrierCount) stats() CarrierStats {
-	return CarrierStats{Open: c.open.Load(), Opened: c.opened.Load(), Refused: c.refused.Load(), Crowded: c.crowded.Load()}
+	return CarrierStats{Open: c.open.Load(), Opened: c.opened.Load(), TooManyLinks: c.tooManyLinks.Load(), AddressLimited: c.addressLimited.Load()}
 }
 
 // Stats counts what happened since Start. Safe to call from any goroutine.
@@ -163,16 +175,20 @@ func (t *Transport) Stats() Stats {
 	}
 	for _, l := range t.loops {
 		c := &l.stats
-		var busy uint64
-		for i, to := range [...]*uint64{
-			&s.WakeUps, &s.Tasks, &s.PacketsIn, &s.DatagramsIn, &s.DatagramsOut, &s.SendBlocked, &busy, &s.Retransmits, &s.Repeats,
-		} {
-			*to += c.public[i].Load()
-		}
-		s.Loops = append(s.Loops, LoopStats{
-			Busy: time.Duration(busy), WakeUps: c.public[0].Load(), Tasks: c.public[1].Load(), Packets: c.public[2].Load(),
+		p := &c.public
+		own := LoopStats{
+			Busy: time.Duration(p.busy.Load()), WakeUps: p.wakeUps.Load(), Tasks: p.tasks.Load(), Packets: p.packets.Load(),
 			Lateness: l.timers.came.Stats(),
-		})
+		}
+		s.Loops = append(s.Loops, own)
+		s.WakeUps += own.WakeUps
+		s.Tasks += own.Tasks
+		s.PacketsIn += own.Packets
+		s.DatagramsIn += p.datagramsIn.Load()
+		s.DatagramsOut += p.datagramsOut.Load()
+		s.SendBlocked += p.blocked.Load()
+		s.Retransmits += p.retransmits.Load()
+		s.Repeats += p.repeats.Load()
 		s.DroppedShort += c.short.Load()
 		s.DroppedUnknown += c.unknown.Load()
 		s.DroppedMalformed += c.malformed.Load()
@@ -184,38 +200,21 @@ func (t *Transport) Stats() Stats {
 		c.handshakes.addTo(&s.Handshakes)
 		s.Challenges += c.challenges.Load()
 		s.Migrations += c.migrated.Load()
-		s.Probes += c.probes.Load()
-		s.OverBudget += c.amplificationLimited.Load()
+		s.MTUProbes += c.mtuProbes.Load()
+		s.AmplificationLimited += c.amplificationLimited.Load()
 		s.SendFailed += c.sendFailed.Load()
 		s.ManyLocals += c.manyLocals.Load()
 		s.RequestsRefused += c.requests.Load()
 		s.OriginsRefused += c.origins.Load()
 		s.ProxiesRefused += c.proxies.Load()
-		s.OpenTimeouts += c.openTimeouts.Load()
-		s.Crowded += c.evictedPending.Load()
-		s.Unfinished += c.overBudget.Load()
-		s.Evicted += c.evicted.Load()
+		s.OpeningTimeouts += c.openingTimeouts.Load()
+		s.ConnectionsEvicted += c.evictedPending.Load()
+		s.PartialOverBudget += c.overBudget.Load()
+		s.LinksEvicted += c.evicted.Load()
 		s.ProtocolErrors += c.protocol.Load()
 		s.Panics += c.panics.Load()
 		s.AcceptFailures += c.acceptFailures.Load()
-		s.Lateness = max(s.Lateness, time.Duration(c.late.Load()))
+		s.Lateness = max(s.Lateness, time.Duration(p.late.Load()))
 	}
 	return s
-}
-
-func addCounts(to *seal.Counts, c seal.Counts) {
-	to.PublicKey += c.PublicKey
-	to.Resumed += c.Resumed
-	to.Repeated += c.Repeated
-	to.Cookies += c.Cookies
-	to.Expired += c.Expired
-	to.Evicted += c.Evicted
-	to.Confirmed += c.Confirmed
-	to.Resets += c.Resets
-	to.Malformed += c.Malformed
-	to.WrongKey += c.WrongKey
-	to.Forged += c.Forged
-	to.Limited += c.Limited
-	to.Over += c.Over
-	to.Full += c.Full
 }

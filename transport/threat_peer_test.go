@@ -229,7 +229,7 @@ func TestPartialFramesAreBoundedTogether(t *testing.T) {
 			t.Errorf("the echo has %d bytes", len(p.Body))
 		}
 		last.roundTrip("still here")
-		if n := tr.Stats().Unfinished; n < players/4 || n > players-2 {
+		if n := tr.Stats().PartialOverBudget; n < players/4 || n > players-2 {
 			t.Errorf("%d of %d were closed", n, players)
 		}
 	})

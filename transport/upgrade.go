@@ -27,9 +27,9 @@ const (
 )
 
 var (
-	errOpenTimeout    = errors.New("transport: nothing that opens a link came in time")
-	errEvictedPending = errors.New("transport: too many connections that open no link")
-	errTooManyLinks   = errors.New("transport: as many links as there may be")
+	errOpeningTimeout = errors.New("transport: opening timeout")
+	errEvictedPending = errors.New("transport: too many connections without a link")
+	errTooManyLinks   = errors.New("transport: too many links")
 	errRequest        = errors.New("transport: not a request for an upgrade")
 
 	errPath        = rejection(http.StatusNotFound, "no such path")
@@ -63,7 +63,7 @@ type pendingConns struct {
 // waited longest goes: whoever keeps connections open that say nothing can
 // fill the list, but a player needs no longer than his round trip.
 func (l *Loop) addPending(k *Link, proxy bool) {
-	a := &pendingConn{k: k, proxy: proxy, prev: l.pending.last, until: l.now + l.t.cfg.openTimeout()}
+	a := &pendingConn{k: k, proxy: proxy, prev: l.pending.last, until: l.now + l.t.cfg.openingTimeout()}
 	k.tcp.pending = a
 	if a.prev != nil {
 		a.prev.next = a

@@ -53,14 +53,14 @@ func TestIdleConnectionsKeepNobodyOut(t *testing.T) {
 				}
 			}
 		}
-		time.Sleep(defaultOpenTimeout + time.Second)
+		time.Sleep(defaultOpeningTimeout + time.Second)
 		for _, c := range idle { // without a goroutine each: the race detector takes 8,128
 			if _, err := c.Read(make([]byte, 1)); err != io.EOF {
 				t.Fatalf("a connection ended with %v", err)
 			}
 		}
 		s := tr.Stats()
-		if s.Arriving != 0 || s.Crowded+s.OpenTimeouts != uint64(n) || s.Crowded == 0 || s.OpenTimeouts == 0 {
+		if s.Arriving != 0 || s.ConnectionsEvicted+s.OpeningTimeouts != uint64(n) || s.ConnectionsEvicted == 0 || s.OpeningTimeouts == 0 {
 			t.Errorf("%+v", s)
 		}
 		if h.opened.Load() != 11 || h.closed.Load() != 0 || s.Carriers["ws"].Open != 11 {
@@ -84,7 +84,7 @@ func TestIdleConnectionsOnSockets(t *testing.T) {
 		n = min(n, 500)
 	}
 	w := &world{carrier: WebSocket}
-	tr := w.start(t, Config{Loops: 2, OpenTimeout: 3 * time.Second}, &hooks{})
+	tr := w.start(t, Config{Loops: 2, OpeningTimeout: 3 * time.Second}, &hooks{})
 	early := w.dial(t, tr)
 	early.roundTrip("early")
 	var idle []net.Conn
@@ -106,7 +106,7 @@ func TestIdleConnectionsOnSockets(t *testing.T) {
 	}
 	early.roundTrip("still here")
 	late.roundTrip("here too")
-	if s := tr.Stats(); s.Arriving != 0 || s.Carriers["ws"].Open != 2 || s.OpenTimeouts+s.Crowded != uint64(n) || s.AcceptFailures != 0 {
+	if s := tr.Stats(); s.Arriving != 0 || s.Carriers["ws"].Open != 2 || s.OpeningTimeouts+s.ConnectionsEvicted != uint64(n) || s.AcceptFailures != 0 {
 		t.Errorf("%+v", s)
 	}
 	t.Logf("%d connections", n)
@@ -131,8 +131,8 @@ func TestSlowRequestsAreCutByTheClock(t *testing.T) {
 				time.Sleep(100 * time.Millisecond)
 			}
 		})
-		if _, err := conn.Read(make([]byte, 1)); err != io.EOF || time.Since(began) != defaultOpenTimeout {
-			t.Errorf("%v after %v, want EOF after %v", err, time.Since(began), defaultOpenTimeout)
+		if _, err := conn.Read(make([]byte, 1)); err != io.EOF || time.Since(began) != defaultOpeningTimeout {
+			t.Errorf("%v after %v, want EOF after %v", err, time.Since(began), defaultOpeningTimeout)
 		}
 		conn.Close()
 		writer.Wait()
@@ -157,7 +157,7 @@ func TestRefusedPeerThatReadsNothing(t *testing.T) {
 			t.Errorf("%d wait for their peers to close, want 100", n)
 		}
 		time.Sleep(finishTime)
-		if s := tr.Stats(); s.Arriving != 0 || s.RequestsRefused != 100 || s.OpenTimeouts != 0 {
+		if s := tr.Stats(); s.Arriving != 0 || s.RequestsRefused != 100 || s.OpeningTimeouts != 0 {
 			t.Errorf("%+v", s)
 		}
 	})
@@ -176,7 +176,7 @@ func TestFullServerSaysSo(t *testing.T) {
 		time.Sleep(time.Second)
 		w.dial(t, tr).roundTrip("in its place")
 		second.roundTrip("not affected")
-		if s := tr.Stats(); s.Carriers["ws"].Refused != 1 || s.Carriers["ws"].Open != 2 {
+		if s := tr.Stats(); s.Carriers["ws"].TooManyLinks != 1 || s.Carriers["ws"].Open != 2 {
 			t.Errorf("%+v", s.Carriers["ws"])
 		}
 	})
@@ -361,8 +361,8 @@ func TestRequestsCountAsPartial(t *testing.T) {
 			_, _ = conn.Write(append([]byte("GET / HTTP/1.1\r\nX: "), make([]byte, 4000)...))
 		}
 		time.Sleep(time.Second)
-		if s := tr.Stats(); s.Unfinished != 6 || s.Arriving != 4 {
-			t.Errorf("%d closed, %d wait; want 6 and 4", s.Unfinished, s.Arriving)
+		if s := tr.Stats(); s.PartialOverBudget != 6 || s.Arriving != 4 {
+			t.Errorf("%d closed, %d wait; want 6 and 4", s.PartialOverBudget, s.Arriving)
 		}
 	})
 }

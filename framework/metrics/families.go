@@ -2,89 +2,277 @@
 
 package metrics
 
-// family is a metric with its help, as Prometheus shows it.
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// stats is what a scrape reads.
+type stats = framework.Stats
+
+// family is a metric: name and help as Prometheus shows them, its kind, its
+// labels, and how its values are read. Exactly one of values and histograms is
+// set. To add a metric, add a line to families.
 type family struct {
 	name, help string
+	kind       prometheus.ValueType
 	labels     []string
+	values     func(st *stats, set setValue)
+	histograms func(st *stats, set setHistogram)
 }
 
-var families = []family{
-	{"lifeline_sessions", "Sessions that live, by state and by the carrier of their link.", []string{"state", "carrier"}},
-	{"lifeline_logins_pending", "Logins that are being authenticated.", nil},
-	{"lifeline_logins_stray", "Logins whose hook goes on after its time.", nil},
-	{"lifeline_sessions_opened_total", "Sessions opened.", nil},
-	{"lifeline_resumes_total", "Sessions carried on by another link.", nil},
-	{"lifeline_resets_total", "Of those, the ones whose messages were given up: the game had to send a snapshot.", nil},
-	{"lifeline_refusals_total", "HELLO and RESUME refused, by the code that was answered.", []string{"code"}},
-	{"lifeline_logins_turned_away_total", "Logins answered BUSY, by what was full.", []string{"full"}},
-	{"lifeline_sessions_closed_total", "Sessions that ended, by code; game: the codes of the game.", []string{"code"}},
-	{"lifeline_links_lost_total", "Links of sessions that were lost, by reason: closed, timeout, away (client in the background), replaced (by a newer link), or the code they were cut with.", []string{"reason"}},
-	{"lifeline_late_openings_total", "Links that asked for no session in time.", nil},
-	{"lifeline_protocol_errors_total", "Links or sessions that carried what no correct client sends.", []string{"layer"}},
-	{"lifeline_admin_refused_total", "Requests for admin pages that were refused, as with a wrong token.", nil},
-	{"lifeline_panics_total", "Panics: of the game's code, and in the serving of one link.", []string{"layer"}},
-	{"lifeline_overloads_total", "Links cut because the client went on although it was held.", nil},
-	{"lifeline_overflows_total", "Outgoing buffers given up because the player did not read.", nil},
-	{"lifeline_requests_without_route_total", "Requests and messages that nobody handles.", nil},
-	{"lifeline_requests_busy_total", "Requests answered BUSY because every worker was busy.", nil},
-	{"lifeline_hurried_total", "Requests refused and datagrams dropped of players that sent more than Config.Rate.", nil},
-	{"lifeline_slowed_total", "Times that a player's messages had to wait for what they made the server send to others.", nil},
-	{"lifeline_too_large_total", "Messages and requests larger than their route takes.", nil},
-	{"lifeline_crowded_total", "Of the overflows, those because Config.BufferBytes was reached.", nil},
-	{"lifeline_buffered_bytes", "What waits for all players, of Config.BufferBytes.", nil},
-	{"lifeline_inline_late_total", "Inline handlers that kept their loop too long.", nil},
-	{"lifeline_stuck", "Calls of the game's code that have not returned for long: of Inline handlers (loop) and in rooms for 1 s, on workers for 10 s.", []string{"where"}},
-	{"lifeline_rtt_seconds", "Round trip of players with a link, sampled at least once a timeout.", nil},
-	{"lifeline_queued_packets", "Packets sent to a player and not acknowledged, sampled alike.", nil},
-	{"lifeline_workers_busy", "Goroutines that run handlers.", nil},
-	{"lifeline_workers_limit", "How many of them there may be.", nil},
-	{"lifeline_workers_awaited", "Players with work that no worker is free for.", nil},
-	{"lifeline_rooms", "Rooms that are open, by type.", []string{"type"}},
-	{"lifeline_room_players", "Players in rooms, by the room's type.", []string{"type"}},
-	{"lifeline_rooms_opened_total", "Rooms ever opened, by type.", []string{"type"}},
-	{"lifeline_rooms_refused_total", "Rooms that were not made because there were as many as there may be, by type.", []string{"type"}},
-	{"lifeline_rooms_evicted_total", "Empty rooms that ended before their time because another needed the place, by type.", []string{"type"}},
-	{"lifeline_room_ticks_total", "Ticks of rooms, by type.", []string{"type"}},
-	{"lifeline_room_tick_overruns_total", "Ticks that came more than half a step late.", []string{"type"}},
-	{"lifeline_room_ticks_skipped_total", "Steps that rooms left out to catch up.", []string{"type"}},
-	{"lifeline_links", "Links that live, by carrier, with those that carry no session yet.", []string{"carrier"}},
-	{"lifeline_links_opened_total", "Links ever opened, by carrier.", []string{"carrier"}},
-	{"lifeline_links_refused_total", "Links refused, by carrier and reason: for lack of room, or because their address had too many or opened them too fast.", []string{"carrier", "reason"}},
-	{"lifeline_packets_received_total", "Packets received on links.", nil},
-	{"lifeline_datagrams_received_total", "Datagrams received.", nil},
-	{"lifeline_datagrams_sent_total", "Datagrams sent.", nil},
-	{"lifeline_datagrams_dropped_total", "Datagrams that came in and went nowhere, by fate.", []string{"fate"}},
-	{"lifeline_handshakes_total", "Sealed KCP: what became of hellos and of half-open links; resets: links of nobody that were told so.", []string{"outcome"}},
-	{"lifeline_kcp_retransmits_total", "Segments that KCP sent again.", nil},
-	{"lifeline_kcp_repeats_total", "Segments that travelled again with others on paths that lose, in case they were lost.", nil},
-	{"lifeline_loop_busy_seconds_total", "Time that a loop spent in batches: of a core that does nothing else, a second a second.", []string{"loop"}},
-	{"lifeline_loop_batches_total", "Batches of a loop.", []string{"loop"}},
-	{"lifeline_loop_tasks_total", "Tasks that others posted to a loop.", []string{"loop"}},
-	{"lifeline_loop_packets_total", "Packets that a loop received.", []string{"loop"}},
-	{"lifeline_loop_lateness_seconds", "How late a loop's timer came.", []string{"loop"}},
+// setValue exports one value with its labels.
+type setValue func(v float64, labels ...string)
+
+// setHistogram exports one histogram with its labels, in units of unit: 1e-9 for
+// nanoseconds in seconds.
+type setHistogram func(h transport.HistogramStats, unit float64, labels ...string)
+
+// counter is a family with one value, which only rises.
+func counter(name, help string, value func(st *stats) uint64) family {
+	return counters(name, help, nil, func(st *stats, set setValue) { set(float64(value(st))) })
 }
 
-// covered are the fields, by their JSON names, that come with labels or as sums
-// of others.
-var covered = map[string]bool{
-	"sessions": true, "detached": true, "refused": true, "ended": true,
-	"lateness_ns": true, "wake_ups": true, "tasks": true,
+// counters is a family with a value for each combination of labels.
+func counters(name, help string, labels []string, values func(st *stats, set setValue)) family {
+	return family{name: name, help: help, kind: prometheus.CounterValue, labels: labels, values: values}
 }
 
-// byLayer are the fields that framework.Stats and transport.Stats both have.
-var byLayer = map[string]bool{"protocol_errors": true, "panics": true}
+// gauge is a family with one value, which rises and falls.
+func gauge(name, help string, value func(st *stats) float64) family {
+	return gauges(name, help, nil, func(st *stats, set setValue) { set(value(st)) })
+}
 
-// named are the fields whose metric has another name than theirs.
-var named = map[string]string{
-	"logins":        "lifeline_logins_pending",
-	"stray_logins":  "lifeline_logins_stray",
-	"opened":        "lifeline_sessions_opened_total",
-	"resumed":       "lifeline_resumes_total",
-	"no_route":      "lifeline_requests_without_route_total",
-	"busy":          "lifeline_requests_busy_total",
-	"packets_in":    "lifeline_packets_received_total",
-	"datagrams_in":  "lifeline_datagrams_received_total",
-	"datagrams_out": "lifeline_datagrams_sent_total",
-	"retransmits":   "lifeline_kcp_retransmits_total",
-	"repeats":       "lifeline_kcp_repeats_total",
+// gauges is a family with a value for each combination of labels.
+func gauges(name, help string, labels []string, values func(st *stats, set setValue)) family {
+	return family{name: name, help: help, kind: prometheus.GaugeValue, labels: labels, values: values}
+}
+
+func histogram(name, help string, labels []string, values func(st *stats, set setHistogram)) family {
+	return family{name: name, help: help, labels: labels, histograms: values}
+}
+
+// perLayer is a counter that the session layer and the transport both have.
+func perLayer(name, help string, session, transport func(st *stats) uint64) family {
+	return counters(name, help, []string{"layer"}, func(st *stats, set setValue) {
+		set(float64(session(st)), "session")
+		set(float64(transport(st)), "transport")
+	})
+}
+
+// perName is a counter of what has a name in a map of Stats. What has not
+// happened yet counts as 0, or its first time would not be seen to rise.
+func perName(name, help, label string, counts func(st *stats) map[string]uint64, always ...string) family {
+	return counters(name, help, []string{label}, func(st *stats, set setValue) {
+		m := counts(st)
+		for _, key := range always {
+			if _, ok := m[key]; !ok {
+				set(0, key)
+			}
+		}
+		for key, n := range m {
+			set(float64(n), key)
+		}
+	})
+}
+
+func perRoom(name, help string, value func(r framework.RoomStats) uint64) family {
+	return counters(name, help, []string{"type"}, func(st *stats, set setValue) {
+		for kind, r := range st.Rooms {
+			set(float64(value(r)), kind)
+		}
+	})
+}
+
+func perLoop(name, help string, value func(l transport.LoopStats) float64) family {
+	return counters(name, help, []string{"loop"}, func(st *stats, set setValue) {
+		for i, l := range st.Transport.Loops {
+			set(value(l), strconv.Itoa(i))
+		}
+	})
+}
+
+// What may come as a refusal, at the end of a session, and at that of a link.
+var (
+	refusing = names(session.Busy, session.Moved, session.Unsealed, session.Unknown, session.Gone, session.Stale, session.Inconsistent, session.Version, session.Denied, session.AlreadyIn)
+	closing  = names(session.ShuttingDown, session.Moved, session.Expired, session.Overflow, session.TooOld, session.Left, session.Internal, session.Inconsistent, session.Kicked, session.Banned, session.TakenOver, session.Policy)
+	cutting  = names(session.Protocol, session.Gap, session.SlowReader, session.Overloaded)
+)
+
+func names(codes ...session.Code) (list []string) {
+	for _, code := range codes {
+		list = append(list, framework.CodeName(code))
+	}
+	return list
+}
+
+var families = concat(sessionFamilies, messageFamilies, roomFamilies, linkFamilies, transportFamilies, loopFamilies)
+
+func concat(lists ...[]family) (all []family) {
+	for _, list := range lists {
+		all = append(all, list...)
+	}
+	return all
+}
+
+var sessionFamilies = []family{
+	gauges("lifeline_sessions", "Sessions that live, by state and by the carrier of their link.", []string{"state", "carrier"}, func(st *stats, set setValue) {
+		for carrier := range st.Transport.Carriers {
+			set(float64(st.Attached[carrier]), "attached", carrier)
+		}
+		set(float64(st.Detached), "detached", "none")
+	}),
+	gauge("lifeline_logins_pending", "Logins that are being authenticated.", func(st *stats) float64 { return float64(st.Logins) }),
+	gauge("lifeline_logins_stray", "Logins whose hook goes on after its time.", func(st *stats) float64 { return float64(st.StrayLogins) }),
+	counter("lifeline_sessions_opened_total", "Sessions opened.", func(st *stats) uint64 { return st.Opened }),
+	counter("lifeline_sessions_arrived_total", "Sessions that came from other servers.", func(st *stats) uint64 { return st.Arrived }),
+	counter("lifeline_resumes_total", "Sessions carried on by another link.", func(st *stats) uint64 { return st.Resumed }),
+	counter("lifeline_resets_total", "Of the resumes, those whose messages were dropped: the game had to send a snapshot.", func(st *stats) uint64 { return st.Resets }),
+	perName("lifeline_refusals_total", "HELLO and RESUME refused, by the code that was answered; game: the codes of the game.", "code",
+		func(st *stats) map[string]uint64 { return st.Refusal }, append(refusing, "game")...),
+	perName("lifeline_logins_turned_away_total", "Logins answered BUSY, by what was full.", "full",
+		func(st *stats) map[string]uint64 { return st.Full }, "sessions", "logins", "draining", "undecided", "later", "address", "user"),
+	perName("lifeline_sessions_closed_total", "Sessions that ended, by code; game: the codes of the game.", "code",
+		func(st *stats) map[string]uint64 { return st.Closes }, append(closing, "game")...),
+	perName("lifeline_links_lost_total", "Links of sessions that were lost, by reason: closed, timeout, away (client in the background), replaced (by a newer link), or the code they were cut with.", "reason",
+		func(st *stats) map[string]uint64 { return st.Lost }, append(cutting, "closed", "timeout", "away", "replaced")...),
+	perLayer("lifeline_opening_timeouts_total", "Links that opened no session in time, and connections that became no link.",
+		func(st *stats) uint64 { return st.OpeningTimeouts }, func(st *stats) uint64 { return st.Transport.OpeningTimeouts }),
+	perLayer("lifeline_protocol_errors_total", "Links or sessions that carried what no correct client sends.",
+		func(st *stats) uint64 { return st.ProtocolErrors }, func(st *stats) uint64 { return st.Transport.ProtocolErrors }),
+	perLayer("lifeline_panics_total", "Panics: of the game's code, and in the serving of one link.",
+		func(st *stats) uint64 { return st.Panics }, func(st *stats) uint64 { return st.Transport.Panics }),
+	counter("lifeline_admin_refused_total", "Requests for admin pages that were refused, as with a wrong token.", func(st *stats) uint64 { return st.AdminRefused }),
+	histogram("lifeline_rtt_seconds", "Round trip of players with a link, sampled at least once a timeout.", nil, func(st *stats, set setHistogram) { set(st.RTT, 1e-9) }),
+}
+
+var messageFamilies = []family{
+	counter("lifeline_overloads_total", "Links cut because the client went on although it was held.", func(st *stats) uint64 { return st.Overloads }),
+	counter("lifeline_overflows_total", "Outgoing buffers dropped because the player did not read.", func(st *stats) uint64 { return st.Overflows }),
+	counter("lifeline_over_budget_total", "Of the overflows, those that Config.BufferBytes caused.", func(st *stats) uint64 { return st.OverBudget }),
+	gauge("lifeline_buffered_bytes", "What waits for all players, of Config.BufferBytes.", func(st *stats) float64 { return float64(st.Buffered) }),
+	counter("lifeline_messages_dropped_total", "Messages dropped from what waited for a player, as their route's Delivery allows.", func(st *stats) uint64 { return st.Dropped }),
+	counter("lifeline_requests_without_route_total", "Requests and messages that no handler takes.", func(st *stats) uint64 { return st.NoRoute }),
+	counter("lifeline_requests_busy_total", "Requests answered BUSY because every worker was busy.", func(st *stats) uint64 { return st.Busy }),
+	counter("lifeline_rate_limited_total", "Requests refused and datagrams dropped of players that sent more than Config.Rate.", func(st *stats) uint64 { return st.RateLimited }),
+	counter("lifeline_throttled_total", "Times that a player's messages had to wait for what they made the server send to others.", func(st *stats) uint64 { return st.Throttled }),
+	counter("lifeline_too_large_total", "Messages and requests larger than their route takes.", func(st *stats) uint64 { return st.TooLarge }),
+	counter("lifeline_inline_late_total", "Inline handlers that kept their loop too long.", func(st *stats) uint64 { return st.InlineLate }),
+	gauges("lifeline_stuck", "Calls of the game's code that have not returned for long: of Inline handlers (loop) and in rooms for 1 s, on workers for 10 s.", []string{"where"}, func(st *stats, set setValue) {
+		for where, n := range st.Stuck {
+			set(float64(n), where)
+		}
+	}),
+	histogram("lifeline_queued_packets", "Packets sent to a player and not acknowledged, sampled at least once a timeout.", nil, func(st *stats, set setHistogram) { set(st.Queued, 1) }),
+	gauge("lifeline_workers_busy", "Goroutines that run handlers.", func(st *stats) float64 { return float64(st.Workers.Busy) }),
+	gauge("lifeline_workers_limit", "How many of them there may be.", func(st *stats) float64 { return float64(st.Workers.Limit) }),
+	gauge("lifeline_players_waiting", "Players with work that no worker is free for.", func(st *stats) float64 { return float64(st.Workers.Waiting) }),
+}
+
+var roomFamilies = []family{
+	gauges("lifeline_rooms", "Rooms that are open, by type.", []string{"type"}, func(st *stats, set setValue) {
+		for kind, r := range st.Rooms {
+			set(float64(r.Open), kind)
+		}
+	}),
+	gauges("lifeline_room_players", "Players in rooms, by the room's type.", []string{"type"}, func(st *stats, set setValue) {
+		for kind, r := range st.Rooms {
+			set(float64(r.Players), kind)
+		}
+	}),
+	perRoom("lifeline_rooms_opened_total", "Rooms ever opened, by type.", func(r framework.RoomStats) uint64 { return r.Opened }),
+	perRoom("lifeline_rooms_refused_total", "Rooms that were not made because there were as many as there may be, by type.", func(r framework.RoomStats) uint64 { return r.Refused }),
+	perRoom("lifeline_rooms_evicted_total", "Empty rooms that ended before their time because another needed the place, by type.", func(r framework.RoomStats) uint64 { return r.Evicted }),
+	perRoom("lifeline_room_ticks_total", "Ticks of rooms, by type.", func(r framework.RoomStats) uint64 { return r.Ticks }),
+	perRoom("lifeline_room_tick_overruns_total", "Ticks that came more than half a step late.", func(r framework.RoomStats) uint64 { return r.Overruns }),
+	perRoom("lifeline_room_ticks_skipped_total", "Steps that rooms skipped to catch up.", func(r framework.RoomStats) uint64 { return r.Skipped }),
+}
+
+var linkFamilies = []family{
+	gauges("lifeline_links", "Links that live, by carrier, with those that carry no session yet.", []string{"carrier"}, func(st *stats, set setValue) {
+		for name, c := range st.Transport.Carriers {
+			set(float64(c.Open), name)
+		}
+	}),
+	counters("lifeline_links_opened_total", "Links ever opened, by carrier.", []string{"carrier"}, func(st *stats, set setValue) {
+		for name, c := range st.Transport.Carriers {
+			set(float64(c.Opened), name)
+		}
+	}),
+	counters("lifeline_links_refused_total", "Links refused, by carrier and reason: too_many_links (MaxLinks, MaxPlainLinks, open files), or address_limited (LinksPerAddress, OpensPerAddress, MaxPlainPerAddress).", []string{"carrier", "reason"}, func(st *stats, set setValue) {
+		for name, c := range st.Transport.Carriers {
+			set(float64(c.TooManyLinks), name, "too_many_links")
+			set(float64(c.AddressLimited), name, "address_limited")
+		}
+	}),
+	counter("lifeline_packets_received_total", "Packets received on links.", func(st *stats) uint64 { return st.Transport.PacketsIn }),
+	counter("lifeline_datagrams_received_total", "Datagrams received.", func(st *stats) uint64 { return st.Transport.DatagramsIn }),
+	counter("lifeline_datagrams_sent_total", "Datagrams sent.", func(st *stats) uint64 { return st.Transport.DatagramsOut }),
+	counters("lifeline_datagrams_dropped_total", "Datagrams that came in and went nowhere, by fate.", []string{"fate"}, func(st *stats, set setValue) {
+		t := &st.Transport
+		set(float64(t.DroppedShort), "short")
+		set(float64(t.DroppedUnknown), "unknown")
+		set(float64(t.DroppedMalformed), "malformed")
+		set(float64(t.DroppedLarge), "large")
+		set(float64(t.DroppedForged), "forged")
+		set(float64(t.DroppedReplayed), "replayed")
+		set(float64(t.DroppedHandover), "handover")
+	}),
+	counters("lifeline_handshakes_total", "Sealed KCP: what became of hellos and of half-open links; resets: datagrams of unknown links that were answered so.", []string{"outcome"}, handshakes),
+	counter("lifeline_kcp_retransmits_total", "Segments that KCP sent again.", func(st *stats) uint64 { return st.Transport.Retransmits }),
+	counter("lifeline_kcp_repeats_total", "Segments that travelled again with others on paths that lose, in case they were lost.", func(st *stats) uint64 { return st.Transport.Repeats }),
+}
+
+func handshakes(st *stats, set setValue) {
+	h := &st.Transport.Handshakes
+	set(float64(h.PublicKey), "public_key")
+	set(float64(h.Resumed), "resumed")
+	set(float64(h.Repeated), "repeated")
+	set(float64(h.Cookies), "cookies")
+	set(float64(h.Expired), "expired")
+	set(float64(h.Evicted), "evicted")
+	set(float64(h.Confirmed), "confirmed")
+	set(float64(h.Resets), "resets")
+	set(float64(h.Malformed), "malformed")
+	set(float64(h.WrongKey), "wrong_key")
+	set(float64(h.Forged), "forged")
+	set(float64(h.RateLimited), "rate_limited")
+	set(float64(h.SessionEnded), "session_ended")
+	set(float64(h.Full), "full")
+}
+
+var transportFamilies = []family{
+	counter("lifeline_transport_handed_over_total", "Datagrams for a link of another loop, and given to it.", func(st *stats) uint64 { return st.Transport.HandedOver }),
+	counter("lifeline_transport_amplification_limited_total", "Times that a link had to wait for input because its address is not validated.", func(st *stats) uint64 { return st.Transport.AmplificationLimited }),
+	counter("lifeline_transport_send_failed_total", "Datagrams that the system refused to send.", func(st *stats) uint64 { return st.Transport.SendFailed }),
+	counter("lifeline_transport_send_blocked_total", "Batches whose datagrams had to wait for the socket.", func(st *stats) uint64 { return st.Transport.SendBlocked }),
+	counter("lifeline_transport_many_locals_total", "Datagrams that came to more than 255 addresses of this machine: the kernel chooses where the answers come from.", func(st *stats) uint64 { return st.Transport.ManyLocals }),
+	counter("lifeline_transport_challenges_total", "Path challenges sent to addresses that a peer seemed to have moved to.", func(st *stats) uint64 { return st.Transport.Challenges }),
+	counter("lifeline_transport_migrations_total", "Links whose peer moved to another address.", func(st *stats) uint64 { return st.Transport.Migrations }),
+	counter("lifeline_transport_mtu_probes_total", "Datagrams sent to find a larger path MTU.", func(st *stats) uint64 { return st.Transport.MTUProbes }),
+	gauge("lifeline_transport_arriving", "Connections that have not asked for their WebSocket, or told whose they are.", func(st *stats) float64 { return float64(st.Transport.Arriving) }),
+	counter("lifeline_transport_requests_refused_total", "Connections that asked for no WebSocket of this server.", func(st *stats) uint64 { return st.Transport.RequestsRefused }),
+	counter("lifeline_transport_origins_refused_total", "WebSockets asked for from a page that is not allowed to.", func(st *stats) uint64 { return st.Transport.OriginsRefused }),
+	counter("lifeline_transport_proxies_refused_total", "Connections of a trusted proxy without a correct PROXY header.", func(st *stats) uint64 { return st.Transport.ProxiesRefused }),
+	counter("lifeline_transport_connections_evicted_total", "Connections that had waited longest when too many had not become a link.", func(st *stats) uint64 { return st.Transport.ConnectionsEvicted }),
+	counter("lifeline_transport_links_evicted_total", "Plain-KCP links of addresses not validated that made room for others.", func(st *stats) uint64 { return st.Transport.LinksEvicted }),
+	counter("lifeline_transport_partial_over_budget_total", "Links closed because the partial frames of all took more than Config.ReceiveBytes.", func(st *stats) uint64 { return st.Transport.PartialOverBudget }),
+	counter("lifeline_transport_accept_failures_total", "TCP connections closed at once to spare file descriptors, and listeners restarted.", func(st *stats) uint64 { return st.Transport.AcceptFailures }),
+}
+
+var loopFamilies = []family{
+	perLoop("lifeline_loop_busy_seconds_total", "Time that a loop spent in batches: of a core that does nothing else, a second a second.", func(l transport.LoopStats) float64 { return l.Busy.Seconds() }),
+	perLoop("lifeline_loop_batches_total", "Batches of a loop.", func(l transport.LoopStats) float64 { return float64(l.WakeUps) }),
+	perLoop("lifeline_loop_tasks_total", "Tasks that were posted to a loop.", func(l transport.LoopStats) float64 { return float64(l.Tasks) }),
+	perLoop("lifeline_loop_packets_total", "Packets that a loop received.", func(l transport.LoopStats) float64 { return float64(l.Packets) }),
+	histogram("lifeline_loop_lateness_seconds", "How late a loop's timer came.", []string{"loop"}, func(st *stats, set setHistogram) {
+		for i, l := range st.Transport.Loops {
+			set(l.Lateness, 1e-9, strconv.Itoa(i))
+		}
+	}),
 }

@@ -299,7 +299,7 @@ func TestKeyOfASessionThatIsOver(t *testing.T) {
 	if b, err := r.Handle(0, home, newResumer(t, [16]byte{7}, 2).Hello()); !errors.Is(err, ErrOver) || b != nil {
 		t.Errorf("answered with %d bytes, %v", len(b), err)
 	}
-	if c := r.Counts(); c.Over != 1 || len(ids.taken) != 0 {
+	if c := r.Counts(); c.SessionEnded != 1 || len(ids.taken) != 0 {
 		t.Errorf("%+v, %d ids", c, len(ids.taken))
 	}
 }

@@ -75,12 +75,30 @@ type Counts struct {
 	Confirmed uint64 `json:"confirmed"`  // half-open links that became links
 	Resets    uint64 `json:"resets"`     // resets sent
 	// Hellos dropped, by reason.
-	Malformed uint64 `json:"malformed"`
-	WrongKey  uint64 `json:"wrong_key"`
-	Forged    uint64 `json:"forged"`
-	Limited   uint64 `json:"limited"`
-	Over      uint64 `json:"over"` // of sessions that have ended
-	Full      uint64 `json:"full"`
+	Malformed    uint64 `json:"malformed"`
+	WrongKey     uint64 `json:"wrong_key"`
+	Forged       uint64 `json:"forged"`
+	RateLimited  uint64 `json:"rate_limited"`
+	SessionEnded uint64 `json:"session_ended"`
+	Full         uint64 `json:"full"`
+}
+
+// Add adds the counts of another Responder.
+func (c *Counts) Add(d Counts) {
+	c.PublicKey += d.PublicKey
+	c.Resumed += d.Resumed
+	c.Repeated += d.Repeated
+	c.Cookies += d.Cookies
+	c.Expired += d.Expired
+	c.Evicted += d.Evicted
+	c.Confirmed += d.Confirmed
+	c.Resets += d.Resets
+	c.Malformed += d.Malformed
+	c.WrongKey += d.WrongKey
+	c.Forged += d.Forged
+	c.RateLimited += d.RateLimited
+	c.SessionEnded += d.SessionEnded
+	c.Full += d.Full
 }
 
 const (
@@ -214,7 +232,7 @@ func (r *Responder) Handle(now time.Duration, from netip.AddrPort, b []byte) ([]
 			return r.answer, nil
 		}
 		if r.cfg.PrefixRate > 0 && !r.admit(now, from.Addr()) {
-			r.counts.Limited++
+			r.counts.RateLimited++
 			return nil, ErrRate
 		}
 	}
@@ -303,7 +321,7 @@ func (r *Responder) resumeHello(now time.Duration, from netip.AddrPort, b []byte
 	}
 	which := resumed{[16]byte(b[atName+16 : atTag]), network(from.Addr())}
 	if r.cfg.Over != nil && r.cfg.Over(which.session) {
-		r.counts.Over++
+		r.counts.SessionEnded++
 		return nil, ErrOver
 	}
 	if h := r.resumes[which]; h != nil {

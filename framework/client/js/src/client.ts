@@ -443,7 +443,7 @@ export class Client {
 		if (state !== "waiting") {
 			return false; // paused or closed meanwhile
 		}
-		this.cause ??= new CloseError(Code.OpenTimeout);
+		this.cause ??= new CloseError(Code.OpeningTimeout);
 		const delay = Math.max(this.core.due() - now(), 0);
 		if (delay === 0 && this.cause instanceof CloseError && this.cause.code === Code.Moved) {
 			return false; // the same attempt goes on at another server

@@ -6,7 +6,7 @@
  * stays away, and from 1000 on the codes are the game's. session/SPEC.md 9.
  */
 export const Code = {
-	LinkLost: 1, Protocol: 2, Gap: 3, SlowReader: 4, Overloaded: 5, OpenTimeout: 6, Busy: 7, ShuttingDown: 8, Moved: 9, Unsealed: 10,
+	LinkLost: 1, Protocol: 2, Gap: 3, SlowReader: 4, Overloaded: 5, OpeningTimeout: 6, Busy: 7, ShuttingDown: 8, Moved: 9, Unsealed: 10,
 	Unknown: 100, Gone: 101, Expired: 102, Stale: 103, Overflow: 104, TooOld: 105, Left: 106, Internal: 107, Inconsistent: 108,
 	Kicked: 200, Banned: 201, TakenOver: 202, Version: 203, Policy: 204, Denied: 205, AlreadyIn: 206,
 	Game: 1000,

@@ -727,7 +727,7 @@ export class Session {
 	private act(now: number): Action {
 		if (this.st === "opening" && now >= this.openBy) {
 			this.cutting = true;
-			this.down(now, new CloseError(Code.OpenTimeout), 0);
+			this.down(now, new CloseError(Code.OpeningTimeout), 0);
 		} else if (this.st === "open") {
 			this.checkOpen(now);
 		}

@@ -105,7 +105,7 @@ describe("attempts", () => {
 		const d = make();
 		void d.connect();
 		await pass(5000);
-		expect(events[1]).toMatchObject({ kind: "failed", error: { code: Code.OpenTimeout } });
+		expect(events[1]).toMatchObject({ kind: "failed", error: { code: Code.OpeningTimeout } });
 		d.close();
 	});
 	test("without a pause it goes on, and the rest of the app too", async () => {
