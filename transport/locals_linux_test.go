@@ -286,3 +286,29 @@ func TestControlMessages(t *testing.T) {
 		}
 	}
 }
+
+// TestStopWhileDatagramsCome: a loop that has ended waits for its acceptors, and
+// what still comes must not hide that they are gone.
+func TestStopWhileDatagramsCome(t *testing.T) {
+	tr := startEverywhere(t, "0.0.0.0", Config{Loops: 1, TCP: "127.0.0.1:0"}, &hooks{})
+	conn, err := net.Dial("udp4", localAt(tr, PlainKCP, "127.0.0.1").String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	g := tr.loops[0].below.(*gnetLoop)
+	g.accepting.Add(1) // one that takes its time
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		stop(t, tr)
+	}()
+	eventually(t, "the loop ends but for that", func() bool { return g.accepting.Load() == 1 })
+	for range 20 {
+		_, _ = conn.Write([]byte("no KCP"))
+		time.Sleep(time.Millisecond)
+	}
+	g.accepting.Add(-1)
+	g.l.queue.wake()
+	<-stopped
+}

@@ -170,8 +170,8 @@ func (g *gnetLoop) take() (more bool) {
 		l.queue.park(wait)
 	}
 	before := l.stats.datagramsIn
-	more = true
-	for n := 0; more && n < recvRounds && !l.ended(); n++ {
+	more = true // one batch must be: it takes note of what woke the loop
+	for n := 0; more && n < recvRounds && (n == 0 || !l.ended()); n++ {
 		more = false
 		l.begin()
 		for _, u := range g.udp {
