@@ -3,6 +3,8 @@
 package framework
 
 import (
+	"time"
+
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
@@ -59,34 +61,9 @@ func (c *handoff) Run(t *transport.Loop) {
 
 // decide runs on the owner's loop.
 func (c *handoff) decide(l *loop) {
-	p := c.p
+	p, now := c.p, l.t.Now()
 	l.drainOut(p) // in the order sent, whatever follows; it may end the session
-	if p.hasEnded() {
-		c.refusal = l.srv.closeReason(p.s.ID(), l.t.Now())
-		if c.kind != resumed {
-			c.refusal = busy("the session has just ended") // its user may log in afresh
-		}
-		c.returnToLink(l)
-		return
-	}
-	if p.migrating() {
-		c.refusal = retrySoon()
-		c.returnToLink(l)
-		return
-	}
-	now := l.t.Now()
-	if wait := p.backoff(now); wait > 0 && c.kind == resumed {
-		c.refusal = busyFor(wait, "more was sent than may wait, again and again")
-		c.returnToLink(l)
-		return
-	}
-	if c.kind == resumed && c.r.ID != p.s.ID() { // adopted meanwhile
-		c.refusal = l.srv.closeReason(c.r.ID, now)
-		c.returnToLink(l)
-		return
-	}
-	if l.srv.cfg.SealedStaysSealed && p.sealed && !c.o.sealed && c.kind != adopted {
-		c.refusal = &session.CloseError{Code: session.Unsealed, Text: "the session goes on over sealed links only"}
+	if c.refusal = c.refuse(l, now); c.refusal != nil {
 		c.returnToLink(l)
 		return
 	}
@@ -136,6 +113,32 @@ func (c *handoff) decide(l *loop) {
 	l.wheel.Remove(p.timer)
 	p.owner.Store(nil)
 	c.returnToLink(l)
+}
+
+// refuse returns why the session can't be handed over, nil if it can.
+func (c *handoff) refuse(l *loop, now time.Duration) *session.CloseError {
+	p := c.p
+	if p.hasEnded() {
+		if c.kind != resumed {
+			return busy("the session has just ended") // its user may log in afresh
+		}
+		return l.srv.closeReason(p.s.ID(), now)
+	}
+	if p.migrating() {
+		return retrySoon()
+	}
+	if c.kind == resumed {
+		if wait := p.backoff(now); wait > 0 {
+			return busyFor(wait, "more was sent than may wait, again and again")
+		}
+		if c.r.ID != p.s.ID() { // adopted meanwhile
+			return l.srv.closeReason(c.r.ID, now)
+		}
+	}
+	if l.srv.cfg.SealedStaysSealed && p.sealed && !c.o.sealed && c.kind != adopted {
+		return &session.CloseError{Code: session.Unsealed, Text: "the session goes on over sealed links only"}
+	}
+	return nil
 }
 
 // adopt gives the session to a new login, under a new id: who had the old

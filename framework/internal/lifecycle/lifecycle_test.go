@@ -19,6 +19,8 @@ type model struct {
 	opened, closed, attached bool // as the server's callbacks said
 	member, roomAttached     bool // as the room's callbacks said
 	owed, roomOwed           bool // a RESET whose snapshot was not asked for
+	untold, roomUntold       bool // a takeover that OnDetach has to tell
+	roomCause                bool // something has happened that OnDetach of the room may tell
 }
 
 // step is an event, or a part of a task. It reports false if it can't happen now.
@@ -48,11 +50,17 @@ var steps = []step{
 		}
 		return !m.s.Ending(), nil
 	}},
-	{"detach", always(func(m *model) { m.s.Detach() })},
-	{"replace", always(func(m *model) { m.s.Replace() })},
+	{"detach", always(func(m *model) {
+		m.s.Detach()
+		m.roomCause = true
+	})},
+	{"replace", always(func(m *model) {
+		m.s.Replace()
+		m.untold, m.roomUntold, m.roomCause = m.untold || m.attached, m.roomUntold || m.member && m.roomAttached, true
+	})},
 	{"reset", always(func(m *model) {
 		m.s.Reset()
-		m.owed = true
+		m.owed, m.roomCause = true, true
 		if m.member {
 			m.roomOwed = true
 		}
@@ -111,12 +119,15 @@ func (m *model) begin() (bool, error) {
 		if m.opened {
 			return bad("OnOpen twice")
 		}
+		if m.s.waits > 0 {
+			return bad("before another session has ended")
+		}
 		m.opened, m.attached = true, true
 	case Detach:
 		if !m.attached {
 			return bad("OnDetach twice")
 		}
-		m.attached = false
+		m.attached, m.untold = false, false
 	case Resume:
 		if m.attached {
 			return bad("OnResume without OnDetach")
@@ -134,17 +145,21 @@ func (m *model) begin() (bool, error) {
 		if m.member {
 			return bad("OnJoin of a member")
 		}
-		m.roomAttached, m.roomOwed = true, false
+		m.roomAttached, m.roomOwed, m.roomUntold = true, false, false
+		m.roomCause = !m.s.Attached() // the room takes it for attached
 	case LeaveRoom:
 		if !m.member {
 			return bad("OnLeave without OnJoin")
 		}
-		m.member, m.roomOwed = false, false
+		m.member, m.roomOwed, m.roomUntold = false, false, false
 	case RoomDetach:
 		if !m.member || !m.roomAttached {
 			return bad("OnDetach twice, or outside")
 		}
-		m.roomAttached = false
+		if !m.roomCause {
+			return bad("OnDetach without a cause")
+		}
+		m.roomAttached, m.roomUntold, m.roomCause = false, false, false
 	case RoomResume:
 		if !m.member || m.roomAttached {
 			return bad("OnResume without OnDetach, or outside")
@@ -201,6 +216,8 @@ func (m model) settled() error {
 		}
 	}
 	switch {
+	case m.s.has(joining | leaving):
+		return fmt.Errorf("a wish to join or to leave was not answered")
 	case m.closed != m.s.Ending() || m.closed != m.s.Closed():
 		return fmt.Errorf("closed %v, ending %v", m.closed, m.s.Ending())
 	case m.closed:
@@ -215,6 +232,8 @@ func (m model) settled() error {
 		return fmt.Errorf("the room was told attached %v", m.roomAttached)
 	case m.attached && (m.owed || m.member && m.roomOwed):
 		return fmt.Errorf("a snapshot is owed")
+	case m.untold || m.member && m.roomUntold:
+		return fmt.Errorf("a takeover was not told")
 	case m.message && !m.slowed:
 		return fmt.Errorf("a message waits")
 	}
