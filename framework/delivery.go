@@ -102,10 +102,9 @@ type newest struct {
 	byRoute map[uint32]uint64
 }
 
-// overtaken reports whether a datagram that k brought is older than one that
-// was there before: SPEC 4.10. Carriers without an order of their own tell 0.
-func (p *Player) overtaken(k *transport.Link, route uint32) bool {
-	n := k.Number()
+// overtaken reports whether a datagram of k with number n is older than one that
+// was there before: SPEC 4.10. Carriers without an order of their own number it 0.
+func (p *Player) overtaken(k *transport.Link, route uint32, n uint64) bool {
 	if n == 0 {
 		return false
 	}

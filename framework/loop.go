@@ -58,14 +58,16 @@ func (g *transportHandler) OnLoop(t *transport.Loop) {
 func loopOf(t *transport.Loop) *loop { return t.Value.(*loop) }
 
 // OnOpen implements transport.Handler.
-func (g *transportHandler) OnOpen(k *transport.Link) { loopOf(k.Loop()).greet(k) }
+func (g *transportHandler) OnOpen(k *transport.Link, nonce [16]byte) {
+	loopOf(k.Loop()).greet(k, nonce)
+}
 
 // OnPacket implements transport.Handler.
-func (g *transportHandler) OnPacket(k *transport.Link, pk codec.Packet) {
+func (g *transportHandler) OnPacket(k *transport.Link, pk codec.Packet, a transport.Arrival) {
 	l := loopOf(k.Loop())
 	switch v := k.Value.(type) {
 	case *Player:
-		l.receive(k, v, pk)
+		l.receive(v, pk, a)
 	case *opening:
 		l.opened(k, v, pk)
 	}
@@ -183,7 +185,7 @@ func (l *loop) write(p *Player) {
 
 // receive takes a packet for an open session. A panic in here leaves a session
 // whose state nobody can vouch for: it ends.
-func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
+func (l *loop) receive(p *Player, pk codec.Packet, a transport.Arrival) {
 	defer func() {
 		if r := recover(); r != nil {
 			p.panicked("receive", r)
@@ -197,7 +199,7 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 		return
 	}
 	take := p.s.Receive
-	if k.Beside() {
+	if a.Datagram {
 		take = p.s.ReceiveDatagram
 	}
 	ev, err := take(p.s.Epoch(), pk, l.t.Now())
@@ -219,7 +221,7 @@ func (l *loop) receive(k *transport.Link, p *Player, pk codec.Packet) {
 		// The last quarter of the inbox is for what was on its way when the
 		// client was asked to wait. Nobody asks a datagram to wait.
 		if pk.Kind.Counted() || p.inboxFits(len(pk.Body), 3) {
-			l.deliver(p, pk)
+			l.deliver(p, pk, a.Number)
 		}
 	case session.PeerDetach:
 		l.srv.lost(p, lostAway)

@@ -33,9 +33,9 @@ type opening struct {
 const maxAsks = 6
 
 // greet speaks the server's first word.
-func (l *loop) greet(k *transport.Link) {
+func (l *loop) greet(k *transport.Link, nonce [16]byte) {
 	o := &opening{link: k, origin: l.srv.originOf(k.RemoteAddr().Addr()), deadline: l.t.Now() + l.srv.cfg.Session.OpeningTimeout}
-	o.nonce, o.sealed = k.Nonce()
+	o.nonce, o.sealed = nonce, k.Carrier() == transport.KCP
 	if !o.sealed {
 		if _, err := io.ReadFull(l.srv.cfg.Rand, o.nonce[:]); err != nil {
 			k.Close(fmt.Errorf("framework: nonce: %w", err))

@@ -23,8 +23,9 @@ func (p *Player) inboxFits(n, quarters int) bool {
 }
 
 // deliver brings an accepted message to its handler: at once if that is
-// Inline and nothing of the player waits before it, else by the inbox.
-func (l *loop) deliver(p *Player, pk codec.Packet) {
+// Inline and nothing of the player waits before it, else by the inbox. datagram is
+// the number of the datagram that brought it: transport.Arrival.
+func (l *loop) deliver(p *Player, pk codec.Packet, datagram uint64) {
 	var (
 		id      uint64
 		name    codec.Route
@@ -56,7 +57,7 @@ func (l *loop) deliver(p *Player, pk codec.Packet) {
 		return
 	}
 	r := l.srv.find(name)
-	if pk.Kind == codec.Datagram && r != nil && p.overtaken(p.link, name.Number()) {
+	if pk.Kind == codec.Datagram && r != nil && p.overtaken(p.link, name.Number(), datagram) {
 		return
 	}
 	if r == nil || !r.handled() {

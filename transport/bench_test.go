@@ -16,10 +16,10 @@ import (
 // echoHandler answers without allocating.
 type echoHandler struct{ hooks }
 
-func (h *echoHandler) OnOpen(k *Link)             {}
-func (h *echoHandler) OnWritable(k *Link)         {}
-func (h *echoHandler) OnClose(k *Link, err error) {}
-func (h *echoHandler) OnPacket(k *Link, p codec.Packet) {
+func (h *echoHandler) OnOpen(k *Link, nonce [16]byte) {}
+func (h *echoHandler) OnWritable(k *Link)             {}
+func (h *echoHandler) OnClose(k *Link, err error)     {}
+func (h *echoHandler) OnPacket(k *Link, p codec.Packet, a Arrival) {
 	k.ValidateAddress()
 	if p.Kind == codec.Heartbeat {
 		return

@@ -16,13 +16,13 @@ import (
 type echo struct{}
 
 func (echo) OnLoop(*transport.Loop)                    {}
-func (echo) OnOpen(*transport.Link)                    {}
+func (echo) OnOpen(*transport.Link, [16]byte)          {}
 func (echo) OnWritable(*transport.Link)                {}
 func (echo) OnClose(*transport.Link, error)            {}
 func (echo) OnTimer(*transport.Loop)                   {}
 func (echo) OnMigrate(*transport.Link, netip.AddrPort) {}
 func (echo) OnBatch(*transport.Loop)                   {}
-func (echo) OnPacket(k *transport.Link, p codec.Packet) {
+func (echo) OnPacket(k *transport.Link, p codec.Packet, a transport.Arrival) {
 	k.ValidateAddress() // a real server asks the peer to echo a nonce first
 	k.Write(codec.AppendFrame(nil, p.Header, p.Body))
 }

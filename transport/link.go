@@ -164,20 +164,15 @@ func (k *Link) Write(frames []byte) {
 	l.touch(k)
 }
 
-// Number returns, during OnPacket, the full counter of the sealed datagram
-// that brought the packet, and 0 on every other carrier. Of two Datagrams the
-// one with the higher number was sent later.
-func (k *Link) Number() uint64 { return k.loop.sealed.number }
-
-// Beside reports, during OnPacket, whether the packet came beside the stream:
-// see WriteDatagram.
-func (k *Link) Beside() bool { return k.loop.sealed.beside }
-
-// Nonce returns, during OnOpen of a sealed link, 16 bytes that its handshake
-// made: the same at both ends, and for no other link. ok is false for a link of
-// any other carrier.
-func (k *Link) Nonce() (nonce [16]byte, ok bool) {
-	return k.loop.sealed.nonce, k.sealed != nil
+// Arrival says how a packet arrived.
+type Arrival struct {
+	// Number is the full counter of the sealed datagram that brought the packet, and
+	// 0 on every other carrier. Of two datagrams the one with the higher number was
+	// sent later.
+	Number uint64
+	// Datagram says that the packet came as a datagram, outside of the stream:
+	// see Link.WriteDatagram.
+	Datagram bool
 }
 
 // wire is the socket that carries a KCP link.
@@ -337,8 +332,8 @@ func (l *Loop) forget(k *Link, err error) {
 
 // frames hands up the whole packets at the start of b and returns how many
 // bytes they took. A peer that sends anything else loses its link: there is
-// no next frame to find after a wrong one.
-func (l *Loop) frames(k *Link, b []byte) (used int) {
+// no next frame to find after a wrong one. number is that of the datagram: Arrival.
+func (l *Loop) frames(k *Link, b []byte, number uint64) (used int) {
 	maxBody := l.t.cfg.maxBody()
 	for used < len(b) {
 		if k.deaf() {
@@ -354,7 +349,7 @@ func (l *Loop) frames(k *Link, b []byte) (used int) {
 		}
 		used += n
 		l.stats.packets++
-		l.h.OnPacket(k, p)
+		l.h.OnPacket(k, p, Arrival{Number: number})
 	}
 	return used
 }

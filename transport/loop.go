@@ -283,7 +283,6 @@ func (l *Loop) guard(k *Link) {
 		return
 	}
 	l.stats.panics.Add(1)
-	l.sealed.number, l.sealed.beside = 0, false // nothing is being handed up any more
 	attrs := []any{slog.Int("loop", l.index), slog.Any("panic", r), slog.String("stack", string(debug.Stack()))}
 	if k != nil {
 		attrs = append(attrs, slog.String("link", k.addr.String()), slog.String("carrier", k.Carrier().String()))
@@ -313,10 +312,10 @@ func (l *Loop) callLoop(which hook) {
 	}
 }
 
-func (l *Loop) callOpen(k *Link) {
+func (l *Loop) callOpen(k *Link, nonce [16]byte) {
 	defer l.guard(k)
 	k.state |= stateOpened
-	l.h.OnOpen(k)
+	l.h.OnOpen(k, nonce)
 }
 
 func (l *Loop) callClose(k *Link, err error) {

@@ -113,7 +113,7 @@ func (l *Loop) inputPlain(k *Link, b []byte) {
 	k.local = l.asked
 	k.state &^= stateLimited
 	l.touch(k)
-	l.deliver(k)
+	l.deliver(k, 0)
 	if k.state&stateStarved != 0 {
 		l.callWritable(k)
 	}
@@ -151,8 +151,8 @@ func (l *Loop) openPlain(from netip.AddrPort, key plainKey, b []byte) {
 	t.admission.carriers[PlainKCP].opened.Add(1)
 	k.in = uint64(len(b))
 	l.touch(k)
-	l.callOpen(k)
-	l.deliver(k)
+	l.callOpen(k, [16]byte{})
+	l.deliver(k, 0)
 }
 
 // evictPlain closes the link that has waited longest for its address to be
@@ -194,7 +194,7 @@ func (l *Loop) forgetPlain(k *Link, err error) {
 // deliver cuts what KCP has in order into frames. A frame that spans segments
 // is put together in k.part, so that KCP's window never has to hold one. What is
 // left of a partial frame counts.
-func (l *Loop) deliver(k *Link) {
+func (l *Loop) deliver(k *Link, number uint64) {
 	packets := l.stats.packets
 	for b := k.kcp.Peek(); len(b) > 0; b = k.kcp.Peek() {
 		k.received = l.now
@@ -204,9 +204,9 @@ func (l *Loop) deliver(k *Link) {
 		}
 		used := 0
 		if k.part != nil {
-			used = l.complete(k, b)
+			used = l.complete(k, b, number)
 		}
-		used += l.frames(k, b[used:])
+		used += l.frames(k, b[used:], number)
 		if rest := b[used:]; len(rest) > 0 {
 			k.part = l.bufs.extend(k.part, rest)
 		}
@@ -217,7 +217,7 @@ func (l *Loop) deliver(k *Link) {
 
 // complete adds to k.part what its frame still needs and hands the frame up.
 // It returns how much of b that took.
-func (l *Loop) complete(k *Link, b []byte) (used int) {
+func (l *Loop) complete(k *Link, b []byte, number uint64) (used int) {
 	maxBody := l.t.cfg.maxBody()
 	for used < len(b) {
 		have := len(k.part.b)
@@ -236,7 +236,7 @@ func (l *Loop) complete(k *Link, b []byte) (used int) {
 		used += n
 	}
 	part := k.part
-	if l.frames(k, part.b) > 0 {
+	if l.frames(k, part.b, number) > 0 {
 		k.part = nil
 		l.bufs.drop(part)
 	}

@@ -55,9 +55,6 @@ type sealedLoop struct {
 	responder  *seal.Responder // nil if sealed KCP is not served
 	closing    closingList
 	transients []*transient // spare ones
-	beside     bool         // what is being handed up came beside the stream
-	number     uint64       // of the datagram that is being handed up
-	nonce      [16]byte     // of the link that is being opened
 }
 
 // initSealed prepares the loops for sealed links.
@@ -272,9 +269,7 @@ func (l *Loop) openSealed(from netip.AddrPort, t seal.PacketType, b []byte) {
 	l.sealed.slots.at(id).k = k
 	l.t.admission.carriers[KCP].opened.Add(1)
 	l.touch(k)
-	l.sealed.nonce = c.Nonce
-	l.callOpen(k)
-	l.sealed.nonce = [16]byte{}
+	l.callOpen(k, c.Nonce)
 	if k.state&stateClosed == 0 {
 		l.authentic(k, from, t, len(b), c.First)
 	}
@@ -320,11 +315,8 @@ func (l *Loop) authentic(k *Link, from netip.AddrPort, t seal.PacketType, size i
 		k.Close(err)
 		return
 	}
-	l.sealed.number = o.Number
 	if len(frames) > 0 {
-		l.sealed.beside = true
-		l.datagramFrames(k, frames)
-		l.sealed.beside = false
+		l.datagramFrames(k, frames, o.Number)
 	}
 	if len(segments) > 0 && k.state&stateClosed == 0 {
 		if err := k.kcp.Input(l.now, segments); err != nil {
@@ -334,9 +326,8 @@ func (l *Loop) authentic(k *Link, from netip.AddrPort, t seal.PacketType, size i
 			return
 		}
 		l.touch(k)
-		l.deliver(k)
+		l.deliver(k, o.Number)
 	}
-	l.sealed.number = 0
 	if k.state&stateStarved != 0 {
 		l.callWritable(k)
 	}
@@ -344,7 +335,7 @@ func (l *Loop) authentic(k *Link, from netip.AddrPort, t seal.PacketType, size i
 
 // datagramFrames hands up unreliable frames. Only whole ones come, of packets that
 // are not counted.
-func (l *Loop) datagramFrames(k *Link, frames []byte) {
+func (l *Loop) datagramFrames(k *Link, frames []byte, number uint64) {
 	for b := frames; len(b) > 0 && !k.deaf(); {
 		p, n, err := parseFrame(b, l.t.cfg.maxBody())
 		if err == nil && (n == 0 || p.Kind != codec.Datagram && p.Kind != codec.Heartbeat) {
@@ -358,7 +349,7 @@ func (l *Loop) datagramFrames(k *Link, frames []byte) {
 		b = b[n:]
 		k.received = l.now
 		l.stats.packets++
-		l.h.OnPacket(k, p)
+		l.h.OnPacket(k, p, Arrival{Number: number, Datagram: true})
 	}
 }
 

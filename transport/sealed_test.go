@@ -241,15 +241,15 @@ func TestUnreliableFrames(t *testing.T) {
 			return codec.AppendFrame(nil, codec.Header{Kind: codec.Datagram}, []byte(s))
 		}
 		var numbers []uint64
-		h := &hooks{packet: func(k *Link, p codec.Packet) {
+		h := &hooks{arrived: func(k *Link, p codec.Packet, a Arrival) {
 			if p.Kind == codec.Datagram {
-				numbers = append(numbers, k.Number())
+				numbers = append(numbers, a.Number)
 				if !k.WriteDatagram(codec.AppendFrame(nil, p.Header, p.Body)) {
 					t.Error("no unreliable channel")
 				}
 			}
-			if k.Beside() != (p.Kind == codec.Datagram) {
-				t.Errorf("%v came beside: %v", p.Kind, k.Beside())
+			if a.Datagram != (p.Kind == codec.Datagram) {
+				t.Errorf("%v came as a datagram: %v", p.Kind, a.Datagram)
 			}
 			if k.WriteDatagram(datagram(string(make([]byte, 1200)))) {
 				t.Error("a frame that fits into no datagram was taken")

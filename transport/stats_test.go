@@ -37,7 +37,7 @@ func TestHistogramCellsHoldWhatIsNotAboveTheirBound(t *testing.T) {
 // napper keeps its loop from everything else for a while.
 type napper struct{ hooks }
 
-func (n *napper) OnPacket(*Link, codec.Packet) { time.Sleep(300 * time.Millisecond) }
+func (n *napper) OnPacket(*Link, codec.Packet, Arrival) { time.Sleep(300 * time.Millisecond) }
 
 // TestBusyLoopTells: time spent in callbacks is the loop's busy time, and what
 // waits meanwhile is late.

@@ -91,7 +91,7 @@ func newStreamLink(c Carrier) *Link {
 // opened hands a link up, which has entered by its address.
 func (l *Loop) opened(k *Link) {
 	l.t.admission.carriers[k.Carrier()].opened.Add(1)
-	l.callOpen(k)
+	l.callOpen(k, [16]byte{})
 }
 
 // forgetStream takes a closed link out of the loop and ends its connection.
@@ -171,7 +171,7 @@ func (l *Loop) tcpData(k *Link, in inbound, n int) {
 		k.Close(err)
 		return
 	}
-	used := l.frames(k, b)
+	used := l.frames(k, b, 0)
 	k.tcp.need = 0
 	if used < n {
 		// frames has refused what is too large, so this bounds the rest.

@@ -44,10 +44,12 @@ func (c Carrier) String() string {
 type Handler interface {
 	// OnLoop is called once per loop, before anything else happens on it.
 	OnLoop(l *Loop)
-	// OnOpen tells of a new link.
-	OnOpen(k *Link)
-	// OnPacket brings a packet. p.Body lives until the call returns.
-	OnPacket(k *Link, p codec.Packet)
+	// OnOpen tells of a new link. nonce is what the handshake of a sealed link made:
+	// the same at both ends, and for no other link. It is zero on other carriers.
+	OnOpen(k *Link, nonce [16]byte)
+	// OnPacket brings a packet and says how it arrived. p.Body lives until the call
+	// returns.
+	OnPacket(k *Link, p codec.Packet, a Arrival)
 	// OnWritable tells that a Write left less than half of the room of the
 	// link, and that half of it is free again: a largest frame fits.
 	OnWritable(k *Link)

@@ -262,7 +262,8 @@ type hooks struct {
 	timer    func(l *Loop)
 	batch    func(l *Loop)
 
-	unvalidated bool // OnPacket does not call ValidateAddress
+	arrived     func(k *Link, p codec.Packet, a Arrival) // in place of packet
+	unvalidated bool                                     // OnPacket does not call ValidateAddress
 
 	opened, closed, packets, writables atomic.Int64
 
@@ -277,7 +278,7 @@ func (h *hooks) OnLoop(l *Loop) {
 	}
 }
 
-func (h *hooks) OnOpen(k *Link) {
+func (h *hooks) OnOpen(k *Link, nonce [16]byte) {
 	h.mu.Lock()
 	if h.live == nil {
 		h.live = make(map[*Link]bool)
@@ -302,11 +303,15 @@ func (h *hooks) check(k *Link, what string) {
 }
 
 // OnPacket echoes unless the test has other plans.
-func (h *hooks) OnPacket(k *Link, p codec.Packet) {
+func (h *hooks) OnPacket(k *Link, p codec.Packet, a Arrival) {
 	h.check(k, "OnPacket")
 	h.packets.Add(1)
 	if !h.unvalidated {
 		k.ValidateAddress()
+	}
+	if h.arrived != nil {
+		h.arrived(k, p, a)
+		return
 	}
 	if h.packet != nil {
 		h.packet(k, p)

@@ -218,7 +218,7 @@ func (l *Loop) wsPiece(k *Link, b []byte, last bool) {
 		l.wsFail(k, uint16(ws.StatusPolicyViolation), errControl)
 		return
 	}
-	if used := l.frames(k, b); used < len(b) {
+	if used := l.frames(k, b, 0); used < len(b) {
 		l.wsFail(k, uint16(ws.StatusInvalidFramePayloadData), errHalfFrame)
 	}
 }
