@@ -4,6 +4,7 @@ package transport
 
 import (
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -29,7 +30,8 @@ type udpWatch struct {
 	ready []int32 // sockets that have told
 	again chan struct{}
 
-	coalescer // the loop's
+	coalescer      // the loop's
+	quiet     bool // nothing came when it last looked: it waits to be woken
 }
 
 // openWatch watches over the sockets of a loop, if it has any.
@@ -148,11 +150,14 @@ func (g *gnetLoop) turn() {
 			g.yield()
 		case w == nil:
 			l.queue.park(Never)
-		case w.wait(l.t.now()) > 0:
-			l.queue.park(w.wait(l.t.now()))
 		default:
-			w.arm()
-			l.queue.park(Never)
+			wait := w.wait(l.t.now())
+			if wait == 0 || w.quiet || !w.told() {
+				wait = Never
+				w.arm()
+			}
+			l.queue.park(wait)
+			runtime.Gosched() // what woke it may not be alone: they share the batch
 		}
 	}
 }
@@ -185,9 +190,8 @@ func (g *gnetLoop) take() (more bool) {
 		return true
 	}
 	came := l.stats.datagramsIn - before
-	if w.emptied(l.now, l.t.cfg.coalesceDelay(), came); came == 0 {
-		w.upto = 0
-	}
+	w.emptied(l.now, l.t.cfg.coalesceDelay(), came)
+	w.quiet = came == 0
 	return came >= busyBatch && w.upto == 0
 }
 
