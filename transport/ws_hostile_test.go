@@ -222,12 +222,6 @@ func TestIdleWebSocketIsSmall(t *testing.T) {
 	const n = 20_000
 	l, _ := testLoop(Config{MaxLinks: 2 * n}, &echoHandler{})
 	l.t.maxPending = n
-	heap := func() uint64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
 	request := []byte("GET / HTTP/1.1\r\nHost: x\r\n" + upgradeHeaders + "\r\n")
 	streams := make([]fakeStream, n)
 	before := heap()
@@ -252,6 +246,8 @@ func TestIdleWebSocketIsSmall(t *testing.T) {
 		t.Errorf("%d bytes before the upgrade and %d after it, want at most 500", waiting, idle)
 	}
 	runtime.KeepAlive(l)
+	runtime.KeepAlive(streams)
+	runtime.KeepAlive(links)
 }
 
 // TestNonsenseOnWebSockets sends noise, and noise behind a correct beginning, on

@@ -466,7 +466,10 @@ func TestCallbacksMayCallEverything(t *testing.T) {
 		}
 	}})
 	client.OnMessage(c, "tick", func(uint64) { _ = c.Close() })
-	connect(t, c)
+	var end *session.CloseError
+	if err := c.Connect(within(t, 20*time.Second)); err != nil && (!errors.As(err, &end) || end.Code != session.Left) {
+		t.Fatal(err) // it may be closed before Connect returns
+	}
 	<-over
 }
 
