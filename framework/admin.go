@@ -111,7 +111,7 @@ func (s *Server) guardAdmin(next http.Handler) http.Handler {
 	})
 }
 
-// refuseAdmin counts and logs whom the guard stops: somebody may be guessing.
+// refuseAdmin counts and logs a request that the guard stops: it may be a guess at the token.
 func (s *Server) refuseAdmin(w http.ResponseWriter, r *http.Request, status int, why string) {
 	s.count.adminRefused.Add(1)
 	if n, ok := s.adminRefusals.allow(clock()); ok {

@@ -9,9 +9,9 @@ import (
 )
 
 // This file is what a player pays for what it makes the server do. A packet is
-// charged when it comes (loop.allows), what its handler sends to others when it
-// is sent. Who owes too much for the latter has its messages wait, in its inbox
-// and then, by HOLD, with its client.
+// charged when it comes (loop.withinRate), what its handler sends to others when it
+// is sent. A player that owes too much for the latter has its messages wait, in
+// its inbox and then, by HOLD, at its client.
 
 // Charge adds to what the player owes by Config.Rate, as if it had sent so many
 // bytes more: for what the game does on its behalf, as a Server.Broadcast or a
@@ -54,7 +54,7 @@ func (p *Player) affords(messages int) bool {
 	})
 }
 
-// now is what loops call now, for everybody else.
+// now is the time of the loops, for other goroutines.
 func (s *Server) now() time.Duration {
 	if t := s.t.Load(); t != nil {
 		return t.Now()

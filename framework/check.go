@@ -56,7 +56,7 @@ const (
 	maxSessions = 1 << 30
 )
 
-// meant refuses durations below a millisecond: somebody forgot the unit.
+// meant refuses durations below a millisecond, where the unit was forgotten.
 func meant(field string, d time.Duration) error {
 	if d > 0 && d < time.Millisecond {
 		return fmt.Errorf("framework: %s is %v: does it lack its unit, as in %d * time.Second?", field, d, d)
@@ -64,7 +64,7 @@ func meant(field string, d time.Duration) error {
 	return nil
 }
 
-// checkAddresses looks at everything that somebody listens on or is sent to.
+// checkAddresses checks every address that the server listens on or sends clients to.
 func (c *Config) checkAddresses() error {
 	if err := transport.CheckListener("Admin", c.Admin); err != nil {
 		return err

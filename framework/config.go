@@ -37,7 +37,7 @@ type Config struct {
 	CookieRate int
 	// SealedStaysSealed lets a session that was opened on a sealed link go on over
 	// sealed links only. Else its client may fall back to TCP, where whoever is on
-	// the path can speak as the player once it has proved who it is. A client whose
+	// the path can speak as the player once the player has proved its identity. A client whose
 	// UDP is blocked is refused with UNSEALED, and after three times logs in anew:
 	// what it may do there is Authenticate's to say, by Login.Carrier.
 	SealedStaysSealed bool
@@ -62,8 +62,8 @@ type Config struct {
 	// most AuthTimeout. An error made by Fail refuses the login for good, and its
 	// code reaches the client as it is. One made by Later sends the client away
 	// for a time. Any other error, and a panic, is logged in full, and the client
-	// comes back after 5 s: what is the server's fault is final for nobody. If
-	// Authenticate is nil, everybody is welcome and the user is empty.
+	// comes back after 5 s: a fault of the server is never final. If
+	// Authenticate is nil, every login succeeds and the user is empty.
 	Authenticate func(ctx context.Context, login Login) (user string, err error)
 	// AuthTimeout, if zero, is 5 s.
 	AuthTimeout time.Duration
@@ -71,7 +71,7 @@ type Config struct {
 	// is one address, or /64 of IPv6, that has an eighth of the places already. A
 	// hook that does not heed its context gives its place back a quarter of
 	// AuthTimeout later; four times as many of those as there are places keep
-	// everybody out.
+	// every login out.
 	AuthConcurrency int
 	// Duplicate says what happens when a user logs in who has a session already.
 	Duplicate Duplicate

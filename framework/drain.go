@@ -50,7 +50,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return s.Shutdown(stop)
 }
 
-// Shutdown lets nobody in any more, tells rooms (see ShutdownHandler) and clients, lets
+// Shutdown refuses new players, tells rooms (see ShutdownHandler) and clients, lets
 // each player go when its turn has come (see Drain) and nothing is on its way
 // any more, waits until every OnClose has returned, and stops the loops. Shortly
 // before ctx ends, or at once if it is cancelled, those who are left are let
@@ -96,8 +96,8 @@ func (s *Server) notifyRooms() {
 	}
 }
 
-// planDrain gives every player a turn, in that order, and tells its client. Who is
-// away has the whole window to come back.
+// planDrain gives every player a turn, in that order, and tells its client. A
+// detached player has the whole window to come back.
 func (s *Server) planDrain() []*Player {
 	players, now, window := s.players(), clock(), s.cfg.Drain.Window
 	for i, p := range players {
@@ -182,7 +182,7 @@ func (s *Server) drain(ctx context.Context, left []*Player, done <-chan struct{}
 	}
 }
 
-// drainDue looks after those whose turn it is and returns who is left.
+// drainDue lets the players go whose turn has come and returns the others.
 func (s *Server) drainDue(left []*Player, now time.Time) []*Player {
 	rest := left[:0]
 	for i, p := range left {

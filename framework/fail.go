@@ -53,7 +53,7 @@ const busyRetry = 5 * time.Second
 
 func busy(text string) *session.CloseError { return busyFor(busyRetry, text) }
 
-// busyFor is rounded up, so that nobody comes back at once.
+// busyFor is rounded up, so that no client comes back at once.
 func busyFor(after time.Duration, text string) *session.CloseError {
 	ms := (after + time.Millisecond - 1) / time.Millisecond
 	return &session.CloseError{Code: session.Busy, Text: text, Detail: uint64(ms)}
@@ -61,7 +61,7 @@ func busyFor(after time.Duration, text string) *session.CloseError {
 
 // loginRefusal is what a client is told whose login ended with an error. Only what
 // the game said by Fail is final: a mistake of the game or a service that is
-// down throws nobody out.
+// down throws no player out.
 func (s *Server) loginRefusal(err error, user string) *session.CloseError {
 	var no *codec.Error
 	var wait *later

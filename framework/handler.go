@@ -143,7 +143,7 @@ func OnRaw(s *Server, route string, fn func(p *Player, payload, dst []byte) ([]b
 }
 
 // sameMemory reports whether a and b end in the same place, as all parts of one
-// allocation do unless somebody cut their capacity.
+// allocation do unless their capacity was cut.
 func sameMemory(a, b []byte) bool {
 	return cap(a) > 0 && cap(b) > 0 && &a[:cap(a)][cap(a)-1] == &b[:cap(b)][cap(b)-1]
 }

@@ -12,7 +12,7 @@ import (
 type HeartbeatProfile struct{ Interval, Timeout time.Duration }
 
 // The usual profiles. Demanding costs five times the heartbeats: give it to the
-// rooms where seconds decide, not to everybody.
+// rooms where seconds decide, not to all.
 var (
 	HeartbeatNormal    = HeartbeatProfile{10 * time.Second, 35 * time.Second}
 	HeartbeatDemanding = HeartbeatProfile{2 * time.Second, 8 * time.Second}

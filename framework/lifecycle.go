@@ -219,7 +219,7 @@ func (p *Player) callEach(fs []func()) {
 }
 
 // call runs the game's code. A panic ends the player that it served, with the
-// place logged, and nobody else. What must follow is deferred: see unwinding.
+// place logged, and no other. What must follow is deferred: see unwinding.
 func (p *Player) call(what string, f func()) (ok bool) {
 	defer func() {
 		if v := unwinding(ok, recover()); v != nil {

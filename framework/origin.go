@@ -19,9 +19,9 @@ type origin struct {
 	ready []*Player // that have work, beyond the share
 }
 
-// originOf is the address that shares a home with a: an IPv4 address, or the 64 bits
+// originOf is the address that counts together with a: an IPv4 address, or the 64 bits
 // of an IPv6 address that one customer has. It is invalid for this machine and
-// for trusted proxies, behind whom anybody may be.
+// for trusted proxies, which stand for many.
 func (s *Server) originOf(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	if !a.IsValid() || a.IsLoopback() || slices.ContainsFunc(s.cfg.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(a) }) {
@@ -84,7 +84,7 @@ func (w *workers) acquireShareLocked(p *Player) bool {
 	return true
 }
 
-// releaseShareLocked gives p's place in its share to the next, who goes in line.
+// releaseShareLocked gives p's place in its share to the next player, which gets in line.
 func (w *workers) releaseShareLocked(p *Player) {
 	h := p.origin
 	if h == nil {

@@ -57,8 +57,8 @@ func (l *outgoing) route(numbered bool) codec.Route {
 	return l.name
 }
 
-// body returns the body of the MESSAGE, which all who go by numbers, or all
-// the others, have in common.
+// body returns the body of the MESSAGE, which all players with the dictionary, or all
+// without it, have in common.
 func (l *outgoing) body(numbered bool) []byte {
 	i := 0
 	if numbered && l.to != nil {
@@ -143,7 +143,7 @@ func (s *Server) Broadcast(route string, v any) error {
 }
 
 // multicast encodes v once, queues it for all players, and wakes each loop once.
-// by, if not nil, is who is charged for it.
+// by, if not nil, is charged for it.
 func (s *Server) multicast(players []*Player, by *Player, route string, v any) error {
 	l, err := s.encode(route, v)
 	if err != nil {

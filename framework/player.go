@@ -130,7 +130,7 @@ func (b *wakeTask) Run(t *transport.Loop) {
 
 // Kick ends the session, for the game at once. What was sent to the player before
 // goes out first, in order, and then its client is told why: within 5 s, or not at
-// all if it does not read. Who has no link hears nothing more, but is told
+// all if it does not read. A client without a link hears nothing more, but is told
 // the code when it comes back. What is sent after Kick may not arrive, nor what
 // the handler that calls it returns.
 //
@@ -219,7 +219,7 @@ func (p *Player) appRunLocked() uint32 {
 	return p.extra.run
 }
 
-// release lets go who waits for the end of the session. Called on the owning loop,
+// release wakes the sessions that wait for the end of this one. Called on the owning loop,
 // without mu.
 func (p *Player) release() {
 	p.mu.Lock()

@@ -195,7 +195,7 @@ func (rs *Rooms[R]) Most(n int) *Rooms[R] {
 // Keys says which keys rooms of the type may have: valid returns true for them.
 // It must be safe to call from any goroutine, and is not asked for the empty key,
 // which stands for any room. If Keys is not called, a key is valid UTF-8 of at
-// most 128 bytes that can be printed. Who comes with another is refused with
+// most 128 bytes that can be printed. Another key is refused with
 // codec.ErrorBadRequest.
 func (rs *Rooms[R]) Keys(valid func(key string) bool) *Rooms[R] {
 	k := rs.kind.setting("Keys")
@@ -258,7 +258,7 @@ func (r *Room) Members() []*Player { return r.members }
 // Broadcast sends a one-way message to every member but those named. It is
 // encoded once, and each loop is woken once. In a handler or a callback of a
 // player its bytes, times the members but one, are charged to that player: see
-// Player.Charge. In OnTick, and in what was posted, to nobody.
+// Player.Charge. In OnTick, and in what was posted, no player is charged.
 func (r *Room) Broadcast(route string, v any, but ...*Player) error {
 	if len(but) == 0 {
 		return r.kind.srv.multicast(r.members, r.serving, route, v)

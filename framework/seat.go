@@ -50,8 +50,8 @@ func (s *Server) beginLeave(p *Player, asked question, _ []byte) error {
 
 // Join brings a player into the room of a key, which is made if need be, and
 // waits for OnJoin. If the key is empty, it is any room that was made for such
-// players and has a free seat, or else a new one. Who is in that room already
-// is in: nil, and no OnJoin. When ctx ends first, or after half a minute if it
+// players and has a free seat, or else a new one. A player that is in that room
+// already is in: nil, and no OnJoin. When ctx ends first, or after half a minute if it
 // has no deadline, the player may get in all the same. Not to be called by a
 // room's callback, or a hook or handler of that player: it would wait for itself
 // until then. From clients the request RouteJoin does the same.
@@ -91,7 +91,7 @@ func (rs *Rooms[R]) Move(p *Player, key string) error {
 	return err
 }
 
-// logRefused logs a player whom a room has refused.
+// logRefused logs that a room has refused a player.
 func (k *roomKind) logRefused(p *Player) func(string, error) {
 	return func(key string, err error) {
 		if err != nil {
@@ -138,7 +138,7 @@ type joinWish struct {
 	asked bool   // by the player itself, who pays for a room that has to be made
 }
 
-// planJoin plans the player's way into a room. Who is there already is in at once:
+// planJoin plans the player's way into a room. A player that is there already is in at once:
 // an app that came back by its token does not know, and asks to make sure.
 func (k *roomKind) planJoin(p *Player, e joinWish, done func(string, error)) error {
 	if e.key != "" && !k.keys(e.key) {

@@ -132,8 +132,8 @@ func (w *watchdog) check() {
 	time.AfterFunc(next, w.check)
 }
 
-// nameStuck names whoever keeps others waiting, and returns when to look again, 0
-// if nobody is busy.
+// nameStuck logs the calls that keep others waiting, and returns when to look again,
+// 0 if none runs.
 func (w *watchdog) nameStuck() (next time.Duration) {
 	now := clock()
 	w.mu.Lock()

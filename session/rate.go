@@ -83,8 +83,8 @@ func (d *Debt) Add(r *Rate, cost, now time.Duration) Excess {
 }
 
 // AddFor charges what is done on the sender's behalf beside taking its messages,
-// as sending them on to others: an eighth of Burst at most. It takes nobody
-// FarOver. Only a sender that goes on gets there.
+// as sending them on to others: an eighth of Burst at most. It makes no
+// sender FarOver. Only sending on does.
 func (d *Debt) AddFor(r *Rate, cost, now time.Duration) Excess {
 	most := r.Burst / 8
 	cost = min(cost, most)

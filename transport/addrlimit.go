@@ -49,7 +49,7 @@ func (d *addrLimiter) init(c *Config) {
 	d.networks = make(map[netip.Prefix]addrUse)
 }
 
-// open reports that nobody counts for this address.
+// exempt reports that the links of this address are not counted.
 func (d *addrLimiter) exempt(a netip.Addr) bool {
 	a = a.Unmap()
 	return a.IsLoopback() || d.most < 0 && d.cost == 0 || d.cfg.trusts(a)

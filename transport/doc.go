@@ -49,7 +49,7 @@
 //     which loses the control message that says what address it came to, and
 //     allocates five times. So datagram sockets are ours, and so is what wakes the
 //     loop for them: see udpWatch. While no stream is served the loop does not
-//     return to gnet at all. Who gives gnet a connection must call it back.
+//     return to gnet at all. An acceptor that gives gnet a connection calls it back.
 //   - gnet says nothing when a socket takes more again: where somebody waits
 //     for it, the loop looks again every 1 to 5 ms.
 //   - Write calls OnClose when it fails. A Conn is dropped in OnClose, since
@@ -57,7 +57,7 @@
 //   - Discard(0) discards everything, and Next and Peek of a wrapped ring copy.
 //   - An engine ends when accept fails, with all that it serves. So listeners
 //     are ours: a goroutine for each accepts, and enrolls what it gets; what the
-//     engine itself listens on takes nobody. Where no file is left a spare one is
+//     engine itself listens on takes no client. Where no file is left a spare one is
 //     given back to refuse a connection with. The number of a new descriptor
 //     shows how many are left: those beyond a reserve are closed at once. An
 //     engine that ends all the same is replaced, and its KCP links live on.

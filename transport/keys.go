@@ -60,9 +60,9 @@ func keysOf(path string, log *slog.Logger) ([]seal.Key, error) {
 	return keys, nil
 }
 
-// private refuses a file of ours that others can read, as ssh does: who has the
-// key can pose as the server. Whose file belongs to somebody else, as where it
-// was mounted into a container, can't mend it, and is warned only.
+// private refuses a file of ours that others can read, as ssh does: with the
+// key a program can pose as the server. A file of another user, as one that was
+// mounted into a container, can't be mended here: that is only a warning.
 func private(path string, log *slog.Logger) error {
 	info, err := os.Stat(path)
 	if err != nil {

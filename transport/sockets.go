@@ -211,9 +211,9 @@ func (g *gnetLoop) engine() error {
 }
 
 // OnTick gives the loop its waker: one end of a pair of sockets, registered
-// with gnet like any connection. Ringing it allocates nothing, which
+// with gnet like any connection. Waking by it allocates nothing, which
 // EventLoop.Execute does three times, and unlike gnet's own eventfd it is ours
-// to close, so that no wake-up goes to a descriptor that has become somebody else's.
+// to close, so that no wake-up goes to a descriptor that is in use for something else.
 func (g *gnetLoop) OnTick() (time.Duration, gnet.Action) {
 	conn, err := g.waker.open()
 	if err == nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// ownFile reports that modes say nothing about who may read a file here.
+// ownFile reports that file modes say nothing here about readers.
 func ownFile(os.FileInfo) (mine, known bool) { return false, false }
 
 // waker is what wakes a loop: one end of a connection with itself. Guarded by

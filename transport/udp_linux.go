@@ -32,8 +32,8 @@ const (
 // and one for TCP could end it.
 const hermitAddr = "udp4://127.0.0.1:0"
 
-// hermit connects the socket of hermitAddr with itself: it takes datagrams from
-// nobody else.
+// hermit connects the socket of hermitAddr with itself: it takes no other
+// datagrams.
 func (g *gnetLoop) hermit(eng gnet.Engine) error {
 	fd, err := eng.DupListener("udp", strings.TrimPrefix(hermitAddr, "udp4://"))
 	if err != nil {

@@ -22,7 +22,7 @@ const (
 )
 
 // hermitAddr is what an engine listens on, since it needs a listener. This one
-// takes nobody.
+// takes no client.
 const hermitAddr = "tcp4://127.0.0.1:0"
 
 func (g *gnetLoop) hermit(gnet.Engine) error { return nil }

@@ -11,7 +11,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 )
 
-// maxChat bounds a chat message, in bytes of msgpack: everybody hears it.
+// maxChat bounds a chat message, in bytes of msgpack: each member gets it.
 const maxChat = 1 << 10
 
 // side is the length of the arena, which is a square.
@@ -114,7 +114,7 @@ func (a *Arena) OnLeave(p *framework.Player, why framework.Reason) {
 	a.log.Info("left", "player", p.User(), "room", a.Key(), "why", why)
 }
 
-// takeID is a number that nobody here has, as low as is easily found.
+// takeID returns a number that no member has, a low one if that is easily found.
 func (a *Arena) takeID() int {
 	if n := len(a.free); n > 0 {
 		id := a.free[n-1]

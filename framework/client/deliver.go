@@ -278,8 +278,8 @@ func (c *Client) deliver() {
 	}
 }
 
-// answerPatience is how long an answer waits for a callback that does not return. It
-// may be what that waits for, by ways that nobody here sees.
+// answerPatience is how long an answer waits for a callback that does not return. The
+// callback may wait for that answer in a way that the client cannot see.
 const answerPatience = time.Second
 
 // beginLocked notes that a callback begins.
