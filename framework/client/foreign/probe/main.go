@@ -23,6 +23,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -77,7 +78,7 @@ func main() {
 			KCP: port(0), PlainKCP: port(1), TCP: port(2), WebSocket: port(3), KeyFile: *key, AlwaysCookie: i == 1,
 			Logger: slog.New(slog.DiscardHandler), Node: uint16(i), Store: store, Secret: session.Secret{1, 2, 3},
 			Session: session.Config{Interval: time.Second, Timeout: 4 * time.Second, SendPackets: 200}, Rate: session.Rate{Messages: -1, Bytes: -1},
-			Authenticate: func(_ context.Context, l framework.Login) (string, error) { return string(l.Ticket), nil },
+			Authenticate: authenticate(),
 		})
 		if err != nil {
 			log.Fatal(err)
@@ -103,6 +104,21 @@ func main() {
 
 func addresses(srv *framework.Server) string {
 	return fmt.Sprintf("kcp://%v plain-kcp://%v tcp://%v ws://%v", srv.Addr(transport.KCP), srv.Addr(transport.PlainKCP), srv.Addr(transport.TCP), srv.Addr(transport.WebSocket))
+}
+
+// authenticate bans one, and lets another in the second time only.
+func authenticate() func(context.Context, framework.Login) (string, error) {
+	var early atomic.Bool
+	return func(_ context.Context, l framework.Login) (string, error) {
+		switch user := string(l.Ticket); {
+		case user == "banned":
+			return "", framework.Fail(1002, "until Friday")
+		case user == "early" && !early.Swap(true):
+			return "", framework.Later(100*time.Millisecond, "patching")
+		default:
+			return user, nil
+		}
+	}
 }
 
 func routes(srv *framework.Server, other func() string) {

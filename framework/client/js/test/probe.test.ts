@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Whatever a server may do to a client, by test/probe/main.go.
+// Whatever a server may do to a client, by ../foreign/probe/main.go.
 
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import WebSocket from "ws";
@@ -10,11 +10,11 @@ import { Program } from "./program.js";
 
 class Probe extends Program {
 	static start(): Promise<Probe> {
-		return new Probe("./framework/client/js/test/probe", []).ready(/ws.* ws.*\n/);
+		return new Probe("./framework/client/foreign/probe", []).ready(/^key .*\n/m);
 	}
 
 	get addresses(): string[] {
-		return this.log.trim().split(" ");
+		return this.log.match(/\bws:\/\/\S+/g)!;
 	}
 }
 
