@@ -331,17 +331,18 @@ func (r *Room) run() {
 	}
 	ticker, _ := r.value.(TickHandler)
 	if r.steps == nil {
-		r.steps = newStepper(r.kind.step, ticker != nil)
+		step := r.kind.step
+		if ticker == nil {
+			step = 0
+		}
+		r.steps = newStepper(step, r.wake)
 	}
 	over = r.serve() // what the goroutine before this one has left
 	for !over {
 		r.steps.run(len(r.members) > 0)
-		select {
-		case <-r.wakes:
-			over = r.serve()
-		case <-r.steps.c():
-			r.tick(ticker)
-		}
+		r.tick(ticker)
+		<-r.wakes
+		over = r.serve()
 	}
 }
 

@@ -2,57 +2,69 @@
 
 package framework
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
-// stepper fires at fixed steps while it runs. It never drifts: a late step
-// is followed by one on time, and steps that were missed altogether are
-// skipped, not made up for.
+// stepper says when a step of a room's time is due, while it runs. It never
+// drifts: a late step is followed by one on time, and steps that were missed
+// altogether are skipped, not made up for. The room's goroutine owns it; only due
+// is set by the timer.
 type stepper struct {
-	step  time.Duration
-	timer *time.Timer // nil: never fires
+	step  time.Duration // 0: there are no steps
+	wake  func()        // wakes the room, from the timer's goroutine
+	timer *time.Timer   // nil before the first run
+	due   atomic.Bool   // the timer has fired
 	on    bool
 	start time.Time // what the steps are counted from
 	n     uint64
 }
 
-func newStepper(step time.Duration, wanted bool) *stepper {
-	s := &stepper{step: step}
-	if wanted && step > 0 {
-		s.timer = time.NewTimer(step)
-		s.timer.Stop()
-	}
-	return s
+func newStepper(step time.Duration, wake func()) *stepper {
+	return &stepper{step: max(step, 0), wake: wake}
 }
 
 // run lets time go on, or stand still, as it does at first.
 func (s *stepper) run(on bool) {
-	if s.timer == nil || s.on == on {
+	if s.step == 0 || s.on == on {
 		return
 	}
 	if s.on = on; !on {
-		s.timer.Stop()
+		s.stop()
 		return
 	}
 	s.start = clock().Add(-time.Duration(s.n) * s.step)
-	s.timer.Reset(s.step)
+	s.arm(s.step)
 }
 
-func (s *stepper) c() <-chan time.Time {
+// arm sets the timer. It is no channel that the room selects on: a channel's timer
+// that is late runs inside the select, and Go's race detector can't stand that in
+// a test with virtual time.
+func (s *stepper) arm(d time.Duration) {
 	if s.timer == nil {
-		return nil
+		s.timer = time.AfterFunc(d, func() {
+			s.due.Store(true)
+			s.wake()
+		})
+		return
 	}
-	return s.timer.C
+	s.timer.Reset(d)
 }
 
-// next returns the step that is due and arms the timer for the one after.
+// next returns the step that is due, if one is, and arms the timer for the one
+// after it.
 func (s *stepper) next() (Tick, bool) {
+	if !s.due.Swap(false) || !s.on {
+		return Tick{}, false
+	}
 	gone := clock().Sub(s.start)
 	n := uint64(gone / s.step)
 	due := n > s.n
 	if due {
 		s.n = n
 	}
-	s.timer.Reset(s.start.Add(time.Duration(s.n+1) * s.step).Sub(clock()))
+	s.arm(s.start.Add(time.Duration(s.n+1) * s.step).Sub(clock()))
 	return Tick{N: s.n, Step: s.step, Overrun: gone - time.Duration(s.n)*s.step}, due
 }
 

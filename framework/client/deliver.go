@@ -287,10 +287,7 @@ func (c *Client) beginLocked() {
 	c.callbacks++
 	c.callback, c.begun = c.callbacks, c.clock.now()
 	if c.inbox.answers > 0 && c.dueLocked() < c.armed {
-		select {
-		case c.wake <- struct{}{}:
-		default:
-		}
+		c.wakeRun()
 	}
 }
 

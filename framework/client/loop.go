@@ -51,10 +51,15 @@ func (c *Client) settleLocked() {
 	}
 	c.pumpLocked(now)
 	if c.wantDial || c.core.State() == session.Ended || c.dueLocked() < c.armed {
-		select {
-		case c.wake <- struct{}{}:
-		default:
-		}
+		c.wakeRun()
+	}
+}
+
+// wakeRun makes run look again.
+func (c *Client) wakeRun() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -70,7 +75,10 @@ func (c *Client) dueLocked() time.Duration {
 // run is the goroutine that keeps the time and dials. It ends when the session
 // has, by Close or by the server.
 func (c *Client) run() {
-	timer := time.NewTimer(0)
+	// The timer wakes run like all else does. A channel's timer that is late runs
+	// inside the select, and Go's race detector can't stand that in a test with
+	// virtual time.
+	timer := time.AfterFunc(0, c.wakeRun)
 	defer timer.Stop()
 	for {
 		c.mu.Lock()
@@ -92,10 +100,7 @@ func (c *Client) run() {
 			c.dial()
 			continue
 		}
-		select {
-		case <-timer.C:
-		case <-c.wake:
-		}
+		<-c.wake
 	}
 }
 

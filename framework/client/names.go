@@ -129,8 +129,14 @@ func first[T any](ctx context.Context, list []netip.AddrPort, open func(context.
 	if end, ok := ctx.Deadline(); ok { // each has its chance
 		wait = min(wait, until(end)/time.Duration(len(list)+1))
 	}
-	next := time.NewTimer(0)
-	defer next.Stop()
+	next := make(chan struct{}, 1) // it is the next address's turn
+	timer := time.AfterFunc(0, func() {
+		select {
+		case next <- struct{}{}:
+		default:
+		}
+	})
+	defer timer.Stop()
 	var causes []error
 	for running > 0 || len(list) > 0 {
 		select {
@@ -139,8 +145,8 @@ func first[T any](ctx context.Context, list []netip.AddrPort, open func(context.
 				return r.got, r.at, nil
 			}
 			causes = append(causes, fmt.Errorf("%v: %w", r.at, r.err))
-			next.Reset(0)
-		case <-next.C:
+			timer.Reset(0)
+		case <-next:
 			if len(list) == 0 {
 				continue
 			}
@@ -151,7 +157,7 @@ func first[T any](ctx context.Context, list []netip.AddrPort, open func(context.
 				got, err := open(ctx, a)
 				results <- result{got, a, err}
 			}()
-			next.Reset(wait)
+			timer.Reset(wait)
 		}
 	}
 	return got, at, joined(causes)
