@@ -147,8 +147,12 @@ func (n *Network) bindLocked(table map[netip.AddrPort]*memRunner, address string
 // DialTCP opens a byte stream to a server on the network. It takes a round
 // trip, and fails when nobody listens there.
 func (n *Network) DialTCP(ctx context.Context, addr netip.AddrPort) (*MemConn, error) {
+	return n.dialTCP(ctx, nil, addr)
+}
+
+func (n *Network) dialTCP(ctx context.Context, line *Line, addr netip.AddrPort) (*MemConn, error) {
 	n.mu.Lock()
-	rtt := 2 * n.cond.Delay
+	rtt := 2 * n.condOfLocked(line).Delay
 	n.mu.Unlock()
 	if rtt > 0 {
 		t := time.NewTimer(rtt)
@@ -168,7 +172,7 @@ func (n *Network) DialTCP(ctx context.Context, addr netip.AddrPort) (*MemConn, e
 	if r == nil {
 		return nil, fmt.Errorf("transport: dial %v: %w", addr, syscall.ECONNREFUSED)
 	}
-	c := newMemConnLocked(n, n.clientAddrLocked(), addr)
+	c := newMemConnLocked(n, line, n.clientAddrOfLocked(line), addr)
 	loop := r.loops[int(c.local.Port())%len(r.loops)]
 	c.server = &memStream{conn: c, loop: loop}
 	n.conns[c] = struct{}{}
@@ -177,12 +181,14 @@ func (n *Network) DialTCP(ctx context.Context, addr netip.AddrPort) (*MemConn, e
 }
 
 // ListenPacket opens a client's datagram socket.
-func (n *Network) ListenPacket() (*MemPacketConn, error) {
+func (n *Network) ListenPacket() (*MemPacketConn, error) { return n.listenPacket(nil) }
+
+func (n *Network) listenPacket(line *Line) (*MemPacketConn, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	c := &MemPacketConn{n: n, local: n.clientAddrLocked(), wake: make(chan struct{})}
-	c.up = flight{n: n, deliver: n.toServerLocked}
-	c.down = flight{n: n, deliver: c.receiveLocked}
+	c := &MemPacketConn{n: n, local: n.clientAddrOfLocked(line), wake: make(chan struct{})}
+	c.up = n.flightLocked(line, false, n.toServerLocked)
+	c.down = n.flightLocked(line, false, c.receiveLocked)
 	n.packets[c.local] = c
 	return c, nil
 }
@@ -214,6 +220,9 @@ type parcel struct {
 // order of arrival, behind one timer. Guarded by Network.mu.
 type flight struct {
 	n       *Network
+	line    *Line        // nil: it has the network's conditions
+	draws   draws        // of the line
+	stream  bool         // it loses nothing: what is on its way waits for a line that is down
 	deliver func(parcel) // called with mu held
 	q       []parcel
 	timer   *time.Timer
@@ -225,24 +234,29 @@ func (n *Network) now() time.Duration { return clock().Sub(n.start) }
 
 // transmitLocked is when the line has sent size more bytes.
 func (f *flight) transmitLocked(now time.Duration, size int) time.Duration {
-	if f.n.cond.Rate <= 0 {
+	rate := f.n.condOfLocked(f.line).Rate
+	if rate <= 0 {
 		return now
 	}
-	f.free = max(f.free, now) + time.Duration(size)*time.Second/time.Duration(f.n.cond.Rate)
+	f.free = max(f.free, now) + time.Duration(size)*time.Second/time.Duration(rate)
 	return f.free
 }
 
 // datagramLocked sends a datagram through the weather.
 func (f *flight) datagramLocked(p parcel) {
-	n, c := f.n, &f.n.cond
+	n, c := f.n, f.n.condOfLocked(f.line)
 	now := n.now()
+	random := n.rand
+	if f.line != nil {
+		random = f.draws.at(now)
+	}
 	copies := 1
 	// Each condition draws only if it is set, so that one does not change
 	// what another does.
-	if c.Loss > 0 && n.rand.Float64() < c.Loss {
+	if c.Loss > 0 && random.Float64() < c.Loss {
 		return
 	}
-	if c.Duplicate > 0 && n.rand.Float64() < c.Duplicate {
+	if c.Duplicate > 0 && random.Float64() < c.Duplicate {
 		copies = 2
 	}
 	if f.free > now+rateQueue || c.MTU > 0 && len(p.data) > c.MTU {
@@ -253,9 +267,9 @@ func (f *flight) datagramLocked(p parcel) {
 	for range copies {
 		p.due = sent + c.Delay
 		if c.Jitter > 0 {
-			p.due += time.Duration(n.rand.Int64N(int64(c.Jitter) + 1))
+			p.due += time.Duration(random.Int64N(int64(c.Jitter) + 1))
 		}
-		if c.Reorder > 0 && n.rand.Float64() < c.Reorder {
+		if c.Reorder > 0 && random.Float64() < c.Reorder {
 			p.due += overtaken
 		}
 		f.putLocked(now, p)
@@ -265,14 +279,18 @@ func (f *flight) datagramLocked(p parcel) {
 // pieceLocked sends a piece of a stream: late perhaps, but whole and in order.
 func (f *flight) pieceLocked(p parcel) {
 	now := f.n.now()
-	p.due = max(f.transmitLocked(now, len(p.data))+f.n.cond.Delay, f.last)
+	p.due = max(f.transmitLocked(now, len(p.data))+f.n.condOfLocked(f.line).Delay, f.last)
 	f.last = p.due
 	f.putLocked(now, p)
 }
 
 // putLocked delivers p at once, or puts it behind everything that arrives no later.
 func (f *flight) putLocked(now time.Duration, p parcel) {
-	if p.due <= now && len(f.q) == 0 {
+	down := f.line != nil && f.line.down
+	if down && !f.stream {
+		return
+	}
+	if p.due <= now && len(f.q) == 0 && !down {
 		f.deliver(p)
 		return
 	}
@@ -283,7 +301,9 @@ func (f *flight) putLocked(now time.Duration, p parcel) {
 	f.q = append(f.q, parcel{})
 	copy(f.q[i+1:], f.q[i:])
 	f.q[i] = p
-	if i == 0 {
+	if down {
+		f.line.holdLocked(f)
+	} else if i == 0 {
 		f.armLocked(now)
 	}
 }
@@ -302,11 +322,18 @@ func (f *flight) arrive() {
 	f.n.mu.Lock()
 	defer f.n.mu.Unlock()
 	now := f.n.now()
+	down := f.line != nil && f.line.down
+	if down && f.stream {
+		f.line.holdLocked(f)
+		return
+	}
 	for len(f.q) > 0 && f.q[0].due <= now {
 		p := f.q[0]
 		f.q[0] = parcel{}
 		f.q = f.q[1:]
-		f.deliver(p)
+		if !down {
+			f.deliver(p)
+		}
 	}
 	if len(f.q) > 0 {
 		f.armLocked(now)

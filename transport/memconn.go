@@ -62,10 +62,10 @@ type MemConn struct {
 	rd, wd   memDeadline
 }
 
-func newMemConnLocked(n *Network, local, remote netip.AddrPort) *MemConn {
+func newMemConnLocked(n *Network, line *Line, local, remote netip.AddrPort) *MemConn {
 	c := &MemConn{n: n, local: local, remote: remote, wake: make(chan struct{})}
-	c.up = flight{n: n, deliver: c.toServerLocked}
-	c.down = flight{n: n, deliver: c.receiveLocked}
+	c.up = n.flightLocked(line, true, c.toServerLocked)
+	c.down = n.flightLocked(line, true, c.receiveLocked)
 	return c
 }
 

@@ -280,7 +280,7 @@ func (s *memStream) closeWrite() bool {
 func (s *memStream) rtt() time.Duration {
 	s.conn.n.mu.Lock()
 	defer s.conn.n.mu.Unlock()
-	return 2 * s.conn.n.cond.Delay
+	return 2 * s.conn.n.condOfLocked(s.conn.up.line).Delay
 }
 
 // close ends the connection. What was written and had no room is lost; the
