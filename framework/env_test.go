@@ -259,7 +259,7 @@ func (e *env) within(d time.Duration, what string, ok func() bool) {
 	}
 }
 
-// carriers are what the situations of session/SPEC.md 13 are played on, the
+// carriers are what the situations of session/SITUATIONS.md are played on, the
 // simulation and the storm too. A new one is a line here and its address in
 // serveAll.
 var carriers = []transport.Carrier{
