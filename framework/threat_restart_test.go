@@ -26,7 +26,7 @@ import (
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
-// More threats of transport/SPEC.md: what is stolen, and servers and keys that
+// More threats of transport/THREATS.md: what is stolen, and servers and keys that
 // come and go.
 
 // resume is the body of a RESUME as the holder of a token makes it: session/SPEC 6.2.

@@ -25,7 +25,7 @@ import (
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
-// The threats of transport/SPEC.md that concern the whole stack: a real client,
+// The threats of transport/THREATS.md that concern the whole stack: a real client,
 // a real server, and somebody who sees and sends whatever he likes.
 
 // tap is a player's socket with an attacker on it: he sees every datagram, and

@@ -16,7 +16,7 @@ import (
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
-// Threats to the listener: SPEC 9 says which test is about which.
+// Threats to the listener: THREATS.md says which test is about which.
 
 // spoofed sends datagrams to a server's loops from any address, as the kernel
 // would hand them up.
