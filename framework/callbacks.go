@@ -17,12 +17,14 @@ type callback struct {
 }
 
 var callbacks = []callback{
+	{"OnCreate", reflect.TypeFor[func() error]()},
 	{"OnJoin", reflect.TypeFor[func(*Player) error]()},
 	{"OnDetach", reflect.TypeFor[func(*Player)]()},
 	{"OnResume", reflect.TypeFor[func(*Player)]()},
 	{"OnSnapshot", reflect.TypeFor[func(*Player)]()},
 	{"OnLeave", reflect.TypeFor[func(*Player, Reason)]()},
 	{"OnShutdown", reflect.TypeFor[func(time.Duration)]()},
+	{"OnEnd", reflect.TypeFor[func(Reason)]()},
 	{"OnTick", reflect.TypeFor[func(Tick)]()},
 }
 

@@ -205,17 +205,21 @@ type Login struct {
 	Carrier transport.Carrier
 }
 
-// Reason is why a session ended.
+// Reason is why a session ended, a player left a room, or a room ended.
 type Reason struct {
 	Code session.Code
 	Text string
 }
 
 func (r Reason) String() string {
-	if r.Text == "" {
-		return r.Code.String()
+	text, ok := roomReasons[r.Code]
+	if !ok {
+		text = r.Code.String()
 	}
-	return r.Code.String() + ": " + r.Text
+	if r.Text != "" {
+		text += ": " + r.Text
+	}
+	return text
 }
 
 // Duplicate is what to do with a user's second login.

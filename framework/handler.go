@@ -31,7 +31,8 @@ type handler struct {
 	inline bool
 	// serve handles a message. For a request it appends the answer's payload
 	// to dst. room is the game's own room value, nil outside of rooms.
-	serve func(room any, p *Player, payload, dst []byte) ([]byte, error)
+	// It returns errLater if it answers itself later.
+	serve func(room any, p *Player, asked question, payload, dst []byte) ([]byte, error)
 	reply bool // takes requests
 	// begin, if not nil, takes over a request and answers it later itself.
 	begin func(p *Player, q question, payload []byte) error
@@ -115,7 +116,7 @@ func (h *handler) handled() bool { return h.serve != nil || h.begin != nil }
 // error (see Fail). A duplicate route panics.
 func OnRequest[Q, A any](s *Server, route string, fn func(p *Player, q Q) (A, error)) *Route {
 	checkHandler(route, fn == nil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
-	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
+	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, _ question, payload, dst []byte) ([]byte, error) {
 		return answer(payload, dst, func(q Q) (A, error) { return fn(p, q) })
 	}})
 }
@@ -123,7 +124,7 @@ func OnRequest[Q, A any](s *Server, route string, fn func(p *Player, q Q) (A, er
 // OnMessage registers the handler of a one-way message.
 func OnMessage[M any](s *Server, route string, fn func(p *Player, m M)) *Route {
 	checkHandler(route, fn == nil, reflect.TypeFor[M]())
-	return s.add(route, handler{serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
+	return s.add(route, handler{serve: func(_ any, p *Player, _ question, payload, dst []byte) ([]byte, error) {
 		return dst, take(payload, func(m M) { fn(p, m) })
 	}})
 }
@@ -132,7 +133,7 @@ func OnMessage[M any](s *Server, route string, fn func(p *Player, m M)) *Route {
 // itself: it appends one value to dst. payload and dst live until it returns.
 func OnRaw(s *Server, route string, fn func(p *Player, payload, dst []byte) ([]byte, error)) *Route {
 	checkHandler(route, fn == nil)
-	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, payload, dst []byte) ([]byte, error) {
+	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, _ question, payload, dst []byte) ([]byte, error) {
 		out, err := fn(p, payload, dst)
 		if !sameMemory(out, dst) {
 			// Not ours to write to again: payload, or what the game keeps.

@@ -33,7 +33,7 @@ func (p *Player) SetHeartbeat(f HeartbeatProfile) error {
 
 // Heartbeat gives the members of these rooms a profile of their own. A player that
 // leaves has the server's again.
-func (rs *Rooms[R]) Heartbeat(f HeartbeatProfile) *Rooms[R] {
+func (rs *RoomsOf[R, P]) Heartbeat(f HeartbeatProfile) *RoomsOf[R, P] {
 	k := rs.kind.setting("Heartbeat")
 	if err := k.srv.cfg.Session.CheckProfile(f.Interval, f.Timeout); err != nil {
 		panic(fmt.Sprintf("framework: room %q: %v", k.name, err))

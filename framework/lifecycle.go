@@ -269,8 +269,12 @@ func (p *Player) handle(m *message, room, here *Room) {
 // serve calls the route's handler and makes reply of what it returns.
 func (p *Player) serve(r *Route, value any, m, reply *message) {
 	scratch := newMessage()
-	payload, err := r.handle(value, p, m.kind, m.body, scratch.body[:0])
+	payload, err := r.handle(value, p, m.kind, m.asked, m.body, scratch.body[:0])
 	scratch.body = payload[:0]
+	if err == errLater {
+		scratch.free()
+		return
+	}
 	if m.kind == codec.Request {
 		reply.asked = m.asked
 		reply.body, reply.kind = p.appendAnswer(reply.body[:0], m.asked.id, payload, err, r.name)

@@ -19,7 +19,9 @@ type Call struct {
 
 	route        *Route
 	room         any
+	asked        question
 	payload, dst []byte
+	later        bool // the handler answers later itself
 }
 
 // Handler serves a Call. The error is the handler's; that of a request is
@@ -45,7 +47,10 @@ func assemble(wraps []func(Handler) Handler) Handler {
 		return nil
 	}
 	h := Handler(func(c *Call) (err error) {
-		c.dst, err = c.route.serve(c.room, c.Player, c.payload, c.dst)
+		c.dst, err = c.route.serve(c.room, c.Player, c.asked, c.payload, c.dst)
+		if c.later = err == errLater; c.later {
+			return nil
+		}
 		return err
 	})
 	for i := len(wraps) - 1; i >= 0; i-- {
@@ -55,20 +60,23 @@ func assemble(wraps []func(Handler) Handler) Handler {
 }
 
 // handle runs the handler of a route with all that was put around it.
-func (r *Route) handle(room any, p *Player, kind codec.Kind, payload, dst []byte) ([]byte, error) {
+func (r *Route) handle(room any, p *Player, kind codec.Kind, asked question, payload, dst []byte) ([]byte, error) {
 	if p.srv.cfg.Observer.Handled == nil {
-		return r.run(room, p, kind, payload, dst)
+		return r.run(room, p, kind, asked, payload, dst)
 	}
-	return r.observed(p, func() ([]byte, error) { return r.run(room, p, kind, payload, dst) })
+	return r.observed(p, func() ([]byte, error) { return r.run(room, p, kind, asked, payload, dst) })
 }
 
-func (r *Route) run(room any, p *Player, kind codec.Kind, payload, dst []byte) ([]byte, error) {
+func (r *Route) run(room any, p *Player, kind codec.Kind, asked question, payload, dst []byte) ([]byte, error) {
 	chain := p.srv.chain
 	if chain == nil {
-		return r.serve(room, p, payload, dst)
+		return r.serve(room, p, asked, payload, dst)
 	}
-	c := &Call{Player: p, Route: r.name, Request: kind == codec.Request, route: r, room: room, payload: payload, dst: dst}
+	c := &Call{Player: p, Route: r.name, Request: kind == codec.Request, route: r, room: room, asked: asked, payload: payload, dst: dst}
 	err := chain(c)
+	if err == nil && c.later {
+		err = errLater
+	}
 	return c.dst, err
 }
 

@@ -187,7 +187,7 @@ func (l *loop) call(p *Player, r *Route, kind codec.Kind, payload []byte) (out [
 			go panic("framework: Inline handler of route " + r.name + ": " + errGoexit.Error())
 		}
 	}()
-	out, err = r.handle(nil, p, kind, payload, l.payload[:0])
+	out, err = r.handle(nil, p, kind, question{}, payload, l.payload[:0])
 	l.countInline(r, since(l.srv.watch.born)-start)
 	return out, true, err
 }

@@ -38,13 +38,19 @@ func (s *Server) beginJoin(p *Player, asked question, payload []byte) error {
 		return badRequest(err)
 	}
 	k := s.kinds[q.Type]
-	if k == nil {
-		return refusal(codec.ErrorNoRoute, "there is no room type "+q.Type)
+	switch {
+	case k == nil:
+		return refusal(codec.ErrorNoRoute, "there is no room type "+short(q.Type))
+	case k.private:
+		return refusal(codec.ErrorRefused, "rooms of type "+k.name+" are private: the server puts players in")
 	}
 	return k.planJoin(p, joinWish{key: q.Key, asked: true}, func(key string, err error) { p.answer(asked, key, err) })
 }
 
 func (s *Server) beginLeave(p *Player, asked question, _ []byte) error {
+	if r := p.Room(); r != nil && r.kind.private {
+		return refusal(codec.ErrorRefused, "rooms of type "+r.kind.name+" are private: the server takes players out")
+	}
 	return p.planLeave(func() { p.answer(asked, nil, nil) })
 }
 
@@ -55,7 +61,7 @@ func (s *Server) beginLeave(p *Player, asked question, _ []byte) error {
 // has no deadline, the player may get in all the same. Not to be called by a
 // room's callback, or a hook or handler of that player: it would wait for itself
 // until then. From clients the request RouteJoin does the same.
-func (rs *Rooms[R]) Join(ctx context.Context, p *Player, key string) error {
+func (rs *RoomsOf[R, P]) Join(ctx context.Context, p *Player, key string) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, requestTimeout)
@@ -76,7 +82,7 @@ func (rs *Rooms[R]) Join(ctx context.Context, p *Player, key string) error {
 
 // JoinAsync is Join without the wait: it may be called anywhere, also in the
 // player's own callbacks, as OnOpen. If OnJoin refuses, the player stays outside.
-func (rs *Rooms[R]) JoinAsync(p *Player, key string) error {
+func (rs *RoomsOf[R, P]) JoinAsync(p *Player, key string) error {
 	err := rs.kind.planJoin(p, joinWish{key: key}, rs.kind.logRefused(p))
 	p.schedule()
 	return err
@@ -85,7 +91,7 @@ func (rs *Rooms[R]) JoinAsync(p *Player, key string) error {
 // Move is JoinAsync for a player who may be in another room, which it leaves first:
 // OnLeave there has returned before OnJoin here begins. On an error it stays
 // where it was; if OnJoin refuses, it is in no room then.
-func (rs *Rooms[R]) Move(p *Player, key string) error {
+func (rs *RoomsOf[R, P]) Move(p *Player, key string) error {
 	err := rs.kind.planJoin(p, joinWish{key: key, move: true}, rs.kind.logRefused(p))
 	p.schedule()
 	return err
@@ -185,7 +191,7 @@ func (k *roomKind) planJoinLocked(p *Player, e joinWish, done func(string, error
 	p.join = &joining{r, done}
 	p.life.Join()
 	if stays {
-		p.leaveLocked(Reason{session.Left, "moved"}, func() {})
+		p.leaveLocked(Reason{RoomMoved, ""}, func() {})
 	}
 	return nil, nil
 }
@@ -214,8 +220,8 @@ func (k *roomKind) reserveSeat(key string, from *Room, payer *Player) (*Room, er
 		if err := k.mayMakeLocked(payer); err != nil {
 			return nil, err
 		}
-		r = k.makeLocked(key)
-	case r.shut:
+		r = k.makeLocked(key, birth{})
+	case r.shut || r.over != nil:
 		return nil, refusal(codec.ErrorRefused, "the room is closed")
 	case k.seats > 0 && r.seatsTaken >= k.seats:
 		return nil, refusal(codec.ErrorFull, "the room is full")
@@ -249,7 +255,7 @@ func (k *roomKind) mayMakeLocked(payer *Player) error {
 		return refusal(codec.ErrorBusy, fmt.Sprintf("there are %d rooms of type %s, as many as there may be", k.most, k.name))
 	}
 	k.evicted++
-	oldest.Value.(*Room).closeLocked()
+	oldest.Value.(*Room).closeLocked(Reason{RoomEmpty, "another room needs its place"})
 	return nil
 }
 
@@ -267,13 +273,13 @@ func printable(key string) bool {
 }
 
 // makeLocked makes the room of a key, or one for strangers.
-func (k *roomKind) makeLocked(key string) *Room {
+func (k *roomKind) makeLocked(key string, born birth) *Room {
 	matched := key == ""
 	for key == "" || k.open[key] != nil {
 		k.matches++
 		key = strconv.FormatUint(k.matches, 10)
 	}
-	r := &Room{kind: k, key: key, matched: matched, wakes: make(chan struct{}, 1)}
+	r := &Room{kind: k, key: key, matched: matched, born: born, wakes: make(chan struct{}, 1)}
 	k.open[key] = r
 	k.opened++
 	r.activity = k.srv.watch.register(inRoom, r.name())
@@ -301,9 +307,9 @@ func (r *Room) SetOpen(open bool) {
 	r.updateMatchableLocked()
 }
 
-// releaseSeat gives a taken seat back. The last one closes the room, or leaves it
+// releaseSeat gives a taken seat back, and says why. The last one closes the room, or leaves it
 // to linger.
-func (r *Room) releaseSeat() {
+func (r *Room) releaseSeat(why Reason) {
 	k := r.kind
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -311,27 +317,40 @@ func (r *Room) releaseSeat() {
 	r.updateMatchableLocked()
 	switch {
 	case r.seatsTaken > 0:
-	case k.linger == 0 || k.ending || r.failed:
-		r.closeLocked()
-	default:
-		r.empty = k.empty.PushBack(r)
-		if k.linger > 0 {
-			r.idle = time.AfterFunc(k.linger, r.closeEmpty)
+	case k.linger == 0 || k.ending || r.over != nil:
+		if why.Code != session.ShuttingDown {
+			why = Reason{RoomEmpty, ""}
 		}
+		r.closeLocked(why)
+	default:
+		r.lingerLocked(0)
+	}
+}
+
+// lingerLocked keeps the empty room for as long as the type says, least at least.
+func (r *Room) lingerLocked(least time.Duration) {
+	k := r.kind
+	r.empty = k.empty.PushBack(r)
+	if k.linger >= 0 {
+		r.idle = time.AfterFunc(max(k.linger, least), func() { r.closeEmpty(Reason{RoomEmpty, ""}) })
 	}
 }
 
 // closeEmpty closes the room if it has stayed empty.
-func (r *Room) closeEmpty() {
+func (r *Room) closeEmpty(why Reason) {
 	r.kind.mu.Lock()
 	defer r.kind.mu.Unlock()
 	if r.seatsTaken == 0 {
-		r.closeLocked()
+		r.closeLocked(why)
 	}
 }
 
-// closeLocked lets the room's goroutine end. The caller holds kind.mu.
-func (r *Room) closeLocked() {
+// closeLocked lets the room's goroutine end. The caller holds kind.mu. The first
+// reason stands.
+func (r *Room) closeLocked(why Reason) {
+	if r.over == nil {
+		r.over = &why
+	}
 	if r.idle != nil {
 		r.idle.Stop()
 	}
@@ -357,7 +376,7 @@ func (p *Player) doInRoom(j *job, r *Room) {
 		why := *j.leave
 		defer func() {
 			why.done()
-			r.releaseSeat()
+			r.releaseSeat(why.why)
 		}()
 		if v, ok := r.value.(LeaveHandler); ok {
 			p.call("OnLeave", func() { v.OnLeave(p, why.why) })
@@ -383,10 +402,14 @@ func (p *Player) joinRoom(j *job, r *Room) {
 	if j.refused {
 		return
 	}
-	err = refusal(codec.ErrorInternal, "internal error") // of its maker, or of OnJoin
-	if r.value == nil {
+	if err = r.born.err; err != nil {
 		return
 	}
+	if r.ended() != nil {
+		err = refusal(codec.ErrorRefused, "the room is closed")
+		return
+	}
+	err = refusal(codec.ErrorInternal, "internal error") // of an OnJoin that panics
 	// A member while OnJoin runs, so that it hears its own broadcast.
 	r.members = append(r.members, p)
 	said := error(nil)
@@ -406,7 +429,7 @@ func (p *Player) joined(r *Room, j *joining, err error) {
 	p.mu.Unlock()
 	if err != nil {
 		r.remove(p)
-		r.releaseSeat()
+		r.releaseSeat(Reason{})
 	} else {
 		p.roomHeartbeat(r.kind, true)
 	}
@@ -439,7 +462,7 @@ func (s *Server) stopRooms(ctx context.Context) error {
 		k.mu.Unlock()
 	}
 	for _, r := range s.rooms() {
-		r.closeEmpty()
+		r.closeEmpty(Reason{session.ShuttingDown, ""})
 	}
 	done := make(chan struct{})
 	go func() { // ends with the last one

@@ -132,7 +132,7 @@ func TestMovingBetweenRooms(t *testing.T) {
 			t.Error(err)
 		}
 		e.within(time.Second, "ann has moved", func() bool { r := ann.Room(); return r != nil && r.Key() != "1" })
-		want := []string{"ann joins", "bob joins", "ann leaves: left: moved", "ann joins"}
+		want := []string{"ann joins", "bob joins", "ann leaves: moved to another room", "ann joins"}
 		if got := d.all(); !slices.Equal(got, want) {
 			t.Errorf("the rooms saw %v, want %v", got, want)
 		}

@@ -216,6 +216,16 @@ func (s *Server) failure(err error, p *Player, route string) *codec.Error {
 	return &codec.Error{Code: codec.ErrorInternal, Text: "internal error"}
 }
 
+// roomFailure is failure for a room that was not made.
+func (s *Server) roomFailure(err error, r *Room) error {
+	var e *codec.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	s.log.Error("a room was not made", "room", r.name(), "error", err)
+	return &codec.Error{Code: codec.ErrorInternal, Text: "internal error"}
+}
+
 // short cuts a text for people to what fits into any packet.
 func short(text string) string {
 	const most = 256

@@ -63,7 +63,10 @@ type activity struct {
 // The callbacks that serve no one player.
 var (
 	callNewRoom  = "NewRoom"
+	callCreate   = "OnCreate"
 	callTick     = "OnTick"
+	callTimer    = "timer"
+	callEnd      = "OnEnd"
 	callPost     = "Post"
 	callShutdown = "OnShutdown"
 )

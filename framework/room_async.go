@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+// roomWork is what runs for a room on goroutines of its own. The room's goroutine
+// owns it.
+type roomWork struct {
+	running int
+	ctx     context.Context // nil before the first
+	stop    context.CancelFunc
+	waited  bool // for its end: it must come
+}
+
+const (
+	// maxWork bounds what runs for one room at once.
+	maxWork = 256
+	// workGrace is how long work may go on once its room has ended.
+	workGrace = 10 * time.Second
+)
+
+// InRoom is a Room, or a type that embeds one.
+type InRoom interface{ self() *Room }
+
+func (r *Room) self() *Room { return r }
+
+// Async runs work on a goroutine of its own, where it may block, and then done with
+// its result on the room's goroutine. To be called on the room's goroutine. done
+// runs exactly once, also if work panics: then err is one of codec.ErrorInternal. A
+// room does not end before: OnEnd comes after it. ctx ends 10 s after the room was
+// closed, or the last member has left. Of one room 256 run at once; one more is told
+// codec.ErrorBusy, and so is what is begun in OnEnd, which may block itself.
+func Async[T any](in InRoom, work func(ctx context.Context) (T, error), done func(result T, err error)) {
+	r := in.self()
+	var result T
+	w := &r.work
+	if w.running >= maxWork || r.timers.stopped {
+		done(result, refusal(codec.ErrorBusy, fmt.Sprintf("%d calls run for this room, as many as may", w.running)))
+		return
+	}
+	if w.ctx == nil {
+		w.ctx, w.stop = context.WithCancel(context.Background())
+	}
+	w.running++
+	ctx := w.ctx
+	go func() { // ends with work, which ctx bounds
+		err := errors.New("framework: the work of a room has not returned")
+		returned := false
+		defer func() {
+			if v := unwinding(returned, recover()); v != nil {
+				r.kind.srv.panicked(nil, "Async", v, "room", r.name())
+				err = refusal(codec.ErrorInternal, "internal error")
+			}
+			r.deliver(func() {
+				w.running--
+				done(result, err)
+			})
+		}()
+		result, err = work(ctx)
+		returned = true
+	}()
+}
+
+// deliver is Post without a bound and after the room's end: for what it waits for.
+func (r *Room) deliver(f func()) {
+	r.mu.Lock()
+	r.posted = append(r.posted, f)
+	r.mu.Unlock()
+	r.wake()
+}
+
+// await reports whether no work runs any more. What does has some time left.
+func (w *roomWork) await() bool {
+	if w.running > 0 && !w.waited {
+		w.waited = true
+		time.AfterFunc(workGrace, w.stop)
+	}
+	return w.running == 0
+}
+
+func (w *roomWork) cancel() {
+	if w.stop != nil {
+		w.stop()
+	}
+}
+
+// Reply answers a request, once: a second answer is dropped. Safe to call from any
+// goroutine, at any time.
+type Reply[A any] func(answer A, err error)
+
+// OnRoomRequestAsync registers a handler of a request that answers later: when what
+// Async began is done, on the next tick, or when another player has moved. It calls
+// reply once. The messages of the player go on meanwhile. A request that is never
+// answered ends when its client loses patience.
+func OnRoomRequestAsync[R, Q, A, P any](rs *RoomsOf[R, P], route string, fn func(room R, p *Player, q Q, reply Reply[A])) *Route {
+	checkHandler(route, fn == nil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
+	return rs.kind.srv.add(route, handler{reply: true, room: rs.kind, serve: func(room any, p *Player, asked question, payload, dst []byte) ([]byte, error) {
+		err := take(payload, func(q Q) {
+			var answered atomic.Bool
+			fn(room.(R), p, q, func(answer A, err error) {
+				if !answered.Swap(true) {
+					p.answer(asked, &answer, err)
+				}
+			})
+		})
+		if err == nil {
+			err = errLater
+		}
+		return dst, err
+	}})
+}
+
+// errLater is what a handler returns that answers later itself.
+var errLater = errors.New("framework: the answer comes later")

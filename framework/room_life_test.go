@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: MIT
+
+package framework_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/client"
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// boutParams are what a match of these tests is opened with.
+type boutParams struct {
+	Map    string
+	Refuse string // by: make, OnCreate, panic
+}
+
+// bout is a room that is opened by the game.
+type bout struct {
+	*framework.Room
+	p boutParams
+	d *diary
+}
+
+func (b *bout) OnCreate() error {
+	if b.p.Refuse == "OnCreate" {
+		return framework.Fail(1002, "not today")
+	}
+	b.d.add("created %s", b.p.Map)
+	return nil
+}
+
+func (b *bout) OnJoin(p *framework.Player) error {
+	if p.User() == "refused" {
+		return framework.Fail(1001, "you are not on the list")
+	}
+	b.d.add("%s joins", p.User())
+	return nil
+}
+
+func (b *bout) OnLeave(p *framework.Player, why framework.Reason) {
+	b.d.add("%s leaves: %v", p.User(), why)
+}
+func (b *bout) OnEnd(why framework.Reason) { b.d.add("ends: %v", why) }
+
+type bouts = framework.RoomsOf[*bout, boutParams]
+
+// boutServer runs f with a server of matches.
+func boutServer(t *testing.T, cfg framework.Config, f func(e *env, d *diary, rooms *bouts), set ...func(*framework.Server, *bouts, *diary)) {
+	t.Helper()
+	d := &diary{}
+	var rooms *bouts
+	cfg.Session = quick
+	simulate(t, 1, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, func(s *framework.Server) {
+		rooms = framework.AddRoomWith(s, "match", func(r *framework.Room, p boutParams) (*bout, error) {
+			switch p.Refuse {
+			case "make":
+				return nil, errors.New("no such map")
+			case "panic":
+				panic("make")
+			}
+			return &bout{r, p, d}, nil
+		})
+		for _, f := range set {
+			f(s, rooms, d)
+		}
+	}, func(e *env) { f(e, d, rooms) })
+}
+
+func wantDiary(t *testing.T, d *diary, want ...string) {
+	t.Helper()
+	if got := d.all(); !slices.Equal(got, want) {
+		t.Errorf("the room saw %q, want %q", got, want)
+	}
+}
+
+// TestOpenMakesARoomBeforeAnybodyIsInIt: with its parameters, and with an error
+// that tells why there is none.
+func TestOpenMakesARoomBeforeAnybodyIsInIt(t *testing.T) {
+	boutServer(t, framework.Config{}, func(e *env, d *diary, rooms *bouts) {
+		ctx := context.Background()
+		for by, code := range map[string]codec.ErrorCode{"make": codec.ErrorInternal, "panic": codec.ErrorInternal, "OnCreate": 1002} {
+			_, err := rooms.Open(ctx, boutParams{Refuse: by})
+			wantCode(t, err, code)
+		}
+		if got := roomsOf(e); len(got) != 0 {
+			t.Errorf("what was refused is there: %v", got)
+		}
+		key, err := rooms.Open(ctx, boutParams{Map: "ice"})
+		if err != nil || len(key) < 16 {
+			t.Fatalf("key %q, %v", key, err)
+		}
+		if !rooms.Post(key, func(b *bout) { d.add("posted to %s", b.p.Map) }) {
+			t.Error("the room takes no post")
+		}
+		ann := e.dial("ann", transport.TCP)
+		if err := ann.Join(ctx, "match", key); err != nil {
+			t.Fatal(err)
+		}
+		if err := ann.Leave(ctx); err != nil {
+			t.Fatal(err)
+		}
+		wantDiary(t, d, "created ice", "posted to ice", "ann joins", "ann leaves: left", "ends: room empty")
+
+		// Nobody comes.
+		if _, err := rooms.Open(ctx, boutParams{Map: "sand"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(59 * time.Second)
+		if n := len(roomsOf(e)); n != 1 {
+			t.Errorf("%d rooms are left after 59 s", n)
+		}
+		time.Sleep(2 * time.Second)
+		if got := d.all()[5:]; !slices.Equal(got, []string{"created sand", "ends: room empty"}) {
+			t.Errorf("the room saw %q", got)
+		}
+	})
+}
+
+// TestARoomThatIsRefusedRefusesItsPlayers: by name it is made of nothing.
+func TestARoomThatIsRefusedRefusesItsPlayers(t *testing.T) {
+	d := &diary{}
+	simulate(t, 1, transport.Conditions{}, framework.Config{}, func(s *framework.Server) {
+		framework.AddRoomWith(s, "match", func(r *framework.Room, p boutParams) (*bout, error) {
+			if p.Map == "" {
+				return nil, framework.Fail(1003, "a match needs a map")
+			}
+			return &bout{r, p, d}, nil
+		}).Linger(-1)
+	}, func(e *env) {
+		for range 2 {
+			wantCode(t, e.dial("ann", transport.TCP).Join(context.Background(), "match", "1"), 1003)
+		}
+		e.within(time.Second, "no room is left", func() bool { return len(roomsOf(e)) == 0 })
+		wantDiary(t, d)
+	})
+}
+
+// TestPrivateRoomsAreTheGamesAlone: no client makes, joins or leaves one.
+func TestPrivateRoomsAreTheGamesAlone(t *testing.T) {
+	onEach(t, func(t *testing.T, carrier transport.Carrier) {
+		boutServer(t, framework.Config{}, func(e *env, d *diary, rooms *bouts) {
+			ctx := context.Background()
+			key, err := rooms.Open(ctx, boutParams{Map: "ice"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ann := e.dial("ann", carrier)
+			for _, k := range []string{key, "mine", ""} {
+				wantCode(t, ann.Join(ctx, "match", k), codec.ErrorRefused)
+			}
+			if err := rooms.Join(ctx, e.srv.User("ann")[0], key); err != nil {
+				t.Fatal(err)
+			}
+			wantCode(t, ann.Leave(ctx), codec.ErrorRefused)
+			wantDiary(t, d, "created ice", "ann joins")
+		}, func(_ *framework.Server, rooms *bouts, _ *diary) { rooms.Private() })
+	})
+}
+
+// TestCloseEndsARoom: all leave with the reason, then comes OnEnd, once, and the key
+// is free. It may be called from anywhere, also twice.
+func TestCloseEndsARoom(t *testing.T) {
+	boutServer(t, framework.Config{}, func(e *env, d *diary, rooms *bouts) {
+		ctx := context.Background()
+		key, err := rooms.Open(ctx, boutParams{Map: "ice"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ann, bob := e.dial("ann", transport.TCP), e.dial("bob", transport.KCP)
+		for _, c := range []*client.Client{ann, bob} {
+			if err := c.Join(ctx, "match", key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var said string
+		if err := ann.Request(ctx, "win", "red", &said); err != nil || said != "red wins" {
+			t.Errorf("said %q, %v", said, err)
+		}
+		time.Sleep(time.Second)
+		wantDiary(t, d, "created ice", "ann joins", "bob joins", "ann leaves: code 1000: red wins", "bob leaves: code 1000: red wins", "ends: code 1000: red wins")
+		if err := ann.Join(ctx, "match", key); err != nil { // another one
+			t.Errorf("the key is not free: %v", err)
+		}
+		r := e.srv.User("ann")[0].Room()
+		r.SetOpen(true)
+		r.Close(0, "")
+		r.Close(1001, "too late")
+		time.Sleep(time.Second)
+		if got := d.all()[6:]; !slices.Equal(got, []string{"created ", "ann joins", "ann leaves: room finished", "ends: room finished"}) {
+			t.Errorf("the room saw %q", got)
+		}
+		if r.Post(func() {}) {
+			t.Error("a room that has ended takes posts")
+		}
+	}, func(s *framework.Server, rooms *bouts, _ *diary) {
+		framework.OnRoomRequest(rooms, "win", func(b *bout, _ *framework.Player, team string) (string, error) {
+			b.Close(session.Game, team+" wins")
+			return team + " wins", nil
+		})
+	})
+}
+
+// TestOnEndComesOnceAndLast, whatever ends the room.
+func TestOnEndComesOnceAndLast(t *testing.T) {
+	for how, want := range map[string]string{
+		"leave": "ends: room empty", "kick": "ends: room empty", "remove": "ends: room empty",
+		"shutdown": "ends: shutting down", "empty shutdown": "ends: shutting down", "evict": "ends: room empty: another room needs its place",
+	} {
+		t.Run(how, func(t *testing.T) {
+			boutServer(t, framework.Config{}, func(e *env, d *diary, rooms *bouts) {
+				ctx := context.Background()
+				key, err := rooms.Open(ctx, boutParams{Map: "ice"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				e.dial("ann", transport.TCP)
+				p := e.srv.User("ann")[0]
+				if !strings.HasPrefix(how, "e") {
+					if err := rooms.Join(ctx, p, key); err != nil {
+						t.Fatal(err)
+					}
+				}
+				switch how {
+				case "leave":
+					_ = p.Leave()
+				case "kick":
+					p.Kick(0, "")
+				case "remove":
+					if !p.Room().Remove(p, 0, "cheat") {
+						t.Error("it is no member")
+					}
+				case "evict":
+					if _, err := rooms.Open(ctx, boutParams{Map: "sand"}); err != nil {
+						t.Error(err)
+					}
+				default:
+					stop, cancel := context.WithTimeout(ctx, time.Minute)
+					defer cancel()
+					if err := e.srv.Shutdown(stop); err != nil {
+						t.Error(err)
+					}
+				}
+				time.Sleep(time.Second)
+				got := d.all()
+				if i := slices.Index(got, want); i < 0 || how != "evict" && i != len(got)-1 {
+					t.Errorf("the room saw %q, want %q last", got, want)
+				}
+				if n := strings.Count(strings.Join(got, "\n"), "ends: "); n != 1 {
+					t.Errorf("%d ends in %q", n, got)
+				}
+			}, func(_ *framework.Server, rooms *bouts, _ *diary) { rooms.Most(1) })
+		})
+	}
+}
+
+// TestTimersRunOnTheRoomsGoroutine: in the order of their time, also while the room
+// is empty, and never once it was closed.
+func TestTimersRunOnTheRoomsGoroutine(t *testing.T) {
+	boutServer(t, framework.Config{}, func(e *env, d *diary, rooms *bouts) {
+		key, err := rooms.Open(context.Background(), boutParams{Map: "ice"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		note := func(what string) { d.add("%s after %v", what, time.Since(begin)) }
+		var late *framework.Timer
+		rooms.Post(key, func(b *bout) {
+			b.After(5*time.Second, func() { note("last"); b.Close(0, "") })
+			b.After(time.Second, func() { note("a") })
+			b.After(time.Second, func() { note("b") })
+			b.After(time.Second, func() { panic("a timer") })
+			n := 0
+			var every *framework.Timer
+			every = b.Every(700*time.Millisecond, func() {
+				note("every")
+				if n++; n == 2 {
+					time.Sleep(1500 * time.Millisecond) // of the next two one is late, and one is left out
+				}
+				if n == 4 {
+					if !every.Stop() || every.Stop() {
+						t.Error("stopped not once")
+					}
+				}
+			})
+			late = b.After(time.Minute, func() { t.Error("a timer runs in a room that has ended") })
+		})
+		time.Sleep(10 * time.Second)
+		if late.Stop() {
+			t.Error("a timer of a room that has ended was to come")
+		}
+		wantDiary(t, d, "created ice", "every after 700ms", "a after 1s", "b after 1s", "every after 1.4s", "every after 2.9s", "every after 3.5s", "last after 5s", "ends: room finished")
+		if n := e.srv.Stats().Panics; n != 1 {
+			t.Errorf("%d panics", n)
+		}
+	})
+}
+
+// TestAsyncComesBackToTheRoom: with the result, on its goroutine, before OnEnd.
+func TestAsyncComesBackToTheRoom(t *testing.T) {
+	onEach(t, func(t *testing.T, carrier transport.Carrier) {
+		boutServer(t, framework.Config{}, func(e *env, d *diary, rooms *bouts) {
+			ctx := context.Background()
+			key, err := rooms.Open(ctx, boutParams{Map: "ice"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ann := e.dial("ann", carrier)
+			if err := ann.Join(ctx, "match", key); err != nil {
+				t.Fatal(err)
+			}
+			buy := func(what string) (string, error) {
+				var got string
+				err := ann.Request(ctx, "buy", what, &got)
+				return got, err
+			}
+			if got, err := buy("hat"); got != "hat for 1" || err != nil {
+				t.Errorf("bought %q, %v", got, err)
+			}
+			_, err = buy("moon")
+			wantCode(t, err, 1010)
+			_, err = buy("panic")
+			wantCode(t, err, codec.ErrorInternal)
+			_ = ann.Leave(ctx)
+			time.Sleep(time.Minute)
+			got := d.all()
+			if want := []string{"ann leaves: left", "saved: context canceled", "ends: room empty"}; !slices.Equal(got[len(got)-3:], want) {
+				t.Errorf("the room saw %q, want %q last", got, want)
+			}
+		}, func(s *framework.Server, rooms *bouts, d *diary) {
+			framework.OnRoomRequestAsync(rooms, "buy", func(b *bout, p *framework.Player, what string, reply framework.Reply[string]) {
+				framework.Async(b, func(context.Context) (int, error) {
+					time.Sleep(time.Second) // the shop
+					switch what {
+					case "moon":
+						return 0, framework.Fail(1010, "not for sale")
+					case "panic":
+						panic("shop")
+					}
+					return 1, nil
+				}, func(price int, err error) {
+					reply(fmt.Sprintf("%s for %d", what, price), err)
+					reply("twice", nil)
+				})
+				if what == "moon" {
+					framework.Async(b, func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() }, func(_ int, err error) { d.add("saved: %v", err) })
+				}
+			})
+		})
+	})
+}
+
+// TestAsyncIsBounded: what is one too many is told so, and nothing is lost.
+func TestAsyncIsBounded(t *testing.T) {
+	boutServer(t, framework.Config{}, func(e *env, d *diary, rooms *bouts) {
+		key, err := rooms.Open(context.Background(), boutParams{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done, busy := 0, 0
+		rooms.Post(key, func(b *bout) {
+			for range 300 {
+				framework.Async(b, func(context.Context) (int, error) { time.Sleep(time.Second); return 0, nil }, func(_ int, err error) {
+					if done++; err != nil {
+						busy++
+					}
+				})
+			}
+		})
+		time.Sleep(2 * time.Second)
+		rooms.Post(key, func(*bout) { d.add("%d done, %d busy", done, busy) })
+		time.Sleep(time.Second)
+		wantDiary(t, d, "created ", "300 done, 44 busy")
+	})
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"container/list"
+	"fmt"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// RoomsOf is a registered type of room. R is what the game made for a room,
+// usually a pointer to a struct, and P what a room is opened with: see AddRoomWith.
+type RoomsOf[R, P any] struct{ kind *roomKind }
+
+// Rooms is a type of room that is opened with nothing: see AddRoom.
+type Rooms[R any] = RoomsOf[R, struct{}]
+
+// roomKind is a type of room without its Go type.
+type roomKind struct {
+	srv  *Server
+	name string
+	make func(r *Room, params any) (any, error) // params is nil: the zero value
+	of   reflect.Type                           // what make returns
+	step time.Duration
+	// heartbeat is what members get while they are in; nil: the server's.
+	heartbeat *HeartbeatProfile
+	seats     int           // 0: no limit
+	linger    time.Duration // negative: as long as the server runs
+	private   bool          // clients neither make, join nor leave it by name
+	most      int           // rooms
+	keys      func(key string) bool
+
+	ticks, overruns, skipped atomic.Uint64
+
+	mu sync.Mutex
+	// Guarded by mu.
+	open      map[string]*Room
+	matchable map[*Room]bool // those that any stranger may get into
+	empty     list.List      // of *Room: those that linger, by how long they have been empty
+	opened    uint64
+	refused   uint64 // rooms that were not made, for want of room
+	evicted   uint64 // rooms that ended before their time, for others
+	matches   uint64 // rooms that were made for strangers
+	ending    bool   // nothing lingers any more
+}
+
+// AddRoom registers a type of room. make is called on the room's goroutine
+// when the first player of a key joins; the room ends when the last has left,
+// or later: see Linger. What can't work panics: a method of R that looks like a
+// callback and is none, because its name or its signature is a little off, too.
+func AddRoom[R any](s *Server, name string, make func(r *Room) R) *Rooms[R] {
+	k := s.addRoom(name, reflect.TypeFor[R](), make == nil)
+	k.make = func(r *Room, _ any) (any, error) { return make(r), nil }
+	return &Rooms[R]{k}
+}
+
+// AddRoomWith is AddRoom for rooms that are opened with parameters: see
+// RoomsOf.Open. A room that is made because a player joins gets the zero P. An
+// error refuses: the room ends before it has begun, and its error, which may be
+// one of Fail, is what Open and those who join are told.
+func AddRoomWith[R, P any](s *Server, name string, make func(r *Room, params P) (R, error)) *RoomsOf[R, P] {
+	k := s.addRoom(name, reflect.TypeFor[R](), make == nil)
+	k.make = func(r *Room, params any) (any, error) {
+		p, _ := params.(P)
+		return make(r, p)
+	}
+	return &RoomsOf[R, P]{k}
+}
+
+func (s *Server) addRoom(name string, of reflect.Type, isNil bool) *roomKind {
+	switch {
+	case name == "":
+		panic("framework: AddRoom without a name")
+	case s.kinds[name] != nil:
+		panic(fmt.Sprintf("framework: room %q registered twice", name))
+	case isNil:
+		panic(fmt.Sprintf("framework: room %q: make is nil", name))
+	}
+	s.mustBeRegistering(fmt.Sprintf("room %q registered", name))
+	if err := checkCallbacks(of); err != nil {
+		panic(fmt.Sprintf("framework: room %q: %v", name, err))
+	}
+	k := &roomKind{srv: s, name: name, of: of, open: map[string]*Room{}, matchable: map[*Room]bool{}, most: maxRooms, keys: printable}
+	s.kinds[name] = k
+	return k
+}
+
+// Private keeps clients from making, joining and leaving rooms of the type by
+// themselves: the game opens them and puts players in, by Open, Seat, Join and
+// Move. A client that tries is refused with codec.ErrorRefused.
+func (rs *RoomsOf[R, P]) Private() *RoomsOf[R, P] {
+	rs.kind.setting("Private").private = true
+	return rs
+}
+
+// Tick makes rooms that implement TickHandler tick at a fixed step, of at least a
+// millisecond, while they have members. In an empty room time stands still: the
+// first step after that is the next one, and comes a step later. A type that is no
+// TickHandler panics.
+func (rs *RoomsOf[R, P]) Tick(step time.Duration) *RoomsOf[R, P] {
+	k := rs.kind.setting("Tick")
+	switch {
+	case step < time.Millisecond:
+		panic(fmt.Sprintf("framework: room %q: a Tick of %v is less than a millisecond", k.name, step))
+	case k.of.Kind() != reflect.Interface && !k.of.Implements(reflect.TypeFor[TickHandler]()):
+		panic(fmt.Sprintf("framework: room %q: Tick, and %v has no OnTick(framework.Tick)", k.name, k.of))
+	}
+	k.step = step
+	return rs
+}
+
+// setting returns the type of room, which can be changed before Start alone.
+func (k *roomKind) setting(what string) *roomKind {
+	k.srv.mustBeRegistering(fmt.Sprintf("%s of room %q", what, k.name))
+	return k
+}
+
+// Seats bounds the members of each room: who comes when all seats are taken is
+// refused. Who asks for any room gets into the fullest with a free seat.
+func (rs *RoomsOf[R, P]) Seats(n int) *RoomsOf[R, P] {
+	k := rs.kind.setting("Seats")
+	if n < 1 {
+		panic(fmt.Sprintf("framework: room %q: Seats %d, want at least one", k.name, n))
+	}
+	k.seats = n
+	return rs
+}
+
+const (
+	maxRooms   = 10_000 // of a type, unless Rooms.Most says otherwise
+	maxRoomKey = 128    // bytes, unless Rooms.Keys says otherwise
+)
+
+// Most bounds how many rooms of the type there are, empty ones included. If it
+// is not called, 10,000. When a player needs one more, the room ends that has
+// been empty for longest; if none is, the player is refused with codec.ErrorBusy
+// and counted (RoomStats.Refused). A room that a client's request makes is
+// charged to its player as 100 messages: see Config.Rate.
+func (rs *RoomsOf[R, P]) Most(n int) *RoomsOf[R, P] {
+	k := rs.kind.setting("Most")
+	if n < 1 {
+		panic(fmt.Sprintf("framework: room %q: Most(%d) is less than 1", k.name, n))
+	}
+	k.most = n
+	return rs
+}
+
+// Keys says which keys rooms of the type may have: valid returns true for them.
+// It must be safe to call from any goroutine, and is not asked for the empty key,
+// which stands for any room. If Keys is not called, a key is valid UTF-8 of at
+// most 128 bytes that can be printed. Another key is refused with
+// codec.ErrorBadRequest.
+func (rs *RoomsOf[R, P]) Keys(valid func(key string) bool) *RoomsOf[R, P] {
+	k := rs.kind.setting("Keys")
+	if valid == nil {
+		panic(fmt.Sprintf("framework: room %q: Keys(nil)", k.name))
+	}
+	k.keys = valid
+	return rs
+}
+
+// Linger keeps an empty room for d before it ends; if d is negative, as long as
+// the server runs, or until another room needs its place: see Most. The room does
+// not tick while it is empty. If d is zero, as at first, it ends at once.
+func (rs *RoomsOf[R, P]) Linger(d time.Duration) *RoomsOf[R, P] {
+	k := rs.kind.setting("Linger")
+	if err := meant("Linger", d); err != nil {
+		panic(fmt.Sprintf("framework: room %q: %v", k.name, err))
+	}
+	k.linger = d
+	return rs
+}
+
+// OnRoomMessage registers the room's handler of a one-way message. From a player who is
+// in no such room the message is dropped.
+func OnRoomMessage[R, M, P any](rs *RoomsOf[R, P], route string, fn func(room R, p *Player, m M)) *Route {
+	checkHandler(route, fn == nil, reflect.TypeFor[M]())
+	return rs.kind.srv.add(route, handler{room: rs.kind, serve: func(room any, p *Player, _ question, payload, dst []byte) ([]byte, error) {
+		return dst, take(payload, func(m M) { fn(room.(R), p, m) })
+	}})
+}
+
+// OnRoomRequest registers the room's handler of a request. From a player who is in
+// no such room it is answered with codec.ErrorNotJoined.
+func OnRoomRequest[R, Q, A, P any](rs *RoomsOf[R, P], route string, fn func(room R, p *Player, q Q) (A, error)) *Route {
+	checkHandler(route, fn == nil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
+	return rs.kind.srv.add(route, handler{reply: true, room: rs.kind, serve: func(room any, p *Player, _ question, payload, dst []byte) ([]byte, error) {
+		return answer(payload, dst, func(q Q) (A, error) { return fn(room.(R), p, q) })
+	}})
+}
+
+// Post runs f with the room of a key on its goroutine, if there is one.
+func (rs *RoomsOf[R, P]) Post(key string, f func(room R)) bool {
+	rs.kind.mu.Lock()
+	r := rs.kind.open[key]
+	rs.kind.mu.Unlock()
+	return r != nil && r.Post(func() { f(r.value.(R)) })
+}
