@@ -56,7 +56,7 @@ type Config struct {
 	// transport.Config. If zero, 1 ms. If negative, none.
 	CoalesceDelay time.Duration
 	// Session says how sessions live: heartbeat, timeout, grace, buffers.
-	Session session.Config
+	Session SessionConfig
 	// Authenticate turns a client's ticket into a user. It may block and is
 	// called on a goroutine of its own, AuthConcurrency at a time, each for at
 	// most AuthTimeout. An error made by Fail refuses the login for good, and its
@@ -90,7 +90,7 @@ type Config struct {
 	// that requests are answered BUSY and datagrams are dropped; twice beyond it
 	// the session ends with POLICY. What its handlers make the server send to
 	// others counts as well, see Player.Charge: beyond the rate its messages wait.
-	Rate session.Rate
+	Rate Rate
 
 	// OnPanic is told of every panic of the game's code, which is logged and
 	// counted in any case: in is the route or callback, p is whom it served and
@@ -164,7 +164,7 @@ type Config struct {
 	// Secret is what reconnect tokens are made from. If zero, a random one:
 	// tokens die with the process, as sessions do. Servers that share a Store
 	// share it too, and register the same routes.
-	Secret session.Secret
+	Secret Secret
 	// Store, if not nil, is where sessions move from server to server: see
 	// Player.Move. Address is then what clients dial to reach this server.
 	Store   Store
@@ -202,12 +202,12 @@ type Login struct {
 	Ticket  []byte
 	Info    string
 	Addr    netip.AddrPort
-	Carrier transport.Carrier
+	Carrier Carrier
 }
 
 // Reason is why a session ended, a player left a room, or a room ended.
 type Reason struct {
-	Code session.Code
+	Code Code
 	Text string
 }
 

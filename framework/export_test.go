@@ -25,3 +25,6 @@ func (s *Server) LoginStorm(logins int, f func()) {
 	s.returnMemory = f
 	s.count.opened.Add(uint64(logins))
 }
+
+// CountedCodes is how many close codes are counted apart: those below it.
+const CountedCodes = len(codeCounts{}) - 1

@@ -15,10 +15,10 @@ import (
 // Fail returns an error that reaches the player as it is: a failed request's
 // answer, what a room's OnJoin said, or the end of a login, which is final. The
 // code tells the client what to do without reading the text; it is the game's
-// and so at least codec.GameError, 1,000. A lower one is the framework's and
+// and so at least GameError, 1,000. A lower one is the framework's and
 // panics. Any other error is logged in full and told as INTERNAL, or if it is
 // Authenticate's as BUSY: see Later.
-func Fail(code codec.ErrorCode, text string) error {
+func Fail(code ErrorCode, text string) error {
 	if code < codec.GameError {
 		panic(fmt.Sprintf("framework: Fail with code %d: a game's codes start at %d", code, codec.GameError))
 	}
@@ -32,7 +32,7 @@ func refusal(code codec.ErrorCode, text string) error { return &codec.Error{Code
 // queue, a service that is down. From Authenticate it is answered by BUSY: the
 // client waits that long, and up to a quarter more so that not all come at once,
 // and logs in again by itself. If after is zero or less, it is 5 s. From the
-// handler of a request it is answered by codec.ErrorBusy. The text reaches the
+// handler of a request it is answered by ErrorBusy. The text reaches the
 // player, at most 256 bytes of it.
 func Later(after time.Duration, text string) error {
 	if after <= 0 {

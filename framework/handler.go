@@ -58,7 +58,7 @@ const maxOfRoom = 4 << 10
 // Max bounds the payload that a client may send on the route, in bytes of
 // msgpack. If it is not called, the bound is 4 KiB for the routes of rooms
 // (OnRoomMessage, OnRoomRequest) and Config.Session.MaxBody for the others. A larger request is
-// answered with codec.ErrorBadRequest, a larger message is dropped; both are
+// answered with ErrorBadRequest, a larger message is dropped; both are
 // counted (Stats.TooLarge). Set it near the largest that an honest client sends:
 // what a handler sends on to others is as large.
 func (r *Route) Max(n int) *Route {

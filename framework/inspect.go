@@ -8,13 +8,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
 
 // Info is a snapshot of a player for logs and inspection.
 type Info struct {
-	ID          session.ID     `json:"id"`
+	ID          ID             `json:"id"`
 	User        string         `json:"user"`
 	State       string         `json:"state"` // attached or detached
 	Carrier     string         `json:"carrier,omitempty"`

@@ -35,7 +35,7 @@ type Observer struct {
 	Closed func(p *Player, why Reason)
 	// Refused: a HELLO or RESUME was answered with no. from is the zero address if
 	// its link is gone. On that link's event loop.
-	Refused func(from netip.AddrPort, carrier transport.Carrier, why Reason)
+	Refused func(from netip.AddrPort, carrier Carrier, why Reason)
 	// Handled: a handler has returned, or panicked, with what was put around it
 	// by Use. err is what it returned. It runs where the handler did: on a worker,
 	// in the room, or for an Inline one on the event loop.

@@ -73,7 +73,7 @@ func (l *outgoing) body(numbered bool) []byte {
 
 // Push sends a one-way message. It is delivered exactly once and in order, now
 // or after the player has come back, as long as the session lives (see Kick for
-// its end). The error is session.ErrClosed, a *OverflowError if more waits than
+// its end). The error is ErrClosed, a *OverflowError if more waits than
 // may, or what made v impossible to encode. What is much is better sent by PushAll.
 func (p *Player) Push(route string, v any) error {
 	l, err := p.srv.encode(route, v)

@@ -18,7 +18,7 @@ import (
 // Push, can pace it by PushAll, and the client is kept waiting longer each time.
 
 // OverflowError says that more would wait for a player than may: all of it is given
-// up, and what is sent until the client has come back to a snapshot (OnSnapshot). errors.Is(err, session.ErrOverflow) finds it.
+// up, and what is sent until the client has come back to a snapshot (OnSnapshot). errors.Is(err, ErrOverflow) finds it.
 type OverflowError struct {
 	Packets, Bytes       int // that waited, before
 	MaxPackets, MaxBytes int // Session.SendPackets and SendBytes
@@ -29,7 +29,7 @@ func (e *OverflowError) Error() string {
 		e.MaxPackets, e.MaxBytes, e.Packets, e.Bytes)
 }
 
-// Unwrap returns session.ErrOverflow.
+// Unwrap returns ErrOverflow.
 func (e *OverflowError) Unwrap() error { return session.ErrOverflow }
 
 // overflow is what a player has overflowed. Guarded by the player's mu.

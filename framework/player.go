@@ -92,7 +92,7 @@ type extra struct {
 
 // ID returns the id of the session. It changes only when another login adopts
 // the session (see DuplicateAdopt).
-func (p *Player) ID() session.ID {
+func (p *Player) ID() ID {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.s.ID()
@@ -135,10 +135,10 @@ func (b *wakeTask) Run(t *transport.Loop) {
 // the handler that calls it returns.
 //
 // After a code of 200 or above, the game's own included, the client does not come
-// back by itself; 0 stands for Kicked. The game's own begin at session.Game,
-// 1,000; a lower one that ends no session (see session.Code) panics. The first
+// back by itself; 0 stands for CodeKicked. The game's own begin at CodeGame,
+// 1,000; a lower one that ends no session (see Code) panics. The first
 // kick stands, but for a Move that is not done yet.
-func (p *Player) Kick(code session.Code, text string) {
+func (p *Player) Kick(code Code, text string) {
 	if code == 0 {
 		code = session.Kicked
 	}

@@ -31,8 +31,8 @@ const requestTimeout = 30 * time.Second
 // Request asks the client and waits for its answer, which it reads into reply,
 // a pointer, or ignores if that is nil. The request outlives lost links; ctx,
 // or half a minute if it has no deadline, bounds the wait. The error is ctx's,
-// session.ErrClosed, or a *codec.Error: what the client answered, or
-// codec.ErrorReset when the session was reset before the answer came.
+// ErrClosed, or a *Error: what the client answered, or
+// ErrorReset when the session was reset before the answer came.
 //
 // It blocks, unlike everything else here: not to be called in a room or an
 // Inline handler. There, start a goroutine that asks and posts the answer.

@@ -159,7 +159,7 @@ func (s *Server) start() error {
 
 // Addr returns the address that a carrier is served on, the zero one before
 // Start or if it is not.
-func (s *Server) Addr(c transport.Carrier) netip.AddrPort {
+func (s *Server) Addr(c Carrier) netip.AddrPort {
 	if t := s.t.Load(); t != nil {
 		return t.Addr(c)
 	}
@@ -187,7 +187,7 @@ func (s *Server) players() []*Player {
 }
 
 // Player returns the player with a session id, nil if there is none.
-func (s *Server) Player(id session.ID) *Player {
+func (s *Server) Player(id ID) *Player {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, _ := s.table.Get(id)

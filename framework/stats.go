@@ -48,7 +48,7 @@ func (c *codeCounts) named(into map[string]uint64) map[string]uint64 {
 
 // CodeName is a code as Stats, metrics and the admin pages write it: in words,
 // joined by underscores.
-func CodeName(code session.Code) string { return strings.ReplaceAll(code.String(), " ", "_") }
+func CodeName(code Code) string { return strings.ReplaceAll(code.String(), " ", "_") }
 
 // loss is how a session lost its link, besides the codes of those that were cut.
 type loss uint8

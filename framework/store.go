@@ -19,12 +19,12 @@ type Store interface {
 	// Put keeps the record of a session until somebody takes it, and at least
 	// for keep. It returns ErrFenced, and changes nothing, if it has seen the
 	// session in a later epoch: whoever has this record is not its owner any more.
-	Put(ctx context.Context, id session.ID, epoch uint32, record []byte, keep time.Duration) error
+	Put(ctx context.Context, id ID, epoch uint32, record []byte, keep time.Duration) error
 	// Take returns the record of a session and keeps none; taker is the
 	// Config.Address of who asks. If somebody else has taken it, the error is a
-	// *session.CloseError with the code MOVED and that one's address as its
+	// *CloseError with the code MOVED and that one's address as its
 	// text. Without a record and an error the session is not known.
-	Take(ctx context.Context, id session.ID, taker string) (record []byte, err error)
+	Take(ctx context.Context, id ID, taker string) (record []byte, err error)
 }
 
 // ErrFenced refuses the record of a server that has lost its session.
@@ -48,7 +48,7 @@ type place struct {
 }
 
 // Put implements Store.
-func (m *MemoryStore) Put(_ context.Context, id session.ID, epoch uint32, record []byte, keep time.Duration) error {
+func (m *MemoryStore) Put(_ context.Context, id ID, epoch uint32, record []byte, keep time.Duration) error {
 	now := clock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -71,7 +71,7 @@ func (m *MemoryStore) Put(_ context.Context, id session.ID, epoch uint32, record
 }
 
 // Take implements Store.
-func (m *MemoryStore) Take(_ context.Context, id session.ID, taker string) ([]byte, error) {
+func (m *MemoryStore) Take(_ context.Context, id ID, taker string) ([]byte, error) {
 	now := clock()
 	m.mu.Lock()
 	defer m.mu.Unlock()

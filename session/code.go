@@ -50,7 +50,7 @@ const (
 
 var codeNames = map[Code]string{
 	LinkLost: "link lost", Protocol: "protocol error", Gap: "gap", SlowReader: "slow reader", Overloaded: "overloaded",
-	OpeningTimeout: "opening deadline", Busy: "busy", ShuttingDown: "shutting down", Moved: "moved", Unsealed: "unsealed",
+	OpeningTimeout: "opening timeout", Busy: "busy", ShuttingDown: "shutting down", Moved: "moved", Unsealed: "unsealed",
 	Unknown: "unknown session", Gone: "session gone", Expired: "expired", Stale: "stale", Overflow: "overflow",
 	TooOld: "too old", Left: "left", Internal: "internal error", Inconsistent: "counts contradict",
 	Kicked: "kicked", Banned: "banned", TakenOver: "taken over", Version: "version", Policy: "policy", Denied: "denied",

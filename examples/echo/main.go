@@ -12,7 +12,6 @@ import (
 	"syscall"
 
 	"github.com/lifeline-go/lifeline/framework"
-	"github.com/lifeline-go/lifeline/transport"
 )
 
 type burst struct{ N int }
@@ -44,7 +43,7 @@ func main() {
 	if err := srv.Start(); err != nil {
 		log.Fatal(err)
 	}
-	log.Printf("serving plain-kcp://%v and tcp://%v", srv.Addr(transport.PlainKCP), srv.Addr(transport.TCP))
+	log.Printf("serving plain-kcp://%v and tcp://%v", srv.Addr(framework.PlainKCP), srv.Addr(framework.TCP))
 	<-ctx.Done()
 	stop() // a second signal ends the process at once
 	if err := srv.Shutdown(context.Background()); err != nil {

@@ -23,8 +23,6 @@ import (
 	"github.com/lifeline-go/lifeline/examples/room/swarm"
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/metrics"
-	"github.com/lifeline-go/lifeline/session"
-	"github.com/lifeline-go/lifeline/transport"
 	"golang.org/x/net/netutil"
 )
 
@@ -49,7 +47,7 @@ func main() {
 	logger := slog.New(slog.NewTextHandler(os.Stdout, nil))
 	srv, err := framework.New(framework.Config{
 		KCP: *kcp, KeyFile: *keyFile, PlainKCP: *plain, TCP: *tcp, WebSocket: *ws, Logger: logger,
-		Session: session.Config{Interval: *interval, Timeout: *timeout, Grace: *grace},
+		Session: framework.SessionConfig{Interval: *interval, Timeout: *timeout, Grace: *grace},
 		Drain:   framework.Drain{Window: *window, Address: *moveTo},
 		// A name is all it takes to get in here; a real game asks its accounts.
 		Authenticate: func(_ context.Context, l framework.Login) (string, error) {
@@ -85,14 +83,14 @@ func main() {
 		log.Fatal(err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("/", page.Handler(page.Config{WebSocketPort: srv.Addr(transport.WebSocket).Port(), Room: "lobby"}))
+	mux.Handle("/", page.Handler(page.Config{WebSocketPort: srv.Addr(framework.WebSocket).Port(), Room: "lobby"}))
 	mux.Handle("/healthz", srv.Admin())
 	mux.Handle("/metrics", srv.Admin())
 	mux.Handle("/debug/", srv.Admin()) // guarded: it shows addresses and ends sessions
 	site := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
 	go func() { log.Print(site.Serve(netutil.LimitListener(listener, 64))) }() // ends with site.Close
-	addr := fmt.Sprintf("kcp://%v", srv.Addr(transport.KCP))
-	fmt.Printf("players  %s  plain-kcp://%v  tcp://%v  ws://%v\n", addr, srv.Addr(transport.PlainKCP), srv.Addr(transport.TCP), srv.Addr(transport.WebSocket))
+	addr := fmt.Sprintf("kcp://%v", srv.Addr(framework.KCP))
+	fmt.Printf("players  %s  plain-kcp://%v  tcp://%v  ws://%v\n", addr, srv.Addr(framework.PlainKCP), srv.Addr(framework.TCP), srv.Addr(framework.WebSocket))
 	fmt.Println("key     ", srv.PublicKey())
 	fmt.Printf("page     http://%v  open it twice\nlook     http://%[1]v/debug/  http://%[1]v/metrics\n", listener.Addr())
 	fmt.Printf("bots     go run ./examples/room/bot -addr %s -key %s -n 50 -duration 20s -cut 3s\n", addr, srv.PublicKey())

@@ -131,9 +131,9 @@ func Dial(ctx context.Context, addrs []string, cfg Config) (*Client, error) {
 // it comes back by itself whenever a link breaks. Until then it tries for as
 // long as ctx lasts, and tells of each attempt by the state Failed. Otherwise
 // the client is closed for good and the error is ctx's with what went wrong last,
-// or a *session.CloseError when the server refused for good. A second call is
+// or a *CloseError when the server refused for good. A second call is
 // an error and changes nothing; after Close, or once the client has ended, that
-// is session.ErrClosed.
+// is ErrClosed.
 func (c *Client) Connect(ctx context.Context) error {
 	late := ctx.Err()
 	c.mu.Lock()
@@ -239,7 +239,7 @@ func (c *Client) finishLocked() {
 // returned.
 func (c *Client) Done() <-chan struct{} { return c.done }
 
-// Err returns why the client ended, a *session.CloseError, or nil while it
+// Err returns why the client ended, a *CloseError, or nil while it
 // has not.
 func (c *Client) Err() error {
 	c.mu.Lock()
@@ -321,7 +321,7 @@ func (c *Client) Token() string {
 }
 
 // ID returns the id of the session, zero without one.
-func (c *Client) ID() session.ID {
+func (c *Client) ID() ID {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.core.ID()

@@ -49,12 +49,12 @@ type Config struct {
 	OnMessage func(route string, payload codec.Raw)
 
 	// MaxPackets and MaxBytes bound what waits to be accepted by the server:
-	// beyond them Send and Request fail with session.ErrFull. If zero, 1,024
+	// beyond them Send and Request fail with ErrFull. If zero, 1,024
 	// packets and 1 MiB.
 	MaxPackets, MaxBytes int
 	// MaxReceive is the largest body that the client reads, in bytes. If zero,
 	// 1 MiB; at least 64 KiB. A server that may send larger ones, by its MaxBody,
-	// ends the client at once: session.Version.
+	// ends the client at once: CodeVersion.
 	MaxReceive int
 	// InboxPackets and InboxBytes bound the messages that wait for a slow
 	// handler; at three quarters the server is asked to hold. If zero, 1,024

@@ -55,7 +55,7 @@ type answerer func(payload []byte) (codec.Raw, error)
 
 // OnRequest registers fn for the requests of the server on a route. It runs
 // where the handlers of OnMessage do, in order with them. An error that is a
-// *codec.Error reaches the server as it is, any other one as INTERNAL. A second
+// *Error reaches the server as it is, any other one as INTERNAL. A second
 // handler for the same route panics, and so does a type as with OnMessage.
 func OnRequest[Q, A any](c *Client, route string, fn func(Q) (A, error)) {
 	checkTypes(route, reflect.TypeFor[Q](), reflect.TypeFor[A]())

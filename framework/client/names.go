@@ -3,195 +3,81 @@
 package client
 
 import (
-	"context"
-	"fmt"
-	"net"
-	"net/netip"
-	"slices"
-	"time"
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
 )
 
-// A name may have several addresses, of which some lead nowhere: an IPv6 that
-// does not work here, a machine that is down. They are tried as RFC 8305 says:
-// by turns of both families, each a moment after the one before it or as soon
-// as that one has failed, and the first that answers is it.
+// What an app needs of the packages below, so that it imports framework/client
+// only. Each is an alias.
+type (
+	// ID names a session.
+	ID = session.ID
+	// Code says why a link or a session ended.
+	Code = session.Code
+	// CloseError is the end of a link or a session as an error.
+	CloseError = session.CloseError
+	// ErrorCode says why a request failed.
+	ErrorCode = codec.ErrorCode
+	// Error is the failure of a request.
+	Error = codec.Error
+	// Raw is a payload that is encoded already, or that is not decoded.
+	Raw = codec.Raw
+)
 
+// The close codes: session/SPEC.md 9. Below 100 only the link is gone, and the
+// client resumes. From 100 on the session is gone, and the client logs in. From
+// 200 on the client stays away. From CodeGame on they are the game's own.
 const (
-	// headStart is what an address has before the next one is tried too.
-	headStart = 250 * time.Millisecond
-	// maxPlaces bounds how many addresses of a name a dial tries.
-	maxPlaces = 8
+	CodeLinkLost       = session.LinkLost       // the carrier broke, or nothing came back in time
+	CodeProtocol       = session.Protocol       // the link carried something no correct peer sends
+	CodeGap            = session.Gap            // the link lost a counted packet
+	CodeSlowReader     = session.SlowReader     // the peer did not read what was sent to it
+	CodeOverloaded     = session.Overloaded     // the peer went on sending although it was held
+	CodeOpeningTimeout = session.OpeningTimeout // the link opened no session in time
+	CodeBusy           = session.Busy           // come back after the time told
+	CodeShuttingDown   = session.ShuttingDown   // the server drains
+	CodeMoved          = session.Moved          // the session lives at another server
+	CodeUnsealed       = session.Unsealed       // the session goes on over sealed links only
+
+	CodeUnknown      = session.Unknown      // no such session, or no valid proof of it
+	CodeGone         = session.Gone         // it has ended
+	CodeExpired      = session.Expired      // its client did not come back within the grace
+	CodeStale        = session.Stale        // a later attempt of the same player won
+	CodeOverflow     = session.Overflow     // its buffer overflowed again and again
+	CodeTooOld       = session.TooOld       // older than the longest life of a session
+	CodeLeft         = session.Left         // the player left
+	CodeInternal     = session.Internal     // the server failed it
+	CodeInconsistent = session.Inconsistent // the counts of client and server contradict each other
+
+	CodeKicked    = session.Kicked
+	CodeBanned    = session.Banned
+	CodeTakenOver = session.TakenOver // the same user logged in elsewhere
+	CodeVersion   = session.Version   // the two ends speak different protocols
+	CodePolicy    = session.Policy    // a rule was broken, as by a flood
+	CodeDenied    = session.Denied    // the game refused the ticket, without a code of its own
+	CodeAlreadyIn = session.AlreadyIn // another session of the user has a link
+
+	CodeGame = session.Game // the first of the game's own
 )
 
-// place is an address of a name. Guarded by Client.mu where it is kept.
-type place struct {
-	name string // host:port, as the app wrote it
-	ip   netip.Addr
-}
+// The codes of failed requests: codec/SPEC.md 6.3. From GameError on they are the
+// game's own.
+const (
+	ErrorInternal   = codec.ErrorInternal   // the handler failed; the log of its side has the reason
+	ErrorNoRoute    = codec.ErrorNoRoute    // the route has no handler, or there is no such room type
+	ErrorBadRequest = codec.ErrorBadRequest // the payload is not what the route takes
+	ErrorBusy       = codec.ErrorBusy       // too much is going on; try again later
+	ErrorNotJoined  = codec.ErrorNotJoined  // the route belongs to a room that the player is not in
+	ErrorRefused    = codec.ErrorRefused    // the room lets no player in any more
+	ErrorReset      = codec.ErrorReset      // the session was reset or ended before the answer
+	ErrorFull       = codec.ErrorFull       // the room has no free seat
+	ErrorInRoom     = codec.ErrorInRoom     // the player is in another room, or on its way into one
 
-// record is what is known of a name's addresses.
-type record struct {
-	good, bad netip.Addr // what opened a session last, and what was dialled and did not
-}
+	GameError = codec.GameError // the first of the game's own
+)
 
-// places returns the addresses of a name in the order that they are to be tried in.
-func (c *Client) places(ctx context.Context, network, hostport string) ([]netip.AddrPort, error) {
-	if a, err := netip.ParseAddrPort(hostport); err == nil {
-		return []netip.AddrPort{netip.AddrPortFrom(a.Addr().Unmap(), a.Port())}, nil
-	}
-	host, service, err := net.SplitHostPort(hostport)
-	if err != nil {
-		return nil, err
-	}
-	port, err := net.DefaultResolver.LookupPort(ctx, network, service)
-	if err != nil {
-		return nil, err
-	}
-	ips, err := c.cfg.lookup(ctx, host)
-	if err != nil {
-		return nil, err
-	}
-	if len(ips) == 0 {
-		return nil, fmt.Errorf("no address of %s", host)
-	}
-	c.mu.Lock()
-	r := c.names[hostport]
-	c.mu.Unlock()
-	var list []netip.AddrPort
-	for _, ip := range arrange(ips, r) {
-		list = append(list, netip.AddrPortFrom(ip, uint16(port)))
-	}
-	return list, nil
-}
-
-// arrange puts what worked first, what did not last, and has the families take
-// turns between, the resolver's first choice at the head.
-func arrange(ips []netip.Addr, r record) []netip.Addr {
-	var families [2][]netip.Addr
-	var seen []netip.Addr
-	for _, ip := range ips {
-		if ip = ip.Unmap(); slices.Contains(seen, ip) {
-			continue
-		}
-		seen = append(seen, ip)
-		i := 0
-		if ip.Is4() != seen[0].Is4() {
-			i = 1
-		}
-		families[i] = append(families[i], ip)
-	}
-	list := make([]netip.Addr, 0, len(seen))
-	for i := range seen {
-		for _, f := range families {
-			if i < len(f) {
-				list = append(list, f[i])
-			}
-		}
-	}
-	rank := func(ip netip.Addr) int {
-		switch ip {
-		case r.good:
-			return 0
-		case r.bad:
-			return 2
-		}
-		return 1
-	}
-	slices.SortStableFunc(list, func(a, b netip.Addr) int { return rank(a) - rank(b) })
-	return list[:min(len(list), maxPlaces)]
-}
-
-// first opens the first address that answers. drop gets what was opened in vain.
-func first[T any](ctx context.Context, list []netip.AddrPort, open func(context.Context, netip.AddrPort) (T, error), drop func(T)) (got T, at netip.AddrPort, err error) {
-	if len(list) == 1 {
-		got, err = open(ctx, list[0])
-		return got, list[0], err
-	}
-	type result struct {
-		got T
-		at  netip.AddrPort
-		err error
-	}
-	results := make(chan result, len(list)) // nobody waits to tell
-	ctx, cancel := context.WithCancel(ctx)
-	running := 0
-	defer func() {
-		cancel()
-		go func() { // ends with those that are overtaken, which ctx ends
-			for range running {
-				if r := <-results; r.err == nil {
-					drop(r.got)
-				}
-			}
-		}()
-	}()
-	wait := headStart
-	if end, ok := ctx.Deadline(); ok { // each has its chance
-		wait = min(wait, until(end)/time.Duration(len(list)+1))
-	}
-	next := make(chan struct{}, 1) // it is the next address's turn
-	timer := time.AfterFunc(0, func() {
-		select {
-		case next <- struct{}{}:
-		default:
-		}
-	})
-	defer timer.Stop()
-	var causes []error
-	for running > 0 || len(list) > 0 {
-		select {
-		case r := <-results:
-			if running--; r.err == nil {
-				return r.got, r.at, nil
-			}
-			causes = append(causes, fmt.Errorf("%v: %w", r.at, r.err))
-			timer.Reset(0)
-		case <-next:
-			if len(list) == 0 {
-				continue
-			}
-			a := list[0]
-			list = list[1:]
-			running++
-			go func() { // ends with its dial, which ctx bounds
-				got, err := open(ctx, a)
-				results <- result{got, a, err}
-			}()
-			timer.Reset(wait)
-		}
-	}
-	return got, at, joined(causes)
-}
-
-// dialPlaces opens the first address of a name that answers, and notes which
-// that was. open is told whether the name has others.
-func dialPlaces[T any](ctx context.Context, c *Client, network, hostport string, open func(ctx context.Context, a netip.AddrPort, others bool) (T, error), drop func(T)) (T, error) {
-	list, err := c.places(ctx, network, hostport)
-	if err != nil {
-		var none T
-		return none, err
-	}
-	got, at, err := first(ctx, list, func(ctx context.Context, a netip.AddrPort) (T, error) { return open(ctx, a, len(list) > 1) }, drop)
-	if err == nil && len(list) > 1 {
-		c.mu.Lock()
-		c.at = place{hostport, at.Addr()}
-		c.mu.Unlock()
-	}
-	return got, err
-}
-
-// placedLocked notes whether the address of a name that was dialled last opened
-// a session.
-func (c *Client) placedLocked(good bool) {
-	if c.at.name == "" {
-		return
-	}
-	r := c.names[c.at.name]
-	if good {
-		r.good = c.at.ip
-	} else if r.bad = c.at.ip; r.good == r.bad {
-		r.good = netip.Addr{}
-	}
-	c.names[c.at.name] = r
-	c.at = place{}
-}
+// The errors that a client returns as they are: use errors.Is.
+var (
+	ErrClosed = session.ErrClosed // the client, or the session of a message, has ended
+	ErrFull   = session.ErrFull   // more is sent than the session may hold unacknowledged
+)

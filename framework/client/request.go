@@ -30,9 +30,9 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 // Request sends v and waits for the answer, which it reads into reply, a
 // pointer, or ignores if reply is nil. When it returns, the handlers of what the
 // server sent before the answer have returned too: see On. The request outlives
-// lost links; only ctx bounds the wait. The error is ctx's, session.ErrFull when too much waits
-// to be sent, session.ErrClosed, or a *codec.Error: what the server answered,
-// or codec.ErrorReset when the session was reset or ended before the answer.
+// lost links; only ctx bounds the wait. The error is ctx's, ErrFull when too much waits
+// to be sent, ErrClosed, or a *Error: what the server answered,
+// or ErrorReset when the session was reset or ended before the answer.
 // After ctx ended the server may still do what was asked.
 func (c *Client) Request(ctx context.Context, route string, v, reply any) error {
 	if err := ctx.Err(); err != nil {
@@ -63,7 +63,7 @@ func (c *Client) Request(ctx context.Context, route string, v, reply any) error 
 }
 
 // Send sends v one way. It never blocks: without a link it waits to be sent,
-// and when too much does the error is session.ErrFull.
+// and when too much does the error is ErrFull.
 func (c *Client) Send(route string, v any) error {
 	_, err := c.send(codec.Message, route, v, nil)
 	return err

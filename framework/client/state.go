@@ -34,7 +34,7 @@ const (
 	// itself, at the address that the server told. Comes while a link is up.
 	EventMoving
 	// Refused: the server said no for now, as when it is full: Err has its code,
-	// session.Busy mostly, and its text. The client asks again by itself, after
+	// CodeBusy mostly, and its text. The client asks again by itself, after
 	// Delay. Comes while no link is up, before Opened too.
 	EventRefused
 	// Failed: an attempt to reach the server failed in another way: no address
@@ -52,7 +52,7 @@ func (k EventKind) String() string { return kindNames[k] }
 type Event struct {
 	Kind EventKind
 	// Err tells why: with Lost, Reset, Gone, Closed and Refused a
-	// *session.CloseError, with Failed any error.
+	// *CloseError, with Failed any error.
 	Err error
 	// Undelivered is, with Gone and Closed, what was sent and never accepted by
 	// the server as far as the client knows. It is not sent again. With Opened

@@ -666,7 +666,7 @@ namespace Lifeline
 			if (now >= openBy)
 			{
 				cutting = true;
-				Down(now, new CloseReason(CloseCode.OpeningDeadline), 0);
+				Down(now, new CloseReason(CloseCode.OpeningTimeout), 0);
 			}
 			else if (knock && !greeted && now >= knockAt)
 			{

@@ -14,7 +14,7 @@ export const Code = {
 export type Code = number;
 
 const words: Record<number, string> = {
-	1: "link lost", 2: "protocol error", 3: "gap", 4: "slow reader", 5: "overloaded", 6: "opening deadline", 7: "busy", 8: "shutting down", 9: "moved", 10: "unsealed",
+	1: "link lost", 2: "protocol error", 3: "gap", 4: "slow reader", 5: "overloaded", 6: "opening timeout", 7: "busy", 8: "shutting down", 9: "moved", 10: "unsealed",
 	100: "unknown session", 101: "session gone", 102: "expired", 103: "stale", 104: "overflow", 105: "too old", 106: "left",
 	107: "internal error", 108: "counts contradict",
 	200: "kicked", 201: "banned", 202: "taken over", 203: "version", 204: "policy", 205: "denied", 206: "already logged in",

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+
+package framework_test
+
+import (
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// A fact that stands in several places has one that rules: a table of a SPEC.md.
+// These tests compare the others with it.
+
+// section returns what stands in a file between begin and the next end.
+func section(t *testing.T, path, begin, end string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, ok := strings.Cut(string(b), begin)
+	text, _, ok2 := strings.Cut(text, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s has nothing between %q and %q", path, begin, end)
+	}
+	return text
+}
+
+// pairsIn returns what an expression with two groups finds: a name and a number,
+// in either order.
+func pairsIn(text, expr string) map[string]uint32 {
+	all := map[string]uint32{}
+	for _, m := range regexp.MustCompile(expr).FindAllStringSubmatch(text, -1) {
+		name, number := m[1], m[2]
+		if n, err := strconv.ParseUint(name, 10, 32); err == nil {
+			all[number] = uint32(n)
+		} else if n, err := strconv.ParseUint(number, 10, 32); err == nil {
+			all[name] = uint32(n)
+		}
+	}
+	return all
+}
+
+// identifier turns SLOW READER into SlowReader.
+func identifier(name string) string {
+	words := strings.Fields(strings.ToLower(name))
+	for i, w := range words {
+		words[i] = strings.ToUpper(w[:1]) + w[1:]
+	}
+	return strings.Join(words, "")
+}
+
+// identifiers are the names of a table in a SPEC.md, as a program writes them.
+func identifiers(table map[string]uint32) map[string]uint32 {
+	all := map[string]uint32{}
+	for name, n := range table {
+		all[identifier(name)] = n
+	}
+	return all
+}
+
+func same(t *testing.T, where string, got, want map[string]uint32) {
+	t.Helper()
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if n, ok := got[name]; !ok || n != want[name] {
+			t.Errorf("%s: %s is %d (there: %v), want %d", where, name, n, ok, want[name])
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(got)) {
+		if _, ok := want[name]; !ok {
+			t.Errorf("%s has %s, which the table has not", where, name)
+		}
+	}
+}
+
+// codeWords are the words that String has for a number: all but "code 7".
+func codeWords(names func(n uint32) string) map[uint32]string {
+	all := map[uint32]string{}
+	for n := range uint32(1000) {
+		if s := names(n); !strings.HasPrefix(s, "code ") {
+			all[n] = s
+		}
+	}
+	return all
+}
+
+// aliases returns the constants of a Go file that stand for those of a package.
+func aliases(text, prefix, of string) map[string]string {
+	all := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^\t`+prefix+`(\w+)\s+= `+of+`(\w+)`).FindAllStringSubmatch(text, -1) {
+		all[m[1]] = m[2]
+	}
+	return all
+}
+
+const gameCode = "Game" // the first of the game's own: no row of the table
+
+// TestCloseCodes: session/SPEC.md 9 rules.
+func TestCloseCodes(t *testing.T) {
+	spec := identifiers(pairsIn(section(t, "../session/SPEC.md", "\n## 9. Close codes", "\n## "), `(?m)^\| (\d+) \| ([A-Z ]+) \|`))
+	if len(spec) < 20 {
+		t.Fatalf("the table has only %v", spec)
+	}
+	last := slices.Max(slices.Collect(maps.Values(spec)))
+	if framework.CountedCodes != int(last)+1 {
+		t.Errorf("Stats counts the codes below %d apart, want those up to %d", framework.CountedCodes, last)
+	}
+	named := codeWords(func(n uint32) string { return session.Code(n).String() })
+	for name, n := range spec {
+		c := session.Code(n)
+		if c.Resumable() != (n < 100) || c.Final() != (n >= 200) || c.Ends() != (n >= 100) {
+			t.Errorf("%s (%d): resumable %v, final %v, ends a session %v", name, n, c.Resumable(), c.Final(), c.Ends())
+		}
+		if named[n] == "" {
+			t.Errorf("%s (%d) has no words in Code.String", name, n)
+		}
+	}
+	if len(named) != len(spec) {
+		t.Errorf("Code.String has words for %d codes, the table has %d", len(named), len(spec))
+	}
+	withGame := maps.Clone(spec)
+	withGame[gameCode] = uint32(session.Game)
+	same(t, "session/code.go", pairsIn(section(t, "../session/code.go", "const (", "\n)"), `(?m)^\t(\w+)\s+Code = (\d+)`), withGame)
+	same(t, "client/js/src/code.ts", pairsIn(section(t, "client/js/src/code.ts", "export const Code = {", "}"), `(\w+): (\d+)`), withGame)
+	same(t, "client/csharp", pairsIn(section(t, "client/csharp/Runtime/Control.cs", "static class CloseCode", "summary"), `(\w+) = (\d+)`), withGame)
+	script := pairsIn(section(t, "client/js/src/code.ts", "const words", "}"), `(\d+): "([^"]+)"`)
+	for text, n := range script {
+		if named[n] != text {
+			t.Errorf("code.ts calls %d %q, Go %q", n, text, named[n])
+		}
+	}
+	if len(script) != len(spec) {
+		t.Errorf("code.ts has words for %d codes, the table has %d", len(script), len(spec))
+	}
+	for _, path := range []string{"names.go", "client/names.go"} {
+		sameAliases(t, path, aliases(section(t, path, "// The close codes", "\n)"), "Code", `session\.`), withGame)
+	}
+}
+
+// sameAliases checks that there is one name for each row of the table.
+func sameAliases(t *testing.T, path string, got map[string]string, want map[string]uint32) {
+	t.Helper()
+	for name := range want {
+		if got[name] != name {
+			t.Errorf("%s: %s stands for %q", path, name, got[name])
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("%s has %d names, the table %d", path, len(got), len(want))
+	}
+}
+
+// TestErrorCodes: codec/SPEC.md 6.3 rules.
+func TestErrorCodes(t *testing.T) {
+	spec := identifiers(pairsIn(section(t, "../codec/SPEC.md", "\n### 6.3", "\n## "), `(?m)^\| (\d+) \| ([A-Z ]+) \|`))
+	if len(spec) < 9 {
+		t.Fatalf("the table has only %v", spec)
+	}
+	named := codeWords(func(n uint32) string { return codec.ErrorCode(n).String() })
+	for name, n := range spec {
+		if identifier(named[n]) != name {
+			t.Errorf("%d is %q, want %s", n, named[n], name)
+		}
+	}
+	if len(named) != len(spec) {
+		t.Errorf("ErrorCode.String has words for %d codes, the table has %d", len(named), len(spec))
+	}
+	same(t, "codec/error.go", pairsIn(section(t, "../codec/error.go", "const (", "\n)"), `(?m)^\tError(\w+)\s+ErrorCode = (\d+)`), spec)
+	same(t, "client/csharp", pairsIn(section(t, "client/csharp/Runtime/ClientConfig.cs", "class LifelineException", "summary"), `(\w+) = (\d+)`), spec)
+	for _, path := range []string{"names.go", "client/names.go"} {
+		sameAliases(t, path, aliases(section(t, path, "// The codes of failed requests", "\n)"), "Error", `codec\.Error`), spec)
+	}
+}
+
+// TestCarriers: the names of transport.Carrier are the schemes of addresses.
+func TestCarriers(t *testing.T) {
+	var want []string
+	for c := transport.Carrier(1); c.String() != "unknown"; c++ {
+		want = append(want, c.String())
+	}
+	slices.Sort(want)
+	if len(want) < 4 {
+		t.Fatalf("only %v", want)
+	}
+	for path, list := range map[string]string{
+		"client/config.go":                   section(t, "client/config.go", "var carrierNames =", "\n"),
+		"../bench/run_linux.go":              section(t, "../bench/run_linux.go", "var carriers =", "\n"),
+		"client/csharp/Runtime/Addresses.cs": section(t, "client/csharp/Runtime/Addresses.cs", "begins with none of ", ";"),
+	} {
+		got := regexp.MustCompile(`[a-z]+(-[a-z]+)?`).FindAllString(strings.TrimPrefix(strings.TrimSpace(list), "[...]string"), -1)
+		got = slices.DeleteFunc(got, func(s string) bool { return s == "string" || s == "wss" })
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s has the carriers %v, want %v", path, got, want)
+		}
+	}
+	if got := aliases(section(t, "names.go", "// The carriers.", "\n)"), "", `transport\.`); len(got) != len(want) {
+		t.Errorf("names.go has the carriers %v, want %v", got, want)
+	}
+}
+
+// TestRoomRoutes: every client joins and leaves rooms by the same routes.
+func TestRoomRoutes(t *testing.T) {
+	want := []string{strconv.Quote(framework.RouteJoin), strconv.Quote(framework.RouteLeave)}
+	for _, path := range []string{"client/request.go", "client/js/src/client.ts", "client/csharp/Runtime/ClientMessages.cs"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := regexp.MustCompile(`"room\.[a-z]+"`).FindAllString(string(text), -1)
+		slices.Sort(got)
+		if got = slices.Compact(got); !slices.Equal(got, want) {
+			t.Errorf("%s has the routes %v, want %v", path, got, want)
+		}
+	}
+}
+
+// TestGamesImportFrameworkAndClientOnly: what a game needs is reachable from
+// there, as the README and the examples show.
+func TestGamesImportFrameworkAndClientOnly(t *testing.T) {
+	mayImport := []string{"framework", "framework/client", "framework/gametest", "framework/metrics"}
+	check := func(path, imported string) {
+		ours, ok := strings.CutPrefix(imported, module)
+		if ok && !strings.HasPrefix(ours, "examples/") && !slices.Contains(mayImport, ours) {
+			t.Errorf("%s imports %s, want only %v", path, ours, mayImport)
+		}
+	}
+	files := 0
+	eachFile(t, func(pkg, path string, imports []string, _ string) {
+		if strings.HasPrefix(pkg, "examples/") {
+			files++
+			for _, imp := range imports {
+				check(path, imp)
+			}
+		}
+	})
+	for _, m := range regexp.MustCompile(`"(`+module+`[a-z/]+)"`).FindAllStringSubmatch(section(t, "../README.md", "```go\n", "```"), -1) {
+		files++
+		check("README.md", m[1])
+	}
+	if files < 5 {
+		t.Errorf("only %d files", files)
+	}
+}
