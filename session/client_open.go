@@ -250,8 +250,9 @@ func (c *Client) refused(p codec.Packet, now time.Duration) error {
 	}
 	c.down(now, why, 0)
 	if why.Code == Busy {
-		wait := min(fromMillis(uint32(min(why.Detail, maxMillis))), maxWait)
-		c.dialAt = now + wait + c.below(wait/4)
+		if wait := min(fromMillis(uint32(min(why.Detail, maxMillis))), maxWait); wait > 0 {
+			c.dialAt = now + wait + c.below(wait/4)
+		}
 		c.putOff(why, now)
 		return nil
 	}

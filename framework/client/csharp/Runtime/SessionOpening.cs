@@ -266,7 +266,7 @@ namespace Lifeline
 			if (why.Code == CloseCode.Busy)
 			{
 				long wait = Math.Min((long)Math.Min(why.Detail, 1UL << 31) * Nanos.Millisecond, maxWait);
-				dialAt = now + wait + Below(wait / 4);
+				dialAt = wait > 0 ? now + wait + Below(wait / 4) : dialAt;
 				PutOff(why, now);
 				return;
 			}

@@ -582,7 +582,9 @@ export class Session {
 		this.down(now, why, 0);
 		if (why.code === Code.Busy) {
 			const wait = Math.min(Number(why.detail), maxWait);
-			this.dialAt = now + wait + this.below(wait / 4);
+			if (wait > 0) {
+				this.dialAt = now + wait + this.below(wait / 4);
+			}
 			this.putOff(why, now);
 			return;
 		}
