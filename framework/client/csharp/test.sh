@@ -44,6 +44,9 @@ fi
 say "vectors, scripts, the client against a played server"
 test unit "$root"
 
+say "the scripts once more, as an outsider plays them"
+(cd "$root" && go run ./framework/conform core -- mono --debug "$work/test.exe" core)
+
 say "random bytes"
 test fuzz "$root" 5000
 [ "${1:-}" != quick ] || exit 0

@@ -21,6 +21,11 @@ namespace Lifeline.Tests
 		{
 			public string Before, After;
 			public long From, To; // of seq, if From is not 0
+
+			public override string ToString()
+			{
+				return Before + (From == 0 ? "" : From == To ? " seq=" + From : " seq=" + From + "-" + To) + After;
+			}
 		}
 
 		readonly string dir;
@@ -58,12 +63,32 @@ namespace Lifeline.Tests
 				s.Do(command);
 				foreach (Line line in s.lines)
 				{
-					string seq = line.From == 0 ? "" : line.From == line.To ? " seq=" + line.From : " seq=" + line.From + "-" + line.To;
-					to.Append('\t').Append(s.Shorten(line.Before + seq + line.After)).Append('\n');
+					to.Append('\t').Append(s.Shorten(line.ToString())).Append('\n');
 				}
 				s.lines.Clear();
 			}
 			return to.ToString();
+		}
+
+		/// <summary>Is the program that framework/conform plays scripts to: its README has the language.</summary>
+		public static void Serve(TextReader from, TextWriter to)
+		{
+			Script s = null;
+			for (string command = from.ReadLine(); command != null; command = from.ReadLine())
+			{
+				if (command.StartsWith("script ", StringComparison.Ordinal))
+				{
+					s = new Script("");
+				}
+				else
+				{
+					s.Do(command);
+				}
+				s.lines.ForEach(l => to.WriteLine(l));
+				s.lines.Clear();
+				to.WriteLine(".");
+				to.Flush();
+			}
 		}
 
 		// Lines with their ends.

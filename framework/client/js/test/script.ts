@@ -40,7 +40,8 @@ export function play(text: string): string {
 	return out;
 }
 
-class Script {
+/** A client and what is around it while a script is played to it. */
+export class Script {
 	private lets: [string, string][] = [];
 	private c!: Session;
 	private now = 0;
