@@ -21,34 +21,34 @@ const closingTime = 5 * time.Second
 func (p *Player) hasEnded() bool { return p.closing || p.s.State() == session.Closed }
 
 // end ends the session, once.
-func (l *loop) end(p *Player, code session.Code, text string) {
+func (l *loop) end(p *Player, why Reason) {
 	if p.hasEnded() {
 		return
 	}
 	if l.drainOut(p); p.hasEnded() { // it was too much
 		return
 	}
-	l.recordEnd(p, session.Tombstone{Code: code, Recv: p.s.Received()}, text)
+	l.recordEnd(p, session.Tombstone{}, why)
 	k := l.unlink(p)
-	if k != nil && code != session.Left && p.s.Unwritten() {
+	if k != nil && why.Code != session.Left && p.s.Unwritten() {
 		p.link, p.closing = k, true
 		p.s.Hold(true) // nobody takes what it sends
 		l.wheel.Set(p.timer, l.t.Now()+closingTime)
 		l.touch(p)
 	} else {
 		l.wheel.Remove(p.timer)
-		p.s.Close(code)
+		p.s.Close(why.Code)
 		if k != nil {
-			endLink(k, code, short(text))
+			endLink(k, why)
 		}
 	}
 	p.mu.Lock()
 	p.life.End()
-	p.reason = &Reason{code, text}
+	p.reason = &why
 	p.clearOutLocked()
 	p.dropped = kept
 	p.failCallsLocked(session.ErrClosed)
-	if code.Final() {
+	if why.Code.Final() {
 		p.in.drop() // who is thrown out does not act any more
 	}
 	p.mu.Unlock()
@@ -76,5 +76,5 @@ func (l *loop) finishClosing(p *Player) {
 	p.s.Close(why.Code)
 	k := p.link
 	p.link = nil
-	endLink(k, why.Code, short(why.Text))
+	endLink(k, why)
 }

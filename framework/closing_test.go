@@ -5,8 +5,10 @@ package framework_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -206,5 +208,72 @@ func TestClientThatDoesNotReadHoldsNothing(t *testing.T) {
 				t.Errorf("%d bytes are missing, %d held", missing, held)
 			}
 		})
+	})
+}
+
+// TestDetailOfTheEndReachesTheClient: the number beside the text of a kick or of a
+// refused login comes to the client, whether it has a link, reads slowly, or comes
+// back later, and to the game's own callbacks.
+func TestDetailOfTheEndReachesTheClient(t *testing.T) {
+	why := framework.Reason{Code: 1001, Text: "banned", Detail: 1<<63 + 7}
+	ways := map[string]func(e *env, c *client.Client, p *framework.Player){
+		"at once": func(_ *env, _ *client.Client, p *framework.Player) { p.KickWith(why) },
+		"behind what waits": func(_ *env, _ *client.Client, p *framework.Player) {
+			words(p, 200)
+			p.KickWith(why)
+		},
+		"detached": func(e *env, c *client.Client, p *framework.Player) {
+			c.Pause()
+			e.within(time.Second, "the session is detached", func() bool { return !p.Attached() })
+			p.KickWith(why)
+			e.within(time.Second, "the session has ended", func() bool { return e.srv.Stats().Sessions == 0 })
+			c.Hurry()
+		},
+		"refused login": func(_ *env, _ *client.Client, p *framework.Player) { p.Kick(session.Expired, "") }, // it logs in anew
+	}
+	onEach(t, func(t *testing.T, carrier transport.Carrier) {
+		for name, end := range ways {
+			t.Run(name, func(t *testing.T) {
+				var logins int
+				var onClose, refused framework.Reason
+				cfg := framework.Config{Session: quick,
+					Authenticate: func(context.Context, framework.Login) (string, error) {
+						if logins++; logins > 1 {
+							return "", fmt.Errorf("accounts: %w", &framework.CloseError{Code: why.Code, Text: why.Text, Detail: why.Detail})
+						}
+						return "ann", nil
+					},
+					OnClose: func(_ *framework.Player, why framework.Reason) { onClose = why },
+				}
+				cfg.Observer.Refused = func(_ netip.AddrPort, _ framework.Carrier, why framework.Reason) { refused = why }
+				simulate(t, 1, transport.Conditions{Delay: 20 * time.Millisecond}, cfg, nil, func(e *env) {
+					var told *framework.CloseError
+					c, err := client.New([]string{e.addr(carrier)}, e.dialers(client.Config{
+						Ticket: func(context.Context) ([]byte, error) { return []byte("ann"), nil },
+						OnEvent: func(s client.Event) {
+							if s.Kind == client.EventClosed {
+								errors.As(s.Err, &told)
+							}
+						},
+					}))
+					if err != nil {
+						t.Fatal(err)
+					}
+					e.clients = append(e.clients, c)
+					e.connect(c)
+					end(e, c, e.players()[0])
+					<-c.Done()
+					if told == nil || told.Code != why.Code || told.Detail != why.Detail || !told.Remote {
+						t.Errorf("the client was told %+v, want %+v", told, why)
+					}
+					switch {
+					case name == "refused login" && refused != why:
+						t.Errorf("Observer.Refused was told %+v, want %+v", refused, why)
+					case name != "refused login" && onClose != why:
+						t.Errorf("OnClose was told %+v, want %+v", onClose, why)
+					}
+				})
+			})
+		}
 	})
 }

@@ -60,7 +60,8 @@ type Config struct {
 	// Authenticate turns a client's ticket into a user. It may block and is
 	// called on a goroutine of its own, AuthConcurrency at a time, each for at
 	// most AuthTimeout. An error made by Fail refuses the login for good, and its
-	// code reaches the client as it is. One made by Later sends the client away
+	// code reaches the client as it is; so does a *CloseError with a code of the
+	// game's, and its Detail. One made by Later sends the client away
 	// for a time. Any other error, and a panic, is logged in full, and the client
 	// comes back after 5 s: a fault of the server is never final. If
 	// Authenticate is nil, every login succeeds and the user is empty.
@@ -209,6 +210,13 @@ type Login struct {
 type Reason struct {
 	Code Code
 	Text string
+	// Detail is a number beside the text, for the client's code: see Player.KickWith.
+	Detail uint64
+}
+
+// closeError is how the client is told.
+func (r Reason) closeError() *session.CloseError {
+	return &session.CloseError{Code: r.Code, Text: short(r.Text), Detail: r.Detail}
 }
 
 func (r Reason) String() string {

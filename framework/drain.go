@@ -159,7 +159,7 @@ func (s *Server) drain(ctx context.Context, left []*Player, done <-chan struct{}
 		now := clock()
 		if forced := !force.IsZero() && now.After(force); forced || ctx.Err() != nil {
 			for _, p := range left {
-				p.dismiss(session.ShuttingDown, "")
+				p.dismiss(Reason{Code: session.ShuttingDown})
 			}
 			left = nil
 		}
@@ -170,7 +170,7 @@ func (s *Server) drain(ctx context.Context, left []*Player, done <-chan struct{}
 		case <-tick.C:
 		case <-ctx.Done():
 			for _, p := range left {
-				p.dismiss(session.ShuttingDown, "")
+				p.dismiss(Reason{Code: session.ShuttingDown})
 			}
 			select {
 			case <-done: // there was nothing to wait for
@@ -199,10 +199,10 @@ func (s *Server) drainDue(left []*Player, now time.Time) []*Player {
 		case gone:
 			continue
 		case s.cfg.Store != nil:
-			p.dismiss(session.Moved, s.cfg.Drain.Address)
+			p.dismiss(Reason{Code: session.Moved, Text: s.cfg.Drain.Address})
 			continue
 		case now.Sub(at) > s.cfg.Session.Timeout:
-			p.dismiss(session.ShuttingDown, "") // it does not come to rest
+			p.dismiss(Reason{Code: session.ShuttingDown}) // it does not come to rest
 			continue
 		}
 		p.wakeLoop()
@@ -216,7 +216,7 @@ func (s *Server) drainDue(left []*Player, now time.Time) []*Player {
 // session when nothing is on its way any more. Called whenever it is looked at.
 func (l *loop) quiesce(p *Player) {
 	if p.link == nil {
-		l.end(p, session.ShuttingDown, "")
+		l.end(p, Reason{Code: session.ShuttingDown})
 		return
 	}
 	p.mu.Lock()
@@ -226,7 +226,7 @@ func (l *loop) quiesce(p *Player) {
 	todo, _ := p.nextLocked()
 	idle := todo == lifecycle.Nothing && !p.active && p.out.len() == 0 && p.in.len() == 0
 	if idle && !ask && p.s.Answered() && p.room != nil {
-		p.leaveLocked(Reason{session.ShuttingDown, ""}, func() {})
+		p.leaveLocked(Reason{Code: session.ShuttingDown}, func() {})
 		idle = false
 	}
 	p.mu.Unlock()
@@ -237,9 +237,9 @@ func (l *loop) quiesce(p *Player) {
 		p.schedule() // it may have been told to leave its room
 	case p.s.Settled():
 		if to := l.srv.cfg.Drain.Address; to != "" {
-			endLink(l.unlink(p), session.Moved, to)
+			endLink(l.unlink(p), Reason{Code: session.Moved, Text: to})
 		}
-		l.end(p, session.ShuttingDown, "")
+		l.end(p, Reason{Code: session.ShuttingDown})
 	case p.s.Answered():
 		p.s.Settle() // to acknowledge what was sent since
 	}

@@ -59,13 +59,17 @@ func busyFor(after time.Duration, text string) *session.CloseError {
 	return &session.CloseError{Code: session.Busy, Text: text, Detail: uint64(ms)}
 }
 
-// loginRefusal is what a client is told whose login ended with an error. Only what
-// the game said by Fail is final: a mistake of the game or a service that is
-// down throws no player out.
+// loginRefusal is what a client is told when its login ended with an error. Only what
+// the game said by Fail or a CloseError is final: a mistake of the game, or a service
+// that is down, throws no player out. A CloseError that says Remote is of another
+// session, as of a client that the game uses itself.
 func (s *Server) loginRefusal(err error, user string) *session.CloseError {
 	var no *codec.Error
+	var end *session.CloseError
 	var wait *later
 	switch {
+	case errors.As(err, &end) && !end.Remote && end.Code >= session.Game:
+		return Reason{Code: end.Code, Text: end.Text, Detail: end.Detail}.closeError()
 	case errors.As(err, &no):
 		code := session.Code(no.Code)
 		if code < session.Game { // not by Fail

@@ -88,7 +88,7 @@ func (c *handoff) decide(l *loop) {
 	if c.refusal != nil {
 		if c.refusal.Code == session.Inconsistent {
 			l.srv.log.Warn("counts contradict", "session", p.ID(), "user", p.label(), "claims", c.r.Recv)
-			l.end(p, session.Inconsistent, "")
+			l.end(p, Reason{Code: session.Inconsistent})
 		}
 		c.returnToLink(l)
 		return
@@ -101,7 +101,7 @@ func (c *handoff) decide(l *loop) {
 	// The old link is fenced from here on, dead or half alive.
 	if k := l.unlink(p); k != nil {
 		l.srv.lost(p, lostReplaced)
-		endLink(k, session.TakenOver, "")
+		endLink(k, Reason{Code: session.TakenOver})
 		if c.kind != reopened {
 			p.mu.Lock()
 			p.life.Replace()

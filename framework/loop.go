@@ -125,7 +125,7 @@ func (g *transportHandler) OnTimer(t *transport.Loop) {
 			l.openings = append(l.openings, o)
 		default:
 			l.srv.count.openingTimeouts.Add(1)
-			endLink(k, session.OpeningTimeout, "")
+			endLink(k, Reason{Code: session.OpeningTimeout})
 		}
 	}
 	if len(l.openings) == 0 {
@@ -227,7 +227,7 @@ func (l *loop) receive(p *Player, pk codec.Packet, a transport.Arrival) {
 		l.srv.lost(p, lostAway)
 		l.cut(p, session.LinkLost)
 	case session.PeerBye:
-		l.end(p, session.Left, "")
+		l.end(p, Reason{Code: session.Left})
 	}
 	if p.s.Wants() {
 		l.touch(p)
@@ -248,7 +248,7 @@ func (l *loop) withinRate(p *Player, pk codec.Packet, deliver bool) bool {
 	switch p.chargeReceived(rate.Cost(messages, int64(len(pk.Body))), l.t.Now()) {
 	case session.FarOver:
 		l.srv.log.Warn("far too many messages", "session", p.ID(), "user", p.label())
-		l.end(p, session.Policy, "too many messages")
+		l.end(p, Reason{Code: session.Policy, Text: "too many messages"})
 		return false
 	case session.Over:
 		if !deliver {
@@ -293,7 +293,7 @@ func (l *loop) misbehaved(p *Player, err error) {
 	p.logLimited(slog.LevelInfo, "link cut", "error", err)
 	switch {
 	case errors.Is(err, session.ErrFlood):
-		l.end(p, session.Policy, "too many pings")
+		l.end(p, Reason{Code: session.Policy, Text: "too many pings"})
 	case errors.Is(err, session.ErrGap):
 		l.cut(p, session.Gap)
 	default:
@@ -302,10 +302,10 @@ func (l *loop) misbehaved(p *Player, err error) {
 }
 
 // endLink ends a link with a BYE. Nothing that still comes on it is heard.
-func endLink(k *transport.Link, why session.Code, text string) {
+func endLink(k *transport.Link, why Reason) {
 	k.Value = nil
-	k.Write(session.AppendBye(nil, &session.CloseError{Code: why, Text: text}))
-	k.FinishStatus(wsStatus(why))
+	k.Write(session.AppendBye(nil, why.closeError()))
+	k.FinishStatus(wsStatus(why.Code))
 }
 
 // wsStatus is how the close frame of a WebSocket says a code: transport/SPEC 7.6.
@@ -318,7 +318,7 @@ func (l *loop) cut(p *Player, why session.Code) {
 		if why != session.LinkLost { // which is counted as away
 			l.srv.observeLost(p, CodeName(why))
 		}
-		endLink(k, why, "")
+		endLink(k, Reason{Code: why})
 		l.detach(p)
 	}
 }
@@ -369,19 +369,20 @@ func (l *loop) visit(p *Player, late time.Duration) time.Duration {
 		k.Close(&session.CloseError{Code: session.LinkLost, Text: "nothing came back in time"})
 		l.detach(p)
 	case session.Lapsed:
-		l.end(p, session.Expired, "")
+		l.end(p, Reason{Code: session.Expired})
 		return session.Never
 	case session.Aged:
-		l.end(p, session.TooOld, "")
+		l.end(p, Reason{Code: session.TooOld})
 		return session.Never
 	}
 	return p.due(now)
 }
 
 // recordEnd counts the end of a session, and leaves a tombstone in its place.
-func (l *loop) recordEnd(p *Player, stone session.Tombstone, text string) {
+func (l *loop) recordEnd(p *Player, stone session.Tombstone, why Reason) {
 	s := l.srv
-	s.observeClosed(p, Reason{stone.Code, text})
+	stone.Code, stone.Detail, stone.Recv = why.Code, why.Detail, p.s.Received()
+	s.observeClosed(p, why)
 	s.count.ended.Add(1)
 	s.count.closes.add(stone.Code)
 	if stone.Code != session.Moved { // its client asks here where it went
@@ -419,7 +420,7 @@ func (l *loop) onWake(p *Player) {
 		l.migrate(p, kick.Text)
 		return
 	default:
-		l.end(p, kick.Code, kick.Text)
+		l.end(p, *kick)
 	}
 	if p.hasEnded() {
 		return // it has no deadline that could be set

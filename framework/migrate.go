@@ -47,7 +47,7 @@ func (p *Player) Move(address string) error {
 	if err := checkPlaces("Move: address", address); err != nil {
 		return err
 	}
-	p.dismiss(session.Moved, address)
+	p.dismiss(Reason{Code: session.Moved, Text: address})
 	return nil
 }
 
@@ -61,7 +61,7 @@ func retrySoon() *session.CloseError { return &session.CloseError{Code: session.
 // migrate begins the end of a session on this server.
 func (l *loop) migrate(p *Player, address string) {
 	if p.hello != nil { // nobody was heard yet: it logs in where it comes to
-		l.end(p, session.ShuttingDown, "")
+		l.end(p, Reason{Code: session.ShuttingDown})
 		return
 	}
 	d := &migration{address: address}
@@ -74,7 +74,7 @@ func (l *loop) migrate(p *Player, address string) {
 	p.mu.Lock()
 	p.life.End()
 	p.moving = true
-	p.reason = &Reason{session.Moved, address}
+	p.reason = &Reason{Code: session.Moved, Text: address}
 	p.extraLocked().migration = d
 	p.failCallsLocked(session.ErrClosed)
 	p.mu.Unlock()
@@ -118,10 +118,10 @@ func (l *loop) export(p *Player) {
 	go func() { // ends when the store has answered, which ctx bounds
 		ctx, cancel := context.WithTimeout(context.Background(), s.cfg.AuthTimeout)
 		defer cancel()
-		why := Reason{session.Moved, d.address}
+		why := Reason{Code: session.Moved, Text: d.address}
 		if err := s.cfg.Store.Put(ctx, r.ID, r.Epoch, r.Append(nil), s.table.Keep()); err != nil {
 			s.log.Error("session not stored", "session", p.ID(), "user", p.label(), "error", err)
-			why = Reason{session.Internal, "not stored"}
+			why = Reason{Code: session.Internal, Text: "not stored"}
 		} else if late := p.kicked(); late.Code != session.Moved {
 			_, _ = s.cfg.Store.Take(ctx, r.ID, s.cfg.Address) // nobody else shall
 			why = late
@@ -142,13 +142,13 @@ func (p *Player) kicked() Reason {
 // exported ends the session on this server and tells its client.
 func (l *loop) exported(p *Player, d *migration, why Reason) {
 	if p.s.Close(why.Code) {
-		stone := session.Tombstone{Code: why.Code, Recv: p.s.Received()}
+		var stone session.Tombstone
 		if why.Code == session.Moved {
 			stone.Address, stone.Told = d.address, d.link != nil
 		}
-		l.recordEnd(p, stone, why.Text)
+		l.recordEnd(p, stone, why)
 		if d.link != nil {
-			endLink(d.link, why.Code, short(why.Text))
+			endLink(d.link, why)
 		}
 	}
 	l.srv.closed.Done()

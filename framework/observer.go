@@ -102,7 +102,7 @@ func (s *Server) observeRefused(o *opening, why *session.CloseError) {
 	if k := o.link; k != nil {
 		from, carrier = k.RemoteAddr(), k.Carrier()
 	}
-	s.observe("Refused", func() { f(from, carrier, Reason{why.Code, why.Text}) })
+	s.observe("Refused", func() { f(from, carrier, Reason{Code: why.Code, Text: why.Text, Detail: why.Detail}) })
 }
 
 // dropped counts messages of a route that were left out of what waits for p,

@@ -65,7 +65,7 @@ func (l *loop) opened(k *transport.Link, o *opening, pk codec.Packet) {
 	}
 	if err != nil {
 		l.srv.count.protocolErrors.Add(1)
-		endLink(k, session.Protocol, "")
+		endLink(k, Reason{Code: session.Protocol})
 	}
 }
 

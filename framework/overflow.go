@@ -149,7 +149,7 @@ func (l *loop) overflowed(p *Player, overBudget bool) {
 		return // the next server's RESET says so
 	}
 	if p.s.Spent() {
-		l.end(p, session.Overflow, "")
+		l.end(p, Reason{Code: session.Overflow})
 		return
 	}
 	l.cut(p, session.SlowReader)

@@ -138,21 +138,26 @@ func (b *wakeTask) Run(t *transport.Loop) {
 // back by itself; 0 stands for CodeKicked. The game's own begin at CodeGame,
 // 1,000; a lower one that ends no session (see Code) panics. The first
 // kick stands, but for a Move that is not done yet.
-func (p *Player) Kick(code Code, text string) {
-	if code == 0 {
-		code = session.Kicked
+func (p *Player) Kick(code Code, text string) { p.KickWith(Reason{Code: code, Text: text}) }
+
+// KickWith is Kick with a number beside the text, for the client's code and not for
+// people: until when the user is banned, or which version it needs. The client finds
+// it in CloseError.Detail, also if it comes back only later.
+func (p *Player) KickWith(why Reason) {
+	if why.Code == 0 {
+		why.Code = session.Kicked
 	}
-	if !code.Ends() {
-		panic(fmt.Sprintf("framework: Kick with code %d, which ends no session: a game's codes start at %d", code, session.Game))
+	if !why.Code.Ends() {
+		panic(fmt.Sprintf("framework: Kick with code %d, which ends no session: a game's codes start at %d", why.Code, session.Game))
 	}
-	p.dismiss(code, text)
+	p.dismiss(why)
 }
 
 // dismiss is Kick with any code, as those by which a server lets its players go.
-func (p *Player) dismiss(code session.Code, text string) {
+func (p *Player) dismiss(why Reason) {
 	p.mu.Lock()
 	if x := p.extraLocked(); x.kick == nil || x.kick.Code == session.Moved {
-		x.kick = &Reason{code, text}
+		x.kick = &why
 	}
 	p.mu.Unlock()
 	p.wakeLoop()

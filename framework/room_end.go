@@ -34,7 +34,7 @@ var roomReasons = map[session.Code]string{
 // one panics. The first Close stands. Safe to call from any goroutine: the members
 // leave after what runs in the room at present.
 func (r *Room) Close(code session.Code, text string) {
-	r.dismissAll(Reason{ownCode(code, RoomFinished), text})
+	r.dismissAll(Reason{Code: ownCode(code, RoomFinished), Text: text})
 }
 
 // Remove takes a player out of the room with this reason, and reports false if it is
@@ -42,7 +42,7 @@ func (r *Room) Close(code session.Code, text string) {
 // RoomRemoved; the game's own begin at session.Game, 1,000, and another one panics.
 // Safe to call from any goroutine.
 func (r *Room) Remove(p *Player, code session.Code, text string) bool {
-	return r.dismiss(p, Reason{ownCode(code, RoomRemoved), text})
+	return r.dismiss(p, Reason{Code: ownCode(code, RoomRemoved), Text: text})
 }
 
 func ownCode(code, instead session.Code) session.Code {

@@ -65,7 +65,7 @@ func (r *Room) create() {
 	if b.err != nil {
 		b.err = r.kind.srv.roomFailure(b.err, r)
 		r.timers.stop()
-		r.end(Reason{session.Denied, "the room was not made"})
+		r.end(Reason{Code: session.Denied, Text: "the room was not made"})
 	}
 	if b.told != nil {
 		b.told(b.err)
@@ -111,7 +111,7 @@ func (r *Room) tick(ticker TickHandler) {
 func (r *Room) fail() {
 	r.kind.srv.log.Error("a room has failed and ends", "room", r.name(), "times", maxTickPanics)
 	r.steps.stop()
-	r.end(Reason{session.Internal, "the room has failed"})
+	r.end(Reason{Code: session.Internal, Text: "the room has failed"})
 	for _, p := range r.members {
 		p.Kick(session.Internal, "the room has failed")
 	}

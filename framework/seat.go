@@ -119,7 +119,7 @@ func (p *Player) planLeave(done func()) error {
 	if p.room == nil || p.leave != nil {
 		return refusal(codec.ErrorNotJoined, "not in a room")
 	}
-	p.leaveLocked(Reason{session.Left, ""}, done)
+	p.leaveLocked(Reason{Code: session.Left}, done)
 	return nil
 }
 
@@ -191,7 +191,7 @@ func (k *roomKind) planJoinLocked(p *Player, e joinWish, done func(string, error
 	p.join = &joining{r, done}
 	p.life.Join()
 	if stays {
-		p.leaveLocked(Reason{RoomMoved, ""}, func() {})
+		p.leaveLocked(Reason{Code: RoomMoved}, func() {})
 	}
 	return nil, nil
 }
@@ -255,7 +255,7 @@ func (k *roomKind) mayMakeLocked(payer *Player) error {
 		return refusal(codec.ErrorBusy, fmt.Sprintf("there are %d rooms of type %s, as many as there may be", k.most, k.name))
 	}
 	k.evicted++
-	oldest.Value.(*Room).closeLocked(Reason{RoomEmpty, "another room needs its place"})
+	oldest.Value.(*Room).closeLocked(Reason{Code: RoomEmpty, Text: "another room needs its place"})
 	return nil
 }
 
@@ -319,7 +319,7 @@ func (r *Room) releaseSeat(why Reason) {
 	case r.seatsTaken > 0:
 	case k.linger == 0 || k.ending || r.over != nil:
 		if why.Code != session.ShuttingDown {
-			why = Reason{RoomEmpty, ""}
+			why = Reason{Code: RoomEmpty}
 		}
 		r.closeLocked(why)
 	default:
@@ -332,7 +332,7 @@ func (r *Room) lingerLocked(least time.Duration) {
 	k := r.kind
 	r.empty = k.empty.PushBack(r)
 	if k.linger >= 0 {
-		r.idle = time.AfterFunc(max(k.linger, least), func() { r.closeEmpty(Reason{RoomEmpty, ""}) })
+		r.idle = time.AfterFunc(max(k.linger, least), func() { r.closeEmpty(Reason{Code: RoomEmpty}) })
 	}
 }
 
@@ -462,7 +462,7 @@ func (s *Server) stopRooms(ctx context.Context) error {
 		k.mu.Unlock()
 	}
 	for _, r := range s.rooms() {
-		r.closeEmpty(Reason{session.ShuttingDown, ""})
+		r.closeEmpty(Reason{Code: session.ShuttingDown})
 	}
 	done := make(chan struct{})
 	go func() { // ends with the last one

@@ -85,7 +85,7 @@ type CloseError struct {
 	Code   Code
 	Text   string
 	Remote bool
-	Detail uint64 // Busy: milliseconds to wait; Stale: last accepted attempt; Gone: final count
+	Detail uint64 // Busy: milliseconds to wait; Stale: last accepted attempt; Gone: final count; final codes: the game's
 }
 
 func (e *CloseError) Error() string {

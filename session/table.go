@@ -11,6 +11,7 @@ import (
 // no key.
 type Tombstone struct {
 	Code    Code
+	Detail  uint64 // with a final code: told with it
 	Recv    uint64 // how many packets were accepted: the client reports the others to its game
 	Address string // with Moved: the address of the server that has the session
 	Told    bool   // with Moved: the client has received the address
@@ -20,7 +21,7 @@ type Tombstone struct {
 func (t Tombstone) Refusal() *CloseError {
 	switch {
 	case t.Code.Final():
-		return &CloseError{Code: t.Code}
+		return &CloseError{Code: t.Code, Detail: t.Detail}
 	case t.Code == Moved:
 		return &CloseError{Code: Moved, Text: t.Address}
 	}

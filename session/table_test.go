@@ -137,12 +137,12 @@ func TestTombstonesAreBounded(t *testing.T) {
 
 func TestRefusalOfTheDead(t *testing.T) {
 	for code, want := range map[Code]CloseError{
-		Kicked:   {Code: Kicked},
-		Game + 3: {Code: Game + 3},
+		Kicked:   {Code: Kicked, Detail: 5},
+		Game + 3: {Code: Game + 3, Detail: 5},
 		Expired:  {Code: Gone, Text: "expired", Detail: 9},
 		Left:     {Code: Gone, Text: "left", Detail: 9},
 	} {
-		if got := *(Tombstone{Code: code, Recv: 9}).Refusal(); got != want {
+		if got := *(Tombstone{Code: code, Recv: 9, Detail: 5}).Refusal(); got != want {
 			t.Errorf("%v: %+v, want %+v", code, got, want)
 		}
 	}

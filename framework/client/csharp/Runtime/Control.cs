@@ -40,7 +40,7 @@ namespace Lifeline
 		public readonly string Text;
 		/// <summary>Reports that the server decided it.</summary>
 		public readonly bool Remote;
-		/// <summary>Of Busy: milliseconds to wait. Of Stale: the last accepted attempt. Of Gone: how much was accepted in all.</summary>
+		/// <summary>Of Busy: milliseconds to wait. Of Stale: the last accepted attempt. Of Gone: how much was accepted in all. Of a final code: the game's, of KickWith or of a refused login.</summary>
 		public readonly ulong Detail;
 
 		public CloseReason(long code, string text = "", bool remote = false, ulong detail = 0)

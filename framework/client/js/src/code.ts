@@ -42,7 +42,8 @@ export class CloseError extends Error {
 	/**
 	 * remote tells that the server decided it. detail is, with Busy, how many
 	 * milliseconds to wait, with Stale the last accepted attempt, with Gone how
-	 * much was accepted in all.
+	 * much was accepted in all. With a final code it is the game's, of KickWith or
+	 * of a refused login.
 	 */
 	constructor(readonly code: Code, readonly text = "", readonly remote = false, readonly detail = 0n) {
 		super(`${remote ? "closed by the server" : "closed"}: ${codeText(code)}${text === "" ? "" : `: ${text}`}`);

@@ -359,9 +359,9 @@ describe("close inside onEvent always ends in closed", () => {
 		await c.connect();
 		inner(c).core.send(Kind.Message, Uint8Array.of(1));
 		const asked = watch(c.request("q", nothing, undefined, nothing, { timeout: Infinity }));
-		server.last.say(Kind.Bye, control.End, { code: Code.Kicked, text: "", detail: 0n });
+		server.last.say(Kind.Bye, control.End, { code: Code.Kicked, text: "", detail: 7n });
 		await pass(0);
-		expect(events.at(-1)).toMatchObject({ kind: "closed", error: { code: Code.Kicked }, undelivered: [{ route: "", request: false }, { route: "q", request: true }] });
+		expect(events.at(-1)).toMatchObject({ kind: "closed", error: { code: Code.Kicked, detail: 7n }, undelivered: [{ route: "", request: false }, { route: "q", request: true }] });
 		expect(asked.state).toBe("rejected");
 	});
 	test("what nests too deep is refused and harms nothing", async () => {
