@@ -5,6 +5,7 @@ package codec
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -32,6 +33,26 @@ func (f field) find(v reflect.Value, alloc bool) (reflect.Value, bool) {
 	}
 	return v, true
 }
+
+// Fields lists the fields of a struct type as they stand on the wire (SPEC 5.2),
+// each with its whole Index: embedded structs are replaced by their fields. t must
+// pass CheckType. Safe to call from any goroutine.
+func Fields(t reflect.Type) ([]reflect.StructField, error) {
+	fields, err := fieldsOf(t)
+	if err != nil {
+		return nil, fmt.Errorf("codec: %w", err)
+	}
+	list := make([]reflect.StructField, len(fields))
+	for i, f := range fields {
+		list[i] = t.FieldByIndex(f.index)
+		list[i].Index = slices.Clone(f.index)
+	}
+	return list, nil
+}
+
+// EncodesItself reports whether methods of the type, or of a pointer to it, decide
+// on its bytes. Of time.Time and Raw, whose bytes are known, it reports true, too.
+func EncodesItself(t reflect.Type) bool { return codes(t) }
 
 var fieldCache sync.Map // reflect.Type -> []field
 
