@@ -3,6 +3,8 @@
 package framework
 
 import (
+	"reflect"
+
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -43,6 +45,33 @@ func (s *Server) Sends(how Delivery, routes ...string) {
 			panic("framework: route " + name + " declared twice")
 		}
 		r.sends, r.delivery = true, how
+		r.types.Untyped = true
+	}
+}
+
+// SendsAs is Sends with the type of what is sent, so that it can be checked and
+// generated for clients: see package gen. A type whose values would not arrive
+// whole panics.
+func SendsAs[M any](s *Server, how Delivery, routes ...string) {
+	s.Sends(how, routes...)
+	for _, name := range routes {
+		checkHandler(name, false, reflect.TypeFor[M]())
+		of := &s.routes[name].types
+		of.Push, of.Untyped = reflect.TypeFor[M](), false
+	}
+}
+
+// Asks declares routes on which the server asks clients (Player.Request): what it
+// asks, and what they answer. They travel as numbers, and package gen generates
+// them for clients. A type whose values would not arrive whole panics.
+func Asks[Q, A any](s *Server, routes ...string) {
+	for _, name := range routes {
+		checkHandler(name, false, reflect.TypeFor[Q](), reflect.TypeFor[A]())
+		r := s.route(name)
+		if r.types.Asked != nil {
+			panic("framework: route " + name + " declared twice")
+		}
+		r.types.Asked, r.types.Told = reflect.TypeFor[Q](), reflect.TypeFor[A]()
 	}
 }
 

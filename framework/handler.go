@@ -21,9 +21,26 @@ type Route struct {
 	max      int  // bytes of a payload that clients may send
 	sends    bool // declared by Sends
 	delivery Delivery
+	types    RouteTypes
 
 	lateLog logLimiter // it was Inline and took too long
 }
+
+// RouteTypes are the types of what travels on a route, as the game registered
+// them. One is nil where nothing travels. OnRaw takes and answers codec.Raw.
+type RouteTypes struct {
+	Message          reflect.Type // of clients: OnMessage, OnRoomMessage
+	Question, Answer reflect.Type // of clients, and what they get: OnRequest, OnRoomRequest
+	Push             reflect.Type // to clients: SendsAs
+	Asked, Told      reflect.Type // to clients, and what they answer: Asks
+	Untyped          bool         // to clients: Sends, which names no type
+}
+
+// Name returns the name of the route.
+func (r *Route) Name() string { return r.name }
+
+// Types returns the types of what travels on the route.
+func (r *Route) Types() RouteTypes { return r.types }
 
 // handler is what takes the messages and requests of clients on a route.
 type handler struct {
@@ -83,13 +100,14 @@ func (s *Server) route(name string) *Route {
 	return r
 }
 
-// add registers a handler.
-func (s *Server) add(name string, h handler) *Route {
+// add registers a handler of the types.
+func (s *Server) add(name string, h handler, of RouteTypes) *Route {
 	r := s.route(name)
 	if r.handled() {
 		panic("framework: route " + r.name + " registered twice")
 	}
 	r.handler, r.max = h, s.cfg.Session.MaxBody
+	r.types.Message, r.types.Question, r.types.Answer = of.Message, of.Question, of.Answer
 	if h.room != nil {
 		r.max = maxOfRoom
 	}
@@ -118,7 +136,7 @@ func OnRequest[Q, A any](s *Server, route string, fn func(p *Player, q Q) (A, er
 	checkHandler(route, fn == nil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
 	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, _ question, payload, dst []byte) ([]byte, error) {
 		return answer(payload, dst, func(q Q) (A, error) { return fn(p, q) })
-	}})
+	}}, RouteTypes{Question: reflect.TypeFor[Q](), Answer: reflect.TypeFor[A]()})
 }
 
 // OnMessage registers the handler of a one-way message.
@@ -126,7 +144,7 @@ func OnMessage[M any](s *Server, route string, fn func(p *Player, m M)) *Route {
 	checkHandler(route, fn == nil, reflect.TypeFor[M]())
 	return s.add(route, handler{serve: func(_ any, p *Player, _ question, payload, dst []byte) ([]byte, error) {
 		return dst, take(payload, func(m M) { fn(p, m) })
-	}})
+	}}, RouteTypes{Message: reflect.TypeFor[M]()})
 }
 
 // OnRaw registers the handler of a request that reads and writes msgpack
@@ -140,7 +158,7 @@ func OnRaw(s *Server, route string, fn func(p *Player, payload, dst []byte) ([]b
 			out = append(dst, out...)
 		}
 		return out, err
-	}})
+	}}, RouteTypes{Question: reflect.TypeFor[codec.Raw](), Answer: reflect.TypeFor[codec.Raw]()})
 }
 
 // sameMemory reports whether a and b end in the same place, as all parts of one

@@ -111,5 +111,8 @@ func (r *Route) String() string {
 	if r.sends {
 		line += " sent: " + r.delivery.String()
 	}
+	if r.types.Asked != nil {
+		line += " asked"
+	}
 	return line
 }

@@ -117,7 +117,7 @@ func OnRoomRequestAsync[R, Q, A, P any](rs *RoomsOf[R, P], route string, fn func
 			err = errLater
 		}
 		return dst, err
-	}})
+	}}, RouteTypes{Question: reflect.TypeFor[Q](), Answer: reflect.TypeFor[A]()})
 }
 
 // errLater is what a handler returns that answers later itself.

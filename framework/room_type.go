@@ -180,7 +180,7 @@ func OnRoomMessage[R, M, P any](rs *RoomsOf[R, P], route string, fn func(room R,
 	checkHandler(route, fn == nil, reflect.TypeFor[M]())
 	return rs.kind.srv.add(route, handler{room: rs.kind, serve: func(room any, p *Player, _ question, payload, dst []byte) ([]byte, error) {
 		return dst, take(payload, func(m M) { fn(room.(R), p, m) })
-	}})
+	}}, RouteTypes{Message: reflect.TypeFor[M]()})
 }
 
 // OnRoomRequest registers the room's handler of a request. From a player who is in
@@ -189,7 +189,7 @@ func OnRoomRequest[R, Q, A, P any](rs *RoomsOf[R, P], route string, fn func(room
 	checkHandler(route, fn == nil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
 	return rs.kind.srv.add(route, handler{reply: true, room: rs.kind, serve: func(room any, p *Player, _ question, payload, dst []byte) ([]byte, error) {
 		return answer(payload, dst, func(q Q) (A, error) { return fn(room.(R), p, q) })
-	}})
+	}}, RouteTypes{Question: reflect.TypeFor[Q](), Answer: reflect.TypeFor[A]()})
 }
 
 // Post runs f with the room of a key on its goroutine, if there is one.

@@ -93,8 +93,8 @@ func New(cfg Config) (*Server, error) {
 	s.pool.most, s.pool.watch = cfg.Workers, &s.watch
 	s.budget.open(cfg.BufferBytes, max(cfg.Loops, runtime.GOMAXPROCS(0)))
 	s.authSlots = authSlots{most: cfg.AuthConcurrency, from: map[netip.Addr]int{}}
-	s.add(RouteJoin, handler{reply: true, begin: s.beginJoin})
-	s.add(RouteLeave, handler{reply: true, begin: s.beginLeave})
+	s.add(RouteJoin, handler{reply: true, begin: s.beginJoin}, RouteTypes{})
+	s.add(RouteLeave, handler{reply: true, begin: s.beginLeave}, RouteTypes{})
 	return s, nil
 }
 
