@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"framework/internal/lifecycle": {},
 	"framework":                    {"codec", "framework/internal/lifecycle", "session", "transport"},
 	"framework/client":             {"codec", "session", "transport/kcp", "transport/seal"},
+	"framework/gen":                {"codec", "framework"},
 	"framework/metrics":            {"framework", "session", "transport"},
 }
 
