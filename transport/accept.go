@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -38,6 +39,7 @@ type acceptor struct {
 	ln      *net.TCPListener
 	spare   *os.File // closed to accept, and refuse, a connection when files have run out
 	handing []handing
+	local   net.IP        // that the last connection came to: most come to the same
 	short   bool          // files have run out: look for a connection before the next accept
 	rest    time.Duration // after the next failure
 	warned  time.Duration // when the log last said so
@@ -142,13 +144,18 @@ func (a *acceptor) end() {
 	}
 }
 
-// hand gives a connection to the engine, as it takes them.
+// hand gives a connection to the engine, as it takes them. gnet keeps both of its
+// addresses while it lasts: they let go of the socket addresses that they point
+// into. And gnet takes the memory of a zone for its own when the connection closes.
 func (a *acceptor) hand(conn *net.TCPConn) {
-	// gnet takes the memory of a zone for its own when the connection closes.
-	for _, addr := range []net.Addr{conn.LocalAddr(), conn.RemoteAddr()} {
-		if tcp, ok := addr.(*net.TCPAddr); ok {
-			tcp.Zone = strings.Clone(tcp.Zone)
+	if tcp, ok := conn.LocalAddr().(*net.TCPAddr); ok {
+		if !a.local.Equal(tcp.IP) {
+			a.local = slices.Clone(tcp.IP)
 		}
+		tcp.IP, tcp.Zone = a.local, strings.Clone(tcp.Zone)
+	}
+	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		tcp.IP, tcp.Zone = slices.Clone(tcp.IP), strings.Clone(tcp.Zone)
 	}
 	if len(a.handing) == a.g.r.handing {
 		a.settle()
