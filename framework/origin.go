@@ -37,6 +37,7 @@ func (s *Server) originOf(a netip.Addr) netip.Addr {
 // joinOriginLocked makes p one of those at a. The caller holds s.mu.
 func (s *Server) joinOriginLocked(p *Player, a netip.Addr) {
 	if !a.IsValid() {
+		s.openedHereLocked()
 		return
 	}
 	h := s.origins[a]
@@ -46,6 +47,20 @@ func (s *Server) joinOriginLocked(p *Player, a netip.Addr) {
 	}
 	h.sessions++
 	p.origin = h
+}
+
+// manyHere sessions from this machine itself are hardly a developer's.
+const manyHere = 100
+
+// openedHereLocked says once, in the log, that a proxy on this machine hides the
+// addresses of the players: no limit by address holds for them.
+func (s *Server) openedHereLocked() {
+	if len(s.cfg.TrustedProxies) > 0 {
+		return
+	}
+	if s.here++; s.here == manyHere {
+		s.log.Warn("players come from this machine: if a proxy sends them, name it in Config.TrustedProxies, or no limit by address holds", "times", s.here)
+	}
 }
 
 // atAddressLimitLocked reports whether an address has as many sessions as it may.

@@ -61,6 +61,7 @@ type Server struct {
 	authSlots  authSlots
 	arriving   map[session.ID]bool // asked of Config.Store
 	origins    map[netip.Addr]*origin
+	here       int                  // sessions that this machine opened, all in all
 	awaitClose map[string][]*Player // by user: closed, but OnClose has not returned
 	loops      []*loop
 	draining   bool
