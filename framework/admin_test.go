@@ -15,6 +15,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // ask sends an operator's request. Headers come in pairs.
@@ -53,7 +54,7 @@ type sessionsPage struct {
 }
 
 func TestAdminShowsAndKicks(t *testing.T) {
-	simulate(t, 1, transport.Conditions{Delay: 5 * time.Millisecond}, framework.Config{Session: quick}, func(srv *framework.Server) {
+	simulate(t, 1, memnet.Conditions{Delay: 5 * time.Millisecond}, framework.Config{Session: quick}, func(srv *framework.Server) {
 		framework.AddRoom(srv, "hall", func(r *framework.Room) *framework.Room { return r })
 	}, func(e *env) {
 		ann, bob := e.dial("ann", transport.TCP), e.dial("bob", transport.PlainKCP)

@@ -18,6 +18,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // TestLoginsBeyondTheirConcurrencyComeBack: as many hooks run at once as
@@ -42,7 +43,7 @@ func TestLoginsBeyondTheirConcurrencyComeBack(t *testing.T) {
 			mu.Unlock()
 			return string(l.Ticket), nil
 		}}
-		simulate(t, 7, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, func(srv *framework.Server) {
+		simulate(t, 7, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, func(srv *framework.Server) {
 			framework.OnRequest(srv, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil })
 		}, func(e *env) {
 			early := e.dial("early", carrier)
@@ -96,7 +97,7 @@ func TestLoginHasADeadline(t *testing.T) {
 			mu.Unlock()
 			return user, err
 		}}
-		simulate(t, 7, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
+		simulate(t, 7, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
 			for _, user := range []string{"ann", "deaf"} {
 				e.connect(e.newClient(user, carrier))
 			}
@@ -124,7 +125,7 @@ func TestLoginWhoseLinkIsLostIsNotAuthenticatedTwice(t *testing.T) {
 		time.Sleep(4 * time.Second)
 		return string(l.Ticket), nil
 	}}
-	simulate(t, 7, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
+	simulate(t, 7, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
 		c := e.newClient("ann", transport.TCP)
 		done := make(chan error, 1)
 		go func() { done <- c.Connect(e.t.Context()) }()
@@ -170,7 +171,7 @@ func TestOnlyTheGamesOwnNoIsFinal(t *testing.T) {
 					}
 					return "ann", nil
 				}, Observer: framework.Observer{Refused: func(_ netip.AddrPort, _ transport.Carrier, why framework.Reason) { told = append(told, why) }}}
-				simulate(t, 7, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
+				simulate(t, 7, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
 					var put client.Event
 					cfg := e.dialers(client.Config{OnEvent: func(s client.Event) {
 						if s.Kind == client.EventRefused {
@@ -231,7 +232,7 @@ func TestHookThatIgnoresItsContextKeepsNobodyOut(t *testing.T) {
 		}
 		return string(l.Ticket), nil
 	}}
-	simulate(t, 7, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
+	simulate(t, 7, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
 		var all sync.WaitGroup
 		for _, user := range []string{"deaf", "dull"} {
 			c := e.newClient(user, transport.TCP)
@@ -269,7 +270,7 @@ func TestHookThatIgnoresItsContextKeepsNobodyOut(t *testing.T) {
 func TestSealedStaysSealed(t *testing.T) {
 	for _, strict := range []bool{true, false} {
 		onEach(t, func(t *testing.T, carrier transport.Carrier) {
-			simulate(t, 7, transport.Conditions{Delay: 5 * time.Millisecond}, framework.Config{Session: quick, SealedStaysSealed: strict}, nil, func(e *env) {
+			simulate(t, 7, memnet.Conditions{Delay: 5 * time.Millisecond}, framework.Config{Session: quick, SealedStaysSealed: strict}, nil, func(e *env) {
 				for _, first := range []transport.Carrier{transport.KCP, transport.TCP} {
 					user := "ann of " + first.String()
 					c := e.dial(user, first)

@@ -13,6 +13,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // hoard is a server whose players may have 512 KiB waiting together, and each
@@ -42,7 +43,7 @@ func fillNode(t *testing.T, carrier transport.Carrier, shared bool) {
 		resets[p.User()] = true
 		mu.Unlock()
 	}
-	simulate(t, 1, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
 		got := map[string]*[]uint64{}
 		watch := func(user string, c *client.Client) {
 			list := new([]uint64)

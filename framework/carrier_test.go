@@ -15,6 +15,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // TestResumeOnAnotherCarrier takes the player's carrier away again and again in
@@ -39,7 +40,7 @@ func changeCarrier(t *testing.T, from, to transport.Carrier) {
 			_ = p.Push("echo", n)
 		})
 	}
-	cond := transport.Conditions{Delay: 20 * time.Millisecond}
+	cond := memnet.Conditions{Delay: 20 * time.Millisecond}
 	simulate(t, 1, cond, framework.Config{Loops: 2, Session: quick}, setup, func(e *env) {
 		var away atomic.Value // the address that can't be reached
 		away.Store("")
@@ -109,7 +110,7 @@ func TestRTTIsThatOfTheLink(t *testing.T) {
 	}
 	for _, carrier := range carriers {
 		t.Run(carrier.String(), func(t *testing.T) {
-			simulate(t, 1, transport.Conditions{Delay: way}, framework.Config{Session: quick}, setup, func(e *env) {
+			simulate(t, 1, memnet.Conditions{Delay: way}, framework.Config{Session: quick}, setup, func(e *env) {
 				c := e.dial("ann", carrier)
 				for n := range 5 {
 					time.Sleep(2 * quick.Interval)

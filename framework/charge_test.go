@@ -16,6 +16,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // Nobody pays for what another does.
@@ -36,7 +37,7 @@ func echoRooms(s *framework.Server) *framework.Rooms[*echoRoom] {
 // it is the shouter who waits.
 func TestShouterIsSlowedAndItsReadersLive(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
-		cond := transport.Conditions{Delay: 20 * time.Millisecond, Rate: 500_000}
+		cond := memnet.Conditions{Delay: 20 * time.Millisecond, Rate: 500_000}
 		cfg := framework.Config{Session: session.Config{Interval: 2 * time.Second, Timeout: 8 * time.Second, Grace: 30 * time.Second}}
 		simulate(t, 11, cond, cfg, func(s *framework.Server) { echoRooms(s) }, func(e *env) {
 			var readers []*client.Client
@@ -115,7 +116,7 @@ func TestWhatIsChargedToWhom(t *testing.T) {
 			case "by":
 				do = func(p *framework.Player, _ *echoRoom) { _ = group.By(p).Broadcast("noise", make([]byte, big)) }
 			}
-			simulate(t, 12, transport.Conditions{Delay: time.Millisecond}, cfg, func(s *framework.Server) {
+			simulate(t, 12, memnet.Conditions{Delay: time.Millisecond}, cfg, func(s *framework.Server) {
 				rooms := echoRooms(s)
 				group = s.Group("all")
 				framework.OnRoomMessage(rooms, "do", func(r *echoRoom, p *framework.Player, _ int) { do(p, r); done.Add(1) })
@@ -151,7 +152,7 @@ func TestWhatIsChargedToWhom(t *testing.T) {
 func TestSlowedPlayerKeepsItsOrder(t *testing.T) {
 	var d diary
 	cfg := framework.Config{Rate: session.Rate{Bytes: 1000, Burst: 8 * time.Second}}
-	simulate(t, 13, transport.Conditions{Delay: time.Millisecond}, cfg, func(s *framework.Server) {
+	simulate(t, 13, memnet.Conditions{Delay: time.Millisecond}, cfg, func(s *framework.Server) {
 		framework.OnMessage(s, "cost", func(p *framework.Player, n int) { d.add("cost %d", n); p.Charge(1000) })
 		framework.OnMessage(s, "note", func(_ *framework.Player, n int) { d.add("note %d", n) }).Inline()
 	}, func(e *env) {
@@ -181,7 +182,7 @@ func TestSlowedPlayerKeepsItsOrder(t *testing.T) {
 // TestRouteMax: what is larger than its route takes reaches no handler.
 func TestRouteMax(t *testing.T) {
 	var heard atomic.Int64
-	simulate(t, 14, transport.Conditions{Delay: time.Millisecond}, framework.Config{}, func(s *framework.Server) {
+	simulate(t, 14, memnet.Conditions{Delay: time.Millisecond}, framework.Config{}, func(s *framework.Server) {
 		rooms := echoRooms(s)
 		count := func(string) (int, error) { heard.Add(1); return 1, nil }
 		framework.OnRoomMessage(rooms, "room", func(_ *echoRoom, _ *framework.Player, m string) { heard.Add(1) })
@@ -226,7 +227,7 @@ func TestRouteMax(t *testing.T) {
 // further than its rate, is told so, and keeps its session. Nobody is in the
 // rooms, so they cost no tick.
 func TestRoomsCostTheirMaker(t *testing.T) {
-	simulate(t, 15, transport.Conditions{Delay: time.Millisecond}, framework.Config{}, func(s *framework.Server) {
+	simulate(t, 15, memnet.Conditions{Delay: time.Millisecond}, framework.Config{}, func(s *framework.Server) {
 		rooms := framework.AddRoom(s, "hall", func(r *framework.Room) *hall { return &hall{r, &diary{}} })
 		rooms.Tick(50 * time.Millisecond).Linger(time.Minute)
 	}, func(e *env) {
@@ -334,7 +335,7 @@ func TestOneAddressHasAShareOfTheWorkers(t *testing.T) {
 	const workers, share = 64, 16
 	release := make(chan struct{})
 	var done atomic.Int64
-	simulate(t, 16, transport.Conditions{Delay: time.Millisecond}, framework.Config{Workers: workers}, func(s *framework.Server) {
+	simulate(t, 16, memnet.Conditions{Delay: time.Millisecond}, framework.Config{Workers: workers}, func(s *framework.Server) {
 		framework.OnMessage(s, "slow", func(*framework.Player, int) { <-release; done.Add(1) })
 		framework.OnRequest(s, "ask", func(_ *framework.Player, n int) (int, error) { return n, nil })
 	}, func(e *env) {
@@ -375,7 +376,7 @@ func TestOneAddressHasAShareOfTheWorkers(t *testing.T) {
 func TestSessionsOfOneAddressAndUser(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
 		cfg := framework.Config{Session: quick, Duplicate: framework.DuplicateAllow, SessionsPerAddress: 3, SessionsPerUser: 2}
-		simulate(t, 17, transport.Conditions{Delay: time.Millisecond}, cfg, nil, func(e *env) {
+		simulate(t, 17, memnet.Conditions{Delay: time.Millisecond}, cfg, nil, func(e *env) {
 			dial := func(user, from string) error {
 				e.net.NextAddr(netip.MustParseAddr(from))
 				c := e.newClient(user, carrier)
@@ -424,7 +425,7 @@ func TestWhatIsNoMessageCostsItsBytes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := framework.Config{Rate: session.Rate{Messages: -1, Bytes: 10_000, Burst: 500 * time.Millisecond}}
-			simulate(t, 18, transport.Conditions{}, cfg, func(s *framework.Server) {
+			simulate(t, 18, memnet.Conditions{}, cfg, func(s *framework.Server) {
 				framework.OnMessage(s, "say", func(*framework.Player, []byte) {})
 			}, func(e *env) {
 				r, nonce := e.raw()

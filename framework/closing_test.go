@@ -19,6 +19,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // lastWords are what a client heard of a session, in order.
@@ -94,7 +95,7 @@ func TestWhatWasPushedComesBeforeTheEnd(t *testing.T) {
 						framework.OnMessage(s, "end", end)
 						framework.OnMessage(s, "end at once", end).Inline()
 					}
-					simulate(t, 1, transport.Conditions{Delay: 20 * time.Millisecond}, framework.Config{Session: quick}, setup, func(e *env) {
+					simulate(t, 1, memnet.Conditions{Delay: 20 * time.Millisecond}, framework.Config{Session: quick}, setup, func(e *env) {
 						for _, route := range []string{"end", "end at once"} {
 							hearsTheEnd(e, route, carrier, n, way.code, func(c *client.Client) { _ = c.Send(route, 0) })
 						}
@@ -147,7 +148,7 @@ func hearsTheEnd(e *env, user string, carrier transport.Carrier, n int, code ses
 // the same way, and does not wait for it.
 func TestReplacedPlayerHearsWhatCameBefore(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
-		simulate(t, 1, transport.Conditions{Delay: 20 * time.Millisecond}, framework.Config{Session: quick}, nil, func(e *env) {
+		simulate(t, 1, memnet.Conditions{Delay: 20 * time.Millisecond}, framework.Config{Session: quick}, nil, func(e *env) {
 			hearsTheEnd(e, "ann", carrier, 100, session.TakenOver, func(*client.Client) {
 				words(e.srv.User("ann")[0], 100)
 				e.dial("ann", carrier)
@@ -160,7 +161,7 @@ func TestReplacedPlayerHearsWhatCameBefore(t *testing.T) {
 func TestShutdownSaysTheLastWords(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
 		cfg := framework.Config{Session: quick, OnClose: func(*framework.Player, framework.Reason) {}}
-		simulate(t, 1, transport.Conditions{Delay: 20 * time.Millisecond}, cfg, func(s *framework.Server) {
+		simulate(t, 1, memnet.Conditions{Delay: 20 * time.Millisecond}, cfg, func(s *framework.Server) {
 			framework.OnMessage(s, "wait", func(p *framework.Player, _ int) { <-p.Context().Done() })
 		}, func(e *env) {
 			var w lastWords
@@ -183,7 +184,7 @@ func TestShutdownSaysTheLastWords(t *testing.T) {
 // its link and memory go when the time for last words is over.
 func TestClientThatDoesNotReadHoldsNothing(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
-		simulate(t, 1, transport.Conditions{}, framework.Config{Session: quick, BufferBytes: 1 << 20}, nil, func(e *env) {
+		simulate(t, 1, memnet.Conditions{}, framework.Config{Session: quick, BufferBytes: 1 << 20}, nil, func(e *env) {
 			block := make(chan struct{})
 			c := e.newClient("ann", carrier)
 			client.OnMessage(c, "word", func(struct{ N int }) { <-block })
@@ -246,7 +247,7 @@ func TestDetailOfTheEndReachesTheClient(t *testing.T) {
 					OnClose: func(_ *framework.Player, why framework.Reason) { onClose = why },
 				}
 				cfg.Observer.Refused = func(_ netip.AddrPort, _ framework.Carrier, why framework.Reason) { refused = why }
-				simulate(t, 1, transport.Conditions{Delay: 20 * time.Millisecond}, cfg, nil, func(e *env) {
+				simulate(t, 1, memnet.Conditions{Delay: 20 * time.Millisecond}, cfg, nil, func(e *env) {
 					var told *framework.CloseError
 					c, err := client.New([]string{e.addr(carrier)}, e.dialers(client.Config{
 						Ticket: func(context.Context) ([]byte, error) { return []byte("ann"), nil },

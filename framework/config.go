@@ -182,8 +182,9 @@ type Config struct {
 	Logger *slog.Logger
 	// Rand is the source of ids and nonces. If nil, crypto/rand.
 	Rand io.Reader
-	// Network, if not nil, replaces all sockets: tests and simulations.
-	Network *transport.Network
+	// Network, if not nil, replaces all sockets, for tests and simulations: package
+	// transport/memnet has a network in memory.
+	Network transport.Network
 }
 
 // Drain is how a server that shuts down lets its players go: each is told when

@@ -13,6 +13,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
@@ -68,7 +69,7 @@ func (f *forger) ReadFrom(b []byte) (int, net.Addr, error) {
 
 // Forged cookies make a client neither a cannon nor unable to log in.
 func TestForgedCookies(t *testing.T) {
-	simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, framework.Config{}, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, framework.Config{}, nil, func(e *env) {
 		for _, c := range []struct {
 			name string
 			f    *forger

@@ -17,6 +17,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // Corners where two things happen at once. Every test here failed before.
@@ -56,7 +57,7 @@ func TestNothingRunsBeforeOnOpen(t *testing.T) {
 		OnOpen:  func(*framework.Player) { opened.Add(1) },
 		OnClose: func(*framework.Player, framework.Reason) { time.Sleep(2 * time.Second) },
 	}
-	simulate(t, 1, transport.Conditions{}, cfg, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, cfg, func(s *framework.Server) {
 		framework.OnRequest(s, "now", func(_ *framework.Player, n int) (int, error) {
 			if n == 2 && opened.Load() < 2 {
 				early.Store(true)
@@ -83,7 +84,7 @@ func TestNothingRunsBeforeOnOpen(t *testing.T) {
 func TestSessionsOfAUserNeverOverlap(t *testing.T) {
 	for _, policy := range []framework.Duplicate{framework.DuplicateReplace, framework.DuplicateReject, framework.DuplicateAdopt} {
 		cfg := framework.Config{Duplicate: policy, OnClose: func(*framework.Player, framework.Reason) { time.Sleep(3 * time.Second) }}
-		simulate(t, 1, transport.Conditions{}, cfg, nil, func(e *env) {
+		simulate(t, 1, memnet.Conditions{}, cfg, nil, func(e *env) {
 			_ = e.dial("ann", transport.TCP).Close()
 			e.within(time.Second, "the first is gone", func() bool { return e.srv.Stats().Sessions == 0 })
 			_ = e.dial("ann", transport.TCP).Close()
@@ -125,7 +126,7 @@ func TestNobodyIsAdmittedAfterShutdownBegan(t *testing.T) {
 		g.shut.Store(true) // the next to read is the maker of the session id
 		return "ann", nil
 	}}
-	simulate(t, 1, transport.Conditions{}, cfg, func(*framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, cfg, func(*framework.Server) {
 		g.waiting, g.open = make(chan struct{}), make(chan struct{}) // in the bubble
 	}, func(e *env) {
 		c := e.newClient("ann", transport.TCP)
@@ -149,7 +150,7 @@ func TestNobodyIsAdmittedAfterShutdownBegan(t *testing.T) {
 // TestEndedMembersTouchNoTimer: a session that ends in a room with a profile of
 // its own gives that up, and has no timer any more.
 func TestEndedMembersTouchNoTimer(t *testing.T) {
-	simulate(t, 1, transport.Conditions{}, framework.Config{Loops: 1}, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Loops: 1}, func(s *framework.Server) {
 		framework.AddRoom(s, "duel", func(r *framework.Room) *duel { return &duel{r} }).Heartbeat(framework.HeartbeatDemanding)
 	}, func(e *env) {
 		for _, u := range []string{"ann", "bob", "cid"} {
@@ -186,7 +187,7 @@ func TestRawHandlersKeepWhatIsTheirs(t *testing.T) {
 				}
 			}
 		}
-		simulate(t, 1, transport.Conditions{}, framework.Config{Loops: 1, Workers: 2}, setup, func(e *env) {
+		simulate(t, 1, memnet.Conditions{}, framework.Config{Loops: 1, Workers: 2}, setup, func(e *env) {
 			c := e.dial("ann", transport.TCP)
 			for i := range 50 {
 				q := strings.Repeat(string(rune('a'+i%26)), 10+i)
@@ -208,7 +209,7 @@ func TestRawHandlersKeepWhatIsTheirs(t *testing.T) {
 // that can, and a route no peer accepts is the caller's error.
 func TestWhatNoPeerTakesIsRefusedHere(t *testing.T) {
 	long := strings.Repeat("é", 100_000)
-	simulate(t, 1, transport.Conditions{}, framework.Config{}, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{}, func(s *framework.Server) {
 		framework.OnRequest(s, "long", func(*framework.Player, int) (int, error) { return 0, framework.Fail(1001, long) })
 		framework.OnMessage(s, "quit", func(p *framework.Player, _ int) { p.Kick(1500, long) })
 	}, func(e *env) {
@@ -326,7 +327,7 @@ func TestLinkWhoseLoginMovedOnIsCut(t *testing.T) {
 			time.Sleep(time.Second)
 			return "ann", nil
 		}}
-		simulate(t, 1, transport.Conditions{}, cfg, nil, func(e *env) {
+		simulate(t, 1, memnet.Conditions{}, cfg, nil, func(e *env) {
 			first, nonce := e.raw()
 			first.hello(nonce, "ann", 1)
 			time.Sleep(100 * time.Millisecond)
@@ -348,7 +349,7 @@ func TestDatagramsDoNotFillTheInbox(t *testing.T) {
 	var handled, counted atomic.Int64
 	var release chan struct{}
 	cfg := framework.Config{Session: session.Config{RecvPackets: 4}}
-	simulate(t, 1, transport.Conditions{}, cfg, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, cfg, func(s *framework.Server) {
 		release = make(chan struct{})
 		framework.OnMessage(s, "m", func(_ *framework.Player, n int) {
 			if handled.Add(1) == 1 {
@@ -382,7 +383,7 @@ func TestDatagramsDoNotFillTheInbox(t *testing.T) {
 
 // TestContextAfterTheEnd asks for a context while the last callbacks run.
 func TestContextAfterTheEnd(t *testing.T) {
-	simulate(t, 1, transport.Conditions{}, framework.Config{}, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{}, nil, func(e *env) {
 		c := e.dial("ann", transport.TCP)
 		p := e.srv.User("ann")[0]
 		late := make(chan context.Context)
@@ -403,7 +404,7 @@ func TestNoHonestClientOverflowsItsInbox(t *testing.T) {
 		cfg.Session.MaxBody, cfg.Session.RecvPackets, cfg.Session.RecvBytes = 1024, window[0], window[1]
 		const n = 200
 		var next atomic.Int64
-		simulate(t, 1, transport.Conditions{Delay: 3 * time.Millisecond}, cfg, func(s *framework.Server) {
+		simulate(t, 1, memnet.Conditions{Delay: 3 * time.Millisecond}, cfg, func(s *framework.Server) {
 			framework.OnMessage(s, "m", func(_ *framework.Player, m struct {
 				N   int64
 				Pad []byte

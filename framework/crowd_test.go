@@ -16,6 +16,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // stadium is a room that tells everybody the time of every tick.
@@ -43,7 +44,7 @@ func TestOneSlowAndOneFloodingPlayerHurtNobody(t *testing.T) {
 	d := &diary{}
 	cfg := framework.Config{Loops: 2}
 	cfg.Session.SendPackets = 64
-	cond := transport.Conditions{Delay: 5 * time.Millisecond}
+	cond := memnet.Conditions{Delay: 5 * time.Millisecond}
 	simulate(t, 1, cond, cfg, func(s *framework.Server) {
 		hall := framework.AddRoom(s, "hall", func(r *framework.Room) *stadium { return &stadium{r, d} }).Tick(step)
 		framework.OnRoomMessage(hall, "shout", func(*stadium, *framework.Player, int) {})

@@ -16,6 +16,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/transport"
 	"github.com/lifeline-go/lifeline/transport/kcptest"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // hang keeps an app from saying anything, while the carrier below it lives on, as
@@ -79,7 +80,7 @@ func TestHungAppIsFoundOnEveryCarrier(t *testing.T) {
 					found = time.Now()
 				}
 			}}
-			simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(e *env) {
+			simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(e *env) {
 				var h hang
 				defer h.on.Store(false)
 				c, err := client.New([]string{e.addr(carrier)}, h.above(e.dialers(client.Config{Ticket: func(context.Context) ([]byte, error) { return []byte("ann"), nil }})))
@@ -204,7 +205,7 @@ func TestWedgedStreamIsLeft(t *testing.T) {
 			if carrier == other {
 				other = transport.WebSocket
 			}
-			simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, framework.Config{Session: quick}, setup, func(e *env) {
+			simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, framework.Config{Session: quick}, setup, func(e *env) {
 				var w wedge
 				cfg := w.between(e, client.Config{Ticket: func(context.Context) ([]byte, error) { return []byte("ann"), nil }})
 				c, err := client.New([]string{e.addr(carrier), e.addr(other)}, cfg)

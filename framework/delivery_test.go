@@ -13,6 +13,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // declares is a server that sends on one route of each kind.
@@ -52,7 +53,7 @@ func (h *heard) of(route string) []int {
 // the rest to the newest, in the order in which it was sent.
 func TestDeliveryToAPlayerWhoWasAway(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
-		simulate(t, 1, transport.Conditions{Delay: 5 * time.Millisecond}, framework.Config{}, declares, func(e *env) {
+		simulate(t, 1, memnet.Conditions{Delay: 5 * time.Millisecond}, framework.Config{}, declares, func(e *env) {
 			c := e.newClient("ann", carrier)
 			h := hears(c, "state", "aim", "chat", "loot", "undeclared")
 			e.connect(c)
@@ -134,7 +135,7 @@ func TestDeclaredRoutesAreListedOnce(t *testing.T) {
 // the order sent, and where they travel beside the stream a loss delays nobody.
 func TestPositionsComeInOrderAndOnTime(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
-		cond := transport.Conditions{Delay: 20 * time.Millisecond, Jitter: 15 * time.Millisecond, Loss: 0.1, Duplicate: 0.05, Reorder: 0.1}
+		cond := memnet.Conditions{Delay: 20 * time.Millisecond, Jitter: 15 * time.Millisecond, Loss: 0.1, Duplicate: 0.05, Reorder: 0.1}
 		track := func() (take func(int64), check func(what string, sent int, limit time.Duration)) {
 			var mu sync.Mutex
 			var got []int64

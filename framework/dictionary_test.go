@@ -15,6 +15,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // Session/SPEC 3.12: what HELLO says decides whether routes travel as numbers.
@@ -33,7 +34,7 @@ func TestRoutesTravelAsTheClientUnderstandsThem(t *testing.T) {
 		"a hash far too big": {make([]byte, 1000), true, true},
 	} {
 		var noted atomic.Int64
-		simulate(t, 1, transport.Conditions{}, framework.Config{}, func(s *framework.Server) {
+		simulate(t, 1, memnet.Conditions{}, framework.Config{}, func(s *framework.Server) {
 			framework.OnMessage(s, "note", func(_ *framework.Player, n int64) { noted.Add(n) })
 			framework.OnMessage(s, "news", func(*framework.Player, int64) {})
 		}, func(e *env) {
@@ -91,7 +92,7 @@ func (c countedValue) MarshalMsgpack() ([]byte, error) {
 }
 
 func TestBroadcastEncodesOnce(t *testing.T) {
-	simulate(t, 1, transport.Conditions{}, framework.Config{Loops: 2}, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Loops: 2}, nil, func(e *env) {
 		var got atomic.Int64
 		for i := range 20 {
 			c := e.newClient(strings.Repeat("x", i+1), transport.TCP)
@@ -117,7 +118,7 @@ func TestBroadcastEncodesOnce(t *testing.T) {
 
 // An app that was restarted has lost the dictionary; RESET tells it again.
 func TestRestartedAppLearnsTheDictionaryAgain(t *testing.T) {
-	simulate(t, 1, transport.Conditions{}, framework.Config{}, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{}, func(s *framework.Server) {
 		framework.OnMessage(s, "news", func(*framework.Player, int) {})
 	}, func(e *env) {
 		first := e.dial("ann", transport.TCP)

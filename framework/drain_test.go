@@ -16,6 +16,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // den is a room that sends its members numbers all the time and sums up theirs.
@@ -75,7 +76,7 @@ func TestDrain(t *testing.T) {
 			framework.OnRoomMessage(dens.Tick(50*time.Millisecond), "say", (*den).Say)
 		}
 		cfg := framework.Config{Session: quick, Drain: framework.Drain{Window: window, Address: "tcp://10.0.0.2:7777"}}
-		simulate(t, 11, transport.Conditions{Delay: 20 * time.Millisecond, Jitter: 10 * time.Millisecond}, cfg, setup, func(e *env) {
+		simulate(t, 11, memnet.Conditions{Delay: 20 * time.Millisecond, Jitter: 10 * time.Millisecond}, cfg, setup, func(e *env) {
 			next, err := framework.New(framework.Config{
 				Network: e.net, TCP: "10.0.0.2:7777", PlainKCP: "10.0.0.2:7777", Logger: slog.New(slog.DiscardHandler), Session: quick,
 				Authenticate: func(_ context.Context, l framework.Login) (string, error) { return string(l.Ticket), nil },
@@ -224,7 +225,7 @@ func (g *guest) lossless(t *testing.T, got, last *sync.Map) {
 // does not is let go at its end.
 func TestDrainKeepsWhoIsAway(t *testing.T) {
 	cfg := framework.Config{Session: quick, Drain: framework.Drain{Window: 10 * time.Second}}
-	simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(e *env) {
 		back, away := e.guest("back", transport.TCP), e.guest("away", transport.TCP)
 		for _, g := range []*guest{back, away} {
 			e.connect(g.c)
@@ -265,7 +266,7 @@ func TestDrainIsBounded(t *testing.T) {
 		before func(e *env, c *client.Client)
 		clean  bool
 	}{
-		{"dead client", 10 * time.Second, func(e *env, _ *client.Client) { e.net.SetConditions(transport.Conditions{Loss: 1}) }, true},
+		{"dead client", 10 * time.Second, func(e *env, _ *client.Client) { e.net.SetConditions(memnet.Conditions{Loss: 1}) }, true},
 		{"cancelled", 0, func(*env, *client.Client) {}, true},
 		{"handler asleep", 10 * time.Second, func(e *env, c *client.Client) {
 			go func() { _ = c.Request(e.t.Context(), "nap", 1, new(int)) }()
@@ -273,7 +274,7 @@ func TestDrainIsBounded(t *testing.T) {
 		}, false},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, cfg, setup, func(e *env) {
+			simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, cfg, setup, func(e *env) {
 				cl := e.dial("ann", transport.PlainKCP)
 				c.before(e, cl)
 				ctx, cancel := context.WithTimeout(context.Background(), c.within)

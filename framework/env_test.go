@@ -18,13 +18,14 @@ import (
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 	"github.com/lifeline-go/lifeline/transport/kcptest"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // env is a server on an in-memory network under a virtual clock, with a record
 // of every hook it called.
 type env struct {
 	t   *testing.T
-	net *transport.Network
+	net *memnet.Network
 	srv *framework.Server
 
 	clients []*client.Client
@@ -36,17 +37,17 @@ type env struct {
 }
 
 // simulate runs f in a bubble of virtual time.
-func simulate(t *testing.T, seed uint64, cond transport.Conditions, cfg framework.Config, setup func(*framework.Server), f func(*env)) {
+func simulate(t *testing.T, seed uint64, cond memnet.Conditions, cfg framework.Config, setup func(*framework.Server), f func(*env)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		e := serve(t, transport.NewNetwork(seed, cond), "10.0.0.1", cfg, setup)
+		e := serve(t, memnet.New(seed, cond), "10.0.0.1", cfg, setup)
 		defer e.end()
 		f(e)
 	})
 }
 
 // serve starts a server of a network.
-func serve(t *testing.T, network *transport.Network, host string, cfg framework.Config, setup func(*framework.Server)) *env {
+func serve(t *testing.T, network *memnet.Network, host string, cfg framework.Config, setup func(*framework.Server)) *env {
 	t.Helper()
 	e := &env{t: t, net: network, hooks: map[string][]string{}}
 	cfg.Network = e.net

@@ -12,6 +12,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // firewall eats what a client sends, by carrier, without a word. Links that are
@@ -48,7 +49,7 @@ var overUDP = []transport.Carrier{transport.PlainKCP, transport.KCP}
 func TestBlockedUDPIsLeftWithinSecondsAndTriedAgainLater(t *testing.T) {
 	for _, udp := range overUDP {
 		t.Run(udp.String(), func(t *testing.T) {
-			cond := transport.Conditions{Delay: 30 * time.Millisecond}
+			cond := memnet.Conditions{Delay: 30 * time.Millisecond}
 			simulate(t, 1, cond, framework.Config{Loops: 2, Session: quick}, nil, func(e *env) {
 				var f firewall
 				f.udp.Store(true)
@@ -100,7 +101,7 @@ func TestBlockedUDPIsLeftWithinSecondsAndTriedAgainLater(t *testing.T) {
 // TestAloneUDPHasItsTime: without another carrier there is nothing to hurry for.
 func TestAloneUDPHasItsTime(t *testing.T) {
 	for _, udp := range overUDP {
-		cond := transport.Conditions{Delay: time.Second} // its opening takes longer than Config.Fallback
+		cond := memnet.Conditions{Delay: time.Second} // its opening takes longer than Config.Fallback
 		simulate(t, 1, cond, framework.Config{Session: quick}, nil, func(e *env) {
 			c, err := client.New([]string{e.addr(udp)}, e.dialers(client.Config{}))
 			if err != nil {
@@ -128,7 +129,7 @@ func TestFromKCPToWebSocketToTCPAndBack(t *testing.T) {
 				})
 			}
 			var sent uint64
-			cond := transport.Conditions{Delay: 20 * time.Millisecond}
+			cond := memnet.Conditions{Delay: 20 * time.Millisecond}
 			simulate(t, 1, cond, framework.Config{Loops: 2, Session: quick}, setup, func(e *env) {
 				var f firewall
 				c, err := client.New([]string{e.addr(udp), e.addr(transport.WebSocket), e.addr(transport.TCP)}, f.between(e, client.Config{}))

@@ -18,6 +18,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 type sum struct{ A, B int }
@@ -25,7 +26,7 @@ type sum struct{ A, B int }
 func TestRequestsAndMessagesReachTypedHandlers(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
 		var noted atomic.Int64
-		simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, framework.Config{}, func(s *framework.Server) {
+		simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, framework.Config{}, func(s *framework.Server) {
 			framework.OnRequest(s, "add", func(_ *framework.Player, q sum) (int, error) { return q.A + q.B, nil })
 			framework.OnRequest(s, "no", func(_ *framework.Player, _ sum) (int, error) { return 0, framework.Fail(1234, "not today") })
 			framework.OnRequest(s, "broken", func(_ *framework.Player, _ sum) (int, error) { return 0, errors.New("secret detail") })
@@ -69,7 +70,7 @@ func wantCode(t *testing.T, err error, code codec.ErrorCode) {
 // inline one must not overtake what waits for a worker.
 func TestMessagesOfAPlayerKeepTheirOrder(t *testing.T) {
 	var got []int
-	simulate(t, 1, transport.Conditions{}, framework.Config{}, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{}, func(s *framework.Server) {
 		take := func(_ *framework.Player, n int) { got = append(got, n) }
 		framework.OnMessage(s, "slow", func(p *framework.Player, n int) { time.Sleep(time.Second); take(p, n) })
 		framework.OnMessage(s, "fast", take).Inline()
@@ -96,7 +97,7 @@ func TestMessagesOfAPlayerKeepTheirOrder(t *testing.T) {
 // TestPushesComeBeforeTheAnswer: what a handler pushes was sent before it answered.
 func TestPushesComeBeforeTheAnswer(t *testing.T) {
 	for _, inline := range []bool{false, true} {
-		simulate(t, 1, transport.Conditions{}, framework.Config{}, func(s *framework.Server) {
+		simulate(t, 1, memnet.Conditions{}, framework.Config{}, func(s *framework.Server) {
 			r := framework.OnRequest(s, "burst", func(p *framework.Player, n int) (int, error) {
 				for i := range n {
 					if err := p.Push("tick", i); err != nil {
@@ -129,7 +130,7 @@ func TestSlowHandlerHoldsItsClientAndNobodyElse(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
 		var mu sync.Mutex
 		var got []int
-		simulate(t, 1, transport.Conditions{Delay: 20 * time.Millisecond}, framework.Config{Session: quick}, func(s *framework.Server) {
+		simulate(t, 1, memnet.Conditions{Delay: 20 * time.Millisecond}, framework.Config{Session: quick}, func(s *framework.Server) {
 			framework.OnMessage(s, "work", func(_ *framework.Player, n int) {
 				if n == 0 {
 					time.Sleep(10 * time.Second)
@@ -183,7 +184,7 @@ func TestLoginIsRefusedByTheGame(t *testing.T) {
 			}
 			return string(l.Ticket), nil
 		}}
-		simulate(t, 1, transport.Conditions{}, cfg, nil, func(e *env) {
+		simulate(t, 1, memnet.Conditions{}, cfg, nil, func(e *env) {
 			c := e.newClient("banned", carrier)
 			err := c.Connect(context.Background())
 			var closed *session.CloseError
@@ -202,7 +203,7 @@ func TestLoginIsRefusedByTheGame(t *testing.T) {
 func TestDuplicateLoginFollowsThePolicy(t *testing.T) {
 	slowClose := func(*framework.Player, framework.Reason) { time.Sleep(3 * time.Second) }
 	t.Run("replace", func(t *testing.T) {
-		simulate(t, 1, transport.Conditions{}, framework.Config{OnClose: slowClose}, nil, func(e *env) {
+		simulate(t, 1, memnet.Conditions{}, framework.Config{OnClose: slowClose}, nil, func(e *env) {
 			old := e.dial("ann", transport.TCP)
 			c := e.dial("ann", transport.PlainKCP)
 			<-old.Done()
@@ -218,7 +219,7 @@ func TestDuplicateLoginFollowsThePolicy(t *testing.T) {
 		})
 	})
 	t.Run("reject", func(t *testing.T) {
-		simulate(t, 1, transport.Conditions{}, framework.Config{Duplicate: framework.DuplicateReject, Loops: 2}, nil, func(e *env) {
+		simulate(t, 1, memnet.Conditions{}, framework.Config{Duplicate: framework.DuplicateReject, Loops: 2}, nil, func(e *env) {
 			old := e.dial("ann", transport.TCP)
 			var closed *session.CloseError
 			if err := e.newClient("ann", transport.TCP).Connect(context.Background()); !errors.As(err, &closed) || closed.Code != session.AlreadyIn {
@@ -247,7 +248,7 @@ func TestDuplicateLoginFollowsThePolicy(t *testing.T) {
 			resets.Add(1)
 			_ = p.Push("snapshot", 1)
 		}}
-		simulate(t, 1, transport.Conditions{Delay: time.Millisecond}, cfg, nil, func(e *env) {
+		simulate(t, 1, memnet.Conditions{Delay: time.Millisecond}, cfg, nil, func(e *env) {
 			old := e.dial("ann", transport.TCP)
 			p := e.srv.User("ann")[0]
 			c := e.newClient("ann", transport.PlainKCP)
@@ -267,7 +268,7 @@ func TestDuplicateLoginFollowsThePolicy(t *testing.T) {
 // Scenario 53: a kick reaches a player with and without a link, once and for good.
 func TestKickIsFinal(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
-		simulate(t, 1, transport.Conditions{Delay: 5 * time.Millisecond}, framework.Config{Session: quick}, nil, func(e *env) {
+		simulate(t, 1, memnet.Conditions{Delay: 5 * time.Millisecond}, framework.Config{Session: quick}, nil, func(e *env) {
 			attached, detached := e.dial("a", carrier), e.dial("d", carrier)
 			detached.Pause()
 			e.within(time.Second, "the session is detached", func() bool { return slices.Contains(e.of("d"), "detach") })
@@ -295,7 +296,7 @@ func TestKickIsFinal(t *testing.T) {
 
 // Scenario 58: a panic of the game closes the player that it served.
 func TestPanicClosesOnlyItsPlayer(t *testing.T) {
-	simulate(t, 1, transport.Conditions{}, framework.Config{}, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{}, func(s *framework.Server) {
 		framework.OnMessage(s, "boom", func(_ *framework.Player, _ int) { panic("boom") })
 		framework.OnMessage(s, "inline-boom", func(_ *framework.Player, _ int) { panic("boom") }).Inline()
 		framework.OnRequest(s, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil })
@@ -328,7 +329,7 @@ func TestHooksMaySendAndKick(t *testing.T) {
 		OnOpen:  func(p *framework.Player) { _ = p.Push("hi", 1) },
 		OnClose: func(p *framework.Player, _ framework.Reason) { _ = p.Push("bye", 1); p.Kick(session.Kicked, "") },
 	}
-	simulate(t, 1, transport.Conditions{}, cfg, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, cfg, func(s *framework.Server) {
 		framework.OnMessage(s, "quit", func(p *framework.Player, _ int) { p.Kick(1500, "as you wish") })
 	}, func(e *env) {
 		c := e.newClient("ann", transport.TCP)
@@ -346,7 +347,7 @@ func TestHooksMaySendAndKick(t *testing.T) {
 }
 
 func TestContextAndOnCloseEndWithTheSession(t *testing.T) {
-	simulate(t, 1, transport.Conditions{}, framework.Config{}, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{}, nil, func(e *env) {
 		c := e.dial("ann", transport.TCP)
 		p := e.srv.User("ann")[0]
 		ctx := p.Context()
@@ -375,7 +376,7 @@ func TestOverflowEndsInReset(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
 		var resets atomic.Int64
 		cfg := framework.Config{Session: quick, OnSnapshot: func(*framework.Player) { resets.Add(1) }}
-		simulate(t, 1, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
+		simulate(t, 1, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
 			c := e.dial("ann", carrier)
 			c.Pause()
 			p := e.srv.User("ann")[0]
@@ -397,7 +398,7 @@ func TestOverflowEndsInReset(t *testing.T) {
 }
 
 func TestShutdownClosesEverySessionOnce(t *testing.T) {
-	simulate(t, 1, transport.Conditions{}, framework.Config{}, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{}, nil, func(e *env) {
 		var all []*client.Client
 		for _, u := range []string{"a", "b", "c"} {
 			all = append(all, e.dial(u, transport.PlainKCP))

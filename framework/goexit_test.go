@@ -14,6 +14,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // lair is a room whose callbacks do what is asked for their name, when it is about ann.
@@ -72,7 +73,7 @@ func goexit(t *testing.T, place, how string) {
 		OnPanic:  func(p *framework.Player, _ string, _ any) { do("OnPanic", p) },
 		Observer: framework.Observer{Handled: func(p *framework.Player, _ string, _ time.Duration, _ error) { do("Observer", p) }},
 	}
-	simulate(t, 1, transport.Conditions{}, cfg, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, cfg, func(s *framework.Server) {
 		s.Use(func(next framework.Handler) framework.Handler {
 			return func(c *framework.Call) error { do("Use", c.Player); return next(c) }
 		})
@@ -151,7 +152,7 @@ func goexit(t *testing.T, place, how string) {
 // for its key gets a new one.
 func TestTickThatAlwaysPanicsEndsItsRoom(t *testing.T) {
 	made := 0
-	simulate(t, 1, transport.Conditions{}, framework.Config{Session: quick}, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Session: quick}, func(s *framework.Server) {
 		framework.AddRoom(s, "lair", func(r *framework.Room) *lair {
 			made++
 			bad := made == 1

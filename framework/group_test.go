@@ -14,13 +14,14 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // A group is there while somebody is in it; who is gone is in none.
 func TestGroupsFollowTheirMembers(t *testing.T) {
 	var atClose atomic.Int64
 	cfg := framework.Config{OnClose: func(p *framework.Player, _ framework.Reason) { atClose.CompareAndSwap(0, int64(p.Data.(func() int)())) }}
-	simulate(t, 1, transport.Conditions{}, cfg, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{}, cfg, nil, func(e *env) {
 		guild := e.srv.Group("guild:7")
 		var got atomic.Int64
 		var players []*framework.Player
@@ -61,7 +62,7 @@ func TestGroupsFollowTheirMembers(t *testing.T) {
 
 // Groups used as the cells of a map, by everybody at once, while players leave.
 func TestGroupsUnderARace(t *testing.T) {
-	simulate(t, 1, transport.Conditions{}, framework.Config{Loops: 2}, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Loops: 2}, nil, func(e *env) {
 		var running sync.WaitGroup
 		var players []*framework.Player
 		for i := range 20 {

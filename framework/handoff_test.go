@@ -14,7 +14,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
-	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // TestHandoffsRace has many clients claim one session at the same instant, from
@@ -25,7 +25,7 @@ func TestHandoffsRace(t *testing.T) {
 	for _, policy := range []framework.Duplicate{framework.DuplicateReplace, framework.DuplicateReject, framework.DuplicateAdopt} {
 		t.Run(fmt.Sprint("policy=", policy), func(t *testing.T) {
 			cfg := framework.Config{Loops: 4, Duplicate: policy, Session: session.Config{SendPackets: 200}, Secret: session.Secret{1}, Store: &framework.MemoryStore{}}
-			simulate(t, 1, transport.Conditions{}, cfg, nil, func(e *env) {
+			simulate(t, 1, memnet.Conditions{}, cfg, nil, func(e *env) {
 				for wave := range 40 {
 					claimWave(e, fmt.Sprint("user", wave))
 				}

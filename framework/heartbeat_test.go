@@ -10,6 +10,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 type duel struct{ *framework.Room }
@@ -20,7 +21,7 @@ func TestRoomsMayDemandMore(t *testing.T) {
 		setup := func(s *framework.Server) {
 			framework.AddRoom(s, "duel", func(r *framework.Room) *duel { return &duel{r} }).Heartbeat(framework.HeartbeatDemanding)
 		}
-		simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, framework.Config{}, setup, func(e *env) {
+		simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, framework.Config{}, setup, func(e *env) {
 			ctx := context.Background()
 			e.dial("calm", carrier)
 			fighting, left := e.dial("fighting", carrier), e.dial("left", carrier)
@@ -67,7 +68,7 @@ func TestRoomsMayDemandMore(t *testing.T) {
 }
 
 func TestProfilesThatCannotWorkAreRefused(t *testing.T) {
-	simulate(t, 1, transport.Conditions{}, framework.Config{}, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{}, nil, func(e *env) {
 		e.dial("ann", transport.TCP)
 		if err := e.srv.User("ann")[0].SetHeartbeat(framework.HeartbeatProfile{Interval: time.Second, Timeout: time.Second}); err == nil {
 			t.Error("a timeout of one interval was taken")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // TestMemoryIsReturnedAfterALoginStorm: once, when it is over, and not at all for those
@@ -23,7 +24,7 @@ func TestMemoryIsReturnedAfterALoginStorm(t *testing.T) {
 		{"KeepMemory", framework.Config{Loops: 1, KeepMemory: true}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			simulate(t, 1, transport.Conditions{}, c.cfg, nil, func(e *env) {
+			simulate(t, 1, memnet.Conditions{}, c.cfg, nil, func(e *env) {
 				var calls atomic.Int32
 				e.srv.LoginStorm(20_000, func() { calls.Add(1) })
 				e.dial("first", transport.KCP) // its deadlines are what wakes the loop

@@ -12,6 +12,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // TestFlooder: who sends more than Config.Rate for long is told, then closed;
@@ -20,7 +21,7 @@ func TestFlooder(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
 		var heard atomic.Int64
 		cfg := framework.Config{Session: quick, Rate: session.Rate{Messages: 50, Burst: time.Second}}
-		simulate(t, 5, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, func(srv *framework.Server) {
+		simulate(t, 5, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, func(srv *framework.Server) {
 			framework.OnMessage(srv, "shout", func(_ *framework.Player, n int) { heard.Add(1) }).Inline()
 			framework.OnRequest(srv, "ask", func(_ *framework.Player, n int) (int, error) { return n, nil })
 		}, func(e *env) {
@@ -76,7 +77,7 @@ func TestFlooder(t *testing.T) {
 
 // TestPlainKCPHasBoundsOfItsOwn: when it is full the other carriers are not.
 func TestPlainKCPHasBoundsOfItsOwn(t *testing.T) {
-	simulate(t, 5, transport.Conditions{Delay: 5 * time.Millisecond}, framework.Config{Session: quick, MaxPlainLinks: 2}, nil, func(e *env) {
+	simulate(t, 5, memnet.Conditions{Delay: 5 * time.Millisecond}, framework.Config{Session: quick, MaxPlainLinks: 2}, nil, func(e *env) {
 		e.dial("ann", transport.PlainKCP)
 		e.dial("bob", transport.PlainKCP)
 		if err := e.newClient("cid", transport.PlainKCP).Connect(shortly(e.t, 3*time.Second)); err == nil {

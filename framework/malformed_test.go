@@ -9,7 +9,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework"
-	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // TestOneBadMessageEndsNothing: session/SPEC 4.11. What can be answered is, the
@@ -17,7 +17,7 @@ import (
 func TestOneBadMessageEndsNothing(t *testing.T) {
 	var log lines
 	taken := 0
-	simulate(t, 1, transport.Conditions{}, framework.Config{Logger: log.logger()}, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Logger: log.logger()}, func(s *framework.Server) {
 		framework.OnRequest(s, "add", func(_ *framework.Player, q struct {
 			A int
 			S string

@@ -17,6 +17,7 @@ import (
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // What was used stands around every handler, wherever it runs, and may answer
@@ -36,7 +37,7 @@ func TestUseStandsAroundEveryHandler(t *testing.T) {
 			}
 		}
 	}
-	simulate(t, 1, transport.Conditions{}, framework.Config{}, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{}, func(s *framework.Server) {
 		s.Use(note("outer"))
 		s.Use(note("inner"))
 		framework.OnRequest(s, "double", func(_ *framework.Player, n int) (int, error) { time.Sleep(time.Second); return 2 * n, nil })
@@ -71,7 +72,7 @@ outer ann in true 0s lifeline: no (code 1001)`
 func TestInlineHandlerThatBlocksIsNamed(t *testing.T) {
 	var logged bytes.Buffer // of one loop
 	cfg := framework.Config{Loops: 1, Logger: slog.New(slog.NewTextHandler(&logged, nil))}
-	simulate(t, 1, transport.Conditions{}, cfg, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, cfg, func(s *framework.Server) {
 		framework.OnRequest(s, "block", func(_ *framework.Player, ms int) (int, error) {
 			time.Sleep(time.Duration(ms) * time.Millisecond)
 			return ms, nil
@@ -104,7 +105,7 @@ func TestInlineHandlerIsNamedWhileItBlocks(t *testing.T) {
 	var logged bytes.Buffer
 	cfg := framework.Config{Loops: 1, Logger: slog.New(slog.NewTextHandler(&logged, nil))}
 	var free chan struct{} // of the simulation
-	simulate(t, 1, transport.Conditions{}, cfg, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, cfg, func(s *framework.Server) {
 		free = make(chan struct{})
 		framework.OnMessage(s, "stuck", func(*framework.Player, int) { <-free }).Inline()
 		framework.OnMessage(s, "quick", func(*framework.Player, int) {}).Inline()
@@ -155,7 +156,7 @@ func TestBlockedHandlersBelowAndAboveTheCap(t *testing.T) {
 		var done atomic.Int64
 		cfg := framework.Config{Workers: workers, Session: quick}
 		cfg.Session.RecvPackets = 16 // the inbox is full soon
-		simulate(t, 1, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, func(s *framework.Server) {
+		simulate(t, 1, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, func(s *framework.Server) {
 			framework.OnMessage(s, "block", func(*framework.Player, int) { time.Sleep(10 * time.Second); done.Add(1) })
 			framework.OnMessage(s, "note", func(*framework.Player, int) { done.Add(1) })
 			framework.OnRequest(s, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil })

@@ -16,6 +16,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // game is what two servers have in common, and what both of them saw.
@@ -63,7 +64,7 @@ func (g *game) routes(s *framework.Server) {
 }
 
 // twoServers plays f with a second server on the same network.
-func twoServers(t *testing.T, cond transport.Conditions, change func(*framework.Config), f func(g *game, a, b *env)) {
+func twoServers(t *testing.T, cond memnet.Conditions, change func(*framework.Config), f func(g *game, a, b *env)) {
 	t.Helper()
 	g := &game{said: map[string][]uint64{}, state: map[string]uint64{}}
 	cfgA, cfgB := g.config(1, "tcp://10.0.0.1:7778"), g.config(2, "tcp://10.0.0.2:7778")
@@ -84,7 +85,7 @@ func twoServers(t *testing.T, cond transport.Conditions, change func(*framework.
 // (situations 62, 64).
 func TestMoveUnderTraffic(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
-		cond := transport.Conditions{Delay: 15 * time.Millisecond, Jitter: 5 * time.Millisecond}
+		cond := memnet.Conditions{Delay: 15 * time.Millisecond, Jitter: 5 * time.Millisecond}
 		if carrier == transport.PlainKCP {
 			cond.Loss = 0.02
 		}
@@ -180,7 +181,7 @@ func TestMoveWaitsForTheHandler(t *testing.T) {
 }
 
 func moveWaits(t *testing.T, cut bool) {
-	twoServers(t, transport.Conditions{Delay: 5 * time.Millisecond}, nil, func(_ *game, a, b *env) {
+	twoServers(t, memnet.Conditions{Delay: 5 * time.Millisecond}, nil, func(_ *game, a, b *env) {
 		c := a.dial("ann", transport.TCP)
 		answer := make(chan uint64, 1)
 		go func() {
@@ -225,7 +226,7 @@ func moveWaits(t *testing.T, cut bool) {
 func TestKickOvertakesMove(t *testing.T) {
 	for _, pause := range []time.Duration{0, time.Second, 4 * time.Second} {
 		t.Run(fmt.Sprint("after=", pause), func(t *testing.T) {
-			twoServers(t, transport.Conditions{}, nil, func(_ *game, a, b *env) {
+			twoServers(t, memnet.Conditions{}, nil, func(_ *game, a, b *env) {
 				c := a.dial("ann", transport.TCP)
 				go func() { _ = c.Request(context.Background(), "slow", uint64(1), nil) }()
 				time.Sleep(10 * time.Millisecond)
@@ -250,7 +251,7 @@ func TestKickOvertakesMove(t *testing.T) {
 // knows where, by the store or by who opened it (situation 63).
 func TestResumeAtTheWrongServer(t *testing.T) {
 	peers := map[uint16]string{1: "tcp://10.0.0.1:7778", 2: "tcp://10.0.0.2:7778"}
-	twoServers(t, transport.Conditions{}, func(c *framework.Config) { c.Peers = peers }, func(g *game, a, b *env) {
+	twoServers(t, memnet.Conditions{}, func(c *framework.Config) { c.Peers = peers }, func(g *game, a, b *env) {
 		owner := a.dial("ann", transport.TCP)
 		resume := func(e *env, token string) *client.Client {
 			t.Helper()
@@ -295,7 +296,7 @@ func (brokenStore) Take(context.Context, session.ID, string) ([]byte, error) { r
 // TestMoveWithoutAStore: a session that can't be stored ends, once, and its
 // player logs in anew; one that can't be fetched is asked for again.
 func TestMoveWithoutAStore(t *testing.T) {
-	twoServers(t, transport.Conditions{}, func(c *framework.Config) { c.Store = brokenStore{} }, func(_ *game, a, b *env) {
+	twoServers(t, memnet.Conditions{}, func(c *framework.Config) { c.Store = brokenStore{} }, func(_ *game, a, b *env) {
 		c := a.dial("ann", transport.TCP)
 		_ = a.srv.User("ann")[0].Move(b.addr(transport.TCP))
 		a.within(30*time.Second, "logged in again", func() bool { return c.Stats().Opens == 2 })
@@ -303,7 +304,7 @@ func TestMoveWithoutAStore(t *testing.T) {
 			t.Errorf("hooks: %v", hooks)
 		}
 	})
-	simulate(t, 1, transport.Conditions{}, framework.Config{}, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{}, nil, func(e *env) {
 		e.dial("ann", transport.TCP)
 		if err := e.srv.User("ann")[0].Move("tcp://10.0.0.2:1"); !errors.Is(err, framework.ErrNoStore) {
 			t.Errorf("moved into nothing: %v", err)
@@ -314,7 +315,7 @@ func TestMoveWithoutAStore(t *testing.T) {
 // TestMoveMeetsANewLogin: whose user has logged in at the other server
 // meanwhile is taken over there.
 func TestMoveMeetsANewLogin(t *testing.T) {
-	twoServers(t, transport.Conditions{}, nil, func(_ *game, a, b *env) {
+	twoServers(t, memnet.Conditions{}, nil, func(_ *game, a, b *env) {
 		c := a.dial("ann", transport.TCP)
 		time.Sleep(time.Second) // of two logins at once neither is the newer one
 		fresh := b.dial("ann", transport.TCP)
@@ -372,7 +373,7 @@ func TestServerThatStopsKeepsNoSession(t *testing.T) {
 	for _, late := range []time.Duration{200 * time.Millisecond, 800 * time.Millisecond} {
 		t.Run(fmt.Sprint("after=", late), func(t *testing.T) {
 			var store slowStore
-			twoServers(t, transport.Conditions{}, func(c *framework.Config) { c.Store = &store }, func(_ *game, a, b *env) {
+			twoServers(t, memnet.Conditions{}, func(c *framework.Config) { c.Store = &store }, func(_ *game, a, b *env) {
 				c := a.dial("ann", transport.TCP)
 				id := c.ID()
 				time.Sleep(100 * time.Millisecond) // who was never heard does not move
@@ -397,7 +398,7 @@ func TestDrainByTheStore(t *testing.T) {
 		change := func(c *framework.Config) {
 			c.Drain = framework.Drain{Window: 3 * time.Second, Address: "tcp://10.0.0.2:7778 ws://10.0.0.2:7779/ plain-kcp://10.0.0.2:7777 kcp://10.0.0.2:7780"}
 		}
-		twoServers(t, transport.Conditions{Delay: 10 * time.Millisecond}, change, func(g *game, a, b *env) {
+		twoServers(t, memnet.Conditions{Delay: 10 * time.Millisecond}, change, func(g *game, a, b *env) {
 			var mu sync.Mutex
 			echoed := map[string][]uint64{}
 			var talking sync.WaitGroup

@@ -15,6 +15,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // seen is an Observer that notes all it is told.
@@ -87,7 +88,7 @@ func TestObserverIsToldWhatStatsCounts(t *testing.T) {
 		return string(l.Ticket), nil
 	}}
 	cfg.Session.SendPackets = 64
-	simulate(t, 3, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, func(srv *framework.Server) {
+	simulate(t, 3, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, func(srv *framework.Server) {
 		framework.OnRequest(srv, "work", func(_ *framework.Player, ms int) (int, error) {
 			time.Sleep(time.Duration(ms) * time.Millisecond)
 			return ms, errors.New("tired")
@@ -166,7 +167,7 @@ func TestObserverOfAMove(t *testing.T) {
 		observers = append(observers, s)
 		cfg.Observer = s.observer()
 	}
-	twoServers(t, transport.Conditions{Delay: 5 * time.Millisecond}, change, func(_ *game, a, b *env) {
+	twoServers(t, memnet.Conditions{Delay: 5 * time.Millisecond}, change, func(_ *game, a, b *env) {
 		c := a.dial("ann", transport.TCP)
 		if err := c.Request(a.t.Context(), "slow", 1, nil); err != nil {
 			t.Error(err)
@@ -197,7 +198,7 @@ func TestObserverThatPanicsHarmsNobody(t *testing.T) {
 	}}
 	var told []string
 	cfg.OnPanic = func(p *framework.Player, in string, _ any) { told = append(told, fmt.Sprint(in, " ", p == nil)) }
-	simulate(t, 1, transport.Conditions{}, cfg, func(srv *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, cfg, func(srv *framework.Server) {
 		framework.OnRequest(srv, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil })
 		framework.OnMessage(srv, "panic", func(*framework.Player, int) { panic("handler") })
 	}, func(e *env) {

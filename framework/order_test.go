@@ -11,12 +11,13 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // Answers and pushes arrive in the order in which the server made them, and
 // whoever waits in a handler does not wait for itself.
 func TestAnswersKeepTheirOrder(t *testing.T) {
-	simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, framework.Config{Session: quick}, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, framework.Config{Session: quick}, func(s *framework.Server) {
 		framework.OnRequest(s, "enter", func(p *framework.Player, n int) (int, error) {
 			_ = p.Push("map", n)
 			return n, nil

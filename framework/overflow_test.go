@@ -15,6 +15,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 var chunk = strings.Repeat("x", 60_000)
@@ -33,7 +34,7 @@ func TestSnapshotThatDoesNotFitIsNoLoop(t *testing.T) {
 			}
 		}
 		cfg := framework.Config{Logger: log.logger(), OnOpen: world, OnSnapshot: world}
-		simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(e *env) {
+		simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(e *env) {
 			c := e.newClient("ann", carrier)
 			client.OnMessage(c, "chunk", func(string) {})
 			e.connect(c)
@@ -73,7 +74,7 @@ func TestPushAllIsPaced(t *testing.T) {
 			}
 			_ = p.Push("chunk", "end")
 		}}
-		simulate(t, 1, transport.Conditions{Delay: 30 * time.Millisecond}, cfg, nil, func(e *env) {
+		simulate(t, 1, memnet.Conditions{Delay: 30 * time.Millisecond}, cfg, nil, func(e *env) {
 			c := e.newClient("ann", carrier)
 			var got []int
 			ended := make(chan struct{})
@@ -120,7 +121,7 @@ func TestPushAllEndsWithItsSession(t *testing.T) {
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			simulate(t, 1, transport.Conditions{}, cfg, func(*framework.Server) { done = make(chan error, 9) }, func(e *env) {
+			simulate(t, 1, memnet.Conditions{}, cfg, func(*framework.Server) { done = make(chan error, 9) }, func(e *env) {
 				c := e.dial("ann", transport.TCP)
 				c.Pause()
 				time.Sleep(3 * time.Second)

@@ -13,6 +13,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // A client reads whatever its server may send, or is told at once that it can't:
@@ -20,7 +21,7 @@ import (
 func TestLargestBodyIsReadOrRefusedAtOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
 		cfg := framework.Config{Session: session.Config{MaxBody: 256 << 10, SendBytes: 1 << 20, RecvBytes: 1 << 20}}
-		simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(e *env) {
+		simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(e *env) {
 			c := e.newClient("ann", carrier)
 			var got atomic.Int64
 			client.OnMessage(c, "world", func(b []byte) { got.Store(int64(len(b))) })

@@ -14,11 +14,12 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 func TestServerAsksItsClient(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
-		simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, framework.Config{}, func(s *framework.Server) {
+		simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, framework.Config{}, func(s *framework.Server) {
 			// A handler may ask back whom it serves.
 			framework.OnRequest(s, "play", func(p *framework.Player, n int) (int, error) {
 				var card int
@@ -61,7 +62,7 @@ func TestServerAsksItsClient(t *testing.T) {
 
 // A request outlives its link; whoever never answers costs half a minute.
 func TestServersRequestOutlivesTheLink(t *testing.T) {
-	simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, framework.Config{Session: quick}, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, framework.Config{Session: quick}, nil, func(e *env) {
 		c := e.newClient("ann", transport.TCP)
 		var picks atomic.Int64
 		client.OnRequest(c, "pick", func(n int) (int, error) { picks.Add(1); return n + 1, nil })
@@ -84,7 +85,7 @@ func TestServersRequestOutlivesTheLink(t *testing.T) {
 
 // What ends the stream or the session ends the requests that wait in it.
 func TestServersRequestsFailOnResetAndClose(t *testing.T) {
-	simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, framework.Config{Session: quick}, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, framework.Config{Session: quick}, nil, func(e *env) {
 		c := e.newClient("ann", transport.TCP)
 		client.OnRequest(c, "pick", func(n int) (int, error) { return n + 1, nil })
 		e.connect(c)
@@ -120,7 +121,7 @@ func TestServersRequestsFailOnResetAndClose(t *testing.T) {
 
 // Answers that nobody asked for, and malformed ones.
 func TestAnswersWithoutAQuestion(t *testing.T) {
-	simulate(t, 1, transport.Conditions{}, framework.Config{}, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{}, nil, func(e *env) {
 		r, nonce := e.raw()
 		r.hello(nonce, "ann", 1)
 		r.read(codec.Welcome, new(any))

@@ -14,6 +14,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // A name whose first addresses lead nowhere costs the moments that they have to
@@ -21,7 +22,7 @@ import (
 func TestNameWithDeadAddresses(t *testing.T) {
 	for _, carrier := range []transport.Carrier{transport.KCP, transport.PlainKCP} {
 		t.Run(carrier.String(), func(t *testing.T) {
-			simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, framework.Config{Session: quick}, nil, func(e *env) {
+			simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, framework.Config{Session: quick}, nil, func(e *env) {
 				at := e.srv.Addr(carrier)
 				cfg := e.dialers(client.Config{Ticket: func(context.Context) ([]byte, error) { return []byte("ann"), nil }})
 				cfg.Dial = nil // it would be asked for the name

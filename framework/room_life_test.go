@@ -16,6 +16,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // boutParams are what a match of these tests is opened with.
@@ -60,7 +61,7 @@ func boutServer(t *testing.T, cfg framework.Config, f func(e *env, d *diary, roo
 	d := &diary{}
 	var rooms *bouts
 	cfg.Session = quick
-	simulate(t, 1, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, func(s *framework.Server) {
 		rooms = framework.AddRoomWith(s, "match", func(r *framework.Room, p boutParams) (*bout, error) {
 			switch p.Refuse {
 			case "make":
@@ -129,7 +130,7 @@ func TestOpenMakesARoomBeforeAnybodyIsInIt(t *testing.T) {
 // TestARoomThatIsRefusedRefusesItsPlayers: by name it is made of nothing.
 func TestARoomThatIsRefusedRefusesItsPlayers(t *testing.T) {
 	d := &diary{}
-	simulate(t, 1, transport.Conditions{}, framework.Config{}, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{}, func(s *framework.Server) {
 		framework.AddRoomWith(s, "match", func(r *framework.Room, p boutParams) (*bout, error) {
 			if p.Map == "" {
 				return nil, framework.Fail(1003, "a match needs a map")

@@ -16,6 +16,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // hall is a room that writes down what happens to it. log is read by the test
@@ -77,7 +78,7 @@ func hallServer(t *testing.T, cfg framework.Config, f func(e *env, d *diary, roo
 	d := &diary{}
 	var rooms *framework.Rooms[*hall]
 	cfg.Session = quick
-	simulate(t, 1, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, func(s *framework.Server) {
 		rooms = framework.AddRoom(s, "hall", func(r *framework.Room) *hall {
 			d.halls.Add(1)
 			return &hall{r, d}
@@ -275,7 +276,7 @@ func TestPlayersEnterFromTheirOwnHook(t *testing.T) {
 		}
 		entered.Add(1)
 	}}
-	simulate(t, 1, transport.Conditions{}, cfg, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, cfg, func(s *framework.Server) {
 		rooms = framework.AddRoom(s, "hall", func(r *framework.Room) *hall { return &hall{r, d} }).Tick(time.Second)
 	}, func(e *env) {
 		c := e.dial("ann", transport.TCP)

@@ -13,6 +13,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // Requests are named by ids that begin anew with each run of an app, and each
@@ -42,7 +43,7 @@ func anotherRun(t *testing.T, carrier transport.Carrier, adopt bool) {
 	var mu sync.Mutex
 	var sold []string
 	cfg := framework.Config{Session: quick, Loops: 2, Duplicate: framework.DuplicateAdopt}
-	simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, cfg, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, cfg, func(s *framework.Server) {
 		framework.AddRoom(s, "slow", func(*framework.Room) *slowRoom { return &slowRoom{} })
 		framework.OnRequest(s, "price", func(_ *framework.Player, of string) (string, error) {
 			time.Sleep(time.Second)
@@ -89,7 +90,7 @@ func anotherRun(t *testing.T, carrier transport.Carrier, adopt bool) {
 
 // What a server has asked is answered to that server only.
 func TestAnswersReachTheServerThatAsked(t *testing.T) {
-	twoServers(t, transport.Conditions{Delay: 10 * time.Millisecond}, nil, func(_ *game, a, b *env) {
+	twoServers(t, memnet.Conditions{Delay: 10 * time.Millisecond}, nil, func(_ *game, a, b *env) {
 		c := a.newClient("ann", transport.TCP)
 		client.OnRequest(c, "double", func(n int) (int, error) { time.Sleep(5 * time.Second); return 2 * n, nil })
 		a.connect(c)
@@ -116,7 +117,7 @@ func TestAnswersReachTheSessionThatAsked(t *testing.T) {
 }
 
 func anotherSession(t *testing.T, away bool) {
-	simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, framework.Config{Session: quick}, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, framework.Config{Session: quick}, nil, func(e *env) {
 		c := e.newClient("ann", transport.TCP)
 		client.OnRequest(c, "double", func(n int) (int, error) { time.Sleep(5 * time.Second); return 2 * n, nil })
 		e.connect(c)

@@ -16,6 +16,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 func (d *diary) has(line string) func() bool {
@@ -173,7 +174,7 @@ func TestRoomsHearOfTheShutdownBeforeTheirMembersLeave(t *testing.T) {
 		panics = append(panics, fmt.Sprint(p == nil, " ", in, ": ", v))
 		panic("in OnPanic too")
 	}}
-	simulate(t, 1, transport.Conditions{}, cfg, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, cfg, func(s *framework.Server) {
 		framework.AddRoom(s, "hall", func(r *framework.Room) closing { return closing{r, d} }).Linger(-1)
 	}, func(e *env) {
 		join(t, e.dial("ann", transport.TCP), "1")

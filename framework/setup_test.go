@@ -15,6 +15,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 func configured(t *testing.T, cfg framework.Config) *framework.Server {
@@ -255,7 +256,7 @@ func TestNothingIsRegisteredAfterStart(t *testing.T) {
 // TestKickTakesCodesThatEndASession: others would leave the client to come back
 // to a session that is over, or be taken for a later version's.
 func TestKickTakesCodesThatEndASession(t *testing.T) {
-	simulate(t, 1, transport.Conditions{}, framework.Config{Session: quick}, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Session: quick}, nil, func(e *env) {
 		c := e.dial("ann", transport.TCP)
 		p := e.srv.User("ann")[0]
 		for _, code := range []session.Code{session.LinkLost, session.Busy, session.Moved, 99, 150, 207, 999} {

@@ -15,7 +15,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
-	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 var seeds = flag.Int("seeds", 20, "how many seeds TestWholeStackLosesNothing plays")
@@ -100,7 +100,7 @@ func TestWholeStackLosesNothing(t *testing.T) {
 
 func playSeed(t *testing.T, seed uint64) (cuts, resumes uint64) {
 	rng := rand.New(rand.NewPCG(seed, 3))
-	cond := transport.Conditions{
+	cond := memnet.Conditions{
 		Delay: time.Duration(rng.IntN(60)) * time.Millisecond, Jitter: time.Duration(rng.IntN(30)) * time.Millisecond,
 		Loss: float64(rng.IntN(10)) / 100, Duplicate: 0.02, Reorder: 0.02,
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // Situations of session/SPEC.md 13 on every carrier, with the whole stack. What
@@ -39,7 +40,7 @@ func hooked(t *testing.T, f func(e *env, c *client.Client, when func(hook string
 			OnResume: func(*framework.Player) { note("resume") }, OnSnapshot: func(*framework.Player) { note("snapshot") },
 			OnClose: func(_ *framework.Player, why framework.Reason) { note("close " + why.Code.String()) },
 		}
-		simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(e *env) {
+		simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(e *env) {
 			c := e.dial("ann", carrier)
 			e.within(time.Second, "heard", func() bool { return attached(e) == 1 })
 			time.Sleep(time.Second)
@@ -123,7 +124,7 @@ func TestCutsDuringReplay(t *testing.T) {
 		var mu sync.Mutex
 		var got []uint64
 		cfg := framework.Config{Session: quick}
-		simulate(t, 2, transport.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(e *env) {
+		simulate(t, 2, memnet.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(e *env) {
 			c := e.newClient("ann", carrier)
 			client.OnMessage(c, "n", func(m numbered) {
 				mu.Lock()
@@ -219,7 +220,7 @@ func TestTokensThatAreNotTheOwners(t *testing.T) {
 func TestServerThatForgot(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
 		cfg := framework.Config{Secret: session.Secret{7}, Session: quick}
-		simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(a *env) {
+		simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(a *env) {
 			b := serve(t, a.net, "10.0.0.2", cfg, nil)
 			defer b.end()
 			c := a.dial("ann", carrier)

@@ -10,6 +10,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // TestStatsTellWhatHappened: each way a link or a session can end is counted by
@@ -22,7 +23,7 @@ func TestStatsTellWhatHappened(t *testing.T) {
 		return string(l.Ticket), nil
 	}}
 	cfg.Session.Grace = 5 * time.Second
-	simulate(t, 3, transport.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
+	simulate(t, 3, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
 		ann := e.dial("ann", transport.TCP)
 		bob := e.dial("bob", transport.PlainKCP)
 		cid := e.dial("cid", transport.TCP)
@@ -69,7 +70,7 @@ func shortly(t *testing.T, d time.Duration) context.Context {
 
 // TestQuietServerIsNotLate: what comes after a long silence finds the loop on time.
 func TestQuietServerIsNotLate(t *testing.T) {
-	simulate(t, 1, transport.Conditions{}, framework.Config{Loops: 1}, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Loops: 1}, nil, func(e *env) {
 		for _, quiet := range []time.Duration{time.Minute, 2 * time.Minute, time.Hour} {
 			time.Sleep(quiet)
 			_ = e.dial("ann", transport.TCP).Close()

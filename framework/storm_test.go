@@ -16,7 +16,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
-	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 var storms = flag.Int("storms", 8, "how many seeds TestStorm plays")
@@ -264,7 +264,7 @@ func TestStorm(t *testing.T) {
 func playStorm(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 5))
 	st := &storm{t: t, heard: map[string]uint64{}, seats: map[*framework.Player]string{}}
-	cond := transport.Conditions{Delay: time.Duration(rng.IntN(30)) * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: float64(rng.IntN(5)) / 100}
+	cond := memnet.Conditions{Delay: time.Duration(rng.IntN(30)) * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: float64(rng.IntN(5)) / 100}
 	simulate(t, seed, cond, st.config(rng), st.routes, func(e *env) {
 		all := make([]*victim, 12)
 		for step := range 1500 {

@@ -10,13 +10,14 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // TestKeyOfAKickedPlayerOpensNothing: the seal key of a session that was kicked
 // opens no link any more. Its client is told so on a link that it opens with the
 // server's public key.
 func TestKeyOfAKickedPlayerOpensNothing(t *testing.T) {
-	simulate(t, 1, transport.Conditions{Delay: 5 * time.Millisecond}, framework.Config{}, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{Delay: 5 * time.Millisecond}, framework.Config{}, nil, func(e *env) {
 		c := e.dial("eve", transport.KCP)
 		p := e.players()[0]
 		c.Pause()

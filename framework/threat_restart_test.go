@@ -23,6 +23,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
@@ -58,7 +59,7 @@ func resume(t *testing.T, token string, nonce []byte, attempt, recv uint64) []by
 // T14: a RESUME with any one of its bits changed is worth nothing, and whatever
 // is wrong about it the answer is the same. The session does not notice.
 func TestThreatEveryBitOfAResume(t *testing.T) {
-	simulate(t, 1, transport.Conditions{}, framework.Config{Loops: 2}, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Loops: 2}, nil, func(e *env) {
 		c := e.dial("ann", transport.TCP)
 		token, attempt := c.Token(), uint64(time.Now().Add(time.Hour).UnixMicro())
 		bits := 8 * len(resume(t, token, make([]byte, 16), attempt, 0))
@@ -125,7 +126,7 @@ func TestThreatKeyIsChangedUnderLoad(t *testing.T) {
 		cfg.Drain = framework.Drain{Window: 2 * time.Second, Address: fmt.Sprintf("kcp://10.0.0.%d:7780", node+1)}
 		return cfg
 	}
-	simulate(t, 1, transport.Conditions{Delay: 10 * time.Millisecond}, config(1, keys[0].Text()), g.routes, func(a *env) {
+	simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, config(1, keys[0].Text()), g.routes, func(a *env) {
 		b := serve(t, a.net, "10.0.0.2", config(2, keys[1].Text()+"\n"+keys[0].Text()), g.routes)
 		defer b.end()
 		c := serve(t, a.net, "10.0.0.3", config(3, keys[1].Text()), g.routes)
@@ -233,8 +234,8 @@ func anotherProcess(t *testing.T, killed bool) {
 	if testing.Short() {
 		players = 20
 	}
-	mild := transport.Conditions{Delay: 10 * time.Millisecond}
-	network := transport.NewNetwork(1, mild)
+	mild := memnet.Conditions{Delay: 10 * time.Millisecond}
+	network := memnet.New(1, mild)
 	list := make([]*follower, players)
 	for i := range list {
 		list[i] = new(follower)
@@ -290,7 +291,7 @@ func anotherProcess(t *testing.T, killed bool) {
 	}
 	time.Sleep(2 * time.Second)
 	if killed {
-		network.SetConditions(transport.Conditions{Loss: 1})
+		network.SetConditions(memnet.Conditions{Loss: 1})
 	}
 	first.end()
 	second := serve(t, network, "10.0.0.1", cfg, process(1))

@@ -22,6 +22,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
@@ -177,7 +178,7 @@ func TestThreatForgedFromThePlayersOwnAddress(t *testing.T) {
 func forgedFromItsOwnAddress(t *testing.T, at netip.Addr, rounds int) {
 	const perRound = 500
 	v := quarry{at: at}
-	simulate(t, 1, transport.Conditions{Delay: 5 * time.Millisecond}, framework.Config{Loops: 2}, v.setup, func(e *env) {
+	simulate(t, 1, memnet.Conditions{Delay: 5 * time.Millisecond}, framework.Config{Loops: 2}, v.setup, func(e *env) {
 		v.connect(e)
 		v.talk(20)
 		rnd := rand.New(rand.NewPCG(1, 2))
@@ -260,7 +261,7 @@ func TestThreatRecordedConversationPlayedBack(t *testing.T) {
 }
 
 func playedBack(t *testing.T, at netip.Addr) {
-	network := transport.NewNetwork(1, transport.Conditions{Delay: 5 * time.Millisecond})
+	network := memnet.New(1, memnet.Conditions{Delay: 5 * time.Millisecond})
 	cfg := framework.Config{Loops: 2, Secret: session.Secret{7}, KeyFile: filepath.Join(t.TempDir(), "key")}
 	v := quarry{at: at}
 	e := serve(t, network, "10.0.0.1", cfg, v.setup)
@@ -318,21 +319,21 @@ func playedBack(t *testing.T, at netip.Addr) {
 // within a second of sending something, and logs in again.
 func TestThreatServerThatWasKilled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := transport.NewNetwork(1, transport.Conditions{})
+		network := memnet.New(1, memnet.Conditions{})
 		cfg := framework.Config{Loops: 2, Secret: session.Secret{7}, KeyFile: filepath.Join(t.TempDir(), "key")}
 		var v quarry
 		e := serve(t, network, "10.0.0.1", cfg, v.setup)
 		v.connect(e)
 		defer func() { _ = v.c.Close() }()
 		v.talk(3)
-		network.SetConditions(transport.Conditions{Loss: 1}) // its last words are lost
+		network.SetConditions(memnet.Conditions{Loss: 1}) // its last words are lost
 		hurry, cancel := context.WithTimeout(context.Background(), time.Second)
 		_ = e.srv.Shutdown(hurry) // in time or not
 		cancel()
 		time.Sleep(3 * time.Second)
 		again := serve(t, network, "10.0.0.1", cfg, v.setup)
 		defer again.end()
-		network.SetConditions(transport.Conditions{Delay: 10 * time.Millisecond})
+		network.SetConditions(memnet.Conditions{Delay: 10 * time.Millisecond})
 		if s := v.c.Stats(); s.Losses != 0 {
 			t.Fatalf("it knows already: %+v", s)
 		}
@@ -356,7 +357,7 @@ func TestThreatNobodyIsTalkedOutOfEncryption(t *testing.T) {
 	if _, err := client.New([]string{"kcp://server:1"}, cfg); err == nil || !strings.Contains(err.Error(), "private") {
 		t.Errorf("with a private key: %v", err)
 	}
-	simulate(t, 1, transport.Conditions{}, framework.Config{}, nil, func(e *env) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{}, nil, func(e *env) {
 		for name, addr := range map[string]string{
 			"another server's key": e.addr(transport.KCP),
 			"a port of plain KCP":  "kcp://" + e.srv.Addr(transport.PlainKCP).String(),
@@ -402,7 +403,7 @@ func TestThreatAddressThatChangesAllTheTime(t *testing.T) {
 	for _, loops := range []int{1, 4} {
 		var v quarry
 		const delay = 50 * time.Millisecond
-		simulate(t, uint64(loops), transport.Conditions{Delay: delay}, framework.Config{Loops: loops}, v.setup, func(e *env) {
+		simulate(t, uint64(loops), memnet.Conditions{Delay: delay}, framework.Config{Loops: loops}, v.setup, func(e *env) {
 			v.connect(e)
 			v.talk(3)
 			worst, last, heard := time.Duration(0), time.Now(), 3
@@ -454,7 +455,7 @@ func TestThreatDatagramOfAnOldLink(t *testing.T) {
 		return len(got) >= n
 	}
 	var v quarry
-	simulate(t, 1, transport.Conditions{Delay: 5 * time.Millisecond}, framework.Config{}, setup, func(e *env) {
+	simulate(t, 1, memnet.Conditions{Delay: 5 * time.Millisecond}, framework.Config{}, setup, func(e *env) {
 		v.connect(e)
 		for n := range uint64(10) {
 			if err := v.c.SendNewest("aim", n+1); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // TestWhatDoesNotReturnIsNamed: in a room, on a worker, in a callback; in the log,
@@ -20,7 +21,7 @@ func TestWhatDoesNotReturnIsNamed(t *testing.T) {
 	var log lines
 	var free chan struct{} // of the simulation
 	block := func(*framework.Player, int) { <-free }
-	simulate(t, 1, transport.Conditions{}, framework.Config{Session: quick, Logger: log.logger()}, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Session: quick, Logger: log.logger()}, func(s *framework.Server) {
 		free = make(chan struct{})
 		framework.OnMessage(s, "slow query", block)
 		rooms := framework.AddRoom(s, "lair", func(r *framework.Room) *lair {
@@ -71,7 +72,7 @@ func TestContextEndsWithTheSession(t *testing.T) {
 	var rooms *framework.Rooms[*lair]
 	var joined error
 	released := 0
-	simulate(t, 1, transport.Conditions{}, framework.Config{Session: quick}, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Session: quick}, func(s *framework.Server) {
 		rooms = framework.AddRoom(s, "lair", func(r *framework.Room) *lair {
 			return &lair{r, func(string, *framework.Player) {}}
 		}).Tick(time.Hour)

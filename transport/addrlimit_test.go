@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 func doorsOf(t *testing.T, c Config) *addrLimiter {
@@ -86,7 +88,7 @@ func TestAddressWithTooManyLinks(t *testing.T) {
 	for _, carrier := range []Carrier{TCP} { // plain KCP has its own: only who has proved an address counts
 		t.Run(carrier.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				w := &world{carrier: carrier, mem: true, net: NewNetwork(1, Conditions{})}
+				w := &world{carrier: carrier, mem: true, net: memnet.New(1, memnet.Conditions{})}
 				h := &hooks{}
 				tr := w.start(t, Config{Loops: 2, LinksPerAddress: 3}, h)
 				one := netip.MustParseAddr("192.0.2.7")
@@ -121,7 +123,7 @@ func TestAddressWithTooManyLinks(t *testing.T) {
 // TestTrustedProxySpeaksForItsPlayers: their addresses count, its own does not.
 func TestTrustedProxySpeaksForItsPlayers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w := &world{carrier: TCP, mem: true, net: NewNetwork(1, Conditions{})}
+		w := &world{carrier: TCP, mem: true, net: memnet.New(1, memnet.Conditions{})}
 		h := &hooks{}
 		proxy := netip.MustParseAddr("10.9.9.9")
 		tr := w.start(t, Config{Loops: 1, LinksPerAddress: 2, TrustedProxies: []netip.Prefix{netip.PrefixFrom(proxy, 32)}}, h)

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
@@ -25,7 +26,7 @@ type closingLink struct {
 	to   netip.AddrPort
 	at   time.Duration
 	left uint8
-	from local
+	from backend.Local
 	b    [closeSize]byte
 }
 

@@ -122,8 +122,9 @@ type Config struct {
 	CoalesceDelay time.Duration
 	// Logger takes the few things that are worth a line. If nil, slog.Default().
 	Logger *slog.Logger
-	// Network, if not nil, is what everything runs on instead of sockets.
-	Network *Network
+	// Network, if not nil, is what everything runs on instead of sockets, such as a
+	// network in memory: transport/memnet.
+	Network Network
 }
 
 const (
@@ -133,7 +134,6 @@ const (
 	defaultReceiveBytes    = 64 << 20 // of a loop
 	defaultOpeningTimeout  = 5 * time.Second
 	defaultSocketBuffer    = 8 << 20
-	smallSocketBuffer      = 1 << 20
 	defaultCoalesceDelay   = time.Millisecond
 	maxCoalesceDelay       = 10 * time.Millisecond // a third of the shortest retransmission timeout
 	maxLoops               = 256
@@ -226,10 +226,7 @@ func (c *Config) socketBuffer() int {
 }
 
 func (c *Config) coalesceDelay() time.Duration {
-	switch {
-	case oneLoop: // only Linux coalesces
-		return 0
-	case c.CoalesceDelay == 0:
+	if c.CoalesceDelay == 0 {
 		return defaultCoalesceDelay
 	}
 	return max(c.CoalesceDelay, 0)

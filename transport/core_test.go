@@ -15,7 +15,9 @@ import (
 	"unsafe"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/lifeline-go/lifeline/transport/kcp"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // fakeBelow is a backend without a network.
@@ -26,15 +28,15 @@ type fakeBelow struct {
 }
 
 func (f *fakeBelow) wake()  {}
-func (f *fakeBelow) drain() {}
-func (f *fakeBelow) send(b *outbox) bool {
-	for ; b.head < b.n; b.head++ {
+func (f *fakeBelow) Drain() {}
+func (f *fakeBelow) Send(b *backend.Outbox) bool {
+	for ; b.Head < b.N; b.Head++ {
 		if f.take == 0 {
 			return false
 		}
 		f.take--
 		if f.keep {
-			f.sent = append(f.sent, fmt.Sprintf("%v %x", b.to[b.head], b.datagram(b.head)))
+			f.sent = append(f.sent, fmt.Sprintf("%v %x", b.To[b.Head], b.Datagram(b.Head)))
 		}
 	}
 	return true
@@ -43,7 +45,7 @@ func (f *fakeBelow) send(b *outbox) bool {
 // testLoop returns a loop that the test drives itself.
 func testLoop(cfg Config, h Handler) (*Loop, *fakeBelow) {
 	cfg.Logger, cfg.PlainKCP, cfg.KCP = quiet, "test", "test"
-	cfg.Network = NewNetwork(0, Conditions{}) // nothing is on it
+	cfg.Network = memnet.New(0, memnet.Conditions{}) // nothing is on it
 	tr := &Transport{cfg: cfg, log: quiet, start: clock()}
 	f := &fakeBelow{take: -1}
 	l := &Loop{t: tr, h: h, below: f}
@@ -157,11 +159,11 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 type loopBack struct{ answers map[netip.AddrPort]*peer }
 
 func (f *loopBack) wake()  {}
-func (f *loopBack) drain() {}
-func (f *loopBack) send(b *outbox) bool {
-	for ; b.head < b.n; b.head++ {
-		p := f.answers[b.to[b.head]]
-		p.Input(0, b.datagram(b.head))
+func (f *loopBack) Drain() {}
+func (f *loopBack) Send(b *backend.Outbox) bool {
+	for ; b.Head < b.N; b.Head++ {
+		p := f.answers[b.To[b.Head]]
+		p.Input(0, b.Datagram(b.Head))
 		p.Discard(1 << 20)
 	}
 	return true
@@ -175,9 +177,9 @@ type fakeStream struct {
 
 func (s *fakeStream) Write(p []byte) (int, error) { s.written += len(p); return len(p), nil }
 func (s *fakeStream) OutboundBuffered() int       { return 0 }
-func (s *fakeStream) closeWrite() bool            { return true }
-func (s *fakeStream) rtt() time.Duration          { return 0 }
-func (s *fakeStream) close()                      {}
+func (s *fakeStream) CloseWrite() bool            { return true }
+func (s *fakeStream) RTT() time.Duration          { return 0 }
+func (s *fakeStream) End()                        {}
 func (s *fakeStream) InboundBuffered() int        { return len(s.in) }
 func (s *fakeStream) Peek(n int) ([]byte, error)  { return s.in[:n], nil }
 func (s *fakeStream) Discard(n int) (int, error)  { s.in = s.in[n:]; return n, nil }

@@ -2,14 +2,11 @@
 
 package transport
 
-import "net/netip"
+import (
+	"net/netip"
 
-// maxDatagram is the longest datagram that is taken: kcp-go sends at most
-// 1,500 bytes, ikcp.c 1,400 unless told otherwise.
-const maxDatagram = 2048
-
-// slotSize is the longest datagram that is sent: what one Ethernet frame holds.
-const slotSize = 1472
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
+)
 
 // wire names a datagram socket of a loop.
 type wire uint8
@@ -31,14 +28,28 @@ func (c *Config) address(w wire) string {
 	return c.KCP
 }
 
-// datagram takes one datagram that arrived on w. from is as the socket tells it,
-// which has put the address that it came to into l.asked.
+// receive takes what one of the sockets has received.
+func (l *Loop) receive(in *backend.Inbox) {
+	w := plainWire
+	if in.Listener == int(KCP) {
+		w = sealedWire
+	}
+	for i := range in.N {
+		if in.Size[i] > backend.MaxDatagram {
+			l.stats.datagramsIn++
+			l.stats.large.Add(1)
+			continue
+		}
+		l.asked = in.To[i]
+		l.datagram(w, in.From[i], in.Datagram(i))
+	}
+	l.received(!in.More)
+}
+
+// datagram takes one datagram that arrived on w. The address that it came to is in
+// l.asked.
 func (l *Loop) datagram(w wire, from netip.AddrPort, b []byte) {
 	l.stats.datagramsIn++
-	if len(b) > maxDatagram {
-		l.stats.large.Add(1)
-		return
-	}
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	if w == plainWire {
 		l.plainDatagram(from, b)
@@ -47,76 +58,39 @@ func (l *Loop) datagram(w wire, from netip.AddrPort, b []byte) {
 	}
 }
 
-// truncated counts a datagram that was longer than what is taken.
-func (l *Loop) truncated() {
-	l.stats.datagramsIn++
-	l.stats.large.Add(1)
-}
-
-// outbox collects the datagrams of a batch for one system call. Owned by the
-// loop.
-type outbox struct {
-	wire    wire
-	blocked bool // the socket took no more in this batch
-	head, n int
-	to      [outSlots]netip.AddrPort
-	from    [outSlots]local
-	size    [outSlots]int
-	buf     []byte
-}
-
-const outSlots = 64
-
 // initOut makes an outbox for each wire that is served.
 func (l *Loop) initOut() {
 	for w := range wires {
-		l.out[w].wire = w
 		if l.t.cfg.address(w) != "" {
-			l.out[w].buf = make([]byte, outSlots*slotSize)
+			l.out[w].Init(int(wireCarriers[w]))
 		}
 	}
 }
 
-func (o *outbox) empty() bool { return o.head == o.n }
-
-// slot returns memory for the next datagram, nil when there is none.
-func (o *outbox) slot() []byte {
-	if o.head == o.n {
-		o.head, o.n = 0, 0
-	}
-	if o.n == outSlots {
-		return nil
-	}
-	return o.buf[o.n*slotSize : o.n*slotSize : (o.n+1)*slotSize]
+// outbox are the datagrams of a batch that leave from one socket.
+type outbox struct {
+	backend.Outbox
+	blocked bool // the socket took no more in this batch
 }
-
-// push takes the datagram that was written into the slot.
-func (o *outbox) push(to netip.AddrPort, from local, size int) {
-	o.to[o.n], o.from[o.n], o.size[o.n] = to, from, size
-	o.n++
-}
-
-// datagram returns the datagram in place i.
-func (o *outbox) datagram(i int) []byte { return o.buf[i*slotSize : i*slotSize+o.size[i]] }
 
 // slot returns memory for the next datagram on w, nil when the socket takes no
 // more for now.
 func (l *Loop) slot(w wire) []byte {
 	o := &l.out[w]
-	b := o.slot()
+	b := o.Slot()
 	if b == nil {
 		l.sendOut(o)
-		b = o.slot()
+		b = o.Slot()
 	}
 	return b
 }
 
 // sendOut hands the collected datagrams to the socket.
 func (l *Loop) sendOut(o *outbox) {
-	if o.empty() || o.blocked {
+	if o.Empty() || o.blocked {
 		return
 	}
-	if !l.below.send(o) {
+	if !l.below.Send(&o.Outbox) {
 		o.blocked = true
 		l.stats.blocked++
 	}

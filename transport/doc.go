@@ -21,7 +21,14 @@
 // state is only touched inside of them.
 //
 // Loop.Now is read once per batch, and this package reads the clock in one
-// place. On a [Network] in memory the same loops run under testing/synctest.
+// place. On a network in memory, transport/memnet, the same loops run under
+// testing/synctest.
+//
+// # What is below
+//
+// A loop is run by what is below it, and knows it by the contract of
+// transport/internal/backend alone: transport/internal/poll has the system's sockets,
+// transport/memnet a network in memory. sink.go is the loop's side of it.
 //
 // # What is left to others
 //

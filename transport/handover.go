@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/lifeline-go/lifeline/transport/internal/strangers"
 )
 
@@ -39,13 +40,13 @@ type handedBatch struct {
 
 type handed struct {
 	from netip.AddrPort
-	to   local
+	to   backend.Local
 	size int
 }
 
 // give copies a datagram for the loop. It reports whether there was room, and
 // whether the loop must be woken: once for each burst.
-func (h *handover) give(from netip.AddrPort, to local, b []byte) (ok, wake bool) {
+func (h *handover) give(from netip.AddrPort, to backend.Local, b []byte) (ok, wake bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	g := &h.groups[h.group(from.Addr())]
@@ -84,7 +85,7 @@ func (l *Loop) handTo(owner *Loop, from netip.AddrPort, b []byte) {
 	}
 	l.stats.handedOver.Add(1)
 	if wake {
-		owner.queue.wake()
+		owner.queue.Wake()
 	}
 }
 

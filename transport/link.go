@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/lifeline-go/lifeline/transport/kcp"
 )
 
@@ -73,7 +74,7 @@ type Link struct {
 	finish   uint32 // stateFinishing: until when, in finishUnits
 	carrier  Carrier
 	state    linkState
-	local    local // KCP: what the peer sends to, and is answered from
+	local    backend.Local // KCP: what the peer sends to, and is answered from
 }
 
 // finishUnit is the unit of Link.finish, which has four bytes for four years.
@@ -267,7 +268,7 @@ func (k *Link) RTT() time.Duration {
 	case k.kcp != nil:
 		return k.kcp.SRTT()
 	}
-	return k.tcp.stream.rtt()
+	return k.tcp.stream.RTT()
 }
 
 // deaf reports whether packets of the link go nowhere.

@@ -3,16 +3,15 @@
 package transport
 
 import (
-	"bytes"
-	"encoding/binary"
 	"net"
 	"net/netip"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
+	"github.com/lifeline-go/lifeline/transport/internal/poll"
 	"github.com/lifeline-go/lifeline/transport/kcptest"
-	"golang.org/x/sys/unix"
 )
 
 // strictSocket is a client's socket as a NAT makes it: it hears only the
@@ -181,9 +180,10 @@ func TestLinkFollowsTheAddressThatIsAsked(t *testing.T) {
 // TestLocalAddressesAreBounded: beyond 255 of them the kernel chooses.
 func TestLocalAddressesAreBounded(t *testing.T) {
 	tr := startEverywhere(t, "0.0.0.0", Config{Loops: 1}, &hooks{})
-	for i := range maxLocals {
+	locals := &tr.below.(*poll.Runner).Locals
+	for i := range poll.MaxLocals {
 		a := netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
-		if name, ok := tr.locals.name(a); !ok || int(name) != i+1 || tr.locals.addr(name) != a {
+		if name, ok := locals.Name(a); !ok || int(name) != i+1 || locals.Addr(name) != a {
 			t.Fatalf("address %d has name %d, %v", i, name, ok)
 		}
 	}
@@ -194,16 +194,17 @@ func TestLocalAddressesAreBounded(t *testing.T) {
 	c := dialStrict(t, tr, PlainKCP, pc, localAt(tr, PlainKCP, "127.0.0.1"))
 	c.write(beat)
 	c.roundTrip("hello")
-	if s := tr.Stats(); s.ManyLocals == 0 || len(tr.locals.addrs) != maxLocals {
-		t.Errorf("%d counted, %d addresses", s.ManyLocals, len(tr.locals.addrs))
+	if s := tr.Stats(); s.ManyLocals == 0 || locals.Len() != poll.MaxLocals {
+		t.Errorf("%d counted, %d addresses", s.ManyLocals, locals.Len())
 	}
 }
 
 // TestLostLocalAddressIsNotInsistedOn: a floating IP may have gone.
 func TestLostLocalAddressIsNotInsistedOn(t *testing.T) {
 	tr := startEverywhere(t, "0.0.0.0", Config{Loops: 1}, &hooks{})
-	gone, _ := tr.locals.name(netip.MustParseAddr("192.0.2.1"))
-	here, _ := tr.locals.name(netip.MustParseAddr("127.0.0.5"))
+	locals := &tr.below.(*poll.Runner).Locals
+	gone, _ := locals.Name(netip.MustParseAddr("192.0.2.1"))
+	here, _ := locals.Name(netip.MustParseAddr("127.0.0.5"))
 	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
@@ -212,8 +213,8 @@ func TestLostLocalAddressIsNotInsistedOn(t *testing.T) {
 	to := c.LocalAddr().(*net.UDPAddr).AddrPort()
 	l := tr.Loops()[0]
 	onLoop(t, l, func() {
-		for i, name := range []local{here, gone, here} {
-			l.out[plainWire].push(to, name, len(append(l.out[plainWire].slot(), byte('a'+i))))
+		for i, name := range []backend.Local{here, gone, here} {
+			l.out[plainWire].Push(to, name, len(append(l.out[plainWire].Slot(), byte('a'+i))))
 		}
 	})
 	buf := make([]byte, 10)
@@ -222,67 +223,6 @@ func TestLostLocalAddressIsNotInsistedOn(t *testing.T) {
 		n, from, err := c.ReadFromUDPAddrPort(buf)
 		if got := string(buf[:n]) + " " + from.Addr().String(); err != nil || got != want {
 			t.Errorf("%q, %v; want %q", got, err, want)
-		}
-	}
-}
-
-// TestControlMessages: what the kernel says, and what nobody should.
-func TestControlMessages(t *testing.T) {
-	message := func(size int, level, kind int32, data ...byte) []byte {
-		h := unix.Cmsghdr{Level: level, Type: kind}
-		h.SetLen(size)
-		b := make([]byte, unix.SizeofCmsghdr)
-		if unix.SizeofPtr == 8 {
-			binary.NativeEndian.PutUint64(b, uint64(h.Len))
-		} else {
-			binary.NativeEndian.PutUint32(b, uint32(h.Len))
-		}
-		binary.NativeEndian.PutUint32(b[unix.SizeofPtr:], uint32(level))
-		binary.NativeEndian.PutUint32(b[unix.SizeofPtr+4:], uint32(kind))
-		return append(b, data...)
-	}
-	const head = unix.SizeofCmsghdr
-	four := []byte{1, 0, 0, 0, 127, 0, 0, 5, 127, 0, 0, 9}
-	six := append(append([]byte{}, netip.MustParseAddr("2001:db8::5").AsSlice()...), 1, 0, 0, 0)
-	mapped := append(append([]byte{}, netip.MustParseAddr("::ffff:127.0.0.5").AsSlice()...), 1, 0, 0, 0)
-	other := message(head+8, unix.SOL_SOCKET, unix.SCM_TIMESTAMP, make([]byte, 8)...)
-	for _, c := range []struct {
-		name string
-		b    []byte
-		want string
-	}{
-		{"none", nil, ""},
-		{"IPv4", message(head+12, unix.IPPROTO_IP, unix.IP_PKTINFO, four...), "127.0.0.5"},
-		{"IPv6", message(head+20, unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, six...), "2001:db8::5"},
-		{"mapped", message(head+20, unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, mapped...), "127.0.0.5"},
-		{"behind another", append(bytes.Clone(other), message(head+12, unix.IPPROTO_IP, unix.IP_PKTINFO, four...)...), "127.0.0.5"},
-		{"another", other, ""},
-		{"half a header", other[:head/2], ""},
-		{"no length", message(0, unix.IPPROTO_IP, unix.IP_PKTINFO, four...), ""},
-		{"shorter than its header", message(head-1, unix.IPPROTO_IP, unix.IP_PKTINFO, four...), ""},
-		{"longer than all", message(head+13, unix.IPPROTO_IP, unix.IP_PKTINFO, four...), ""},
-		{"negative", message(-1, unix.IPPROTO_IP, unix.IP_PKTINFO, four...), ""},
-		{"cut", message(head+8, unix.IPPROTO_IP, unix.IP_PKTINFO, four[:8]...), ""},
-		{"IPv6, cut", message(head+16, unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, six[:16]...), ""},
-		{"no address", message(head+12, unix.IPPROTO_IP, unix.IP_PKTINFO, make([]byte, 12)...), ""},
-		{"multicast", message(head+20, unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, append([]byte{0xff, 2}, make([]byte, 18)...)...), ""},
-	} {
-		want := netip.Addr{}
-		if c.want != "" {
-			want = netip.MustParseAddr(c.want)
-		}
-		if got := parseLocal(c.b); got != want {
-			t.Errorf("%s: %v, want %v", c.name, got, want)
-		}
-	}
-	for _, s := range []struct {
-		a  string
-		v6 bool
-	}{{"127.0.0.5", false}, {"127.0.0.5", true}, {"2001:db8::5", true}} {
-		var ctl control
-		putLocal(&ctl, netip.MustParseAddr(s.a), s.v6)
-		if got := parseLocal(ctl.bytes()[:controlSize(s.v6)]); got.String() != s.a {
-			t.Errorf("%s became %v", s.a, got)
 		}
 	}
 }
@@ -296,19 +236,17 @@ func TestStopWhileDatagramsCome(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	g := tr.loops[0].below.(*gnetLoop)
-	g.accepting.Add(1) // one that takes its time
+	held, release := tr.loops[0].below.(pollHooks).HoldAcceptor() // one that takes its time
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
 		stop(t, tr)
 	}()
-	eventually(t, "the loop ends but for that", func() bool { return g.accepting.Load() == 1 })
+	eventually(t, "the loop ends but for that", held)
 	for range 20 {
 		_, _ = conn.Write([]byte("no KCP"))
 		time.Sleep(time.Millisecond)
 	}
-	g.accepting.Add(-1)
-	g.l.queue.wake()
+	release()
 	<-stopped
 }

@@ -5,36 +5,21 @@ package transport
 import (
 	"hash/maphash"
 	"log/slog"
-	"math"
 	"runtime/debug"
 	"time"
 
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/lifeline-go/lifeline/transport/internal/strangers"
 )
 
 // Never is the time of a timer that is not armed.
-const Never time.Duration = math.MaxInt64
+const Never = backend.Never
 
 // clock and since are the only places where the package reads the time.
 func clock() time.Time { return time.Now() }
 
 // since reads the one clock that it needs, where clock reads two.
 func since(t time.Time) time.Duration { return time.Since(t) }
-
-// backend is what a loop needs from below: sockets under gnet (gnetLoop) or a
-// Network in memory (memLoop). It brackets everything it hands up with begin
-// and end.
-type backend interface {
-	// wake makes the loop run a batch soon. Called under the queue's lock,
-	// from any goroutine.
-	wake()
-	// send sends datagrams from the head of b and returns false when the
-	// socket takes no more for now.
-	send(b *outbox) bool
-	// drain hands up datagrams that already wait, so that no timer judges a
-	// peer whose answer is here.
-	drain()
-}
 
 // Loop is one event loop: every link, timer and callback of it runs on one
 // goroutine. Owned by that goroutine, except for Post and Index, and for the
@@ -44,7 +29,7 @@ type Loop struct {
 
 	t     *Transport
 	h     Handler
-	below backend
+	below backend.Driver
 	index int
 	queue queue
 
@@ -54,7 +39,7 @@ type Loop struct {
 	now      time.Duration
 	began    time.Duration // the batch
 	spare    []Task        // the batch before: its memory is used again
-	asked    local         // where the datagram that is being handed up came to
+	asked    backend.Local // where the datagram that is being handed up came to
 
 	timers           timers
 	plain            map[uint64]*Link // by hash

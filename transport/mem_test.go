@@ -16,21 +16,22 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // memWorlds runs test on the in-memory carriers.
-func memWorlds(t *testing.T, c Conditions, test func(t *testing.T, w *world)) {
+func memWorlds(t *testing.T, c memnet.Conditions, test func(t *testing.T, w *world)) {
 	for _, carrier := range []Carrier{TCP, PlainKCP} {
 		t.Run(carrier.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				test(t, &world{carrier: carrier, mem: true, net: NewNetwork(42, c)})
+				test(t, &world{carrier: carrier, mem: true, net: memnet.New(42, c)})
 			})
 		})
 	}
 }
 
 func TestBadWeather(t *testing.T) {
-	weather := Conditions{
+	weather := memnet.Conditions{
 		Delay: 30 * time.Millisecond, Jitter: 20 * time.Millisecond,
 		Loss: 0.2, Duplicate: 0.1, Reorder: 0.1,
 	}
@@ -65,7 +66,7 @@ func TestBadWeather(t *testing.T) {
 }
 
 func TestCutIsSilence(t *testing.T) {
-	memWorlds(t, Conditions{Delay: time.Millisecond}, func(t *testing.T, w *world) {
+	memWorlds(t, memnet.Conditions{Delay: time.Millisecond}, func(t *testing.T, w *world) {
 		h := &hooks{}
 		tr := w.start(t, Config{Loops: 1}, h)
 		c, other := w.dial(t, tr), w.dial(t, tr)
@@ -99,12 +100,12 @@ func TestCutIsSilence(t *testing.T) {
 
 func TestMemReset(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w := &world{carrier: TCP, mem: true, net: NewNetwork(1, Conditions{})}
+		w := &world{carrier: TCP, mem: true, net: memnet.New(1, memnet.Conditions{})}
 		h := &hooks{}
 		tr := w.start(t, Config{}, h)
 		c := w.dial(t, tr)
 		c.roundTrip("hello")
-		c.Conn.(*MemConn).Reset()
+		c.Conn.(*memnet.Conn).Reset()
 		if err := h.closedWith(t); !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("OnClose(%v), want a reset", err)
 		}
@@ -122,7 +123,7 @@ func TestMemReset(t *testing.T) {
 
 func TestMemClose(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w := &world{carrier: TCP, mem: true, net: NewNetwork(1, Conditions{Delay: 10 * time.Millisecond})}
+		w := &world{carrier: TCP, mem: true, net: memnet.New(1, memnet.Conditions{Delay: 10 * time.Millisecond})}
 		h := &hooks{}
 		tr := w.start(t, Config{}, h)
 		c := w.dial(t, tr)
@@ -154,7 +155,7 @@ func TestMemClose(t *testing.T) {
 }
 
 func TestMemRate(t *testing.T) {
-	memWorlds(t, Conditions{Rate: 50_000}, func(t *testing.T, w *world) {
+	memWorlds(t, memnet.Conditions{Rate: 50_000}, func(t *testing.T, w *world) {
 		tr := w.start(t, Config{}, &hooks{packet: func(k *Link, p codec.Packet) {
 			if p.Kind != codec.Heartbeat {
 				k.Write(beat)
@@ -173,7 +174,7 @@ func TestMemRate(t *testing.T) {
 
 func TestMemDeadlines(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w := &world{carrier: TCP, mem: true, net: NewNetwork(1, Conditions{})}
+		w := &world{carrier: TCP, mem: true, net: memnet.New(1, memnet.Conditions{})}
 		tr := w.start(t, Config{}, &hooks{})
 		c := w.dial(t, tr)
 		from := time.Now()
@@ -201,7 +202,7 @@ func TestMemDeadlines(t *testing.T) {
 func TestSameSeedSameFate(t *testing.T) {
 	run := func(seed uint64) (trace string) {
 		bubble(t, func(t *testing.T) {
-			n := NewNetwork(seed, Conditions{
+			n := memnet.New(seed, memnet.Conditions{
 				Delay: 10 * time.Millisecond, Jitter: 30 * time.Millisecond, Loss: 0.3, Duplicate: 0.2, Reorder: 0.2,
 			})
 			w := &world{carrier: PlainKCP, mem: true, net: n}

@@ -8,9 +8,10 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"slices"
 	"testing"
 	"time"
+
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 var elsewhere = netip.MustParseAddr("10.7.0.1")
@@ -19,10 +20,10 @@ var elsewhere = netip.MustParseAddr("10.7.0.1")
 // nobody was told.
 func TestLineThatIsCutAndHealed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w := &world{carrier: TCP, mem: true, net: NewNetwork(1, Conditions{})}
+		w := &world{carrier: TCP, mem: true, net: memnet.New(1, memnet.Conditions{})}
 		h := &hooks{}
 		tr := w.start(t, Config{Loops: 1}, h)
-		line := w.net.NewLine(1, elsewhere, Conditions{Delay: 10 * time.Millisecond})
+		line := w.net.NewLine(1, elsewhere, memnet.Conditions{Delay: 10 * time.Millisecond})
 		conn, err := line.DialTCP(t.Context(), tr.Addr(TCP))
 		if err != nil {
 			t.Fatal(err)
@@ -62,54 +63,4 @@ func TestLineThatIsCutAndHealed(t *testing.T) {
 			}
 		}
 	})
-}
-
-// What is lost on a line is the same whatever else the network carries.
-func TestLineLosesTheSameByItsSeed(t *testing.T) {
-	lost := func(seed uint64, others int) (got []int) {
-		bubble(t, func(t *testing.T) {
-			n := NewNetwork(1, Conditions{})
-			send := func(line *Line) *MemPacketConn {
-				pc, err := line.ListenPacket()
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { pc.Close() })
-				return pc
-			}
-			line := n.NewLine(seed, elsewhere, Conditions{Loss: 0.3, Delay: time.Millisecond})
-			pc := send(line)
-			for i := range 100 {
-				for range others {
-					send(n.NewLine(9, netip.MustParseAddr("10.7.0.2"), Conditions{Loss: 0.5})).WriteTo([]byte{0}, &net.UDPAddr{IP: net.IP{10, 0, 0, 1}})
-				}
-				n.mu.Lock()
-				pc.down.datagramLocked(parcel{data: []byte{byte(i)}})
-				n.mu.Unlock()
-				time.Sleep(time.Millisecond)
-			}
-			line.Cut() // and everything after that
-			n.mu.Lock()
-			pc.down.datagramLocked(parcel{data: []byte{200}})
-			n.mu.Unlock()
-			line.Heal()
-			time.Sleep(time.Second)
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			for _, p := range pc.unread {
-				got = append(got, int(p.data[0]))
-			}
-		})
-		return got
-	}
-	first := lost(1, 0)
-	if len(first) < 50 || len(first) > 90 || slices.Contains(first, 200) {
-		t.Errorf("%d of 100 arrived: %v", len(first), first)
-	}
-	if again := lost(1, 3); !slices.Equal(first, again) {
-		t.Errorf("with others on the network\n%v arrived, without\n%v", again, first)
-	}
-	if other := lost(2, 0); slices.Equal(first, other) {
-		t.Error("another seed loses the same")
-	}
 }

@@ -4,7 +4,6 @@ package transport
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -218,7 +217,7 @@ func TestEngineThatEndsIsReplaced(t *testing.T) {
 	player.roundTrip("before")
 	c := (&world{carrier: TCP}).dial(t, tr)
 	c.roundTrip("before")
-	_ = tr.loops[0].below.(*gnetLoop).eng.Stop(context.Background())
+	tr.loops[0].below.(pollHooks).EndEngine()
 	if _, err := c.next(20 * time.Second); err != io.EOF {
 		t.Errorf("the connection of the ended engine: %v, want EOF", err)
 	}
@@ -251,8 +250,8 @@ func TestOneBadDestinationDoesNotHoldUpOthers(t *testing.T) {
 	l := tr.Loops()[0]
 	onLoop(t, l, func() {
 		for i, to := range []netip.AddrPort{good, bad, bad, good, bad} {
-			slot := l.out[plainWire].slot()
-			l.out[plainWire].push(to, 0, len(append(slot, byte('a'+i))))
+			slot := l.out[plainWire].Slot()
+			l.out[plainWire].Push(to, 0, len(append(slot, byte('a'+i))))
 		}
 	})
 	buf := make([]byte, 10)
@@ -358,4 +357,11 @@ func TestTheKernelKnowsTheRoundTripOfTCP(t *testing.T) {
 			t.Errorf("%v: SRTT %v", c, got)
 		}
 	}
+}
+
+// pollHooks are what sockets offer to tests.
+type pollHooks interface {
+	EndEngine()
+	CoalesceStreams()
+	HoldAcceptor() (held func() bool, release func())
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
@@ -28,7 +29,7 @@ func (l *Loop) pathOf(k *Link, from netip.AddrPort, size int, newest bool) {
 }
 
 // sendControl sends a control datagram to an address, and nowhere else.
-func (l *Loop) sendControl(k *Link, to netip.AddrPort, from local, c seal.Control, size int) {
+func (l *Loop) sendControl(k *Link, to netip.AddrPort, from backend.Local, c seal.Control, size int) {
 	slot := l.slot(sealedWire)
 	if slot == nil {
 		return // who misses it asks again
@@ -39,7 +40,7 @@ func (l *Loop) sendControl(k *Link, to netip.AddrPort, from local, c seal.Contro
 		return
 	}
 	k.sent += uint64(len(d))
-	l.out[sealedWire].push(to, from, len(d))
+	l.out[sealedWire].Push(to, from, len(d))
 }
 
 // control takes an authentic control datagram.
@@ -95,7 +96,7 @@ func (l *Loop) callMigrate(k *Link, from netip.AddrPort) {
 
 // datagramSizes are what a path may carry, smallest first: what all do, IPv6
 // with tunnels around it, IPv6 on Ethernet, IPv4 on Ethernet.
-var datagramSizes = [...]int{seal.MaxDatagram, 1280, 1392, 1452, slotSize}
+var datagramSizes = [...]int{seal.MaxDatagram, 1280, 1392, 1452, backend.SlotSize}
 
 const (
 	mtuProbeWait   = time.Second      // for the answer to a probe

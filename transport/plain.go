@@ -267,7 +267,7 @@ func (l *Loop) flushPlain(k *Link) bool {
 			}
 			break
 		}
-		l.out[plainWire].push(k.addr, k.local, len(b))
+		l.out[plainWire].Push(k.addr, k.local, len(b))
 		k.sent += uint64(len(b))
 	}
 	l.flushed(k)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 )
 
 // A proxy in between has the player's address and we have the proxy's. It
@@ -159,7 +161,7 @@ func parseHop(s string) (netip.AddrPort, bool) {
 
 // proxied takes the PROXY header of a connection from a trusted address. It
 // reports whether it is past that.
-func (l *Loop) proxied(k *Link, in inbound) bool {
+func (l *Loop) proxied(k *Link, in backend.Inbound) bool {
 	b, err := in.Peek(min(k.tcp.left, maxProxyHeader))
 	if err != nil {
 		k.Close(err)

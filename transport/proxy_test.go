@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // proxy2 returns a header of version 2 with the given command, family and rest.
@@ -184,7 +186,7 @@ func TestRemoteAddrBehindProxies(t *testing.T) {
 		for _, pieces := range []int{1 << 20, 1} {
 			t.Run(x.name, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
-					w := &world{carrier: x.carrier, mem: true, net: NewNetwork(1, Conditions{Delay: time.Millisecond})}
+					w := &world{carrier: x.carrier, mem: true, net: memnet.New(1, memnet.Conditions{Delay: time.Millisecond})}
 					seen := make(chan netip.AddrPort, 1)
 					cfg := Config{}
 					if x.trusted != "" {
@@ -213,7 +215,7 @@ func TestRemoteAddrBehindProxies(t *testing.T) {
 					time.Sleep(100 * time.Millisecond)
 					want := x.want
 					if want == "own" {
-						want = conn.local.String()
+						want = conn.LocalAddr().String()
 					}
 					select {
 					case got := <-seen:
@@ -249,7 +251,7 @@ func TestTrustedProxiesThatMakeNoSense(t *testing.T) {
 func TestProxyThatSaysNothing(t *testing.T) {
 	for _, say := range [][]byte{nil, []byte(proxySignature), bytes.Repeat([]byte("P"), 1)} {
 		bubble(t, func(t *testing.T) {
-			w := &world{carrier: TCP, mem: true, net: NewNetwork(1, Conditions{})}
+			w := &world{carrier: TCP, mem: true, net: memnet.New(1, memnet.Conditions{})}
 			h := &hooks{}
 			tr := w.start(t, Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, OpeningTimeout: time.Second}, h)
 			conn, err := w.net.DialTCP(context.Background(), tr.Addr(TCP))

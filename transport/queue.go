@@ -60,9 +60,9 @@ func (q *queue) wakeLocked() {
 	}
 }
 
-// stay says whether the loop waits in park alone from now on: nothing calls
+// Stay says whether the loop waits in park alone from now on: nothing calls
 // waker then. It must not while gnet waits for what comes to the loop.
-func (q *queue) stay(inside bool) {
+func (q *queue) Stay(inside bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.inside = inside
@@ -71,8 +71,8 @@ func (q *queue) stay(inside bool) {
 	}
 }
 
-// callBack wakes a loop that stays, so that it goes back to gnet.
-func (q *queue) callBack() {
+// CallBack wakes a loop that stays, so that it goes back to gnet.
+func (q *queue) CallBack() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.inside {
@@ -80,8 +80,8 @@ func (q *queue) callBack() {
 	}
 }
 
-// wake makes the loop run a batch that begins after this. Safe to call from any goroutine.
-func (q *queue) wake() {
+// Wake makes the loop run a batch that begins after this. Safe to call from any goroutine.
+func (q *queue) Wake() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.again = q.awake
@@ -105,11 +105,11 @@ func (q *queue) beginBatch() {
 	q.mu.Unlock()
 }
 
-// park lets the loop wait between two batches, for d, with Never without end, or
+// Park lets the loop wait between two batches, for d, with Never without end, or
 // until it is woken. A
 // goroutine waits then, not a thread in a system call: the runtime looks after
 // those, and that costs more than the wait is worth.
-func (q *queue) park(d time.Duration) {
+func (q *queue) Park(d time.Duration) {
 	q.mu.Lock()
 	if q.awake {
 		q.mu.Unlock() // it has been woken
@@ -163,8 +163,8 @@ func (q *queue) endBatch(more bool) {
 	}
 }
 
-// setWaker says how the loop is woken, or with nil that it can't be now.
-func (q *queue) setWaker(wake func()) {
+// SetWaker says how the loop is woken, or with nil that it can't be now.
+func (q *queue) SetWaker(wake func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.waker = wake

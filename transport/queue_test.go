@@ -26,7 +26,7 @@ func TestWakeEndsPark(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l, wakes := &Loop{}, 0
-				l.queue.setWaker(func() { wakes++ })
+				l.queue.SetWaker(func() { wakes++ })
 				batch := func() {
 					l.queue.beginBatch()
 					l.queue.take(nil)
@@ -47,7 +47,7 @@ func TestWakeEndsPark(t *testing.T) {
 					if c.before {
 						<-woken
 					}
-					l.queue.park(time.Hour)
+					l.queue.Park(time.Hour)
 					if d := time.Since(began); d != c.waits {
 						t.Errorf("dozed %v, want %v", d, c.waits)
 					}
@@ -70,7 +70,7 @@ func TestWokenTwiceAsParkEnds(t *testing.T) {
 	q.waker = func() {}
 	done := make(chan struct{})
 	const d = 300 * time.Millisecond
-	go func() { q.park(d); close(done) }()
+	go func() { q.Park(d); close(done) }()
 	for q.mu.Lock(); !q.parked; q.mu.Lock() {
 		q.mu.Unlock()
 		time.Sleep(time.Millisecond)

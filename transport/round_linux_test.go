@@ -3,11 +3,13 @@
 package transport
 
 import (
+	"io"
 	"net"
 	"testing"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport/internal/poll"
 )
 
 // streamsAtOnce returns a loop and n clients on it, and a function with which
@@ -54,7 +56,7 @@ func TestStreamsThatAreReadableTogetherShareABatch(t *testing.T) {
 		onLoop(t, tr.Loops()[0], func() {})
 		after := tr.Stats()
 		batches, packets := after.WakeUps-before.WakeUps, after.PacketsIn-before.PacketsIn
-		want := uint64(roundTry + n/roundBatch + 20)
+		want := uint64(poll.RoundTry + n/poll.RoundBatch + 20)
 		if packets == n && batches <= want {
 			break
 		}
@@ -63,7 +65,7 @@ func TestStreamsThatAreReadableTogetherShareABatch(t *testing.T) {
 		}
 	}
 	// One that is alone is answered as if there were no rounds.
-	for range 2 * roundTry {
+	for range 2 * poll.RoundTry {
 		clients[0].roundTrip("alone")
 	}
 	for _, c := range clients {
@@ -78,8 +80,7 @@ func TestWakeEndsTheWaitBetweenRounds(t *testing.T) {
 	l := tr.Loops()[0]
 	for range 50 {
 		onLoop(t, l, func() { // as if many had been here, and were worth a wait
-			r := &l.below.(*gnetLoop).round
-			r.on, r.until, r.upto = true, Never, Never
+			l.below.(pollHooks).CoalesceStreams()
 		})
 		clients[0].roundTrip("ask")
 		onLoop(t, l, func() {})
@@ -90,7 +91,7 @@ func TestWakeEndsTheWaitBetweenRounds(t *testing.T) {
 // TestSharedBatchOfThoseWhoClose has players say their last words together, the
 // first of whom is thrown out by the last, and the loop stop with a batch open.
 func TestSharedBatchOfThoseWhoClose(t *testing.T) {
-	const n = 2 * roundTry
+	const n = 2 * poll.RoundTry
 	var first *Link
 	asked := 0
 	h := &hooks{}
@@ -100,13 +101,13 @@ func TestSharedBatchOfThoseWhoClose(t *testing.T) {
 			return
 		}
 		switch asked++; asked {
-		case roundTry + 2: // in a batch with others
+		case poll.RoundTry + 2: // in a batch with others
 			first = k
-		case roundTry + 4:
-			first.Close(errEnded)
-		case roundTry + 6:
-			k.Close(errEnded) // itself
-		case roundTry + 8:
+		case poll.RoundTry + 4:
+			first.Close(io.ErrUnexpectedEOF)
+		case poll.RoundTry + 6:
+			k.Close(io.ErrUnexpectedEOF) // itself
+		case poll.RoundTry + 8:
 			panic("in a batch with others")
 		}
 	}
@@ -160,7 +161,7 @@ func TestSlowHandlersShareNoBatch(t *testing.T) {
 	const n = 64
 	h := &hooks{packet: func(k *Link, p codec.Packet) {
 		if string(p.Body) == "ask" {
-			time.Sleep(2 * roundTime)
+			time.Sleep(2 * poll.RoundTime)
 		}
 		k.Write(codec.AppendFrame(nil, p.Header, p.Body))
 	}}

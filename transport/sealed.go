@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/lifeline-go/lifeline/transport/kcp"
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
@@ -43,10 +44,10 @@ type sealedPart struct {
 // transient is what a link has only while it sends datagram frames, validates a
 // path or probes its MTU. Owned by the link, or by the loop's list of spare ones.
 type transient struct {
-	frames []byte     // unreliable ones, for the next datagram
-	paths  seal.Paths // where the peer seems to have moved
-	local  local      // what it sent to from there
-	mtu    mtuSearch  // for a larger datagram that the path carries
+	frames []byte        // unreliable ones, for the next datagram
+	paths  seal.Paths    // where the peer seems to have moved
+	local  backend.Local // what it sent to from there
+	mtu    mtuSearch     // for a larger datagram that the path carries
 }
 
 // sealedLoop is what a loop needs for sealed links. Owned by the loop.
@@ -215,12 +216,12 @@ func (l *Loop) unknownSealed(from netip.AddrPort, b []byte) {
 
 // sendTo sends a datagram that belongs to no link, or follows one of a link. It is lost
 // if the socket is full: the peer asks again.
-func (l *Loop) sendTo(to netip.AddrPort, from local, b []byte) {
+func (l *Loop) sendTo(to netip.AddrPort, from backend.Local, b []byte) {
 	if len(b) == 0 {
 		return
 	}
 	if slot := l.slot(sealedWire); slot != nil {
-		l.out[sealedWire].push(to, from, len(append(slot, b...)))
+		l.out[sealedWire].Push(to, from, len(append(slot, b...)))
 	}
 }
 
@@ -384,7 +385,7 @@ func (l *Loop) sendFrames(k *Link) {
 		b := seal.AppendPayload(slot[:seal.HeaderSize], s.frames)
 		l.seal(k, b, seal.TypeSealed)
 	} else {
-		l.stats.sendFailed.Add(1) // unreliable, and the socket is full
+		l.stats.SendFailed.Add(1) // unreliable, and the socket is full
 	}
 	s.frames = s.frames[:0]
 }
@@ -399,7 +400,7 @@ func (l *Loop) seal(k *Link, b []byte, t seal.PacketType) bool {
 	}
 	k.sent += uint64(len(d))
 	out := &l.out[sealedWire]
-	out.push(k.addr, k.local, len(d))
+	out.Push(k.addr, k.local, len(d))
 	if s := k.sealed.transient; s != nil {
 		if to, ok := s.paths.MirrorTo(l.now, len(d)); ok && to != k.addr {
 			l.sendTo(to, s.local, d)

@@ -13,7 +13,9 @@ import (
 	"unsafe"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/lifeline-go/lifeline/transport/kcp"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
@@ -30,10 +32,10 @@ type sealedPeer struct {
 type catcher map[netip.AddrPort][][]byte
 
 func (c catcher) wake()  {}
-func (c catcher) drain() {}
-func (c catcher) send(b *outbox) bool {
-	for ; b.head < b.n; b.head++ {
-		c[b.to[b.head]] = append(c[b.to[b.head]], bytes.Clone(b.datagram(b.head)))
+func (c catcher) Drain() {}
+func (c catcher) Send(b *backend.Outbox) bool {
+	for ; b.Head < b.N; b.Head++ {
+		c[b.To[b.Head]] = append(c[b.To[b.Head]], bytes.Clone(b.Datagram(b.Head)))
 	}
 	return true
 }
@@ -112,10 +114,10 @@ func (p *sealedPeer) take(b []byte) {
 type sealedBack map[netip.AddrPort]*sealedPeer
 
 func (f sealedBack) wake()  {}
-func (f sealedBack) drain() {}
-func (f sealedBack) send(b *outbox) bool {
-	for ; b.head < b.n; b.head++ {
-		f[b.to[b.head]].take(b.datagram(b.head))
+func (f sealedBack) Drain() {}
+func (f sealedBack) Send(b *backend.Outbox) bool {
+	for ; b.Head < b.N; b.Head++ {
+		f[b.To[b.Head]].take(b.Datagram(b.Head))
 	}
 	return true
 }
@@ -287,7 +289,7 @@ func TestHandoverIsBoundedAndShared(t *testing.T) {
 	if len(h.take().list) != 0 {
 		t.Error("something came twice")
 	}
-	b = make([]byte, maxDatagram)
+	b = make([]byte, backend.MaxDatagram)
 	took, wakes = 0, 0
 	for i := range 10_000 {
 		give(at(i))
@@ -379,7 +381,7 @@ func TestALargerPathPacksMore(t *testing.T) {
 						k.Write(frame(make([]byte, 20_000)))
 					}
 				}}
-				w, tr := sealedWorld(t, Conditions{Delay: 10 * time.Millisecond, MTU: c.path}, Config{Loops: 1}, h)
+				w, tr := sealedWorld(t, memnet.Conditions{Delay: 10 * time.Millisecond, MTU: c.path}, Config{Loops: 1}, h)
 				cl := w.dial(t, tr)
 				cl.write(beat)
 				// Segments of different sizes, so that more of them fit.
@@ -407,7 +409,7 @@ func TestALargerPathPacksMore(t *testing.T) {
 					t.Errorf("a datagram of %d bytes came over a path for %d", got, c.path)
 				}
 				// The path becomes narrow: everything still arrives.
-				w.net.SetConditions(Conditions{Delay: 10 * time.Millisecond, MTU: 1200})
+				w.net.SetConditions(memnet.Conditions{Delay: 10 * time.Millisecond, MTU: 1200})
 				ask(10)
 				onLoop(t, tr.Loops()[0], func() {
 					if mtu = linksOf(tr.loops[0])[0].kcp.MTU(); mtu != sealedCut {

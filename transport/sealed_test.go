@@ -14,6 +14,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/transport/kcptest"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
@@ -48,7 +49,7 @@ func TestAMovingPlayerStaysConnected(t *testing.T) {
 			at = k.RemoteAddr()
 			moves++
 		}}
-		w, tr := sealedWorld(t, Conditions{Delay: delay}, Config{Loops: 4}, h)
+		w, tr := sealedWorld(t, memnet.Conditions{Delay: delay}, Config{Loops: 4}, h)
 		c, m := w.moving(t, tr)
 		c.write(beat)
 		c.roundTrip("hello")
@@ -93,7 +94,7 @@ func TestACopyFromAnotherAddressGainsThreeTimesItsBytes(t *testing.T) {
 }
 
 func copyFromAnotherAddress(t *testing.T, player, other netip.Addr) {
-	w, tr := sealedWorld(t, Conditions{Delay: 10 * time.Millisecond}, Config{Loops: 2}, &hooks{})
+	w, tr := sealedWorld(t, memnet.Conditions{Delay: 10 * time.Millisecond}, Config{Loops: 2}, &hooks{})
 	w.net.NextAddr(player)
 	c := w.dial(t, tr)
 	c.write(beat)
@@ -145,7 +146,7 @@ func TestCloseIsTold(t *testing.T) {
 				k.Close(errors.New("as you wish"))
 			}
 		}}
-		w, tr := sealedWorld(t, Conditions{Delay: 20 * time.Millisecond}, Config{}, h)
+		w, tr := sealedWorld(t, memnet.Conditions{Delay: 20 * time.Millisecond}, Config{}, h)
 		const players = 200
 		var list []*client
 		for range players {
@@ -158,7 +159,7 @@ func TestCloseIsTold(t *testing.T) {
 			c.write(frame([]byte("throw me out")))
 		}
 		time.Sleep(45 * time.Millisecond)
-		w.net.SetConditions(Conditions{Delay: 20 * time.Millisecond, Loss: 0.3})
+		w.net.SetConditions(memnet.Conditions{Delay: 20 * time.Millisecond, Loss: 0.3})
 		time.Sleep(time.Second)
 		told := 0
 		for _, c := range list {
@@ -183,7 +184,7 @@ func TestCloseIsTold(t *testing.T) {
 func TestAPeerThatClosesIsGoneAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := &hooks{}
-		w, tr := sealedWorld(t, Conditions{Delay: time.Millisecond}, Config{}, h)
+		w, tr := sealedWorld(t, memnet.Conditions{Delay: time.Millisecond}, Config{}, h)
 		c := w.dial(t, tr)
 		c.write(beat)
 		c.roundTrip("hello")
@@ -204,14 +205,14 @@ func TestAPeerThatClosesIsGoneAtOnce(t *testing.T) {
 // with less than it was sent.
 func TestARestartIsNoticed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w, tr := sealedWorld(t, Conditions{Delay: 20 * time.Millisecond}, Config{Loops: 2}, &hooks{})
+		w, tr := sealedWorld(t, memnet.Conditions{Delay: 20 * time.Millisecond}, Config{Loops: 2}, &hooks{})
 		c := w.dial(t, tr)
 		c.write(beat)
 		c.roundTrip("hello")
 		addr := tr.Addr(KCP).String()
-		w.net.SetConditions(Conditions{Delay: 20 * time.Millisecond, Loss: 1}) // no close
+		w.net.SetConditions(memnet.Conditions{Delay: 20 * time.Millisecond, Loss: 1}) // no close
 		stop(t, tr)
-		w.net.SetConditions(Conditions{Delay: 20 * time.Millisecond})
+		w.net.SetConditions(memnet.Conditions{Delay: 20 * time.Millisecond})
 		h := &hooks{}
 		second, err := Start(Config{KCP: addr, Network: w.net, Logger: quiet, Loops: 2}, h)
 		if err != nil {
@@ -255,7 +256,7 @@ func TestUnreliableFrames(t *testing.T) {
 				t.Error("a frame that fits into no datagram was taken")
 			}
 		}}
-		w, tr := sealedWorld(t, Conditions{Delay: 10 * time.Millisecond}, Config{}, h)
+		w, tr := sealedWorld(t, memnet.Conditions{Delay: 10 * time.Millisecond}, Config{}, h)
 		c := w.dial(t, tr)
 		c.write(beat)
 		time.Sleep(50 * time.Millisecond)
@@ -299,7 +300,7 @@ func TestUnreliableFrames(t *testing.T) {
 func TestNobodyPaysForStrangers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := &hooks{}
-		w, tr := sealedWorld(t, Conditions{}, Config{Loops: 2}, h)
+		w, tr := sealedWorld(t, memnet.Conditions{}, Config{Loops: 2}, h)
 		stranger, err := w.net.ListenPacket()
 		if err != nil {
 			t.Fatal(err)

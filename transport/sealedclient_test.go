@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/transport/kcptest"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 	"github.com/lifeline-go/lifeline/transport/seal"
 	kcpgo "github.com/xtaci/kcp-go/v5"
 )
@@ -284,7 +285,7 @@ func (m *movingSocket) addr() netip.AddrPort {
 }
 
 // sealedWorld is a server of sealed KCP on a network in memory.
-func sealedWorld(t *testing.T, c Conditions, cfg Config, h Handler) (*world, *Transport) {
-	w := &world{carrier: KCP, mem: true, net: NewNetwork(7, c)}
+func sealedWorld(t *testing.T, c memnet.Conditions, cfg Config, h Handler) (*world, *Transport) {
+	w := &world{carrier: KCP, mem: true, net: memnet.New(7, c)}
 	return w, w.start(t, cfg, h)
 }

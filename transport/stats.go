@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
@@ -86,16 +87,18 @@ var latenessBounds = []int64{1e6, 2e6, 5e6, 10e6, 25e6, 50e6, 100e6, 250e6, 1e9}
 // loopStats are one loop's counters. The plain ones are the loop's own and
 // published at the end of a batch; the others are rare enough to be atomic.
 type loopStats struct {
-	wakeUps, tasks, packets, datagramsIn, datagramsOut, blocked uint64
-	busy                                                        time.Duration
+	wakeUps, tasks, packets, datagramsIn, blocked uint64
+	busy                                          time.Duration
 
 	public publicStats
 
-	short, unknown, malformed, large, amplificationLimited, sendFailed atomic.Uint64
-	protocol, panics, acceptFailures, overBudget, evicted              atomic.Uint64
-	requests, origins, proxies, openingTimeouts, evictedPending        atomic.Uint64
-	forged, replayed, handoverFull, handedOver                         atomic.Uint64
-	challenges, migrated, mtuProbes, manyLocals                        atomic.Uint64
+	backend.Counters // what is counted below
+
+	short, unknown, malformed, large, amplificationLimited      atomic.Uint64
+	protocol, panics, overBudget, evicted                       atomic.Uint64
+	requests, origins, proxies, openingTimeouts, evictedPending atomic.Uint64
+	forged, replayed, handoverFull, handedOver                  atomic.Uint64
+	challenges, migrated, mtuProbes                             atomic.Uint64
 
 	handshakes handshakeCounts
 }
@@ -122,7 +125,7 @@ func (l *Loop) publish() {
 	show(&p.tasks, s.tasks)
 	show(&p.packets, s.packets)
 	show(&p.datagramsIn, s.datagramsIn)
-	show(&p.datagramsOut, s.datagramsOut)
+	show(&p.datagramsOut, s.DatagramsOut)
 	show(&p.blocked, s.blocked)
 	show(&p.busy, uint64(s.busy))
 	show(&p.retransmits, plain.Retransmits+sealed.Retransmits)
@@ -202,8 +205,8 @@ func (t *Transport) Stats() Stats {
 		s.Migrations += c.migrated.Load()
 		s.MTUProbes += c.mtuProbes.Load()
 		s.AmplificationLimited += c.amplificationLimited.Load()
-		s.SendFailed += c.sendFailed.Load()
-		s.ManyLocals += c.manyLocals.Load()
+		s.SendFailed += c.SendFailed.Load()
+		s.ManyLocals += c.ManyLocals.Load()
 		s.RequestsRefused += c.requests.Load()
 		s.OriginsRefused += c.origins.Load()
 		s.ProxiesRefused += c.proxies.Load()
@@ -213,7 +216,7 @@ func (t *Transport) Stats() Stats {
 		s.LinksEvicted += c.evicted.Load()
 		s.ProtocolErrors += c.protocol.Load()
 		s.Panics += c.panics.Load()
-		s.AcceptFailures += c.acceptFailures.Load()
+		s.AcceptFailures += c.AcceptFailures.Load()
 		s.Lateness = max(s.Lateness, time.Duration(p.late.Load()))
 	}
 	return s

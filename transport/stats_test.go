@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 func TestHistogramCellsHoldWhatIsNotAboveTheirBound(t *testing.T) {
@@ -42,7 +43,7 @@ func (n *napper) OnPacket(*Link, codec.Packet, Arrival) { time.Sleep(300 * time.
 // TestBusyLoopTells: time spent in callbacks is the loop's busy time, and what
 // waits meanwhile is late.
 func TestBusyLoopTells(t *testing.T) {
-	memWorlds(t, Conditions{}, func(t *testing.T, w *world) {
+	memWorlds(t, memnet.Conditions{}, func(t *testing.T, w *world) {
 		tr := w.start(t, Config{Loops: 1}, &napper{})
 		c := w.dial(t, tr)
 		// A deadline 100 ms ahead, which the nap makes 200 ms late.
@@ -68,7 +69,7 @@ func TestBusyLoopTells(t *testing.T) {
 // TestRetransmitsOfAllLinksAreCounted, of those that have closed as well.
 func TestRetransmitsOfAllLinksAreCounted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w := &world{carrier: PlainKCP, mem: true, net: NewNetwork(7, Conditions{Delay: 20 * time.Millisecond})}
+		w := &world{carrier: PlainKCP, mem: true, net: memnet.New(7, memnet.Conditions{Delay: 20 * time.Millisecond})}
 		h := &hooks{}
 		var mu sync.Mutex
 		var link *Link

@@ -9,35 +9,12 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 )
-
-// stream is what a loop needs from a byte-stream connection, all of it on the
-// loop. gnet.Conn and memStream are the two.
-type stream interface {
-	// Write takes all of p. If the connection breaks it says so through
-	// Loop.streamClosed, before Write returns or later.
-	Write(p []byte) (int, error)
-	// OutboundBuffered is how much was written and not yet taken by the kernel.
-	OutboundBuffered() int
-	// closeWrite tells the peer that no more comes. If that can't be told
-	// apart from a close here, it returns false.
-	closeWrite() bool
-	// rtt is the smoothed round trip of the connection, 0 if unknown.
-	rtt() time.Duration
-	close()
-}
-
-// inbound is what has arrived on a stream and was not consumed yet. Discard
-// is never called with 0: for gnet that means everything.
-type inbound interface {
-	InboundBuffered() int
-	Peek(n int) ([]byte, error)
-	Discard(n int) (int, error)
-}
 
 // tcpPart is what a Link on a byte stream has besides. Owned by the loop.
 type tcpPart struct {
-	stream stream
+	stream backend.Stream
 	out    []byte // written in this batch
 	need   int    // inbound bytes before the next look is worth it
 	left   int    // inbound bytes that the last look left behind
@@ -58,7 +35,7 @@ type tcpLink struct {
 
 // openStream makes a link of a connection. It returns nil when there is no
 // room; the backend closes the connection then.
-func (l *Loop) openStream(c Carrier, s stream, from netip.AddrPort) *Link {
+func (l *Loop) openStream(c Carrier, s backend.Stream, from netip.AddrPort) *Link {
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	proxy := l.t.cfg.trusts(from.Addr())
 	arrives := proxy || c == WebSocket
@@ -113,7 +90,7 @@ func (l *Loop) forgetStream(k *Link, err error) {
 	if w := k.tcp.ws; w != nil && k.state&stateOpened != 0 && !k.tcp.shut {
 		l.wsClose(s, w.closeStatus(err))
 	}
-	s.close()
+	s.End()
 }
 
 // gone stands for the stream of a closed link: the descriptor behind the real
@@ -122,12 +99,12 @@ type gone struct{}
 
 func (gone) Write(p []byte) (int, error) { return len(p), nil }
 func (gone) OutboundBuffered() int       { return 0 }
-func (gone) closeWrite() bool            { return false }
-func (gone) rtt() time.Duration          { return 0 }
-func (gone) close()                      {}
+func (gone) CloseWrite() bool            { return false }
+func (gone) RTT() time.Duration          { return 0 }
+func (gone) End()                        {}
 
 // streamData looks at what arrived.
-func (l *Loop) streamData(k *Link, in inbound) {
+func (l *Loop) streamData(k *Link, in backend.Inbound) {
 	defer l.guard(k)
 	n := in.InboundBuffered()
 	k.in += uint64(n - k.tcp.left)
@@ -149,8 +126,8 @@ func (l *Loop) streamData(k *Link, in inbound) {
 }
 
 // take consumes n bytes of what has arrived.
-func (k *Link) take(in inbound, n int) {
-	if n > 0 && k.tcp.stream != stream(gone{}) {
+func (k *Link) take(in backend.Inbound, n int) {
+	if n > 0 && k.tcp.stream != backend.Stream(gone{}) {
 		_, _ = in.Discard(n)
 		k.tcp.left -= n
 	}
@@ -158,7 +135,7 @@ func (k *Link) take(in inbound, n int) {
 
 // tcpData takes the frames that are whole. One that trickles in is parsed once
 // its length is known, and then not again before all of it is here.
-func (l *Loop) tcpData(k *Link, in inbound, n int) {
+func (l *Loop) tcpData(k *Link, in backend.Inbound, n int) {
 	if n == 0 {
 		return
 	}
@@ -230,7 +207,7 @@ func (l *Loop) flushStream(k *Link) {
 			if t.ws != nil && k.state&stateOpened != 0 {
 				l.wsClose(t.stream, t.ws.closeStatus(ErrFinished))
 			}
-			if !t.stream.closeWrite() {
+			if !t.stream.CloseWrite() {
 				k.Close(ErrFinished)
 			}
 		}

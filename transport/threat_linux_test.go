@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/lifeline-go/lifeline/transport/seal"
 	"golang.org/x/sys/unix"
 )
@@ -59,11 +60,11 @@ func TestThreatForgedTooBig(t *testing.T) {
 			k := linksOf(l)[0]
 			l.setMTU(k, len(datagramSizes)-1)
 			l.transientOf(k).mtu = mtuSearch{at: l.now + mtuSearchAgain, step: uint8(len(datagramSizes)), seen: k.kcp.Retransmits()}
-			l.sendControl(k, k.addr, k.local, seal.Control{Kind: seal.ControlChallenge}, slotSize-seal.Overhead)
+			l.sendControl(k, k.addr, k.local, seal.Control{Kind: seal.ControlChallenge}, backend.SlotSize-seal.Overhead)
 		})
 	}
 	whole := func() (came bool) {
-		c.sealed.look(func() { came = c.sealed.largest == slotSize })
+		c.sealed.look(func() { came = c.sealed.largest == backend.SlotSize })
 		return came
 	}
 

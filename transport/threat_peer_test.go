@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/lifeline-go/lifeline/transport/kcp"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
@@ -312,10 +314,10 @@ func (h *stallHandler) OnClose(_ *Link, err error) {
 // someBack gives datagrams to those who listen.
 type someBack struct{ sealedBack }
 
-func (f someBack) send(b *outbox) bool {
-	for ; b.head < b.n; b.head++ {
-		if p := f.sealedBack[b.to[b.head]]; p != nil {
-			p.take(b.datagram(b.head))
+func (f someBack) Send(b *backend.Outbox) bool {
+	for ; b.Head < b.N; b.Head++ {
+		if p := f.sealedBack[b.To[b.Head]]; p != nil {
+			p.take(b.Datagram(b.Head))
 		}
 	}
 	return true
@@ -330,7 +332,7 @@ func TestStockPeerOnABadNetworkIsNotTakenForHostile(t *testing.T) {
 				k.Write(codec.AppendFrame(nil, p.Header, p.Body))
 			}
 		}}
-		w, tr := sealedWorld(t, Conditions{
+		w, tr := sealedWorld(t, memnet.Conditions{
 			Delay: 30 * time.Millisecond, Jitter: 40 * time.Millisecond, Loss: 0.1, Duplicate: 0.1, Reorder: 0.2,
 		}, Config{Loops: 2}, h)
 		c, m := w.moving(t, tr)

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
@@ -60,7 +62,7 @@ func TestThreatSpoofedHellos(t *testing.T) {
 		n = 50_000
 	}
 	h := &hooks{}
-	w := &world{carrier: KCP, mem: true, net: NewNetwork(7, Conditions{})}
+	w := &world{carrier: KCP, mem: true, net: memnet.New(7, memnet.Conditions{})}
 	tr := w.start(t, Config{Loops: 2}, h)
 	good := newInitiator(tr).Hello()
 	resume, err := seal.NewResumer([16]byte{1}, [32]byte{2}, rand.Reader)
@@ -117,7 +119,7 @@ func TestThreatSpoofedHellos(t *testing.T) {
 func TestThreatNoAnswerIsLonger(t *testing.T) {
 	for _, always := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {
-			w, tr := sealedWorld(t, Conditions{}, Config{Loops: 2, AlwaysCookie: always}, &hooks{})
+			w, tr := sealedWorld(t, memnet.Conditions{}, Config{Loops: 2, AlwaysCookie: always}, &hooks{})
 			hello := bytes.Clone(newInitiator(tr).Hello())
 			c := w.dial(t, tr)
 			c.write(beat)
@@ -227,8 +229,8 @@ func TestThreatDatagramsOfAnySize(t *testing.T) {
 // strangers, fall silent at once.
 func TestThreatServersDoNotTalkToEachOther(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		_, one := sealedWorld(t, Conditions{}, Config{}, &hooks{})
-		_, two := sealedWorld(t, Conditions{}, Config{}, &hooks{})
+		_, one := sealedWorld(t, memnet.Conditions{}, Config{}, &hooks{})
+		_, two := sealedWorld(t, memnet.Conditions{}, Config{}, &hooks{})
 		first := append([]byte{1, 2, 3, 0, byte(seal.TypeSealed), 9, 9, 9}, make([]byte, 200)...)
 		resets, from := 0, one
 		for b := first; b != nil; resets++ {
@@ -351,11 +353,11 @@ type countingBack struct {
 }
 
 func (f countingBack) wake()  {}
-func (f countingBack) drain() {}
-func (f countingBack) send(b *outbox) bool {
-	for ; b.head < b.n; b.head++ {
-		if p := f.peers[b.to[b.head]]; p != nil {
-			p.take(b.datagram(b.head))
+func (f countingBack) Drain() {}
+func (f countingBack) Send(b *backend.Outbox) bool {
+	for ; b.Head < b.N; b.Head++ {
+		if p := f.peers[b.To[b.Head]]; p != nil {
+			p.take(b.Datagram(b.Head))
 			f.answers[p.addr]++
 		}
 	}
@@ -367,7 +369,7 @@ func (f countingBack) send(b *outbox) bool {
 // bounded, and a player who changes his address meanwhile has his place in it.
 func TestThreatFloodForAnotherLoop(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w, tr := sealedWorld(t, Conditions{Delay: time.Millisecond}, Config{Loops: 4}, &hooks{})
+		w, tr := sealedWorld(t, memnet.Conditions{Delay: time.Millisecond}, Config{Loops: 4}, &hooks{})
 		c, m := w.moving(t, tr)
 		c.write(beat)
 		c.roundTrip("hello")

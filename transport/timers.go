@@ -67,7 +67,7 @@ func (l *Loop) runTimers(fired bool) {
 	drained := l.runDue()
 	if t.wake <= l.now {
 		if !drained {
-			l.below.drain()
+			l.below.Drain()
 		}
 		t.wake = Never
 		l.callLoop(hookTimer)
@@ -89,7 +89,7 @@ func (l *Loop) runDue() (drained bool) {
 			t.down(0)
 		case !drained:
 			drained = true
-			l.below.drain() // and look again
+			l.below.Drain() // and look again
 		default:
 			t.remove(k)
 			l.due(k)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
+	"github.com/lifeline-go/lifeline/transport/internal/poll"
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
@@ -76,7 +78,7 @@ type Transport struct {
 	key   seal.PublicKey // of sealed KCP
 	loops []*Loop
 	addrs [carriers]netip.AddrPort
-	below runner
+	below backend.Runner
 
 	maxPending     int // arrivals on one loop; immutable once loops run
 	maxUnvalidated int // plain-KCP links on one loop whose addresses are not validated; likewise
@@ -84,22 +86,14 @@ type Transport struct {
 	pending   atomic.Int64 // connections that are no links yet
 	admission admission
 	over      overKeys
-	locals    locals
 
 	stop    sync.Once
 	stopped chan struct{} // closed when every loop has ended
 }
 
-// runner starts the loops and waits for their end: one of sockets, one of a Network.
-type runner interface {
-	// listen takes the addresses, and returns what was bound.
-	listen() error
-	// run starts loop l and returns once OnLoop has returned.
-	run(l *Loop) error
-	// wait returns when all loops that were started have ended, and gives
-	// everything back.
-	wait()
-}
+// Network is what loops run on in place of the system's sockets. Package
+// transport/memnet has one.
+type Network interface{ backend.Network }
 
 // Start listens and returns once every loop runs.
 func Start(cfg Config, h Handler) (*Transport, error) {
@@ -111,21 +105,16 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 	}
 	t := &Transport{cfg: cfg, log: cfg.logger(), start: clock(), stopped: make(chan struct{})}
 	t.admission.init(&t.cfg)
-	if cfg.Network != nil {
-		t.below = &memRunner{t: t, n: cfg.Network}
-	} else if cfg.PlainKCP == "" && cfg.TCP == "" && cfg.KCP == "" && cfg.WebSocket == "" {
-		t.below = &memRunner{t: t, n: NewNetwork(0, Conditions{})} // gnet runs no loop without a socket
-	} else {
-		t.below = newSocketRunner(t)
-	}
-	if err := t.below.listen(); err != nil {
-		t.below.wait()
+	var err error
+	if t.below, err = t.network().Listen(t.settings()); err != nil {
 		return nil, err
 	}
-	n := cfg.loops()
-	if cfg.Network == nil && oneLoop {
-		n = 1
+	copy(t.addrs[:], t.below.Addrs())
+	if err := t.checkBound(); err != nil {
+		t.below.Wait()
+		return nil, err
 	}
+	n := t.below.Loops()
 	t.maxPending = max(t.maxStreams()/2/n, 1)
 	t.maxUnvalidated = unvalidatedShare(&t.cfg, n)
 	for i := range n {
@@ -135,17 +124,44 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 	}
 	if cfg.KCP != "" {
 		if err := t.initSealed(); err != nil {
-			t.below.wait()
+			t.below.Wait()
 			return nil, err
 		}
 	}
 	for _, l := range t.loops {
-		if err := t.below.run(l); err != nil {
+		if err := t.below.Run((*sink)(l)); err != nil {
 			_ = t.Stop(context.Background())
 			return nil, err
 		}
 	}
 	return t, nil
+}
+
+// network is what the loops run on.
+func (t *Transport) network() backend.Network {
+	if t.cfg.Network != nil {
+		return t.cfg.Network
+	}
+	return poll.Sockets{}
+}
+
+// settings say what is served. The number of a listener is its carrier.
+func (t *Transport) settings() backend.Settings {
+	c := &t.cfg
+	s := backend.Settings{
+		Listeners: make([]backend.Listener, carriers),
+		Loops:     c.loops(), MaxStreams: c.MaxLinks,
+		SocketBuffer: c.socketBuffer(), CoalesceDelay: c.coalesceDelay(),
+		Start: t.start, Now: t.now, Log: t.log,
+	}
+	s.Listeners[PlainKCP] = backend.Listener{Address: c.PlainKCP}
+	s.Listeners[KCP] = backend.Listener{Address: c.KCP, Whole: true}
+	s.Listeners[TCP] = backend.Listener{Address: c.TCP, Stream: true}
+	s.Listeners[WebSocket] = backend.Listener{Address: c.WebSocket, Stream: true}
+	for i := range s.Listeners {
+		s.Listeners[i].Name = Carrier(i).String()
+	}
+	return s
 }
 
 // unvalidatedShare is a loop's share of the plain-KCP links whose addresses are not
@@ -183,7 +199,7 @@ func (t *Transport) Stop(ctx context.Context) error {
 		}
 		// Ends when the loops have: their handlers must return.
 		go func() {
-			t.below.wait()
+			t.below.Wait()
 			close(t.stopped)
 		}()
 	})
@@ -197,8 +213,8 @@ func (t *Transport) Stop(ctx context.Context) error {
 
 // maxStreams bounds the connections that there can be.
 func (t *Transport) maxStreams() int {
-	if r, ok := t.below.(*socketRunner); ok && r.fdLimit > 0 {
-		return min(t.cfg.maxLinks(), r.fdLimit)
+	if most := t.below.MaxStreams(); most > 0 {
+		return min(t.cfg.maxLinks(), most)
 	}
 	return t.cfg.maxLinks()
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 )
 
 const (
@@ -114,7 +116,7 @@ func (l *Loop) removePending(k *Link) {
 }
 
 // takePending takes what a new peer says. It reports whether that opened the link.
-func (l *Loop) takePending(k *Link, in inbound) bool {
+func (l *Loop) takePending(k *Link, in backend.Inbound) bool {
 	if k.tcp.left == 0 || k.tcp.pending.proxy && !l.proxied(k, in) {
 		return false
 	}
@@ -145,7 +147,7 @@ func (l *Loop) takePending(k *Link, in inbound) bool {
 
 // request takes the request for an upgrade. It returns the answer that grants
 // it, nil while it is not all here or if it was refused.
-func (l *Loop) request(k *Link, in inbound) []byte {
+func (l *Loop) request(k *Link, in backend.Inbound) []byte {
 	n := k.tcp.left
 	if n == 0 {
 		return nil
@@ -193,7 +195,7 @@ func (l *Loop) refused(k *Link, why error) {
 
 // refuse answers a request and lets the connection go. It stays among the
 // pending connections until it is gone, so that it counts as one.
-func (l *Loop) refuse(k *Link, in inbound, answer []byte) {
+func (l *Loop) refuse(k *Link, in backend.Inbound, answer []byte) {
 	k.take(in, k.tcp.left)
 	if k.writeNow(answer); k.state&stateClosed == 0 {
 		k.Finish()

@@ -5,6 +5,8 @@ package transport
 import (
 	"testing"
 	"time"
+
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // TestLoopThatIsNotWokenIsFound takes from a loop what wakes it, as a mistake in
@@ -31,7 +33,7 @@ func TestLoopThatIsNotWokenIsFound(t *testing.T) {
 		"the timer is not armed again": {func(l *Loop) { l.timers.timer.Stop() }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			memWorlds(t, Conditions{Delay: 5 * time.Millisecond}, func(t *testing.T, w *world) {
+			memWorlds(t, memnet.Conditions{Delay: 5 * time.Millisecond}, func(t *testing.T, w *world) {
 				ticks, posts := wokenFor(t, w, tt.fault)
 				if whole := ticks == 30 && posts == 10; whole != tt.whole {
 					t.Errorf("%d of 30 ticks and %d of 10 posts arrived", ticks, posts)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/transport/kcptest"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 	kcpgo "github.com/xtaci/kcp-go/v5"
 )
 
@@ -61,7 +62,7 @@ type world struct {
 	name    string
 	carrier Carrier
 	mem     bool
-	net     *Network
+	net     *memnet.Network
 }
 
 // worlds runs test on every carrier, in memory under synctest.
@@ -82,7 +83,7 @@ func worlds(t *testing.T, test func(t *testing.T, w *world)) {
 				return
 			}
 			bubble(t, func(t *testing.T) {
-				w.net = NewNetwork(1, Conditions{Delay: 5 * time.Millisecond})
+				w.net = memnet.New(1, memnet.Conditions{Delay: 5 * time.Millisecond})
 				test(t, &w)
 			})
 		})
@@ -94,7 +95,9 @@ var quiet = slog.New(slog.DiscardHandler)
 // start serves h in the world until the test ends.
 func (w *world) start(t *testing.T, cfg Config, h Handler) *Transport {
 	t.Helper()
-	cfg.Network = w.net
+	if w.mem {
+		cfg.Network = w.net
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = quiet
 	}
@@ -154,7 +157,7 @@ func (w *world) dial(t *testing.T, tr *Transport) *client {
 			c.pc = c.sealed.PacketConn
 		}
 	case w.mem:
-		var pc *MemPacketConn
+		var pc *memnet.PacketConn
 		if pc, err = w.net.ListenPacket(); err == nil {
 			c.pc = pc
 			c.Conn = kcptest.Dial(pc, net.UDPAddrFromAddrPort(addr), nextConv.Add(1))
@@ -187,12 +190,12 @@ var nextConv atomic.Uint32
 // cut silences the client, in memory only.
 func (c *client) cut() {
 	switch conn := c.Conn.(type) {
-	case *MemConn:
+	case *memnet.Conn:
 		conn.Cut()
 	case *wsConn:
-		conn.Conn.(*MemConn).Cut()
+		conn.Conn.(*memnet.Conn).Cut()
 	default:
-		c.pc.(*MemPacketConn).Cut()
+		c.pc.(*memnet.PacketConn).Cut()
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 )
 
 const (
@@ -92,7 +93,7 @@ func (c *Config) maxMessage() int { return max(minMessage, c.maxFrame()) }
 
 // wsData takes the WebSocket frames that are whole. Payloads are unmasked
 // where they lie.
-func (l *Loop) wsData(k *Link, in inbound, n int) {
+func (l *Loop) wsData(k *Link, in backend.Inbound, n int) {
 	if n == 0 {
 		return
 	}
@@ -289,7 +290,7 @@ func (w *wsPart) closeStatus(err error) uint16 {
 }
 
 // wsClose writes our close frame.
-func (l *Loop) wsClose(s stream, status uint16) {
+func (l *Loop) wsClose(s backend.Stream, status uint16) {
 	var b [2]byte
 	binary.BigEndian.PutUint16(b[:], status)
 	_, _ = s.Write(l.wsFrame(ws.OpClose, b[:]))

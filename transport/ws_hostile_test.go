@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // What hostile browsers, proxies and slow ones do to a server of WebSockets.
@@ -24,7 +26,7 @@ import (
 // nothing, and players who come in between.
 func TestIdleConnectionsKeepNobodyOut(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w := &world{carrier: WebSocket, mem: true, net: NewNetwork(1, Conditions{})}
+		w := &world{carrier: WebSocket, mem: true, net: memnet.New(1, memnet.Conditions{})}
 		h := &hooks{}
 		tr := w.start(t, Config{Loops: 2, MaxLinks: 1000}, h)
 		addr := tr.Addr(WebSocket)
@@ -35,7 +37,7 @@ func TestIdleConnectionsKeepNobodyOut(t *testing.T) {
 		if testing.Short() {
 			n = 3000
 		}
-		var idle []*MemConn
+		var idle []*memnet.Conn
 		for i := range n {
 			if i%(n/10) == n/20 {
 				w.dial(t, tr).roundTrip("in between")
@@ -77,14 +79,14 @@ func TestIdleConnectionsKeepNobodyOut(t *testing.T) {
 // process may open: each needs two descriptors here.
 func TestIdleConnectionsOnSockets(t *testing.T) {
 	n := 10_000
-	if limit, _, err := fileLimit(); err != nil || limit > 0 {
+	w := &world{carrier: WebSocket}
+	tr := w.start(t, Config{Loops: 2, OpeningTimeout: 3 * time.Second}, &hooks{})
+	if limit := tr.below.MaxStreams(); limit > 0 {
 		n = min(n, (limit-500)/2)
 	}
 	if testing.Short() {
 		n = min(n, 500)
 	}
-	w := &world{carrier: WebSocket}
-	tr := w.start(t, Config{Loops: 2, OpeningTimeout: 3 * time.Second}, &hooks{})
 	early := w.dial(t, tr)
 	early.roundTrip("early")
 	var idle []net.Conn
@@ -115,7 +117,7 @@ func TestIdleConnectionsOnSockets(t *testing.T) {
 // TestSlowRequestsAreCutByTheClock: progress does not buy time.
 func TestSlowRequestsAreCutByTheClock(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w := &world{carrier: WebSocket, mem: true, net: NewNetwork(1, Conditions{})}
+		w := &world{carrier: WebSocket, mem: true, net: memnet.New(1, memnet.Conditions{})}
 		tr := w.start(t, Config{}, &hooks{})
 		conn, err := w.net.DialTCP(context.Background(), tr.Addr(WebSocket))
 		if err != nil {
@@ -142,7 +144,7 @@ func TestSlowRequestsAreCutByTheClock(t *testing.T) {
 // TestRefusedPeerThatReadsNothing is gone after the time of an orderly end.
 func TestRefusedPeerThatReadsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w := &world{carrier: WebSocket, mem: true, net: NewNetwork(1, Conditions{})}
+		w := &world{carrier: WebSocket, mem: true, net: memnet.New(1, memnet.Conditions{})}
 		tr := w.start(t, Config{}, &hooks{})
 		for range 100 {
 			conn, err := w.net.DialTCP(context.Background(), tr.Addr(WebSocket))
@@ -165,7 +167,7 @@ func TestRefusedPeerThatReadsNothing(t *testing.T) {
 
 func TestFullServerSaysSo(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w := &world{carrier: WebSocket, mem: true, net: NewNetwork(1, Conditions{})}
+		w := &world{carrier: WebSocket, mem: true, net: memnet.New(1, memnet.Conditions{})}
 		tr := w.start(t, Config{MaxLinks: 2}, &hooks{})
 		first, second := w.dial(t, tr), w.dial(t, tr)
 		third := w.dial(t, tr)
@@ -186,7 +188,7 @@ func TestFullServerSaysSo(t *testing.T) {
 func TestPeerThatEndsWhilePending(t *testing.T) {
 	request := "GET / HTTP/1.1\r\nHost: x\r\n" + upgradeHeaders + "\r\n"
 	bubble(t, func(t *testing.T) {
-		w := &world{carrier: WebSocket, mem: true, net: NewNetwork(1, Conditions{})}
+		w := &world{carrier: WebSocket, mem: true, net: memnet.New(1, memnet.Conditions{})}
 		h := &hooks{}
 		tr := w.start(t, Config{Loops: 2, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, h)
 		all := string(proxy2(0x21, 0x11, four...)) + request + string(wsRaw(fin|binary_, say("x")))
@@ -346,7 +348,7 @@ func FuzzWebSocket(f *testing.F) {
 // WebSocket hold no more together than links do.
 func TestRequestsCountAsPartial(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w := &world{carrier: WebSocket, mem: true, net: NewNetwork(1, Conditions{})}
+		w := &world{carrier: WebSocket, mem: true, net: memnet.New(1, memnet.Conditions{})}
 		tr := w.start(t, Config{Loops: 1, ReceiveBytes: 20_000}, &hooks{})
 		for range 10 {
 			conn, err := w.net.DialTCP(context.Background(), tr.Addr(WebSocket))

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gobwas/ws"
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // wsRaw returns a client's frame as it is told, right or wrong.
@@ -58,7 +59,7 @@ func closeBody(code int, reason string) string {
 }
 
 // wsDial opens a WebSocket on a network in memory and returns it raw.
-func wsDial(t *testing.T, n *Network, addr netip.AddrPort) (*MemConn, *bufio.Reader) {
+func wsDial(t *testing.T, n *memnet.Network, addr netip.AddrPort) (*memnet.Conn, *bufio.Reader) {
 	t.Helper()
 	conn, err := n.DialTCP(context.Background(), addr)
 	if err != nil {
@@ -74,7 +75,7 @@ func wsDial(t *testing.T, n *Network, addr netip.AddrPort) (*MemConn, *bufio.Rea
 
 // transcript reads what the server sends until it ends or is silent for a
 // while: echoes by their bodies, long ones by their length.
-func transcript(t *testing.T, conn *MemConn, br *bufio.Reader) string {
+func transcript(t *testing.T, conn *memnet.Conn, br *bufio.Reader) string {
 	t.Helper()
 	var log []string
 	for {
@@ -181,7 +182,7 @@ func TestWebSocketRules(t *testing.T) {
 		rules = append(rules, rule{fmt.Sprint("close with ", code), "close(1002) end", wsRaw(fin|closing_, closeBody(code, "x"))})
 	}
 	bubble(t, func(t *testing.T) {
-		w := &world{carrier: WebSocket, mem: true, net: NewNetwork(1, Conditions{Delay: time.Millisecond})}
+		w := &world{carrier: WebSocket, mem: true, net: memnet.New(1, memnet.Conditions{Delay: time.Millisecond})}
 		tr := w.start(t, Config{Loops: 2}, &hooks{})
 		other, obr := wsDial(t, w.net, tr.Addr(WebSocket))
 		for _, r := range rules {
@@ -232,7 +233,7 @@ func TestWebSocketErrors(t *testing.T) {
 	} {
 		bubble(t, func(t *testing.T) {
 			h := &hooks{}
-			w := &world{carrier: WebSocket, mem: true, net: NewNetwork(1, Conditions{})}
+			w := &world{carrier: WebSocket, mem: true, net: memnet.New(1, memnet.Conditions{})}
 			tr := w.start(t, Config{}, h)
 			conn, _ := wsDial(t, w.net, tr.Addr(WebSocket))
 			conn.Write(x.b)
@@ -273,7 +274,7 @@ func TestWebSocketStatus(t *testing.T) {
 	} {
 		bubble(t, func(t *testing.T) {
 			h := &hooks{packet: func(k *Link, _ codec.Packet) { x.end(k) }}
-			w := &world{carrier: WebSocket, mem: true, net: NewNetwork(1, Conditions{})}
+			w := &world{carrier: WebSocket, mem: true, net: memnet.New(1, memnet.Conditions{})}
 			tr := w.start(t, Config{Loops: 1}, h)
 			conn, br := wsDial(t, w.net, tr.Addr(WebSocket))
 			conn.Write(wsRaw(fin|binary_, say("go")))
@@ -287,7 +288,7 @@ func TestWebSocketStatus(t *testing.T) {
 func TestPingsAreAnsweredOncePerReadAndLimited(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		h := &hooks{}
-		w := &world{carrier: WebSocket, mem: true, net: NewNetwork(1, Conditions{})}
+		w := &world{carrier: WebSocket, mem: true, net: memnet.New(1, memnet.Conditions{})}
 		tr := w.start(t, Config{}, h)
 		conn, br := wsDial(t, w.net, tr.Addr(WebSocket))
 		conn.Write(slices.Concat(wsRaw(fin|ping, "one"), wsRaw(fin|ping, "two"), wsRaw(fin|ping, "three")))
@@ -317,7 +318,7 @@ func TestEmptyMessagesAreLimited(t *testing.T) {
 	for _, b := range [][]byte{wsRaw(fin|binary_, ""), slices.Concat(wsRaw(binary_, ""), wsRaw(fin|contin, ""))} {
 		bubble(t, func(t *testing.T) {
 			h := &hooks{}
-			w := &world{carrier: WebSocket, mem: true, net: NewNetwork(1, Conditions{})}
+			w := &world{carrier: WebSocket, mem: true, net: memnet.New(1, memnet.Conditions{})}
 			tr := w.start(t, Config{}, h)
 			conn, br := wsDial(t, w.net, tr.Addr(WebSocket))
 			conn.Write(bytes.Repeat(b, maxControl))
@@ -336,7 +337,7 @@ func TestEmptyMessagesAreLimited(t *testing.T) {
 // TestPeerThatPingsAndReadsNothing: pongs do not pile up for it.
 func TestPeerThatPingsAndReadsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		w := &world{carrier: WebSocket, mem: true, net: NewNetwork(1, Conditions{})}
+		w := &world{carrier: WebSocket, mem: true, net: memnet.New(1, memnet.Conditions{})}
 		var link *Link
 		tr := w.start(t, Config{Loops: 1, SendBuffer: 4096, MaxBody: 4096}, &hooks{open: func(k *Link) { link = k }})
 		conn, _ := wsDial(t, w.net, tr.Addr(WebSocket))
@@ -434,7 +435,7 @@ func TestUpgradeAnswers(t *testing.T) {
 	} {
 		for _, size := range []int{1 << 20, max(1, len(x.say)/300)} {
 			bubble(t, func(t *testing.T) {
-				w := &world{carrier: WebSocket, mem: true, net: NewNetwork(1, Conditions{})}
+				w := &world{carrier: WebSocket, mem: true, net: memnet.New(1, memnet.Conditions{})}
 				h := &hooks{}
 				tr := w.start(t, x.cfg, h)
 				conn, err := w.net.DialTCP(context.Background(), tr.Addr(WebSocket))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package transport
+package poll
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/panjf2000/gnet/v2"
 )
 
@@ -23,65 +24,69 @@ const (
 	maxRestartDelay = 10 * time.Second
 )
 
-// socketRunner runs each loop on a gnet engine of its own: so a loop knows its
-// index, has its own handler, and all of them share one port. Immutable after
-// listen, except for done.
-type socketRunner struct {
-	t       *Transport
-	udp     [wires]string // listen addresses as gnet takes them, with the port resolved
-	tcp     string
-	ws      string
-	fdLimit int // descriptors from here on are not for players; 0: unknown
-	handing int // connections of one listener on their way to a loop
+// smallSocketBuffer is worth a warning: a burst of players overflows less.
+const smallSocketBuffer = 1 << 20
+
+// Sockets is the network of the system.
+type Sockets struct{}
+
+// Runner runs each loop on a gnet engine of its own: so a loop knows its index, has
+// its own handler, and all of them share one port. Immutable after Listen, except
+// for done and Locals.
+type Runner struct {
+	backend.Settings
+	addrs   []netip.AddrPort // that were bound
+	listen  []string         // as gnet takes them, with the port resolved
+	fdLimit int              // descriptors from here on are not for players; 0: unknown
+	handing int              // connections of one listener on their way to a loop
 	quit    chan struct{}
 	done    sync.WaitGroup
 	logger  gnetLogger
+	Locals  Locals
 }
 
-func newSocketRunner(t *Transport) *socketRunner {
-	return &socketRunner{t: t, quit: make(chan struct{}), logger: gnetLogger{t.log}}
-}
-
-// listen finds out whether the addresses are free, and which ports ":0" means.
+// Listen finds out whether the addresses are free, and which ports ":0" means.
 // gnet can do neither: it sets SO_REUSEPORT, with which a second server on a
 // port starts without an error and takes a share of the players.
-func (r *socketRunner) listen() (err error) {
-	t := r.t
+func (Sockets) Listen(s backend.Settings) (backend.Runner, error) {
+	r := &Runner{
+		Settings: s, addrs: make([]netip.AddrPort, len(s.Listeners)), listen: make([]string, len(s.Listeners)),
+		quit: make(chan struct{}), logger: gnetLogger{s.Log},
+	}
+	if oneLoop {
+		r.Settings.Loops, r.CoalesceDelay = 1, 0 // only Linux coalesces
+	}
 	var reserve int
+	var err error
 	if r.fdLimit, reserve, err = fileLimit(); err != nil {
-		t.log.Warn("transport: limit of open files unknown", slog.Any("error", err))
+		r.Log.Warn("transport: limit of open files unknown", slog.Any("error", err))
 	}
 	if r.handing = maxHanding; r.fdLimit > 0 { // at most half of the reserve
-		r.handing = min(max(reserve/8/t.cfg.loops(), 1), maxHanding)
+		r.handing = min(max(reserve/8/s.Loops, 1), maxHanding)
 	}
-	if n := t.cfg.maxLinks(); t.cfg.TCP+t.cfg.WebSocket != "" && t.cfg.MaxLinks != 0 && r.fdLimit > 0 && n > r.fdLimit {
-		t.log.Warn("transport: the limit of open files allows fewer TCP links than Config.MaxLinks",
-			slog.Int("allowed", r.fdLimit), slog.Int("wanted", n))
-	}
-	for w, c := range wireCarriers {
-		if address := t.cfg.address(wire(w)); address != "" {
-			if t.addrs[c], r.udp[w], err = probe("udp", address); err != nil {
-				return fmt.Errorf("transport: listen on %s for %v: %w", address, c, err)
-			}
-		}
-	}
-	for _, s := range []struct {
-		c       Carrier
-		address string
-		listen  *string
-	}{
-		{TCP, t.cfg.TCP, &r.tcp},
-		{WebSocket, t.cfg.WebSocket, &r.ws},
-	} {
-		if s.address == "" {
+	streams := false
+	for i, l := range s.Listeners {
+		if l.Address == "" {
 			continue
 		}
-		if t.addrs[s.c], *s.listen, err = probe("tcp", s.address); err != nil {
-			return fmt.Errorf("transport: listen on %s for %v: %w", s.address, s.c, err)
+		network := "udp"
+		if l.Stream {
+			network, streams = "tcp", true
+		}
+		if r.addrs[i], r.listen[i], err = probe(network, l.Address); err != nil {
+			return nil, fmt.Errorf("transport: listen on %s for %s: %w", l.Address, l.Name, err)
 		}
 	}
-	return t.checkBound()
+	if streams && r.fdLimit > 0 && s.MaxStreams > r.fdLimit {
+		r.Log.Warn("transport: the limit of open files allows fewer TCP links than Config.MaxLinks",
+			slog.Int("allowed", r.fdLimit), slog.Int("wanted", s.MaxStreams))
+	}
+	return r, nil
 }
+
+func (r *Runner) Addrs() []netip.AddrPort { return r.addrs }
+func (r *Runner) Loops() int              { return r.Settings.Loops }
+func (r *Runner) MaxStreams() int         { return r.fdLimit }
 
 // probe binds address for a moment, as an ordinary socket that shares with
 // nobody. It returns what was bound, and the same for gnet.
@@ -123,12 +128,11 @@ func probe(network, address string) (netip.AddrPort, string, error) {
 	return bound, network + "://" + bound.String(), nil
 }
 
-// run starts the engine of l and returns when its loop runs.
-func (r *socketRunner) run(l *Loop) error {
-	g := &gnetLoop{r: r, l: l, up: make(chan error, 1)}
-	l.below = g
+// Run starts the engine of a loop and returns when it runs.
+func (r *Runner) Run(s backend.Sink) error {
+	g := &loop{r: r, sink: s, queue: s.Queue(), count: s.Counters(), udp: make([]*udpSocket, len(r.Listeners)), up: make(chan error, 1)}
 	if err := g.listenStreams(); err != nil {
-		return fmt.Errorf("transport: start loop %d: %w", l.index, err)
+		return fmt.Errorf("transport: start loop %d: %w", s.Index(), err)
 	}
 	r.done.Add(1)
 	// Ends when Stop has closed the loop's queue.
@@ -136,7 +140,8 @@ func (r *socketRunner) run(l *Loop) error {
 	return <-g.up
 }
 
-func (r *socketRunner) wait() {
+// Wait ends what Stop has told to end.
+func (r *Runner) Wait() {
 	select {
 	case <-r.quit:
 	default:
@@ -148,30 +153,30 @@ func (r *socketRunner) wait() {
 // serve runs engines until the loop is stopped. There is a second one only if
 // the first ended by itself, which no shortage of files makes it do. Datagram
 // links hardly notice: their state is the loop's, and the port is the same.
-func (g *gnetLoop) serve() {
+func (g *loop) serve() {
 	defer g.r.done.Done()
 	defer g.refuse()
 	for wait := restartDelay; ; wait = min(2*wait, maxRestartDelay) {
 		err := g.engine()
-		if g.l.ended() {
+		if g.sink.Ended() {
 			return
 		}
 		if !g.started {
-			g.up <- fmt.Errorf("transport: start loop %d: %w", g.l.index, errOr(err))
+			g.up <- fmt.Errorf("transport: start loop %d: %w", g.sink.Index(), errOr(err))
 			<-g.r.quit // Start gives up
 		} else {
-			g.r.t.log.Error("transport: engine ended, starting another", slog.Int("loop", g.l.index), slog.Any("error", err))
+			g.r.Log.Error("transport: engine ended, starting another", slog.Int("loop", g.sink.Index()), slog.Any("error", err))
 			select {
 			case <-time.After(wait):
 			case <-g.r.quit:
 			}
 		}
 		// Between two engines the loop is this goroutine.
-		if g.l.booted {
-			g.l.begin()
-			g.l.end()
+		if g.booted {
+			g.sink.Begin()
+			g.sink.End()
 		}
-		if g.l.ended() || !g.started {
+		if g.sink.Ended() || !g.started {
 			return
 		}
 	}
@@ -185,7 +190,7 @@ func errOr(err error) error {
 }
 
 // engine runs one gnet engine to its end.
-func (g *gnetLoop) engine() error {
+func (g *loop) engine() error {
 	g.bootErr, g.dead = nil, make(chan struct{})
 	err := gnet.Rotate(g, []string{hermitAddr},
 		gnet.WithNumEventLoop(1),
@@ -195,14 +200,14 @@ func (g *gnetLoop) engine() error {
 		// players has no other event. It ticks once.
 		gnet.WithTicker(true),
 		gnet.WithLogger(g.r.logger))
-	g.l.queue.setWaker(nil)
+	g.queue.SetWaker(nil)
 	g.waker.close()
 	g.settle()
 	g.round = round{}
 	g.closeWatch()
-	for w, u := range g.udp {
+	for i, u := range g.udp {
 		u.close()
-		g.udp[w] = nil
+		g.udp[i] = nil
 	}
 	if g.bootErr != nil {
 		return g.bootErr
@@ -214,7 +219,7 @@ func (g *gnetLoop) engine() error {
 // with gnet like any connection. Waking by it allocates nothing, which
 // EventLoop.Execute does three times, and unlike gnet's own eventfd it is ours
 // to close, so that no wake-up goes to a descriptor that is in use for something else.
-func (g *gnetLoop) OnTick() (time.Duration, gnet.Action) {
+func (g *loop) OnTick() (time.Duration, gnet.Action) {
 	conn, err := g.waker.open()
 	if err == nil {
 		var registered <-chan gnet.RegisteredResult
@@ -236,10 +241,10 @@ func (g *gnetLoop) OnTick() (time.Duration, gnet.Action) {
 }
 
 // OnShutdown runs when the engine is about to end.
-func (g *gnetLoop) OnShutdown(gnet.Engine) {
+func (g *loop) OnShutdown(gnet.Engine) {
 	g.engineAt.Store(nil)
 	close(g.dead)
-	g.l.queue.callBack()
+	g.queue.CallBack()
 }
 
 // gnetLogger is gnet's logger: what it has to say is a warning at most, since

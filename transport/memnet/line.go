@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package transport
+package memnet
 
 import (
 	"context"
@@ -78,7 +78,7 @@ func (l *Line) Heal() {
 }
 
 // DialTCP is Network.DialTCP from this line.
-func (l *Line) DialTCP(ctx context.Context, addr netip.AddrPort) (*MemConn, error) {
+func (l *Line) DialTCP(ctx context.Context, addr netip.AddrPort) (*Conn, error) {
 	for {
 		l.n.mu.Lock()
 		down, up := l.down, l.up
@@ -95,7 +95,7 @@ func (l *Line) DialTCP(ctx context.Context, addr netip.AddrPort) (*MemConn, erro
 }
 
 // ListenPacket is Network.ListenPacket on this line.
-func (l *Line) ListenPacket() (*MemPacketConn, error) { return l.n.listenPacket(l) }
+func (l *Line) ListenPacket() (*PacketConn, error) { return l.n.listenPacket(l) }
 
 // holdLocked remembers a stream for which something waits.
 func (l *Line) holdLocked(f *flight) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package transport
+package poll
 
 import (
 	"net/netip"

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 
-package transport
+package poll
 
 import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/panjf2000/gnet/v2"
 )
 
@@ -14,13 +16,13 @@ import (
 // that there is: others get it now and then, and not after every event.
 func TestBusyLoopGivesWay(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	l, _ := testLoop(Config{}, &hooks{})
-	g := &gnetLoop{l: l}
+	s := &busySink{}
+	g := &loop{sink: s}
 	const events = 120
 	var ran atomic.Bool
 	turns := 0
 	for range events {
-		l.now += yieldEvery / 4
+		s.now += yieldEvery / 4
 		ran.Store(false)
 		go ran.Store(true)
 		g.after(gnet.None)
@@ -33,3 +35,12 @@ func TestBusyLoopGivesWay(t *testing.T) {
 		t.Errorf("others ran after %d of %d events, want one in 5", turns, events)
 	}
 }
+
+// busySink is a loop that does nothing but let time pass.
+type busySink struct {
+	backend.Sink
+	now time.Duration
+}
+
+func (s *busySink) Now() time.Duration { return s.now }
+func (s *busySink) Ended() bool        { return false }

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: MIT
 
-package transport
+package poll
 
 import (
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
 
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"golang.org/x/sys/unix"
 )
+
+// maxWatched sockets tell at once; others tell later.
+const maxWatched = 4
 
 // udpWatch wakes a loop when datagrams have come. It is an epoll of its own in
 // Go's poller, since the sockets can't be there: that hears of every datagram
@@ -35,8 +40,8 @@ type udpWatch struct {
 }
 
 // openWatch watches over the sockets of a loop, if it has any.
-func (g *gnetLoop) openWatch() error {
-	if g.r.udp == [wires]string{} {
+func (g *loop) openWatch() error {
+	if !slices.ContainsFunc(g.udp, func(u *udpSocket) bool { return u != nil }) {
 		return nil
 	}
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
@@ -44,7 +49,7 @@ func (g *gnetLoop) openWatch() error {
 		return os.NewSyscallError("epoll_create1", err)
 	}
 	_ = unix.SetNonblock(fd, true) // so Go's poller takes it
-	w := &udpWatch{wake: g.l.queue.wake, fd: fd, epoll: os.NewFile(uintptr(fd), "epoll"), again: make(chan struct{}, 1)}
+	w := &udpWatch{wake: g.queue.Wake, fd: fd, epoll: os.NewFile(uintptr(fd), "epoll"), again: make(chan struct{}, 1)}
 	for _, u := range g.udp {
 		if u != nil && err == nil {
 			err = w.hear(unix.EPOLL_CTL_ADD, int32(u.fd))
@@ -65,7 +70,7 @@ func (g *gnetLoop) openWatch() error {
 	return nil
 }
 
-func (g *gnetLoop) closeWatch() {
+func (g *loop) closeWatch() {
 	if w := g.watch; w != nil {
 		g.watch = nil
 		close(w.again)
@@ -82,7 +87,7 @@ func (w *udpWatch) hear(op int, fd int32) error {
 // run wakes the loop when a socket tells, until closeWatch.
 func (w *udpWatch) run() {
 	defer w.done.Done()
-	var events [wires]unix.EpollEvent
+	var events [maxWatched]unix.EpollEvent
 	_ = w.raw.Read(func(fd uintptr) (done bool) {
 		n, _ := unix.EpollWait(int(fd), events[:], 0)
 		if n <= 0 {
@@ -118,30 +123,30 @@ func (w *udpWatch) arm() {
 // datagrams wait. Without a stream nothing else comes to the loop than what
 // wakes it, so it waits for that here, as a goroutine: in gnet it would be a
 // thread in a system call, which costs more.
-func (g *gnetLoop) turn() {
-	l, w := g.l, g.watch
+func (g *loop) turn() {
+	w := g.watch
 	if g.round.open { // this is part of its batch
-		l.begin()
+		g.sink.Begin()
 		if w.told() {
-			g.drain()
+			g.Drain()
 		}
-		l.end()
+		g.sink.End()
 		w.arm()
 		return
 	}
 	stays := g.lone()
 	if stays {
-		l.queue.stay(true)
+		g.queue.Stay(true)
 	}
 	for {
 		more := g.take()
 		switch {
 		case !stays || !g.lone():
 			if stays {
-				l.queue.stay(false)
+				g.queue.Stay(false)
 			}
 			if more {
-				l.queue.wake()
+				g.queue.Wake()
 			} else {
 				w.arm()
 			}
@@ -149,14 +154,14 @@ func (g *gnetLoop) turn() {
 		case more:
 			g.yield()
 		case w == nil:
-			l.queue.park(Never)
+			g.queue.Park(backend.Never)
 		default:
-			wait := w.wait(l.t.now())
+			wait := w.wait(g.r.Now())
 			if wait == 0 || w.quiet || !w.told() {
-				wait = Never
+				wait = backend.Never
 				w.arm()
 			}
-			l.queue.park(wait)
+			g.queue.Park(wait)
 			runtime.Gosched() // what woke it may not be alone: they share the batch
 		}
 	}
@@ -164,39 +169,39 @@ func (g *gnetLoop) turn() {
 
 // take takes what waits for the loop, in a batch, or in several. It returns
 // whether there may be more.
-func (g *gnetLoop) take() (more bool) {
-	l, w := g.l, g.watch
+func (g *loop) take() (more bool) {
+	w := g.watch
 	if !w.told() {
-		l.begin()
-		l.end()
+		g.sink.Begin()
+		g.sink.End()
 		return false
 	}
-	if wait := w.wait(l.t.now()); wait > 0 {
-		l.queue.park(wait)
+	if wait := w.wait(g.r.Now()); wait > 0 {
+		g.queue.Park(wait)
 	}
-	before := l.stats.datagramsIn
+	before := g.came
 	more = true // one batch must be: it takes note of what woke the loop
-	for n := 0; more && n < recvRounds && (n == 0 || !l.ended()); n++ {
+	for n := 0; more && n < recvRounds && (n == 0 || !g.sink.Ended()); n++ {
 		more = false
-		l.begin()
+		g.sink.Begin()
 		for _, u := range g.udp {
 			if u != nil && u.recv() {
 				more = true
 			}
 		}
-		l.end()
+		g.sink.End()
 	}
 	if more {
 		return true
 	}
-	came := l.stats.datagramsIn - before
-	w.emptied(l.now, l.t.cfg.coalesceDelay(), came)
+	came := g.came - before
+	w.emptied(g.sink.Now(), g.r.CoalesceDelay, came)
 	w.quiet = came == 0
 	return came >= busyBatch && w.upto == 0
 }
 
 // lone reports whether no stream is served, and none is on its way.
-func (g *gnetLoop) lone() bool {
+func (g *loop) lone() bool {
 	at := g.engineAt.Load()
-	return at != nil && at.coming.Load() == 0 && len(g.l.streams) == 0 && !g.l.ended()
+	return at != nil && at.coming.Load() == 0 && g.sink.Streams() == 0 && !g.sink.Ended()
 }

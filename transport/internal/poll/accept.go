@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package transport
+package poll
 
 import (
 	"context"
@@ -34,8 +34,8 @@ const (
 // is not gnet that accepts: gnet ends an engine, with every link on it and its
 // datagram sockets, when that fails. Owned by its goroutine, except for ln.
 type acceptor struct {
-	g       *gnetLoop
-	carrier Carrier
+	g       *loop
+	number  int // of the listener
 	ln      *net.TCPListener
 	spare   *os.File // closed to accept, and refuse, a connection when files have run out
 	handing []handing
@@ -60,12 +60,12 @@ type engineAt struct {
 }
 
 // listenStreams opens the listeners of a loop. Those of all loops share their port.
-func (g *gnetLoop) listenStreams() error {
-	for c, address := range map[Carrier]string{TCP: g.r.tcp, WebSocket: g.r.ws} {
-		if address == "" {
+func (g *loop) listenStreams() error {
+	for i, l := range g.r.Listeners {
+		if !l.Stream || l.Address == "" {
 			continue
 		}
-		network, address, _ := strings.Cut(address, "://")
+		network, address, _ := strings.Cut(g.r.listen[i], "://")
 		lc := net.ListenConfig{KeepAlive: -1, Control: sharePort}
 		lc.SetMultipathTCP(false)
 		ln, err := lc.Listen(context.Background(), network, address)
@@ -73,7 +73,7 @@ func (g *gnetLoop) listenStreams() error {
 			g.refuse()
 			return err
 		}
-		a := &acceptor{g: g, carrier: c, ln: ln.(*net.TCPListener), rest: retryAccept, warned: -warnAccept}
+		a := &acceptor{g: g, number: i, ln: ln.(*net.TCPListener), rest: retryAccept, warned: -warnAccept}
 		a.keepSpare()
 		g.acceptors = append(g.acceptors, a)
 	}
@@ -81,7 +81,7 @@ func (g *gnetLoop) listenStreams() error {
 }
 
 // accept starts the acceptors, once.
-func (g *gnetLoop) accept() {
+func (g *loop) accept() {
 	if g.accepts {
 		return
 	}
@@ -94,7 +94,7 @@ func (g *gnetLoop) accept() {
 }
 
 // refuse closes the listeners.
-func (g *gnetLoop) refuse() {
+func (g *loop) refuse() {
 	for _, a := range g.acceptors {
 		_ = a.ln.Close()
 	}
@@ -102,7 +102,7 @@ func (g *gnetLoop) refuse() {
 
 // refused closes the listeners and reports whether nothing is on its way from
 // them any more. Until then the loop must run: gnet never answers otherwise.
-func (g *gnetLoop) refused() bool {
+func (g *loop) refused() bool {
 	if !g.refuses {
 		g.refuses = true
 		g.refuse()
@@ -140,7 +140,7 @@ func (a *acceptor) end() {
 		_ = a.spare.Close()
 	}
 	if a.g.accepting.Add(-1) == 0 {
-		a.g.l.queue.wake() // it may be what the loop waits for to end
+		a.g.queue.Wake() // it may be what the loop waits for to end
 	}
 }
 
@@ -163,7 +163,7 @@ func (a *acceptor) hand(conn *net.TCPConn) {
 	if e := a.g.engineAt.Load(); e != nil {
 		e.coming.Add(1)
 		if taken, err := e.loop.Enroll(gnet.NewContext(context.Background(), a), conn); err == nil {
-			a.g.l.queue.callBack()
+			a.g.queue.CallBack()
 			a.handing = append(a.handing, handing{taken, e})
 			return
 		}
@@ -199,14 +199,14 @@ func (a *acceptor) settle() {
 // kernel's queue otherwise, and those behind it too.
 func (a *acceptor) failed(err error) {
 	a.count()
-	if now := a.g.r.t.now(); now >= a.warned+warnAccept {
+	if now := a.g.r.Now(); now >= a.warned+warnAccept {
 		a.warned = now
-		a.g.r.t.log.Warn("transport: connections can't be accepted", slog.Int("loop", a.g.l.index),
-			slog.String("carrier", a.carrier.String()), slog.Any("error", err))
+		a.g.r.Log.Warn("transport: connections can't be accepted", slog.Int("loop", a.g.sink.Index()),
+			slog.String("carrier", a.g.r.Listeners[a.number].Name), slog.Any("error", err))
 	}
 	if a.short && a.spare != nil {
 		_ = a.spare.Close()
-		_ = a.ln.SetDeadline(clock().Add(spareWait))
+		_ = a.ln.SetDeadline(a.g.r.Start.Add(a.g.r.Now() + spareWait))
 		if conn, err := a.ln.AcceptTCP(); err == nil {
 			_ = conn.Close()
 		}
@@ -232,6 +232,6 @@ func (a *acceptor) keepSpare() {
 
 // count counts a connection that was refused for want of a file.
 func (a *acceptor) count() {
-	a.g.l.stats.acceptFailures.Add(1)
-	a.g.r.t.admission.refuse(a.carrier)
+	a.g.count.AcceptFailures.Add(1)
+	a.g.sink.Refuse(a.number)
 }

@@ -2,7 +2,7 @@
 
 //go:build !linux
 
-package transport
+package poll
 
 import (
 	"net"
@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/panjf2000/gnet/v2"
 )
 
@@ -25,7 +26,7 @@ const (
 // takes no client.
 const hermitAddr = "tcp4://127.0.0.1:0"
 
-func (g *gnetLoop) hermit(gnet.Engine) error { return nil }
+func (g *loop) hermit(gnet.Engine) error { return nil }
 
 // sharePort: there is one loop.
 var sharePort func(network, address string, c syscall.RawConn) error
@@ -34,10 +35,10 @@ var sharePort func(network, address string, c syscall.RawConn) error
 // server will not run: one datagram a call, read by a goroutine of its own.
 // Owned by the loop, except for inbox.
 type udpSocket struct {
-	l    *Loop
-	wire wire
-	conn *net.UDPConn
-	done sync.WaitGroup
+	g     *loop
+	inBox backend.Inbox
+	conn  *net.UDPConn
+	done  sync.WaitGroup
 
 	mu    sync.Mutex // guards inbox
 	inbox []otherDatagram
@@ -49,8 +50,8 @@ type otherDatagram struct {
 	data []byte
 }
 
-func openUDP(g *gnetLoop, w wire) (*udpSocket, error) {
-	network, address, _ := strings.Cut(g.r.udp[w], "://")
+func openUDP(g *loop, number int) (*udpSocket, error) {
+	network, address, _ := strings.Cut(g.r.listen[number], "://")
 	to, err := net.ResolveUDPAddr(network, address)
 	if err != nil {
 		return nil, err
@@ -59,8 +60,9 @@ func openUDP(g *gnetLoop, w wire) (*udpSocket, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &udpSocket{l: g.l, wire: w, conn: conn}
-	want := g.r.t.cfg.socketBuffer()
+	u := &udpSocket{g: g, conn: conn}
+	u.inBox.Init(number)
+	want := g.r.SocketBuffer
 	for ; want >= smallSocketBuffer && conn.SetReadBuffer(want) != nil; want /= 2 {
 	}
 	_ = conn.SetWriteBuffer(want)
@@ -93,7 +95,7 @@ func (u *udpSocket) read() {
 			u.inbox = append(u.inbox, otherDatagram{from, append([]byte(nil), buf[:n]...)})
 		}
 		u.mu.Unlock()
-		u.l.queue.wake()
+		u.g.queue.Wake()
 	}
 }
 
@@ -102,8 +104,15 @@ func (u *udpSocket) drain() {
 	list := u.inbox
 	u.inbox, u.spare = u.spare[:0], nil
 	u.mu.Unlock()
+	b := &u.inBox
 	for i := range list {
-		u.l.datagram(u.wire, list[i].from, list[i].data)
+		d := &list[i]
+		b.From[b.N], b.Size[b.N] = d.from, len(d.data)
+		copy(b.Slot(b.N), d.data)
+		if b.N++; b.N == backend.Slots || i == len(list)-1 {
+			u.g.sink.Received(b)
+			b.N = 0
+		}
 	}
 	clear(list)
 	u.spare = list
@@ -112,22 +121,22 @@ func (u *udpSocket) drain() {
 // udpWatch: the readers wake the loop here.
 type udpWatch struct{}
 
-func (g *gnetLoop) openWatch() error { return nil }
-func (g *gnetLoop) closeWatch()      {}
+func (g *loop) openWatch() error { return nil }
+func (g *loop) closeWatch()      {}
 
 // turn is a batch of what woke the loop, and of what the readers have read.
-func (g *gnetLoop) turn() {
-	g.l.begin()
-	g.drain()
-	g.l.end()
+func (g *loop) turn() {
+	g.sink.Begin()
+	g.Drain()
+	g.sink.End()
 }
 
-func (u *udpSocket) send(b *outbox) bool {
-	for ; b.head < b.n; b.head++ {
-		if _, err := u.conn.WriteToUDPAddrPort(b.datagram(b.head), b.to[b.head]); err != nil {
-			u.l.stats.sendFailed.Add(1)
+func (u *udpSocket) send(b *backend.Outbox) bool {
+	for ; b.Head < b.N; b.Head++ {
+		if _, err := u.conn.WriteToUDPAddrPort(b.Datagram(b.Head), b.To[b.Head]); err != nil {
+			u.g.count.SendFailed.Add(1)
 		} else {
-			u.l.stats.datagramsOut++
+			u.g.count.DatagramsOut++
 		}
 	}
 	return true

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package transport
+package poll
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"unsafe"
 
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
 )
@@ -23,7 +24,6 @@ const (
 	// oneLoop: Linux spreads datagrams and connections over sockets that
 	// share a port.
 	oneLoop    = false
-	recvSlots  = 64
 	recvRounds = 4 // batches in a row before other events have their turn
 	busyBatch  = 8 // datagrams that take long enough to serve for more to come meanwhile
 )
@@ -34,7 +34,7 @@ const hermitAddr = "udp4://127.0.0.1:0"
 
 // hermit connects the socket of hermitAddr with itself: it takes no other
 // datagrams.
-func (g *gnetLoop) hermit(eng gnet.Engine) error {
+func (g *loop) hermit(eng gnet.Engine) error {
 	fd, err := eng.DupListener("udp", strings.TrimPrefix(hermitAddr, "udp4://"))
 	if err != nil {
 		return err
@@ -64,34 +64,34 @@ type mmsghdr struct {
 
 // udpSocket reads and writes a datagram socket in batches. Owned by the loop.
 type udpSocket struct {
-	l    *Loop
-	wire wire
-	fd   int
-	v6   bool // an IPv6 socket, dual-stack or not: addresses have 28 bytes
-	any  bool // a wildcard listener: the kernel tells what address a datagram came to
+	g   *loop
+	fd  int
+	v6  bool // an IPv6 socket, dual-stack or not: addresses have 28 bytes
+	any bool // a wildcard listener: the kernel tells what address a datagram came to
 
 	heard     netip.Addr // what the datagram before came to
-	heardName local
+	heardName backend.Local
 
-	in     [recvSlots]mmsghdr
-	inIov  [recvSlots]unix.Iovec
-	inName [recvSlots]unix.RawSockaddrInet6 // the larger of the two
-	inCtl  [recvSlots]control
-	inBuf  []byte
+	in     [backend.Slots]mmsghdr
+	inIov  [backend.Slots]unix.Iovec
+	inName [backend.Slots]unix.RawSockaddrInet6 // the larger of the two
+	inCtl  [backend.Slots]control
+	inBox  backend.Inbox
 
-	out     [outSlots]mmsghdr
-	outIov  [outSlots]unix.Iovec
-	outName [outSlots]unix.RawSockaddrInet6
+	out     [backend.Slots]mmsghdr
+	outIov  [backend.Slots]unix.Iovec
+	outName [backend.Slots]unix.RawSockaddrInet6
 	outCtl  []control // by name of the local address, as far as they were needed
 }
 
-func openUDP(g *gnetLoop, w wire) (*udpSocket, error) {
-	network, address, _ := strings.Cut(g.r.udp[w], "://")
+func openUDP(g *loop, number int) (*udpSocket, error) {
+	network, address, _ := strings.Cut(g.r.listen[number], "://")
 	fd, err := bindUDP(network, address)
 	if err != nil {
 		return nil, err
 	}
-	u := &udpSocket{l: g.l, wire: w, fd: fd, any: g.r.t.addrs[wireCarriers[w]].Addr().IsUnspecified(), inBuf: make([]byte, recvSlots*maxDatagram)}
+	u := &udpSocket{g: g, fd: fd, any: g.r.addrs[number].Addr().IsUnspecified()}
+	u.inBox.Init(number)
 	family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 	if u.v6 = family == unix.AF_INET6; err == nil && u.any {
 		err = askLocal(fd, u.v6)
@@ -101,8 +101,8 @@ func openUDP(g *gnetLoop, w wire) (*udpSocket, error) {
 		return nil, os.NewSyscallError("setsockopt", err)
 	}
 	for i := range u.in {
-		u.inIov[i].Base = &u.inBuf[i*maxDatagram]
-		u.inIov[i].SetLen(maxDatagram)
+		u.inIov[i].Base = &u.inBox.Slot(i)[0]
+		u.inIov[i].SetLen(backend.MaxDatagram)
 		u.in[i].hdr.Iov = &u.inIov[i]
 		u.in[i].hdr.SetIovlen(1)
 		u.in[i].hdr.Name = (*byte)(unsafe.Pointer(&u.inName[i]))
@@ -115,8 +115,8 @@ func openUDP(g *gnetLoop, w wire) (*udpSocket, error) {
 		u.out[i].hdr.SetIovlen(1)
 		u.out[i].hdr.Name = (*byte)(unsafe.Pointer(&u.outName[i]))
 	}
-	u.buffers(g.r.t)
-	if w == sealedWire {
+	u.buffers()
+	if g.r.Listeners[number].Whole {
 		u.dontFragment()
 	}
 	return u, nil
@@ -142,8 +142,8 @@ func bindUDP(network, address string) (fd int, err error) {
 }
 
 // buffers makes the kernel's buffers as large as it lets us.
-func (u *udpSocket) buffers(t *Transport) {
-	want := t.cfg.socketBuffer()
+func (u *udpSocket) buffers() {
+	want := u.g.r.SocketBuffer
 	for _, o := range []struct {
 		name          string
 		option, force int
@@ -157,8 +157,8 @@ func (u *udpSocket) buffers(t *Transport) {
 		}
 		got, err := unix.GetsockoptInt(u.fd, unix.SOL_SOCKET, o.option)
 		got /= 2 // the kernel counts its own overhead
-		if err == nil && got < min(want, smallSocketBuffer) && u.l.index == 0 {
-			t.log.Warn("transport: small socket buffer: bursts of players will be lost; raise net.core.rmem_max and wmem_max",
+		if err == nil && got < min(want, smallSocketBuffer) && u.g.sink.Index() == 0 {
+			u.g.r.Log.Warn("transport: small socket buffer: bursts of players will be lost; raise net.core.rmem_max and wmem_max",
 				slog.String("option", o.name), slog.Int("allowed", got), slog.Int("wanted", want))
 		}
 	}
@@ -199,28 +199,25 @@ func (u *udpSocket) recv() (full bool) {
 			u.in[i].hdr.SetControllen(controlSpace)
 		}
 	}
-	n, err := mmsg(unix.SYS_RECVMMSG, u.fd, &u.in[0], recvSlots)
+	n, err := mmsg(unix.SYS_RECVMMSG, u.fd, &u.in[0], len(u.in))
 	if err != nil {
-		// EAGAIN: empty. Anything else concerns one datagram, which is gone.
-		u.l.received(true)
-		return false
+		n = 0 // EAGAIN: empty. Anything else concerns one datagram, which is gone.
 	}
-	l := u.l
+	b := &u.inBox
 	for i := range n {
-		m := &u.in[i]
-		if m.hdr.Flags&unix.MSG_TRUNC != 0 {
-			l.truncated()
-			continue
+		b.From[i], b.To[i], b.Size[i] = nameAddr(&u.inName[i]), u.local(i), int(u.in[i].n)
+		if u.in[i].hdr.Flags&unix.MSG_TRUNC != 0 {
+			b.Size[i] = backend.MaxDatagram + 1
 		}
-		l.asked = u.local(i)
-		l.datagram(u.wire, nameAddr(&u.inName[i]), u.inBuf[i*maxDatagram:i*maxDatagram+int(m.n)])
 	}
-	l.received(n < recvSlots)
-	return n == recvSlots
+	b.N, b.More = n, n == len(u.in)
+	u.g.came += uint64(n)
+	u.g.sink.Received(b)
+	return b.More
 }
 
 // local names the address that datagram i came to.
-func (u *udpSocket) local(i int) local {
+func (u *udpSocket) local(i int) backend.Local {
 	if !u.any || u.in[i].hdr.Flags&unix.MSG_CTRUNC != 0 {
 		return 0
 	}
@@ -231,9 +228,9 @@ func (u *udpSocket) local(i int) local {
 	if a == u.heard {
 		return u.heardName
 	}
-	name, ok := u.l.t.locals.name(a)
+	name, ok := u.g.r.Locals.Name(a)
 	if !ok {
-		u.l.stats.manyLocals.Add(1)
+		u.g.count.ManyLocals.Add(1)
 		return 0
 	}
 	u.heard, u.heardName = a, name
@@ -241,7 +238,7 @@ func (u *udpSocket) local(i int) local {
 }
 
 // from makes datagram i come from the address of a name.
-func (u *udpSocket) from(i int, name local) {
+func (u *udpSocket) from(i int, name backend.Local) {
 	h := &u.out[i].hdr
 	if h.Control = nil; name == 0 || !u.any {
 		h.SetControllen(0)
@@ -252,38 +249,38 @@ func (u *udpSocket) from(i int, name local) {
 	}
 	c := &u.outCtl[name]
 	if *c == (control{}) {
-		putLocal(c, u.l.t.locals.addr(name), u.v6)
+		putLocal(c, u.g.r.Locals.Addr(name), u.v6)
 	}
 	h.Control = &c.bytes()[0]
 	h.SetControllen(controlSize(u.v6))
 }
 
 // send sends from the head of b. It returns false when the socket takes no more.
-func (u *udpSocket) send(b *outbox) bool {
-	for i := b.head; i < b.n; i++ {
-		d := b.datagram(i)
+func (u *udpSocket) send(b *backend.Outbox) bool {
+	for i := b.Head; i < b.N; i++ {
+		d := b.Datagram(i)
 		u.outIov[i].Base = &d[0]
 		u.outIov[i].SetLen(len(d))
-		u.out[i].hdr.Namelen = setName(&u.outName[i], b.to[i], u.v6)
-		u.from(i, b.from[i])
+		u.out[i].hdr.Namelen = setName(&u.outName[i], b.To[i], u.v6)
+		u.from(i, b.From[i])
 	}
-	for b.head < b.n {
-		n, err := mmsg(unix.SYS_SENDMMSG, u.fd, &u.out[b.head], b.n-b.head)
+	for b.Head < b.N {
+		n, err := mmsg(unix.SYS_SENDMMSG, u.fd, &u.out[b.Head], b.N-b.Head)
 		switch {
 		case err == nil:
-			b.head += n
-			u.l.stats.datagramsOut += uint64(n)
+			b.Head += n
+			u.g.count.DatagramsOut += uint64(n)
 		case errors.Is(err, unix.EAGAIN):
 			return false
 		case errors.Is(err, unix.EINTR):
-		case u.out[b.head].hdr.Control != nil:
+		case u.out[b.Head].hdr.Control != nil:
 			// Perhaps this machine has the address no more, or it was a broadcast's.
-			u.from(b.head, 0)
+			u.from(b.Head, 0)
 		default:
 			// It concerns the first: no route, a firewall, a path too narrow.
 			// KCP sends its content again, and the others must not wait.
-			b.head++
-			u.l.stats.sendFailed.Add(1)
+			b.Head++
+			u.g.count.SendFailed.Add(1)
 		}
 	}
 	return true

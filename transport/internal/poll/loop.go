@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package transport
+package poll
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/panjf2000/gnet/v2"
 )
 
@@ -21,21 +22,25 @@ var errEnded = errors.New("transport: engine ended")
 // microseconds for a while: an eighth of the loop's own time went there.
 const yieldEvery = 4 * time.Millisecond
 
-// gnetLoop is the backend of a loop on sockets, and gnet's event handler for
+// loop is the backend of a loop on sockets, and gnet's event handler for
 // its engine. Owned by the loop, except for waker, which Loop.queue guards, and
 // for bootErr, which is written before the engine ends and read after.
-type gnetLoop struct {
+type loop struct {
 	gnet.BuiltinEventEngine
 
-	r       *socketRunner
-	l       *Loop
+	r       *Runner
+	sink    backend.Sink
+	queue   backend.Queue     // the sink's
+	count   *backend.Counters // likewise
 	eng     gnet.Engine
 	waker   waker
-	udp     [wires]*udpSocket // nil what is not served, and between engines
-	watch   *udpWatch         // nil where there is none of them
-	up      chan error        // 1 deep: takes the outcome of the first start
-	started bool              // it was a success
+	udp     []*udpSocket // by the number of the listener; nil what is not served, and between engines
+	watch   *udpWatch    // nil where there is none of them
+	booted  bool
+	up      chan error // 1 deep: takes the outcome of the first start
+	started bool       // it was a success
 	bootErr error
+	came    uint64        // datagrams
 	yielded time.Duration // when it last gave way to other goroutines
 	round   round
 	dead    chan struct{} // closed when this engine is about to end
@@ -47,14 +52,16 @@ type gnetLoop struct {
 	engineAt  atomic.Pointer[engineAt] // nil between engines
 }
 
-func (g *gnetLoop) wake() { g.waker.wake() }
+func (g *loop) wake() { g.waker.wake() }
 
-func (g *gnetLoop) send(b *outbox) bool {
-	u := g.udp[b.wire]
+// Send sends what one socket is to send.
+func (g *loop) Send(b *backend.Outbox) bool {
+	u := g.udp[b.Listener]
 	return u != nil && u.send(b)
 }
 
-func (g *gnetLoop) drain() {
+// Drain takes what waits in all sockets.
+func (g *loop) Drain() {
 	for _, u := range g.udp {
 		if u != nil {
 			u.drain()
@@ -63,22 +70,22 @@ func (g *gnetLoop) drain() {
 }
 
 // OnBoot runs when the sockets are bound.
-func (g *gnetLoop) OnBoot(eng gnet.Engine) gnet.Action {
+func (g *loop) OnBoot(eng gnet.Engine) gnet.Action {
 	g.eng = eng
 	if err := g.hermit(eng); err != nil {
 		g.bootErr = err
 		return gnet.Shutdown
 	}
-	for w, address := range g.r.udp {
-		if address == "" {
+	for i, l := range g.r.Listeners {
+		if l.Stream || l.Address == "" {
 			continue
 		}
-		u, err := openUDP(g, wire(w))
+		u, err := openUDP(g, i)
 		if err != nil {
 			g.bootErr = err
 			return gnet.Shutdown
 		}
-		g.udp[w] = u
+		g.udp[i] = u
 	}
 	if err := g.openWatch(); err != nil {
 		g.bootErr = err
@@ -88,37 +95,38 @@ func (g *gnetLoop) OnBoot(eng gnet.Engine) gnet.Action {
 }
 
 // boot runs OnLoop before whatever comes first on the loop.
-func (g *gnetLoop) boot() {
-	if !g.l.booted {
-		g.l.boot()
+func (g *loop) boot() {
+	if !g.booted {
+		g.booted = true
+		g.sink.Boot(g)
 	}
 }
 
 // after is the end of every event: it says so when the loop has nothing more to do.
-func (g *gnetLoop) after(action gnet.Action) gnet.Action {
+func (g *loop) after(action gnet.Action) gnet.Action {
 	if !g.round.open {
 		g.yield()
 	}
-	if g.l.ended() && g.refused() {
+	if g.sink.Ended() && g.refused() {
 		return gnet.Shutdown
 	}
 	return action
 }
 
 // yield gives way to other goroutines now and then.
-func (g *gnetLoop) yield() {
-	if g.l.now-g.yielded > yieldEvery {
-		g.yielded = g.l.now
+func (g *loop) yield() {
+	if g.sink.Now()-g.yielded > yieldEvery {
+		g.yielded = g.sink.Now()
 		runtime.Gosched()
 	}
 }
 
 // OnOpen takes the waker, and connections from an acceptor.
-func (g *gnetLoop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
+func (g *loop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	g.boot()
 	if c.Context() == g {
 		g.round.waker = c
-		g.l.queue.setWaker(g.wake)
+		g.queue.SetWaker(g.wake)
 		g.engineAt.Store(&engineAt{loop: c.EventLoop(), dead: g.dead})
 		g.accept()
 		if !g.started {
@@ -141,30 +149,28 @@ func (g *gnetLoop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 		a.count()
 		return nil, gnet.Close
 	}
-	s := &gnetStream{Conn: c, busy: true}
+	s := &stream{Conn: c, busy: true}
 	c.SetContext(s)
-	g.l.begin()
-	s.k = g.l.openStream(a.carrier, s, addr.AddrPort())
-	g.l.end()
+	g.sink.Begin()
+	s.k = g.sink.Open(a.number, s, addr.AddrPort())
+	g.sink.End()
 	return nil, g.after(s.rest())
 }
 
 // evict makes room among the descriptors: connections that say nothing must
 // keep no player out.
-func (g *gnetLoop) evict() bool {
+func (g *loop) evict() bool {
 	g.settle() // a descriptor is free at the end of a batch
-	g.l.begin()
-	defer g.l.end()
-	return g.l.evictPending()
+	return g.sink.Evict()
 }
 
 // OnTraffic takes what arrived: a wake-up, or bytes of a stream.
-func (g *gnetLoop) OnTraffic(c gnet.Conn) gnet.Action {
+func (g *loop) OnTraffic(c gnet.Conn) gnet.Action {
 	g.boot()
 	switch s := c.Context().(type) {
-	case *gnetStream:
+	case *stream:
 		return g.traffic(s)
-	case *gnetLoop:
+	case *loop:
 		n := c.InboundBuffered()
 		if n == 0 && g.round.woken { // nobody rang: gnet did what it was asked to
 			g.ends()
@@ -181,59 +187,56 @@ func (g *gnetLoop) OnTraffic(c gnet.Conn) gnet.Action {
 
 // OnClose tells that a connection is gone. gnet calls it from within Write as
 // well, and for every connection when the engine ends.
-func (g *gnetLoop) OnClose(c gnet.Conn, err error) gnet.Action {
-	s, ok := c.Context().(*gnetStream)
+func (g *loop) OnClose(c gnet.Conn, err error) gnet.Action {
+	s, ok := c.Context().(*stream)
 	if !ok {
 		return gnet.None
 	}
-	if g.l.depth == 1 {
+	if g.sink.Depth() == 1 {
 		g.settle() // an answer to what came just before the end
 	}
 	s.Conn = nil
 	k := s.k
 	s.k = nil
-	if k == nil || k.tcp.stream != stream(s) {
-		return gnet.None // we closed it
+	if k == nil || !k.Closed(s, err) {
+		return gnet.None // the loop closed it
 	}
-	g.l.begin()
-	g.l.streamClosed(k, err)
-	g.l.end()
 	return g.after(gnet.None)
 }
 
-// gnetStream is a TCP connection. Owned by the loop. Conn is nil once gnet has
+// stream is a TCP connection. Owned by the loop. Conn is nil once gnet has
 // closed it: its descriptor may be somebody else's then.
-type gnetStream struct {
+type stream struct {
 	gnet.Conn
-	k    *Link
+	k    backend.Link
 	busy bool // gnet is in a callback for it: it closes by the callback's result
-	end  bool // close was called meanwhile
+	end  bool // End was called meanwhile
 }
 
-func (s *gnetStream) Write(p []byte) (int, error) {
+func (s *stream) Write(p []byte) (int, error) {
 	if s.Conn == nil {
 		return 0, net.ErrClosed
 	}
 	return s.Conn.Write(p)
 }
 
-func (s *gnetStream) OutboundBuffered() int {
+func (s *stream) OutboundBuffered() int {
 	if s.Conn == nil {
 		return 0
 	}
 	return s.Conn.OutboundBuffered()
 }
 
-func (s *gnetStream) closeWrite() bool { return s.Conn != nil && shutdownWrite(s.Conn) }
+func (s *stream) CloseWrite() bool { return s.Conn != nil && shutdownWrite(s.Conn) }
 
-func (s *gnetStream) rtt() time.Duration {
+func (s *stream) RTT() time.Duration {
 	if s.Conn == nil {
 		return 0
 	}
 	return kernelRTT(s.Conn)
 }
 
-func (s *gnetStream) close() {
+func (s *stream) End() {
 	switch {
 	case s.Conn == nil:
 	case s.busy:
@@ -244,7 +247,7 @@ func (s *gnetStream) close() {
 }
 
 // rest ends a callback for s.
-func (s *gnetStream) rest() gnet.Action {
+func (s *stream) rest() gnet.Action {
 	s.busy = false
 	if s.Conn != nil && (s.end || s.k == nil) {
 		return gnet.Close

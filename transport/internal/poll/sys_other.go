@@ -2,17 +2,13 @@
 
 //go:build !unix
 
-package transport
+package poll
 
 import (
 	"net"
-	"os"
 
 	"github.com/panjf2000/gnet/v2"
 )
-
-// ownFile reports that file modes say nothing here about readers.
-func ownFile(os.FileInfo) (mine, known bool) { return false, false }
 
 // waker is what wakes a loop: one end of a connection with itself. Guarded by
 // the queue's lock between open and close.

@@ -2,23 +2,16 @@
 
 //go:build unix
 
-package transport
+package poll
 
 import (
 	"errors"
 	"net"
 	"os"
-	"syscall"
 
 	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
 )
-
-// ownFile reports whether a file belongs to the user that this process runs as.
-func ownFile(info os.FileInfo) (mine, known bool) {
-	st, known := info.Sys().(*syscall.Stat_t)
-	return known && int(st.Uid) == os.Getuid(), known
-}
 
 // waker is what wakes a loop: the writing end of a pair of sockets. Guarded by
 // the queue's lock between open and close.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package transport
+package poll
 
 import (
 	"time"
@@ -8,11 +8,12 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
+// The exported ones are for tests.
 const (
-	roundBatch = 64               // streams that share a batch: the first one's answer waits for the last one's question
-	roundTime  = time.Millisecond // and as long as they may take
+	RoundBatch = 64               // streams that share a batch: the first one's answer waits for the last one's question
+	RoundTime  = time.Millisecond // and as long as they may take
 	roundWorth = 4                // streams in a round that make up for the wake-up
-	roundTry   = 32               // streams that are a batch each before a round is tried anew
+	RoundTry   = 32               // streams that are a batch each before a round is tried anew
 )
 
 // round is what gnet finds readable when it looks. It tells of one stream after
@@ -34,37 +35,35 @@ type round struct {
 }
 
 // traffic takes what has arrived on a stream.
-func (g *gnetLoop) traffic(s *gnetStream) gnet.Action {
+func (g *loop) traffic(s *stream) gnet.Action {
 	if s.k == nil {
 		return gnet.Close
 	}
 	g.join()
 	s.busy = true
-	g.l.begin()
-	g.l.streamData(s.k, s.Conn)
-	g.l.end()
+	s.k.Data(s.Conn)
 	r := &g.round
 	if !r.open {
-		r.emptied(g.l.now, g.l.t.cfg.coalesceDelay(), 1)
+		r.emptied(g.sink.Now(), g.r.CoalesceDelay, 1)
 		return g.after(s.rest())
 	}
 	r.came++
-	if r.batch++; r.batch == roundBatch || g.l.t.now()-g.l.began > roundTime {
+	if r.batch++; r.batch == RoundBatch || g.r.Now()-g.sink.Now() > RoundTime {
 		g.settle()
 	}
 	return g.after(s.rest())
 }
 
 // join opens a batch for a stream and those after it, if that is worth it.
-func (g *gnetLoop) join() {
+func (g *loop) join() {
 	r := &g.round
 	if r.open || oneLoop || r.waker == nil {
 		return
 	}
 	if !r.woken {
-		r.began = g.l.t.now()
+		r.began = g.r.Now()
 		if r.wait(r.began) == 0 { // else others have just been here
-			if r.alone++; r.alone <= roundTry {
+			if r.alone++; r.alone <= RoundTry {
 				return
 			}
 		}
@@ -72,34 +71,34 @@ func (g *gnetLoop) join() {
 	}
 	if r.woken {
 		r.open, r.batch = true, 0
-		g.l.begin()
+		g.sink.Begin()
 	}
 }
 
 // settle ends the batch that is open between gnet's calls, if one is.
-func (g *gnetLoop) settle() {
+func (g *loop) settle() {
 	if g.round.open {
 		g.round.open = false
-		g.l.now = max(g.l.now, g.l.t.now()) // the batch was open for a while
-		g.l.end()
+		g.sink.Refresh() // the batch was open for a while
+		g.sink.End()
 	}
 }
 
 // ends ends a round. All that has come was read, so this is the time to wait for
 // more, if that is worth it.
-func (g *gnetLoop) ends() {
+func (g *loop) ends() {
 	g.settle()
-	l, r, delay := g.l, &g.round, g.l.t.cfg.coalesceDelay()
+	r, delay := &g.round, g.r.CoalesceDelay
 	r.woken = false
-	r.emptied(l.now, delay, r.came)
+	r.emptied(g.sink.Now(), delay, r.came)
 	if r.came < roundWorth {
 		r.alone = 0
 	}
 	r.came = 0
-	if wait := r.began + delay - l.now; wait > 0 && r.upto > 0 && !l.ended() {
-		l.queue.park(wait)
-		l.begin() // a wake-up meanwhile ended the park and woke no socket
-		l.end()
-		r.upto = l.now + delay
+	if wait := r.began + delay - g.sink.Now(); wait > 0 && r.upto > 0 && !g.sink.Ended() {
+		g.queue.Park(wait)
+		g.sink.Begin() // a wake-up meanwhile ended the park and woke no socket
+		g.sink.End()
+		r.upto = g.sink.Now() + delay
 	}
 }

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+
+package poll
+
+import (
+	"context"
+
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
+)
+
+// What follows is for the tests of package transport, which see what becomes of
+// links when something happens down here that can't be made to happen from above.
+
+// EndEngine ends the loop's engine, as no shortage of files does. Another follows.
+func (g *loop) EndEngine() { _ = g.eng.Stop(context.Background()) }
+
+// CoalesceStreams makes the loop wait for streams from now on, as if many had come
+// and were worth it. On the loop.
+func (g *loop) CoalesceStreams() {
+	g.round.on, g.round.until, g.round.upto = true, backend.Never, backend.Never
+}
+
+// HoldAcceptor is an acceptor that ends when release is called, and not before.
+// Held reports whether it is the only one that has not ended.
+func (g *loop) HoldAcceptor() (held func() bool, release func()) {
+	g.accepting.Add(1)
+	held = func() bool { return g.accepting.Load() == 1 }
+	return held, func() {
+		g.accepting.Add(-1)
+		g.queue.Wake()
+	}
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
+)
+
+// sink is a Loop as what runs it sees it: backend.Sink.
+type sink Loop
+
+func (s *sink) loop() *Loop { return (*Loop)(s) }
+
+func (s *sink) Index() int                  { return s.index }
+func (s *sink) Queue() backend.Queue        { return &s.queue }
+func (s *sink) Counters() *backend.Counters { return &s.stats.Counters }
+func (s *sink) Depth() int                  { return s.depth }
+func (s *sink) Now() time.Duration          { return s.now }
+func (s *sink) Streams() int                { return len(s.streams) }
+func (s *sink) Begin()                      { s.loop().begin() }
+func (s *sink) End()                        { s.loop().end() }
+func (s *sink) Refresh()                    { s.now = max(s.now, s.t.now()) }
+func (s *sink) Ended() bool                 { return s.loop().ended() }
+func (s *sink) Refuse(listener int)         { s.t.admission.refuse(Carrier(listener)) }
+func (s *sink) Received(in *backend.Inbox)  { s.loop().receive(in) }
+
+// Boot runs once, before anything else on the loop.
+func (s *sink) Boot(d backend.Driver) {
+	s.below = d
+	s.loop().boot()
+}
+
+func (s *sink) Open(listener int, c backend.Stream, from netip.AddrPort) backend.Link {
+	l := s.loop()
+	if k := l.openStream(Carrier(listener), c, from); k != nil {
+		return (*streamSink)(k)
+	}
+	return nil
+}
+
+func (s *sink) Evict() bool {
+	l := s.loop()
+	l.begin()
+	defer l.end()
+	return l.evictPending()
+}
+
+// streamSink is a Link on a byte stream as its connection sees it: backend.Link.
+type streamSink Link
+
+func (s *streamSink) Data(in backend.Inbound) {
+	k := (*Link)(s)
+	k.loop.begin()
+	k.loop.streamData(k, in)
+	k.loop.end()
+}
+
+func (s *streamSink) Closed(c backend.Stream, err error) bool {
+	k := (*Link)(s)
+	if k.tcp.stream != c {
+		return false // the link closed it
+	}
+	k.loop.begin()
+	k.loop.streamClosed(k, err)
+	k.loop.end()
+	return true
+}
