@@ -142,6 +142,14 @@ namespace Lifeline
 			mtu = Math.Max(n, MinMtu);
 		}
 
+		/// <summary>For tests: a new conversation continues with numbers.</summary>
+		internal void Renumber(uint next, uint expected)
+		{
+			sndNxt = next;
+			rcvNxt = expected;
+			edge = next + startWindow;
+		}
+
 		int Mss { get { return Math.Min(mtu, cut) - HeaderSize; } }
 
 		/// <summary>How many bytes Write takes now.</summary>

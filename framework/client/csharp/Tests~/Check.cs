@@ -50,6 +50,18 @@ namespace Lifeline.Tests
 			}
 		}
 
+		/// <summary>Compares two texts and tells the first line that differs.</summary>
+		public void SameLines(string got, string want)
+		{
+			string[] a = want.Split('\n'), b = got.Split('\n');
+			int i = 0;
+			while (i < Math.Min(a.Length, b.Length) - 1 && a[i] == b[i])
+			{
+				i++;
+			}
+			That(got == want, got == want ? "" : "line " + (i + 1) + ": got " + b[i] + ", want " + a[i]);
+		}
+
 		public void Equal(string got, string want, string what)
 		{
 			That(got == want, got == want ? "" : what + ": got " + Short(got) + ", want " + Short(want));

@@ -165,19 +165,7 @@ namespace Lifeline.Tests
 		static void PlayScript(Check check, string scripts, string file)
 		{
 			string want = File.ReadAllText(file);
-			string got = Script.Play(scripts, want);
-			if (got == want)
-			{
-				check.Passed++;
-				return;
-			}
-			string[] a = want.Split('\n'), b = got.Split('\n');
-			int i = 0;
-			while (i < Math.Min(a.Length, b.Length) - 1 && a[i] == b[i])
-			{
-				i++;
-			}
-			check.Fail("line " + (i + 1) + ": got " + b[i] + ", want " + a[i]);
+			check.SameLines(Script.Play(scripts, want), want);
 		}
 
 		static void Queues(Check check)
