@@ -304,9 +304,7 @@ func (c *Client) Pause() {
 func (c *Client) Hurry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i := range c.standings {
-		c.standings[i].avoid = 0 // it may be another network
-	}
+	c.networkChangedLocked()
 	c.core.Hurry(c.clock.now())
 	c.settleLocked()
 }

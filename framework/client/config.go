@@ -229,6 +229,12 @@ func (a address) String() string {
 	return a.carrier.String() + "://" + a.hostport
 }
 
+// scheme is what the address begins with. wss is another one than ws: SPEC 8.9.
+func (a address) scheme() string {
+	scheme, _, _ := strings.Cut(a.String(), "://")
+	return scheme
+}
+
 func parseAddresses(addrs []string) ([]address, error) {
 	if len(addrs) == 0 {
 		return nil, errors.New("client: no address to connect to")

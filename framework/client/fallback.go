@@ -84,6 +84,13 @@ func (c *Client) workedLocked(index int, now time.Duration) {
 	}
 }
 
+// networkChangedLocked notes that what was blocked before need not be any more.
+func (c *Client) networkChangedLocked() {
+	for i := range c.standings {
+		c.standings[i].avoid = 0
+	}
+}
+
 // datagrams reports whether the carrier goes over UDP, where nobody says no.
 func (k carrier) datagrams() bool { return k == carrierPlainKCP || k == carrierKCP }
 

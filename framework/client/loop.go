@@ -130,7 +130,7 @@ func (c *Client) dial() {
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	c.undial = cancel
-	elsewhere := c.elsewhereLocked()
+	elsewhere := c.elsewhereLocked(c.core.Address())
 	c.mu.Unlock()
 	ways := len(elsewhere) + len(c.addrs)
 	if ask {
@@ -169,14 +169,14 @@ func (c *Client) dial() {
 	}
 }
 
-// elsewhereLocked returns where the server has sent us, to be tried first. What
+// elsewhereLocked returns where urls, which the server named, send us, to be tried first. What
 // the app would not have dialled itself is left out: nobody is talked out of
 // encryption.
-func (c *Client) elsewhereLocked() []address {
+func (c *Client) elsewhereLocked(urls string) []address {
 	var list []address
-	for _, text := range strings.Fields(c.core.Address()) {
+	for _, text := range strings.Fields(urls) {
 		a, err := parseAddress(text)
-		if err != nil || !slices.ContainsFunc(c.addrs, func(own address) bool { return own.carrier == a.carrier }) {
+		if err != nil || !slices.ContainsFunc(c.addrs, func(own address) bool { return own.scheme() == a.scheme() }) {
 			c.cfg.logger().Debug("client: sent to an address of no use here", "addr", text, "error", err)
 			continue
 		}

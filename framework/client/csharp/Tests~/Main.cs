@@ -21,6 +21,7 @@ namespace Lifeline.Tests
 					CodecTests.Run(check, args[1]);
 					CryptoTests.Run(check);
 					KcpScript.Run(check, args[1]);
+					AddressScript.Run(check, args[1]);
 					SealTests.Run(check, args[1]);
 					SessionTests.Run(check, args[1]);
 					ClientTests.Run(check);

@@ -73,7 +73,7 @@ export class Client {
 	 * or a token that can't be one throws.
 	 */
 	constructor(addresses: string | readonly string[], private readonly cfg: ClientConfig = {}) {
-		this.dialer = new Dialer(addresses, { open: cfg.open, timeout: cfg.dialTimeout ?? 5000, onDial: () => this.stats.dials++ });
+		this.dialer = new Dialer(addresses, { open: cfg.open, now, timeout: cfg.dialTimeout ?? 5000, onDial: () => this.stats.dials++ });
 		this.guard = new Guard(cfg.onError);
 		this.page = new Page(cfg.storageKey);
 		this.tickets = new Tickets(cfg.ticket, cfg.ticketTimeout);
@@ -302,6 +302,7 @@ export class Client {
 	 * the app ends, and a link that seems to be fine has seconds to prove it.
 	 */
 	hurry(): void {
+		this.dialer.addresses.networkChanged();
 		this.core.hurry(now());
 		this.settle();
 	}
@@ -412,7 +413,7 @@ export class Client {
 			case "lost":
 				this.stats.losses++;
 				if (ch.stuck && this.link !== null) {
-					this.dialer.avoid(this.link.index);
+					this.dialer.addresses.failed(this.link.index); // another one may do better
 				}
 				this.tell({ kind: "lost", error: ch.error.text === "" && !ch.error.remote ? new CloseError(ch.error.code, this.cause?.message) : ch.error });
 				break;
@@ -467,7 +468,7 @@ export class Client {
 			void this.page.hold(this.core.id);
 		}
 		if (this.link !== null) {
-			this.dialer.prefer(this.link.index);
+			this.dialer.addresses.opened(this.link.index, now());
 			this.link.opened = true;
 		}
 	}
@@ -527,7 +528,7 @@ export class Client {
 		this.link = null;
 		if (link !== null) {
 			if (!link.opened && !link.excused) {
-				this.dialer.avoid(link.index);
+				this.dialer.addresses.failed(link.index);
 			}
 			link.ignore();
 		}

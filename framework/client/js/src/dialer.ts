@@ -1,51 +1,36 @@
 // SPDX-License-Identifier: MIT
 
-// Which addresses are tried, and in which order.
+// Attempts to reach a server.
 
+import { AddressBook } from "./addresses.js";
 import { abandon, openSocket, type Socket } from "./socket.js";
-
-/** A place to connect to. index is its place in the app's list; -1 if the server named it. */
-interface Target {
-	url: string;
-	index: number;
-}
 
 /** What an attempt ends with. */
 export type Dialed = { socket: Socket; index: number } | Error;
 
 export interface DialerConfig {
 	open: ((url: string) => Socket) | undefined;
+	/** A clock that never jumps, in milliseconds. */
+	now: () => number;
 	/** How long one address has to answer, in milliseconds. */
 	timeout: number;
 	/** Called for each address that is tried. */
 	onDial: () => void;
 }
 
-/** Makes one attempt at a time. It prefers the address that worked last. */
+/** Makes one attempt at a time. */
 export class Dialer {
-	private readonly addresses: readonly string[];
-	private first = 0; // index of the address to try first
+	readonly addresses: AddressBook;
 	private attempt: { stop: () => void } | null = null;
 
 	/** Throws if an address can't be one. */
 	constructor(addresses: string | readonly string[], private readonly cfg: DialerConfig) {
-		this.addresses = typeof addresses === "string" ? [addresses] : [...addresses];
-		if (this.addresses.length === 0) {
+		const own = typeof addresses === "string" ? [addresses] : [...addresses];
+		if (own.length === 0) {
 			throw new Error("lifeline: no address to connect to");
 		}
-		this.addresses.forEach(checkAddress);
-	}
-
-	/** The next attempt begins with this address. */
-	prefer(index: number): void {
-		this.first = Math.max(index, 0);
-	}
-
-	/** The next attempt begins with the address after this one. */
-	avoid(index: number): void {
-		if (index >= 0) {
-			this.first = (index + 1) % this.addresses.length;
-		}
+		own.forEach(checkAddress);
+		this.addresses = new AddressBook(own);
 	}
 
 	/**
@@ -61,7 +46,7 @@ export class Dialer {
 			this.attempt = null;
 			done(d);
 		};
-		const targets = this.targets(serverHint);
+		const targets = this.addresses.targets(serverHint, this.cfg.now());
 		const reasons: string[] = [];
 		const next = (i: number): void => {
 			const target = targets[i];
@@ -77,6 +62,7 @@ export class Dialer {
 					}
 				} else if (typeof socket === "string") {
 					reasons.push(socket);
+					this.addresses.failed(target.index);
 					next(i + 1);
 				} else {
 					finish({ socket, index: target.index });
@@ -103,20 +89,6 @@ export class Dialer {
 		const attempt = this.attempt;
 		this.attempt = null;
 		attempt?.stop();
-	}
-
-	/**
-	 * The address that the server named comes first, if the app itself uses its
-	 * scheme: no server talks a client out of encryption (session/SPEC.md 8.9).
-	 */
-	private targets(serverHint: string): Target[] {
-		const scheme = (url: string): string => url.slice(0, url.indexOf(":"));
-		const named = serverHint.split(/\s+/).filter((url) => url !== "" && this.addresses.some((own) => scheme(own) === scheme(url)));
-		const own = [...this.addresses.slice(this.first), ...this.addresses.slice(0, this.first)];
-		return [
-			...named.map((url) => ({ url, index: -1 })),
-			...own.map((url, i) => ({ url, index: (this.first + i) % this.addresses.length })),
-		];
 	}
 }
 
