@@ -30,8 +30,9 @@ var mayImport = map[string][]string{
 	"transport/seal":               {"transport/internal/strangers"},
 	"transport":                    {"codec", "transport/internal/backend", "transport/internal/poll", "transport/internal/strangers", "transport/kcp", "transport/seal"},
 	"framework/internal/lifecycle": {},
-	"framework":                    {"codec", "framework/internal/lifecycle", "session", "transport"},
-	"framework/client":             {"codec", "session", "transport/kcp", "transport/seal"},
+	"framework/internal/pending":   {"codec"},
+	"framework":                    {"codec", "framework/internal/lifecycle", "framework/internal/pending", "session", "transport"},
+	"framework/client":             {"codec", "framework/internal/pending", "session", "transport/kcp", "transport/seal"},
 	"framework/gen":                {"codec", "framework"},
 	"framework/metrics":            {"framework", "session", "transport"},
 }

@@ -244,7 +244,7 @@ func (l *loop) restore(rec *session.Record, o *opening, r *session.ResumeRequest
 	s := l.srv
 	p := &Player{srv: s, user: rec.User, numbers: rec.Routes != nil, sealed: rec.Sealed}
 	// The answer to a question of the server that had it may come here.
-	p.extraLocked().calls.last = uint64(rec.Epoch+1) << 32
+	p.extraLocked().calls.StartAfter(uint64(rec.Epoch+1) << 32)
 	p.extraLocked().app = rec.App
 	s.mu.Lock()
 	if s.draining { // Shutdown has counted who is there

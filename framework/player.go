@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework/internal/lifecycle"
+	"github.com/lifeline-go/lifeline/framework/internal/pending"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -77,8 +78,8 @@ type extra struct {
 	over       overflow
 	heartbeat  *HeartbeatProfile // to be taken over by the loop
 	drainTurn  *drainTurn        // of a server that drains
-	calls      calls
-	run        uint32 // see runLocked
+	calls      pending.Table     // requests to the client; its own have other ids
+	run        uint32            // see runLocked
 	logLimiter logLimiter
 	lags       bool // is logged
 	newest     newest

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lifeline-go/lifeline/framework/internal/pending"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
@@ -62,9 +63,8 @@ type Client struct {
 	refused   bool                // the app was told so of this attempt
 	trying    session.ClientState // of the core, when that was looked at last
 	wasUp     bool
-	ended     uint64 // sessions
-	calls     map[uint64]*call
-	lastCall  uint64
+	ended     uint64        // sessions
+	calls     pending.Table // the tag of a call is the callback that ran when it was made, 0: none
 	handlers  map[string]handler
 	answerers map[string]answerer
 	routes    *dictionary // of the present session, never nil
@@ -98,7 +98,7 @@ func New(addrs []string, cfg Config) (*Client, error) {
 		cfg: cfg, addrs: list, serverKey: key, clock: newClock(),
 		standings: make([]standing, len(list)),
 		wake:      make(chan struct{}, 1), up: make(chan struct{}), quiet: make(chan struct{}), done: make(chan struct{}),
-		calls: make(map[uint64]*call), handlers: make(map[string]handler), answerers: make(map[string]answerer), routes: new(dictionary), names: make(map[string]record),
+		handlers: make(map[string]handler), answerers: make(map[string]answerer), routes: new(dictionary), names: make(map[string]record),
 	}
 	c.work.L, c.space.L, c.idle.L = &c.mu, &c.mu, &c.mu
 	c.ctx, c.stop = context.WithCancel(context.Background())

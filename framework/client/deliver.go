@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/pending"
 	"github.com/lifeline-go/lifeline/session"
 )
 
@@ -119,8 +120,8 @@ type entry struct {
 	ended  uint64      // names that session: how many had ended before it
 	body   []byte
 	state  *Event
-	call   *call // that answer is for
-	answer answer
+	call   pending.Call // that answer is for
+	answer pending.Answer
 }
 
 // inbox is the queue before the app's callbacks: a ring whose places keep
@@ -159,18 +160,18 @@ func (q *inbox) pushMessage(p codec.Packet, routes *dictionary, ended uint64) {
 
 func (q *inbox) pushState(s Event) { q.push().state = &s }
 
-func (q *inbox) pushAnswer(k *call, a answer) {
+func (q *inbox) pushAnswer(call pending.Call, a pending.Answer) {
 	e := q.push()
-	e.call, e.answer = k, a
+	e.call, e.answer = call, a
 	q.answers++
 }
 
 // releaseAll lets every answer out that waits. Their places stay.
 func (q *inbox) releaseAll() {
 	for i := range q.n {
-		if e := &q.ring[(q.head+i)%len(q.ring)]; e.call != nil {
-			e.call.answer <- e.answer
-			e.call, e.answer, e.state = nil, answer{}, &Event{}
+		if e := &q.ring[(q.head+i)%len(q.ring)]; !e.call.IsZero() {
+			e.call.Settle(e.answer)
+			e.call, e.answer, e.state = pending.Call{}, pending.Answer{}, &Event{}
 		}
 	}
 	q.answers = 0
@@ -181,7 +182,7 @@ func (q *inbox) pop() entry {
 	at := &q.ring[q.head]
 	e := *at
 	switch {
-	case e.call != nil:
+	case !e.call.IsZero():
 		q.answers--
 	case e.state == nil:
 		q.messages--
@@ -191,7 +192,7 @@ func (q *inbox) pop() entry {
 		}
 		at.body, q.spare = q.spare, e.body
 	}
-	at.state, at.call, at.answer = nil, nil, answer{}
+	at.state, at.call, at.answer = nil, pending.Call{}, pending.Answer{}
 	q.head = (q.head + 1) % len(q.ring)
 	q.n--
 	return e
@@ -208,7 +209,7 @@ const (
 // fullLocked reports whether the inbox holds more than part/4 of what it may.
 func (c *Client) fullLocked(part int) bool {
 	packets, bytes := c.cfg.inboxPackets(), c.cfg.inboxBytes()
-	if len(c.calls) > 0 {
+	if c.calls.Len() > 0 {
 		packets, bytes = packets+patientPackets, bytes+patientBytes
 	}
 	return c.inbox.messages*4 >= packets*part || c.inbox.bytes*4 >= bytes*part
@@ -247,8 +248,8 @@ func (c *Client) deliver() {
 			return
 		}
 		e := c.inbox.pop()
-		if e.call != nil {
-			e.call.answer <- e.answer
+		if !e.call.IsZero() {
+			e.call.Settle(e.answer)
 			c.mu.Unlock()
 			continue
 		}
@@ -291,15 +292,15 @@ func (c *Client) beginLocked() {
 	}
 }
 
-// releaseLocked gives an answer to whoever waits for it, once the callbacks of
+// releaseLocked gives a call its answer, once the callbacks of
 // what the server sent before it have returned. One to a request that the
 // running callback has made is out at once: that may be waiting for it.
-func (c *Client) releaseLocked(k *call, a answer) {
-	if c.callback == 0 && c.inbox.n == 0 || k.during != 0 && k.during == c.callback {
-		k.answer <- a
+func (c *Client) releaseLocked(call pending.Call, a pending.Answer) {
+	if c.callback == 0 && c.inbox.n == 0 || call.Tag != 0 && call.Tag == c.callback {
+		call.Settle(a)
 		return
 	}
-	c.inbox.pushAnswer(k, a)
+	c.inbox.pushAnswer(call, a)
 	c.work.Signal()
 }
 

@@ -9,20 +9,9 @@ import (
 	"sync"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/pending"
 	"github.com/lifeline-go/lifeline/session"
 )
-
-// call is a request that waits for its answer. Guarded by Client.mu until it
-// is taken out of Client.calls; then whoever took it sends the answer.
-type call struct {
-	answer chan answer // 1 deep: nobody waits to answer
-	during uint64      // the callback that ran when it was asked, 0: none
-}
-
-type answer struct {
-	payload []byte
-	err     error
-}
 
 // buffers are where bodies are put together.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
@@ -38,34 +27,25 @@ func (c *Client) Request(ctx context.Context, route string, v, reply any) error 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	k := &call{answer: make(chan answer, 1)}
-	id, err := c.send(codec.Request, route, v, k)
+	id, call, err := c.send(codec.Request, route, v)
 	if err != nil {
 		return err
 	}
-	var a answer
-	select {
-	case a = <-k.answer:
-	case <-ctx.Done():
+	payload, err := call.Wait(ctx, func() {
 		c.mu.Lock()
-		delete(c.calls, id)
+		c.calls.Take(id)
 		c.mu.Unlock()
-		select {
-		case a = <-k.answer: // it came all the same
-		default:
-			return ctx.Err()
-		}
+	})
+	if err != nil || reply == nil {
+		return err
 	}
-	if a.err != nil || reply == nil {
-		return a.err
-	}
-	return codec.DecodeBody(a.payload, reply)
+	return codec.DecodeBody(payload, reply)
 }
 
 // Send sends v one way. It never blocks: without a link it waits to be sent,
 // and when too much does the error is ErrFull.
 func (c *Client) Send(route string, v any) error {
-	_, err := c.send(codec.Message, route, v, nil)
+	_, _, err := c.send(codec.Message, route, v)
 	return err
 }
 
@@ -117,23 +97,23 @@ func (c *Client) Leave(ctx context.Context) error {
 	return c.Request(ctx, "room.leave", struct{}{}, nil)
 }
 
-func (c *Client) send(kind codec.Kind, route string, v any, k *call) (id uint64, err error) {
+// send sends a MESSAGE, or a REQUEST with its id and its call.
+func (c *Client) send(kind codec.Kind, route string, v any) (id uint64, call pending.Call, err error) {
 	if len(route) == 0 || len(route) > codec.MaxRouteName {
-		return 0, fmt.Errorf("client: route %q: %w", route, codec.ErrRoute)
+		return 0, call, fmt.Errorf("client: route %q: %w", route, codec.ErrRoute)
 	}
 	buf := buffers.Get().(*[]byte)
 	defer buffers.Put(buf)
 	payload, err := codec.AppendBody((*buf)[:0], v)
 	if err != nil {
-		return 0, err
+		return 0, call, err
 	}
 	*buf = payload
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	body, r := *buf, c.routes.route(route)
-	if k != nil {
-		c.lastCall++
-		id = c.lastCall
+	if kind == codec.Request {
+		id = c.calls.Next()
 		body = codec.AppendRequest(body, id, r, payload)
 	} else {
 		body = codec.AppendMessage(body, r, payload)
@@ -141,53 +121,35 @@ func (c *Client) send(kind codec.Kind, route string, v any, k *call) (id uint64,
 	*buf = body[:0]
 	body = body[len(payload):]
 	if err := c.core.Send(kind, body); errors.Is(err, codec.ErrTooLarge) {
-		return 0, fmt.Errorf("client: route %q: %d bytes, the server takes %d: %w", route, len(body), c.core.Params().MaxBody, err)
+		return 0, call, fmt.Errorf("client: route %q: %d bytes, the server takes %d: %w", route, len(body), c.core.Params().MaxBody, err)
 	} else if err != nil {
-		return 0, err
+		return 0, call, err
 	}
-	if k != nil {
-		c.calls[id], k.during = k, c.callback
+	if kind == codec.Request {
+		call = c.calls.Add(c.callback)
 		c.holdLocked() // a handler that waits for it must not be what holds it up
 		c.space.Signal()
 	}
 	c.stats.Sent++
 	c.pumpLocked(c.clock.now())
-	return id, nil
+	return id, call, nil
 }
 
-// answerLocked takes a RESPONSE or a FAILURE. Unknown ids are those of
-// requests that nobody waits for any more.
+// answerLocked takes a RESPONSE or a FAILURE. An unknown id is that of a request that
+// was given up.
 func (c *Client) answerLocked(p codec.Packet) {
-	var id uint64
-	var a answer
-	var err error
-	if p.Kind == codec.Response {
-		var payload []byte
-		id, payload, err = codec.ParseResponse(p.Body)
-		a.payload = append([]byte(nil), payload...)
-	} else {
-		var code codec.ErrorCode
-		var text []byte
-		id, code, text, err = codec.ParseFailure(p.Body)
-		a.err = &codec.Error{Code: code, Text: string(text)}
-	}
-	if err != nil { // whoever waits for it is told, if it can be found
+	id, a, err := pending.Parse(p)
+	if err != nil {
 		c.stats.Dropped++
-		id, _ = codec.EnvelopeID(p.Body)
-		a = answer{err: fmt.Errorf("client: malformed answer: %w", err)}
 	}
-	if k := c.calls[id]; k != nil {
-		delete(c.calls, id)
-		c.releaseLocked(k, a)
+	if call := c.calls.Take(id); !call.IsZero() {
+		c.releaseLocked(call, a)
 	}
 }
 
 // failCallsLocked ends all requests: their answers can't come any more.
 func (c *Client) failCallsLocked(text string) {
-	for id, k := range c.calls {
-		delete(c.calls, id)
-		k.answer <- answer{err: &codec.Error{Code: codec.ErrorReset, Text: text}}
-	}
+	c.calls.FailAll(&codec.Error{Code: codec.ErrorReset, Text: text})
 }
 
 // failTooLargeLocked ends the requests that the server would not take.
@@ -197,9 +159,11 @@ func (c *Client) failTooLargeLocked(packets []codec.Packet) {
 			continue
 		}
 		id, _, _, err := codec.ParseRequest(p.Body)
-		if k := c.calls[id]; err == nil && k != nil {
-			delete(c.calls, id)
-			k.answer <- answer{err: codec.ErrTooLarge}
+		if err != nil {
+			continue
+		}
+		if call := c.calls.Take(id); !call.IsZero() {
+			call.Settle(pending.Answer{Err: codec.ErrTooLarge})
 		}
 	}
 }
