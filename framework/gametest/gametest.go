@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT
+
+package gametest
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/client"
+	"github.com/lifeline-go/lifeline/transport/memnet"
+)
+
+// New makes the game's server from a configuration that the kit has begun: where
+// to listen, the network, the sources of chance, the log. It adds what is the
+// game's own, as Authenticate and the hooks, calls framework.New, registers rooms and
+// handlers, and leaves it to the kit to start the server.
+type New func(framework.Config) (*framework.Server, error)
+
+// Conditions say how badly a network behaves: delay, loss and the like. Loss,
+// jitter, duplication and reordering hold for the KCP carriers alone.
+type Conditions = memnet.Conditions
+
+// Options say how a test is run. The zero value works. Immutable.
+type Options struct {
+	// Seed is what all chance in the test comes from: Game.Rand, ids, the pauses of
+	// clients, what the network loses.
+	Seed uint64
+	// Conditions are those of every player's line, until SetConditions. If zero, nothing
+	// is lost and every way takes some microseconds.
+	Conditions Conditions
+	// Carrier is what players connect over unless Player is told otherwise. If zero,
+	// TCP, which is the fastest to simulate.
+	Carrier framework.Carrier
+	// Client changes what a user's client is made with, as its ticket, which is
+	// else the user's name.
+	Client func(user string, cfg *client.Config)
+	// Store is where sessions wait while they move between the servers of the test,
+	// as a new(framework.MemoryStore). If nil, they end with their server.
+	Store framework.Store
+	// Patience is how long, in virtual time, a test waits for what it expects. If
+	// zero, 2 minutes.
+	Patience time.Duration
+	// Logger takes the log of servers and clients. If nil, it becomes part of the
+	// test's output, which go test shows if the test fails or with -v.
+	Logger *slog.Logger
+}
+
+// Game is a server with its players, on a network in memory, under a virtual
+// clock. The goroutine of the test owns it.
+type Game struct {
+	*Node              // the first server
+	Rand    *rand.Rand // of Options.Seed
+	T       *testing.T // of this test
+	opts    Options
+	new     New
+	net     *memnet.Network
+	secret  [32]byte
+	start   time.Time
+	nodes   []*Node
+	players []*Player
+	moves   uint16 // addresses that players have moved to
+	gate    gate
+}
+
+// Run tests the game with Options of its own: see Options.Run.
+func Run(t *testing.T, game New, test func(g *Game)) {
+	t.Helper()
+	Options{}.Run(t, game, test)
+}
+
+// Run starts the game's server and calls test, on a virtual clock that stands still
+// while anything is left to do: minutes of play take milliseconds, and no deadline is
+// missed because the machine is busy. When test returns, every player leaves and
+// the server is shut down; that has to succeed as well.
+//
+// It runs under testing/synctest: the game must not wait for anything outside of the
+// test, as real sockets or child processes, and goroutines that it starts must have
+// ended when its server has.
+func (o Options) Run(t *testing.T, game New, test func(g *Game)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		if o.Patience <= 0 {
+			o.Patience = 2 * time.Minute
+		}
+		if o.Carrier == 0 {
+			o.Carrier = framework.TCP
+		}
+		if o.Logger == nil {
+			o.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+		}
+		g := &Game{
+			T: t, opts: o, new: game, start: time.Now(),
+			Rand: rand.New(rand.NewPCG(o.Seed, 1)), net: memnet.New(o.Seed, Conditions{}),
+		}
+		binary.LittleEndian.PutUint64(g.secret[:], o.Seed+1)
+		defer g.end()
+		g.Node = g.AddNode()
+		test(g)
+	})
+}
+
+// end stops everything, failed or not: nothing may be left behind.
+func (g *Game) end() {
+	for _, p := range g.players {
+		p.Heal()
+		_ = p.Client.Close()
+	}
+	for _, n := range g.nodes {
+		n.stop()
+	}
+	time.Sleep(2 * time.Second) // sockets of KCP linger
+}
+
+// Sleep lets d of virtual time pass: everybody plays on meanwhile.
+func (g *Game) Sleep(d time.Duration) { time.Sleep(d) }
+
+// Settle returns when nothing is left to do for anybody at this moment of virtual
+// time. It does not wait for what is still on its way.
+func (g *Game) Settle() { synctest.Wait() }
+
+// Now returns how much virtual time has passed in the test.
+func (g *Game) Now() time.Duration { return time.Since(g.start) }
+
+// Within waits until ok returns true, and fails the test if it does not within
+// Options.Patience. what says what is waited for.
+func (g *Game) Within(what string, ok func() bool) {
+	g.T.Helper()
+	for end := time.Now().Add(g.opts.Patience); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			g.T.Fatalf("not within %v: %s", g.opts.Patience, what)
+		}
+	}
+}
+
+// Players returns the players in the order in which they were made.
+func (g *Game) Players() []*Player { return g.players }
+
+// Node is one server of the game. The goroutine of the test owns it.
+type Node struct {
+	// Server is the game's, as it was made last. The first node's is Game.Server.
+	Server *framework.Server
+
+	g    *Game
+	cfg  framework.Config
+	boot uint64
+}
+
+// AddNode starts another server of the game, at an address of its own. Players connect to
+// the first one; framework.Player.Move takes them to Node.Address if there is an
+// Options.Store.
+func (g *Game) AddNode() *Node {
+	g.T.Helper()
+	i := len(g.nodes)
+	host := netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}).String()
+	n := &Node{g: g, cfg: framework.Config{
+		PlainKCP: host + ":7777", TCP: host + ":7778", WebSocket: host + ":7779", KCP: host + ":7780",
+		Loops: 1, Network: g.net, Node: uint16(i + 1), Secret: g.secret, Store: g.opts.Store,
+		Address: "tcp://" + host + ":7778", Logger: g.opts.Logger.With("node", i+1),
+		Authenticate: func(_ context.Context, l framework.Login) (string, error) { return string(l.Ticket), nil },
+	}}
+	g.nodes = append(g.nodes, n)
+	n.run()
+	return n
+}
+
+// run starts the node's server.
+func (n *Node) run() {
+	n.g.T.Helper()
+	n.boot++
+	n.cfg.Rand = newChance(n.g.opts.Seed, uint64(n.cfg.Node)<<32+n.boot)
+	srv, err := n.g.new(n.cfg)
+	if err != nil {
+		n.g.T.Fatalf("gametest: the server was not made: %v", err)
+	}
+	if err := srv.Start(); err != nil {
+		n.g.T.Fatalf("gametest: the server does not start: %v", err)
+	}
+	n.Server = srv
+}
+
+func (n *Node) stop() {
+	n.g.T.Helper()
+	if n.Server == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	if err := n.Server.Shutdown(ctx); err != nil {
+		n.g.T.Errorf("gametest: shutdown: %v", err)
+	}
+}
+
+// Address is what clients dial to reach the node: for framework.Player.Move, and
+// Config.Drain.
+func (n *Node) Address() string { return n.cfg.Address }
+
+// Restart shuts the node's server down and starts another one in its place. With
+// an Options.Store the sessions of its players go on, and else they log in anew. Meanwhile
+// no client dials anything, as behind a balancer that has been told.
+func (n *Node) Restart() {
+	n.g.T.Helper()
+	n.g.gate.close()
+	defer n.g.gate.reopen()
+	n.stop()
+	n.run()
+}
+
+// gate lets clients dial, or keeps them waiting.
+type gate struct {
+	mu   sync.Mutex
+	open chan struct{} // nil: open; else closed when it is again; guarded by mu
+}
+
+func (g *gate) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.open = make(chan struct{})
+}
+
+func (g *gate) reopen() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	close(g.open)
+	g.open = nil
+}
+
+func (g *gate) pass(ctx context.Context) error {
+	g.mu.Lock()
+	open := g.open
+	g.mu.Unlock()
+	if open == nil {
+		return nil
+	}
+	select {
+	case <-open:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// chance is a source of random bytes that a seed repeats. Safe to use from any
+// goroutine.
+type chance struct {
+	mu     sync.Mutex
+	source *rand.ChaCha8 // guarded by mu
+}
+
+func newChance(seed, stream uint64) io.Reader {
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], seed)
+	binary.LittleEndian.PutUint64(key[8:], stream)
+	return &chance{source: rand.NewChaCha8(key)}
+}
+
+// Read implements io.Reader.
+func (c *chance) Read(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.source.Read(b)
+}
