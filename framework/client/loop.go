@@ -90,7 +90,7 @@ func (c *Client) run() {
 		}
 		dial, ended := c.wantDial, c.core.State() == session.Ended
 		c.armed = c.dueLocked()
-		timer.Reset(max(c.armed-now, 0))
+		timer.Reset(c.clock.real(max(c.armed-now, 0)))
 		c.mu.Unlock()
 		switch {
 		case ended:

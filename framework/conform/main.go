@@ -4,7 +4,8 @@
 // scripts of session/testdata/scripts to it, and prints the first difference
 // with the rule that it breaks. README.md has what a program has to do for that.
 //
-//	go run ./framework/conform core -- node adapter.js
+//	go run ./framework/conform core -- node adapter.mjs
+//	go run ./framework/conform client -carrier ws -- node player.mjs
 package main
 
 import (
@@ -13,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -26,6 +28,7 @@ const (
 
 const usage = `usage:
 	conform core [flags] -- COMMAND...     plays the scripts to a client without sockets
+	conform client [flags] -- COMMAND...   plays the scripts to a client over sockets
 `
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -35,11 +38,21 @@ type options struct {
 	scripts  string
 	only     string
 	patience time.Duration
+	verbose  bool
 	command  []string
+
+	carrier  string        // from here on: of client
+	speed    int           // of the client's clock
+	slop     time.Duration // how far from its time something may happen
+	reaction time.Duration // how long what has no time may take
+	settle   time.Duration // after what should bring about nothing
+	longest  time.Duration // that a script may take, in its own time
+	at       int           // scripts at once
 }
 
 func run(args []string) int {
-	if len(args) == 0 || args[0] != "core" {
+	modes := map[string]func(*options, []script) int{"core": core, "client": client}
+	if len(args) == 0 || modes[args[0]] == nil {
 		fmt.Fprint(os.Stderr, usage)
 		return exitUsage
 	}
@@ -53,7 +66,7 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return exitUsage
 	}
-	return core(o, scripts)
+	return modes[args[0]](o, scripts)
 }
 
 func parse(mode string, args []string) (*options, error) {
@@ -62,11 +75,24 @@ func parse(mode string, args []string) (*options, error) {
 	f.StringVar(&o.scripts, "scripts", "session/testdata/scripts", "`folder` of the scripts")
 	f.StringVar(&o.only, "only", "", "`names` of the scripts to play, separated by commas; empty: all")
 	f.DurationVar(&o.patience, "patience", 10*time.Second, "how long a program may take to answer")
+	if mode == "client" {
+		f.StringVar(&o.carrier, "carrier", "tcp", "`carrier` to play on: tcp, ws, plain-kcp or kcp")
+		f.IntVar(&o.speed, "speed", 10, "how many times faster than ours the client's clock goes")
+		f.DurationVar(&o.slop, "slop", 150*time.Millisecond, "how far from its time something may happen, by our clock")
+		f.DurationVar(&o.reaction, "reaction", 2*time.Second, "how long something that is due at once may take, by our clock")
+		f.DurationVar(&o.settle, "settle", 20*time.Millisecond, "how long the client has for what should bring about nothing")
+		f.DurationVar(&o.longest, "longest", 4*time.Minute, "how much time a script may let pass, by its own clock; what takes longer is played in part")
+		f.IntVar(&o.at, "at-once", 6, "how many scripts are played at once")
+		f.BoolVar(&o.verbose, "v", false, "tell of each script how far it was played")
+	}
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
 	if o.command = f.Args(); len(o.command) == 0 {
 		return nil, errors.New("conform: no command to run: see -h")
+	}
+	if _, ok := carriers[o.carrier]; mode == "client" && (!ok || o.speed < 1 || o.at < 1) {
+		return nil, fmt.Errorf("conform: carrier %q, speed %d or at-once %d is none", o.carrier, o.speed, o.at)
 	}
 	return o, nil
 }
@@ -119,6 +145,53 @@ func core(o *options, scripts []script) int {
 			fmt.Println(d)
 		}
 	}
+	return summary(len(scripts), failed)
+}
+
+// result is how a script went.
+type result struct {
+	d       *difference
+	partial string
+	err     error
+}
+
+// client plays scripts to a program that is a client with sockets.
+func client(o *options, scripts []script) int {
+	results := make([]result, len(scripts))
+	var wg sync.WaitGroup
+	free := make(chan struct{}, o.at)
+	for i := range scripts {
+		free <- struct{}{}
+		wg.Go(func() {
+			r := &results[i]
+			r.d, r.partial, r.err = playStage(o, &scripts[i])
+			<-free
+		})
+	}
+	wg.Wait()
+	failed, partly := 0, 0
+	for i := range results {
+		r := &results[i]
+		if r.d != nil || r.err != nil { // the machine may have been busy: it counts if it happens when nothing else does
+			r.d, r.partial, r.err = playStage(o, &scripts[i])
+		}
+		switch {
+		case r.err != nil:
+			fmt.Fprintln(os.Stderr, "conform:", r.err)
+			return exitBroken
+		case r.d != nil:
+			failed++
+			fmt.Println(r.d)
+		case r.partial != "":
+			partly++
+			if o.verbose {
+				fmt.Printf("%s: in part, as far as %s\n", scripts[i].name, r.partial)
+			}
+		case o.verbose:
+			fmt.Printf("%s: played\n", scripts[i].name)
+		}
+	}
+	fmt.Printf("%s: %d scripts were played to their end, %d in part\n", o.carrier, len(scripts)-failed-partly, partly)
 	return summary(len(scripts), failed)
 }
 

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
 )
@@ -79,6 +80,7 @@ type story struct {
 	arrived bool   // by the present command
 	written int    // the highest seq written on this link
 	acked   int    // the highest that the server has accepted, as it says
+	random  time.Duration
 }
 
 // begin takes the command of a step.
@@ -86,7 +88,7 @@ func (s *story) begin(st *step) {
 	s.arrived = false
 	switch st.verb() {
 	case "config":
-		*s = story{}
+		*s = story{random: s.random}
 	case "up", "down", "dropped":
 		s.greeted, s.open, s.held, s.written = false, false, false, 0
 	case "in":
