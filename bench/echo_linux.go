@@ -30,7 +30,7 @@ func echo(o *options) error {
 	if err != nil {
 		return err
 	}
-	defer o.tidy()
+	defer o.removeBuilt()
 	var reports []*report
 	for _, p := range peers {
 		r := o.report(p)

@@ -64,7 +64,7 @@ func (o *options) idleOnce(p peer) (f figures, errs load.Counts, err error) {
 	f.IdleCPU, f.ServerCPU = f.ServerCPU, 0
 	beats := w.after.Stats.Transport.PacketsIn - w.before.Stats.Transport.PacketsIn
 	f.HeartbeatsPerSec = float64(beats) / (w.seconds() + settleIn.Seconds())
-	tidy, err := s.server.Do("gc")
+	collected, err := s.server.Do("gc")
 	if err != nil {
 		return f, errs, err
 	}
@@ -73,6 +73,6 @@ func (o *options) idleOnce(p peer) (f figures, errs load.Counts, err error) {
 		return f, errs, err
 	}
 	f.RSSPerSessionGC = float64(rss-s.empty) / float64(o.Sessions)
-	f.HeapPerSession = float64(int64(tidy.HeapAlloc)-int64(s.heap)) / float64(o.Sessions)
+	f.HeapPerSession = float64(int64(collected.HeapAlloc)-int64(s.heap)) / float64(o.Sessions)
 	return f, w.errs, nil
 }

@@ -48,7 +48,7 @@ func loss(o *options) error {
 		return err
 	}
 	defer tun.Close()
-	defer o.tidy()
+	defer o.removeBuilt()
 	o.tun, o.Host = tun, wire.Server.String()
 	o.Ask, o.Options.Answer = o.Config.Size, o.Config.Answer
 	var reports []*report

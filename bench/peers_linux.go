@@ -17,7 +17,7 @@ import (
 	"github.com/lifeline-go/lifeline/bench/server"
 )
 
-// party is whoever plays: a Fleet, or Guests where a library must.
+// party is the players: a Fleet, or a Remote where a library must.
 type party interface {
 	Open(limit time.Duration) error
 	Play(d time.Duration)
@@ -49,7 +49,7 @@ type other struct {
 	carrier string   // what its players speak
 	dialect func(ask, answer int) load.Dialect
 	built   bool // it is in bench/peers
-	guests  bool // and so are its players: there is no client but its library's
+	remote  bool // and so are its players: there is no client but its library's
 	answers bool // it can answer with another size than it was asked with
 }
 
@@ -58,8 +58,8 @@ var others = map[string]other{
 	"udp":        {beside: []string{"plain-kcp"}, carrier: "udp"},
 	"gnet-udp":   {beside: []string{"plain-kcp"}, carrier: "udp", built: true},
 	"zinx-kcp":   {beside: []string{"plain-kcp"}, carrier: "plain-kcp", dialect: zinx, built: true},
-	"raknet":     {beside: []string{"plain-kcp"}, carrier: "raknet", dialect: raknet, built: true, guests: true},
-	"quic-go":    {beside: []string{"plain-kcp", "kcp"}, carrier: "quic", built: true, guests: true, answers: true},
+	"raknet":     {beside: []string{"plain-kcp"}, carrier: "raknet", dialect: raknet, built: true, remote: true},
+	"quic-go":    {beside: []string{"plain-kcp", "kcp"}, carrier: "quic", built: true, remote: true, answers: true},
 	"plain-kcp":  {beside: []string{"kcp"}}, // lifeline itself: what sealing costs
 	"go-tcp":     {beside: []string{"plain-kcp", "tcp"}, carrier: "tcp", answers: true},
 	"zinx-tcp":   {beside: []string{"tcp"}, carrier: "tcp", dialect: zinx, built: true},
@@ -171,8 +171,8 @@ func (o *options) build() error {
 	return nil
 }
 
-// tidy removes what build has built.
-func (o *options) tidy() {
+// removeBuilt removes what build has built.
+func (o *options) removeBuilt() {
 	if o.program != "" {
 		_ = os.Remove(o.program)
 	}

@@ -118,7 +118,7 @@ func parse(name string, args []string) (*options, error) {
 	fs.IntVar(&o.Sockets, "sockets", 0, "UDP sockets that the sessions share; 0: one for each session")
 	fs.IntVar(&o.Opening, "opening", 128, "sessions that may be opening at once")
 	fs.DurationVar(&o.ramp, "ramp", 2*time.Minute, "how long opening all sessions may take")
-	fs.DurationVar(&o.Gather, "gather", 0, "how long the server lets datagrams come together; 0: its default; below: not at all")
+	fs.DurationVar(&o.CoalesceDelay, "coalesce", 0, "how long the server lets datagrams wait for each other; 0: its default; below: not at all")
 	fs.BoolVar(&o.json, "json", false, "print JSON")
 	fs.StringVar(&o.cpuProfile, "cpuprofile", "", "write the server's CPU profile of the last run to this file")
 	fs.StringVar(&o.clientProfile, "clientprofile", "", "write the players' CPU profile to this file")

@@ -33,34 +33,34 @@ type sessionsReport struct {
 	VirtualSeconds   float64 `json:"virtual_seconds"`
 }
 
-// crowd is a server's sessions as one loop holds them, on a virtual clock.
-type crowd struct {
+// shard is a server's sessions as one loop holds them, on a virtual clock.
+type shard struct {
 	shard session.Shard
-	table *session.Table[*guest]
-	wheel *session.Wheel[*guest]
-	all   []*guest
+	table *session.Table[*seat]
+	wheel *session.Wheel[*seat]
+	all   []*seat
 	now   time.Duration
 	buf   []byte
 
 	visits, detached, expired int
 }
 
-type guest struct {
+type seat struct {
 	s     session.Session
 	timer session.Handle
 }
 
-func newCrowd(cfg *session.Config) *crowd {
-	c := &crowd{wheel: session.NewWheel[*guest](cfg.Tick), table: session.NewTable[*guest](time.Minute, 1<<16)}
+func newShard(cfg *session.Config) *shard {
+	c := &shard{wheel: session.NewWheel[*seat](cfg.Tick), table: session.NewTable[*seat](time.Minute, 1<<16)}
 	rng := rand.New(rand.NewPCG(1, 2))
 	c.shard.Config, c.shard.Rand = cfg, rng.Uint32
 	return c
 }
 
 // open fills the table. The sessions come spread over one interval, as beats do.
-func (c *crowd) open(n int) error {
+func (c *shard) open(n int) error {
 	interval := c.shard.Config.Interval
-	c.all = make([]*guest, 0, n)
+	c.all = make([]*seat, 0, n)
 	rng := rand.NewChaCha8([32]byte{1})
 	for i := range n {
 		c.now = interval * time.Duration(i) / time.Duration(n)
@@ -68,7 +68,7 @@ func (c *crowd) open(n int) error {
 		if err != nil {
 			return err
 		}
-		g := new(guest)
+		g := new(seat)
 		g.s.Open(&c.shard, id, c.now)
 		g.timer = c.wheel.Add(g, g.s.Due())
 		c.table.Put(id, "", g)
@@ -83,7 +83,7 @@ func (c *crowd) open(n int) error {
 
 // beat is a client's heartbeat: it arrives, is counted as life, and its echo
 // is written.
-func (c *crowd) beat(g *guest, id uint16) error {
+func (c *shard) beat(g *seat, id uint16) error {
 	p := codec.Packet{Header: codec.Header{Kind: codec.Heartbeat, Flags: codec.EchoWanted, Seq: id}}
 	if _, err := g.s.Receive(g.s.Epoch(), p, c.now); err != nil {
 		return err
@@ -95,7 +95,7 @@ func (c *crowd) beat(g *guest, id uint16) error {
 	return nil
 }
 
-func (c *crowd) visit(g *guest, late time.Duration) time.Duration {
+func (c *shard) visit(g *seat, late time.Duration) time.Duration {
 	c.visits++
 	switch g.s.Check(c.now, late) {
 	case session.Dead:
@@ -114,7 +114,7 @@ func (c *crowd) visit(g *guest, late time.Duration) time.Duration {
 
 // pass lets d of virtual time go by, tick by tick, and returns what it cost.
 // With beats every client beats once in an interval.
-func (c *crowd) pass(d time.Duration, beats bool) (beating, turning time.Duration, n int, err error) {
+func (c *shard) pass(d time.Duration, beats bool) (beating, turning time.Duration, n int, err error) {
 	cfg := c.shard.Config
 	per := int(int64(len(c.all)) * int64(cfg.Tick) / int64(cfg.Interval))
 	for end := c.now + d; c.now < end; {
@@ -144,7 +144,7 @@ func benchSessions(n int) (r sessionsReport, err error) {
 		return r, err
 	}
 	before := heapInUse()
-	c := newCrowd(&cfg)
+	c := newShard(&cfg)
 	start := cpuTime()
 	if err := c.open(n); err != nil {
 		return r, err

@@ -4,7 +4,7 @@ package main
 
 import "testing"
 
-// TestSessionsEndAsTheyMust runs the whole life of a small crowd; benchSessions
+// TestSessionsEndAsTheyMust runs the whole life of a small shard; benchSessions
 // itself checks that nobody who beats is given up and that everybody ends.
 func TestSessionsEndAsTheyMust(t *testing.T) {
 	r, err := benchSessions(5000)

@@ -19,7 +19,7 @@ type stage struct {
 	o      *options
 	kind   string // of the server
 	server *server.Process
-	fleet  *load.Fleet // nil if guests play
+	fleet  *load.Fleet // nil if the players are Remote
 	party  party       // whoever plays
 	played int         // the process of the players
 	empty  int64       // the server's memory before anybody came
@@ -48,7 +48,7 @@ func (o *options) open(p peer) (*stage, error) {
 	}
 	s.heap = srv.First().HeapAlloc
 	p.load.Server, p.load.Key = o.farAway(srv.First().Addr), srv.First().Key
-	if err := s.invite(p); err != nil {
+	if err := s.startPlayers(p); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	if s.before, err = s.costs(); err != nil {
@@ -73,16 +73,16 @@ func (o *options) open(p peer) (*stage, error) {
 	return s, nil
 }
 
-// invite makes the players.
-func (s *stage) invite(p peer) (err error) {
+// startPlayers makes the players.
+func (s *stage) startPlayers(p peer) (err error) {
 	tell := func(err error) { fmt.Fprintln(s.o.log, "bench:", err) }
-	if others[p.kind].guests {
+	if others[p.kind].remote {
 		p.load.Opening = min(p.load.Opening, 16) // quic-go refuses whom it can't accept at once
-		guests, err := load.Invite(s.o.program, p.kind, p.load, tell)
+		remote, err := load.StartRemote(s.o.program, p.kind, p.load, tell)
 		if err != nil {
 			return err
 		}
-		s.party, s.played = guests, guests.PID()
+		s.party, s.played = remote, remote.PID()
 		return nil
 	}
 	s.played = os.Getpid()
@@ -153,7 +153,7 @@ func (s *stage) window(play func(time.Duration), d time.Duration) (w window, err
 	w.hist, w.errs = s.party.Result()
 	w.messages += w.hist.Count()
 	w.pushes += s.pushes().Count()
-	if w.rss, err = s.server.RSS(); err != nil { // before anything makes the server tidy up
+	if w.rss, err = s.server.RSS(); err != nil { // before anything makes the server collect garbage
 		return w, err
 	}
 	if w.after, err = s.server.Do("status"); err != nil {

@@ -30,7 +30,7 @@ func Example() {
 	for len(stream) > 0 {
 		p, size, err := codec.ParseFrame(stream, codec.DefaultMaxBody)
 		if err != nil || size == 0 {
-			panic("a broken or an unfinished frame")
+			panic("a broken or a partial frame")
 		}
 		stream = stream[size:]
 		fmt.Printf("%v, %d bytes", p.Kind, size)

@@ -15,7 +15,7 @@ const noBound = math.MaxInt64 / 4
 // budget is the memory in which what was sent may wait: Config.BufferBytes, for
 // all players of the server. What waits in a queue was taken from it one by
 // one; a loop takes shares for its sessions, so that a message it sends itself
-// costs no atomic operation, and mail it collects brings its own. So the bound
+// costs no atomic operation, and a message that it collects brings its own. So the bound
 // is never exceeded, and a loop keeps at most two shares that it does not use.
 type budget struct {
 	// Immutable after open.
@@ -73,7 +73,7 @@ func (l *loop) returnBudget() {
 // cost is what an outgoing message takes of the budget, in a queue as in a session.
 func (m *message) cost() int { return session.Cost(len(m.content()), m.shared != nil) }
 
-// fate is what became of the mail that a loop has not collected.
+// fate is what became of a message that a loop has not collected.
 type fate uint8
 
 const (
@@ -128,7 +128,7 @@ func (p *Player) reserveLocked(m *message) fate {
 	return kept
 }
 
-// dropOneLocked moves the oldest mail that may be left out to out, of the given
+// dropOneLocked moves the oldest message that may be dropped to out, of the given
 // route if there is such.
 func (p *Player) dropOneLocked(of *Route, out *queue) bool {
 	gone := p.out.remove(func(m *message) bool { return m.route == of && m.droppable() })

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// tidyEvery is how often the server's first loop does what no other place does, while there are sessions.
+// housekeepingEvery is how often the first loop of the server does what no other place
+// does, while there are sessions.
 const housekeepingEvery = 5 * time.Second
 
 // housekeeping forgets logins that are over, and returns memory after a login storm.

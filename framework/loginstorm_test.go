@@ -16,7 +16,7 @@ func TestLoginStormEndsOnce(t *testing.T) {
 	}{
 		{"nobody", 0, []phase{{1000, 0}}, 0},
 		{"few", 9_000, []phase{{9, 1000}, {1000, 0}}, 0},
-		{"a crowd at once", 20_000, []phase{{1, 20_000}, {1000, 0}}, 1},
+		{"all at once", 20_000, []phase{{1, 20_000}, {1000, 0}}, 1},
 		{"three minutes of logins", 200_000, []phase{{36, 5_555}, {1000, 1}}, 1},
 		{"as much as always", 100_000, []phase{{10_000, 500}}, 0},
 		{"a storm among as much as always", 20_000, []phase{{1000, 50}, {2, 10_000}, {1000, 50}}, 1},

@@ -455,7 +455,7 @@ func (l *loop) drainOut(p *Player) {
 		return
 	}
 	for m := out.pop(); m != nil; m = out.pop() {
-		l.shard.Share += m.cost()                // it was taken from the budget with the mail
+		l.shard.Share += m.cost()                // it was taken from the budget with the message
 		if !m.isAnswer() || m.asked.run == run { // else who asked is no more
 			l.forward(p, m)
 		}

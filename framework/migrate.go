@@ -162,10 +162,10 @@ func (l *loop) exported(p *Player, d *migration, why Reason) {
 func (l *loop) fetchOrRefuse(o *opening, r *session.ResumeRequest) {
 	s := l.srv
 	s.mu.Lock()
-	stone, buried := s.table.Tombstone(r.ID, l.t.Now())
+	stone, known := s.table.Tombstone(r.ID, l.t.Now())
 	s.table.MarkTold(r.ID)
 	s.mu.Unlock()
-	if s.cfg.Store == nil || buried && (stone.Code != session.Moved || !stone.Told) {
+	if s.cfg.Store == nil || known && (stone.Code != session.Moved || !stone.Told) {
 		l.refuse(o, s.closeReason(r.ID, l.t.Now()))
 		return
 	}

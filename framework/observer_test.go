@@ -68,10 +68,10 @@ func (s *seen) observer() framework.Observer {
 	}
 }
 
-// dozer is a room that oversleeps once.
-type dozer struct{ *framework.Room }
+// sleeper is a room that oversleeps once.
+type sleeper struct{ *framework.Room }
 
-func (d *dozer) OnTick(t framework.Tick) {
+func (d *sleeper) OnTick(t framework.Tick) {
 	if t.N == 2 {
 		time.Sleep(370 * time.Millisecond)
 	}
@@ -98,7 +98,7 @@ func TestObserverIsToldWhatStatsCounts(t *testing.T) {
 			return ms, nil
 		}).Inline()
 		framework.OnMessage(srv, "panic", func(*framework.Player, int) { panic("on purpose") })
-		framework.AddRoom(srv, "doze", func(r *framework.Room) *dozer { return &dozer{r} }).Tick(100 * time.Millisecond)
+		framework.AddRoom(srv, "sleepy", func(r *framework.Room) *sleeper { return &sleeper{r} }).Tick(100 * time.Millisecond)
 		srv.Sends(framework.DropOldest, "chat")
 	}, func(e *env) {
 		ctx := e.t.Context()
@@ -108,8 +108,8 @@ func TestObserverIsToldWhatStatsCounts(t *testing.T) {
 		_ = ann.Request(ctx, "work", 7, nil)
 		_ = ann.Request(ctx, "block", 11, nil)
 		_ = ann.Request(ctx, "block", 1, nil)
-		_ = ann.Join(ctx, "doze", "1")
-		e.within(5*time.Second, "the room has overslept", func() bool { return e.srv.Stats().Rooms["doze"].Ticks > 5 })
+		_ = ann.Join(ctx, "sleepy", "1")
+		e.within(5*time.Second, "the room has overslept", func() bool { return e.srv.Stats().Rooms["sleepy"].Ticks > 5 })
 		_ = bob.Send("panic", 1)
 		e.within(time.Second, "bob is out", func() bool { return len(e.srv.User("bob")) == 0 })
 		_ = bob.Close() // or it would log in afresh
@@ -142,8 +142,8 @@ func TestObserverIsToldWhatStatsCounts(t *testing.T) {
 		}
 		for what, n := range map[string]int{
 			"refused code 1001: not you over tcp from somewhere true": 1,
-			"inline block 11ms":                 1,
-			"tick doze/1 5 late 70ms skipped 2": 1,
+			"inline block 11ms":                   1,
+			"tick sleepy/1 5 late 70ms skipped 2": 1,
 		} {
 			if got := s.count(what); got != n {
 				t.Errorf("%q: %d times, want %d", what, got, n)

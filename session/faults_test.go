@@ -37,7 +37,7 @@ func TestFaultsAreFound(t *testing.T) {
 		"count zeroed by a resume":         {zeroAtResume: true},
 		"fenced before verified":           {verifyLate: true},
 		"acknowledged before accepted":     {acceptLate: true},
-		"doorbell lost":                    {loseDoorbell: true},
+		"wake-up lost":                     {loseWakeUp: true},
 		"timer not set for a new link":     {keepOldTimer: true},
 		"timer of a closed session left":   {keepTimerOfDead: true},
 		"closed session left in the table": {keepDead: true},

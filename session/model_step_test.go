@@ -102,7 +102,7 @@ func (m *model) pump(st *modelState) {
 		if len(b) > 0 && e.link != l.nonce && !m.outwards {
 			st.fail("the session writes to link %d and is on %d", l.nonce, e.link)
 		}
-		if m.fault == forgetDoorbell && e.s.epoch > 1 {
+		if m.fault == forgetWakeUp && e.s.epoch > 1 {
 			continue
 		}
 		m.write(l, &l.down, b)

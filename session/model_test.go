@@ -35,7 +35,7 @@ const (
 	detachTwice
 	noTombstone
 	forgetLost
-	forgetDoorbell
+	forgetWakeUp
 	overtake
 )
 
@@ -142,7 +142,7 @@ func TestModelFindsFaults(t *testing.T) {
 		{"a detach is told twice", detachTwice, outwards, "traffic"},
 		{"a dead session leaves no tombstone", noTombstone, outwards, "kicked and expired"},
 		{"an undelivered packet is not reported", forgetLost, outwards, "kicked and expired"},
-		{"nobody writes after a resume", forgetDoorbell, outwards, "traffic"},
+		{"nobody writes after a resume", forgetWakeUp, outwards, "traffic"},
 		{"a HELLO that was overtaken is taken", overtake, outwards, "opening"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

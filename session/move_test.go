@@ -77,13 +77,13 @@ func TestSettledMeansThatNothingIsOnItsWay(t *testing.T) {
 		}
 		s := &p.seat.s
 		s.Settle()
-		p.seat.ring()
+		p.seat.wake()
 		sent := p.c.wrote
 		w.until(10*time.Second, func() bool {
 			p.send(1) // the app does not stop
 			ok := s.Settled()
 			if !ok && s.Wants() {
-				p.seat.ring()
+				p.seat.wake()
 			}
 			return ok
 		})

@@ -48,7 +48,7 @@ func TestOldLinkIsFenced(t *testing.T) {
 	if p.seat.s.Detach(old.epoch, w.now) {
 		t.Error("the end of the old link detached the session")
 	}
-	p.seat.ring()
+	p.seat.wake()
 	w.flush()
 	p.back()
 }

@@ -224,7 +224,7 @@ func TestTricklingBytesAreLife(t *testing.T) {
 		} else {
 			_ = p.seat.s.Send(codec.Message, body, false, w.now)
 			p.seat.sent++
-			p.seat.ring()
+			p.seat.wake()
 		}
 		w.flush()
 		// At its end come the acknowledgements that waited behind it.
@@ -238,7 +238,7 @@ func TestTricklingBytesAreLife(t *testing.T) {
 			_ = p.c.Send(codec.Message, body)
 		} else {
 			_ = p.seat.s.Send(codec.Message, body, false, w.now)
-			p.seat.ring()
+			p.seat.wake()
 		}
 		w.flush()
 		w.run(20 * time.Second)

@@ -133,7 +133,7 @@ func (c *course) shrink(t testing.TB, f faults, failure string) (*course, string
 // TestCourseIsReplayable: what is printed of a failing seed fails in the same way
 // when it is read again, and is short.
 func TestCourseIsReplayable(t *testing.T) {
-	for name, f := range map[string]faults{"no fence": {noFence: true}, "doorbell lost": {loseDoorbell: true}, "trims": {trimTooMany: true}} {
+	for name, f := range map[string]faults{"no fence": {noFence: true}, "wake-up lost": {loseWakeUp: true}, "trims": {trimTooMany: true}} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(60) {
 				c := drawCourse(seed)

@@ -28,10 +28,10 @@ func TestTable(t *testing.T) {
 	kept := tb.User("u")
 	tb.Remove(id(2), "u", Tombstone{Code: Kicked, Recv: 7}, 0)
 	if got := fmt.Sprint(tb.User("u")); got != "[a c]" || fmt.Sprint(kept) != "[a b c]" {
-		t.Errorf("User after Bury: %s; a slice that was handed out is %v", got, kept)
+		t.Errorf("User after Remove: %s; a slice that was handed out is %v", got, kept)
 	}
 	if _, ok := tb.Get(id(2)); ok {
-		t.Error("a buried session lives")
+		t.Error("a removed session lives")
 	}
 	if s, ok := tb.Tombstone(id(2), 59*time.Second); !ok || s.Code != Kicked || s.Recv != 7 {
 		t.Errorf("Tomb: %v %v", s, ok)
@@ -82,7 +82,7 @@ func TestTableAgainstModel(t *testing.T) {
 			i := rng.IntN(n)
 			tb.Remove(all[i].id, all[i].user, Tombstone{}, 0)
 			if _, ok := tb.Get(all[i].id); ok {
-				t.Fatal("a buried session lives")
+				t.Fatal("a removed session lives")
 			}
 			all = slices.Delete(all, i, i+1)
 		}

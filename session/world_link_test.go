@@ -62,8 +62,8 @@ func (l *link) flush() {
 	if l.room > 0 {
 		room = max(l.room-l.queued(toClient), 0)
 	}
-	if l.seat != nil && !l.closed && !l.w.stalled && (l.rung || l.room > 0) {
-		l.rung = false
+	if l.seat != nil && !l.closed && !l.w.stalled && (l.woken || l.room > 0) {
+		l.woken = false
 		l.write(toClient, l.seat.s.Output(nil, l.epoch, l.w.now, room))
 	}
 	if l.p.link == l && !l.p.forged && !l.p.asleep {

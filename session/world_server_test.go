@@ -38,7 +38,7 @@ func (l *link) serverReceive(p codec.Packet) {
 	if w.fault.deliverTwice && ev == Nothing && p.Kind.Counted() {
 		ev = Deliver
 	}
-	l.rung = true
+	l.woken = true
 	if st.s.Confirmed() {
 		w.srv.table.ForgetOpening(st.key)
 	}
@@ -245,27 +245,27 @@ func (l *link) fence() {
 }
 
 func (st *seat) bind(l *link) {
-	st.link, l.seat, l.epoch, l.rung = l, st, st.s.Epoch(), true
+	st.link, l.seat, l.epoch, l.woken = l, st, st.s.Epoch(), true
 	l.p.seat = st
 	if !st.srv.w.fault.keepOldTimer {
 		st.srv.wheel.Set(st.handle, st.s.Due())
 	}
 }
 
-// ring is the doorbell: the session has something to write.
-func (st *seat) ring() {
+// wake says that the session has something to write.
+func (st *seat) wake() {
 	w := st.srv.w
-	if w.fault.loseDoorbell && w.rng.IntN(8) == 0 {
+	if w.fault.loseWakeUp && w.rng.IntN(8) == 0 {
 		return
 	}
 	if st.link != nil {
-		st.link.rung = true
+		st.link.woken = true
 	}
 }
 
 func (st *seat) hold(on bool) {
 	st.s.Hold(on)
-	st.ring()
+	st.wake()
 	st.srv.w.flush()
 }
 
@@ -274,7 +274,7 @@ func (st *seat) tune(interval, timeout time.Duration) {
 		st.srv.w.t.Fatal(err)
 	}
 	st.srv.wheel.Set(st.handle, st.s.Due())
-	st.ring()
+	st.wake()
 	st.srv.w.flush()
 }
 
@@ -322,7 +322,7 @@ func (srv *server) visit(st *seat, late time.Duration) time.Duration {
 	}
 	switch st.s.Check(now, late) {
 	case Probe:
-		st.ring()
+		st.wake()
 	case Dead:
 		l := st.link
 		l.closed = true
@@ -348,7 +348,7 @@ func (st *seat) push(n int) error {
 		}
 		st.sent++
 	}
-	st.ring()
+	st.wake()
 	st.srv.w.flush()
 	return nil
 }

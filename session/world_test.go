@@ -50,7 +50,7 @@ type faults struct {
 	zeroAtResume    bool // the server's count starts anew with a RESUME
 	verifyLate      bool // the old link is fenced before the proof is verified
 	acceptLate      bool // a packet is acknowledged before it is in the inbox
-	loseDoorbell    bool // one in eight wishes to write is forgotten
+	loseWakeUp      bool // one in eight wishes to write is forgotten
 	keepOldTimer    bool // the wheel is not set when a link is bound
 	keepTimerOfDead bool // the wheel entry of a closed session stays
 	keepDead        bool // a closed session stays in the table
@@ -138,7 +138,7 @@ type link struct {
 	cut     bool
 	closed  bool // the server closed it
 	fenced  bool // ... because a later link came
-	rung    bool // the server has something to write
+	woken   bool // the server has something to write
 	knocked bool
 	up      [2]stream
 	byeBy   time.Duration

@@ -36,7 +36,7 @@ type addrUse struct {
 const (
 	// openBurst is how much of OpensPerAddress may come at once.
 	openBurst = 10 * time.Second
-	// sweepDoors entries are looked at whenever one is made: more go than come.
+	// sweepAddrs entries are looked at whenever one is made: more go than come.
 	sweepAddrs = 3
 )
 

@@ -12,7 +12,7 @@ import (
 	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
-func doorsOf(t *testing.T, c Config) *addrLimiter {
+func limiterOf(t *testing.T, c Config) *addrLimiter {
 	t.Helper()
 	d := new(addrLimiter)
 	d.init(&c)
@@ -20,7 +20,7 @@ func doorsOf(t *testing.T, c Config) *addrLimiter {
 }
 
 func TestAddrLimiterCountsLinks(t *testing.T) {
-	d := doorsOf(t, Config{LinksPerAddress: 2, OpensPerAddress: -1})
+	d := limiterOf(t, Config{LinksPerAddress: 2, OpensPerAddress: -1})
 	in := func(a string) bool { return d.acquire(netip.MustParseAddr(a), 0) }
 	for _, s := range []struct {
 		addr string
@@ -48,7 +48,7 @@ func TestAddrLimiterCountsLinks(t *testing.T) {
 }
 
 func TestAddrLimiterBoundsOpenings(t *testing.T) {
-	d := doorsOf(t, Config{LinksPerAddress: -1, OpensPerAddress: 10})
+	d := limiterOf(t, Config{LinksPerAddress: -1, OpensPerAddress: 10})
 	a, now := netip.MustParseAddr("192.0.2.1"), time.Hour
 	n := 0
 	for ; d.acquire(a, now); n++ {
@@ -67,7 +67,7 @@ func TestAddrLimiterBoundsOpenings(t *testing.T) {
 // TestAddrLimiterForgets: an attacker with many addresses, each of which it uses
 // once, leaves nothing behind.
 func TestAddrLimiterForgets(t *testing.T) {
-	d := doorsOf(t, Config{})
+	d := limiterOf(t, Config{})
 	now := time.Duration(0)
 	for i := range 200_000 {
 		now += 100 * time.Microsecond
@@ -150,7 +150,7 @@ func TestTrustedProxySpeaksForItsPlayers(t *testing.T) {
 // TestAddrLimiterOfLargerNetworks: whoever has many of the networks that customers get
 // opens no more than sixteen of them do.
 func TestAddrLimiterOfLargerNetworks(t *testing.T) {
-	d := doorsOf(t, Config{LinksPerAddress: 10, OpensPerAddress: -1})
+	d := limiterOf(t, Config{LinksPerAddress: 10, OpensPerAddress: -1})
 	in := func(format string, n int) (in int) {
 		for i := range n {
 			for range 20 {
@@ -170,7 +170,7 @@ func TestAddrLimiterOfLargerNetworks(t *testing.T) {
 	if n := in("2001:db8:2:%x::1", 1); n != 10 {
 		t.Errorf("%d of a neighbour, want 10", n)
 	}
-	d = doorsOf(t, Config{LinksPerAddress: -1, OpensPerAddress: 10})
+	d = limiterOf(t, Config{LinksPerAddress: -1, OpensPerAddress: 10})
 	if n := in("2001:db8:1:%02x::1", 100); n != 400 {
 		t.Errorf("%d openings of a /56 at once, want 400", n)
 	}

@@ -18,7 +18,7 @@ func TestLoopThatIsNotWokenIsFound(t *testing.T) {
 		whole bool
 	}{
 		"no fault": {func(*Loop) {}, true},
-		"a doorbell is lost": {func(l *Loop) {
+		"a wake-up is lost": {func(l *Loop) {
 			q, lost := &l.queue, false
 			q.mu.Lock()
 			defer q.mu.Unlock()

@@ -33,7 +33,7 @@ type Options struct {
 	// The rest is lifeline's alone.
 	Game              bool          // it has hooks and counts numbers: see Game
 	Interval, Timeout time.Duration // of heartbeats, if not zero
-	Gather            time.Duration // framework.Config.CoalesceDelay
+	CoalesceDelay     time.Duration // framework.Config.CoalesceDelay
 	Cookies           string        // "all" are asked for one, or "none"; empty: its default
 	Work              time.Duration // that the handler of "echo" takes
 	Pushes            float64       // numbered messages a second to all players together

@@ -51,7 +51,7 @@ func startLifeline(o *Options) (*service, error) {
 
 func tryLifeline(o *Options) (*service, error) {
 	g := &game{o: o}
-	cfg := framework.Config{CoalesceDelay: o.Gather, Session: session.Config{Interval: o.Interval, Timeout: o.Timeout}}
+	cfg := framework.Config{CoalesceDelay: o.CoalesceDelay, Session: session.Config{Interval: o.Interval, Timeout: o.Timeout}}
 	cfg.Rate = session.Rate{Messages: -1, Bytes: -1} // no player sends what a load generator does
 	cfg.AlwaysCookie = o.Cookies == "all"
 	if o.Cookies == "none" {
@@ -76,7 +76,7 @@ func tryLifeline(o *Options) (*service, error) {
 		return nil, fmt.Errorf("no carrier %q", o.Carrier)
 	}
 	if o.Links > 50_000 {
-		// Half of the links may be of unproved addresses: room for all of them.
+		// Half of the links may be of addresses that are not validated: room for all of them.
 		cfg.MaxLinks = 2 * o.Links
 	}
 	srv, err := framework.New(cfg)

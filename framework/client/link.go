@@ -166,7 +166,7 @@ func (l *link) write() {
 				l.writeOnce()
 			default:
 			}
-			l.farewell()
+			l.writeClosing()
 			return
 		}
 		for l.writeOnce() {
@@ -199,8 +199,8 @@ func (l *link) writeOnce() (more bool) {
 	return l.busy
 }
 
-// farewell writes the last words of a link that is over.
-func (l *link) farewell() {
+// writeClosing writes the last words of a link that is over.
+func (l *link) writeClosing() {
 	l.c.mu.Lock()
 	last, late := l.last, l.late
 	l.c.mu.Unlock()

@@ -244,7 +244,7 @@ var planted = []struct {
 		return k.Kind == codec.Hello && p.in.Kind == codec.Refused
 	}), ruleGone},
 	{"keeps quiet about what was lost", fault{noReport: true}, ruleReport},
-	{"leaves without goodbye", omit(func(_ *goPlayer, k codec.Packet) bool { return k.Kind == codec.Bye || k.Kind == codec.Detach }), ruleFarewell},
+	{"leaves without goodbye", omit(func(_ *goPlayer, k codec.Packet) bool { return k.Kind == codec.Bye || k.Kind == codec.Detach }), ruleLeaving},
 }
 
 func mustBody(b []byte) string {

@@ -63,7 +63,7 @@ var (
 	ruleEnd         = rule{"end", "session/SPEC.md 9", "a code is taken by its range: resume, log in, or stop"}
 	rulePutOff      = rule{"put off", "session/SPEC.md 8.2", "the app is told that the server said no for now, and until when"}
 	ruleMoving      = rule{"moving", "session/SPEC.md 3.11", "the app is told of a MOVE, and the address is tried first once its delay is over"}
-	ruleFarewell    = rule{"farewell", "session/SPEC.md 8.7", "DETACH goes before a pause, BYE before the end, and then the link is closed"}
+	ruleLeaving     = rule{"leaving", "session/SPEC.md 8.7", "DETACH goes before a pause, BYE before the end, and then the link is closed"}
 	ruleFull        = rule{"full", "session/SPEC.md 4.9", "a client refuses a packet beyond its cap, and never drops one that it took"}
 	ruleCalm        = rule{"calm", "session/SPEC.md 8.1", "a client does nothing that nothing asked it to do"}
 )
@@ -217,7 +217,7 @@ func (s *story) packets(st *step, want, got *line) (rule, bool) {
 	case out(got, codec.Heartbeat):
 		return s.uncalled(st, got), true
 	case out(want, codec.Bye, codec.Detach) || out(got, codec.Bye, codec.Detach):
-		return ruleFarewell, true
+		return ruleLeaving, true
 	}
 	return rule{}, false
 }
@@ -238,7 +238,7 @@ func (s *story) sameKind(want, got *line) rule {
 	a, b := want.packet, got.packet
 	switch {
 	case !a.kind.Counted():
-		return ruleFarewell
+		return ruleLeaving
 	case b.to < a.from && b.to <= max(s.written, s.acked):
 		return ruleAgain
 	case a.from == b.from && a.body == b.body && a.ack == b.ack && b.to > a.to:
@@ -360,7 +360,7 @@ func (s *story) links(st *step, want, got *line) (rule, bool) {
 	case is(want, "cut") && want.timed || is(got, "cut") && got.timed:
 		return ruleDeadline, true
 	case is(want, "cut"):
-		return ruleFarewell, true
+		return ruleLeaving, true
 	}
 	return rule{}, false
 }

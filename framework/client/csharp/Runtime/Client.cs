@@ -50,7 +50,7 @@ namespace Lifeline
 		string lastError = "";
 		readonly List<string> causes = new List<string>(); // why parts of the present attempt failed
 		bool refused;          // told already why it failed
-		long hurriedAt = long.MinValue / 2;
+		long hurryAt = long.MinValue / 2;
 		SessionState tried;    // the core's state when an attempt was last looked at
 
 		/// <summary>Told what becomes of the session, in order with the messages.</summary>
@@ -310,9 +310,9 @@ namespace Lifeline
 		{
 			long now = clock();
 			book.Forgive();
-			if (link != null && now - hurriedAt >= Nanos.Second) // an app may call this with every frame
+			if (link != null && now - hurryAt >= Nanos.Second) // an app may call this with every frame
 			{
-				hurriedAt = now;
+				hurryAt = now;
 				link.Carrier.Rebind(now);
 			}
 			core.Hurry(now);

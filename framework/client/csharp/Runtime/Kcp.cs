@@ -252,7 +252,7 @@ namespace Lifeline
 				}
 				// After the ack, whose segment una may cover as well: it measures.
 				AckedBefore(una);
-				Widen(una, b[from + 6] | b[from + 7] << 8);
+				UpdateWindow(una, b[from + 6] | b[from + 7] << 8);
 				from += HeaderSize + size;
 			}
 			if (echoRtt > 0)
@@ -451,7 +451,7 @@ namespace Lifeline
 		}
 
 		// Moves the edge of the peer's window, never back: SPEC 4.2.
-		void Widen(uint una, int wnd)
+		void UpdateWindow(uint una, int wnd)
 		{
 			// Relative to sndNxt, which una doesn't exceed, nothing overflows.
 			int room = (int)(una - sndNxt) + wnd;

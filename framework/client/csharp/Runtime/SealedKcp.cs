@@ -41,9 +41,9 @@ namespace Lifeline
 		bool pinged;                                   // one of them is a ping
 		long reboundAt;
 		long waitingSince = Nanos.Never;                // first datagram sent after the latest that came
-		readonly byte[] farewell = new byte[SealWire.Overhead + 1];
-		int farewellSize, farewells;
-		long farewellAt;
+		readonly byte[] closing = new byte[SealWire.Overhead + 1];
+		int closingSize, closings;
+		long closingAt;
 
 		/// <summary>who may be null, or without a seal key: then the server's public key opens the link.</summary>
 		public SealedKcpCarrier(Places places, byte[] serverKey, Identity who, Entropy entropy, KcpPool pool)
@@ -397,7 +397,7 @@ namespace Lifeline
 				waitingSince = now;
 				Move(now);
 			}
-			SendFarewell(now);
+			SendClosing(now);
 		}
 
 		// --- another local address: transport/seal/SPEC.md 7
@@ -438,25 +438,25 @@ namespace Lifeline
 
 		// Once the server has the last words, or there is no more time for them, CLOSE is said several times:
 		// it has no answer.
-		void SendFarewell(long now)
+		void SendClosing(long now)
 		{
-			if (!Parting || !Heard(now) || farewells == SealWire.CloseCopies || now < farewellAt)
+			if (!Parting || !Heard(now) || closings == SealWire.CloseCopies || now < closingAt)
 			{
 				return;
 			}
-			if (farewells == 0)
+			if (closings == 0)
 			{
-				farewell[SealWire.HeaderSize] = (byte)SealControl.Close;
-				farewellSize = conn.Seal(PacketType.Control, farewell, 1);
+				closing[SealWire.HeaderSize] = (byte)SealControl.Close;
+				closingSize = conn.Seal(PacketType.Control, closing, 1);
 			}
-			farewells++;
-			farewellAt = now + SealWire.CloseEvery;
-			socket.Send(farewell, 0, farewellSize);
+			closings++;
+			closingAt = now + SealWire.CloseEvery;
+			socket.Send(closing, 0, closingSize);
 		}
 
 		public override bool Parted(long now)
 		{
-			return State != CarrierState.Up || farewells == SealWire.CloseCopies;
+			return State != CarrierState.Up || closings == SealWire.CloseCopies;
 		}
 
 		public override void Destroy()

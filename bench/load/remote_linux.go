@@ -16,8 +16,8 @@ import (
 	"github.com/lifeline-go/lifeline/bench/proc"
 )
 
-// Guests are a Crew in a process of its own: the program that knows its library.
-type Guests struct {
+// Remote is a Crew in a process of its own: the program that knows its library.
+type Remote struct {
 	child *proc.Child
 	tell  func(error)
 	last  said
@@ -31,8 +31,8 @@ type said struct {
 	Error   string
 }
 
-// Invite starts the program, on the core that this one has.
-func Invite(program, kind string, cfg Config, tell func(error)) (*Guests, error) {
+// StartRemote starts the program, on the core that this one has.
+func StartRemote(program, kind string, cfg Config, tell func(error)) (*Remote, error) {
 	b, err := json.Marshal(cfg)
 	if err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func Invite(program, kind string, cfg Config, tell func(error)) (*Guests, error)
 	if err != nil {
 		return nil, fmt.Errorf("start the players of %s: %w", kind, err)
 	}
-	g := &Guests{child: child, tell: func(err error) {
+	g := &Remote{child: child, tell: func(err error) {
 		if err != nil {
 			tell(fmt.Errorf("players of %s: %w", kind, err))
 		}
@@ -70,7 +70,7 @@ func Main(args []string, dials map[string]Dial) error {
 // do runs one command: "open LIMIT", "play TIME", "reset" or "result".
 func (c *Crew) do(line string) any {
 	command, rest, _ := strings.Cut(line, " ")
-	d, _ := time.ParseDuration(rest) // Guests write no other
+	d, _ := time.ParseDuration(rest) // it writes no other
 	var s said
 	var err error
 	switch command {
@@ -92,7 +92,7 @@ func (c *Crew) do(line string) any {
 }
 
 // do has a command carried out. What went wrong for players is told.
-func (g *Guests) do(command string) error {
+func (g *Remote) do(command string) error {
 	g.last = said{}
 	err := g.child.Do(command, &g.last)
 	if err == nil && g.last.Error != "" {
@@ -102,25 +102,25 @@ func (g *Guests) do(command string) error {
 }
 
 // PID names their process.
-func (g *Guests) PID() int { return g.child.PID() }
+func (g *Remote) PID() int { return g.child.PID() }
 
 // Open connects everybody.
-func (g *Guests) Open(limit time.Duration) error { return g.do("open " + limit.String()) }
+func (g *Remote) Open(limit time.Duration) error { return g.do("open " + limit.String()) }
 
 // Play lets the players ask for d.
-func (g *Guests) Play(d time.Duration) { g.tell(g.do("play " + d.String())) }
+func (g *Remote) Play(d time.Duration) { g.tell(g.do("play " + d.String())) }
 
 // Reset forgets what was counted so far.
-func (g *Guests) Reset() { g.tell(g.do("reset")) }
+func (g *Remote) Reset() { g.tell(g.do("reset")) }
 
 // Result is what was counted since the last Reset.
-func (g *Guests) Result() (*Histogram, Counts) {
+func (g *Remote) Result() (*Histogram, Counts) {
 	g.tell(g.do("result"))
 	return imported(g.last.Hist), g.last.Counts
 }
 
 // Waiting returns how many requests had no answer at the last Result.
-func (g *Guests) Waiting() uint64 { return g.last.Waiting }
+func (g *Remote) Waiting() uint64 { return g.last.Waiting }
 
 // Close ends their process.
-func (g *Guests) Close() { g.tell(g.child.Stop()) }
+func (g *Remote) Close() { g.tell(g.child.Stop()) }
