@@ -23,12 +23,13 @@ var mayImport = map[string][]string{
 	"codec":                        {},
 	"transport/internal/backend":   {},
 	"transport/internal/poll":      {"transport/internal/backend"},
-	"transport/internal/strangers": {},
+	"transport/internal/linked":    {},
+	"transport/internal/strangers": {"transport/internal/linked"},
 	"transport/memnet":             {"transport/internal/backend"},
 	"session":                      {"codec"},
 	"transport/kcp":                {"codec"},
 	"transport/seal":               {"transport/internal/strangers"},
-	"transport":                    {"codec", "transport/internal/backend", "transport/internal/poll", "transport/internal/strangers", "transport/kcp", "transport/seal"},
+	"transport":                    {"codec", "transport/internal/backend", "transport/internal/linked", "transport/internal/poll", "transport/internal/strangers", "transport/kcp", "transport/seal"},
 	"framework/internal/lifecycle": {},
 	"framework/internal/pending":   {"codec"},
 	"framework":                    {"codec", "framework/internal/lifecycle", "framework/internal/pending", "session", "transport"},
@@ -39,7 +40,7 @@ var mayImport = map[string][]string{
 }
 
 // pure packages neither wait, lock, nor read a clock or a socket.
-var pure = []string{"transport/internal/strangers", "session", "framework/internal/lifecycle", "transport/kcp", "transport/seal"}
+var pure = []string{"transport/internal/linked", "transport/internal/strangers", "session", "framework/internal/lifecycle", "transport/kcp", "transport/seal"}
 
 func TestImportsPointInward(t *testing.T) {
 	eachFile(t, func(pkg, path string, imports []string, _ string) {

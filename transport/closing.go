@@ -3,7 +3,6 @@
 package transport
 
 import (
-	"errors"
 	"net/netip"
 	"time"
 
@@ -30,35 +29,8 @@ type closingLink struct {
 	b    [closeSize]byte
 }
 
-// beginClosing tells the peer that its link is closed, unless the peer did not
-// acknowledge the last bytes. Such a peer is hardly there any more, and if it is, a
-// reset answers what it sends next. When all players come back at once, each of
-// their old links is of that kind.
-func (l *Loop) beginClosing(k *Link, err error) {
-	if errors.Is(err, ErrFinished) && k.waiting() > 0 {
-		return
-	}
-	g := closingLink{to: k.addr, from: k.local, left: seal.CloseCopies}
-	b := seal.Control{Kind: seal.ControlClose}.Append(g.b[:seal.HeaderSize], 0)
-	if _, err := k.sealed.Seal(b, seal.TypeControl); err != nil {
-		return
-	}
-	l.sendClose(g)
-	if l.stopping {
-		l.sendClose(g) // the loop ends before it could be spread
-	}
-}
-
-// repeat sends a copy, and comes back to it for the next one.
-func (l *Loop) sendClose(g closingLink) {
-	l.sendTo(g.to, g.from, g.b[:])
-	g.left--
-	if g.left > 0 && !l.stopping {
-		g.at = l.now + seal.CloseEvery
-		f := &l.sealed.closing
-		f.list = append(f.list, g)
-	}
-}
+// add puts g at the end: its next copy is due at g.at.
+func (f *closingList) add(g closingLink) { f.list = append(f.list, g) }
 
 // due returns when the next copy is due.
 func (f *closingList) due() time.Duration {
@@ -68,14 +40,13 @@ func (f *closingList) due() time.Duration {
 	return f.list[f.head].at
 }
 
-// sayGoodbye sends the copies that are due.
-func (l *Loop) sendDueCloses() {
-	f := &l.sealed.closing
-	for n := 0; n < maxDue && f.due() <= l.now; n++ {
-		g := f.list[f.head]
-		f.head++
-		l.sendClose(g)
+// next takes out the link of which a copy is due, if there is one.
+func (f *closingList) next(now time.Duration) (g closingLink, ok bool) {
+	if f.due() > now {
+		return g, false
 	}
+	g = f.list[f.head]
+	f.head++
 	switch {
 	case f.head == len(f.list):
 		f.list, f.head = f.list[:0], 0
@@ -86,4 +57,5 @@ func (l *Loop) sendDueCloses() {
 		n := copy(f.list, f.list[f.head:])
 		f.list, f.head = f.list[:n], 0
 	}
+	return g, true
 }

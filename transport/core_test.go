@@ -297,7 +297,7 @@ func TestTimerHeap(t *testing.T) {
 }
 
 func TestLatenessRaisesTimeoutsAndFades(t *testing.T) {
-	var s timers
+	var s lateness
 	s.init()
 	s.sample(time.Second, 3*time.Millisecond)
 	if got := s.extra(time.Second); got != 0 {
@@ -320,13 +320,13 @@ func TestLatenessRaisesTimeoutsAndFades(t *testing.T) {
 	// A socket that is never empty is lateness too.
 	l, _ := testLoop(Config{}, &echoHandler{})
 	l.now = time.Second
-	l.received(false)
+	l.lateness.received(l.now, false)
 	l.now += 60 * time.Millisecond
-	l.received(false)
+	l.lateness.received(l.now, false)
 	if got := l.Lateness(); got != 60*time.Millisecond {
 		t.Errorf("busy for 60ms adds %v", got)
 	}
-	l.received(true)
+	l.lateness.received(l.now, true)
 	if got := l.Lateness(); got != 0 {
 		t.Errorf("empty socket adds %v", got)
 	}

@@ -43,7 +43,7 @@ func (l *Loop) receive(in *backend.Inbox) {
 		l.asked = in.To[i]
 		l.datagram(w, in.From[i], in.Datagram(i))
 	}
-	l.received(!in.More)
+	l.lateness.received(l.now, !in.More)
 }
 
 // datagram takes one datagram that arrived on w. The address that it came to is in

@@ -316,7 +316,7 @@ func (l *Loop) due(k *Link) {
 func (l *Loop) forget(k *Link, err error) {
 	defer l.guard(nil)
 	l.timers.remove(k)
-	l.partials.remove(k)
+	l.dropPartial(k)
 	if k.part != nil {
 		l.bufs.drop(k.part)
 		k.part = nil
@@ -353,4 +353,42 @@ func (l *Loop) frames(k *Link, b []byte, number uint64) (used int) {
 		l.h.OnPacket(k, p, Arrival{Number: number})
 	}
 	return used
+}
+
+// partialBytes is how many bytes of partial frames the link keeps.
+func (k *Link) partialBytes() (n int) {
+	if k.part != nil {
+		n = cap(k.part.b)
+	}
+	if k.kcp != nil {
+		return n + k.kcp.Early()
+	}
+	return n + k.tcp.left
+}
+
+// notePartial takes note of the partial frames of k after something has arrived.
+// progress says that a packet was handed up.
+func (l *Loop) notePartial(k *Link, progress bool) {
+	n := k.partialBytes()
+	switch {
+	case k.state&stateClosed != 0 || n == 0 && k.state&statePartial == 0:
+		return // forget sees to the former
+	case n == 0:
+		l.dropPartial(k)
+		return
+	}
+	k.state |= statePartial
+	l.partials.note(k, n, progress)
+	for out, over := l.partials.over(); over; out, over = l.partials.over() {
+		out.state &^= statePartial
+		l.stats.overBudget.Add(1)
+		out.Close(ErrOverBudget)
+	}
+}
+
+func (l *Loop) dropPartial(k *Link) {
+	if k.state&statePartial != 0 {
+		k.state &^= statePartial
+		l.partials.remove(k)
+	}
 }

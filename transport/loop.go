@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/transport/internal/backend"
+	"github.com/lifeline-go/lifeline/transport/internal/linked"
 	"github.com/lifeline-go/lifeline/transport/internal/strangers"
 )
 
@@ -53,12 +54,13 @@ type Loop struct {
 	closed           []closedLink
 	out              [wires]outbox
 	bufs             bufPool
-	partials         partialBudget
+	partials         partialBudget[*Link]
 	kcp              [wires]kcpShared
 	sealed           sealedLoop
 	handover         handover
 	ws               wsShared
-	pending          pendingConns
+	pending          linked.List[*pendingConn] // oldest first
+	lateness         lateness
 	stats            loopStats
 }
 
@@ -76,7 +78,7 @@ func (l *Loop) Now() time.Duration { return l.now }
 
 // Lateness returns how late this loop runs, as it measured it lately: what
 // KCP adds to its retransmission timeouts. Zero while it is on time.
-func (l *Loop) Lateness() time.Duration { return l.timers.extra(l.now) }
+func (l *Loop) Lateness() time.Duration { return l.lateness.extra(l.now) }
 
 // WakeAt asks for one OnTimer at or after at and replaces the earlier wish.
 // Never asks for none. A time in the past counts as now: the loop is not late
@@ -88,6 +90,7 @@ func (l *Loop) init() {
 	l.plain, l.seed = make(map[uint64]*Link), maphash.MakeSeed()
 	l.unvalidatedEntry = make(map[*Link]*strangers.Entry[*Link])
 	l.timers.init()
+	l.lateness.init()
 	l.initOut()
 	l.kcp[plainWire].init(&l.t.cfg, sendMTU)
 	l.kcp[sealedWire].init(&l.t.cfg, sealedCut)

@@ -2,92 +2,57 @@
 
 package transport
 
+import "github.com/lifeline-go/lifeline/transport/internal/linked"
+
 // partialBudget bounds the partial frames of all links of a loop together: the
 // beginning of a frame, or KCP segments that wait for one before them. Each link is
 // bounded too. Beyond the limit the links are closed that have handed up nothing
-// for longest: honest frames are complete a moment later. Owned by the loop.
-type partialBudget struct {
+// for longest: honest frames are complete a moment later. K names a link. Owned by
+// the loop.
+type partialBudget[K comparable] struct {
 	limit, bytes int
-	at           map[*Link]*partialEntry
-	oldest, last *partialEntry
+	at           map[K]*linked.Node[partialUse[K]]
+	order        linked.List[partialUse[K]] // by when they last handed up a packet
 }
 
-// partialEntry is what one link keeps. Owned by partialBudget.
-type partialEntry struct {
-	k            *Link
-	bytes        int
-	older, newer *partialEntry
+// partialUse is what one link keeps.
+type partialUse[K comparable] struct {
+	k     K
+	bytes int
 }
 
-// partialBytes is how many bytes of partial frames the link keeps.
-func (k *Link) partialBytes() (n int) {
-	if k.part != nil {
-		n = cap(k.part.b)
-	}
-	if k.kcp != nil {
-		return n + k.kcp.Early()
-	}
-	return n + k.tcp.left
-}
-
-// notePartial takes note of the partial frames of k after something has arrived.
-// progress says that a packet was handed up.
-func (l *Loop) notePartial(k *Link, progress bool) {
-	n := k.partialBytes()
-	if n == 0 && k.state&statePartial == 0 || k.state&stateClosed != 0 {
-		return // forget sees to the latter
-	}
-	h := &l.partials
-	m := h.at[k]
-	if n == 0 || progress || m == nil {
-		h.remove(k)
-		if n == 0 {
-			return
+// note says that k keeps n bytes now, more than none. progress says that it has
+// handed up a packet, and begins anew.
+func (b *partialBudget[K]) note(k K, n int, progress bool) {
+	use := b.at[k]
+	if progress || use == nil {
+		b.remove(k)
+		if b.at == nil {
+			b.at = make(map[K]*linked.Node[partialUse[K]])
 		}
-		m = h.add(k)
+		use = &linked.Node[partialUse[K]]{Value: partialUse[K]{k: k}}
+		b.order.Push(use)
+		b.at[k] = use
 	}
-	h.bytes += n - m.bytes
-	m.bytes = n
-	for h.bytes > h.limit {
-		out := h.oldest.k
-		h.remove(out)
-		l.stats.overBudget.Add(1)
-		out.Close(ErrOverBudget)
-	}
-}
-
-func (h *partialBudget) add(k *Link) *partialEntry {
-	if h.at == nil {
-		h.at = make(map[*Link]*partialEntry)
-	}
-	m := &partialEntry{k: k, older: h.last}
-	if h.last == nil {
-		h.oldest = m
-	} else {
-		h.last.newer = m
-	}
-	h.last, h.at[k] = m, m
-	k.state |= statePartial
-	return m
+	b.bytes += n - use.Value.bytes
+	use.Value.bytes = n
 }
 
 // remove takes k out, if it is in.
-func (h *partialBudget) remove(k *Link) {
-	if k.state&statePartial == 0 {
-		return
+func (b *partialBudget[K]) remove(k K) {
+	if use := b.at[k]; use != nil {
+		delete(b.at, k)
+		b.bytes -= use.Value.bytes
+		b.order.Remove(use)
 	}
-	m := h.at[k]
-	delete(h.at, k)
-	k.state &^= statePartial
-	h.bytes -= m.bytes
-	if m.older == nil {
-		h.oldest = m.newer
-	} else {
-		m.older.newer = m.newer
+}
+
+// over takes out the link that is to close next, if the limit is passed.
+func (b *partialBudget[K]) over() (k K, ok bool) {
+	if b.bytes <= b.limit {
+		return k, false
 	}
-	if m.newer == nil {
-		h.last = m.older
-	} else {
-		m.newer.older = m.older
-	}
+	k = b.order.First().Value.k
+	b.remove(k)
+	return k, true
 }

@@ -5,9 +5,7 @@ package transport
 import (
 	crand "crypto/rand"
 	"io"
-	"math/rand/v2"
 	"net/netip"
-	"time"
 
 	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/lifeline-go/lifeline/transport/seal"
@@ -94,85 +92,27 @@ func (l *Loop) callMigrate(k *Link, from netip.AddrPort) {
 	l.h.OnMigrate(k, from)
 }
 
-// datagramSizes are what a path may carry, smallest first: what all do, IPv6
-// with tunnels around it, IPv6 on Ethernet, IPv4 on Ethernet.
-var datagramSizes = [...]int{seal.MaxDatagram, 1280, 1392, 1452, backend.SlotSize}
-
-const (
-	mtuProbeWait   = time.Second      // for the answer to a probe
-	maxMTUProbes   = 3                // probes of one size
-	mtuSearchAgain = 10 * time.Minute // after the largest size was found
-	maxFailures    = 4                // retransmissions before a larger size is given up
-)
-
-// mtuSearch looks for a larger datagram that a link's path carries, while the
-// link has more to say than fits into the present one. A challenge that is
-// padded to the size in question asks; nothing waits for the answer. The zero
-// value has not begun.
-type mtuSearch struct {
-	token [8]byte
-	at    time.Duration // no probe before
-	step  uint8         // 1 + index in datagramSizes of the size that is asked for
-	tries uint8
-	seen  uint32 // the link's retransmissions when the present size was found
-}
-
 // probeMTU is called when a link had to cut a batch into several datagrams.
 func (l *Loop) probeMTU(k *Link) {
 	s := &l.transientOf(k).mtu
-	step := mtuStep(k.kcp.MTU())
-	if step > 0 && k.kcp.Retransmits()-s.seen > maxFailures {
-		// Loss may have other reasons, but then nothing is lost by this.
+	size, lost := s.probe(l.now, mtuStep(k.kcp.MTU()), k.kcp.Retransmits())
+	if lost {
 		l.setMTU(k, 0)
-		*s = mtuSearch{at: l.now + mtuSearchAgain, step: 1}
-		return
 	}
-	if l.now < s.at {
-		return
-	}
-	if int(s.step) != step+2 { // another size than the one asked for last
-		s.step, s.tries = uint8(step+2), 0
-	}
-	if step+1 >= len(datagramSizes) || s.tries >= maxMTUProbes {
-		s.at, s.tries = l.now+mtuSearchAgain, 0
-		return
-	}
-	s.tries++
-	s.at = l.now + mtuProbeWait
-	putToken(&s.token)
-	l.stats.mtuProbes.Add(1)
-	l.sendControl(k, k.addr, k.local, seal.Control{Kind: seal.ControlChallenge, Token: s.token}, datagramSizes[step+1]-seal.Overhead)
-}
-
-// putToken draws what only needs to differ from what was drawn before.
-func putToken(t *[8]byte) {
-	v := rand.Uint64()
-	for i := range t {
-		t[i] = byte(v >> (8 * i))
+	if size > 0 {
+		l.stats.mtuProbes.Add(1)
+		l.sendControl(k, k.addr, k.local, seal.Control{Kind: seal.ControlChallenge, Token: s.token}, size-seal.Overhead)
 	}
 }
 
 // mtuConfirmed takes the answer to a probe.
 func (l *Loop) mtuConfirmed(k *Link, token [8]byte) {
-	s := &k.sealed.transient.mtu
-	if s.tries == 0 || s.token != token || int(s.step) != mtuStep(k.kcp.MTU())+2 {
-		return
+	if step, ok := k.sealed.transient.mtu.confirmed(l.now, mtuStep(k.kcp.MTU()), k.kcp.Retransmits(), token); ok {
+		l.setMTU(k, step)
 	}
-	l.setMTU(k, int(s.step)-1)
-	*s = mtuSearch{at: l.now, step: s.step, seen: k.kcp.Retransmits()}
 }
 
 // setMTU says how much of KCP goes into one datagram of a link.
 func (l *Loop) setMTU(k *Link, step int) {
 	_ = k.kcp.SetMTU(datagramSizes[step] - seal.MaxDatagram + sealedCut)
-}
-
-// mtuStep is the index in datagramSizes of a link's present size.
-func mtuStep(mtu int) int {
-	for i, size := range datagramSizes {
-		if mtu <= size-seal.MaxDatagram+sealedCut {
-			return i
-		}
-	}
-	return len(datagramSizes) - 1
 }

@@ -19,9 +19,6 @@ const (
 	// amplificationFactor is the anti-amplification limit: an address that is not
 	// validated is sent at most so many times what came from it. RFC 9000 8, SPEC 3.2.
 	amplificationFactor = 3
-
-	recentTime = 10 * time.Second
-	maxRecent  = 1024
 )
 
 func parseFrame(b []byte, maxBody int) (codec.Packet, int, error) {
@@ -295,27 +292,4 @@ func (l *Loop) amplificationLimited(k *Link) {
 		k.state |= stateLimited
 		l.stats.amplificationLimited.Add(1)
 	}
-}
-
-// recentlyClosed are the keys of plain-KCP links that closed a moment ago. Owned by
-// the loop. When full, the oldest is forgotten.
-type recentlyClosed struct {
-	until map[plainKey]time.Duration
-	order [maxRecent]plainKey
-	next  int
-}
-
-func (g *recentlyClosed) add(key plainKey, now time.Duration) {
-	if g.until == nil {
-		g.until = make(map[plainKey]time.Duration)
-	}
-	delete(g.until, g.order[g.next])
-	g.order[g.next] = key
-	g.next = (g.next + 1) % maxRecent
-	g.until[key] = now + recentTime
-}
-
-func (g *recentlyClosed) has(key plainKey, now time.Duration) bool {
-	until, ok := g.until[key]
-	return ok && now < until
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -113,44 +112,6 @@ func (l *Loop) EndKey(session [16]byte) {
 	if l.sealed.responder != nil {
 		l.t.over.add(session)
 	}
-}
-
-// maxOver bounds the sessions in an overKeys.
-const maxOver = 1 << 16
-
-// overKeys are the sessions whose keys open nothing any more. When full, the
-// oldest is forgotten. Guarded by mu.
-type overKeys struct {
-	mu    sync.RWMutex
-	known map[[16]byte]struct{}
-	order [][16]byte
-	next  int
-}
-
-func (o *overKeys) add(session [16]byte) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if _, ok := o.known[session]; ok {
-		return
-	}
-	if o.known == nil {
-		o.known = make(map[[16]byte]struct{})
-	}
-	o.known[session] = struct{}{}
-	if len(o.order) < maxOver {
-		o.order = append(o.order, session)
-		return
-	}
-	delete(o.known, o.order[o.next])
-	o.order[o.next] = session
-	o.next = (o.next + 1) % maxOver
-}
-
-func (o *overKeys) has(session [16]byte) bool {
-	o.mu.RLock()
-	defer o.mu.RUnlock()
-	_, ok := o.known[session]
-	return ok
 }
 
 // runSealed does what is due for no link.
@@ -487,4 +448,44 @@ func (l *Loop) forgetSealed(k *Link, err error) {
 		l.dropTransient(k)
 	}
 	k.kcp.Release()
+}
+
+// beginClosing tells the peer that its link is closed, unless the peer did not
+// acknowledge the last bytes. Such a peer is hardly there any more, and if it is, a
+// reset answers what it sends next. When all players come back at once, each of
+// their old links is of that kind.
+func (l *Loop) beginClosing(k *Link, err error) {
+	if errors.Is(err, ErrFinished) && k.waiting() > 0 {
+		return
+	}
+	g := closingLink{to: k.addr, from: k.local, left: seal.CloseCopies}
+	b := seal.Control{Kind: seal.ControlClose}.Append(g.b[:seal.HeaderSize], 0)
+	if _, err := k.sealed.Seal(b, seal.TypeControl); err != nil {
+		return
+	}
+	l.sendClose(g)
+	if l.stopping {
+		l.sendClose(g) // the loop ends before it could be spread
+	}
+}
+
+// sendClose sends a copy, and comes back to it for the next one.
+func (l *Loop) sendClose(g closingLink) {
+	l.sendTo(g.to, g.from, g.b[:])
+	g.left--
+	if g.left > 0 && !l.stopping {
+		g.at = l.now + seal.CloseEvery
+		l.sealed.closing.add(g)
+	}
+}
+
+// sendDueCloses sends the copies that are due.
+func (l *Loop) sendDueCloses() {
+	for range maxDue {
+		g, ok := l.sealed.closing.next(l.now)
+		if !ok {
+			return
+		}
+		l.sendClose(g)
+	}
 }

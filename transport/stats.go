@@ -181,7 +181,7 @@ func (t *Transport) Stats() Stats {
 		p := &c.public
 		own := LoopStats{
 			Busy: time.Duration(p.busy.Load()), WakeUps: p.wakeUps.Load(), Tasks: p.tasks.Load(), Packets: p.packets.Load(),
-			Lateness: l.timers.came.Stats(),
+			Lateness: l.lateness.came.Stats(),
 		}
 		s.Loops = append(s.Loops, own)
 		s.WakeUps += own.WakeUps

@@ -180,7 +180,7 @@ func TestThreatFragmentsAndGapsAreBounded(t *testing.T) {
 	l.begin()
 	l.closeAll(ErrStopped)
 	l.end()
-	if h := &l.partials; len(h.at) != 0 || h.bytes != 0 || h.oldest != nil || h.last != nil {
+	if h := &l.partials; len(h.at) != 0 || h.bytes != 0 || h.order.Len() != 0 {
 		t.Errorf("%d links are counted with %d bytes after all were closed", len(h.at), h.bytes)
 	}
 	kept := heap() - before

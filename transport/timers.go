@@ -11,16 +11,10 @@ const (
 	maxDue    = 256
 	dueSpread = time.Millisecond
 
-	// A socket that takes no more, and a stream that somebody waits for, are
+	// A socket that takes no more, and a stream that a link waits for, are
 	// looked at again after minRetry, and less often while nothing moves.
 	minRetry = time.Millisecond
 	maxRetry = 5 * time.Millisecond
-
-	// A loop that is at most this late is on time: Go's timers are no better.
-	onTime   = 5 * time.Millisecond
-	lateHalf = 50 * time.Millisecond
-	// maxExtra bounds what lateness adds to retransmission timeouts.
-	maxExtra = 250 * time.Millisecond
 )
 
 // timers are a loop's deadlines behind one timer of the runtime. Owned by the
@@ -31,13 +25,7 @@ type timers struct {
 	wake  time.Duration // when the handler wants OnTimer
 	timer *time.Timer
 	armed time.Duration // when timer fires, Never if it is not armed
-
-	late      time.Duration // how late the loop was at lateAt; half of it is forgotten every lateHalf
-	lateAt    time.Duration
-	came      *Histogram // how late the timer came, ever; shared with Stats
-	busy      bool       // the datagram socket has not been empty
-	busySince time.Duration
-	retry     time.Duration // next wait for a blocked socket
+	retry time.Duration // next wait for a blocked socket
 }
 
 type timerEntry struct {
@@ -47,7 +35,6 @@ type timerEntry struct {
 
 func (t *timers) init() {
 	t.wake, t.armed, t.retry = Never, Never, minRetry
-	t.came = NewHistogram(latenessBounds)
 }
 
 // runTimers serves what is due.
@@ -55,13 +42,12 @@ func (l *Loop) runTimers(fired bool) {
 	t := &l.timers
 	if fired {
 		if late := l.now - t.armed; late >= 0 { // else it fired while the batch ran: arm sets it again
-			t.sample(l.now, late)
-			t.came.Observe(int64(late))
+			l.lateness.sample(l.now, late)
 		}
 		t.armed = Never
 	}
 	for w := range wires {
-		l.kcp[w].setExtra(t.extra(l.now))
+		l.kcp[w].setExtra(l.lateness.extra(l.now))
 	}
 	l.runSealed()
 	drained := l.runDue()
@@ -123,41 +109,6 @@ func (l *Loop) arm() {
 	} else {
 		t.timer.Reset(wait)
 	}
-}
-
-// sample notes how late the timer came.
-func (t *timers) sample(now, late time.Duration) {
-	if late >= t.lateness(now) {
-		t.late, t.lateAt = late, now
-	}
-}
-
-// lateness is how late the loop runs, as far as that is still worth knowing.
-func (t *timers) lateness(now time.Duration) time.Duration {
-	return t.late >> min((now-t.lateAt)/lateHalf, 62)
-}
-
-// received notes whether the datagram socket was read until it was empty. A
-// queue that never gets empty is lateness that no timer sees.
-func (l *Loop) received(empty bool) {
-	t := &l.timers
-	if empty {
-		t.busy = false
-	} else if !t.busy {
-		t.busy, t.busySince = true, l.now
-	}
-}
-
-// extra is what the loop's own lateness adds to the timeouts of its links.
-func (t *timers) extra(now time.Duration) time.Duration {
-	late := t.lateness(now)
-	if t.busy {
-		late = max(late, now-t.busySince)
-	}
-	if late <= onTime {
-		return 0
-	}
-	return min(late, maxExtra)
 }
 
 // schedule makes sure that k comes up no later than at.

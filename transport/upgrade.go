@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/gobwas/ws"
 
@@ -42,77 +41,6 @@ var (
 // rejection makes what gobwas/ws answers a request with.
 func rejection(status int, why string) error {
 	return ws.RejectConnectionError(ws.RejectionStatus(status), ws.RejectionReason(why))
-}
-
-// pendingConn is a connection whose peer has to say something before there is a
-// link for the handler: a proxy for whom it speaks, and on a WebSocket everybody
-// that he wants one. Owned by the loop.
-type pendingConn struct {
-	k          *Link
-	prev, next *pendingConn
-	until      time.Duration
-	seen       int  // bytes of the request that do not hold its end
-	proxy      bool // a PROXY header comes first, or on a WebSocket may
-}
-
-// pendingConns are the connections that wait, oldest first.
-type pendingConns struct {
-	first, last *pendingConn
-	n           int
-}
-
-// addPending puts k among the pending connections. Where they are too many the one that has
-// waited longest goes: whoever keeps connections open that say nothing can
-// fill the list, but a player needs no longer than his round trip.
-func (l *Loop) addPending(k *Link, proxy bool) {
-	a := &pendingConn{k: k, proxy: proxy, prev: l.pending.last, until: l.now + l.t.cfg.openingTimeout()}
-	k.tcp.pending = a
-	if a.prev != nil {
-		a.prev.next = a
-	} else {
-		l.pending.first = a
-	}
-	l.pending.last = a
-	l.pending.n++
-	l.t.pending.Add(1)
-	l.timers.schedule(k, a.until)
-	if l.pending.n > l.t.maxPending {
-		l.evictPending()
-	}
-}
-
-// evictPending closes the connection that has waited longest. It reports whether
-// there was one.
-func (l *Loop) evictPending() bool {
-	if l.pending.first == nil {
-		return false
-	}
-	k := l.pending.first.k
-	l.removePending(k)
-	l.stats.evictedPending.Add(1)
-	k.Close(errEvictedPending)
-	return true
-}
-
-// removePending takes k from the pending connections, if it is there.
-func (l *Loop) removePending(k *Link) {
-	if k.tcp == nil || k.tcp.pending == nil {
-		return
-	}
-	a := k.tcp.pending
-	k.tcp.pending = nil
-	if a.prev != nil {
-		a.prev.next = a.next
-	} else {
-		l.pending.first = a.next
-	}
-	if a.next != nil {
-		a.next.prev = a.prev
-	} else {
-		l.pending.last = a.prev
-	}
-	l.pending.n--
-	l.t.pending.Add(-1)
 }
 
 // takePending takes what a new peer says. It reports whether that opened the link.

@@ -210,8 +210,8 @@ func TestPeerThatEndsWhilePending(t *testing.T) {
 		}
 		for _, l := range tr.Loops() {
 			onLoop(t, l, func() {
-				if l.pending.first != nil || l.pending.last != nil || l.pending.n != 0 || len(l.streams) != 0 {
-					t.Errorf("loop %d keeps %d arrivals and %d streams", l.index, l.pending.n, len(l.streams))
+				if l.pending.Len() != 0 || len(l.streams) != 0 {
+					t.Errorf("loop %d keeps %d arrivals and %d streams", l.index, l.pending.Len(), len(l.streams))
 				}
 			})
 		}

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 
-// Package strangers keeps what was begun by peers that have proved nothing yet,
+// Package strangers keeps what was begun by peers that have shown nothing yet,
 // by the networks that they come from, and says what makes room for the next.
 package strangers
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/lifeline-go/lifeline/transport/internal/linked"
+)
 
 // Network is the network that an address is counted with: so many bits of an
 // IPv4 address, or of an IPv6 address. An IPv4 address in IPv6 is IPv4, and a zone
@@ -20,32 +24,29 @@ func Network(ip netip.Addr, four, six int) netip.Prefix {
 }
 
 // Table holds entries by network. When it is full, the oldest entry of the
-// network that has most is to go: whoever fills it pushes out its own, and an
+// network that has most is to go: an attacker who fills it pushes out its own, and an
 // honest peer needs its place for no longer than a round trip. Every method takes
 // the same time however many entries there are. The zero value is empty. Owned by
 // its user.
 type Table[T any] struct {
 	networks map[netip.Prefix]*network[T]
-	sizes    []list[T] // the networks that have i+1 entries, by how long they have
+	sizes    []linked.List[*network[T]] // the networks that have i+1 entries, by how long they have
 	n        int
 }
 
 // Entry is a place in a Table.
 type Entry[T any] struct {
-	Value        T
-	of           *network[T]
-	older, newer *Entry[T]
+	Value T
+	of    *network[T]
+	place linked.Node[*Entry[T]] // in its network
 }
 
 // network is what a Table has of one network.
 type network[T any] struct {
-	prefix        netip.Prefix
-	n             int
-	oldest, last  *Entry[T]
-	before, after *network[T] // in the list of its size
+	prefix  netip.Prefix
+	entries linked.List[*Entry[T]]
+	place   linked.Node[*network[T]] // in the list of its size
 }
-
-type list[T any] struct{ first, last *network[T] }
 
 // Len returns how many entries there are.
 func (t *Table[T]) Len() int { return t.n }
@@ -58,16 +59,15 @@ func (t *Table[T]) Add(p netip.Prefix, v T) *Entry[T] {
 	of := t.networks[p]
 	if of == nil {
 		of = &network[T]{prefix: p}
+		of.place.Value = of
 		t.networks[p] = of
 	}
-	e := &Entry[T]{Value: v, of: of, older: of.last}
-	if of.last == nil {
-		of.oldest = e
-	} else {
-		of.last.newer = e
-	}
-	of.last = e
-	t.resize(of, 1)
+	e := &Entry[T]{Value: v, of: of}
+	e.place.Value = e
+	t.leave(of)
+	of.entries.Push(&e.place)
+	t.enter(of)
+	t.n++
 	return e
 }
 
@@ -78,20 +78,10 @@ func (t *Table[T]) Remove(e *Entry[T]) {
 		return
 	}
 	e.of = nil
-	if e.older == nil {
-		of.oldest = e.newer
-	} else {
-		e.older.newer = e.newer
-	}
-	if e.newer == nil {
-		of.last = e.older
-	} else {
-		e.newer.older = e.older
-	}
-	e.older, e.newer = nil, nil
-	if t.resize(of, -1); of.n == 0 {
-		delete(t.networks, of.prefix)
-	}
+	t.leave(of)
+	of.entries.Remove(&e.place)
+	t.enter(of)
+	t.n--
 }
 
 // First returns the entry that is to go first, nil if there is none. Of networks
@@ -100,39 +90,28 @@ func (t *Table[T]) First() *Entry[T] {
 	if len(t.sizes) == 0 {
 		return nil
 	}
-	return t.sizes[len(t.sizes)-1].first.oldest
+	return t.sizes[len(t.sizes)-1].First().Value.entries.First().Value
 }
 
-// resize moves a network to the list of its new size.
-func (t *Table[T]) resize(of *network[T], by int) {
-	t.n += by
-	if of.n > 0 {
-		l := &t.sizes[of.n-1]
-		if of.before == nil {
-			l.first = of.after
-		} else {
-			of.before.after = of.after
-		}
-		if of.after == nil {
-			l.last = of.before
-		} else {
-			of.after.before = of.before
-		}
+// leave takes a network out of the list of its size, which is about to change.
+func (t *Table[T]) leave(of *network[T]) {
+	if n := of.entries.Len(); n > 0 {
+		t.sizes[n-1].Remove(&of.place)
 	}
-	if of.n += by; of.n > 0 {
-		if len(t.sizes) < of.n {
-			t.sizes = append(t.sizes, list[T]{})
-		}
-		l := &t.sizes[of.n-1]
-		of.before, of.after = l.last, nil
-		if l.last == nil {
-			l.first = of
-		} else {
-			l.last.after = of
-		}
-		l.last = of
+}
+
+// enter puts a network into the list of its new size, or forgets it.
+func (t *Table[T]) enter(of *network[T]) {
+	n := of.entries.Len()
+	if n > len(t.sizes) {
+		t.sizes = append(t.sizes, linked.List[*network[T]]{})
 	}
-	for n := len(t.sizes); n > 0 && t.sizes[n-1].first == nil; n-- {
-		t.sizes = t.sizes[:n-1]
+	if n > 0 {
+		t.sizes[n-1].Push(&of.place)
+	} else {
+		delete(t.networks, of.prefix)
+	}
+	for last := len(t.sizes); last > 0 && t.sizes[last-1].Len() == 0; last-- {
+		t.sizes = t.sizes[:last-1]
 	}
 }

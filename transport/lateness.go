@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import "time"
+
+const (
+	// A loop that is at most this late is on time: Go's timers are no better.
+	onTime   = 5 * time.Millisecond
+	lateHalf = 50 * time.Millisecond
+	// maxExtra bounds what lateness adds to retransmission timeouts.
+	maxExtra = 250 * time.Millisecond
+)
+
+// lateness is how late a loop runs. Owned by the loop.
+type lateness struct {
+	late      time.Duration // how late the loop was at lateAt; half of it is forgotten every lateHalf
+	lateAt    time.Duration
+	came      *Histogram // how late the timer came, ever; shared with Stats
+	busy      bool       // the datagram socket has not been empty
+	busySince time.Duration
+}
+
+func (s *lateness) init() { s.came = NewHistogram(latenessBounds) }
+
+// sample notes how late the timer came.
+func (s *lateness) sample(now, late time.Duration) {
+	if late >= s.left(now) {
+		s.late, s.lateAt = late, now
+	}
+	s.came.Observe(int64(late))
+}
+
+// left is how late the loop runs, as far as that is still worth knowing.
+func (s *lateness) left(now time.Duration) time.Duration {
+	return s.late >> min((now-s.lateAt)/lateHalf, 62)
+}
+
+// received notes whether the datagram socket was read until it was empty. A
+// queue that never gets empty is lateness that no timer sees.
+func (s *lateness) received(now time.Duration, empty bool) {
+	if empty {
+		s.busy = false
+	} else if !s.busy {
+		s.busy, s.busySince = true, now
+	}
+}
+
+// extra is what the loop's own lateness adds to the timeouts of its links.
+func (s *lateness) extra(now time.Duration) time.Duration {
+	late := s.left(now)
+	if s.busy {
+		late = max(late, now-s.busySince)
+	}
+	if late <= onTime {
+		return 0
+	}
+	return min(late, maxExtra)
+}
