@@ -387,7 +387,7 @@ func Expect[M any](p *Player, route string, want M) {
 	if b, err := codec.AppendBody(nil, &want); err == nil && bytes.Equal(b, payload) || reflect.DeepEqual(got, want) {
 		return
 	}
-	p.g.T.Fatalf("gametest: %s at %v: message %s: got %+v, want %+v", p.User, p.g.Now(), route, got, want)
+	p.g.T.Fatalf("gametest: %s at %v: message %s: got %#v, want %#v", p.User, p.g.Now(), route, got, want)
 }
 
 // Until reads the messages on a route until ok returns true for one, and returns
