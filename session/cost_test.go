@@ -11,34 +11,65 @@ import (
 	"github.com/lifeline-go/lifeline/codec"
 )
 
-// A message in, one out, and both acknowledged: no allocation.
-func TestMessageCycleAllocatesNothing(t *testing.T) {
-	shard := testShard(t, Config{})
-	var s Session
-	s.Open(shard, ID{1}, 0)
-	body, out := number(1), make([]byte, 0, 4096)
-	now, seq := time.Duration(0), uint16(0)
-	cycle := func() {
-		now += time.Millisecond
-		seq++
-		if ev, err := s.Receive(1, codec.Packet{Header: codec.Header{Kind: codec.Message, Seq: seq, Ack: uint32(s.sent)}, Body: body}, now); ev != Deliver || err != nil {
-			t.Fatal(ev, err)
-		}
-		if err := s.Send(codec.Message, body, false, now); err != nil {
-			t.Fatal(err)
-		}
-		out = s.Output(out[:0], 1, now, 4096)
-		s.Check(now, 0)
+// talk is a session and what a client sends to it.
+type talk struct {
+	tb        testing.TB
+	s         Session
+	body, out []byte
+	now       time.Duration
+	seq       uint16
+}
+
+func newTalk(tb testing.TB) *talk {
+	c := &talk{tb: tb, body: number(1), out: make([]byte, 0, 4096)}
+	c.s.Open(testShard(tb, Config{}), ID{1}, 0)
+	return c
+}
+
+// message is one in, one out, and both acknowledged.
+func (c *talk) message() {
+	c.now += time.Millisecond
+	c.seq++
+	if ev, err := c.s.Receive(1, codec.Packet{Header: codec.Header{Kind: codec.Message, Seq: c.seq, Ack: uint32(c.s.sent)}, Body: c.body}, c.now); ev != Deliver || err != nil {
+		c.tb.Fatal(ev, err)
 	}
-	if n := testing.AllocsPerRun(1000, cycle); n != 0 {
+	if err := c.s.Send(codec.Message, c.body, false, c.now); err != nil {
+		c.tb.Fatal(err)
+	}
+	c.out = c.s.Output(c.out[:0], 1, c.now, 4096)
+	c.s.Check(c.now, 0)
+}
+
+// heartbeat is one that asks, and its answer.
+func (c *talk) heartbeat() {
+	c.now += 10 * time.Second
+	_, _ = c.s.Receive(1, codec.Packet{Header: codec.Header{Flags: codec.EchoWanted, Seq: 7, Ack: uint32(c.s.sent)}}, c.now)
+	c.out = c.s.Output(c.out[:0], 1, c.now, 4096)
+}
+
+func TestMessageCycleAllocatesNothing(t *testing.T) {
+	c := newTalk(t)
+	if n := testing.AllocsPerRun(1000, c.message); n != 0 {
 		t.Errorf("%v allocations for a message both ways", n)
 	}
-	if n := testing.AllocsPerRun(1000, func() {
-		now += 10 * time.Second
-		_, _ = s.Receive(1, codec.Packet{Header: codec.Header{Flags: codec.EchoWanted, Seq: 7, Ack: uint32(s.sent)}}, now)
-		out = s.Output(out[:0], 1, now, 4096)
-	}); n != 0 {
+	if n := testing.AllocsPerRun(1000, c.heartbeat); n != 0 {
 		t.Errorf("%v allocations for a heartbeat", n)
+	}
+}
+
+func BenchmarkMessageBothWays(b *testing.B) {
+	c := newTalk(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		c.message()
+	}
+}
+
+func BenchmarkHeartbeat(b *testing.B) {
+	c := newTalk(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		c.heartbeat()
 	}
 }
 
