@@ -23,6 +23,8 @@ var callbacks = []callback{
 	{"OnResume", reflect.TypeFor[func(*Player)]()},
 	{"OnSnapshot", reflect.TypeFor[func(*Player)]()},
 	{"OnLeave", reflect.TypeFor[func(*Player, Reason)]()},
+	{"OnWatch", reflect.TypeFor[func(*Player) error]()},
+	{"OnUnwatch", reflect.TypeFor[func(*Player, Reason)]()},
 	{"OnShutdown", reflect.TypeFor[func(time.Duration)]()},
 	{"OnEnd", reflect.TypeFor[func(Reason)]()},
 	{"OnTick", reflect.TypeFor[func(Tick)]()},
@@ -82,7 +84,7 @@ func looksLike(name string, sig reflect.Type, c callback) bool {
 		return true
 	case sig != c.sig || !strings.HasPrefix(name, "On"):
 		return false
-	case c.name == "OnTick" || c.name == "OnLeave":
+	case c.name == "OnTick" || c.name == "OnLeave" || c.name == "OnUnwatch":
 		return true // nothing else takes a Tick, or a player and a Reason
 	}
 	return distance(name, c.name) <= 2

@@ -223,11 +223,13 @@ func (l *loop) quiesce(p *Player) {
 	x := p.extra.drainTurn
 	ask := !x.asked
 	x.asked = true
-	todo, _ := p.nextLocked()
+	todo, _, _ := p.nextLocked()
 	idle := todo == lifecycle.Nothing && !p.active && p.out.len() == 0 && p.in.len() == 0
-	if idle && !ask && p.s.Answered() && p.room != nil {
-		p.leaveLocked(Reason{Code: session.ShuttingDown}, func() {})
-		idle = false
+	if idle && !ask && p.s.Answered() {
+		for s := p.seats; s != nil; s = s.next { // it is in all of them
+			s.leaveLocked(Reason{Code: session.ShuttingDown}, nil)
+			idle = false
+		}
 	}
 	p.mu.Unlock()
 	switch {

@@ -105,7 +105,7 @@ func ExampleRooms_Seats() {
 }
 
 // A game moves a player from the lobby into a match.
-func ExampleRooms_Move() {
+func ExampleRoomsOf_Move() {
 	srv := newServer()
 	plain := func(r *framework.Room) *framework.Room { return r }
 	lobby, ranked := framework.AddRoom(srv, "lobby", plain), framework.AddRoom(srv, "match", plain)
@@ -259,6 +259,10 @@ func ExampleServer_Routes() {
 	// move                 message in hall
 	// ping                 request inline
 	// positions            sent: newest only
+	// room.all             sent: every message
 	// room.join            request (built in)
+	// room.joined          sent: every message
 	// room.leave           request (built in)
+	// room.left            sent: every message
+	// room.watch           request (built in)
 }

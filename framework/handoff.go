@@ -104,7 +104,7 @@ func (c *handoff) decide(l *loop) {
 		endLink(k, Reason{Code: session.TakenOver})
 		if c.kind != reopened {
 			p.mu.Lock()
-			p.life.Replace()
+			p.replacedLocked()
 			p.mu.Unlock()
 		}
 	}

@@ -42,16 +42,22 @@ func (rs *RoomsOf[R, P]) Heartbeat(f HeartbeatProfile) *RoomsOf[R, P] {
 	return rs
 }
 
-// roomHeartbeat applies the profile of a room that p enters, or leaves.
-func (p *Player) roomHeartbeat(k *roomKind, in bool) {
+// roomHeartbeat applies the profile of a room of type k that p has entered or left:
+// of all its rooms that which finds a dead link soonest.
+func (p *Player) roomHeartbeat(k *roomKind) {
 	if k.heartbeat == nil {
 		return
 	}
-	f := *k.heartbeat
-	if !in {
-		f = HeartbeatProfile{p.srv.cfg.Session.Interval, p.srv.cfg.Session.Timeout}
+	f := HeartbeatProfile{p.srv.cfg.Session.Interval, p.srv.cfg.Session.Timeout}
+	p.mu.Lock()
+	own := false
+	for s := p.seats; s != nil; s = s.next {
+		if h := s.room.kind.heartbeat; h != nil && s.life.In() && (!own || h.Timeout < f.Timeout) {
+			f, own = *h, true
+		}
 	}
-	_ = p.SetHeartbeat(f) // both were checked at start
+	p.mu.Unlock()
+	_ = p.SetHeartbeat(f) // all were checked at start
 }
 
 // tune takes over a profile that was set. Called on the owning loop.

@@ -28,7 +28,7 @@ type Info struct {
 	Holding     bool           `json:"holding"` // the client was asked to wait
 	Resumes     uint32         `json:"resumes"`
 	Age         float64        `json:"age_s"`
-	Room        string         `json:"room,omitempty"` // type/key
+	Room        string         `json:"room,omitempty"` // type/key, several with blanks between
 	LinkIn      uint64         `json:"link_bytes_in"`
 	LinkOut     uint64         `json:"link_bytes_out"`
 	Retransmits uint64         `json:"link_retransmits"`
@@ -61,11 +61,20 @@ func (p *Player) infoOnLoop(l *loop) Info {
 	in.RTT = float64(p.rttOnLoop().Microseconds()) / 1000
 	p.mu.Lock()
 	in.Inbox, in.Holding = p.in.len(), p.holding
-	if p.room != nil {
-		in.Room = p.room.kind.name + "/" + p.room.key
-	}
+	in.Room = p.roomNamesLocked()
 	p.mu.Unlock()
 	return in
+}
+
+// roomNamesLocked names the rooms that the player is in. The caller holds mu.
+func (p *Player) roomNamesLocked() string {
+	var names []string
+	for s := p.seats; s != nil; s = s.next {
+		if s.life.In() {
+			names = append(names, s.room.name())
+		}
+	}
+	return strings.Join(names, " ")
 }
 
 // Inspect returns at most limit players for which keep returns true. It asks
@@ -114,6 +123,7 @@ type RoomInfo struct {
 	Type    string `json:"type"`
 	Key     string `json:"key"`
 	Players int    `json:"players"` // and those whose OnJoin is to come
+	Watched int    `json:"watched"` // spectators
 	Seats   int    `json:"seats"`   // 0: no limit
 	Locked  bool   `json:"locked"`  // by SetOpen: nobody else gets in
 	Ready   int    `json:"ready"`   // of them, with work that the room has not come to
@@ -127,7 +137,7 @@ func (s *Server) InspectRooms(limit int, keep func(*RoomInfo) bool) []RoomInfo {
 	for name, k := range s.kinds {
 		k.mu.Lock()
 		for key, r := range k.open {
-			in := RoomInfo{Type: name, Key: key, Players: r.seatsTaken, Seats: k.seats, Locked: r.shut}
+			in := RoomInfo{Type: name, Key: key, Players: r.seatsTaken, Watched: r.watched, Seats: k.seats, Locked: r.shut}
 			r.mu.Lock()
 			in.Ready, in.Posted = len(r.ready), len(r.posted)
 			r.mu.Unlock()

@@ -13,22 +13,33 @@ import (
 // This file drives package lifecycle: what is due next for a player is decided
 // there, and runs here, on a worker or in a room.
 
-// nextLocked returns what is to be done next, and in which room (nil: on a worker).
-// The caller holds mu.
-func (p *Player) nextLocked() (lifecycle.Task, *Room) {
+// nextLocked returns what is to be done next, for which seat, if it is for one, and in
+// which room (nil: on a worker). The caller holds mu.
+func (p *Player) nextLocked() (lifecycle.Task, *seat, *Room) {
 	m := p.in.head()
-	t := p.life.Next(m != nil, p.slowed)
-	switch t {
-	case lifecycle.JoinRoom:
-		return t, p.join.room
-	case lifecycle.LeaveRoom, lifecycle.RoomDetach, lifecycle.RoomResume:
-		return t, p.room
-	case lifecycle.Message:
-		if k := m.route.room; k != nil && p.room != nil && p.room.kind == k {
-			return t, p.room
+	var wish lifecycle.Task
+	var of *seat
+	if p.seats != nil {
+		wish, of = p.wishLocked()
+	}
+	t := p.life.Next(m != nil, p.slowed, wish)
+	switch {
+	case t >= lifecycle.LeaveRoom:
+		return t, of, of.room
+	case t == lifecycle.Message && m.route.room != nil:
+		if s := p.seatLocked(m.route.room); s != nil {
+			return t, s, s.room
 		}
 	}
-	return t, nil
+	return t, nil, nil
+}
+
+// replacedLocked takes note that a new link took over from one that looked alive.
+func (p *Player) replacedLocked() {
+	p.life.Replace()
+	for s := p.seats; s != nil; s = s.next {
+		s.life.Replace()
+	}
 }
 
 // schedule gives the player to an executor if there is anything to do.
@@ -47,7 +58,7 @@ func (p *Player) activateLocked() (due bool, room *Room) {
 	if p.active {
 		return false, nil
 	}
-	t, room := p.nextLocked()
+	t, _, room := p.nextLocked()
 	p.active = t != lifecycle.Nothing
 	return p.active, room
 }
@@ -61,7 +72,7 @@ const fairShare = 64
 func (p *Player) work(here *Room, a *activity) {
 	for n := 0; ; n++ {
 		p.mu.Lock()
-		t, room := p.nextLocked()
+		t, s, room := p.nextLocked()
 		if t == lifecycle.Nothing {
 			p.active = false
 			p.mu.Unlock()
@@ -73,7 +84,7 @@ func (p *Player) work(here *Room, a *activity) {
 			return
 		}
 		p.srv.watch.begin(a, p, p.calledLocked(t))
-		j := p.beginLocked(t)
+		j := p.beginLocked(t, s)
 		p.mu.Unlock()
 		p.do(&j, here)
 		a.end()
@@ -94,10 +105,8 @@ type job struct {
 	snapshot bool // OnSnapshot follows
 	unhold   bool // Message: the inbox has room again
 
-	room    *Room    // Message: the player's, nil without one
+	seat    *seat    // of a seat's tasks; Message: in the room of the route, nil without one
 	message *message // Message
-	join    *joining // JoinRoom
-	leave   *leaving // LeaveRoom
 	refused bool     // JoinRoom: the session has ended meanwhile
 
 	app       []byte     // Open: from another server
@@ -106,8 +115,13 @@ type job struct {
 }
 
 // beginLocked takes over all that a task needs from the player.
-func (p *Player) beginLocked(t lifecycle.Task) job {
-	j := job{task: t, room: p.room, snapshot: p.life.Begin(t)}
+func (p *Player) beginLocked(t lifecycle.Task, s *seat) job {
+	j := job{task: t, seat: s}
+	if t >= lifecycle.LeaveRoom {
+		j.snapshot = s.life.Begin(t)
+	} else {
+		j.snapshot = p.life.Begin(t)
+	}
 	switch t {
 	case lifecycle.Open:
 		if x := p.extra; x != nil {
@@ -118,12 +132,12 @@ func (p *Player) beginLocked(t lifecycle.Task) job {
 		j.unhold = p.holding && p.in.len() <= p.srv.inbox.packets/4 && p.in.size() <= p.srv.inbox.bytes/4
 		p.holding = p.holding && !j.unhold
 	case lifecycle.JoinRoom:
-		j.join, j.refused = p.join, p.life.Ending()
+		j.refused = p.life.Ending()
 	case lifecycle.LeaveRoom:
-		if j.leave = p.leave; j.leave == nil { // the session ends
-			j.leave = &leaving{*p.reason, func() {}}
+		if s.leave == nil { // the session ends
+			s.leave = &leaving{*p.reason, nil}
 		}
-		p.leave, p.room = nil, nil
+		p.removeSeatLocked(s)
 	case lifecycle.Close:
 		j.reason = *p.reason
 		if p.extra != nil {
@@ -145,17 +159,18 @@ func (p *Player) do(j *job, here *Room) {
 	case lifecycle.Resume:
 		p.call("OnResume", func() { hook1(cfg.OnResume, p) })
 		if j.snapshot {
+			p.tellRooms()
 			p.call("OnSnapshot", func() { hook1(cfg.OnSnapshot, p) })
 		}
 	case lifecycle.Message:
 		if j.unhold {
 			p.wakeLoop()
 		}
-		p.handle(j.message, j.room, here)
+		p.handle(j.message, j.seat, here)
 	case lifecycle.Close:
 		p.close(j.reason, j.migration)
 	default:
-		p.doInRoom(j, here)
+		p.doInRoom(j)
 	}
 }
 
@@ -236,14 +251,16 @@ func (p *Player) panicked(what string, r any) {
 }
 
 // handle serves one message in the room it was meant for or on a worker.
-func (p *Player) handle(m *message, room, here *Room) {
+func (p *Player) handle(m *message, s *seat, here *Room) {
 	r := m.route
-	if r.room != nil && (room == nil || room != here) {
-		if m.kind == codec.Request {
-			p.answer(m.asked, nil, &codec.Error{Code: codec.ErrorNotJoined, Text: "join " + r.room.name + " first"})
+	var value any
+	if r.room != nil {
+		if s == nil || s.room != here || s.watching {
+			p.outside(m, s)
+			m.free()
+			return
 		}
-		m.free()
-		return
+		value = here.value
 	}
 	if r.begin != nil {
 		if err := r.begin(p, m.asked, m.body); err != nil {
@@ -251,10 +268,6 @@ func (p *Player) handle(m *message, room, here *Room) {
 		}
 		m.free()
 		return
-	}
-	var value any
-	if room != nil {
-		value = room.value
 	}
 	reply := newMessage()
 	done := p.call(r.name, func() { p.serve(r, value, m, reply) })
@@ -264,6 +277,18 @@ func (p *Player) handle(m *message, room, here *Room) {
 		_ = p.enqueue(reply)
 	}
 	m.free()
+}
+
+// outside refuses what only members of a room may send.
+func (p *Player) outside(m *message, s *seat) {
+	p.srv.count.notJoined.Add(1)
+	err := &codec.Error{Code: codec.ErrorNotJoined, Text: "join " + m.route.room.name + " first"}
+	if s != nil && s.watching {
+		err = &codec.Error{Code: codec.ErrorRefused, Text: "a spectator only listens"}
+	}
+	if m.kind == codec.Request {
+		p.answer(m.asked, nil, err)
+	}
 }
 
 // serve calls the route's handler and makes reply of what it returns.

@@ -139,7 +139,7 @@ func TestRoutesAreListed(t *testing.T) {
 	}
 	want := []string{
 		"chat message sent: drop oldest", "kills sent: drop oldest", "move message in hall", "ping request inline",
-		"room.join request (built in)", "room.leave request (built in)",
+		"room.all sent: every message", "room.join request (built in)", "room.joined sent: every message", "room.leave request (built in)", "room.left sent: every message", "room.watch request (built in)",
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%v, want %v", got, want)

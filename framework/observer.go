@@ -119,7 +119,10 @@ func (r *Route) observed(p *Player, handle func() ([]byte, error)) (out []byte, 
 	start := clock()
 	err = errPanicked
 	defer func() {
-		took := clock().Sub(start)
+		took, err := clock().Sub(start), err
+		if err == errLater {
+			err = nil
+		}
 		p.srv.observe("Handled", func() { p.srv.cfg.Observer.Handled(p, r.name, took, err) })
 	}()
 	return handle()

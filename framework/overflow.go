@@ -175,6 +175,9 @@ func (p *Player) backoff(now time.Duration) time.Duration {
 // resetLocked takes note that the client has come back to a RESET.
 func (p *Player) resetLocked() {
 	p.life.Reset()
+	for s := p.seats; s != nil; s = s.next {
+		s.life.Reset()
+	}
 	if p.extra != nil {
 		p.extra.over.now = false
 		p.extra.over.gaps++

@@ -56,9 +56,7 @@ type Player struct {
 	out     queue // sent and not yet taken over by the loop
 	life    lifecycle.State
 	reason  *Reason // of the end, nil before it
-	room    *Room   // joined
-	join    *joining
-	leave   *leaving
+	seats   *seat   // in rooms, and wished for
 	extra   *extra
 	dropped fate // of what was sent
 	holding bool // the inbox was so full that the client was asked to wait

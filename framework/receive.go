@@ -144,7 +144,7 @@ func (l *loop) inline(p *Player, r *Route, kind codec.Kind, id uint64, payload [
 		p.mu.Unlock()
 		return false
 	}
-	if t, _ := p.nextLocked(); t != lifecycle.Nothing || !p.life.Opened() || p.slowed {
+	if t, _, _ := p.nextLocked(); t != lifecycle.Nothing || !p.life.Opened() || p.slowed {
 		p.mu.Unlock()
 		return false
 	}

@@ -9,14 +9,6 @@ import (
 	"time"
 )
 
-// The built-in requests by which a client enters a room, with [type, key], and
-// leaves the one it is in. An empty key stands for any room with a free seat. The
-// answer to RouteJoin is the key of the room.
-const (
-	RouteJoin  = "room.join"
-	RouteLeave = "room.leave"
-)
-
 // What a room type may implement. All of it runs on the room's one goroutine,
 // with the handlers registered by OnRoomMessage and OnRoomRequest, so its fields need no lock.
 type (
@@ -31,6 +23,13 @@ type (
 	SnapshotHandler interface{ OnSnapshot(p *Player) }
 	// LeaveHandler hears that a player has left, exactly once per OnJoin that returned nil.
 	LeaveHandler interface{ OnLeave(p *Player, why Reason) }
+	// WatchHandler decides on a spectator: see RoomsOf.Spectators. An error refuses.
+	// Without it any may watch. A spectator is no member: of the callbacks it gets
+	// OnSnapshot besides.
+	WatchHandler interface{ OnWatch(p *Player) error }
+	// UnwatchHandler hears that a spectator has left, exactly once per OnWatch that
+	// returned nil.
+	UnwatchHandler interface{ OnUnwatch(p *Player, why Reason) }
 	// ShutdownHandler hears that the server shuts down and lets the members go within this
 	// time: tell them, save what must be saved. Everything goes on until then.
 	ShutdownHandler interface{ OnShutdown(within time.Duration) }
@@ -67,18 +66,22 @@ type Room struct {
 	// Owned by the room's goroutine.
 	value    any
 	members  []*Player
-	serving  *Player   // whose handler or callback runs, and pays for what that sends
-	steps    *stepper  // nil before it was made
-	last     uint64    // step
-	panics   int       // ticks in a row that did not return
-	todo     []*Player // taken from ready
-	calls    []func()  // and from posted
-	timers   timers
-	work     roomWork
-	activity *activity
+	watchers []*Player
+	// everybody are both, if it is not nil and there are watchers.
+	everybody []*Player
+	serving   *Player   // whose handler or callback runs, and pays for what that sends
+	steps     *stepper  // nil before it was made
+	last      uint64    // step
+	panics    int       // ticks in a row that did not return
+	todo      []*Player // taken from ready
+	calls     []func()  // and from posted
+	timers    timers
+	work      roomWork
+	activity  *activity
 
 	// Guarded by kind.mu.
 	seatsTaken int           // by members, and reserved for those whose OnJoin is to come
+	watched    int           // the same for spectators
 	shut       bool          // by SetOpen
 	matched    bool          // made for strangers
 	over       *Reason       // why it ends, nil before that is known: nobody gets in any more
@@ -102,15 +105,19 @@ func (r *Room) Len() int { return len(r.members) }
 // Members returns the members in the order they came. The slice is the room's.
 func (r *Room) Members() []*Player { return r.members }
 
-// Broadcast sends a one-way message to every member but those named. It is
+// Watchers returns the spectators in the order they came. The slice is the room's.
+func (r *Room) Watchers() []*Player { return r.watchers }
+
+// Broadcast sends a one-way message to every member and spectator but those named. It is
 // encoded once, and each loop is woken once. In a handler or a callback of a
 // player its bytes, times the members but one, are charged to that player: see
 // Player.Charge. In OnTick, and in what was posted, no player is charged.
 func (r *Room) Broadcast(route string, v any, but ...*Player) error {
 	if len(but) == 0 {
-		return r.kind.srv.multicast(r.members, r.serving, route, v)
+		return r.kind.srv.multicast(r.audience(), r.serving, route, v)
 	}
-	return r.BroadcastTo(func(p *Player) bool { return !slices.Contains(but, p) }, route, v)
+	list := slices.DeleteFunc(slices.Clone(r.audience()), func(p *Player) bool { return slices.Contains(but, p) })
+	return r.kind.srv.multicast(list, r.serving, route, v)
 }
 
 // BroadcastTo is Broadcast to those members for whom to returns true: a team,

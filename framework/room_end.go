@@ -3,6 +3,7 @@
 package framework
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/lifeline-go/lifeline/session"
@@ -34,7 +35,7 @@ var roomReasons = map[session.Code]string{
 // one panics. The first Close stands. Safe to call from any goroutine: the members
 // leave after what runs in the room at present.
 func (r *Room) Close(code session.Code, text string) {
-	r.dismissAll(Reason{Code: ownCode(code, RoomFinished), Text: text})
+	r.end(Reason{Code: ownCode(code, RoomFinished), Text: text})
 }
 
 // Remove takes a player out of the room with this reason, and reports false if it is
@@ -55,49 +56,33 @@ func ownCode(code, instead session.Code) session.Code {
 	return code
 }
 
-// dismissAll ends the room, and lets its members go.
-func (r *Room) dismissAll(why Reason) {
-	if !r.end(why) {
-		return
-	}
-	r.post(func() {
-		r.timers.stop()
-		for _, p := range r.members {
-			r.dismiss(p, why)
-		}
-	}, maxPosted+1)
+// end lets nobody in any more, those who are in go, and the room end then.
+func (r *Room) end(why Reason) {
+	r.kind.mu.Lock()
+	defer r.kind.mu.Unlock()
+	r.endLocked(why)
 }
 
-// dismiss lets a member go.
+// dismissAll lets all go who are in. It runs on the room's goroutine.
+func (r *Room) dismissAll() {
+	r.timers.stop()
+	why := *r.ended()
+	for _, p := range r.audience() {
+		r.dismiss(p, why)
+	}
+}
+
+// dismiss lets a member or a spectator go.
 func (r *Room) dismiss(p *Player, why Reason) bool {
 	p.mu.Lock()
-	in := p.room == r && p.leave == nil
+	s := p.seatLocked(r.kind)
+	in := s != nil && s.room == r
 	if in {
-		p.leaveLocked(why, func() {})
+		s.leaveLocked(why, nil)
 	}
 	p.mu.Unlock()
 	p.schedule()
 	return in
-}
-
-// end lets nobody in any more, and the room end once it is empty. It reports false
-// if that was so before.
-func (r *Room) end(why Reason) bool {
-	k := r.kind
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if r.over != nil {
-		return false
-	}
-	r.over = &why
-	if k.open[r.key] == r {
-		delete(k.open, r.key)
-	}
-	r.updateMatchableLocked()
-	if r.seatsTaken == 0 {
-		r.closeLocked(why)
-	}
-	return true
 }
 
 // ended returns why the room ends, nil before that is known.
@@ -105,4 +90,41 @@ func (r *Room) ended() *Reason {
 	r.kind.mu.Lock()
 	defer r.kind.mu.Unlock()
 	return r.over
+}
+
+// rooms are all there are.
+func (s *Server) rooms() (all []*Room) {
+	for _, k := range s.kinds {
+		k.mu.Lock()
+		for _, r := range k.open {
+			all = append(all, r)
+		}
+		k.mu.Unlock()
+	}
+	return all
+}
+
+// stopRooms waits until every room has ended: their members have left by then.
+func (s *Server) stopRooms(ctx context.Context) error {
+	for _, k := range s.kinds {
+		k.mu.Lock()
+		k.ending = true
+		k.mu.Unlock()
+	}
+	for _, r := range s.rooms() {
+		r.closeEmpty(Reason{Code: session.ShuttingDown})
+	}
+	done := make(chan struct{})
+	go func() { // ends with the last one
+		s.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		if n := s.watch.rooms(); n > 0 {
+			return fmt.Errorf("framework: %d rooms are still busy%s: %w", n, s.watch.busy(), ctx.Err())
+		}
+	}
+	return nil
 }

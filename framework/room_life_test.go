@@ -41,7 +41,7 @@ func (b *bout) OnCreate() error {
 }
 
 func (b *bout) OnJoin(p *framework.Player) error {
-	if p.User() == "refused" {
+	if p.User() == "refused" || b.p.Refuse == "all" {
 		return framework.Fail(1001, "you are not on the list")
 	}
 	b.d.add("%s joins", p.User())
@@ -192,7 +192,7 @@ func TestCloseEndsARoom(t *testing.T) {
 		if err := ann.Join(ctx, "match", key); err != nil { // another one
 			t.Errorf("the key is not free: %v", err)
 		}
-		r := e.srv.User("ann")[0].Room()
+		r := roomOf(e.srv.User("ann")[0])
 		r.SetOpen(true)
 		r.Close(0, "")
 		r.Close(1001, "too late")
@@ -237,7 +237,7 @@ func TestOnEndComesOnceAndLast(t *testing.T) {
 				case "kick":
 					p.Kick(0, "")
 				case "remove":
-					if !p.Room().Remove(p, 0, "cheat") {
+					if !roomOf(p).Remove(p, 0, "cheat") {
 						t.Error("it is no member")
 					}
 				case "evict":

@@ -26,14 +26,16 @@ type roomKind struct {
 	of   reflect.Type                           // what make returns
 	step time.Duration
 	// heartbeat is what members get while they are in; nil: the server's.
-	heartbeat *HeartbeatProfile
-	seats     int           // 0: no limit
-	linger    time.Duration // negative: as long as the server runs
-	private   bool          // clients neither make, join nor leave it by name
-	most      int           // rooms
-	keys      func(key string) bool
+	heartbeat  *HeartbeatProfile
+	seats      int           // 0: no limit
+	linger     time.Duration // negative: as long as the server runs
+	grace      time.Duration // how long a seat is kept without a link; 0: as long as the session lives
+	spectators int           // of a room; 0: there are none
+	private    bool          // clients neither make, join nor leave it by name
+	most       int           // rooms
+	keys       func(key string) bool
 
-	ticks, overruns, skipped atomic.Uint64
+	ticks, overruns, skipped, joinsRefused atomic.Uint64
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -82,6 +84,10 @@ func (s *Server) addRoom(name string, of reflect.Type, isNil bool) *roomKind {
 	s.mustBeRegistering(fmt.Sprintf("room %q registered", name))
 	if err := checkCallbacks(of); err != nil {
 		panic(fmt.Sprintf("framework: room %q: %v", name, err))
+	}
+	if len(s.kinds) == 0 { // else it costs no server anything
+		s.add(RouteWatch, handler{reply: true, begin: s.beginWatch}, RouteTypes{})
+		s.Sends(DeliverAll, RouteJoined, RouteLeft, RouteRooms)
 	}
 	k := &roomKind{srv: s, name: name, of: of, open: map[string]*Room{}, matchable: map[*Room]bool{}, most: maxRooms, keys: printable}
 	s.kinds[name] = k
@@ -133,6 +139,31 @@ const (
 	maxRooms   = 10_000 // of a type, unless Rooms.Most says otherwise
 	maxRoomKey = 128    // bytes, unless Rooms.Keys says otherwise
 )
+
+// Grace takes the seat of a member whose link has been lost for d, which is then out
+// with session.Expired, and in the session still. If it is not called, or for the time
+// that d is more, a seat is kept as long as the session lives: Config.Session.Grace.
+func (rs *RoomsOf[R, P]) Grace(d time.Duration) *RoomsOf[R, P] {
+	k := rs.kind.setting("Grace")
+	if err := meant("Grace", d); err != nil || d <= 0 {
+		panic(fmt.Sprintf("framework: room %q: a Grace of %v is less than a millisecond", k.name, d))
+	}
+	k.grace = d
+	return rs
+}
+
+// Spectators lets so many watch each room: players, of this type or none, who get what
+// Broadcast sends and may not send on the room's routes, and who count neither for
+// Seats nor for whether the room is empty. Clients ask by RouteWatch, also where the
+// type is Private; OnWatch may refuse. If it is not called, there are none.
+func (rs *RoomsOf[R, P]) Spectators(n int) *RoomsOf[R, P] {
+	k := rs.kind.setting("Spectators")
+	if n < 1 {
+		panic(fmt.Sprintf("framework: room %q: Spectators(%d) is less than 1", k.name, n))
+	}
+	k.spectators = n
+	return rs
+}
 
 // Most bounds how many rooms of the type there are, empty ones included. If it
 // is not called, 10,000. When a player needs one more, the room ends that has

@@ -94,8 +94,7 @@ func New(cfg Config) (*Server, error) {
 	s.pool.most, s.pool.watch = cfg.Workers, &s.watch
 	s.budget.open(cfg.BufferBytes, max(cfg.Loops, runtime.GOMAXPROCS(0)))
 	s.authSlots = authSlots{most: cfg.AuthConcurrency, from: map[netip.Addr]int{}}
-	s.add(RouteJoin, handler{reply: true, begin: s.beginJoin}, RouteTypes{})
-	s.add(RouteLeave, handler{reply: true, begin: s.beginLeave}, RouteTypes{})
+	s.addRoomRoutes()
 	return s, nil
 }
 

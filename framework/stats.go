@@ -12,13 +12,13 @@ import (
 
 // counters are the server's own. Safe to use from any goroutine.
 type counters struct {
-	opened, resumed, resets, ended                     atomic.Uint64
-	arrived                                            atomic.Uint64
-	protocolErrors, overloads, overflows               atomic.Uint64
-	overBudget, rateLimited, throttled, tooLarge       atomic.Uint64
-	noRoute, busy, panics, openingTimeouts, inlineLate atomic.Uint64
-	adminRefused                                       atomic.Uint64
-	dropped                                            atomic.Uint64
+	opened, resumed, resets, ended                                atomic.Uint64
+	arrived                                                       atomic.Uint64
+	protocolErrors, overloads, overflows                          atomic.Uint64
+	overBudget, rateLimited, throttled, tooLarge                  atomic.Uint64
+	noRoute, notJoined, busy, panics, openingTimeouts, inlineLate atomic.Uint64
+	adminRefused                                                  atomic.Uint64
+	dropped                                                       atomic.Uint64
 
 	refusals, cuts, closes codeCounts
 	lost                   [losses]atomic.Uint64
@@ -115,6 +115,7 @@ type Stats struct {
 	Buffered        int64  `json:"buffered_bytes"`   // of Config.BufferBytes, with up to 128 KiB a loop that it keeps ready
 	Dropped         uint64 `json:"dropped"`          // messages dropped from what waited for a player, see Delivery
 	NoRoute         uint64 `json:"no_route"`
+	NotJoined       uint64 `json:"not_joined"`   // messages and requests to a room that the player is in no seat of
 	Busy            uint64 `json:"busy"`         // requests that met no free worker
 	RateLimited     uint64 `json:"rate_limited"` // requests refused and datagrams dropped because of Config.Rate
 	Throttled       uint64 `json:"throttled"`    // times that a player's messages had to wait for what they made the server send
@@ -147,8 +148,10 @@ type WorkerStats struct {
 type RoomStats struct {
 	Open     int    `json:"open"`
 	Players  int    `json:"players"`
+	Watched  int    `json:"watched"` // spectators
 	Opened   uint64 `json:"opened"`
 	Refused  uint64 `json:"refused"` // rooms that were not made because of Rooms.Most
+	Denied   uint64 `json:"denied"`  // wishes to join or to watch that were refused
 	Evicted  uint64 `json:"evicted"` // empty rooms that ended for another's sake
 	Ticks    uint64 `json:"ticks"`
 	Overruns uint64 `json:"overruns"` // ticks that came more than half a step late
@@ -165,7 +168,7 @@ func (s *Server) Stats() Stats {
 		Closes: c.closes.named(map[string]uint64{}), Lost: c.cuts.named(map[string]uint64{}),
 		OpeningTimeouts: c.openingTimeouts.Load(), ProtocolErrors: c.protocolErrors.Load(), Overloads: c.overloads.Load(), Overflows: c.overflows.Load(),
 		OverBudget: c.overBudget.Load(), Buffered: s.budget.used(), Dropped: c.dropped.Load(),
-		NoRoute: c.noRoute.Load(), Busy: c.busy.Load(), RateLimited: c.rateLimited.Load(), Throttled: c.throttled.Load(), TooLarge: c.tooLarge.Load(), Panics: c.panics.Load(), AdminRefused: c.adminRefused.Load(), InlineLate: c.inlineLate.Load(),
+		NoRoute: c.noRoute.Load(), NotJoined: c.notJoined.Load(), Busy: c.busy.Load(), RateLimited: c.rateLimited.Load(), Throttled: c.throttled.Load(), TooLarge: c.tooLarge.Load(), Panics: c.panics.Load(), AdminRefused: c.adminRefused.Load(), InlineLate: c.inlineLate.Load(),
 		Workers: s.pool.stats(), Rooms: map[string]RoomStats{},
 	}
 	st.Stuck = s.watch.stuck()
@@ -239,9 +242,10 @@ func (w *workers) stats() WorkerStats {
 func (k *roomKind) stats() RoomStats {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	st := RoomStats{Open: len(k.open), Opened: k.opened, Refused: k.refused, Evicted: k.evicted, Ticks: k.ticks.Load(), Overruns: k.overruns.Load(), Skipped: k.skipped.Load()}
+	st := RoomStats{Open: len(k.open), Opened: k.opened, Refused: k.refused, Denied: k.joinsRefused.Load(), Evicted: k.evicted, Ticks: k.ticks.Load(), Overruns: k.overruns.Load(), Skipped: k.skipped.Load()}
 	for _, r := range k.open {
 		st.Players += r.seatsTaken
+		st.Watched += r.watched
 	}
 	return st
 }

@@ -67,7 +67,8 @@ type Client struct {
 	calls     pending.Table // the tag of a call is the callback that ran when it was made, 0: none
 	handlers  map[string]handler
 	answerers map[string]answerer
-	routes    *dictionary // of the present session, never nil
+	rooms     map[string]*Room // by type; nil before the first
+	routes    *dictionary      // of the present session, never nil
 	inbox     inbox
 	callback  uint64        // that runs, 0: none
 	callbacks uint64        // that have begun

@@ -267,6 +267,9 @@ func (c *Client) deliver() {
 		switch {
 		case e.state != nil && e.state.Kind == 0: // an answer that was let out
 		case e.state != nil:
+			if e.state.Kind == EventGone || e.state.Kind == EventClosed {
+				c.sessionEnded(e.state)
+			}
 			log.told(c, *e.state)
 			if c.cfg.OnEvent != nil {
 				c.cfg.OnEvent(*e.state)
@@ -323,7 +326,10 @@ func (c *Client) message(e entry) {
 		c.mu.Lock()
 		fn := c.handlers[route]
 		c.mu.Unlock()
+		var ours bool
+		ours, err = c.roomNews(route, payload)
 		switch {
+		case ours:
 		case fn != nil:
 			err = fn(payload)
 		case c.cfg.OnMessage != nil:

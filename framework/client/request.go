@@ -80,23 +80,6 @@ func (c *Client) SendNewest(route string, v any) error {
 	return nil
 }
 
-// Join takes a seat in a room. The error is as Request's.
-func (c *Client) Join(ctx context.Context, room, key string) error {
-	return c.Request(ctx, "room.join", [...]string{room, key}, nil)
-}
-
-// JoinAny takes a seat in the fullest room of a type that takes strangers and
-// has one free, or in a new one, and returns its key. The error is as Request's.
-func (c *Client) JoinAny(ctx context.Context, room string) (key string, err error) {
-	err = c.Request(ctx, "room.join", [...]string{room, ""}, &key)
-	return key, err
-}
-
-// Leave gives up the seat in the room. The error is as Request's.
-func (c *Client) Leave(ctx context.Context) error {
-	return c.Request(ctx, "room.leave", struct{}{}, nil)
-}
-
 // send sends a MESSAGE, or a REQUEST with its id and its call.
 func (c *Client) send(kind codec.Kind, route string, v any) (id uint64, call pending.Call, err error) {
 	if len(route) == 0 || len(route) > codec.MaxRouteName {

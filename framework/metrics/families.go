@@ -158,6 +158,7 @@ var messageFamilies = []family{
 	gauge("lifeline_buffered_bytes", "What waits for all players, of Config.BufferBytes.", func(st *stats) float64 { return float64(st.Buffered) }),
 	counter("lifeline_messages_dropped_total", "Messages dropped from what waited for a player, as their route's Delivery allows.", func(st *stats) uint64 { return st.Dropped }),
 	counter("lifeline_requests_without_route_total", "Requests and messages that no handler takes.", func(st *stats) uint64 { return st.NoRoute }),
+	counter("lifeline_requests_not_joined_total", "Requests and messages to a room from players that are no members of one.", func(st *stats) uint64 { return st.NotJoined }),
 	counter("lifeline_requests_busy_total", "Requests answered BUSY because every worker was busy.", func(st *stats) uint64 { return st.Busy }),
 	counter("lifeline_rate_limited_total", "Requests refused and datagrams dropped of players that sent more than Config.Rate.", func(st *stats) uint64 { return st.RateLimited }),
 	counter("lifeline_throttled_total", "Times that a player's messages had to wait for what they made the server send to others.", func(st *stats) uint64 { return st.Throttled }),
@@ -185,8 +186,14 @@ var roomFamilies = []family{
 			set(float64(r.Players), kind)
 		}
 	}),
+	gauges("lifeline_room_spectators", "Spectators of rooms, by the room's type.", []string{"type"}, func(st *stats, set setValue) {
+		for kind, r := range st.Rooms {
+			set(float64(r.Watched), kind)
+		}
+	}),
 	perRoom("lifeline_rooms_opened_total", "Rooms ever opened, by type.", func(r framework.RoomStats) uint64 { return r.Opened }),
 	perRoom("lifeline_rooms_refused_total", "Rooms that were not made because there were as many as there may be, by type.", func(r framework.RoomStats) uint64 { return r.Refused }),
+	perRoom("lifeline_room_joins_denied_total", "Wishes to join or to watch a room that were refused, by type.", func(r framework.RoomStats) uint64 { return r.Denied }),
 	perRoom("lifeline_rooms_evicted_total", "Empty rooms that ended before their time because another needed the place, by type.", func(r framework.RoomStats) uint64 { return r.Evicted }),
 	perRoom("lifeline_room_ticks_total", "Ticks of rooms, by type.", func(r framework.RoomStats) uint64 { return r.Ticks }),
 	perRoom("lifeline_room_tick_overruns_total", "Ticks that came more than half a step late.", func(r framework.RoomStats) uint64 { return r.Overruns }),

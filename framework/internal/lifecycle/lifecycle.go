@@ -2,31 +2,35 @@
 
 // Package lifecycle decides which callback a player gets next.
 //
-// A State has two halves: what is true of the player, and what the game and its
-// room have been told. The next task follows from the difference between them. So
-// nothing is forgotten or told twice, and changes that cancel each other out
-// before the game hears of them are never told.
+// A State has two halves: what is true of the player, and what the game has been
+// told. The next task follows from the difference between them. So nothing is
+// forgotten or told twice, and changes that cancel each other out before the game
+// hears of them are never told. A Seat is the same for one room of the player's.
 //
 // The package knows no clock, no lock and no goroutine. The caller runs one task
-// at a time: it asks Next, calls Begin, runs the callback without a lock, and then
-// calls Joined after JoinRoom and Close after Close. Events may come at any time,
-// also while a callback runs.
+// at a time: it asks each Seat for its wish and Next with the most urgent of them,
+// calls Begin, runs the callback without a lock, and then calls Joined after
+// JoinRoom and Close after Close. Events may come at any time, also while a callback
+// runs.
 package lifecycle
 
 // Task is what to do next for a player.
 type Task uint8
 
 const (
-	Nothing    Task = iota
-	Open            // OnOpen
-	Detach          // OnDetach of the server
-	Resume          // OnResume of the server
-	Close           // OnClose
-	Message         // the handler of the oldest message
-	JoinRoom        // OnJoin
-	LeaveRoom       // OnLeave
-	RoomDetach      // OnDetach of the room
-	RoomResume      // OnResume of the room
+	Nothing Task = iota
+	Open         // OnOpen
+	Detach       // OnDetach of the server
+	Resume       // OnResume of the server
+	Close        // OnClose
+	Message      // the handler of the oldest message
+
+	// Of a seat, the most urgent first.
+	LeaveRoom  // OnLeave
+	JoinRoom   // OnJoin
+	RoomDetach // OnDetach of the room
+	RoomResume // OnResume of the room
+	StayInRoom // no callback: the seat is left when the session ends
 )
 
 // State is the lifecycle of one player. The zero value is a session that has just
@@ -44,19 +48,11 @@ const (
 	reset                      // a RESET that the game has not been told
 	replaced                   // a new link took over from one that looked alive
 	ending                     // the session has ended
-	joining                    // a room was asked for
-	inRoom                     // a member of a room
-	leaving                    // asked to leave that room
 
 	// What the game has been told.
 	toldOpen
 	toldAttached
 	closed // OnClose has returned
-
-	// What the room has been told, and what it has yet to hear.
-	roomToldAttached
-	roomReset
-	roomReplaced
 )
 
 func (s *State) has(f flags) bool { return s.is&f != 0 }
@@ -76,23 +72,16 @@ func (s *State) Attach() { s.set(attached) }
 func (s *State) Detach() { s.clear(attached) }
 
 // Replace tells that a new link took over from one that looked alive.
-func (s *State) Replace() { s.set(replaced | roomReplaced) }
+func (s *State) Replace() { s.set(replaced) }
 
 // Reset tells that the client came back to a RESET.
-func (s *State) Reset() { s.set(reset | roomReset) }
+func (s *State) Reset() { s.set(reset) }
 
 // End tells that the session has ended, and so has no link.
 func (s *State) End() {
 	s.set(ending)
 	s.clear(attached)
 }
-
-// Join asks for a room. A player that is in one leaves it first if Leave is called
-// as well.
-func (s *State) Join() { s.set(joining) }
-
-// Leave asks to leave the room that the player is in.
-func (s *State) Leave() { s.set(leaving) }
 
 // Attached reports whether the session has a link.
 func (s *State) Attached() bool { return s.has(attached) }
@@ -107,17 +96,16 @@ func (s *State) Opened() bool { return s.has(toldOpen) }
 func (s *State) Closed() bool { return s.has(closed) }
 
 // Next returns the task that is due. message says that a message waits to be
-// handled, and slowed that messages have to wait while the session lives.
-func (s *State) Next(message, slowed bool) Task {
+// handled, and slowed that messages have to wait while the session lives. seat is
+// the most urgent wish of all seats, Nothing without one.
+func (s *State) Next(message, slowed bool, seat Task) Task {
 	switch {
 	case s.waits > 0 || s.has(closed):
 		return Nothing
 	case !s.has(toldOpen):
 		return Open
-	case s.has(leaving): // before joining: a player that moves is out before it is in
-		return LeaveRoom
-	case s.has(joining):
-		return JoinRoom
+	case seat == LeaveRoom || seat == JoinRoom:
+		return seat
 	}
 	if !s.has(ending) {
 		switch {
@@ -125,10 +113,8 @@ func (s *State) Next(message, slowed bool) Task {
 			return Detach
 		case !s.has(toldAttached) && s.has(attached):
 			return Resume
-		case s.has(inRoom) && s.has(roomToldAttached) && (!s.has(attached) || s.has(roomReset|roomReplaced)):
-			return RoomDetach
-		case s.has(inRoom) && !s.has(roomToldAttached) && s.has(attached):
-			return RoomResume
+		case seat == RoomDetach || seat == RoomResume:
+			return seat
 		}
 	}
 	switch {
@@ -136,7 +122,7 @@ func (s *State) Next(message, slowed bool) Task {
 		return Message
 	case !s.has(ending):
 		return Nothing
-	case s.has(inRoom):
+	case seat != Nothing: // StayInRoom, as no other wish is left
 		return LeaveRoom
 	}
 	return Close
@@ -154,28 +140,8 @@ func (s *State) Begin(t Task) (snapshot bool) {
 		snapshot = s.has(reset)
 		s.set(toldAttached)
 		s.clear(reset)
-	case JoinRoom:
-		// What is lost from here on may be what OnJoin sends.
-		s.set(roomToldAttached)
-		s.clear(roomReset | roomReplaced)
-	case LeaveRoom:
-		s.clear(inRoom | leaving)
-	case RoomDetach:
-		s.clear(roomToldAttached | roomReplaced)
-	case RoomResume:
-		snapshot = s.has(roomReset)
-		s.set(roomToldAttached)
-		s.clear(roomReset)
 	}
 	return snapshot
-}
-
-// Joined tells what became of JoinRoom: the player is in the room, or was refused.
-func (s *State) Joined(in bool) {
-	s.clear(joining)
-	if in {
-		s.set(inRoom)
-	}
 }
 
 // Close tells that OnClose has returned.

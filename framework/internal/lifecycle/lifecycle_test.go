@@ -8,19 +8,51 @@ import (
 	"unsafe"
 )
 
-// model is a State beside what an ideal game has heard of it. It is a node of the
-// graph that TestEveryOrder walks.
+// model is a State, with two seats, beside what an ideal game has heard of it. It is
+// a node of the graph that TestEveryOrder walks.
 type model struct {
 	s       State
 	message bool // one waits
 	slowed  bool
 	running Task // its callback has begun and not returned
+	at      int  // the seat that it is for
+	seats   [2]place
 
 	opened, closed, attached bool // as the server's callbacks said
-	member, roomAttached     bool // as the room's callbacks said
-	owed, roomOwed           bool // a RESET whose snapshot was not asked for
-	untold, roomUntold       bool // a takeover that OnDetach has to tell
-	roomCause                bool // something has happened that OnDetach of the room may tell
+	owed                     bool // a RESET whose snapshot was not asked for
+	untold                   bool // a takeover that OnDetach has to tell
+}
+
+// place is a Seat beside what an ideal room has heard of it.
+type place struct {
+	there            bool // the player has it, or wishes to
+	s                Seat
+	member, attached bool // as the room's callbacks said
+	owed             bool // a RESET whose snapshot was not asked for
+	untold           bool // a takeover that OnDetach has to tell
+	cause            bool // something has happened that OnDetach may tell
+}
+
+// each calls f for the seats that are there.
+func (m *model) each(f func(p *place)) {
+	for i := range m.seats {
+		if m.seats[i].there {
+			f(&m.seats[i])
+		}
+	}
+}
+
+// next is what the caller of the package does to find out what is due.
+func (m *model) next() (t Task, at int) {
+	wish := Nothing
+	for i := range m.seats {
+		if p := &m.seats[i]; p.there {
+			if w := p.s.Wish(&m.s); w.Before(wish) {
+				wish, at = w, i
+			}
+		}
+	}
+	return m.s.Next(m.message, m.slowed, wish), at
 }
 
 // step is an event, or a part of a task. It reports false if it can't happen now.
@@ -52,18 +84,23 @@ var steps = []step{
 	}},
 	{"detach", always(func(m *model) {
 		m.s.Detach()
-		m.roomCause = true
+		m.each(func(p *place) { p.cause = true })
 	})},
 	{"replace", always(func(m *model) {
 		m.s.Replace()
-		m.untold, m.roomUntold, m.roomCause = m.untold || m.attached, m.roomUntold || m.member && m.roomAttached, true
+		m.untold = m.untold || m.attached
+		m.each(func(p *place) {
+			p.s.Replace()
+			p.untold, p.cause = p.untold || p.member && p.attached, true
+		})
 	})},
 	{"reset", always(func(m *model) {
 		m.s.Reset()
-		m.owed, m.roomCause = true, true
-		if m.member {
-			m.roomOwed = true
-		}
+		m.owed = true
+		m.each(func(p *place) {
+			p.s.Reset()
+			p.owed, p.cause = p.owed || p.member, true
+		})
 	})},
 	{"end", always(func(m *model) { m.s.End() })},
 	{"message", func(m *model) (bool, error) {
@@ -72,20 +109,10 @@ var steps = []step{
 		return came, nil
 	}},
 	{"slow", always(func(m *model) { m.slowed = !m.slowed })},
-	{"join", func(m *model) (bool, error) { // as planJoinLocked allows it
-		if m.s.Ending() || m.s.has(joining) || m.s.has(inRoom) && !m.s.has(leaving) {
-			return false, nil
-		}
-		m.s.Join()
-		return true, nil
-	}},
-	{"leave", func(m *model) (bool, error) {
-		if !m.s.has(inRoom) || m.s.has(leaving) {
-			return false, nil
-		}
-		m.s.Leave()
-		return true, nil
-	}},
+	{"join", func(m *model) (bool, error) { return m.join(0), nil }},
+	{"join another", func(m *model) (bool, error) { return m.join(1), nil }},
+	{"leave", func(m *model) (bool, error) { return m.leave(0), nil }},
+	{"leave the other", func(m *model) (bool, error) { return m.leave(1), nil }},
 	{"begin", (*model).begin},
 	{"return", func(m *model) (bool, error) { return m.finish(true) }},
 	{"refuse", func(m *model) (bool, error) {
@@ -96,17 +123,36 @@ var steps = []step{
 	}},
 }
 
+// join wishes for a seat, as planJoinLocked allows it.
+func (m *model) join(i int) bool {
+	can := !m.s.Ending() && !m.seats[i].there
+	m.seats[i].there = m.seats[i].there || can
+	return can
+}
+
+func (m *model) leave(i int) bool {
+	p := &m.seats[i]
+	can := p.there && p.s.In()
+	if can {
+		p.s.Leave()
+	}
+	return can
+}
+
 // begin starts the task that is due, and checks that the game may hear it now.
 func (m *model) begin() (bool, error) {
 	if m.running != Nothing {
 		return false, nil
 	}
-	t := m.s.Next(m.message, m.slowed)
+	t, at := m.next()
 	if t == Nothing {
 		return false, nil
 	}
+	m.running, m.at = t, at
+	if t >= LeaveRoom {
+		return m.beginSeat(t, &m.seats[at])
+	}
 	snapshot := m.s.Begin(t)
-	m.running = t
 	bad := func(text string) (bool, error) { return true, fmt.Errorf("task %d: %s", t, text) }
 	switch {
 	case m.closed:
@@ -141,35 +187,8 @@ func (m *model) begin() (bool, error) {
 			return bad("a message of a slowed player")
 		}
 		m.message = false
-	case JoinRoom:
-		if m.member {
-			return bad("OnJoin of a member")
-		}
-		m.roomAttached, m.roomOwed, m.roomUntold = true, false, false
-		m.roomCause = !m.s.Attached() // the room takes it for attached
-	case LeaveRoom:
-		if !m.member {
-			return bad("OnLeave without OnJoin")
-		}
-		m.member, m.roomOwed, m.roomUntold = false, false, false
-	case RoomDetach:
-		if !m.member || !m.roomAttached {
-			return bad("OnDetach twice, or outside")
-		}
-		if !m.roomCause {
-			return bad("OnDetach without a cause")
-		}
-		m.roomAttached, m.roomUntold, m.roomCause = false, false, false
-	case RoomResume:
-		if !m.member || m.roomAttached {
-			return bad("OnResume without OnDetach, or outside")
-		}
-		if m.roomOwed && !snapshot {
-			return bad("the room misses a snapshot")
-		}
-		m.roomAttached, m.roomOwed = true, false
 	case Close:
-		if m.member {
+		if m.seats[0].there || m.seats[1].there {
 			return bad("OnClose of a member")
 		}
 		if m.message {
@@ -180,18 +199,68 @@ func (m *model) begin() (bool, error) {
 	return true, nil
 }
 
+// beginSeat is begin for a task of a seat.
+func (m *model) beginSeat(t Task, p *place) (bool, error) {
+	bad := func(text string) (bool, error) { return true, fmt.Errorf("task %d: %s", t, text) }
+	switch {
+	case m.closed:
+		return bad("after OnClose")
+	case !m.opened:
+		return bad("before OnOpen")
+	case !p.there:
+		return bad("of a seat that is none")
+	}
+	snapshot := p.s.Begin(t)
+	switch t {
+	case JoinRoom:
+		if p.member {
+			return bad("OnJoin of a member")
+		}
+		p.attached, p.owed, p.untold = true, false, false
+		p.cause = !m.s.Attached() // the room takes it for attached
+	case LeaveRoom:
+		if !p.member {
+			return bad("OnLeave without OnJoin")
+		}
+		*p = place{}
+	case RoomDetach:
+		if !p.member || !p.attached {
+			return bad("OnDetach twice, or outside")
+		}
+		if !p.cause {
+			return bad("OnDetach without a cause")
+		}
+		p.attached, p.untold, p.cause = false, false, false
+	case RoomResume:
+		if !p.member || p.attached {
+			return bad("OnResume without OnDetach, or outside")
+		}
+		if p.owed && !snapshot {
+			return bad("the room misses a snapshot")
+		}
+		p.attached, p.owed = true, false
+	default:
+		return bad("is no task")
+	}
+	return true, nil
+}
+
 // finish lets the running callback return. ok is OnJoin's answer.
 func (m *model) finish(ok bool) (bool, error) {
 	switch m.running {
 	case Nothing:
 		return false, nil
 	case JoinRoom:
-		m.s.Joined(ok)
-		m.member = ok
+		p := &m.seats[m.at]
+		if p.member = ok; ok {
+			p.s.Joined()
+		} else {
+			*p = place{}
+		}
 	case Close:
 		m.s.Close()
 	}
-	m.running = Nothing
+	m.running, m.at = Nothing, 0
 	return true, nil
 }
 
@@ -215,9 +284,22 @@ func (m model) settled() error {
 			return fmt.Errorf("no end of tasks")
 		}
 	}
+	for _, p := range m.seats {
+		switch {
+		case !p.there:
+		case !p.s.In():
+			return fmt.Errorf("a wish to join or to leave was not answered")
+		case !p.member:
+			return fmt.Errorf("in a room that has not let it in")
+		case p.attached != m.s.Attached():
+			return fmt.Errorf("the room was told attached %v", p.attached)
+		case m.attached && p.owed:
+			return fmt.Errorf("a room's snapshot is owed")
+		case p.untold:
+			return fmt.Errorf("a takeover was not told to the room")
+		}
+	}
 	switch {
-	case m.s.has(joining | leaving):
-		return fmt.Errorf("a wish to join or to leave was not answered")
 	case m.closed != m.s.Ending() || m.closed != m.s.Closed():
 		return fmt.Errorf("closed %v, ending %v", m.closed, m.s.Ending())
 	case m.closed:
@@ -226,13 +308,9 @@ func (m model) settled() error {
 		return fmt.Errorf("never opened")
 	case m.attached != m.s.Attached():
 		return fmt.Errorf("the game was told attached %v", m.attached)
-	case m.member != m.s.has(inRoom):
-		return fmt.Errorf("member %v", m.member)
-	case m.member && m.roomAttached != m.s.Attached():
-		return fmt.Errorf("the room was told attached %v", m.roomAttached)
-	case m.attached && (m.owed || m.member && m.roomOwed):
+	case m.attached && m.owed:
 		return fmt.Errorf("a snapshot is owed")
-	case m.untold || m.member && m.roomUntold:
+	case m.untold:
 		return fmt.Errorf("a takeover was not told")
 	case m.message && !m.slowed:
 		return fmt.Errorf("a message waits")

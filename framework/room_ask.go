@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import "github.com/lifeline-go/lifeline/codec"
+
+// This file is what clients ask of rooms: codec/SPEC 6.4.
+
+// The built-in requests of clients.
+const (
+	// RouteJoin enters a room: [type, key]. An empty key stands for any room with a
+	// free seat. The answer is the key of the room.
+	RouteJoin = "room.join"
+	// RouteLeave leaves the room of a type: [type]. Without one it is the only room
+	// that the player is in.
+	RouteLeave = "room.leave"
+	// RouteWatch enters a room to listen only: [type, key]. The answer is the key.
+	RouteWatch = "room.watch"
+)
+
+func (s *Server) addRoomRoutes() {
+	s.add(RouteJoin, handler{reply: true, begin: s.beginJoin}, RouteTypes{})
+	s.add(RouteLeave, handler{reply: true, begin: s.beginLeave}, RouteTypes{})
+}
+
+func (s *Server) beginJoin(p *Player, asked question, payload []byte) error {
+	return s.beginEnter(p, asked, payload, false)
+}
+
+func (s *Server) beginWatch(p *Player, asked question, payload []byte) error {
+	return s.beginEnter(p, asked, payload, true)
+}
+
+func (s *Server) beginEnter(p *Player, asked question, payload []byte, watch bool) error {
+	var q struct{ Type, Key string }
+	if err := codec.DecodeBody(payload, &q); err != nil {
+		return badRequest(err)
+	}
+	k, err := s.roomType(q.Type)
+	if err != nil {
+		return err
+	}
+	if k.private && !watch {
+		k.joinsRefused.Add(1)
+		return refusal(codec.ErrorRefused, "rooms of type "+k.name+" are private: the server puts players in")
+	}
+	return k.planJoin(p, joinWish{key: q.Key, watch: watch, asked: true}, func(key string, err error) { p.answer(asked, key, err) })
+}
+
+func (s *Server) roomType(name string) (*roomKind, error) {
+	if k := s.kinds[name]; k != nil {
+		return k, nil
+	}
+	return nil, refusal(codec.ErrorNoRoute, "there is no room type "+short(name))
+}
+
+func (s *Server) beginLeave(p *Player, asked question, payload []byte) error {
+	var types []string
+	if err := codec.DecodeBody(payload, &types); err != nil {
+		return badRequest(err)
+	}
+	k, err := p.leavesWhich(types)
+	if err != nil {
+		return err
+	}
+	if k.private && !p.watches(k) {
+		return refusal(codec.ErrorRefused, "rooms of type "+k.name+" are private: the server takes players out")
+	}
+	return p.planLeave(k, func() { p.answer(asked, nil, nil) })
+}
+
+// leavesWhich returns the type of room that a client wants to leave.
+func (p *Player) leavesWhich(types []string) (*roomKind, error) {
+	if len(types) > 0 {
+		return p.srv.roomType(types[0])
+	}
+	switch in := p.Rooms(); len(in) {
+	case 0:
+		return nil, notJoined()
+	case 1:
+		return in[0].kind, nil
+	default:
+		return nil, refusal(codec.ErrorBadRequest, "in several rooms: say of which type is the one to leave")
+	}
+}
+
+// watches reports whether the player is a spectator of a room of the type.
+func (p *Player) watches(k *roomKind) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.seatLocked(k)
+	return s != nil && s.watching
+}

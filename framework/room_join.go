@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"context"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// This file is how players wish to get into rooms and out of them. What comes of a
+// wish is in room_member.go, and whether there is a seat in room_seats.go.
+
+// seat is a player's place in one room, from the wish to join until OnLeave has run.
+// A player has one for each type of room, and a second one while it moves. Guarded
+// by the player's mu, except where it says otherwise.
+type seat struct {
+	next *seat // of the player's list
+
+	// Immutable.
+	room     *Room
+	watching bool   // it may only listen
+	from     *seat  // is left once this one is taken: a move; nil else
+	party    *party // that gets in as a whole, nil without one
+
+	life  lifecycleSeat
+	done  func(key string, err error) // called on the room's goroutine once the wish is decided
+	leave *leaving
+
+	away *Timer // ends the seat; owned by the room's goroutine
+}
+
+// leaving is a way out. done is called on the room's goroutine, nil for no matter.
+type leaving struct {
+	why  Reason
+	done func()
+}
+
+// Join brings a player into the room of a key, which is made if need be, and
+// waits for OnJoin. If the key is empty, it is any room that was made for such
+// players and has a free seat, or else a new one. A player is in one room of each
+// type at a time; one that is in that room already is in: nil, and no OnJoin. When
+// ctx ends first, or after half a minute if it has no deadline, the player may get in
+// all the same. Not to be called by a room's callback, or a hook or handler of that
+// player: it would wait for itself until then. From clients the request RouteJoin
+// does the same.
+func (rs *RoomsOf[R, P]) Join(ctx context.Context, p *Player, key string) error {
+	return rs.kind.enter(ctx, p, joinWish{key: key})
+}
+
+// Watch is Join for a player that shall only listen: see Spectators. From clients the
+// request RouteWatch does the same.
+func (rs *RoomsOf[R, P]) Watch(ctx context.Context, p *Player, key string) error {
+	return rs.kind.enter(ctx, p, joinWish{key: key, watch: true})
+}
+
+func (k *roomKind) enter(ctx context.Context, p *Player, w joinWish) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+	}
+	done := make(chan error, 1)
+	if err := k.planJoin(p, w, func(_ string, err error) { done <- err }); err != nil {
+		return err
+	}
+	p.schedule()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// JoinAsync is Join without the wait: it may be called anywhere, also in the
+// player's own callbacks, as OnOpen. If OnJoin refuses, the player stays outside.
+func (rs *RoomsOf[R, P]) JoinAsync(p *Player, key string) error {
+	err := rs.kind.planJoin(p, joinWish{key: key}, rs.kind.logRefused(p))
+	p.schedule()
+	return err
+}
+
+// Move is JoinAsync for a player who may be in another room of the type, which it
+// leaves once OnJoin here has let it in, with RoomMoved. On an error, and if OnJoin
+// refuses, it stays where it was.
+func (rs *RoomsOf[R, P]) Move(p *Player, key string) error {
+	err := rs.kind.planJoin(p, joinWish{key: key, move: true}, rs.kind.logRefused(p))
+	p.schedule()
+	return err
+}
+
+// logRefused logs that a room has refused a player.
+func (k *roomKind) logRefused(p *Player) func(string, error) {
+	return func(key string, err error) {
+		if err != nil {
+			k.srv.log.Info("not let in", "session", p.ID(), "user", p.label(), "room", k.name+"/"+key, "error", err)
+		}
+	}
+}
+
+// Leave takes the player out of its room of this type. OnLeave follows on the room's
+// goroutine. The error is one of codec.ErrorNotJoined if it is in none.
+func (rs *RoomsOf[R, P]) Leave(p *Player) error {
+	err := p.planLeave(rs.kind, nil)
+	p.schedule()
+	return err
+}
+
+// Leave takes the player out of all its rooms. OnLeave follows on their goroutines.
+// The error is one of codec.ErrorNotJoined if it is in none.
+func (p *Player) Leave() error {
+	err := error(notJoined())
+	p.mu.Lock()
+	for s := p.seats; s != nil; s = s.next {
+		if s.life.In() {
+			s.leaveLocked(Reason{Code: session.Left}, nil)
+			err = nil
+		}
+	}
+	p.mu.Unlock()
+	p.schedule()
+	return err
+}
+
+func notJoined() error { return refusal(codec.ErrorNotJoined, "not in a room") }
+
+func (p *Player) planLeave(k *roomKind, done func()) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.seatLocked(k)
+	if s == nil {
+		return notJoined()
+	}
+	s.leaveLocked(Reason{Code: session.Left}, done)
+	return nil
+}
+
+// leaveLocked plans the way out of a room that the player is in. The caller holds mu.
+func (s *seat) leaveLocked(why Reason, done func()) {
+	s.leave = &leaving{why, done}
+	s.life.Leave()
+}
+
+// seatLocked returns the player's seat of a type, nil without one or if it is on its
+// way in or out. The caller holds mu.
+func (p *Player) seatLocked(k *roomKind) *seat {
+	for s := p.seats; s != nil; s = s.next {
+		if s.room.kind == k && s.life.In() {
+			return s
+		}
+	}
+	return nil
+}
+
+// Of returns the room of this type that the player is in, as a member or as a
+// spectator, nil without one.
+func (rs *RoomsOf[R, P]) Of(p *Player) *Room {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.seatLocked(rs.kind); s != nil {
+		return s.room
+	}
+	return nil
+}
+
+// Rooms returns the rooms that the player is in, as a member or as a spectator: one
+// of each type at most.
+func (p *Player) Rooms() (all []*Room) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for s := p.seats; s != nil; s = s.next {
+		if s.life.In() {
+			all = append(all, s.room)
+		}
+	}
+	return all
+}
+
+// joinWish is a wish to enter a room.
+type joinWish struct {
+	key   string // empty: any room
+	watch bool   // to listen only
+	move  bool   // out of the present one
+	asked bool   // by the player itself, who pays for a room that has to be made
+}
+
+// planJoin plans the player's way into a room. A player that is there already is in at once:
+// an app that came back by its token does not know, and asks to make sure.
+func (k *roomKind) planJoin(p *Player, w joinWish, done func(string, error)) error {
+	if w.key != "" && !k.keys(w.key) {
+		return refusal(codec.ErrorBadRequest, "this is no key of a room of type "+k.name)
+	}
+	p.mu.Lock()
+	r, err := k.planJoinLocked(p, w, done)
+	p.mu.Unlock()
+	if err != nil {
+		k.joinsRefused.Add(1)
+	}
+	if r != nil {
+		done(r.key, nil)
+	}
+	return err
+}
+
+// planJoinLocked returns the room if the player is in it. The caller holds p.mu.
+func (k *roomKind) planJoinLocked(p *Player, w joinWish, done func(string, error)) (in *Room, err error) {
+	if p.life.Ending() {
+		return nil, session.ErrClosed
+	}
+	stays, coming := p.seatLocked(k), p.comingLocked(k)
+	other := w.move && w.key == "" // than the one it is in
+	switch {
+	case coming != nil && coming.is(w) && !other:
+		first := coming.done
+		coming.done = func(key string, err error) {
+			first(key, err)
+			done(key, err)
+		}
+		return nil, nil
+	case coming != nil:
+		return nil, refusal(codec.ErrorInRoom, "on the way into room "+coming.room.name())
+	case stays != nil && stays.is(w) && !other:
+		return stays.room, nil
+	case stays != nil && !w.move:
+		return nil, refusal(codec.ErrorInRoom, "in room "+stays.room.name()+", which it must leave first")
+	}
+	var from *Room
+	if stays != nil {
+		from = stays.room
+	}
+	payer := p
+	if !w.asked {
+		payer = nil
+	}
+	r, err := k.reserveSeat(w, from, payer)
+	if err != nil {
+		return nil, err
+	}
+	p.addSeatLocked(&seat{room: r, watching: w.watch, from: stays, done: done})
+	return nil, nil
+}
+
+// comingLocked returns the player's seat of a type that is not decided yet, nil
+// without one. The caller holds mu.
+func (p *Player) comingLocked(k *roomKind) *seat {
+	for s := p.seats; s != nil; s = s.next {
+		if s.room.kind == k && s.life.Joining() {
+			return s
+		}
+	}
+	return nil
+}
+
+func (p *Player) addSeatLocked(s *seat) {
+	s.next = p.seats
+	p.seats = s
+}
+
+func (p *Player) removeSeatLocked(s *seat) {
+	for at := &p.seats; *at != nil; at = &(*at).next {
+		if *at == s {
+			*at = s.next
+			return
+		}
+	}
+}
+
+// is reports whether the seat is what is wished for; without a key any room of the
+// type is.
+func (s *seat) is(w joinWish) bool {
+	return s.watching == w.watch && (w.key == "" || w.key == s.room.key)
+}

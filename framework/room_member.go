@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"slices"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/lifecycle"
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// lifecycleSeat is what a seat's callbacks are decided by.
+type lifecycleSeat = lifecycle.Seat
+
+// wishLocked returns the most urgent wish of the player's seats. The caller holds
+// mu.
+func (p *Player) wishLocked() (wish lifecycle.Task, of *seat) {
+	for s := p.seats; s != nil; s = s.next {
+		if w := s.life.Wish(&p.life); w.Before(wish) {
+			wish, of = w, s
+		}
+	}
+	return wish, of
+}
+
+// doInRoom runs the callback of a job that is a seat's, on the room's goroutine.
+func (p *Player) doInRoom(j *job) {
+	s := j.seat
+	r := s.room
+	switch j.task {
+	case lifecycle.JoinRoom:
+		p.joinRoom(j)
+	case lifecycle.LeaveRoom:
+		p.leaveRoom(s)
+	case lifecycle.RoomDetach:
+		if grace := r.kind.grace; grace > 0 {
+			s.away = r.After(grace, func() { p.outstay(s) })
+		}
+		if v, ok := r.value.(DetachHandler); ok && !s.watching {
+			p.call("OnDetach", func() { v.OnDetach(p) })
+		}
+	case lifecycle.RoomResume:
+		s.stopTimer()
+		if v, ok := r.value.(ResumeHandler); ok && !s.watching {
+			p.call("OnResume", func() { v.OnResume(p) })
+		}
+		if v, ok := r.value.(SnapshotHandler); ok && j.snapshot {
+			p.call("OnSnapshot", func() { v.OnSnapshot(p) })
+		}
+	}
+}
+
+// outstay takes the seat of a member that has been away for the type's Grace.
+func (p *Player) outstay(s *seat) {
+	if !p.Attached() { // else OnResume is on its way
+		s.room.dismiss(p, Reason{Code: session.Expired, Text: "away for " + s.room.kind.grace.String()})
+	}
+}
+
+func (s *seat) stopTimer() {
+	if s.away != nil {
+		s.away.Stop()
+		s.away = nil
+	}
+}
+
+// leaveRoom ends a seat: OnLeave, and the client is told.
+func (p *Player) leaveRoom(s *seat) {
+	r := s.room
+	r.remove(p)
+	s.stopTimer()
+	p.roomHeartbeat(r.kind)
+	out := *s.leave
+	defer func() {
+		p.tellLeft(s, out.why)
+		if out.done != nil {
+			out.done()
+		}
+		r.releaseSeat(s.watching, out.why)
+	}()
+	if s.watching {
+		if v, ok := r.value.(UnwatchHandler); ok {
+			p.call("OnUnwatch", func() { v.OnUnwatch(p, out.why) })
+		}
+		return
+	}
+	if v, ok := r.value.(LeaveHandler); ok {
+		p.call("OnLeave", func() { v.OnLeave(p, out.why) })
+	}
+}
+
+func (p *Player) joinRoom(j *job) {
+	s := j.seat
+	r := s.room
+	err := error(session.ErrClosed)
+	defer func() { p.joined(s, err) }()
+	if j.refused {
+		return
+	}
+	if err = r.born.err; err != nil {
+		return
+	}
+	if r.ended() != nil {
+		err = refusal(codec.ErrorRefused, "the room is closed")
+		return
+	}
+	if err = s.party.failed(); err != nil {
+		return
+	}
+	err = refusal(codec.ErrorInternal, "internal error") // of an OnJoin that panics
+	said := error(nil)
+	if s.watching {
+		r.add(&r.watchers, p)
+		if v, ok := r.value.(WatchHandler); !ok || p.call("OnWatch", func() { said = v.OnWatch(p) }) {
+			err = said
+		}
+		return
+	}
+	// A member while OnJoin runs, so that it hears its own broadcast.
+	r.add(&r.members, p)
+	if v, ok := r.value.(JoinHandler); !ok || p.call("OnJoin", func() { said = v.OnJoin(p) }) {
+		err = said
+	}
+}
+
+// joined takes note of what became of a player's way into the room.
+func (p *Player) joined(s *seat, err error) {
+	r := s.room
+	p.mu.Lock()
+	if err == nil {
+		s.life.Joined()
+		if s.from != nil && s.from.life.In() {
+			s.from.leaveLocked(Reason{Code: RoomMoved}, nil)
+		}
+	} else {
+		p.removeSeatLocked(s)
+	}
+	s.from = nil
+	done := s.done
+	s.done = nil
+	p.mu.Unlock()
+	if err != nil {
+		r.kind.joinsRefused.Add(1)
+		r.remove(p)
+		r.releaseSeat(s.watching, Reason{})
+	} else {
+		p.roomHeartbeat(r.kind)
+		p.tellJoined(s)
+	}
+	done(r.key, err)
+}
+
+func (r *Room) add(list *[]*Player, p *Player) {
+	*list = append(*list, p)
+	r.everybody = nil
+}
+
+func (r *Room) remove(p *Player) {
+	same := func(other *Player) bool { return other == p }
+	r.members = slices.DeleteFunc(r.members, same)
+	r.watchers = slices.DeleteFunc(r.watchers, same)
+	r.everybody = nil
+}
+
+// audience are the members and the spectators. The slice is the room's.
+func (r *Room) audience() []*Player {
+	if len(r.watchers) == 0 {
+		return r.members
+	}
+	if r.everybody == nil {
+		r.everybody = slices.Concat(r.members, r.watchers)
+	}
+	return r.everybody
+}
+
+// --- what clients are told
+
+// What the server tells clients of their rooms: codec/SPEC 6.4.
+const (
+	// RouteJoined tells [type, key, watching]: the player is in.
+	RouteJoined = "room.joined"
+	// RouteLeft tells [type, key, code, text]: the player has left, and why.
+	RouteLeft = "room.left"
+	// RouteRooms tells [[type, key, watching], ...]: all that the player is in. It comes
+	// after a RESET, before any snapshot.
+	RouteRooms = "room.all"
+)
+
+// seatNews is what RouteJoined tells.
+type seatNews struct {
+	Type, Key string
+	Watching  bool
+}
+
+// leaveNews is what RouteLeft tells.
+type leaveNews struct {
+	Type, Key string
+	Code      session.Code
+	Text      string
+}
+
+func (p *Player) tellJoined(s *seat) {
+	_ = p.Push(RouteJoined, &seatNews{s.room.kind.name, s.room.key, s.watching})
+}
+
+func (p *Player) tellLeft(s *seat, why Reason) {
+	_ = p.Push(RouteLeft, &leaveNews{s.room.kind.name, s.room.key, why.Code, short(why.Text)})
+}
+
+// tellRooms tells all the rooms that the player is in: what was told before may be
+// lost.
+func (p *Player) tellRooms() {
+	if len(p.srv.kinds) == 0 {
+		return
+	}
+	all := []seatNews{}
+	p.mu.Lock()
+	for s := p.seats; s != nil; s = s.next {
+		if !s.life.Joining() {
+			all = append(all, seatNews{s.room.kind.name, s.room.key, s.watching})
+		}
+	}
+	p.mu.Unlock()
+	_ = p.Push(RouteRooms, all)
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"context"
+	"sync"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// party are players who get into a room together or not at all.
+type party struct {
+	room *Room
+	done chan struct{} // closed when all are decided
+
+	mu      sync.Mutex
+	waiting int // for OnJoin, and for Seat itself
+	in      []*Player
+	err     error // the first
+}
+
+// Seat brings players into the room of a key, all or none, and waits for OnJoin,
+// whose first error it returns. A room must be there: see Open. Each must be in no
+// other room of the type; one that is in this room already is in. If one is refused,
+// or ctx ends (after half a minute if it has no deadline), those who are in leave
+// again with RoomRemoved, and the others stay outside: each is where it was before.
+// Not to be called by a room's callback, or a hook or handler of one of the players:
+// it would wait for itself. From a room call it by Async.
+func (rs *RoomsOf[R, P]) Seat(ctx context.Context, key string, players ...*Player) error {
+	k := rs.kind
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+	}
+	var come []*Player // who is not in yet
+	for _, p := range players {
+		if r := rs.Of(p); r == nil || r.key != key || p.watches(k) {
+			come = append(come, p)
+		}
+	}
+	r, err := k.reserveSeats(key, len(come))
+	if err != nil {
+		k.joinsRefused.Add(1)
+		return err
+	}
+	g := &party{room: r, done: make(chan struct{}), waiting: 1}
+	for i, p := range come {
+		if err := g.plan(p); err != nil {
+			for range come[i:] {
+				r.releaseSeat(false, Reason{})
+			}
+			g.decided(nil, err)
+			break
+		}
+	}
+	for _, p := range come {
+		p.schedule()
+	}
+	g.decided(nil, nil)
+	select {
+	case <-g.done:
+	case <-ctx.Done():
+		g.fail(ctx.Err()) // those to come are refused without OnJoin
+	}
+	return g.failed()
+}
+
+// reserveSeats keeps n seats in the room of a key.
+func (k *roomKind) reserveSeats(key string, n int) (*Room, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r := k.open[key]
+	switch {
+	case r == nil:
+		return nil, refusal(codec.ErrorRefused, "there is no such room")
+	case r.shut:
+		return nil, refusal(codec.ErrorRefused, "the room is closed")
+	case k.seats > 0 && r.seatsTaken+n > k.seats:
+		return nil, refusal(codec.ErrorFull, "the room has not that many free seats")
+	case n > 0:
+		r.takeLocked(n)
+	}
+	return r, nil
+}
+
+// plan plans one player's way in, for whom a seat is kept. On an error it is kept
+// still.
+func (g *party) plan(p *Player) error {
+	k := g.room.kind
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	stays, coming := p.seatLocked(k), p.comingLocked(k)
+	switch {
+	case p.life.Ending():
+		return session.ErrClosed
+	case stays != nil:
+		return refusal(codec.ErrorInRoom, "in room "+stays.room.name()+", which it must leave first")
+	case coming != nil:
+		return refusal(codec.ErrorInRoom, "on the way into room "+coming.room.name())
+	}
+	g.mu.Lock()
+	g.waiting++
+	g.mu.Unlock()
+	p.addSeatLocked(&seat{room: g.room, party: g, done: func(_ string, err error) { g.decided(p, err) }})
+	return nil
+}
+
+// failed returns why the party does not get in, nil if it does as far as is known.
+func (g *party) failed() error {
+	if g == nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.err
+}
+
+// fail keeps the party out if it is not decided yet.
+func (g *party) fail(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.err == nil && g.waiting > 0 {
+		g.err = err
+	}
+}
+
+// decided takes note of what became of one player; nil is Seat itself. The last one
+// decides on all.
+func (g *party) decided(p *Player, err error) {
+	g.mu.Lock()
+	if g.err == nil {
+		g.err = err
+	}
+	if p != nil && err == nil {
+		g.in = append(g.in, p)
+	}
+	if p != nil || err == nil {
+		g.waiting--
+	}
+	over, all := g.waiting == 0, g.in
+	failed := g.err != nil
+	g.mu.Unlock()
+	if !over {
+		return
+	}
+	if failed {
+		for _, p := range all {
+			g.room.dismiss(p, Reason{Code: RoomRemoved, Text: "not all got in"})
+		}
+	}
+	close(g.done)
+}
