@@ -15,6 +15,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // lobby is a room beside the matches.
@@ -372,7 +373,7 @@ func (th *theatre) OnEnd(why framework.Reason)                      { th.d.add("
 func TestSpectatorsListenOnly(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
 		d := &diary{}
-		simulate(t, 1, transport.Conditions{}, framework.Config{Session: quick}, func(s *framework.Server) {
+		simulate(t, 1, memnet.Conditions{}, framework.Config{Session: quick}, func(s *framework.Server) {
 			rooms := framework.AddRoom(s, "play", func(r *framework.Room) *theatre { return &theatre{r, d} }).Seats(1).Spectators(2)
 			framework.OnRoomRequest(rooms, "say", func(th *theatre, _ *framework.Player, text string) (int, error) {
 				_ = th.BroadcastTo(func(*framework.Player) bool { return true }, "whisper", text)
