@@ -236,6 +236,54 @@ namespace Lifeline
 			}
 		}
 
+		/// <summary>Writes a point in time (codec/SPEC.md 5.4). One that is not marked as local is taken for UTC.</summary>
+		public void Time(DateTime t)
+		{
+			if (t.Kind == DateTimeKind.Local)
+			{
+				t = t.ToUniversalTime();
+			}
+			long ticks = t.Ticks - Reader.Epoch;
+			long s = ticks / TimeSpan.TicksPerSecond;
+			long rest = ticks % TimeSpan.TicksPerSecond;
+			if (rest < 0)
+			{
+				s--;
+				rest += TimeSpan.TicksPerSecond;
+			}
+			ulong ns = (ulong)rest * 100;
+			if (s < 0 || s >> 34 != 0)
+			{
+				Head(0xc7, 1, 12);
+				Head(0xff, 4, ns);
+				Head((byte)(s >> 56), 7, (ulong)s);
+			}
+			else if (ns == 0 && s <= uint.MaxValue)
+			{
+				Head(0xd6, 1, 0xff);
+				Head((byte)(s >> 24), 3, (ulong)s);
+			}
+			else
+			{
+				ulong both = ns << 34 | (ulong)s;
+				Head(0xd7, 1, 0xff);
+				Head((byte)(both >> 56), 7, both);
+			}
+		}
+
+		/// <summary>Writes one value that is msgpack already; null and an empty array as nil.</summary>
+		public void Raw(byte[] b)
+		{
+			if (b == null || b.Length == 0)
+			{
+				Nil();
+			}
+			else
+			{
+				Raw(b, 0, b.Length);
+			}
+		}
+
 		/// <summary>Writes one value that is msgpack already.</summary>
 		public void Raw(byte[] b, int at, int n)
 		{
@@ -578,6 +626,65 @@ namespace Lifeline
 			int values;
 			at = Codec.ScanValue(b, at, end, out values);
 			return values;
+		}
+
+		/// <summary>Reads the head of an array of exactly n values, which follow. False: it was nil.</summary>
+		public bool Exactly(int n)
+		{
+			if (Nil())
+			{
+				return false;
+			}
+			int from = at;
+			if (Array() != n)
+			{
+				at = from;
+				throw Mismatch("an array of " + n);
+			}
+			return true;
+		}
+
+		internal const long Epoch = 621355968000000000; // 1970 in ticks
+
+		/// <summary>
+		/// Reads a point in time, in UTC. nil is the zero of DateTime, as of Go. What is finer than 100 ns is cut off; a
+		/// time that DateTime does not have is a mismatch.
+		/// </summary>
+		public DateTime Time()
+		{
+			byte c = TypeByte;
+			if (c == 0xc0)
+			{
+				at++;
+				return default(DateTime);
+			}
+			int head = c == 0xc7 ? 2 : c == 0xc8 ? 3 : c == 0xc9 ? 5 : c >= 0xd4 && c <= 0xd8 ? 1 : 0;
+			int values;
+			int next = Codec.ScanValue(b, at, end, out values);
+			int from = at + head + 1; // behind the type
+			int n = next - from;
+			if (head == 0 || b[from - 1] != 0xff || n != 4 && n != 8 && n != 12)
+			{
+				throw Mismatch("a timestamp");
+			}
+			ulong both = BigEndian(n == 12 ? from + 4 : from, next);
+			long s = n == 8 ? (long)(both & 0x3ffffffff) : (long)both;
+			ulong ns = n == 4 ? 0 : n == 8 ? both >> 34 : BigEndian(from, from + 4);
+			const long least = -Epoch / TimeSpan.TicksPerSecond, most = 253402300799; // the years 1 to 9999
+			if (s < least || s > most || ns > 999999999)
+			{
+				throw Mismatch("a time of the years 1 to 9999");
+			}
+			at = next;
+			return new DateTime(Epoch + s * TimeSpan.TicksPerSecond + (long)(ns / 100), DateTimeKind.Utc);
+		}
+
+		/// <summary>Reads one value as it stands, into memory of its own.</summary>
+		public byte[] Raw()
+		{
+			int from = at;
+			Skip(1);
+			return ByteOps.Slice(b, from, at - from);
 		}
 
 		/// <summary>Reads the head of a map and returns how many keys follow, each with its value behind it. nil has none.</summary>

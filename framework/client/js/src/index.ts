@@ -8,4 +8,5 @@ export type { Socket } from "./socket.js";
 export { Code, CloseError, codeText } from "./code.js";
 export { CodecError } from "./codec.js";
 export type { Params } from "./control.js";
+export type { Schema } from "./schema.js";
 export * from "./types.js";

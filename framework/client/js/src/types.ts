@@ -223,6 +223,104 @@ export function list<T>(of: Type<T>): Type<T[]> {
 	};
 }
 
+/** Go's [n]T. */
+export function array<T>(of: Type<T>, n: number): Type<T[]> {
+	const all = list(of);
+	const exact = (v: T[]): T[] => {
+		if (v.length !== n) {
+			throw new CodecError("mismatch", `${v.length} elements where ${n} belong`);
+		}
+		return v;
+	};
+	return {
+		zero: () => Array.from({ length: n }, () => of.zero()),
+		write(w, v) {
+			exact(Array.isArray(v) ? v : []);
+			all.write(w, v);
+		},
+		read: (r) => exact(all.read(r)),
+	};
+}
+
+/** A map. If a key comes twice the last one counts. */
+export function map<K, V>(key: Type<K>, value: Type<V>): Type<Map<K, V>> {
+	return {
+		zero: () => new Map(),
+		write(w, v) {
+			if (!(v instanceof Map)) {
+				throw misfit(v, "a Map");
+			}
+			w.map(v.size);
+			for (const [k, x] of v) {
+				try {
+					key.write(w, k);
+					value.write(w, x);
+				} catch (e) {
+					throw within(`[${String(k)}]`, e);
+				}
+			}
+		},
+		read(r) {
+			const v = new Map<K, V>();
+			for (let left = need(r.map(), "a map"); left > 0; left--) {
+				const k = readOr(key, r);
+				try {
+					v.set(k, readOr(value, r));
+				} catch (e) {
+					throw within(`[${String(k)}]`, e);
+				}
+			}
+			return v;
+		},
+	};
+}
+
+/** A type that is declared later, such as a struct that contains itself behind a pointer. */
+export function lazy<T>(of: () => Type<T>): Type<T> {
+	return { zero: () => of().zero(), write: (w, v) => of().write(w, v), read: (r) => of().read(r) };
+}
+
+/** Go's zero time, which an absent field is read as. */
+const noTime = -62_135_596_800_000;
+
+/** Go's time.Time. A Date has milliseconds: what is finer is cut off. */
+export const time: Type<Date> = {
+	zero: () => new Date(noTime),
+	write(w, v) {
+		const ms = Object.prototype.toString.call(v) === "[object Date]" ? v.getTime() : NaN;
+		if (Number.isNaN(ms)) {
+			throw misfit(v, "a Date");
+		}
+		const s = Math.floor(ms / 1000);
+		w.time(s, (ms - s * 1000) * 1_000_000);
+	},
+	read(r) {
+		const [s, ns] = need(r.time(), "a timestamp");
+		const v = new Date(s * 1000 + Math.floor(ns / 1_000_000));
+		if (Number.isNaN(v.getTime())) {
+			throw misfit(s, "a Date");
+		}
+		return v;
+	},
+};
+
+/** One value as it stands, as Go's codec.Raw: see encodeBody and decodeBody. An empty one is nil. */
+export const raw: Type<Uint8Array> = {
+	zero: () => new Uint8Array(0),
+	write(w, v) {
+		if (!isBytes(v)) {
+			throw misfit(v, "bytes");
+		}
+		if (v.length === 0) {
+			w.nil();
+			return;
+		}
+		checkBody(v);
+		w.raw(v);
+	},
+	read: (r) => r.value().slice(),
+};
+
 /** A pointer: null is nil. */
 export function nullable<T>(of: Type<T>): Type<T | null> {
 	return {
