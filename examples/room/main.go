@@ -22,6 +22,7 @@ import (
 	"github.com/lifeline-go/lifeline/examples/room/page"
 	"github.com/lifeline-go/lifeline/examples/room/swarm"
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/gen"
 	"github.com/lifeline-go/lifeline/framework/metrics"
 	"golang.org/x/net/netutil"
 )
@@ -60,19 +61,14 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	arena := framework.AddRoom(srv, "arena", newArena(logger, *tick)).Tick(*tick).Seats(500)
-	framework.OnRoomMessage(arena, "move", (*Arena).Move).Max(64)
-	framework.OnRoomMessage(arena, "chat", (*Arena).Chat).Max(maxChat)
-	framework.OnRoomRequest(arena, "look", (*Arena).Look)
-	framework.OnRequest(srv, "ping", func(_ *framework.Player, n uint64) (uint64, error) { return n, nil }).Inline()
-	srv.Sends(framework.DeliverNewest, "state") // who missed one sees the next
-	srv.Sends(framework.DeliverAll, "seat", "chat")
+	register(srv, logger, *tick)
 	if *routes {
 		for _, r := range srv.Routes() {
 			fmt.Println(r)
 		}
 		return
 	}
+	gen.Announce(srv, logger)
 
 	srv.AdminPage("GET /metrics", metrics.Handler(srv))
 	if err := srv.Start(); err != nil {
@@ -104,4 +100,17 @@ func main() {
 	if err := srv.Shutdown(stopping); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// register gives the server all that players may send and are sent: what
+// messages.lock is about.
+func register(srv *framework.Server, logger *slog.Logger, tick time.Duration) {
+	arena := framework.AddRoom(srv, "arena", newArena(logger, tick)).Tick(tick).Seats(500)
+	framework.OnRoomMessage(arena, "move", (*Arena).Move).Max(64)
+	framework.OnRoomMessage(arena, "chat", (*Arena).Chat).Max(maxChat)
+	framework.OnRoomRequest(arena, "look", (*Arena).Look)
+	framework.OnRequest(srv, "ping", func(_ *framework.Player, n uint64) (uint64, error) { return n, nil }).Inline()
+	framework.SendsAs[swarm.State](srv, framework.DeliverNewest, "state") // who missed one sees the next
+	framework.SendsAs[swarm.Seat](srv, framework.DeliverAll, "seat")
+	framework.SendsAs[swarm.Chat](srv, framework.DeliverAll, "chat")
 }

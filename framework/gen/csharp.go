@@ -52,6 +52,7 @@ func (cs CSharp) emit(s *schema) (string, []byte, error) {
 	w.line("namespace %s", cs.Namespace)
 	w.block(func() {
 		w.routes(s)
+		w.payloads(s)
 		for _, t := range s.sorted() {
 			w.line("")
 			w.line("/// <summary>%s</summary>", t.name)
@@ -123,12 +124,50 @@ func (w *csharp) routes(s *schema) {
 	})
 }
 
+// payloads writes classes for what travels on routes without being a struct.
+func (w *csharp) payloads(s *schema) {
+	used := map[string]bool{}
+	for _, name := range w.names {
+		used[name] = true
+	}
+	for _, r := range s.routes {
+		for i, t := range r.types {
+			if t.kind == isStruct || t.kind == isEmpty {
+				continue
+			}
+			name := camel(r.name) + map[string][]string{message: {"Message"}, push: {"Push"}, request: {"Question", "Answer"}, question: {"Asked", "Told"}}[r.kind][i]
+			for used[name] {
+				name += "_"
+			}
+			used[name] = true
+			w.line("")
+			w.line("/// <summary>%s %s: %s</summary>", upper(r.kind), xmlText(r.name), w.doc(t))
+			w.line("public sealed class %s : IMessage", name)
+			value := field{name: "Value", typ: t}
+			w.block(func() {
+				w.declare(value)
+				w.line("")
+				w.line("public void Read(Reader r)")
+				w.block(func() { w.readField(value) })
+				w.line("")
+				w.line("public void Write(Writer w)")
+				w.block(func() { w.writeFrom(t, value.name, 0) })
+			})
+		}
+	}
+}
+
 // doc is a type in a comment, which is XML.
 func (w *csharp) doc(t *typ) string {
 	if t.kind == isEmpty {
 		return "Nothing"
 	}
 	return strings.NewReplacer("<", "{", ">", "}").Replace(w.typ(t))
+}
+
+// xmlText is a name in a comment, which is XML.
+func xmlText(s string) string {
+	return strings.NewReplacer("<", "&lt;", "&", "&amp;", "\n", " ", "\r", " ").Replace(s)
 }
 
 // camel makes a name of a route.
@@ -285,16 +324,18 @@ func (w *csharp) read(fields []field) {
 		}
 		for i, f := range fields {
 			w.line("if (n > %d)", i)
-			w.block(func() {
-				if t := f.typ; t.kind == isOption && isObject(t.elem) {
-					w.readOption(t, f.name, "spare"+f.name)
-				} else {
-					w.readInto(t, f.name, 0)
-				}
-			})
+			w.block(func() { w.readField(f) })
 		}
 		w.line("r.Skip(n - %d);", len(fields))
 	})
+}
+
+func (w *csharp) readField(f field) {
+	if t := f.typ; t.kind == isOption && isObject(t.elem) {
+		w.readOption(t, f.name, "spare"+f.name)
+	} else {
+		w.readInto(t, f.name, 0)
+	}
 }
 
 // readOption reads an optional object, and keeps it for the next time it is there.
@@ -344,7 +385,7 @@ func (w *csharp) readInto(t *typ, to string, depth int) {
 		w.block(func() {
 			w.line("%s key%d = %s;", w.typ(t.key), depth, w.scalar(t.key))
 			item := fmt.Sprintf("value%d", depth)
-			w.object(t.elem, item, w.fresh(t.elem), depth)
+			w.object(t.elem, item, w.fresh(inside(t)), depth)
 			w.line("%s[key%d] = %s;", to, depth, item)
 		})
 	case isOption:
@@ -362,6 +403,14 @@ func (w *csharp) readInto(t *typ, to string, depth int) {
 	default:
 		w.line("%s = %s;", to, w.scalar(t))
 	}
+}
+
+// inside is what a list's or a map's elements are when they are there.
+func inside(t *typ) *typ {
+	if t.elem.kind == isOption {
+		return t.elem.elem
+	}
+	return t.elem
 }
 
 // object declares a local value and reads it. from is the object that is read into.
@@ -384,14 +433,10 @@ func (w *csharp) object(t *typ, name, from string, depth int) {
 
 // readItem reads one element of a list, into the object that was in its place.
 func (w *csharp) readItem(t *typ, to string, depth int) {
-	of := t.elem
-	if of.kind == isOption {
-		of = of.elem
-	}
 	item := fmt.Sprintf("item%d", depth)
 	from := ""
-	if isObject(of) {
-		from = fmt.Sprintf("%s.Spare ?? %s", to, w.fresh(of))
+	if isObject(inside(t)) {
+		from = fmt.Sprintf("%s.Spare ?? %s", to, w.fresh(inside(t)))
 	}
 	w.object(t.elem, item, from, depth)
 	w.line("%s.Add(%s);", to, item)

@@ -32,7 +32,7 @@ compile -target:library -define:UNITY_WEBGL -out:"$work/Lifeline.WebGL.dll" -r:"
 compile -out:"$work/player.exe" -r:"$work/Lifeline.dll" Samples~/Console/*.cs
 sed -n '/^```csharp$/,/^```$/{//!p}' README.md >"$work/Readme.cs"
 compile -target:library -out:"$work/Readme.dll" -r:"$work/Lifeline.dll" "$work/Readme.cs"
-compile -out:"$work/test.exe" Runtime/*.cs Tests~/*.cs
+compile -out:"$work/test.exe" Runtime/*.cs Tests~/*.cs Samples~/Console/Messages.cs
 compile -out:"$work/bot.exe" Runtime/*.cs Tests~/Bot/*.cs
 test() { mono --debug "$work/test.exe" "$@"; }
 
@@ -56,6 +56,10 @@ say "random cases, against Go"
 "$work/cases" -n 10000 -talks 40 >"$work/cases.txt"
 test cases "$work/cases.txt"
 
+say "random messages of each generated type, against Go"
+(cd "$root" && go run ./framework/gen/internal/cases -n 10000) >"$work/messages.txt"
+test messages "$work/messages.txt"
+
 say "real servers"
 test live "$work/probe"
 MONO_GC_PARAMS=nursery-size=64k mono "$work/test.exe" garbage "$work/probe"
@@ -76,6 +80,7 @@ cp "$work/test.exe" "$work/bot.exe" "$work/aot/"
 	done
 	MONO_PATH=. mono --full-aot test.exe unit "$root"
 	MONO_PATH=. mono --full-aot test.exe cases "$work/cases.txt"
+	MONO_PATH=. mono --full-aot test.exe messages "$work/messages.txt"
 	# The TLS of this Mono needs its JIT; that of an engine is its own.
 	MONO_PATH=. mono --full-aot test.exe live "$work/probe" notls
 )

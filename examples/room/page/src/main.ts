@@ -2,10 +2,10 @@
 
 // The page: a session with the room, what it shows of it, and its buttons.
 
-import { Client, codeText, type ClientEvent } from "../../../../framework/client/js/src/index.js";
+import { Client, codeText, type ClientEvent, nothing, uint } from "../../../../framework/client/js/src/index.js";
 import { Ledger } from "./ledger.js";
 import { Stage } from "./stage.js";
-import { Chat, Move, nothing, State, uint, View } from "./wire.js";
+import { Chat, Move, State, View } from "./wire.js";
 
 const $ = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
 

@@ -6,7 +6,7 @@ namespace Lifeline.Tests
 {
 	/// <summary>
 	/// The tests, by group. unit ROOT: vectors, scripts, the client against a played server. cases FILE: random
-	/// cases of framework/client/foreign/cases. fuzz ROOT ROUNDS [SEED]. live PROBE [notls] and garbage PROBE: against
+	/// cases of framework/client/foreign/cases. messages FILE: those of framework/gen/internal/cases. fuzz ROOT ROUNDS [SEED]. live PROBE [notls] and garbage PROBE: against
 	/// framework/client/foreign/probe; garbage needs MONO_GC_PARAMS=nursery-size=64k to mean anything. memory PROBE N
 	/// prints what a client holds. core is what framework/conform plays scripts to.
 	/// </summary>
@@ -28,6 +28,9 @@ namespace Lifeline.Tests
 					break;
 				case "cases":
 					CasesTests.Run(check, args[1]);
+					break;
+				case "messages":
+					MessagesTests.Run(check, args[1]);
 					break;
 				case "fuzz":
 					FuzzTests.Run(check, args[1], int.Parse(args[2]), args.Length > 3 ? ulong.Parse(args[3]) : (ulong)DateTime.UtcNow.Ticks);

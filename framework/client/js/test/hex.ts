@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 
 export function fromHex(s: string): Uint8Array {
-	return Uint8Array.from(s.match(/../g) ?? [], (h) => parseInt(h, 16));
+	return new Uint8Array(Buffer.from(s, "hex"));
 }
 
 export function toHex(b: Uint8Array): string {
-	return Array.from(b, (v) => v.toString(16).padStart(2, "0")).join("");
+	return Buffer.from(b.buffer, b.byteOffset, b.length).toString("hex");
 }

@@ -2,7 +2,9 @@
 
 // A player of examples/room: it joins the lobby, says hello, walks in a circle, and prints what it hears.
 //
-//	mcs -langversion:7 -out:player.exe Runtime/*.cs Samples~/Console/Program.cs
+// Messages.cs is written by framework/gen: go test ./examples/room.
+//
+//	mcs -langversion:7 -out:player.exe Runtime/*.cs Samples~/Console/*.cs
 //	mono player.exe tcp://127.0.0.1:7777 ann
 
 using System;
@@ -10,51 +12,7 @@ using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
 using Lifeline;
-
-/// <summary>On "move": where the player wants to be.</summary>
-sealed class Move : IMessage
-{
-	public float X, Y;
-
-	public void Read(Reader r)
-	{
-		int n = r.Array();
-		X = n > 0 ? r.F32() : 0;
-		Y = n > 1 ? r.F32() : 0;
-		r.Skip(n - 2);
-	}
-
-	public void Write(Writer w)
-	{
-		w.Array(2);
-		w.F32(X);
-		w.F32(Y);
-	}
-}
-
-/// <summary>On "chat": goes to everybody in the room.</summary>
-sealed class Chat : IMessage
-{
-	public ulong N;
-	public string Text = "", From = "";
-
-	public void Read(Reader r)
-	{
-		int n = r.Array();
-		N = n > 0 ? r.UInt() : 0;
-		Text = n > 1 ? r.Str() : "";
-		From = n > 2 ? r.Str() : "";
-		r.Skip(n - 3);
-	}
-
-	public void Write(Writer w)
-	{
-		w.Array(3);
-		w.UInt(N);
-		w.Str(Text);
-		w.Str(From);
-	}
-}
+using Room;
 
 static class Player
 {
@@ -63,6 +21,7 @@ static class Player
 		string addresses = args.Length > 0 ? args[0] : "tcp://127.0.0.1:7777";
 		string name = args.Length > 1 ? args[1] : "ann";
 		bool over = false;
+		int players = 0;
 		Console.CancelKeyPress += (sender, e) => e.Cancel = over = true;
 
 		Client client = new Client(addresses, new ClientConfig
@@ -71,9 +30,9 @@ static class Player
 			ServerKey = args.Length > 2 ? args[2] : null, // for kcp://
 		});
 		client.OnEvent += e => Console.WriteLine(e.Kind + (e.Reason == null ? "" : ": " + e.Reason));
-		client.OnMessage("chat", new Chat(), m => Console.WriteLine(m.From + ": " + m.Text));
-		client.OnMessage("state", new Nothing(), m => { });
-		client.OnMessage("seat", new Nothing(), m => { });
+		client.OnMessage(Routes.Chat, new Chat(), m => Console.WriteLine(m.From + ": " + m.Text));
+		client.OnMessage(Routes.State, new State(), m => players = m.Players.Count);
+		client.OnMessage(Routes.Seat, new Seat(), m => Console.WriteLine("seat " + m.ID));
 		Play(client);
 
 		Move move = new Move();
@@ -82,10 +41,11 @@ static class Player
 			client.Update();
 			move.X = 500 + 200 * (float)Math.Cos(frame * 0.02);
 			move.Y = 500 + 200 * (float)Math.Sin(frame * 0.02);
-			client.SendNewest("move", move);
+			client.SendNewest(Routes.Move, move);
 			client.Flush();
 			Thread.Sleep(16);
 		}
+		Console.WriteLine("players seen last: " + players);
 		client.Close();
 		while (!client.Idle)
 		{
@@ -101,7 +61,7 @@ static class Player
 		{
 			await client.WhenOpen();
 			await client.Join("arena", "lobby");
-			client.Send("chat", new Chat { N = 1, Text = "hello" });
+			client.Send(Routes.Chat, new Chat { N = 1, Text = "hello" });
 		}
 		catch (LifelineException e)
 		{

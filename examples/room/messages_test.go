@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/gen"
+)
+
+// TestMessages fails when players with an older page would not understand this
+// server. LIFELINE_GEN=1 go test writes what they are built from.
+func TestMessages(t *testing.T) {
+	srv, err := framework.New(framework.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	register(srv, slog.Default(), time.Second)
+	gen.Check(t, srv, "messages.lock",
+		gen.TypeScript{Path: "page/src/wire.ts", Import: "../../../../framework/client/js/src/index.js", Numbers: true},
+		gen.CSharp{Path: "../../framework/client/csharp/Samples~/Console/Messages.cs", Namespace: "Room"})
+}
