@@ -22,9 +22,7 @@ import (
 
 const (
 	sealedMTU = seal.MaxDatagram - seal.Overhead - 1 // what a datagram leaves for KCP
-	firstTry  = 200 * time.Millisecond               // until a hello is repeated; doubles
-	lastTry   = 2 * time.Second
-	moveEvery = 500 * time.Millisecond // at most, when sockets fail
+	moveEvery = 500 * time.Millisecond               // at most, when sockets fail
 )
 
 // errReset ends a link that the server does not know any more: it was started
@@ -72,12 +70,9 @@ func (c *Client) openSealedAt(ctx context.Context, addr netip.AddrPort, _ bool) 
 	return &sealedConn{*k, s}, nil
 }
 
-// initiator begins a handshake.
-type initiator func() (*seal.Initiator, error)
-
 // initiators begin the handshakes to try, the cheap one first: one that is not
 // needed costs no public-key operation.
-func (c *Client) initiators() (list []initiator) {
+func (c *Client) initiators() (list []func() (*seal.Initiator, error)) {
 	c.mu.Lock()
 	id, key, resumes := c.core.SealKey()
 	c.mu.Unlock()
@@ -168,30 +163,26 @@ func (s *sealed) silence() {
 	s.silent = true
 }
 
-// shake sends hellos until one is answered: that of the first initiator at once,
-// the others' as well once it has been silent twice.
-func (s *sealed) shake(ctx context.Context, begin []initiator) (*seal.Accepted, error) {
+// shake sends hellos until one is answered.
+func (s *sealed) shake(ctx context.Context, begin []func() (*seal.Initiator, error)) (*seal.Accepted, error) {
 	stop := context.AfterFunc(ctx, func() { _ = s.pc.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	var tries []*seal.Initiator
-	for n, wait := 0, firstTry; ; n, wait = n+1, min(2*wait, lastTry) {
-		if len(begin) > 0 && (n == 0 || n == 2) {
-			i, err := begin[0]()
-			if err != nil {
-				return nil, err
-			}
-			tries, begin = append(tries, i), begin[1:]
+	d := seal.NewDialing(s.clock.now(), begin...)
+	for {
+		hellos, err := d.Hellos(s.clock.now())
+		if err != nil {
+			return nil, err
 		}
-		for _, i := range tries {
-			if err := s.plain(i.Repeat()); err != nil {
+		for _, b := range hellos {
+			if err := s.plain(b); err != nil {
 				return nil, err
 			}
 		}
-		_ = s.pc.SetReadDeadline(s.clock.wall(s.clock.now() + wait))
+		_ = s.pc.SetReadDeadline(s.clock.wall(d.Due()))
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		link, err := s.answer(tries)
+		link, err := s.answer(d)
 		if link != nil {
 			if !stop() {
 				return nil, ctx.Err()
@@ -209,7 +200,7 @@ func (s *sealed) shake(ctx context.Context, begin []initiator) (*seal.Accepted, 
 
 // answer reads until a hello is accepted. What is not an answer is somebody
 // else's doing.
-func (s *sealed) answer(tries []*seal.Initiator) (*seal.Accepted, error) {
+func (s *sealed) answer(d *seal.Dialing) (*seal.Accepted, error) {
 	for {
 		n, from, err := s.pc.ReadFrom(s.buf[:])
 		if err != nil {
@@ -218,15 +209,13 @@ func (s *sealed) answer(tries []*seal.Initiator) (*seal.Accepted, error) {
 		if sourceOf(from) != s.peer.at {
 			continue
 		}
-		for _, i := range tries {
-			link, again, err := i.Handle(s.buf[:n])
-			if link != nil {
-				return link, nil
-			}
-			if err == nil && again {
-				if err := s.plain(i.Hello()); err != nil {
-					return nil, err
-				}
+		link, again := d.Handle(s.buf[:n])
+		if link != nil {
+			return link, nil
+		}
+		if again != nil {
+			if err := s.plain(again); err != nil {
+				return nil, err
 			}
 		}
 	}

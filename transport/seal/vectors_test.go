@@ -14,7 +14,7 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-var update = flag.Bool("update", false, "rewrite testdata/vectors.json")
+var update = flag.Bool("update", false, "rewrite testdata/vectors.json and testdata/scripts")
 
 // hexBytes are bytes that JSON writes as hex.
 type hexBytes []byte
