@@ -114,7 +114,7 @@ func (s *Server) guardAdmin(next http.Handler) http.Handler {
 // refuseAdmin counts and logs a request that the guard stops: it may be a guess at the token.
 func (s *Server) refuseAdmin(w http.ResponseWriter, r *http.Request, status int, why string) {
 	s.count.adminRefused.Add(1)
-	if n, ok := s.adminRefusals.allow(clock()); ok {
+	if n, ok := s.adminRefusals.Allow(clock()); ok {
 		s.log.Warn("admin page refused", "from", r.RemoteAddr, "error", why, "times", n)
 	}
 	http.Error(w, why, status)

@@ -2,58 +2,13 @@
 
 package framework
 
-import (
-	"math"
-	"sync/atomic"
-
-	"github.com/lifeline-go/lifeline/session"
-)
-
-// noBound is a budget that nobody reaches, far enough from where sums overflow.
-const noBound = math.MaxInt64 / 4
-
-// budget is the memory in which what was sent may wait: Config.BufferBytes, for
-// all players of the server. What waits in a queue was taken from it one by
-// one; a loop takes shares for its sessions, so that a message it sends itself
-// costs no atomic operation, and a message that it collects brings its own. So the bound
-// is never exceeded, and a loop keeps at most two shares that it does not use.
-type budget struct {
-	// Immutable after open.
-	size  int64
-	share int64 // what a loop takes at once
-
-	left atomic.Int64
-}
-
-// open makes a budget for so many loops: what they hold ready all together is at
-// most a 32nd of it.
-func (b *budget) open(size int64, loops int) {
-	b.size, b.share = size, min(64<<10, size/64/int64(loops))
-	b.left.Store(size)
-}
-
-// take takes n bytes if there are so many. The last eighth is for players who
-// are there: those who are away, most of whom never read it, must not take from
-// those who play.
-func (b *budget) take(n int64, away bool) bool {
-	left := b.left.Add(-n)
-	if left >= 0 && (!away || left >= b.size/8) {
-		return true
-	}
-	b.left.Add(n)
-	return false
-}
-
-func (b *budget) give(n int64) { b.left.Add(n) }
-
-// used is what waits, and what loops hold ready.
-func (b *budget) used() int64 { return b.size - b.left.Load() }
+import "github.com/lifeline-go/lifeline/session"
 
 // takeBudget takes a share for the sessions of the loop: session.Shard.More.
 func (l *loop) takeBudget(n int, away bool) bool {
 	b := &l.srv.budget
-	for _, n := range []int64{max(int64(n), b.share), int64(n)} {
-		if b.take(n, away) {
+	for _, n := range []int64{max(int64(n), b.Share()), int64(n)} {
+		if b.Take(n, away) {
 			l.shard.Share += int(n)
 			return true
 		}
@@ -64,9 +19,9 @@ func (l *loop) takeBudget(n int, away bool) bool {
 // returnBudget gives back what the loop's sessions do not need any more.
 func (l *loop) returnBudget() {
 	b := &l.srv.budget
-	if n := int64(l.shard.Share - l.shard.Pool.Held()); n > 2*b.share {
-		l.shard.Share -= int(n - b.share)
-		b.give(n - b.share)
+	if n := int64(l.shard.Share - l.shard.Pool.Held()); n > 2*b.Share() {
+		l.shard.Share -= int(n - b.Share())
+		b.Give(n - b.Share())
 	}
 }
 
@@ -122,7 +77,7 @@ func (p *Player) reserveLocked(m *message) fate {
 	switch {
 	case p.out.len() >= cfg.SendPackets || p.out.size()+len(m.content()) > cfg.SendBytes:
 		return overQueue
-	case !p.srv.budget.take(int64(m.cost()), !p.life.Attached()):
+	case !p.srv.budget.Take(int64(m.cost()), !p.life.Attached()):
 		return overBudget
 	}
 	return kept
@@ -138,7 +93,7 @@ func (p *Player) dropOneLocked(of *Route, out *queue) bool {
 	if gone == nil {
 		return false
 	}
-	p.srv.budget.give(int64(gone.cost()))
+	p.srv.budget.Give(int64(gone.cost()))
 	out.push(gone)
 	return true
 }
@@ -146,7 +101,7 @@ func (p *Player) dropOneLocked(of *Route, out *queue) bool {
 // clearOutLocked gives up what the loop has not taken over.
 func (p *Player) clearOutLocked() {
 	for m := p.out.pop(); m != nil; m = p.out.pop() {
-		p.srv.budget.give(int64(m.cost()))
+		p.srv.budget.Give(int64(m.cost()))
 		m.free()
 	}
 }

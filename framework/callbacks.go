@@ -120,3 +120,14 @@ func (s *Server) checkRooms() error {
 	}
 	return nil
 }
+
+// The callbacks that serve no one player.
+var (
+	callNewRoom  = "NewRoom"
+	callCreate   = "OnCreate"
+	callTick     = "OnTick"
+	callTimer    = "timer"
+	callEnd      = "OnEnd"
+	callPost     = "Post"
+	callShutdown = "OnShutdown"
+)

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/lifeline-go/lifeline/framework/internal/limit"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -274,8 +275,8 @@ func (c Config) withDefaults() (Config, error) {
 	c.MaxSessions = orDefault(c.MaxSessions, 1_000_000)
 	c.SessionsPerAddress = orDefault(c.SessionsPerAddress, 10_000)
 	c.SessionsPerUser = orDefault(c.SessionsPerUser, 100)
-	if c.BufferBytes = orDefault(c.BufferBytes, 1<<30); c.BufferBytes < 0 || c.BufferBytes > noBound {
-		c.BufferBytes = noBound
+	if c.BufferBytes = orDefault(c.BufferBytes, 1<<30); c.BufferBytes < 0 || c.BufferBytes > limit.NoBound {
+		c.BufferBytes = limit.NoBound
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -176,7 +176,7 @@ func (s *Server) drain(ctx context.Context, left []*Player, done <-chan struct{}
 			case <-done: // there was nothing to wait for
 				return nil
 			default:
-				return fmt.Errorf("framework: shutdown left sessions behind%s: %w", s.watch.busy(), ctx.Err())
+				return fmt.Errorf("framework: shutdown left sessions behind%s: %w", s.watch.Busy(), ctx.Err())
 			}
 		}
 	}

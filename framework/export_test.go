@@ -5,7 +5,7 @@ package framework
 // Unaccounted returns what is missing of the budget when the server has
 // stopped: bytes that nobody gave back, and bytes of packets in no session.
 func (s *Server) Unaccounted() (missing, held int64) {
-	missing = s.budget.used()
+	missing = s.budget.Used()
 	for _, l := range s.loops {
 		missing -= int64(l.shard.Share)
 		held += int64(l.shard.Pool.Held())

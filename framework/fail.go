@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/logs"
 	"github.com/lifeline-go/lifeline/session"
 )
 
@@ -80,12 +81,12 @@ func (s *Server) loginRefusal(err error, user string) *session.CloseError {
 		s.count.full[fullLater].Add(1)
 		return busyFor(wait.after, wait.text)
 	case errors.Is(err, context.DeadlineExceeded):
-		if n, ok := s.slowLogins.allow(clock()); ok {
-			s.log.Warn("login not decided in time", "user", labelOf(user), "times", n, "error", err)
+		if n, ok := s.slowLogins.Allow(clock()); ok {
+			s.log.Warn("login not decided in time", "user", logs.Label(user), "times", n, "error", err)
 		}
 	case !errors.Is(err, errPanicked): // which is logged already
-		if n, ok := s.failedLogins.allow(clock()); ok {
-			s.log.Error("login failed", "user", labelOf(user), "times", n, "error", err)
+		if n, ok := s.failedLogins.Allow(clock()); ok {
+			s.log.Error("login failed", "user", logs.Label(user), "times", n, "error", err)
 		}
 	}
 	s.count.full[fullUndecided].Add(1)

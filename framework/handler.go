@@ -7,6 +7,7 @@ import (
 	"reflect"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/logs"
 )
 
 // Route is a name that this server knows: of a handler, of what it sends, or of
@@ -23,7 +24,7 @@ type Route struct {
 	delivery Delivery
 	types    RouteTypes
 
-	lateLog logLimiter // it was Inline and took too long
+	lateLog logs.Limiter // it was Inline and took too long
 }
 
 // RouteTypes are the types of what travels on a route, as the game registered

@@ -7,6 +7,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/internal/lifecycle"
+	"github.com/lifeline-go/lifeline/framework/internal/watchdog"
 	"github.com/lifeline-go/lifeline/session"
 )
 
@@ -69,7 +70,7 @@ const fairShare = 64
 
 // work does what is to be done for the player in the room here, or on this
 // worker, until there is nothing left or it must be done elsewhere.
-func (p *Player) work(here *Room, a *activity) {
+func (p *Player) work(here *Room, a *watchdog.Activity) {
 	for n := 0; ; n++ {
 		p.mu.Lock()
 		t, s, room := p.nextLocked()
@@ -83,11 +84,11 @@ func (p *Player) work(here *Room, a *activity) {
 			p.srv.dispatch(p, room)
 			return
 		}
-		p.srv.watch.begin(a, p, p.calledLocked(t))
+		p.srv.watch.Begin(a, &p.user, p.calledLocked(t))
 		j := p.beginLocked(t, s)
 		p.mu.Unlock()
 		p.do(&j, here)
-		a.end()
+		a.End()
 	}
 }
 
@@ -97,6 +98,12 @@ func (p *Player) calledLocked(t lifecycle.Task) *string {
 		return &p.in.head().route.name
 	}
 	return &taskNames[t]
+}
+
+// taskNames are what the game is called for, where that is not a route.
+var taskNames = [...]string{
+	lifecycle.Open: "OnOpen", lifecycle.Detach: "OnDetach", lifecycle.Resume: "OnResume", lifecycle.Close: "OnClose",
+	lifecycle.JoinRoom: "OnJoin", lifecycle.LeaveRoom: "OnLeave", lifecycle.RoomDetach: "OnDetach", lifecycle.RoomResume: "OnResume",
 }
 
 // job is a task that has begun, with what its callback needs.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/watchdog"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -25,13 +26,13 @@ type loop struct {
 	shard          session.Shard
 	wheel          *session.Wheel[*Player]
 	keys           *session.Keys
-	openings       []*opening // in the order of their deadlines, which are all alike
-	dirty          []*Player  // may have something to write
-	buf            []byte     // output on its way to a link
-	payload        []byte     // an inline handler's answer
-	answer         []byte     // and the body made of it
-	activity       *activity  // its Inline handler
-	seen           samples    // of its players, now and then
+	openings       []*opening         // in the order of their deadlines, which are all alike
+	dirty          []*Player          // may have something to write
+	buf            []byte             // output on its way to a link
+	payload        []byte             // an inline handler's answer
+	answer         []byte             // and the body made of it
+	activity       *watchdog.Activity // its Inline handler
+	seen           samples            // of its players, now and then
 	housekeepingAt time.Duration
 	storm          loginStorm
 }
@@ -44,7 +45,7 @@ type transportHandler struct{ srv *Server }
 func (g *transportHandler) OnLoop(t *transport.Loop) {
 	s := g.srv
 	l := &loop{srv: s, t: t, wheel: session.NewWheel[*Player](s.cfg.Session.Tick), keys: s.cfg.Secret.Keys(), seen: newSamples()}
-	l.activity = s.watch.register(onItsLoop, strconv.Itoa(t.Index()))
+	l.activity = s.watch.Register(watchdog.Loop, strconv.Itoa(t.Index()))
 	var seed [16]byte
 	_, _ = io.ReadFull(s.cfg.Rand, seed[:]) // ping ids need no more than to differ
 	rng := rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:])))

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/lifeline-go/lifeline/framework/internal/logs"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -285,7 +286,7 @@ func (s *Server) putBack(rec *session.Record) {
 	defer cancel()
 	rec.Epoch++ // ours since it was taken
 	if err := s.cfg.Store.Put(ctx, rec.ID, rec.Epoch, rec.Append(nil), s.table.Keep()); err != nil {
-		s.log.Error("session not put back", "session", rec.ID, "user", labelOf(rec.User), "error", err)
+		s.log.Error("session not put back", "session", rec.ID, "user", logs.Label(rec.User), "error", err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/limit"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -84,8 +85,7 @@ func (l *loop) refuse(o *opening, why *session.CloseError) {
 // repeated HELLO puts its own opening in the place of the one before.
 type login struct {
 	key  session.OpeningKey
-	from netip.Addr
-	slot slotState
+	slot limit.AuthSlot
 	l    *loop
 	o    *opening
 	user string
@@ -128,9 +128,10 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 		return nil
 	}
 	full := s.fullLocked(o)
-	at := &login{key: key, from: k.RemoteAddr().Addr(), l: l, o: o}
+	at := &login{key: key, l: l, o: o}
 	if full == notFull && s.cfg.Authenticate != nil {
-		if at.slot = ownSlot; !s.authSlots.acquire(at.from) {
+		var ok bool
+		if at.slot, ok = s.authSlots.Acquire(k.RemoteAddr().Addr()); !ok {
 			full = fullLogins
 		}
 	}
@@ -170,16 +171,12 @@ func (s *Server) fullLocked(o *opening) full {
 // overdue gives the place of a hook back that goes on after its time.
 func (s *Server) overdue(at *login) {
 	s.mu.Lock()
-	strays := at.slot == ownSlot
-	if strays {
-		at.slot = straySlot
-		s.authSlots.stray(at.from)
-	}
+	strays := s.authSlots.Overdue(&at.slot)
 	s.mu.Unlock()
 	if !strays {
 		return
 	}
-	if n, ok := s.strayLogins.allow(clock()); ok {
+	if n, ok := s.strayLogins.Allow(clock()); ok {
 		s.log.Error("Authenticate has not returned in its time: it must heed its context", "times", n)
 	}
 }
@@ -187,13 +184,7 @@ func (s *Server) overdue(at *login) {
 // decidedLocked ends a login. The caller holds s.mu.
 func (s *Server) decidedLocked(at *login) {
 	delete(s.logins, at.key)
-	switch at.slot {
-	case ownSlot:
-		s.authSlots.release(at.from)
-	case straySlot:
-		s.authSlots.strays--
-	}
-	at.slot = noSlot
+	s.authSlots.Release(&at.slot)
 	if at.err != nil {
 		s.table.ForgetAttempts(at.key)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework/internal/lifecycle"
+	"github.com/lifeline-go/lifeline/framework/internal/logs"
 	"github.com/lifeline-go/lifeline/framework/internal/pending"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
@@ -78,7 +79,7 @@ type extra struct {
 	drainTurn  *drainTurn        // of a server that drains
 	calls      pending.Table     // requests to the client; its own have other ids
 	run        uint32            // see runLocked
-	logLimiter logLimiter
+	logLimiter logs.Limiter
 	lags       bool // is logged
 	newest     newest
 	groups     []string // tags

@@ -5,6 +5,7 @@ package framework
 import (
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/internal/lifecycle"
@@ -172,9 +173,9 @@ func (l *loop) inline(p *Player, r *Route, kind codec.Kind, id uint64, payload [
 
 // call runs the game's code on the loop.
 func (l *loop) call(p *Player, r *Route, kind codec.Kind, payload []byte) (out []byte, ok bool, err error) {
-	start := l.srv.watch.begin(l.activity, p, &r.name)
+	start := l.srv.watch.Begin(l.activity, &p.user, &r.name)
 	defer func() {
-		l.activity.end()
+		l.activity.End()
 		v := unwinding(ok, recover())
 		if v == nil {
 			return
@@ -188,6 +189,24 @@ func (l *loop) call(p *Player, r *Route, kind codec.Kind, payload []byte) (out [
 		}
 	}()
 	out, err = r.handle(nil, p, kind, question{}, payload, l.payload[:0])
-	l.countInline(r, since(l.srv.watch.born)-start)
+	l.countInline(r, l.srv.watch.Took(start))
 	return out, true, err
+}
+
+// inlineLimit is how long an Inline handler may keep its loop, for which all
+// players of the loop wait.
+const inlineLimit = 10 * time.Millisecond
+
+// countInline counts an Inline handler that took too long, and names it.
+func (l *loop) countInline(r *Route, took time.Duration) {
+	if took <= inlineLimit {
+		return
+	}
+	l.srv.count.inlineLate.Add(1)
+	if f := l.srv.cfg.Observer.InlineLate; f != nil {
+		l.srv.observe("InlineLate", func() { f(r.name, took) })
+	}
+	if n, ok := r.lateLog.Allow(clock()); ok {
+		l.srv.log.Warn("an Inline handler blocks its loop", "route", r.name, "took", took, "times", n, "loop", l.t.Index())
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/lifeline-go/lifeline/framework/internal/watchdog"
 )
 
 // What a room type may implement. All of it runs on the room's one goroutine,
@@ -77,7 +79,7 @@ type Room struct {
 	calls     []func()  // and from posted
 	timers    timers
 	work      roomWork
-	activity  *activity
+	activity  *watchdog.Activity
 
 	// Guarded by kind.mu.
 	seatsTaken int           // by members, and reserved for those whose OnJoin is to come

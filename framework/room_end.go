@@ -122,8 +122,8 @@ func (s *Server) stopRooms(ctx context.Context) error {
 	select {
 	case <-done:
 	case <-ctx.Done():
-		if n := s.watch.rooms(); n > 0 {
-			return fmt.Errorf("framework: %d rooms are still busy%s: %w", n, s.watch.busy(), ctx.Err())
+		if n := s.watch.Rooms(); n > 0 {
+			return fmt.Errorf("framework: %d rooms are still busy%s: %w", n, s.watch.Busy(), ctx.Err())
 		}
 	}
 	return nil

@@ -21,11 +21,11 @@ func (r *Room) run() {
 	over := false
 	defer func() {
 		if over {
-			r.kind.srv.watch.forget(r.activity)
+			r.kind.srv.watch.Forget(r.activity)
 			r.kind.srv.running.Done()
 			return
 		}
-		r.activity.end()
+		r.activity.End()
 		go r.run() // the game's code ended this goroutine: the room goes on in another
 	}()
 	if !r.born.done {
@@ -162,9 +162,9 @@ func (r *Room) serve() (over bool) {
 // guard runs the game's code that serves no one player, and reports whether it
 // returned. A panic is logged and the room goes on.
 func (r *Room) guard(what *string, f func()) (ok bool) {
-	r.kind.srv.watch.begin(r.activity, nil, what)
+	r.kind.srv.watch.Begin(r.activity, nil, what)
 	defer func() {
-		r.activity.end()
+		r.activity.End()
 		if v := unwinding(ok, recover()); v != nil {
 			r.kind.srv.panicked(nil, *what, v, "room", r.name())
 		}

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/watchdog"
 	"github.com/lifeline-go/lifeline/session"
 )
 
@@ -120,7 +121,7 @@ func (k *roomKind) makeLocked(key string, born birth) *Room {
 	r := &Room{kind: k, key: key, matched: matched, born: born, wakes: make(chan struct{}, 1)}
 	k.open[key] = r
 	k.opened++
-	r.activity = k.srv.watch.register(inRoom, r.name())
+	r.activity = k.srv.watch.Register(watchdog.Room, r.name())
 	k.srv.running.Add(1)
 	go r.run() // ends when the room is closed
 	return r

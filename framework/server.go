@@ -18,6 +18,9 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/limit"
+	"github.com/lifeline-go/lifeline/framework/internal/logs"
+	"github.com/lifeline-go/lifeline/framework/internal/watchdog"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -39,14 +42,14 @@ type Server struct {
 	stage        atomic.Int32                        // registering, started, over
 	count        counters
 	pool         workers
-	watch        watchdog
-	budget       budget
+	watch        *watchdog.Watchdog
+	budget       limit.Budget   // Config.BufferBytes
 	returnMemory func()         // memory, to the system
 	closed       sync.WaitGroup // sessions whose OnClose has not returned
 
 	running sync.WaitGroup // rooms
 
-	slowLogins, failedLogins, strayLogins, adminRefusals logLimiter
+	slowLogins, failedLogins, strayLogins, adminRefusals logs.Limiter
 
 	// Of the admin pages: written before and by Start.
 	pages     []page
@@ -58,7 +61,7 @@ type Server struct {
 	// Guarded by mu. No player's mu is taken under it.
 	table      *session.Table[*Player]
 	logins     map[session.OpeningKey]*login
-	authSlots  authSlots
+	authSlots  limit.AuthSlots     // Config.AuthConcurrency
 	arriving   map[session.ID]bool // asked of Config.Store
 	origins    map[netip.Addr]*origin
 	here       int                  // sessions that this machine opened, all in all
@@ -90,10 +93,10 @@ func New(cfg Config) (*Server, error) {
 		table:        session.NewTable[*Player](max(2*cfg.Session.Grace, time.Minute), 1<<16),
 		returnMemory: returnMemory,
 	}
-	s.watch = watchdog{srv: s, born: clock(), activities: map[*activity]bool{}, loggers: map[string]*logLimiter{}}
-	s.pool.most, s.pool.watch = cfg.Workers, &s.watch
-	s.budget.open(cfg.BufferBytes, max(cfg.Loops, runtime.GOMAXPROCS(0)))
-	s.authSlots = authSlots{most: cfg.AuthConcurrency, from: map[netip.Addr]int{}}
+	s.watch = watchdog.New(s.log, clock(), since)
+	s.pool.most, s.pool.watch = cfg.Workers, s.watch
+	s.budget.Open(cfg.BufferBytes, max(cfg.Loops, runtime.GOMAXPROCS(0)))
+	s.authSlots = limit.NewAuthSlots(cfg.AuthConcurrency)
 	s.addRoomRoutes()
 	return s, nil
 }
@@ -264,13 +267,13 @@ func (s *Server) dispatch(p *Player, room *Room) {
 type workers struct {
 	most int
 
-	watch *watchdog
+	watch *watchdog.Watchdog
 
 	mu      sync.Mutex
 	busy    int
 	ready   []*Player
-	waiting int         // players who wait at home, see giveLocked
-	idle    []*activity // of goroutines that have ended
+	waiting int                  // players who wait at home, see giveLocked
+	idle    []*watchdog.Activity // of goroutines that have ended
 }
 
 func (w *workers) submit(p *Player) {
@@ -285,22 +288,22 @@ func (w *workers) submit(p *Player) {
 		return
 	}
 	w.busy++
-	var d *activity
+	var d *watchdog.Activity
 	if n := len(w.idle); n > 0 {
 		d, w.idle = w.idle[n-1], w.idle[:n-1]
 	}
 	w.mu.Unlock()
 	if d == nil {
-		d = w.watch.register(onWorker, "")
+		d = w.watch.Register(watchdog.Worker, "")
 	}
 	go w.run(p, d) // ends when no player is ready
 }
 
-func (w *workers) run(p *Player, d *activity) {
+func (w *workers) run(p *Player, d *watchdog.Activity) {
 	done := false
 	defer func() {
 		if !done { // the game's code ended this goroutine: p goes on in another
-			d.end()
+			d.End()
 			go w.run(p, d)
 		}
 	}()

@@ -167,11 +167,11 @@ func (s *Server) Stats() Stats {
 		Refusal: c.refusals.named(map[string]uint64{}), Full: map[string]uint64{},
 		Closes: c.closes.named(map[string]uint64{}), Lost: c.cuts.named(map[string]uint64{}),
 		OpeningTimeouts: c.openingTimeouts.Load(), ProtocolErrors: c.protocolErrors.Load(), Overloads: c.overloads.Load(), Overflows: c.overflows.Load(),
-		OverBudget: c.overBudget.Load(), Buffered: s.budget.used(), Dropped: c.dropped.Load(),
+		OverBudget: c.overBudget.Load(), Buffered: s.budget.Used(), Dropped: c.dropped.Load(),
 		NoRoute: c.noRoute.Load(), NotJoined: c.notJoined.Load(), Busy: c.busy.Load(), RateLimited: c.rateLimited.Load(), Throttled: c.throttled.Load(), TooLarge: c.tooLarge.Load(), Panics: c.panics.Load(), AdminRefused: c.adminRefused.Load(), InlineLate: c.inlineLate.Load(),
 		Workers: s.pool.stats(), Rooms: map[string]RoomStats{},
 	}
-	st.Stuck = s.watch.stuck()
+	st.Stuck = s.watch.Stuck()
 	delete(st.Lost, CodeName(session.LinkLost)) // who went to the background is counted as away
 	for i := range c.lost {
 		if n := c.lost[i].Load(); n > 0 {
@@ -187,7 +187,7 @@ func (s *Server) Stats() Stats {
 		st.Refused += n
 	}
 	s.mu.Lock()
-	st.Sessions, st.Logins, st.StrayLogins = s.table.Len(), len(s.logins), s.authSlots.strays
+	st.Sessions, st.Logins, st.StrayLogins = s.table.Len(), len(s.logins), s.authSlots.Strays()
 	loops := s.loops
 	s.mu.Unlock()
 	st.Detached = int64(st.Sessions)
