@@ -116,6 +116,37 @@ func TestRequestsAndRefusals(t *testing.T) {
 	})
 }
 
+// Where a player sits, be it there by its own wish or the server's.
+func TestSeats(t *testing.T) {
+	put := func(cfg framework.Config) (*framework.Server, error) {
+		srv, err := newChat(cfg)
+		if err != nil {
+			return nil, err
+		}
+		type den struct{ *framework.Room }
+		dens := framework.AddRoom(srv, "den", func(r *framework.Room) *den {
+			r.After(time.Minute, func() { r.Close(framework.RoomFinished, "") })
+			return &den{r}
+		}).Private()
+		framework.OnRequest(srv, "put me", func(p *framework.Player, key string) (bool, error) { return true, dens.JoinAsync(p, key) })
+		return srv, nil
+	}
+	gametest.Run(t, put, func(g *gametest.Game) {
+		ann := g.Player("ann")
+		ann.Join("chat", "1")
+		gametest.Request[bool](ann, "put me", "cave")
+		if chat, den := ann.In("chat"), ann.In("den"); chat != "1" || den != "cave" {
+			g.T.Errorf("in %q and %q", chat, den)
+		}
+		ann.Out("den")
+		if g.Now() < time.Minute {
+			g.T.Errorf("out after %v", g.Now())
+		}
+		ann.Leave("chat")
+		ann.Out("chat")
+	})
+}
+
 // The app is killed and started again; so is the server.
 func TestRestarts(t *testing.T) {
 	for _, store := range []framework.Store{nil, new(framework.MemoryStore)} {

@@ -224,12 +224,32 @@ func (p *Player) JoinAny(room string) (key string) {
 	return key
 }
 
-// Leave gives up the seat in the room.
-func (p *Player) Leave() {
+// Leave gives up the seat in the room of a type.
+func (p *Player) Leave(room string) {
 	p.g.T.Helper()
 	ctx, cancel := p.context()
 	defer cancel()
-	p.must(p.Client.Leave(ctx), "leave")
+	p.must(p.Client.Room(room).Leave(ctx), "leave %s", room)
+}
+
+// In waits until the player has a seat in a room of a type, by its own wish or the
+// server's, and returns the room's key.
+func (p *Player) In(room string) (key string) {
+	p.g.T.Helper()
+	p.g.Within(p.User+" in a room "+room, func() (in bool) {
+		key, in = p.Client.Room(room).Key()
+		return in
+	})
+	return key
+}
+
+// Out waits until the player has no seat in a room of a type.
+func (p *Player) Out(room string) {
+	p.g.T.Helper()
+	p.g.Within(p.User+" out of room "+room, func() bool {
+		_, in := p.Client.Room(room).Key()
+		return !in
+	})
 }
 
 // Send sends v one way.
