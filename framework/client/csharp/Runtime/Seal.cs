@@ -166,6 +166,19 @@ namespace Lifeline
 			opener = new ChaCha20Poly1305(openKey, openAt);
 		}
 
+		SealConn(uint connection, ChaCha20Poly1305 sealer, ChaCha20Poly1305 opener)
+		{
+			this.connection = connection;
+			this.sealer = sealer;
+			this.opener = opener;
+		}
+
+		/// <summary>For tests: the other end of the link.</summary>
+		internal SealConn Peer()
+		{
+			return new SealConn(connection, opener, sealer);
+		}
+
 		/// <summary>Names the link in every datagram of both directions, and is the conversation of its KCP.</summary>
 		public uint Connection { get { return connection; } }
 

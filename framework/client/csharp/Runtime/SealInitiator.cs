@@ -228,6 +228,32 @@ namespace Lifeline
 		}
 	}
 
+	/// <summary>When the hellos of a link are sent: SPEC 3.2.</summary>
+	sealed class HelloTimes
+	{
+		const long first = 200 * Nanos.Millisecond; // until a hello is repeated; doubles
+		const long last = 2 * Nanos.Second;
+		long at;
+
+		/// <summary>How often they were due.</summary>
+		public int Sent { get; private set; }
+
+		/// <summary>Reports whether a HELLO goes with a RESUME-HELLO: two of these were not answered.</summary>
+		public bool Joined { get { return Sent > 2; } }
+
+		/// <summary>Reports whether hellos are due, and takes them for sent.</summary>
+		public bool Next(long now)
+		{
+			if (now < at)
+			{
+				return false;
+			}
+			at = now + Math.Min(first << Math.Min(Sent, 8), last);
+			Sent++;
+			return true;
+		}
+	}
+
 	/// <summary>The symmetric state of Noise, revision 34, 5.2. Its cipher is used once for each key, so its nonce is always 0.</summary>
 	sealed class NoiseState
 	{

@@ -12,8 +12,6 @@ namespace Lifeline
 	/// </summary>
 	sealed class SealedKcpCarrier : KcpCarrier
 	{
-		const long firstTry = 200 * Nanos.Millisecond;     // until a hello is repeated; doubles
-		const long lastTry = 2 * Nanos.Second;
 		const long rebindEvery = 500 * Nanos.Millisecond;  // at most, when sockets fail
 		const long silence = 2 * Nanos.Second;             // unanswered for so long, the local address may be of no use
 		const int workPerUpdate = 128;                    // steps of X25519 in one Update: less than half a multiplication
@@ -29,8 +27,8 @@ namespace Lifeline
 		readonly int[] answeredOn = new int[2];                // index of the socket on which its answer came
 		UdpSocket[] sockets;
 		int opened;
-		long openAt, helloAt;
-		int hellos;
+		long openAt;
+		readonly HelloTimes hellos = new HelloTimes();
 		string lastError = "";
 
 		// The link.
@@ -103,15 +101,12 @@ namespace Lifeline
 			}
 			OpenSockets(now);
 			Work();
-			if (tries[0].Ready && now >= helloAt)
+			if (tries[0].Ready && hellos.Next(now))
 			{
-				// A RESUME-HELLO that was not answered twice is accompanied by a HELLO.
-				if (hellos == 2 && tries[1] == null && tries[0].Hello[4] == (byte)PacketType.ResumeHello)
+				if (hellos.Joined && tries[1] == null && tries[0].Hello[4] == (byte)PacketType.ResumeHello)
 				{
 					tries[1] = new SealInitiator(serverKey, entropy.Bytes(32));
 				}
-				helloAt = now + Math.Min(firstTry << Math.Min(hellos, 8), lastTry);
-				hellos++;
 				Array.ForEach(tries, i => { if (i != null) { i.Repeat(); } });
 				for (int k = 0; k < opened; k++)
 				{
@@ -175,7 +170,7 @@ namespace Lifeline
 					lastError = found[opened] + ": " + e.Message;
 				}
 				opened++;
-				if (hellos > 0)
+				if (hellos.Sent > 0)
 				{
 					SendHellos(opened - 1);
 				}

@@ -22,6 +22,7 @@ namespace Lifeline.Tests
 					CryptoTests.Run(check);
 					KcpScript.Run(check, args[1]);
 					AddressScript.Run(check, args[1]);
+					SealScript.Run(check, args[1]);
 					SealTests.Run(check, args[1]);
 					SessionTests.Run(check, args[1]);
 					ClientTests.Run(check);
