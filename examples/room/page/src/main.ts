@@ -2,16 +2,16 @@
 
 // The page: a session with the room, what it shows of it, and its buttons.
 
-import { Client, codeText, type ClientEvent, nothing, uint } from "../../../../framework/client/js/src/index.js";
+import { Client, codeText, type ClientEvent } from "../../../../framework/client/js/src/index.js";
 import { Ledger } from "./ledger.js";
 import { Stage } from "./stage.js";
-import { Chat, Move, State, View } from "./wire.js";
+import { schema } from "./wire.js";
 
 const $ = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
 
 const stage = new Stage($<HTMLCanvasElement>("arena"));
 const ledger = new Ledger();
-let client: Client;
+let client: Client<typeof schema>;
 let url = "";
 let room = "";
 let said = 0; // chat messages that we sent
@@ -155,7 +155,7 @@ async function enter(): Promise<void> {
 /** Asks who we are, and who else is there. */
 async function look(): Promise<void> {
 	try {
-		const v = await client.request("look", nothing, undefined, View, { timeout: Infinity });
+		const v = await client.request("look", undefined, { timeout: Infinity });
 		said = Math.max(said, v.said);
 		stage.view(v);
 		counts();
@@ -166,7 +166,7 @@ async function look(): Promise<void> {
 
 /** Says something; false: too much waits already. */
 function say(text: string): boolean {
-	if (!client.send("chat", Chat, { n: said + 1, text, from: "" })) {
+	if (!client.send("chat", { n: said + 1, text, from: "" })) {
 		return false;
 	}
 	said++;
@@ -180,7 +180,7 @@ async function ping(): Promise<void> {
 	}
 	const start = performance.now();
 	try {
-		await client.request("ping", uint, Math.round(start), uint, { timeout: 4000 });
+		await client.request("ping", Math.round(start), { timeout: 4000 });
 		const ms = performance.now() - start;
 		$("ping").textContent = ms < 10 ? ms.toFixed(1) : String(Math.round(ms));
 	} catch {
@@ -191,6 +191,7 @@ async function ping(): Promise<void> {
 function start(): void {
 	badge("connecting");
 	client = new Client(url, {
+		schema,
 		ticket: name,
 		storageKey: "lifeline-room",
 		info: "room page",
@@ -202,18 +203,18 @@ function start(): void {
 			return new WebSocket(to, "lifeline");
 		},
 	});
-	client.onMessage("state", State, (s) => {
+	client.onMessage("state", (s) => {
 		stage.motion.push(s, performance.now());
 		counts();
 	});
-	client.onMessage("chat", Chat, (m) => {
+	client.onMessage("chat", (m) => {
 		ledger.note(m.from, m.n);
 		const li = line(strong(m.from === name() ? "you" : m.from), ` ${m.text}`);
 		li.dataset.n = String(m.n);
 		li.dataset.from = m.from;
 		counts();
 	});
-	client.onMessage("seat", nothing, () => undefined); // look tells more
+	client.onMessage("seat", () => undefined); // look tells more
 	client.connect().catch(() => undefined); // the state has told
 }
 
@@ -266,7 +267,7 @@ function showName(): void {
 
 // --- buttons
 
-stage.onMove = (x, y) => client?.connected && client.send("move", Move, { x, y });
+stage.onMove = (x, y) => client?.sendNewest("move", { x, y });
 stage.onStranger = () => void look();
 
 $("cut").onclick = (): void => client.cut();

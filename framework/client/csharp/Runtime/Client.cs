@@ -463,6 +463,7 @@ namespace Lifeline
 				Placed(link, true);
 			}
 			LearnRoutes();
+			CompareSchema();
 			if (opening != null)
 			{
 				opening.TrySetResult(true);

@@ -25,6 +25,13 @@ namespace Lifeline
 		/// <summary>Token resumes the session of an earlier run of the app instead of logging in: see Client.Token.</summary>
 		public string Token;
 
+		/// <summary>
+		/// Schema is the text of the messages that the app was built with: Routes.Schema of what framework/gen wrote. If
+		/// the server has others that do not fit, OnError gets a SchemaException that names type and field. If null,
+		/// nothing is compared.
+		/// </summary>
+		public string Schema;
+
 		/// <summary>Info describes the client to the server: build, platform. For people to read.</summary>
 		public string Info = "";
 

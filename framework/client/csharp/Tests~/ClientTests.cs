@@ -15,6 +15,7 @@ namespace Lifeline.Tests
 		{
 			check.Run("client life", () => Life(check));
 			check.Run("client messages", () => Messages(check));
+			check.Run("another schema", () => OtherSchema(check));
 			check.Run("client requests", () => Requests(check));
 			check.Run("client asked", () => Asked(check));
 			check.Run("client throws", () => Throws(check));
@@ -63,6 +64,26 @@ namespace Lifeline.Tests
 			check.Equal(w.Sockets.Count, 2, "sockets after the end");
 			check.That(w.Client.Idle && !w.Client.Send("x", new Nothing()), "it is not at its end");
 			check.Equal(w.Failures.Count, 0, "failures");
+		}
+
+		// A server of another version is asked what does not fit, and the app learns it by name.
+		static void OtherSchema(Check check)
+		{
+			const string text = "push said string\n", other = "schema.0123456789abcdef";
+			World w = new World("ws://a/", new ClientConfig { Schema = text });
+			w.Login("said", other);
+			string question = w.Heard();
+			check.That(question.EndsWith("Request 930101b170757368207361696420737472696e670a", StringComparison.Ordinal), "the question: " + question);
+			w.Say(PacketKind.Response, r => { r.Array(2); r.UInt(1); r.Array(1); r.Str("push said: the client has string, the server int"); }, 1);
+			w.Client.Update();
+			check.That(w.Failures.Count == 1 && ((SchemaException)w.Failures[0]).Problems[0].StartsWith("push said: ", StringComparison.Ordinal), "it is told");
+			foreach (string same in new[] { Client.SchemaName(text), "schema.other" })
+			{
+				w = new World("ws://a/", new ClientConfig { Schema = text });
+				w.Login("said", same);
+				check.That(w.Heard().IndexOf("Request", StringComparison.Ordinal) < 0, "asked about " + same);
+			}
+			check.Equal(Client.SchemaName(""), "schema.e3b0c44298fc1c14", "name");
 		}
 
 		static void Messages(Check check)

@@ -3,6 +3,7 @@
 // Requests of the client that wait for their answers.
 
 import { Failure, RequestError, type RequestOptions } from "./config.js";
+import { LifelineError, TimeoutError } from "./errors.js";
 import { envelopeID, parseFailure, parseResponse } from "./envelope.js";
 import { onRoute } from "./routes.js";
 import { decodeBody, type Type } from "./types.js";
@@ -50,7 +51,7 @@ export class Calls {
 					reject(reason);
 				},
 			};
-			const undo = bound({ timeout, signal }, () => new Error(`lifeline: no answer to ${route} in ${timeout} ms`), call.fail);
+			const undo = bound({ timeout, signal }, () => new TimeoutError(`lifeline: no answer to ${route} in ${timeout} ms`), call.fail);
 			this.open.set(id, call);
 			try {
 				send();
@@ -83,7 +84,7 @@ export class Calls {
 		} catch (e) {
 			const id = envelopeID(body);
 			if (id !== undefined) {
-				this.fail(id, new Error(`lifeline: malformed answer: ${(e as Error).message}`, { cause: e }));
+				this.fail(id, new LifelineError(`lifeline: malformed answer: ${(e as Error).message}`, { cause: e }));
 			}
 			throw e;
 		}

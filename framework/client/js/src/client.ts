@@ -5,18 +5,20 @@
 
 import { CloseError, Code, isFinal, isResumable } from "./code.js";
 import { CodecError, defaultMaxBody, Kind, type Packet, parseFrame } from "./codec.js";
-import { type Params, parseEnd } from "./control.js";
+import { type Params, parseEnd, schemaName } from "./control.js";
 import { Calls } from "./calls.js";
 import { type ClientConfig, type ConnectOptions, Failure, type RequestOptions, type Stats } from "./config.js";
 import { type Dialed, Dialer } from "./dialer.js";
 import * as envelope from "./envelope.js";
 import type { Queued } from "./end.js";
 import type { ClientEvent, Sent } from "./events.js";
+import { ClosedError, LifelineError, QueueFullError, SchemaError, TimeoutError } from "./errors.js";
 import { Guard } from "./guard.js";
 import { failureOf, HandlerError, Handlers } from "./handlers.js";
 import { Link, maxMessage } from "./link.js";
 import { Page } from "./page.js";
 import { onRoute, Routes } from "./routes.js";
+import { type Asking, type NoSchema, type Payload, type RouteOf, type Schema, schemaRoute, typesOn } from "./schema.js";
 import { type Change, Session } from "./session.js";
 import type { Socket } from "./socket.js";
 import { Tickets } from "./ticket.js";
@@ -42,7 +44,7 @@ const JoinBody = list(str);
  * One player's end of a session. It comes back by itself whenever a link
  * breaks, until close or a final code of the server.
  */
-export class Client {
+export class Client<S extends Schema = NoSchema> {
 	/** What happened since the client was made. */
 	readonly stats: Stats = { opens: 0, resumes: 0, resets: 0, losses: 0, cuts: 0, dials: 0, sent: 0, received: 0, dropped: 0, bytesIn: 0, bytesOut: 0 };
 
@@ -63,6 +65,8 @@ export class Client {
 	private link: Link | null = null;
 	private cutSockets: Socket[] = []; // that cut left open
 	private attempting = false; // "connecting" was told, and not yet what came of it
+	private readonly newest = new Map<string, Uint8Array>(); // by route: what sendNewest has not sent yet
+	private comparedWith = ""; // the server's messages that ours were compared with
 	private cause: Error | null = null; // why the last link or attempt ended, as far as it is known
 	private timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -72,7 +76,7 @@ export class Client {
 	 * They are tried in their order, from the one on that worked last. An address
 	 * or a token that can't be one throws.
 	 */
-	constructor(addresses: string | readonly string[], private readonly cfg: ClientConfig = {}) {
+	constructor(addresses: string | readonly string[], private readonly cfg: ClientConfig<S> = {}) {
 		this.dialer = new Dialer(addresses, { open: cfg.open, now, timeout: cfg.dialTimeout ?? 5000, onDial: () => this.stats.dials++ });
 		this.guard = new Guard(cfg.onError);
 		this.page = new Page(cfg.storageKey);
@@ -99,13 +103,13 @@ export class Client {
 		checkTimeout(options.timeout);
 		const wrong = this.core.state === "ended" ? "the client has ended: make a new one" : lacking(this.cfg);
 		if (wrong !== "") {
-			return Promise.reject(new Error(`lifeline: ${wrong}`));
+			return Promise.reject(this.core.state === "ended" ? new ClosedError(`lifeline: ${wrong}`) : new LifelineError(`lifeline: ${wrong}`));
 		}
 		const opening = (this.opening ??= this.begin());
 		if (options.timeout === undefined && options.signal === undefined) {
 			return opening.promise;
 		}
-		const late = (): Error => new Error(`lifeline: not connected in ${options.timeout} ms${this.cause ? `; last: ${this.cause.message}` : ""}`, { cause: this.cause });
+		const late = (): Error => new TimeoutError(`lifeline: not connected in ${options.timeout} ms${this.cause ? `; last: ${this.cause.message}` : ""}`, { cause: this.cause });
 		return within(opening.promise, options, late, () => this.close());
 	}
 
@@ -175,9 +179,13 @@ export class Client {
 
 	/**
 	 * Registers a handler for the messages of a route, and returns a function that
-	 * removes it. A second handler for the same route throws.
+	 * removes it. A second handler for the same route throws. With a schema the type
+	 * is known; without one, or for other routes, it stands before the handler.
 	 */
-	onMessage<T>(route: string, type: Type<T>, fn: (message: T) => unknown): () => void {
+	onMessage<T>(route: string, type: Type<T>, fn: (message: T) => unknown): () => void;
+	onMessage<R extends RouteOf<S, "pushes">>(route: R, fn: (message: Payload<S["pushes"][R]>) => unknown): () => void;
+	onMessage(route: string, ...rest: any[]): () => void {
+		const [type, fn] = rest.length > 1 ? rest : [...typesOn(this.cfg.schema, "pushes", route), ...rest];
 		checkType(type);
 		return this.handlers.onMessage(route, type, fn);
 	}
@@ -188,7 +196,10 @@ export class Client {
 	 * after any other error the server learns only that the handler failed. A second
 	 * handler for the same route throws.
 	 */
-	onRequest<Q, A>(route: string, ask: Type<Q>, answer: Type<A>, fn: (question: Q) => A | Promise<A>): () => void {
+	onRequest<Q, A>(route: string, ask: Type<Q>, answer: Type<A>, fn: (question: Q) => A | Promise<A>): () => void;
+	onRequest<R extends RouteOf<S, "questions">>(route: R, fn: (question: Payload<S["questions"][R]>) => Payload<S["questions"][R], 1> | Promise<Payload<S["questions"][R], 1>>): () => void;
+	onRequest(route: string, ...rest: any[]): () => void {
+		const [ask, answer, fn] = rest.length > 1 ? rest : [...typesOn(this.cfg.schema, "questions", route), ...rest];
 		checkType(ask);
 		checkType(answer);
 		return this.handlers.onRequest(route, ask, answer, fn);
@@ -198,18 +209,55 @@ export class Client {
 	 * Sends a message. Without a link it waits to be sent. False: too much waits
 	 * already, or the client has ended. A value that does not fit the type throws.
 	 */
-	send<T>(route: string, type: Type<T>, value: T): boolean {
+	send<T>(route: string, type: Type<T>, value: T): boolean;
+	send<R extends RouteOf<S, "messages">>(route: R, value: Payload<S["messages"][R]>): boolean;
+	send(route: string, ...rest: unknown[]): boolean {
+		return this.push(Kind.Message, envelope.encodeMessage(this.routes.encode(route), this.payload(route, rest)));
+	}
+
+	/**
+	 * Sends a message of which only the newest counts, as inputs and positions: while
+	 * it waits, because there is no link or it is behind, a later one on the same
+	 * route takes its place. So it takes no room from other messages, and may come
+	 * after one that was sent later. What waits when the session ends is dropped.
+	 * False: the client has ended. A value that does not fit the type throws.
+	 */
+	sendNewest<T>(route: string, type: Type<T>, value: T): boolean;
+	sendNewest<R extends RouteOf<S, "messages">>(route: R, value: Payload<S["messages"][R]>): boolean;
+	sendNewest(route: string, ...rest: unknown[]): boolean {
+		this.routes.encode(route); // a name that is none throws here
+		const payload = this.payload(route, rest);
+		if (this.core.state === "ended") {
+			return false;
+		}
+		this.newest.set(route, payload);
+		this.settle();
+		return true;
+	}
+
+	/** Encodes what send was given behind the route: a type and a value, or a value of the schema's type. */
+	private payload(route: string, rest: any[]): Uint8Array {
+		const [type, value] = rest.length > 1 ? rest : [...typesOn(this.cfg.schema, "messages", route), ...rest];
 		checkType(type);
-		return this.push(Kind.Message, envelope.encodeMessage(this.routes.encode(route), onRoute(route, () => encodeBody(type, value))));
+		return onRoute(route, () => encodeBody(type, value));
 	}
 
 	/**
 	 * Sends a request and waits for the answer. The request outlives lost links;
 	 * only the timeout and the signal bound the wait. It rejects with a RequestError:
 	 * what the server answered, or Failure.Reset when the session was reset or ended
-	 * before the answer.
+	 * before the answer; with a TimeoutError, ClosedError or QueueFullError; or with
+	 * the reason of the signal.
 	 */
-	async request<Q, A>(route: string, ask: Type<Q>, value: Q, answer: Type<A>, options: RequestOptions = {}): Promise<A> {
+	request<Q, A>(route: string, ask: Type<Q>, value: Q, answer: Type<A>, options?: RequestOptions): Promise<A>;
+	request<R extends RouteOf<S, "requests">>(route: R, ...rest: Asking<Payload<S["requests"][R]>>): Promise<Payload<S["requests"][R], 1>>;
+	async request(route: string, ...rest: any[]): Promise<unknown> {
+		if (rest.length < 3) {
+			const [ask, answer] = typesOn(this.cfg.schema, "requests", route);
+			rest = [ask, rest[0], answer, rest[1]];
+		}
+		const [ask, value, answer] = rest as [Type<unknown>, unknown, Type<unknown>];
+		const options: RequestOptions = rest[3] ?? {};
 		checkType(ask);
 		checkType(answer);
 		options.signal?.throwIfAborted();
@@ -217,7 +265,7 @@ export class Client {
 		const body = envelope.encodeRequest(id, this.routes.encode(route), onRoute(route, () => encodeBody(ask, value)));
 		return this.calls.wait(id, route, answer, options, () => {
 			if (!this.push(Kind.Request, body)) {
-				throw new Error(this.core.state === "ended" ? "lifeline: closed" : "lifeline: too much waits to be sent");
+				throw this.core.state === "ended" ? new ClosedError("lifeline: closed") : new QueueFullError("lifeline: too much waits to be sent");
 			}
 		});
 	}
@@ -338,7 +386,25 @@ export class Client {
 		const { link } = this;
 		if (link !== null) {
 			const room = Math.max(maxMessage, this.core.params.maxBody + 16); // an empty socket takes any frame
-			this.stats.bytesOut += link.send(this.core.output(now(), room - link.socket.bufferedAmount));
+			const send = (): void => {
+				this.stats.bytesOut += link.send(this.core.output(now(), room - link.socket.bufferedAmount));
+			};
+			send();
+			if (this.newest.size > 0 && this.core.writable && link.socket.bufferedAmount < maxMessage) {
+				this.takeNewest();
+				send();
+			}
+		}
+	}
+
+	/** Moves what sendNewest was given to what is sent. */
+	private takeNewest(): void {
+		for (const [route, payload] of this.newest) {
+			if (this.core.send(Kind.Message, envelope.encodeMessage(this.routes.encode(route), payload)) !== "ok") {
+				return; // too much waits: later
+			}
+			this.newest.delete(route);
+			this.stats.sent++;
 		}
 	}
 
@@ -346,7 +412,7 @@ export class Client {
 	private setTimer(): void {
 		clearTimeout(this.timer);
 		let due = this.core.due();
-		if (this.link !== null && this.link.socket.bufferedAmount > 0 && this.core.queued.packets > 0) {
+		if (this.link !== null && this.link.socket.bufferedAmount > 0 && (this.core.queued.packets > 0 || this.newest.size > 0)) {
 			due = Math.min(due, now() + drainEvery);
 		}
 		if (due < Infinity) {
@@ -398,8 +464,8 @@ export class Client {
 				break;
 			case "reset":
 				this.stats.resets++;
-				this.noteOpen();
 				this.calls.failAll("the session was reset before the answer came");
+				this.noteOpen();
 				this.tell({ kind: "reset", reason: ch.error.code });
 				this.opening?.resolve(); // the first session may be one that a token resumed
 				break;
@@ -425,6 +491,7 @@ export class Client {
 	private tellEnding(error: CloseError, packets: Queued[]): void {
 		this.tickets.forget();
 		void this.page.hold("");
+		this.newest.clear();
 		const undelivered = this.undelivered(packets);
 		this.calls.failAll("the session ended before the answer came");
 		const closed = this.core.state === "ended" && !this.untold.some((later) => later.kind === "ending");
@@ -462,8 +529,26 @@ export class Client {
 		}
 	}
 
+	/** Has the server compare our messages with its own, if they are others: framework/gen. */
+	private compareSchema(): void {
+		const text = this.cfg.schema?.text;
+		const route = this.core.routes.find((name) => schemaRoute.test(name));
+		if (text === undefined || route === undefined || route === this.comparedWith) {
+			return;
+		}
+		this.comparedWith = route;
+		if (route === schemaName(text)) {
+			return;
+		}
+		this.request(route, str, text, list(str), { timeout: Infinity }).then(
+			(problems) => problems.length > 0 && this.guard.report(new SchemaError(problems)),
+			() => (this.comparedWith = ""), // the session has ended: the next one asks again
+		);
+	}
+
 	private noteOpen(): void {
 		this.attempting = false;
+		this.compareSchema();
 		if (this.cfg.storageKey !== undefined) {
 			void this.page.hold(this.core.id);
 		}
@@ -741,7 +826,7 @@ function checkType(type: Type<any>): void {
 }
 
 /** What this environment lacks, in words. It is not asked before connect: pages are rendered on servers, too. */
-function lacking(cfg: ClientConfig): string {
+function lacking(cfg: Pick<ClientConfig, "open">): string {
 	if (!cfg.open && typeof WebSocket === "undefined") {
 		return "there is no WebSocket here: pass open, for example with the package ws";
 	}

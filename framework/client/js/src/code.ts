@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+import { LifelineError } from "./errors.js";
+
 /**
  * Why a link or a session ended; the number alone tells what to do next. Below
  * 100 only the link is gone, below 200 the session, from 200 on the client
@@ -36,7 +38,7 @@ export function isFinal(code: Code): boolean {
 }
 
 /** The end of a link or session. */
-export class CloseError extends Error {
+export class CloseError extends LifelineError {
 	override readonly name = "CloseError";
 
 	/**

@@ -3,6 +3,8 @@
 // What a packet is, byte by byte: header, frame, and the check of a body.
 // Section numbers are those of codec/SPEC.md.
 
+import { LifelineError } from "./errors.js";
+
 /** The words of SPEC 7. Each names what is wrong with bytes from the network. */
 export type CodecWord =
 	| "short" | "kind" | "counted" | "flags" | "seq" | "body" | "no-body" | "too-large" | "length-form"
@@ -12,7 +14,7 @@ export type CodecWord =
  * Bytes that no correct peer sends or, for "mismatch", a value that does not fit
  * its type. path is the field that it is about: "players[3].x".
  */
-export class CodecError extends Error {
+export class CodecError extends LifelineError {
 	override readonly name = "CodecError";
 	constructor(readonly word: CodecWord, readonly detail = "", readonly path = "") {
 		super(["codec", word, path, detail].filter((s) => s !== "").join(": "));

@@ -2,7 +2,9 @@
 
 // What an app tells the client.
 
+import { LifelineError } from "./errors.js";
 import type { ClientEvent } from "./events.js";
+import type { NoSchema, Schema } from "./schema.js";
 import type { Socket } from "./socket.js";
 import type { WaitOptions } from "./wait.js";
 
@@ -10,7 +12,13 @@ import type { WaitOptions } from "./wait.js";
 export type Ticket = Uint8Array | string | null;
 
 /** How a client behaves. Everything has a default; durations are milliseconds. */
-export interface ClientConfig {
+export interface ClientConfig<S extends Schema = NoSchema> {
+	/**
+	 * The routes of the server, which framework/gen writes: send, request, onMessage
+	 * and onRequest know their types by it. If the server's messages do not fit,
+	 * onError gets a SchemaError that names what.
+	 */
+	schema?: S | undefined;
 	/**
 	 * What the game's authentication gets to see. Called for every login, never
 	 * while a session is resumed. If it fails or takes too long, the attempt
@@ -61,7 +69,7 @@ export interface ClientConfig {
 export const Failure = { Internal: 1, NoRoute: 2, BadRequest: 3, Busy: 4, NotJoined: 5, Refused: 6, Reset: 7, Full: 8, InRoom: 9 } as const;
 
 /** What a request failed with. Thrown by a handler of requests, it is the answer. */
-export class RequestError extends Error {
+export class RequestError extends LifelineError {
 	override readonly name = "RequestError";
 	constructor(readonly code: number, readonly text = "") {
 		super(`request failed: ${text || `code ${code}`}`);

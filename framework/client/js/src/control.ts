@@ -42,6 +42,12 @@ export const Tune = struct({ interval: u32, timeout: u32 });
 export const Detach = struct({});
 export const Move = struct({ delay: u32, address: str });
 
+/** The name of the route by which a server with these messages tells them: framework/gen. */
+export function schemaName(text: string): string {
+	const h = sha256(utf8.encode(text)).subarray(0, 8);
+	return `schema.${Array.from(h, (b) => b.toString(16).padStart(2, "0")).join("")}`;
+}
+
 export function encodeControl<T>(kind: Kind, type: Type<T>, body: T): Uint8Array {
 	return encodeFrame({ kind, flags: 0, seq: 0, ack: 0 }, encodeBody(type, body));
 }

@@ -2,7 +2,9 @@
 
 // All that a game's server and clients say to each other.
 
-import type { Type } from "./types.js";
+import { LifelineError } from "./errors.js";
+import type { RequestOptions } from "./config.js";
+import type { Infer, Type } from "./types.js";
 
 /**
  * The routes of a server with the types of what travels on them. framework/gen
@@ -21,3 +23,29 @@ export interface Schema {
 	/** What the server asks, and what the client answers. */
 	readonly questions: Readonly<Record<string, readonly [Type<any>, Type<any>]>>;
 }
+
+/** That of a client without one: all types are given with each call. */
+export type NoSchema = { readonly text?: string; readonly messages: {}; readonly requests: {}; readonly pushes: {}; readonly questions: {} };
+
+type Part = "messages" | "requests" | "pushes" | "questions";
+
+/** The names of a schema's routes. */
+export type RouteOf<S extends Schema, P extends Part> = keyof S[P] & string;
+
+/** What travels on a route: of a request, the 0th is the question and the 1st the answer. */
+export type Payload<T, N extends number = 0> = T extends readonly Type<any>[] ? Infer<T[N]> : Infer<T>;
+
+/** The arguments of a request behind its route: a question that is nothing may be left out. */
+export type Asking<Q> = [Q] extends [void] ? [question?: Q, options?: RequestOptions] : [question: Q, options?: RequestOptions];
+
+/** The types of a route of the schema. */
+export function typesOn(schema: Schema | undefined, part: Part, route: string): readonly Type<any>[] {
+	const of = schema && Object.hasOwn(schema[part], route) ? schema[part][route] : undefined;
+	if (of === undefined) {
+		throw new LifelineError(schema ? `lifeline: the schema has no ${route} in its ${part}` : `lifeline: ${route} needs a type, as the client has no schema`);
+	}
+	return "read" in of ? [of] : of;
+}
+
+/** What a route's name is by which a server tells its messages: framework/gen. */
+export const schemaRoute = /^schema\.[0-9a-f]{16}$/;

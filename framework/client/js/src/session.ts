@@ -179,6 +179,11 @@ export class Session {
 		return { packets: this.end.out.length, bytes: this.end.outBytes };
 	}
 
+	/** Reports whether a packet that is sent now would be written at once, as far as the window lets it. */
+	get writable(): boolean {
+		return this.st === "open" && this.end.next > this.end.sent;
+	}
+
 	/** How many counted packets were accepted. */
 	get received(): number {
 		return this.end.recv;

@@ -26,9 +26,11 @@ static class Player
 
 		Client client = new Client(addresses, new ClientConfig
 		{
+			Schema = Routes.Schema,
 			Ticket = () => Task.FromResult(Encoding.UTF8.GetBytes(name)),
 			ServerKey = args.Length > 2 ? args[2] : null, // for kcp://
 		});
+		client.OnError += e => Console.WriteLine(e.Message);
 		client.OnEvent += e => Console.WriteLine(e.Kind + (e.Reason == null ? "" : ": " + e.Reason));
 		client.OnMessage(Routes.Chat, new Chat(), m => Console.WriteLine(m.From + ": " + m.Text));
 		client.OnMessage(Routes.State, new State(), m => players = m.Players.Count);
