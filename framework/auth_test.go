@@ -29,9 +29,9 @@ func TestLoginsBeyondTheirConcurrencyComeBack(t *testing.T) {
 		const most, players = 3, 10
 		var mu sync.Mutex
 		running, worst := 0, 0
-		cfg := framework.Config{Session: quick, AuthConcurrency: most, Authenticate: func(_ context.Context, l framework.Login) (string, error) {
+		cfg := framework.Config{Session: quick, AuthConcurrency: most, Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
 			if string(l.Ticket) == "early" {
-				return "early", nil
+				return framework.Identity{User: "early"}, nil
 			}
 			mu.Lock()
 			running++
@@ -41,7 +41,7 @@ func TestLoginsBeyondTheirConcurrencyComeBack(t *testing.T) {
 			mu.Lock()
 			running--
 			mu.Unlock()
-			return string(l.Ticket), nil
+			return framework.Identity{User: string(l.Ticket)}, nil
 		}}
 		simulate(t, 7, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, func(srv *framework.Server) {
 			framework.OnRequest(srv, "ping", func(_ *framework.Player, n int) (int, error) { return n, nil })
@@ -79,7 +79,7 @@ func TestLoginHasADeadline(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
 		var mu sync.Mutex
 		tries := map[string][]time.Duration{} // how long each hook ran
-		cfg := framework.Config{Session: quick, AuthTimeout: 3 * time.Second, Authenticate: func(ctx context.Context, l framework.Login) (string, error) {
+		cfg := framework.Config{Session: quick, AuthTimeout: 3 * time.Second, Authenticate: func(ctx context.Context, l framework.Login) (framework.Identity, error) {
 			user, begin := string(l.Ticket), time.Now()
 			mu.Lock()
 			first := len(tries[user]) == 0
@@ -95,7 +95,7 @@ func TestLoginHasADeadline(t *testing.T) {
 			mu.Lock()
 			tries[user] = append(tries[user], time.Since(begin))
 			mu.Unlock()
-			return user, err
+			return framework.Identity{User: user}, err
 		}}
 		simulate(t, 7, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
 			for _, user := range []string{"ann", "deaf"} {
@@ -120,10 +120,10 @@ func TestLoginHasADeadline(t *testing.T) {
 // another link, and gets the answer to its first question there.
 func TestLoginWhoseLinkIsLostIsNotAuthenticatedTwice(t *testing.T) {
 	hooks := 0
-	cfg := framework.Config{Session: quick, Authenticate: func(_ context.Context, l framework.Login) (string, error) {
+	cfg := framework.Config{Session: quick, Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
 		hooks++
 		time.Sleep(4 * time.Second)
-		return string(l.Ticket), nil
+		return framework.Identity{User: string(l.Ticket)}, nil
 	}}
 	simulate(t, 7, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
 		c := e.newClient("ann", transport.TCP)
@@ -165,11 +165,11 @@ func TestOnlyTheGamesOwnNoIsFinal(t *testing.T) {
 				var tries int
 				var told []framework.Reason
 				log := &lines{}
-				cfg := framework.Config{Session: quick, Logger: log.logger(), Authenticate: func(_ context.Context, l framework.Login) (string, error) {
+				cfg := framework.Config{Session: quick, Logger: log.logger(), Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
 					if tries++; tries == 1 {
-						return "ann", c.first()
+						return framework.Identity{User: "ann"}, c.first()
 					}
-					return "ann", nil
+					return framework.Identity{User: "ann"}, nil
 				}, Observer: framework.Observer{Refused: func(_ netip.AddrPort, _ transport.Carrier, why framework.Reason) { told = append(told, why) }}}
 				simulate(t, 7, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
 					var put client.Event
@@ -226,11 +226,11 @@ func TestCodesBelowTheGamesOwnAreNotTheGames(t *testing.T) {
 // and logged, and its login is not in vain.
 func TestHookThatIgnoresItsContextKeepsNobodyOut(t *testing.T) {
 	log := &lines{}
-	cfg := framework.Config{Session: quick, Logger: log.logger(), AuthConcurrency: 2, AuthTimeout: 4 * time.Second, Authenticate: func(_ context.Context, l framework.Login) (string, error) {
+	cfg := framework.Config{Session: quick, Logger: log.logger(), AuthConcurrency: 2, AuthTimeout: 4 * time.Second, Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
 		if l.Ticket[0] == 'd' { // deaf
 			time.Sleep(20 * time.Second)
 		}
-		return string(l.Ticket), nil
+		return framework.Identity{User: string(l.Ticket)}, nil
 	}}
 	simulate(t, 7, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
 		var all sync.WaitGroup

@@ -44,6 +44,14 @@ func (c *Config) check() error {
 			return err
 		}
 	}
+	if _, err := parseVersion(c.MinVersion); c.MinVersion != "" && err != nil {
+		return fmt.Errorf("framework: MinVersion: %w", err)
+	}
+	for _, t := range []struct{ field, text string }{{"UpdateURL", c.UpdateURL}, {"Drain.Text", c.Drain.Text}} {
+		if len(t.text) > maxPlaces {
+			return fmt.Errorf("framework: %s has %d bytes, more than the %d that clients are told", t.field, len(t.text), maxPlaces)
+		}
+	}
 	if err := c.checkAddresses(); err != nil {
 		return err
 	}

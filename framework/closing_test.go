@@ -238,11 +238,11 @@ func TestDetailOfTheEndReachesTheClient(t *testing.T) {
 				var logins int
 				var onClose, refused framework.Reason
 				cfg := framework.Config{Session: quick,
-					Authenticate: func(context.Context, framework.Login) (string, error) {
+					Authenticate: func(context.Context, framework.Login) (framework.Identity, error) {
 						if logins++; logins > 1 {
-							return "", fmt.Errorf("accounts: %w", &framework.CloseError{Code: why.Code, Text: why.Text, Detail: why.Detail})
+							return framework.Identity{}, fmt.Errorf("accounts: %w", &framework.CloseError{Code: why.Code, Text: why.Text, Detail: why.Detail})
 						}
-						return "ann", nil
+						return framework.Identity{User: "ann"}, nil
 					},
 					OnClose: func(_ *framework.Player, why framework.Reason) { onClose = why },
 				}

@@ -58,7 +58,7 @@ type Config struct {
 	CoalesceDelay time.Duration
 	// Session says how sessions live: heartbeat, timeout, grace, buffers.
 	Session SessionConfig
-	// Authenticate turns a client's ticket into a user. It may block and is
+	// Authenticate turns a client's ticket into an Identity. It may block and is
 	// called on a goroutine of its own, AuthConcurrency at a time, each for at
 	// most AuthTimeout. An error made by Fail refuses the login for good, and its
 	// code reaches the client as it is; so does a *CloseError with a code of the
@@ -66,7 +66,14 @@ type Config struct {
 	// for a time. Any other error, and a panic, is logged in full, and the client
 	// comes back after 5 s: a fault of the server is never final. If
 	// Authenticate is nil, every login succeeds and the user is empty.
-	Authenticate func(ctx context.Context, login Login) (user string, err error)
+	Authenticate func(ctx context.Context, login Login) (Identity, error)
+	// MinVersion is the oldest version of the app that is let in, as "1.4.2". A client
+	// tells its own in its Info: the first word of numbers with dots between, as in
+	// "mygame/1.4.2 ios". An older one, or one without a version, is refused with
+	// CodeOutdated, which is final, and UpdateURL as the text: where to get a newer one,
+	// at most 256 bytes. Sessions that live are resumed all the same. If MinVersion is
+	// empty, every version is let in.
+	MinVersion, UpdateURL string
 	// AuthTimeout, if zero, is 5 s.
 	AuthTimeout time.Duration
 	// AuthConcurrency, if zero, is 256. Logins beyond it are told to come back, as
@@ -198,6 +205,9 @@ type Drain struct {
 	// (session/SPEC 8.9). If empty, wherever they find a server. With
 	// Config.Store their sessions live on there: see Player.Move.
 	Address string
+	// Text is what those are told who log in meanwhile, at most 256 bytes. If empty,
+	// that the server is shutting down.
+	Text string
 }
 
 // Login is what a client says of itself when it asks for a session.

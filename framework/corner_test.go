@@ -122,9 +122,9 @@ func (g *gate) Read(b []byte) (int, error) {
 // opens no session that nobody would ever close.
 func TestNobodyIsAdmittedAfterShutdownBegan(t *testing.T) {
 	g := &gate{}
-	cfg := framework.Config{Loops: 1, Rand: g, Authenticate: func(context.Context, framework.Login) (string, error) {
+	cfg := framework.Config{Loops: 1, Rand: g, Authenticate: func(context.Context, framework.Login) (framework.Identity, error) {
 		g.shut.Store(true) // the next to read is the maker of the session id
-		return "ann", nil
+		return framework.Identity{User: "ann"}, nil
 	}}
 	simulate(t, 1, memnet.Conditions{}, cfg, func(*framework.Server) {
 		g.waiting, g.open = make(chan struct{}), make(chan struct{}) // in the bubble
@@ -323,9 +323,9 @@ func (r *raw) ended(d time.Duration) bool {
 // link behind that nobody will ever answer.
 func TestLinkWhoseLoginMovedOnIsCut(t *testing.T) {
 	for _, loops := range []int{1, 2} {
-		cfg := framework.Config{Loops: loops, Authenticate: func(context.Context, framework.Login) (string, error) {
+		cfg := framework.Config{Loops: loops, Authenticate: func(context.Context, framework.Login) (framework.Identity, error) {
 			time.Sleep(time.Second)
-			return "ann", nil
+			return framework.Identity{User: "ann"}, nil
 		}}
 		simulate(t, 1, memnet.Conditions{}, cfg, nil, func(e *env) {
 			first, nonce := e.raw()

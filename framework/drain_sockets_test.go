@@ -97,7 +97,9 @@ func socketServer(t *testing.T, drain framework.Drain, setup ...func(*framework.
 	t.Helper()
 	srv, err := framework.New(framework.Config{
 		Logger: slog.New(slog.DiscardHandler), Drain: drain,
-		Authenticate: func(_ context.Context, l framework.Login) (string, error) { return string(l.Ticket), nil },
+		Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
+			return framework.Identity{User: string(l.Ticket)}, nil
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

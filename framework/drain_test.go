@@ -79,7 +79,9 @@ func TestDrain(t *testing.T) {
 		simulate(t, 11, memnet.Conditions{Delay: 20 * time.Millisecond, Jitter: 10 * time.Millisecond}, cfg, setup, func(e *env) {
 			next, err := framework.New(framework.Config{
 				Network: e.net, TCP: "10.0.0.2:7777", PlainKCP: "10.0.0.2:7777", Logger: slog.New(slog.DiscardHandler), Session: quick,
-				Authenticate: func(_ context.Context, l framework.Login) (string, error) { return string(l.Ticket), nil },
+				Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
+					return framework.Identity{User: string(l.Ticket)}, nil
+				},
 			})
 			if err != nil {
 				e.t.Fatal(err)

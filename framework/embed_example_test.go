@@ -96,18 +96,18 @@ func Example_authentication() {
 	banned := map[string]bool{"eve": true}
 	srv, err := framework.New(framework.Config{
 		TCP: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler), Duplicate: framework.DuplicateReplace,
-		Authenticate: func(_ context.Context, l framework.Login) (string, error) {
+		Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
 			user, _, _ := strings.Cut(string(l.Ticket), ":")
 			switch {
 			case !hmac.Equal(l.Ticket, []byte(signed(user, key))):
-				return "", framework.Fail(1001, "bad ticket") // final: the client stays away
+				return framework.Identity{}, framework.Fail(1001, "bad ticket") // final: the client stays away
 			case banned[user]:
-				return "", framework.Fail(1002, "banned until Friday") // told apart by the code
+				return framework.Identity{}, framework.Fail(1002, "banned until Friday") // told apart by the code
 			}
 			// From here on a real one asks its database, whose errors it returns as
 			// they are: they are logged, and the client comes back by itself. For
 			// maintenance there is Later.
-			return user, nil
+			return framework.Identity{User: user}, nil
 		},
 	})
 	if err != nil {

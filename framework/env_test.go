@@ -56,7 +56,9 @@ func serve(t *testing.T, network *memnet.Network, host string, cfg framework.Con
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Authenticate == nil {
-		cfg.Authenticate = func(_ context.Context, l framework.Login) (string, error) { return string(l.Ticket), nil }
+		cfg.Authenticate = func(_ context.Context, l framework.Login) (framework.Identity, error) {
+			return framework.Identity{User: string(l.Ticket)}, nil
+		}
 	}
 	e.record(&cfg)
 	srv, err := framework.New(cfg)

@@ -19,7 +19,9 @@ import (
 func newServer() *framework.Server {
 	srv, err := framework.New(framework.Config{
 		TCP: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler),
-		Authenticate: func(_ context.Context, l framework.Login) (string, error) { return string(l.Ticket), nil },
+		Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
+			return framework.Identity{User: string(l.Ticket)}, nil
+		},
 	})
 	if err != nil {
 		log.Fatal(err)

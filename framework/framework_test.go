@@ -178,11 +178,11 @@ func TestSlowHandlerHoldsItsClientAndNobodyElse(t *testing.T) {
 
 func TestLoginIsRefusedByTheGame(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
-		cfg := framework.Config{Authenticate: func(_ context.Context, l framework.Login) (string, error) {
+		cfg := framework.Config{Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
 			if string(l.Ticket) == "banned" {
-				return "", framework.Fail(2000, "you are banned")
+				return framework.Identity{}, framework.Fail(2000, "you are banned")
 			}
-			return string(l.Ticket), nil
+			return framework.Identity{User: string(l.Ticket)}, nil
 		}}
 		simulate(t, 1, memnet.Conditions{}, cfg, nil, func(e *env) {
 			c := e.newClient("banned", carrier)

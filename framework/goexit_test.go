@@ -60,11 +60,11 @@ func goexit(t *testing.T, place, how string) {
 	var rooms *framework.Rooms[*lair]
 	cfg := framework.Config{
 		Session: quick,
-		Authenticate: func(_ context.Context, l framework.Login) (string, error) {
+		Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
 			if string(l.Ticket) == "ann" {
 				do("Authenticate", nil)
 			}
-			return string(l.Ticket), nil
+			return framework.Identity{User: string(l.Ticket)}, nil
 		},
 		OnOpen:   func(p *framework.Player) { p.OnClose(func() { do("OnClose of the player", p) }); do("OnOpen", p) },
 		OnDetach: func(p *framework.Player) { do("OnDetach", p) },

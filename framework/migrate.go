@@ -88,6 +88,7 @@ func (p *Player) pack(d *migration) {
 	if f := p.srv.cfg.Pack; f != nil {
 		p.call("Pack", func() { d.app = f(p) })
 	}
+	d.app = p.packData(d.app)
 }
 
 // exportOnLoop exports the session on its loop. OnClose has returned.
@@ -292,6 +293,7 @@ func (s *Server) putBack(rec *session.Record) {
 
 // unpack tells the game what the other server's knew. It runs before OnOpen.
 func (p *Player) unpack(app []byte) {
+	app = p.unpackData(app)
 	if f := p.srv.cfg.Unpack; f != nil && app != nil {
 		p.call("Unpack", func() { f(p, app) })
 	}

@@ -72,6 +72,7 @@ const (
 	CodeVersion   = session.Version   // the two ends speak different protocols
 	CodePolicy    = session.Policy    // a rule was broken, as by a flood
 	CodeDenied    = session.Denied    // the game refused the ticket, without a code of its own
+	CodeOutdated  = session.Outdated  // the app is too old; the text is where to get a newer one
 	CodeAlreadyIn = session.AlreadyIn // another session of the user has a link
 
 	CodeGame = session.Game // the first of the game's own

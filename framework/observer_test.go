@@ -81,11 +81,11 @@ func (d *sleeper) OnTick(t framework.Tick) {
 // concerns, and as often.
 func TestObserverIsToldWhatStatsCounts(t *testing.T) {
 	s := &seen{all: map[string]int{}, of: map[string][]string{}}
-	cfg := framework.Config{Session: quick, Loops: 2, Observer: s.observer(), Authenticate: func(_ context.Context, l framework.Login) (string, error) {
+	cfg := framework.Config{Session: quick, Loops: 2, Observer: s.observer(), Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
 		if string(l.Ticket) == "eve" {
-			return "", framework.Fail(1001, "not you")
+			return framework.Identity{}, framework.Fail(1001, "not you")
 		}
-		return string(l.Ticket), nil
+		return framework.Identity{User: string(l.Ticket)}, nil
 	}}
 	cfg.Session.SendPackets = 64
 	simulate(t, 3, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, func(srv *framework.Server) {

@@ -88,7 +88,7 @@ type login struct {
 	slot limit.AuthSlot
 	l    *loop
 	o    *opening
-	user string
+	who  Identity
 	err  error
 }
 
@@ -104,6 +104,10 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 	o.numbers, o.routesToTell = l.srv.dict.agree(h.Routes)
 	if h.Version != session.ProtocolVersion {
 		l.refuse(o, &session.CloseError{Code: session.Version, Text: fmt.Sprintf("the server speaks version %d", session.ProtocolVersion)})
+		return nil
+	}
+	if old := l.srv.outdated(h.Info); old != nil {
+		l.refuse(o, old)
 		return nil
 	}
 	s, key := l.srv, h.OpeningKey()
@@ -143,7 +147,7 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 	s.mu.Unlock()
 	if full != notFull {
 		s.count.full[full].Add(1)
-		l.refuse(o, busy(fullTexts[full]))
+		l.refuse(o, s.notLetIn(full))
 		return nil
 	}
 	if s.cfg.Authenticate == nil {
@@ -160,6 +164,8 @@ func (s *Server) fullLocked(o *opening) full {
 	switch {
 	case s.draining:
 		return fullDraining
+	case s.maintained.Load() != nil:
+		return fullMaintenance
 	case s.table.Len()+len(s.logins)+len(s.arriving) >= s.cfg.MaxSessions:
 		return fullSessions
 	case s.atAddressLimitLocked(o.origin):
@@ -204,7 +210,7 @@ func (s *Server) authenticate(at *login, who Login) {
 		}
 		s.authenticated(at)
 	}()
-	at.user, at.err = s.cfg.Authenticate(ctx, who)
+	at.who, at.err = s.cfg.Authenticate(ctx, who)
 	returned = true
 }
 
@@ -230,7 +236,7 @@ func (at *login) Run(t *transport.Loop) {
 	s.decidedLocked(at)
 	s.mu.Unlock()
 	if at.err != nil {
-		l.refuse(at.o, s.loginRefusal(at.err, at.user))
+		l.refuse(at.o, s.loginRefusal(at.err, at.who.User))
 		return
 	}
 	l.admit(at)
@@ -245,8 +251,8 @@ func (l *loop) admit(at *login) {
 		l.refuse(at.o, busy("the server failed"))
 		return
 	}
-	p := &Player{srv: s, user: at.user, hello: &at.key, numbers: at.o.numbers, sealed: at.o.sealed}
-	olds, rejected := s.lockForLogin(at.user)
+	p := &Player{srv: s, Data: at.who.Data, user: at.who.User, hello: &at.key, numbers: at.o.numbers, sealed: at.o.sealed}
+	olds, rejected := s.lockForLogin(at.who.User)
 	if rejected {
 		l.refuse(at.o, &session.CloseError{Code: session.AlreadyIn})
 		return
@@ -254,7 +260,7 @@ func (l *loop) admit(at *login) {
 	if s.draining { // Shutdown has counted who is there
 		s.mu.Unlock()
 		s.count.full[fullDraining].Add(1)
-		l.refuse(at.o, busy(fullTexts[fullDraining]))
+		l.refuse(at.o, s.notLetIn(fullDraining))
 		return
 	}
 	if len(olds) > 0 && s.cfg.Duplicate == DuplicateAdopt {
@@ -263,19 +269,19 @@ func (l *loop) admit(at *login) {
 		l.handOff(&handoff{p: old, kind: adopted, key: at.key, l: l, o: at.o})
 		return
 	}
-	if s.cfg.Duplicate == DuplicateAllow && at.user != "" && s.cfg.SessionsPerUser > 0 && len(s.table.User(at.user)) >= s.cfg.SessionsPerUser {
+	if s.cfg.Duplicate == DuplicateAllow && at.who.User != "" && s.cfg.SessionsPerUser > 0 && len(s.table.User(at.who.User)) >= s.cfg.SessionsPerUser {
 		s.mu.Unlock()
 		s.count.full[fullUser].Add(1)
 		l.refuse(at.o, busy(fullTexts[fullUser]))
 		return
 	}
 	s.joinOriginLocked(p, at.o.origin)
-	olds = append(olds, s.awaitClose[at.user]...)
+	olds = append(olds, s.awaitClose[at.who.User]...)
 	p.life.WaitFor(len(olds)) // before anybody finds it
 	p.s.Open(&l.shard, id, l.t.Now())
 	p.timer = l.wheel.Add(p, p.s.Due())
 	p.owner.Store(l)
-	s.table.Put(id, at.user, p)
+	s.table.Put(id, at.who.User, p)
 	s.table.SetOpening(at.key, p)
 	s.closed.Add(1)
 	s.mu.Unlock()

@@ -43,8 +43,11 @@ type Server struct {
 	count        counters
 	pool         workers
 	watch        *watchdog.Watchdog
-	budget       limit.Budget   // Config.BufferBytes
-	returnMemory func()         // memory, to the system
+	budget       limit.Budget // Config.BufferBytes
+	returnMemory func()       // memory, to the system
+	carried      *carried     // nil: data stays; immutable once started
+	minVersion   []uint64     // nil: none; immutable
+	maintained   atomic.Pointer[maintenance]
 	closed       sync.WaitGroup // sessions whose OnClose has not returned
 
 	running sync.WaitGroup // rooms
@@ -97,6 +100,9 @@ func New(cfg Config) (*Server, error) {
 	s.pool.most, s.pool.watch = cfg.Workers, s.watch
 	s.budget.Open(cfg.BufferBytes, max(cfg.Loops, runtime.GOMAXPROCS(0)))
 	s.authSlots = limit.NewAuthSlots(cfg.AuthConcurrency)
+	if cfg.MinVersion != "" {
+		s.minVersion, _ = parseVersion(cfg.MinVersion) // it was checked
+	}
 	s.addRoomRoutes()
 	return s, nil
 }

@@ -259,7 +259,7 @@ func TestKickTakesCodesThatEndASession(t *testing.T) {
 	simulate(t, 1, memnet.Conditions{}, framework.Config{Session: quick}, nil, func(e *env) {
 		c := e.dial("ann", transport.TCP)
 		p := e.srv.User("ann")[0]
-		for _, code := range []session.Code{session.LinkLost, session.Busy, session.Moved, 99, 150, 207, 999} {
+		for _, code := range []session.Code{session.LinkLost, session.Busy, session.Moved, 99, 150, 208, 999} {
 			wantPanic(t, "framework: Kick with code "+slog.Uint64Value(uint64(code)).String()+", which ends no session: a game's codes start at 1000", func() { p.Kick(code, "") })
 		}
 		if time.Sleep(time.Second); c.Err() != nil || e.srv.Stats().Ended != 0 {

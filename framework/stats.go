@@ -27,7 +27,7 @@ type counters struct {
 }
 
 // codeCounts counts by code. The game's own codes are counted as one.
-type codeCounts [session.AlreadyIn + 2]atomic.Uint64
+type codeCounts [session.Outdated + 2]atomic.Uint64
 
 func (c *codeCounts) add(code session.Code) {
 	c[min(code, session.Code(len(c)-1))].Add(1)
@@ -67,23 +67,25 @@ var lossNames = [losses]string{"closed", "timeout", "away", "replaced"}
 type full uint8
 
 const (
-	fullSessions  full = iota // Config.MaxSessions
-	fullLogins                // Config.AuthConcurrency
-	fullDraining              // Shutdown was called
-	fullUndecided             // Authenticate failed, or took longer than Config.AuthTimeout
-	fullLater                 // Authenticate said so: see Later
-	fullAddress               // Config.SessionsPerAddress
-	fullUser                  // Config.SessionsPerUser
+	fullSessions    full = iota // Config.MaxSessions
+	fullLogins                  // Config.AuthConcurrency
+	fullDraining                // Shutdown was called
+	fullMaintenance             // see Server.Maintenance
+	fullUndecided               // Authenticate failed, or took longer than Config.AuthTimeout
+	fullLater                   // Authenticate said so: see Later
+	fullAddress                 // Config.SessionsPerAddress
+	fullUser                    // Config.SessionsPerUser
 	fulls
 	notFull = fulls
 )
 
-var fullNames = [fulls]string{"sessions", "logins", "draining", "undecided", "later", "address", "user"}
+var fullNames = [fulls]string{"sessions", "logins", "draining", "maintenance", "undecided", "later", "address", "user"}
 
 // fullTexts are for whoever is turned away.
 var fullTexts = [fulls]string{
 	fullSessions: "the server is full", fullLogins: "too many logins at once", fullDraining: "the server is shutting down",
-	fullAddress: "too many sessions of this address", fullUser: "too many sessions of this user",
+	fullMaintenance: "the server is being maintained",
+	fullAddress:     "too many sessions of this address", fullUser: "too many sessions of this user",
 }
 
 // Stats counts what happened since the start. Where nothing happened yet, a
@@ -103,7 +105,7 @@ type Stats struct {
 	Ended   uint64            `json:"ended"`
 	Refused uint64            `json:"refused"`  // HELLO and RESUME, all together
 	Refusal map[string]uint64 `json:"refusals"` // and by code
-	Full    map[string]uint64 `json:"full"`     // those with BUSY: sessions, logins, draining, undecided, later
+	Full    map[string]uint64 `json:"full"`     // those with BUSY: sessions, logins, draining, maintenance, undecided, later
 	Closes  map[string]uint64 `json:"closes"`   // sessions that ended, by code
 	Lost    map[string]uint64 `json:"lost"`     // links of sessions: closed, timeout, away, replaced, or the code they were cut with
 

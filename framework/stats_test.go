@@ -16,11 +16,11 @@ import (
 // TestStatsTellWhatHappened: each way a link or a session can end is counted by
 // its own name, and the states add up.
 func TestStatsTellWhatHappened(t *testing.T) {
-	cfg := framework.Config{Session: quick, MaxSessions: 4, Authenticate: func(_ context.Context, l framework.Login) (string, error) {
+	cfg := framework.Config{Session: quick, MaxSessions: 4, Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
 		if string(l.Ticket) == "eve" {
-			return "", framework.Fail(1001, "not you")
+			return framework.Identity{}, framework.Fail(1001, "not you")
 		}
-		return string(l.Ticket), nil
+		return framework.Identity{User: string(l.Ticket)}, nil
 	}}
 	cfg.Session.Grace = 5 * time.Second
 	simulate(t, 3, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {

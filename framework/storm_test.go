@@ -155,16 +155,16 @@ func (st *storm) config(rng *rand.Rand) framework.Config {
 			Interval: time.Second, Timeout: 3 * time.Second, Grace: 4 * time.Second, MaxAge: time.Minute,
 			MaxBody: 1024, SendPackets: 20 + rng.IntN(300), SendBytes: 1366 + rng.IntN(8192), RecvPackets: 1 + rng.IntN(20), RecvBytes: 1366 + rng.IntN(4096),
 		},
-		Authenticate: func(_ context.Context, l framework.Login) (string, error) {
+		Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
 			switch rand.IntN(20) {
 			case 0, 1, 2, 3:
 				time.Sleep(time.Duration(rand.IntN(8000)) * time.Millisecond)
 			case 4:
-				return "", framework.Fail(1001, "not today")
+				return framework.Identity{}, framework.Fail(1001, "not today")
 			case 5:
 				panic("mischief")
 			}
-			return string(l.Ticket), nil
+			return framework.Identity{User: string(l.Ticket)}, nil
 		},
 		OnOpen: func(p *framework.Player) {
 			st.mu.Lock()

@@ -43,6 +43,7 @@ const (
 	Policy    Code = 204 // a rule was broken, as by a flood
 	Denied    Code = 205 // the game refused the ticket, without a code of its own
 	AlreadyIn Code = 206 // another session of the user has a link, and the game allows no takeover
+	Outdated  Code = 207 // the app is too old; the text is where to get a newer one
 
 	// Game is the first of the codes that belong to the game. They are final.
 	Game Code = 1000
@@ -54,7 +55,7 @@ var codeNames = map[Code]string{
 	Unknown: "unknown session", Gone: "session gone", Expired: "expired", Stale: "stale", Overflow: "overflow",
 	TooOld: "too old", Left: "left", Internal: "internal error", Inconsistent: "counts contradict",
 	Kicked: "kicked", Banned: "banned", TakenOver: "taken over", Version: "version", Policy: "policy", Denied: "denied",
-	AlreadyIn: "already logged in",
+	AlreadyIn: "already logged in", Outdated: "outdated",
 }
 
 // String returns the code in words.

@@ -51,11 +51,11 @@ func main() {
 		Session: framework.SessionConfig{Interval: *interval, Timeout: *timeout, Grace: *grace},
 		Drain:   framework.Drain{Window: *window, Address: *moveTo},
 		// A name is all it takes to get in here; a real game asks its accounts.
-		Authenticate: func(_ context.Context, l framework.Login) (string, error) {
+		Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
 			if n := len(l.Ticket); n == 0 || n > 32 {
-				return "", framework.Fail(1001, "a name has 1 to 32 bytes")
+				return framework.Identity{}, framework.Fail(1001, "a name has 1 to 32 bytes")
 			}
-			return string(l.Ticket), nil
+			return framework.Identity{User: string(l.Ticket)}, nil
 		},
 	})
 	if err != nil {

@@ -147,4 +147,6 @@ func main() {
 
 // byName takes the ticket for the user's name, which is good for trying out alone: see
 // examples/jwt.
-func byName(_ context.Context, l framework.Login) (string, error) { return string(l.Ticket), nil }
+func byName(_ context.Context, l framework.Login) (framework.Identity, error) {
+	return framework.Identity{User: string(l.Ticket)}, nil
+}

@@ -165,7 +165,9 @@ func (g *Game) AddNode() *Node {
 		PlainKCP: host + ":7777", TCP: host + ":7778", WebSocket: host + ":7779", KCP: host + ":7780",
 		Loops: 1, Network: g.net, Node: uint16(i + 1), Secret: g.secret, Store: g.opts.Store,
 		Address: "tcp://" + host + ":7778", Logger: g.opts.Logger.With("node", i+1),
-		Authenticate: func(_ context.Context, l framework.Login) (string, error) { return string(l.Ticket), nil },
+		Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
+			return framework.Identity{User: string(l.Ticket)}, nil
+		},
 	}}
 	g.nodes = append(g.nodes, n)
 	n.run()

@@ -19,9 +19,9 @@ type chat struct{ *framework.Room }
 
 func newChat(cfg framework.Config) (*framework.Server, error) {
 	login := cfg.Authenticate
-	cfg.Authenticate = func(ctx context.Context, l framework.Login) (string, error) {
+	cfg.Authenticate = func(ctx context.Context, l framework.Login) (framework.Identity, error) {
 		if string(l.Ticket) == "eve" {
-			return "", framework.Fail(1001, "banned")
+			return framework.Identity{}, framework.Fail(1001, "banned")
 		}
 		return login(ctx, l)
 	}

@@ -99,7 +99,7 @@ func perLoop(name, help string, value func(l transport.LoopStats) float64) famil
 
 // What may come as a refusal, at the end of a session, and at that of a link.
 var (
-	refusing = names(session.Busy, session.Moved, session.Unsealed, session.Unknown, session.Gone, session.Stale, session.Inconsistent, session.Version, session.Denied, session.AlreadyIn)
+	refusing = names(session.Busy, session.Moved, session.Unsealed, session.Unknown, session.Gone, session.Stale, session.Inconsistent, session.Version, session.Denied, session.AlreadyIn, session.Outdated)
 	closing  = names(session.ShuttingDown, session.Moved, session.Expired, session.Overflow, session.TooOld, session.Left, session.Internal, session.Inconsistent, session.Kicked, session.Banned, session.TakenOver, session.Policy)
 	cutting  = names(session.Protocol, session.Gap, session.SlowReader, session.Overloaded)
 )

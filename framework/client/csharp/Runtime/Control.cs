@@ -16,7 +16,7 @@ namespace Lifeline
 	{
 		public const int LinkLost = 1, Protocol = 2, Gap = 3, SlowReader = 4, Overloaded = 5, OpeningTimeout = 6, Busy = 7, ShuttingDown = 8, Moved = 9, Unsealed = 10;
 		public const int Unknown = 100, Gone = 101, Expired = 102, Stale = 103, Overflow = 104, TooOld = 105, Left = 106, Internal = 107, Inconsistent = 108;
-		public const int Kicked = 200, Banned = 201, TakenOver = 202, Version = 203, Policy = 204, Denied = 205, AlreadyIn = 206;
+		public const int Kicked = 200, Banned = 201, TakenOver = 202, Version = 203, Policy = 204, Denied = 205, AlreadyIn = 206, Outdated = 207;
 		public const int Game = 1000;
 
 		/// <summary>Reports whether only the link ended.</summary>

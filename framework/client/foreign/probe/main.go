@@ -107,16 +107,16 @@ func addresses(srv *framework.Server) string {
 }
 
 // authenticate bans one, and lets another in the second time only.
-func authenticate() func(context.Context, framework.Login) (string, error) {
+func authenticate() func(context.Context, framework.Login) (framework.Identity, error) {
 	var early atomic.Bool
-	return func(_ context.Context, l framework.Login) (string, error) {
+	return func(_ context.Context, l framework.Login) (framework.Identity, error) {
 		switch user := string(l.Ticket); {
 		case user == "banned":
-			return "", framework.Fail(1002, "until Friday")
+			return framework.Identity{}, framework.Fail(1002, "until Friday")
 		case user == "early" && !early.Swap(true):
-			return "", framework.Later(100*time.Millisecond, "patching")
+			return framework.Identity{}, framework.Later(100*time.Millisecond, "patching")
 		default:
-			return user, nil
+			return framework.Identity{User: user}, nil
 		}
 	}
 }

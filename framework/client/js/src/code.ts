@@ -10,7 +10,7 @@ import { LifelineError } from "./errors.js";
 export const Code = {
 	LinkLost: 1, Protocol: 2, Gap: 3, SlowReader: 4, Overloaded: 5, OpeningTimeout: 6, Busy: 7, ShuttingDown: 8, Moved: 9, Unsealed: 10,
 	Unknown: 100, Gone: 101, Expired: 102, Stale: 103, Overflow: 104, TooOld: 105, Left: 106, Internal: 107, Inconsistent: 108,
-	Kicked: 200, Banned: 201, TakenOver: 202, Version: 203, Policy: 204, Denied: 205, AlreadyIn: 206,
+	Kicked: 200, Banned: 201, TakenOver: 202, Version: 203, Policy: 204, Denied: 205, AlreadyIn: 206, Outdated: 207,
 	Game: 1000,
 } as const;
 export type Code = number;
@@ -19,7 +19,7 @@ const words: Record<number, string> = {
 	1: "link lost", 2: "protocol error", 3: "gap", 4: "slow reader", 5: "overloaded", 6: "opening timeout", 7: "busy", 8: "shutting down", 9: "moved", 10: "unsealed",
 	100: "unknown session", 101: "session gone", 102: "expired", 103: "stale", 104: "overflow", 105: "too old", 106: "left",
 	107: "internal error", 108: "counts contradict",
-	200: "kicked", 201: "banned", 202: "taken over", 203: "version", 204: "policy", 205: "denied", 206: "already logged in",
+	200: "kicked", 201: "banned", 202: "taken over", 203: "version", 204: "policy", 205: "denied", 206: "already logged in", 207: "outdated",
 };
 
 /** A code in words. */

@@ -52,7 +52,9 @@ func main() {
 	defer stop()
 	srv, err := framework.New(framework.Config{
 		WebSocket: *ws, Logger: slog.New(slog.DiscardHandler),
-		Authenticate: func(_ context.Context, l framework.Login) (string, error) { return string(l.Ticket), nil },
+		Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
+			return framework.Identity{User: string(l.Ticket)}, nil
+		},
 	})
 	if err != nil {
 		log.Fatal(err)
