@@ -15,7 +15,7 @@ import (
 )
 
 // goPlayer is session.Client, and what is around it, as a player. With a fault
-// it is a client of somebody who has not read the SPEC.
+// it breaks one rule.
 type goPlayer struct {
 	fault  fault
 	c      *session.Client

@@ -329,10 +329,7 @@ namespace Lifeline
 		void TakeStream(Link l, long now)
 		{
 			ByteBuffer b = l.Carrier.In;
-			if (b.Length > l.Seen)
-			{
-				core.Saw(now); // bytes of the stream are life before they make a packet
-			}
+			bool fresh = b.Length > l.Seen;
 			l.Seen = b.Length;
 			Packet p = new Packet();
 			try
@@ -342,7 +339,7 @@ namespace Lifeline
 					int n = Codec.ParseFrame(b.Bytes, b.Start, b.End, Math.Max(core.Parameters.MaxBody, Codec.DefaultMaxBody), ref p);
 					if (n == 0)
 					{
-						return;
+						break;
 					}
 					if (WantsTicket(p) && !l.HasTicket)
 					{
@@ -354,6 +351,10 @@ namespace Lifeline
 					b.Consume(n);
 					l.Seen = b.Length;
 					Stats.BytesIn += n;
+				}
+				if (fresh && link == l)
+				{
+					core.Saw(now); // bytes of the stream are life before they make a packet; those that make one answer no question
 				}
 			}
 			catch (CodecException e)

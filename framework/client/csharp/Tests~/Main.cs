@@ -8,7 +8,8 @@ namespace Lifeline.Tests
 	/// The tests, by group. unit ROOT: vectors, scripts, the client against a played server. cases FILE: random
 	/// cases of framework/client/foreign/cases. messages FILE: those of framework/gen/internal/cases. fuzz ROOT ROUNDS [SEED]. live PROBE [notls] and garbage PROBE: against
 	/// framework/client/foreign/probe; garbage needs MONO_GC_PARAMS=nursery-size=64k to mean anything. memory PROBE N
-	/// prints what a client holds. core is what framework/conform plays scripts to.
+	/// prints what a client holds. core and client are what framework/conform plays
+	/// scripts to.
 	/// </summary>
 	static class Program
 	{
@@ -47,6 +48,9 @@ namespace Lifeline.Tests
 					break;
 				case "core":
 					Script.Serve(Console.In, Console.Out);
+					return 0;
+				case "client":
+					Player.Run(Console.In, Console.Out);
 					return 0;
 				default:
 					check.Fail("no such group: " + args[0]);
