@@ -205,7 +205,7 @@ func TestOnlyTheGamesOwnNoIsFinal(t *testing.T) {
 					if !errors.As(put.Err, &end) || end.Code != session.Busy || end.Text != c.text || put.Delay < least {
 						t.Errorf("the app was told %+v", put)
 					}
-					if err != nil || took < least || took > least+least/4+time.Second || len(told) != 1 || told[0] != (framework.Reason{Code: session.Busy, Text: c.text}) || st.Full[c.full] != 1 {
+					if err != nil || took < least || took > least+least/4+time.Second || len(told) != 1 || told[0].Code != session.Busy || told[0].Text != c.text || st.Full[c.full] != 1 {
 						t.Errorf("%v after %v, told %v, full %v", err, took, told, st.Full)
 					}
 				})

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
@@ -264,6 +265,7 @@ func TestDetailOfTheEndReachesTheClient(t *testing.T) {
 					e.connect(c)
 					end(e, c, e.players()[0])
 					<-c.Done()
+					synctest.Wait()
 					if told == nil || told.Code != why.Code || told.Detail != why.Detail || !told.Remote {
 						t.Errorf("the client was told %+v, want %+v", told, why)
 					}

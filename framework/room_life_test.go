@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -296,6 +297,7 @@ func TestTimersRunOnTheRoomsGoroutine(t *testing.T) {
 			late = b.After(time.Minute, func() { t.Error("a timer runs in a room that has ended") })
 		})
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if late.Stop() {
 			t.Error("a timer of a room that has ended was to come")
 		}
