@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"crypto/cipher"
 	"crypto/ecdh"
-	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -221,13 +220,5 @@ type resumeKeys struct {
 func deriveResume(digest func() hash.Hash, key *[32]byte, hello, serverNonce []byte) resumeKeys {
 	salt := append(append([]byte(nil), hello[atName:atName+16]...), serverNonce...)
 	info := append([]byte(labelResume), hello[atName+16:atTag]...)
-	k, err := hkdf.Key(digest, key[:], salt, string(info), 32+32+32+16)
-	if err != nil {
-		panic(err) // a length that HKDF can't make
-	}
-	answer, err := chacha20poly1305.New(k[64:96])
-	if err != nil {
-		panic(err)
-	}
-	return resumeKeys{up: k[:32], down: k[32:64], answer: answer, nonce: [16]byte(k[96:])}
+	return linkKeys(digest, key, salt, info)
 }

@@ -220,7 +220,7 @@ func (r *Responder) Handle(now time.Duration, from netip.AddrPort, b []byte) ([]
 	}
 	var key *Key
 	if t == TypeHello {
-		if key = r.key(b); key == nil {
+		if key = r.keyNamed(b[atKeyID : atKeyID+8]); key == nil {
 			r.counts.WrongKey++
 			return nil, ErrKey
 		}
@@ -264,9 +264,9 @@ func (r *Responder) admit(now time.Duration, ip netip.Addr) bool {
 // customer of a provider may have.
 func network(ip netip.Addr) netip.Prefix { return strangers.Network(ip, 24, 48) }
 
-func (r *Responder) key(hello []byte) *Key {
+func (r *Responder) keyNamed(id []byte) *Key {
 	for i := range r.cfg.Keys {
-		if k := &r.cfg.Keys[i]; bytes.Equal(k.id[:], hello[atKeyID:atKeyID+8]) {
+		if k := &r.cfg.Keys[i]; bytes.Equal(k.id[:], id) {
 			return k
 		}
 	}
