@@ -10,6 +10,9 @@ import (
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
+// maxSpareClosing links have room in a list that is empty.
+const maxSpareClosing = 256
+
 // closeSize is the size of a datagram that says that a link is closed.
 const closeSize = seal.Overhead + 1
 
@@ -35,7 +38,7 @@ func (f *closingList) add(g closingLink) { f.list = append(f.list, g) }
 // due returns when the next copy is due.
 func (f *closingList) due() time.Duration {
 	if f.head == len(f.list) {
-		return Never
+		return backend.Never
 	}
 	return f.list[f.head].at
 }
@@ -50,7 +53,7 @@ func (f *closingList) next(now time.Duration) (g closingLink, ok bool) {
 	switch {
 	case f.head == len(f.list):
 		f.list, f.head = f.list[:0], 0
-		if cap(f.list) > maxDue {
+		if cap(f.list) > maxSpareClosing {
 			f.list = nil // what a mass event has left behind
 		}
 	case f.head > len(f.list)/2:

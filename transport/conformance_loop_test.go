@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -320,13 +321,21 @@ func TestLinksCloseEachOther(t *testing.T) {
 
 // linksOf returns the links of l.
 func linksOf(l *Loop) (list []*Link) {
-	for _, k := range l.plain {
-		list = append(list, k)
-	}
-	for _, at := range l.sealed.slots.table {
-		if at.k != nil {
-			list = append(list, at.k)
+	for _, c := range l.datagrams {
+		if c != nil {
+			list = slices.AppendSeq(list, c.links)
 		}
 	}
-	return append(list, l.streams...)
+	for _, k := range l.streams {
+		list = append(list, &k.Link)
+	}
+	return list
+}
+
+// sealedLinksOf returns the links of l on sealed KCP.
+func sealedLinksOf(l *Loop) (list []*sealedLink) {
+	for k := range sealedOf(l).links {
+		list = append(list, k.self.(*sealedLink))
+	}
+	return list
 }

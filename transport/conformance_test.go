@@ -275,7 +275,7 @@ func TestSlowReaderIsHeldBackAndTold(t *testing.T) {
 			for sent < total && k.Available() >= len(f) {
 				k.Write(f)
 				sent++
-				most = max(most, k.waiting())
+				most = max(most, k.self.waiting())
 			}
 		}
 		h.packet = func(k *Link, p codec.Packet) {

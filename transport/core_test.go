@@ -44,16 +44,16 @@ func (f *fakeBelow) Send(b *backend.Outbox) bool {
 
 // testLoop returns a loop that the test drives itself.
 func testLoop(cfg Config, h Handler) (*Loop, *fakeBelow) {
-	cfg.Logger, cfg.PlainKCP, cfg.KCP = quiet, "test", "test"
+	cfg.Logger, cfg.PlainKCP, cfg.KCP, cfg.TCP, cfg.WebSocket = quiet, "test", "test", "test", "test"
 	cfg.Network = memnet.New(0, memnet.Conditions{}) // nothing is on it
-	tr := &Transport{cfg: cfg, log: quiet, start: clock()}
+	tr := &Transport{shared: shared{cfg: cfg, log: quiet, start: clock()}}
 	f := &fakeBelow{take: -1}
-	l := &Loop{t: tr, h: h, below: f}
-	l.init()
+	l := newLoop(&tr.shared, h, 0)
+	l.below = f
 	tr.admission.init(&tr.cfg)
 	tr.loops = []*Loop{l}
 	tr.maxUnvalidated = unvalidatedShare(&tr.cfg, 1)
-	if err := tr.initSealed(); err != nil {
+	if err := serve(&tr.shared); err != nil {
 		panic(err)
 	}
 	l.boot()
@@ -83,7 +83,7 @@ func (p *peer) send(l *Loop) {
 		if len(b) == 0 {
 			return
 		}
-		l.datagram(plainWire, p.addr, b)
+		plainOf(l).datagram(path{addr: p.addr}, b)
 	}
 }
 
@@ -194,7 +194,7 @@ func TestStreamPathDoesNotAllocate(t *testing.T) {
 	run := func() {
 		s.in = in
 		l.begin()
-		l.streamData(k, s)
+		k.Data(s)
 		l.end()
 	}
 	run()
@@ -249,9 +249,9 @@ func TestIdleLinkIsSmall(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	per := float64(after.HeapAlloc-before.HeapAlloc) / n
-	t.Logf("%.0f bytes for each of %d idle links", per, len(l.plain))
-	if len(l.plain) != n || per > 500 {
-		t.Errorf("%d links of %.0f bytes, want %d of at most 500", len(l.plain), per, n)
+	t.Logf("%.0f bytes for each of %d idle links", per, len(plainOf(l).table))
+	if len(plainOf(l).table) != n || per > 500 {
+		t.Errorf("%d links of %.0f bytes, want %d of at most 500", len(plainOf(l).table), per, n)
 	}
 	runtime.KeepAlive(l)
 }
@@ -386,7 +386,7 @@ func TestUnvalidatedAddressIsSentNothingUnasked(t *testing.T) {
 	if sent := batch(func() { p.send(l) }); len(sent) != 1 {
 		t.Errorf("%d datagrams to who asks again, want 1", len(sent))
 	}
-	for _, k := range l.plain {
+	for _, k := range plainOf(l).table {
 		k.ValidateAddress()
 	}
 	if batch(func() {}); l.timers.armed == Never {
@@ -395,7 +395,7 @@ func TestUnvalidatedAddressIsSentNothingUnasked(t *testing.T) {
 }
 
 func TestRecentlyClosedIsBounded(t *testing.T) {
-	var g recentlyClosed
+	var g recentlyClosed[plainKey]
 	key := func(i int) plainKey { return plainKey{conv: uint32(i)} }
 	for i := range 3 * maxRecent {
 		g.add(key(i), 0)

@@ -24,6 +24,14 @@
 // place. On a network in memory, transport/memnet, the same loops run under
 // testing/synctest.
 //
+// # Where things are
+//
+// Loop (loop.go, timers.go) and Link (link.go) know carriers by the interfaces of
+// contract.go. Each carrier is a file, carrier_*.go, and a line in table.go; kcplink.go
+// and stream.go have what is common to those on datagrams and on streams. What has
+// state of its own and needs no loop is a type of its own: the closing list, the search
+// for a path MTU, the budget for partial frames, lateness, the queue of tasks.
+//
 // # What is below
 //
 // A loop is run by what is below it, and knows it by the contract of

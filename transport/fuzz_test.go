@@ -35,12 +35,12 @@ func FuzzLoop(f *testing.F) {
 			l.begin()
 			switch what % 4 {
 			case 0, 1:
-				l.datagram(plainWire, from[what%4], piece)
+				plainOf(l).datagram(path{addr: from[what%4]}, piece)
 				in += n
 			case 2:
-				if k.state&stateClosed == 0 {
+				if k.base().state&stateClosed == 0 {
 					s.in = append(s.in, piece...)
-					l.streamData(k, s)
+					k.Data(s)
 				}
 			case 3:
 				l.t.start = l.t.start.Add(-time.Duration(n) * time.Millisecond)
@@ -53,13 +53,13 @@ func FuzzLoop(f *testing.F) {
 		if got := l.stats.panics.Load(); got != 0 {
 			t.Fatalf("%d panics", got)
 		}
-		if n := l.t.admission.carriers[PlainKCP].open.Load(); n > 8 || n != int64(len(l.plain)) {
-			t.Fatalf("%d links open, %d in the table", n, len(l.plain))
+		if n := l.t.admission.carriers[PlainKCP].open.Load(); n > 8 || n != int64(len(plainOf(l).table)) {
+			t.Fatalf("%d links open, %d in the table", n, len(plainOf(l).table))
 		}
 		l.begin()
 		l.closeAll(ErrStopped)
 		l.end()
-		if len(l.plain)+len(l.streams)+len(l.timers.heap) != 0 || l.t.admission.links.Load() != 0 || l.unvalidated.Len() != 0 {
+		if len(plainOf(l).table)+len(l.streams)+len(l.timers.heap) != 0 || l.t.admission.links.Load() != 0 || plainOf(l).unvalidated.Len() != 0 {
 			t.Fatal("something is left after all links closed")
 		}
 	})

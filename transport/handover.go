@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"sync"
 
-	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/lifeline-go/lifeline/transport/internal/strangers"
 )
 
@@ -39,23 +38,22 @@ type handedBatch struct {
 }
 
 type handed struct {
-	from netip.AddrPort
-	to   backend.Local
+	path
 	size int
 }
 
 // give copies a datagram for the loop. It reports whether there was room, and
 // whether the loop must be woken: once for each burst.
-func (h *handover) give(from netip.AddrPort, to backend.Local, b []byte) (ok, wake bool) {
+func (h *handover) give(p path, b []byte) (ok, wake bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	g := &h.groups[h.group(from.Addr())]
+	g := &h.groups[h.group(p.addr.Addr())]
 	w := &h.waits
 	if len(w.list) >= maxHanded || len(w.bytes)+len(b) > maxHandedBytes || *g >= maxHandedShare {
 		return false, false
 	}
 	*g++
-	w.list = append(w.list, handed{from, to, len(b)})
+	w.list = append(w.list, handed{p, len(b)})
 	w.bytes = append(w.bytes, b...)
 	return true, len(w.list) == 1
 }
@@ -74,28 +72,4 @@ func (h *handover) take() *handedBatch {
 		clear(h.groups[:])
 	}
 	return &h.reads
-}
-
-// handTo gives a datagram to the loop that owns its link.
-func (l *Loop) handTo(owner *Loop, from netip.AddrPort, b []byte) {
-	ok, wake := owner.handover.give(from, l.asked, b)
-	if !ok {
-		l.stats.handoverFull.Add(1)
-		return
-	}
-	l.stats.handedOver.Add(1)
-	if wake {
-		owner.queue.Wake()
-	}
-}
-
-// takeHanded reads what other loops have given.
-func (l *Loop) takeHanded() {
-	batch := l.handover.take()
-	b := batch.bytes
-	for _, d := range batch.list {
-		l.asked = d.to
-		l.ownDatagram(d.from, b[:d.size:d.size])
-		b = b[d.size:]
-	}
 }

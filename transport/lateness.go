@@ -12,6 +12,9 @@ const (
 	maxExtra = 250 * time.Millisecond
 )
 
+// latenessBounds are in nanoseconds. Go's own timers are up to a millisecond late.
+var latenessBounds = []int64{1e6, 2e6, 5e6, 10e6, 25e6, 50e6, 100e6, 250e6, 1e9}
+
 // lateness is how late a loop runs. Owned by the loop.
 type lateness struct {
 	late      time.Duration // how late the loop was at lateAt; half of it is forgotten every lateHalf

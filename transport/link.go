@@ -7,8 +7,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/transport/internal/backend"
-	"github.com/lifeline-go/lifeline/transport/kcp"
 )
 
 // Why a link closed, besides what codec and the sockets report. A peer that
@@ -36,9 +36,6 @@ var (
 const (
 	// finishTime bounds how long Finish tries to get the last bytes across.
 	finishTime = 2 * time.Second
-	// silentTime without an acknowledgement of what needs one makes a peer
-	// that is told its last words once, and not waited for.
-	silentTime = 500 * time.Millisecond
 )
 
 // linkState is a set of bits.
@@ -60,27 +57,25 @@ const (
 type Link struct {
 	Value any // the handler's state for this link
 
-	loop   *Loop
-	kcp    *kcp.Conn   // KCP, plain or sealed: points into the same allocation
-	sealed *sealedPart // sealed KCP: points into the same allocation
-	tcp    *tcpPart    // TCP: points into the same allocation
-	part   *part       // KCP: the beginning of a frame that spans segments
-	addr   netip.AddrPort
+	loop *Loop
+	self carrierLink // the same link, as its carrier has it
+	part *part       // the beginning of a frame that spans segments, or messages
+	addr netip.AddrPort
 
 	received time.Duration
 	in, sent uint64 // bytes of datagrams, or of the stream
 	heapAt   int32  // 1 + place in the timer heap, 0 when not there
 	conv     uint32
-	finish   uint32 // stateFinishing: until when, in finishUnits
+	until    uint32 // stateFinishing: for how long, in finishUnits
 	carrier  Carrier
 	state    linkState
 	local    backend.Local // KCP: what the peer sends to, and is answered from
 }
 
-// finishUnit is the unit of Link.finish, which has four bytes for four years.
+// finishUnit is the unit of Link.until, which has four bytes for four years.
 const finishUnit = time.Second / 32
 
-func (k *Link) finishAt() time.Duration { return time.Duration(k.finish) * finishUnit }
+func (k *Link) finishAt() time.Duration { return time.Duration(k.until) * finishUnit }
 
 // LinkStats is what a link knows about its path.
 type LinkStats struct {
@@ -105,17 +100,8 @@ func (k *Link) RemoteAddr() netip.AddrPort { return k.addr }
 // of KCP, segments ahead of one that is missing, pings and pongs of WebSocket.
 func (k *Link) LastReceive() time.Duration { return k.received }
 
-// waiting is how many bytes were written and are not on their way (TCP) or
-// not acknowledged (KCP).
-func (k *Link) waiting() int {
-	if k.kcp != nil {
-		return max(k.loop.kcp[k.wire()].capacity-k.kcp.Room(), 0)
-	}
-	return len(k.tcp.out) + k.tcp.stream.OutboundBuffered()
-}
-
 // half reports whether at least half of the send buffer is free.
-func (k *Link) half() bool { return 2*k.waiting() <= k.loop.t.cfg.sendBuffer() }
+func (k *Link) half() bool { return 2*k.self.waiting() <= k.loop.t.cfg.sendBuffer() }
 
 // Available returns how many bytes may be written now. While less than half of
 // Config.SendBuffer waits it is never less than the largest frame, so that
@@ -125,7 +111,7 @@ func (k *Link) Available() int {
 		return 0
 	}
 	cfg := &k.loop.t.cfg
-	waiting := k.waiting()
+	waiting := k.self.waiting()
 	room := max(cfg.sendBuffer()-waiting, 0)
 	if 2*waiting <= cfg.sendBuffer() {
 		room = max(room, cfg.maxFrame())
@@ -143,21 +129,14 @@ func (k *Link) Write(frames []byte) {
 		return
 	}
 	l := k.loop
-	waiting := k.waiting()
+	waiting := k.self.waiting()
 	if waiting+len(frames) > l.t.cfg.sendBuffer()+l.t.cfg.maxFrame() {
 		k.Close(ErrOverflow)
 		return
 	}
-	if k.kcp != nil {
-		if err := k.kcp.Write(frames); err != nil {
-			k.Close(ErrOverflow)
-			return
-		}
-	} else {
-		if k.tcp.ws != nil && len(k.tcp.out) == 0 {
-			k.tcp.out = l.wsBegin(k.tcp.out)
-		}
-		k.tcp.out = l.bufs.append(k.tcp.out, frames)
+	if !k.self.write(frames) {
+		k.Close(ErrOverflow)
+		return
 	}
 	if 2*(waiting+len(frames)) > l.t.cfg.sendBuffer() {
 		k.state |= stateStarved
@@ -165,24 +144,12 @@ func (k *Link) Write(frames []byte) {
 	l.touch(k)
 }
 
-// Arrival says how a packet arrived.
-type Arrival struct {
-	// Number is the full counter of the sealed datagram that brought the packet, and
-	// 0 on every other carrier. Of two datagrams the one with the higher number was
-	// sent later.
-	Number uint64
-	// Datagram says that the packet came as a datagram, outside of the stream:
-	// see Link.WriteDatagram.
-	Datagram bool
-}
-
-// wire is the socket that carries a KCP link.
-func (k *Link) wire() wire {
-	if k.sealed != nil {
-		return sealedWire
-	}
-	return plainWire
-}
+// WriteDatagram sends one whole frame, a Datagram or a heartbeat that is not
+// in-band, as a datagram: once at most, and in no order. It reports false,
+// and has done nothing, where that can't be: on a carrier without such a
+// channel, and for a frame that fits into no datagram. The caller then sends
+// the ordinary way.
+func (k *Link) WriteDatagram(frame []byte) bool { return k.self.writeDatagram(frame) }
 
 // touch puts k on the list of links that may have something to send.
 func (l *Loop) touch(k *Link) {
@@ -196,19 +163,9 @@ func (l *Loop) touch(k *Link) {
 // the anti-amplification limit of plain KCP: RFC 9000 8. Sealed KCP validates by
 // itself.
 func (k *Link) ValidateAddress() {
-	if k.sealed != nil || k.state&(stateValidated|stateClosed) != 0 {
-		return
+	if k.state&(stateValidated|stateClosed) == 0 {
+		k.self.validate()
 	}
-	l := k.loop
-	if k.carrier == PlainKCP {
-		l.removeUnvalidated(k)
-		if !l.t.admission.validate(k.addr.Addr(), l.now) {
-			k.Close(ErrTooManyLinks) // not counted among those that are validated
-			return
-		}
-		l.touch(k)
-	}
-	k.state = k.state&^stateLimited | stateValidated
 }
 
 // Finish lets no more packets in, sends what was written and then closes with
@@ -225,17 +182,8 @@ func (k *Link) FinishStatus(status uint16) {
 		return
 	}
 	k.state |= stateFinishing
-	if k.tcp != nil && k.tcp.ws != nil && status != 0 {
-		k.tcp.ws.status = status
-	}
-	limit := finishTime
-	if k.kcp != nil {
-		k.kcp.Slow(finishTime / 2)
-		if k.kcp.Silence(k.loop.now) >= silentTime {
-			limit = finishUnit // this batch still says them
-		}
-	}
-	k.finish = uint32((k.loop.now + limit + finishUnit - 1) / finishUnit)
+	limit := k.self.finish(status)
+	k.until = uint32((k.loop.now + limit + finishUnit - 1) / finishUnit)
 	k.loop.timers.schedule(k, k.finishAt())
 	k.loop.touch(k)
 }
@@ -252,9 +200,8 @@ func (k *Link) Close(err error) {
 // Stats returns what the link knows about its path.
 func (k *Link) Stats() LinkStats {
 	s := LinkStats{BytesIn: k.in, BytesOut: k.sent}
-	if k.kcp != nil && k.state&stateClosed == 0 {
-		c := k.kcp.Stats()
-		s.SRTT, s.RTTVar, s.RTO, s.Retransmits = c.SRTT, c.RTTVar, c.RTO, uint64(c.Retransmits)
+	if k.state&stateClosed == 0 {
+		k.self.stats(&s)
 	}
 	return s
 }
@@ -262,35 +209,21 @@ func (k *Link) Stats() LinkStats {
 // RTT returns the smoothed round trip, 0 while it is unknown. That of TCP is a
 // question to the kernel, on Linux alone, and ends at a proxy that is in between.
 func (k *Link) RTT() time.Duration {
-	switch {
-	case k.state&stateClosed != 0:
+	if k.state&stateClosed != 0 {
 		return 0
-	case k.kcp != nil:
-		return k.kcp.SRTT()
 	}
-	return k.tcp.stream.RTT()
+	return k.self.rtt()
 }
 
 // deaf reports whether packets of the link go nowhere.
 func (k *Link) deaf() bool { return k.state&(stateClosed|stateFinishing) != 0 }
 
-// deadline is when something is due for the link.
-func (k *Link) deadline(now time.Duration) time.Duration {
-	at := Never
-	switch {
-	case k.state&stateClosed != 0:
+// dueAt is when something is due for the link.
+func (k *Link) dueAt(now time.Duration) time.Duration {
+	if k.state&stateClosed != 0 {
 		return Never
-	case k.tcp != nil:
-		at = k.tcp.lookAt
-		if a := k.tcp.pending; a != nil && k.state&stateFinishing == 0 {
-			at = min(at, a.until)
-		}
-	case k.state&stateValidated == 0:
-		// Only input helps. A peer that is there sends again. To resend to every
-		// address that has sent one datagram makes a login storm worse.
-	default:
-		at = k.kcp.NextDeadline(now)
 	}
+	at := k.self.deadline(now)
 	if k.state&stateFinishing != 0 {
 		at = min(at, k.finishAt())
 	}
@@ -299,17 +232,11 @@ func (k *Link) deadline(now time.Duration) time.Duration {
 
 // due serves a link whose deadline has come.
 func (l *Loop) due(k *Link) {
-	switch {
-	case k.state&stateFinishing != 0 && k.finishAt() <= l.now:
+	if k.state&stateFinishing != 0 && k.finishAt() <= l.now {
 		k.Close(ErrFinished)
-	case k.tcp != nil && k.tcp.pending != nil && k.state&stateFinishing == 0:
-		if k.tcp.pending.until <= l.now {
-			l.stats.openingTimeouts.Add(1)
-			k.Close(errOpeningTimeout)
-		}
-	default:
-		l.touch(k) // flush sends what KCP has due, and looks after a stream
+		return
 	}
+	k.self.due()
 }
 
 // forget takes a closed link out of everything but its handler's hands.
@@ -321,14 +248,7 @@ func (l *Loop) forget(k *Link, err error) {
 		l.bufs.drop(k.part)
 		k.part = nil
 	}
-	switch {
-	case k.sealed != nil:
-		l.forgetSealed(k, err)
-	case k.kcp != nil:
-		l.forgetPlain(k, err)
-	default:
-		l.forgetStream(k, err)
-	}
+	k.self.forget(err)
 }
 
 // frames hands up the whole packets at the start of b and returns how many
@@ -340,9 +260,11 @@ func (l *Loop) frames(k *Link, b []byte, number uint64) (used int) {
 		if k.deaf() {
 			return len(b)
 		}
-		p, n, err := parseFrame(b[used:], maxBody)
+		p, n, err := codec.ParseFrame(b[used:], maxBody)
 		if err != nil {
-			l.malformed(k, err)
+			k.self.malformed(err)
+			l.stats.protocol.Add(1)
+			k.Close(err)
 			return len(b)
 		}
 		if n == 0 {
@@ -360,10 +282,7 @@ func (k *Link) partialBytes() (n int) {
 	if k.part != nil {
 		n = cap(k.part.b)
 	}
-	if k.kcp != nil {
-		return n + k.kcp.Early()
-	}
-	return n + k.tcp.left
+	return n + k.self.partial()
 }
 
 // notePartial takes note of the partial frames of k after something has arrived.

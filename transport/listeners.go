@@ -3,7 +3,6 @@
 package transport
 
 import (
-	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -16,24 +15,41 @@ type listener struct{ field, address string }
 // of one kind on one port: the kernel would spread what comes over both, since
 // loops share ports, and each would refuse the other's half.
 func (c *Config) checkListeners() error {
-	list := []listener{{"KCP", c.KCP}, {"PlainKCP", c.PlainKCP}, {"TCP", c.TCP}, {"WebSocket", c.WebSocket}}
-	for _, l := range list {
-		if err := CheckListener(l.field, l.address); err != nil {
+	for i := range carrierTable[1:] {
+		spec := &carrierTable[1+i]
+		if err := CheckListener(spec.field, spec.address(c)); err != nil {
 			return err
 		}
 	}
-	return cmp.Or(collision(list[0], list[1]), collision(list[2], list[3]))
+	return collisions(func(i Carrier) string { return carrierTable[i].address(c) })
 }
 
 // checkBound does it again once the names of hosts are addresses.
 func (t *Transport) checkBound() error {
-	at := func(field string, c Carrier) listener {
-		if !t.addrs[c].IsValid() {
-			return listener{field, ""}
+	return collisions(func(i Carrier) string {
+		if !t.addrs[i].IsValid() {
+			return ""
 		}
-		return listener{field, t.addrs[c].String()}
+		return t.addrs[i].String()
+	})
+}
+
+// collisions compares the addresses of all carriers, two by two.
+func collisions(address func(Carrier) string) error {
+	for i := Carrier(1); i < carriers; i++ {
+		for j := i + 1; j < carriers; j++ {
+			a, b := listener{carrierTable[i].field, address(i)}, listener{carrierTable[j].field, address(j)}
+			if b.field < a.field {
+				a, b = b, a
+			}
+			if same := (carrierTable[i].streams == nil) == (carrierTable[j].streams == nil); same {
+				if err := collision(a, b); err != nil {
+					return err
+				}
+			}
+		}
 	}
-	return cmp.Or(collision(at("KCP", KCP), at("PlainKCP", PlainKCP)), collision(at("TCP", TCP), at("WebSocket", WebSocket)))
+	return nil
 }
 
 func collision(a, b listener) error {

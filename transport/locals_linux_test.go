@@ -214,7 +214,7 @@ func TestLostLocalAddressIsNotInsistedOn(t *testing.T) {
 	l := tr.Loops()[0]
 	onLoop(t, l, func() {
 		for i, name := range []backend.Local{here, gone, here} {
-			l.out[plainWire].Push(to, name, len(append(l.out[plainWire].Slot(), byte('a'+i))))
+			plainOf(l).out.Push(to, name, len(append(plainOf(l).out.Slot(), byte('a'+i))))
 		}
 	})
 	buf := make([]byte, 10)

@@ -3,14 +3,13 @@
 package transport
 
 import (
-	"hash/maphash"
 	"log/slog"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
 	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/lifeline-go/lifeline/transport/internal/linked"
-	"github.com/lifeline-go/lifeline/transport/internal/strangers"
 )
 
 // Never is the time of a timer that is not armed.
@@ -28,11 +27,11 @@ func since(t time.Time) time.Duration { return time.Since(t) }
 type Loop struct {
 	Value any // the handler's state for this loop
 
-	t     *Transport
+	t     *shared
 	h     Handler
 	below backend.Driver
 	index int
-	queue queue
+	queue queue[Task]
 
 	depth    int // nesting of begin: gnet calls OnClose from within Write, and see round
 	booted   bool
@@ -40,31 +39,23 @@ type Loop struct {
 	now      time.Duration
 	began    time.Duration // the batch
 	spare    []Task        // the batch before: its memory is used again
-	asked    backend.Local // where the datagram that is being handed up came to
 
-	timers           timers
-	plain            map[uint64]*Link // by hash
-	seed             maphash.Seed
-	recentlyClosed   recentlyClosed
-	unvalidated      strangers.Table[*Link] // plain-KCP links whose addresses are not validated
-	unvalidatedEntry map[*Link]*strangers.Entry[*Link]
-	streams          []*Link
-	dirty            []*Link // have something to send
-	writable         []*Link // have room again, and their handler waits for it
-	closed           []closedLink
-	out              [wires]outbox
-	bufs             bufPool
-	partials         partialBudget[*Link]
-	kcp              [wires]kcpShared
-	sealed           sealedLoop
-	handover         handover
-	ws               wsShared
-	pending          linked.List[*pendingConn] // oldest first
-	lateness         lateness
-	stats            loopStats
+	timers    timers
+	lateness  lateness
+	datagrams [carriers]datagramCarrier   // nil what is not served
+	kcp       [carriers]*kcpLoop          // what those share
+	accepts   [carriers]func() streamConn // makes the links of a carrier on streams
+	streams   []*streamLink
+	pending   linked.List[*pendingConn] // oldest first
+	dirty     []*Link                   // have something to send
+	writable  []*Link                   // have room again, and their handler waits for it
+	closed    []closedLink
+	bufs      bufPool
+	partials  partialBudget[*Link]
+	stats     loopStats
 }
 
-// closing is a link whose OnClose is still to be called.
+// closedLink is a link whose OnClose is still to be called.
 type closedLink struct {
 	k   *Link
 	err error
@@ -85,17 +76,26 @@ func (l *Loop) Lateness() time.Duration { return l.lateness.extra(l.now) }
 // for a deadline that it was not told of.
 func (l *Loop) WakeAt(at time.Duration) { l.timers.wake = max(at, l.now) }
 
-// init makes an empty loop of l.
-func (l *Loop) init() {
-	l.plain, l.seed = make(map[uint64]*Link), maphash.MakeSeed()
-	l.unvalidatedEntry = make(map[*Link]*strangers.Entry[*Link])
+// Task is work posted to a loop: a *T with a Run method is posted without allocation.
+type Task interface{ Run(l *Loop) }
+
+// Post hands t to the loop. Safe to call from any goroutine. Tasks of one
+// goroutine run in the order they were posted. It returns ErrStopped once the
+// loop takes no more; every task that was taken does run.
+func (l *Loop) Post(t Task) error {
+	if !l.queue.post(t) {
+		return ErrStopped
+	}
+	return nil
+}
+
+// newLoop makes a loop without carriers.
+func newLoop(t *shared, h Handler, index int) *Loop {
+	l := &Loop{t: t, h: h, index: index}
 	l.timers.init()
 	l.lateness.init()
-	l.initOut()
-	l.kcp[plainWire].init(&l.t.cfg, sendMTU)
-	l.kcp[sealedWire].init(&l.t.cfg, sealedCut)
-	l.handover.seed = l.seed
-	l.partials.limit = l.t.cfg.receiveShare()
+	l.partials.limit = t.cfg.receiveShare()
+	return l
 }
 
 // boot runs once, before anything else on the loop.
@@ -115,8 +115,10 @@ func (l *Loop) begin() {
 	l.queue.beginBatch()
 	l.now = l.t.now()
 	l.began = l.now
-	for w := range wires {
-		l.out[w].blocked = false
+	for _, c := range l.kcp {
+		if c != nil {
+			c.blocked = false
+		}
 	}
 	l.stats.wakeUps++
 }
@@ -127,7 +129,11 @@ func (l *Loop) end() {
 		l.depth--
 		return
 	}
-	l.takeHanded()
+	for _, c := range l.datagrams {
+		if c != nil {
+			c.handed()
+		}
+	}
 	l.runTimers(l.runTasks())
 	l.tellWritable()
 	l.tellClosed()
@@ -170,16 +176,16 @@ func (l *Loop) runTask(t Task) {
 
 // closeAll closes every link of the loop.
 func (l *Loop) closeAll(err error) {
-	for _, k := range l.plain {
-		k.Close(err)
+	for _, c := range l.datagrams {
+		if c == nil {
+			continue
+		}
+		for k := range c.links {
+			k.Close(err)
+		}
 	}
 	for _, k := range l.streams {
 		k.Close(err)
-	}
-	for i := range l.sealed.slots.table {
-		if k := l.sealed.slots.table[i].k; k != nil {
-			k.Close(err)
-		}
 	}
 }
 
@@ -206,7 +212,7 @@ func (l *Loop) tellClosed() {
 	}
 }
 
-// tellRoomy calls OnWritable for links whose output went out in the batch before.
+// tellWritable calls OnWritable for links whose output went out in the batch before.
 func (l *Loop) tellWritable() {
 	list := l.writable
 	l.writable = nil
@@ -230,37 +236,50 @@ func (l *Loop) flush() {
 	}
 	clear(l.dirty[len(rest):])
 	l.dirty = rest
-	for w := range wires {
-		l.sendOut(&l.out[w])
+	for _, c := range l.kcp {
+		if c != nil {
+			c.send()
+		}
 	}
 }
 
 // flushLink returns false when the link's socket takes no more.
-func (l *Loop) flushLink(k *Link) (ok bool) {
+func (l *Loop) flushLink(k *Link) (sent bool) {
 	if k.state&stateClosed != 0 {
 		k.state &^= stateDirty
 		return true
 	}
-	if k.kcp != nil && l.out[k.wire()].blocked {
-		return false
-	}
 	defer l.guard(k)
-	ok = true // also after a panic: the link is closed then
-	if k.kcp == nil {
-		k.state &^= stateDirty
-		l.flushStream(k)
-		return ok
-	}
-	sent := false
-	if k.sealed != nil {
-		sent = l.flushSealed(k)
-	} else {
-		sent = l.flushPlain(k)
-	}
+	sent = true // also after a panic: the link is closed then
+	sent = k.self.flush()
 	if sent {
 		k.state &^= stateDirty
 	}
-	return sent && ok
+	return sent
+}
+
+// publish makes the loop's own counters visible.
+func (l *Loop) publish() {
+	s := &l.stats
+	p := &s.public
+	show(&p.wakeUps, s.wakeUps)
+	show(&p.tasks, s.tasks)
+	show(&p.packets, s.packets)
+	show(&p.datagramsIn, s.datagramsIn)
+	show(&p.datagramsOut, s.DatagramsOut)
+	show(&p.blocked, s.blocked)
+	show(&p.busy, uint64(s.busy))
+	var retransmits, repeats uint64
+	for i, c := range l.kcp {
+		if c != nil {
+			retransmits += c.cfg.Retransmits
+			repeats += c.cfg.Repeats
+			l.datagrams[i].publish()
+		}
+	}
+	show(&p.retransmits, retransmits)
+	show(&p.repeats, repeats)
+	show(&p.late, uint64(l.Lateness()))
 }
 
 // guard is deferred around everything that runs for one link, or for none: a
@@ -318,4 +337,9 @@ func (l *Loop) callWritable(k *Link) {
 	defer l.guard(k)
 	k.state &^= stateStarved
 	l.h.OnWritable(k)
+}
+
+func (l *Loop) callMigrate(k *Link, from netip.AddrPort) {
+	defer l.guard(k)
+	l.h.OnMigrate(k, from)
 }

@@ -55,7 +55,7 @@ func TestBadWeather(t *testing.T) {
 		}
 		var s LinkStats
 		onLoop(t, tr.Loops()[0], func() {
-			for _, k := range tr.loops[0].plain {
+			for _, k := range linksOf(tr.loops[0]) {
 				s = k.Stats()
 			}
 		})

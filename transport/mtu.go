@@ -10,6 +10,10 @@ import (
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
+// sealedCut is what is left for KCP in the smallest datagram: the seal, and
+// the length of no unreliable frames.
+const sealedCut = seal.MaxDatagram - seal.Overhead - 1
+
 // datagramSizes are what a path may carry, smallest first: what all do, IPv6
 // with tunnels around it, IPv6 on Ethernet, IPv4 on Ethernet.
 var datagramSizes = [...]int{seal.MaxDatagram, 1280, 1392, 1452, backend.SlotSize}

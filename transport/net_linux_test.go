@@ -250,8 +250,8 @@ func TestOneBadDestinationDoesNotHoldUpOthers(t *testing.T) {
 	l := tr.Loops()[0]
 	onLoop(t, l, func() {
 		for i, to := range []netip.AddrPort{good, bad, bad, good, bad} {
-			slot := l.out[plainWire].Slot()
-			l.out[plainWire].Push(to, 0, len(append(slot, byte('a'+i))))
+			slot := plainOf(l).out.Slot()
+			plainOf(l).out.Push(to, 0, len(append(slot, byte('a'+i))))
 		}
 	})
 	buf := make([]byte, 10)

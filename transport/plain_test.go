@@ -46,23 +46,23 @@ func TestPlainLinksOfOneAddressAreBounded(t *testing.T) {
 		peerAt("192.0.2.1:9").open(l)
 	}
 	validate = true
-	before := len(l.plain)
+	before := len(plainOf(l).table)
 	for range 2 * most {
 		peerAt("192.0.2.1:9").open(l)
 	}
-	if got := len(l.plain) - before; got != most {
+	if got := len(plainOf(l).table) - before; got != most {
 		t.Errorf("%d links of one address, want %d", got, most)
 	}
 	peerAt("192.0.2.2:9").open(l)
-	if got := len(l.plain) - before; got != most+1 {
+	if got := len(plainOf(l).table) - before; got != most+1 {
 		t.Error("another address was refused")
 	}
-	before = len(l.plain)
+	before = len(plainOf(l).table)
 	for i := range 2 * most { // one subscriber has a /64
 		peerAt([]string{"[2001:db8::1]:9", "[2001:db8::2]:9"}[i%2]).open(l)
 		peerAt("127.0.0.1:9").open(l)
 	}
-	if got := len(l.plain) - before; got != most+2*most {
+	if got := len(plainOf(l).table) - before; got != most+2*most {
 		t.Errorf("%d links, want %d of a /64 and %d of the loopback", got, most, 2*most)
 	}
 	if got := l.t.admission.carriers[PlainKCP].stats().TooManyLinks; got != 2*most {
@@ -72,11 +72,11 @@ func TestPlainLinksOfOneAddressAreBounded(t *testing.T) {
 	l.begin()
 	l.closeAll(ErrStopped)
 	l.end()
-	if len(l.t.admission.plain.links) != 0 || l.unvalidated.Len() != 0 || l.t.admission.links.Load() != 0 {
-		t.Errorf("left: %v, %d unvalidated, %d links", l.t.admission.plain.links, l.unvalidated.Len(), l.t.admission.links.Load())
+	if len(l.t.admission.plain.links) != 0 || plainOf(l).unvalidated.Len() != 0 || l.t.admission.links.Load() != 0 {
+		t.Errorf("left: %v, %d unvalidated, %d links", l.t.admission.plain.links, plainOf(l).unvalidated.Len(), l.t.admission.links.Load())
 	}
 	peerAt("192.0.2.1:9").open(l)
-	if len(l.plain) != 1 {
+	if len(plainOf(l).table) != 1 {
 		t.Error("no room after all have left")
 	}
 }
@@ -99,8 +99,8 @@ func TestProofBeyondTheBoundCloses(t *testing.T) {
 	if len(h.errs) != 1 || !errors.Is(h.errs[0], ErrTooManyLinks) {
 		t.Errorf("closed with %v, want one ErrTooManyLinks", h.errs)
 	}
-	if len(l.plain) != 2 || l.unvalidated.Len() != 0 {
-		t.Errorf("%d links, %d unvalidated", len(l.plain), l.unvalidated.Len())
+	if len(plainOf(l).table) != 2 || plainOf(l).unvalidated.Len() != 0 {
+		t.Errorf("%d links, %d unvalidated", len(plainOf(l).table), plainOf(l).unvalidated.Len())
 	}
 }
 
@@ -110,8 +110,8 @@ func TestPlainLinksLeaveRoomForSealedOnes(t *testing.T) {
 	for i := range 20 {
 		newPeer(i).open(l)
 	}
-	if len(l.plain) != 4 {
-		t.Errorf("%d plain links, want 4", len(l.plain))
+	if len(plainOf(l).table) != 4 {
+		t.Errorf("%d plain links, want 4", len(plainOf(l).table))
 	}
 	joinSealed(l, 100)
 	if len(linksOf(l)) != 5 {
@@ -156,7 +156,7 @@ func TestFloodOfFirstDatagramsKeepsNobodyOut(t *testing.T) {
 				if i >= 19 {
 					from = netip.AddrFrom4([4]byte{203, 0, 113, byte(n)})
 				}
-				l.plainDatagram(netip.AddrPortFrom(from, uint16(n)|1), first)
+				plainOf(l).datagram(path{addr: netip.AddrPortFrom(from, uint16(n)|1)}, first)
 			}
 			if ms%10 == 0 {
 				p := newPeer(ms).from(fmt.Sprintf("10.%d.%d.1:9", ms>>8, ms&0xff))
@@ -179,10 +179,10 @@ func TestFloodOfFirstDatagramsKeepsNobodyOut(t *testing.T) {
 		if came != 190 {
 			t.Errorf("%d of 190 players came in", came)
 		}
-		if n := l.unvalidated.Len(); n != 5000 || len(l.unvalidatedEntry) != n || len(l.plain) > n+200 {
-			t.Errorf("%d links of strangers, %d in all", n, len(l.plain))
+		if n := plainOf(l).unvalidated.Len(); n != 5000 || len(plainOf(l).unvalidatedEntry) != n || len(plainOf(l).table) > n+200 {
+			t.Errorf("%d links of strangers, %d in all", n, len(plainOf(l).table))
 		}
-		if s := l.t.Stats(); s.LinksEvicted == 0 || s.Carriers["plain-kcp"].TooManyLinks != 0 {
+		if s := l.t.stats(); s.LinksEvicted == 0 || s.Carriers["plain-kcp"].TooManyLinks != 0 {
 			t.Errorf("%d evicted, %+v", s.LinksEvicted, s.Carriers["plain-kcp"])
 		}
 	})
@@ -196,8 +196,8 @@ func TestEvictedLinkMayComeAgain(t *testing.T) {
 	newPeer(2).from("192.0.2.1:9").open(l)
 	again := newPeer(1).from("192.0.2.1:9")
 	again.open(l)
-	if l.plain[l.hash(keyOf(again.addr, 1))] == nil || len(l.plain) != 1 {
-		t.Errorf("%d links, and not the latest", len(l.plain))
+	if plainOf(l).table[plainOf(l).hash(keyOf(again.addr, 1))] == nil || len(plainOf(l).table) != 1 {
+		t.Errorf("%d links, and not the latest", len(plainOf(l).table))
 	}
 }
 
@@ -212,7 +212,7 @@ func TestPlainOpeningsOfOneAddressAreLimited(t *testing.T) {
 		l.end()
 	}
 	newPeer(1000).from("192.0.2.2:9").open(l)
-	s := l.t.Stats().Carriers["plain-kcp"]
+	s := l.t.stats().Carriers["plain-kcp"]
 	if s.AddressLimited < 70 || s.AddressLimited > 80 || s.Open != 1 {
 		t.Errorf("%+v, want some 80 of 100 refused and another address served", s)
 	}

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/lifeline-go/lifeline/transport/internal/backend"
 )
 
 // A proxy in between has the player's address and we have the proxy's. It
@@ -157,31 +155,4 @@ func parseHop(s string) (netip.AddrPort, bool) {
 		at = netip.AddrPortFrom(addr, 0)
 	}
 	return netip.AddrPortFrom(at.Addr().Unmap().WithZone(""), at.Port()), true
-}
-
-// proxied takes the PROXY header of a connection from a trusted address. It
-// reports whether it is past that.
-func (l *Loop) proxied(k *Link, in backend.Inbound) bool {
-	b, err := in.Peek(min(k.tcp.left, maxProxyHeader))
-	if err != nil {
-		k.Close(err)
-		return false
-	}
-	from, size, err := parseProxy(b)
-	switch {
-	case err == errNoProxy && k.tcp.ws != nil:
-		// A proxy that reads HTTP. The same connection can't be both: what
-		// follows is its own request.
-	case err != nil:
-		l.stats.proxies.Add(1)
-		k.Close(err)
-		return false
-	case size == 0:
-		return false
-	case from.IsValid():
-		k.addr = from
-	}
-	k.take(in, size)
-	k.tcp.pending.proxy = false
-	return true
 }

@@ -5,18 +5,17 @@ package transport
 import (
 	"sync"
 	"time"
-)
 
-// Task is work posted to a loop: a *T with a Run method is posted without allocation.
-type Task interface{ Run(l *Loop) }
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
+)
 
 // queue is the way into a loop from other goroutines: many writers, one
 // reader. gnet's own EventLoop.Execute allocates for every call, loses the
 // order beyond 1,024 waiting tasks and runs a task that posts itself before
 // any I/O, so only the wake-up is gnet's. Guarded by mu.
-type queue struct {
+type queue[T any] struct {
 	mu        sync.Mutex
-	tasks     []Task
+	tasks     []T
 	waker     func()
 	awake     bool // woken, or in a batch: what clears it looks at the rest first
 	timer     bool // the timer fired
@@ -28,23 +27,20 @@ type queue struct {
 	parkTimer *time.Timer   // of park; the loop's own
 }
 
-// Post hands t to the loop. Safe to call from any goroutine. Tasks of one
-// goroutine run in the order they were posted. It returns ErrStopped once the
-// loop takes no more; every task that was taken does run.
-func (l *Loop) Post(t Task) error {
-	q := &l.queue
+// post takes a task, and reports false once no more are taken.
+func (q *queue[T]) post(t T) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		return ErrStopped
+		return false
 	}
 	q.tasks = append(q.tasks, t)
 	q.wakeLocked()
-	return nil
+	return true
 }
 
 // wakeLocked wakes once per burst: a loop that is awake looks again before it sleeps.
-func (q *queue) wakeLocked() {
+func (q *queue[T]) wakeLocked() {
 	if !q.awake && q.waker != nil {
 		q.awake = true
 		if q.parked {
@@ -62,7 +58,7 @@ func (q *queue) wakeLocked() {
 
 // Stay says whether the loop waits in park alone from now on: nothing calls
 // waker then. It must not while gnet waits for what comes to the loop.
-func (q *queue) Stay(inside bool) {
+func (q *queue[T]) Stay(inside bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.inside = inside
@@ -72,7 +68,7 @@ func (q *queue) Stay(inside bool) {
 }
 
 // CallBack wakes a loop that stays, so that it goes back to gnet.
-func (q *queue) CallBack() {
+func (q *queue[T]) CallBack() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.inside {
@@ -81,7 +77,7 @@ func (q *queue) CallBack() {
 }
 
 // Wake makes the loop run a batch that begins after this. Safe to call from any goroutine.
-func (q *queue) Wake() {
+func (q *queue[T]) Wake() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.again = q.awake
@@ -89,7 +85,7 @@ func (q *queue) Wake() {
 }
 
 // onTimer is what the loop's timer calls, on a goroutine of the runtime.
-func (q *queue) onTimer() {
+func (q *queue[T]) onTimer() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.timer = true
@@ -99,7 +95,7 @@ func (q *queue) onTimer() {
 }
 
 // beginBatch marks the beginning of a batch: no wake-up is needed until endBatch.
-func (q *queue) beginBatch() {
+func (q *queue[T]) beginBatch() {
 	q.mu.Lock()
 	q.awake, q.again = true, false
 	q.mu.Unlock()
@@ -109,7 +105,7 @@ func (q *queue) beginBatch() {
 // until it is woken. A
 // goroutine waits then, not a thread in a system call: the runtime looks after
 // those, and that costs more than the wait is worth.
-func (q *queue) Park(d time.Duration) {
+func (q *queue[T]) Park(d time.Duration) {
 	q.mu.Lock()
 	if q.awake {
 		q.mu.Unlock() // it has been woken
@@ -118,11 +114,11 @@ func (q *queue) Park(d time.Duration) {
 	q.parked = true
 	if q.unpark == nil {
 		q.unpark, q.parkTimer = make(chan struct{}, 1), time.NewTimer(d)
-	} else if d != Never {
+	} else if d != backend.Never {
 		q.parkTimer.Reset(d)
 	}
 	q.mu.Unlock()
-	if d == Never {
+	if d == backend.Never {
 		<-q.unpark
 	} else {
 		select {
@@ -141,7 +137,7 @@ func (q *queue) Park(d time.Duration) {
 
 // take returns what waits, in order, and gives spare to the writers. It also
 // reports, and clears, that the timer fired.
-func (q *queue) take(spare []Task) (tasks []Task, fired, closed bool) {
+func (q *queue[T]) take(spare []T) (tasks []T, fired, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	fired, q.timer = q.timer, false
@@ -154,7 +150,7 @@ func (q *queue) take(spare []Task) (tasks []Task, fired, closed bool) {
 
 // endBatch ends a batch, and wakes the loop for another one if anything came
 // meanwhile.
-func (q *queue) endBatch(more bool) {
+func (q *queue[T]) endBatch(more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.awake = false
@@ -164,7 +160,7 @@ func (q *queue) endBatch(more bool) {
 }
 
 // SetWaker says how the loop is woken, or with nil that it can't be now.
-func (q *queue) SetWaker(wake func()) {
+func (q *queue[T]) SetWaker(wake func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.waker = wake
@@ -176,7 +172,7 @@ func (q *queue) SetWaker(wake func()) {
 }
 
 // close lets no more tasks in and wakes the loop for the last batch.
-func (q *queue) close() {
+func (q *queue[T]) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.closed {

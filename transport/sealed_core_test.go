@@ -45,12 +45,12 @@ func joinSealed(l *Loop, i int) *sealedPeer {
 	p := &sealedPeer{addr: newPeer(i).addr, buf: make([]byte, 0, 1500)}
 	below := l.below
 	defer func() { l.below = below }()
-	hello := newInitiator(l.t)
+	hello := initiatorFor(l)
 	for again := true; again; {
 		c := catcher{}
 		l.below = c
 		l.begin()
-		l.datagram(sealedWire, p.addr, hello.Hello())
+		sealedOf(l).datagram(path{addr: p.addr}, hello.Hello())
 		l.end()
 		again = false
 		for _, answer := range c[p.addr] {
@@ -77,7 +77,7 @@ func (p *sealedPeer) plain(l *Loop, t seal.PacketType, plain []byte) {
 	if err != nil {
 		panic(err)
 	}
-	l.datagram(sealedWire, p.addr, b)
+	sealedOf(l).datagram(path{addr: p.addr}, b)
 }
 
 // send hands what p has to say to l.
@@ -89,7 +89,7 @@ func (p *sealedPeer) send(l *Loop) {
 			return
 		}
 		b, _ = p.link.Conn.Seal(b, seal.TypeSealed)
-		l.datagram(sealedWire, p.addr, b)
+		sealedOf(l).datagram(path{addr: p.addr}, b)
 	}
 }
 
@@ -258,7 +258,7 @@ func TestHandoverIsBoundedAndShared(t *testing.T) {
 	took, wakes := 0, 0
 	b := make([]byte, 100)
 	give := func(from netip.AddrPort) bool {
-		ok, wake := h.give(from, 0, b)
+		ok, wake := h.give(path{addr: from}, b)
 		if ok {
 			took++
 		}
@@ -332,7 +332,7 @@ func FuzzSealed(f *testing.F) {
 			switch what % 5 {
 			case 0:
 				in += n
-				l.datagram(sealedWire, stranger, piece)
+				sealedOf(l).datagram(path{addr: stranger}, piece)
 			case 1, 2:
 				p.addr = newPeer(1).addr
 				p.plain(l, seal.TypeSealed+seal.PacketType(what%5)-1, piece[:min(n, 1400)])
@@ -363,7 +363,7 @@ func FuzzSealed(f *testing.F) {
 			l.end()
 			l.t.start = l.t.start.Add(-time.Second)
 		}
-		s := &l.sealed
+		s := sealedOf(l)
 		if s.slots.used != 0 || s.responder.HalfOpen() != 0 || s.closing.due() != Never || l.t.admission.links.Load() != 0 || len(l.timers.heap) != 0 {
 			t.Fatalf("left: %d slots, %d half open, %d links", s.slots.used, s.responder.HalfOpen(), l.t.admission.links.Load())
 		}
@@ -400,7 +400,7 @@ func TestALargerPathPacksMore(t *testing.T) {
 				ask(60)
 				mtu := 0
 				onLoop(t, tr.Loops()[0], func() {
-					mtu = linksOf(tr.loops[0])[0].kcp.MTU() - sealedCut + seal.MaxDatagram
+					mtu = sealedLinksOf(tr.loops[0])[0].kcp.MTU() - sealedCut + seal.MaxDatagram
 				})
 				if mtu != c.want {
 					t.Errorf("datagrams of %d bytes, want %d", mtu, c.want)
@@ -412,7 +412,7 @@ func TestALargerPathPacksMore(t *testing.T) {
 				w.net.SetConditions(memnet.Conditions{Delay: 10 * time.Millisecond, MTU: 1200})
 				ask(10)
 				onLoop(t, tr.Loops()[0], func() {
-					if mtu = linksOf(tr.loops[0])[0].kcp.MTU(); mtu != sealedCut {
+					if mtu = sealedLinksOf(tr.loops[0])[0].kcp.MTU(); mtu != sealedCut {
 						t.Errorf("still packs %d bytes", mtu)
 					}
 				})

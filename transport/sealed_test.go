@@ -175,7 +175,7 @@ func TestCloseIsTold(t *testing.T) {
 		if h.closed.Load() != players {
 			t.Errorf("%d closed, want %d", h.closed.Load(), players)
 		}
-		if n := tr.loops[0].sealed.closing; n.due() != Never {
+		if n := sealedOf(tr.loops[0]).closing; n.due() != Never {
 			t.Error("closes remain")
 		}
 	})
@@ -283,8 +283,8 @@ func TestUnreliableFrames(t *testing.T) {
 		}
 		// Nothing of it stays with the link.
 		onLoop(t, tr.Loops()[0], func() {
-			for _, k := range linksOf(tr.loops[0]) {
-				if k.sealed.transient != nil {
+			for _, k := range sealedLinksOf(tr.loops[0]) {
+				if k.transient != nil {
 					t.Error("the link keeps its side")
 				}
 			}
@@ -339,8 +339,8 @@ func TestNobodyPaysForStrangers(t *testing.T) {
 			t.Errorf("%d links, %d bytes out for %d in", h.opened.Load(), out, in)
 		}
 		for _, l := range tr.loops {
-			if l.sealed.slots.used != 0 || l.sealed.responder.HalfOpen() != 0 {
-				t.Errorf("loop %d: %d slots taken, %d half open", l.index, l.sealed.slots.used, l.sealed.responder.HalfOpen())
+			if sealedOf(l).slots.used != 0 || sealedOf(l).responder.HalfOpen() != 0 {
+				t.Errorf("loop %d: %d slots taken, %d half open", l.index, sealedOf(l).slots.used, sealedOf(l).responder.HalfOpen())
 			}
 		}
 		c := w.dial(t, tr)

@@ -82,6 +82,15 @@ func newInitiator(tr *Transport) *seal.Initiator {
 	return i
 }
 
+// initiatorFor knows the key of a testLoop.
+func initiatorFor(l *Loop) *seal.Initiator {
+	i, err := seal.NewInitiator(l.t.keys[0].Public(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	return i
+}
+
 // WriteTo seals what KCP sends.
 func (s *sealedSocket) WriteTo(b []byte, _ net.Addr) (int, error) {
 	s.mu.Lock()

@@ -25,7 +25,6 @@ func (s *sink) End()                        { s.loop().end() }
 func (s *sink) Refresh()                    { s.now = max(s.now, s.t.now()) }
 func (s *sink) Ended() bool                 { return s.loop().ended() }
 func (s *sink) Refuse(listener int)         { s.t.admission.refuse(Carrier(listener)) }
-func (s *sink) Received(in *backend.Inbox)  { s.loop().receive(in) }
 
 // Boot runs once, before anything else on the loop.
 func (s *sink) Boot(d backend.Driver) {
@@ -36,7 +35,7 @@ func (s *sink) Boot(d backend.Driver) {
 func (s *sink) Open(listener int, c backend.Stream, from netip.AddrPort) backend.Link {
 	l := s.loop()
 	if k := l.openStream(Carrier(listener), c, from); k != nil {
-		return (*streamSink)(k)
+		return k
 	}
 	return nil
 }
@@ -48,23 +47,7 @@ func (s *sink) Evict() bool {
 	return l.evictPending()
 }
 
-// streamSink is a Link on a byte stream as its connection sees it: backend.Link.
-type streamSink Link
-
-func (s *streamSink) Data(in backend.Inbound) {
-	k := (*Link)(s)
-	k.loop.begin()
-	k.loop.streamData(k, in)
-	k.loop.end()
-}
-
-func (s *streamSink) Closed(c backend.Stream, err error) bool {
-	k := (*Link)(s)
-	if k.tcp.stream != c {
-		return false // the link closed it
-	}
-	k.loop.begin()
-	k.loop.streamClosed(k, err)
-	k.loop.end()
-	return true
+func (s *sink) Received(in *backend.Inbox) {
+	s.datagrams[in.Listener].receive(in)
+	s.lateness.received(s.now, !in.More)
 }

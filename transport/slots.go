@@ -33,18 +33,18 @@ func (y idLayout) gen(id uint32) uint32  { return id & (1<<y.genBits - 1) }
 
 // slots are the sealed links of a loop, by connection id: no hash and no map of
 // addresses, so an id is right or it is not. Owned by the loop.
-type slots struct {
+type slots[K any] struct {
 	layout idLayout
 	loop   int
-	table  []slot
+	table  []slot[K]
 	free   int32 // the slot that has been free for the longest time, 0 if none is
 	last   int32 // the one that became free last
 	used   int
 }
 
 // slot is a place for a link. Slot 0 is never given away, so that 0 is no id.
-type slot struct {
-	k    *Link
+type slot[K any] struct {
+	k    *K
 	gen  uint32 // of the id that names the slot now
 	next int32  // in the list of free slots, or taken
 }
@@ -52,13 +52,13 @@ type slot struct {
 // taken is slot.next of one that is not free.
 const taken = -1
 
-func (s *slots) init(layout idLayout, loop int) {
-	*s = slots{layout: layout, loop: loop, table: make([]slot, 1)}
+func (s *slots[K]) init(layout idLayout, loop int) {
+	*s = slots[K]{layout: layout, loop: loop, table: make([]slot[K], 1)}
 }
 
 // take reserves a slot and returns the id that names it. ok is false when all
 // of them are taken.
-func (s *slots) take() (id uint32, ok bool) {
+func (s *slots[K]) take() (id uint32, ok bool) {
 	i := s.free
 	switch {
 	case i != 0 && (s.last != i || len(s.table) == 1<<s.layout.slotBits):
@@ -69,7 +69,7 @@ func (s *slots) take() (id uint32, ok bool) {
 		i = int32(len(s.table))
 		// Another start after each start of the server: an id of the one
 		// before is unknown, which its owner is told.
-		s.table = append(s.table, slot{gen: rand.Uint32()})
+		s.table = append(s.table, slot[K]{gen: rand.Uint32()})
 	default:
 		return 0, false
 	}
@@ -81,7 +81,7 @@ func (s *slots) take() (id uint32, ok bool) {
 }
 
 // at returns the slot that id names, nil if it names none now.
-func (s *slots) at(id uint32) *slot {
+func (s *slots[K]) at(id uint32) *slot[K] {
 	i := s.layout.slot(id)
 	if i >= uint32(len(s.table)) {
 		return nil
@@ -94,7 +94,7 @@ func (s *slots) at(id uint32) *slot {
 }
 
 // find returns the link that id names.
-func (s *slots) find(id uint32) *Link {
+func (s *slots[K]) find(id uint32) *K {
 	if at := s.at(id); at != nil {
 		return at.k
 	}
@@ -103,7 +103,7 @@ func (s *slots) find(id uint32) *Link {
 
 // release frees the slot of id. It is given away again after all others that
 // are free by now.
-func (s *slots) release(id uint32) {
+func (s *slots[K]) release(id uint32) {
 	at := s.at(id)
 	if at == nil {
 		return

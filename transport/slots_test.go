@@ -31,7 +31,7 @@ func TestConnectionIDsNameTheirLoopAndSlot(t *testing.T) {
 // TestSlots compares the table with a map.
 func TestSlots(t *testing.T) {
 	const links = 500
-	var s slots
+	var s slots[Link]
 	s.init(newIDLayout(4, links), 2)
 	live := map[uint32]*Link{}
 	dead := map[uint32]int{} // by id: when it was released
@@ -88,7 +88,7 @@ func TestSlots(t *testing.T) {
 }
 
 func TestSlotsRunOut(t *testing.T) {
-	var s slots
+	var s slots[Link]
 	s.init(newIDLayout(1, 1), 0)
 	var ids []uint32
 	for {

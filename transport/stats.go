@@ -3,11 +3,8 @@
 package transport
 
 import (
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
@@ -81,97 +78,10 @@ type LoopStats struct {
 	Lateness HistogramStats `json:"lateness_ns"`
 }
 
-// latenessBounds are in nanoseconds. Go's own timers are up to a millisecond late.
-var latenessBounds = []int64{1e6, 2e6, 5e6, 10e6, 25e6, 50e6, 100e6, 250e6, 1e9}
-
-// loopStats are one loop's counters. The plain ones are the loop's own and
-// published at the end of a batch; the others are rare enough to be atomic.
-type loopStats struct {
-	wakeUps, tasks, packets, datagramsIn, blocked uint64
-	busy                                          time.Duration
-
-	public publicStats
-
-	backend.Counters // what is counted below
-
-	short, unknown, malformed, large, amplificationLimited      atomic.Uint64
-	protocol, panics, overBudget, evicted                       atomic.Uint64
-	requests, origins, proxies, openingTimeouts, evictedPending atomic.Uint64
-	forged, replayed, handoverFull, handedOver                  atomic.Uint64
-	challenges, migrated, mtuProbes                             atomic.Uint64
-
-	handshakes handshakeCounts
-}
-
-// publicStats are the loop's own counters as others may read them.
-type publicStats struct {
-	wakeUps, tasks, packets, datagramsIn, datagramsOut, blocked, retransmits, repeats atomic.Uint64
-	busy, late                                                                        atomic.Uint64 // nanoseconds
-}
-
-// show makes v visible. It does not write what is there already.
-func show(to *atomic.Uint64, v uint64) {
-	if to.Load() != v {
-		to.Store(v)
-	}
-}
-
-// publish makes the loop's own counters visible.
-func (l *Loop) publish() {
-	s := &l.stats
-	p := &s.public
-	plain, sealed := &l.kcp[plainWire].cfg, &l.kcp[sealedWire].cfg
-	show(&p.wakeUps, s.wakeUps)
-	show(&p.tasks, s.tasks)
-	show(&p.packets, s.packets)
-	show(&p.datagramsIn, s.datagramsIn)
-	show(&p.datagramsOut, s.DatagramsOut)
-	show(&p.blocked, s.blocked)
-	show(&p.busy, uint64(s.busy))
-	show(&p.retransmits, plain.Retransmits+sealed.Retransmits)
-	show(&p.repeats, plain.Repeats+sealed.Repeats)
-	show(&p.late, uint64(l.Lateness()))
-	if l.sealed.responder != nil {
-		s.handshakes.publish(l.sealed.responder.Counts())
-	}
-}
-
-// handshakeCounts shows what a loop's responder counted. Guarded by mu, except
-// for last.
-type handshakeCounts struct {
-	last  seal.Counts // the loop's own
-	mu    sync.Mutex
-	shown seal.Counts
-}
-
-func (h *handshakeCounts) publish(c seal.Counts) {
-	if h.last == c {
-		return
-	}
-	h.last = c
-	h.mu.Lock()
-	h.shown = c
-	h.mu.Unlock()
-}
-
-func (h *handshakeCounts) addTo(to *seal.Counts) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	to.Add(h.shown)
-}
-
-// carrierCount counts the links of a carrier over all loops.
-type carrierCount struct {
-	open                                 atomic.Int64
-	opened, tooManyLinks, addressLimited atomic.Uint64
-}
-
-func (c *carrierCount) stats() CarrierStats {
-	return CarrierStats{Open: c.open.Load(), Opened: c.opened.Load(), TooManyLinks: c.tooManyLinks.Load(), AddressLimited: c.addressLimited.Load()}
-}
-
 // Stats counts what happened since Start. Safe to call from any goroutine.
-func (t *Transport) Stats() Stats {
+func (t *Transport) Stats() Stats { return t.stats() }
+
+func (t *shared) stats() Stats {
 	s := Stats{Carriers: make(map[string]CarrierStats), Arriving: t.pending.Load()}
 	for c := Carrier(1); c < carriers; c++ {
 		s.Carriers[c.String()] = t.admission.carriers[c].stats()
@@ -220,4 +130,8 @@ func (t *Transport) Stats() Stats {
 		s.Lateness = max(s.Lateness, time.Duration(p.late.Load()))
 	}
 	return s
+}
+
+func (c *carrierCount) stats() CarrierStats {
+	return CarrierStats{Open: c.open.Load(), Opened: c.opened.Load(), TooManyLinks: c.tooManyLinks.Load(), AddressLimited: c.addressLimited.Load()}
 }

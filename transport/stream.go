@@ -8,12 +8,13 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/transport/internal/backend"
 )
 
-// tcpPart is what a Link on a byte stream has besides. Owned by the loop.
-type tcpPart struct {
+// streamLink is a Link on a byte stream, with all that its carriers have in common, in
+// one allocation. Owned by the loop.
+type streamLink struct {
+	Link
 	stream backend.Stream
 	out    []byte // written in this batch
 	need   int    // inbound bytes before the next look is worth it
@@ -21,80 +22,102 @@ type tcpPart struct {
 	place  int    // index in Loop.streams
 	lookAt time.Duration
 	wait   time.Duration // how long the last look was put off
-	shut   bool          // closeWrite was called
+	shut   bool          // CloseWrite was called
 
-	ws      *wsPart      // on a WebSocket: points into the same allocation
 	pending *pendingConn // until OnOpen, if the peer has to say something first
-}
-
-// tcpLink is a Link and its part in one allocation.
-type tcpLink struct {
-	Link
-	tcpPart
 }
 
 // openStream makes a link of a connection. It returns nil when there is no
 // room; the backend closes the connection then.
-func (l *Loop) openStream(c Carrier, s backend.Stream, from netip.AddrPort) *Link {
+func (l *Loop) openStream(c Carrier, s backend.Stream, from netip.AddrPort) streamConn {
 	from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+	conn := l.accepts[c]()
 	proxy := l.t.cfg.trusts(from.Addr())
-	arrives := proxy || c == WebSocket
-	if l.stopping || !arrives && !l.t.admission.acquire(c, from.Addr(), l.now) {
+	waits := proxy || conn.asks()
+	if l.stopping || !waits && !l.t.admission.acquire(c, from.Addr(), l.now) {
 		return nil
 	}
-	k := newStreamLink(c)
-	k.loop, k.carrier, k.addr, k.received, k.state = l, c, from, l.now, stateValidated
-	k.tcp.stream, k.tcp.lookAt, k.tcp.place = s, Never, len(l.streams)
+	k := conn.base()
+	k.self, k.loop, k.carrier, k.addr, k.received, k.state = conn, l, c, from, l.now, stateValidated
+	k.stream, k.lookAt, k.place = s, Never, len(l.streams)
 	l.streams = append(l.streams, k)
-	if arrives {
-		l.addPending(k, proxy)
+	if waits {
+		k.addPending(proxy)
 	} else {
-		l.opened(k)
+		k.opened()
 	}
-	return k
+	return conn
 }
 
-func newStreamLink(c Carrier) *Link {
-	if c == WebSocket {
-		w := &wsLink{}
-		w.Link.tcp, w.tcpPart.ws = &w.tcpPart, &w.wsPart
-		return &w.Link
+func (k *streamLink) base() *streamLink { return k }
+
+// opened hands a link up, which has been acquired for its address.
+func (k *streamLink) opened() {
+	k.loop.t.admission.carriers[k.carrier].opened.Add(1)
+	k.loop.callOpen(&k.Link, [16]byte{})
+}
+
+func (k *streamLink) waiting() int { return len(k.out) + k.stream.OutboundBuffered() }
+
+func (k *streamLink) write(frames []byte) bool {
+	k.out = k.loop.bufs.append(k.out, frames)
+	return true
+}
+
+func (k *streamLink) writeDatagram([]byte) bool { return false }
+
+func (k *streamLink) validate() {}
+
+func (k *streamLink) finish(uint16) time.Duration { return finishTime }
+
+func (k *streamLink) deadline(time.Duration) time.Duration {
+	if k.waits() {
+		return min(k.lookAt, k.pending.until)
 	}
-	t := &tcpLink{}
-	t.Link.tcp = &t.tcpPart
-	return &t.Link
+	return k.lookAt
 }
 
-// opened hands a link up, which has entered by its address.
-func (l *Loop) opened(k *Link) {
-	l.t.admission.carriers[k.Carrier()].opened.Add(1)
-	l.callOpen(k, [16]byte{})
+func (k *streamLink) due() {
+	switch {
+	case !k.waits():
+		k.loop.touch(&k.Link) // flush looks after the stream
+	case k.pending.until <= k.loop.now:
+		k.loop.stats.openingTimeouts.Add(1)
+		k.Close(errOpeningTimeout)
+	}
 }
 
-// forgetStream takes a closed link out of the loop and ends its connection.
-func (l *Loop) forgetStream(k *Link, err error) {
-	l.removePending(k)
+func (k *streamLink) partial() int       { return k.left }
+func (k *streamLink) malformed(error)    {}
+func (k *streamLink) rtt() time.Duration { return k.stream.RTT() }
+func (k *streamLink) stats(*LinkStats)   {}
+
+// leave takes a closed link out of the loop and ends its connection, with the last
+// words of c.
+func (k *streamLink) leave(c streamConn, err error) {
+	l := k.loop
+	k.removePending()
 	last := len(l.streams) - 1
 	moved := l.streams[last]
-	l.streams[k.tcp.place] = moved
-	moved.tcp.place = k.tcp.place
+	l.streams[k.place] = moved
+	moved.place = k.place
 	l.streams[last] = nil
 	l.streams = l.streams[:last]
-	l.bufs.put(k.tcp.out)
-	k.tcp.out = nil
+	l.bufs.put(k.out)
+	k.out = nil
 	if k.state&stateOpened != 0 {
-		l.t.admission.release(k.Carrier(), k.addr.Addr(), true)
+		l.t.admission.release(k.carrier, k.addr.Addr(), true)
 	}
-	s := k.tcp.stream
-	k.tcp.stream = gone{}
-	if w := k.tcp.ws; w != nil && k.state&stateOpened != 0 && !k.tcp.shut {
-		l.wsClose(s, w.closeStatus(err))
+	s := k.stream
+	k.stream = gone{}
+	if k.state&stateOpened != 0 && !k.shut {
+		c.bye(s, err)
 	}
 	s.End()
 }
 
 // gone stands for the stream of a closed link: the descriptor behind the real
-// one may be somebody else's by now.
+// one may belong to another connection by now.
 type gone struct{}
 
 func (gone) Write(p []byte) (int, error) { return len(p), nil }
@@ -103,119 +126,100 @@ func (gone) CloseWrite() bool            { return false }
 func (gone) RTT() time.Duration          { return 0 }
 func (gone) End()                        {}
 
-// streamData looks at what arrived.
-func (l *Loop) streamData(k *Link, in backend.Inbound) {
-	defer l.guard(k)
+// arrived looks at what has arrived for c, which is k as its carrier has it.
+func (k *streamLink) arrived(c streamConn, in backend.Inbound) {
+	k.loop.begin()
+	k.input(c, in)
+	k.loop.end()
+}
+
+func (k *streamLink) input(c streamConn, in backend.Inbound) {
+	l := k.loop
+	defer l.guard(&k.Link)
 	n := in.InboundBuffered()
-	k.in += uint64(n - k.tcp.left)
-	k.tcp.left = n
-	if k.tcp.pending != nil && !k.deaf() && !l.takePending(k, in) {
-		l.notePartial(k, false)
+	k.in += uint64(n - k.left)
+	k.left = n
+	if k.pending != nil && !k.deaf() && !k.open(c, in) {
+		l.notePartial(&k.Link, false)
 		return
 	}
 	packets := l.stats.packets
-	switch {
-	case k.deaf():
-		k.take(in, k.tcp.left)
-	case k.tcp.ws != nil:
-		l.wsData(k, in, k.tcp.left)
-	default:
-		l.tcpData(k, in, k.tcp.left)
+	if k.deaf() {
+		k.take(in, k.left)
+	} else if k.left > 0 {
+		c.data(in, k.left)
 	}
-	l.notePartial(k, l.stats.packets != packets)
+	l.notePartial(&k.Link, l.stats.packets != packets)
 }
 
 // take consumes n bytes of what has arrived.
-func (k *Link) take(in backend.Inbound, n int) {
-	if n > 0 && k.tcp.stream != backend.Stream(gone{}) {
+func (k *streamLink) take(in backend.Inbound, n int) {
+	if n > 0 && k.stream != backend.Stream(gone{}) {
 		_, _ = in.Discard(n)
-		k.tcp.left -= n
+		k.left -= n
 	}
-}
-
-// tcpData takes the frames that are whole. One that trickles in is parsed once
-// its length is known, and then not again before all of it is here.
-func (l *Loop) tcpData(k *Link, in backend.Inbound, n int) {
-	if n == 0 {
-		return
-	}
-	k.received = l.now
-	if n < k.tcp.need {
-		return
-	}
-	b, err := in.Peek(n)
-	if err != nil {
-		k.Close(err)
-		return
-	}
-	used := l.frames(k, b, 0)
-	k.tcp.need = 0
-	if used < n {
-		// frames has refused what is too large, so this bounds the rest.
-		k.tcp.need, _ = codec.FrameSize(b[used:], l.t.cfg.maxBody())
-	}
-	k.take(in, used)
 }
 
 // writeNow writes ahead of the batch's output: what the carrier itself says.
-func (k *Link) writeNow(b []byte) {
+func (k *streamLink) writeNow(b []byte) {
 	k.sent += uint64(len(b))
-	if _, err := k.tcp.stream.Write(b); err != nil {
+	if _, err := k.stream.Write(b); err != nil {
 		k.Close(err)
 	}
 }
 
-// streamClosed is told by the backend when a connection is gone. It may come
-// from within Write.
-func (l *Loop) streamClosed(k *Link, err error) {
+// Closed is told by the backend when a connection is gone.
+func (k *streamLink) Closed(s backend.Stream, err error) bool {
+	if k.stream != s {
+		return false // the link closed it
+	}
+	k.loop.begin()
+	defer k.loop.end()
 	switch {
 	case k.state&stateFinishing != 0:
 		err = ErrFinished
 	case err == nil || errors.Is(err, io.EOF):
 		err = io.EOF
 	}
-	k.tcp.stream = gone{}
+	k.stream = gone{}
 	k.Close(err)
+	return true
 }
 
-// flushStream writes what the batch collected, and looks after a stream that
-// somebody waits for: gnet tells nobody when a socket takes more again.
-func (l *Loop) flushStream(k *Link) {
-	t := k.tcp
-	if len(t.out) > 0 {
-		out := t.out
-		t.out = nil
-		if t.ws != nil {
-			k.writeNow(l.wsSeal(out))
-		} else {
-			k.writeNow(out)
-		}
+// flushAs writes what the batch collected, as c packs it, and looks after a stream that
+// is waited for: gnet does not tell when a socket takes more again.
+func (k *streamLink) flushAs(c streamConn) {
+	l := k.loop
+	if len(k.out) > 0 {
+		out := k.out
+		k.out = nil
+		k.writeNow(c.pack(out))
 		l.bufs.put(out)
-		t.wait = 0
+		k.wait = 0
 	}
 	if k.state&stateClosed != 0 {
 		return
 	}
-	t.lookAt = Never
-	waiting := t.stream.OutboundBuffered()
+	k.lookAt = Never
+	waiting := k.stream.OutboundBuffered()
 	switch {
 	case k.state&stateFinishing != 0 && waiting == 0:
 		// The peer closes next. Closing first, with its bytes unread, would
 		// reset the connection and could destroy what was sent last.
-		if !t.shut {
-			t.shut = true
-			if t.ws != nil && k.state&stateOpened != 0 {
-				l.wsClose(t.stream, t.ws.closeStatus(ErrFinished))
+		if !k.shut {
+			k.shut = true
+			if k.state&stateOpened != 0 {
+				c.bye(k.stream, ErrFinished)
 			}
-			if !t.stream.CloseWrite() {
+			if !k.stream.CloseWrite() {
 				k.Close(ErrFinished)
 			}
 		}
 	case k.state&stateStarved != 0 && k.half():
-		l.writable = append(l.writable, k) // told in the next batch, which follows at once
+		l.writable = append(l.writable, &k.Link) // told in the next batch, which follows at once
 	case k.state&(stateStarved|stateFinishing) != 0:
-		t.wait = min(max(2*t.wait, minRetry), maxRetry)
-		t.lookAt = l.now + t.wait
-		l.timers.schedule(k, t.lookAt)
+		k.wait = min(max(2*k.wait, minRetry), maxRetry)
+		k.lookAt = l.now + k.wait
+		l.timers.schedule(&k.Link, k.lookAt)
 	}
 }

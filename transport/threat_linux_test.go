@@ -57,10 +57,10 @@ func TestThreatForgedTooBig(t *testing.T) {
 		c.sealed.look(func() { c.sealed.largest = 0 })
 		onLoop(t, tr.Loops()[0], func() {
 			l := tr.loops[0]
-			k := linksOf(l)[0]
-			l.setMTU(k, len(datagramSizes)-1)
-			l.transientOf(k).mtu = mtuSearch{at: l.now + mtuSearchAgain, step: uint8(len(datagramSizes)), seen: k.kcp.Retransmits()}
-			l.sendControl(k, k.addr, k.local, seal.Control{Kind: seal.ControlChallenge}, backend.SlotSize-seal.Overhead)
+			k := sealedLinksOf(l)[0]
+			k.setMTU(len(datagramSizes) - 1)
+			k.needTransient().mtu = mtuSearch{at: l.now + mtuSearchAgain, step: uint8(len(datagramSizes)), seen: k.kcp.Retransmits()}
+			k.sendControl(path{k.addr, k.local}, seal.Control{Kind: seal.ControlChallenge}, backend.SlotSize-seal.Overhead)
 		})
 	}
 	whole := func() (came bool) {

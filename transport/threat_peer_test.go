@@ -79,7 +79,7 @@ func TestThreatPeerThatForgesItsOwnSegments(t *testing.T) {
 			sent[p.addr] = nil
 			l.begin()
 			p.plain(l, seal.TypeSealed, append(seal.AppendPayload(nil, nil), c.say(k.conv)...))
-			inFlight := k.waiting()
+			inFlight := k.self.waiting()
 			l.end()
 			if inFlight == 0 {
 				t.Error("what is in flight was taken as acknowledged")
@@ -101,7 +101,7 @@ func TestThreatPeerThatForgesItsOwnSegments(t *testing.T) {
 }
 
 // at is the server's side of p.
-func at(l *Loop, p *sealedPeer) *Link { return l.sealed.slots.at(p.link.Conn.ID()).k }
+func at(l *Loop, p *sealedPeer) *Link { return &sealedOf(l).slots.at(p.link.Conn.ID()).k.Link }
 
 // told reports whether p was sent a close.
 func told(p *sealedPeer, sent catcher) bool {

@@ -32,7 +32,7 @@ func spoofed(t *testing.T, tr *Transport, n int, f func(i int) (netip.AddrPort, 
 			defer close(done)
 			for i := from; i < min(from+chunk, n); i++ {
 				addr, b := f(i)
-				l.sealedDatagram(addr, b)
+				sealedOf(l).datagram(path{addr: addr}, b)
 			}
 		})); err != nil {
 			t.Fatal(err)
@@ -237,8 +237,8 @@ func TestThreatServersDoNotTalkToEachOther(t *testing.T) {
 			var answer []byte
 			done := make(chan struct{})
 			if err := from.loops[0].Post(task(func(l *Loop) {
-				answer = bytes.Clone(l.sealed.responder.Reset(l.now, anywhere(2), b))
-				l.sealedDatagram(anywhere(2), b)
+				answer = bytes.Clone(sealedOf(l).responder.Reset(l.now, anywhere(2), b))
+				sealedOf(l).datagram(path{addr: anywhere(2)}, b)
 				close(done)
 			})); err != nil {
 				t.Fatal(err)
@@ -280,8 +280,8 @@ func TestThreatNobodyWaitsForJunk(t *testing.T) {
 			back.peers[p.addr] = p
 		}
 		l.below = back
-		joined := l.sealed.responder.Counts()
-		good := newInitiator(l.t).Hello()
+		joined := sealedOf(l).responder.Counts()
+		good := initiatorFor(l).Hello()
 		resume, err := seal.NewResumer([16]byte{1}, [32]byte{2}, rand.Reader)
 		if err != nil {
 			t.Fatal(err)
@@ -298,7 +298,7 @@ func TestThreatNobodyWaitsForJunk(t *testing.T) {
 					copy(hello, resume.Hello())
 				}
 				binary.LittleEndian.PutUint64(hello[32:], uint64(i)*0xbf58476d1ce4e5b9)
-				l.datagram(sealedWire, anywhere(i), hello)
+				sealedOf(l).datagram(path{addr: anywhere(i)}, hello)
 				id := list[i%len(list)].link.Conn.ID()
 				if i%2 == 0 {
 					named++
@@ -309,7 +309,7 @@ func TestThreatNobodyWaitsForJunk(t *testing.T) {
 				binary.LittleEndian.PutUint32(forged, id)
 				forged[4] = byte(seal.TypeSealed)
 				binary.LittleEndian.PutUint32(forged[5:], uint32(i))
-				l.datagram(sealedWire, anywhere(i), forged)
+				sealedOf(l).datagram(path{addr: anywhere(i)}, forged)
 			}
 			for i, p := range list {
 				p.Write(frame([]byte{byte(i), byte(batch)}))
@@ -328,7 +328,7 @@ func TestThreatNobodyWaitsForJunk(t *testing.T) {
 				t.Errorf("player %d got %d bytes", i, got)
 			}
 		}
-		c := l.sealed.responder.Counts()
+		c := sealedOf(l).responder.Counts()
 		seconds := batches*5/1000 + 1
 		if work := c.PublicKey - joined.PublicKey; work > uint64(200+200*seconds) {
 			t.Errorf("%d operations with public keys in %d s", work, seconds)
@@ -374,7 +374,7 @@ func TestThreatFloodForAnotherLoop(t *testing.T) {
 		c.write(beat)
 		c.roundTrip("hello")
 		id := c.sealed.link.Conn.ID()
-		owner := tr.loops[tr.loops[0].sealed.slots.layout.loop(id)]
+		owner := tr.loops[sealedOf(tr.loops[0]).slots.layout.loop(id)]
 		for moved := false; !moved || int(m.addr().Port())%len(tr.loops) == owner.index; moved = true {
 			if err := m.move(); err != nil {
 				t.Fatal(err)
@@ -392,12 +392,12 @@ func TestThreatFloodForAnotherLoop(t *testing.T) {
 			other := tr.loops[(owner.index+1)%len(tr.loops)]
 			onLoop(t, other, func() {
 				for i := range n {
-					other.sealedDatagram(from(i), forged)
+					sealedOf(other).datagram(path{addr: from(i)}, forged)
 				}
 			})
 		}
 		net := [4]byte{198, 51, 100}
-		for owner.handover.group(netip.AddrFrom4(net)) == owner.handover.group(m.addr().Addr()) {
+		for sealedOf(owner).handover.group(netip.AddrFrom4(net)) == sealedOf(owner).handover.group(m.addr().Addr()) {
 			net[2]++ // one of 64 shares a place with the player
 		}
 		flood(func(i int) netip.AddrPort {
@@ -408,10 +408,10 @@ func TestThreatFloodForAnotherLoop(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 		flood(anywhere)
 		place := false
-		h := &owner.handover
+		h := &sealedOf(owner).handover
 		h.mu.Lock()
 		for _, d := range h.waits.list {
-			place = place || d.from == m.addr()
+			place = place || d.addr == m.addr()
 		}
 		waits, bytes := len(h.waits.list), len(h.waits.bytes)
 		h.mu.Unlock()

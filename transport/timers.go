@@ -46,10 +46,13 @@ func (l *Loop) runTimers(fired bool) {
 		}
 		t.armed = Never
 	}
-	for w := range wires {
-		l.kcp[w].setExtra(l.lateness.extra(l.now))
+	extra := l.lateness.extra(l.now)
+	for i, c := range l.datagrams {
+		if c != nil {
+			l.kcp[i].cfg.ExtraRTO = extra
+			c.run()
+		}
 	}
-	l.runSealed()
 	drained := l.runDue()
 	if t.wake <= l.now {
 		if !drained {
@@ -66,7 +69,7 @@ func (l *Loop) runDue() (drained bool) {
 	t := &l.timers
 	for n := 0; n < maxDue && len(t.heap) > 0 && t.heap[0].at <= l.now; {
 		k := t.heap[0].k
-		at := k.deadline(l.now)
+		at := k.dueAt(l.now)
 		switch {
 		case at == Never:
 			t.remove(k)
@@ -90,11 +93,17 @@ func (l *Loop) runDue() (drained bool) {
 // every batch.
 func (l *Loop) arm() {
 	t := &l.timers
-	next := min(t.wake, l.sealedDue())
+	next, blocked := t.wake, false
+	for i, c := range l.datagrams {
+		if c != nil {
+			next = min(next, c.due())
+			blocked = blocked || l.kcp[i].blocked
+		}
+	}
 	if len(t.heap) > 0 {
 		next = min(next, max(t.heap[0].at, l.now+dueSpread/4))
 	}
-	if len(l.dirty) > 0 || l.blocked() {
+	if len(l.dirty) > 0 || blocked {
 		next = min(next, l.now+t.retry)
 		t.retry = min(2*t.retry, maxRetry)
 	} else {

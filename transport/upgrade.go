@@ -28,10 +28,7 @@ const (
 )
 
 var (
-	errOpeningTimeout = errors.New("transport: opening timeout")
-	errEvictedPending = errors.New("transport: too many connections without a link")
-	errTooManyLinks   = errors.New("transport: too many links")
-	errRequest        = errors.New("transport: not a request for an upgrade")
+	errRequest = errors.New("transport: not a request for an upgrade")
 
 	errPath        = rejection(http.StatusNotFound, "no such path")
 	errOrigin      = rejection(http.StatusForbidden, "origin not allowed")
@@ -43,77 +40,47 @@ func rejection(status int, why string) error {
 	return ws.RejectConnectionError(ws.RejectionStatus(status), ws.RejectionReason(why))
 }
 
-// takePending takes what a new peer says. It reports whether that opened the link.
-func (l *Loop) takePending(k *Link, in backend.Inbound) bool {
-	if k.tcp.left == 0 || k.tcp.pending.proxy && !l.proxied(k, in) {
-		return false
-	}
-	var answer []byte
-	if k.tcp.ws != nil {
-		if answer = l.request(k, in); answer == nil {
-			return false
-		}
-	}
-	if !l.t.admission.acquire(k.Carrier(), k.addr.Addr(), l.now) {
-		if k.tcp.ws != nil {
-			l.refuse(k, in, reject(http.StatusServiceUnavailable, "full"))
-		} else {
-			k.Close(errTooManyLinks)
-		}
-		return false
-	}
-	l.removePending(k)
-	if answer != nil {
-		if k.writeNow(answer); k.state&stateClosed != 0 {
-			l.t.admission.release(k.Carrier(), k.addr.Addr(), true)
-			return false
-		}
-	}
-	l.opened(k)
-	return true
-}
-
 // request takes the request for an upgrade. It returns the answer that grants
-// it, nil while it is not all here or if it was refused.
-func (l *Loop) request(k *Link, in backend.Inbound) []byte {
-	n := k.tcp.left
-	if n == 0 {
-		return nil
+// it.
+func (k *wsLink) request(in backend.Inbound) (answer []byte, granted bool) {
+	if k.left == 0 {
+		return nil, false
 	}
-	b, err := in.Peek(min(n, maxRequest))
+	b, err := in.Peek(min(k.left, maxRequest))
 	if err != nil {
 		k.Close(err)
-		return nil
+		return nil, false
 	}
 	if b[0] < 'A' || b[0] > 'Z' { // TLS, frames of another carrier
-		l.refused(k, errRequest)
+		k.refused(errRequest)
 		k.Close(errRequest)
-		return nil
+		return nil, false
 	}
-	a := k.tcp.pending
+	a := k.pending
 	end := bytes.Index(b[a.seen:], []byte("\r\n\r\n"))
 	if end < 0 {
 		if a.seen = max(len(b)-3, 0); len(b) == maxRequest {
-			l.refused(k, errRequest)
-			l.refuse(k, in, reject(http.StatusRequestHeaderFieldsTooLarge, "request too large"))
+			k.refused(errRequest)
+			k.reject(in, reject(http.StatusRequestHeaderFieldsTooLarge, "request too large"))
 		}
-		return nil
+		return nil, false
 	}
 	req := b[:a.seen+end+4]
-	answer, from, err := l.t.cfg.upgrade(req, k.addr)
+	answer, from, err := k.loop.t.cfg.upgrade(req, k.addr)
 	if err != nil {
-		l.refused(k, err)
-		l.refuse(k, in, answer)
-		return nil
+		k.refused(err)
+		k.reject(in, answer)
+		return nil, false
 	}
 	k.take(in, len(req))
 	k.addr = from
-	return answer
+	return answer, true
 }
 
 // refused counts a request that is none of ours.
-func (l *Loop) refused(k *Link, why error) {
-	if why == errOrigin {
+func (k *wsLink) refused(why error) {
+	l := k.loop
+	if errors.Is(why, errOrigin) {
 		l.stats.origins.Add(1)
 	} else {
 		l.stats.requests.Add(1)
@@ -121,10 +88,15 @@ func (l *Loop) refused(k *Link, why error) {
 	l.t.log.Debug("transport: no upgrade", slog.String("link", k.addr.String()), slog.Any("error", why))
 }
 
-// refuse answers a request and lets the connection go. It stays among the
+// refuse answers a request for which there is no room.
+func (k *wsLink) refuse(in backend.Inbound) {
+	k.reject(in, reject(http.StatusServiceUnavailable, "full"))
+}
+
+// reject answers a request and lets the connection go. It stays among the
 // pending connections until it is gone, so that it counts as one.
-func (l *Loop) refuse(k *Link, in backend.Inbound, answer []byte) {
-	k.take(in, k.tcp.left)
+func (k *wsLink) reject(in backend.Inbound, answer []byte) {
+	k.take(in, k.left)
 	if k.writeNow(answer); k.state&stateClosed == 0 {
 		k.Finish()
 	}

@@ -227,7 +227,7 @@ func TestIdleWebSocketIsSmall(t *testing.T) {
 	request := []byte("GET / HTTP/1.1\r\nHost: x\r\n" + upgradeHeaders + "\r\n")
 	streams := make([]fakeStream, n)
 	before := heap()
-	var links []*Link
+	var links []streamConn
 	for i := range n {
 		l.begin()
 		links = append(links, l.openStream(WebSocket, &streams[i], netip.MustParseAddrPort("10.0.0.1:1")))
@@ -237,7 +237,7 @@ func TestIdleWebSocketIsSmall(t *testing.T) {
 	for i, k := range links {
 		streams[i].in = request
 		l.begin()
-		l.streamData(k, &streams[i])
+		k.Data(&streams[i])
 		l.end()
 		streams[i].in = nil
 	}
@@ -321,21 +321,21 @@ func FuzzWebSocket(f *testing.F) {
 			l.begin()
 			k := l.openStream(WebSocket, s, netip.MustParseAddrPort("10.0.0.1:1"))
 			l.end()
-			for rest := bytes.Clone(b); len(rest) > 0 && k.state&stateClosed == 0; {
+			for rest := bytes.Clone(b); len(rest) > 0 && k.base().state&stateClosed == 0; {
 				n := min(size, len(rest))
 				s.in = append(s.in, rest[:n]...)
 				rest = rest[n:]
 				l.begin()
-				l.streamData(k, s)
+				k.Data(s)
 				l.end()
 			}
 			if l.stats.panics.Load() != 0 {
 				t.Fatal("panic")
 			}
-			if k.partLen() > 2*minMessage {
-				t.Fatalf("holds %d bytes", k.partLen())
+			if k.(*wsLink).partLen() > 2*minMessage {
+				t.Fatalf("holds %d bytes", k.(*wsLink).partLen())
 			}
-			return fmt.Sprint(got, h.packets.Load(), k.state&stateClosed != 0)
+			return fmt.Sprint(got, h.packets.Load(), k.base().state&stateClosed != 0)
 		}
 		whole, pieces := outcome(len(b)+1), outcome(int(cut)+1)
 		if whole != pieces {

@@ -349,7 +349,7 @@ func TestPeerThatPingsAndReadsNothing(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		onLoop(t, tr.Loops()[0], func() {
-			if n := link.waiting(); n > 4096 {
+			if n := link.self.waiting(); n > 4096 {
 				t.Errorf("%d bytes wait for a peer that does not read", n)
 			}
 		})
@@ -362,9 +362,9 @@ func TestWebSocketPathDoesNotAllocate(t *testing.T) {
 	s := &fakeStream{in: []byte("GET / HTTP/1.1\r\nHost: x\r\n" + upgradeHeaders + "\r\n")}
 	l.begin()
 	k := l.openStream(WebSocket, s, netip.MustParseAddrPort("10.0.0.1:1"))
-	l.streamData(k, s)
+	k.Data(s)
 	l.end()
-	if k.state&stateOpened == 0 || len(s.in) != 0 {
+	if k.base().state&stateOpened == 0 || len(s.in) != 0 {
 		t.Fatalf("not open, %d bytes left", len(s.in))
 	}
 	s.written = 0
@@ -374,13 +374,13 @@ func TestWebSocketPathDoesNotAllocate(t *testing.T) {
 	run := func() {
 		copy(scratch, in) // it is unmasked in place
 		s.in = scratch
-		k.tcp.ws.control = 0 // a second has passed
+		k.(*wsLink).control = 0 // a second has passed
 		l.begin()
-		l.streamData(k, s)
+		k.Data(s)
 		l.end()
 	}
 	run()
-	if k.state&stateClosed != 0 {
+	if k.base().state&stateClosed != 0 {
 		t.Fatal("closed")
 	}
 	if got := testing.AllocsPerRun(100, run); got != 0 {

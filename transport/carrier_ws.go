@@ -53,19 +53,14 @@ var (
 	errCloseFrame  = errors.New("transport: malformed close frame")
 )
 
-// wsPart is what a Link on a WebSocket has besides its tcpPart. Owned by the loop.
-type wsPart struct {
+// wsLink is a link on a WebSocket: frames in binary messages, SPEC 7.
+type wsLink struct {
+	streamLink
+	ws        *wsShared
 	windowAt  time.Duration // when the window of control frames began
 	status    uint16        // of our close frame; 0: none was chosen
 	fragments uint16        // pieces of the message that k.part gathers; 0: none has begun
 	control   uint16        // pings, pongs and empty messages in the window
-}
-
-// wsLink is a Link with both its parts in one allocation.
-type wsLink struct {
-	Link
-	tcpPart
-	wsPart
 }
 
 // wsShared is what all WebSocket links of a loop share: gobwas/ws reads and
@@ -75,6 +70,48 @@ type wsShared struct {
 	head headBuf
 	tmp  [ws.MaxHeaderSize]byte
 	ctl  [2 + ws.MaxControlFramePayloadSize]byte
+}
+
+// wsLinks makes the links of a loop.
+func wsLinks(*Loop) func() streamConn {
+	s := &wsShared{}
+	return func() streamConn { return &wsLink{ws: s} }
+}
+
+func (k *wsLink) Data(in backend.Inbound) { k.arrived(k, in) }
+
+func (k *wsLink) flush() bool {
+	k.flushAs(k)
+	return true
+}
+
+func (k *wsLink) forget(err error) { k.leave(k, err) }
+
+func (k *wsLink) asks() bool     { return true }
+func (k *wsLink) proxyMay() bool { return true }
+
+// write begins a message with the first frame of a batch.
+func (k *wsLink) write(frames []byte) bool {
+	if len(k.out) == 0 {
+		var none [maxServerHead]byte // the header comes last
+		k.out = k.loop.bufs.append(k.out, none[:])
+	}
+	return k.streamLink.write(frames)
+}
+
+// pack writes the header of the message that write began and returns all of it.
+func (k *wsLink) pack(b []byte) []byte {
+	head := k.ws.header(ws.Header{Fin: true, OpCode: ws.OpBinary, Length: int64(len(b) - maxServerHead)})
+	b = b[maxServerHead-len(head):]
+	copy(b, head)
+	return b
+}
+
+func (k *wsLink) finish(status uint16) time.Duration {
+	if status != 0 {
+		k.status = status
+	}
+	return k.streamLink.finish(status)
 }
 
 // headBuf is where a header is written to.
@@ -91,13 +128,11 @@ func (h *headBuf) Write(p []byte) (int, error) {
 // maxMessage is the longest message that is taken from a peer.
 func (c *Config) maxMessage() int { return max(minMessage, c.maxFrame()) }
 
-// wsData takes the WebSocket frames that are whole. Payloads are unmasked
+// data takes the WebSocket frames that are whole. Payloads are unmasked
 // where they lie.
-func (l *Loop) wsData(k *Link, in backend.Inbound, n int) {
-	if n == 0 {
-		return
-	}
-	if n < k.tcp.need {
+func (k *wsLink) data(in backend.Inbound, n int) {
+	l := k.loop
+	if n < k.need {
 		k.received = l.now // in the midst of a frame: pings and pongs are too short for that
 		return
 	}
@@ -106,20 +141,20 @@ func (l *Loop) wsData(k *Link, in backend.Inbound, n int) {
 		k.Close(err)
 		return
 	}
-	k.tcp.need = 0
+	k.need = 0
 	var pong []byte
 	used := 0
 	for used < n && !k.deaf() {
-		h, size, err := l.wsHeader(k, b[used:])
+		h, size, err := k.header(b[used:])
 		if err != nil {
 			break // closed
 		}
 		if size == 0 {
-			k.tcp.need = n - used + 1
+			k.need = n - used + 1
 			break
 		}
 		if size += int(h.Length); size > n-used {
-			k.tcp.need = size
+			k.need = size
 			if !h.OpCode.IsControl() {
 				k.received = l.now
 			}
@@ -131,11 +166,11 @@ func (l *Loop) wsData(k *Link, in backend.Inbound, n int) {
 		switch h.OpCode {
 		case ws.OpBinary, ws.OpContinuation:
 			k.received = l.now
-			l.wsPiece(k, payload, h.Fin)
+			k.piece(payload, h.Fin)
 		case ws.OpPing:
-			pong = l.wsFrame(ws.OpPong, payload) // to the last one: RFC 6455 5.5.3
+			pong = k.ws.control(ws.OpPong, payload) // to the last one: RFC 6455 5.5.3
 		case ws.OpClose:
-			l.wsPeerCloses(k, payload)
+			k.peerCloses(payload)
 		}
 	}
 	k.take(in, used)
@@ -145,10 +180,10 @@ func (l *Loop) wsData(k *Link, in backend.Inbound, n int) {
 	}
 }
 
-// wsHeader reads and judges the header at the start of b. A size of 0 means
+// header reads and judges the header at the start of b. A size of 0 means
 // that it is not all here yet.
-func (l *Loop) wsHeader(k *Link, b []byte) (h ws.Header, size int, err error) {
-	s, w := &l.ws, k.tcp.ws
+func (k *wsLink) header(b []byte) (h ws.Header, size int, err error) {
+	s := k.ws
 	s.in.Reset(b)
 	h, err = ws.ReadHeaderBuffer(&s.in, s.tmp[:])
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -156,7 +191,7 @@ func (l *Loop) wsHeader(k *Link, b []byte) (h ws.Header, size int, err error) {
 	}
 	status := uint16(ws.StatusProtocolError)
 	state := ws.StateServerSide
-	if w.fragments > 0 {
+	if k.fragments > 0 {
 		state = state.Set(ws.StateFragmented)
 	}
 	size = len(b) - s.in.Len()
@@ -166,44 +201,44 @@ func (l *Loop) wsHeader(k *Link, b []byte) (h ws.Header, size int, err error) {
 		err = errLongHead
 	case h.OpCode == ws.OpText:
 		status, err = uint16(ws.StatusUnsupportedData), errNotBinary
-	case !h.OpCode.IsControl() && h.Length > int64(l.t.cfg.maxMessage()-k.partLen()):
+	case !h.OpCode.IsControl() && h.Length > int64(k.loop.t.cfg.maxMessage()-k.partLen()):
 		status, err = uint16(ws.StatusMessageTooBig), errLongMessage
 	default:
 		err = ws.CheckHeader(h, state)
 	}
-	if err == nil && (h.OpCode == ws.OpPing || h.OpCode == ws.OpPong) && w.tooMany(l.now) {
+	if err == nil && (h.OpCode == ws.OpPing || h.OpCode == ws.OpPong) && k.tooMany() {
 		status, err = uint16(ws.StatusPolicyViolation), errControl
 	}
 	if err != nil {
-		l.wsFail(k, status, err)
+		k.fail(status, err)
 	}
 	return h, size, err
 }
 
 // tooMany counts what brings the session no packet, which it could limit.
-func (w *wsPart) tooMany(now time.Duration) bool {
-	if w.windowAt+controlWindow <= now {
-		w.windowAt, w.control = now, 0
+func (k *wsLink) tooMany() bool {
+	if now := k.loop.now; k.windowAt+controlWindow <= now {
+		k.windowAt, k.control = now, 0
 	}
-	w.control++
-	return w.control > maxControl
+	k.control++
+	return k.control > maxControl
 }
 
 // partLen is how much of a partial message, or frame, is kept.
-func (k *Link) partLen() int {
+func (k *wsLink) partLen() int {
 	if k.part == nil {
 		return 0
 	}
 	return len(k.part.b)
 }
 
-// wsPiece takes a message, or the next piece of one, and hands up the frames
+// piece takes a message, or the next piece of one, and hands up the frames
 // of a message that is whole.
-func (l *Loop) wsPiece(k *Link, b []byte, last bool) {
-	w := k.tcp.ws
-	if !last || w.fragments > 0 {
-		if w.fragments++; w.fragments > maxFragments {
-			l.wsFail(k, uint16(ws.StatusMessageTooBig), errFragments)
+func (k *wsLink) piece(b []byte, last bool) {
+	l := k.loop
+	if !last || k.fragments > 0 {
+		if k.fragments++; k.fragments > maxFragments {
+			k.fail(uint16(ws.StatusMessageTooBig), errFragments)
 			return
 		}
 		k.part = l.bufs.extend(k.part, b)
@@ -211,28 +246,28 @@ func (l *Loop) wsPiece(k *Link, b []byte, last bool) {
 			return
 		}
 		part := k.part
-		k.part, w.fragments = nil, 0
+		k.part, k.fragments = nil, 0
 		defer l.bufs.drop(part)
 		b = part.b
 	}
-	if len(b) == 0 && w.tooMany(l.now) {
-		l.wsFail(k, uint16(ws.StatusPolicyViolation), errControl)
+	if len(b) == 0 && k.tooMany() {
+		k.fail(uint16(ws.StatusPolicyViolation), errControl)
 		return
 	}
-	if used := l.frames(k, b, 0); used < len(b) {
-		l.wsFail(k, uint16(ws.StatusInvalidFramePayloadData), errHalfFrame)
+	if used := l.frames(&k.Link, b, 0); used < len(b) {
+		k.fail(uint16(ws.StatusInvalidFramePayloadData), errHalfFrame)
 	}
 }
 
-// wsPeerCloses answers a close frame; the link ends.
-func (l *Loop) wsPeerCloses(k *Link, b []byte) {
+// peerCloses answers a close frame; the link ends.
+func (k *wsLink) peerCloses(b []byte) {
 	code, reason := ws.ParseCloseFrameDataUnsafe(b)
 	var err error = io.EOF
 	switch {
 	case len(b) == 0:
-		k.tcp.ws.status = uint16(ws.StatusNormalClosure)
+		k.status = uint16(ws.StatusNormalClosure)
 	case len(b) == 1:
-		l.wsFail(k, uint16(ws.StatusProtocolError), errCloseFrame)
+		k.fail(uint16(ws.StatusProtocolError), errCloseFrame)
 		return
 	default:
 		if bad := ws.CheckCloseFrameData(code, reason); bad != nil {
@@ -240,10 +275,10 @@ func (l *Loop) wsPeerCloses(k *Link, b []byte) {
 			if bad == ws.ErrProtocolInvalidUTF8 {
 				status = ws.StatusInvalidFramePayloadData
 			}
-			l.wsFail(k, uint16(status), bad)
+			k.fail(uint16(status), bad)
 			return
 		}
-		k.tcp.ws.status = uint16(code)
+		k.status = uint16(code)
 		if code != ws.StatusNormalClosure && code != ws.StatusGoingAway {
 			err = &StatusError{uint16(code)}
 		}
@@ -251,34 +286,30 @@ func (l *Loop) wsPeerCloses(k *Link, b []byte) {
 	k.Close(err)
 }
 
-// wsFail closes a link for what its peer sent.
-func (l *Loop) wsFail(k *Link, status uint16, err error) {
+// fail closes a link for what its peer sent.
+func (k *wsLink) fail(status uint16, err error) {
 	if k.state&stateClosed != 0 {
 		return
 	}
-	l.stats.protocol.Add(1)
-	k.tcp.ws.status = status
+	k.loop.stats.protocol.Add(1)
+	k.status = status
 	k.Close(err)
 }
 
-// malformed closes a link for a frame that is none.
-func (l *Loop) malformed(k *Link, err error) {
-	if k.tcp != nil && k.tcp.ws != nil {
-		status := ws.StatusInvalidFramePayloadData
-		if errors.Is(err, codec.ErrTooLarge) {
-			status = ws.StatusMessageTooBig
-		}
-		k.tcp.ws.status = uint16(status)
+// malformed chooses the status for a frame that is none.
+func (k *wsLink) malformed(err error) {
+	status := ws.StatusInvalidFramePayloadData
+	if errors.Is(err, codec.ErrTooLarge) {
+		status = ws.StatusMessageTooBig
 	}
-	l.stats.protocol.Add(1)
-	k.Close(err)
+	k.status = uint16(status)
 }
 
-// closeStatus is what our close frame says of err, if nobody has chosen better.
-func (w *wsPart) closeStatus(err error) uint16 {
+// closeStatus is what our close frame says of err, if none was chosen.
+func (k *wsLink) closeStatus(err error) uint16 {
 	switch {
-	case w.status != 0:
-		return w.status
+	case k.status != 0:
+		return k.status
 	case errors.Is(err, ErrFinished):
 		return uint16(ws.StatusNormalClosure)
 	case errors.Is(err, ErrOverflow):
@@ -289,38 +320,23 @@ func (w *wsPart) closeStatus(err error) uint16 {
 	return uint16(ws.StatusGoingAway)
 }
 
-// wsClose writes our close frame.
-func (l *Loop) wsClose(s backend.Stream, status uint16) {
+// bye writes our close frame.
+func (k *wsLink) bye(s backend.Stream, err error) {
 	var b [2]byte
-	binary.BigEndian.PutUint16(b[:], status)
-	_, _ = s.Write(l.wsFrame(ws.OpClose, b[:]))
+	binary.BigEndian.PutUint16(b[:], k.closeStatus(err))
+	_, _ = s.Write(k.ws.control(ws.OpClose, b[:]))
 }
 
-// wsFrame returns a control frame, in memory that the next one overwrites.
-func (l *Loop) wsFrame(op ws.OpCode, payload []byte) []byte {
+// control returns a control frame, in memory that the next one overwrites.
+func (s *wsShared) control(op ws.OpCode, payload []byte) []byte {
 	h := ws.Header{Fin: true, OpCode: op, Length: int64(len(payload))}
-	b := append(l.ws.ctl[:0], l.wsHead(h)...)
+	b := append(s.ctl[:0], s.header(h)...)
 	return append(b, payload...)
 }
 
-// wsHead returns the bytes of a header, in memory that the next one overwrites.
-func (l *Loop) wsHead(h ws.Header) []byte {
-	s := &l.ws
+// header returns the bytes of a header, in memory that the next one overwrites.
+func (s *wsShared) header(h ws.Header) []byte {
 	s.head.n = 0
 	_ = ws.WriteHeaderBuffer(&s.head, h, s.tmp[:])
 	return s.head.b[:s.head.n]
-}
-
-// wsBegin begins a message: its header comes last.
-func (l *Loop) wsBegin(b []byte) []byte {
-	var none [maxServerHead]byte
-	return l.bufs.append(b, none[:])
-}
-
-// wsSeal writes the header of the message that wsBegin began and returns all of it.
-func (l *Loop) wsSeal(b []byte) []byte {
-	head := l.wsHead(ws.Header{Fin: true, OpCode: ws.OpBinary, Length: int64(len(b) - maxServerHead)})
-	b = b[maxServerHead-len(head):]
-	copy(b, head)
-	return b
 }

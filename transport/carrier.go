@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+// Carrier says what carries the frames of a link.
+type Carrier uint8
+
+// The carriers that this version serves. How each is made stands in table.go.
+const (
+	PlainKCP  Carrier = iota + 1 // stock KCP over UDP, no encryption
+	TCP                          // frames on a TCP stream
+	KCP                          // KCP over UDP, sealed: SPEC 6
+	WebSocket                    // frames in binary messages: SPEC 7
+
+	carriers // one more than there are
+)
+
+var carrierNames = [carriers]string{"none", "plain-kcp", "tcp", "kcp", "ws"}
+
+// String returns the carrier's name as logs and metrics write it.
+func (c Carrier) String() string {
+	if c < carriers {
+		return carrierNames[c]
+	}
+	return "unknown"
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/transport/internal/backend"
+)
+
+// tcpLink is a link of TCP: frames follow each other, SPEC 2.
+type tcpLink struct{ streamLink }
+
+// tcpLinks makes the links of a loop.
+func tcpLinks(*Loop) func() streamConn { return func() streamConn { return &tcpLink{} } }
+
+func (k *tcpLink) Data(in backend.Inbound) { k.arrived(k, in) }
+
+func (k *tcpLink) flush() bool {
+	k.flushAs(k)
+	return true
+}
+
+func (k *tcpLink) forget(err error) { k.leave(k, err) }
+
+func (k *tcpLink) asks() bool                             { return false }
+func (k *tcpLink) request(backend.Inbound) ([]byte, bool) { return nil, true }
+func (k *tcpLink) refuse(backend.Inbound)                 { k.Close(errTooManyLinks) }
+func (k *tcpLink) proxyMay() bool                         { return false }
+func (k *tcpLink) pack(out []byte) []byte                 { return out }
+func (k *tcpLink) bye(backend.Stream, error)              {}
+
+// data takes the frames that are whole. One that trickles in is parsed once
+// its length is known, and then not again before all of it is here.
+func (k *tcpLink) data(in backend.Inbound, n int) {
+	l := k.loop
+	k.received = l.now
+	if n < k.need {
+		return
+	}
+	b, err := in.Peek(n)
+	if err != nil {
+		k.Close(err)
+		return
+	}
+	used := l.frames(&k.Link, b, 0)
+	k.need = 0
+	if used < n {
+		// frames has refused what is too large, so this bounds the rest.
+		k.need, _ = codec.FrameSize(b[used:], l.t.cfg.maxBody())
+	}
+	k.take(in, used)
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"fmt"
+	"math"
+	"time"
+)
+
+// Check returns an error that names the first field that makes no sense.
+func (c *Config) Check() error {
+	for _, f := range []struct {
+		name       string
+		value, max int
+	}{
+		{"Loops", c.Loops, maxLoops},
+		{"MaxBody", c.MaxBody, maxMaxBody},
+		{"MaxLinks", c.MaxLinks, 1 << 30},
+		{"MaxPlainLinks", c.MaxPlainLinks, 1 << 30},
+		{"SendBuffer", c.SendBuffer, maxSendBuffer},
+		{"ReceiveBytes", c.ReceiveBytes, math.MaxInt},
+		{"SocketBuffer", c.SocketBuffer, 1 << 30},
+	} {
+		if f.value < 0 || f.value > f.max {
+			return fmt.Errorf("transport: Config.%s is %d, want 0 to %d", f.name, f.value, f.max)
+		}
+	}
+	for _, f := range []struct {
+		name  string
+		value int
+	}{ // if negative, any number
+		{"MaxPlainPerAddress", c.MaxPlainPerAddress},
+		{"LinksPerAddress", c.LinksPerAddress},
+		{"OpensPerAddress", c.OpensPerAddress},
+		{"CookieRate", c.CookieRate},
+	} {
+		if f.value > 1<<30 {
+			return fmt.Errorf("transport: Config.%s is %d, want at most %d", f.name, f.value, 1<<30)
+		}
+	}
+	if d := c.OpeningTimeout; d < 0 || d > 0 && d < time.Millisecond {
+		return fmt.Errorf("transport: Config.OpeningTimeout is %v, want at least %v", d, time.Millisecond)
+	}
+	if d := c.CoalesceDelay; d > maxCoalesceDelay || d > 0 && d < time.Microsecond {
+		return fmt.Errorf("transport: Config.CoalesceDelay is %v, want %v to %v", d, time.Microsecond, maxCoalesceDelay)
+	}
+	if err := c.checkListeners(); err != nil {
+		return err
+	}
+	if p := c.WebSocketPath; p != "" && p[0] != '/' {
+		return fmt.Errorf("transport: Config.WebSocketPath is %q, want a path that begins with /", p)
+	}
+	for _, p := range c.TrustedProxies {
+		if !p.IsValid() || p.Addr().Is4In6() {
+			return fmt.Errorf("transport: Config.TrustedProxies has %v, which is no prefix of IPv4 or IPv6", p)
+		}
+	}
+	return nil
+}
