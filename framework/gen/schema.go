@@ -124,7 +124,7 @@ func schemaOf(srv *framework.Server, enums []EnumValues) (*schema, error) {
 		r.enums[e.of] = e
 	}
 	for _, at := range srv.Routes() {
-		if at.Name() == framework.RouteJoin || at.Name() == framework.RouteLeave || isSchemaRoute(at.Name()) {
+		if strings.HasPrefix(at.Name(), "room.") || isSchemaRoute(at.Name()) { // the framework's own
 			continue
 		}
 		of := at.Types()
