@@ -152,13 +152,16 @@ func TestOnlyTheGamesOwnNoIsFinal(t *testing.T) {
 		full  string       // how Stats counts it
 		logs  bool
 	}{
-		"fail":           {func() error { return framework.Fail(1000, "too old") }, 1000, "too old", "", false},
-		"wrapped fail":   {func() error { return wrapped(framework.Fail(1<<32-1, "banned")) }, 1<<32 - 1, "banned", "", false},
-		"another's code": {func() error { return &codec.Error{Code: codec.ErrorReset, Text: "no"} }, session.Denied, "no", "", false},
-		"later":          {func() error { return wrapped(framework.Later(20*time.Second, "patching")) }, 0, "patching", "later", false},
-		"some time":      {func() error { return framework.Later(0, "") }, 0, "", "later", false},
-		"database":       {func() error { return io.ErrUnexpectedEOF }, 0, "the login could not be decided", "undecided", true},
-		"panic":          {func() error { panic("nil map") }, 0, "the login could not be decided", "undecided", true},
+		"fail":                  {func() error { return framework.Fail(1000, "too old") }, 1000, "too old", "", false},
+		"wrapped fail":          {func() error { return wrapped(framework.Fail(1<<32-1, "banned")) }, 1<<32 - 1, "banned", "", false},
+		"another's code":        {func() error { return &codec.Error{Code: codec.ErrorReset, Text: "no"} }, session.Denied, "no", "", false},
+		"close error":           {func() error { return wrapped(&framework.CloseError{Code: 1000, Text: "until noon"}) }, 1000, "until noon", "", false},
+		"a close error of ours": {func() error { return &framework.CloseError{Code: session.Banned} }, 0, "the login could not be decided", "undecided", true},
+		"a peer's close error":  {func() error { return &framework.CloseError{Code: 1000, Remote: true} }, 0, "the login could not be decided", "undecided", true},
+		"later":                 {func() error { return wrapped(framework.Later(20*time.Second, "patching")) }, 0, "patching", "later", false},
+		"some time":             {func() error { return framework.Later(0, "") }, 0, "", "later", false},
+		"database":              {func() error { return io.ErrUnexpectedEOF }, 0, "the login could not be decided", "undecided", true},
+		"panic":                 {func() error { panic("nil map") }, 0, "the login could not be decided", "undecided", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			onEach(t, func(t *testing.T, carrier transport.Carrier) {
@@ -205,7 +208,7 @@ func TestOnlyTheGamesOwnNoIsFinal(t *testing.T) {
 					if !errors.As(put.Err, &end) || end.Code != session.Busy || end.Text != c.text || put.Delay < least {
 						t.Errorf("the app was told %+v", put)
 					}
-					if err != nil || took < least || took > least+least/4+time.Second || len(told) != 1 || told[0].Code != session.Busy || told[0].Text != c.text || st.Full[c.full] != 1 {
+					if err != nil || took < least || took > least+least/4+time.Second || len(told) != 1 || told[0] != (framework.Reason{Code: session.Busy, Text: c.text, Detail: uint64(least.Milliseconds())}) || st.Full[c.full] != 1 {
 						t.Errorf("%v after %v, told %v, full %v", err, took, told, st.Full)
 					}
 				})

@@ -40,6 +40,9 @@ func TestRoutesKnowTheirTypes(t *testing.T) {
 		framework.RouteJoin:  {},
 		framework.RouteLeave: {},
 	}
+	for _, route := range []string{framework.RouteJoined, framework.RouteLeft, framework.RouteRooms} {
+		want[route] = framework.RouteTypes{Untyped: true}
+	}
 	for _, r := range srv.Routes() {
 		if got := r.Types(); got != want[r.Name()] {
 			t.Errorf("%s: %+v", r.Name(), got)
