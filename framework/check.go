@@ -39,7 +39,7 @@ func (c *Config) check() error {
 	for _, d := range []struct {
 		field string
 		value time.Duration
-	}{{"AuthTimeout", c.AuthTimeout}, {"Drain.Window", c.Drain.Window}} {
+	}{{"AuthTimeout", c.AuthTimeout}, {"Drain.Window", c.Drain.Window}, {"Drain.Wait", c.Drain.Wait}} {
 		if err := meant(d.field, d.value); err != nil {
 			return err
 		}

@@ -94,6 +94,13 @@ type Config struct {
 	OnSnapshot func(p *Player)
 	OnClose    func(p *Player, why Reason)
 
+	// Strict is for development. A client is told of each message of its that came to
+	// nothing: its route is unknown, belongs to a room that the player is not in, or
+	// takes another type, with the field that does not fit. To send on a route that
+	// neither Sends nor a handler has named is an error, and logged. If false, both are
+	// only counted, or go by name.
+	Strict bool
+
 	// Rate bounds what one player may send for long: 1,000 messages and 1 MiB a
 	// second, and five seconds of it at once, unless it says otherwise. Beyond
 	// that requests are answered BUSY and datagrams are dropped; twice beyond it
@@ -205,6 +212,9 @@ type Drain struct {
 	// (session/SPEC 8.9). If empty, wherever they find a server. With
 	// Config.Store their sessions live on there: see Player.Move.
 	Address string
+	// Wait is the longest that rooms may play on: see Room.PlayOn. If zero, 10 minutes. If
+	// negative, they may not.
+	Wait time.Duration
 	// Text is what those are told who log in meanwhile, at most 256 bytes. If empty,
 	// that the server is shutting down.
 	Text string
@@ -288,6 +298,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.BufferBytes = orDefault(c.BufferBytes, 1<<30); c.BufferBytes < 0 || c.BufferBytes > limit.NoBound {
 		c.BufferBytes = limit.NoBound
 	}
+	c.Drain.Wait = orDefault(c.Drain.Wait, 10*time.Minute)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework/internal/lifecycle"
@@ -29,7 +30,7 @@ type drainTurn struct {
 const (
 	// drainTick is how often somebody looks whose turn it is and who is at rest.
 	drainTick = 50 * time.Millisecond
-	// runDrain is what Run gives Shutdown besides Drain.Window.
+	// runDrain is what Run gives Shutdown besides Drain.Window and Drain.Wait.
 	runDrain = 10 * time.Second
 	// forceBefore is how long before the end of its context Shutdown stops
 	// waiting for clients, so that every OnClose can still run.
@@ -38,14 +39,14 @@ const (
 	linksCloseTime = 2 * time.Second
 )
 
-// Run is Start, and when ctx ends Shutdown, for at most Drain.Window and ten
-// seconds.
+// Run is Start, and when ctx ends Shutdown, for at most Drain.Window, Drain.Wait and
+// ten seconds.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.Start(); err != nil {
 		return err
 	}
 	<-ctx.Done()
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain.Window+runDrain)
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain.Window+max(s.cfg.Drain.Wait, 0)+runDrain)
 	defer cancel()
 	return s.Shutdown(stop)
 }
@@ -67,7 +68,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining = true
 	s.mu.Unlock()
-	s.notifyRooms()
+	s.notifyRooms(ctx)
 	left := s.planDrain()
 	done := make(chan struct{})
 	go func() { // ends when every session has
@@ -85,14 +86,34 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// notifyRooms lets the game prepare.
-func (s *Server) notifyRooms() {
+// notifyWait bounds how long Shutdown waits for every OnShutdown.
+const notifyWait = time.Second
+
+// notifyRooms lets the game prepare, and say which rooms play on.
+func (s *Server) notifyRooms(ctx context.Context) {
+	var told sync.WaitGroup
 	for _, r := range s.rooms() {
-		r.post(func() {
+		told.Add(1)
+		ok := r.post(func() {
+			defer told.Done()
 			if v, ok := r.value.(ShutdownHandler); ok {
 				r.guard(&callShutdown, func() { v.OnShutdown(s.cfg.Drain.Window) })
 			}
 		}, maxPosted+1)
+		if !ok {
+			told.Done()
+		}
+	}
+	all := make(chan struct{})
+	go func() { // ends with the last OnShutdown
+		told.Wait()
+		close(all)
+	}()
+	soon, cancel := context.WithTimeout(ctx, notifyWait)
+	defer cancel()
+	select {
+	case <-all:
+	case <-soon.Done():
 	}
 }
 
@@ -139,6 +160,9 @@ func (l *loop) announce(p *Player) {
 	var at time.Time
 	if p.extra != nil && p.extra.drainTurn != nil {
 		at = p.extra.drainTurn.at
+		if until := p.playsOnLocked(); until.After(at) {
+			at = until
+		}
 		p.extra.drainTurn.asked = false // this link was not
 	}
 	p.mu.Unlock()
@@ -192,11 +216,17 @@ func (s *Server) drainDue(left []*Player, now time.Time) []*Player {
 			break
 		}
 		p.mu.Lock()
-		gone := p.life.Ending()
-		p.drains = true
+		gone, plays := p.life.Ending(), p.playsOnLocked().After(now)
+		if plays {
+			p.extra.drainTurn.at = now // at the earliest
+		}
+		p.drains = !plays
 		p.mu.Unlock()
 		switch {
 		case gone:
+			continue
+		case plays:
+			rest = append(rest, p)
 			continue
 		case s.cfg.Store != nil:
 			p.dismiss(Reason{Code: session.Moved, Text: s.cfg.Drain.Address})

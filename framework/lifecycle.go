@@ -295,7 +295,9 @@ func (p *Player) outside(m *message, s *seat) {
 	}
 	if m.kind == codec.Request {
 		p.answer(m.asked, nil, err)
+		return
 	}
+	p.tellRefused(m.route.name, err)
 }
 
 // serve calls the route's handler and makes reply of what it returns.
@@ -312,6 +314,7 @@ func (p *Player) serve(r *Route, value any, m, reply *message) {
 		reply.body, reply.kind = p.appendAnswer(reply.body[:0], m.asked.id, payload, err, r.name)
 	} else if err != nil {
 		p.logLimited(slog.LevelWarn, "message refused", "route", r.name, "error", err)
+		p.tellRefused(r.name, err)
 	}
 	scratch.free()
 }

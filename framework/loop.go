@@ -263,7 +263,7 @@ func (l *loop) withinRate(p *Player, pk codec.Packet, deliver bool) bool {
 			id, _, _, err := codec.ParseRequest(pk.Body)
 			if err == nil { // else deliver says what is wrong
 				l.srv.count.rateLimited.Add(1)
-				l.reject(p, pk.Kind, id, codec.ErrorBusy, "too many messages")
+				l.reject(p, "", pk.Kind, id, codec.ErrorBusy, "too many messages")
 			}
 			return err != nil
 		}

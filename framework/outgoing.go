@@ -38,6 +38,17 @@ func (s *Server) encode(route string, v any) (outgoing, error) {
 	return l, nil
 }
 
+// encodeSent is encode for a one-way message: see Config.Strict.
+func (s *Server) encodeSent(route string, v any) (outgoing, error) {
+	l, err := s.encode(route, v)
+	if err == nil {
+		if err = s.checkSent(&l, route); err != nil {
+			l.free()
+		}
+	}
+	return l, err
+}
+
 // envelope is what a MESSAGE takes beside its payload and the route's name: the
 // heads of the array and of the name.
 func envelope(route string) int {
@@ -76,7 +87,7 @@ func (l *outgoing) body(numbered bool) []byte {
 // its end). The error is ErrClosed, a *OverflowError if more waits than
 // may, or what made v impossible to encode. What is much is better sent by PushAll.
 func (p *Player) Push(route string, v any) error {
-	l, err := p.srv.encode(route, v)
+	l, err := p.srv.encodeSent(route, v)
 	if err != nil {
 		return err
 	}
@@ -145,7 +156,7 @@ func (s *Server) Broadcast(route string, v any) error {
 // multicast encodes v once, queues it for all players, and wakes each loop once.
 // by, if not nil, is charged for it.
 func (s *Server) multicast(players []*Player, by *Player, route string, v any) error {
-	l, err := s.encode(route, v)
+	l, err := s.encodeSent(route, v)
 	if err != nil {
 		return err
 	}

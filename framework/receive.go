@@ -53,7 +53,7 @@ func (l *loop) deliver(p *Player, pk codec.Packet, datagram uint64) {
 		l.srv.count.protocolErrors.Add(1)
 		p.logLimited(slog.LevelInfo, "malformed envelope", "kind", pk.Kind, "error", err)
 		if id, ok := codec.EnvelopeID(pk.Body); ok {
-			l.reject(p, pk.Kind, id, codec.ErrorBadRequest, "malformed envelope")
+			l.reject(p, "", pk.Kind, id, codec.ErrorBadRequest, "malformed envelope")
 		}
 		return
 	}
@@ -64,11 +64,12 @@ func (l *loop) deliver(p *Player, pk codec.Packet, datagram uint64) {
 	if r == nil || !r.handled() {
 		l.srv.count.noRoute.Add(1)
 		l.srv.log.Debug("no such route", "session", p.ID(), "user", p.label(), "route", name)
-		l.reject(p, pk.Kind, id, codec.ErrorNoRoute, "nobody handles this route")
+		l.reject(p, name.String(), pk.Kind, id, codec.ErrorNoRoute, "nothing handles this route")
 		return
 	}
 	if r.begin != nil && pk.Kind != codec.Request {
 		l.srv.count.noRoute.Add(1)
+		l.reject(p, r.name, pk.Kind, id, codec.ErrorNoRoute, "this route takes requests")
 		return // it does nothing but answer
 	}
 	if len(payload) > r.max {
@@ -76,15 +77,18 @@ func (l *loop) deliver(p *Player, pk codec.Packet, datagram uint64) {
 		return
 	}
 	if pk.Kind == codec.Request && !r.reply {
-		l.reject(p, pk.Kind, id, codec.ErrorNoRoute, "this route takes messages, not requests")
+		l.reject(p, r.name, pk.Kind, id, codec.ErrorNoRoute, "this route takes messages, not requests")
 		return
+	}
+	if r.reply && pk.Kind != codec.Request {
+		p.tellRefused(r.name, refusal(codec.ErrorNoRoute, "this route takes requests: the answer is dropped"))
 	}
 	if r.inline && l.inline(p, r, pk.Kind, id, payload) {
 		return
 	}
 	if pk.Kind == codec.Request && r.room == nil && l.srv.pool.full(p) {
 		l.srv.count.busy.Add(1)
-		l.reject(p, pk.Kind, id, codec.ErrorBusy, "busy")
+		l.reject(p, r.name, pk.Kind, id, codec.ErrorBusy, "busy")
 		return
 	}
 	l.enqueue(p, r, pk.Kind, id, payload)
@@ -94,12 +98,14 @@ func (l *loop) deliver(p *Player, pk codec.Packet, datagram uint64) {
 func (l *loop) tooLarge(p *Player, r *Route, kind codec.Kind, id uint64, size int) {
 	l.srv.count.tooLarge.Add(1)
 	l.srv.log.Debug("too large for its route", "session", p.ID(), "user", p.label(), "route", r.name, "size", size, "limit", r.max)
-	l.reject(p, kind, id, codec.ErrorBadRequest, fmt.Sprintf("%d bytes are too large, route %s takes %d", size, r.name, r.max))
+	l.reject(p, r.name, kind, id, codec.ErrorBadRequest, fmt.Sprintf("%d bytes are too large, route %s takes %d", size, r.name, r.max))
 }
 
-// reject answers a request that reaches no handler.
-func (l *loop) reject(p *Player, kind codec.Kind, id uint64, code codec.ErrorCode, text string) {
+// reject answers a request that reaches no handler. Of a message the client is told if
+// the server is strict.
+func (l *loop) reject(p *Player, route string, kind codec.Kind, id uint64, code codec.ErrorCode, text string) {
 	if kind != codec.Request {
+		p.tellRefused(route, refusal(code, text))
 		return
 	}
 	l.answer = codec.AppendFailure(l.answer[:0], id, code, text)
@@ -163,6 +169,7 @@ func (l *loop) inline(p *Player, r *Route, kind codec.Kind, id uint64, payload [
 		l.reply(p, answer)
 	case err != nil:
 		p.logLimited(slog.LevelWarn, "message refused", "route", r.name, "error", err)
+		p.tellRefused(r.name, err)
 	}
 	p.mu.Lock()
 	p.active = false

@@ -5,6 +5,7 @@ package framework
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/lifeline-go/lifeline/session"
 )
@@ -54,6 +55,31 @@ func ownCode(code, instead session.Code) session.Code {
 		panic(fmt.Sprintf("framework: code %d is not the game's: those start at %d", code, session.Game))
 	}
 	return code
+}
+
+// PlayOn asks Shutdown to let the members of the room play on for as long as d, for a
+// match to end: their turn to go comes when the room has ended, or d is over, but not
+// before the time that Drain says. To be called in OnShutdown. Drain.Wait and the
+// context of Shutdown bound it.
+func (r *Room) PlayOn(d time.Duration) {
+	d = min(d, r.kind.srv.cfg.Drain.Wait)
+	r.kind.mu.Lock()
+	defer r.kind.mu.Unlock()
+	r.playsOn = clock().Add(d)
+}
+
+// playsOnLocked returns until when a server that drains lets the player be, for the
+// sake of its rooms. The caller holds p.mu.
+func (p *Player) playsOnLocked() (until time.Time) {
+	for s := p.seats; s != nil; s = s.next {
+		r := s.room
+		r.kind.mu.Lock()
+		if r.over == nil && r.playsOn.After(until) && !s.watching {
+			until = r.playsOn
+		}
+		r.kind.mu.Unlock()
+	}
+	return until
 }
 
 // end lets nobody in any more, those who are in go, and the room end then.

@@ -52,7 +52,7 @@ type Server struct {
 
 	running sync.WaitGroup // rooms
 
-	slowLogins, failedLogins, strayLogins, adminRefusals logs.Limiter
+	slowLogins, failedLogins, strayLogins, undeclared, adminRefusals logs.Limiter
 
 	// Of the admin pages: written before and by Start.
 	pages     []page
@@ -104,6 +104,9 @@ func New(cfg Config) (*Server, error) {
 		s.minVersion, _ = parseVersion(cfg.MinVersion) // it was checked
 	}
 	s.addRoomRoutes()
+	if cfg.Strict {
+		s.Sends(DeliverAll, RouteRefused)
+	}
 	return s, nil
 }
 

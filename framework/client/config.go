@@ -44,6 +44,10 @@ type Config struct {
 	// OnEvent is told what becomes of the session, in order with the messages
 	// and like them on the client's delivery goroutine.
 	OnEvent func(Event)
+	// OnRefused is told of a message that came to nothing at the server, and why: an
+	// unknown route, a room that the client is not in, a type that does not fit. Only a
+	// server in development tells (framework.Config.Strict). If nil, it is logged.
+	OnRefused func(route string, err error)
 	// OnMessage takes the messages of routes without a handler. payload lives
 	// until it returns. If nil, they are counted and dropped.
 	OnMessage func(route string, payload codec.Raw)

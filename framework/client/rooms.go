@@ -42,6 +42,8 @@ const (
 	routeJoin   = "room.join"
 	routeLeave  = "room.leave"
 	routeWatch  = "room.watch"
+
+	routeRefused = "message.refused"
 )
 
 // Room returns the view of a type of room, always the same one.
@@ -165,10 +167,31 @@ func (c *Client) roomNews(route string, payload []byte) (ours bool, err error) {
 		if err = codec.DecodeBody(payload, &all); err == nil {
 			c.allRooms(all)
 		}
+	case routeRefused:
+		var m refusedNews
+		if err = codec.DecodeBody(payload, &m); err == nil {
+			c.refusedMessage(m)
+		}
 	default:
 		return false, nil
 	}
 	return true, err
+}
+
+// refusedNews is what a strict server tells of a message that came to nothing.
+type refusedNews struct {
+	Route string
+	Code  codec.ErrorCode
+	Text  string
+}
+
+func (c *Client) refusedMessage(m refusedNews) {
+	err := &codec.Error{Code: m.Code, Text: m.Text}
+	if c.cfg.OnRefused != nil {
+		c.cfg.OnRefused(m.Route, err)
+		return
+	}
+	c.cfg.logger().Warn("client: the server refused a message", "route", m.Route, "error", err)
 }
 
 func (c *Client) joined(m seatNews) {
