@@ -13,8 +13,8 @@ import (
 // addrLimiter bounds the links of one address and how fast it opens them: an IPv4
 // address, or the 64 bits of an IPv6 address that one customer has. Customers may
 // have more: 56 bits of an IPv6 address get four times as much, 48 bits sixteen
-// times. Whoever shares an address shares its limits, which the limits are for
-// attackers and must leave room for a school. This machine and trusted proxies
+// times. All that share an address share its limits: they are for
+// attackers, and must leave room for a school. This machine and trusted proxies
 // come as they like. Safe to use from any goroutine; an entry exists only for an
 // address that was let in.
 type addrLimiter struct {
@@ -64,7 +64,7 @@ func networksOf(a netip.Addr) []netip.Prefix {
 	return []netip.Prefix{strangers.Network(a, 0, 64), strangers.Network(a, 0, 56), strangers.Network(a, 0, 48)}
 }
 
-// enter counts a link of a, or refuses it.
+// acquire counts a link of a, or refuses it.
 func (d *addrLimiter) acquire(a netip.Addr, now time.Duration) bool {
 	if d.exempt(a) {
 		return true
@@ -92,10 +92,10 @@ func (d *addrLimiter) acquire(a netip.Addr, now time.Duration) bool {
 	return true
 }
 
-// leave takes back a link that was counted for a.
+// release takes back a link that was counted for a.
 func (d *addrLimiter) release(a netip.Addr) { d.count(a, -1) }
 
-// move counts a link of one address for another, where its player went.
+// move counts a link of one address for another, where its peer went.
 func (d *addrLimiter) move(from, to netip.Addr) {
 	d.count(from, -1)
 	d.count(to, 1)

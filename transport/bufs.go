@@ -10,7 +10,7 @@ const (
 	keepBytes  = 1 << 20
 )
 
-// bufPool keeps byte slices of power-of-two capacities for what links gather
+// bufPool keeps byte slices of power-of-two capacities for what links collect
 // for a moment: their memory follows the links that are busy, not all links.
 // Owned by its loop.
 type bufPool struct {
@@ -23,7 +23,7 @@ type bufPool struct {
 // waits for the rest, because a slice would cost every idle link 16 bytes.
 type part struct{ b []byte }
 
-// hold appends data to p, or begins one.
+// extend appends data to p, or begins one.
 func (p *bufPool) extend(to *part, data []byte) *part {
 	if to == nil {
 		if n := len(p.parts); n > 0 {

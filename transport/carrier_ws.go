@@ -59,7 +59,7 @@ type wsLink struct {
 	ws        *wsShared
 	windowAt  time.Duration // when the window of control frames began
 	status    uint16        // of our close frame; 0: none was chosen
-	fragments uint16        // pieces of the message that k.part gathers; 0: none has begun
+	fragments uint16        // pieces of the message that k.part has; 0: none has begun
 	control   uint16        // pings, pongs and empty messages in the window
 }
 

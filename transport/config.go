@@ -38,13 +38,13 @@ type Config struct {
 	// origin and are always let in.
 	Origins []string
 	// TrustedProxies are the addresses that proxies connect from which tell
-	// whose connection it is: SPEC 8. On TCP every connection from there must
+	// the player's address: SPEC 8. On TCP every connection from there must
 	// begin with a header of the PROXY protocol, on a WebSocket it may, and may
 	// carry X-Forwarded-For. Link.RemoteAddr is then the player's address.
-	// What others say of that kind is not believed.
+	// What other addresses say of that kind is not believed.
 	TrustedProxies []netip.Prefix
 	// OpeningTimeout is how long a connection may take to ask for its WebSocket
-	// and to tell whose it is. If zero, 5 s.
+	// and a proxy to tell its player's address. If zero, 5 s.
 	OpeningTimeout time.Duration
 	// Keys are the server's key pairs for sealed KCP. If empty, those in KeyFile.
 	Keys []seal.Key
@@ -52,7 +52,7 @@ type Config struct {
 	// file does not exist it is made, with a new key, readable by this user
 	// only. Clients are told the public half of the first, see
 	// Transport.PublicKey; those that know the others still get in, so that a
-	// key can be changed without a day on which nobody does. If empty, there
+	// key can be changed without a day on which none does. If empty, there
 	// is a new key for each start.
 	KeyFile string
 	// ResumeSecret is what Loop.ResumeKey makes the keys from with which links
@@ -80,8 +80,8 @@ type Config struct {
 	MaxLinks int
 	// MaxPlainLinks bounds those of plain KCP among them, and half of it those
 	// whose addresses are not validated. If zero, MaxLinks, or half of that
-	// where sealed KCP is served too: who can lie about his address shall not
-	// keep out who can't.
+	// where sealed KCP is served too: peers that can lie about their address shall
+	// not keep out those that can't.
 	MaxPlainLinks int
 	// MaxPlainPerAddress bounds the plain-KCP links of one address, one /64 of
 	// IPv6, that is validated. If zero, 256. If negative, there is no

@@ -5,7 +5,7 @@
 //
 // A live connection is a [Link]. It belongs to the [Loop] that it arrived on:
 // everything about it, callbacks included, happens on that loop's goroutine,
-// and nobody else may touch it. Other goroutines hand work to a loop with
+// and no other goroutine may touch it. Other goroutines hand work to a loop with
 // [Loop.Post]. The number of goroutines follows the number of loops, never the
 // number of players.
 //
@@ -40,7 +40,7 @@
 //
 // # What is left to others
 //
-// A link knows no session: who the player is, whether he is alive, and what
+// A link knows no session: which player it serves, whether that is there, and what
 // becomes of packets when the link is lost is decided above. Nothing here
 // times out a silent link; LastReceive says how long it has been silent. The
 // KCP protocol itself is in transport/kcp. TLS is the business of a proxy.
@@ -65,10 +65,10 @@
 //     allocates five times. So datagram sockets are ours, and so is what wakes the
 //     loop for them: see udpWatch. While no stream is served the loop does not
 //     return to gnet at all. An acceptor that gives gnet a connection calls it back.
-//   - gnet says nothing when a socket takes more again: where somebody waits
+//   - gnet says nothing when a socket takes more again: where a link waits
 //     for it, the loop looks again every 1 to 5 ms.
 //   - Write calls OnClose when it fails. A Conn is dropped in OnClose, since
-//     its descriptor may be somebody else's a moment later.
+//     its descriptor may be another connection's a moment later.
 //   - Discard(0) discards everything, and Next and Peek of a wrapped ring copy.
 //   - An engine ends when accept fails, with all that it serves. So listeners
 //     are ours: a goroutine for each accepts, and enrolls what it gets; what the

@@ -8,7 +8,7 @@ import (
 )
 
 // Histogram counts values by size. Each loop has its own, so that counting one
-// is an atomic add that nobody contends for. Safe to use from any goroutine.
+// is an atomic add without contention. Safe to use from any goroutine.
 type Histogram struct {
 	bounds []int64 // ascending; a value counts where it is not above
 	cells  []atomic.Uint64

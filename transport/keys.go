@@ -74,7 +74,7 @@ func private(path string, log *slog.Logger) error {
 	case mine && mode&0o077 != 0:
 		return fmt.Errorf("others may use %s, mode %#o: make that 0600 (chmod 600)", path, mode)
 	case mode&0o007 != 0:
-		log.Warn("transport: everybody on this machine may use the file of the server key", "error", fmt.Sprintf("%s has mode %#o", path, mode))
+		log.Warn("transport: every user of this machine may use the file of the server key", "error", fmt.Sprintf("%s has mode %#o", path, mode))
 	}
 	return nil
 }

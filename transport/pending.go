@@ -17,7 +17,7 @@ var (
 )
 
 // pendingConn is a connection whose peer has to say something before there is a
-// link for the handler: a proxy for whom it speaks, and on a WebSocket every peer
+// link for the handler: a proxy which player it speaks for, and on a WebSocket every peer
 // that it wants one. Owned by the loop.
 type pendingConn struct {
 	k     *streamLink

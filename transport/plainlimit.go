@@ -44,7 +44,7 @@ func (c *plainLimiter) full(ip netip.Addr) bool {
 	return c.links[key] >= c.most
 }
 
-// enter counts one link of ip, unless it has enough.
+// acquire counts one link of ip, unless it has enough.
 func (c *plainLimiter) acquire(ip netip.Addr) bool {
 	key, ok := c.key(ip)
 	if !ok {
@@ -59,7 +59,7 @@ func (c *plainLimiter) acquire(ip netip.Addr) bool {
 	return true
 }
 
-// leave counts it no more.
+// release counts it no more.
 func (c *plainLimiter) release(ip netip.Addr) {
 	key, ok := c.key(ip)
 	if !ok {

@@ -15,7 +15,7 @@ import (
 // A proxy in between has the player's address and we have the proxy's. It
 // tells the player's in a header of the PROXY protocol in front of everything
 // (version 2, or 1), or, being one that reads HTTP, in X-Forwarded-For.
-// Anybody can say either, so only Config.TrustedProxies are believed: SPEC 8.
+// Any peer can say either, so only Config.TrustedProxies are believed: SPEC 8.
 
 const (
 	// maxProxyHeader is the longest header of the PROXY protocol that is
@@ -120,7 +120,7 @@ func (c *Config) trusts(addr netip.Addr) bool {
 }
 
 // forwarded follows the hops of X-Forwarded-For headers from the last one on,
-// as long as whoever told of a hop is trusted. What the player itself wrote
+// as long as the host that told of a hop is trusted. What the player itself wrote
 // there is left of that and never looked at.
 func (c *Config) forwarded(from netip.AddrPort, headers []string) netip.AddrPort {
 	for _, h := range slices.Backward(headers) {

@@ -45,7 +45,7 @@ type Stats struct {
 	Migrations uint64      `json:"migrations"` // changes of a link's address
 	MTUProbes  uint64      `json:"mtu_probes"` // sent to find a larger path MTU
 
-	Arriving int64 `json:"arriving"` // connections that have not asked for their WebSocket, or told whose they are
+	Arriving int64 `json:"arriving"` // connections that have not asked for their WebSocket, or told which player they speak for
 	// Those that did not become a link.
 	RequestsRefused    uint64 `json:"requests_refused"`    // asked for no WebSocket of ours, or for nothing that we understand
 	OriginsRefused     uint64 `json:"origins_refused"`     // asked from a page that is not allowed to

@@ -113,7 +113,7 @@ func reject(status int, why string) []byte {
 	return b.Bytes()
 }
 
-// upgrade judges a whole request and returns the answer to it, and whose it is.
+// upgrade judges a whole request and returns the answer to it, and the player's address.
 func (c *Config) upgrade(req []byte, from netip.AddrPort) (answer []byte, _ netip.AddrPort, err error) {
 	var out bytes.Buffer
 	// A line that ends otherwise would end the request for gobwas/ws and not

@@ -14,7 +14,7 @@ import (
 
 // Conn is kcp-go's protocol with a driver of its own, as a net.Conn. kcp-go's
 // UDPSession can't live in a bubble: its scheduler waits for a time strictly
-// after the deadline, which never comes while time stands still for whoever
+// after the deadline, which never comes while time stands still for what
 // runs.
 type Conn struct {
 	pc  net.PacketConn

@@ -26,7 +26,7 @@ type coalescer struct {
 	until time.Duration // and is judged
 	check time.Duration // on: when it is to go off for a look
 	n     uint64        // datagrams of the look
-	free  uint64        // datagrams a second that come, as far as is known, when nobody waits
+	free  uint64        // datagrams a second that come, as far as is known, without waits
 	slow  bool          // the last look was too slow with waits
 	fails uint8         // times in a row that they were stopped for that
 }

@@ -144,7 +144,7 @@ func (g *loop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 		at.coming.Add(-1)
 	}
 	// The kernel gives the lowest free descriptor, so its number says how many
-	// are left, whoever uses them. The last ones are not for players.
+	// are left, whatever uses them. The last ones are not for players.
 	if limit := g.r.fdLimit; limit > 0 && c.Fd() >= limit && !g.evict() {
 		a.count()
 		return nil, gnet.Close
@@ -172,7 +172,7 @@ func (g *loop) OnTraffic(c gnet.Conn) gnet.Action {
 		return g.traffic(s)
 	case *loop:
 		n := c.InboundBuffered()
-		if n == 0 && g.round.woken { // nobody rang: gnet did what it was asked to
+		if n == 0 && g.round.woken { // no byte came: gnet did what it was asked to
 			g.ends()
 			return g.after(gnet.None)
 		}
@@ -205,7 +205,7 @@ func (g *loop) OnClose(c gnet.Conn, err error) gnet.Action {
 }
 
 // stream is a TCP connection. Owned by the loop. Conn is nil once gnet has
-// closed it: its descriptor may be somebody else's then.
+// closed it: its descriptor may be another connection's then.
 type stream struct {
 	gnet.Conn
 	k    backend.Link

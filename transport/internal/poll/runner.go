@@ -88,8 +88,8 @@ func (r *Runner) Addrs() []netip.AddrPort { return r.addrs }
 func (r *Runner) Loops() int              { return r.Settings.Loops }
 func (r *Runner) MaxStreams() int         { return r.fdLimit }
 
-// probe binds address for a moment, as an ordinary socket that shares with
-// nobody. It returns what was bound, and the same for gnet.
+// probe binds address for a moment, as an ordinary socket that shares
+// with none. It returns what was bound, and the same for gnet.
 func probe(network, address string) (netip.AddrPort, string, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

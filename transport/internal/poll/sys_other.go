@@ -33,7 +33,7 @@ func (b *waker) open() (net.Conn, error) {
 		if conn.RemoteAddr().String() == b.conn.LocalAddr().String() {
 			return conn, nil
 		}
-		_ = conn.Close() // somebody else was curious
+		_ = conn.Close() // of another process
 	}
 }
 

@@ -165,8 +165,8 @@ func (u *udpSocket) buffers() {
 }
 
 // dontFragment makes a datagram that a path does not carry a lost one, so that
-// links find out what theirs does. What ICMP says of it is not believed: anybody
-// can say it.
+// links find out what theirs does. What ICMP says of it is not believed: any
+// host can say it.
 func (u *udpSocket) dontFragment() {
 	_ = unix.SetsockoptInt(u.fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE)
 	if u.v6 {

@@ -31,7 +31,7 @@ func (g *loop) hermit(gnet.Engine) error { return nil }
 // sharePort: there is one loop.
 var sharePort func(network, address string, c syscall.RawConn) error
 
-// udpSocket is the portable datagram socket, for those who develop where the
+// udpSocket is the portable datagram socket, for development where the
 // server will not run: one datagram a call, read by a goroutine of its own.
 // Owned by the loop, except for inbox.
 type udpSocket struct {
