@@ -17,6 +17,7 @@ import { Guard } from "./guard.js";
 import { failureOf, HandlerError, Handlers } from "./handlers.js";
 import { Link, maxMessage } from "./link.js";
 import { Page } from "./page.js";
+import { type Platform, standard } from "./platform.js";
 import { onRoute, Routes } from "./routes.js";
 import { type Asking, type NoSchema, type Payload, type RouteOf, type Schema, schemaRoute, typesOn } from "./schema.js";
 import { type Change, Session } from "./session.js";
@@ -48,6 +49,8 @@ export class Client<S extends Schema = NoSchema> {
 	/** What happened since the client was made. */
 	readonly stats: Stats = { opens: 0, resumes: 0, resets: 0, losses: 0, cuts: 0, dials: 0, sent: 0, received: 0, dropped: 0, bytesIn: 0, bytesOut: 0 };
 
+	private readonly now: Platform["now"];
+	private readonly random: Platform["random"];
 	private core: Session;
 	private readonly routes = new Routes(() => this.core.routes);
 	private readonly calls = new Calls();
@@ -77,7 +80,10 @@ export class Client<S extends Schema = NoSchema> {
 	 * or a token that can't be one throws.
 	 */
 	constructor(addresses: string | readonly string[], private readonly cfg: ClientConfig<S> = {}) {
-		this.dialer = new Dialer(addresses, { open: cfg.open, now, timeout: cfg.dialTimeout ?? 5000, onDial: () => this.stats.dials++ });
+		const platform = cfg.platform ?? standard;
+		this.now = () => platform.now();
+		this.random = (bytes) => platform.random(bytes);
+		this.dialer = new Dialer(addresses, { open: cfg.open, now: this.now, timeout: cfg.dialTimeout ?? 5000, onDial: () => this.stats.dials++ });
 		this.guard = new Guard(cfg.onError);
 		this.page = new Page(cfg.storageKey);
 		this.tickets = new Tickets(cfg.ticket, cfg.ticketTimeout);
@@ -89,7 +95,11 @@ export class Client<S extends Schema = NoSchema> {
 		return new Session({
 			ticket: () => this.tickets.value, info, token, maxPackets, maxBytes, maxReceive, openingTimeout,
 			minDelay: Math.max(minDelay, 1), maxDelay: Math.max(maxDelay, 1), // without a pause nothing else would run
-			random: () => crypto.getRandomValues(new BigUint64Array(1))[0],
+			random: () => {
+				const b = new Uint8Array(8);
+				this.random(b);
+				return new DataView(b.buffer).getBigUint64(0, true);
+			},
 		});
 	}
 
@@ -139,7 +149,7 @@ export class Client<S extends Schema = NoSchema> {
 			this.core.adopt(token);
 		}
 		if (this.core.state === "paused") {
-			this.core.hurry(now());
+			this.core.hurry(this.now());
 		}
 		this.unfollow = this.page.follow(this);
 		this.settle();
@@ -330,7 +340,7 @@ export class Client<S extends Schema = NoSchema> {
 			this.cutSockets.shift()!.close();
 		}
 		this.cause = new Error("cut");
-		this.core.linkDropped(now());
+		this.core.linkDropped(this.now());
 		this.settle();
 	}
 
@@ -351,7 +361,7 @@ export class Client<S extends Schema = NoSchema> {
 	 */
 	hurry(): void {
 		this.dialer.addresses.networkChanged();
-		this.core.hurry(now());
+		this.core.hurry(this.now());
 		this.settle();
 	}
 
@@ -363,7 +373,7 @@ export class Client<S extends Schema = NoSchema> {
 		}
 		this.depth++;
 		for (;;) {
-			const action = this.core.check(now(), Date.now());
+			const action = this.core.check(this.now(), Date.now());
 			const told = this.tellChanges();
 			if (action === "cut") {
 				this.closeLink();
@@ -387,7 +397,7 @@ export class Client<S extends Schema = NoSchema> {
 		if (link !== null) {
 			const room = Math.max(maxMessage, this.core.params.maxBody + 16); // an empty socket takes any frame
 			const send = (): void => {
-				this.stats.bytesOut += link.send(this.core.output(now(), room - link.socket.bufferedAmount));
+				this.stats.bytesOut += link.send(this.core.output(this.now(), room - link.socket.bufferedAmount));
 			};
 			send();
 			if (this.newest.size > 0 && this.core.writable && link.socket.bufferedAmount < maxMessage) {
@@ -413,10 +423,10 @@ export class Client<S extends Schema = NoSchema> {
 		clearTimeout(this.timer);
 		let due = this.core.due();
 		if (this.link !== null && this.link.socket.bufferedAmount > 0 && (this.core.queued.packets > 0 || this.newest.size > 0)) {
-			due = Math.min(due, now() + drainEvery);
+			due = Math.min(due, this.now() + drainEvery);
 		}
 		if (due < Infinity) {
-			this.timer = setTimeout(() => this.settle(), Math.min(Math.max(due - now(), 0), 2 ** 30));
+			this.timer = setTimeout(() => this.settle(), Math.min(Math.max(due - this.now(), 0), 2 ** 30));
 		}
 	}
 
@@ -512,7 +522,7 @@ export class Client<S extends Schema = NoSchema> {
 			return false; // paused or closed meanwhile
 		}
 		this.cause ??= new CloseError(Code.OpeningTimeout);
-		const delay = Math.max(this.core.due() - now(), 0);
+		const delay = Math.max(this.core.due() - this.now(), 0);
 		if (delay === 0 && this.cause instanceof CloseError && this.cause.code === Code.Moved) {
 			return false; // the same attempt goes on at another server
 		}
@@ -553,7 +563,7 @@ export class Client<S extends Schema = NoSchema> {
 			void this.page.hold(this.core.id);
 		}
 		if (this.link !== null) {
-			this.dialer.addresses.opened(this.link.index, now());
+			this.dialer.addresses.opened(this.link.index, this.now());
 			this.link.opened = true;
 		}
 	}
@@ -586,18 +596,18 @@ export class Client<S extends Schema = NoSchema> {
 			return; // the app has paused or closed
 		}
 		this.cause = null;
-		const login = this.core.token === "" && !this.tickets.ready(now());
-		this.dialer.dial(login ? this.tickets.fetch(now) : null, this.core.address, (d) => this.dialed(d));
+		const login = this.core.token === "" && !this.tickets.ready(this.now());
+		this.dialer.dial(login ? this.tickets.fetch(this.now) : null, this.core.address, (d) => this.dialed(d));
 	}
 
 	private dialed(d: Dialed): void {
 		if (d instanceof Error) {
 			this.cause = d;
-			this.core.linkDown(now());
+			this.core.linkDown(this.now());
 		} else {
 			const link = new Link(d.socket, d.index);
 			this.link = link;
-			this.core.linkUp(now(), Date.now());
+			this.core.linkUp(this.now(), Date.now());
 			link.listen((b) => this.received(link, b), (why) => this.linkBroke(link, why));
 		}
 		this.settle();
@@ -622,7 +632,7 @@ export class Client<S extends Schema = NoSchema> {
 
 	/** Closes the link after the core's last words, if it has any. */
 	private closeLink(): void {
-		const last = this.core.output(now(), 0);
+		const last = this.core.output(this.now(), 0);
 		const link = this.leaveLink();
 		if (link !== null) {
 			this.stats.bytesOut += link.send(last);
@@ -637,7 +647,7 @@ export class Client<S extends Schema = NoSchema> {
 		this.leaveLink();
 		link.socket.close();
 		this.cause = why;
-		this.core.linkDown(now());
+		this.core.linkDown(this.now());
 		this.settle();
 	}
 
@@ -702,7 +712,7 @@ export class Client<S extends Schema = NoSchema> {
 	/** Fetches a ticket before the rest of a message is taken. */
 	private fetchTicket(link: Link, b: Uint8Array, i: number): void {
 		link.park();
-		void this.tickets.fetch(now).then((error) => {
+		void this.tickets.fetch(this.now).then((error) => {
 			const later = link.unpark();
 			if (error) {
 				link.excused = true;
@@ -719,7 +729,7 @@ export class Client<S extends Schema = NoSchema> {
 			this.link.excused = true;
 			this.cause = parseEnd(p);
 		}
-		const deliver = this.core.receive(p, now());
+		const deliver = this.core.receive(p, this.now());
 		this.tellChanges();
 		if (!deliver) {
 			return;
@@ -814,11 +824,6 @@ export class Client<S extends Schema = NoSchema> {
 	}
 }
 
-/** A clock that never jumps, in milliseconds. */
-function now(): number {
-	return performance.now();
-}
-
 function checkType(type: Type<any>): void {
 	if (typeof type?.write !== "function") {
 		throw new TypeError("lifeline: a type is missing, such as str, struct({ x: f32 }) or anything");
@@ -826,11 +831,11 @@ function checkType(type: Type<any>): void {
 }
 
 /** What this environment lacks, in words. It is not asked before connect: pages are rendered on servers, too. */
-function lacking(cfg: Pick<ClientConfig, "open">): string {
+function lacking(cfg: Pick<ClientConfig, "open" | "platform">): string {
 	if (!cfg.open && typeof WebSocket === "undefined") {
 		return "there is no WebSocket here: pass open, for example with the package ws";
 	}
-	if (typeof globalThis.crypto?.getRandomValues !== "function") {
+	if (!cfg.platform && typeof globalThis.crypto?.getRandomValues !== "function") {
 		return "there is no crypto.getRandomValues here: load a polyfill first, such as react-native-get-random-values";
 	}
 	return "";

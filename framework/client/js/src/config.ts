@@ -5,6 +5,7 @@
 import { LifelineError } from "./errors.js";
 import type { ClientEvent } from "./events.js";
 import type { NoSchema, Schema } from "./schema.js";
+import type { Platform } from "./platform.js";
 import type { Socket } from "./socket.js";
 import type { WaitOptions } from "./wait.js";
 
@@ -61,6 +62,8 @@ export interface ClientConfig<S extends Schema = NoSchema> {
 	/** Bound the pauses between attempts: 0.5 s and 30 s. */
 	minDelay?: number | undefined;
 	maxDelay?: number | undefined;
+	/** The clock and the random numbers. If absent, performance and crypto, which browsers, workers and Node have. */
+	platform?: Platform | undefined;
 	/** Opens a WebSocket. If absent, the global one; Node 20 has none: pass that of the package ws. */
 	open?: ((url: string) => Socket) | undefined;
 }

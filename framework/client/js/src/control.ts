@@ -12,6 +12,7 @@ import { CodecError, encodeFrame, type Kind, type Packet } from "./codec.js";
 import { CloseError } from "./code.js";
 import { maxRouteName } from "./envelope.js";
 import { bin, bool, bytes, decodeBody, encodeBody, type Infer, list, nullable, str, struct, type Type, u32, u64, u8, uint } from "./types.js";
+import { encodeText, fromBase64, toBase64 } from "./text.js";
 
 export const protocolVersion = 1;
 
@@ -44,7 +45,7 @@ export const Move = struct({ delay: u32, address: str });
 
 /** The name of the route by which a server with these messages tells them: framework/gen. */
 export function schemaName(text: string): string {
-	const h = sha256(utf8.encode(text)).subarray(0, 8);
+	const h = sha256(encodeText(text)).subarray(0, 8);
 	return `schema.${Array.from(h, (b) => b.toString(16).padStart(2, "0")).join("")}`;
 }
 
@@ -116,13 +117,12 @@ export class LinkError extends Error {
 // --- the route dictionary: SPEC 3.12
 
 const maxRoutesBytes = 48 << 10;
-const utf8 = new TextEncoder();
 
 /** Refuses a dictionary that breaks the rules. */
 export function checkRoutes(routes: string[]): string[] {
 	let size = 0;
 	for (const name of routes) {
-		const n = utf8.encode(name).length;
+		const n = encodeText(name).length;
 		size += 2 + n;
 		if (n < 1 || n > maxRouteName) {
 			throw new LinkError("control", `route ${name}`);
@@ -141,7 +141,7 @@ export function routesHash(routes: readonly string[]): Uint8Array {
 	}
 	const h = sha256.create();
 	for (const name of routes) {
-		const b = utf8.encode(name);
+		const b = encodeText(name);
 		h.update(Uint8Array.of(b.length)).update(b);
 	}
 	return h.digest().slice(0, 8);
@@ -160,8 +160,7 @@ export interface Identity {
 
 /** The reconnect token: SPEC 2.5. Whoever has it is the player. */
 export function makeToken({ sid, key, seal }: Identity): string {
-	const s = btoa(String.fromCharCode(...sid, ...key, ...seal));
-	return tokenPrefix + s.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+	return tokenPrefix + toBase64(Uint8Array.of(...sid, ...key, ...seal));
 }
 
 /** Takes a reconnect token apart; null if it is none. */
@@ -169,8 +168,7 @@ export function parseToken(token: string): Identity | null {
 	if (!/^ll1\.([\w-]{64}|[\w-]{107})$/.test(token)) {
 		return null;
 	}
-	const s = atob(token.slice(tokenPrefix.length).replaceAll("-", "+").replaceAll("_", "/"));
-	const b = Uint8Array.from(s, (c) => c.charCodeAt(0));
+	const b = fromBase64(token.slice(tokenPrefix.length));
 	return { sid: b.slice(0, 16), key: b.slice(16, 48), seal: b.slice(48) };
 }
 
@@ -187,7 +185,7 @@ export interface Claim {
 	lowest: number;
 }
 
-const proofLabel = utf8.encode("lifeline/resume/1");
+const proofLabel = encodeText("lifeline/resume/1");
 
 /** The 74 bytes that a proof is made over: SPEC 6.2. */
 export function proofInput(c: Claim, nonce: Uint8Array): Uint8Array {

@@ -4,6 +4,7 @@ export { Client } from "./client.js";
 export { Failure, RequestError } from "./config.js";
 export type { ClientConfig, ConnectOptions, RequestOptions, Stats, Ticket } from "./config.js";
 export type { ClientEvent, Sent } from "./events.js";
+export type { Platform } from "./platform.js";
 export type { Socket } from "./socket.js";
 export { ClosedError, LifelineError, QueueFullError, SchemaError, TimeoutError } from "./errors.js";
 export { Code, CloseError, codeText } from "./code.js";

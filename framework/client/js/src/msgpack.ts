@@ -4,9 +4,8 @@
 // of. codec/SPEC.md 5.1.
 
 import { CodecError, scanValue, skipValue } from "./codec.js";
+import { decodeText, encodeText } from "./text.js";
 
-const utf8 = new TextEncoder();
-const text = new TextDecoder(); // bytes that are no UTF-8 become U+FFFD
 
 /** Appends values, each in its shortest form. */
 export class Writer {
@@ -102,7 +101,7 @@ export class Writer {
 	}
 
 	str(s: string): void {
-		const b = utf8.encode(s);
+		const b = encodeText(s);
 		const n = b.length;
 		if (n <= 31) {
 			this.head(0xa0 | n, 0, 0);
@@ -273,7 +272,7 @@ export class Reader {
 
 	str(): string | undefined {
 		const b = this.strBytes();
-		return b && text.decode(b);
+		return b && decodeText(b);
 	}
 
 	bin(): Uint8Array | undefined {

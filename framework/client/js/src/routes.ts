@@ -4,8 +4,7 @@
 
 import { CodecError } from "./codec.js";
 import { maxRouteName, type Route } from "./envelope.js";
-
-const utf8 = new TextEncoder();
+import { encodeText } from "./text.js";
 
 /** Translates routes by the dictionary of the current session. */
 export class Routes {
@@ -26,7 +25,7 @@ export class Routes {
 		if (n !== undefined) {
 			return n;
 		}
-		const size = name.length <= maxRouteName ? utf8.encode(name).length : Infinity;
+		const size = name.length <= maxRouteName ? encodeText(name).length : Infinity;
 		if (size < 1 || size > maxRouteName) {
 			throw new CodecError("route", name);
 		}

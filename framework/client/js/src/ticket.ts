@@ -3,12 +3,12 @@
 // What a login carries, fetched by the app's own function.
 
 import type { ClientConfig } from "./config.js";
+import { type Abort, makeAbort } from "./platform.js";
+import { encodeText } from "./text.js";
 import { within } from "./wait.js";
 
 /** How long the attempts to log in repeat their ticket: session/SPEC.md 6.1. */
 const life = 60_000;
-
-const utf8 = new TextEncoder();
 
 /** Fetches tickets, one at a time and each within a bound. */
 export class Tickets {
@@ -18,7 +18,7 @@ export class Tickets {
 	private until = -Infinity; // until then it is good for one more attempt
 	private fetching: Promise<Error | null> | null = null;
 	private readonly timeout: number;
-	private abort = new AbortController();
+	private abort = makeAbort();
 
 	constructor(private readonly fn: ClientConfig["ticket"], timeout: number | undefined) {
 		this.timeout = timeout ?? 10_000;
@@ -37,7 +37,7 @@ export class Tickets {
 	/** Fetches a ticket, and tells why there is none. */
 	fetch(now: () => number): Promise<Error | null> {
 		if (this.fetching === null) {
-			const abort = (this.abort = new AbortController());
+			const abort = (this.abort = makeAbort());
 			const fetching = (this.fetching = this.once(now, abort).finally(() => {
 				if (this.fetching === fetching) {
 					this.fetching = null;
@@ -53,14 +53,14 @@ export class Tickets {
 		this.fetching = null;
 	}
 
-	private async once(now: () => number, abort: AbortController): Promise<Error | null> {
+	private async once(now: () => number, abort: Abort): Promise<Error | null> {
 		const { signal } = abort;
 		try {
 			const t = await within((async () => this.fn!(signal))(), { timeout: this.timeout, signal }, () => new Error(`not in ${this.timeout} ms`));
 			if (t !== null && typeof t !== "string" && !ArrayBuffer.isView(t)) {
 				throw new TypeError(`the function returned ${typeof t}; without a ticket it returns null`);
 			}
-			this.value = typeof t === "string" ? utf8.encode(t) : t;
+			this.value = typeof t === "string" ? encodeText(t) : t;
 			this.until = now() + life;
 			return null;
 		} catch (e) {

@@ -10,6 +10,7 @@ import { decode, encode } from "@msgpack/msgpack";
 
 import { CodecError, checkBody } from "./codec.js";
 import { Reader, Writer } from "./msgpack.js";
+import { decodeText } from "./text.js";
 
 /** How values of type T are written and read. */
 export interface Type<T> {
@@ -144,14 +145,12 @@ export const bool: Type<boolean> = {
 	read: (r) => need(r.bool(), "bool"),
 };
 
-const utf8 = new TextDecoder();
-
 export const str: Type<string> = {
 	zero: () => "",
 	write: (w, v) => w.str(typed(v, "string", "str")),
 	read(r) {
 		const s = r.str();
-		return s ?? utf8.decode(need(r.bin(), "str"));
+		return s ?? decodeText(need(r.bin(), "str"));
 	},
 };
 

@@ -17,7 +17,7 @@ let errors: unknown[];
 
 beforeEach(() => {
 	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance", "Date"] });
-	vi.stubGlobal("crypto", { getRandomValues: (a: BigUint64Array) => a.fill(400_000_000n) }); // the pause is 400 ms
+	vi.stubGlobal("crypto", { getRandomValues: (a: Uint8Array) => new DataView(a.buffer).setBigUint64(0, 400_000_000n, true) }); // the pause is 400 ms
 	server = new FakeServer();
 	events = [];
 	errors = [];

@@ -92,7 +92,7 @@ export class FakeServer {
 		this.received.push(p);
 		if (p.kind === Kind.Hello) {
 			const hello = control.decodeControl(p, control.Hello);
-			this.tickets.push(hello.ticket && new TextDecoder().decode(hello.ticket));
+			this.tickets.push(hello.ticket && Buffer.from(hello.ticket).toString());
 			this.login(s, hello);
 		} else if (p.kind === Kind.Resume) {
 			this.resume(s);
