@@ -30,7 +30,7 @@ type stage struct {
 	story   story
 	claims  claims
 
-	dialled *peer // the client opened it, and the script does not know yet
+	dialed  *peer // the client opened it, and the script does not know yet
 	current *peer // of the script
 	dials   []*peer
 	heard   map[*peer][]arrival
@@ -211,10 +211,10 @@ func (s *stage) do(steps []step) error {
 	case "advance":
 		return s.advance(st)
 	case "up":
-		if s.current = s.dialled; s.current == nil {
+		if s.current = s.dialed; s.current == nil {
 			return s.cannot("no link is on its way")
 		}
-		s.dialled = nil
+		s.dialed = nil
 		return nil
 	case "down":
 		return s.down()
@@ -248,7 +248,7 @@ func (s *stage) config(text string) error {
 	if s.p, err = start(s.o.command); err != nil {
 		return err
 	}
-	s.dialled, s.current, s.dials, s.app, s.answers, s.lead = nil, nil, nil, nil, 0, nil
+	s.dialed, s.current, s.dials, s.app, s.answers, s.lead = nil, nil, nil, nil, 0, nil
 	s.heard, s.gone = make(map[*peer][]arrival), make(map[*peer]time.Time)
 	var cfg map[string]any
 	if err := json.Unmarshal([]byte(text), &cfg); err != nil {
@@ -284,9 +284,9 @@ func (s *stage) random(d time.Duration) error {
 	return s.tell(fmt.Sprintf("random %d", d.Nanoseconds()))
 }
 
-// mostDialling is how long a script may leave a client whose dial a socket has
+// mostDialing is how long a script may leave a client whose dial a socket has
 // answered long since, before its opening deadline.
-const mostDialling = 4 * time.Second
+const mostDialing = 4 * time.Second
 
 func (s *stage) advance(st *step) error {
 	d, err := time.ParseDuration(st.rest())
@@ -295,7 +295,7 @@ func (s *stage) advance(st *step) error {
 	}
 	s.total += d
 	switch {
-	case s.dialled != nil && d > mostDialling:
+	case s.dialed != nil && d > mostDialing:
 		return s.cannot("a socket does not let a client dial for so long")
 	case s.total > s.o.longest:
 		return s.cannot(fmt.Sprintf("it takes longer than %v", s.o.longest))
@@ -307,8 +307,8 @@ func (s *stage) advance(st *step) error {
 
 // down breaks the link.
 func (s *stage) down() error {
-	k := cmp.Or(s.current, s.dialled)
-	s.current, s.dialled, s.lead = nil, nil, nil
+	k := cmp.Or(s.current, s.dialed)
+	s.current, s.dialed, s.lead = nil, nil, nil
 	if k == nil {
 		return s.cannot("there is no link")
 	}
@@ -322,10 +322,10 @@ func (s *stage) down() error {
 
 // drop makes the app leave its link.
 func (s *stage) drop() error {
-	if k := cmp.Or(s.current, s.dialled); k != nil {
+	if k := cmp.Or(s.current, s.dialed); k != nil {
 		k.left = true
 	}
-	s.current, s.dialled, s.lead = nil, nil, nil
+	s.current, s.dialed, s.lead = nil, nil, nil
 	return s.tell("cut")
 }
 
@@ -533,26 +533,26 @@ func (s *stage) dial(until time.Time) (*arrival, error) {
 	if !ok || err != nil {
 		return nil, err
 	}
-	s.dialled, s.dials = s.dials[0], s.dials[1:]
+	s.dialed, s.dials = s.dials[0], s.dials[1:]
 	return &arrival{line: line{text: "dial", verb: "dial"}, at: time.Now()}, nil
 }
 
 // closing waits until the client has closed its link.
 func (s *stage) closing(want *line, until time.Time) (*arrival, error) {
-	k := cmp.Or(s.current, s.dialled)
+	k := cmp.Or(s.current, s.dialed)
 	if k == nil { // a link of old
 		return s.seen(want, s.clock(want.at)), nil
 	}
 	if s.w.carrier == transport.PlainKCP || s.w.carrier == transport.KCP { // datagrams need not tell that they end
 		k.left = true
-		s.current, s.dialled, s.lead = nil, nil, nil
+		s.current, s.dialed, s.lead = nil, nil, nil
 		return s.seen(want, s.clock(want.at)), nil
 	}
 	ok, err := s.await(func() bool { _, over := s.gone[k]; return over }, until)
 	if !ok || err != nil {
 		return nil, err
 	}
-	s.current, s.dialled, s.lead = nil, nil, nil
+	s.current, s.dialed, s.lead = nil, nil, nil
 	return s.seen(want, s.gone[k]), nil
 }
 
