@@ -421,6 +421,17 @@ func Until[M any](p *Player, route string, ok func(M) bool) M {
 	}
 }
 
+// Newest waits for a message on a route, and returns the one that came last: of
+// positions and the like, where older ones tell nothing any more.
+func Newest[M any](p *Player, route string) (m M) {
+	p.g.T.Helper()
+	m = Next[M](p, route)
+	if all := All[M](p, route); len(all) > 0 {
+		m = all[len(all)-1]
+	}
+	return m
+}
+
 // All returns the messages on a route that have come and that the test has not
 // read. It does not wait.
 func All[M any](p *Player, route string) []M {
