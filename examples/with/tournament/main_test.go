@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/gametest"
+)
+
+// Players are cut at random all the time, and each match ends as its claims say: for
+// both of them, and in the database.
+func TestEachMatchEndsRight(t *testing.T) {
+	for seed := range uint64(5) {
+		var all *game
+		gametest.Options{Seed: seed}.Run(t, func(cfg framework.Config) (*framework.Server, error) {
+			s, err := openStore(":memory:")
+			if err == nil {
+				all, err = newGame(cfg, s)
+			}
+			return all.srv, err
+		}, func(g *gametest.Game) {
+			g.T.Cleanup(func() { _ = all.store.db.Close() })
+			for i := range 4 {
+				x, o := g.Player(fmt.Sprint("x", i)), g.Player(fmt.Sprint("o", i))
+				gametest.Request[int](x, "ready", nil)
+				gametest.Request[int](o, "ready", nil)
+				play(g, all, x, o)
+			}
+		})
+	}
+}
+
+// play lets two players claim cells in turn, and compares what came of it.
+func play(g *gametest.Game, all *game, pair ...*gametest.Player) {
+	luck := []func(*gametest.Player){(*gametest.Player).Drop, (*gametest.Player).Rebind, (*gametest.Player).Restart, func(p *gametest.Player) {
+		p.Cut()
+		time.AfterFunc(time.Duration(g.Rand.IntN(45))*time.Second, p.Heal)
+	}, func(*gametest.Player) {}}
+	key, want := pair[0].In("match"), Board{Players: Players{pair[0].User, pair[1].User}, Over: true}
+	cells := []byte(".........")
+	for turn := 0; turn < 9 && want.Winner == ""; turn++ {
+		i := turn % 2
+		luck[g.Rand.IntN(len(luck))](pair[0])
+		luck[g.Rand.IntN(len(luck))](pair[1])
+		cell, err := 0, error(framework.ErrClosed)
+		for err != nil { // again, where another has been
+			pair[i].Send("steer", Point{speed * (2*g.Rand.Float32() - 1), speed * (2*g.Rand.Float32() - 1)})
+			g.Sleep(time.Second)
+			err = pair[i].Client.Request(g.T.Context(), "claim", nil, &cell)
+		}
+		if cells[cell] = "xo"[i]; won(string(cells), "xo"[i]) {
+			want.Winner = pair[i].User
+		}
+	}
+	want.Cells = string(cells)
+	for _, p := range pair {
+		gametest.Until(p, "result", func(b Board) bool { return b == want })
+	}
+	stored := Board{Over: true}
+	err := all.store.db.QueryRow(`SELECT x, o, winner, cells FROM results WHERE match = ?`, key).
+		Scan(&stored.Players[0], &stored.Players[1], &stored.Winner, &stored.Cells)
+	if err != nil || stored != want {
+		g.T.Errorf("stored %+v, want %+v: %v", stored, want, err)
+	}
+}
