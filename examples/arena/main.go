@@ -114,7 +114,7 @@ func main() {
 }
 
 // byName takes the ticket for the user's name, which is good for trying out alone: see
-// examples/jwt.
+// examples/with/jwt.
 func byName(_ context.Context, l framework.Login) (framework.Identity, error) {
 	return framework.Identity{User: string(l.Ticket)}, nil
 }
