@@ -351,7 +351,10 @@ func (c *Client) ReceiveDatagram(p codec.Packet, now time.Duration) (deliver boo
 	case c.state == Opening:
 		return false, nil
 	}
-	return c.Receive(c.ignoringHold(p), now)
+	id, first := c.echoInStream()
+	deliver, err = c.Receive(c.ignoringHold(p), now)
+	c.echoTravels(p, id, first)
+	return deliver, err
 }
 
 // Saw tells of bytes of the stream that made no whole packet yet: SPEC 5.2.

@@ -242,6 +242,22 @@ func (e *endpoint) ignoringHold(p codec.Packet) codec.Packet {
 	return p
 }
 
+// echoInStream returns the id of the echo that is due in the stream, if one is.
+func (e *endpoint) echoInStream() (id uint16, due bool) {
+	return e.echoID, e.echoDue && !e.echoInDatagram
+}
+
+// echoTravels lets the echo of p, which came in a datagram, travel in one. What was
+// due in the stream before, as echoInStream told, is answered first: SPEC 5.8.
+func (e *endpoint) echoTravels(p codec.Packet, id uint16, first bool) {
+	switch {
+	case first:
+		e.echoID, e.echoInDatagram = id, false
+	case p.Flags&codec.EchoWanted != 0:
+		e.echoInDatagram = true
+	}
+}
+
 func (e *endpoint) heartbeat(dst []byte, flags codec.Flags, id uint16) []byte {
 	if e.holding {
 		flags |= codec.Hold

@@ -20,7 +20,7 @@ import (
 // their packages play them all, by these patterns.
 var frozen = []string{
 	"codec/testdata/vectors.json", "session/testdata/vectors.json", "transport/seal/testdata/vectors.json",
-	"session/testdata/scripts/*.txt", "transport/kcp/testdata/scripts/*.txt", "transport/seal/testdata/scripts/*.txt",
+	"session/testdata/scripts/*.txt", "session/testdata/scripts/carriers/*.txt", "transport/kcp/testdata/scripts/*.txt", "transport/seal/testdata/scripts/*.txt",
 	"framework/client/testdata/scripts/*.txt", "framework/client/testdata/conversation-*.txt",
 }
 

@@ -26,7 +26,11 @@ func TestScripts(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts: %v", err)
 	}
-	for _, file := range files {
+	more, err := filepath.Glob("testdata/scripts/carriers/*.txt")
+	if err != nil || len(more) == 0 {
+		t.Fatalf("no scripts of carriers: %v", err)
+	}
+	for _, file := range append(files, more...) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			want, err := os.ReadFile(file)
 			if err != nil {
@@ -61,6 +65,7 @@ type script struct {
 	random time.Duration
 	room   int
 	stamp  bool // lines tell the time
+	sealed bool // the link has datagrams besides its stream
 	lines  []line
 }
 
@@ -172,7 +177,7 @@ func (s *script) do(text string) {
 	case "config":
 		s.config(s.expand(rest))
 	case "up":
-		s.c.LinkUp(s.now, s.wall, false)
+		s.up(strings.Fields(s.expand(rest)))
 	case "down":
 		s.c.LinkDown(s.now)
 	case "dropped":
@@ -239,6 +244,21 @@ func (s *script) config(text string) {
 	s.c = c
 }
 
+// up opens the link: a stream, or what the words say.
+func (s *script) up(words []string) {
+	carrier := strings.Join(words[:min(1, len(words))], "")
+	s.sealed = carrier == "kcp"
+	s.c.LinkUp(s.now, s.wall, carrier == "plain-kcp")
+	if s.sealed {
+		version, err := strconv.Atoi(words[1])
+		nonce, err2 := hex.DecodeString(strings.TrimPrefix(strings.Trim(words[2], `"`), "0x"))
+		if err != nil || err2 != nil {
+			s.t.Fatalf("up %v", words)
+		}
+		s.c.Greeted(uint8(version), Nonce(nonce), s.now)
+	}
+}
+
 // settle is what the owner of a client does after everything that happens.
 func (s *script) settle() {
 	for {
@@ -284,12 +304,19 @@ func (s *script) changes() {
 }
 
 func (s *script) output(room int) {
-	for b := s.c.Output(nil, s.now, room); len(b) > 0; {
+	if s.sealed {
+		s.frames("out datagram", s.c.OutputDatagram(nil, s.now))
+	}
+	s.frames("out", s.c.Output(nil, s.now, room))
+}
+
+func (s *script) frames(what string, b []byte) {
+	for len(b) > 0 {
 		p, n, err := codec.ParseFrame(b, 1<<28)
 		if err != nil || n == 0 {
 			s.t.Fatalf("it wrote %x: %v", b, err)
 		}
-		s.packet("out", p)
+		s.packet(what, p)
 		b = b[n:]
 	}
 }
@@ -325,6 +352,11 @@ func (s *script) send(text string) {
 
 // in hands the client the packet that text describes, or several that count on.
 func (s *script) in(text string) {
+	receive := s.c.Receive
+	text, datagram := strings.CutPrefix(text, "datagram ")
+	if datagram {
+		receive = s.c.ReceiveDatagram
+	}
 	name, rest, _ := strings.Cut(text, " ")
 	p := codec.Packet{Header: codec.Header{Kind: kindNamed(name)}}
 	from, to := 0, 0
@@ -357,7 +389,7 @@ func (s *script) in(text string) {
 	}
 	for seq := from; seq <= to; seq++ {
 		p.Seq = uint16(seq)
-		deliver, err := s.c.Receive(p, s.now)
+		deliver, err := receive(p, s.now)
 		s.changes()
 		if err != nil {
 			s.broken(err)

@@ -262,14 +262,9 @@ func (s *Session) ReceiveDatagram(epoch uint32, p codec.Packet, now time.Duratio
 	if p.Kind != codec.Heartbeat && p.Kind != codec.Datagram {
 		return Nothing, ErrKind
 	}
-	asked, id := s.echoDue && !s.echoInDatagram, s.echoID
+	id, first := s.echoInStream()
 	ev, err := s.Receive(epoch, s.ignoringHold(p), now)
-	switch {
-	case asked:
-		s.echoID, s.echoInDatagram = id, false // a question in the stream is answered first
-	case p.Flags&codec.EchoWanted != 0:
-		s.echoInDatagram = true
-	}
+	s.echoTravels(p, id, first)
 	return ev, err
 }
 

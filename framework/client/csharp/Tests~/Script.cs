@@ -37,6 +37,7 @@ namespace Lifeline.Tests
 		long random;
 		int room = 1 << 20;
 		bool stamp; // lines tell the time
+		bool isSealed; // the link has datagrams besides its stream
 
 		Script(string dir)
 		{
@@ -217,7 +218,7 @@ namespace Lifeline.Tests
 			switch (verb)
 			{
 				case "config": Config(Expand(rest)); break;
-				case "up": c.LinkUp(now, wall, false); break;
+				case "up": Up(Expand(rest)); break;
 				case "down": c.LinkDown(now); break;
 				case "dropped": c.LinkDropped(now); break;
 				case "saw": c.Saw(now); break;
@@ -255,6 +256,18 @@ namespace Lifeline.Tests
 				MaxDelay = v.Num("maxDelay") * Nanos.Millisecond,
 				Random = () => (ulong)random,
 			});
+		}
+
+		// Opens the link: a stream, or what the words say.
+		void Up(string words)
+		{
+			string[] w = words.Split(' ');
+			isSealed = w[0] == "kcp";
+			c.LinkUp(now, wall, w[0] == "plain-kcp");
+			if (isSealed)
+			{
+				c.Greeted(byte.Parse(w[1]), Hex.Decode(w[2].Trim('"').Substring(2)), now);
+			}
 		}
 
 		// What the owner of a client does after everything that happens.
@@ -311,12 +324,22 @@ namespace Lifeline.Tests
 		void Output(int room)
 		{
 			ByteBuffer b = new ByteBuffer();
+			if (isSealed)
+			{
+				c.OutputDatagram(b, now);
+				Frames("out datagram", b);
+			}
 			c.Output(b, now, room);
+			Frames("out", b);
+		}
+
+		void Frames(string what, ByteBuffer b)
+		{
 			while (b.Length > 0)
 			{
 				Packet p = new Packet();
 				int n = Codec.ParseFrame(b.Bytes, b.Start, b.End, 1 << 28, ref p);
-				Print("out", p);
+				Print(what, p);
 				b.Consume(n);
 			}
 		}
@@ -370,7 +393,8 @@ namespace Lifeline.Tests
 		void In(string text)
 		{
 			string name, rest;
-			Cut(text, ' ', out name, out rest);
+			bool datagram = text.StartsWith("datagram ", StringComparison.Ordinal);
+			Cut(datagram ? text.Substring(9) : text, ' ', out name, out rest);
 			Packet p = new Packet { Kind = KindNamed(name), Bytes = new byte[0] };
 			long from = 0, to = 0;
 			while (rest != "" && rest[0] != '[' && rest[0] != '{')
@@ -403,7 +427,7 @@ namespace Lifeline.Tests
 				p.Seq = (ushort)seq;
 				try
 				{
-					bool deliver = c.Receive(p, now);
+					bool deliver = datagram ? c.ReceiveDatagram(p, now) : c.Receive(p, now);
 					Changes();
 					if (deliver)
 					{

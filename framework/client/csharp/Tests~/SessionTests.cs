@@ -29,8 +29,9 @@ namespace Lifeline.Tests
 				check.Run("session control " + v.Str("kind"), () => Controls(check, v));
 			}
 			string scripts = root + "/session/testdata/scripts";
-			string[] files = Directory.GetFiles(scripts, "*.txt");
-			Array.Sort(files);
+			List<string> files = new List<string>(Directory.GetFiles(scripts, "*.txt"));
+			files.AddRange(Directory.GetFiles(scripts + "/carriers", "*.txt"));
+			files.Sort(StringComparer.Ordinal);
 			foreach (string file in files)
 			{
 				check.Run("script " + Path.GetFileNameWithoutExtension(file), () => PlayScript(check, scripts, file));
