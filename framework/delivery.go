@@ -124,28 +124,21 @@ func (l *loop) datagram(p *Player, m *message, tag uint32) bool {
 	return true
 }
 
-// newest is the number of the last datagram of each route. Guarded by the
-// player's mu.
-type newest struct {
-	of      *transport.Link // whose datagrams are counted
-	byRoute map[uint32]uint64
-}
-
-// overtaken reports whether a datagram of k with number n is older than one that
-// was there before: SPEC 4.10. Carriers without an order of their own number it 0.
-func (p *Player) overtaken(k *transport.Link, route uint32, n uint64) bool {
+// overtaken reports whether a datagram of k with number n is older than one of its
+// route that was there before: SPEC 4.10. Carriers without an order of their own
+// number it 0.
+func (l *loop) overtaken(k *transport.Link, route uint32, n uint64) bool {
 	if n == 0 {
 		return false
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	x := &p.extraLocked().newest
-	if x.of != k {
-		*x = newest{k, map[uint32]uint64{}}
+	newest := l.newest[k]
+	if newest == nil {
+		newest = map[uint32]uint64{}
+		l.newest[k] = newest
 	}
-	if last, ok := x.byRoute[route]; ok && n <= last {
+	if n <= newest[route] {
 		return true
 	}
-	x.byRoute[route] = n
+	newest[route] = n
 	return false
 }

@@ -26,13 +26,14 @@ type loop struct {
 	shard          session.Shard
 	wheel          *session.Wheel[*Player]
 	keys           *session.Keys
-	openings       []*opening         // in the order of their deadlines, which are all alike
-	dirty          []*Player          // may have something to write
-	buf            []byte             // output on its way to a link
-	payload        []byte             // an inline handler's answer
-	answer         []byte             // and the body made of it
-	activity       *watchdog.Activity // its Inline handler
-	seen           samples            // of its players, now and then
+	newest         map[*transport.Link]map[uint32]uint64 // number of the last datagram, by route
+	openings       []*opening                            // in the order of their deadlines, which are all alike
+	dirty          []*Player                             // may have something to write
+	buf            []byte                                // output on its way to a link
+	payload        []byte                                // an inline handler's answer
+	answer         []byte                                // and the body made of it
+	activity       *watchdog.Activity                    // its Inline handler
+	seen           samples                               // of its players, now and then
 	housekeepingAt time.Duration
 	storm          loginStorm
 }
@@ -44,7 +45,7 @@ type transportHandler struct{ srv *Server }
 // OnLoop implements transport.Handler.
 func (g *transportHandler) OnLoop(t *transport.Loop) {
 	s := g.srv
-	l := &loop{srv: s, t: t, wheel: session.NewWheel[*Player](s.cfg.Session.Tick), keys: s.cfg.Secret.Keys(), seen: newSamples()}
+	l := &loop{srv: s, t: t, wheel: session.NewWheel[*Player](s.cfg.Session.Tick), keys: s.cfg.Secret.Keys(), seen: newSamples(), newest: map[*transport.Link]map[uint32]uint64{}}
 	l.activity = s.watch.Register(watchdog.Loop, strconv.Itoa(t.Index()))
 	var seed [16]byte
 	_, _ = io.ReadFull(s.cfg.Rand, seed[:]) // ping ids need no more than to differ
@@ -329,6 +330,7 @@ func (l *loop) unlink(p *Player) *transport.Link {
 	k := p.link
 	if k != nil {
 		p.link = nil
+		delete(l.newest, k)
 		l.srv.count.attached[k.Carrier()].Add(-1)
 	}
 	return k

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -159,21 +158,6 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 	return nil
 }
 
-// fullLocked tells why nobody is let in at present. The caller holds s.mu.
-func (s *Server) fullLocked(o *opening) full {
-	switch {
-	case s.draining:
-		return fullDraining
-	case s.maintained.Load() != nil:
-		return fullMaintenance
-	case s.table.Len()+len(s.logins)+len(s.arriving) >= s.cfg.MaxSessions:
-		return fullSessions
-	case s.atAddressLimitLocked(o.origin):
-		return fullAddress
-	}
-	return notFull
-}
-
 // overdue gives the place of a hook back that goes on after its time.
 func (s *Server) overdue(at *login) {
 	s.mu.Lock()
@@ -242,87 +226,6 @@ func (at *login) Run(t *transport.Loop) {
 	l.admit(at)
 }
 
-// admit opens the session of a login, by the policy for those who have one.
-func (l *loop) admit(at *login) {
-	s := l.srv
-	id, err := session.NewID(s.cfg.Node, s.boot, s.cfg.Rand)
-	if err != nil {
-		s.log.Error("no session id", "error", err)
-		l.refuse(at.o, busy("the server failed"))
-		return
-	}
-	p := &Player{srv: s, Data: at.who.Data, user: at.who.User, hello: &at.key, numbers: at.o.numbers, sealed: at.o.sealed}
-	olds, rejected := s.lockForLogin(at.who.User)
-	if rejected {
-		l.refuse(at.o, &session.CloseError{Code: session.AlreadyIn})
-		return
-	}
-	if s.draining { // Shutdown has counted who is there
-		s.mu.Unlock()
-		s.count.full[fullDraining].Add(1)
-		l.refuse(at.o, s.notLetIn(fullDraining))
-		return
-	}
-	if len(olds) > 0 && s.cfg.Duplicate == DuplicateAdopt {
-		old := olds[len(olds)-1]
-		s.mu.Unlock()
-		l.handOff(&handoff{p: old, kind: adopted, key: at.key, l: l, o: at.o})
-		return
-	}
-	if s.cfg.Duplicate == DuplicateAllow && at.who.User != "" && s.cfg.SessionsPerUser > 0 && len(s.table.User(at.who.User)) >= s.cfg.SessionsPerUser {
-		s.mu.Unlock()
-		s.count.full[fullUser].Add(1)
-		l.refuse(at.o, busy(fullTexts[fullUser]))
-		return
-	}
-	s.joinOriginLocked(p, at.o.origin)
-	olds = append(olds, s.awaitClose[at.who.User]...)
-	p.life.WaitFor(len(olds)) // before anybody finds it
-	p.s.Open(&l.shard, id, l.t.Now())
-	p.timer = l.wheel.Add(p, p.s.Due())
-	p.owner.Store(l)
-	s.table.Put(id, at.who.User, p)
-	s.table.SetOpening(at.key, p)
-	s.closed.Add(1)
-	s.mu.Unlock()
-	s.count.opened.Add(1)
-	s.observeOpened(p, false)
-	for _, old := range olds {
-		old.Kick(session.TakenOver, "") // or it has ended already
-		p.waitForEndOf(old)
-	}
-	l.attach(p, at.o, l.welcome(p, at.o))
-}
-
-// lockForLogin takes s.mu and returns the sessions that the user has, if they
-// matter. If one of them keeps the login out, s.mu is not held.
-func (s *Server) lockForLogin(user string) (olds []*Player, rejected bool) {
-	var away []*Player // without a link
-	for {
-		s.mu.Lock()
-		if s.cfg.Duplicate == DuplicateAllow { // there may be any number of them
-			return nil, false
-		}
-		olds = s.table.User(user)
-		fresh := func(p *Player) bool { return !slices.Contains(away, p) }
-		if s.cfg.Duplicate != DuplicateReject || !slices.ContainsFunc(olds, fresh) {
-			return olds, false
-		}
-		s.mu.Unlock() // no player's mu is taken under it
-		if slices.ContainsFunc(olds, (*Player).present) {
-			return nil, true
-		}
-		away = olds
-	}
-}
-
-// present reports whether the player has a link, or has just logged in.
-func (p *Player) present() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return !p.life.Ending() && (p.life.Attached() || !p.life.Opened())
-}
-
 // welcome returns the WELCOME of a session for the link of an opening.
 func (l *loop) welcome(p *Player, o *opening) []byte {
 	var key session.Key
@@ -330,42 +233,6 @@ func (l *loop) welcome(p *Player, o *opening) []byte {
 		key = l.t.ResumeKey(p.s.ID())
 	}
 	return p.s.AppendWelcome(nil, l.keys.Of(p.s.ID()), key, o.routesToTell)
-}
-
-// awaitCloseLocked keeps a session that is closed in sight of its user's next one
-// until OnClose has returned. The caller holds s.mu.
-func (s *Server) awaitCloseLocked(p *Player) {
-	if p.user != "" && s.cfg.Duplicate != DuplicateAllow {
-		s.awaitClose[p.user] = append(s.awaitClose[p.user], p)
-	}
-}
-
-// closeReturned ends what leavingLocked began.
-func (s *Server) closeReturned(p *Player) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	list := s.awaitClose[p.user]
-	if i := slices.Index(list, p); i >= 0 && len(list) > 1 {
-		s.awaitClose[p.user] = slices.Delete(list, i, i+1)
-	} else if i >= 0 {
-		delete(s.awaitClose, p.user)
-	}
-}
-
-// waitForEndOf makes p, which counts on it, wait until old has ended.
-func (p *Player) waitForEndOf(old *Player) {
-	old.mu.Lock()
-	ended := old.life.Closed()
-	if !ended {
-		x := old.extraLocked()
-		x.followers = append(x.followers, p)
-	}
-	old.mu.Unlock()
-	if ended {
-		p.mu.Lock()
-		p.life.OtherEnded()
-		p.mu.Unlock()
-	}
 }
 
 // attach makes the opening's link the player's and writes the answer. If the

@@ -58,7 +58,7 @@ func (l *loop) deliver(p *Player, pk codec.Packet, datagram uint64) {
 		return
 	}
 	r := l.srv.find(name)
-	if pk.Kind == codec.Datagram && r != nil && p.overtaken(p.link, name.Number(), datagram) {
+	if pk.Kind == codec.Datagram && r != nil && l.overtaken(p.link, name.Number(), datagram) {
 		return
 	}
 	if r == nil || !r.handled() {
