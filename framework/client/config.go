@@ -185,7 +185,7 @@ func (c *Config) serverKey(list []address) (key seal.PublicKey, err error) {
 		return key, nil
 	}
 	for _, a := range list {
-		if a.carrier == carrierKCP {
+		if a.carrier.sealed() {
 			return key, fmt.Errorf("client: address %q needs ServerKey, the server's public key: it logs it when it starts, and framework.Server.PublicKey returns it", a)
 		}
 	}
@@ -212,10 +212,14 @@ const (
 	carrierPlainKCP carrier = iota // stock KCP over UDP, no encryption
 	carrierTCP
 	carrierWS
-	carrierKCP // the same, sealed
+	carrierKCP  // KCP over UDP, sealed
+	carrierSTCP // TCP, sealed
 )
 
-var carrierNames = [...]string{"plain-kcp", "tcp", "ws", "kcp"}
+var carrierNames = [...]string{"plain-kcp", "tcp", "ws", "kcp", "stcp"}
+
+// sealed reports whether links of the carrier need the server's public key.
+func (k carrier) sealed() bool { return k == carrierKCP || k == carrierSTCP }
 
 func (k carrier) String() string { return carrierNames[k] }
 

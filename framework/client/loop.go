@@ -212,8 +212,11 @@ func (c *Client) dialled(gen uint64, index int, addr address, nc conn, err error
 	l := &link{c: c, conn: nc, addr: addr, index: index, since: now, kick: make(chan struct{}, 1), over: make(chan struct{})}
 	c.link = l
 	c.core.LinkUp(now, wall, addr.carrier == carrierPlainKCP)
-	if k, ok := nc.(*sealedConn); ok {
+	switch k := nc.(type) {
+	case *sealedConn:
 		c.sealedUpLocked(l, k, now)
+	case *stcpConn:
+		c.core.Greeted(k.version, k.nonce, now)
 	}
 	c.running.Add(2)
 	go l.read()  // ends with the connection
@@ -235,6 +238,8 @@ func (c *Client) open(ctx context.Context, a address, conv uint32) (conn, error)
 		return c.openKCP(ctx, a.hostport, conv)
 	case carrierKCP:
 		return c.openSealed(ctx, a.hostport)
+	case carrierSTCP:
+		return c.openSTCP(ctx, a.hostport)
 	case carrierWS:
 		return c.openWS(ctx, a.url)
 	}
