@@ -77,7 +77,7 @@ func (c *Config) checkAddresses() error {
 	if err := transport.CheckListener("Admin", c.Admin); err != nil {
 		return err
 	}
-	for _, o := range []struct{ field, address string }{{"TCP", c.TCP}, {"WebSocket", c.WebSocket}} {
+	for _, o := range []struct{ field, address string }{{"TCP", c.TCP}, {"SealedTCP", c.SealedTCP}, {"WebSocket", c.WebSocket}} {
 		if transport.Collide(c.Admin, o.address) {
 			return fmt.Errorf("framework: Config.Admin %q and Config.%s %q are one port, which they can't share", c.Admin, o.field, o.address)
 		}

@@ -19,14 +19,15 @@ import (
 // Config says what a Server serves and how. The zero value is a server of
 // plain KCP and TCP on any free ports of the loopback interface.
 type Config struct {
-	// KCP, PlainKCP, TCP and WebSocket are listen addresses. KCP is the sealed
-	// one: encrypted, and it follows a player whose address changes. Empty: that
-	// carrier is not served; if all are empty, PlainKCP and TCP are served on
+	// KCP, PlainKCP, TCP, SealedTCP and WebSocket are listen addresses. KCP is
+	// encrypted, and it follows a player whose address changes. SealedTCP is
+	// encrypted with the same key: clients whose network carries no UDP fall back to
+	// it. Empty: that carrier is not served; if all are empty, PlainKCP and TCP are served on
 	// "127.0.0.1:0". Where no host is named, datagrams are answered from the
 	// address that they were sent to, on Linux. Elsewhere name the host for KCP and
 	// PlainKCP if the machine has several addresses.
-	KCP, PlainKCP, TCP, WebSocket string
-	// KeyFile is where the private key of sealed KCP is kept: made if there is
+	KCP, PlainKCP, TCP, SealedTCP, WebSocket string
+	// KeyFile is where the private key of KCP and SealedTCP is kept: made if there is
 	// none, and refused if it is this user's and others may read it. Clients need its public half: see Server.PublicKey. If empty, the key
 	// is another one after each start, which is good for tests only.
 	KeyFile string
@@ -286,7 +287,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Rate, err = c.Rate.WithDefaults(); err != nil {
 		return c, err
 	}
-	if c.KCP == "" && c.PlainKCP == "" && c.TCP == "" && c.WebSocket == "" {
+	if c.KCP == "" && c.PlainKCP == "" && c.TCP == "" && c.SealedTCP == "" && c.WebSocket == "" {
 		c.PlainKCP, c.TCP = "127.0.0.1:0", "127.0.0.1:0"
 	}
 	c.AuthTimeout = orDefault(c.AuthTimeout, 5*time.Second)
@@ -319,7 +320,7 @@ func (c Config) withDefaults() (Config, error) {
 // transport is the part of the configuration that is the carriers'.
 func (c *Config) transport() transport.Config {
 	return transport.Config{
-		KCP: c.KCP, PlainKCP: c.PlainKCP, TCP: c.TCP, WebSocket: c.WebSocket, WebSocketPath: c.WebSocketPath, Origins: c.Origins,
+		KCP: c.KCP, PlainKCP: c.PlainKCP, TCP: c.TCP, SealedTCP: c.SealedTCP, WebSocket: c.WebSocket, WebSocketPath: c.WebSocketPath, Origins: c.Origins,
 		KeyFile: c.KeyFile, ResumeSecret: c.Secret, AlwaysCookie: c.AlwaysCookie, CookieRate: c.CookieRate, Greeting: []byte{session.ProtocolVersion},
 		TrustedProxies: c.TrustedProxies, Loops: c.Loops, MaxBody: c.Session.MaxBody, CoalesceDelay: c.CoalesceDelay,
 		MaxLinks: c.MaxLinks, MaxPlainLinks: c.MaxPlainLinks, MaxPlainPerAddress: c.MaxPlainPerAddress,

@@ -270,12 +270,13 @@ var carriers = []transport.Carrier{
 	transport.TCP,
 	transport.WebSocket,
 	transport.KCP,
+	transport.SealedTCP,
 }
 
 // serveAll makes a server serve all of them, each on a port of its own.
 func serveAll(cfg *framework.Config, host string) {
 	cfg.PlainKCP, cfg.TCP, cfg.WebSocket = host+":7777", host+":7778", host+":7779"
-	cfg.KCP = host + ":7780"
+	cfg.KCP, cfg.SealedTCP = host+":7780", host+":7781"
 }
 
 // onEach runs a test once per carrier.

@@ -38,6 +38,7 @@ const (
 	PlainKCP  = transport.PlainKCP  // stock KCP over UDP, not encrypted
 	KCP       = transport.KCP       // KCP over UDP, encrypted
 	TCP       = transport.TCP       // TCP
+	SealedTCP = transport.SealedTCP // TCP, encrypted
 	WebSocket = transport.WebSocket // WebSocket
 )
 

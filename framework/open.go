@@ -35,7 +35,7 @@ const maxAsks = 6
 // greet speaks the server's first word.
 func (l *loop) greet(k *transport.Link, nonce [16]byte) {
 	o := &opening{link: k, origin: l.srv.originOf(k.RemoteAddr().Addr()), deadline: l.t.Now() + l.srv.cfg.Session.OpeningTimeout}
-	o.nonce, o.sealed = nonce, k.Carrier() == transport.KCP
+	o.nonce, o.sealed = nonce, k.Carrier().Sealed()
 	if !o.sealed {
 		if _, err := io.ReadFull(l.srv.cfg.Rand, o.nonce[:]); err != nil {
 			k.Close(fmt.Errorf("framework: nonce: %w", err))

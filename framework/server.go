@@ -163,8 +163,10 @@ func (s *Server) start() error {
 	}
 	s.t.Store(t)
 	s.serveAdmin(ln)
-	if s.cfg.KCP != "" {
-		s.log.Info("sealed KCP is served", "addr", t.Addr(transport.KCP), "public_key", t.PublicKey())
+	for _, c := range []Carrier{KCP, SealedTCP} {
+		if addr := t.Addr(c); addr.IsValid() {
+			s.log.Info("sealed links are served", "carrier", c, "addr", addr, "public_key", t.PublicKey())
+		}
 	}
 	return nil
 }

@@ -11,11 +11,16 @@ const (
 	TCP                          // frames on a TCP stream
 	KCP                          // KCP over UDP, sealed: SPEC 6
 	WebSocket                    // frames in binary messages: SPEC 7
+	SealedTCP                    // TCP, sealed: SPEC 9
 
 	carriers // one more than there are
 )
 
-var carrierNames = [carriers]string{"none", "plain-kcp", "tcp", "kcp", "ws"}
+var carrierNames = [carriers]string{"none", "plain-kcp", "tcp", "kcp", "ws", "stcp"}
+
+// Sealed reports whether links of the carrier are encrypted, and the server is
+// authenticated, by its key.
+func (c Carrier) Sealed() bool { return c == KCP || c == SealedTCP }
 
 // String returns the carrier's name as logs and metrics write it.
 func (c Carrier) String() string {

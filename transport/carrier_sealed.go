@@ -4,7 +4,6 @@ package transport
 
 import (
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"io"
 	"time"
@@ -48,28 +47,14 @@ type sealedLoop struct {
 	handover   handover
 }
 
-// readKeys finds the key pairs that all loops have.
-func (s *shared) readKeys() (err error) {
-	s.keys, err = s.cfg.serverKeys(s.log)
-	return err
-}
-
 func newSealedLoop(l *Loop) (_ datagramCarrier, err error) {
 	c := &sealedLoop{}
 	c.init(l, KCP, sealedCut)
 	c.handover.seed = maphash.MakeSeed()
 	c.slots.init(newIDLayout(len(l.t.loops), l.t.cfg.maxLinks()), l.index)
-	c.responder, err = seal.NewResponder(seal.Config{
-		Keys:         l.t.keys,
-		ResumeSecret: l.t.cfg.ResumeSecret,
-		Greeting:     l.t.cfg.Greeting,
-		IDs:          idsOf{c},
-		AlwaysCookie: l.t.cfg.AlwaysCookie,
-		CookieRate:   l.t.cfg.CookieRate,
-		Over:         l.t.over.has,
-	})
+	c.responder, err = l.newResponder(idsOf{c})
 	if err != nil {
-		return nil, fmt.Errorf("transport: %w", err)
+		return nil, err
 	}
 	return c, nil
 }
@@ -95,26 +80,6 @@ func (c *sealedLoop) due() time.Duration {
 		at = min(at, half)
 	}
 	return at
-}
-
-func (c *sealedLoop) publish() { c.l.stats.handshakes.publish(c.responder.Counts()) }
-
-// ResumeKey returns what opens further sealed links of a session without
-// public-key cryptography: Config.ResumeSecret. Only a sealed link may carry it
-// to the client. It is zero where there are none.
-func (l *Loop) ResumeKey(session [16]byte) (key [32]byte) {
-	if c := sealedOf(l); c != nil {
-		key = c.responder.ResumeKey(session)
-	}
-	return key
-}
-
-// EndKey says that a session is over: its ResumeKey opens no more links, on any
-// loop. The latest 65,536 of them are remembered. Safe to call from any goroutine.
-func (l *Loop) EndKey(session [16]byte) {
-	if sealedOf(l) != nil {
-		l.t.over.add(session)
-	}
 }
 
 // run does what is due for no link.

@@ -11,7 +11,9 @@ import (
 type tcpLink struct{ streamLink }
 
 // tcpLinks makes the links of a loop.
-func tcpLinks(*Loop) func() streamConn { return func() streamConn { return &tcpLink{} } }
+func tcpLinks(*Loop) (func() streamConn, error) {
+	return func() streamConn { return &tcpLink{} }, nil
+}
 
 func (k *tcpLink) Data(in backend.Inbound) { k.arrived(k, in) }
 
@@ -22,12 +24,13 @@ func (k *tcpLink) flush() bool {
 
 func (k *tcpLink) forget(err error) { k.leave(k, err) }
 
-func (k *tcpLink) asks() bool                             { return false }
-func (k *tcpLink) request(backend.Inbound) ([]byte, bool) { return nil, true }
-func (k *tcpLink) refuse(backend.Inbound)                 { k.Close(errTooManyLinks) }
-func (k *tcpLink) proxyMay() bool                         { return false }
-func (k *tcpLink) pack(out []byte) []byte                 { return out }
-func (k *tcpLink) bye(backend.Stream, error)              {}
+func (k *tcpLink) asks() bool                        { return false }
+func (k *tcpLink) request(backend.Inbound) bool      { return true }
+func (k *tcpLink) grant(backend.Inbound) (g granted) { return g }
+func (k *tcpLink) refuse(backend.Inbound)            { k.Close(errTooManyLinks) }
+func (k *tcpLink) proxyMay() bool                    { return false }
+func (k *tcpLink) pack(out []byte) []byte            { return out }
+func (k *tcpLink) bye(backend.Stream, error)         {}
 
 // data takes the frames that are whole. One that trickles in is parsed once
 // its length is known, and then not again before all of it is here.

@@ -73,9 +73,9 @@ type wsShared struct {
 }
 
 // wsLinks makes the links of a loop.
-func wsLinks(*Loop) func() streamConn {
+func wsLinks(*Loop) (func() streamConn, error) {
 	s := &wsShared{}
-	return func() streamConn { return &wsLink{ws: s} }
+	return func() streamConn { return &wsLink{ws: s} }, nil
 }
 
 func (k *wsLink) Data(in backend.Inbound) { k.arrived(k, in) }

@@ -26,6 +26,9 @@ type Config struct {
 	// was sent to, on Linux. Elsewhere the answer comes from the address that the
 	// routes choose: name the host there, if the machine has several addresses.
 	KCP string
+	// SealedTCP is the address that sealed TCP is served on, by the same rules: for
+	// players whose network carries no UDP. It uses the keys of sealed KCP.
+	SealedTCP string
 	// WebSocket is the address that WebSockets are served on, by the same
 	// rules: SPEC 7.
 	WebSocket string
@@ -46,7 +49,7 @@ type Config struct {
 	// OpeningTimeout is how long a connection may take to ask for its WebSocket
 	// and a proxy to tell its player's address. If zero, 5 s.
 	OpeningTimeout time.Duration
-	// Keys are the server's key pairs for sealed KCP. If empty, those in KeyFile.
+	// Keys are the server's key pairs for sealed KCP and sealed TCP. If empty, those in KeyFile.
 	Keys []seal.Key
 	// KeyFile is where the private keys of sealed KCP are, one a line. If the
 	// file does not exist it is made, with a new key, readable by this user

@@ -48,8 +48,6 @@ type datagramCarrier interface {
 	// due is when run is to be called, for what belongs to no link.
 	due() time.Duration
 	run()
-	// publish shows what the carrier has counted by itself, at the end of a batch.
-	publish()
 	// links are all of them.
 	links(yield func(*Link) bool)
 	// shared is what the carrier has in common with others.
@@ -62,11 +60,12 @@ type streamConn interface {
 	carrierLink
 	backend.Link
 	base() *streamLink
-	// asks reports whether the peer has to ask for the link. request takes what it says
-	// for that, and returns the answer, if there is to be one, and whether it is all
-	// here and was granted. refuse is told that there is no room.
+	// asks reports whether the peer has to ask for the link. request looks at what it
+	// says for that, and reports whether it is all here and may be granted. Then there
+	// is room and grant grants it, or refuse is told that there is none.
 	asks() bool
-	request(in backend.Inbound) (answer []byte, granted bool)
+	request(in backend.Inbound) bool
+	grant(in backend.Inbound) granted
 	refuse(in backend.Inbound)
 	// proxyMay reports that a PROXY header may be missing where one is expected.
 	proxyMay() bool
@@ -76,4 +75,11 @@ type streamConn interface {
 	pack(out []byte) []byte
 	// bye says on s, and in the carrier's words, why the link ends.
 	bye(s backend.Stream, err error)
+}
+
+// granted is what a peer gets that has asked for a link.
+type granted struct {
+	answer []byte   // valid until the next request of the loop
+	nonce  [16]byte // of the link, if its handshake makes one
+	err    error    // it gets none
 }

@@ -51,7 +51,6 @@ func (c *kcpLoop) shared() *kcpLoop   { return c }
 func (c *kcpLoop) handed()            {}
 func (c *kcpLoop) due() time.Duration { return Never }
 func (c *kcpLoop) run()               {}
-func (c *kcpLoop) publish()           {}
 
 // arrived counts a datagram and returns it, and nil if it is too long.
 func (c *kcpLoop) arrived(in *backend.Inbox, i int) (p path, b []byte) {

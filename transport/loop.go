@@ -10,6 +10,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/lifeline-go/lifeline/transport/internal/linked"
+	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
 // Never is the time of a timer that is not armed.
@@ -40,19 +41,20 @@ type Loop struct {
 	began    time.Duration // the batch
 	spare    []Task        // the batch before: its memory is used again
 
-	timers    timers
-	lateness  lateness
-	datagrams [carriers]datagramCarrier   // nil what is not served
-	kcp       [carriers]*kcpLoop          // what those share
-	accepts   [carriers]func() streamConn // makes the links of a carrier on streams
-	streams   []*streamLink
-	pending   linked.List[*pendingConn] // oldest first
-	dirty     []*Link                   // have something to send
-	writable  []*Link                   // have room again, and their handler waits for it
-	closed    []closedLink
-	bufs      bufPool
-	partials  partialBudget[*Link]
-	stats     loopStats
+	timers     timers
+	lateness   lateness
+	datagrams  [carriers]datagramCarrier   // nil what is not served
+	kcp        [carriers]*kcpLoop          // what those share
+	accepts    [carriers]func() streamConn // makes the links of a carrier on streams
+	streams    []*streamLink
+	responders []*seal.Responder         // of the sealed carriers
+	pending    linked.List[*pendingConn] // oldest first
+	dirty      []*Link                   // have something to send
+	writable   []*Link                   // have room again, and their handler waits for it
+	closed     []closedLink
+	bufs       bufPool
+	partials   partialBudget[*Link]
+	stats      loopStats
 }
 
 // closedLink is a link whose OnClose is still to be called.
@@ -270,13 +272,13 @@ func (l *Loop) publish() {
 	show(&p.blocked, s.blocked)
 	show(&p.busy, uint64(s.busy))
 	var retransmits, repeats uint64
-	for i, c := range l.kcp {
+	for _, c := range l.kcp {
 		if c != nil {
 			retransmits += c.cfg.Retransmits
 			repeats += c.cfg.Repeats
-			l.datagrams[i].publish()
 		}
 	}
+	l.publishHandshakes()
 	show(&p.retransmits, retransmits)
 	show(&p.repeats, repeats)
 	show(&p.late, uint64(l.Lateness()))

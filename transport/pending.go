@@ -20,11 +20,12 @@ var (
 // link for the handler: a proxy which player it speaks for, and on a WebSocket every peer
 // that it wants one. Owned by the loop.
 type pendingConn struct {
-	k     *streamLink
-	place linked.Node[*pendingConn] // in Loop.pending
-	until time.Duration
-	seen  int  // bytes of the request that do not hold its end
-	proxy bool // a PROXY header comes first, or on a WebSocket may
+	k      *streamLink
+	place  linked.Node[*pendingConn] // in Loop.pending
+	until  time.Duration
+	seen   int    // bytes of the request that do not hold its end
+	proxy  bool   // a PROXY header comes first, or on a WebSocket may
+	answer []byte // of a WebSocket, until there is room for the link
 }
 
 // waits reports whether the link has not opened, and still may.
@@ -75,8 +76,7 @@ func (k *streamLink) open(c streamConn, in backend.Inbound) bool {
 	if k.left == 0 || k.pending.proxy && !k.proxied(in, c.proxyMay()) {
 		return false
 	}
-	answer, granted := c.request(in)
-	if !granted {
+	if !c.request(in) {
 		return false
 	}
 	l := k.loop
@@ -84,14 +84,18 @@ func (k *streamLink) open(c streamConn, in backend.Inbound) bool {
 		c.refuse(in)
 		return false
 	}
+	g := c.grant(in)
 	k.removePending()
-	if answer != nil {
-		if k.writeNow(answer); k.state&stateClosed != 0 {
-			l.t.admission.release(k.carrier, k.addr.Addr(), true)
-			return false
-		}
+	if g.err != nil {
+		k.Close(g.err)
+	} else if g.answer != nil {
+		k.writeNow(g.answer)
 	}
-	k.opened()
+	if k.state&stateClosed != 0 {
+		l.t.admission.release(k.carrier, k.addr.Addr(), true)
+		return false
+	}
+	k.opened(g.nonce)
 	return true
 }
 

@@ -44,7 +44,7 @@ func (l *Loop) openStream(c Carrier, s backend.Stream, from netip.AddrPort) stre
 	if waits {
 		k.addPending(proxy)
 	} else {
-		k.opened()
+		k.opened([16]byte{})
 	}
 	return conn
 }
@@ -52,9 +52,9 @@ func (l *Loop) openStream(c Carrier, s backend.Stream, from netip.AddrPort) stre
 func (k *streamLink) base() *streamLink { return k }
 
 // opened hands a link up, which has been acquired for its address.
-func (k *streamLink) opened() {
+func (k *streamLink) opened(nonce [16]byte) {
 	k.loop.t.admission.carriers[k.carrier].opened.Add(1)
-	k.loop.callOpen(&k.Link, [16]byte{})
+	k.loop.callOpen(&k.Link, nonce)
 }
 
 func (k *streamLink) waiting() int { return len(k.out) + k.stream.OutboundBuffered() }

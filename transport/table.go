@@ -14,7 +14,7 @@ type carrierSpec struct {
 	prepare func(*shared) error
 	// One of the two makes the carrier on a loop. What streams returns makes a link.
 	datagrams func(*Loop) (datagramCarrier, error)
-	streams   func(*Loop) func() streamConn
+	streams   func(*Loop) (func() streamConn, error)
 }
 
 // carrierTable has a line for each carrier, and nothing else names them all.
@@ -23,6 +23,7 @@ var carrierTable = [carriers]carrierSpec{
 	KCP:       {field: "KCP", address: func(c *Config) string { return c.KCP }, whole: true, prepare: (*shared).readKeys, datagrams: newSealedLoop},
 	TCP:       {field: "TCP", address: func(c *Config) string { return c.TCP }, streams: tcpLinks},
 	WebSocket: {field: "WebSocket", address: func(c *Config) string { return c.WebSocket }, streams: wsLinks},
+	SealedTCP: {field: "SealedTCP", address: func(c *Config) string { return c.SealedTCP }, prepare: (*shared).readKeys, streams: stcpLinks},
 }
 
 // served calls f for each carrier that c has an address for, until it fails.
@@ -57,7 +58,11 @@ func serve(s *shared) error {
 		}
 		for _, l := range s.loops {
 			if spec.streams != nil {
-				l.accepts[c] = spec.streams(l)
+				make, err := spec.streams(l)
+				if err != nil {
+					return err
+				}
+				l.accepts[c] = make
 				continue
 			}
 			d, err := spec.datagrams(l)

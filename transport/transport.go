@@ -99,7 +99,7 @@ func (t *Transport) Addr(c Carrier) netip.AddrPort {
 // PublicKey returns what clients must know of this server to use sealed KCP,
 // as text. Empty if that is not served.
 func (t *Transport) PublicKey() string {
-	if t.cfg.KCP == "" {
+	if len(t.keys) == 0 {
 		return ""
 	}
 	return t.keys[0].Public().String()

@@ -40,21 +40,20 @@ func rejection(status int, why string) error {
 	return ws.RejectConnectionError(ws.RejectionStatus(status), ws.RejectionReason(why))
 }
 
-// request takes the request for an upgrade. It returns the answer that grants
-// it.
-func (k *wsLink) request(in backend.Inbound) (answer []byte, granted bool) {
+// request takes the request for an upgrade.
+func (k *wsLink) request(in backend.Inbound) bool {
 	if k.left == 0 {
-		return nil, false
+		return false
 	}
 	b, err := in.Peek(min(k.left, maxRequest))
 	if err != nil {
 		k.Close(err)
-		return nil, false
+		return false
 	}
 	if b[0] < 'A' || b[0] > 'Z' { // TLS, frames of another carrier
 		k.refused(errRequest)
 		k.Close(errRequest)
-		return nil, false
+		return false
 	}
 	a := k.pending
 	end := bytes.Index(b[a.seen:], []byte("\r\n\r\n"))
@@ -63,19 +62,22 @@ func (k *wsLink) request(in backend.Inbound) (answer []byte, granted bool) {
 			k.refused(errRequest)
 			k.reject(in, reject(http.StatusRequestHeaderFieldsTooLarge, "request too large"))
 		}
-		return nil, false
+		return false
 	}
 	req := b[:a.seen+end+4]
 	answer, from, err := k.loop.t.cfg.upgrade(req, k.addr)
 	if err != nil {
 		k.refused(err)
 		k.reject(in, answer)
-		return nil, false
+		return false
 	}
 	k.take(in, len(req))
-	k.addr = from
-	return answer, true
+	k.addr, a.answer = from, answer
+	return true
 }
+
+// grant answers the request.
+func (k *wsLink) grant(backend.Inbound) granted { return granted{answer: k.pending.answer} }
 
 // refused counts a request that is none of ours.
 func (k *wsLink) refused(why error) {

@@ -72,10 +72,12 @@ func worlds(t *testing.T, test func(t *testing.T, w *world)) {
 		{name: "plain-kcp", carrier: PlainKCP},
 		{name: "ws", carrier: WebSocket},
 		{name: "kcp", carrier: KCP},
+		{name: "stcp", carrier: SealedTCP},
 		{name: "mem-tcp", carrier: TCP, mem: true},
 		{name: "mem-plain-kcp", carrier: PlainKCP, mem: true},
 		{name: "mem-kcp", carrier: KCP, mem: true},
 		{name: "mem-ws", carrier: WebSocket, mem: true},
+		{name: "mem-stcp", carrier: SealedTCP, mem: true},
 	} {
 		t.Run(w.name, func(t *testing.T) {
 			if !w.mem {
@@ -108,6 +110,8 @@ func (w *world) start(t *testing.T, cfg Config, h Handler) *Transport {
 		cfg.WebSocket = "127.0.0.1:0"
 	case KCP:
 		cfg.KCP = "127.0.0.1:0"
+	case SealedTCP:
+		cfg.SealedTCP = "127.0.0.1:0"
 	default:
 		cfg.PlainKCP = "127.0.0.1:0"
 	}
@@ -139,7 +143,7 @@ type client struct {
 }
 
 // stream reports whether the carrier runs on TCP.
-func (w *world) stream() bool { return w.carrier == TCP || w.carrier == WebSocket }
+func (w *world) stream() bool { return w.carrier == TCP || w.carrier == WebSocket || w.carrier == SealedTCP }
 
 func (w *world) dial(t *testing.T, tr *Transport) *client {
 	t.Helper()
@@ -173,8 +177,11 @@ func (w *world) dial(t *testing.T, tr *Transport) *client {
 		s.SetWindowSize(128, 128)
 		s.SetACKNoDelay(true)
 	}
-	if w.carrier == WebSocket {
+	switch w.carrier {
+	case WebSocket:
 		c.Conn = newWSConn(c.Conn, tr.cfg.maxBody())
+	case SealedTCP:
+		c.Conn = newStcpConn(c.Conn, tr.PublicKey(), tr.cfg.maxBody())
 	}
 	t.Cleanup(func() {
 		c.Close()
@@ -193,6 +200,8 @@ func (c *client) cut() {
 	case *memnet.Conn:
 		conn.Cut()
 	case *wsConn:
+		conn.Conn.(*memnet.Conn).Cut()
+	case *stcpConn:
 		conn.Conn.(*memnet.Conn).Cut()
 	default:
 		c.pc.(*memnet.PacketConn).Cut()

@@ -70,6 +70,8 @@ func tryLifeline(o *Options) (*service, error) {
 		defer os.Remove(cfg.KeyFile) // it has been read by then
 	case "tcp":
 		cfg.TCP, carrier = o.AnyPort(), transport.TCP
+	case "stcp":
+		cfg.SealedTCP, carrier = o.AnyPort(), transport.SealedTCP
 	case "ws":
 		cfg.WebSocket, carrier = o.AnyPort(), transport.WebSocket
 	default:

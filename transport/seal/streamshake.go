@@ -144,6 +144,23 @@ func (i *StreamInitiator) resumeAccept(b []byte) (*AcceptedStream, error) {
 	return &AcceptedStream{newStream(keys.up, keys.down), keys.nonce, greeting}, nil
 }
 
+// BeginsStream returns an error, and counts it, if b can't be the beginning of the
+// hello of a byte stream. So what is sent to a wrong port ends at its first bytes.
+func (r *Responder) BeginsStream(b []byte) error {
+	for i, c := range b[:min(len(b), HeaderSize)] {
+		switch {
+		case i == 4 && PacketType(c) != TypeHello && PacketType(c) != TypeResumeHello:
+		case i == 5 && c != wireVersion:
+		case i != 4 && i != 5 && c != 0:
+		default:
+			continue
+		}
+		r.counts.Malformed++
+		return ErrPacketType
+	}
+	return nil
+}
+
 // AcceptStream answers the hello of a byte stream from an address, StreamHelloSize
 // bytes. It does not keep b. The answer is valid until the next call. An error is
 // the reason for which the connection is to be closed; Counts has counted it.
