@@ -235,7 +235,7 @@ func TestWedgedStreamIsLeft(t *testing.T) {
 				}
 				e.within(3*time.Second, "delivered another way", func() bool { return heard.Load()+told.Load() == 1 })
 				t.Logf("up %v: left and delivered after %v, on %s", up, time.Since(began), c.Stats().Carrier)
-				stream := carrier == transport.TCP || carrier == transport.WebSocket // stuck, it is silent altogether
+				stream := carrier == transport.TCP || carrier == transport.SealedTCP || carrier == transport.WebSocket // stuck, it is silent altogether
 				if got := c.Stats().Carrier; got != other.String() && !unseen && !stream {
 					t.Errorf("it came back on %s, which is as stuck as it was", got)
 				}

@@ -92,6 +92,7 @@ func (k *wsLink) refused(why error) {
 
 // refuse answers a request for which there is no room.
 func (k *wsLink) refuse(in backend.Inbound) {
+	k.pending.answer = nil
 	k.reject(in, reject(http.StatusServiceUnavailable, "full"))
 }
 

@@ -143,7 +143,9 @@ type client struct {
 }
 
 // stream reports whether the carrier runs on TCP.
-func (w *world) stream() bool { return w.carrier == TCP || w.carrier == WebSocket || w.carrier == SealedTCP }
+func (w *world) stream() bool {
+	return w.carrier == TCP || w.carrier == WebSocket || w.carrier == SealedTCP
+}
 
 func (w *world) dial(t *testing.T, tr *Transport) *client {
 	t.Helper()
