@@ -29,6 +29,7 @@ const (
 const usage = `usage:
 	conform core [flags] -- COMMAND...     plays the scripts to a client without sockets
 	conform client [flags] -- COMMAND...   plays the scripts to a client over sockets
+	conform server [flags] ADDRESS         does to a server what no client should
 `
 
 func main() { os.Exit(run(os.Args[1:])) }
@@ -48,11 +49,13 @@ type options struct {
 	settle   time.Duration // after what should bring about nothing
 	longest  time.Duration // that a script may take, in its own time
 	at       int           // scripts at once
+
+	ticket string // of server: what those of all logins begin with
 }
 
 func run(args []string) int {
 	modes := map[string]func(*options, []script) int{"core": core, "client": client}
-	if len(args) == 0 || modes[args[0]] == nil {
+	if len(args) == 0 || modes[args[0]] == nil && args[0] != "server" {
 		fmt.Fprint(os.Stderr, usage)
 		return exitUsage
 	}
@@ -60,6 +63,9 @@ func run(args []string) int {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return exitUsage
+	}
+	if args[0] == "server" {
+		return server(o)
 	}
 	scripts, err := o.read()
 	if err != nil {
@@ -72,6 +78,17 @@ func run(args []string) int {
 func parse(mode string, args []string) (*options, error) {
 	o := new(options)
 	f := flag.NewFlagSet("conform "+mode, flag.ContinueOnError)
+	if mode == "server" {
+		f.StringVar(&o.ticket, "ticket", "conform-", "what each login's ticket begins with; a number follows")
+		f.DurationVar(&o.reaction, "reaction", 2*time.Second, "how long something that is due at once may take")
+		if err := f.Parse(args); err != nil {
+			return nil, err
+		}
+		if o.command = f.Args(); len(o.command) != 1 {
+			return nil, errors.New("conform: which server? As in tcp://127.0.0.1:7777")
+		}
+		return o, nil
+	}
 	f.StringVar(&o.scripts, "scripts", "session/testdata/scripts", "`folder` of the scripts")
 	f.StringVar(&o.only, "only", "", "`names` of the scripts to play, separated by commas; empty: all")
 	f.DurationVar(&o.patience, "patience", 10*time.Second, "how long a program may take to answer")
