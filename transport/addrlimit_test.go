@@ -40,10 +40,10 @@ func TestAddrLimiterCountsLinks(t *testing.T) {
 	if !in("192.0.2.1") || in("192.0.2.1") {
 		t.Error("a link that has left makes room for one")
 	}
-	// Who migrates takes its place along, and is not refused for that.
+	// A peer that migrates takes its place along, and is not refused for that.
 	d.move(netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8:0:1::9"))
 	if !in("192.0.2.1") {
-		t.Error("who moved away still counts")
+		t.Error("a link that moved away still counts")
 	}
 }
 
@@ -85,7 +85,7 @@ func TestAddrLimiterForgets(t *testing.T) {
 // TestAddressWithTooManyLinks: beyond the limit a link is refused before
 // anything of it exists, and counted.
 func TestAddressWithTooManyLinks(t *testing.T) {
-	for _, carrier := range []Carrier{TCP} { // plain KCP has its own: only who has proved an address counts
+	for _, carrier := range []Carrier{TCP} { // plain KCP has its own: only a validated address counts
 		t.Run(carrier.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				w := &world{carrier: carrier, mem: true, net: memnet.New(1, memnet.Conditions{})}
@@ -147,7 +147,7 @@ func TestTrustedProxySpeaksForItsPlayers(t *testing.T) {
 	})
 }
 
-// TestAddrLimiterOfLargerNetworks: whoever has many of the networks that customers get
+// TestAddrLimiterOfLargerNetworks: an attacker has many of the networks that customers get
 // opens no more than sixteen of them do.
 func TestAddrLimiterOfLargerNetworks(t *testing.T) {
 	d := limiterOf(t, Config{LinksPerAddress: 10, OpensPerAddress: -1})

@@ -381,10 +381,10 @@ func TestUnvalidatedAddressIsSentNothingUnasked(t *testing.T) {
 	}
 	l.t.start = l.t.start.Add(-time.Second) // every timeout has passed
 	if sent := batch(func() {}); len(sent) != 0 {
-		t.Errorf("%d datagrams to who does not ask again: %v", len(sent), sent)
+		t.Errorf("%d datagrams to a peer that does not ask again: %v", len(sent), sent)
 	}
 	if sent := batch(func() { p.send(l) }); len(sent) != 1 {
-		t.Errorf("%d datagrams to who asks again, want 1", len(sent))
+		t.Errorf("%d datagrams to a peer that asks again, want 1", len(sent))
 	}
 	for _, k := range plainOf(l).table {
 		k.ValidateAddress()

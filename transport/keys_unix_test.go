@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// TestKeyFileThatOthersMayUseIsRefused: who reads it can pose as the server.
+// TestKeyFileThatOthersMayUseIsRefused: a program that reads it can pose as the server.
 func TestKeyFileThatOthersMayUseIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
 	log := slog.New(slog.DiscardHandler)
@@ -29,7 +29,7 @@ func TestKeyFileThatOthersMayUseIsRefused(t *testing.T) {
 			t.Errorf("mode %#o: %v", mode, err)
 		}
 		if !ok && !strings.Contains(err.Error(), "chmod 600") {
-			t.Errorf("mode %#o: %v tells nobody what to do", mode, err)
+			t.Errorf("mode %#o: %v does not say what to do", mode, err)
 		}
 	}
 }

@@ -142,7 +142,7 @@ func TestMemClose(t *testing.T) {
 			t.Errorf("second Close: %v", err)
 		}
 		if _, err := w.net.DialTCP(context.Background(), netip.MustParseAddrPort("127.0.0.1:9")); !errors.Is(err, syscall.ECONNREFUSED) {
-			t.Errorf("dial nobody: %v", err)
+			t.Errorf("dial where no server is: %v", err)
 		}
 		if _, err := Start(Config{TCP: tr.Addr(TCP).String(), Network: w.net, Logger: quiet}, h); !errors.Is(err, syscall.EADDRINUSE) {
 			t.Errorf("second server: %v", err)
@@ -213,7 +213,7 @@ func TestSameSeedSameFate(t *testing.T) {
 			tr := w.start(t, Config{Loops: 1}, h)
 			c := w.dial(t, tr)
 			// The client works every 10 ms. Nothing is written in the same
-			// instant: who comes first then is the scheduler's affair.
+			// instant: what comes first then is the scheduler's affair.
 			time.Sleep(1700 * time.Microsecond)
 			c.write(beat)
 			for i := range 50 {

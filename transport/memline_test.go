@@ -17,7 +17,7 @@ import (
 var elsewhere = netip.MustParseAddr("10.7.0.1")
 
 // A cable that is pulled out and put back: streams go on where they were, and
-// nobody was told.
+// no side was told.
 func TestLineThatIsCutAndHealed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := &world{carrier: TCP, mem: true, net: memnet.New(1, memnet.Conditions{})}

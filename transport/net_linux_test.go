@@ -156,7 +156,7 @@ func TestIdleConnectionsGiveTheirDescriptors(t *testing.T) {
 }
 
 // TestNoFilesLeft: something else in the process has taken every file, and
-// newcomers come all the same. They are refused at once, and everybody else plays on.
+// newcomers come all the same. They are refused at once, and all others play on.
 func TestNoFilesLeft(t *testing.T) {
 	tcp, udp, ws, end := lowLimitServer(t, 256)
 	dial := func(carrier Carrier, addr string) *client {
@@ -167,12 +167,12 @@ func TestNoFilesLeft(t *testing.T) {
 		return c
 	}
 	players := []*client{dial(PlainKCP, udp), dial(TCP, tcp), dial(WebSocket, ws)}
-	everybody := func(when string) {
+	others := func(when string) {
 		for _, p := range players {
 			p.roundTrip(when)
 		}
 	}
-	everybody("before")
+	others("before")
 	players[1].write(frame([]byte("take")))
 	if p := players[1].read(); string(p.Body) != "taken" {
 		t.Fatalf("%q", p.Body)
@@ -187,7 +187,7 @@ func TestNoFilesLeft(t *testing.T) {
 			t.Errorf("a newcomer at %s: %d bytes, %v; want to be refused", addr, n, err)
 		}
 		c.Close()
-		everybody("meanwhile")
+		others("meanwhile")
 	}
 	players[1].write(frame([]byte("give")))
 	if p := players[1].read(); string(p.Body) != "given" {
@@ -195,7 +195,7 @@ func TestNoFilesLeft(t *testing.T) {
 	}
 	dial(TCP, tcp).roundTrip("in again")
 	dial(WebSocket, ws).roundTrip("in again")
-	everybody("after")
+	others("after")
 	// One that got the spare file of another listener is counted a little later.
 	var refused, failures int
 	got := end()

@@ -132,13 +132,13 @@ func TestLoopsShareThePlayers(t *testing.T) {
 		}
 		for i := range perLoop {
 			if perLoop[i].Load() == 0 {
-				t.Errorf("%v: loop %d serves nobody", c, i)
+				t.Errorf("%v: loop %d serves no link", c, i)
 			}
 		}
 	}
 }
 
-// TestNonsenseDatagrams sends what nobody should: every size that UDP has,
+// TestNonsenseDatagrams sends what no peer should: every size that UDP has,
 // with the beginnings of KCP headers among it.
 func TestNonsenseDatagrams(t *testing.T) {
 	w := &world{carrier: PlainKCP}

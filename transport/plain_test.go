@@ -40,7 +40,7 @@ func TestPlainLinksOfOneAddressAreBounded(t *testing.T) {
 		conv++
 		return newPeer(conv).from(addr)
 	}
-	// Links in somebody's name that nobody has proved do not keep him out.
+	// Links in a player's name that are not validated do not keep it out.
 	validate = false
 	for range 2 * most {
 		peerAt("192.0.2.1:9").open(l)
@@ -68,7 +68,7 @@ func TestPlainLinksOfOneAddressAreBounded(t *testing.T) {
 	if got := l.t.admission.carriers[PlainKCP].stats().TooManyLinks; got != 2*most {
 		t.Errorf("%d refusals counted, want %d", got, 2*most)
 	}
-	// Who leaves makes room, and nothing is left behind.
+	// A link that ends makes room, and nothing is left behind.
 	l.begin()
 	l.closeAll(ErrStopped)
 	l.end()
@@ -188,7 +188,7 @@ func TestFloodOfFirstDatagramsKeepsNobodyOut(t *testing.T) {
 	})
 }
 
-// TestEvictedLinkMayComeAgain under the same name: nobody has closed it.
+// TestEvictedLinkMayComeAgain under the same name: no side has closed it.
 func TestEvictedLinkMayComeAgain(t *testing.T) {
 	l, _ := testLoop(Config{MaxPlainLinks: 2}, &hooks{unvalidated: true})
 	early := newPeer(1).from("192.0.2.1:9")

@@ -137,7 +137,7 @@ func TestForwardedFor(t *testing.T) {
 		{"10.1.1.1:80", "6.6.6.6, 192.0.2.1", "192.0.2.1:0"},                     // the player lies
 		{"10.1.1.1:80", "6.6.6.6, 192.0.2.1,10.2.2.2 , 10.3.3.3", "192.0.2.1:0"}, // three proxies
 		{"10.1.1.1:80", "6.6.6.6|192.0.2.1|10.2.2.2", "192.0.2.1:0"},             // headers of their own
-		{"10.1.1.1:80", "10.2.2.2", "10.2.2.2:0"},                                // nobody but proxies
+		{"10.1.1.1:80", "10.2.2.2", "10.2.2.2:0"},                                // none but proxies
 		{"10.1.1.1:80", "6.6.6.6, unknown", "10.1.1.1:80"},
 		{"10.1.1.1:80", "6.6.6.6, _hidden, 10.2.2.2", "10.2.2.2:0"},
 		{"10.1.1.1:80", "6.6.6.6,", "10.1.1.1:80"},
@@ -247,7 +247,7 @@ func TestTrustedProxiesThatMakeNoSense(t *testing.T) {
 	}
 }
 
-// TestProxyThatSaysNothing is closed like everybody who opens no link.
+// TestProxyThatSaysNothing is closed like every peer that opens no link.
 func TestProxyThatSaysNothing(t *testing.T) {
 	for _, say := range [][]byte{nil, []byte(proxySignature), bytes.Repeat([]byte("P"), 1)} {
 		bubble(t, func(t *testing.T) {

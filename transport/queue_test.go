@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestWakeEndsPark: what is sent and what is due wait for nobody.
+// TestWakeEndsPark: what is sent and what is due wait for nothing.
 func TestWakeEndsPark(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -17,7 +17,7 @@ func TestWakeEndsPark(t *testing.T) {
 		waits  time.Duration
 		times  int // the second park begins as clean as the first
 	}{
-		{"nobody", false, nil, time.Hour, 2},
+		{"nothing", false, nil, time.Hour, 2},
 		{"a task", false, func(l *Loop) { _ = l.Post(taskFunc(func(*Loop) {})) }, time.Second, 2},
 		{"a task before", true, func(l *Loop) { _ = l.Post(taskFunc(func(*Loop) {})) }, 0, 2},
 		{"the timer", false, func(l *Loop) { l.queue.onTimer() }, time.Second, 2},
@@ -62,7 +62,7 @@ func TestWakeEndsPark(t *testing.T) {
 	}
 }
 
-// TestWokenTwiceAsParkEnds: whoever wakes waits for nobody, not even when the
+// TestWokenTwiceAsParkEnds: a wake-up waits for nothing, not even when the
 // loop has just been woken and is about to look.
 func TestWokenTwiceAsParkEnds(t *testing.T) {
 	l := &Loop{}
@@ -84,7 +84,7 @@ func TestWokenTwiceAsParkEnds(t *testing.T) {
 		select {
 		case <-c:
 		case <-time.After(10 * time.Second):
-			t.Fatal("whoever wakes holds the lock for ever")
+			t.Fatal("a wake-up holds the lock for ever")
 		}
 	}
 }

@@ -155,7 +155,7 @@ func TestWhoAsksAndLeavesIsAnswered(t *testing.T) {
 	}
 }
 
-// TestSlowHandlersShareNoBatch: nobody waits for the questions of 63 others when
+// TestSlowHandlersShareNoBatch: no player waits for the questions of 63 others when
 // they take long, and neither do timers.
 func TestSlowHandlersShareNoBatch(t *testing.T) {
 	const n = 64

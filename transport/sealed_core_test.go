@@ -274,7 +274,7 @@ func TestHandoverIsBoundedAndShared(t *testing.T) {
 		t.Errorf("one source got %d places, want %d", took, maxHandedShare)
 	}
 	if !give(at(2)) && !give(at(3)) {
-		t.Error("nobody else got one")
+		t.Error("no other network got one")
 	}
 	for i := range 10_000 {
 		give(at(i))
@@ -300,8 +300,8 @@ func TestHandoverIsBoundedAndShared(t *testing.T) {
 }
 
 // FuzzSealed feeds a loop what a stranger may send to the sealed socket, and
-// what a player may who has the keys. Nothing may panic, no stranger gets more
-// bytes than he sent, and nothing is left when all links have closed.
+// what a player with the keys may. Nothing may panic, no stranger gets more
+// bytes than it sent, and nothing is left when all links have closed.
 func FuzzSealed(f *testing.F) {
 	seed := func(what byte, piece []byte) []byte {
 		return append([]byte{what, byte(len(piece)), byte(len(piece) >> 8)}, piece...)
@@ -422,7 +422,7 @@ func TestALargerPathPacksMore(t *testing.T) {
 }
 
 // TestLastWordsToTheSilentAreFew: a player who left without a word and came
-// back leaves a link that nobody reads any more. When all of them do so at once
+// back leaves a link that is read no more. When all of them do so at once
 // each datagram to it counts.
 func TestLastWordsToTheSilentAreFew(t *testing.T) {
 	for _, test := range []struct {
@@ -467,7 +467,7 @@ func TestLastWordsToTheSilentAreFew(t *testing.T) {
 				if got := len(sent[p.addr]); got != test.want || told(p, sent) {
 					t.Errorf("%d datagrams, want %d, and none of them a close", got, test.want)
 				}
-				// Whoever is there after all learns it from the answer to what it sends.
+				// A peer that is there after all learns it from the answer to what it sends.
 				clear(sent)
 				l.begin()
 				p.plain(l, seal.TypeSealed, append(seal.AppendPayload(nil, nil), make([]byte, 24)...))

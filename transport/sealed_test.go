@@ -195,7 +195,7 @@ func TestAPeerThatClosesIsGoneAtOnce(t *testing.T) {
 		time.Sleep(time.Second)
 		c.sealed.look(func() {
 			if c.sealed.closed {
-				t.Error("who closes is not told so")
+				t.Error("a peer that closes is not told so")
 			}
 		})
 	})

@@ -83,7 +83,7 @@ func TestSlots(t *testing.T) {
 		}
 	}
 	if s.find(0) != nil || s.find(1<<32-1) != nil {
-		t.Error("an id that nobody has names a link")
+		t.Error("an id of no link names one")
 	}
 }
 

@@ -77,7 +77,7 @@ func TestThreatForgedTooBig(t *testing.T) {
 		asks(1)
 	}
 	if _, err := victim.WriteToUDPAddrPort(make([]byte, 1400), player); err == nil {
-		t.Error("not even who believes ICMP is taken in: this proves nothing")
+		t.Error("not even a socket that believes ICMP is taken in: this shows nothing")
 	}
 	_ = victim.Close()
 	eventually(t, "a large datagram comes", func() bool { wide(); asks(1); return whole() })
@@ -148,7 +148,7 @@ func believer(t *testing.T) *net.UDPConn {
 	return c
 }
 
-// tooBig sends from's host an ICMP message, of who knows whom, that its
+// tooBig sends from's host an ICMP message, as if of a router, that its
 // datagrams to that address are too big.
 func tooBig(t *testing.T, from, to netip.AddrPort) {
 	t.Helper()

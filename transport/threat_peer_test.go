@@ -18,7 +18,7 @@ import (
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
-// Threats by a player: what he says is authentic, and still not to be believed.
+// Threats by a player: what it says is authentic, and still not to be believed.
 
 // segment is one of KCP, as a peer may forge it.
 func segment(conv uint32, cmd, frg byte, sn, una uint32, payload []byte) []byte {
@@ -37,8 +37,8 @@ const (
 	kcpAsk  = 83
 )
 
-// T5, T20: who says in an authentic datagram what stock KCP never says is a
-// broken or a hostile peer: his link ends, he is told, and nobody else notices.
+// T5, T20: a peer that says in an authentic datagram what stock KCP never says is a
+// broken or a hostile one: its link ends, it is told, and no other notices.
 // What a bad network makes of good datagrams is none of it.
 func TestThreatPeerThatForgesItsOwnSegments(t *testing.T) {
 	const far = 1 << 20
@@ -94,7 +94,7 @@ func TestThreatPeerThatForgesItsOwnSegments(t *testing.T) {
 				t.Error("the peer was not told")
 			}
 			if at(l, other).state&stateClosed != 0 || l.stats.panics.Load() != 0 {
-				t.Error("somebody else noticed")
+				t.Error("another link noticed")
 			}
 		})
 	}
@@ -115,7 +115,7 @@ func told(p *sealedPeer, sent catcher) bool {
 	return false
 }
 
-// poolsKeep is what a loop's pools may keep when nobody needs it: 4 MiB of
+// poolsKeep is what a loop's pools may keep when none needs it: 4 MiB of
 // segments, 1 MiB of buffers, and some.
 const poolsKeep = 6 << 20
 
@@ -192,7 +192,7 @@ func TestThreatFragmentsAndGapsAreBounded(t *testing.T) {
 }
 
 // T19: many links that begin a largest frame and do not end it are bounded
-// together, on every carrier. Those who waited longest go; whoever ends his
+// together, on every carrier. Those that waited longest go; a link that ends its
 // frame in time is answered.
 func TestPartialFramesAreBoundedTogether(t *testing.T) {
 	worlds(t, func(t *testing.T, w *world) {
@@ -242,7 +242,7 @@ func TestPartialFramesAreBoundedTogether(t *testing.T) {
 
 // T18: players who acknowledge nothing, some with a window that they call shut,
 // hold what may wait in a link and no more, until the time without progress is
-// over. Who does acknowledge is answered all the while.
+// over. A peer that acknowledges is answered all the while.
 func TestThreatWhoAcknowledgesNothingIsBoundedAndEnds(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		players := 200
@@ -288,7 +288,7 @@ func TestThreatWhoAcknowledgesNothingIsBoundedAndEnds(t *testing.T) {
 			honest.send(l)
 			l.end()
 			if l.stats.packets != packets+1 {
-				t.Fatal("who acknowledges was not answered")
+				t.Fatal("a peer that acknowledges was not answered")
 			}
 		}
 		if links := linksOf(l); stalled != players || len(links) != 1 || links[0] != at(l, honest) {

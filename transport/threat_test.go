@@ -115,7 +115,7 @@ func TestThreatSpoofedHellos(t *testing.T) {
 }
 
 // T2: every datagram of a conversation, whole, cut and changed, sent by a
-// stranger: never more bytes out than in, and not one to anybody else.
+// stranger: never more bytes out than in, and not one to another.
 func TestThreatNoAnswerIsLonger(t *testing.T) {
 	for _, always := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {
@@ -340,7 +340,7 @@ func TestThreatNobodyWaitsForJunk(t *testing.T) {
 			t.Errorf("%d datagrams were tried with a key, want the %d that name a link", n, named)
 		}
 		if n := l.stats.unknown.Load(); n != unknown {
-			t.Errorf("%d datagrams named nobody, want %d", n, unknown)
+			t.Errorf("%d datagrams named no link, want %d", n, unknown)
 		}
 		t.Logf("%d hellos: %+v", batches*junk, c)
 	})
@@ -366,7 +366,7 @@ func (f countingBack) Send(b *backend.Outbox) bool {
 
 // T12: datagrams for a link of one loop are thrown at another one while the
 // first is busy, from one network and then from everywhere. What waits is
-// bounded, and a player who changes his address meanwhile has his place in it.
+// bounded, and a player that changes its address meanwhile has its place in it.
 func TestThreatFloodForAnotherLoop(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w, tr := sealedWorld(t, memnet.Conditions{Delay: time.Millisecond}, Config{Loops: 4}, &hooks{})

@@ -148,7 +148,7 @@ func TestWebSocketRules(t *testing.T) {
 		{"ping of 126", "close(1002) end", wsRaw(fin|ping, strings.Repeat("x", 126))},
 		{"ping in pieces", "close(1002) end", wsRaw(ping, "a")},
 		{"pong in pieces", "close(1002) end", wsRaw(pong, "a")},
-		{"pongs that nobody asked for", "a open", cat(wsRaw(fin|pong, ""), wsRaw(fin|pong, "x"), msg(say("a")))},
+		{"pongs that were not asked for", "a open", cat(wsRaw(fin|pong, ""), wsRaw(fin|pong, "x"), msg(say("a")))},
 		{"fragments", "whole open", cat(wsRaw(binary_, whole[:3]), wsRaw(contin, whole[3:5]), wsRaw(fin|contin, whole[5:]))},
 		{"empty fragments", "whole open", cat(wsRaw(binary_, ""), wsRaw(contin, whole), wsRaw(contin, ""), wsRaw(fin|contin, ""))},
 		{"fragments of many frames", "a b c open", cat(wsRaw(binary_, say("a")+say("b")[:2]), wsRaw(fin|contin, say("b")[2:]+say("c")))},
@@ -208,7 +208,7 @@ func TestWebSocketRules(t *testing.T) {
 			}
 		}
 		if other.Write(msg(say("still here"))); transcript(t, other, obr) != "still here open" {
-			t.Error("somebody else's link did not survive")
+			t.Error("another link did not survive")
 		}
 		if s := tr.Stats(); s.Panics != 0 || s.Carriers["ws"].Open != 1 {
 			t.Errorf("%+v", s)

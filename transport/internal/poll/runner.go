@@ -84,9 +84,14 @@ func (Sockets) Listen(s backend.Settings) (backend.Runner, error) {
 	return r, nil
 }
 
+// Addrs returns what was bound.
 func (r *Runner) Addrs() []netip.AddrPort { return r.addrs }
-func (r *Runner) Loops() int              { return r.Settings.Loops }
-func (r *Runner) MaxStreams() int         { return r.fdLimit }
+
+// Loops returns how many loops can share the ports.
+func (r *Runner) Loops() int { return r.Settings.Loops }
+
+// MaxStreams returns how many files there are for players.
+func (r *Runner) MaxStreams() int { return r.fdLimit }
 
 // probe binds address for a moment, as an ordinary socket that shares
 // with none. It returns what was bound, and the same for gnet.
