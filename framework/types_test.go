@@ -39,6 +39,7 @@ func TestRoutesKnowTheirTypes(t *testing.T) {
 		"h":                  {Untyped: true},
 		framework.RouteJoin:  {},
 		framework.RouteLeave: {},
+		framework.RouteWatch: {},
 	}
 	for _, route := range []string{framework.RouteJoined, framework.RouteLeft, framework.RouteRooms} {
 		want[route] = framework.RouteTypes{Untyped: true}

@@ -7,7 +7,7 @@ import { CloseError, Code, isFinal, isResumable } from "./code.js";
 import { CodecError, defaultMaxBody, Kind, type Packet, parseFrame } from "./codec.js";
 import { type Params, parseEnd, schemaName } from "./control.js";
 import { Calls } from "./calls.js";
-import { type ClientConfig, type ConnectOptions, Failure, type RequestOptions, type Stats } from "./config.js";
+import { type ClientConfig, type ConnectOptions, Failure, RequestError, type RequestOptions, type Stats } from "./config.js";
 import { type Dialed, Dialer } from "./dialer.js";
 import * as envelope from "./envelope.js";
 import type { Queued } from "./end.js";
@@ -18,6 +18,7 @@ import { failureOf, HandlerError, Handlers } from "./handlers.js";
 import { Link, maxMessage } from "./link.js";
 import { Page } from "./page.js";
 import { type Platform, standard } from "./platform.js";
+import { Refused, type Room, Rooms, Wish } from "./rooms.js";
 import { onRoute, Routes } from "./routes.js";
 import { type Asking, type NoSchema, type Payload, type RouteOf, type Schema, schemaRoute, typesOn } from "./schema.js";
 import { type Change, Session } from "./session.js";
@@ -39,8 +40,6 @@ const drainEvery = 50;
 /** How many sockets that cut left stay open. */
 const maxCutSockets = 4;
 
-const JoinBody = list(str);
-
 /**
  * One player's end of a session. It comes back by itself whenever a link
  * breaks, until close or a final code of the server.
@@ -59,6 +58,7 @@ export class Client<S extends Schema = NoSchema> {
 	private readonly page: Page;
 	private readonly tickets: Tickets;
 	private readonly dialer: Dialer;
+	private readonly rooms: Rooms;
 	private opening: Opening | null = null; // since connect
 	private started = false;
 	private finished = false; // finish was called
@@ -85,6 +85,8 @@ export class Client<S extends Schema = NoSchema> {
 		this.random = (bytes) => platform.random(bytes);
 		this.dialer = new Dialer(addresses, { open: cfg.open, now: this.now, timeout: cfg.dialTimeout ?? 5000, onDial: () => this.stats.dials++ });
 		this.guard = new Guard(cfg.onError);
+		this.rooms = new Rooms((route, body, answer, options) => this.request(route, Wish, body, answer, options), this.guard, this.handlers);
+		this.handlers.onMessage("message.refused", Refused, (m) => this.guard.report(new RequestError(m.code, `message ${m.route}: ${m.text}`)));
 		this.page = new Page(cfg.storageKey);
 		this.tickets = new Tickets(cfg.ticket, cfg.ticketTimeout);
 		this.core = this.makeCore();
@@ -281,16 +283,24 @@ export class Client<S extends Schema = NoSchema> {
 	}
 
 	/**
-	 * Takes a seat in a room; a session has one at a time. A new session is in no
-	 * room, so join when the event opened comes.
+	 * Returns the client's view of a type of room, always the same one: which room of the
+	 * type it is in, and what is called when it gets in and out.
 	 */
-	join(room: string, key: string, options?: RequestOptions): Promise<void> {
-		return this.request("room.join", JoinBody, [room, key], nothing, options);
+	room(type: string): Room {
+		return this.rooms.room(type);
 	}
 
-	/** Gives up the seat in the room. */
+	/**
+	 * Takes a seat in a room; a session has one of each type at a time. A new session is in
+	 * no room, so join when the event opened comes.
+	 */
+	join(room: string, key: string, options?: RequestOptions): Promise<void> {
+		return this.request("room.join", Wish, [room, key], nothing, options);
+	}
+
+	/** Gives up the seat in the only room that the client is in. */
 	leave(options?: RequestOptions): Promise<void> {
-		return this.request("room.leave", JoinBody, [], nothing, options);
+		return this.request("room.leave", Wish, [], nothing, options);
 	}
 
 	private push(kind: Kind, body: Uint8Array): boolean {
@@ -505,6 +515,7 @@ export class Client<S extends Schema = NoSchema> {
 		const undelivered = this.undelivered(packets);
 		this.calls.failAll("the session ended before the answer came");
 		const closed = this.core.state === "ended" && !this.untold.some((later) => later.kind === "ending");
+		this.rooms.ended(error);
 		this.tell({ kind: closed ? "closed" : "gone", error, undelivered });
 		if (closed) {
 			this.opening?.reject(error);

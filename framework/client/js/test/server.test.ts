@@ -63,6 +63,7 @@ test("an app that comes back by its token joins the room that it is in", async (
 	before.pause(); // and it is never seen again
 	const after = client("reloaded", { token });
 	await after.connect();
+	await until("the next run knows its room", () => after.room("arena").key === "reload");
 	await after.join("arena", "reload");
 	await expect(after.join("arena", "elsewhere")).rejects.toMatchObject({ code: Failure.InRoom });
 	after.close();

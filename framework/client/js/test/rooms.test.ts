@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+
+// Which rooms the client is in: as the server tells it, and as the app hears it.
+
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+
+import { Kind } from "../src/codec.js";
+import { encodeMessage, encodeResponse, parseRequest } from "../src/envelope.js";
+import { bool, Client, Code, list, RequestError, RoomCode, str, struct, uint } from "../src/index.js";
+import { encodeBody, decodeBody } from "../src/types.js";
+import { FakeServer } from "./fake.js";
+
+const Place = struct({ type: str, key: str, watching: bool });
+const Left = struct({ type: str, key: str, code: uint, text: str });
+const Refused = struct({ route: str, code: uint, text: str });
+
+let server: FakeServer;
+let errors: unknown[];
+let heard: string[];
+let c: Client;
+
+beforeEach(async () => {
+	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance", "Date"] });
+	server = new FakeServer();
+	errors = [];
+	heard = [];
+	c = new Client("ws://game.test", { open: server.open, onEvent: (e) => heard.push(e.kind), onError: (e) => errors.push(e) });
+	for (const type of ["lobby", "match"]) {
+		c.room(type).onJoined = (key) => heard.push(`in ${type}/${key}`);
+		c.room(type).onLeft = (key, why) => heard.push(`out of ${type}/${key}: ${why.code} ${why.text}`);
+	}
+	await c.connect();
+	heard.length = 0;
+});
+afterEach(() => {
+	c.close();
+	vi.useRealTimers();
+});
+
+const joined = (type: string, key: string, watching = false): void => server.last.count(Kind.Message, encodeMessage("room.joined", encodeBody(Place, { type, key, watching })));
+const left = (type: string, key: string, code: number, text = ""): void => server.last.count(Kind.Message, encodeMessage("room.left", encodeBody(Left, { type, key, code, text })));
+
+test("put in, moved, removed, and told why", () => {
+	joined("lobby", "europe");
+	joined("match", "a");
+	joined("match", "a"); // it is known
+	joined("match", "b");
+	left("match", "a", RoomCode.Moved);
+	expect(c.room("match").key).toBe("b");
+	left("match", "b", 1234, "cheat");
+	expect(c.room("match").key).toBeNull();
+	joined("match", "c", true);
+	expect(c.room("match").watching).toBe(true);
+	expect(heard).toEqual(["in lobby/europe", "in match/a", "in match/b", "out of match/a: 302 ", "out of match/b: 1234 cheat", "in match/c"]);
+	expect(errors).toEqual([]);
+});
+
+test("after a RESET only what the server says is true", () => {
+	joined("lobby", "europe");
+	joined("match", "a");
+	server.last.count(Kind.Message, encodeMessage("room.all", encodeBody(list(Place), [{ type: "match", key: "b", watching: false }])));
+	expect(heard.slice(2)).toEqual(["out of lobby/europe: 0 while the client was away", "out of match/a: 0 while the client was away", "in match/b"]);
+	expect([c.room("lobby").key, c.room("match").key]).toEqual([null, "b"]);
+});
+
+test("the end of a session is the end of its rooms, before the event", () => {
+	joined("match", "a");
+	c.close();
+	expect(heard).toEqual(["in match/a", `out of match/a: ${Code.Left} `, "closed"]);
+	expect(c.room("match").key).toBeNull();
+});
+
+test("a handler that throws stops nothing", () => {
+	c.room("match").onJoined = () => { throw new Error("mine"); };
+	joined("match", "a");
+	joined("lobby", "b");
+	expect(errors.map((e) => (e as Error).message)).toEqual(["mine"]);
+	expect(heard).toEqual(["in lobby/b"]);
+});
+
+test("join, watch and leave ask for the type", async () => {
+	const asked: unknown[] = [];
+	const { receive } = server;
+	server.receive = (s, p) => {
+		receive.call(server, s, p);
+		if (p.kind === Kind.Request) {
+			const { id, route, payload } = parseRequest(p.body);
+			asked.push([route, ...decodeBody(list(str), payload)]);
+			s.count(Kind.Response, encodeResponse(id, encodeBody(str, "7")));
+		}
+	};
+	expect(await c.room("match").join()).toBe("7");
+	await c.room("match").watch("9");
+	await c.room("match").leave();
+	expect(asked).toEqual([["room.join", "match", ""], ["room.watch", "match", "9"], ["room.leave", "match"]]);
+});
+
+test("a message that came to nothing goes to onError, with its route", () => {
+	server.last.count(Kind.Message, encodeMessage("message.refused", encodeBody(Refused, { route: "shuot", code: 2, text: "nothing handles this route" })));
+	expect(errors).toHaveLength(1);
+	expect(errors[0]).toBeInstanceOf(RequestError);
+	expect((errors[0] as RequestError).text).toBe("message shuot: nothing handles this route");
+});
