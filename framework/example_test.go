@@ -262,9 +262,13 @@ func ExampleServer_Routes() {
 	// ping                 request inline
 	// positions            sent: newest only
 	// room.all             sent: every message
+	// room.follow          request (built in)
 	// room.join            request (built in)
 	// room.joined          sent: every message
 	// room.leave           request (built in)
 	// room.left            sent: every message
+	// room.list            request (built in)
+	// room.listed          sent: every message
+	// room.unfollow        request (built in)
 	// room.watch           request (built in)
 }

@@ -28,3 +28,15 @@ func (s *Server) LoginStorm(logins int, f func()) {
 
 // CountedCodes is how many close codes are counted apart: those below it.
 const CountedCodes = len(codeCounts{}) - 1
+
+// Feeds counts the lists of rooms that are followed.
+func (s *Server) Feeds() (n int) {
+	for _, k := range s.kinds {
+		k.mu.Lock()
+		if k.feed != nil {
+			n += len(k.feed.lists)
+		}
+		k.mu.Unlock()
+	}
+	return n
+}

@@ -212,7 +212,8 @@ func TestCarriers(t *testing.T) {
 // none that the server does not.
 func TestRoomRoutes(t *testing.T) {
 	want := []string{framework.RouteJoin, framework.RouteLeave}
-	known := append([]string{framework.RouteWatch, framework.RouteJoined, framework.RouteLeft, framework.RouteRooms}, want...)
+	known := append([]string{framework.RouteWatch, framework.RouteJoined, framework.RouteLeft, framework.RouteRooms,
+		framework.RouteList, framework.RouteFollow, framework.RouteUnfollow, framework.RouteListed}, want...)
 	for _, path := range []string{"client/rooms.go", "client/js/src/client.ts", "client/csharp/Runtime/ClientMessages.cs"} {
 		text, err := os.ReadFile(path)
 		if err != nil {

@@ -204,16 +204,20 @@ func (p *Player) close(reason Reason, m *migration) {
 func (p *Player) closed(m *migration) {
 	var (
 		groups    []string
+		follows   []*roomKind
 		followers []*Player
 		onClose   []func()
 	)
 	p.mu.Lock()
 	p.life.Close()
 	if x := p.extra; x != nil { // nothing is added after the end
-		groups, followers, onClose = x.groups, x.followers, x.onClose
+		groups, follows, followers, onClose = x.groups, x.follows, x.followers, x.onClose
 	}
 	p.mu.Unlock()
 	p.srv.leaveGroups(p, groups)
+	for _, k := range follows {
+		k.unfollow(p)
+	}
 	p.srv.leaveOrigin(p)
 	defer func() {
 		for _, f := range followers {

@@ -139,7 +139,8 @@ func TestRoutesAreListed(t *testing.T) {
 	}
 	want := []string{
 		"chat message sent: drop oldest", "kills sent: drop oldest", "move message in hall", "ping request inline",
-		"room.all sent: every message", "room.join request (built in)", "room.joined sent: every message", "room.leave request (built in)", "room.left sent: every message", "room.watch request (built in)",
+		"room.all sent: every message", "room.follow request (built in)", "room.join request (built in)", "room.joined sent: every message", "room.leave request (built in)",
+		"room.left sent: every message", "room.list request (built in)", "room.listed sent: every message", "room.unfollow request (built in)", "room.watch request (built in)",
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%v, want %v", got, want)

@@ -80,8 +80,9 @@ type extra struct {
 	calls      pending.Table     // requests to the client; its own have other ids
 	run        uint32            // see runLocked
 	logLimiter logs.Limiter
-	lags       bool     // is logged
-	groups     []string // tags
+	lags       bool        // is logged
+	groups     []string    // tags
+	follows    []*roomKind // whose lists
 
 	followers []*Player // that wait for the end of this one
 

@@ -87,6 +87,7 @@ type Room struct {
 	shut       bool          // by SetOpen
 	matched    bool          // made for strangers
 	over       *Reason       // why it ends, nil before that is known: nobody gets in any more
+	published  [][2]string   // by Publish; the slice is immutable
 	playsOn    time.Time     // until then Shutdown leaves the members alone
 	idle       *time.Timer   // ends the room if it stays empty
 	empty      *list.Element // of kind.empty, nil while it is not empty

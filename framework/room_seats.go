@@ -58,6 +58,7 @@ func (r *Room) takeLocked(n int) {
 	}
 	r.notEmptyLocked()
 	r.seatsTaken += n
+	r.kind.changedLocked(r.key)
 	r.updateMatchableLocked()
 }
 
@@ -72,6 +73,7 @@ func (k *roomKind) reserveWatchLocked(r *Room) (*Room, error) {
 		return nil, refusal(codec.ErrorFull, "too many watch the room")
 	}
 	r.watched++
+	k.changedLocked(r.key)
 	return r, nil
 }
 
@@ -120,6 +122,7 @@ func (k *roomKind) makeLocked(key string, born birth) *Room {
 	}
 	r := &Room{kind: k, key: key, matched: matched, born: born, wakes: make(chan struct{}, 1)}
 	k.open[key] = r
+	k.changedLocked(key)
 	k.opened++
 	r.activity = k.srv.watch.Register(watchdog.Room, r.name())
 	k.srv.running.Add(1)
@@ -143,6 +146,7 @@ func (r *Room) SetOpen(open bool) {
 	r.kind.mu.Lock()
 	defer r.kind.mu.Unlock()
 	r.shut = !open
+	r.kind.changedLocked(r.key)
 	r.updateMatchableLocked()
 }
 
@@ -152,6 +156,7 @@ func (r *Room) releaseSeat(watching bool, why Reason) {
 	k := r.kind
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.changedLocked(r.key)
 	if watching {
 		r.watched--
 		r.closeLocked()
@@ -197,6 +202,7 @@ func (r *Room) endLocked(why Reason) bool {
 		return false
 	}
 	r.over = &why
+	r.kind.changedLocked(r.key)
 	if r.idle != nil {
 		r.idle.Stop()
 	}

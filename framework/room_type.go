@@ -32,6 +32,7 @@ type roomKind struct {
 	grace      time.Duration // how long a seat is kept without a link; 0: as long as the session lives
 	spectators int           // of a room; 0: there are none
 	private    bool          // clients neither make, join nor leave it by name
+	listed     bool          // clients may list them
 	most       int           // rooms
 	keys       func(key string) bool
 
@@ -45,6 +46,7 @@ type roomKind struct {
 	opened    uint64
 	refused   uint64 // rooms that were not made, for want of room
 	evicted   uint64 // rooms that ended before their time, for others
+	feed      *feed  // nil without followers
 	matches   uint64 // rooms that were made for strangers
 	ending    bool   // nothing lingers any more
 }
@@ -88,6 +90,7 @@ func (s *Server) addRoom(name string, of reflect.Type, isNil bool) *roomKind {
 	if len(s.kinds) == 0 { // else it costs no server anything
 		s.add(RouteWatch, handler{reply: true, begin: s.beginWatch}, RouteTypes{})
 		s.Sends(DeliverAll, RouteJoined, RouteLeft, RouteRooms)
+		s.addListRoutes()
 	}
 	k := &roomKind{srv: s, name: name, of: of, open: map[string]*Room{}, matchable: map[*Room]bool{}, most: maxRooms, keys: printable}
 	s.kinds[name] = k

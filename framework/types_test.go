@@ -40,8 +40,9 @@ func TestRoutesKnowTheirTypes(t *testing.T) {
 		framework.RouteJoin:  {},
 		framework.RouteLeave: {},
 		framework.RouteWatch: {},
+		framework.RouteList:  {}, framework.RouteFollow: {}, framework.RouteUnfollow: {},
 	}
-	for _, route := range []string{framework.RouteJoined, framework.RouteLeft, framework.RouteRooms} {
+	for _, route := range []string{framework.RouteJoined, framework.RouteLeft, framework.RouteRooms, framework.RouteListed} {
 		want[route] = framework.RouteTypes{Untyped: true}
 	}
 	for _, r := range srv.Routes() {

@@ -24,6 +24,8 @@ type Room struct {
 	watching bool
 	onJoined func(key string)
 	onLeft   func(key string, why Reason)
+	list     map[string]RoomInfo // that is followed
+	onList   func([]RoomInfo)    // nil: none is
 }
 
 // Reason is why a client has left a room: a code of package session, one of the
@@ -167,6 +169,8 @@ func (c *Client) roomNews(route string, payload []byte) (ours bool, err error) {
 		if err = codec.DecodeBody(payload, &all); err == nil {
 			c.allRooms(all)
 		}
+	case routeListed:
+		err = c.listed(payload)
 	case routeRefused:
 		var m refusedNews
 		if err = codec.DecodeBody(payload, &m); err == nil {

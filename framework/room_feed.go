@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+)
+
+// feed tells clients of changes of the list of a type of room that they follow. It is
+// guarded by kind.mu. Without followers there is none.
+type feed struct {
+	lists   map[string]*followed // by filter
+	changed map[string]bool      // keys of rooms, since the last time
+	armed   bool                 // flush is to come
+}
+
+// followed is a list that clients follow.
+type followed struct {
+	filter    filter
+	told      map[string]bool  // keys of the rooms that its followers know of
+	followers map[*Player]bool // false: the list itself is on its way
+}
+
+const (
+	// feedEvery is how long changes of rooms are collected.
+	feedEvery = 500 * time.Millisecond
+	// feedRooms is how many rooms one message tells of: they have to fit into it.
+	feedRooms = 20
+	// maxFilters bounds the different lists of a type that are followed.
+	maxFilters = 64
+)
+
+// changedLocked takes note that a list tells something else of a room from now on.
+func (k *roomKind) changedLocked(key string) {
+	f := k.feed
+	if f == nil {
+		return
+	}
+	f.changed[key] = true
+	if !f.armed {
+		f.armed = true
+		time.AfterFunc(feedEvery, k.flush)
+	}
+}
+
+// flush tells what has changed. It runs on a goroutine of the runtime, once at a time.
+func (k *roomKind) flush() {
+	type news struct {
+		to   []*Player
+		body listNews
+	}
+	var all []news
+	k.mu.Lock()
+	f := k.feed
+	if f == nil {
+		k.mu.Unlock()
+		return
+	}
+	keys := slices.Sorted(maps.Keys(f.changed))
+	for _, l := range f.lists {
+		if n := k.newsLocked(l, keys); len(n.Rooms)+len(n.Gone) > 0 {
+			all = append(all, news{l.ready(), n})
+		}
+	}
+	clear(f.changed)
+	k.mu.Unlock()
+	for _, n := range all {
+		for rooms := range slices.Chunk(n.body.Rooms, feedRooms) {
+			_ = k.srv.multicast(n.to, nil, RouteListed, &listNews{k.name, false, rooms, []string{}})
+		}
+		for gone := range slices.Chunk(n.body.Gone, maxListed) {
+			_ = k.srv.multicast(n.to, nil, RouteListed, &listNews{k.name, false, []listedRoom{}, gone})
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if f.armed = len(f.changed) > 0; f.armed {
+		time.AfterFunc(feedEvery, k.flush)
+	}
+}
+
+// ready are the followers that have the list.
+func (l *followed) ready() (to []*Player) {
+	for p, has := range l.followers {
+		if has {
+			to = append(to, p)
+		}
+	}
+	return to
+}
+
+// listNews is what RouteListed tells.
+type listNews struct {
+	Type  string
+	Whole bool // it begins anew
+	Rooms []listedRoom
+	Gone  []string
+}
+
+// newsLocked returns what the followers of a list have not been told of these rooms.
+func (k *roomKind) newsLocked(l *followed, keys []string) listNews {
+	n := listNews{Type: k.name, Rooms: []listedRoom{}, Gone: []string{}}
+	for _, key := range keys {
+		var room listedRoom
+		r := k.open[key]
+		if r != nil {
+			room = r.listedLocked()
+		}
+		switch {
+		case r != nil && l.filter.matches(room.field):
+			if l.told[key] || len(l.told) < maxListed {
+				l.told[key] = true
+				n.Rooms = append(n.Rooms, room)
+			}
+		case l.told[key]:
+			delete(l.told, key)
+			n.Gone = append(n.Gone, key)
+		}
+	}
+	return n
+}
+
+func (s *Server) beginFollow(p *Player, asked question, payload []byte) error {
+	k, text, f, err := s.listQuestion(p, payload)
+	if err != nil {
+		return err
+	}
+	if !p.noteFollows(k) {
+		return nil // it has ended
+	}
+	list, err := k.follow(p, text, f)
+	if err != nil {
+		return err
+	}
+	// Without kind.mu: a player's mu is not taken under it.
+	whole := true
+	for rooms := range slices.Chunk(list.Rooms, feedRooms) {
+		_ = p.Push(RouteListed, &listNews{k.name, whole, rooms, []string{}})
+		whole = false
+	}
+	if whole {
+		_ = p.Push(RouteListed, &listNews{k.name, whole, []listedRoom{}, []string{}})
+	}
+	p.answer(asked, list.Total, nil)
+	k.followed(p, text, list)
+	return nil
+}
+
+// follow adds a player to those that follow a list, and returns the list. Until followed
+// is called the player is told no changes.
+func (k *roomKind) follow(p *Player, text string, f filter) (list roomList, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.unfollowLocked(p)
+	if k.feed == nil {
+		k.feed = &feed{lists: map[string]*followed{}, changed: map[string]bool{}}
+	}
+	l := k.feed.lists[text]
+	if l == nil {
+		if len(k.feed.lists) >= maxFilters {
+			return list, refusal(codec.ErrorBusy, fmt.Sprintf("%d lists of rooms of type %s are followed, as many as may be", maxFilters, k.name))
+		}
+		l = &followed{filter: f, told: map[string]bool{}, followers: map[*Player]bool{}}
+		k.feed.lists[text] = l
+	}
+	l.followers[p] = false
+	list = f.choose(k.allLocked(), k.srv.cfg.Session.MaxBody)
+	for _, r := range list.Rooms {
+		l.told[r.Key] = true
+	}
+	return list, nil
+}
+
+// followed takes note that the player has been told the list. What has changed since is
+// told with the next changes.
+func (k *roomKind) followed(p *Player, text string, list roomList) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l := k.feed.lists[text]
+	l.followers[p] = true
+	was := map[string]listedRoom{}
+	for _, r := range list.Rooms {
+		was[r.Key] = r
+	}
+	for _, r := range l.filter.choose(k.allLocked(), k.srv.cfg.Session.MaxBody).Rooms {
+		if old, ok := was[r.Key]; !ok || !old.equal(&r) {
+			k.changedLocked(r.Key)
+		}
+		delete(was, r.Key)
+	}
+	for key := range was {
+		k.changedLocked(key)
+	}
+}
+
+func (s *Server) beginUnfollow(p *Player, asked question, payload []byte) error {
+	var types []string
+	if err := codec.DecodeBody(payload, &types); err != nil {
+		return badRequest(err)
+	}
+	if len(types) != 1 {
+		return refusal(codec.ErrorBadRequest, "want the type of the rooms")
+	}
+	k, err := s.roomType(types[0])
+	if err != nil {
+		return err
+	}
+	k.unfollow(p)
+	p.answer(asked, nil, nil)
+	return nil
+}
+
+// noteFollows takes note that the player follows a list, which its end ends. It reports
+// false if it has ended.
+func (p *Player) noteFollows(k *roomKind) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.life.Closed() {
+		return false
+	}
+	if x := p.extraLocked(); !slices.Contains(x.follows, k) {
+		x.follows = append(x.follows, k)
+	}
+	return true
+}
+
+func (k *roomKind) unfollow(p *Player) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.unfollowLocked(p)
+}
+
+func (k *roomKind) unfollowLocked(p *Player) {
+	if k.feed == nil {
+		return
+	}
+	for text, l := range k.feed.lists {
+		if delete(l.followers, p); len(l.followers) == 0 {
+			delete(k.feed.lists, text)
+		}
+	}
+	if len(k.feed.lists) == 0 {
+		k.feed = nil
+	}
+}
