@@ -3,6 +3,7 @@
 package framework
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 
@@ -50,7 +51,7 @@ type handler struct {
 	// serve handles a message. For a request it appends the answer's payload
 	// to dst. room is the game's own room value, nil outside of rooms.
 	// It returns errLater if it answers itself later.
-	serve func(room any, p *Player, asked question, payload, dst []byte) ([]byte, error)
+	serve func(room any, p *Player, in scope, payload, dst []byte) ([]byte, error)
 	reply bool // takes requests
 	// begin, if not nil, takes over a request and answers it later itself.
 	begin func(p *Player, q question, payload []byte) error
@@ -135,7 +136,7 @@ func (h *handler) handled() bool { return h.serve != nil || h.begin != nil }
 // error (see Fail). A duplicate route panics.
 func OnRequest[Q, A any](s *Server, route string, fn func(p *Player, q Q) (A, error)) *Route {
 	checkHandler(route, fn == nil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
-	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, _ question, payload, dst []byte) ([]byte, error) {
+	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, _ scope, payload, dst []byte) ([]byte, error) {
 		return answer(payload, dst, func(q Q) (A, error) { return fn(p, q) })
 	}}, RouteTypes{Question: reflect.TypeFor[Q](), Answer: reflect.TypeFor[A]()})
 }
@@ -143,16 +144,49 @@ func OnRequest[Q, A any](s *Server, route string, fn func(p *Player, q Q) (A, er
 // OnMessage registers the handler of a one-way message.
 func OnMessage[M any](s *Server, route string, fn func(p *Player, m M)) *Route {
 	checkHandler(route, fn == nil, reflect.TypeFor[M]())
-	return s.add(route, handler{serve: func(_ any, p *Player, _ question, payload, dst []byte) ([]byte, error) {
+	return s.add(route, handler{serve: func(_ any, p *Player, _ scope, payload, dst []byte) ([]byte, error) {
 		return dst, take(payload, func(m M) { fn(p, m) })
 	}}, RouteTypes{Message: reflect.TypeFor[M]()})
+}
+
+// OnRequestContext is OnRequest for a handler that waits: ctx ends when the session
+// does, which Shutdown brings about too, and carries what middleware has put there
+// (Call.SetContext). A client's patience is not told to the server: bound what must not
+// wait for long by context.WithTimeout. A context is made for each session that needs
+// one, and kept.
+func OnRequestContext[Q, A any](s *Server, route string, fn func(ctx context.Context, p *Player, q Q) (A, error)) *Route {
+	checkHandler(route, fn == nil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
+	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, in scope, payload, dst []byte) ([]byte, error) {
+		return answer(payload, dst, func(q Q) (A, error) { return fn(in.context(p), p, q) })
+	}}, RouteTypes{Question: reflect.TypeFor[Q](), Answer: reflect.TypeFor[A]()})
+}
+
+// OnMessageContext is OnMessage for a handler that waits: see OnRequestContext.
+func OnMessageContext[M any](s *Server, route string, fn func(ctx context.Context, p *Player, m M)) *Route {
+	checkHandler(route, fn == nil, reflect.TypeFor[M]())
+	return s.add(route, handler{serve: func(_ any, p *Player, in scope, payload, dst []byte) ([]byte, error) {
+		return dst, take(payload, func(m M) { fn(in.context(p), p, m) })
+	}}, RouteTypes{Message: reflect.TypeFor[M]()})
+}
+
+// scope is what a handler may need beside its payload.
+type scope struct {
+	asked question
+	ctx   context.Context // set by middleware; nil: the player's
+}
+
+func (in *scope) context(p *Player) context.Context {
+	if in.ctx != nil {
+		return in.ctx
+	}
+	return p.Context()
 }
 
 // OnRaw registers the handler of a request that reads and writes msgpack
 // itself: it appends one value to dst. payload and dst live until it returns.
 func OnRaw(s *Server, route string, fn func(p *Player, payload, dst []byte) ([]byte, error)) *Route {
 	checkHandler(route, fn == nil)
-	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, _ question, payload, dst []byte) ([]byte, error) {
+	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, _ scope, payload, dst []byte) ([]byte, error) {
 		out, err := fn(p, payload, dst)
 		if !sameMemory(out, dst) {
 			// Not ours to write to again: payload, or what the game keeps.

@@ -3,6 +3,7 @@
 package framework
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,8 +22,23 @@ type Call struct {
 	room         any
 	asked        question
 	payload, dst []byte
-	later        bool // the handler answers later itself
+	ctx          context.Context // nil: the player's
+	later        bool            // the handler answers later itself
 }
+
+// Context returns what the handler gets, if it takes a context: that of SetContext, or
+// else the player's.
+func (c *Call) Context() context.Context {
+	if c.ctx != nil {
+		return c.ctx
+	}
+	return c.Player.Context()
+}
+
+// SetContext hands something on to the handler and to what is wrapped further inside: a
+// span, a tenant, a deadline. Make ctx from Call.Context, so that it ends with the
+// session.
+func (c *Call) SetContext(ctx context.Context) { c.ctx = ctx }
 
 // Handler serves a Call. The error is the handler's; that of a request is
 // answered (see Fail).
@@ -47,7 +63,7 @@ func assemble(wraps []func(Handler) Handler) Handler {
 		return nil
 	}
 	h := Handler(func(c *Call) (err error) {
-		c.dst, err = c.route.serve(c.room, c.Player, c.asked, c.payload, c.dst)
+		c.dst, err = c.route.serve(c.room, c.Player, scope{c.asked, c.ctx}, c.payload, c.dst)
 		if c.later = err == errLater; c.later {
 			return nil
 		}
@@ -70,7 +86,7 @@ func (r *Route) handle(room any, p *Player, kind codec.Kind, asked question, pay
 func (r *Route) run(room any, p *Player, kind codec.Kind, asked question, payload, dst []byte) ([]byte, error) {
 	chain := p.srv.chain
 	if chain == nil {
-		return r.serve(room, p, asked, payload, dst)
+		return r.serve(room, p, scope{asked: asked}, payload, dst)
 	}
 	c := &Call{Player: p, Route: r.name, Request: kind == codec.Request, route: r, room: room, asked: asked, payload: payload, dst: dst}
 	err := chain(c)

@@ -104,12 +104,12 @@ type Reply[A any] func(answer A, err error)
 // answered ends when its client loses patience.
 func OnRoomRequestAsync[R, Q, A, P any](rs *RoomsOf[R, P], route string, fn func(room R, p *Player, q Q, reply Reply[A])) *Route {
 	checkHandler(route, fn == nil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
-	return rs.kind.srv.add(route, handler{reply: true, room: rs.kind, serve: func(room any, p *Player, asked question, payload, dst []byte) ([]byte, error) {
+	return rs.kind.srv.add(route, handler{reply: true, room: rs.kind, serve: func(room any, p *Player, in scope, payload, dst []byte) ([]byte, error) {
 		err := take(payload, func(q Q) {
 			var answered atomic.Bool
 			fn(room.(R), p, q, func(answer A, err error) {
 				if !answered.Swap(true) {
-					p.answer(asked, &answer, err)
+					p.answer(in.asked, &answer, err)
 				}
 			})
 		})

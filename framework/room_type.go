@@ -212,7 +212,7 @@ func (rs *RoomsOf[R, P]) Linger(d time.Duration) *RoomsOf[R, P] {
 // in no such room the message is dropped.
 func OnRoomMessage[R, M, P any](rs *RoomsOf[R, P], route string, fn func(room R, p *Player, m M)) *Route {
 	checkHandler(route, fn == nil, reflect.TypeFor[M]())
-	return rs.kind.srv.add(route, handler{room: rs.kind, serve: func(room any, p *Player, _ question, payload, dst []byte) ([]byte, error) {
+	return rs.kind.srv.add(route, handler{room: rs.kind, serve: func(room any, p *Player, _ scope, payload, dst []byte) ([]byte, error) {
 		return dst, take(payload, func(m M) { fn(room.(R), p, m) })
 	}}, RouteTypes{Message: reflect.TypeFor[M]()})
 }
@@ -221,7 +221,7 @@ func OnRoomMessage[R, M, P any](rs *RoomsOf[R, P], route string, fn func(room R,
 // no such room it is answered with codec.ErrorNotJoined.
 func OnRoomRequest[R, Q, A, P any](rs *RoomsOf[R, P], route string, fn func(room R, p *Player, q Q) (A, error)) *Route {
 	checkHandler(route, fn == nil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
-	return rs.kind.srv.add(route, handler{reply: true, room: rs.kind, serve: func(room any, p *Player, _ question, payload, dst []byte) ([]byte, error) {
+	return rs.kind.srv.add(route, handler{reply: true, room: rs.kind, serve: func(room any, p *Player, _ scope, payload, dst []byte) ([]byte, error) {
 		return answer(payload, dst, func(q Q) (A, error) { return fn(room.(R), p, q) })
 	}}, RouteTypes{Question: reflect.TypeFor[Q](), Answer: reflect.TypeFor[A]()})
 }
