@@ -9,7 +9,7 @@ export type { Socket } from "./socket.js";
 export { ClosedError, LifelineError, QueueFullError, SchemaError, TimeoutError } from "./errors.js";
 export { Code, CloseError, codeText } from "./code.js";
 export { CodecError } from "./codec.js";
-export { type LeaveReason, type Room, RoomCode } from "./rooms.js";
+export { type LeaveReason, type Room, RoomCode, type RoomInfo } from "./rooms.js";
 export type { Params } from "./control.js";
 export type { Asking, NoSchema, Payload, RouteOf, Schema } from "./schema.js";
 export * from "./types.js";

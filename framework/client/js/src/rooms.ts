@@ -6,7 +6,7 @@ import type { CloseError } from "./code.js";
 import type { RequestOptions } from "./config.js";
 import type { Guard } from "./guard.js";
 import type { Handlers } from "./handlers.js";
-import { bool, list, nothing, str, struct, type Type, uint } from "./types.js";
+import { bool, type Infer, list, nothing, str, struct, type Type, uint } from "./types.js";
 
 /**
  * Why the client has left a room: a code of a session's end, one of RoomCode, or one
@@ -18,11 +18,30 @@ export interface LeaveReason {
 	text: string;
 }
 
+/** What a list tells of a room. Without a limit there are 0 seats. Watched counts spectators. */
+export interface RoomInfo {
+	key: string;
+	players: number;
+	seats: number;
+	watched: number;
+	open: boolean;
+	/** What the room has published. */
+	published: Record<string, string>;
+}
+
 /** The codes of a LeaveReason that are no session's. */
 export const RoomCode = { Finished: 300, Empty: 301, Moved: 302, Removed: 303 } as const;
 
 const Place = struct({ type: str, key: str, watching: bool });
 const Left = struct({ type: str, key: str, code: uint, text: str });
+const Listed = struct({ key: str, players: uint, seats: uint, watched: uint, open: bool, published: list(list(str)) });
+const RoomList = struct({ total: uint, rooms: list(Listed) });
+const ListNews = struct({ type: str, whole: bool, rooms: list(Listed), gone: list(str) });
+
+function infoOf(room: Infer<typeof Listed>): RoomInfo {
+	return { ...room, published: Object.fromEntries(room.published) as Record<string, string> };
+}
+
 /** The body of a request of rooms. */
 export const Wish = list(str);
 
@@ -53,6 +72,8 @@ export class Room {
 	 * first then), or because the session has ended. No message of the room comes after.
 	 */
 	onLeft: ((key: string, why: LeaveReason) => unknown) | null = null;
+	private listed = new Map<string, RoomInfo>();
+	private onList: ((rooms: RoomInfo[]) => unknown) | null = null;
 
 	constructor(readonly type: string, private readonly ask: Ask) {}
 
@@ -74,6 +95,45 @@ export class Room {
 	leave(options?: RequestOptions): Promise<void> {
 		return this.ask("room.leave", [this.type], nothing, options);
 	}
+
+	/**
+	 * Resolves with rooms of the type, by key, 100 at most, and how many there are. A filter
+	 * is terms with blanks between, all of which must hold, as in "map=ice rating>=1000
+	 * free>0": a field that rooms publish, or key, players, seats, free, watched or open; one
+	 * of = != < <= > >=; and a value, between quotes where it has blanks. Rejects as
+	 * Client.request does: with Failure.BadRequest for a filter that can't be read, with
+	 * Failure.Refused where the server lists no rooms of the type.
+	 */
+	async list(filter = "", options?: RequestOptions): Promise<{ rooms: RoomInfo[]; total: number }> {
+		const { rooms, total } = await this.ask("room.list", [this.type, filter], RoomList, options);
+		return { rooms: rooms.map(infoOf), total };
+	}
+
+	/**
+	 * Lists again and again: fn gets the list before the promise resolves, and whenever it
+	 * has changed, half a second later at most. A list of more than 20 rooms comes in parts.
+	 * It ends with the session, and with a RESET: follow again when opened or reset comes.
+	 */
+	async follow(filter: string, fn: (rooms: RoomInfo[]) => unknown, options?: RequestOptions): Promise<void> {
+		this.onList = fn;
+		await this.ask("room.follow", [this.type, filter], uint, options);
+	}
+
+	/** Ends follow. */
+	unfollow(options?: RequestOptions): Promise<void> {
+		this.onList = null;
+		return this.ask("room.unfollow", [this.type], nothing, options);
+	}
+
+	/** Takes what the server tells of the list that is followed. Of the client's own. */
+	takeNews(news: Infer<typeof ListNews>): void {
+		if (news.whole) {
+			this.listed.clear();
+		}
+		news.rooms.forEach((r) => this.listed.set(r.key, infoOf(r)));
+		news.gone.forEach((key) => this.listed.delete(key));
+		this.onList?.([...this.listed.values()].sort((a, b) => (a.key < b.key ? -1 : 1)));
+	}
 }
 
 /** All rooms of a client. */
@@ -83,6 +143,7 @@ export class Rooms {
 	constructor(private readonly ask: Ask, private readonly guard: Guard, handlers: Handlers) {
 		handlers.onMessage("room.joined", Place, (p) => this.joined(p.type, p.key, p.watching));
 		handlers.onMessage("room.left", Left, (p) => this.left(p.type, p.key, p));
+		handlers.onMessage("room.listed", ListNews, (n) => this.guard.run(() => this.room(n.type).takeNews(n)));
 		handlers.onMessage("room.all", list(Place), (places) => {
 			const here = new Map(places.map((p) => [p.type, p.key]));
 			this.leftAll({ code: 0, text: "while the client was away" }, (r) => here.get(r.type) === r.key);

@@ -95,6 +95,34 @@ test("join, watch and leave ask for the type", async () => {
 	expect(asked).toEqual([["room.join", "match", ""], ["room.watch", "match", "9"], ["room.leave", "match"]]);
 });
 
+const Listed = struct({ key: str, players: uint, seats: uint, watched: uint, open: bool, published: list(list(str)) });
+const ListNews = struct({ type: str, whole: bool, rooms: list(Listed), gone: list(str) });
+
+test("a list is asked for, and followed", async () => {
+	const row = (key: string, players: number) => ({ key, players, seats: 4, watched: 0, open: true, published: [["map", "ice"]] });
+	const { receive } = server;
+	server.receive = (s, p) => {
+		receive.call(server, s, p);
+		if (p.kind !== Kind.Request) {
+			return;
+		}
+		const { id, route } = parseRequest(p.body);
+		if (route === "room.list") {
+			s.count(Kind.Response, encodeResponse(id, encodeBody(struct({ total: uint, rooms: list(Listed) }), { total: 7, rooms: [row("a", 1)] })));
+			return;
+		}
+		s.count(Kind.Message, encodeMessage("room.listed", encodeBody(ListNews, { type: "match", whole: true, rooms: [row("b", 1), row("a", 2)], gone: [] })));
+		s.count(Kind.Response, encodeResponse(id, encodeBody(uint, 2)));
+	};
+	expect(await c.room("match").list("map=ice")).toEqual({ total: 7, rooms: [{ ...row("a", 1), published: { map: "ice" } }] });
+	const seen: string[] = [];
+	await c.room("match").follow("map=ice", (rooms) => seen.push(rooms.map((r) => `${r.key}${r.players}`).join(" ")));
+	expect(seen).toEqual(["a2 b1"]);
+	server.last.count(Kind.Message, encodeMessage("room.listed", encodeBody(ListNews, { type: "match", whole: false, rooms: [row("c", 0)], gone: ["a"] })));
+	expect(seen.at(-1)).toBe("b1 c0");
+	expect(errors).toEqual([]);
+});
+
 test("a message that came to nothing goes to onError, with its route", () => {
 	server.last.count(Kind.Message, encodeMessage("message.refused", encodeBody(Refused, { route: "shuot", code: 2, text: "nothing handles this route" })));
 	expect(errors).toHaveLength(1);
