@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 // it is depends on who else uses the machine.
 func TestEcho(t *testing.T) {
 	for _, c := range []struct{ carrier, versus string }{
-		{"plain-kcp", "kcp-go"}, {"plain-kcp", "udp"}, {"plain-kcp", "go-tcp"}, {"tcp", "go-tcp"}, {"kcp", "plain-kcp"}, {"ws", ""},
+		{"plain-kcp", "kcp-go"}, {"plain-kcp", "udp"}, {"plain-kcp", "go-tcp"}, {"tcp", "go-tcp"}, {"kcp", "plain-kcp"}, {"ws", ""}, {"stcp", ""},
 	} {
 		t.Run(c.carrier+"/"+c.versus, func(t *testing.T) {
 			both := map[string]report{}

@@ -60,7 +60,8 @@ var others = map[string]other{
 	"zinx-kcp":   {beside: []string{"plain-kcp"}, carrier: "plain-kcp", dialect: zinx, built: true},
 	"raknet":     {beside: []string{"plain-kcp"}, carrier: "raknet", dialect: raknet, built: true, remote: true},
 	"quic-go":    {beside: []string{"plain-kcp", "kcp"}, carrier: "quic", built: true, remote: true, answers: true},
-	"plain-kcp":  {beside: []string{"kcp"}}, // lifeline itself: what sealing costs
+	"plain-kcp":  {beside: []string{"kcp"}},  // lifeline itself: what sealing costs
+	"tcp":        {beside: []string{"stcp"}}, // the same
 	"go-tcp":     {beside: []string{"plain-kcp", "tcp"}, carrier: "tcp", answers: true},
 	"zinx-tcp":   {beside: []string{"tcp"}, carrier: "tcp", dialect: zinx, built: true},
 	"nano-tcp":   {beside: []string{"tcp"}, carrier: "tcp", dialect: nano, built: true},
@@ -132,7 +133,7 @@ func (o *options) peers() ([]peer, error) {
 			return nil, fmt.Errorf("-versus %s: not with -carrier %s, but %s", name, o.Config.Carrier, strings.Join(known, ", "))
 		}
 		p := peer{"lifeline", o.Config}
-		if name == "plain-kcp" {
+		if slices.Contains(carriers, name) { // lifeline itself
 			p.load.Carrier = name
 		} else if err := o.meet(&p, name); err != nil {
 			return nil, err

@@ -104,7 +104,7 @@ func run(args []string) error {
 	return o.command.run(o)
 }
 
-var carriers = []string{"plain-kcp", "kcp", "tcp", "ws"}
+var carriers = []string{"plain-kcp", "kcp", "tcp", "stcp", "ws"}
 
 func parse(name string, args []string) (*options, error) {
 	all := commands()

@@ -4,6 +4,7 @@ package transport
 
 import (
 	"errors"
+	"net/netip"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/transport/internal/backend"
@@ -68,7 +69,11 @@ func (k *stcpLink) grant(in backend.Inbound) (g granted) {
 	if err != nil {
 		return granted{err: err}
 	}
-	a, answer, err := k.responder.AcceptStream(k.loop.now, k.addr.Addr(), b)
+	from := k.addr.Addr()
+	if k.loop.t.admission.addrs.exempt(from) {
+		from = netip.Addr{}
+	}
+	a, answer, err := k.responder.AcceptStream(k.loop.now, from, b)
 	k.take(in, seal.StreamHelloSize)
 	k.seal = a.Stream
 	return granted{answer: answer, nonce: a.Nonce, err: err}

@@ -20,7 +20,7 @@ import (
 // Config says who plays against what.
 type Config struct {
 	Server   netip.AddrPort
-	Carrier  string // "plain-kcp", "kcp", "tcp", "ws", or "udp": bare datagrams, sent again if lost
+	Carrier  string // "plain-kcp", "kcp", "tcp", "stcp", "ws", or "udp": bare datagrams, sent again if lost
 	Key      string // the server's public one, for kcp
 	Bare     bool   // there is no session layer: what is echoed is what travels, but for a Dialect
 	Dialect  Dialect
@@ -61,8 +61,8 @@ type Fleet struct {
 	kcp     kcp.Config
 	route   codec.Route
 	wheel   *session.Wheel[*player]
-	seal    *seals // kcp only
-	streams bool   // the carrier is one: tcp or ws
+	seal    *seals // kcp and stcp only
+	streams bool   // the carrier is one: tcp, stcp or ws
 	sockets []socket
 	players []player
 	events  [512]unix.EpollEvent
@@ -112,12 +112,12 @@ func New(cfg Config, tell func(error)) (*Fleet, error) {
 		cfg: cfg, start: time.Now(), began: proc.Monotonic(), lottery: rand.New(rand.NewPCG(cfg.Seed, cfg.Seed)), wheel: session.NewWheel[*player](tick), tell: tell,
 		sockets: make([]socket, 0, cfg.Sockets), players: make([]player, cfg.Sessions),
 		in: make([]byte, 128<<10), sends: makeRequest(cfg), wants: makeAnswer(cfg), route: codec.NamedRoute(cfg.Route),
-		streams: cfg.Carrier == "tcp" || cfg.Carrier == "ws",
+		streams: cfg.Carrier == "tcp" || cfg.Carrier == "ws" || cfg.Carrier == "stcp",
 	}
 	f.kcp.Pool = kcp.NewPool(64 << 20)
 	f.kcp.NoRepeats = cfg.Bare // whose players would speak stock KCP
 	var err error
-	if cfg.Carrier == "kcp" {
+	if cfg.Carrier == "kcp" || cfg.Carrier == "stcp" {
 		if f.seal, err = newSeals(cfg.Key); err != nil {
 			return nil, err
 		}

@@ -104,6 +104,10 @@ func (f *Fleet) ready(s *socket, events uint32) {
 		if f.stream(s.owner, b) {
 			f.flush(s.owner)
 		}
+	case f.cfg.Carrier == "stcp":
+		if f.unrecord(s.owner, b) {
+			f.flush(s.owner)
+		}
 	case f.cfg.Carrier == "ws":
 		if f.unwrap(s.owner, b) {
 			f.flush(s.owner)
@@ -211,7 +215,7 @@ func (f *Fleet) flush(p *player) {
 			f.dropped(p, err)
 			return
 		}
-	case "tcp", "ws":
+	case "tcp", "stcp", "ws":
 		if p.session != nil {
 			f.out = p.session.Output(f.out[:0], f.now, max(64<<10-len(p.unsent), 0))
 			f.write(p, f.out)
@@ -224,16 +228,20 @@ func (f *Fleet) flush(p *player) {
 // write puts b behind what p's stream has not taken yet. On a WebSocket it is
 // a message.
 func (f *Fleet) write(p *player, b []byte) {
-	if f.cfg.Carrier == "ws" && len(b) > 0 {
+	switch {
+	case f.cfg.Carrier == "ws" && len(b) > 0:
 		p.unsent = appendMessageHead(p.unsent, len(b))
+	case f.cfg.Carrier == "stcp" && len(b) > 0:
+		p.unsent = p.stcp.appendRecord(p.unsent, b)
+		return
 	}
 	p.unsent = append(p.unsent, b...)
 }
 
 // push writes to p's stream what it takes.
 func (f *Fleet) push(p *player) {
-	if p.ws.asked {
-		return // until the server speaks WebSocket, too
+	if p.ws.asked || !p.stcp.up() {
+		return // until the server has answered
 	}
 	if len(p.unsent) > 0 {
 		n, err := write(p.sock.fd, p.unsent)

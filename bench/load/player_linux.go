@@ -42,11 +42,12 @@ type player struct {
 	pushed          uint64 // number of the server's latest message
 	links           uint32 // that it has had
 	state           playerState
-	linked          bool        // there is a link, open or opening
-	writing         bool        // the stream is watched for room
-	welcomed        bool        // bare: the server has said what it says first
-	ws              webSocket   // ws only
-	sealed          *sealedLink // kcp only
+	linked          bool         // there is a link, open or opening
+	writing         bool         // the stream is watched for room
+	welcomed        bool         // bare: the server has said what it says first
+	ws              webSocket    // ws only
+	stcp            sealedStream // stcp only
+	sealed          *sealedLink  // kcp only
 	kcp             kcp.Conn
 }
 
@@ -148,8 +149,11 @@ func (f *Fleet) link(p *player) error {
 	}
 	p.links++
 	p.linked = true
-	if f.cfg.Carrier == "kcp" {
+	switch f.cfg.Carrier {
+	case "kcp":
 		return f.shake(p)
+	case "stcp":
+		return f.shakeStream(p)
 	}
 	return nil
 }
@@ -163,7 +167,7 @@ func (f *Fleet) check(p *player) {
 			f.dropped(p, err)
 			return
 		}
-		if f.cfg.Carrier == "kcp" {
+		if f.cfg.Carrier == "kcp" || f.cfg.Carrier == "stcp" {
 			f.schedule(p)
 			return // the link is up when the server accepts it
 		}
