@@ -32,6 +32,7 @@ func main() {
 	keyFile := flag.String("key", "", "`file` of the server's private key, made if there is none; without it the key is another one after each start")
 	plain := flag.String("plain-kcp", "127.0.0.1:7777", "listen `address` of plain KCP")
 	tcp := flag.String("tcp", "127.0.0.1:7777", "listen `address` of TCP")
+	sealed := flag.String("stcp", "127.0.0.1:7776", "listen `address` of sealed TCP, for players without UDP")
 	ws := flag.String("ws", "127.0.0.1:7778", "listen `address` of WebSocket")
 	pages := flag.String("http", "127.0.0.1:8080", "listen `address` of the page, /healthz and /debug")
 	routes := flag.Bool("routes", false, "print what players may send and what they are sent, and end")
@@ -47,7 +48,7 @@ func main() {
 
 	logger := slog.New(slog.NewTextHandler(os.Stdout, nil))
 	srv, err := framework.New(framework.Config{
-		KCP: *kcp, KeyFile: *keyFile, PlainKCP: *plain, TCP: *tcp, WebSocket: *ws, Logger: logger,
+		KCP: *kcp, KeyFile: *keyFile, PlainKCP: *plain, TCP: *tcp, SealedTCP: *sealed, WebSocket: *ws, Logger: logger,
 		Session: framework.SessionConfig{Interval: *interval, Timeout: *timeout, Grace: *grace},
 		Drain:   framework.Drain{Window: *window, Address: *moveTo},
 		// A name is all it takes to get in here; a real game asks its accounts.
@@ -86,7 +87,8 @@ func main() {
 	site := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
 	go func() { log.Print(site.Serve(netutil.LimitListener(listener, 64))) }() // ends with site.Close
 	addr := fmt.Sprintf("kcp://%v", srv.Addr(framework.KCP))
-	fmt.Printf("players  %s  plain-kcp://%v  tcp://%v  ws://%v\n", addr, srv.Addr(framework.PlainKCP), srv.Addr(framework.TCP), srv.Addr(framework.WebSocket))
+	fmt.Printf("players  %s  plain-kcp://%v  tcp://%v  ws://%v  stcp://%v\n", addr,
+		srv.Addr(framework.PlainKCP), srv.Addr(framework.TCP), srv.Addr(framework.WebSocket), srv.Addr(framework.SealedTCP))
 	fmt.Println("key     ", srv.PublicKey())
 	fmt.Printf("page     http://%v  open it twice\nlook     http://%[1]v/debug/  http://%[1]v/metrics\n", listener.Addr())
 	fmt.Printf("bots     go run ./examples/room/bot -addr %s -key %s -n 50 -duration 20s -cut 3s\n", addr, srv.PublicKey())

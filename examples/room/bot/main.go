@@ -28,7 +28,7 @@ func main() {
 	duration := flag.Duration("duration", 20*time.Second, "how long they play")
 	cut := flag.Duration("cut", 3*time.Second, "how often each pulls its cable; 0: never")
 	rebind := flag.Duration("rebind", 0, "how often each changes its UDP source port, on kcp://; 0: never")
-	key := flag.String("key", "", "the server's public `key`, for kcp://; the server prints it")
+	key := flag.String("key", "", "the server's public `key`, for kcp:// and stcp://; the server prints it")
 	rate := flag.Float64("rate", 2, "numbered messages a second and bot")
 	room := flag.String("room", "bots", "key of the room they play in")
 	asJSON := flag.Bool("json", false, "print the result as JSON")
