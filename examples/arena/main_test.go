@@ -10,15 +10,6 @@ import (
 	"github.com/lifeline-go/lifeline/framework/gametest"
 )
 
-// newest returns the last step that a player was told of.
-func newest(p *gametest.Player) World {
-	all := gametest.All[World](p, "world")
-	if len(all) == 0 {
-		return World{}
-	}
-	return all[len(all)-1]
-}
-
 // steer sends again and again what a player holds down, as clients do.
 func steer(g *gametest.Game, p *gametest.Player, s Steer, d time.Duration) {
 	for end := g.Now() + d; g.Now() < end; g.Sleep(step) {
@@ -53,7 +44,7 @@ func TestNewestWins(t *testing.T) {
 			g.T.Errorf("after three seconds to the right: %+v", a)
 		}
 		g.Sleep(time.Second)
-		if a, b := newest(ann).Spots[0], newest(bob).Spots[0]; a != b || a != last.Spots[0] {
+		if a, b := gametest.Newest[World](ann, "world").Spots[0], gametest.Newest[World](bob, "world").Spots[0]; a != b || a != last.Spots[0] {
 			g.T.Errorf("ann is at %+v for itself, and at %+v for bob", a, b)
 		}
 	})
@@ -68,7 +59,7 @@ func TestThePastIsNotSent(t *testing.T) {
 		ann.Cut()
 		g.Sleep(50 * time.Second) // the server misses it after 35 s
 		ann.Heal()
-		before := newest(ann).Tick
+		before := gametest.Newest[World](ann, "world").Tick
 		g.Sleep(5 * time.Second)
 		worlds := gametest.All[World](ann, "world")
 		if n := len(worlds); n == 0 || n > 850 || worlds[n-1].Tick < before+1000 {
@@ -83,7 +74,7 @@ func TestNoSteerLeadsOutOfTheArena(t *testing.T) {
 		ann.Join("arena", "1")
 		ann.Send("steer", Steer{X: -1e30, Y: 1e30})
 		g.Sleep(10 * time.Second)
-		if w := newest(ann); w.Spots[0] != (Spot{"ann", 0, side}) {
+		if w := gametest.Newest[World](ann, "world"); w.Spots[0] != (Spot{"ann", 0, side}) {
 			g.T.Errorf("%+v", w)
 		}
 	})
