@@ -5,6 +5,7 @@ package framework_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,8 +29,8 @@ func byAccount(_ context.Context, l framework.Login) (framework.Identity, error)
 
 // TestWhatLoginLoadsIsThere: in OnOpen, and in every handler after it.
 func TestWhatLoginLoadsIsThere(t *testing.T) {
-	var opened int
-	cfg := framework.Config{Authenticate: byAccount, OnOpen: func(p *framework.Player) { opened = framework.DataOf[*account](p).Gold }}
+	var opened atomic.Int64
+	cfg := framework.Config{Authenticate: byAccount, OnOpen: func(p *framework.Player) { opened.Store(int64(framework.DataOf[*account](p).Gold)) }}
 	simulate(t, 1, memnet.Conditions{}, cfg, func(s *framework.Server) {
 		framework.OnRequest(s, "pay", func(p *framework.Player, n int) (int, error) {
 			a := framework.DataOf[*account](p)
@@ -41,8 +42,8 @@ func TestWhatLoginLoadsIsThere(t *testing.T) {
 		c := e.dial("ann", transport.TCP)
 		for _, want := range []int{5, 3} {
 			var got int
-			if err := c.Request(context.Background(), "pay", 2, &got); err != nil || got != want || opened != 7 {
-				t.Errorf("%d gold are left, want %d, %d in OnOpen, %v", got, want, opened, err)
+			if err := c.Request(context.Background(), "pay", 2, &got); err != nil || got != want || opened.Load() != 7 {
+				t.Errorf("%d gold are left, want %d, %d in OnOpen, %v", got, want, opened.Load(), err)
 			}
 		}
 		if framework.DataOf[*account](&framework.Player{}) != nil {
@@ -58,15 +59,15 @@ func TestWhatLoginLoadsIsThere(t *testing.T) {
 // Config.Pack adds.
 func TestDataGoesWithItsPlayer(t *testing.T) {
 	for _, packs := range []bool{false, true} {
-		opened, unpacked := []account{}, ""
+		d := &diary{}
 		g := &game{said: map[string][]uint64{}, state: map[string]uint64{}}
 		config := func(node uint16, address string) framework.Config {
 			cfg := g.config(node, address)
 			cfg.Authenticate, cfg.Pack, cfg.Unpack, cfg.OnClose = byAccount, nil, nil, nil
-			cfg.OnOpen = func(p *framework.Player) { opened = append(opened, *framework.DataOf[*account](p)) }
+			cfg.OnOpen = func(p *framework.Player) { d.add("%v", *framework.DataOf[*account](p)) }
 			if packs {
 				cfg.Pack = func(*framework.Player) []byte { return []byte("hat") }
-				cfg.Unpack = func(_ *framework.Player, state []byte) { unpacked = string(state) }
+				cfg.Unpack = func(_ *framework.Player, state []byte) { d.add("unpacked %s", state) }
 			}
 			return cfg
 		}
@@ -85,9 +86,11 @@ func TestDataGoesWithItsPlayer(t *testing.T) {
 			}
 			b.within(5*time.Second, "she is there", func() bool { return len(b.srv.User("ann")) == 1 })
 			time.Sleep(time.Second)
-			if want := (account{"ann", 4}); len(opened) != 2 || opened[1] != want || packs != (unpacked == "hat") {
-				t.Errorf("opened with %v, unpacked %q", opened, unpacked)
+			want := []string{"{ann 7}", "{ann 4}"}
+			if packs {
+				want = []string{"{ann 7}", "unpacked hat", "{ann 4}"}
 			}
+			wantDiary(t, d, want...)
 		})
 	}
 }
@@ -127,10 +130,10 @@ func TestMaintenanceTextReachesWhoLogsIn(t *testing.T) {
 		}, func(e *env) {
 			ann := e.dial("ann", carrier)
 			e.srv.Maintenance("back at six", 20*time.Second)
-			var told string
+			told := &diary{}
 			cfg := e.dialers(client.Config{OnEvent: func(ev client.Event) {
 				if ev.Kind == client.EventRefused {
-					told = ev.Err.(*session.CloseError).Text
+					told.add("%s", ev.Err.(*session.CloseError).Text)
 				}
 			}})
 			bob, err := client.New([]string{e.addr(carrier)}, cfg)
@@ -140,9 +143,10 @@ func TestMaintenanceTextReachesWhoLogsIn(t *testing.T) {
 			e.clients = append(e.clients, bob)
 			go func() { _ = bob.Connect(context.Background()) }()
 			time.Sleep(10 * time.Second)
-			if err := ann.Request(context.Background(), "echo", 1, nil); err != nil || told != "back at six" {
-				t.Errorf("told %q, %v", told, err)
+			if err := ann.Request(context.Background(), "echo", 1, nil); err != nil {
+				t.Error(err)
 			}
+			wantDiary(t, told, "back at six")
 			e.srv.Maintenance("", 0)
 			e.within(20*time.Second, "bob is in", func() bool { return bob.Stats().Opens == 1 })
 			if n := e.srv.Stats().Full["maintenance"]; n != 1 {
@@ -165,10 +169,10 @@ func TestDrainTextReachesWhoLogsIn(t *testing.T) {
 			done <- e.srv.Shutdown(ctx)
 		}()
 		time.Sleep(time.Second)
-		var told string
+		told := &diary{}
 		bob, err := client.New([]string{e.addr(transport.TCP)}, e.dialers(client.Config{OnEvent: func(ev client.Event) {
-			if ev.Kind == client.EventRefused && told == "" {
-				told = ev.Err.(*session.CloseError).Text
+			if ev.Kind == client.EventRefused {
+				told.add("%s", ev.Err.(*session.CloseError).Text)
 			}
 		}}))
 		if err != nil {
@@ -177,9 +181,7 @@ func TestDrainTextReachesWhoLogsIn(t *testing.T) {
 		e.clients = append(e.clients, bob)
 		go func() { _ = bob.Connect(context.Background()) }()
 		time.Sleep(3 * time.Second)
-		if told != "moving house" {
-			t.Errorf("told %q", told)
-		}
+		wantDiary(t, told, "moving house")
 		_ = bob.Close()
 		if err := <-done; err != nil {
 			t.Error(err)

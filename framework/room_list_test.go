@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -125,13 +126,21 @@ func TestAListThatIsFollowedIsLive(t *testing.T) {
 		boutServer(t, framework.Config{}, func(e *env, d *diary, rooms *bouts) {
 			ctx := context.Background()
 			publish(t, rooms, "ice", 900)
-			now := map[string]string{}
+			var mu sync.Mutex
+			lists := map[string]string{} // by user, under mu
+			seen := func(user string) string {
+				mu.Lock()
+				defer mu.Unlock()
+				return lists[user]
+			}
 			follow := func(user, filter string) *client.Client {
 				c := e.dial(user, carrier)
 				if err := c.Room("match").Follow(ctx, filter, func(list []client.RoomInfo) {
-					now[user] = ""
+					mu.Lock()
+					defer mu.Unlock()
+					lists[user] = ""
 					for _, r := range list {
-						now[user] += fmt.Sprintf("%s:%d ", r.Published["map"], r.Players)
+						lists[user] += fmt.Sprintf("%s:%d ", r.Published["map"], r.Players)
 					}
 				}); err != nil {
 					t.Fatal(err)
@@ -141,8 +150,8 @@ func TestAListThatIsFollowedIsLive(t *testing.T) {
 			want := func(ann, bob string) {
 				t.Helper()
 				time.Sleep(2 * time.Second)
-				if now["ann"] != ann || now["bob"] != bob {
-					t.Errorf("ann sees %q, want %q; bob sees %q, want %q", now["ann"], ann, now["bob"], bob)
+				if seen("ann") != ann || seen("bob") != bob {
+					t.Errorf("ann sees %q, want %q; bob sees %q, want %q", seen("ann"), ann, seen("bob"), bob)
 				}
 			}
 			ann := follow("ann", "rating<1000")
@@ -155,13 +164,13 @@ func TestAListThatIsFollowedIsLive(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
-			if got := strings.Fields(now["bob"]); len(got) != 2 || !slices.Contains(got, "sand:1") {
-				t.Errorf("bob sees %q", now["bob"])
+			if got := strings.Fields(seen("bob")); len(got) != 2 || !slices.Contains(got, "sand:1") {
+				t.Errorf("bob sees %q", seen("bob"))
 			}
 			rooms.Post(sand, func(b *bout) { _ = b.Publish(map[string]string{"map": "sand", "rating": "100"}) })
 			time.Sleep(time.Second)
-			if got := strings.Fields(now["ann"]); len(got) != 2 {
-				t.Errorf("ann sees %q", now["ann"])
+			if got := strings.Fields(seen("ann")); len(got) != 2 {
+				t.Errorf("ann sees %q", seen("ann"))
 			}
 			roomOf(e.srv.User("eve")[0]).Close(0, "")
 			want("ice:0 ", "ice:0 ")
