@@ -4,8 +4,6 @@ package framework
 
 import (
 	"time"
-
-	"github.com/lifeline-go/lifeline/session"
 )
 
 // This file is what a player pays for what it makes the server do. A packet is
@@ -25,8 +23,8 @@ func (p *Player) Charge(bytes int) { p.charge(int64(bytes)) }
 // charge slows p down if it owes too much by then.
 func (p *Player) charge(bytes int64) {
 	rate, now := &p.srv.cfg.Rate, p.srv.now()
-	cost := rate.Cost(0, bytes)
-	if p.updateDebt(func(d *session.Debt) session.Excess { return d.AddFor(rate, cost, now) }) == session.Within {
+	cost := rate.cost(0, bytes)
+	if p.updateDebt(func(d *debt) excess { return d.addFor(rate, cost, now) }) == withinRate {
 		return
 	}
 	p.mu.Lock()
@@ -43,11 +41,11 @@ func (p *Player) charge(bytes int64) {
 // affords charges p for as many messages, if it does not owe too much by then.
 func (p *Player) affords(messages int) bool {
 	rate, now := &p.srv.cfg.Rate, p.srv.now()
-	cost := rate.Cost(messages, 0)
-	return session.Within == p.updateDebt(func(d *session.Debt) session.Excess {
+	cost := rate.cost(messages, 0)
+	return withinRate == p.updateDebt(func(d *debt) excess {
 		before := *d
-		x := d.AddFor(rate, cost, now)
-		if x != session.Within {
+		x := d.addFor(rate, cost, now)
+		if x != withinRate {
 			*d = before
 		}
 		return x
@@ -63,16 +61,16 @@ func (s *Server) now() time.Duration {
 }
 
 // chargeReceived charges p for what it has sent.
-func (p *Player) chargeReceived(cost, now time.Duration) session.Excess {
+func (p *Player) chargeReceived(cost, now time.Duration) excess {
 	rate := &p.srv.cfg.Rate
-	return p.updateDebt(func(d *session.Debt) session.Excess { return d.Add(rate, cost, now) })
+	return p.updateDebt(func(d *debt) excess { return d.add(rate, cost, now) })
 }
 
 // updateDebt changes the debt. f may be called again, with the debt as it is by then.
-func (p *Player) updateDebt(f func(d *session.Debt) session.Excess) session.Excess {
+func (p *Player) updateDebt(f func(d *debt) excess) excess {
 	for {
 		old := p.debt.Load()
-		d := session.Debt(old)
+		d := debt(old)
 		x := f(&d)
 		if p.debt.CompareAndSwap(old, uint32(d)) {
 			return x
@@ -82,9 +80,9 @@ func (p *Player) updateDebt(f func(d *session.Debt) session.Excess) session.Exce
 
 // forgiveDebt forgets a debt that was made good.
 func (p *Player) forgiveDebt(now time.Duration) {
-	p.updateDebt(func(d *session.Debt) session.Excess {
-		d.Settle(&p.srv.cfg.Rate, now)
-		return session.Within
+	p.updateDebt(func(d *debt) excess {
+		d.settle(&p.srv.cfg.Rate, now)
+		return withinRate
 	})
 }
 
@@ -94,8 +92,8 @@ func (p *Player) due(now time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.slowed {
-		d := session.Debt(p.debt.Load())
-		at = min(at, now+d.Ahead(&p.srv.cfg.Rate, now))
+		d := debt(p.debt.Load())
+		at = min(at, now+d.ahead(&p.srv.cfg.Rate, now))
 	}
 	return at
 }
@@ -103,9 +101,9 @@ func (p *Player) due(now time.Duration) time.Duration {
 // endSlowdown lets the messages of a player be handled again once it has made good.
 // Called on the owning loop.
 func (l *loop) endSlowdown(p *Player) {
-	d := session.Debt(p.debt.Load())
+	d := debt(p.debt.Load())
 	p.mu.Lock()
-	done := p.slowed && d.Ahead(&l.srv.cfg.Rate, l.t.Now()) == 0
+	done := p.slowed && d.ahead(&l.srv.cfg.Rate, l.t.Now()) == 0
 	if done {
 		p.slowed = false
 	}

@@ -151,7 +151,7 @@ func TestWhatIsChargedToWhom(t *testing.T) {
 // messages handled first.
 func TestSlowedPlayerKeepsItsOrder(t *testing.T) {
 	var d diary
-	cfg := framework.Config{Rate: session.Rate{Bytes: 1000, Burst: 8 * time.Second}}
+	cfg := framework.Config{Rate: framework.Rate{Bytes: 1000, Burst: 8 * time.Second}}
 	simulate(t, 13, memnet.Conditions{Delay: time.Millisecond}, cfg, func(s *framework.Server) {
 		framework.OnMessage(s, "cost", func(p *framework.Player, n int) { d.add("cost %d", n); p.Charge(1000) })
 		framework.OnMessage(s, "note", func(_ *framework.Player, n int) { d.add("note %d", n) }).Inline()
@@ -424,7 +424,7 @@ func TestWhatIsNoMessageCostsItsBytes(t *testing.T) {
 		"heartbeats": {codec.Header{Kind: codec.Heartbeat}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := framework.Config{Rate: session.Rate{Messages: -1, Bytes: 10_000, Burst: 500 * time.Millisecond}}
+			cfg := framework.Config{Rate: framework.Rate{Messages: -1, Bytes: 10_000, Burst: 500 * time.Millisecond}}
 			simulate(t, 18, memnet.Conditions{}, cfg, func(s *framework.Server) {
 				framework.OnMessage(s, "say", func(*framework.Player, []byte) {})
 			}, func(e *env) {

@@ -284,7 +284,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Session, err = c.Session.WithDefaults(); err != nil {
 		return c, err
 	}
-	if c.Rate, err = c.Rate.WithDefaults(); err != nil {
+	if c.Rate, err = c.Rate.withDefaults(); err != nil {
 		return c, err
 	}
 	if c.KCP == "" && c.PlainKCP == "" && c.TCP == "" && c.SealedTCP == "" && c.WebSocket == "" {

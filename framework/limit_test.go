@@ -20,7 +20,7 @@ import (
 func TestFlooder(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
 		var heard atomic.Int64
-		cfg := framework.Config{Session: quick, Rate: session.Rate{Messages: 50, Burst: time.Second}}
+		cfg := framework.Config{Session: quick, Rate: framework.Rate{Messages: 50, Burst: time.Second}}
 		simulate(t, 5, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, func(srv *framework.Server) {
 			framework.OnMessage(srv, "shout", func(_ *framework.Player, n int) { heard.Add(1) }).Inline()
 			framework.OnRequest(srv, "ask", func(_ *framework.Player, n int) (int, error) { return n, nil })

@@ -247,12 +247,12 @@ func (l *loop) withinRate(p *Player, pk codec.Packet, deliver bool) bool {
 		messages = 1
 	}
 	rate := &l.srv.cfg.Rate
-	switch p.chargeReceived(rate.Cost(messages, int64(len(pk.Body))), l.t.Now()) {
-	case session.FarOver:
+	switch p.chargeReceived(rate.cost(messages, int64(len(pk.Body))), l.t.Now()) {
+	case farOverRate:
 		l.srv.log.Warn("far too many messages", "session", p.ID(), "user", p.label())
 		l.end(p, Reason{Code: session.Policy, Text: "too many messages"})
 		return false
-	case session.Over:
+	case overRate:
 		if !deliver {
 			return true
 		}

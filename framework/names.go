@@ -13,8 +13,6 @@ import (
 type (
 	// SessionConfig says how sessions live: heartbeat, timeout, grace, buffers.
 	SessionConfig = session.Config
-	// Rate bounds what one player may send.
-	Rate = session.Rate
 	// Secret is what reconnect tokens are made from.
 	Secret = session.Secret
 	// ID names a session.

@@ -36,7 +36,7 @@ type Player struct {
 	owner  atomic.Pointer[loop] // nil while the session moves to another loop
 	woken  atomic.Bool          // the owner was told to look at the player, or will be
 	rtt    atomic.Uint32        // in microseconds: see RTT
-	debt   atomic.Uint32        // a session.Debt: see updateDebt
+	debt   atomic.Uint32        // a debt: see updateDebt
 	queued atomic.Uint64        // packets << 32 | bytes that wait in s; the owner writes it
 
 	// Owned by the owner's loop. The id of s is also read under mu, and changes

@@ -59,7 +59,7 @@ func TestConfigThatCannotBeMeantIsRefused(t *testing.T) {
 		`AuthTimeout -1s is negative`:                                                      {AuthTimeout: -time.Second},
 		`Drain.Window is 30ns: does it lack its unit`:                                      {Drain: framework.Drain{Window: 30}},
 		`Config.CoalesceDelay is 1ns`:                                                      {CoalesceDelay: 1},
-		`Rate.Burst 5ns is outside`:                                                        {Rate: session.Rate{Burst: 5}},
+		`Rate.Burst 5ns is outside`:                                                        {Rate: framework.Rate{Burst: 5}},
 		`Workers 1099511627776 is outside`:                                                 {Workers: 1 << 40},
 		`MaxSessions -1 is outside`:                                                        {MaxSessions: -1},
 		`AuthConcurrency 1099511627776 is outside`:                                         {AuthConcurrency: 1 << 40},

@@ -52,7 +52,7 @@ func startLifeline(o *Options) (*service, error) {
 func tryLifeline(o *Options) (*service, error) {
 	g := &game{o: o}
 	cfg := framework.Config{CoalesceDelay: o.CoalesceDelay, Session: session.Config{Interval: o.Interval, Timeout: o.Timeout}}
-	cfg.Rate = session.Rate{Messages: -1, Bytes: -1} // no player sends what a load generator does
+	cfg.Rate = framework.Rate{Messages: -1, Bytes: -1} // no player sends what a load generator does
 	cfg.AlwaysCookie = o.Cookies == "all"
 	if o.Cookies == "none" {
 		cfg.CookieRate = -1

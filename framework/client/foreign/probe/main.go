@@ -77,7 +77,7 @@ func main() {
 		srv, err := framework.New(framework.Config{
 			KCP: port(0), PlainKCP: port(1), TCP: port(2), WebSocket: port(3), KeyFile: *key, AlwaysCookie: i == 1,
 			Logger: slog.New(slog.DiscardHandler), Node: uint16(i), Store: store, Secret: session.Secret{1, 2, 3},
-			Session: session.Config{Interval: time.Second, Timeout: 4 * time.Second, SendPackets: 200}, Rate: session.Rate{Messages: -1, Bytes: -1},
+			Session: session.Config{Interval: time.Second, Timeout: 4 * time.Second, SendPackets: 200}, Rate: framework.Rate{Messages: -1, Bytes: -1},
 			Authenticate: authenticate(),
 		})
 		if err != nil {

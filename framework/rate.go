@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package session
+package framework
 
 import (
 	"cmp"
@@ -21,40 +21,40 @@ type Rate struct {
 	Burst time.Duration
 }
 
-// WithDefaults returns r with every zero field filled in, or an error that
+// withDefaults returns r with every zero field filled in, or an error that
 // names the field that can't work.
-func (r Rate) WithDefaults() (Rate, error) {
+func (r Rate) withDefaults() (Rate, error) {
 	r.Messages, r.Bytes, r.Burst = cmp.Or(r.Messages, 1000), cmp.Or(r.Bytes, 1<<20), cmp.Or(r.Burst, 5*time.Second)
 	if r.Burst < time.Millisecond || r.Burst > maxBurst {
-		return r, fmt.Errorf("session: Rate.Burst %v is outside 1 ms ... %v", r.Burst, maxBurst)
+		return r, fmt.Errorf("framework: Rate.Burst %v is outside 1 ms ... %v", r.Burst, maxBurst)
 	}
 	return r, nil
 }
 
-// maxBurst keeps Debt unambiguous.
+// maxBurst keeps debt unambiguous.
 const maxBurst = time.Hour
 
-// Excess says how far a sender is ahead of its rate.
-type Excess uint8
+// excess says how far a sender is ahead of its rate.
+type excess uint8
 
 const (
-	Within  Excess = iota
-	Over           // by more than Burst
-	FarOver        // by more than twice Burst
+	withinRate  excess = iota
+	overRate           // by more than Burst
+	farOverRate        // by more than twice Burst
 )
 
-// Debt is how far one sender is ahead of its Rate, in four bytes: the moment,
+// debt is how far one sender is ahead of its Rate, in four bytes: the moment,
 // in units of debtUnit, at which it will have made good for everything it has
 // sent. A message costs the time that the rate takes for it, by number or by
 // size, whichever is more. The zero value owes nothing.
-type Debt uint32
+type debt uint32
 
 // debtUnit is as short as four bytes of it may be: nineteen hours.
 const debtUnit = 1 << 14 * time.Nanosecond
 
-// Cost is the time that r takes for so many messages and bytes, whichever is
+// cost is the time that r takes for so many messages and bytes, whichever is
 // more: an hour at most, and 0 if r bounds neither.
-func (r *Rate) Cost(messages int, bytes int64) time.Duration {
+func (r *Rate) cost(messages int, bytes int64) time.Duration {
 	cost := 0.0 // seconds
 	if r.Messages > 0 {
 		cost = float64(messages) / float64(r.Messages)
@@ -65,52 +65,52 @@ func (r *Rate) Cost(messages int, bytes int64) time.Duration {
 	return time.Duration(min(cost, maxBurst.Seconds()) * float64(time.Second))
 }
 
-// Add charges a cost at now.
-func (d *Debt) Add(r *Rate, cost, now time.Duration) Excess {
+// add charges a cost at now.
+func (d *debt) add(r *Rate, cost, now time.Duration) excess {
 	if r.Messages < 0 && r.Bytes < 0 {
-		return Within
+		return withinRate
 	}
 	owed, burst := d.owed(r, now)+max(cost/debtUnit, 1), r.Burst/debtUnit
-	excess := Within
+	excess := withinRate
 	switch {
 	case owed > 2*burst:
-		excess, owed = FarOver, 2*burst // no more than can be told apart from the past
+		excess, owed = farOverRate, 2*burst // no more than can be told apart from the past
 	case owed > burst:
-		excess = Over
+		excess = overRate
 	}
-	*d = Debt(now/debtUnit + owed)
+	*d = debt(now/debtUnit + owed)
 	return excess
 }
 
-// AddFor charges what is done on the sender's behalf beside taking its messages,
+// addFor charges what is done on the sender's behalf beside taking its messages,
 // as sending them on to others: an eighth of Burst at most. It makes no
-// sender FarOver. Only sending on does.
-func (d *Debt) AddFor(r *Rate, cost, now time.Duration) Excess {
+// sender farOverRate. Only sending on does.
+func (d *debt) addFor(r *Rate, cost, now time.Duration) excess {
 	most := r.Burst / 8
 	cost = min(cost, most)
 	if cost <= 0 || d.owed(r, now)*debtUnit > 2*r.Burst-2*most {
 		cost = 0
 	}
-	return d.Add(r, cost, now)
+	return d.add(r, cost, now)
 }
 
-// Ahead is how long the sender has to rest until it owes no more than seven
+// ahead is how long the sender has to rest until it owes no more than seven
 // eighths of Burst.
-func (d *Debt) Ahead(r *Rate, now time.Duration) time.Duration {
+func (d *debt) ahead(r *Rate, now time.Duration) time.Duration {
 	return max(d.owed(r, now)*debtUnit-(r.Burst-r.Burst/8), 0)
 }
 
-// Settle forgets a debt that was made good. Called every few hours at least, it
+// settle forgets a debt that was made good. Called every few hours at least, it
 // keeps what is long past from looking like what is to come.
-func (d *Debt) Settle(r *Rate, now time.Duration) {
+func (d *debt) settle(r *Rate, now time.Duration) {
 	if d.owed(r, now) == 0 {
-		*d = Debt(now / debtUnit)
+		*d = debt(now / debtUnit)
 	}
 }
 
 // owed is in units.
-func (d *Debt) owed(r *Rate, now time.Duration) time.Duration {
-	ahead := time.Duration(int32(*d - Debt(now/debtUnit)))
+func (d *debt) owed(r *Rate, now time.Duration) time.Duration {
+	ahead := time.Duration(int32(*d - debt(now/debtUnit)))
 	if ahead < 0 || ahead > 2*r.Burst/debtUnit {
 		return 0
 	}
