@@ -19,43 +19,48 @@ import (
 // Config says what a Server serves and how. The zero value is a server of
 // plain KCP and TCP on any free ports of the loopback interface.
 type Config struct {
-	// KCP, PlainKCP, TCP, SealedTCP and WebSocket are listen addresses. KCP is
-	// encrypted, and it follows a player whose address changes. SealedTCP is
-	// encrypted with the same key: clients whose network carries no UDP fall back to
-	// it. Empty: that carrier is not served; if all are empty, PlainKCP and TCP are served on
-	// "127.0.0.1:0". Where no host is named, datagrams are answered from the
-	// address that they were sent to, on Linux. Elsewhere name the host for KCP and
-	// PlainKCP if the machine has several addresses.
+	// KCP, PlainKCP, TCP, SealedTCP and WebSocket are the addresses to listen on, as
+	// ":7777". KCP is encrypted, and it follows a player whose address changes.
+	// SealedTCP is encrypted with the same key: clients whose network carries no UDP
+	// fall back to it. A carrier whose address is empty is not served; if all are empty,
+	// PlainKCP and TCP are served on "127.0.0.1:0". Without a host, datagrams are
+	// answered from the address that they were sent to, on Linux. Elsewhere name the
+	// host for KCP and PlainKCP if the machine has several addresses.
 	KCP, PlainKCP, TCP, SealedTCP, WebSocket string
-	// KeyFile is where the private key of KCP and SealedTCP is kept: made if there is
-	// none, and refused if it is this user's and others may read it. Clients need its public half: see Server.PublicKey. If empty, the key
-	// is another one after each start, which is good for tests only.
+	// KeyFile is the path of the private key of KCP and SealedTCP. The file is made if
+	// there is none, and refused if it is this user's and others may read it. Clients
+	// need the public half: see Server.PublicKey. If empty, each start makes another
+	// key, which is good for tests only.
 	KeyFile string
-	// AlwaysCookie makes everybody prove an address before a sealed link costs
-	// any public-key work, not only under load: one round trip more at login.
+	// AlwaysCookie makes every client validate its address before a sealed link costs
+	// any public-key work: one round trip more at login. If false, that is asked for
+	// only under load: see CookieRate.
 	AlwaysCookie bool
-	// CookieRate is how many logins over sealed links a loop sees in a second
-	// before it asks for that. If zero, 200. If negative, it hardly ever does.
+	// CookieRate is the load from which addresses are validated, in logins over sealed
+	// links a second and loop. If zero, 200. If negative, hardly ever.
 	CookieRate int
-	// SealedStaysSealed lets a session that was opened on a sealed link go on over
-	// sealed links only. Else its client may fall back to TCP, where whoever is on
-	// the path can speak as the player once the player has proved its identity. A client whose
-	// UDP is blocked is refused with UNSEALED, and after three times logs in anew:
-	// what it may do there is Authenticate's to say, by Login.Carrier.
+	// SealedStaysSealed keeps a session that was opened on a sealed link on sealed
+	// links. A client whose UDP is blocked is refused with UNSEALED, and after three
+	// times logs in anew: Authenticate decides by Login.Carrier what it may do there. If
+	// false, the client may fall back to TCP, where a party on the path can speak as the
+	// player once the player has resumed.
 	SealedStaysSealed bool
-	// WebSocketPath and Origins say who may open a WebSocket: see
-	// transport.Config.
+	// WebSocketPath is the path that WebSockets are served on, as "/play". If empty,
+	// every path.
 	WebSocketPath string
-	Origins       []string
-	// TrustedProxies are where proxies connect from that tell the player's
-	// address, by the PROXY protocol or by X-Forwarded-For: see
-	// transport.Config. Login.Addr and all limits by address go by it.
+	// Origins are the pages that browsers may open a WebSocket from, as
+	// "https://game.example", or "*" for all. If empty, pages whose host is the
+	// server's. Clients that are no browsers name no origin and are let in.
+	Origins []string
+	// TrustedProxies are the addresses that proxies connect from. They tell the
+	// player's address by the PROXY protocol or by X-Forwarded-For (transport/SPEC 8);
+	// Login.Addr and all limits by address go by it. If empty, no proxy is believed.
 	TrustedProxies []netip.Prefix
 	// Loops is the number of event loops. If zero, one per core.
 	Loops int
-	// CoalesceDelay is how long what follows closely is let come together, to be taken
-	// in one go, which saves a third of a busy server's processor time: see
-	// transport.Config. If zero, 1 ms. If negative, none.
+	// CoalesceDelay is how long a loop lets datagrams and streams that arrive close
+	// together share one wake-up, which saves a third of a busy server's processor
+	// time; at most 10 ms. If zero, 1 ms. If negative, off. Linux only.
 	CoalesceDelay time.Duration
 	// Session says how sessions live: heartbeat, timeout, grace, buffers.
 	Session SessionConfig
@@ -65,30 +70,34 @@ type Config struct {
 	// code reaches the client as it is; so does a *CloseError with a code of the
 	// game's, and its Detail. One made by Later sends the client away
 	// for a time. Any other error, and a panic, is logged in full, and the client
-	// comes back after 5 s: a fault of the server is never final. If
-	// Authenticate is nil, every login succeeds and the user is empty.
+	// comes back after 5 s: a fault of the server is never final. If nil, every login
+	// succeeds and the user is empty.
 	Authenticate func(ctx context.Context, login Login) (Identity, error)
 	// MinVersion is the oldest version of the app that is let in, as "1.4.2". A client
 	// tells its own in its Info: the first word of numbers with dots between, as in
 	// "mygame/1.4.2 ios". An older one, or one without a version, is refused with
-	// CodeOutdated, which is final, and UpdateURL as the text: where to get a newer one,
-	// at most 256 bytes. Sessions that live are resumed all the same. If MinVersion is
+	// CodeOutdated, which is final. Sessions that live are resumed all the same. If
 	// empty, every version is let in.
-	MinVersion, UpdateURL string
-	// AuthTimeout, if zero, is 5 s.
+	MinVersion string
+	// UpdateURL is the text of that refusal, at most 256 bytes: where to get a newer
+	// version.
+	UpdateURL string
+	// AuthTimeout is how long Authenticate may take. If zero, 5 s.
 	AuthTimeout time.Duration
-	// AuthConcurrency, if zero, is 256. Logins beyond it are told to come back, as
-	// is one address, or /64 of IPv6, that has an eighth of the places already. A
-	// hook that does not heed its context gives its place back a quarter of
-	// AuthTimeout later; four times as many of those as there are places keep
-	// every login out.
+	// AuthConcurrency bounds the logins that are being decided. Logins beyond it are
+	// told to come back, as is one address, or /64 of IPv6, that has an eighth of them
+	// already. A hook that does not heed its context gives its slot back a quarter of
+	// AuthTimeout later; four times as many of those as there are slots keep every
+	// login out. If zero, 256.
 	AuthConcurrency int
-	// Duplicate says what happens when a user logs in who has a session already.
+	// Duplicate says what happens when a user logs in that has a session already. If
+	// zero, DuplicateReplace.
 	Duplicate Duplicate
 
-	// The hooks of a session run on a worker, in this order: OnOpen once, then
-	// OnDetach and OnResume in turn, OnClose once. OnSnapshot comes after OnResume
-	// when messages to the player were given up: send it what it needs to go on.
+	// OnOpen, OnDetach, OnResume, OnSnapshot and OnClose are the hooks of a session.
+	// They run on a worker, in this order: OnOpen once, then OnDetach and OnResume in
+	// turn, OnClose once. OnSnapshot comes after OnResume when messages to the player
+	// were dropped: send it what it needs to go on. If nil, it is not called.
 	OnOpen     func(p *Player)
 	OnDetach   func(p *Player)
 	OnResume   func(p *Player)
@@ -102,25 +111,25 @@ type Config struct {
 	// only counted, or go by name.
 	Strict bool
 
-	// Rate bounds what one player may send for long: 1,000 messages and 1 MiB a
-	// second, and five seconds of it at once, unless it says otherwise. Beyond
-	// that requests are answered BUSY and datagrams are dropped; twice beyond it
-	// the session ends with POLICY. What its handlers make the server send to
-	// others counts as well, see Player.Charge: beyond the rate its messages wait.
+	// Rate bounds what one player may send for long. Beyond it, requests are answered
+	// BUSY and datagrams are dropped; twice beyond it the session ends with POLICY. What
+	// its handlers make the server send to others counts as well, see Player.Charge:
+	// beyond the rate its messages wait. If zero, 1,000 messages and 1 MiB a second, and
+	// five seconds of it at once.
 	Rate Rate
 
 	// OnPanic is told of every panic of the game's code, which is logged and
-	// counted in any case: in is the route or callback, p is whom it served and
+	// counted in any case: in is the route or callback, p the player that it served and
 	// whose session ends, nil for a room's own callbacks. It runs where the panic
-	// was: it must not block.
+	// was: it must not block. If nil, it is not called.
 	OnPanic func(p *Player, in string, v any)
 
 	// Observer is told what Stats counts, as it happens.
 	Observer Observer
 
-	// Workers bounds the handlers that run at once. If zero, 4,096. Beyond it
-	// requests are answered BUSY and messages wait. The players of one address have
-	// a quarter of them, 16 at least; this machine and TrustedProxies have all.
+	// Workers bounds the handlers that run at once. Beyond it requests are answered BUSY
+	// and messages wait. The players of one address have a quarter of them, 16 at least;
+	// this machine and TrustedProxies have all. If zero, 4,096.
 	Workers int
 	// MaxSessions bounds the sessions of this server. If zero, 1,000,000: set it to
 	// what the machine's memory holds, at 2 KB each and what the game keeps.
@@ -135,11 +144,11 @@ type Config struct {
 	// zero, 100. If negative, any number.
 	SessionsPerUser int
 	// BufferBytes bounds the memory of what was sent to all players together and
-	// is not acknowledged yet. Beyond it a player who is sent anything comes
-	// back to a snapshot, as beyond Session.SendBytes; the last eighth is kept for
-	// those who are there. If zero, 1 GiB. If negative, none.
+	// is not acknowledged yet, in bytes. Beyond it a player to which anything is sent
+	// comes back to a snapshot, as beyond Session.SendBytes; the last eighth is kept for
+	// the players that are there. If zero, 1 GiB. If negative, any number.
 	//
-	// A broadcast counts for each player for whom it waits, though memory has its
+	// A broadcast counts for each player for which it waits, though memory has its
 	// body once: when thousands are away and much is broadcast, the bound
 	// comes early. It is no bound of the server's memory. Outside of it, and
 	// bounded for each player only, is what players have sent and no handler has
@@ -148,76 +157,85 @@ type Config struct {
 	// Bounded by nothing is what the game itself hands to Room.Post and has not
 	// seen run.
 	BufferBytes int64
-	// ReceiveBytes bounds the memory of what all players together have begun to
-	// send and not ended. Beyond it the links are closed that have sent nothing
-	// whole for longest; their sessions wait. If zero, 64 MiB for each loop.
+	// ReceiveBytes bounds the memory of partial frames, which players have begun to
+	// send and not ended, of all together, in bytes. Beyond it the links are closed that
+	// have sent nothing whole for longest; their sessions wait. If zero, 64 MiB for each
+	// loop.
 	ReceiveBytes int
-	// KeepMemory leaves it to Go's runtime when memory goes back to the system.
-	// Else, when 10,000 logins or returns and more have come in a rush that is
-	// over, the server collects garbage twice, so that it returns what the rush
-	// has left behind: as much as all players take, which else stays for minutes.
+	// KeepMemory leaves it to Go's runtime when memory goes back to the system. If
+	// false, the server collects garbage twice when a storm of 10,000 logins or returns
+	// is over, so that it returns what that has left behind: as much as all players
+	// take, which else stays for minutes.
 	KeepMemory bool
-	// MaxLinks bounds the live links. If zero, transport's default.
+	// MaxLinks bounds the live links of all carriers. If zero, 100,000.
 	MaxLinks int
 	// Admin is the address to serve the pages of Server.Admin on, as
 	// "127.0.0.1:8081". Any but a loopback address needs an AdminToken. If
 	// empty, they are not served.
 	Admin string
-	// AdminToken, if not empty, must come with every request for these pages:
-	// "Authorization: Bearer <token>".
+	// AdminToken is what every request for these pages must bring:
+	// "Authorization: Bearer <token>". If empty, only this machine is answered.
 	AdminToken string
 	// Drain says how Shutdown lets the players go.
 	Drain Drain
-	// LinksPerAddress and OpensPerAddress bound the links of one address and how
-	// many it opens a second, on every carrier but plain KCP. If zero,
-	// transport's defaults; if negative, any number.
-	LinksPerAddress, OpensPerAddress int
-	// MaxPlainLinks and MaxPlainPerAddress bound the links of plain KCP, whose
-	// addresses are easily forged, and those of one address that has proved
-	// itself: see transport.Config.
-	MaxPlainLinks, MaxPlainPerAddress int
+	// LinksPerAddress bounds the live links of one address, or 64 bits of IPv6, on every
+	// carrier. If zero, a tenth of MaxLinks. If negative, any number.
+	LinksPerAddress int
+	// OpensPerAddress bounds the links that one address opens a second, by the same
+	// rules; ten seconds of it may come at once. If zero, 100. If negative, any number.
+	OpensPerAddress int
+	// MaxPlainLinks bounds the links of plain KCP, whose addresses are easily forged,
+	// and half of it those whose addresses are not validated. If zero, MaxLinks, or half
+	// of that where sealed KCP is served too.
+	MaxPlainLinks int
+	// MaxPlainPerAddress bounds the plain-KCP links of one validated address, or 64 bits
+	// of IPv6. If zero, 256. If negative, any number.
+	MaxPlainPerAddress int
 	// Node is this server's number in session ids.
 	Node uint16
-	// Secret is what reconnect tokens are made from. If zero, a random one:
-	// tokens die with the process, as sessions do. Servers that share a Store
-	// share it too, and register the same routes.
+	// Secret is what reconnect tokens are made from. Servers that share a Store share it
+	// too, and register the same routes. If zero, a random one: tokens die with the
+	// process, as sessions do.
 	Secret Secret
-	// Store, if not nil, is where sessions move from server to server: see
-	// Player.Move. Address is then what clients dial to reach this server.
-	Store   Store
+	// Store is where sessions move from server to server: see Player.Move. If nil, they
+	// do not.
+	Store Store
+	// Address is what clients dial to reach this server, if there is a Store: one or
+	// more URLs with blanks between.
 	Address string
-	// Pack returns what the game of the next server must know of a player who
-	// moves, and Unpack gets it there. They run just before OnClose here and
-	// OnOpen there, as these do. If nil, it is told nothing.
+	// Pack returns what the game of the next server must know of a player that moves,
+	// and Unpack gets it there. They run just before OnClose here and OnOpen there, as
+	// these do. If nil, it is told nothing.
 	Pack   func(p *Player) []byte
 	Unpack func(p *Player, state []byte)
 	// Peers are the addresses of the game's other servers by their Node. A
 	// client that comes back here with the session of one of them is sent there.
 	Peers map[uint16]string
-	// Logger, if nil, is slog.Default().
+	// Logger is what the server logs to: OPERATIONS.md has the keys. If nil,
+	// slog.Default().
 	Logger *slog.Logger
 	// Rand is the source of ids and nonces. If nil, crypto/rand.
 	Rand io.Reader
-	// Network, if not nil, replaces all sockets, for tests and simulations: package
-	// transport/memnet has a network in memory.
+	// Network replaces all sockets, for tests and simulations: package transport/memnet
+	// has a network in memory. If nil, the system's.
 	Network transport.Network
 }
 
 // Drain is how a server that shuts down lets its players go: each is told when
 // its turn is, and is let go then.
 type Drain struct {
-	// Window is the time over which the turns are spread, so that not everybody
-	// arrives elsewhere at once. If zero, it is everybody's turn at once.
+	// Window is the time over which the turns are spread, so that the players do not
+	// all arrive elsewhere at once. If zero, all have their turn at once.
 	Window time.Duration
 	// Address is where their clients go: one or more URLs with blanks between
-	// (session/SPEC 8.9). If empty, wherever they find a server. With
-	// Config.Store their sessions live on there: see Player.Move.
+	// (session/SPEC 8.9). With Config.Store their sessions live on there: see
+	// Player.Move. If empty, wherever they find a server.
 	Address string
 	// Wait is the longest that rooms may play on: see Room.PlayOn. If zero, 10 minutes. If
 	// negative, they may not.
 	Wait time.Duration
-	// Text is what those are told who log in meanwhile, at most 256 bytes. If empty,
-	// that the server is shutting down.
+	// Text is what a login is told meanwhile, at most 256 bytes. If empty, that the
+	// server is shutting down.
 	Text string
 }
 
