@@ -3,22 +3,19 @@
 package framework
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
+	"github.com/lifeline-go/lifeline/framework/internal/admin"
 	"github.com/lifeline-go/lifeline/session"
-	"golang.org/x/net/netutil"
 )
 
-// Admin returns the pages for whoever operates the server, to be mounted at
+// Admin returns the pages for the operators of the server, to be mounted at
 // the root of a listener of the game's own; Config.Admin serves them on one.
 //
 //	GET  /debug/                    the inspector, a page that shows what follows
@@ -39,25 +36,21 @@ import (
 // 10 s to come.
 func (s *Server) Admin() http.Handler {
 	s.adminMade.Store(true)
+	a := adminPages{s}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /debug/stats", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, s.Stats()) })
-	mux.HandleFunc("GET /debug/sessions", s.serveSessions)
-	mux.HandleFunc("GET /debug/sessions/{id}", s.serveSession)
-	mux.HandleFunc("POST /debug/sessions/{id}/kick", s.serveKick)
-	mux.HandleFunc("GET /debug/rooms", s.serveRooms)
-	mux.HandleFunc("GET /debug/pprof/{name...}", serveProfile)
+	mux.HandleFunc("GET /debug/stats", a.stats)
+	mux.HandleFunc("GET /debug/sessions", a.sessions)
+	mux.HandleFunc("GET /debug/sessions/{id}", a.session)
+	mux.HandleFunc("POST /debug/sessions/{id}/kick", a.kick)
+	mux.HandleFunc("GET /debug/rooms", a.rooms)
 	for _, p := range s.pages {
 		mux.Handle(p.pattern, p.handler)
 	}
-	outer := http.NewServeMux()
-	outer.HandleFunc("GET /healthz", s.serveHealth)
-	inspector := serveInspector()
-	for _, file := range []string{"{$}", "inspector.js", "inspector.css", "icon.svg", "licenses.txt"} {
-		outer.Handle("GET /debug/"+file, inspector)
-	}
-	outer.Handle("/", s.guardAdmin(http.NewCrossOriginProtection().Handler(mux)))
-	return outer
+	return admin.Handler(s.cfg.AdminToken, mux, a.health, a.refused)
 }
+
+// adminPages are the pages that show the server: package admin has the others.
+type adminPages struct{ srv *Server }
 
 // page is one more page of the admin handler.
 type page struct {
@@ -79,79 +72,24 @@ func (s *Server) AdminPage(pattern string, h http.Handler) {
 	s.pages = append(s.pages, page{pattern, h})
 }
 
-// guardAdmin lets only operators in.
-func (s *Server) guardAdmin(next http.Handler) http.Handler {
-	want := sha256.Sum256([]byte("Bearer " + s.cfg.AdminToken))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// A page of another site may not even start a profile: it can't read it, but
-		// the server pays for it. Browsers tell.
-		if from := r.Header.Get("Sec-Fetch-Site"); from != "" && from != "same-origin" && from != "none" {
-			s.refuseAdmin(w, r, http.StatusForbidden, "pages of other sites are not answered")
-			return
-		}
-		if s.cfg.AdminToken == "" {
-			// The name as well: a page whose name was made to point here must
-			// not read this by its visitor's browser.
-			if !loopback(r.RemoteAddr) || !loopback(r.Host) {
-				s.refuseAdmin(w, r, http.StatusForbidden, "without Config.AdminToken only a loopback address is answered, by that name")
-				return
-			}
-			if proxied(r.Header) { // from anywhere
-				s.refuseAdmin(w, r, http.StatusForbidden, "without Config.AdminToken nothing that came by a proxy is answered")
-				return
-			}
-		} else if got := sha256.Sum256([]byte(r.Header.Get("Authorization"))); subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="lifeline"`)
-			s.refuseAdmin(w, r, http.StatusUnauthorized, "bearer token required")
-			return
-		}
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		next.ServeHTTP(w, r)
-	})
+func (a adminPages) stats(w http.ResponseWriter, _ *http.Request) { writeJSON(w, a.srv.Stats()) }
+
+// health reports whether the server lets players in.
+func (a adminPages) health() error {
+	a.srv.mu.Lock()
+	defer a.srv.mu.Unlock()
+	if a.srv.draining {
+		return errors.New("draining")
+	}
+	return nil
 }
 
-// refuseAdmin counts and logs a request that the guard stops: it may be a guess at the token.
-func (s *Server) refuseAdmin(w http.ResponseWriter, r *http.Request, status int, why string) {
-	s.count.adminRefused.Add(1)
-	if n, ok := s.adminRefusals.Allow(clock()); ok {
-		s.log.Warn("admin page refused", "from", r.RemoteAddr, "error", why, "times", n)
+// refused counts and logs a request that the guard stops: it may be a guess at the token.
+func (a adminPages) refused(r *http.Request, why string) {
+	a.srv.count.adminRefused.Add(1)
+	if n, ok := a.srv.adminRefusals.Allow(clock()); ok {
+		a.srv.log.Warn("admin page refused", "from", r.RemoteAddr, "error", why, "times", n)
 	}
-	http.Error(w, why, status)
-}
-
-// proxied reports whether a request says that a proxy has passed it on.
-func proxied(h http.Header) bool {
-	for name := range h {
-		if name == "Forwarded" || name == "Via" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-") {
-			return true
-		}
-	}
-	return false
-}
-
-// loopback reports whether a host, with or without a port, is this machine.
-func loopback(host string) bool {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.Trim(host, "[]")
-	if host == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.Unmap().IsLoopback()
-}
-
-func (s *Server) serveHealth(w http.ResponseWriter, _ *http.Request) {
-	s.mu.Lock()
-	draining := s.draining
-	s.mu.Unlock()
-	if draining {
-		http.Error(w, "draining", http.StatusServiceUnavailable)
-		return
-	}
-	_, _ = w.Write([]byte("ok\n"))
 }
 
 // pageLimit is how many lines a list has unless ?limit= says otherwise.
@@ -163,38 +101,38 @@ func pageLimit(r *http.Request) int {
 	return limit
 }
 
-func (s *Server) serveSessions(w http.ResponseWriter, r *http.Request) {
+func (a adminPages) sessions(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	is := func(key, value string) bool { return q.Get(key) == "" || q.Get(key) == value }
 	writeJSON(w, struct {
 		Stats    Stats  `json:"stats"`
 		Sessions []Info `json:"sessions"`
-	}{s.Stats(), s.Inspect(pageLimit(r), func(in *Info) bool {
+	}{a.srv.Stats(), a.srv.Inspect(pageLimit(r), func(in *Info) bool {
 		kind, _, _ := strings.Cut(in.Room, "/")
 		return is("user", in.User) && is("state", in.State) && is("carrier", in.Carrier) && (is("room", in.Room) || is("room", kind))
 	})})
 }
 
 // player finds the player of a path, and answers if there is none.
-func (s *Server) player(w http.ResponseWriter, r *http.Request) *Player {
+func (a adminPages) player(w http.ResponseWriter, r *http.Request) *Player {
 	id, err := session.ParseID(r.PathValue("id"))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return nil
 	}
-	p := s.Player(id)
+	p := a.srv.Player(id)
 	if p == nil {
 		http.Error(w, "no such session", http.StatusNotFound)
 	}
 	return p
 }
 
-func (s *Server) serveSession(w http.ResponseWriter, r *http.Request) {
-	p := s.player(w, r)
+func (a adminPages) session(w http.ResponseWriter, r *http.Request) {
+	p := a.player(w, r)
 	if p == nil {
 		return
 	}
-	found := s.inspect([]*Player{p}, 1, func(*Info) bool { return true })
+	found := a.srv.inspect([]*Player{p}, 1, func(*Info) bool { return true })
 	if len(found) == 0 {
 		http.Error(w, "no such session", http.StatusNotFound)
 		return
@@ -202,8 +140,8 @@ func (s *Server) serveSession(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, found[0])
 }
 
-func (s *Server) serveKick(w http.ResponseWriter, r *http.Request) {
-	p := s.player(w, r)
+func (a adminPages) kick(w http.ResponseWriter, r *http.Request) {
+	p := a.player(w, r)
 	if p == nil {
 		return
 	}
@@ -216,16 +154,16 @@ func (s *Server) serveKick(w http.ResponseWriter, r *http.Request) {
 		}
 		code = session.Code(n)
 	}
-	s.log.Info("kicked by an operator", "session", p.ID(), "user", p.label(), "code", code, "from", r.RemoteAddr)
+	a.srv.log.Info("kicked by an operator", "session", p.ID(), "user", p.label(), "code", code, "from", r.RemoteAddr)
 	p.Kick(code, r.URL.Query().Get("text"))
 	w.WriteHeader(http.StatusAccepted)
 }
 
-func (s *Server) serveRooms(w http.ResponseWriter, r *http.Request) {
+func (a adminPages) rooms(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	writeJSON(w, struct {
 		Rooms []RoomInfo `json:"rooms"`
-	}{s.InspectRooms(pageLimit(r), func(in *RoomInfo) bool {
+	}{a.srv.InspectRooms(pageLimit(r), func(in *RoomInfo) bool {
 		return (q.Get("type") == "" || q.Get("type") == in.Type) && (q.Get("key") == "" || q.Get("key") == in.Key)
 	})})
 }
@@ -237,56 +175,23 @@ func writeJSON(w http.ResponseWriter, v any) {
 	_ = enc.Encode(v) // the client may have gone
 }
 
-// listenAdmin returns what Config.Admin is served on, nil if it is not.
-func (s *Server) listenAdmin() (net.Listener, error) {
+// listenAdmin binds the address that the pages are served on, nil if they are not.
+func (s *Server) listenAdmin() (*admin.Server, error) {
 	if s.cfg.Admin == "" {
 		return nil, nil
 	}
-	ln, err := net.Listen("tcp", s.cfg.Admin)
+	a, err := admin.Listen(s.cfg.Admin, clock)
 	if err != nil {
 		return nil, fmt.Errorf("framework: Admin: %w", err)
 	}
-	return ln, nil
-}
-
-// serveAdmin serves the admin pages.
-func (s *Server) serveAdmin(ln net.Listener) {
-	if ln == nil {
-		return
-	}
-	s.admin = &http.Server{
-		Handler:           boundBody(s.Admin()),
-		ReadHeaderTimeout: adminPatience,
-		IdleTimeout:       adminPatience,
-		MaxHeaderBytes:    16 << 10,
-	}
-	s.adminAddr = ln.Addr().(*net.TCPAddr).AddrPort()
-	go func() { _ = s.admin.Serve(netutil.LimitListener(ln, adminConns)) }() // ends with Shutdown, which closes it
+	return a, nil
 }
 
 // AdminAddr returns the address that Config.Admin is served on, the zero one
 // before Start or if it is not.
-func (s *Server) AdminAddr() netip.AddrPort { return s.adminAddr }
-
-const (
-	// adminConns is how many connections the admin pages have at once. Others wait
-	// in the kernel, where they take no file from players.
-	adminConns = 64
-	// adminPatience is how long a request may take to come, and a connection be idle.
-	adminPatience = 10 * time.Second
-	// adminBody bounds the body of a request, in bytes.
-	adminBody = 1 << 20
-)
-
-// boundBody bounds the body of a request in size and time. http.Server.ReadTimeout
-// would do so as well, but it also ends the context of a profile that runs for
-// minutes.
-func boundBody(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength != 0 {
-			_ = http.NewResponseController(w).SetReadDeadline(clock().Add(adminPatience))
-			r.Body = http.MaxBytesReader(w, r.Body, adminBody)
-		}
-		h.ServeHTTP(w, r)
-	})
+func (s *Server) AdminAddr() netip.AddrPort {
+	if s.admin == nil {
+		return netip.AddrPort{}
+	}
+	return s.admin.Addr()
 }

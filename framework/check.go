@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lifeline-go/lifeline/framework/internal/admin"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -82,7 +83,7 @@ func (c *Config) checkAddresses() error {
 			return fmt.Errorf("framework: Config.Admin %q and Config.%s %q are one port, which they can't share", c.Admin, o.field, o.address)
 		}
 	}
-	if host, _, _ := net.SplitHostPort(c.Admin); c.Admin != "" && c.AdminToken == "" && !loopback(host) {
+	if host, _, _ := net.SplitHostPort(c.Admin); c.Admin != "" && c.AdminToken == "" && !admin.Loopback(host) {
 		return fmt.Errorf("framework: Admin %q is no loopback address and needs an AdminToken", c.Admin)
 	}
 	if err := checkPlaces("Drain.Address", c.Drain.Address); err != nil {

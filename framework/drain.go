@@ -28,7 +28,7 @@ type drainTurn struct {
 }
 
 const (
-	// drainTick is how often somebody looks whose turn it is and who is at rest.
+	// drainTick is how often Shutdown looks which players have their turn or are at rest.
 	drainTick = 50 * time.Millisecond
 	// runDrain is what Run gives Shutdown besides Drain.Window and Drain.Wait.
 	runDrain = 10 * time.Second
@@ -54,7 +54,7 @@ func (s *Server) Run(ctx context.Context) error {
 // Shutdown refuses new players, tells rooms (see ShutdownHandler) and clients, lets
 // each player go when its turn has come (see Drain) and nothing is on its way
 // any more, waits until every OnClose has returned, and stops the loops. Shortly
-// before ctx ends, or at once if it is cancelled, those who are left are let
+// before ctx ends, or at once if it is cancelled, the players that are left are let
 // go as they are.
 func (s *Server) Shutdown(ctx context.Context) error {
 	t := s.t.Load()
@@ -81,7 +81,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	err = errors.Join(err, t.Stop(ctx), s.stopRooms(ctx))
 	if s.admin != nil {
-		_ = s.admin.Close() // last, so that it can be watched
+		s.admin.Close() // last, so that it can be watched
 	}
 	return err
 }

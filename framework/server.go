@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"net/netip"
 	"runtime"
 	"runtime/debug"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/admin"
 	"github.com/lifeline-go/lifeline/framework/internal/limit"
 	"github.com/lifeline-go/lifeline/framework/internal/logs"
 	"github.com/lifeline-go/lifeline/framework/internal/watchdog"
@@ -56,9 +56,8 @@ type Server struct {
 
 	// Of the admin pages: written before and by Start.
 	pages     []page
-	adminMade atomic.Bool  // Admin has read pages
-	admin     *http.Server // nil if not served
-	adminAddr netip.AddrPort
+	adminMade atomic.Bool   // Admin has read pages
+	admin     *admin.Server // nil if not served
 
 	mu sync.Mutex
 	// Guarded by mu. No player's mu is taken under it.
@@ -150,19 +149,21 @@ func (s *Server) start() error {
 		return err
 	}
 	s.chain = assemble(s.wraps)
-	ln, err := s.listenAdmin()
+	pages, err := s.listenAdmin()
 	if err != nil {
 		return err
 	}
 	t, err := transport.Start(s.cfg.transport(), &transportHandler{s})
 	if err != nil {
-		if ln != nil {
-			_ = ln.Close()
+		if pages != nil {
+			pages.Close()
 		}
 		return err
 	}
 	s.t.Store(t)
-	s.serveAdmin(ln)
+	if s.admin = pages; pages != nil {
+		pages.Serve(s.Admin())
+	}
 	for _, c := range []Carrier{KCP, SealedTCP} {
 		if addr := t.Addr(c); addr.IsValid() {
 			s.log.Info("sealed links are served", "carrier", c, "addr", addr, "public_key", t.PublicKey())
@@ -216,7 +217,7 @@ func (s *Server) User(user string) []*Player {
 }
 
 // failure makes what the player is told of an error. What the game did not
-// code itself is nobody's business but the log's.
+// code itself is told to the log only.
 func (s *Server) failure(err error, p *Player, route string) *codec.Error {
 	var e *codec.Error
 	var wait *later
@@ -250,7 +251,7 @@ func short(text string) string {
 }
 
 // panicked counts, logs and reports a panic of the game's code, called while it
-// unwinds. p is whom it served, nil for nobody in particular.
+// unwinds. p is the player that it served, nil for none in particular.
 func (s *Server) panicked(p *Player, in string, v any, attrs ...any) {
 	s.count.panics.Add(1)
 	s.log.Error("panic in the game's code", append(attrs, "in", in, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))...)
@@ -283,7 +284,7 @@ type workers struct {
 	mu      sync.Mutex
 	busy    int
 	ready   []*Player
-	waiting int                  // players who wait at home, see giveLocked
+	waiting int                  // players that wait for their share, see acquireShareLocked
 	idle    []*watchdog.Activity // of goroutines that have ended
 }
 

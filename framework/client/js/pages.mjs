@@ -17,8 +17,8 @@ const pages = [
 		bundles: ["@msgpack/msgpack", "@noble/hashes"],
 	},
 	{
-		from: "../../inspector/src/main.ts",
-		to: "../../inspector/static/inspector",
+		from: "../../internal/admin/inspector/src/main.ts",
+		to: "../../internal/admin/inspector/static/inspector",
 		bundles: ["uplot"],
 	},
 ];

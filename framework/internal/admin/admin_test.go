@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 
-package framework
+package admin
 
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -25,7 +24,11 @@ func (p pipes) Accept() (net.Conn, error) {
 	}
 	return c, nil
 }
-func (p pipes) Close() error   { close(p); return nil }
+func (p pipes) Close() error {
+	defer func() { _ = recover() }() // closed before
+	close(p)
+	return nil
+}
 func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // dial returns once the connection is accepted.
@@ -35,28 +38,27 @@ func (p pipes) dial() net.Conn {
 	return ours
 }
 
-// TestSilentAdminConnectionsAreBounded: of 300 only 64 take a file at once, each
+// TestSilentConnectionsAreBounded: of 300 only 64 take a file at once, each
 // for ten seconds, and a body that does not come ends too.
-func TestSilentAdminConnectionsAreBounded(t *testing.T) {
+func TestSilentConnectionsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv, err := New(Config{AdminToken: "a token of the operator", Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
+		mux := http.NewServeMux()
 		bodies := make(chan error, 1)
-		srv.AdminPage("/body", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mux.HandleFunc("/body", func(_ http.ResponseWriter, r *http.Request) {
 			_, err := io.Copy(io.Discard, r.Body)
 			bodies <- err
-		}))
-		srv.AdminPage("/slow", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		})
+		mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
 			select { // as a profile
 			case <-time.After(time.Minute):
 				_, _ = io.WriteString(w, "ok")
 			case <-r.Context().Done():
 			}
-		}))
+		})
 		ln := make(pipes)
-		srv.serveAdmin(ln)
+		srv := on(ln, time.Now)
+		healthy := func() error { return nil }
+		srv.Serve(Handler("a token of the operator", mux, healthy, func(r *http.Request, why string) { t.Errorf("%s: %s", r.URL, why) }))
 		var accepted atomic.Int32
 		for range 300 {
 			go func() {
@@ -65,10 +67,10 @@ func TestSilentAdminConnectionsAreBounded(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		if n := accepted.Load(); n != adminConns {
-			t.Errorf("%d silent connections are open, want %d", n, adminConns)
+		if n := accepted.Load(); n != maxConns {
+			t.Errorf("%d silent connections are open, want %d", n, maxConns)
 		}
-		time.Sleep(5*adminPatience + time.Second) // 300 are served in five rounds
+		time.Sleep(5*patience + time.Second) // 300 are served in five rounds
 		synctest.Wait()
 		if n := accepted.Load(); n != 300 {
 			t.Errorf("%d of 300 silent connections had their turn", n)
@@ -86,9 +88,9 @@ func TestSilentAdminConnectionsAreBounded(t *testing.T) {
 		}
 		begin := time.Now()
 		get("POST", "/body", "never whole", 100)
-		if err := <-bodies; err == nil || time.Since(begin) > adminPatience+time.Second {
+		if err := <-bodies; err == nil || time.Since(begin) > patience+time.Second {
 			t.Errorf("a body that does not come: %v after %v", err, time.Since(begin))
 		}
-		_ = srv.admin.Close()
+		srv.Close()
 	})
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package framework
+package admin
 
 import (
 	"fmt"
@@ -12,8 +12,8 @@ import (
 )
 
 // serveProfile is what net/http/pprof does, without its side effect: importing
-// that package puts the profiles on http.DefaultServeMux, for everybody whom
-// the game serves by it.
+// that package puts the profiles on http.DefaultServeMux, for all clients that the
+// game serves by it.
 func serveProfile(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	switch name {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package framework
+package admin
 
 import (
 	"embed"
@@ -10,7 +10,7 @@ import (
 
 // inspector/static is the inspector as browsers get it; inspector.js and
 // inspector.css in it are built from inspector/src by npm run pages in
-// client/js, and CI checks that they are.
+// framework/client/js, and CI checks that they are.
 //
 //go:embed inspector/static
 var inspectorFiles embed.FS
