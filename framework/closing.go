@@ -32,7 +32,7 @@ func (l *loop) end(p *Player, why Reason) {
 	k := l.unlink(p)
 	if k != nil && why.Code != session.Left && p.s.Unwritten() {
 		p.link, p.closing = k, true
-		p.s.Hold(true) // nobody takes what it sends
+		p.s.Hold(true) // its client sends in vain
 		l.wheel.Set(p.timer, l.t.Now()+closingTime)
 		l.touch(p)
 	} else {
@@ -49,7 +49,7 @@ func (l *loop) end(p *Player, why Reason) {
 	p.dropped = kept
 	p.failCallsLocked(session.ErrClosed)
 	if why.Code.Final() {
-		p.in.drop() // who is thrown out does not act any more
+		p.in.drop() // a player that is thrown out does not act any more
 	}
 	p.mu.Unlock()
 	p.release()
@@ -57,7 +57,7 @@ func (l *loop) end(p *Player, why Reason) {
 }
 
 // receiveClosing takes what comes from the client of a session that is closing: its
-// acknowledgements and the end of its HOLD. The rest is for nobody.
+// acknowledgements and the end of its HOLD. The rest is dropped.
 func (l *loop) receiveClosing(p *Player, ev session.Event, err error) {
 	if err != nil || ev == session.PeerDetach || ev == session.PeerBye {
 		l.finishClosing(p)

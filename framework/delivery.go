@@ -10,11 +10,11 @@ import (
 )
 
 // Delivery is what may become of the messages of a route on their way to a
-// player who does not keep up. It never delays anybody else.
+// player that does not keep up. It never delays another player.
 type Delivery uint8
 
 const (
-	// DeliverAll comes exactly once and in order. A player who lets more wait
+	// DeliverAll comes exactly once and in order. A player that lets more wait
 	// than Session.SendPackets or SendBytes is cut, keeps its session, and comes
 	// back to a snapshot (OnSnapshot).
 	DeliverAll Delivery = iota

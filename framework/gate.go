@@ -12,10 +12,10 @@ import (
 	"github.com/lifeline-go/lifeline/session"
 )
 
-// This file is who is not let in before Authenticate is asked: apps that are too old,
+// This file is which logins are not let in before Authenticate is asked: apps that are too old,
 // and all while the server is being maintained.
 
-// maintenance is what those hear who log in meanwhile.
+// maintenance is what logins are told meanwhile.
 type maintenance struct {
 	text  string
 	after time.Duration

@@ -21,7 +21,7 @@ const (
 // handoff is a link's request for a session that another loop may own. It runs
 // on the owner's loop, where all is decided in one go: whether the request is
 // good, the end of the old link, the counts and the answer. Then the session,
-// with the answer, lands on the link's loop. Between the two nobody owns it,
+// with the answer, lands on the link's loop. Between the two no loop owns it,
 // and what is sent to it waits in its queue.
 type handoff struct {
 	p    *Player
@@ -77,7 +77,7 @@ func (c *handoff) decide(l *loop) {
 		}
 	case reopened:
 		if p.hello == nil {
-			c.refusal = busy("this login is over") // it had its WELCOME after all: nobody honest asks again
+			c.refusal = busy("this login is over") // it had its WELCOME after all: no honest client asks again
 			break
 		}
 		c.reset = p.s.Reopen(now)
@@ -95,7 +95,7 @@ func (c *handoff) decide(l *loop) {
 	}
 	if c.kind == adopted || c.kind == resumed && c.r.Fresh {
 		p.mu.Lock()
-		p.extraLocked().run++ // what the one before it has asked is answered to nobody
+		p.extraLocked().run++ // what the app before it has asked is not answered any more
 		p.mu.Unlock()
 	}
 	// The old link is fenced from here on, dead or half alive.
@@ -141,7 +141,7 @@ func (c *handoff) refuse(l *loop, now time.Duration) *session.CloseError {
 	return nil
 }
 
-// adopt gives the session to a new login, under a new id: who had the old
+// adopt gives the session to a new login, under a new id: a client that had the old
 // token can't come back with it.
 func (c *handoff) adopt(l *loop) {
 	p, s, now := c.p, l.srv, l.t.Now()

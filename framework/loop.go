@@ -186,7 +186,7 @@ func (l *loop) write(p *Player) {
 }
 
 // receive takes a packet for an open session. A panic in here leaves a session
-// whose state nobody can vouch for: it ends.
+// in an unknown state: it ends.
 func (l *loop) receive(p *Player, pk codec.Packet, a transport.Arrival) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -459,7 +459,7 @@ func (l *loop) drainOut(p *Player) {
 	}
 	for m := out.pop(); m != nil; m = out.pop() {
 		l.shard.Share += m.cost()                // it was taken from the budget with the message
-		if !m.isAnswer() || m.asked.run == run { // else who asked is no more
+		if !m.isAnswer() || m.asked.run == run { // else the app that asked is no more
 			l.forward(p, m)
 		}
 		m.free()

@@ -38,8 +38,8 @@ var ErrNoStore = errors.New("framework: Config.Store is not set")
 // server's game it is an end: the room is left and OnClose runs, with the code
 // MOVED. For the other's it is a beginning: OnOpen runs when the player comes.
 // Config.Pack and Unpack carry what the one knows to the other. Authenticate is
-// not asked again: who may have been banned meanwhile is OnOpen's to throw out.
-// A player who is kicked before it has left, or whose record the store refuses,
+// not asked again: OnOpen throws out a user that was banned meanwhile.
+// A player that is kicked before it has left, or whose record the store refuses,
 // does not arrive; one whose client was never heard since its login logs in anew.
 func (p *Player) Move(address string) error {
 	if p.srv.cfg.Store == nil {
@@ -61,7 +61,7 @@ func retrySoon() *session.CloseError { return &session.CloseError{Code: session.
 
 // migrate begins the end of a session on this server.
 func (l *loop) migrate(p *Player, address string) {
-	if p.hello != nil { // nobody was heard yet: it logs in where it comes to
+	if p.hello != nil { // the client was not heard yet: it logs in where it comes to
 		l.end(p, Reason{Code: session.ShuttingDown})
 		return
 	}
@@ -93,7 +93,7 @@ func (p *Player) pack(d *migration) {
 
 // exportOnLoop exports the session on its loop. OnClose has returned.
 func (p *Player) exportOnLoop() {
-	l := p.owner.Load() // nobody claims it while it departs
+	l := p.owner.Load() // no hand-off takes it while it migrates
 	if l.t.Post(onLoop(func() { l.export(p) })) != nil {
 		p.srv.closed.Done() // the server has stopped
 	}
@@ -125,7 +125,7 @@ func (l *loop) export(p *Player) {
 			s.log.Error("session not stored", "session", p.ID(), "user", p.label(), "error", err)
 			why = Reason{Code: session.Internal, Text: "not stored"}
 		} else if late := p.kicked(); late.Code != session.Moved {
-			_, _ = s.cfg.Store.Take(ctx, r.ID, s.cfg.Address) // nobody else shall
+			_, _ = s.cfg.Store.Take(ctx, r.ID, s.cfg.Address) // no other server shall
 			why = late
 		}
 		if l.t.Post(onLoop(func() { l.exported(p, d, why) })) != nil {
@@ -249,7 +249,7 @@ func (l *loop) restore(rec *session.Record, o *opening, r *session.ResumeRequest
 	p.extraLocked().calls.StartAfter(uint64(rec.Epoch+1) << 32)
 	p.extraLocked().app = rec.App
 	s.mu.Lock()
-	if s.draining { // Shutdown has counted who is there
+	if s.draining { // Shutdown has counted the sessions
 		s.mu.Unlock()
 		go s.putBack(rec)
 		return retrySoon()

@@ -11,7 +11,7 @@ import (
 	"github.com/lifeline-go/lifeline/transport"
 )
 
-// Observer is told what Stats counts, with whom it concerns, as it happens: for
+// Observer is told what Stats counts, with the player concerned, as it happens: for
 // traces and for systems of metrics that want to be pushed. Each function may be
 // nil and costs nothing then.
 //
@@ -19,7 +19,7 @@ import (
 // others waiting: it must not block, nor take longer than to note what it was
 // told. Several may run at once, but those that an event loop calls about one
 // session come in order: Opened first, Closed last. A panic is treated as one of
-// a hook that serves nobody in particular (see Config.OnPanic).
+// a hook that serves no player in particular (see Config.OnPanic).
 type Observer struct {
 	// Opened: a session begins here, or arrives from another server. On its
 	// event loop, before OnOpen.

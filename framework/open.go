@@ -15,7 +15,7 @@ import (
 	"github.com/lifeline-go/lifeline/transport"
 )
 
-// opening is a link on which nobody is anybody yet. Owned by the link's loop.
+// opening is a link that carries no session yet. Owned by the link's loop.
 type opening struct {
 	link         *transport.Link // nil once it is closed
 	nonce        session.Nonce
@@ -184,7 +184,7 @@ func (s *Server) decidedLocked(at *login) {
 func (s *Server) authenticate(at *login, who Login) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.AuthTimeout)
 	defer cancel()
-	late := time.AfterFunc(s.cfg.AuthTimeout*5/4, func() { s.overdue(at) }) // who heeds ctx needs a moment
+	late := time.AfterFunc(s.cfg.AuthTimeout*5/4, func() { s.overdue(at) }) // a hook that heeds ctx needs a moment
 	defer late.Stop()
 	returned := false
 	defer func() {

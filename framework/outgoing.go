@@ -9,7 +9,7 @@ import (
 )
 
 // outgoing is a message on its way out, to one player or to many. Its payload is
-// encoded once. Owned by whoever sends it.
+// encoded once. Owned by the function that sends it.
 type outgoing struct {
 	to      *Route // nil: not in the dictionary
 	name    codec.Route
@@ -28,7 +28,7 @@ func (s *Server) encode(route string, v any) (outgoing, error) {
 	l.scratch = newMessage()
 	payload, err := codec.AppendBody(l.scratch.body[:0], v)
 	if err == nil && len(payload)+len(route)+envelope(route) > s.cfg.Session.MaxBody {
-		err = codec.ErrTooLarge // by its name, whoever goes by numbers
+		err = codec.ErrTooLarge // by its name, also for clients that go by numbers
 	}
 	if err != nil {
 		l.free()

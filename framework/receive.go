@@ -155,7 +155,7 @@ func (l *loop) inline(p *Player, r *Route, kind codec.Kind, id uint64, payload [
 		p.mu.Unlock()
 		return false
 	}
-	p.active = true // nobody else serves the player meanwhile
+	p.active = true // no worker or room serves the player meanwhile
 	p.mu.Unlock()
 
 	out, ok, err := l.call(p, r, kind, payload)

@@ -81,7 +81,7 @@ const (
 
 var fullNames = [fulls]string{"sessions", "logins", "draining", "maintenance", "undecided", "later", "address", "user"}
 
-// fullTexts are for whoever is turned away.
+// fullTexts are what a login that is refused for a time is told.
 var fullTexts = [fulls]string{
 	fullSessions: "the server is full", fullLogins: "too many logins at once", fullDraining: "the server is shutting down",
 	fullMaintenance: "the server is being maintained",
@@ -174,7 +174,7 @@ func (s *Server) Stats() Stats {
 		Workers: s.pool.stats(), Rooms: map[string]RoomStats{},
 	}
 	st.Stuck = s.watch.Stuck()
-	delete(st.Lost, CodeName(session.LinkLost)) // who went to the background is counted as away
+	delete(st.Lost, CodeName(session.LinkLost)) // a client that went to the background is counted as away
 	for i := range c.lost {
 		if n := c.lost[i].Load(); n > 0 {
 			st.Lost[lossNames[i]] = n
@@ -215,7 +215,7 @@ func (s *Server) Stats() Stats {
 }
 
 // samples are taken when the wheel visits a player, which costs the way of a
-// packet nothing. Counted by the loop, read by anybody.
+// packet nothing. Counted by the loop, read from any goroutine.
 type samples struct{ rtt, queued *transport.Histogram }
 
 var (

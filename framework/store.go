@@ -16,12 +16,12 @@ import (
 // process or a database, gives a record to one taker only. Its methods may
 // block, and are called from many goroutines.
 type Store interface {
-	// Put keeps the record of a session until somebody takes it, and at least
+	// Put keeps the record of a session until it is taken, and at least
 	// for keep. It returns ErrFenced, and changes nothing, if it has seen the
-	// session in a later epoch: whoever has this record is not its owner any more.
+	// session in a later epoch: the owner of this record is not the session's any more.
 	Put(ctx context.Context, id ID, epoch uint32, record []byte, keep time.Duration) error
 	// Take returns the record of a session and keeps none; taker is the
-	// Config.Address of who asks. If somebody else has taken it, the error is a
+	// Config.Address of the server that asks. If another one has taken it, the error is a
 	// *CloseError with the code MOVED and that one's address as its
 	// text. Without a record and an error the session is not known.
 	Take(ctx context.Context, id ID, taker string) (record []byte, err error)
@@ -35,7 +35,7 @@ type MemoryStore struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	places map[session.ID]*place
-	sweep  time.Time // when those are dropped that nobody asks for any more
+	sweep  time.Time // when those are dropped that are not asked for any more
 }
 
 // place is what a MemoryStore knows of a session.

@@ -8,10 +8,10 @@ import "errors"
 // t.FailNow of package testing does. Both end what it was called for and nothing
 // else. A panic is over once it is recovered. Goexit can't be: the goroutine runs
 // what was deferred and is gone, so what must follow a call of the game's code
-// is deferred, and whoever owns the goroutine goes on in another one.
+// is deferred, and the owner of the goroutine goes on in another one.
 
 // errGoexit is what is told in the place of a panic's value.
-var errGoexit = errors.New("runtime.Goexit was called, which ends the goroutine of whoever serves all the others")
+var errGoexit = errors.New("runtime.Goexit was called, which ends a goroutine that serves other players too")
 
 // unwinding returns what a deferred function says of the call that it guards, nil
 // if that has returned: r is what recover returned.
