@@ -291,7 +291,7 @@ func TestSealedStaysSealed(t *testing.T) {
 					e.clients = append(e.clients, back)
 					e.connect(back)
 					synctest.Wait() // for OnEvent
-					if refused := strict && first == transport.KCP && carrier != transport.KCP; (back.ID() == id) == refused || refused && (kinds[0] != "refused" || e.srv.Stats().Refusal["unsealed"] != 3) {
+					if refused := strict && first.Sealed() && !carrier.Sealed(); (back.ID() == id) == refused || refused && (kinds[0] != "refused" || e.srv.Stats().Refusal["unsealed"] != 3) {
 						e.t.Errorf("from %v to %v, strict %v: session %v, was %v; %v, %v", first, carrier, strict, back.ID(), id, kinds, e.srv.Stats().Refusal)
 					}
 				}

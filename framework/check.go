@@ -112,8 +112,8 @@ func checkPlaces(field, text string) error {
 	for place := range strings.FieldsSeq(text) {
 		u, err := url.Parse(place)
 		web := err == nil && (u.Scheme == "ws" || u.Scheme == "wss")
-		if err != nil || u.Hostname() == "" || !web && (u.Port() == "" || !slices.Contains([]string{"kcp", "plain-kcp", "tcp"}, u.Scheme)) {
-			return fmt.Errorf("framework: %s %q: clients can't dial %q: want kcp://host:port, plain-kcp://host:port, tcp://host:port, ws://host/path or wss://host/path", field, text, place)
+		if err != nil || u.Hostname() == "" || !web && (u.Port() == "" || !slices.Contains([]string{"kcp", "plain-kcp", "stcp", "tcp"}, u.Scheme)) {
+			return fmt.Errorf("framework: %s %q: clients can't dial %q: want kcp://host:port, plain-kcp://host:port, tcp://host:port, stcp://host:port, ws://host/path or wss://host/path", field, text, place)
 		}
 	}
 	return nil

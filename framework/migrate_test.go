@@ -396,7 +396,7 @@ func TestDrainByTheStore(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
 		const players, each = 12, 60
 		change := func(c *framework.Config) {
-			c.Drain = framework.Drain{Window: 3 * time.Second, Address: "tcp://10.0.0.2:7778 ws://10.0.0.2:7779/ plain-kcp://10.0.0.2:7777 kcp://10.0.0.2:7780"}
+			c.Drain = framework.Drain{Window: 3 * time.Second, Address: "tcp://10.0.0.2:7778 ws://10.0.0.2:7779/ plain-kcp://10.0.0.2:7777 kcp://10.0.0.2:7780 stcp://10.0.0.2:7781"}
 		}
 		twoServers(t, memnet.Conditions{Delay: 10 * time.Millisecond}, change, func(g *game, a, b *env) {
 			var mu sync.Mutex
