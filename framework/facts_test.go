@@ -248,6 +248,9 @@ func TestGamesImportFrameworkAndClientOnly(t *testing.T) {
 	}
 	files := 0
 	eachFile(t, func(pkg, path string, imports []string, _ string) {
+		if path == "examples/echo/relay.go" {
+			return // no game: it breaks packets for the conformance of clients
+		}
 		if strings.HasPrefix(pkg, "examples/") {
 			files++
 			for _, imp := range imports {
