@@ -21,5 +21,6 @@ func TestMessages(t *testing.T) {
 	register(srv, slog.Default(), time.Second)
 	gen.Check(t, srv, "messages.lock",
 		gen.TypeScript{Path: "page/src/wire.ts", Import: "../../../../framework/client/js/src/index.js", Numbers: true},
+		gen.TypeScript{Path: "../../framework/client/js/examples/messages.ts", Numbers: true},
 		gen.CSharp{Path: "../../framework/client/csharp/Samples~/Console/Messages.cs", Namespace: "Room"})
 }

@@ -14,7 +14,7 @@ const pages = [
 	{
 		from: "../../../examples/room/page/src/main.ts",
 		to: "../../../examples/room/page/static/room",
-		bundles: ["@msgpack/msgpack", "@noble/hashes"],
+		bundles: ["@msgpack/msgpack"],
 	},
 	{
 		from: "../../internal/admin/inspector/src/main.ts",

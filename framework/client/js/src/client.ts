@@ -410,7 +410,7 @@ export class Client<S extends Schema = NoSchema> {
 				this.stats.bytesOut += link.send(this.core.output(this.now(), room - link.socket.bufferedAmount));
 			};
 			send();
-			if (this.newest.size > 0 && this.core.writable && link.socket.bufferedAmount < maxMessage) {
+			if (this.newest.size > 0 && this.core.writable && !(link.socket.bufferedAmount >= maxMessage)) {
 				this.takeNewest();
 				send();
 			}

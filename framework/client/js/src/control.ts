@@ -5,13 +5,12 @@
 
 // Not WebCrypto: it answers later, which a state machine can't wait for, and
 // browsers keep it from pages that did not come by https.
-import { hmac } from "@noble/hashes/hmac.js";
-import { sha256 } from "@noble/hashes/sha2.js";
 
 import { CodecError, encodeFrame, type Kind, type Packet } from "./codec.js";
 import { CloseError } from "./code.js";
 import { maxRouteName } from "./envelope.js";
 import { bin, bool, bytes, decodeBody, encodeBody, type Infer, list, nullable, str, struct, type Type, u32, u64, u8, uint } from "./types.js";
+import { hmac, sha256 } from "./sha256.js";
 import { encodeText, fromBase64, toBase64 } from "./text.js";
 
 export const protocolVersion = 1;
@@ -139,12 +138,8 @@ export function routesHash(routes: readonly string[]): Uint8Array {
 	if (routes.length === 0) {
 		return new Uint8Array(0);
 	}
-	const h = sha256.create();
-	for (const name of routes) {
-		const b = encodeText(name);
-		h.update(Uint8Array.of(b.length)).update(b);
-	}
-	return h.digest().slice(0, 8);
+	const parts = routes.map(encodeText).flatMap((b) => [Uint8Array.of(b.length), b]);
+	return sha256(...parts).slice(0, 8);
 }
 
 // --- identity: SPEC 2.3 to 2.5 and 6.2
@@ -202,5 +197,5 @@ export function proofInput(c: Claim, nonce: Uint8Array): Uint8Array {
 }
 
 export function prove(key: Uint8Array, c: Claim, nonce: Uint8Array): Uint8Array {
-	return hmac(sha256, key, proofInput(c, nonce));
+	return hmac(key, proofInput(c, nonce));
 }

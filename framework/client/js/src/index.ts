@@ -10,6 +10,8 @@ export { ClosedError, LifelineError, QueueFullError, SchemaError, TimeoutError }
 export { Code, CloseError, codeText } from "./code.js";
 export { CodecError } from "./codec.js";
 export { type LeaveReason, type Room, RoomCode, type RoomInfo } from "./rooms.js";
+export type { CodecWord } from "./codec.js";
 export type { Params } from "./control.js";
-export type { Asking, NoSchema, Payload, RouteOf, Schema } from "./schema.js";
+export type { Reader, Writer } from "./msgpack.js";
+export type { Asking, NoSchema, Part, Payload, RouteOf, Schema } from "./schema.js";
 export * from "./types.js";

@@ -3,10 +3,8 @@
 // The mini-games of WeChat (wx) and Douyin (tt), which have sockets of their own and
 // hardly anything of a browser.
 
-import { hmac } from "@noble/hashes/hmac.js";
-import { sha256 } from "@noble/hashes/sha2.js";
-
 import type { Platform } from "./platform.js";
+import { hmac } from "./sha256.js";
 import type { Socket } from "./socket.js";
 
 /** A socket of a mini-game. */
@@ -85,7 +83,7 @@ function stretched(seed: Uint8Array): (bytes: Uint8Array) => void {
 	return (bytes) => {
 		for (let i = 0; i < bytes.length; i += 32) {
 			counter.setFloat64(0, n++);
-			bytes.set(hmac(sha256, seed, new Uint8Array(counter.buffer)).subarray(0, bytes.length - i), i);
+			bytes.set(hmac(seed, new Uint8Array(counter.buffer)).subarray(0, bytes.length - i), i);
 		}
 	};
 }

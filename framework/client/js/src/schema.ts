@@ -27,7 +27,8 @@ export interface Schema {
 /** That of a client without one: all types are given with each call. */
 export type NoSchema = { readonly text?: string; readonly messages: {}; readonly requests: {}; readonly pushes: {}; readonly questions: {} };
 
-type Part = "messages" | "requests" | "pushes" | "questions";
+/** The parts of a schema that have routes. */
+export type Part = "messages" | "requests" | "pushes" | "questions";
 
 /** The names of a schema's routes. */
 export type RouteOf<S extends Schema, P extends Part> = keyof S[P] & string;

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+
+// The same with React.
+
+import { useState } from "react";
+
+import { schema, type Spot } from "../messages.js";
+import { useLifeline } from "./useLifeline.js";
+
+export function App({ url }: { url: string }) {
+	const [players, setPlayers] = useState<Spot[]>([]);
+	const [lines, setLines] = useState<string[]>([]);
+	const [client, state] = useLifeline(url, { schema, storageKey: "react-example", ticket: () => "react" }, (c) => {
+		c.onMessage("state", (s) => setPlayers(s.players));
+		c.onMessage("chat", (m) => setLines((old) => [...old, `${m.from}: ${m.text}`]));
+		c.onMessage("seat", () => c.send("chat", { n: 1, text: "hello", from: "" })); // we are in
+	});
+	const join = (): void => void client?.join("arena", "lobby").catch((e: Error) => setLines((old) => [...old, e.message]));
+	return (
+		<main onPointerMove={(e) => client?.sendNewest("move", { x: e.clientX, y: e.clientY })}>
+			<p>{state}, {players.length} players</p>
+			<button onClick={join}>Join</button>
+			<ul>{lines.map((line, i) => <li key={i}>{line}</li>)}</ul>
+		</main>
+	);
+}
