@@ -218,6 +218,21 @@ func TestGoodChanges(t *testing.T) {
 	})
 }
 
+// The framework's own routes are no messages of the game, whatever is configured;
+// a game's are, whatever they are called.
+func TestBuiltInRoutesAreLeftOut(t *testing.T) {
+	srv, err := framework.New(framework.Config{Strict: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	room := framework.AddRoom(srv, "arena", func(r *framework.Room) *framework.Room { return r })
+	framework.OnRoomMessage(room, "room.move", func(*framework.Room, *framework.Player, point) {})
+	s, err := schemaOf(srv, nil)
+	if err != nil || len(s.routes) != 1 || s.routes[0].name != "room.move" {
+		t.Errorf("%v, %v", s, err)
+	}
+}
+
 type team uint8
 
 func TestEnums(t *testing.T) {

@@ -117,6 +117,12 @@ type reader struct {
 	known  map[reflect.Type]*typ
 }
 
+// builtIn are the framework's own routes, which all clients have.
+var builtIn = []string{
+	framework.RouteJoin, framework.RouteLeave, framework.RouteWatch, framework.RouteList, framework.RouteFollow, framework.RouteUnfollow,
+	framework.RouteListed, framework.RouteJoined, framework.RouteLeft, framework.RouteRooms, framework.RouteRefused,
+}
+
 // schemaOf reads the routes of a server.
 func schemaOf(srv *framework.Server, enums []EnumValues) (*schema, error) {
 	r := &reader{&schema{named: map[string]*typ{}}, map[reflect.Type]EnumValues{}, map[reflect.Type]*typ{}}
@@ -124,7 +130,7 @@ func schemaOf(srv *framework.Server, enums []EnumValues) (*schema, error) {
 		r.enums[e.of] = e
 	}
 	for _, at := range srv.Routes() {
-		if strings.HasPrefix(at.Name(), "room.") || isSchemaRoute(at.Name()) { // the framework's own
+		if slices.Contains(builtIn, at.Name()) || isSchemaRoute(at.Name()) {
 			continue
 		}
 		of := at.Types()

@@ -125,7 +125,7 @@ export class Room {
 		return this.ask("room.unfollow", [this.type], nothing, options);
 	}
 
-	/** Takes what the server tells of the list that is followed. Of the client's own. */
+	/** Takes what the server tells of the list that is followed. @internal */
 	takeNews(news: Infer<typeof ListNews>): void {
 		if (news.whole) {
 			this.listed.clear();
