@@ -27,7 +27,6 @@ type fakeBelow struct {
 	take int      // how many datagrams the socket takes before it is full; < 0: all
 }
 
-func (f *fakeBelow) wake()  {}
 func (f *fakeBelow) Drain() {}
 func (f *fakeBelow) Send(b *backend.Outbox) bool {
 	for ; b.Head < b.N; b.Head++ {
@@ -158,7 +157,6 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 // forget what they read.
 type loopBack struct{ answers map[netip.AddrPort]*peer }
 
-func (f *loopBack) wake()  {}
 func (f *loopBack) Drain() {}
 func (f *loopBack) Send(b *backend.Outbox) bool {
 	for ; b.Head < b.N; b.Head++ {

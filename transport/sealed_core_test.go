@@ -31,7 +31,6 @@ type sealedPeer struct {
 // catcher is a backend that keeps what is sent, by destination.
 type catcher map[netip.AddrPort][][]byte
 
-func (c catcher) wake()  {}
 func (c catcher) Drain() {}
 func (c catcher) Send(b *backend.Outbox) bool {
 	for ; b.Head < b.N; b.Head++ {
@@ -113,7 +112,6 @@ func (p *sealedPeer) take(b []byte) {
 // sealedBack gives datagrams to their peers.
 type sealedBack map[netip.AddrPort]*sealedPeer
 
-func (f sealedBack) wake()  {}
 func (f sealedBack) Drain() {}
 func (f sealedBack) Send(b *backend.Outbox) bool {
 	for ; b.Head < b.N; b.Head++ {

@@ -352,7 +352,6 @@ type countingBack struct {
 	answers map[netip.AddrPort]int
 }
 
-func (f countingBack) wake()  {}
 func (f countingBack) Drain() {}
 func (f countingBack) Send(b *backend.Outbox) bool {
 	for ; b.Head < b.N; b.Head++ {
