@@ -193,8 +193,12 @@ func (l *loop) fetch(o *opening, r *session.ResumeRequest) {
 	if full != notFull {
 		s.count.full[full].Add(1)
 		why := busy(fullTexts[full])
-		if gone := s.closeReason(r.ID, l.t.Now()); gone.Code == session.Moved {
+		switch gone := s.closeReason(r.ID, l.t.Now()); {
+		case gone.Code != session.Moved:
+		case gone.Text != "":
 			why = gone // not back here, for sure
+		default: // the next server has it, perhaps at this address, once this one has gone
+			why = retrySoon()
 		}
 		l.refuse(o, why)
 		return

@@ -68,7 +68,6 @@ type Game struct {
 	nodes   []*Node
 	players []*Player
 	moves   uint16 // addresses that players have moved to
-	gate    gate
 }
 
 // Run tests the game with Options of its own: see Options.Run.
@@ -206,48 +205,11 @@ func (n *Node) stop() {
 func (n *Node) Address() string { return n.cfg.Address }
 
 // Restart shuts the node's server down and starts another one in its place. With
-// an Options.Store the sessions of its players go on, and else they log in anew. Meanwhile
-// no client dials anything, as behind a balancer that has been told.
+// an Options.Store the sessions of its players go on, and else they log in anew.
 func (n *Node) Restart() {
 	n.g.T.Helper()
-	n.g.gate.close()
-	defer n.g.gate.reopen()
 	n.stop()
 	n.run()
-}
-
-// gate lets clients dial, or keeps them waiting.
-type gate struct {
-	mu   sync.Mutex
-	open chan struct{} // nil: open; else closed when it is again; guarded by mu
-}
-
-func (g *gate) close() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.open = make(chan struct{})
-}
-
-func (g *gate) reopen() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	close(g.open)
-	g.open = nil
-}
-
-func (g *gate) pass(ctx context.Context) error {
-	g.mu.Lock()
-	open := g.open
-	g.mu.Unlock()
-	if open == nil {
-		return nil
-	}
-	select {
-	case <-open:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // chance is a source of random bytes that a seed repeats. Safe to use from any

@@ -124,9 +124,6 @@ func (p *Player) dial(ctx context.Context, network, addr string) (net.Conn, erro
 		return nil, err
 	}
 	if network != "plain-kcp" {
-		if err := p.g.gate.pass(ctx); err != nil {
-			return nil, err
-		}
 		return p.line.DialTCP(ctx, at)
 	}
 	pc, err := p.listen()
@@ -137,9 +134,6 @@ func (p *Player) dial(ctx context.Context, network, addr string) (net.Conn, erro
 }
 
 func (p *Player) listen() (net.PacketConn, error) {
-	if err := p.g.gate.pass(context.Background()); err != nil {
-		return nil, err
-	}
 	return p.line.ListenPacket()
 }
 
