@@ -79,12 +79,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", page.Handler(page.Config{WebSocketPort: srv.Addr(framework.WebSocket).Port(), Room: "lobby"}))
-	mux.Handle("/healthz", srv.Admin())
-	mux.Handle("/metrics", srv.Admin())
-	mux.Handle("/debug/", srv.Admin()) // guarded: it shows addresses and ends sessions
-	site := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
+	site := &http.Server{Handler: pagesOf(srv), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
 	go func() { log.Print(site.Serve(netutil.LimitListener(listener, 64))) }() // ends with site.Close
 	addr := fmt.Sprintf("kcp://%v", srv.Addr(framework.KCP))
 	fmt.Printf("players  %s  plain-kcp://%v  tcp://%v  ws://%v  stcp://%v\n", addr,
@@ -102,6 +97,16 @@ func main() {
 	if err := srv.Shutdown(stopping); err != nil {
 		log.Fatal(err)
 	}
+}
+
+// pagesOf are the game's page and the admin pages of a server.
+func pagesOf(srv *framework.Server) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", page.Handler(page.Config{WebSocketPort: srv.Addr(framework.WebSocket).Port(), Room: "lobby"}))
+	mux.Handle("/healthz", srv.Admin())
+	mux.Handle("/metrics", srv.Admin())
+	mux.Handle("/debug/", srv.Admin()) // guarded: it shows addresses and ends sessions
+	return mux
 }
 
 // register gives the server all that players may send and are sent: what
