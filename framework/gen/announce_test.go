@@ -3,13 +3,13 @@
 package gen
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,7 +30,7 @@ func TestMismatchIsTold(t *testing.T) {
 	}
 	pushes[point](srv)
 	framework.OnRequest(srv, "look", func(*framework.Player, struct{}) (base, error) { return base{}, nil })
-	var log bytes.Buffer
+	var log record
 	Announce(srv, slog.New(slog.NewTextHandler(&log, nil)))
 	if err := srv.Start(); err != nil {
 		t.Fatal(err)
@@ -60,8 +60,8 @@ func TestMismatchIsTold(t *testing.T) {
 			t.Errorf("%q: %q", text, problems)
 		}
 	}
-	if log.Len() > 0 {
-		t.Errorf("log: %s", log.String())
+	if text := log.String(); text != "" {
+		t.Errorf("log: %s", text)
 	}
 	wrong := "push state gen.point\npush news string\ntype gen.point X:float64\n"
 	for range 3 {
@@ -105,4 +105,22 @@ func TestAnnounceIsCalledLast(t *testing.T) {
 	if len(f) != 1 || !strings.Contains(f[0], "call it last") {
 		t.Errorf("%q", []string(f))
 	}
+}
+
+// record keeps what is logged. Safe to use from any goroutine.
+type record struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (r *record) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(b)
+}
+
+func (r *record) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
 }
