@@ -89,13 +89,13 @@ cp "$work/test.exe" "$work/bot.exe" "$work/aot/"
 )
 
 say "bots against the room server, on all carriers at once; one run of each without a JIT"
-"$work/room" -kcp 127.0.0.1:0 -plain-kcp 127.0.0.1:0 -tcp 127.0.0.1:0 -ws 127.0.0.1:0 -http 127.0.0.1:0 -bots 0 >"$work/log" 2>&1 &
+"$work/room" -kcp 127.0.0.1:0 -plain-kcp 127.0.0.1:0 -tcp 127.0.0.1:0 -stcp 127.0.0.1:0 -ws 127.0.0.1:0 -http 127.0.0.1:0 -bots 0 >"$work/log" 2>&1 &
 server=$!
 for _ in $(seq 100); do
 	grep -q '^bots' "$work/log" && break
 	sleep 0.1
 done
-read -r _ kcp plain tcp ws <<<"$(grep '^players' "$work/log")"
+read -r _ kcp plain tcp ws _ <<<"$(grep '^players' "$work/log")"
 read -r _ key <<<"$(grep '^key' "$work/log")"
 bots=()
 bot() { # name of the run, then flags
