@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/cipher"
 	"crypto/ecdh"
+	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -133,21 +134,7 @@ func (i *Initiator) Handle(b []byte) (a *Accepted, again bool, err error) {
 
 // handshake begins Noise. The ephemeral key is the same each time.
 func (i *Initiator) handshake() (*noise.HandshakeState, []byte, error) {
-	i.suite.begin(nil, i.ephemeral)
-	hs, err := noise.NewHandshakeState(noise.Config{
-		CipherSuite: &i.suite, Pattern: noise.HandshakeNK, Initiator: true,
-		Prologue: prologue(i.hello), PeerStatic: i.server[:],
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	msg, _, _, err := hs.WriteMessage(nil, nil)
-	return hs, msg, err
-}
-
-// prologue binds the clear bytes of a HELLO to the handshake.
-func prologue(hello []byte) []byte {
-	return append([]byte(labelPrologue), hello[:atCookie]...)
+	return i.suite.initiate(&i.server, i.ephemeral, prologue(labelPrologue, i.hello[:atCookie]))
 }
 
 func (i *Initiator) accept(b []byte) (a *Accepted, err error) {
@@ -194,11 +181,17 @@ func linkNonce(hs *noise.HandshakeState) [16]byte {
 
 // resumeTag proves possession of a seal key. A RESUME-HELLO without it gets no
 // answer, and the server keeps nothing of it.
-func resumeTag(digest func() hash.Hash, key *[32]byte, hello []byte) (tag [16]byte) {
+func resumeTag(digest func() hash.Hash, key *[32]byte, hello []byte) [16]byte {
+	return keyedTag(digest, key, labelResumeTag, hello[:atCookie], hello[atName:atTag])
+}
+
+// keyedTag is the tag of a RESUME-HELLO, of datagrams or of a stream.
+func keyedTag(digest func() hash.Hash, key *[32]byte, label string, parts ...[]byte) (tag [16]byte) {
 	h := hmac.New(digest, key[:])
-	h.Write([]byte(labelResumeTag))
-	h.Write(hello[:atCookie])
-	h.Write(hello[atName:atTag])
+	h.Write([]byte(label))
+	for _, b := range parts {
+		h.Write(b)
+	}
 	copy(tag[:], h.Sum(nil))
 	return tag
 }
@@ -215,10 +208,23 @@ type resumeKeys struct {
 	nonce    [16]byte
 }
 
-// deriveResume derives the keys of a link from a seal key and the nonces of both
-// sides. The keys are fresh if one of the nonces is.
+// deriveResume derives the keys of a link of datagrams from a seal key and the nonces
+// of both sides.
 func deriveResume(digest func() hash.Hash, key *[32]byte, hello, serverNonce []byte) resumeKeys {
-	salt := append(append([]byte(nil), hello[atName:atName+16]...), serverNonce...)
-	info := append([]byte(labelResume), hello[atName+16:atTag]...)
-	return linkKeys(digest, key, salt, info)
+	return deriveKeys(digest, key, hello[atName:atName+16], serverNonce, labelResume, hello[atName+16:atTag])
+}
+
+// deriveKeys derives the keys of a link that a RESUME-HELLO opens. They are fresh if
+// one of the nonces is.
+func deriveKeys(digest func() hash.Hash, key *[32]byte, clientNonce, serverNonce []byte, label string, session []byte) resumeKeys {
+	salt := append(bytes.Clone(clientNonce), serverNonce...)
+	k, err := hkdf.Key(digest, key[:], salt, label+string(session), 32+32+32+16)
+	if err != nil {
+		panic(err) // a length that HKDF can't make
+	}
+	answer, err := chacha20poly1305.New(k[64:96])
+	if err != nil {
+		panic(err)
+	}
+	return resumeKeys{up: k[:32], down: k[32:64], answer: answer, nonce: [16]byte(k[96:])}
 }

@@ -46,6 +46,23 @@ func (s *suite) begin(ours, drawn *ecdh.PrivateKey) {
 	s.CipherSuite, s.keys, s.used = protocol, [...]*ecdh.PrivateKey{static: ours, ephemeral: drawn}, 0
 }
 
+// initiate begins a client's handshake with the server that has the private half of
+// key, and returns the first message.
+func (s *suite) initiate(key *PublicKey, drawn *ecdh.PrivateKey, prologue []byte) (*noise.HandshakeState, []byte, error) {
+	s.begin(nil, drawn)
+	hs, err := noise.NewHandshakeState(noise.Config{
+		CipherSuite: s, Pattern: noise.HandshakeNK, Initiator: true, Prologue: prologue, PeerStatic: key[:],
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	message, _, _, err := hs.WriteMessage(nil, nil)
+	return hs, message, err
+}
+
+// prologue binds the clear bytes of a HELLO to the handshake.
+func prologue(label string, clear []byte) []byte { return append([]byte(label), clear...) }
+
 // GenerateKeypair returns the ephemeral key, and draws it if there is none yet.
 func (s *suite) GenerateKeypair(random io.Reader) (noise.DHKey, error) {
 	if s.keys[ephemeral] == nil {

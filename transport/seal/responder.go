@@ -275,21 +275,9 @@ func (r *Responder) keyNamed(id []byte) *Key {
 
 // hello answers a HELLO. It costs public-key operations.
 func (r *Responder) hello(now time.Duration, from netip.AddrPort, key *Key, b []byte) ([]byte, error) {
-	if r.cfg.CookieRate > 0 {
-		r.load.countPublicKey(now, r.cfg.CookieRate)
-	}
-	r.counts.PublicKey++
-	r.suite.begin(key.private, nil)
-	hs, err := noise.NewHandshakeState(noise.Config{
-		CipherSuite: &r.suite, Pattern: noise.HandshakeNK,
-		Prologue: prologue(b), StaticKeypair: namedKey(static, key.public[:]), Random: r.cfg.Rand,
-	})
+	hs, err := r.respond(now, key, prologue(labelPrologue, b[:atCookie]), b[atName:helloEnd])
 	if err != nil {
 		return nil, err
-	}
-	if _, _, _, err := hs.ReadMessage(nil, b[atName:helloEnd]); err != nil {
-		r.counts.Forged++
-		return nil, ErrForged
 	}
 	id, ok := r.reserve()
 	if !ok {
@@ -305,6 +293,28 @@ func (r *Responder) hello(now time.Duration, from netip.AddrPort, key *Key, b []
 	upKey, downKey := up.UnsafeKey(), down.UnsafeKey()
 	r.add(now, from, b, &halfOpen{conn: newConn(id, downKey[:], upKey[:]), nonce: linkNonce(hs), answer: answer})
 	return answer, nil
+}
+
+// respond reads the Noise message of a HELLO, of datagrams or of a stream. It counts the
+// work, and a message that is not authentic.
+func (r *Responder) respond(now time.Duration, key *Key, prologue, message []byte) (*noise.HandshakeState, error) {
+	if r.cfg.CookieRate > 0 {
+		r.load.countPublicKey(now, r.cfg.CookieRate)
+	}
+	r.counts.PublicKey++
+	r.suite.begin(key.private, nil)
+	hs, err := noise.NewHandshakeState(noise.Config{
+		CipherSuite: &r.suite, Pattern: noise.HandshakeNK,
+		Prologue: prologue, StaticKeypair: namedKey(static, key.public[:]), Random: r.cfg.Rand,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, _, _, err := hs.ReadMessage(nil, message); err != nil {
+		r.counts.Forged++
+		return nil, ErrForged
+	}
+	return hs, nil
 }
 
 // resumeHello answers a RESUME-HELLO. It costs no public-key operation.

@@ -3,10 +3,6 @@
 package seal
 
 import (
-	"bytes"
-	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"hash"
@@ -60,15 +56,8 @@ func NewStreamInitiator(key PublicKey, rand io.Reader) (*StreamInitiator, error)
 	if err != nil {
 		return nil, err
 	}
-	i.suite.begin(nil, ephemeral)
-	i.state, err = noise.NewHandshakeState(noise.Config{
-		CipherSuite: &i.suite, Pattern: noise.HandshakeNK, Initiator: true,
-		Prologue: streamPrologue(i.hello[:]), PeerStatic: key[:],
-	})
-	if err != nil {
-		return nil, err
-	}
-	message, _, _, err := i.state.WriteMessage(nil, nil)
+	var message []byte
+	i.state, message, err = i.suite.initiate(&key, ephemeral, prologue(labelStreamPrologue, i.hello[:streamMessage]))
 	copy(i.hello[streamMessage:], message)
 	return i, err
 }
@@ -196,21 +185,9 @@ func (r *Responder) helloStream(now time.Duration, from netip.Addr, b []byte) (a
 		r.counts.RateLimited++
 		return a, nil, ErrRate
 	}
-	if r.cfg.CookieRate > 0 {
-		r.load.countPublicKey(now, r.cfg.CookieRate)
-	}
-	r.counts.PublicKey++
-	r.suite.begin(key.private, nil)
-	hs, err := noise.NewHandshakeState(noise.Config{
-		CipherSuite: &r.suite, Pattern: noise.HandshakeNK,
-		Prologue: streamPrologue(b), StaticKeypair: namedKey(static, key.public[:]), Random: r.cfg.Rand,
-	})
+	hs, err := r.respond(now, key, prologue(labelStreamPrologue, b[:streamMessage]), b[streamMessage:])
 	if err != nil {
 		return a, nil, err
-	}
-	if _, _, _, err := hs.ReadMessage(nil, b[streamMessage:]); err != nil {
-		r.counts.Forged++
-		return a, nil, ErrForged
 	}
 	r.answer = append(appendHead(r.answer[:0], TypeAccept), byte(32+len(r.cfg.Greeting)+TagSize))
 	answer, up, down, err := hs.WriteMessage(r.answer, r.cfg.Greeting)
@@ -251,34 +228,11 @@ func (r *Responder) resumeStream(b []byte) (a AcceptedStream, answer []byte, err
 	return AcceptedStream{newStream(keys.down, keys.up), keys.nonce, r.cfg.Greeting}, r.answer, nil
 }
 
-// streamPrologue binds the clear bytes of a HELLO to the handshake.
-func streamPrologue(hello []byte) []byte {
-	return append([]byte(labelStreamPrologue), hello[:streamMessage]...)
-}
-
-func streamResumeTag(digest func() hash.Hash, key *[32]byte, hello []byte) (tag [16]byte) {
-	h := hmac.New(digest, key[:])
-	h.Write([]byte(labelStreamResumeTag))
-	h.Write(hello[:streamTag])
-	copy(tag[:], h.Sum(nil))
-	return tag
+func streamResumeTag(digest func() hash.Hash, key *[32]byte, hello []byte) [16]byte {
+	return keyedTag(digest, key, labelStreamResumeTag, hello[:streamTag])
 }
 
 // deriveStream derives the keys of a link as deriveResume does.
 func deriveStream(digest func() hash.Hash, key *[32]byte, hello, serverNonce []byte) resumeKeys {
-	salt := append(bytes.Clone(hello[streamNonce:streamSession]), serverNonce...)
-	return linkKeys(digest, key, salt, append([]byte(labelStreamResume), hello[streamSession:streamTag]...))
-}
-
-// linkKeys are what a link with a seal key needs.
-func linkKeys(digest func() hash.Hash, key *[32]byte, salt, info []byte) resumeKeys {
-	k, err := hkdf.Key(digest, key[:], salt, string(info), 32+32+32+16)
-	if err != nil {
-		panic(err) // a length that HKDF can't make
-	}
-	var answer cipher.AEAD
-	if answer, err = chacha20poly1305.New(k[64:96]); err != nil {
-		panic(err)
-	}
-	return resumeKeys{up: k[:32], down: k[32:64], answer: answer, nonce: [16]byte(k[96:])}
+	return deriveKeys(digest, key, hello[streamNonce:streamSession], serverNonce, labelStreamResume, hello[streamSession:streamTag])
 }
