@@ -111,10 +111,24 @@ func checkPlaces(field, text string) error {
 	}
 	for place := range strings.FieldsSeq(text) {
 		u, err := url.Parse(place)
-		web := err == nil && (u.Scheme == "ws" || u.Scheme == "wss")
-		if err != nil || u.Hostname() == "" || !web && (u.Port() == "" || !slices.Contains([]string{"kcp", "plain-kcp", "stcp", "tcp"}, u.Scheme)) {
-			return fmt.Errorf("framework: %s %q: clients can't dial %q: want kcp://host:port, plain-kcp://host:port, tcp://host:port, stcp://host:port, ws://host/path or wss://host/path", field, text, place)
+		if err != nil || u.Hostname() == "" || !dialable(u) {
+			var forms []string
+			for _, c := range transport.Carriers() {
+				if c != WebSocket {
+					forms = append(forms, c.String()+"://host:port")
+				}
+			}
+			return fmt.Errorf("framework: %s %q: clients can't dial %q: want %s, ws://host/path or wss://host/path", field, text, place, strings.Join(forms, ", "))
 		}
 	}
 	return nil
+}
+
+// dialable reports whether an address has the scheme of a carrier, and a port where
+// there is no default.
+func dialable(u *url.URL) bool {
+	if u.Scheme == "wss" || u.Scheme == WebSocket.String() {
+		return true
+	}
+	return u.Port() != "" && slices.ContainsFunc(transport.Carriers(), func(c Carrier) bool { return c.String() == u.Scheme })
 }

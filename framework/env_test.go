@@ -263,15 +263,8 @@ func (e *env) within(d time.Duration, what string, ok func() bool) {
 }
 
 // carriers are what the situations of session/SITUATIONS.md are played on, the
-// simulation and the storm too. A new one is a line here and its address in
-// serveAll.
-var carriers = []transport.Carrier{
-	transport.PlainKCP,
-	transport.TCP,
-	transport.WebSocket,
-	transport.KCP,
-	transport.SealedTCP,
-}
+// simulation and the storm too: all. A new one has its address in serveAll.
+var carriers = transport.Carriers()
 
 // serveAll makes a server serve all of them, each on a port of its own.
 func serveAll(cfg *framework.Config, host string) {

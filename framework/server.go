@@ -164,8 +164,8 @@ func (s *Server) start() error {
 	if s.admin = pages; pages != nil {
 		pages.Serve(s.Admin())
 	}
-	for _, c := range []Carrier{KCP, SealedTCP} {
-		if addr := t.Addr(c); addr.IsValid() {
+	for _, c := range transport.Carriers() {
+		if addr := t.Addr(c); c.Sealed() && addr.IsValid() {
 			s.log.Info("sealed links are served", "carrier", c, "addr", addr, "public_key", t.PublicKey())
 		}
 	}

@@ -18,6 +18,15 @@ const (
 
 var carrierNames = [carriers]string{"none", "plain-kcp", "tcp", "kcp", "ws", "stcp"}
 
+// Carriers returns all of them, in no order that means anything.
+func Carriers() []Carrier {
+	all := make([]Carrier, 0, carriers-1)
+	for c := Carrier(1); c < carriers; c++ {
+		all = append(all, c)
+	}
+	return all
+}
+
 // Sealed reports whether links of the carrier are encrypted, and the server is
 // authenticated, by its key.
 func (c Carrier) Sealed() bool { return c == KCP || c == SealedTCP }
