@@ -16,6 +16,14 @@ import (
 // handler of one of them may be what waits.
 const requestTimeout = 30 * time.Second
 
+// bounded returns ctx, with requestTimeout if it has no deadline.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, requestTimeout)
+}
+
 // Request asks the client and waits for its answer, which it reads into reply,
 // a pointer, or ignores if that is nil. The request outlives lost links; ctx,
 // or half a minute if it has no deadline, bounds the wait. The error is ctx's,
@@ -28,11 +36,8 @@ func (p *Player) Request(ctx context.Context, route string, v, answer any) error
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, requestTimeout)
-		defer cancel()
-	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	id, call, err := p.ask(route, v)
 	if err != nil {
 		return err

@@ -56,11 +56,8 @@ func (rs *RoomsOf[R, P]) Watch(ctx context.Context, p *Player, key string) error
 }
 
 func (k *roomKind) enter(ctx context.Context, p *Player, w joinWish) error {
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, requestTimeout)
-		defer cancel()
-	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	done := make(chan error, 1)
 	if err := k.planJoin(p, w, func(_ string, err error) { done <- err }); err != nil {
 		return err

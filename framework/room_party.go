@@ -30,11 +30,8 @@ type party struct {
 // it would wait for itself. From a room call it by Async.
 func (rs *RoomsOf[R, P]) Seat(ctx context.Context, key string, players ...*Player) error {
 	k := rs.kind
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, requestTimeout)
-		defer cancel()
-	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	var come []*Player // who is not in yet
 	for _, p := range players {
 		if r := rs.Of(p); r == nil || r.key != key || p.watches(k) {

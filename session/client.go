@@ -11,6 +11,9 @@ import (
 	"github.com/lifeline-go/lifeline/codec"
 )
 
+// DefaultMaxReceive is ClientConfig.MaxReceive if that is zero.
+const DefaultMaxReceive = 1 << 20
+
 // ClientConfig says how a client behaves. Rand is required; the rest has
 // defaults.
 type ClientConfig struct {
@@ -143,7 +146,7 @@ type Client struct {
 // NewClient makes a client that wants to dial at once.
 func NewClient(cfg ClientConfig) (*Client, error) {
 	cfg.MaxPackets, cfg.MaxBytes = cmp.Or(cfg.MaxPackets, 1024), cmp.Or(cfg.MaxBytes, 1<<20)
-	cfg.MaxReceive = cmp.Or(cfg.MaxReceive, 1<<20)
+	cfg.MaxReceive = cmp.Or(cfg.MaxReceive, DefaultMaxReceive)
 	cfg.OpeningTimeout = cmp.Or(cfg.OpeningTimeout, 5*time.Second)
 	cfg.MinDelay, cfg.MaxDelay = cmp.Or(cfg.MinDelay, 500*time.Millisecond), cmp.Or(cfg.MaxDelay, 30*time.Second)
 	switch {

@@ -19,9 +19,6 @@ import (
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
-// defaultMaxReceive is session's default of MaxReceive.
-const defaultMaxReceive = 1 << 20
-
 // errStreamKey is a server that hangs up instead of answering the handshake.
 var errStreamKey = errors.New("the server hung up: its key is not the one in ServerKey, or no sealed TCP is served there")
 
@@ -108,7 +105,7 @@ func (c *Client) shakeStream(nc net.Conn, i *seal.StreamInitiator) (*stcpConn, e
 				tcpConn: tcpConn{Conn: nc, ended: make(chan struct{})}, nonce: a.Nonce, version: a.Greeting[0],
 				// Each copy is used for one direction alone.
 				opener: a.Stream, sealer: a.Stream,
-				most: cmp.Or(c.cfg.MaxReceive, defaultMaxReceive) + codec.FrameOverhead,
+				most: cmp.Or(c.cfg.MaxReceive, session.DefaultMaxReceive) + codec.FrameOverhead,
 			}
 			// Records may have come with the answer.
 			k.from = bufio.NewReader(io.MultiReader(bytes.NewReader(got[used:]), &noting{&k.tcpConn, c.clock, &k.in}))
@@ -194,7 +191,5 @@ func (k *stcpConn) part(b []byte) {
 	if _, err := k.Write(b); err != nil {
 		return
 	}
-	if half, ok := k.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
-		<-k.ended
-	}
+	k.awaitClose()
 }

@@ -45,12 +45,16 @@ func (t *tcpConn) Read(b []byte) (int, error) {
 
 func (t *tcpConn) lastIn() time.Duration { return 0 } // Read shows everything
 
-// part waits for the peer to close in turn: a close while its last bytes are
-// unread would reset the connection and swallow ours.
 func (t *tcpConn) part(b []byte) {
 	if _, err := t.Write(b); err != nil {
 		return
 	}
+	t.awaitClose()
+}
+
+// awaitClose waits for the peer to close in turn: a close while its last bytes are
+// unread would reset the connection and swallow ours.
+func (t *tcpConn) awaitClose() {
 	if half, ok := t.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 		<-t.ended
 	}
