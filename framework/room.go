@@ -37,7 +37,7 @@ type (
 	ShutdownHandler interface{ OnShutdown(within time.Duration) }
 	// CreateHandler is called once, after the room was made and before anybody is in
 	// it. An error refuses: the room ends before it has begun, without OnEnd, and
-	// whoever opens or joins it is told the error (see Fail).
+	// its opener and its first players are told the error (see Fail).
 	CreateHandler interface{ OnCreate() error }
 	// EndHandler is called once, as the last of all that runs in the room: when the
 	// last member has left, or OnLeave has run for all after Room.Close. Here results
@@ -58,7 +58,7 @@ type Tick struct {
 
 // Room is one room with its goroutine. The game's own type usually embeds it.
 // Broadcast, Members, Len, After and Every belong to the room's goroutine, which is
-// where all callbacks run; Post is for everybody else.
+// where all callbacks run; Post is for all other goroutines.
 type Room struct {
 	kind  *roomKind
 	key   string
@@ -86,7 +86,7 @@ type Room struct {
 	watched    int           // the same for spectators
 	shut       bool          // by SetOpen
 	matched    bool          // made for strangers
-	over       *Reason       // why it ends, nil before that is known: nobody gets in any more
+	over       *Reason       // why it ends, nil before that is known: from then on it is closed to all
 	published  [][2]string   // by Publish; the slice is immutable
 	playsOn    time.Time     // until then Shutdown leaves the members alone
 	idle       *time.Timer   // ends the room if it stays empty

@@ -30,7 +30,7 @@ var roomReasons = map[session.Code]string{
 }
 
 // Close ends the room: its members leave with this reason, OnLeave runs for each,
-// then OnEnd. Nobody gets in any more, and whoever asks for the key gets another
+// then OnEnd. No player gets in any more: one that asks for the key gets another
 // room. Timers stop at once; work that Async began is waited for. A code of zero
 // stands for RoomFinished; the game's own begin at session.Game, 1,000, and another
 // one panics. The first Close stands. Safe to call from any goroutine: the members

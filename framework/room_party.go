@@ -32,7 +32,7 @@ func (rs *RoomsOf[R, P]) Seat(ctx context.Context, key string, players ...*Playe
 	k := rs.kind
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	var come []*Player // who is not in yet
+	var come []*Player // those not in yet
 	for _, p := range players {
 		if r := rs.Of(p); r == nil || r.key != key || p.watches(k) {
 			come = append(come, p)

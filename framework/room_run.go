@@ -107,7 +107,7 @@ func (r *Room) tick(ticker TickHandler) {
 }
 
 // fail ends a room that can't go on, and with it the sessions of its members:
-// they are told, and log in anew. Whoever asks for its key meanwhile gets another.
+// they are told, and log in anew. A player that asks for its key meanwhile gets another room.
 func (r *Room) fail() {
 	r.kind.srv.log.Error("a room has failed and ends", "room", r.name(), "times", maxTickPanics)
 	r.steps.stop()

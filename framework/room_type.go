@@ -127,8 +127,8 @@ func (k *roomKind) setting(what string) *roomKind {
 	return k
 }
 
-// Seats bounds the members of each room: who comes when all seats are taken is
-// refused. Who asks for any room gets into the fullest with a free seat.
+// Seats bounds the members of each room: a player that comes when all seats are taken
+// is refused. One that asks for any room gets into the fullest with a free seat.
 func (rs *RoomsOf[R, P]) Seats(n int) *RoomsOf[R, P] {
 	k := rs.kind.setting("Seats")
 	if n < 1 {

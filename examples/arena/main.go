@@ -2,7 +2,7 @@
 
 // Command arena is a server of a game in real time: players steer, and 20 times a second
 // each is told where all are. Of that only the newest counts, so what was lost on the way is
-// not sent again, and who was away for a while is not shown the past.
+// not sent again, and a player that was away for a while is not shown the past.
 package main
 
 import (

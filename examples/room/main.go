@@ -117,7 +117,7 @@ func register(srv *framework.Server, logger *slog.Logger, tick time.Duration) {
 	framework.OnRoomMessage(arena, "chat", (*Arena).Chat).Max(maxChat)
 	framework.OnRoomRequest(arena, "look", (*Arena).Look)
 	framework.OnRequest(srv, "ping", func(_ *framework.Player, n uint64) (uint64, error) { return n, nil }).Inline()
-	framework.SendsAs[swarm.State](srv, framework.DeliverNewest, "state") // who missed one sees the next
+	framework.SendsAs[swarm.State](srv, framework.DeliverNewest, "state") // after a lost one comes the next
 	framework.SendsAs[swarm.Seat](srv, framework.DeliverAll, "seat")
 	framework.SendsAs[swarm.Chat](srv, framework.DeliverAll, "chat")
 }

@@ -112,7 +112,7 @@ func first[T any](ctx context.Context, list []netip.AddrPort, open func(context.
 		at  netip.AddrPort
 		err error
 	}
-	results := make(chan result, len(list)) // nobody waits to tell
+	results := make(chan result, len(list)) // no dial waits to tell its result
 	ctx, cancel := context.WithCancel(ctx)
 	running := 0
 	defer func() {

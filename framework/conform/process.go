@@ -25,7 +25,7 @@ type process struct {
 // The limits of what a program may say.
 const (
 	longestLine = 1 << 20 // bytes
-	mostLines   = 1 << 16 // of one answer, and of those that nobody has read
+	mostLines   = 1 << 16 // of one answer, and of those not read yet
 )
 
 // start runs a program. Its standard error is ours.

@@ -28,7 +28,7 @@ type Player struct {
 	// Client is the client itself, for what should fail and for handlers of the test's
 	// own: they run on the client's goroutine. Another one after Restart.
 	Client *client.Client
-	// User is who logs in.
+	// User is the name that logs in.
 	User string
 
 	g       *Game

@@ -25,7 +25,7 @@ func isSchemaRoute(name string) bool {
 }
 
 // maxVersions bounds how many other versions of clients are told of in the log,
-// each once: anybody may make one up.
+// each once: a client may make one up.
 const maxVersions = 64
 
 // announcement answers clients whose messages are not the server's.

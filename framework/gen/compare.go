@@ -11,7 +11,7 @@ import (
 type difference struct {
 	place string // "swarm.Spot, field 2", "message move"
 	a, b  string // what is there; empty: nothing
-	hint  string // what to do about it, for who changed the code from a to b
+	hint  string // what to do about it, for the author of the change from a to b
 }
 
 // comparison walks two schemas at once.
@@ -196,7 +196,7 @@ func moved(a, b *typ, i int) string {
 	return fmt.Sprintf("put %s back and append %s at the end", from.name, to.name)
 }
 
-// forLock is the sentence for who has changed the code.
+// forLock is the sentence for the author of the change.
 func (d difference) forLock() string {
 	if d.b == "" {
 		return fmt.Sprintf("%s: was %s, is gone: %s", d.place, d.a, d.hint)

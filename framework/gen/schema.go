@@ -59,7 +59,7 @@ type field struct {
 // value is a named value of an enum. All of them fit 64 bits as text.
 type value struct{ name, number string }
 
-// The kinds of routes, by who begins.
+// The kinds of routes, by the side that begins.
 const (
 	message  = "message"  // of clients
 	request  = "request"  // of clients

@@ -37,7 +37,7 @@ type claims struct {
 
 const audience = "game" // of the tokens: those for another service are no good here
 
-// authenticate makes the hook that accepts the tokens of whoever has the private key.
+// authenticate makes the hook that accepts the tokens that the private key has signed.
 func authenticate(key ed25519.PublicKey) func(context.Context, framework.Login) (framework.Identity, error) {
 	parser := jwt.NewParser(
 		jwt.WithValidMethods([]string{jwt.SigningMethodEdDSA.Alg()}), // never what the token itself says

@@ -24,7 +24,7 @@ func Network(ip netip.Addr, four, six int) netip.Prefix {
 }
 
 // Table holds entries by network. When it is full, the oldest entry of the
-// network that has most is to go: an attacker who fills it pushes out its own, and an
+// network that has most is to go: an attacker that fills it pushes out its own, and an
 // honest peer needs its place for no longer than a round trip. Every method takes
 // the same time however many entries there are. The zero value is empty. Owned by
 // its user.
