@@ -91,6 +91,7 @@ namespace Lifeline
 				OpeningTimeout = ClientConfig.Nanoseconds(cfg.OpeningTimeout, 0),
 				MinDelay = ClientConfig.Nanoseconds(cfg.MinDelay, 0), MaxDelay = ClientConfig.Nanoseconds(cfg.MaxDelay, 0), Random = entropy.Next,
 			});
+			ListenToRooms();
 		}
 
 		/// <summary>Reports whether a link carries the session now.</summary>
@@ -475,6 +476,7 @@ namespace Lifeline
 			sessions++;
 			ticketUntil = long.MinValue;
 			FailCalls(LifelineException.Reset, "the session ended before the answer came");
+			LeaveRooms(new LeaveReason(e.Reason.Code, e.Reason.Text), r => false);
 			if (e.Kind == ClientEventKind.Closed)
 			{
 				StopDial();

@@ -65,27 +65,28 @@ namespace Lifeline
 
 		/// <summary>
 		/// Registers what takes the messages of a route. message is the object that each of them is read into: the
-		/// handler copies what it keeps. Throws ArgumentException if the route has a handler already.
+		/// handler copies what it keeps. Throws ArgumentException if the route has a handler already. Dispose what it
+		/// returns to take the handler away, as when a scene ends.
 		/// </summary>
-		public void OnMessage<M>(string route, M message, Action<M> handler) where M : class, IMessage
+		public IDisposable OnMessage<M>(string route, M message, Action<M> handler) where M : class, IMessage
 		{
-			messages.Add(new MessageHandler<M>(route, message, handler));
+			return messages.Add(new MessageHandler<M>(route, message, handler));
 		}
 
 		/// <summary>
 		/// Registers what answers the server's requests on a route. question is the object that each of them is read
 		/// into. A LifelineException is the answer as it stands; any other one tells the server only that the
-		/// handler failed.
+		/// handler failed. Dispose what it returns to take the handler away.
 		/// </summary>
-		public void OnRequest<Q, A>(string route, Q question, Func<Q, A> handler) where Q : class, IMessage where A : class, IMessage
+		public IDisposable OnRequest<Q, A>(string route, Q question, Func<Q, A> handler) where Q : class, IMessage where A : class, IMessage
 		{
-			requests.Add(new RequestHandler<Q, A>(route, question, handler));
+			return requests.Add(new RequestHandler<Q, A>(route, question, handler));
 		}
 
 		/// <summary>The same with an answer that takes time. The handler copies what it needs of question before its first await.</summary>
-		public void OnRequestAsync<Q, A>(string route, Q question, Func<Q, Task<A>> handler) where Q : class, IMessage where A : class, IMessage
+		public IDisposable OnRequestAsync<Q, A>(string route, Q question, Func<Q, Task<A>> handler) where Q : class, IMessage where A : class, IMessage
 		{
-			requests.Add(new AsyncRequestHandler<Q, A>(route, question, handler));
+			return requests.Add(new AsyncRequestHandler<Q, A>(route, question, handler));
 		}
 
 		// --- sending
@@ -154,24 +155,6 @@ namespace Lifeline
 			callsDue = Math.Min(callsDue, call.Deadline);
 			calls[id] = call;
 			return call.Task;
-		}
-
-		/// <summary>Takes a seat in a room.</summary>
-		public Task Join(string room, string key)
-		{
-			return Request("room.join", new JoinMessage { Room = room, Key = key }, new KeyMessage());
-		}
-
-		/// <summary>Takes a seat in the fullest room that takes strangers, or in a new one, and returns its key.</summary>
-		public async Task<string> JoinAny(string room)
-		{
-			return (await Request("room.join", new JoinMessage { Room = room, Key = "" }, new KeyMessage())).Key;
-		}
-
-		/// <summary>Gives up the seat in the room.</summary>
-		public Task Leave()
-		{
-			return Request("room.leave", new LeaveMessage(), new Nothing());
 		}
 
 		// Writes the payload of an envelope, which must be exactly one value.
@@ -430,51 +413,6 @@ namespace Lifeline
 			{
 				Stats.Dropped++;
 			}
-		}
-	}
-
-	sealed class JoinMessage : IMessage
-	{
-		public string Room, Key;
-
-		public void Read(Reader r)
-		{
-			r.Skip(1);
-		}
-
-		public void Write(Writer w)
-		{
-			w.Array(2);
-			w.Str(Room);
-			w.Str(Key);
-		}
-	}
-
-	sealed class LeaveMessage : IMessage
-	{
-		public void Read(Reader r)
-		{
-			r.Skip(1);
-		}
-
-		public void Write(Writer w)
-		{
-			w.Array(0);
-		}
-	}
-
-	sealed class KeyMessage : IMessage
-	{
-		public string Key = "";
-
-		public void Read(Reader r)
-		{
-			Key = r.Str();
-		}
-
-		public void Write(Writer w)
-		{
-			w.Str(Key);
 		}
 	}
 }

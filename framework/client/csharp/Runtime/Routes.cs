@@ -7,12 +7,13 @@ using System.Threading.Tasks;
 
 namespace Lifeline
 {
-	/// <summary>What the app does with the messages, or the requests, of one route.</summary>
-	abstract class RouteHandler
+	/// <summary>What the app does with the messages, or the requests, of one route. Disposed, it is in its table no more.</summary>
+	abstract class RouteHandler : IDisposable
 	{
 		public readonly string Route;
 		public readonly byte[] Name; // in UTF-8
 		public RouteHandler Next;    // with the same hash
+		public RouteTable Table;     // that it is in, null if in none
 
 		protected RouteHandler(string route)
 		{
@@ -22,6 +23,14 @@ namespace Lifeline
 
 		/// <summary>Takes a payload. Of a request it returns the answer, or null if answering is not done yet.</summary>
 		public abstract IMessage Handle(Reader payload, out Task pending);
+
+		public void Dispose()
+		{
+			if (Table != null)
+			{
+				Table.Remove(this);
+			}
+		}
 
 		/// <summary>The answer of a task that Handle returned, once that is done.</summary>
 		public virtual IMessage Answer(Task task)
@@ -120,7 +129,7 @@ namespace Lifeline
 		RouteHandler[] byNumber = new RouteHandler[0];
 
 		/// <summary>Throws ArgumentException for a route that can't be, or has a handler already.</summary>
-		public void Add(RouteHandler h)
+		public RouteHandler Add(RouteHandler h)
 		{
 			if (!Envelope.IsRouteName(h.Route))
 			{
@@ -134,7 +143,29 @@ namespace Lifeline
 			RouteHandler first;
 			byHash.TryGetValue(hash, out first);
 			h.Next = first;
+			h.Table = this;
 			byHash[hash] = h;
+			Number();
+			return h;
+		}
+
+		public void Remove(RouteHandler h)
+		{
+			uint hash = Hash(h.Name, 0, h.Name.Length);
+			RouteHandler first = byHash[hash];
+			if (first == h)
+			{
+				byHash[hash] = h.Next; // null: none
+			}
+			else
+			{
+				while (first.Next != h)
+				{
+					first = first.Next;
+				}
+				first.Next = h.Next;
+			}
+			h.Table = null;
 			Number();
 		}
 

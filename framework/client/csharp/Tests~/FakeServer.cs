@@ -172,6 +172,12 @@ namespace Lifeline.Tests
 			Push(w => w.Str(route), n);
 		}
 
+		/// <summary>A message with any payload.</summary>
+		public void Tell(string route, Action<Writer> payload)
+		{
+			Say(PacketKind.Message, w => { w.Array(2); w.Str(route); payload(w); }, ++seq);
+		}
+
 		public void Ask(ulong id, string route, Action<Writer> payload)
 		{
 			Say(PacketKind.Request, w => { w.Array(3); w.UInt(id); w.Str(route); payload(w); }, ++seq);
@@ -179,7 +185,12 @@ namespace Lifeline.Tests
 
 		public void Answer(ulong id, ulong n)
 		{
-			Say(PacketKind.Response, w => { w.Array(2); w.UInt(id); w.UInt(n); }, ++seq);
+			Answer(id, w => w.UInt(n));
+		}
+
+		public void Answer(ulong id, Action<Writer> payload)
+		{
+			Say(PacketKind.Response, w => { w.Array(2); w.UInt(id); payload(w); }, ++seq);
 		}
 
 		public void Fail(ulong id, uint code, string text)

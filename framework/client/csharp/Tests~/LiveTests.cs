@@ -85,6 +85,21 @@ namespace Lifeline.Tests
 		}
 	}
 
+	sealed class Text : IMessage
+	{
+		public string Value = "";
+
+		public void Read(Reader r)
+		{
+			Value = r.Str();
+		}
+
+		public void Write(Writer w)
+		{
+			w.Str(Value);
+		}
+	}
+
 	sealed class Burst : IMessage
 	{
 		public int After, Count, Size;
@@ -157,6 +172,10 @@ namespace Lifeline.Tests
 				check.Run("live cookie", () => new LiveTests(check, probe).Cookie());
 				check.Run("live newest", () => new LiveTests(check, probe).Newest());
 				check.Run("live rooms", () => new LiveTests(check, probe).Rooms());
+				foreach (string carrier in new[] { "tcp", "ws", "kcp" })
+				{
+					check.Run("live rooms " + carrier, () => new LiveTests(check, probe).Matches(carrier));
+				}
 				check.Run("live fall-back", () => new LiveTests(check, probe).FallBack());
 				check.Run("live host names", () => new LiveTests(check, probe).HostNames());
 				if (tls)
@@ -434,6 +453,79 @@ namespace Lifeline.Tests
 			other.c.Dispose();
 		}
 
+		// In and out of rooms, as the player and as the server want it; across a cut, a RESET and the end of the room.
+		void Matches(string carrier)
+		{
+			Make(probe.First[carrier]);
+			Room match = c.Room("match");
+			ulong said = 0;
+			List<string> told = new List<string>();
+			Action enter = () =>
+			{
+				match.OnMessage("greeted", new Text(), m => told.Add("greeted in " + m.Value));
+				match.OnMessage("said", new Count(), m => said = m.N);
+			};
+			match.OnJoined += key => told.Add("in " + key);
+			match.OnLeft += (key, why) => told.Add("out of " + key + ", " + why);
+			enter();
+			Done(c.WhenOpen(), "opening");
+			Task<string> joined = match.Join("north" + carrier);
+			Done(joined, "joining");
+			check.That(joined.Result == "north" + carrier && match.Key == joined.Result, "key " + match.Key);
+			c.Cut();
+			Text where = new Text();
+			Done(c.Request("where", new Nothing(), where), "a request in the room");
+			check.Equal(where.Value, match.Key, "where");
+			c.Send("take", new Text { Value = "south" + carrier });
+			check.That(Until(() => told.Count == 5), "not moved");
+			c.Send("cast", new Count { N = 7 });
+			check.That(Until(() => said == 7), "the room is not heard after a move");
+			Overflow(false);
+			Done(c.Request("where", new Nothing(), where), "a request after the RESET");
+			check.That(match.Key == "south" + carrier, "a RESET took it out");
+			c.Send("finish", new Text { Value = "red wins" });
+			check.That(Until(() => match.Key == null), "not out");
+			check.Equal(string.Join("; ", told.ToArray()).Replace(carrier, ""),
+				"greeted in north; in north; greeted in south; in south; out of north, code 302; out of south, code 300: red wins", "told");
+			Task none = c.Request("where", new Nothing(), new Text());
+			Until(() => none.IsCompleted);
+			check.Equal(Code(none), LifelineException.NotJoined, "a request outside of the room");
+			enter(); // the handlers went with the stay
+			Done(match.Join("north" + carrier), "joining again");
+			Overflow(true);
+			check.That(Until(() => match.Key == null), "still in a room that has ended meanwhile");
+			check.Equal(told[told.Count - 1].Replace(carrier, ""), "out of north, code 0: while the client was away", "told after a RESET");
+			c.Close();
+			check.That(Until(() => c.Idle, 2), "not idle");
+		}
+
+		// Away for so long that what another one says in the room runs over the server's buffer for this player.
+		void Overflow(bool finish)
+		{
+			long resets = c.Stats.Resets;
+			c.Pause();
+			LiveTests bob = new LiveTests(check, probe) { name = "bob" };
+			bob.Make(probe.First["tcp"]);
+			ulong heard = 0;
+			Room room = bob.c.Room("match");
+			room.OnMessage("said", new Count(), m => heard = m.N);
+			bob.Done(room.Join(c.Room("match").Key), "bob joining");
+			for (ulong i = 1; i <= 300; i++)
+			{
+				bob.c.Send("cast", new Count { N = i });
+			}
+			check.That(bob.Until(() => heard == 300), "bob heard " + heard);
+			if (finish)
+			{
+				bob.c.Send("finish", new Text { Value = "while you were away" });
+				check.That(bob.Until(() => room.Key == null), "bob is still in");
+			}
+			bob.c.Close();
+			bob.c.Dispose();
+			c.Hurry();
+			check.That(Until(() => c.Stats.Resets == resets + 1), "no RESET");
+		}
+
 		static long Code(Task t)
 		{
 			LifelineException e = t.Exception == null ? null : t.Exception.InnerException as LifelineException;
@@ -560,7 +652,7 @@ namespace Lifeline.Tests
 			World w = new World();
 			ulong heard = 0;
 			Blob blob = new Blob(200);
-			w.Client.OnMessage("said", new Blob(200), m => heard++);
+			w.Client.Room("hall").OnMessage("said", new Blob(200), m => heard++); // of a room, which is no dearer
 			w.Login("say", "said");
 			w.Heard();
 			ByteBuffer body = new ByteBuffer();

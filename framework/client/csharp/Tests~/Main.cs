@@ -27,6 +27,7 @@ namespace Lifeline.Tests
 					SealTests.Run(check, args[1]);
 					SessionTests.Run(check, args[1]);
 					ClientTests.Run(check);
+					RoomsTests.Run(check);
 					break;
 				case "cases":
 					CasesTests.Run(check, args[1]);

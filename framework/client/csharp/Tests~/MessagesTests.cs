@@ -20,9 +20,9 @@ namespace Lifeline.Tests
 		// One object of each class: each message is read into what the one before has left.
 		static readonly Dictionary<string, IMessage> objects = new Dictionary<string, IMessage>
 		{
-			{ "swarm.Seat", new Room.Seat() }, { "swarm.View", new Room.View() }, { "swarm.Name", new Room.Name() },
-			{ "swarm.Move", new Room.Move() }, { "swarm.Chat", new Room.Chat() }, { "swarm.State", new Room.State() },
-			{ "swarm.Spot", new Room.Spot() },
+			{ "swarm.Seat", new Arena.Seat() }, { "swarm.View", new Arena.View() }, { "swarm.Name", new Arena.Name() },
+			{ "swarm.Move", new Arena.Move() }, { "swarm.Chat", new Arena.Chat() }, { "swarm.State", new Arena.State() },
+			{ "swarm.Spot", new Arena.Spot() },
 			{ "sample.Numbers", new Sample.Numbers() }, { "sample.Options", new Sample.Options() },
 			{ "sample.Parts", new Sample.Parts() }, { "sample.Tree", new Sample.Tree() }, { "sample.Hero", new Sample.Hero() },
 			{ "sample.Reader", new Sample.ReaderMessage() }, { "sample.Empty", new Sample.Empty() },
@@ -65,11 +65,11 @@ namespace Lifeline.Tests
 		// A state of players is read into the objects that were there.
 		static void Kept(Check check)
 		{
-			Room.State state = new Room.State();
+			Arena.State state = new Arena.State();
 			byte[] two = Hex.Decode("920192" + "94010a0bc2" + "94020c0dc3");
 			state.Read(new Reader(two));
 			check.That(state.Tick == 1 && state.Players.Count == 2, "two players");
-			Room.Spot first = state.Players[0], second = state.Players[1];
+			Arena.Spot first = state.Players[0], second = state.Players[1];
 			check.That(first.ID == 1 && first.X == 10 && first.Y == 11 && second.ID == 2 && second.Dropped, "their places");
 			state.Read(new Reader(Hex.Decode("920291" + "94050a0bc3")));
 			check.That(state.Players.Count == 1 && ReferenceEquals(first, state.Players[0]) && first.ID == 5 && first.Dropped, "the first is read into");
@@ -87,7 +87,7 @@ namespace Lifeline.Tests
 		// An older server sends less, a newer one more, at every depth.
 		static void OtherLengths(Check check)
 		{
-			Room.State state = new Room.State();
+			Arena.State state = new Arena.State();
 			state.Read(new Reader(Hex.Decode("940992" + "95070102c3a178" + "9101" + "c3c0")));
 			check.That(state.Tick == 9 && state.Players.Count == 2 && state.Players[0].Dropped, "surplus is skipped");
 			check.That(state.Players[1].ID == 1 && state.Players[1].X == 0, "what is absent is zero");

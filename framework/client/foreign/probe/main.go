@@ -45,6 +45,21 @@ type Burst struct{ After, Count, Size int }
 // Hall is a room with one seat, in which nothing happens.
 type Hall struct{ *framework.Room }
 
+// Match is a room of a list, with a place for strangers.
+type Match struct{ *framework.Room }
+
+// OnCreate publishes a map, which is ice in all matches but one.
+func (m *Match) OnCreate() error {
+	ground := "ice"
+	if m.Key() == "desert" {
+		ground = "sand"
+	}
+	return m.Publish(map[string]string{"map": ground})
+}
+
+// OnJoin greets with what has to come before the news that the player is in.
+func (m *Match) OnJoin(p *framework.Player) error { return p.Push("greeted", m.Key()) }
+
 // Numbered is one of them.
 type Numbered struct {
 	N   uint64
@@ -149,7 +164,12 @@ func routes(srv *framework.Server, other func() string) {
 		return true, p.SetHeartbeat(framework.HeartbeatProfile{Interval: d, Timeout: 4 * d})
 	})
 	framework.AddRoom(srv, "hall", func(r *framework.Room) *Hall { return &Hall{r} }).Seats(1)
-	srv.Sends(framework.DeliverAll, "said", "numbered")
+	matches := framework.AddRoom(srv, "match", func(r *framework.Room) *Match { return &Match{r} }).Listed().Seats(4)
+	framework.OnRoomMessage(matches, "cast", func(m *Match, _ *framework.Player, v codec.Raw) { _ = m.Broadcast("said", v) })
+	framework.OnRoomRequest(matches, "where", func(m *Match, _ *framework.Player, _ struct{}) (string, error) { return m.Key(), nil })
+	framework.OnRoomMessage(matches, "finish", func(m *Match, _ *framework.Player, text string) { m.Close(framework.RoomFinished, text) })
+	framework.OnMessage(srv, "take", func(p *framework.Player, key string) { _ = matches.Move(p, key) })
+	srv.Sends(framework.DeliverAll, "said", "numbered", "greeted")
 }
 
 // terminate is the proxy that makes wss:// of ws://: it speaks TLS, with a

@@ -4,7 +4,7 @@ using System;
 using System.Collections.Generic;
 using Lifeline;
 
-namespace Room
+namespace Arena
 {
 	/// <summary>The routes of the server: messages and requests of the client; pushes and questions of the server.</summary>
 	public static class Routes

@@ -12,7 +12,7 @@ using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
 using Lifeline;
-using Room;
+using Arena;
 
 static class Player
 {

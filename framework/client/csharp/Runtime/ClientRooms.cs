@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+
+using System;
+using System.Collections.Generic;
+using System.Threading.Tasks;
+
+namespace Lifeline
+{
+	// Which rooms the client is in: codec/SPEC.md 6.4.
+	public sealed partial class Client
+	{
+		readonly Dictionary<string, Room> rooms = new Dictionary<string, Room>();
+
+		/// <summary>Returns the view of a type of room, always the same one.</summary>
+		public Room Room(string type)
+		{
+			Room r;
+			if (!rooms.TryGetValue(type, out r))
+			{
+				rooms[type] = r = new Room(this, type);
+			}
+			return r;
+		}
+
+		/// <summary>Takes a seat in a room, as Room(room).Join does. Completes and fails as Request does.</summary>
+		public Task Join(string room, string key)
+		{
+			return Room(room).Join(key);
+		}
+
+		/// <summary>Takes a seat in the fullest room of a type that takes strangers, or in a new one, and returns its key. Completes and fails as Request does.</summary>
+		public Task<string> JoinAny(string room)
+		{
+			return Room(room).Join();
+		}
+
+		/// <summary>Gives up the seat in the only room that the client is in. Completes and fails as Request does.</summary>
+		public Task Leave()
+		{
+			return Request("room.leave", new Wish(null, null), new Nothing());
+		}
+
+		void ListenToRooms()
+		{
+			OnMessage("room.joined", new Place(), p => Room(p.Type).Joined(p.Key, p.Watching));
+			OnMessage("room.left", new LeftPlace(), p => Room(p.Type).Left(p.Key, new LeaveReason(p.Code, p.Text)));
+			OnMessage("room.all", new AllPlaces(), AllRooms);
+			OnMessage("room.listed", new ListNews(), n => Room(n.Type).Listed(n));
+			OnMessage("message.refused", new RefusedMessage(), m => Report(new LifelineException(m.Code, "message " + m.Route + ": " + m.Text)));
+		}
+
+		// Takes over which rooms the client is in: what was told before may be lost.
+		void AllRooms(AllPlaces here)
+		{
+			LeaveRooms(new LeaveReason(0, "while the client was away"), r => here.All.Exists(p => p.Type == r.Type && p.Key == r.Key));
+			here.All.ForEach(p => Room(p.Type).Joined(p.Key, p.Watching));
+		}
+
+		// Takes note that all rooms were left, except those that stays says.
+		void LeaveRooms(LeaveReason why, Predicate<Room> stays)
+		{
+			Room[] all = new Room[rooms.Count];
+			rooms.Values.CopyTo(all, 0);
+			Array.Sort(all, (a, b) => string.CompareOrdinal(a.Type, b.Type));
+			foreach (Room r in all)
+			{
+				if (r.Key != null && !stays(r))
+				{
+					r.Left(r.Key, why);
+				}
+			}
+		}
+
+		/// <summary>Calls the app's own code. What it throws goes to OnError, and stops nothing.</summary>
+		internal void Guard(Action call)
+		{
+			if (disposed)
+			{
+				return;
+			}
+			try
+			{
+				call();
+			}
+			catch (Exception e)
+			{
+				Report(e);
+			}
+		}
+	}
+
+	/// <summary>A question about rooms: the type, and a key or a filter. Without them, an empty array.</summary>
+	sealed class Wish : IMessage
+	{
+		readonly string type, what;
+
+		public Wish(string type, string what)
+		{
+			this.type = type;
+			this.what = what;
+		}
+
+		public void Read(Reader r)
+		{
+			r.Skip(1);
+		}
+
+		public void Write(Writer w)
+		{
+			w.Array(type == null ? 0 : what == null ? 1 : 2);
+			if (type != null)
+			{
+				w.Str(type);
+			}
+			if (what != null)
+			{
+				w.Str(what);
+			}
+		}
+	}
+
+	/// <summary>What the server tells of rooms is only ever read.</summary>
+	abstract class RoomNews : IMessage
+	{
+		public abstract void Read(Reader r);
+
+		public void Write(Writer w)
+		{
+			throw new NotSupportedException();
+		}
+	}
+
+	/// <summary>An answer that says nothing to the app.</summary>
+	sealed class Ignored : RoomNews
+	{
+		public override void Read(Reader r)
+		{
+			r.Skip(1);
+		}
+	}
+
+	sealed class KeyMessage : RoomNews
+	{
+		public string Key = "";
+
+		public override void Read(Reader r)
+		{
+			Key = r.Str();
+		}
+	}
+
+	sealed class Place : RoomNews
+	{
+		public string Type, Key;
+		public bool Watching;
+
+		public override void Read(Reader r)
+		{
+			int n = r.Array();
+			Type = n > 0 ? r.Str() : "";
+			Key = n > 1 ? r.Str() : "";
+			Watching = n > 2 && r.Bool();
+			r.Skip(n - 3);
+		}
+	}
+
+	sealed class AllPlaces : RoomNews
+	{
+		public readonly List<Place> All = new List<Place>();
+
+		public override void Read(Reader r)
+		{
+			All.Clear();
+			for (int left = r.Array(); left > 0; left--)
+			{
+				Place p = new Place();
+				p.Read(r);
+				All.Add(p);
+			}
+		}
+	}
+
+	sealed class LeftPlace : RoomNews
+	{
+		public string Type, Key, Text;
+		public long Code;
+
+		public override void Read(Reader r)
+		{
+			int n = r.Array();
+			Type = n > 0 ? r.Str() : "";
+			Key = n > 1 ? r.Str() : "";
+			Code = n > 2 ? r.U32() : 0;
+			Text = n > 3 ? r.Str() : "";
+			r.Skip(n - 4);
+		}
+	}
+
+	sealed class ListMessage : RoomNews
+	{
+		public int Total;
+		public readonly List<RoomInfo> Rooms = new List<RoomInfo>();
+
+		public override void Read(Reader r)
+		{
+			int n = r.Array();
+			Total = n > 0 ? r.I32() : 0;
+			ReadRooms(r, n > 1 ? r.Array() : 0, Rooms);
+			r.Skip(n - 2);
+		}
+
+		public static void ReadRooms(Reader r, int n, List<RoomInfo> into)
+		{
+			into.Clear();
+			for (; n > 0; n--)
+			{
+				into.Add(new RoomInfo(r));
+			}
+		}
+	}
+
+	sealed class ListNews : RoomNews
+	{
+		public string Type;
+		public bool Whole;
+		public readonly List<RoomInfo> Rooms = new List<RoomInfo>();
+		public readonly List<string> Gone = new List<string>();
+
+		public override void Read(Reader r)
+		{
+			int n = r.Array();
+			Type = n > 0 ? r.Str() : "";
+			Whole = n > 1 && r.Bool();
+			ListMessage.ReadRooms(r, n > 2 ? r.Array() : 0, Rooms);
+			Gone.Clear();
+			for (int left = n > 3 ? r.Array() : 0; left > 0; left--)
+			{
+				Gone.Add(r.Str());
+			}
+			r.Skip(n - 4);
+		}
+	}
+
+	/// <summary>What a strict server tells of a message that came to nothing.</summary>
+	sealed class RefusedMessage : RoomNews
+	{
+		public string Route, Text;
+		public long Code;
+
+		public override void Read(Reader r)
+		{
+			int n = r.Array();
+			Route = n > 0 ? r.Str() : "";
+			Code = n > 1 ? r.U32() : 0;
+			Text = n > 2 ? r.Str() : "";
+			r.Skip(n - 3);
+		}
+	}
+}

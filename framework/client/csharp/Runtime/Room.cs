@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT
+
+using System;
+using System.Collections.Generic;
+using System.Threading.Tasks;
+
+namespace Lifeline
+{
+	/// <summary>
+	/// The client's view of one type of room: of which one it is in, by its own wish or the server's, and why it is
+	/// out again. A client is in one room of each type at a time. Client.Room returns it, always the same one.
+	/// </summary>
+	public sealed class Room
+	{
+		readonly Client client;
+		readonly List<IDisposable> stay = new List<IDisposable>(); // handlers that end with it
+		readonly Dictionary<string, RoomInfo> listed = new Dictionary<string, RoomInfo>(); // by key, of the list that is followed
+		Action<RoomInfo[]> onList;
+
+		internal Room(Client client, string type)
+		{
+			this.client = client;
+			Type = type;
+		}
+
+		/// <summary>The name of the type.</summary>
+		public string Type { get; private set; }
+
+		/// <summary>The key of the room that the client is in, null if it is in none of the type.</summary>
+		public string Key { get; private set; }
+
+		/// <summary>Reports whether the client is in as a spectator.</summary>
+		public bool Watching { get; private set; }
+
+		/// <summary>
+		/// Told the key when the client gets into a room of the type, by Join or because the server has put it there:
+		/// after the messages that the room sent on the way in, and before Join completes.
+		/// </summary>
+		public event Action<string> OnJoined;
+
+		/// <summary>
+		/// Told the key when the client is out of a room of the type, and why: by Leave, because the room has ended,
+		/// the server has taken it out or moved it to another room (OnJoined comes first then), or because the session
+		/// has ended. No message of the room comes after.
+		/// </summary>
+		public event Action<string, LeaveReason> OnLeft;
+
+		// --- handlers of one stay
+
+		/// <summary>
+		/// As Client.OnMessage, until the client is out of the type of room: just before OnLeft the handler is taken
+		/// away. A move to another room keeps it. Register before Join: what the room sends on the way in comes first.
+		/// </summary>
+		public IDisposable OnMessage<M>(string route, M message, Action<M> handler) where M : class, IMessage
+		{
+			return UntilLeft(client.OnMessage(route, message, handler));
+		}
+
+		/// <summary>As Client.OnRequest, until the client is out of the type of room.</summary>
+		public IDisposable OnRequest<Q, A>(string route, Q question, Func<Q, A> handler) where Q : class, IMessage where A : class, IMessage
+		{
+			return UntilLeft(client.OnRequest(route, question, handler));
+		}
+
+		/// <summary>As Client.OnRequestAsync, until the client is out of the type of room.</summary>
+		public IDisposable OnRequestAsync<Q, A>(string route, Q question, Func<Q, Task<A>> handler) where Q : class, IMessage where A : class, IMessage
+		{
+			return UntilLeft(client.OnRequestAsync(route, question, handler));
+		}
+
+		IDisposable UntilLeft(IDisposable handler)
+		{
+			stay.Add(handler);
+			return handler;
+		}
+
+		// --- requests
+
+		/// <summary>
+		/// Takes a seat in the room of a key and returns the key. An empty key chooses the fullest room that takes
+		/// strangers and has a free seat, or a new one. In the room that the client is in it is in already. Completes
+		/// and fails as Client.Request does.
+		/// </summary>
+		public async Task<string> Join(string key = "", TimeSpan? timeout = null)
+		{
+			return (await Ask("room.join", key, new KeyMessage(), timeout)).Key;
+		}
+
+		/// <summary>Enters the room of a key to listen only, where the server allows spectators. Completes and fails as Client.Request does.</summary>
+		public Task Watch(string key, TimeSpan? timeout = null)
+		{
+			return Ask("room.watch", key, new KeyMessage(), timeout);
+		}
+
+		/// <summary>Gives up the seat. Completes and fails as Client.Request does.</summary>
+		public Task Leave(TimeSpan? timeout = null)
+		{
+			return Ask("room.leave", null, new Nothing(), timeout);
+		}
+
+		/// <summary>
+		/// Returns rooms of the type, by key, 100 at most, and how many there are. A filter is terms with blanks
+		/// between, all of which must hold, as in "map=ice rating&gt;=1000 free&gt;0": a field that rooms publish, or
+		/// key, players, seats, free, watched or open; one of = != &lt; &lt;= &gt; &gt;=; and a value, between double
+		/// quotes where it has blanks. An empty one chooses all. Completes and fails as Client.Request does: with
+		/// BadRequest for a filter that can't be read, with Refused where the server lists no rooms of the type.
+		/// </summary>
+		public async Task<RoomList> List(string filter = "", TimeSpan? timeout = null)
+		{
+			ListMessage m = await Ask("room.list", filter, new ListMessage(), timeout);
+			return new RoomList(m.Total, m.Rooms.ToArray());
+		}
+
+		/// <summary>
+		/// List again and again: handler gets the rooms, by key, before the task completes, and whenever they have
+		/// changed, half a second later at most. The array is the handler's own. A list of more than 20 rooms comes in
+		/// parts. A second Follow takes the place of the first. It ends with the session, and with a RESET: follow
+		/// again when Opened or Reset comes. Completes and fails as List does.
+		/// </summary>
+		public Task Follow(string filter, Action<RoomInfo[]> handler, TimeSpan? timeout = null)
+		{
+			onList = handler;
+			return Ask("room.follow", filter, new Ignored(), timeout);
+		}
+
+		/// <summary>Ends Follow at once, also on this side. Completes and fails as Client.Request does.</summary>
+		public Task Unfollow(TimeSpan? timeout = null)
+		{
+			onList = null;
+			return Ask("room.unfollow", null, new Ignored(), timeout);
+		}
+
+		Task<A> Ask<A>(string route, string what, A answer, TimeSpan? timeout) where A : class, IMessage
+		{
+			return client.Request(route, new Wish(Type, what), answer, timeout);
+		}
+
+		// --- what the server tells
+
+		internal void Joined(string key, bool watching)
+		{
+			bool known = Key == key && Watching == watching;
+			Key = key;
+			Watching = watching;
+			if (!known && OnJoined != null)
+			{
+				client.Guard(() => OnJoined(key));
+			}
+		}
+
+		/// <summary>The client may be in another room of the type by now: it was moved.</summary>
+		internal void Left(string key, LeaveReason why)
+		{
+			if (Key == key)
+			{
+				Key = null;
+				Watching = false;
+				stay.ForEach(h => h.Dispose());
+				stay.Clear();
+			}
+			if (OnLeft != null)
+			{
+				client.Guard(() => OnLeft(key, why));
+			}
+		}
+
+		internal void Listed(ListNews news)
+		{
+			if (news.Whole)
+			{
+				listed.Clear();
+			}
+			news.Rooms.ForEach(r => listed[r.Key] = r);
+			news.Gone.ForEach(key => listed.Remove(key));
+			if (onList == null)
+			{
+				return;
+			}
+			RoomInfo[] all = new RoomInfo[listed.Count];
+			listed.Values.CopyTo(all, 0);
+			Array.Sort(all, (a, b) => string.CompareOrdinal(a.Key, b.Key));
+			Action<RoomInfo[]> handler = onList;
+			client.Guard(() => handler(all));
+		}
+	}
+
+	/// <summary>Why a client has left a room.</summary>
+	public struct LeaveReason
+	{
+		/// <summary>
+		/// A code of CloseCode, one of RoomCode, or one of the game's, from 1,000 on. It is 0 if that was told while the
+		/// client was away and is lost.
+		/// </summary>
+		public readonly long Code;
+		/// <summary>For people to read.</summary>
+		public readonly string Text;
+
+		/// <summary>Makes one.</summary>
+		public LeaveReason(long code, string text)
+		{
+			Code = code;
+			Text = text;
+		}
+
+		/// <summary>The code, and the text if there is one.</summary>
+		public override string ToString()
+		{
+			return "code " + Code + (string.IsNullOrEmpty(Text) ? "" : ": " + Text);
+		}
+	}
+
+	/// <summary>The codes of a LeaveReason that are no session's.</summary>
+	public static class RoomCode
+	{
+		/// <summary>The room has finished; nobody is left in it; another room of the type took the client; the server has taken it out.</summary>
+		public const int Finished = 300, Empty = 301, Moved = 302, Removed = 303;
+	}
+
+	/// <summary>What a list tells of a room.</summary>
+	public sealed class RoomInfo
+	{
+		/// <summary>What Room.Join takes.</summary>
+		public readonly string Key;
+		/// <summary>Players that are in, seats (0: no limit), and spectators.</summary>
+		public readonly int Players, Seats, Watched;
+		/// <summary>Reports whether the room takes strangers.</summary>
+		public readonly bool Open;
+		/// <summary>What the room has published, by name.</summary>
+		public readonly IReadOnlyDictionary<string, string> Published;
+
+		internal RoomInfo(Reader r)
+		{
+			int n = r.Array();
+			Key = n > 0 ? r.Str() : "";
+			Players = n > 1 ? r.I32() : 0;
+			Seats = n > 2 ? r.I32() : 0;
+			Watched = n > 3 ? r.I32() : 0;
+			Open = n > 4 && r.Bool();
+			Dictionary<string, string> published = new Dictionary<string, string>();
+			for (int left = n > 5 ? r.Array() : 0; left > 0; left--)
+			{
+				int m = r.Array();
+				string name = m > 0 ? r.Str() : "";
+				published[name] = m > 1 ? r.Str() : "";
+				r.Skip(m - 2);
+			}
+			Published = published;
+			r.Skip(n - 6);
+		}
+	}
+
+	/// <summary>The answer to Room.List.</summary>
+	public sealed class RoomList
+	{
+		/// <summary>How many rooms the filter chooses.</summary>
+		public readonly int Total;
+		/// <summary>The first 100 of them at most, by key.</summary>
+		public readonly RoomInfo[] Rooms;
+
+		internal RoomList(int total, RoomInfo[] rooms)
+		{
+			Total = total;
+			Rooms = rooms;
+		}
+	}
+}
