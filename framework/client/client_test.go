@@ -524,4 +524,4 @@ func TestWrongUse(t *testing.T) {
 // before.
 // A port that nobody listens on is known at once, even on KCP.
 // However a dial is overtaken, one socket is kept.
-// Four goroutines, and two of kcp-go's, however often the link is lost.
+// Four goroutines, and one of KCP's, however often the link is lost.

@@ -89,8 +89,7 @@ type Config struct {
 	// Dial opens a stream, as net.Dialer's DialContext does. If nil, that one.
 	// A connection with a method Cut() is dropped by it: see Client.Cut. Without
 	// ListenPacket it opens KCP too: network is then "plain-kcp", and the stream
-	// one that speaks KCP below. Tests on a virtual clock need that: kcp-go's
-	// own timers spin on it.
+	// one that speaks KCP below.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Lookup returns the addresses of a host name, best first; a dial tries
 	// eight at most. If nil, the system's resolver. Dial, where it is set, gets
@@ -101,8 +100,8 @@ type Config struct {
 	// ListenPacket opens a datagram socket for one KCP link. If nil, a UDP
 	// socket of the system, for plain KCP connected to the server.
 	ListenPacket func() (net.PacketConn, error)
-	// KCP speaks KCP on a socket, in datagrams of at most mtu bytes. If nil,
-	// kcp-go. Tests on a virtual clock need another: kcp-go's own timers spin on it.
+	// KCP speaks KCP on a socket, in datagrams of at most mtu bytes, for tests with a
+	// stock one. If nil, package transport/kcp.
 	KCP func(pc net.PacketConn, server net.Addr, conv uint32, mtu int) net.Conn
 }
 

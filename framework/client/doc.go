@@ -12,5 +12,5 @@
 // Callbacks run one at a time on a goroutine of the client and may block; they
 // may call every method. Everything else, counting and heartbeats and the rules
 // of coming back, is package session; this one adds sockets, a clock and
-// goroutines: four, and two of kcp-go's while a KCP link is up.
+// goroutines: four, and one more while a KCP link is up.
 package client

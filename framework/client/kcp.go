@@ -13,8 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	kcpgo "github.com/xtaci/kcp-go/v5"
-
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/transport/kcp"
 )
@@ -24,10 +22,10 @@ const (
 	kcpWindow = 128  // segments
 )
 
-// kcpConn is frames on the stream of a stock KCP session. kcp-go adds two
-// goroutines, which end with it.
+// kcpConn is frames on the stream of a KCP conversation. That adds a goroutine, which
+// ends with it.
 type kcpConn struct {
-	net.Conn // the session
+	net.Conn // the conversation
 	pipe     *pipe
 }
 
@@ -57,12 +55,7 @@ func (c *Client) openKCPAt(ctx context.Context, a netip.AddrPort, conv uint32) (
 		return nil, err
 	}
 	p.conv, p.clock, p.flushed, p.sign = conv, c.clock, make(chan struct{}), make(chan struct{})
-	k, err := c.speakKCP(p, kcpMTU)
-	if err != nil {
-		_ = p.Close()
-		return nil, err
-	}
-	return k, nil
+	return c.speakKCP(p, kcpMTU), nil
 }
 
 // knock waits until anything comes back. On plain KCP that needs a heartbeat:
@@ -80,23 +73,13 @@ func (k *kcpConn) knock(ctx context.Context) error {
 }
 
 // speakKCP begins a KCP session on a pipe.
-func (c *Client) speakKCP(p *pipe, mtu int) (*kcpConn, error) {
+func (c *Client) speakKCP(p *pipe, mtu int) *kcpConn {
 	p.mtu = mtu
 	if c.cfg.KCP != nil {
-		return &kcpConn{c.cfg.KCP(p, p.peer, p.conv, mtu), p}, nil
+		p.repeats = new(kcp.Repeater)
+		return &kcpConn{c.cfg.KCP(p, p.peer, p.conv, mtu), p}
 	}
-	s, err := kcpgo.NewConn3(p.conv, p.peer, nil, 0, 0, p)
-	if err != nil {
-		return nil, err
-	}
-	//lint:ignore SA1019 frames are a stream: what waits may share a segment
-	s.SetStreamMode(true)
-	s.SetWriteDelay(false)
-	s.SetACKNoDelay(true)
-	s.SetNoDelay(1, 10, 2, 1)
-	s.SetWindowSize(kcpWindow, kcpWindow)
-	s.SetMtu(mtu)
-	return &kcpConn{s, p}, nil
+	return &kcpConn{newKCPStream(p, p.peer, p.conv, mtu, c.clock), p}
 }
 
 // openPipe makes the socket. The system's is connected: the kernel drops what
@@ -157,7 +140,7 @@ func (k *kcpConn) close() {
 	_ = k.pipe.Close()
 }
 
-// peer is the server's address. kcp-go asks every datagram for its String.
+// peer is the server's address. A stock KCP asks every datagram for its String.
 type peer struct {
 	*net.UDPAddr
 	at   netip.AddrPort
@@ -171,10 +154,9 @@ func newPeer(a netip.AddrPort) *peer {
 
 func (p *peer) String() string { return p.text }
 
-// pipe is the socket below kcp-go. It lets pass only segments of our
-// conversation (what else kcp-go would take includes corrections of errors that
-// nobody agreed on), notes when one came, and reads in them what kcp-go does
-// not tell: whether everything written is acknowledged.
+// pipe is the socket below KCP, ours or the one that Config.KCP makes. It lets pass only
+// segments of our conversation, notes when one came, and reads in them what a net.Conn
+// does not tell: whether everything written is acknowledged.
 type pipe struct {
 	net.PacketConn
 	connected *net.UDPConn // the same, nil if others may send to it
@@ -187,7 +169,7 @@ type pipe struct {
 	mu      sync.Mutex // guards the rest
 	silent  bool
 	closed  bool
-	written uint64 // bytes given to kcp-go
+	written uint64 // bytes given to KCP
 	sent    uint64 // those of them that were put into datagrams
 	next    uint32 // segment after the last one sent
 	una     uint32 // first segment that the server has not acknowledged
@@ -199,10 +181,10 @@ type pipe struct {
 	sign    chan struct{} // closed with signed: something came, or readErr; nil: nobody asks
 	signed  bool
 	readErr error
-	repeats kcp.Repeater // sees to a path that loses
+	repeats *kcp.Repeater // sees to a path that loses, nil: the KCP above does
 }
 
-// ack is the acknowledgement of a segment that came, until kcp-go sends it.
+// ack is the acknowledgement of a segment that came, until KCP sends it.
 type ack struct {
 	owed   bool
 	ts, sn uint32
@@ -284,7 +266,9 @@ func (p *pipe) received(b []byte) bool {
 		return false
 	}
 	p.una, p.owed = highest, owed
-	p.repeats.Input(b)
+	if p.repeats != nil {
+		p.repeats.Input(b)
+	}
 	p.in.Store(int64(p.clock.now()))
 	p.signLocked(nil)
 	p.checkLocked()
@@ -299,8 +283,8 @@ func (p *pipe) signLocked(err error) {
 	}
 }
 
-// WriteTo sends a datagram to the server. Only kcp-go calls it, from one
-// goroutine.
+// WriteTo sends a datagram to the server. Only KCP calls it, one call at a
+// time.
 func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
 	p.mu.Lock()
 	pays, debt := false, p.owed.sn
@@ -317,7 +301,10 @@ func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
 			}
 		}
 	})
-	silent, d := p.silent, p.repeats.Output(b, p.mtu)
+	silent, d := p.silent, b
+	if p.repeats != nil {
+		d = p.repeats.Output(b, p.mtu)
+	}
 	p.mu.Unlock()
 	if silent {
 		return len(b), nil
@@ -352,7 +339,7 @@ func lossy(err error) bool {
 	return errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.EAGAIN)
 }
 
-// expect tells that n more bytes are given to kcp-go, perhaps the last.
+// expect tells that n more bytes are given to KCP, perhaps the last.
 func (p *pipe) expect(n int, last bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -385,7 +372,7 @@ func (p *pipe) silence() {
 }
 
 // Close closes the socket. The server's last words are acknowledged first:
-// kcp-go hands that to a goroutine, which finds the socket closed, and a server
+// a stock KCP hands that to a goroutine, which finds the socket closed, and a server
 // that must say them again waits for us.
 func (p *pipe) Close() error {
 	p.mu.Lock()

@@ -274,7 +274,7 @@ func TestLastWordsAreAcknowledged(t *testing.T) {
 		srv.do(func() { srv.end(srv.last(), session.Kicked) })
 		<-c.Done()
 		<-k.closed
-		k.mu.Lock() // kcp-go still writes to what is closed
+		k.mu.Lock() // a late acknowledgement may still be written
 		owed := slices.Sorted(maps.Keys(k.owed))
 		k.mu.Unlock()
 		if len(owed) > 0 {
@@ -434,7 +434,7 @@ func TestGoroutines(t *testing.T) {
 		}
 		most := 4
 		if carrier == "plain-kcp" {
-			most += 2
+			most++
 		}
 		ours := func() int {
 			srv.mu.Lock()

@@ -59,11 +59,7 @@ func (c *Client) openSealedAt(ctx context.Context, addr netip.AddrPort, _ bool) 
 	}
 	s.conn, s.nonce, s.version = link.Conn, link.Nonce, link.Greeting[0]
 	p := &pipe{PacketConn: s, peer: s.peer, conv: link.Conn.ID(), clock: c.clock, flushed: make(chan struct{})}
-	k, err := c.speakKCP(p, sealedMTU)
-	if err != nil {
-		_ = s.pc.Close()
-		return nil, err
-	}
+	k := c.speakKCP(p, sealedMTU)
 	s.mu.Lock()
 	s.broke = k.Conn.Close
 	s.mu.Unlock()
