@@ -45,11 +45,11 @@ func (l *loop) end(p *Player, why Reason) {
 	p.mu.Lock()
 	p.life.End()
 	p.reason = &why
-	p.clearOutLocked()
-	p.dropped = kept
+	p.out.Clear(&l.srv.budget)
+	_, _ = p.out.Take() // and what became of it
 	p.failCallsLocked(session.ErrClosed)
 	if why.Code.Final() {
-		p.in.drop() // a player that is thrown out does not act any more
+		p.in.Drop() // a player that is thrown out does not act any more
 	}
 	p.mu.Unlock()
 	p.release()

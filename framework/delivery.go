@@ -6,6 +6,7 @@ import (
 	"reflect"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
 	"github.com/lifeline-go/lifeline/transport"
 )
 
@@ -77,16 +78,15 @@ func Asks[Q, A any](s *Server, routes ...string) {
 
 // forward hands a message that was collected to the session, or to the link's
 // unreliable channel.
-func (l *loop) forward(p *Player, m *message) {
-	r := m.route
-	if !m.droppable() {
-		l.send(p, m.kind, m.content(), m.shared != nil)
+func (l *loop) forward(p *Player, m *mailbox.Message) {
+	if !m.Droppable {
+		l.send(p, m.Kind, m.Content(), m.Shared != nil)
 		return
 	}
-	tag, before := r.number.Number()+1, p.s.Dropped()
-	if r.delivery != DeliverNewest || !l.datagram(p, m, tag) {
+	r, before := l.srv.tagged(m.Tag), p.s.Dropped()
+	if r.delivery != DeliverNewest || !l.datagram(p, m) {
 		// Full, overflowed or closed: left out, as is its kind.
-		_ = p.s.Offer(m.kind, m.content(), m.shared != nil, tag, r.delivery == DeliverNewest)
+		_ = p.s.Offer(m.Kind, m.Content(), m.Shared != nil, m.Tag, r.delivery == DeliverNewest)
 	}
 	if n := p.s.Dropped() - before; n > 0 {
 		l.srv.dropped(p, r, int(n))
@@ -111,15 +111,15 @@ func (p *Player) lags(r *Route) {
 
 // datagram sends a message outside of the stream, if the link can do that and
 // the client goes by numbers: a name would not be accepted.
-func (l *loop) datagram(p *Player, m *message, tag uint32) bool {
+func (l *loop) datagram(p *Player, m *mailbox.Message) bool {
 	if p.link == nil || !p.numbers {
 		return false
 	}
-	l.buf = codec.AppendFrame(l.buf[:0], codec.Header{Kind: codec.Datagram, Ack: uint32(p.s.Received())}, m.content())
+	l.buf = codec.AppendFrame(l.buf[:0], codec.Header{Kind: codec.Datagram, Ack: uint32(p.s.Received())}, m.Content())
 	if !p.link.WriteDatagram(l.buf) {
 		return false
 	}
-	for p.s.DropOffered(tag) { // it must not come later than what is newer
+	for p.s.DropOffered(m.Tag) { // it must not come later than what is newer
 	}
 	return true
 }

@@ -48,6 +48,12 @@ func (s *Server) find(r codec.Route) *Route {
 	return nil
 }
 
+// tag is the number of a route as messages carry it: plus one, as 0 stands for none.
+func (r *Route) tag() uint32 { return r.number.Number() + 1 }
+
+// tagged returns the route of a message that has one.
+func (s *Server) tagged(tag uint32) *Route { return s.dict.byNumber[tag-1] }
+
 // agree decides by the hash of a HELLO whether its client goes by numbers, and
 // whether it must be told them.
 func (d *dictionary) agree(hash []byte) (numbers bool, tell []string) {

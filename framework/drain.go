@@ -254,7 +254,7 @@ func (l *loop) quiesce(p *Player) {
 	ask := !x.asked
 	x.asked = true
 	todo, _, _ := p.nextLocked()
-	idle := todo == lifecycle.Nothing && !p.active && p.out.len() == 0 && p.in.len() == 0
+	idle := todo == lifecycle.Nothing && !p.active && p.out.Len() == 0 && p.in.Len() == 0
 	if idle && !ask && p.s.Answered() {
 		for s := p.seats; s != nil; s = s.next { // it is in all of them
 			s.leaveLocked(Reason{Code: session.ShuttingDown}, nil)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/internal/logs"
+	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
 )
 
 // Route is a name that this server knows: of a handler, of what it sends, or of
@@ -54,7 +55,7 @@ type handler struct {
 	serve func(room any, p *Player, in scope, payload, dst []byte) ([]byte, error)
 	reply bool // takes requests
 	// begin, if not nil, takes over a request and answers it later itself.
-	begin func(p *Player, q question, payload []byte) error
+	begin func(p *Player, q mailbox.Question, payload []byte) error
 }
 
 // Inline makes the handler run on the event loop: no queue, no goroutine, and
@@ -171,7 +172,7 @@ func OnMessageContext[M any](s *Server, route string, fn func(ctx context.Contex
 
 // scope is what a handler may need beside its payload.
 type scope struct {
-	asked question
+	asked mailbox.Question
 	ctx   context.Context // set by middleware; nil: the player's
 }
 

@@ -160,7 +160,7 @@ func (c *handoff) adopt(l *loop) {
 	p.mu.Lock()
 	p.s.Rename(id)
 	if p.numbers != c.o.numbers {
-		p.clearOutLocked() // sent meanwhile, in the other client's way: part of what is given up
+		p.out.Clear(&s.budget) // sent meanwhile, in the other client's way: part of what is given up
 		p.numbers = c.o.numbers
 	}
 	p.mu.Unlock()

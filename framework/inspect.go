@@ -60,7 +60,7 @@ func (p *Player) infoOnLoop(l *loop) Info {
 	}
 	in.RTT = float64(p.rttOnLoop().Microseconds()) / 1000
 	p.mu.Lock()
-	in.Inbox, in.Holding = p.in.len(), p.holding
+	in.Inbox, in.Holding = p.in.Len(), p.in.Holding()
 	in.Room = p.roomNamesLocked()
 	p.mu.Unlock()
 	return in

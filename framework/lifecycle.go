@@ -7,6 +7,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/internal/lifecycle"
+	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
 	"github.com/lifeline-go/lifeline/framework/internal/watchdog"
 	"github.com/lifeline-go/lifeline/session"
 )
@@ -17,7 +18,7 @@ import (
 // nextLocked returns what is to be done next, for which seat, if it is for one, and in
 // which room (nil: on a worker). The caller holds mu.
 func (p *Player) nextLocked() (lifecycle.Task, *seat, *Room) {
-	m := p.in.head()
+	m := p.in.Head()
 	var wish lifecycle.Task
 	var of *seat
 	if p.seats != nil {
@@ -27,9 +28,11 @@ func (p *Player) nextLocked() (lifecycle.Task, *seat, *Room) {
 	switch {
 	case t >= lifecycle.LeaveRoom:
 		return t, of, of.room
-	case t == lifecycle.Message && m.route.room != nil:
-		if s := p.seatLocked(m.route.room); s != nil {
-			return t, s, s.room
+	case t == lifecycle.Message:
+		if kind := p.srv.tagged(m.Tag).room; kind != nil {
+			if s := p.seatLocked(kind); s != nil {
+				return t, s, s.room
+			}
 		}
 	}
 	return t, nil, nil
@@ -95,7 +98,7 @@ func (p *Player) work(here *Room, a *watchdog.Activity) {
 // calledLocked names what is called for a task.
 func (p *Player) calledLocked(t lifecycle.Task) *string {
 	if t == lifecycle.Message {
-		return &p.in.head().route.name
+		return &p.srv.tagged(p.in.Head().Tag).name
 	}
 	return &taskNames[t]
 }
@@ -112,9 +115,9 @@ type job struct {
 	snapshot bool // OnSnapshot follows
 	unhold   bool // Message: the inbox has room again
 
-	seat    *seat    // of a seat's tasks; Message: in the room of the route, nil without one
-	message *message // Message
-	refused bool     // JoinRoom: the session has ended meanwhile
+	seat    *seat            // of a seat's tasks; Message: in the room of the route, nil without one
+	message *mailbox.Message // Message
+	refused bool             // JoinRoom: the session has ended meanwhile
 
 	app       []byte     // Open: from another server
 	reason    Reason     // Close
@@ -135,9 +138,7 @@ func (p *Player) beginLocked(t lifecycle.Task, s *seat) job {
 			j.app, x.app = x.app, nil
 		}
 	case lifecycle.Message:
-		j.message = p.in.pop()
-		j.unhold = p.holding && p.in.len() <= p.srv.inbox.packets/4 && p.in.size() <= p.srv.inbox.bytes/4
-		p.holding = p.holding && !j.unhold
+		j.message, j.unhold = p.in.Pop(p.srv.inbox)
 	case lifecycle.JoinRoom:
 		j.refused = p.life.Ending()
 	case lifecycle.LeaveRoom:
@@ -262,65 +263,66 @@ func (p *Player) panicked(what string, r any) {
 }
 
 // handle serves one message in the room it was meant for or on a worker.
-func (p *Player) handle(m *message, s *seat, here *Room) {
-	r := m.route
+func (p *Player) handle(m *mailbox.Message, s *seat, here *Room) {
+	r := p.srv.tagged(m.Tag)
 	var value any
 	if r.room != nil {
 		if s == nil || s.room != here || s.watching {
 			p.outside(m, s)
-			m.free()
+			m.Free()
 			return
 		}
 		value = here.value
 	}
 	if r.begin != nil {
-		if err := r.begin(p, m.asked, m.body); err != nil {
-			p.answer(m.asked, nil, err)
+		if err := r.begin(p, m.Asked, m.Body); err != nil {
+			p.answer(m.Asked, nil, err)
 		}
-		m.free()
+		m.Free()
 		return
 	}
-	reply := newMessage()
+	reply := mailbox.NewMessage()
 	done := p.call(r.name, func() { p.serve(r, value, m, reply) })
-	if !done || reply.kind == 0 {
-		reply.free()
+	if !done || reply.Kind == 0 {
+		reply.Free()
 	} else {
 		_ = p.enqueue(reply)
 	}
-	m.free()
+	m.Free()
 }
 
 // outside refuses what only members of a room may send.
-func (p *Player) outside(m *message, s *seat) {
+func (p *Player) outside(m *mailbox.Message, s *seat) {
 	p.srv.count.notJoined.Add(1)
-	err := &codec.Error{Code: codec.ErrorNotJoined, Text: "join " + m.route.room.name + " first"}
+	r := p.srv.tagged(m.Tag)
+	err := &codec.Error{Code: codec.ErrorNotJoined, Text: "join " + r.room.name + " first"}
 	if s != nil && s.watching {
 		err = &codec.Error{Code: codec.ErrorRefused, Text: "a spectator only listens"}
 	}
-	if m.kind == codec.Request {
-		p.answer(m.asked, nil, err)
+	if m.Kind == codec.Request {
+		p.answer(m.Asked, nil, err)
 		return
 	}
-	p.tellRefused(m.route.name, err)
+	p.tellRefused(r.name, err)
 }
 
 // serve calls the route's handler and makes reply of what it returns.
-func (p *Player) serve(r *Route, value any, m, reply *message) {
-	scratch := newMessage()
-	payload, err := r.handle(value, p, m.kind, m.asked, m.body, scratch.body[:0])
-	scratch.body = payload[:0]
+func (p *Player) serve(r *Route, value any, m, reply *mailbox.Message) {
+	scratch := mailbox.NewMessage()
+	payload, err := r.handle(value, p, m.Kind, m.Asked, m.Body, scratch.Body[:0])
+	scratch.Body = payload[:0]
 	if err == errLater {
-		scratch.free()
+		scratch.Free()
 		return
 	}
-	if m.kind == codec.Request {
-		reply.asked = m.asked
-		reply.body, reply.kind = p.appendAnswer(reply.body[:0], m.asked.id, payload, err, r.name)
+	if m.Kind == codec.Request {
+		reply.Asked = m.Asked
+		reply.Body, reply.Kind = p.appendAnswer(reply.Body[:0], m.Asked.ID, payload, err, r.name)
 	} else if err != nil {
 		p.logLimited(slog.LevelWarn, "message refused", "route", r.name, "error", err)
 		p.tellRefused(r.name, err)
 	}
-	scratch.free()
+	scratch.Free()
 }
 
 // appendAnswer makes the RESPONSE, or FAILURE, of a request.
@@ -337,13 +339,13 @@ func (p *Player) appendAnswer(dst []byte, id uint64, payload []byte, err error, 
 }
 
 // answer answers a request with a value, or failed.
-func (p *Player) answer(q question, v any, err error) {
-	m, scratch := newMessage(), newMessage()
+func (p *Player) answer(q mailbox.Question, v any, err error) {
+	m, scratch := mailbox.NewMessage(), mailbox.NewMessage()
 	if err == nil {
-		scratch.body, err = codec.AppendBody(scratch.body[:0], v)
+		scratch.Body, err = codec.AppendBody(scratch.Body[:0], v)
 	}
-	m.asked = q
-	m.body, m.kind = p.appendAnswer(m.body[:0], q.id, scratch.body, err, "")
-	scratch.free()
+	m.Asked = q
+	m.Body, m.Kind = p.appendAnswer(m.Body[:0], q.ID, scratch.Body, err, "")
+	scratch.Free()
 	_ = p.enqueue(m)
 }

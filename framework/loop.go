@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
 	"github.com/lifeline-go/lifeline/framework/internal/watchdog"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
@@ -50,7 +51,8 @@ func (g *transportHandler) OnLoop(t *transport.Loop) {
 	var seed [16]byte
 	_, _ = io.ReadFull(s.cfg.Rand, seed[:]) // ping ids need no more than to differ
 	rng := rand.New(rand.NewPCG(binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:])))
-	l.shard.Config, l.shard.Rand, l.shard.More = &s.cfg.Session, rng.Uint32, l.takeBudget
+	l.shard.Config, l.shard.Rand = &s.cfg.Session, rng.Uint32
+	l.shard.More = func(n int, away bool) bool { return s.budget.TakeShare(&l.shard.Share, n, away) }
 	t.Value = l
 	s.mu.Lock()
 	s.loops = append(s.loops, l) // in the order of their indexes: Start begins them one by one
@@ -147,7 +149,7 @@ func (g *transportHandler) OnBatch(t *transport.Loop) {
 		}
 	}
 	l.dirty = l.dirty[:0]
-	l.returnBudget()
+	l.srv.budget.ReturnShare(&l.shard.Share, l.shard.Pool.Held())
 	next := l.wheel.Next()
 	if len(l.openings) > 0 {
 		next = min(next, l.openings[0].deadline)
@@ -410,7 +412,7 @@ func (l *loop) onWake(p *Player) {
 	if p.extra != nil {
 		kick = p.extra.kick
 	}
-	holding := p.holding || going
+	holding := p.in.Holding() || going
 	if p.migrating() {
 		p.reason = kick // what OnClose is told, if it has not been yet
 		p.mu.Unlock()
@@ -442,27 +444,27 @@ func (l *loop) onWake(p *Player) {
 // drainOut moves what other goroutines have sent into the session.
 func (l *loop) drainOut(p *Player) {
 	p.mu.Lock()
-	p.queued.Add(uint64(p.out.len())<<32 | uint64(p.out.size())) // on its way from one to the other
-	out, dropped, run := p.out.take(), p.dropped, p.appRunLocked()
-	p.dropped = kept
-	if dropped != kept { // and out is empty; Push goes on saying so
-		p.extraLocked().over.now = true
+	p.queued.Add(uint64(p.out.Len())<<32 | uint64(p.out.Size())) // on its way from one to the other
+	out, fate := p.out.Take()
+	run := p.appRunLocked()
+	if fate != mailbox.Kept { // and out is empty; Push goes on saying so
+		p.extraLocked().over.Refuse()
 	}
 	p.mu.Unlock()
-	if dropped != kept {
+	if fate != mailbox.Kept {
 		if !p.s.Overflowed() {
 			p.s.Overflow(l.t.Now())
-			l.overflowed(p, dropped == overBudget)
+			l.overflowed(p, fate == mailbox.OverBudget)
 		}
 		p.publishQueued()
 		return
 	}
-	for m := out.pop(); m != nil; m = out.pop() {
-		l.shard.Share += m.cost()                // it was taken from the budget with the message
-		if !m.isAnswer() || m.asked.run == run { // else the app that asked is no more
+	for m := out.Pop(); m != nil; m = out.Pop() {
+		l.shard.Share += m.Cost()                // it was taken from the budget with the message
+		if !m.IsAnswer() || m.Asked.Run == run { // else the app that asked is no more
 			l.forward(p, m)
 		}
-		m.free()
+		m.Free()
 	}
 	p.publishQueued()
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
 )
 
 // Call is a message or a request on its way to its handler. It lives until the
@@ -20,7 +21,7 @@ type Call struct {
 
 	route        *Route
 	room         any
-	asked        question
+	asked        mailbox.Question
 	payload, dst []byte
 	ctx          context.Context // nil: the player's
 	later        bool            // the handler answers later itself
@@ -76,14 +77,14 @@ func assemble(wraps []func(Handler) Handler) Handler {
 }
 
 // handle runs the handler of a route with all that was put around it.
-func (r *Route) handle(room any, p *Player, kind codec.Kind, asked question, payload, dst []byte) ([]byte, error) {
+func (r *Route) handle(room any, p *Player, kind codec.Kind, asked mailbox.Question, payload, dst []byte) ([]byte, error) {
 	if p.srv.cfg.Observer.Handled == nil {
 		return r.run(room, p, kind, asked, payload, dst)
 	}
 	return r.observed(p, func() ([]byte, error) { return r.run(room, p, kind, asked, payload, dst) })
 }
 
-func (r *Route) run(room any, p *Player, kind codec.Kind, asked question, payload, dst []byte) ([]byte, error) {
+func (r *Route) run(room any, p *Player, kind codec.Kind, asked mailbox.Question, payload, dst []byte) ([]byte, error) {
 	chain := p.srv.chain
 	if chain == nil {
 		return r.serve(room, p, scope{asked: asked}, payload, dst)

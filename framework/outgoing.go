@@ -4,6 +4,7 @@ package framework
 
 import (
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -13,7 +14,7 @@ import (
 type outgoing struct {
 	to      *Route // nil: not in the dictionary
 	name    codec.Route
-	scratch *message // the payload stands in its body
+	scratch *mailbox.Message // the payload stands in its body
 	bodies  [2][]byte
 }
 
@@ -25,8 +26,8 @@ func (s *Server) encode(route string, v any) (outgoing, error) {
 	} else if l.name = codec.NamedRoute(route); !l.name.Valid() {
 		return outgoing{}, codec.ErrRoute
 	}
-	l.scratch = newMessage()
-	payload, err := codec.AppendBody(l.scratch.body[:0], v)
+	l.scratch = mailbox.NewMessage()
+	payload, err := codec.AppendBody(l.scratch.Body[:0], v)
 	if err == nil && len(payload)+len(route)+envelope(route) > s.cfg.Session.MaxBody {
 		err = codec.ErrTooLarge // by its name, also for clients that go by numbers
 	}
@@ -34,7 +35,7 @@ func (s *Server) encode(route string, v any) (outgoing, error) {
 		l.free()
 		return outgoing{}, err
 	}
-	l.scratch.body = payload
+	l.scratch.Body = payload
 	return l, nil
 }
 
@@ -58,7 +59,17 @@ func envelope(route string) int {
 	return 3
 }
 
-func (l *outgoing) free() { l.scratch.free() }
+// message returns a MESSAGE on its route, without a body yet.
+func (l *outgoing) message() *mailbox.Message {
+	m := mailbox.NewMessage()
+	m.Kind = codec.Message
+	if l.to != nil {
+		m.Tag, m.Droppable = l.to.tag(), l.to.delivery != DeliverAll
+	}
+	return m
+}
+
+func (l *outgoing) free() { l.scratch.Free() }
 
 // route is how the route is written for a player.
 func (l *outgoing) route(numbered bool) codec.Route {
@@ -76,7 +87,7 @@ func (l *outgoing) body(numbered bool) []byte {
 		i = 1
 	}
 	if l.bodies[i] == nil {
-		payload := l.scratch.body
+		payload := l.scratch.Body
 		l.bodies[i] = codec.AppendMessage(make([]byte, 0, len(payload)+len(l.name.Name())+3), l.route(numbered), payload)
 	}
 	return l.bodies[i]
@@ -92,17 +103,16 @@ func (p *Player) Push(route string, v any) error {
 		return err
 	}
 	defer l.free()
-	m := newMessage()
-	m.kind, m.route = codec.Message, l.to
+	m := l.message()
 	p.mu.Lock()
-	m.body = codec.AppendMessage(m.body[:0], l.route(p.numbers), l.scratch.body)
+	m.Body = codec.AppendMessage(m.Body[:0], l.route(p.numbers), l.scratch.Body)
 	e := p.enqueueLocked(m)
 	p.mu.Unlock()
 	return p.enqueued(e, true)
 }
 
 // enqueue hands m to the player's session, wherever that is.
-func (p *Player) enqueue(m *message) error {
+func (p *Player) enqueue(m *mailbox.Message) error {
 	p.mu.Lock()
 	e := p.enqueueLocked(m)
 	p.mu.Unlock()
@@ -111,27 +121,27 @@ func (p *Player) enqueue(m *message) error {
 
 // enqueueing is what enqueueLocked leaves to do once mu is released.
 type enqueueing struct {
-	dropped queue // to be counted and freed
-	wake    bool  // the loop has to look
+	dropped mailbox.Queue // to be counted and freed
+	wake    bool          // the loop has to look
 	err     error
 }
 
 // enqueueLocked queues m for the player's loop, or refuses and frees it. The caller
 // holds mu, and calls enqueued once it has released it.
-func (p *Player) enqueueLocked(m *message) (e enqueueing) {
+func (p *Player) enqueueLocked(m *mailbox.Message) (e enqueueing) {
 	if p.life.Ending() && !p.moving {
-		m.free()
+		m.Free()
 		e.err = session.ErrClosed
 		return e
 	}
-	if p.extra != nil && p.extra.over.now {
-		m.free()
+	if p.extra != nil && p.extra.over.Over() {
+		m.Free()
 		e.err = p.overflowErrorLocked(p.queuedLocked())
 		return e
 	}
-	packets, bytes := p.out.len(), p.out.size()
-	e.dropped, e.wake = p.queueLocked(m), true
-	if p.dropped != kept {
+	packets, bytes := p.out.Len(), p.out.Size()
+	e.dropped, e.wake = p.out.Put(m, &p.srv.outbox, !p.life.Attached()), true
+	if p.out.Fate() != mailbox.Kept {
 		e.err = p.overflowErrorLocked(packets, bytes)
 	}
 	return e
@@ -140,7 +150,10 @@ func (p *Player) enqueueLocked(m *message) (e enqueueing) {
 // enqueued ends what enqueueLocked began, without mu. If wake is false the caller
 // wakes the loop.
 func (p *Player) enqueued(e enqueueing, wake bool) error {
-	p.countDropped(&e.dropped)
+	for m := e.dropped.Pop(); m != nil; m = e.dropped.Pop() {
+		p.srv.dropped(p, p.srv.tagged(m.Tag), 1)
+		m.Free()
+	}
 	if wake && e.wake {
 		p.wakeLoop()
 	}
@@ -162,7 +175,7 @@ func (s *Server) multicast(players []*Player, by *Player, route string, v any) e
 	}
 	defer l.free()
 	if by != nil && len(players) > 1 { // one copy is as much as it has sent itself
-		by.charge(int64(len(l.scratch.body)) * int64(len(players)-1))
+		by.charge(int64(len(l.scratch.Body)) * int64(len(players)-1))
 	}
 	var batches []*wakeBatch // by loop
 	for _, p := range players {
@@ -190,10 +203,9 @@ func (s *Server) multicast(players []*Player, by *Player, route string, v any) e
 
 // enqueueShared queues a copy of a message that goes to many. The caller wakes the loop.
 func (p *Player) enqueueShared(l *outgoing) error {
-	m := newMessage()
-	m.kind, m.route = codec.Message, l.to
+	m := l.message()
 	p.mu.Lock()
-	m.shared = l.body(p.numbers)
+	m.Shared = l.body(p.numbers)
 	e := p.enqueueLocked(m)
 	p.mu.Unlock()
 	if p.enqueued(e, false) == session.ErrClosed {

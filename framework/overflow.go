@@ -32,14 +32,6 @@ func (e *OverflowError) Error() string {
 // Unwrap returns ErrOverflow.
 func (e *OverflowError) Unwrap() error { return session.ErrOverflow }
 
-// overflow is what a player has overflowed. Guarded by the player's mu.
-type overflow struct {
-	now   bool          // until the client has come back
-	times uint8         // in a row, each within a grace of the one before
-	gaps  uint32        // overflows and resets so far
-	at    time.Duration // of the last one
-}
-
 // Queued returns what was sent to the player and is not acknowledged by its client
 // yet: messages and answers, and their bytes. More than Session.SendPackets and
 // SendBytes never wait.
@@ -51,7 +43,7 @@ func (p *Player) Queued() (packets, bytes int) {
 
 func (p *Player) queuedLocked() (packets, bytes int) {
 	q := p.queued.Load()
-	return p.out.len() + int(q>>32), p.out.size() + int(uint32(q))
+	return p.out.Len() + int(q>>32), p.out.Size() + int(uint32(q))
 }
 
 // publishQueued takes note of what waits in the session. Called on the owning loop.
@@ -83,7 +75,7 @@ func (p *Player) overflowErrorLocked(packets, bytes int) error {
 //	}
 func PushAll[T any](ctx context.Context, p *Player, route string, parts iter.Seq[T]) error {
 	p.mu.Lock()
-	gaps := p.extraLocked().over.gaps
+	gaps := p.extraLocked().over.Gaps()
 	p.mu.Unlock()
 	for v := range parts {
 		if err := p.awaitHalfFree(ctx, gaps); err != nil {
@@ -103,7 +95,7 @@ func (p *Player) awaitHalfFree(ctx context.Context, gaps uint32) error {
 	for pause := soonest; ; pause = min(2*pause, latest) {
 		p.mu.Lock()
 		packets, bytes := p.queuedLocked()
-		ended, reset := p.life.Ending(), p.extra.over.gaps != gaps
+		ended, reset := p.life.Ending(), p.extra.over.Gaps() != gaps
 		p.mu.Unlock()
 		switch {
 		case ended:
@@ -132,13 +124,8 @@ func (l *loop) overflowed(p *Player, overBudget bool) {
 	if f := l.srv.cfg.Observer.Overflowed; f != nil {
 		l.srv.observe("Overflowed", func() { f(p, overBudget) })
 	}
-	now := l.t.Now()
 	p.mu.Lock()
-	o := &p.extraLocked().over
-	if now-o.at > l.srv.cfg.Session.Grace {
-		o.times = 0
-	}
-	o.now, o.at, o.gaps, o.times = true, now, o.gaps+1, min(o.times+1, 32)
+	p.extraLocked().over.Note(l.t.Now(), l.srv.cfg.Session.Grace)
 	p.mu.Unlock()
 	text := "outgoing buffer overflowed"
 	if p.link != nil && !overBudget {
@@ -155,21 +142,14 @@ func (l *loop) overflowed(p *Player, overBudget bool) {
 	l.cut(p, session.SlowReader)
 }
 
-// maxBackoff bounds how long a client that overflowed is kept waiting: SPEC 4.9.
-const maxBackoff = 30 * time.Second
-
-// backoff is how long a client that overflowed has to wait until it may come back:
-// not at all the first time, then a second, two, four. Else a snapshot that is too
-// large would be sent as fast as the client can come back.
+// backoff is how long a client that overflowed has to wait until it may come back.
 func (p *Player) backoff(now time.Duration) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.extra == nil || !p.extra.over.now || p.extra.over.times < 2 {
+	if p.extra == nil {
 		return 0
 	}
-	o := &p.extra.over
-	pause := min(time.Second<<(min(o.times, 8)-2), maxBackoff, p.srv.cfg.Session.Grace/2)
-	return max(o.at+pause-now, 0)
+	return p.extra.over.Backoff(now, p.srv.cfg.Session.Grace)
 }
 
 // resetLocked takes note that the client has come back to a RESET.
@@ -179,7 +159,6 @@ func (p *Player) resetLocked() {
 		s.life.Reset()
 	}
 	if p.extra != nil {
-		p.extra.over.now = false
-		p.extra.over.gaps++
+		p.extra.over.Reset()
 	}
 }

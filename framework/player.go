@@ -12,6 +12,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/framework/internal/lifecycle"
 	"github.com/lifeline-go/lifeline/framework/internal/logs"
+	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
 	"github.com/lifeline-go/lifeline/framework/internal/pending"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
@@ -53,14 +54,12 @@ type Player struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	in      queue // accepted and not yet handled
-	out     queue // sent and not yet taken over by the loop
+	in      mailbox.Inbox  // accepted and not yet handled
+	out     mailbox.Outbox // sent and not yet taken over by the loop
 	life    lifecycle.State
 	reason  *Reason // of the end, nil before it
 	seats   *seat   // in rooms, and wished for
 	extra   *extra
-	dropped fate // of what was sent
-	holding bool // the inbox was so full that the client was asked to wait
 	numbers bool // the client goes by the dictionary; changed on the owner's loop
 	drains  bool // the server drains, and it is this player's turn to go
 	slowed  bool // its messages wait until it has paid for what they made the server send
@@ -74,11 +73,11 @@ type extra struct {
 	cancel     context.CancelFunc
 	onClose    []func()
 	kick       *Reason // why the session shall end, nil if it need not
-	over       overflow
+	over       mailbox.Overflow
 	heartbeat  *HeartbeatProfile // to be taken over by the loop
 	drainTurn  *drainTurn        // of a server that drains
 	calls      pending.Table     // requests to the client; its own have other ids
-	run        uint32            // see runLocked
+	run        uint32            // see appRunLocked
 	logLimiter logs.Limiter
 	lags       bool        // is logged
 	groups     []string    // tags

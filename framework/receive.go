@@ -9,18 +9,19 @@ import (
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/internal/lifecycle"
+	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
 )
 
 // inboxFits reports whether one more message of n bytes fits into that many
 // quarters of the inbox. Called on the loop.
 func (p *Player) inboxFits(n, quarters int) bool {
 	inbox := &p.srv.inbox
-	if !p.inHigh && n <= inbox.bytes/4 {
+	if !p.inHigh && n <= inbox.Bytes/4 {
 		return true // only this loop fills the inbox, so it is half empty still
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.in.len() < inbox.packets*quarters/4 && p.in.size()+n <= inbox.bytes*quarters/4
+	return p.in.Fits(n, quarters, *inbox)
 }
 
 // deliver brings an accepted message to its handler: at once if that is
@@ -122,21 +123,15 @@ func (l *loop) reply(p *Player, kind codec.Kind) {
 // enqueue puts a message into the inbox and asks the client to wait when that
 // fills up.
 func (l *loop) enqueue(p *Player, r *Route, kind codec.Kind, id uint64, payload []byte) {
-	m := newMessage()
-	m.route, m.kind, m.asked.id = r, kind, id
-	m.body = append(m.body[:0], payload...)
-	inbox := &l.srv.inbox
+	m := mailbox.NewMessage()
+	m.Tag, m.Kind, m.Asked.ID = r.tag(), kind, id
+	m.Body = append(m.Body[:0], payload...)
 	p.mu.Lock()
-	m.asked.run = p.appRunLocked()
-	p.in.push(m)
-	packets, bytes := p.in.len(), p.in.size()
-	if packets > inbox.packets*3/4 || bytes > inbox.bytes*3/4 {
-		p.holding = true
-	}
-	holding := p.holding || p.drains
+	m.Asked.Run = p.appRunLocked()
+	p.inHigh = p.in.Push(m, l.srv.inbox)
+	holding := p.in.Holding() || p.drains
 	due, room := p.activateLocked()
 	p.mu.Unlock()
-	p.inHigh = packets > inbox.packets/2 || bytes > inbox.bytes/2
 	p.s.Hold(holding)
 	if due {
 		l.srv.dispatch(p, room)
@@ -195,7 +190,7 @@ func (l *loop) call(p *Player, r *Route, kind codec.Kind, payload []byte) (out [
 			go panic("framework: Inline handler of route " + r.name + ": " + errGoexit.Error())
 		}
 	}()
-	out, err = r.handle(nil, p, kind, question{}, payload, l.payload[:0])
+	out, err = r.handle(nil, p, kind, mailbox.Question{}, payload, l.payload[:0])
 	l.countInline(r, l.srv.watch.Took(start))
 	return out, true, err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
 	"github.com/lifeline-go/lifeline/framework/internal/pending"
 	"github.com/lifeline-go/lifeline/session"
 )
@@ -60,20 +61,20 @@ func (p *Player) ask(route string, v any) (id uint64, call pending.Call, err err
 		return 0, call, err
 	}
 	defer l.free()
-	m := newMessage()
-	m.kind = codec.Request
+	m := mailbox.NewMessage()
+	m.Kind = codec.Request
 	p.mu.Lock()
 	c := &p.extraLocked().calls
 	id = c.Next()
-	m.body = codec.AppendRequest(m.body[:0], id, l.route(p.numbers), l.scratch.body)
-	if len(m.body) > p.srv.cfg.Session.MaxBody {
+	m.Body = codec.AppendRequest(m.Body[:0], id, l.route(p.numbers), l.scratch.Body)
+	if len(m.Body) > p.srv.cfg.Session.MaxBody {
 		p.mu.Unlock()
-		m.free()
+		m.Free()
 		return 0, call, codec.ErrTooLarge
 	}
 	if p.life.Ending() {
 		p.mu.Unlock()
-		m.free()
+		m.Free()
 		return 0, call, session.ErrClosed
 	}
 	call = c.Add(0)

@@ -2,7 +2,10 @@
 
 package framework
 
-import "github.com/lifeline-go/lifeline/codec"
+import (
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
+)
 
 // This file is what clients ask of rooms: codec/SPEC 6.4.
 
@@ -23,15 +26,15 @@ func (s *Server) addRoomRoutes() {
 	s.add(RouteLeave, handler{reply: true, begin: s.beginLeave}, RouteTypes{})
 }
 
-func (s *Server) beginJoin(p *Player, asked question, payload []byte) error {
+func (s *Server) beginJoin(p *Player, asked mailbox.Question, payload []byte) error {
 	return s.beginEnter(p, asked, payload, false)
 }
 
-func (s *Server) beginWatch(p *Player, asked question, payload []byte) error {
+func (s *Server) beginWatch(p *Player, asked mailbox.Question, payload []byte) error {
 	return s.beginEnter(p, asked, payload, true)
 }
 
-func (s *Server) beginEnter(p *Player, asked question, payload []byte, watch bool) error {
+func (s *Server) beginEnter(p *Player, asked mailbox.Question, payload []byte, watch bool) error {
 	var q struct{ Type, Key string }
 	if err := codec.DecodeBody(payload, &q); err != nil {
 		return badRequest(err)
@@ -54,7 +57,7 @@ func (s *Server) roomType(name string) (*roomKind, error) {
 	return nil, refusal(codec.ErrorNoRoute, "there is no room type "+short(name))
 }
 
-func (s *Server) beginLeave(p *Player, asked question, payload []byte) error {
+func (s *Server) beginLeave(p *Player, asked mailbox.Question, payload []byte) error {
 	var types []string
 	if err := codec.DecodeBody(payload, &types); err != nil {
 		return badRequest(err)

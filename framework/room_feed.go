@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
 )
 
 // feed tells clients of changes of the list of a type of room that they follow. It is
@@ -125,7 +126,7 @@ func (k *roomKind) newsLocked(l *followed, keys []string) listNews {
 	return n
 }
 
-func (s *Server) beginFollow(p *Player, asked question, payload []byte) error {
+func (s *Server) beginFollow(p *Player, asked mailbox.Question, payload []byte) error {
 	k, text, f, err := s.listQuestion(p, payload)
 	if err != nil {
 		return err
@@ -198,7 +199,7 @@ func (k *roomKind) followed(p *Player, text string, list roomList) {
 	}
 }
 
-func (s *Server) beginUnfollow(p *Player, asked question, payload []byte) error {
+func (s *Server) beginUnfollow(p *Player, asked mailbox.Question, payload []byte) error {
 	var types []string
 	if err := codec.DecodeBody(payload, &types); err != nil {
 		return badRequest(err)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
 )
 
 // What clients ask of the rooms of a type that is Listed: codec/SPEC 6.4.
@@ -151,7 +152,7 @@ func (s *Server) listQuestion(p *Player, payload []byte) (*roomKind, string, fil
 	return k, q.Filter, f, nil
 }
 
-func (s *Server) beginList(p *Player, asked question, payload []byte) error {
+func (s *Server) beginList(p *Player, asked mailbox.Question, payload []byte) error {
 	k, _, f, err := s.listQuestion(p, payload)
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/internal/admin"
 	"github.com/lifeline-go/lifeline/framework/internal/limit"
 	"github.com/lifeline-go/lifeline/framework/internal/logs"
+	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
 	"github.com/lifeline-go/lifeline/framework/internal/watchdog"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
@@ -37,7 +38,8 @@ type Server struct {
 	wraps        []func(Handler) Handler
 	chain        Handler // of wraps; immutable once started
 	kinds        map[string]*roomKind
-	inbox        inboxCap
+	inbox        mailbox.Limits                      // of each player
+	outbox       mailbox.Bounds                      // of each player, and of all
 	t            atomic.Pointer[transport.Transport] // nil before Start has returned
 	stage        atomic.Int32                        // registering, started, over
 	count        counters
@@ -72,11 +74,6 @@ type Server struct {
 	draining   bool
 }
 
-// inboxCap is the room that a player's inbox has. What a client may have
-// unacknowledged fits four times: the client is asked to wait at three
-// quarters, so that what is on its way by then still fits.
-type inboxCap struct{ packets, bytes int }
-
 // New checks the configuration. Nothing runs yet.
 func New(cfg Config) (*Server, error) {
 	cfg, err := cfg.withDefaults()
@@ -91,12 +88,14 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, log: cfg.Logger, boot: binary.LittleEndian.Uint32(boot[:]),
 		routes: map[string]*Route{}, kinds: map[string]*roomKind{}, logins: map[session.OpeningKey]*login{}, awaitClose: map[string][]*Player{},
 		arriving: map[session.ID]bool{}, origins: map[netip.Addr]*origin{},
-		inbox:        inboxCap{4 * cfg.Session.RecvPackets, 4 * cfg.Session.RecvBytes},
+		// What a client may have unacknowledged fits four times.
+		inbox:        mailbox.Limits{Packets: 4 * cfg.Session.RecvPackets, Bytes: 4 * cfg.Session.RecvBytes},
 		table:        session.NewTable[*Player](max(2*cfg.Session.Grace, time.Minute), 1<<16),
 		returnMemory: returnMemory,
 	}
 	s.watch = watchdog.New(s.log, clock(), since)
 	s.pool.most, s.pool.watch = cfg.Workers, s.watch
+	s.outbox = mailbox.Bounds{Limits: mailbox.Limits{Packets: cfg.Session.SendPackets, Bytes: cfg.Session.SendBytes}, Budget: &s.budget}
 	s.budget.Open(cfg.BufferBytes, max(cfg.Loops, runtime.GOMAXPROCS(0)))
 	s.authSlots = limit.NewAuthSlots(cfg.AuthConcurrency)
 	if cfg.MinVersion != "" {

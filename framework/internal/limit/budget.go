@@ -19,7 +19,7 @@ const NoBound = math.MaxInt64 / 4
 type Budget struct {
 	// Immutable after Open.
 	size  int64
-	share int64
+	share int64 // what a loop takes at once
 
 	left atomic.Int64
 }
@@ -31,9 +31,6 @@ func (b *Budget) Open(size int64, loops int) {
 	b.left.Store(size)
 }
 
-// Share is what a loop takes at once, in bytes.
-func (b *Budget) Share() int64 { return b.share }
-
 // Take takes n bytes if there are so many. The last eighth is for players that are
 // there: those that are away, most of which never read it, must not take from those
 // that play.
@@ -44,6 +41,25 @@ func (b *Budget) Take(n int64, away bool) bool {
 	}
 	b.left.Add(n)
 	return false
+}
+
+// TakeShare takes n bytes into the share of a loop, and more in advance if there is more.
+func (b *Budget) TakeShare(share *int, n int, away bool) bool {
+	for _, n := range []int64{max(int64(n), b.share), int64(n)} {
+		if b.Take(n, away) {
+			*share += int(n)
+			return true
+		}
+	}
+	return false
+}
+
+// ReturnShare gives back what the loop does not need any more. It uses so many bytes.
+func (b *Budget) ReturnShare(share *int, used int) {
+	if n := int64(*share - used); n > 2*b.share {
+		*share -= int(n - b.share)
+		b.Give(n - b.share)
+	}
 }
 
 // Give gives n bytes back.
