@@ -101,7 +101,11 @@ func (ts *timers) arm(r *Room) {
 		return
 	}
 	ts.armed = first
-	d := max(first.Sub(clock()), 0)
+	d := first.Sub(clock())
+	if d <= 0 { // no timer, see stepper.arm
+		r.wake()
+		return
+	}
 	if ts.alarm == nil {
 		ts.alarm = time.AfterFunc(d, r.wake)
 		return

@@ -113,7 +113,7 @@ func (l *Loop) arm() {
 		return
 	}
 	t.armed = next
-	if wait := max(next-l.now, 0); t.timer == nil {
+	if wait := max(next-l.now, 1); t.timer == nil { // never 0: in virtual time that would run it here
 		t.timer = time.AfterFunc(wait, l.queue.onTimer)
 	} else {
 		t.timer.Reset(wait)

@@ -75,10 +75,10 @@ func (c *Client) dueLocked() time.Duration {
 // run is the goroutine that keeps the time and dials. It ends when the session
 // has, by Close or by the server.
 func (c *Client) run() {
-	// The timer wakes run like all else does. A channel's timer that is late runs
-	// inside the select, and Go's race detector can't stand that in a test with
-	// virtual time.
-	timer := time.AfterFunc(0, c.wakeRun)
+	// The timer wakes run like all else does, and is never due at once: such a timer,
+	// and a late one that a select waits for, runs on the goroutine that meets it. In a
+	// test with virtual time two of them at once crash Go's race detector.
+	timer := time.AfterFunc(1, c.wakeRun)
 	defer timer.Stop()
 	for {
 		c.mu.Lock()
@@ -90,7 +90,7 @@ func (c *Client) run() {
 		}
 		dial, ended := c.wantDial, c.core.State() == session.Ended
 		c.armed = c.dueLocked()
-		timer.Reset(c.clock.real(max(c.armed-now, 0)))
+		timer.Reset(max(c.clock.real(c.armed-now), 1))
 		c.mu.Unlock()
 		switch {
 		case ended:

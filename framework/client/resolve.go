@@ -129,8 +129,8 @@ func first[T any](ctx context.Context, list []netip.AddrPort, open func(context.
 	if end, ok := ctx.Deadline(); ok { // each has its chance
 		wait = min(wait, until(end)/time.Duration(len(list)+1))
 	}
-	next := make(chan struct{}, 1) // it is the next address's turn
-	timer := time.AfterFunc(0, func() {
+	next := make(chan struct{}, 1)      // it is the next address's turn
+	timer := time.AfterFunc(1, func() { // never 0, see run
 		select {
 		case next <- struct{}{}:
 		default:
@@ -145,7 +145,7 @@ func first[T any](ctx context.Context, list []netip.AddrPort, open func(context.
 				return r.got, r.at, nil
 			}
 			causes = append(causes, fmt.Errorf("%v: %w", r.at, r.err))
-			timer.Reset(0)
+			timer.Reset(1)
 		case <-next:
 			if len(list) == 0 {
 				continue
@@ -157,7 +157,7 @@ func first[T any](ctx context.Context, list []netip.AddrPort, open func(context.
 				got, err := open(ctx, a)
 				results <- result{got, a, err}
 			}()
-			timer.Reset(wait)
+			timer.Reset(max(wait, 1))
 		}
 	}
 	return got, at, joined(causes)

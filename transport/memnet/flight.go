@@ -113,7 +113,7 @@ func (f *flight) putLocked(now time.Duration, p parcel) {
 }
 
 func (f *flight) armLocked(now time.Duration) {
-	wait := max(f.q[0].due-now, 0)
+	wait := max(f.q[0].due-now, 1) // never 0: in virtual time that would run it here
 	if f.timer == nil {
 		f.timer = time.AfterFunc(wait, f.arrive)
 	} else {

@@ -38,7 +38,7 @@ func TestEachMatchEndsRight(t *testing.T) {
 func play(g *gametest.Game, all *game, pair ...*gametest.Player) {
 	luck := []func(*gametest.Player){(*gametest.Player).Drop, (*gametest.Player).Rebind, (*gametest.Player).Restart, func(p *gametest.Player) {
 		p.Cut()
-		time.AfterFunc(time.Duration(g.Rand.IntN(45))*time.Second, p.Heal)
+		time.AfterFunc(time.Duration(g.Rand.IntN(45)+1)*time.Second, p.Heal)
 	}, func(*gametest.Player) {}}
 	key, want := pair[0].In("match"), Board{Players: Players{pair[0].User, pair[1].User}, Over: true}
 	cells := []byte(".........")
