@@ -198,9 +198,6 @@ func TestCarriers(t *testing.T) {
 	} {
 		got := regexp.MustCompile(`[a-z]+(-[a-z]+)?`).FindAllString(strings.TrimPrefix(strings.TrimSpace(list), "[...]string"), -1)
 		got = slices.DeleteFunc(got, func(s string) bool { return s == "string" || s == "wss" })
-		if strings.HasSuffix(path, ".cs") {
-			got = append(got, "stcp") // which the C# client has not yet: its README says so
-		}
 		slices.Sort(got)
 		if !slices.Equal(got, want) {
 			t.Errorf("%s has the carriers %v, want %v", path, got, want)

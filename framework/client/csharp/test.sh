@@ -95,7 +95,7 @@ for _ in $(seq 100); do
 	grep -q '^bots' "$work/log" && break
 	sleep 0.1
 done
-read -r _ kcp plain tcp ws _ <<<"$(grep '^players' "$work/log")"
+url() { grep '^players' "$work/log" | grep -oE "(^| )$1://[^ ]+" | tr -d ' '; }
 read -r _ key <<<"$(grep '^key' "$work/log")"
 bots=()
 bot() { # name of the run, then flags
@@ -103,16 +103,17 @@ bot() { # name of the run, then flags
 	shift
 	mono "$work/bot.exe" -json -n 50 -duration 10s -room "$name" "$@" >"$work/$name" & bots+=($!)
 }
-bot kcp -addr "$kcp" -key "$key" -cut 3s
-bot rebind -addr "$kcp" -key "$key" -cut 0 -rebind 2s
-bot plain-kcp -addr "$plain" -cut 3s
-bot tcp -addr "$tcp" -cut 3s
-bot ws -addr "$ws" -cut 3s
-(cd "$work/aot" && MONO_PATH=. exec mono --full-aot bot.exe -json -n 10 -duration 10s -room aot -addr "$kcp" -key "$key" -cut 3s >"$work/aot.json") & bots+=($!)
+bot kcp -addr "$(url kcp)" -key "$key" -cut 3s
+bot rebind -addr "$(url kcp)" -key "$key" -cut 0 -rebind 2s
+bot plain-kcp -addr "$(url plain-kcp)" -cut 3s
+bot tcp -addr "$(url tcp)" -cut 3s
+bot stcp -addr "$(url stcp)" -key "$key" -cut 3s
+bot ws -addr "$(url ws)" -cut 3s
+(cd "$work/aot" && MONO_PATH=. exec mono --full-aot bot.exe -json -n 10 -duration 10s -room aot -addr "$(url kcp)" -key "$key" -cut 3s >"$work/aot.json") & bots+=($!)
 for bot in "${bots[@]}"; do
 	wait "$bot" || failed=1
 done
-tail -n +1 "$work"/{kcp,rebind,plain-kcp,tcp,ws,aot.json}
+tail -n +1 "$work"/{kcp,rebind,plain-kcp,tcp,stcp,ws,aot.json}
 [ -z "${failed:-}" ] || { echo "bots failed"; exit 1; }
 grep -q '"resumes":0,' "$work/rebind"
 say done

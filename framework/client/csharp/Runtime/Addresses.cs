@@ -6,7 +6,7 @@ using System.Collections.Generic;
 namespace Lifeline
 {
 	/// <summary>What carries the frames of a link.</summary>
-	enum CarrierKind { PlainKcp, Tcp, WebSocket, Kcp }
+	enum CarrierKind { PlainKcp, Tcp, WebSocket, Kcp, SealedTcp }
 
 	/// <summary>One way to the server.</summary>
 	sealed class Address
@@ -18,7 +18,7 @@ namespace Lifeline
 		public readonly bool Secure; // wss
 		public readonly string Path = "/";
 
-		/// <summary>Reads "kcp://host:port", "plain-kcp://host:port", "tcp://host:port", "ws://host/path" or "wss://host/path". Throws FormatException.</summary>
+		/// <summary>Reads "kcp://host:port", "plain-kcp://host:port", "stcp://host:port", "tcp://host:port", "ws://host/path" or "wss://host/path". Throws FormatException.</summary>
 		public Address(string url)
 		{
 			Url = url;
@@ -29,6 +29,7 @@ namespace Lifeline
 			{
 				case "kcp": Carrier = CarrierKind.Kcp; break;
 				case "plain-kcp": Carrier = CarrierKind.PlainKcp; break;
+				case "stcp": Carrier = CarrierKind.SealedTcp; break;
 				case "tcp": Carrier = CarrierKind.Tcp; break;
 				case "ws":
 				case "wss":
@@ -43,7 +44,7 @@ namespace Lifeline
 					}
 					break;
 				default:
-					throw new FormatException("lifeline: address \"" + url + "\" begins with none of kcp://, plain-kcp://, tcp://, ws://, wss://");
+					throw new FormatException("lifeline: address \"" + url + "\" begins with none of kcp://, plain-kcp://, stcp://, tcp://, ws://, wss://");
 			}
 			int portAt = rest.LastIndexOf(':');
 			if (portAt >= 0 && rest.IndexOf(']', portAt) < 0)
@@ -70,6 +71,9 @@ namespace Lifeline
 				return Port == (Secure ? 443 : 80) ? host : host + ":" + Port;
 			}
 		}
+
+		/// <summary>Reports whether the server's public key seals what it carries.</summary>
+		public bool Sealed { get { return Carrier == CarrierKind.Kcp || Carrier == CarrierKind.SealedTcp; } }
 
 		/// <summary>Reports whether it goes over UDP, where nothing says no.</summary>
 		public bool Udp { get { return Carrier == CarrierKind.Kcp || Carrier == CarrierKind.PlainKcp; } }

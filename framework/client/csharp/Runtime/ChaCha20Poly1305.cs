@@ -55,6 +55,17 @@ namespace Lifeline
 			return true;
 		}
 
+		/// <summary>Goes on with another key, which does not tell the present one: REKEY of Noise, revision 34, 4.2.</summary>
+		public void Rekey()
+		{
+			SetNonce(ulong.MaxValue);
+			Block(1);
+			for (int i = 0; i < 8; i++)
+			{
+				key[i] = LittleEndian.Get32(stream, 4 * i);
+			}
+		}
+
 		/// <summary>For tests with a nonce of any 12 bytes; the next Seal or Open sets another one.</summary>
 		internal void Cipher(byte[] nonce12, uint counter, byte[] b, int at, int n)
 		{

@@ -67,7 +67,7 @@ namespace Lifeline
 
 		/// <summary>
 		/// Makes a client that does nothing until Update. addresses are URLs with blanks between, the best one
-		/// first: kcp://host:port, plain-kcp://host:port, tcp://host:port, ws://host/path, wss://host/path. Throws
+		/// first: kcp://host:port, plain-kcp://host:port, stcp://host:port, tcp://host:port, ws://host/path, wss://host/path. Throws
 		/// FormatException for an address, a key or a token that is none.
 		/// </summary>
 		public Client(string addresses, ClientConfig config = null)
@@ -78,9 +78,9 @@ namespace Lifeline
 			{
 				serverKey = SealWire.ParsePublicKey(cfg.ServerKey);
 			}
-			else if (Array.Exists(book.Own, a => a.Carrier == CarrierKind.Kcp))
+			else if (Array.Exists(book.Own, a => a.Sealed))
 			{
-				throw new FormatException("lifeline: a kcp:// address needs ClientConfig.ServerKey, the server's public key, which it logs when it starts");
+				throw new FormatException("lifeline: a kcp:// or stcp:// address needs ClientConfig.ServerKey, the server's public key, which it logs when it starts");
 			}
 			entropy = new Entropy(cfg.Random);
 			clock = cfg.Now ?? ClientConfig.StopwatchNow;

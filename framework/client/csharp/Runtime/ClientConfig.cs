@@ -37,7 +37,7 @@ namespace Lifeline
 
 		/// <summary>
 		/// ServerKey is the server's public key, "llp1." and 43 characters, which the server logs when it starts.
-		/// kcp:// addresses need it. It is no secret, so it may ship with the app.
+		/// kcp:// and stcp:// addresses need it. It is no secret, so it may ship with the app.
 		/// </summary>
 		public string ServerKey;
 

@@ -184,6 +184,9 @@ namespace Lifeline
 					return new PlainKcpCarrier(PlacesOf(a), (uint)entropy.Next(), pool);
 				case CarrierKind.Kcp:
 					return new SealedKcpCarrier(PlacesOf(a), serverKey, core.Who, entropy, pool);
+				case CarrierKind.SealedTcp:
+					Places to = PlacesOf(a);
+					return new SealedTcpCarrier(() => new TcpStream(to), serverKey, core.Who, entropy, core.MaxReceive);
 			}
 			if (cfg.OpenWebSocket != null)
 			{

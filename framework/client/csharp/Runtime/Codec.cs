@@ -76,6 +76,8 @@ namespace Lifeline
 		/// <summary>How deep arrays and maps may stand inside each other.</summary>
 		public const int MaxDepth = 16;
 		const int maxLengthBytes = 4;
+		/// <summary>The most that a frame adds to its body, in bytes.</summary>
+		public const int FrameOverhead = maxLengthBytes + HeaderSize;
 		const int countedBit = 0x80;
 
 		public static bool IsCounted(PacketKind kind)

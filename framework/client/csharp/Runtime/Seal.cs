@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Sealed datagrams: transport/seal/SPEC.md, whose sections the comments cite.
+// Sealed datagrams and streams: transport/seal/SPEC.md, whose sections the comments cite.
 
 using System;
 using System.Text;
@@ -44,6 +44,35 @@ namespace Lifeline
 		internal const string LabelNonce = "lifeline/seal/1 nonce";
 		internal const string LabelResumeTag = "lifeline/seal/1 resume hello";
 		internal const string LabelResume = "lifeline/seal/1 resume link";
+
+		/// <summary>Begins a hello: SPEC 2.1.</summary>
+		public static void PutHead(byte[] hello, PacketType type)
+		{
+			hello[4] = (byte)type;
+			hello[5] = Version;
+		}
+
+		/// <summary>Writes which of the server's keys is meant, 8 bytes: SPEC 2.2.</summary>
+		public static void PutKeyId(byte[] hello, int at, byte[] serverKey)
+		{
+			Buffer.BlockCopy(Sha256.Sum(serverKey, 0, X25519.Size), 0, hello, at, 8);
+		}
+
+		/// <summary>
+		/// The keys of a link that a seal key opens, 112 bytes: the client's, the server's, that of the answer, and 16
+		/// bytes of link nonce: SPEC 5.2. hello has the client's nonce, and behind it the id of the session, from at on;
+		/// answer has the server's nonce from nonceAt on.
+		/// </summary>
+		public static byte[] ResumeKeys(string label, byte[] sealKey, byte[] hello, int at, byte[] answer, int nonceAt)
+		{
+			byte[] salt = new byte[32];
+			Buffer.BlockCopy(hello, at, salt, 0, 16);
+			Buffer.BlockCopy(answer, nonceAt, salt, 16, 16);
+			byte[] info = new byte[label.Length + 16];
+			Encoding.ASCII.GetBytes(label, 0, label.Length, info, 0);
+			Buffer.BlockCopy(hello, at + 16, info, label.Length, 16);
+			return Hkdf.Derive(sealKey, salt, info, 112);
+		}
 
 		/// <summary>Reads what every datagram begins with. Reports false if b is none of these.</summary>
 		public static bool Parse(byte[] b, int n, out uint connection, out PacketType type)

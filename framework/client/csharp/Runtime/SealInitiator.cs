@@ -15,22 +15,10 @@ namespace Lifeline
 		const int maxSpent = 2; // cookies that are answered at once: an observer of a hello can forge them
 
 		readonly byte[] hello = new byte[SealWire.HelloSize];
-		int spent;              // since Repeat
-		readonly bool resume;
-
-		// A handshake with public keys.
-		readonly byte[] serverKey;
-		readonly byte[] ephemeral;
-		readonly X25519 curve = new X25519();
-		readonly NoiseState noise = new NoiseState();
-		NoiseState begun; // as it was after the hello
-		byte[] answer;    // an ACCEPT whose public-key operation is being done
-		Stage stage;
-
-		// A handshake of a session that has a seal key.
+		readonly NoiseInitiator noise; // null: the session has a seal key
 		readonly byte[] resumeKey;
-
-		enum Stage { PublicKey, Shared, Ready, Answer, Done }
+		int spent;  // since Repeat
+		bool ready; // the hello is whole
 
 		/// <summary>
 		/// Begins a handshake with the server that has the private half of serverKey. ephemeral is 32 random
@@ -38,12 +26,9 @@ namespace Lifeline
 		/// </summary>
 		public SealInitiator(byte[] serverKey, byte[] ephemeral)
 		{
-			this.serverKey = serverKey;
-			this.ephemeral = ephemeral;
-			Head(PacketType.Hello);
-			Buffer.BlockCopy(Sha256.Sum(serverKey, 0, X25519.Size), 0, hello, SealWire.AtKeyId, 8);
-			curve.StartBase(ephemeral);
-			stage = Stage.PublicKey;
+			SealWire.PutHead(hello, PacketType.Hello);
+			SealWire.PutKeyId(hello, SealWire.AtKeyId, serverKey);
+			noise = new NoiseInitiator(SealWire.Prologue, hello, SealWire.AtCookie, serverKey, ephemeral);
 		}
 
 		/// <summary>
@@ -52,9 +37,8 @@ namespace Lifeline
 		/// </summary>
 		public SealInitiator(byte[] session, byte[] sealKey, byte[] nonce)
 		{
-			resume = true;
 			resumeKey = sealKey;
-			Head(PacketType.ResumeHello);
+			SealWire.PutHead(hello, PacketType.ResumeHello);
 			Buffer.BlockCopy(nonce, 0, hello, SealWire.AtName, 16);
 			Buffer.BlockCopy(session, 0, hello, SealWire.AtName + 16, 16);
 			HmacSha256 mac = new HmacSha256(sealKey);
@@ -64,20 +48,14 @@ namespace Lifeline
 			byte[] tag = new byte[Sha256.Size];
 			mac.Finish(tag, 0);
 			Buffer.BlockCopy(tag, 0, hello, SealWire.AtTag, 16);
-			stage = Stage.Ready;
-		}
-
-		void Head(PacketType type)
-		{
-			hello[4] = (byte)type;
-			hello[5] = SealWire.Version;
+			ready = true;
 		}
 
 		/// <summary>Reports whether Hello may be sent.</summary>
-		public bool Ready { get { return stage >= Stage.Ready; } }
+		public bool Ready { get { return ready; } }
 
 		/// <summary>Reports that an answer came, which Work has yet to look at, or that Conn is there.</summary>
-		public bool Answered { get { return stage > Stage.Ready; } }
+		public bool Answered { get { return Conn != null || noise != null && noise.Answered; } }
 
 		/// <summary>The datagram to send, HelloSize bytes. A cookie changes it.</summary>
 		public byte[] Hello { get { return hello; } }
@@ -100,30 +78,19 @@ namespace Lifeline
 		/// <summary>Does public-key work: at most so many steps of X25519. Returns how many it did.</summary>
 		public int Work(int steps)
 		{
-			int did = 0;
-			while (did < steps && (stage == Stage.PublicKey || stage == Stage.Shared || stage == Stage.Answer))
+			if (noise == null || Conn != null)
 			{
-				did += curve.Advance(steps - did);
-				if (!curve.Done)
-				{
-					break;
-				}
-				if (stage == Stage.PublicKey)
-				{
-					Buffer.BlockCopy(curve.Result, 0, hello, SealWire.AtName, X25519.Size);
-					curve.Start(ephemeral, serverKey, 0);
-					stage = Stage.Shared;
-				}
-				else if (stage == Stage.Shared)
-				{
-					FirstMessage();
-					stage = Stage.Ready;
-				}
-				else
-				{
-					stage = SecondMessage() ? Stage.Done : Stage.Ready;
-					answer = null;
-				}
+				return 0;
+			}
+			int did = noise.Work(steps);
+			if (!ready && noise.Ready)
+			{
+				Buffer.BlockCopy(noise.First, 0, hello, SealWire.AtName, NoiseInitiator.FirstSize);
+				ready = true;
+			}
+			if (noise.Done)
+			{
+				Accepted(noise.Payload, 0, noise.Payload.Length, noise.Keys, noise.Nonce);
 			}
 			return did;
 		}
@@ -137,7 +104,7 @@ namespace Lifeline
 		{
 			uint connection;
 			PacketType type;
-			if (stage != Stage.Ready || !SealWire.Parse(b, n, out connection, out type) || connection != 0 ||
+			if (!ready || Answered || !SealWire.Parse(b, n, out connection, out type) || connection != 0 ||
 				b[5] != SealWire.Version || n < 16 || !ByteOps.Equal(b, 8, hello, SealWire.AtName, 8))
 			{
 				return false;
@@ -149,82 +116,37 @@ namespace Lifeline
 				Buffer.BlockCopy(b, 16, hello, SealWire.AtCookie, 16);
 				return again;
 			}
-			if (type == PacketType.Accept && !resume && n >= 16 + X25519.Size + 4 + ChaCha20Poly1305.TagSize)
+			if (type == PacketType.Accept && noise != null && n >= 16 + NoiseInitiator.FirstSize + 4)
 			{
-				answer = ByteOps.Slice(b, 16, n - 16);
-				curve.Start(ephemeral, answer, 0);
-				stage = Stage.Answer;
+				noise.Answer(ByteOps.Slice(b, 16, n - 16));
 			}
-			else if (type == PacketType.ResumeAccept && resume && n >= 32 + 4 + ChaCha20Poly1305.TagSize)
+			else if (type == PacketType.ResumeAccept && noise == null && n >= 32 + 4 + ChaCha20Poly1305.TagSize)
 			{
 				ResumeAccept(ByteOps.Slice(b, 0, n));
 			}
 			return false;
 		}
 
-		// Noise NK, message 1: e, es, and an empty payload.
-		void FirstMessage()
-		{
-			noise.Begin("Noise_NK_25519_ChaChaPoly_SHA256");
-			byte[] prologue = new byte[SealWire.Prologue.Length + SealWire.AtCookie];
-			Encoding.ASCII.GetBytes(SealWire.Prologue, 0, SealWire.Prologue.Length, prologue, 0);
-			Buffer.BlockCopy(hello, 0, prologue, SealWire.Prologue.Length, SealWire.AtCookie);
-			noise.MixHash(prologue, 0, prologue.Length);
-			noise.MixHash(serverKey, 0, X25519.Size);
-			noise.MixHash(hello, SealWire.AtName, X25519.Size);
-			noise.MixKey(curve.Result);
-			noise.EncryptAndHash(hello, SealWire.AtTag, 0);
-			begun = noise.Clone();
-		}
-
-		// Noise NK, message 2: e, ee, and the payload. Reports false if it is not authentic.
-		bool SecondMessage()
-		{
-			NoiseState state = begun.Clone(); // what fails must leave nothing behind
-			state.MixHash(answer, 0, X25519.Size);
-			state.MixKey(curve.Result);
-			int n = answer.Length - X25519.Size - ChaCha20Poly1305.TagSize;
-			if (curve.IsZero || !state.DecryptAndHash(answer, X25519.Size, n))
-			{
-				return false;
-			}
-			byte[] keys = state.Split();
-			Sha256 hash = new Sha256();
-			hash.Update(Encoding.ASCII.GetBytes(SealWire.LabelNonce));
-			hash.Update(state.Hash);
-			byte[] sum = new byte[Sha256.Size];
-			hash.Finish(sum, 0);
-			return Accepted(answer, X25519.Size, n, keys, ByteOps.Slice(sum, 0, 16));
-		}
-
 		void ResumeAccept(byte[] b)
 		{
-			byte[] salt = new byte[32];
-			Buffer.BlockCopy(hello, SealWire.AtName, salt, 0, 16);
-			Buffer.BlockCopy(b, 16, salt, 16, 16);
-			byte[] info = new byte[SealWire.LabelResume.Length + 16];
-			Encoding.ASCII.GetBytes(SealWire.LabelResume, 0, SealWire.LabelResume.Length, info, 0);
-			Buffer.BlockCopy(hello, SealWire.AtName + 16, info, SealWire.LabelResume.Length, 16);
-			byte[] keys = Hkdf.Derive(resumeKey, salt, info, 112);
+			byte[] keys = SealWire.ResumeKeys(SealWire.LabelResume, resumeKey, hello, SealWire.AtName, b, 16);
 			int n = b.Length - 32 - ChaCha20Poly1305.TagSize;
-			if (new ChaCha20Poly1305(keys, 64).Open(0, b, 0, 32, b, 32, n) && Accepted(b, 32, n, keys, ByteOps.Slice(keys, 96, 16)))
+			if (new ChaCha20Poly1305(keys, 64).Open(0, b, 0, 32, b, 32, n))
 			{
-				stage = Stage.Done;
+				Accepted(b, 32, n, keys, ByteOps.Slice(keys, 96, 16));
 			}
 		}
 
 		// Takes the payload of the answer: SPEC 2.7. keys are the client's and the server's.
-		bool Accepted(byte[] b, int at, int n, byte[] keys, byte[] nonce)
+		void Accepted(byte[] b, int at, int n, byte[] keys, byte[] nonce)
 		{
-			uint connection = LittleEndian.Get32(b, at);
-			if (connection == 0)
+			uint connection = n < 4 ? 0 : LittleEndian.Get32(b, at);
+			if (connection != 0)
 			{
-				return false;
+				Conn = new SealConn(connection, keys, 0, keys, 32);
+				Nonce = nonce;
+				Greeting = ByteOps.Slice(b, at + 4, n - 4);
 			}
-			Conn = new SealConn(connection, keys, 0, keys, 32);
-			Nonce = nonce;
-			Greeting = ByteOps.Slice(b, at + 4, n - 4);
-			return true;
 		}
 	}
 
@@ -250,6 +172,129 @@ namespace Lifeline
 			}
 			at = now + Math.Min(first << Math.Min(Sent, 8), last);
 			Sent++;
+			return true;
+		}
+	}
+
+	/// <summary>
+	/// The client's half of Noise_NK_25519_ChaChaPoly_SHA256: SPEC 3.1 and 5. Call Work until Ready, send First,
+	/// hand what came to Answer, and call Work until Answered is false, or Done is true.
+	/// </summary>
+	sealed class NoiseInitiator
+	{
+		/// <summary>The size of the first message, and the least of the second one, in bytes: a key and a tag.</summary>
+		public const int FirstSize = X25519.Size + ChaCha20Poly1305.TagSize;
+
+		readonly byte[] serverKey, ephemeral, prologue;
+		readonly X25519 curve = new X25519();
+		NoiseState begun;           // as it was after the first message
+		byte[] answer;              // of which the public-key operation is being done
+		Stage stage;
+
+		enum Stage { PublicKey, Shared, Ready, Answer, Done }
+
+		/// <summary>The prologue is a label and the first n bytes of a hello. ephemeral is 32 random bytes that nothing else uses.</summary>
+		public NoiseInitiator(string label, byte[] hello, int n, byte[] serverKey, byte[] ephemeral)
+		{
+			this.serverKey = serverKey;
+			this.ephemeral = ephemeral;
+			prologue = new byte[label.Length + n];
+			Encoding.ASCII.GetBytes(label, 0, label.Length, prologue, 0);
+			Buffer.BlockCopy(hello, 0, prologue, label.Length, n);
+			curve.StartBase(ephemeral);
+		}
+
+		/// <summary>Reports whether First is there.</summary>
+		public bool Ready { get { return stage >= Stage.Ready; } }
+
+		/// <summary>Reports that there is an answer that Work has yet to look at, or that was authentic.</summary>
+		public bool Answered { get { return stage > Stage.Ready; } }
+
+		/// <summary>Reports that an authentic answer came: Payload, Keys and Nonce are there.</summary>
+		public bool Done { get { return stage == Stage.Done; } }
+
+		/// <summary>The first message, FirstSize bytes.</summary>
+		public readonly byte[] First = new byte[FirstSize];
+
+		/// <summary>What the second message carries.</summary>
+		public byte[] Payload { get; private set; }
+
+		/// <summary>Two keys of 32 bytes: the client's, and the server's.</summary>
+		public byte[] Keys { get; private set; }
+
+		/// <summary>16 bytes that only the two ends know: SPEC 5.3.</summary>
+		public byte[] Nonce { get; private set; }
+
+		/// <summary>Begins to look at a second message of at least FirstSize bytes, which it keeps.</summary>
+		public void Answer(byte[] message)
+		{
+			answer = message;
+			curve.Start(ephemeral, answer, 0);
+			stage = Stage.Answer;
+		}
+
+		/// <summary>Does at most so many steps of X25519. Returns how many it did.</summary>
+		public int Work(int steps)
+		{
+			int did = 0;
+			while (did < steps && (stage == Stage.PublicKey || stage == Stage.Shared || stage == Stage.Answer))
+			{
+				did += curve.Advance(steps - did);
+				if (!curve.Done)
+				{
+					break;
+				}
+				if (stage == Stage.PublicKey)
+				{
+					Buffer.BlockCopy(curve.Result, 0, First, 0, X25519.Size);
+					curve.Start(ephemeral, serverKey, 0);
+					stage = Stage.Shared;
+				}
+				else if (stage == Stage.Shared)
+				{
+					FirstMessage();
+					stage = Stage.Ready;
+				}
+				else
+				{
+					stage = SecondMessage() ? Stage.Done : Stage.Ready;
+					answer = null;
+				}
+			}
+			return did;
+		}
+
+		// Message 1: e, es, and an empty payload.
+		void FirstMessage()
+		{
+			begun = new NoiseState();
+			begun.Begin("Noise_NK_25519_ChaChaPoly_SHA256");
+			begun.MixHash(prologue, 0, prologue.Length);
+			begun.MixHash(serverKey, 0, X25519.Size);
+			begun.MixHash(First, 0, X25519.Size);
+			begun.MixKey(curve.Result);
+			begun.EncryptAndHash(First, X25519.Size, 0);
+		}
+
+		// Message 2: e, ee, and the payload. Reports false if it is not authentic.
+		bool SecondMessage()
+		{
+			NoiseState state = begun.Clone(); // what fails must leave nothing behind
+			state.MixHash(answer, 0, X25519.Size);
+			state.MixKey(curve.Result);
+			int n = answer.Length - FirstSize;
+			if (curve.IsZero || !state.DecryptAndHash(answer, X25519.Size, n))
+			{
+				return false;
+			}
+			Payload = ByteOps.Slice(answer, X25519.Size, n);
+			Keys = state.Split();
+			Sha256 hash = new Sha256();
+			hash.Update(Encoding.ASCII.GetBytes(SealWire.LabelNonce));
+			hash.Update(state.Hash);
+			byte[] sum = new byte[Sha256.Size];
+			hash.Finish(sum, 0);
+			Nonce = ByteOps.Slice(sum, 0, 16);
 			return true;
 		}
 	}

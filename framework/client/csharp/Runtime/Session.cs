@@ -371,6 +371,9 @@ namespace Lifeline
 			}
 		}
 
+		/// <summary>The largest body of the server that is read, in bytes.</summary>
+		public int MaxReceive { get { return maxReceive; } }
+
 		/// <summary>
 		/// Tells when the carrier itself last said something, as an acknowledgement of KCP. That is no life of the
 		/// server, but a sign that the way there is open.

@@ -395,89 +395,65 @@ namespace Lifeline
 		}
 	}
 
-	/// <summary>Frames on a TCP stream: transport/SPEC.md 2.</summary>
-	sealed class TcpCarrier : Carrier
+	/// <summary>Frames on a TCP stream, as they are or in records.</summary>
+	abstract class StreamCarrier : Carrier
 	{
-		readonly TcpStream stream;
-		readonly ByteBuffer waiting = new ByteBuffer();
-		bool parting, shut, silent;
+		/// <summary>The connection, which the handshake may replace.</summary>
+		protected ByteStream Stream;
+		/// <summary>What the socket has not taken yet.</summary>
+		protected readonly ByteBuffer Waiting = new ByteBuffer();
+		protected bool Silent;
+		bool parting, shut;
 		long partUntil;
 
-		public TcpCarrier(Places places)
-		{
-			stream = new TcpStream(places);
-		}
+		public override IPEndPoint Remote { get { return Stream.Remote; } }
 
-		public override IPEndPoint Remote { get { return stream.Remote; } }
-
-		public override bool Receive(long now)
+		/// <summary>Reads what there is, up to the capacity of a buffer. Reports false when there is nothing.</summary>
+		protected bool Read(ByteBuffer to, long now)
 		{
-			if (silent)
-			{
-				return false;
-			}
-			if (State == CarrierState.Connecting)
-			{
-				stream.Connect(now);
-				Follow();
-			}
-			if (State != CarrierState.Up)
-			{
-				return false;
-			}
-			In.Reserve(4 << 10);
-			int n = stream.Read(In.Bytes, In.End, In.Bytes.Length - In.End);
+			to.Reserve(4 << 10);
+			int n = Stream.Read(to.Bytes, to.End, to.Bytes.Length - to.End);
 			if (n > 0)
 			{
-				In.End += n;
+				to.End += n;
 				LastIn = now;
 			}
-			Follow();
 			return n > 0;
 		}
 
-		// Takes over what became of the stream.
-		void Follow()
+		/// <summary>Hands to the socket what waits.</summary>
+		protected void Pump()
 		{
-			if (stream.State == CarrierState.Broken)
+			while (Waiting.Length > 0)
 			{
-				Break(stream.Error);
-			}
-			else if (stream.State == CarrierState.Up && State == CarrierState.Connecting)
-			{
-				State = CarrierState.Up;
+				int n = Stream.Write(Waiting.Bytes, Waiting.Start, Waiting.Length);
+				if (n == 0)
+				{
+					return;
+				}
+				Waiting.Consume(n);
 			}
 		}
 
-		public override int Room { get { return Chunk - waiting.Length; } }
+		public override int Room { get { return Chunk - Waiting.Length; } }
 
-		public override bool TakesLarge { get { return waiting.Length == 0; } }
-
-		public override void Write(ByteBuffer b)
-		{
-			waiting.Append(b.Bytes, b.Start, b.Length);
-		}
+		public override bool TakesLarge { get { return Waiting.Length == 0; } }
 
 		public override void Flush(long now)
 		{
-			if (silent || State != CarrierState.Up)
+			if (Silent || State != CarrierState.Up)
 			{
 				return;
 			}
-			while (waiting.Length > 0)
+			Pump();
+			if (Stream.State == CarrierState.Broken)
 			{
-				int n = stream.Write(waiting.Bytes, waiting.Start, waiting.Length);
-				if (n == 0)
-				{
-					break;
-				}
-				waiting.Consume(n);
+				Break(Stream.Error);
 			}
-			Follow();
-			if (parting && !shut && waiting.Length == 0 && State == CarrierState.Up)
+			if (parting && !shut && Waiting.Length == 0 && State == CarrierState.Up)
 			{
 				shut = true;
-				stream.CloseWrite();
+				Stream.CloseWrite();
 			}
 		}
 
@@ -497,14 +473,47 @@ namespace Lifeline
 
 		public override bool Cut()
 		{
-			silent = true;
+			Silent = true;
 			return true;
 		}
 
 		public override void Destroy()
 		{
-			stream.Close();
+			Stream.Close();
 			Break("closed");
+		}
+	}
+
+	/// <summary>Frames on a TCP stream: transport/SPEC.md 2.</summary>
+	sealed class TcpCarrier : StreamCarrier
+	{
+		public TcpCarrier(Places places)
+		{
+			Stream = new TcpStream(places);
+		}
+
+		public override bool Receive(long now)
+		{
+			if (Silent || State == CarrierState.Broken)
+			{
+				return false;
+			}
+			if (State == CarrierState.Connecting)
+			{
+				Stream.Connect(now);
+				State = Stream.State == CarrierState.Up ? CarrierState.Up : State;
+			}
+			bool came = State == CarrierState.Up && Read(In, now);
+			if (Stream.State == CarrierState.Broken)
+			{
+				Break(Stream.Error);
+			}
+			return came;
+		}
+
+		public override void Write(ByteBuffer b)
+		{
+			Waiting.Append(b.Bytes, b.Start, b.Length);
 		}
 	}
 }

@@ -87,8 +87,35 @@ namespace Lifeline.Tests
 					string sealedText = Hex.Encode(b);
 					bool opened = aead.Open(ulong.Parse(f[2]), ad, 0, ad.Length, b, 0, plain.Length);
 					return opened && ByteOps.Equal(b, 0, plain, 0, plain.Length) ? sealedText : "it does not open";
+				case "rekey":
+					byte[] text = new byte[Bytes(f[2]).Length + ChaCha20Poly1305.TagSize];
+					Buffer.BlockCopy(Bytes(f[2]), 0, text, 0, text.Length - ChaCha20Poly1305.TagSize);
+					ChaCha20Poly1305 turned = new ChaCha20Poly1305(a, 0);
+					turned.Rekey();
+					turned.Seal(0, text, 0, 0, text, 0, text.Length - ChaCha20Poly1305.TagSize);
+					return Hex.Encode(text);
+				case "stream": return Stream(new StreamInitiator(a, Bytes(f[2])), f, 3);
+				case "resumed-stream": return Stream(new StreamInitiator(a, Bytes(f[2]), Bytes(f[3])), f, 4);
 			}
 			return "no such case";
+		}
+
+		// Opens a stream with the answer that stands at at, takes the record behind it, and seals what was in it.
+		// Returns the line with what it made of all that.
+		static string Stream(StreamInitiator i, string[] f, int at)
+		{
+			byte[] answer = Bytes(f[at]), record = Bytes(f[at + 1]);
+			i.Work(2 * X25519.Steps);
+			i.Accept(answer, 0, answer.Length);
+			i.Work(X25519.Steps);
+			if (i.Stream == null || !i.Stream.Open(record, 0, record.Length))
+			{
+				return "refused: " + i.Refused;
+			}
+			int n = record.Length - SealStream.Overhead;
+			string plain = Hex.Encode(record, SealStream.HeadSize, n);
+			i.Stream.Seal(record, 0, n);
+			return string.Join(" ", f, 0, at + 2) + " " + Hex.Encode(i.Hello) + " " + Hex.Encode(i.Nonce) + " " + plain + " " + Hex.Encode(record);
 		}
 
 		static string Step(Kcp kcp, string[] f)

@@ -41,6 +41,51 @@ namespace Lifeline.Tests
 		}
 	}
 
+	/// <summary>A stream that the test writes.</summary>
+	sealed class FakeStream : ByteStream
+	{
+		public readonly ByteBuffer ToClient = new ByteBuffer(), ToServer = new ByteBuffer();
+		public bool Closed;
+
+		public FakeStream()
+		{
+			State = CarrierState.Up;
+		}
+
+		/// <summary>The server closes it.</summary>
+		public void End()
+		{
+			Break("the server closed the connection");
+		}
+
+		public override void Connect(long now)
+		{
+		}
+
+		public override int Read(byte[] b, int at, int n)
+		{
+			n = Math.Min(n, ToClient.Length);
+			Buffer.BlockCopy(ToClient.Bytes, ToClient.Start, b, at, n);
+			ToClient.Consume(n);
+			return n;
+		}
+
+		public override int Write(byte[] b, int at, int n)
+		{
+			ToServer.Append(b, at, n);
+			return n;
+		}
+
+		public override void CloseWrite()
+		{
+		}
+
+		public override void Close()
+		{
+			Closed = true;
+		}
+	}
+
 	/// <summary>A server made of fake sockets, a client, and the time.</summary>
 	sealed class World
 	{

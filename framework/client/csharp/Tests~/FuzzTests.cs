@@ -21,6 +21,7 @@ namespace Lifeline.Tests
 			check.Run("fuzz codec", () => CodecReaders(check, dice, corpus, 20 * rounds));
 			check.Run("fuzz kcp", () => Segments(check, dice, rounds));
 			check.Run("fuzz seal", () => Sealed(check, dice, rounds));
+			check.Run("fuzz stream", () => Streams(check, dice, StreamTests.Vectors(root), rounds));
 			check.Run("fuzz session", () => Sessions(check, dice, corpus, rounds));
 			check.Run("fuzz client", () => Clients(check, dice, corpus, rounds / 10));
 			check.Run("fuzz websocket", () => WebSockets(check, dice, rounds));
@@ -218,6 +219,33 @@ namespace Lifeline.Tests
 			}
 		}
 
+		// What a server that knows the keys never sends, into the handshake and behind it.
+		static void Streams(Check check, Dice dice, List<Json> vectors, int rounds)
+		{
+			for (int i = 0; i < rounds / 5; i++)
+			{
+				Json v = vectors[i % 20 == 0 ? 0 : 1]; // the one with public keys is slow
+				byte[] answer = Hex.Decode(v.Str("accept")), record = Hex.Decode(v["down"].List[0].Str("record"));
+				bool opens = dice.Below(2) == 0;
+				FakeStream s = new FakeStream();
+				SealedTcpCarrier c = StreamTests.Carrier(v, () => s);
+				answer = opens ? answer : dice.Below(2) == 0 ? Mutated(dice, answer) : dice.Bytes(dice.Below(400));
+				s.ToClient.Append(answer, 0, answer.Length);
+				for (int k = 0; k < 12; k++)
+				{
+					c.Receive(k);
+				}
+				check.That(!opens || c.State == CarrierState.Up, "a correct answer was refused: " + c.Error);
+				for (int k = 0; k < 20; k++)
+				{
+					byte[] b = dice.Below(3) == 0 ? dice.Bytes(dice.Below(60)) : Mutated(dice, record);
+					s.ToClient.Append(b, 0, b.Length);
+					c.Receive(k);
+				}
+				check.That(c.In.Length <= 4, "more than the one true record came out");
+			}
+		}
+
 		static void Sessions(Check check, Dice dice, List<byte[]> corpus, int rounds)
 		{
 			ByteBuffer to = new ByteBuffer();
@@ -287,43 +315,6 @@ namespace Lifeline.Tests
 					check.Passed++;
 				}
 				w.Client.Dispose();
-			}
-		}
-
-		/// <summary>A stream that the test writes.</summary>
-		sealed class FakeStream : ByteStream
-		{
-			public readonly ByteBuffer ToClient = new ByteBuffer(), ToServer = new ByteBuffer();
-
-			public FakeStream()
-			{
-				State = CarrierState.Up;
-			}
-
-			public override void Connect(long now)
-			{
-			}
-
-			public override int Read(byte[] b, int at, int n)
-			{
-				n = Math.Min(n, ToClient.Length);
-				Buffer.BlockCopy(ToClient.Bytes, ToClient.Start, b, at, n);
-				ToClient.Consume(n);
-				return n;
-			}
-
-			public override int Write(byte[] b, int at, int n)
-			{
-				ToServer.Append(b, at, n);
-				return n;
-			}
-
-			public override void CloseWrite()
-			{
-			}
-
-			public override void Close()
-			{
 			}
 		}
 

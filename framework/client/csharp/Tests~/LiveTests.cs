@@ -140,7 +140,7 @@ namespace Lifeline.Tests
 	/// <summary>The client against real servers, on every carrier.</summary>
 	sealed class LiveTests
 	{
-		static readonly string[] carriers = { "tcp", "ws", "wss", "plain-kcp", "kcp" };
+		static readonly string[] carriers = { "tcp", "stcp", "ws", "wss", "plain-kcp", "kcp" };
 
 		readonly Check check;
 		readonly Probe probe;
@@ -177,6 +177,7 @@ namespace Lifeline.Tests
 					check.Run("live rooms " + carrier, () => new LiveTests(check, probe).Matches(carrier));
 				}
 				check.Run("live fall-back", () => new LiveTests(check, probe).FallBack());
+				check.Run("live another key", () => new LiveTests(check, probe).AnotherKey());
 				check.Run("live host names", () => new LiveTests(check, probe).HostNames());
 				if (tls)
 				{
@@ -193,7 +194,7 @@ namespace Lifeline.Tests
 			check.Run("garbage, no network", () => NoGarbage(check));
 			using (Probe probe = new Probe(program, ""))
 			{
-				foreach (string carrier in new[] { "tcp", "ws", "plain-kcp", "kcp" })
+				foreach (string carrier in new[] { "tcp", "stcp", "ws", "plain-kcp", "kcp" })
 				{
 					check.Run("garbage " + carrier, () => new LiveTests(check, probe).Garbage(carrier));
 				}
@@ -203,7 +204,7 @@ namespace Lifeline.Tests
 		/// <summary>Opens n clients on every carrier in one process, and prints what each holds when it has said and heard something.</summary>
 		public static void RunMemory(Check check, string program, int n)
 		{
-			foreach (string carrier in new[] { "tcp", "ws", "plain-kcp", "kcp" })
+			foreach (string carrier in new[] { "tcp", "stcp", "ws", "plain-kcp", "kcp" })
 			{
 				using (Probe probe = new Probe(program, ""))
 				{
@@ -541,13 +542,14 @@ namespace Lifeline.Tests
 				string to = "127.0.0.1:" + ((IPEndPoint)hole.LocalEndPoint).Port;
 				foreach (string udp in new[] { "kcp://", "plain-kcp://" })
 				{
-					Make(udp + to + " " + probe.First["tcp"], cfg => cfg.Fallback = TimeSpan.FromMilliseconds(300));
+					string stream = probe.First[udp == "kcp://" ? "stcp" : "tcp"];
+					Make(udp + to + " " + stream, cfg => cfg.Fallback = TimeSpan.FromMilliseconds(300));
 					Stopwatch watch = Stopwatch.StartNew();
 					Done(c.WhenOpen(), "opening");
 					check.That(watch.ElapsedMilliseconds >= 300, "too early");
-					check.Equal(c.Url, probe.First["tcp"], "where it went");
+					check.Equal(c.Url, stream, "where it went");
 					c.Cut();
-					check.That(Until(() => c.Stats.Resumes == 1) && c.Url == probe.First["tcp"], "after a cut");
+					check.That(Until(() => c.Stats.Resumes == 1) && c.Url == stream, "after a cut");
 					check.Equal(c.Stats.Failures + (udp == "kcp://" ? 0 : 1), 1, "dials that failed");
 					c.Dispose();
 				}
@@ -559,9 +561,19 @@ namespace Lifeline.Tests
 			c.Close();
 		}
 
+		// A server with another key hangs up, and says nothing of a player.
+		void AnotherKey()
+		{
+			string key = SealWire.PublicKeyText(X25519.PublicKey(new byte[32]));
+			Make(probe.First["stcp"], cfg => cfg.ServerKey = key);
+			check.That(Until(() => c.Stats.Failures > 0), "no failure");
+			check.That(Until(() => last.StartsWith("Failed", StringComparison.Ordinal)) && last.Contains("ServerKey"), "what is told: " + last);
+			c.Dispose();
+		}
+
 		void HostNames()
 		{
-			foreach (string carrier in new[] { "tcp", "ws", "plain-kcp", "kcp" })
+			foreach (string carrier in new[] { "tcp", "stcp", "ws", "plain-kcp", "kcp" })
 			{
 				Make(probe.First[carrier].Replace("127.0.0.1", "localhost"));
 				Done(c.WhenOpen(), "opening " + carrier + " by name");
@@ -603,7 +615,7 @@ namespace Lifeline.Tests
 			string arguments = "-ports " + ports + " -key " + System.IO.Path.GetTempFileName() + ".key";
 			Probe probe = new Probe(program, arguments);
 			List<LiveTests> all = new List<LiveTests>();
-			foreach (string carrier in new[] { "kcp", "tcp", "ws", "plain-kcp" })
+			foreach (string carrier in new[] { "kcp", "stcp", "tcp", "ws", "plain-kcp" })
 			{
 				LiveTests t = new LiveTests(check, probe) { name = carrier };
 				t.Make(probe.First[carrier], cfg => cfg.MaxDelay = TimeSpan.FromMilliseconds(200));

@@ -25,6 +25,7 @@ namespace Lifeline.Tests
 					AddressScript.Run(check, args[1]);
 					SealScript.Run(check, args[1]);
 					SealTests.Run(check, args[1]);
+					StreamTests.Run(check, args[1]);
 					SessionTests.Run(check, args[1]);
 					ClientTests.Run(check);
 					RoomsTests.Run(check);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 // Command cases writes random test cases for clients in other languages: what the
-// primitives of transport/seal make of random input, and transcripts of
-// conversations of transport/kcp over a bad network. Every line is one case or
+// primitives of transport/seal make of random input, sealed streams of both kinds,
+// and transcripts of conversations of transport/kcp over a bad network. Every line is one case or
 // one step; binary is hexadecimal, "-" when empty, times are nanoseconds.
 //
 //	go run ./framework/client/foreign/cases -n 10000 >cases.txt
@@ -17,16 +17,20 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
+	"math"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"time"
 
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/lifeline-go/lifeline/transport/kcp"
+	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
 func main() {
@@ -36,9 +40,9 @@ func main() {
 	flag.Parse()
 	w := bufio.NewWriter(os.Stdout)
 	fmt.Fprintln(w, "seed", *seed)
-	g := &generator{w, rand.New(rand.NewPCG(*seed, 0))}
+	g := &generator{w: w, rng: rand.New(rand.NewPCG(*seed, 0))}
 	for range *n {
-		if err := g.primitives(); err != nil {
+		if err := errors.Join(g.primitives(), g.stream()); err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -53,9 +57,14 @@ func main() {
 }
 
 type generator struct {
-	w   *bufio.Writer
-	rng *rand.Rand
+	w      *bufio.Writer
+	rng    *rand.Rand
+	server *seal.Responder // of streams
+	key    seal.PublicKey  // the server's
 }
+
+// Read makes a generator a source of randomness.
+func (g *generator) Read(b []byte) (int, error) { return copy(b, g.bytes(len(b))), nil }
 
 func (g *generator) bytes(n int) []byte {
 	b := make([]byte, n)
@@ -114,6 +123,14 @@ func (g *generator) primitives() error {
 	nonce := binary.LittleEndian.AppendUint64(make([]byte, 4, 12), number)
 	g.print("aead", key, number, ad, plain, aead.Seal(nil, nonce, plain, ad))
 
+	// The key of the next records of a stream: what 32 zero bytes are encrypted to.
+	last := binary.LittleEndian.AppendUint64(make([]byte, 4, 12), math.MaxUint64)
+	next, err := chacha20poly1305.New(aead.Seal(nil, last, make([]byte, 32), nil)[:32])
+	if err != nil {
+		return err
+	}
+	g.print("rekey", key, plain, next.Seal(nil, make([]byte, 12), plain, nil))
+
 	scalar, point := g.bytes(32), g.bytes(32)
 	if g.rng.IntN(20) == 0 { // near the ends of the field
 		point = bytes.Repeat([]byte{byte(-g.rng.IntN(2))}, 32)
@@ -133,6 +150,53 @@ func (g *generator) primitives() error {
 	}
 	g.print("x25519", scalar, point, shared)
 	return nil
+}
+
+// stream writes how a client opens a stream, with the server's key or a seal key,
+// and its first record each way.
+func (g *generator) stream() error {
+	if g.server == nil {
+		key, err := seal.NewKey(g)
+		if err != nil {
+			return err
+		}
+		g.key = key.Public()
+		// Streams take no connection id, so there is nothing to own.
+		cfg := seal.Config{Keys: []seal.Key{key}, ResumeSecret: [32]byte(g.bytes(32)), Greeting: []byte{1}, IDs: struct{ seal.IDs }{}, CookieRate: -1, PrefixRate: -1, Rand: g}
+		if g.server, err = seal.NewResponder(cfg); err != nil {
+			return err
+		}
+	}
+	drawn, session := g.bytes(32), [16]byte(g.bytes(16))
+	resumes := g.rng.IntN(2) == 0
+	i, err := seal.NewStreamInitiator(g.key, bytes.NewReader(drawn))
+	if resumes {
+		drawn = drawn[:16]
+		i, err = seal.NewStreamResumer(session, g.server.ResumeKey(session), bytes.NewReader(drawn))
+	}
+	if err != nil {
+		return err
+	}
+	server, answer, err := g.server.AcceptStream(0, netip.Addr{}, i.Hello())
+	if err != nil {
+		return err
+	}
+	client, _, err := i.Accept(answer)
+	if err != nil {
+		return err
+	}
+	plain := g.bytes(1 + g.rng.IntN(300))
+	up, down := record(&client.Stream, plain), record(&server.Stream, plain)
+	if sealKey := g.server.ResumeKey(session); resumes {
+		g.print("resumed-stream", session[:], sealKey[:], drawn, answer, down, i.Hello(), client.Nonce[:], plain, up)
+	} else {
+		g.print("stream", g.key[:], drawn, answer, down, i.Hello(), client.Nonce[:], plain, up)
+	}
+	return nil
+}
+
+func record(s *seal.Stream, plain []byte) []byte {
+	return s.Seal(append(make([]byte, seal.RecordHead, seal.RecordOverhead+len(plain)), plain...))
 }
 
 // words names why transport/kcp refuses a datagram.

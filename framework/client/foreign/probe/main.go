@@ -67,7 +67,7 @@ type Numbered struct {
 }
 
 func main() {
-	ports := flag.Int("ports", 0, "first of eight `ports`, the servers' kcp, plain-kcp, tcp and ws; 0: any")
+	ports := flag.Int("ports", 0, "first of ten `ports`, the servers' kcp, plain-kcp, tcp, ws and stcp; 0: any")
 	key := flag.String("key", "", "`file` of the servers' private key, made if there is none; without it the key is another one after each start")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -87,10 +87,10 @@ func main() {
 			if *ports == 0 {
 				return "127.0.0.1:0"
 			}
-			return fmt.Sprintf("127.0.0.1:%d", *ports+4*i+n)
+			return fmt.Sprintf("127.0.0.1:%d", *ports+5*i+n)
 		}
 		srv, err := framework.New(framework.Config{
-			KCP: port(0), PlainKCP: port(1), TCP: port(2), WebSocket: port(3), KeyFile: *key, AlwaysCookie: i == 1,
+			KCP: port(0), PlainKCP: port(1), TCP: port(2), WebSocket: port(3), SealedTCP: port(4), KeyFile: *key, AlwaysCookie: i == 1,
 			Logger: slog.New(slog.DiscardHandler), Node: uint16(i), Store: store, Secret: session.Secret{1, 2, 3},
 			Session: session.Config{Interval: time.Second, Timeout: 4 * time.Second, SendPackets: 200}, Rate: framework.Rate{Messages: -1, Bytes: -1},
 			Authenticate: authenticate(),
@@ -118,7 +118,7 @@ func main() {
 }
 
 func addresses(srv *framework.Server) string {
-	return fmt.Sprintf("kcp://%v plain-kcp://%v tcp://%v ws://%v", srv.Addr(transport.KCP), srv.Addr(transport.PlainKCP), srv.Addr(transport.TCP), srv.Addr(transport.WebSocket))
+	return fmt.Sprintf("kcp://%v plain-kcp://%v tcp://%v ws://%v stcp://%v", srv.Addr(transport.KCP), srv.Addr(transport.PlainKCP), srv.Addr(transport.TCP), srv.Addr(transport.WebSocket), srv.Addr(transport.SealedTCP))
 }
 
 // authenticate bans one, and lets another in the second time only.
