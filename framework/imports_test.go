@@ -36,17 +36,37 @@ var mayImport = map[string][]string{
 	"framework/internal/logs":      {},
 	"framework/internal/mailbox":   {"codec", "framework/internal/limit", "session"},
 	"framework/internal/pending":   {"codec"},
+	"framework/internal/seats":     {},
 	"framework/internal/watchdog":  {"framework/internal/logs"},
-	"framework":                    {"codec", "framework/internal/admin", "framework/internal/lifecycle", "framework/internal/limit", "framework/internal/logs", "framework/internal/mailbox", "framework/internal/pending", "framework/internal/watchdog", "session", "transport"},
-	"framework/client":             {"codec", "framework/internal/pending", "session", "transport/kcp", "transport/seal"},
-	"framework/gen":                {"codec", "framework"},
-	"framework/match/queue":        {},
-	"framework/gametest":           {"codec", "framework", "framework/client", "transport/kcptest", "transport/memnet"},
-	"framework/metrics":            {"framework", "session", "transport"},
+	"framework": {
+		"codec", "session", "transport",
+		"framework/internal/admin",
+		"framework/internal/lifecycle",
+		"framework/internal/limit",
+		"framework/internal/logs",
+		"framework/internal/mailbox",
+		"framework/internal/pending",
+		"framework/internal/seats",
+		"framework/internal/watchdog",
+	},
+	"framework/client":      {"codec", "framework/internal/pending", "session", "transport/kcp", "transport/seal"},
+	"framework/gen":         {"codec", "framework"},
+	"framework/match/queue": {},
+	"framework/gametest":    {"codec", "framework", "framework/client", "transport/kcptest", "transport/memnet"},
+	"framework/metrics":     {"framework", "session", "transport"},
 }
 
 // pure packages neither wait, lock, nor read a clock or a socket.
-var pure = []string{"transport/internal/linked", "transport/internal/strangers", "session", "framework/internal/lifecycle", "framework/match/queue", "transport/kcp", "transport/seal"}
+var pure = []string{
+	"session",
+	"framework/internal/lifecycle",
+	"framework/internal/seats",
+	"framework/match/queue",
+	"transport/internal/linked",
+	"transport/internal/strangers",
+	"transport/kcp",
+	"transport/seal",
+}
 
 func TestImportsPointInward(t *testing.T) {
 	eachFile(t, func(pkg, path string, imports []string, _ string) {

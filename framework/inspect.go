@@ -136,8 +136,8 @@ func (s *Server) InspectRooms(limit int, keep func(*RoomInfo) bool) []RoomInfo {
 	all := []RoomInfo{}
 	for name, k := range s.kinds {
 		k.mu.Lock()
-		for key, r := range k.open {
-			in := RoomInfo{Type: name, Key: key, Players: r.seatsTaken, Watched: r.watched, Seats: k.seats, Locked: r.shut}
+		for at := range k.plan.All() {
+			r, in := at.Value, RoomInfo{Type: name, Key: at.Key, Players: at.Taken(), Watched: at.Watched(), Seats: k.plan.Seats, Locked: at.Shut()}
 			r.mu.Lock()
 			in.Ready, in.Posted = len(r.ready), len(r.posted)
 			r.mu.Unlock()

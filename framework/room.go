@@ -3,11 +3,11 @@
 package framework
 
 import (
-	"container/list"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/lifeline-go/lifeline/framework/internal/seats"
 	"github.com/lifeline-go/lifeline/framework/internal/watchdog"
 )
 
@@ -61,8 +61,8 @@ type Tick struct {
 // where all callbacks run; Post is for all other goroutines.
 type Room struct {
 	kind  *roomKind
-	key   string
-	wakes chan struct{} // 1 deep: a waiting wake-up is enough
+	seats *seats.Room[*Room] // guarded by kind.mu, its key is immutable
+	wakes chan struct{}      // 1 deep: a waiting wake-up is enough
 	born  birth
 
 	// Owned by the room's goroutine.
@@ -82,15 +82,10 @@ type Room struct {
 	activity  *watchdog.Activity
 
 	// Guarded by kind.mu.
-	seatsTaken int           // by members, and reserved for those whose OnJoin is to come
-	watched    int           // the same for spectators
-	shut       bool          // by SetOpen
-	matched    bool          // made for strangers
-	over       *Reason       // why it ends, nil before that is known: from then on it is closed to all
-	published  [][2]string   // by Publish; the slice is immutable
-	playsOn    time.Time     // until then Shutdown leaves the members alone
-	idle       *time.Timer   // ends the room if it stays empty
-	empty      *list.Element // of kind.empty, nil while it is not empty
+	over      *Reason     // why it ends, nil before that is known: from then on it is closed to all
+	published [][2]string // by Publish; the slice is immutable
+	playsOn   time.Time   // until then Shutdown leaves the members alone
+	idle      *time.Timer // ends the room if it stays empty
 
 	mu     sync.Mutex
 	ready  []*Player // members that have work, each at most once
@@ -98,10 +93,10 @@ type Room struct {
 	closed bool
 }
 
-func (r *Room) name() string { return r.kind.name + "/" + r.key }
+func (r *Room) name() string { return r.kind.name + "/" + r.seats.Key }
 
 // Key returns the key that the room was made for.
-func (r *Room) Key() string { return r.key }
+func (r *Room) Key() string { return r.seats.Key }
 
 // Len returns how many members the room has.
 func (r *Room) Len() int { return len(r.members) }

@@ -122,8 +122,8 @@ func (r *Room) ended() *Reason {
 func (s *Server) rooms() (all []*Room) {
 	for _, k := range s.kinds {
 		k.mu.Lock()
-		for _, r := range k.open {
-			all = append(all, r)
+		for at := range k.plan.All() {
+			all = append(all, at.Value)
 		}
 		k.mu.Unlock()
 	}
@@ -134,7 +134,7 @@ func (s *Server) rooms() (all []*Room) {
 func (s *Server) stopRooms(ctx context.Context) error {
 	for _, k := range s.kinds {
 		k.mu.Lock()
-		k.ending = true
+		k.plan.Ending()
 		k.mu.Unlock()
 	}
 	for _, r := range s.rooms() {

@@ -108,12 +108,12 @@ func (k *roomKind) newsLocked(l *followed, keys []string) listNews {
 	n := listNews{Type: k.name, Rooms: []listedRoom{}, Gone: []string{}}
 	for _, key := range keys {
 		var room listedRoom
-		r := k.open[key]
-		if r != nil {
-			room = r.listedLocked()
+		at := k.plan.Get(key)
+		if at != nil {
+			room = at.Value.listedLocked()
 		}
 		switch {
-		case r != nil && l.filter.matches(room.field):
+		case at != nil && l.filter.matches(room.field):
 			if l.told[key] || len(l.told) < maxListed {
 				l.told[key] = true
 				n.Rooms = append(n.Rooms, room)

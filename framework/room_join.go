@@ -196,7 +196,7 @@ func (k *roomKind) planJoin(p *Player, w joinWish, done func(string, error)) err
 		k.joinsRefused.Add(1)
 	}
 	if r != nil {
-		done(r.key, nil)
+		done(r.Key(), nil)
 	}
 	return err
 }
@@ -267,5 +267,5 @@ func (p *Player) removeSeatLocked(s *seat) {
 // is reports whether the seat is what is wished for; without a key any room of the
 // type is.
 func (s *seat) is(w joinWish) bool {
-	return s.watching == w.watch && (w.key == "" || w.key == s.room.key)
+	return s.watching == w.watch && (w.key == "" || w.key == s.room.Key())
 }

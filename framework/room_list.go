@@ -82,13 +82,13 @@ func (r *Room) Publish(values map[string]string) error {
 	r.kind.mu.Lock()
 	defer r.kind.mu.Unlock()
 	r.published = list
-	r.kind.changedLocked(r.key)
+	r.kind.changedLocked(r.seats.Key)
 	return nil
 }
 
 // listedLocked is what a list tells of the room.
 func (r *Room) listedLocked() listedRoom {
-	return listedRoom{r.key, r.seatsTaken, r.kind.seats, r.watched, !r.shut, r.published}
+	return listedRoom{r.seats.Key, r.seats.Taken(), r.kind.plan.Seats, r.seats.Watched(), !r.seats.Shut(), r.published}
 }
 
 func (l *listedRoom) equal(o *listedRoom) bool {
@@ -167,9 +167,9 @@ func (s *Server) beginList(p *Player, asked mailbox.Question, payload []byte) er
 
 // allLocked is what lists tell of all rooms.
 func (k *roomKind) allLocked() []listedRoom {
-	all := make([]listedRoom, 0, len(k.open))
-	for _, r := range k.open {
-		all = append(all, r.listedLocked())
+	all := make([]listedRoom, 0, k.plan.Len())
+	for at := range k.plan.All() {
+		all = append(all, at.Value.listedLocked())
 	}
 	return all
 }

@@ -148,7 +148,7 @@ func (p *Player) joined(s *seat, err error) {
 		p.roomHeartbeat(r.kind)
 		p.tellJoined(s)
 	}
-	done(r.key, err)
+	done(r.Key(), err)
 }
 
 func (r *Room) add(list *[]*Player, p *Player) {
@@ -201,11 +201,11 @@ type leaveNews struct {
 }
 
 func (p *Player) tellJoined(s *seat) {
-	_ = p.Push(RouteJoined, &seatNews{s.room.kind.name, s.room.key, s.watching})
+	_ = p.Push(RouteJoined, &seatNews{s.room.kind.name, s.room.Key(), s.watching})
 }
 
 func (p *Player) tellLeft(s *seat, why Reason) {
-	_ = p.Push(RouteLeft, &leaveNews{s.room.kind.name, s.room.key, why.Code, short(why.Text)})
+	_ = p.Push(RouteLeft, &leaveNews{s.room.kind.name, s.room.Key(), why.Code, short(why.Text)})
 }
 
 // tellRooms tells all the rooms that the player is in: what was told before may be
@@ -218,7 +218,7 @@ func (p *Player) tellRooms() {
 	p.mu.Lock()
 	for s := p.seats; s != nil; s = s.next {
 		if !s.life.Joining() {
-			all = append(all, seatNews{s.room.kind.name, s.room.key, s.watching})
+			all = append(all, seatNews{s.room.kind.name, s.room.Key(), s.watching})
 		}
 	}
 	p.mu.Unlock()

@@ -25,7 +25,7 @@ func (rs *RoomsOf[R, P]) Open(ctx context.Context, params P) (key string, err er
 	k := rs.kind
 	done := make(chan error, 1)
 	k.mu.Lock()
-	if k.ending {
+	if k.plan.IsEnding() {
 		k.mu.Unlock()
 		return "", refusal(codec.ErrorBusy, "the server is shutting down")
 	}
@@ -56,7 +56,7 @@ func (k *roomKind) secretKeyLocked() (string, error) {
 		if _, err := io.ReadFull(k.srv.cfg.Rand, b[:]); err != nil {
 			return "", err
 		}
-		if key := base32.HexEncoding.EncodeToString(b[:]); k.open[key] == nil {
+		if key := base32.HexEncoding.EncodeToString(b[:]); k.plan.Get(key) == nil {
 			return key, nil
 		}
 	}

@@ -34,7 +34,7 @@ func (rs *RoomsOf[R, P]) Seat(ctx context.Context, key string, players ...*Playe
 	defer cancel()
 	var come []*Player // those not in yet
 	for _, p := range players {
-		if r := rs.Of(p); r == nil || r.key != key || p.watches(k) {
+		if r := rs.Of(p); r == nil || r.Key() != key || p.watches(k) {
 			come = append(come, p)
 		}
 	}
@@ -63,24 +63,6 @@ func (rs *RoomsOf[R, P]) Seat(ctx context.Context, key string, players ...*Playe
 		g.fail(ctx.Err()) // those to come are refused without OnJoin
 	}
 	return g.failed()
-}
-
-// reserveSeats keeps n seats in the room of a key.
-func (k *roomKind) reserveSeats(key string, n int) (*Room, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	r := k.open[key]
-	switch {
-	case r == nil:
-		return nil, refusal(codec.ErrorRefused, "there is no such room")
-	case r.shut:
-		return nil, refusal(codec.ErrorRefused, "the room is closed")
-	case k.seats > 0 && r.seatsTaken+n > k.seats:
-		return nil, refusal(codec.ErrorFull, "the room has not that many free seats")
-	case n > 0:
-		r.takeLocked(n)
-	}
-	return r, nil
 }
 
 // plan plans one player's way in, for whom a seat is kept. On an error it is kept

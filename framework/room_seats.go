@@ -4,77 +4,90 @@ package framework
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/seats"
 	"github.com/lifeline-go/lifeline/framework/internal/watchdog"
 	"github.com/lifeline-go/lifeline/session"
 )
 
-// This file counts seats: which room a player gets, and when rooms begin and end.
+// This file reserves seats, and makes and ends rooms: what package seats decides.
+
+// refusal is how a player is told that there is no seat.
+func (k *roomKind) refusal(why seats.Refusal) error {
+	switch why {
+	case seats.Granted:
+		return nil
+	case seats.NoRoom:
+		return refusal(codec.ErrorRefused, "there is no such room")
+	case seats.Closed:
+		return refusal(codec.ErrorRefused, "the room is closed")
+	case seats.Unwatchable:
+		return refusal(codec.ErrorRefused, "rooms of type "+k.name+" can't be watched")
+	case seats.TooManyWatch:
+		return refusal(codec.ErrorFull, "too many watch the room")
+	default:
+		return refusal(codec.ErrorFull, "the room is full")
+	}
+}
 
 // reserveSeat finds or makes the room of a key and keeps a seat in it. Without a key
 // it is the fullest of those that take strangers, other than from. payer, if not
 // nil, is charged for a room that has to be made.
 func (k *roomKind) reserveSeat(w joinWish, from *Room, payer *Player) (*Room, error) {
-	key := w.key
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	r := k.open[key]
-	if key == "" {
-		r = nil
-		for other := range k.matchable {
-			if other != from && (r == nil || other.seatsTaken > r.seatsTaken || other.seatsTaken == r.seatsTaken && other.key < r.key) {
-				r = other
-			}
-		}
+	var not *seats.Room[*Room]
+	if from != nil {
+		not = from.seats
 	}
-	switch {
-	case w.watch:
-		return k.reserveWatchLocked(r)
-	case r == nil:
+	at := k.plan.Find(w.key, not)
+	if w.watch { // no room is made for a spectator
+		if why := k.plan.Watch(at); why != seats.Granted {
+			return nil, k.refusal(why)
+		}
+		k.changedLocked(at.Key)
+		return at.Value, nil
+	}
+	if at == nil {
 		if err := k.mayMakeLocked(payer); err != nil {
 			return nil, err
 		}
-		r = k.makeLocked(key, birth{})
-	case r.shut || r.over != nil:
-		return nil, refusal(codec.ErrorRefused, "the room is closed")
-	case k.seats > 0 && r.seatsTaken >= k.seats:
-		return nil, refusal(codec.ErrorFull, "the room is full")
+		at = k.makeLocked(w.key, birth{}).seats
 	}
-	r.takeLocked(1)
-	return r, nil
+	return at.Value, k.refusal(at.Value.sitLocked(1))
 }
 
-// takeLocked takes n free seats.
-func (r *Room) takeLocked(n int) {
-	if r.idle != nil {
-		r.idle.Stop()
-		r.idle = nil
+// reserveSeats keeps n seats in the room of a key, which must be there.
+func (k *roomKind) reserveSeats(key string, n int) (*Room, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	at := k.plan.Get(key)
+	if at == nil {
+		return nil, k.refusal(seats.NoRoom)
 	}
-	r.notEmptyLocked()
-	r.seatsTaken += n
-	r.kind.changedLocked(r.key)
-	r.updateMatchableLocked()
+	why := at.Value.sitLocked(n)
+	if why == seats.Full {
+		return nil, refusal(codec.ErrorFull, "the room has not that many free seats")
+	}
+	return at.Value, k.refusal(why)
 }
 
-// reserveWatchLocked keeps a place for a spectator. No room is made for one.
-func (k *roomKind) reserveWatchLocked(r *Room) (*Room, error) {
-	switch {
-	case k.spectators == 0:
-		return nil, refusal(codec.ErrorRefused, "rooms of type "+k.name+" can't be watched")
-	case r == nil || r.over != nil:
-		return nil, refusal(codec.ErrorRefused, "there is no such room")
-	case r.watched >= k.spectators:
-		return nil, refusal(codec.ErrorFull, "too many watch the room")
+// sitLocked takes n seats. The caller holds kind.mu.
+func (r *Room) sitLocked(n int) seats.Refusal {
+	why := r.seats.Sit(n)
+	if why == seats.Granted && n > 0 {
+		if r.idle != nil {
+			r.idle.Stop()
+			r.idle = nil
+		}
+		r.kind.changedLocked(r.Key())
 	}
-	r.watched++
-	k.changedLocked(r.key)
-	return r, nil
+	return why
 }
 
 // priceOfRoom is what it costs a player that a room is made for it, in messages.
@@ -87,25 +100,14 @@ func (k *roomKind) mayMakeLocked(payer *Player) error {
 		k.srv.count.rateLimited.Add(1)
 		return refusal(codec.ErrorBusy, "too many rooms were made")
 	}
-	if len(k.open) < k.most {
-		return nil
+	evict, ok := k.plan.MayMake()
+	if !ok {
+		return refusal(codec.ErrorBusy, fmt.Sprintf("there are %d rooms of type %s, as many as there may be", k.plan.Rooms, k.name))
 	}
-	oldest := k.empty.Front()
-	if oldest == nil {
-		k.refused++
-		return refusal(codec.ErrorBusy, fmt.Sprintf("there are %d rooms of type %s, as many as there may be", k.most, k.name))
+	if evict != nil {
+		evict.Value.endLocked(Reason{Code: RoomEmpty, Text: "another room needs its place"})
 	}
-	k.evicted++
-	oldest.Value.(*Room).endLocked(Reason{Code: RoomEmpty, Text: "another room needs its place"})
 	return nil
-}
-
-// notEmptyLocked takes the room out of the list of empty ones.
-func (r *Room) notEmptyLocked() {
-	if r.empty != nil {
-		r.kind.empty.Remove(r.empty)
-		r.empty = nil
-	}
 }
 
 // printable is what keys of rooms are unless Rooms.Keys says otherwise.
@@ -115,29 +117,13 @@ func printable(key string) bool {
 
 // makeLocked makes the room of a key, or one for strangers.
 func (k *roomKind) makeLocked(key string, born birth) *Room {
-	matched := key == ""
-	for key == "" || k.open[key] != nil {
-		k.matches++
-		key = strconv.FormatUint(k.matches, 10)
-	}
-	r := &Room{kind: k, key: key, matched: matched, born: born, wakes: make(chan struct{}, 1)}
-	k.open[key] = r
-	k.changedLocked(key)
-	k.opened++
+	r := &Room{kind: k, born: born, wakes: make(chan struct{}, 1), seats: k.plan.Make(key)}
+	r.seats.Value = r
+	k.changedLocked(r.Key())
 	r.activity = k.srv.watch.Register(watchdog.Room, r.name())
 	k.srv.running.Add(1)
 	go r.run() // ends when the room is closed
 	return r
-}
-
-// updateMatchableLocked notes whether strangers may get into the room.
-func (r *Room) updateMatchableLocked() {
-	k := r.kind
-	if r.matched && !r.shut && (k.seats == 0 || r.seatsTaken < k.seats) && k.open[r.key] == r {
-		k.matchable[r] = true
-	} else {
-		delete(k.matchable, r)
-	}
 }
 
 // SetOpen lets players in, as at first, or no more: the match has begun. Safe to
@@ -145,9 +131,8 @@ func (r *Room) updateMatchableLocked() {
 func (r *Room) SetOpen(open bool) {
 	r.kind.mu.Lock()
 	defer r.kind.mu.Unlock()
-	r.shut = !open
-	r.kind.changedLocked(r.key)
-	r.updateMatchableLocked()
+	r.seats.SetOpen(open)
+	r.kind.changedLocked(r.Key())
 }
 
 // releaseSeat gives a place back, and says why. The last member's closes the room,
@@ -156,33 +141,29 @@ func (r *Room) releaseSeat(watching bool, why Reason) {
 	k := r.kind
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.changedLocked(r.key)
+	k.changedLocked(r.Key())
 	if watching {
-		r.watched--
+		r.seats.Unwatch()
 		r.closeLocked()
 		return
 	}
-	r.seatsTaken--
-	r.updateMatchableLocked()
-	switch {
-	case r.seatsTaken > 0:
-	case k.linger == 0 || k.ending || r.over != nil:
+	switch r.seats.Leave() {
+	case seats.Ends:
 		if why.Code != session.ShuttingDown {
 			why = Reason{Code: RoomEmpty}
 		}
 		r.endLocked(why)
 		r.closeLocked()
-	default:
+	case seats.Lingers:
 		r.lingerLocked(0)
 	}
 }
 
 // lingerLocked keeps the empty room for as long as the type says, least at least.
 func (r *Room) lingerLocked(least time.Duration) {
-	k := r.kind
-	r.empty = k.empty.PushBack(r)
-	if k.linger >= 0 {
-		r.idle = time.AfterFunc(max(k.linger, least), func() { r.closeEmpty(Reason{Code: RoomEmpty}) })
+	r.seats.Idle()
+	if linger := r.kind.plan.Linger; linger >= 0 {
+		r.idle = time.AfterFunc(max(linger, least), func() { r.closeEmpty(Reason{Code: RoomEmpty}) })
 	}
 }
 
@@ -190,27 +171,22 @@ func (r *Room) lingerLocked(least time.Duration) {
 func (r *Room) closeEmpty(why Reason) {
 	r.kind.mu.Lock()
 	defer r.kind.mu.Unlock()
-	if r.seatsTaken == 0 {
+	if r.seats.Taken() == 0 {
 		r.endLocked(why)
 	}
 }
 
-// endLocked lets nobody in any more, those who are in go, and the room end then. The
+// endLocked lets no player in any more, those who are in go, and the room end then. The
 // first reason stands: it reports false if there was one. The caller holds kind.mu.
 func (r *Room) endLocked(why Reason) bool {
-	if r.over != nil {
+	if !r.seats.End() {
 		return false
 	}
 	r.over = &why
-	r.kind.changedLocked(r.key)
+	r.kind.changedLocked(r.Key())
 	if r.idle != nil {
 		r.idle.Stop()
 	}
-	r.notEmptyLocked()
-	if r.kind.open[r.key] == r {
-		delete(r.kind.open, r.key)
-	}
-	r.updateMatchableLocked()
 	if !r.closeLocked() {
 		r.post(r.dismissAll, maxPosted+1)
 	}
@@ -220,7 +196,7 @@ func (r *Room) endLocked(why Reason) bool {
 // closeLocked lets the room's goroutine end, if the room shall end and is empty. The
 // caller holds kind.mu.
 func (r *Room) closeLocked() bool {
-	if r.over == nil || r.seatsTaken > 0 || r.watched > 0 {
+	if !r.seats.Deserted() {
 		return false
 	}
 	r.mu.Lock()

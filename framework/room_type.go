@@ -3,12 +3,13 @@
 package framework
 
 import (
-	"container/list"
 	"fmt"
 	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/lifeline-go/lifeline/framework/internal/seats"
 )
 
 // RoomsOf is a registered type of room. R is what the game made for a room,
@@ -26,29 +27,18 @@ type roomKind struct {
 	of   reflect.Type                           // what make returns
 	step time.Duration
 	// heartbeat is what members get while they are in; nil: the server's.
-	heartbeat  *HeartbeatProfile
-	seats      int           // 0: no limit
-	linger     time.Duration // negative: as long as the server runs
-	grace      time.Duration // how long a seat is kept without a link; 0: as long as the session lives
-	spectators int           // of a room; 0: there are none
-	private    bool          // clients neither make, join nor leave it by name
-	listed     bool          // clients may list them
-	most       int           // rooms
-	keys       func(key string) bool
+	heartbeat *HeartbeatProfile
+	grace     time.Duration // how long a seat is kept without a link; 0: as long as the session lives
+	private   bool          // clients neither make, join nor leave it by name
+	listed    bool          // clients may list them
+	keys      func(key string) bool
 
 	ticks, overruns, skipped, joinsRefused atomic.Uint64
 
 	mu sync.Mutex
 	// Guarded by mu.
-	open      map[string]*Room
-	matchable map[*Room]bool // those that any stranger may get into
-	empty     list.List      // of *Room: those that linger, by how long they have been empty
-	opened    uint64
-	refused   uint64 // rooms that were not made, for want of room
-	evicted   uint64 // rooms that ended before their time, for others
-	feed      *feed  // nil without followers
-	matches   uint64 // rooms that were made for strangers
-	ending    bool   // nothing lingers any more
+	plan seats.Plan[*Room] // its limits are immutable once the server has started
+	feed *feed             // nil without followers
 }
 
 // AddRoom registers a type of room. make is called on the room's goroutine
@@ -92,7 +82,8 @@ func (s *Server) addRoom(name string, of reflect.Type, isNil bool) *roomKind {
 		s.Sends(DeliverAll, RouteJoined, RouteLeft, RouteRooms)
 		s.addListRoutes()
 	}
-	k := &roomKind{srv: s, name: name, of: of, open: map[string]*Room{}, matchable: map[*Room]bool{}, most: maxRooms, keys: printable}
+	k := &roomKind{srv: s, name: name, of: of, keys: printable}
+	k.plan.Rooms = maxRooms
 	s.kinds[name] = k
 	return k
 }
@@ -134,7 +125,7 @@ func (rs *RoomsOf[R, P]) Seats(n int) *RoomsOf[R, P] {
 	if n < 1 {
 		panic(fmt.Sprintf("framework: room %q: Seats %d, want at least one", k.name, n))
 	}
-	k.seats = n
+	k.plan.Seats = n
 	return rs
 }
 
@@ -164,7 +155,7 @@ func (rs *RoomsOf[R, P]) Spectators(n int) *RoomsOf[R, P] {
 	if n < 1 {
 		panic(fmt.Sprintf("framework: room %q: Spectators(%d) is less than 1", k.name, n))
 	}
-	k.spectators = n
+	k.plan.Spectators = n
 	return rs
 }
 
@@ -178,7 +169,7 @@ func (rs *RoomsOf[R, P]) Most(n int) *RoomsOf[R, P] {
 	if n < 1 {
 		panic(fmt.Sprintf("framework: room %q: Most(%d) is less than 1", k.name, n))
 	}
-	k.most = n
+	k.plan.Rooms = n
 	return rs
 }
 
@@ -204,7 +195,7 @@ func (rs *RoomsOf[R, P]) Linger(d time.Duration) *RoomsOf[R, P] {
 	if err := meant("Linger", d); err != nil {
 		panic(fmt.Sprintf("framework: room %q: %v", k.name, err))
 	}
-	k.linger = d
+	k.plan.Linger = d
 	return rs
 }
 
@@ -229,7 +220,7 @@ func OnRoomRequest[R, Q, A, P any](rs *RoomsOf[R, P], route string, fn func(room
 // Post runs f with the room of a key on its goroutine, if there is one.
 func (rs *RoomsOf[R, P]) Post(key string, f func(room R)) bool {
 	rs.kind.mu.Lock()
-	r := rs.kind.open[key]
+	at := rs.kind.plan.Get(key)
 	rs.kind.mu.Unlock()
-	return r != nil && r.Post(func() { f(r.value.(R)) })
+	return at != nil && at.Value.Post(func() { f(at.Value.value.(R)) })
 }

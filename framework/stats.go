@@ -244,10 +244,11 @@ func (w *workers) stats() WorkerStats {
 func (k *roomKind) stats() RoomStats {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	st := RoomStats{Open: len(k.open), Opened: k.opened, Refused: k.refused, Denied: k.joinsRefused.Load(), Evicted: k.evicted, Ticks: k.ticks.Load(), Overruns: k.overruns.Load(), Skipped: k.skipped.Load()}
-	for _, r := range k.open {
-		st.Players += r.seatsTaken
-		st.Watched += r.watched
+	n := k.plan.Counts()
+	st := RoomStats{Open: k.plan.Len(), Opened: n.Opened, Refused: n.Refused, Denied: k.joinsRefused.Load(), Evicted: n.Evicted, Ticks: k.ticks.Load(), Overruns: k.overruns.Load(), Skipped: k.skipped.Load()}
+	for at := range k.plan.All() {
+		st.Players += at.Taken()
+		st.Watched += at.Watched()
 	}
 	return st
 }
