@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 
 // Command room is the example room server: players join a room, move, chat and
-// see each other at 20 ticks a second; one who drops keeps its place.
+// see each other at 20 ticks a second; one who drops keeps its place. From there
+// they go to matches of half a minute.
 //
-//	go run ./examples/room
+//	go run ./examples/room -demo
 package main
 
 import (
@@ -36,8 +37,10 @@ func main() {
 	ws := flag.String("ws", "127.0.0.1:7778", "listen `address` of WebSocket")
 	pages := flag.String("http", "127.0.0.1:8080", "listen `address` of the page, /healthz and /debug")
 	routes := flag.Bool("routes", false, "print what players may send and what they are sent, and end")
+	demo := flag.Bool("demo", false, "the page plays by itself, and shows what happens when a player drops out of a match")
 	bots := flag.Int("bots", 8, "built-in bots; each pulls its cable now and then")
 	tick := flag.Duration("tick", 50*time.Millisecond, "time between two states")
+	length := flag.Duration("match", 30*time.Second, "length of a match")
 	interval := flag.Duration("interval", 0, "heartbeat interval (default 10s)")
 	timeout := flag.Duration("timeout", 0, "silence that ends a link (default 3.5 intervals)")
 	grace := flag.Duration("grace", 0, "how long a seat is kept for a dropped player (default 1m)")
@@ -62,7 +65,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	register(srv, logger, *tick)
+	register(srv, logger, *tick, *length)
 	if *routes {
 		for _, r := range srv.Routes() {
 			fmt.Println(r)
@@ -79,7 +82,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	site := &http.Server{Handler: pagesOf(srv), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
+	site := &http.Server{Handler: pagesOf(srv, *demo), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
 	go func() { log.Print(site.Serve(netutil.LimitListener(listener, 64))) }() // ends with site.Close
 	addr := fmt.Sprintf("kcp://%v", srv.Addr(framework.KCP))
 	fmt.Printf("players  %s  plain-kcp://%v  tcp://%v  ws://%v  stcp://%v\n", addr,
@@ -100,9 +103,9 @@ func main() {
 }
 
 // pagesOf are the game's page and the admin pages of a server.
-func pagesOf(srv *framework.Server) http.Handler {
+func pagesOf(srv *framework.Server, demo bool) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", page.Handler(page.Config{WebSocketPort: srv.Addr(framework.WebSocket).Port(), Room: "lobby"}))
+	mux.Handle("/", page.Handler(page.Config{WebSocketPort: srv.Addr(framework.WebSocket).Port(), Room: "lobby", Demo: demo}))
 	mux.Handle("/healthz", srv.Admin())
 	mux.Handle("/metrics", srv.Admin())
 	mux.Handle("/debug/", srv.Admin()) // guarded: it shows addresses and ends sessions
@@ -111,13 +114,19 @@ func pagesOf(srv *framework.Server) http.Handler {
 
 // register gives the server all that players may send and are sent: what
 // messages.lock is about.
-func register(srv *framework.Server, logger *slog.Logger, tick time.Duration) {
+func register(srv *framework.Server, logger *slog.Logger, tick, length time.Duration) {
 	arena := framework.AddRoom(srv, "arena", newArena(logger, tick)).Tick(tick).Seats(500)
 	framework.OnRoomMessage(arena, "move", (*Arena).Move).Max(64)
 	framework.OnRoomMessage(arena, "chat", (*Arena).Chat).Max(maxChat)
 	framework.OnRoomRequest(arena, "look", (*Arena).Look)
+	matches := framework.AddRoom(srv, "match", newMatch(logger, tick, length)).Tick(tick).Seats(matchSeats)
+	framework.OnRoomMessage(matches, "go", (*Match).Go).Max(64)
 	framework.OnRequest(srv, "ping", func(_ *framework.Player, n uint64) (uint64, error) { return n, nil }).Inline()
 	framework.SendsAs[swarm.State](srv, framework.DeliverNewest, "state") // after a lost one comes the next
 	framework.SendsAs[swarm.Seat](srv, framework.DeliverAll, "seat")
 	framework.SendsAs[swarm.Chat](srv, framework.DeliverAll, "chat")
+	framework.SendsAs[Round](srv, framework.DeliverNewest, "round")
+	framework.SendsAs[Lineup](srv, framework.DeliverAll, "lineup")
+	framework.SendsAs[Got](srv, framework.DeliverAll, "got")
+	framework.SendsAs[Result](srv, framework.DeliverAll, "result")
 }

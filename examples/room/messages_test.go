@@ -18,7 +18,7 @@ func TestMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	register(srv, slog.Default(), time.Second)
+	register(srv, slog.Default(), time.Second, time.Minute)
 	gen.Check(t, srv, "messages.lock",
 		gen.TypeScript{Path: "page/src/wire.ts", Import: "../../../../framework/client/js/src/index.js", Numbers: true},
 		gen.TypeScript{Path: "../../framework/client/js/examples/messages.ts", Numbers: true},

@@ -19,6 +19,7 @@ var files embed.FS
 type Config struct {
 	WebSocketPort uint16 `json:"port"` // on the host that the page came from
 	Room          string `json:"room"` // key of the arena to join
+	Demo          bool   `json:"demo"` // plays by itself
 }
 
 // Handler serves the page, and its Config as config.json.

@@ -2,6 +2,71 @@
 
 import { type Schema, type Type, bool, f32, int, list, nothing, str, struct, uint } from "lifeline-client";
 
+/** main.Gem */
+export interface Gem {
+	id: number;
+	x: number;
+	y: number;
+}
+export const Gem: Type<Gem> = struct({ id: int, x: f32, y: f32 });
+
+/** main.Got */
+export interface Got {
+	n: number;
+	by: string;
+}
+export const Got: Type<Got> = struct({ n: uint, by: str });
+
+/** swarm.Name */
+export interface Name {
+	id: number;
+	name: string;
+}
+export const Name: Type<Name> = struct({ id: int, name: str });
+
+/** main.Lineup */
+export interface Lineup {
+	id: number;
+	side: number;
+	step: number;
+	begins: number;
+	players: Name[];
+}
+export const Lineup: Type<Lineup> = struct({ id: int, side: f32, step: f32, begins: f32, players: list(Name) });
+
+/** main.Score */
+export interface Score {
+	id: number;
+	name: string;
+	gems: number;
+}
+export const Score: Type<Score> = struct({ id: int, name: str, gems: int });
+
+/** main.Result */
+export interface Result {
+	scores: Score[];
+}
+export const Result: Type<Result> = struct({ scores: list(Score) });
+
+/** main.Runner */
+export interface Runner {
+	id: number;
+	x: number;
+	y: number;
+	dropped: boolean;
+	gems: number;
+}
+export const Runner: Type<Runner> = struct({ id: int, x: f32, y: f32, dropped: bool, gems: int });
+
+/** main.Round */
+export interface Round {
+	tick: number;
+	left: number;
+	players: Runner[];
+	gems: Gem[];
+}
+export const Round: Type<Round> = struct({ tick: uint, left: f32, players: list(Runner), gems: list(Gem) });
+
 /** swarm.Chat */
 export interface Chat {
 	n: number;
@@ -16,13 +81,6 @@ export interface Move {
 	y: number;
 }
 export const Move: Type<Move> = struct({ x: f32, y: f32 });
-
-/** swarm.Name */
-export interface Name {
-	id: number;
-	name: string;
-}
-export const Name: Type<Name> = struct({ id: int, name: str });
 
 /** swarm.Seat */
 export interface Seat {
@@ -60,12 +118,24 @@ export const View: Type<View> = struct({ id: int, side: f32, step: f32, said: ui
 /** Give it to the client as its option schema. */
 export const schema = {
 	text: "message chat swarm.Chat\n" +
+		"message go swarm.Move\n" +
 		"message move swarm.Move\n" +
 		"push chat swarm.Chat\n" +
+		"push got main.Got\n" +
+		"push lineup main.Lineup\n" +
+		"push result main.Result\n" +
+		"push round main.Round\n" +
 		"push seat swarm.Seat\n" +
 		"push state swarm.State\n" +
 		"request look struct{} swarm.View\n" +
 		"request ping uint64 uint64\n" +
+		"type main.Gem ID:int X:float32 Y:float32\n" +
+		"type main.Got N:uint64 By:string\n" +
+		"type main.Lineup ID:int Side:float32 Step:float32 Begins:float32 Players:[]swarm.Name\n" +
+		"type main.Result Scores:[]main.Score\n" +
+		"type main.Round Tick:uint64 Left:float32 Players:[]main.Runner Gems:[]main.Gem\n" +
+		"type main.Runner ID:int X:float32 Y:float32 Dropped:bool Gems:int\n" +
+		"type main.Score ID:int Name:string Gems:int\n" +
 		"type swarm.Chat N:uint64 Text:string From:string\n" +
 		"type swarm.Move X:float32 Y:float32\n" +
 		"type swarm.Name ID:int Name:string\n" +
@@ -75,6 +145,7 @@ export const schema = {
 		"type swarm.View ID:int Side:float32 Step:float32 Said:uint64 Players:[]swarm.Name\n",
 	messages: {
 		chat: Chat,
+		go: Move,
 		move: Move,
 	},
 	requests: {
@@ -83,6 +154,10 @@ export const schema = {
 	},
 	pushes: {
 		chat: Chat,
+		got: Got,
+		lineup: Lineup,
+		result: Result,
+		round: Round,
 		seat: Seat,
 		state: State,
 	},
