@@ -3,21 +3,29 @@
 // The page: a session with the room, what it shows of it, and its buttons.
 
 import { Client, codeText, type ClientEvent } from "../../../../framework/client/js/src/index.js";
+import { $, el } from "./dom.js";
+import { Guide } from "./guide.js";
 import { Ledger } from "./ledger.js";
+import { Match } from "./match.js";
+import { Scene } from "./scene.js";
 import { Stage } from "./stage.js";
+import { Tour } from "./tour.js";
 import { schema } from "./wire.js";
 
-const $ = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
-
-const stage = new Stage($<HTMLCanvasElement>("arena"));
+const lobby = new Scene();
+const match = new Match();
+const stage = new Stage($<HTMLCanvasElement>("arena"), lobby);
 const ledger = new Ledger();
 let client: Client<typeof schema>;
 let url = "";
 let room = "";
+let demo = false; // the page plays by itself, once it is in
+let toured = false;
 let said = 0; // chat messages that we sent
 let lostAt = 0;
 let offlineUntil = 0;
 let calm: ReturnType<typeof setTimeout>;
+const backAgain: (() => void)[] = []; // who waits for a link
 
 // --- what is shown
 
@@ -33,14 +41,17 @@ function badge(state: Badge, text: string = state): void {
 		$<HTMLButtonElement>(id).disabled = state === "closed" || (id !== "flood" && !live);
 	}
 	$("again").hidden = state !== "closed";
+	guide.live = live;
+	if (live) {
+		backAgain.splice(0).forEach((done) => done());
+	}
 }
 
 function line(...parts: (Node | string)[]): HTMLElement {
 	const log = $("log");
 	const list = $("lines");
 	const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-	const li = document.createElement("li");
-	li.append(...parts);
+	const li = el("li", ...parts);
 	list.append(li);
 	while (list.childElementCount > 200) {
 		list.firstElementChild!.remove();
@@ -49,12 +60,6 @@ function line(...parts: (Node | string)[]): HTMLElement {
 		log.scrollTop = log.scrollHeight;
 	}
 	return li;
-}
-
-function strong(text: string): HTMLElement {
-	const b = document.createElement("b");
-	b.textContent = text;
-	return b;
 }
 
 /** A step in the life of the link, in the chat: that is where eyes are. */
@@ -72,7 +77,7 @@ function counts(): void {
 	countsDue = true;
 	requestAnimationFrame(() => {
 		countsDue = false;
-		$("players").textContent = String(stage.motion.present);
+		$("players").textContent = String(lobby.motion.present);
 		$("sent").textContent = String(said);
 		$("heard").textContent = String(ledger.heard);
 		$("lost").textContent = String(ledger.lost);
@@ -106,6 +111,9 @@ function changed(s: ClientEvent): void {
 			event(`this server is about to stop: in ${Math.ceil(s.delay / 1000)} s the page connects again by itself`);
 			break;
 		case "failed":
+			if (performance.now() < offlineUntil) {
+				break; // as it was said
+			}
 			event(`${s.error.message}; next attempt in ${Math.ceil(s.delay / 1000)} s`, "lost");
 			break;
 		case "refused":
@@ -128,7 +136,7 @@ function changed(s: ClientEvent): void {
 			if (s.undelivered.length > 0) {
 				event(`${s.undelivered.length} messages were not delivered`, "lost");
 			}
-			stage.restart();
+			lobby.restart();
 			ledger.restart();
 			break;
 		case "closed":
@@ -147,6 +155,10 @@ async function enter(): Promise<void> {
 		await look();
 		badge("connected");
 		event(`you are in, as ${name()}`, "good");
+		if (demo && !toured) {
+			toured = true;
+			tour.start();
+		}
 	} catch (e) {
 		event(`not let in: ${e instanceof Error ? e.message : e}`, "lost");
 	}
@@ -157,7 +169,7 @@ async function look(): Promise<void> {
 	try {
 		const v = await client.request("look", undefined, { timeout: Infinity });
 		said = Math.max(said, v.said);
-		stage.view(v);
+		lobby.view(v);
 		counts();
 	} catch {
 		// The session was reset or ended meanwhile: another look follows.
@@ -204,17 +216,18 @@ function start(): void {
 		},
 	});
 	client.onMessage("state", (s) => {
-		stage.motion.push(s, performance.now());
+		lobby.motion.push(s, performance.now());
 		counts();
 	});
 	client.onMessage("chat", (m) => {
 		ledger.note(m.from, m.n);
-		const li = line(strong(m.from === name() ? "you" : m.from), ` ${m.text}`);
+		const li = line(el("b", m.from === name() ? "you" : m.from), ` ${m.text}`);
 		li.dataset.n = String(m.n);
 		li.dataset.from = m.from;
 		counts();
 	});
 	client.onMessage("seat", () => undefined); // look tells more
+	match.attach(client);
 	client.connect().catch(() => undefined); // the state has told
 }
 
@@ -267,16 +280,38 @@ function showName(): void {
 
 // --- buttons
 
-stage.onMove = (x, y) => client?.sendNewest("move", { x, y });
-stage.onStranger = () => void look();
+lobby.onMove = (x, y) => client?.sendNewest("move", { x, y });
+lobby.onStranger = () => void look();
+match.onGot = (n): void => {
+	ledger.note("the match", n);
+	counts();
+};
+
+/** Lets no connection through for so many ms. */
+function offline(ms: number): void {
+	offlineUntil = performance.now() + ms;
+	client.cut();
+	event(`no network for ${ms / 1000} s: what you do waits`, "lost");
+	setTimeout(() => client.hurry(), ms);
+}
+
+const tour = new Tour({
+	match, offline,
+	say: (title, text) => guide.say(title, text),
+	sayResult: () => guide.sayResult(),
+	live: () => client.connected,
+	back: () => (client.connected ? Promise.resolve() : new Promise((done) => backAgain.push(done))),
+	heard: () => ({ heard: ledger.heard, wrong: ledger.lost + ledger.twice }),
+});
+const guide = new Guide(match, tour);
+match.onPhase = (phase): void => {
+	stage.show(phase === "soon" || phase === "on" ? match.scene : lobby);
+	guide.phase(phase);
+};
+stage.onTakeOver = () => guide.takeOver();
 
 $("cut").onclick = (): void => client.cut();
-$("offline").onclick = (): void => {
-	offlineUntil = performance.now() + 5000;
-	client.cut();
-	event("no network for 5 s: what you do waits", "lost");
-	setTimeout(() => client.hurry(), 5000);
-};
+$("offline").onclick = (): void => offline(5000);
 $("flood").onclick = (): void => {
 	let n = 0;
 	while (n < 200 && say(`flood ${n + 1} of 200`)) {
@@ -285,7 +320,7 @@ $("flood").onclick = (): void => {
 	event(n === 200 ? "200 messages at once" : `${n} messages at once; the next one was refused: too much waits`, n === 200 ? "" : "lost");
 };
 $("again").onclick = (): void => {
-	stage.restart();
+	lobby.restart();
 	start();
 };
 $<HTMLFormElement>("say").onsubmit = (e): void => {
@@ -318,19 +353,20 @@ rename.onclose = (): void => {
 		void claim(n); // another tab may have it: the server says what becomes of the two
 		showName();
 		client.close(); // another name is another login
-		stage.restart();
+		lobby.restart();
 		said = 0;
 		start();
 	}
 };
 
-const config: { port: number; room: string } = await (await fetch("config.json")).json();
+const config: { port: number; room: string; demo: boolean } = await (await fetch("config.json")).json();
 url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.hostname}:${config.port}/`;
 room = config.room;
+demo = config.demo;
 await claimName();
 addEventListener("pagehide", () => letGo());
 start();
 setInterval(() => void ping(), 1000);
 
 // For whoever looks at the page from its console, and for tests.
-Object.assign(globalThis, { lifeline: { client: () => client, stage, ledger } });
+Object.assign(globalThis, { lifeline: { client: () => client, stage, lobby, match, tour, ledger } });

@@ -10,27 +10,22 @@ interface Snapshot {
 	spots: Map<number, Spot>;
 }
 
-/** A spot that follows its target without ever jumping. */
-interface Follower {
-	x: number; y: number; // where it is drawn
-	vx: number; vy: number;
-}
-
+/** Where a player is drawn. It follows what the server says without ever jumping. */
 export interface Drawn extends Spot {
-	moving: boolean;
+	vx: number; vy: number;
 }
 
 /** How far in the past others are drawn, in steps of the server. */
 const behind = 2.5;
 
-/** About how long a follower takes to reach its target, in seconds. */
+/** About how long a player takes to reach its target, in seconds. */
 const smooth = 0.16;
 
 export class Motion {
 	private snapshots: Snapshot[] = [];
 	private offset = Infinity; // of our clock to the server's ticks, at the fastest
 	private lastTick = -1;
-	private readonly followers = new Map<number, Follower>();
+	private readonly drawn = new Map<number, Drawn>();
 
 	/** step is how long a tick takes, in ms. */
 	constructor(private readonly step: number) {}
@@ -57,18 +52,13 @@ export class Motion {
 		return this.snapshots.at(-1)?.spots.size ?? 0;
 	}
 
-	/** Ids of everybody in the latest state. */
-	ids(): Iterable<number> {
-		return this.snapshots.at(-1)?.spots.keys() ?? [];
-	}
-
 	/** The latest that the server said of a player. */
 	spot(id: number): Spot | undefined {
 		return this.snapshots.at(-1)?.spots.get(id);
 	}
 
-	/** Everybody as they are to be drawn, dt seconds after the last time. */
-	draw(now: number, dt: number): Drawn[] {
+	/** Everybody as they are to be drawn, dt seconds after the last time. It allocates nothing for those who stay. */
+	draw(now: number, dt: number): ReadonlyMap<number, Drawn> {
 		const at = now - this.offset - behind * this.step;
 		const list = this.snapshots;
 		let i = list.length - 1;
@@ -76,41 +66,45 @@ export class Motion {
 			i--;
 		}
 		if (i < 0) {
-			return [];
+			this.drawn.clear();
+			return this.drawn;
 		}
 		list.splice(0, Math.max(i - 1, 0));
 		i = Math.min(i, 1);
 		const a = list[i];
 		const b = list[i + 1] ?? a;
 		const f = b === a ? 0 : Math.min(Math.max((at - a.at) / (b.at - a.at), 0), 1);
-		const drawn: Drawn[] = [];
 		for (const q of b.spots.values()) {
 			const p = a.spots.get(q.id) ?? q;
-			drawn.push(this.follow(q, p.x + (q.x - p.x) * f, p.y + (q.y - p.y) * f, dt));
+			this.follow(q, p.x + (q.x - p.x) * f, p.y + (q.y - p.y) * f, dt);
 		}
-		for (const id of this.followers.keys()) {
-			if (!b.spots.has(id)) {
-				this.followers.delete(id);
+		if (this.drawn.size > b.spots.size) {
+			for (const id of this.drawn.keys()) {
+				if (!b.spots.has(id)) {
+					this.drawn.delete(id);
+				}
 			}
 		}
-		return drawn;
+		return this.drawn;
 	}
 
-	private follow(s: Spot, x: number, y: number, dt: number): Drawn {
-		let w = this.followers.get(s.id);
+	private follow(s: Spot, x: number, y: number, dt: number): void {
+		const w = this.drawn.get(s.id);
 		if (w === undefined || dt > 0.5) {
-			w = { x, y, vx: 0, vy: 0 };
-			this.followers.set(s.id, w);
+			this.drawn.set(s.id, { id: s.id, dropped: s.dropped, x, y, vx: 0, vy: 0 });
+			return;
 		}
 		// A critically damped spring: it never overshoots and never jerks.
 		const omega = 2 / smooth;
 		const e = Math.exp(-omega * dt);
-		for (const [p, v, to] of [["x", "vx", x], ["y", "vy", y]] as const) {
-			const d = w[p] - to;
-			const t = (w[v] + omega * d) * dt;
-			w[v] = (w[v] - omega * t) * e;
-			w[p] = to + (d + t) * e;
-		}
-		return { ...s, x: w.x, y: w.y, moving: Math.hypot(w.vx, w.vy) > 5 };
+		const dx = w.x - x;
+		const dy = w.y - y;
+		const tx = (w.vx + omega * dx) * dt;
+		const ty = (w.vy + omega * dy) * dt;
+		w.vx = (w.vx - omega * tx) * e;
+		w.vy = (w.vy - omega * ty) * e;
+		w.x = x + (dx + tx) * e;
+		w.y = y + (dy + ty) * e;
+		w.dropped = s.dropped;
 	}
 }

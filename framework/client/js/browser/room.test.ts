@@ -62,9 +62,9 @@ const name = (page: Page): Promise<string> => page.$eval("#name", (e) => e.textC
 /** Where a page draws a player, by name. */
 const place = (page: Page, who: string): Promise<{ x: number; y: number } | null> =>
 	page.evaluate((who) => {
-		const { stage } = (globalThis as any).lifeline;
-		const id = [...stage.names].find(([, n]: [number, string]) => n === who)?.[0];
-		const s = id === undefined ? undefined : stage.motion.spot(id);
+		const { lobby } = (globalThis as any).lifeline;
+		const id = [...lobby.names].find(([, n]: [number, string]) => n === who)?.[0];
+		const s = id === undefined ? undefined : lobby.motion.spot(id);
 		return s ? { x: s.x, y: s.y } : null;
 	}, who);
 
@@ -81,9 +81,9 @@ test("players move soon, and nothing but the server is asked", async () => {
 	const before = await place(page, "bot-1");
 	await page.waitForFunction(
 		([x, y]) => {
-			const { stage } = (globalThis as any).lifeline;
-			const id = [...stage.names].find(([, n]: [number, string]) => n === "bot-1")[0];
-			const s = stage.motion.spot(id);
+			const { lobby } = (globalThis as any).lifeline;
+			const id = [...lobby.names].find(([, n]: [number, string]) => n === "bot-1")[0];
+			const s = lobby.motion.spot(id);
 			return s.x !== x || s.y !== y;
 		},
 		[before!.x, before!.y],
@@ -159,11 +159,11 @@ test("a reload keeps the player", async () => {
 	const { page, context } = await join();
 	await say(page, "before");
 	await hears(page, "before");
-	const before = await page.evaluate(() => ({ id: (globalThis as any).lifeline.client().id, seat: (globalThis as any).lifeline.stage.id, name: document.getElementById("name")!.textContent }));
+	const before = await page.evaluate(() => ({ id: (globalThis as any).lifeline.client().id, seat: (globalThis as any).lifeline.lobby.id, name: document.getElementById("name")!.textContent }));
 	await page.reload();
 	await badge(page, "resumed", "connected");
-	await page.waitForFunction(() => (globalThis as any).lifeline.stage.id > 0);
-	expect(await page.evaluate(() => ({ id: (globalThis as any).lifeline.client().id, seat: (globalThis as any).lifeline.stage.id, name: document.getElementById("name")!.textContent }))).toEqual(before);
+	await page.waitForFunction(() => (globalThis as any).lifeline.lobby.id > 0);
+	expect(await page.evaluate(() => ({ id: (globalThis as any).lifeline.client().id, seat: (globalThis as any).lifeline.lobby.id, name: document.getElementById("name")!.textContent }))).toEqual(before);
 	await say(page, "after");
 	expect(await hears(page, "after")).toEqual([2]); // counted on
 	// The token is only kept while nobody uses it.
