@@ -45,10 +45,11 @@ type Server struct {
 	count        counters
 	pool         workers
 	watch        *watchdog.Watchdog
-	budget       limit.Budget // Config.BufferBytes
-	returnMemory func()       // memory, to the system
-	carried      *carried     // nil: data stays; immutable once started
-	minVersion   []uint64     // nil: none; immutable
+	budget       limit.Budget                // Config.BufferBytes
+	returnMemory func()                      // memory, to the system
+	carried      *carried                    // nil: data stays; immutable once started
+	parts        map[string]func() PartStats // immutable once started
+	minVersion   []uint64                    // nil: none; immutable
 	maintained   atomic.Pointer[maintenance]
 	closed       sync.WaitGroup // sessions whose OnClose has not returned
 

@@ -136,6 +136,7 @@ type Stats struct {
 
 	Workers   WorkerStats          `json:"workers"`
 	Rooms     map[string]RoomStats `json:"rooms"` // by type
+	Parts     map[string]PartStats `json:"parts"` // by name: see Server.AddStats
 	Transport transport.Stats      `json:"transport"`
 }
 
@@ -207,6 +208,12 @@ func (s *Server) Stats() Stats {
 	}
 	for name, k := range s.kinds {
 		st.Rooms[name] = k.stats()
+	}
+	for name, read := range s.parts {
+		if st.Parts == nil {
+			st.Parts = map[string]PartStats{}
+		}
+		st.Parts[name] = read()
 	}
 	if t := s.t.Load(); t != nil {
 		st.Transport = t.Stats()

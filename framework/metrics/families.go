@@ -111,7 +111,7 @@ func names(codes ...session.Code) (list []string) {
 	return list
 }
 
-var families = concat(sessionFamilies, messageFamilies, roomFamilies, linkFamilies, transportFamilies, loopFamilies)
+var families = concat(sessionFamilies, messageFamilies, roomFamilies, partFamilies, linkFamilies, transportFamilies, loopFamilies)
 
 func concat(lists ...[]family) (all []family) {
 	for _, list := range lists {
@@ -198,6 +198,23 @@ var roomFamilies = []family{
 	perRoom("lifeline_room_ticks_total", "Ticks of rooms, by type.", func(r framework.RoomStats) uint64 { return r.Ticks }),
 	perRoom("lifeline_room_tick_overruns_total", "Ticks that came more than half a step late.", func(r framework.RoomStats) uint64 { return r.Overruns }),
 	perRoom("lifeline_room_ticks_skipped_total", "Steps that rooms skipped to catch up.", func(r framework.RoomStats) uint64 { return r.Skipped }),
+}
+
+var partFamilies = []family{
+	gauges("lifeline_part", "What is at present, in parts of the server beside its core: matchmaking, presence.", []string{"part", "name"}, func(st *stats, set setValue) {
+		for part, s := range st.Parts {
+			for name, n := range s.Now {
+				set(float64(n), part, name)
+			}
+		}
+	}),
+	counters("lifeline_part_total", "What has happened in these parts.", []string{"part", "name"}, func(st *stats, set setValue) {
+		for part, s := range st.Parts {
+			for name, n := range s.Total {
+				set(float64(n), part, name)
+			}
+		}
+	}),
 }
 
 var linkFamilies = []family{

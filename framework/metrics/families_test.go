@@ -45,6 +45,7 @@ func one() *framework.Stats {
 		Attached: map[string]int64{"tcp": 0}, Refusal: map[string]uint64{"busy": 0}, Full: map[string]uint64{"sessions": 0},
 		Closes: map[string]uint64{"left": 0}, Lost: map[string]uint64{"timeout": 0}, Stuck: map[string]int64{"room": 0},
 		Rooms: map[string]framework.RoomStats{"hall": {}},
+		Parts: map[string]framework.PartStats{"match": {Now: map[string]int64{"waiting": 0}, Total: map[string]uint64{"entered": 0}}},
 	}
 	st.Transport.Carriers = map[string]transport.CarrierStats{"tcp": {}}
 	st.Transport.Loops = []transport.LoopStats{{}}
@@ -69,6 +70,7 @@ func eachNumber(v reflect.Value, path string, f func(path string, set func())) {
 	case reflect.Map:
 		key := v.MapKeys()[0]
 		entry := reflect.New(v.Type().Elem()).Elem()
+		entry.Set(v.MapIndex(key))
 		eachNumber(entry, path, func(path string, set func()) {
 			f(path, func() { set(); v.SetMapIndex(key, entry) })
 		})

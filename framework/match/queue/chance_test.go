@@ -439,7 +439,7 @@ func (g *play1) seatOrFill() {
 func TestChance(t *testing.T) {
 	events := 200_000 // for each of five games
 	if testing.Short() {
-		events = 20_000
+		events = 5_000
 	}
 	for i, rules := range games() {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
@@ -448,7 +448,7 @@ func TestChance(t *testing.T) {
 			for _, f := range w.faults {
 				t.Error(f)
 			}
-			if w.made < events/1000 {
+			if w.made < events/2000 {
 				t.Errorf("only %d matches were made", w.made)
 			}
 			a, b := play(t, 7, rules, events/20, nil), play(t, 7, rules, events/20, nil)

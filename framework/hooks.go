@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+// Hooks are the hooks of Config once more, for what is built on a server beside the game:
+// matchmaking, presence. Each may be nil.
+type Hooks struct {
+	OnOpen     func(p *Player)
+	OnDetach   func(p *Player)
+	OnResume   func(p *Player)
+	OnSnapshot func(p *Player)
+	OnClose    func(p *Player, why Reason)
+}
+
+// AddHooks makes these run before those that were there, OnClose after them: where those
+// of Config do, and like them one after the other for each player. To be called before
+// Start.
+func (s *Server) AddHooks(h Hooks) {
+	s.mustBeRegistering("AddHooks")
+	c := &s.cfg
+	c.OnOpen, c.OnDetach = both(h.OnOpen, c.OnOpen), both(h.OnDetach, c.OnDetach)
+	c.OnResume, c.OnSnapshot = both(h.OnResume, c.OnResume), both(h.OnSnapshot, c.OnSnapshot)
+	if first, then := c.OnClose, h.OnClose; first == nil {
+		c.OnClose = then
+	} else if then != nil {
+		c.OnClose = func(p *Player, why Reason) {
+			defer then(p, why) // if first panics, too
+			first(p, why)
+		}
+	}
+}
+
+func both(first, then func(*Player)) func(*Player) {
+	switch {
+	case first == nil:
+		return then
+	case then == nil:
+		return first
+	}
+	return func(p *Player) {
+		defer then(p) // if first panics, too
+		first(p)
+	}
+}
+
+// PartStats counts what a part of the server did that is no part of package framework:
+// see AddStats.
+type PartStats struct {
+	Now   map[string]int64  `json:"now"`   // at present
+	Total map[string]uint64 `json:"total"` // since the start
+}
+
+// AddStats makes the numbers of a part, as "match.ranked", appear in Stats and metrics.
+// read is called for each Stats, on any goroutine. To be called before Start; a second
+// part of the same name panics.
+func (s *Server) AddStats(part string, read func() PartStats) {
+	s.mustBeRegistering("AddStats of " + part)
+	if s.parts[part] != nil {
+		panic("framework: part " + part + " has stats already")
+	}
+	if s.parts == nil {
+		s.parts = map[string]func() PartStats{}
+	}
+	s.parts[part] = read
+}
