@@ -65,25 +65,27 @@ func networksOf(a netip.Addr) []netip.Prefix {
 }
 
 // acquire counts a link of a, or refuses it.
-func (d *addrLimiter) acquire(a netip.Addr, now time.Duration) bool {
+func (d *addrLimiter) acquire(a netip.Addr, now time.Duration) bool { return d.take(a, now, 1, d.cost) }
+
+// take counts links of a, one or none, and what opening one costs, or refuses both.
+func (d *addrLimiter) take(a netip.Addr, now time.Duration, links int64, cost time.Duration) bool {
 	if d.exempt(a) {
 		return true
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	keys := networksOf(a)
-	most, cost := d.most, d.cost
+	most, price := d.most, cost
 	for _, key := range keys {
 		o := d.networks[key]
-		if most >= 0 && o.links >= most || cost > 0 && max(o.paid, now)+cost > now+d.burst {
+		if most >= 0 && o.links >= most || price > 0 && max(o.paid, now)+price > now+d.burst {
 			return false
 		}
-		most, cost = 4*most, cost/4
+		most, price = 4*most, price/4
 	}
-	cost = d.cost
 	for _, key := range keys {
 		o, known := d.networks[key]
-		d.networks[key] = addrUse{o.links + 1, max(o.paid, now) + cost}
+		d.networks[key] = addrUse{o.links + links, max(o.paid, now) + cost}
 		cost /= 4
 		if !known {
 			d.sweepLocked(now)

@@ -31,13 +31,13 @@ func (a *admission) full() bool { return a.links.Load() >= a.max }
 // refuse counts a link of c for which there is no room.
 func (a *admission) refuse(c Carrier) { a.carriers[c].tooManyLinks.Add(1) }
 
-// acquire takes a place for a link of c, and counts it for its address. It counts
-// a refusal.
-func (a *admission) acquire(c Carrier, from netip.Addr, now time.Duration) bool {
+// acquire takes a place for a link of c, and counts it for its address, which may have
+// paid for opening it. It counts a refusal.
+func (a *admission) acquire(c Carrier, from netip.Addr, now time.Duration, paid bool) bool {
 	if !a.take(c) {
 		return false
 	}
-	if !a.acquireAddr(c, from, now) {
+	if !a.acquireAddr(c, from, now, paid) {
 		a.release(c, from, false)
 		return false
 	}
@@ -55,7 +55,7 @@ func (a *admission) validate(from netip.Addr, now time.Duration) bool {
 		a.refuse(PlainKCP)
 		return false
 	}
-	if !a.acquireAddr(PlainKCP, from, now) {
+	if !a.acquireAddr(PlainKCP, from, now, false) {
 		a.plain.release(from)
 		return false
 	}
@@ -86,8 +86,21 @@ func (a *admission) take(c Carrier) bool {
 	return true
 }
 
-func (a *admission) acquireAddr(c Carrier, from netip.Addr, now time.Duration) bool {
-	ok := a.addrs.acquire(from, now)
+func (a *admission) acquireAddr(c Carrier, from netip.Addr, now time.Duration, paid bool) bool {
+	cost := a.addrs.cost
+	if paid {
+		cost = 0
+	}
+	return a.judged(c, a.addrs.take(from, now, 1, cost))
+}
+
+// pay charges an address for opening a link of c, before there is one: its handshake
+// costs. It counts a refusal.
+func (a *admission) pay(c Carrier, from netip.Addr, now time.Duration) bool {
+	return a.judged(c, a.addrs.take(from, now, 0, a.addrs.cost))
+}
+
+func (a *admission) judged(c Carrier, ok bool) bool {
 	if !ok {
 		a.carriers[c].addressLimited.Add(1)
 	}

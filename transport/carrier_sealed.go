@@ -196,7 +196,7 @@ func (c *sealedLoop) open(p path, t seal.PacketType, b []byte) {
 		return
 	}
 	id := confirmed.Conn.ID()
-	if l.stopping || !l.t.admission.acquire(KCP, p.addr.Addr(), l.now) {
+	if l.stopping || !l.t.admission.acquire(KCP, p.addr.Addr(), l.now, false) {
 		c.slots.release(id)
 		return
 	}

@@ -57,6 +57,7 @@ var (
 type wsLink struct {
 	streamLink
 	ws        *wsShared
+	tls       *tlsStream    // nil: there is none, or not yet
 	windowAt  time.Duration // when the window of control frames began
 	status    uint16        // of our close frame; 0: none was chosen
 	fragments uint16        // pieces of the message that k.part has; 0: none has begun
@@ -78,14 +79,40 @@ func wsLinks(*Loop) (func() streamConn, error) {
 	return func() streamConn { return &wsLink{ws: s} }, nil
 }
 
-func (k *wsLink) Data(in backend.Inbound) { k.arrived(k, in) }
+func (k *wsLink) Data(in backend.Inbound) {
+	if k.tls != nil {
+		k.tls.data(in)
+		return
+	}
+	k.arrived(k, in)
+}
+
+// Closed is told by the backend, which knows no TLS.
+func (k *wsLink) Closed(s backend.Stream, err error) bool {
+	if k.tls != nil && k.tls.raw == s {
+		s = k.tls
+	}
+	return k.streamLink.Closed(s, err)
+}
+
+func (k *wsLink) partial() int {
+	if k.tls != nil {
+		return k.left + k.tls.left
+	}
+	return k.left
+}
 
 func (k *wsLink) flush() bool {
 	k.flushAs(k)
 	return true
 }
 
-func (k *wsLink) forget(err error) { k.leave(k, err) }
+func (k *wsLink) forget(err error) {
+	if k.tls != nil {
+		k.tls.stop()
+	}
+	k.leave(k, err)
+}
 
 func (k *wsLink) asks() bool     { return true }
 func (k *wsLink) proxyMay() bool { return true }

@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -48,6 +49,9 @@ func (c *Config) Check() error {
 	if err := c.checkListeners(); err != nil {
 		return err
 	}
+	if err := c.checkTLS(); err != nil {
+		return err
+	}
 	if p := c.WebSocketPath; p != "" && p[0] != '/' {
 		return fmt.Errorf("transport: Config.WebSocketPath is %q, want a path that begins with /", p)
 	}
@@ -55,6 +59,18 @@ func (c *Config) Check() error {
 		if !p.IsValid() || p.Addr().Is4In6() {
 			return fmt.Errorf("transport: Config.TrustedProxies has %v, which is no prefix of IPv4 or IPv6", p)
 		}
+	}
+	return nil
+}
+
+func (c *Config) checkTLS() error {
+	switch t := c.TLS; {
+	case (c.TLSCertFile == "") != (c.TLSKeyFile == ""):
+		return fmt.Errorf("transport: Config.TLSCertFile is %q and Config.TLSKeyFile is %q, want both or none", c.TLSCertFile, c.TLSKeyFile)
+	case c.speaksTLS() && c.WebSocket == "":
+		return errors.New("transport: Config.TLS is for Config.WebSocket, which is empty: no other carrier uses TLS")
+	case t != nil && c.TLSCertFile == "" && len(t.Certificates) == 0 && t.GetCertificate == nil && t.GetConfigForClient == nil:
+		return errors.New("transport: Config.TLS has no certificate and no hook for one")
 	}
 	return nil
 }

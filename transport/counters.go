@@ -24,6 +24,7 @@ type loopStats struct {
 	short, unknown, malformed, large, amplificationLimited      atomic.Uint64
 	protocol, panics, overBudget, evicted                       atomic.Uint64
 	requests, origins, proxies, openingTimeouts, evictedPending atomic.Uint64
+	tlsRefused                                                  atomic.Uint64
 	forged, replayed, handoverFull, handedOver                  atomic.Uint64
 	challenges, migrated, mtuProbes                             atomic.Uint64
 

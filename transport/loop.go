@@ -49,6 +49,8 @@ type Loop struct {
 	streams    []*streamLink
 	responders []*seal.Responder         // of the sealed carriers
 	pending    linked.List[*pendingConn] // oldest first
+	shaking    linked.List[*tlsStream]   // oldest first
+	shakers    int                       // goroutines of handshakes, also of links that have closed
 	dirty      []*Link                   // have something to send
 	writable   []*Link                   // have room again, and their handler waits for it
 	closed     []closedLink

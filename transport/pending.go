@@ -4,6 +4,7 @@ package transport
 
 import (
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/lifeline-go/lifeline/transport/internal/backend"
@@ -23,9 +24,10 @@ type pendingConn struct {
 	k      *streamLink
 	place  linked.Node[*pendingConn] // in Loop.pending
 	until  time.Duration
-	seen   int    // bytes of the request that do not hold its end
-	proxy  bool   // a PROXY header comes first, or on a WebSocket may
-	answer []byte // of a WebSocket, until there is room for the link
+	seen   int        // bytes of the request that do not hold its end
+	proxy  bool       // a PROXY header comes first, or on a WebSocket may
+	answer []byte     // of a WebSocket, until there is room for the link
+	paid   netip.Addr // the address that was charged for opening the link
 }
 
 // waits reports whether the link has not opened, and still may.
@@ -80,7 +82,8 @@ func (k *streamLink) open(c streamConn, in backend.Inbound) bool {
 		return false
 	}
 	l := k.loop
-	if !l.t.admission.acquire(k.carrier, k.addr.Addr(), l.now) {
+	from := k.addr.Addr()
+	if !l.t.admission.acquire(k.carrier, from, l.now, k.pending.paid == from) {
 		c.refuse(in)
 		return false
 	}

@@ -25,6 +25,7 @@ type shared struct {
 	pending   atomic.Int64 // connections that are no links yet
 	admission admission
 	over      overKeys
+	tls       tlsShared
 }
 
 // now is the time since Start.

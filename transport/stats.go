@@ -49,6 +49,7 @@ type Stats struct {
 	// Those that did not become a link.
 	RequestsRefused    uint64 `json:"requests_refused"`    // asked for no WebSocket of ours, or for nothing that we understand
 	OriginsRefused     uint64 `json:"origins_refused"`     // asked from a page that is not allowed to
+	TLSRefused         uint64 `json:"tls_refused"`         // did not get through the TLS handshake
 	ProxiesRefused     uint64 `json:"proxies_refused"`     // came from a trusted proxy, without a correct PROXY header
 	OpeningTimeouts    uint64 `json:"opening_timeouts"`    // did not ask in time
 	ConnectionsEvicted uint64 `json:"connections_evicted"` // had waited longest when too many were waiting
@@ -119,6 +120,7 @@ func (t *shared) stats() Stats {
 		s.ManyLocals += c.ManyLocals.Load()
 		s.RequestsRefused += c.requests.Load()
 		s.OriginsRefused += c.origins.Load()
+		s.TLSRefused += c.tlsRefused.Load()
 		s.ProxiesRefused += c.proxies.Load()
 		s.OpeningTimeouts += c.openingTimeouts.Load()
 		s.ConnectionsEvicted += c.evictedPending.Load()

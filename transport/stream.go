@@ -34,7 +34,7 @@ func (l *Loop) openStream(c Carrier, s backend.Stream, from netip.AddrPort) stre
 	conn := l.accepts[c]()
 	proxy := l.t.cfg.trusts(from.Addr())
 	waits := proxy || conn.asks()
-	if l.stopping || !waits && !l.t.admission.acquire(c, from.Addr(), l.now) {
+	if l.stopping || !waits && !l.t.admission.acquire(c, from.Addr(), l.now, false) {
 		return nil
 	}
 	k := conn.base()

@@ -22,7 +22,7 @@ var carrierTable = [carriers]carrierSpec{
 	PlainKCP:  {field: "PlainKCP", address: func(c *Config) string { return c.PlainKCP }, datagrams: newPlainLoop},
 	KCP:       {field: "KCP", address: func(c *Config) string { return c.KCP }, whole: true, prepare: (*shared).readKeys, datagrams: newSealedLoop},
 	TCP:       {field: "TCP", address: func(c *Config) string { return c.TCP }, streams: tcpLinks},
-	WebSocket: {field: "WebSocket", address: func(c *Config) string { return c.WebSocket }, streams: wsLinks},
+	WebSocket: {field: "WebSocket", address: func(c *Config) string { return c.WebSocket }, prepare: (*shared).readTLS, streams: wsLinks},
 	SealedTCP: {field: "SealedTCP", address: func(c *Config) string { return c.SealedTCP }, prepare: (*shared).readKeys, streams: stcpLinks},
 }
 

@@ -29,6 +29,7 @@ const (
 
 var (
 	errRequest = errors.New("transport: not a request for an upgrade")
+	errPlain   = errors.New("transport: a request without TLS")
 
 	errPath        = rejection(http.StatusNotFound, "no such path")
 	errOrigin      = rejection(http.StatusForbidden, "origin not allowed")
@@ -43,6 +44,12 @@ func rejection(status int, why string) error {
 // request takes the request for an upgrade.
 func (k *wsLink) request(in backend.Inbound) bool {
 	if k.left == 0 {
+		return false
+	}
+	if k.tls == nil && k.loop.t.tls.config != nil {
+		if k.startsTLS(in) {
+			k.startTLS(in)
+		}
 		return false
 	}
 	b, err := in.Peek(min(k.left, maxRequest))

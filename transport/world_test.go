@@ -4,6 +4,7 @@ package transport
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -62,6 +63,7 @@ type world struct {
 	name    string
 	carrier Carrier
 	mem     bool
+	tls     bool // of a WebSocket
 	net     *memnet.Network
 }
 
@@ -78,6 +80,8 @@ func worlds(t *testing.T, test func(t *testing.T, w *world)) {
 		{name: "mem-kcp", carrier: KCP, mem: true},
 		{name: "mem-ws", carrier: WebSocket, mem: true},
 		{name: "mem-stcp", carrier: SealedTCP, mem: true},
+		{name: "wss", carrier: WebSocket, tls: true},
+		{name: "mem-wss", carrier: WebSocket, tls: true, mem: true},
 	} {
 		t.Run(w.name, func(t *testing.T) {
 			if !w.mem {
@@ -108,6 +112,9 @@ func (w *world) start(t *testing.T, cfg Config, h Handler) *Transport {
 		cfg.TCP = "127.0.0.1:0"
 	case WebSocket:
 		cfg.WebSocket = "127.0.0.1:0"
+		if w.tls && cfg.TLS == nil && cfg.TLSCertFile == "" {
+			cfg.TLS = serverTLS()
+		}
 	case KCP:
 		cfg.KCP = "127.0.0.1:0"
 	case SealedTCP:
@@ -181,6 +188,9 @@ func (w *world) dial(t *testing.T, tr *Transport) *client {
 	}
 	switch w.carrier {
 	case WebSocket:
+		if w.tls {
+			c.Conn = tls.Client(c.Conn, clientTLS())
+		}
 		c.Conn = newWSConn(c.Conn, tr.cfg.maxBody())
 	case SealedTCP:
 		c.Conn = newStcpConn(c.Conn, tr.PublicKey(), tr.cfg.maxBody())
@@ -202,7 +212,11 @@ func (c *client) cut() {
 	case *memnet.Conn:
 		conn.Cut()
 	case *wsConn:
-		conn.Conn.(*memnet.Conn).Cut()
+		under := conn.Conn
+		if s, ok := under.(*tls.Conn); ok {
+			under = s.NetConn()
+		}
+		under.(*memnet.Conn).Cut()
 	case *stcpConn:
 		conn.Conn.(*memnet.Conn).Cut()
 	default:

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+
+package transport
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+)
+
+// certFiles is a certificate and its key in two files, which are read again when one of
+// them has changed: a renewed certificate needs no restart. A handshake looks, so
+// neither a goroutine nor a timer does. Safe to use from any goroutine.
+type certFiles struct {
+	paths [2]string
+	log   *slog.Logger
+
+	mu   sync.Mutex
+	seen [2]os.FileInfo // of the last attempt, successful or not
+	cert *tls.Certificate
+}
+
+// readCertFiles reads both for the first time.
+func readCertFiles(cert, key string, log *slog.Logger) (*certFiles, error) {
+	f := &certFiles{paths: [2]string{cert, key}, log: log}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.loadLocked(); err != nil {
+		return nil, fmt.Errorf("transport: certificate: %w", err)
+	}
+	return f, nil
+}
+
+// get is tls.Config.GetCertificate. It goes on with the old certificate where the new
+// one can't be read, which is told once for each change of the files.
+func (f *certFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.changedLocked() {
+		if err := f.loadLocked(); err != nil {
+			f.log.Error("transport: certificate not renewed", slog.String("file", f.paths[0]), slog.Any("error", err))
+		} else {
+			f.log.Info("transport: certificate renewed", slog.String("file", f.paths[0]), slog.Time("expires", f.cert.Leaf.NotAfter))
+		}
+	}
+	return f.cert, nil
+}
+
+// changedLocked reports whether a file is another one than it was. One that is missing
+// for a moment, while it is replaced, is not.
+func (f *certFiles) changedLocked() bool {
+	for i, path := range f.paths {
+		now, err := os.Stat(path)
+		if was := f.seen[i]; err == nil && (was == nil || !os.SameFile(was, now) || was.Size() != now.Size() || !was.ModTime().Equal(now.ModTime())) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *certFiles) loadLocked() error {
+	for i, path := range f.paths {
+		f.seen[i], _ = os.Stat(path) // before it is read: what changes meanwhile is read again
+	}
+	cert, err := tls.LoadX509KeyPair(f.paths[0], f.paths[1])
+	if err != nil {
+		return err
+	}
+	f.cert = &cert
+	return nil
+}
