@@ -282,6 +282,7 @@ var transportFamilies = []family{
 	gauge("lifeline_transport_arriving", "Connections that have not asked for their WebSocket, or told whose they are.", func(st *stats) float64 { return float64(st.Transport.Arriving) }),
 	counter("lifeline_transport_requests_refused_total", "Connections that asked for no WebSocket of this server.", func(st *stats) uint64 { return st.Transport.RequestsRefused }),
 	counter("lifeline_transport_origins_refused_total", "WebSockets asked for from a page that is not allowed to.", func(st *stats) uint64 { return st.Transport.OriginsRefused }),
+	counter("lifeline_transport_tls_refused_total", "Connections that did not get through the TLS handshake.", func(st *stats) uint64 { return st.Transport.TLSRefused }),
 	counter("lifeline_transport_proxies_refused_total", "Connections of a trusted proxy without a correct PROXY header.", func(st *stats) uint64 { return st.Transport.ProxiesRefused }),
 	counter("lifeline_transport_connections_evicted_total", "Connections that had waited longest when too many had not become a link.", func(st *stats) uint64 { return st.Transport.ConnectionsEvicted }),
 	counter("lifeline_transport_links_evicted_total", "Plain-KCP links of addresses not validated that made room for others.", func(st *stats) uint64 { return st.Transport.LinksEvicted }),
