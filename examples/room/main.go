@@ -35,6 +35,8 @@ func main() {
 	tcp := flag.String("tcp", "127.0.0.1:7777", "listen `address` of TCP")
 	sealed := flag.String("stcp", "127.0.0.1:7776", "listen `address` of sealed TCP, for players without UDP")
 	ws := flag.String("ws", "127.0.0.1:7778", "listen `address` of WebSocket")
+	cert := flag.String("tls-cert", "", "`file` of the certificate with which WebSockets are served on TLS; without it they are not")
+	certKey := flag.String("tls-key", "", "`file` of the certificate's key")
 	pages := flag.String("http", "127.0.0.1:8080", "listen `address` of the page, /healthz and /debug")
 	routes := flag.Bool("routes", false, "print what players may send and what they are sent, and end")
 	demo := flag.Bool("demo", false, "the page plays by itself, and shows what happens when a player drops out of a match")
@@ -51,7 +53,7 @@ func main() {
 
 	logger := slog.New(slog.NewTextHandler(os.Stdout, nil))
 	srv, err := framework.New(framework.Config{
-		KCP: *kcp, KeyFile: *keyFile, PlainKCP: *plain, TCP: *tcp, SealedTCP: *sealed, WebSocket: *ws, Logger: logger,
+		KCP: *kcp, KeyFile: *keyFile, PlainKCP: *plain, TCP: *tcp, SealedTCP: *sealed, WebSocket: *ws, TLSCertFile: *cert, TLSKeyFile: *certKey, Logger: logger,
 		Session: framework.SessionConfig{Interval: *interval, Timeout: *timeout, Grace: *grace},
 		Drain:   framework.Drain{Window: *window, Address: *moveTo},
 		// A name is all it takes to get in here; a real game asks its accounts.
@@ -83,12 +85,16 @@ func main() {
 		log.Fatal(err)
 	}
 	site := &http.Server{Handler: pagesOf(srv, *demo), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
-	go func() { log.Print(site.Serve(netutil.LimitListener(listener, 64))) }() // ends with site.Close
+	s, serve := "", site.Serve
+	if *cert != "" { // a page that came by https opens nothing but wss
+		s, serve = "s", func(l net.Listener) error { return site.ServeTLS(l, *cert, *certKey) }
+	}
+	go func() { log.Print(serve(netutil.LimitListener(listener, 64))) }() // ends with site.Close
 	addr := fmt.Sprintf("kcp://%v", srv.Addr(framework.KCP))
-	fmt.Printf("players  %s  plain-kcp://%v  tcp://%v  ws://%v  stcp://%v\n", addr,
-		srv.Addr(framework.PlainKCP), srv.Addr(framework.TCP), srv.Addr(framework.WebSocket), srv.Addr(framework.SealedTCP))
+	fmt.Printf("players  %s  plain-kcp://%v  tcp://%v  ws%s://%v  stcp://%v\n", addr,
+		srv.Addr(framework.PlainKCP), srv.Addr(framework.TCP), s, srv.Addr(framework.WebSocket), srv.Addr(framework.SealedTCP))
 	fmt.Println("key     ", srv.PublicKey())
-	fmt.Printf("page     http://%v  open it twice\nlook     http://%[1]v/debug/  http://%[1]v/metrics\n", listener.Addr())
+	fmt.Printf("page     http%s://%v  open it twice\nlook     http%[1]s://%[2]v/debug/  http%[1]s://%[2]v/metrics\n", s, listener.Addr())
 	fmt.Printf("bots     go run ./examples/room/bot -addr %s -key %s -n 50 -duration 20s -cut 3s\n", addr, srv.PublicKey())
 
 	swarm.Run(ctx, swarm.Config{Addrs: []string{addr}, Key: srv.PublicKey(), Players: *bots, Cut: 10 * time.Second, Rate: 0.2, Name: "bot", Room: "lobby", Logger: logger})
