@@ -22,5 +22,6 @@ func TestMessages(t *testing.T) {
 	gen.Check(t, srv, "messages.lock",
 		gen.TypeScript{Path: "page/src/wire.ts", Import: "../../../../framework/client/js/src/index.js", Numbers: true},
 		gen.TypeScript{Path: "../../framework/client/js/examples/messages.ts", Numbers: true},
-		gen.CSharp{Path: "../../framework/client/csharp/Samples~/Console/Messages.cs", Namespace: "Arena"})
+		gen.CSharp{Path: "../../framework/client/csharp/Samples~/Console/Messages.cs", Namespace: "Arena"},
+		gen.CSharp{Path: "../../framework/client/csharp/Samples~/Arena/Messages.cs", Namespace: "Arena"})
 }

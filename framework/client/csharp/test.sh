@@ -25,10 +25,12 @@ if grep -nE '^\s*(public |internal |private )?static [^(={]*(;|=)' Runtime/*.cs 
 	exit 1
 fi
 
-say "compile: the library, the glue for Unity, the sample, the README's program, the tests, the bot"
+say "compile: the library, the glue for Unity, the samples, the README's program, the tests, the bot"
 compile -target:library -out:"$work/Lifeline.dll" Runtime/*.cs
-compile -target:library -out:"$work/Lifeline.Unity.dll" -r:"$work/Lifeline.dll" Unity/*.cs Tests~/Stub/UnityEngine.cs
-compile -target:library -define:UNITY_WEBGL -out:"$work/Lifeline.WebGL.dll" -r:"$work/Lifeline.dll" Unity/*.cs Tests~/Stub/UnityEngine.cs
+compile -target:library -out:"$work/Lifeline.Unity.dll" -r:"$work/Lifeline.dll" Unity/*.cs Tests~/Stub/Unity/*.cs
+compile -target:library -define:UNITY_WEBGL -out:"$work/Lifeline.WebGL.dll" -r:"$work/Lifeline.dll" Unity/*.cs Tests~/Stub/Unity/*.cs
+compile -define:ENABLE_LEGACY_INPUT_MANAGER -out:"$work/unity.exe" Runtime/*.cs Unity/*.cs Samples~/Arena/*.cs Tests~/Stub/Unity/*.cs Tests~/Unity/*.cs Tests~/FakeServer.cs Tests~/Check.cs
+compile -target:library -out:"$work/Lifeline.Godot.dll" -r:"$work/Lifeline.dll" Samples~/Godot/*.cs Samples~/Console/Messages.cs Tests~/Stub/Godot/*.cs
 compile -out:"$work/player.exe" -r:"$work/Lifeline.dll" Samples~/Console/*.cs
 sed -n '/^```csharp$/,/^```$/{//!p}' README.md >"$work/Readme.cs"
 compile -target:library -out:"$work/Readme.dll" -r:"$work/Lifeline.dll" "$work/Readme.cs"
@@ -43,6 +45,9 @@ fi
 
 say "vectors, scripts, the client against a played server"
 test unit "$root"
+
+say "the glue for Unity: pauses, scenes, reloads, the end"
+mono --debug "$work/unity.exe"
 
 say "the scripts once more, as an outsider plays them"
 (cd "$root" && go run ./framework/conform core -- mono --debug "$work/test.exe" core)

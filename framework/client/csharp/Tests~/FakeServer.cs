@@ -101,7 +101,7 @@ namespace Lifeline.Tests
 		ushort seq;
 		public uint Accepted; // counted packets of the client
 
-		public World(string addresses = "ws://a/", ClientConfig cfg = null)
+		public World(string addresses = "ws://a/", ClientConfig cfg = null, Func<string, ClientConfig, Client> make = null)
 		{
 			cfg = cfg ?? new ClientConfig();
 			cfg.Now = () => Now;
@@ -114,7 +114,7 @@ namespace Lifeline.Tests
 				OnOpen(s);
 				return s;
 			};
-			Client = new Client(addresses, cfg);
+			Client = make == null ? new Client(addresses, cfg) : make(addresses, cfg);
 			Client.OnEvent += e =>
 			{
 				LastEvent = e;

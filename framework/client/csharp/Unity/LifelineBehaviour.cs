@@ -6,28 +6,59 @@ using UnityEngine;
 namespace Lifeline.Unity
 {
 	/// <summary>
-	/// Drives a Client: Update once a frame, Pause and Hurry with the app. Add it to a GameObject, call Open, and
-	/// use Client. Destroying it closes the sockets; the session waits for its grace, and Token brings it back.
+	/// Drives a Client: Update once a frame, Pause and Hurry with the app, a goodbye when it quits. Add it to a root
+	/// object, call Open, and use Client. It has no static state. Destroying it closes the sockets; the session waits
+	/// for its grace, and Client.Token brings it back.
 	/// </summary>
+	[DefaultExecutionOrder(-1000)] // handlers run before the Update of the game's own scripts
+	[DisallowMultipleComponent]
 	public sealed class LifelineBehaviour : MonoBehaviour
 	{
+		/// <summary>Keeps the object, and with it the session, when another scene is loaded. Open does it.</summary>
+		public bool KeepBetweenScenes = true;
+
+		/// <summary>
+		/// Ends the session when the app quits, and when play mode ends. Without it the server keeps the player's seat
+		/// for its grace, and a later run may come back with ClientConfig.Token.
+		/// </summary>
+		public bool GoodbyeOnQuit = true;
+
+		// Of the session that was there when the object was disabled. Scripts that are compiled while the game plays
+		// take everything from it but this.
+		[SerializeField, HideInInspector] string token = "";
+
 		NetworkReachability network;
 
 		/// <summary>The client, null before Open.</summary>
 		public Client Client { get; private set; }
 
-		/// <summary>Makes the client. Register its handlers before the next frame. In WebGL a WebSocket of the browser is used.</summary>
+		bool Lives { get { return Client != null && !Client.Ended; } }
+
+		/// <summary>
+		/// Makes the client. Register its handlers before the next frame. What handlers throw is logged. In WebGL a
+		/// WebSocket of the browser is used. Throws InvalidOperationException if there is a client that has not ended.
+		/// </summary>
 		public Client Open(string addresses, ClientConfig config)
 		{
-			if (Client != null)
+			if (Lives)
 			{
 				throw new InvalidOperationException("lifeline: Open was called twice");
 			}
 #if UNITY_WEBGL && !UNITY_EDITOR
 			config.OpenWebSocket = config.OpenWebSocket ?? (url => new BrowserWebSocket(url));
 #endif
+			if (string.IsNullOrEmpty(config.Token) && !string.IsNullOrEmpty(token))
+			{
+				config.Token = token;
+			}
+			token = "";
 			Client = new Client(addresses, config);
+			Client.OnError += Debug.LogException;
 			network = Application.internetReachability;
+			if (KeepBetweenScenes)
+			{
+				DontDestroyOnLoad(gameObject);
+			}
 			return Client;
 		}
 
@@ -56,18 +87,51 @@ namespace Lifeline.Unity
 
 		void OnApplicationPause(bool paused)
 		{
+			Stand(paused);
+		}
+
+		// An object that is disabled has no Update. After a reload of scripts there is no client either, see token.
+		void OnEnable()
+		{
+			Stand(false);
+		}
+
+		void OnDisable()
+		{
+			if (Lives)
+			{
+				token = Client.Token;
+			}
+			Stand(true);
+		}
+
+		void Stand(bool still)
+		{
+			if (!Lives)
+			{
+				return;
+			}
+			if (still)
+			{
+				Client.Pause();
+			}
+			else if (isActiveAndEnabled)
+			{
+				Client.Hurry();
+			}
+		}
+
+		void OnApplicationQuit()
+		{
 			if (Client == null)
 			{
 				return;
 			}
-			if (paused)
+			if (GoodbyeOnQuit)
 			{
-				Client.Pause();
+				Client.Close();
 			}
-			else
-			{
-				Client.Hurry();
-			}
+			Client.Dispose(); // with the goodbye, as there are no further frames
 		}
 
 		void OnDestroy()
