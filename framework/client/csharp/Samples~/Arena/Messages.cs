@@ -11,12 +11,22 @@ namespace Arena
 	{
 		/// <summary>Message of Chat; push of Chat</summary>
 		public const string Chat = "chat";
+		/// <summary>Message of Move</summary>
+		public const string Go = "go";
+		/// <summary>Push of Got</summary>
+		public const string Got = "got";
+		/// <summary>Push of Lineup</summary>
+		public const string Lineup = "lineup";
 		/// <summary>Request of Nothing, answered by View</summary>
 		public const string Look = "look";
 		/// <summary>Message of Move</summary>
 		public const string Move = "move";
 		/// <summary>Request of ulong, answered by ulong</summary>
 		public const string Ping = "ping";
+		/// <summary>Push of Result</summary>
+		public const string Result = "result";
+		/// <summary>Push of Round</summary>
+		public const string Round = "round";
 		/// <summary>Push of Seat</summary>
 		public const string Seat = "seat";
 		/// <summary>Push of State</summary>
@@ -25,12 +35,24 @@ namespace Arena
 		/// <summary>Goes into ClientConfig.Schema, so that another version of the server is told by name.</summary>
 		public const string Schema =
 			"message chat swarm.Chat\n" +
+			"message go swarm.Move\n" +
 			"message move swarm.Move\n" +
 			"push chat swarm.Chat\n" +
+			"push got main.Got\n" +
+			"push lineup main.Lineup\n" +
+			"push result main.Result\n" +
+			"push round main.Round\n" +
 			"push seat swarm.Seat\n" +
 			"push state swarm.State\n" +
 			"request look struct{} swarm.View\n" +
 			"request ping uint64 uint64\n" +
+			"type main.Gem ID:int X:float32 Y:float32\n" +
+			"type main.Got N:uint64 By:string\n" +
+			"type main.Lineup ID:int Side:float32 Step:float32 Begins:float32 Players:[]swarm.Name\n" +
+			"type main.Result Scores:[]main.Score\n" +
+			"type main.Round Tick:uint64 Left:float32 Players:[]main.Runner Gems:[]main.Gem\n" +
+			"type main.Runner ID:int X:float32 Y:float32 Dropped:bool Gems:int\n" +
+			"type main.Score ID:int Name:string Gems:int\n" +
 			"type swarm.Chat N:uint64 Text:string From:string\n" +
 			"type swarm.Move X:float32 Y:float32\n" +
 			"type swarm.Name ID:int Name:string\n" +
@@ -69,6 +91,382 @@ namespace Arena
 		public void Write(Writer w)
 		{
 			w.UInt(Value);
+		}
+	}
+
+	/// <summary>main.Gem</summary>
+	public sealed class Gem : IMessage
+	{
+		public long ID;
+		public float X;
+		public float Y;
+
+		public void Read(Reader r)
+		{
+			int n = r.Array();
+			if (n < 3)
+			{
+				Clear();
+			}
+			if (n > 0)
+			{
+				ID = r.Int();
+			}
+			if (n > 1)
+			{
+				X = r.F32();
+			}
+			if (n > 2)
+			{
+				Y = r.F32();
+			}
+			r.Skip(n - 3);
+		}
+
+		public void Write(Writer w)
+		{
+			w.Array(3);
+			w.Int(ID);
+			w.F32(X);
+			w.F32(Y);
+		}
+
+		/// <summary>Makes everything zero.</summary>
+		public void Clear()
+		{
+			ID = 0;
+			X = 0;
+			Y = 0;
+		}
+	}
+
+	/// <summary>main.Got</summary>
+	public sealed class Got : IMessage
+	{
+		public ulong N;
+		public string By = "";
+
+		public void Read(Reader r)
+		{
+			int n = r.Array();
+			if (n < 2)
+			{
+				Clear();
+			}
+			if (n > 0)
+			{
+				N = r.UInt();
+			}
+			if (n > 1)
+			{
+				By = r.Str();
+			}
+			r.Skip(n - 2);
+		}
+
+		public void Write(Writer w)
+		{
+			w.Array(2);
+			w.UInt(N);
+			w.Str(By);
+		}
+
+		/// <summary>Makes everything zero.</summary>
+		public void Clear()
+		{
+			N = 0;
+			By = "";
+		}
+	}
+
+	/// <summary>main.Lineup</summary>
+	public sealed class Lineup : IMessage
+	{
+		public long ID;
+		public float Side;
+		public float Step;
+		public float Begins;
+		public readonly Items<Name> Players = new Items<Name>();
+
+		public void Read(Reader r)
+		{
+			int n = r.Array();
+			if (n < 5)
+			{
+				Clear();
+			}
+			if (n > 0)
+			{
+				ID = r.Int();
+			}
+			if (n > 1)
+			{
+				Side = r.F32();
+			}
+			if (n > 2)
+			{
+				Step = r.F32();
+			}
+			if (n > 3)
+			{
+				Begins = r.F32();
+			}
+			if (n > 4)
+			{
+				Players.Clear();
+				for (int left0 = r.Array(); left0 > 0; left0--)
+				{
+					Name item0 = Players.Spare ?? new Name();
+					item0.Read(r);
+					Players.Add(item0);
+				}
+			}
+			r.Skip(n - 5);
+		}
+
+		public void Write(Writer w)
+		{
+			w.Array(5);
+			w.Int(ID);
+			w.F32(Side);
+			w.F32(Step);
+			w.F32(Begins);
+			w.Array(Players.Count);
+			for (int i0 = 0; i0 < Players.Count; i0++)
+			{
+				Players[i0].Write(w);
+			}
+		}
+
+		/// <summary>Makes everything zero.</summary>
+		public void Clear()
+		{
+			ID = 0;
+			Side = 0;
+			Step = 0;
+			Begins = 0;
+			Players.Clear();
+		}
+	}
+
+	/// <summary>main.Result</summary>
+	public sealed class Result : IMessage
+	{
+		public readonly Items<Score> Scores = new Items<Score>();
+
+		public void Read(Reader r)
+		{
+			int n = r.Array();
+			if (n < 1)
+			{
+				Clear();
+			}
+			if (n > 0)
+			{
+				Scores.Clear();
+				for (int left0 = r.Array(); left0 > 0; left0--)
+				{
+					Score item0 = Scores.Spare ?? new Score();
+					item0.Read(r);
+					Scores.Add(item0);
+				}
+			}
+			r.Skip(n - 1);
+		}
+
+		public void Write(Writer w)
+		{
+			w.Array(1);
+			w.Array(Scores.Count);
+			for (int i0 = 0; i0 < Scores.Count; i0++)
+			{
+				Scores[i0].Write(w);
+			}
+		}
+
+		/// <summary>Makes everything zero.</summary>
+		public void Clear()
+		{
+			Scores.Clear();
+		}
+	}
+
+	/// <summary>main.Round</summary>
+	public sealed class Round : IMessage
+	{
+		public ulong Tick;
+		public float Left;
+		public readonly Items<Runner> Players = new Items<Runner>();
+		public readonly Items<Gem> Gems = new Items<Gem>();
+
+		public void Read(Reader r)
+		{
+			int n = r.Array();
+			if (n < 4)
+			{
+				Clear();
+			}
+			if (n > 0)
+			{
+				Tick = r.UInt();
+			}
+			if (n > 1)
+			{
+				Left = r.F32();
+			}
+			if (n > 2)
+			{
+				Players.Clear();
+				for (int left0 = r.Array(); left0 > 0; left0--)
+				{
+					Runner item0 = Players.Spare ?? new Runner();
+					item0.Read(r);
+					Players.Add(item0);
+				}
+			}
+			if (n > 3)
+			{
+				Gems.Clear();
+				for (int left0 = r.Array(); left0 > 0; left0--)
+				{
+					Gem item0 = Gems.Spare ?? new Gem();
+					item0.Read(r);
+					Gems.Add(item0);
+				}
+			}
+			r.Skip(n - 4);
+		}
+
+		public void Write(Writer w)
+		{
+			w.Array(4);
+			w.UInt(Tick);
+			w.F32(Left);
+			w.Array(Players.Count);
+			for (int i0 = 0; i0 < Players.Count; i0++)
+			{
+				Players[i0].Write(w);
+			}
+			w.Array(Gems.Count);
+			for (int i0 = 0; i0 < Gems.Count; i0++)
+			{
+				Gems[i0].Write(w);
+			}
+		}
+
+		/// <summary>Makes everything zero.</summary>
+		public void Clear()
+		{
+			Tick = 0;
+			Left = 0;
+			Players.Clear();
+			Gems.Clear();
+		}
+	}
+
+	/// <summary>main.Runner</summary>
+	public sealed class Runner : IMessage
+	{
+		public long ID;
+		public float X;
+		public float Y;
+		public bool Dropped;
+		public long Gems;
+
+		public void Read(Reader r)
+		{
+			int n = r.Array();
+			if (n < 5)
+			{
+				Clear();
+			}
+			if (n > 0)
+			{
+				ID = r.Int();
+			}
+			if (n > 1)
+			{
+				X = r.F32();
+			}
+			if (n > 2)
+			{
+				Y = r.F32();
+			}
+			if (n > 3)
+			{
+				Dropped = r.Bool();
+			}
+			if (n > 4)
+			{
+				Gems = r.Int();
+			}
+			r.Skip(n - 5);
+		}
+
+		public void Write(Writer w)
+		{
+			w.Array(5);
+			w.Int(ID);
+			w.F32(X);
+			w.F32(Y);
+			w.Bool(Dropped);
+			w.Int(Gems);
+		}
+
+		/// <summary>Makes everything zero.</summary>
+		public void Clear()
+		{
+			ID = 0;
+			X = 0;
+			Y = 0;
+			Dropped = false;
+			Gems = 0;
+		}
+	}
+
+	/// <summary>main.Score</summary>
+	public sealed class Score : IMessage
+	{
+		public long ID;
+		public string Name = "";
+		public long Gems;
+
+		public void Read(Reader r)
+		{
+			int n = r.Array();
+			if (n < 3)
+			{
+				Clear();
+			}
+			if (n > 0)
+			{
+				ID = r.Int();
+			}
+			if (n > 1)
+			{
+				Name = r.Str();
+			}
+			if (n > 2)
+			{
+				Gems = r.Int();
+			}
+			r.Skip(n - 3);
+		}
+
+		public void Write(Writer w)
+		{
+			w.Array(3);
+			w.Int(ID);
+			w.Str(Name);
+			w.Int(Gems);
+		}
+
+		/// <summary>Makes everything zero.</summary>
+		public void Clear()
+		{
+			ID = 0;
+			Name = "";
+			Gems = 0;
 		}
 	}
 
