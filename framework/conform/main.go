@@ -93,7 +93,7 @@ func parse(mode string, args []string) (*options, error) {
 	f.StringVar(&o.only, "only", "", "`names` of the scripts to play, separated by commas; empty: all")
 	f.DurationVar(&o.patience, "patience", 10*time.Second, "how long a program may take to answer")
 	if mode == "client" {
-		f.StringVar(&o.carrier, "carrier", "tcp", "`carrier` to play on: tcp, ws, plain-kcp or kcp")
+		f.StringVar(&o.carrier, "carrier", "tcp", "`carrier` to play on: tcp, stcp, ws, plain-kcp or kcp")
 		f.IntVar(&o.speed, "speed", 10, "how many times faster than ours the client's clock goes")
 		f.DurationVar(&o.slop, "slop", 150*time.Millisecond, "how far from its time something may happen, by our clock")
 		f.DurationVar(&o.reaction, "reaction", 2*time.Second, "how long something that is due at once may take, by our clock")

@@ -331,7 +331,7 @@ func (s *stage) drop() error {
 
 // saw sends the first byte of what comes next.
 func (s *stage) saw(steps []step) error {
-	if s.w.carrier == transport.WebSocket || s.current == nil {
+	if s.w.carrier == transport.WebSocket || s.w.carrier == transport.SealedTCP || s.current == nil {
 		return s.cannot("this carrier has no half frames")
 	}
 	next := codec.AppendFrame(nil, codec.Header{}, nil)
@@ -392,7 +392,7 @@ func (s *stage) in(st *step) error {
 	}
 	if p.kind == codec.Greeting && !s.story.greeted {
 		s.claims.greeting(p.body, s.current.nonce)
-		if s.w.carrier == transport.KCP {
+		if s.w.sealed() {
 			if !strings.HasPrefix(p.body, "[1,") {
 				return s.cannot("a sealed link has greeted by itself")
 			}

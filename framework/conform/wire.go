@@ -17,7 +17,7 @@ import (
 
 // carriers are what a script can be played on, by their names in addresses.
 var carriers = map[string]transport.Carrier{
-	"tcp": transport.TCP, "ws": transport.WebSocket, "plain-kcp": transport.PlainKCP, "kcp": transport.KCP,
+	"tcp": transport.TCP, "stcp": transport.SealedTCP, "ws": transport.WebSocket, "plain-kcp": transport.PlainKCP, "kcp": transport.KCP,
 }
 
 // wire is a server that does nothing by itself. What happens to its links comes
@@ -63,6 +63,8 @@ func listen(carrier string) (*wire, error) {
 	switch w.carrier {
 	case transport.TCP:
 		cfg.TCP = local
+	case transport.SealedTCP:
+		cfg.SealedTCP = local
 	case transport.WebSocket:
 		cfg.WebSocket = local
 	case transport.PlainKCP:
@@ -84,6 +86,11 @@ func (w *wire) stop() {
 // addr returns where a client finds it.
 func (w *wire) addr() string {
 	return w.carrier.String() + "://" + netip.AddrPort(w.Addr(w.carrier)).String()
+}
+
+// sealed reports whether a handshake greets before any packet does.
+func (w *wire) sealed() bool {
+	return w.carrier == transport.KCP || w.carrier == transport.SealedTCP
 }
 
 // write sends bytes, whole frames or not.
