@@ -57,7 +57,7 @@ test fuzz "$root" 5000
 [ "${1:-}" != quick ] || exit 0
 
 say "the scripts over sockets"
-(cd "$root" && for carrier in tcp ws kcp; do go run ./framework/conform client -carrier $carrier -- mono --debug "$work/test.exe" client; done)
+(cd "$root" && for carrier in tcp stcp ws plain-kcp kcp; do go run ./framework/conform client -carrier $carrier -- mono --debug "$work/test.exe" client; done)
 
 say "random cases, against Go"
 (cd "$root" && go build -o "$work/" ./framework/client/foreign/cases ./framework/client/foreign/probe ./examples/room)
