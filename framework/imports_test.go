@@ -54,11 +54,14 @@ var mayImport = map[string][]string{
 	"framework/match/queue": {},
 	"framework/gametest":    {"codec", "framework", "framework/client", "transport/kcptest", "transport/memnet"},
 	"framework/metrics":     {"framework", "session", "transport"},
+
+	"framework/cluster/internal/core": {"codec", "session"},
 }
 
 // pure packages neither wait, lock, nor read a clock or a socket.
 var pure = []string{
 	"session",
+	"framework/cluster/internal/core",
 	"framework/internal/lifecycle",
 	"framework/internal/seats",
 	"framework/match/queue",

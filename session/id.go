@@ -26,8 +26,25 @@ func NewID(node uint16, boot uint32, rand io.Reader) (ID, error) {
 	return id, err
 }
 
+// UserHash is what the ids of one user's sessions have in common where servers share
+// a directory of users (SPEC 2.3).
+type UserHash [6]byte
+
+// NewUserID is NewID for a session of a user: 48 of its random bits are h.
+func NewUserID(node uint16, boot uint32, h UserHash, rand io.Reader) (ID, error) {
+	id, err := NewID(node, boot, rand)
+	copy(id[6:], h[:])
+	return id, err
+}
+
+// UserHash returns the part that NewUserID was told.
+func (id ID) UserHash() UserHash { return UserHash(id[6:12]) }
+
 // Node returns the number of the server that opened the session.
 func (id ID) Node() uint16 { return binary.LittleEndian.Uint16(id[:]) }
+
+// Boot returns the boot of the server that opened the session.
+func (id ID) Boot() uint32 { return binary.LittleEndian.Uint32(id[2:]) }
 
 // String returns the id in hexadecimal.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }

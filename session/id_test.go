@@ -34,6 +34,17 @@ func TestID(t *testing.T) {
 	}
 }
 
+func TestUserID(t *testing.T) {
+	h := UserHash{1, 2, 3, 4, 5, 6}
+	id, err := NewUserID(0x0102, 0x03040506, h, bytes.NewReader(bytes.Repeat([]byte{0xab}, 10)))
+	if want := "0201" + "06050403" + "010203040506" + "abababab"; err != nil || id.String() != want {
+		t.Fatalf("%v %v, want %s", id, err, want)
+	}
+	if id.UserHash() != h || id.Node() != 0x0102 || id.Boot() != 0x03040506 {
+		t.Errorf("%x, node %x, boot %x", id.UserHash(), id.Node(), id.Boot())
+	}
+}
+
 func TestToken(t *testing.T) {
 	id, key, seal := ID{1, 2, 3}, Key{4, 5, 6, 31: 255}, Key{7, 31: 8}
 	token := Token(id, key, Key{})

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: MIT
+
+package core
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// node is a server of the world: it does around the cores of this package what package
+// cluster and package framework do.
+type node struct {
+	w         *world
+	inc       Incarnation
+	alive     bool // its process runs, or is stopped
+	stopped   time.Duration
+	waiting   []func() // while it is stopped
+	rate      float64  // of its clock
+	way       way
+	broken    bool // its watch
+	lease     *Lease
+	watch     *Watch
+	members   *Members
+	holdings  Holdings
+	sessions  map[session.ID]*simSession
+	joined    bool
+	draining  bool
+	told      map[session.ID]time.Duration // clients that were sent elsewhere
+	tombs     map[Incarnation]bool         // written
+	suspected map[uint16]bool              // a write is under way
+}
+
+// simSession is a session where it is.
+type simSession struct {
+	id      session.ID
+	user    string
+	recv    uint64 // packets accepted
+	link    int    // the client's link, 0: none
+	c       *client
+	attempt int
+	restart bool // its client was not seen to know that it is another life
+}
+
+func (w *world) newNode(number uint16) *node {
+	n := &node{w: w, inc: Incarnation{Node: number}, rate: 1 + (w.rng.Float64()-0.5)*0.02}
+	w.nodes = append(w.nodes, n)
+	n.start()
+	return n
+}
+
+// local is the time by the node's clock.
+func (n *node) local() time.Duration { return time.Duration(float64(n.w.now) * n.rate) }
+
+// start makes a new process.
+func (n *node) start() {
+	n.inc.Boot++
+	n.alive, n.joined, n.draining, n.stopped, n.waiting = true, false, false, 0, nil
+	n.way, n.broken = way{true, true}, false
+	n.lease, n.watch, n.members = NewLease(n.inc, n.w.timing()), NewWatch(n.inc, n.w.timing()), &Members{}
+	n.holdings, n.sessions, n.told = Holdings{}, map[session.ID]*simSession{}, map[session.ID]time.Duration{}
+	n.tombs, n.suspected = map[Incarnation]bool{}, map[uint16]bool{}
+	n.w.note("%v starts", n.inc)
+	n.sync()
+	n.tick(n.inc.Boot)
+}
+
+func (n *node) kill() {
+	n.w.note("%v is killed", n.inc)
+	n.alive = false
+}
+
+// deliver runs f at the node, if it is still that process, when it runs.
+func (n *node) deliver(boot uint32, f func()) {
+	switch {
+	case !n.alive || n.inc.Boot != boot:
+	case n.w.now < n.stopped:
+		n.waiting = append(n.waiting, f)
+	default:
+		f()
+	}
+}
+
+// stop is SIGSTOP for a while.
+func (n *node) stop(d time.Duration) {
+	if !n.alive || n.w.now < n.stopped {
+		return
+	}
+	n.w.note("%v is stopped for %v", n.inc, d)
+	n.stopped = n.w.now + d
+	boot := n.inc.Boot
+	n.w.after(d, func() {
+		if n.inc.Boot != boot || !n.alive {
+			return
+		}
+		waiting := n.waiting
+		n.waiting = nil
+		for _, f := range waiting {
+			f()
+		}
+	})
+}
+
+// acting reports whether the node may do anything for its sessions, by its own clock.
+func (n *node) acting() bool {
+	if n.w.mutate == actWithoutLease {
+		return n.alive && n.joined
+	}
+	return n.alive && n.joined && n.local() < n.lease.ValidUntil()
+}
+
+// tick drives the lease and the watch.
+func (n *node) tick(boot uint32) {
+	n.w.after(100*time.Millisecond, func() { n.deliver(boot, func() { n.tick(boot) }) })
+	if n.broken && n.way == (way{true, true}) && n.w.now >= n.w.dir.downTil {
+		n.broken = false
+		if n.w.mutate != watchBlind {
+			n.watch.Blind(n.local())
+		}
+		n.sync()
+	}
+	n.renew(boot)
+	if n.lease.Over() || n.lease.Left() {
+		n.w.note("%v is over", n.inc)
+		n.alive = false // its sessions end with the process, which starts anew
+		n.w.after(n.w.between(100*time.Millisecond, 3*time.Second), func() {
+			if !n.alive {
+				n.start()
+			}
+		})
+		return
+	}
+	n.declare(boot)
+}
+
+func (n *node) renew(boot uint32) {
+	do, value, rev, ok := n.lease.Next(n.local())
+	if !ok {
+		return
+	}
+	key := fmt.Sprint("l", n.inc.Node)
+	if do == Read {
+		n.w.dir.get(n, key, func(o Outcome, value any, rev uint64) {
+			v, _ := value.(LeaseValue)
+			n.lease.Done(o, v, rev, n.local())
+			n.joinIfHeld(o)
+			n.renew(boot)
+		})
+		return
+	}
+	if do == Declare && n.w.mutate == leaseOverwritten {
+		n.lease.Done(Written, LeaseValue{}, 0, n.local())
+		return
+	}
+	if do == Declare {
+		n.tombstone(value.Owner, func(o Outcome) {
+			n.lease.Done(o, LeaseValue{}, 0, n.local())
+			n.renew(boot)
+		})
+		return
+	}
+	n.w.dir.cas(n, key, value, rev, func(o Outcome, rev uint64) {
+		n.lease.Done(o, LeaseValue{}, rev, n.local())
+		n.joinIfHeld(o)
+	})
+}
+
+// joinIfHeld begins to serve with the first lease.
+func (n *node) joinIfHeld(o Outcome) {
+	if n.lease.ValidUntil() > n.local() {
+		if o == Written || n.w.mutate == watchBlind {
+			n.watch.Renewed(n.local())
+		}
+		if !n.joined {
+			n.joined = true
+			n.w.note("%v joins", n.inc)
+			n.describe(n.inc.Boot)
+		}
+	}
+	n.w.check("a renewal")
+}
+
+// describe writes the node's own record until it stands.
+func (n *node) describe(boot uint32) {
+	key := fmt.Sprint("m", n.inc.Node)
+	want := Member{Incarnation: n.inc, Draining: n.draining}
+	n.w.dir.get(n, key, func(o Outcome, value any, rev uint64) {
+		if v, _ := value.(Member); o == Loaded && v.Incarnation == want.Incarnation && v.Draining == want.Draining {
+			return
+		}
+		if o != Loaded {
+			n.w.after(100*time.Millisecond, func() { n.deliver(boot, func() { n.describe(boot) }) })
+			return
+		}
+		n.w.dir.cas(n, key, want, rev, func(Outcome, uint64) { n.describe(boot) })
+	})
+}
+
+// declare makes the tombstones of servers that are dead.
+func (n *node) declare(boot uint32) {
+	for _, s := range n.watch.Suspects(n.local()) {
+		node := s.Value.Owner.Node
+		if n.suspected[node] {
+			continue
+		}
+		n.suspected[node] = true
+		n.w.note("%v suspects %v at revision %d", n.inc, s.Value.Owner, s.Rev)
+		rev := s.Rev
+		if n.w.mutate == declareWithoutRevision {
+			rev = n.w.dir.latest(fmt.Sprint("l", node)).rev
+		}
+		n.w.dir.cas(n, fmt.Sprint("l", node), s.Value, rev, func(o Outcome, _ uint64) {
+			n.suspected[node] = false
+			n.watch.Spared(node, n.local())
+		})
+	}
+	for _, i := range n.watch.Dead() {
+		if n.tombs[i] {
+			continue
+		}
+		n.tombs[i] = true
+		n.tombstone(i, func(o Outcome) { n.tombs[i] = o == Written })
+	}
+}
+
+// tombstone makes one, if there is none.
+func (n *node) tombstone(i Incarnation, then func(Outcome)) {
+	key := "d" + i.String()
+	n.w.dir.get(n, key, func(o Outcome, value any, rev uint64) {
+		switch {
+		case o == Loaded && value != nil:
+			then(Written)
+		case o == Loaded:
+			n.w.dir.cas(n, key, i, rev, func(o Outcome, _ uint64) { then(o) })
+		default:
+			then(o)
+		}
+	})
+}
+
+// sync brings what the node sees of the directory up to date.
+func (n *node) sync() {
+	boot := n.inc.Boot
+	if n.way != (way{true, true}) || n.w.now < n.w.dir.downTil {
+		n.broken = true
+		return
+	}
+	if n.broken {
+		return // the next tick makes a new watch
+	}
+	type seen struct {
+		key string
+		v   version
+	}
+	var all []seen
+	for _, key := range n.w.dir.names {
+		if isWatched(key) {
+			all = append(all, seen{key, n.w.dir.latest(key)})
+		}
+	}
+	n.deliver(boot, func() {
+		for _, s := range all {
+			switch v := s.v.value.(type) {
+			case LeaseValue:
+				n.watch.Saw(v.Owner.Node, v, s.v.rev, n.local())
+			case Member:
+				n.members.Put(v)
+				n.watch.Expect(v.Incarnation, n.local())
+			case Incarnation:
+				n.members.Tombstone(v)
+			}
+		}
+	})
+}
+
+// run takes an operation through the directory.
+func (n *node) run(op *Op, then func(Verdict)) {
+	n.step(op, Event{}, then)
+}
+
+func (n *node) step(op *Op, ev Event, then func(Verdict)) {
+	boot := n.inc.Boot
+	next := func(ev Event) { n.deliver(boot, func() { n.step(op, ev, then) }) }
+	a := op.Next(ev, n.members)
+	if n.w.traced {
+		n.w.note("%v %p after %d(rev %d): %v rev %d %v %+v", n.inc, op, ev.Outcome, ev.Rev, a.Do, a.Rev, brief(a.Entries), a.Verdict)
+	}
+	switch a.Do {
+	case Read:
+		n.w.dir.get(n, "s"+op.Key, func(o Outcome, value any, rev uint64) {
+			b, _ := value.([]byte)
+			entries, err := ParseEntries(b)
+			if err != nil {
+				n.w.oracle.fail("%v", err)
+			}
+			next(Event{Outcome: o, Entries: entries, Rev: rev})
+		})
+	case Write:
+		if n.w.mutate.skips(a.Verdict.Result, ev.Entries, n.inc) {
+			then(a.Verdict)
+			return
+		}
+		if n.w.mutate == genNotRaised && a.Verdict.Result == Taken {
+			a.Entries = lowerGen(a.Entries, n.inc)
+		}
+		rev := a.Rev
+		if n.w.mutate == releaseWithoutRevision && a.Verdict.Result == Released {
+			rev = n.w.dir.latest("s" + op.Key).rev
+		}
+		n.w.dir.cas(n, "s"+op.Key, AppendEntries(nil, a.Entries), rev, func(o Outcome, _ uint64) { next(Event{Outcome: o}) })
+	case Ask:
+		n.ask(a.To, a.Question, next)
+	case Wait:
+		n.w.after(a.Wait, func() { next(Event{Outcome: Waited}) })
+	case Done:
+		then(a.Verdict)
+	}
+}
+
+// ask brings a question to its node, and the answer back.
+func (n *node) ask(to Incarnation, q Question, next func(Event)) {
+	w, answered := n.w, false
+	answer := func(ev Event) {
+		if !answered {
+			answered = true
+			next(ev)
+		}
+	}
+	w.after(2*time.Second, func() { answer(Event{Outcome: Unanswered}) })
+	for _, m := range w.nodes {
+		if m.inc == to && n.way.there && m.way.there {
+			w.after(w.latency(), func() {
+				m.deliver(to.Boot, func() {
+					a, ok := m.asked(q)
+					if ok && m.way.back && n.way.back {
+						w.after(w.latency(), func() { answer(Event{Outcome: Answered, Answer: a}) })
+					}
+				})
+			})
+		}
+	}
+}
+
+// skips reports that a write is left out.
+func (m mutation) skips(r Result, read []Entry, me Incarnation) bool {
+	switch m {
+	case oldReadDecides:
+		return r == Missing || r == Fenced
+	case takenWithoutWrite:
+		return r == Taken && slices.ContainsFunc(read, func(e Entry) bool { return e.Owner == me && e.Record != nil })
+	}
+	return false
+}
+
+// brief shows entries in a line.
+func brief(entries []Entry) (list []string) {
+	for _, e := range entries {
+		list = append(list, fmt.Sprintf("%x.. of %v gen %d, %d bytes", e.Session[12:], e.Owner, e.Gen, len(e.Record)))
+	}
+	return list
+}

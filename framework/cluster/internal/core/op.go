@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+
+package core
+
+import (
+	"time"
+
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// Op is one operation on the directory: it reads the entries under a key, decides, and
+// writes them if nobody has meanwhile. A write that fails is decided anew on what is
+// there then, and so is one whose answer is lost: every decision knows its own write
+// when it meets it. So a lost answer needs no rule of its own.
+//
+// Its caller does what Next says and calls Next with what came of it, until Done. It may
+// give up in between; see SPEC.md 3.4 for what it owes then.
+type Op struct {
+	Key     string
+	decide  func(entries []Entry, v View) Action
+	written Verdict // if the write that is under way succeeds
+	rev     uint64
+	reads   int // in a row that failed
+	polls   int // since the owner was asked
+	asks    int
+}
+
+// Verb is what an Action wants to be done.
+type Verb uint8
+
+const (
+	Read    Verb = iota // of Op.Key, from the leader
+	Write               // Entries, if the key's revision is Rev
+	Ask                 // the question to To
+	Wait                // for Wait
+	Done                // Verdict
+	Declare             // a tombstone: only a Lease wants that
+)
+
+// Action is what an Op does next.
+type Action struct {
+	Do       Verb
+	Entries  []Entry
+	Rev      uint64
+	To       Incarnation
+	Question Question
+	Wait     time.Duration
+	Verdict  Verdict
+}
+
+// Question is what an Op asks the owner of a session, whose entry it has read.
+type Question struct {
+	// Evict ends the session, by Policy, for another login of its user. If false, the
+	// session shall be parked, for a client that can't get to its owner.
+	Evict   bool
+	Policy  Policy
+	Session session.ID
+	User    string
+}
+
+// Answer is what the owner says.
+type Answer uint8
+
+const (
+	Working Answer = iota // the entry will tell
+	Present               // the session has a link, and its policy keeps others out
+)
+
+// Policy is what to do with a user's second login. They are those of package framework.
+type Policy uint8
+
+const (
+	Replace Policy = iota
+	Reject
+	Allow
+	Adopt
+)
+
+// Result is what an Op came to.
+type Result uint8
+
+const (
+	Busy       Result = iota // not now: again after Wait
+	Granted                  // the login owns its session; Record is of one that it adopts
+	AlreadyIn                // another session of the user keeps the login out
+	Taken                    // the session is owned here: Record
+	Orphan                   // likewise, but all that is left of it is User and Gen
+	Redirect                 // To has the session
+	Mine                     // it is owned here already, and there is no record of it
+	Missing                  // nobody has the session
+	Superseded               // its user has logged in afresh, elsewhere
+	Released                 // it is not owned here
+	Parked                   // whoever asks for it may have it
+	Fenced                   // it is not owned here any more, and so could not be parked
+)
+
+// Verdict is the end of an Op.
+type Verdict struct {
+	Result Result
+	Record []byte
+	User   string
+	Gen    uint64
+	To     Incarnation
+	Wait   time.Duration
+}
+
+// Outcome is what came of an Action.
+type Outcome uint8
+
+const (
+	Begin      Outcome = iota // nothing was done yet
+	Loaded                    // Entries, Rev
+	LoadFailed                // or nothing came in time
+	Written                   // the write was done
+	Conflicted                // another one was faster
+	Uncertain                 // no answer came: it was written, or not, or will be
+	Answered                  // Answer
+	Unanswered                // in time
+	Waited
+)
+
+// Event is an Outcome with what belongs to it.
+type Event struct {
+	Outcome Outcome
+	Entries []Entry
+	Rev     uint64
+	Answer  Answer
+}
+
+const (
+	readAgain = 50 * time.Millisecond // after a read that failed, and while an owner works
+	maxReads  = 20                    // that fail in a row
+	maxPolls  = 20                    // of the entry, while its owner works; then it is asked again
+	maxAsks   = 3
+)
+
+func busy(d time.Duration) Action {
+	return Action{Do: Done, Verdict: Verdict{Result: Busy, Wait: d}}
+}
+
+func done(v Verdict) Action { return Action{Do: Done, Verdict: v} }
+
+// Next returns what to do next.
+func (o *Op) Next(ev Event, v View) Action {
+	switch ev.Outcome {
+	case LoadFailed:
+		if o.reads++; o.reads > maxReads {
+			return busy(2 * time.Second)
+		}
+		return Action{Do: Wait, Wait: readAgain}
+	case Loaded:
+		o.reads, o.rev = 0, ev.Rev
+		return o.next(o.decide(ev.Entries, v))
+	case Written:
+		return done(o.written)
+	case Answered:
+		if ev.Answer == Present {
+			return done(Verdict{Result: AlreadyIn})
+		}
+		o.polls = 1
+		return Action{Do: Wait, Wait: readAgain}
+	case Unanswered: // it lives, as far as is known, so nothing is taken from it
+		return busy(2 * time.Second)
+	}
+	return Action{Do: Read}
+}
+
+// next completes a decision.
+func (o *Op) next(a Action) Action {
+	switch {
+	case a.Do == Write:
+		a.Rev, o.written = o.rev, a.Verdict
+	case a.Do == Ask && o.polls > 0 && o.polls < maxPolls: // it was, and is at it
+		o.polls++
+		return Action{Do: Wait, Wait: readAgain}
+	case a.Do == Ask:
+		if o.asks++; o.asks > maxAsks {
+			return busy(time.Second)
+		}
+		o.polls = 0
+	}
+	return a
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+
+package core
+
+import (
+	"slices"
+	"time"
+
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// NewClaim makes a login the owner of its session: me, under an id that no other login
+// has had. Sessions of the user at other servers are evicted by their owners first.
+// Those that are here are left to the server, which has its policy: so one user may have
+// several entries, and all have one owner. One that is on its way from here is waited for.
+func NewClaim(me Incarnation, id session.ID, user string, policy Policy, here *Holdings) *Op {
+	var adopted []byte // of the session that this write takes over
+	return &Op{Key: Key(id), decide: func(entries []Entry, v View) Action {
+		if i := find(entries, id); i >= 0 {
+			if entries[i].Owner == me {
+				return done(Verdict{Result: Granted, Gen: entries[i].Gen, Record: adopted})
+			}
+			return done(Verdict{Result: Fenced}) // this server was declared dead meanwhile
+		}
+		rest := make([]Entry, 0, len(entries)+1)
+		adopted = nil
+		for _, e := range entries {
+			switch {
+			case e.User == user && user != "" && e.Owner == me && here.Parking(e.Session):
+				return Action{Do: Wait, Wait: readAgain}
+			case e.User != user || user == "" || policy == Allow || e.Owner == me:
+				rest = append(rest, e)
+			case e.Owner == Incarnation{}:
+				if policy == Adopt {
+					adopted = e.Record
+				}
+			case v.Status(e.Owner) == Dead: // it is void
+			default:
+				return Action{Do: Ask, To: e.Owner, Question: Question{Evict: true, Policy: policy, Session: e.Session, User: user}}
+			}
+		}
+		rest = append(rest, Entry{Session: id, User: user, Owner: me, Gen: 1})
+		return Action{Do: Write, Entries: rest, Verdict: Verdict{Result: Granted, Gen: 1, Record: adopted}}
+	}}
+}
+
+// Find says how a client's RESUME is answered whose session is not here.
+type Find struct {
+	Me      Incarnation
+	Session session.ID
+	Policy  Policy
+	// Reopen lets the session of a dead server go on without what that server alone
+	// knew. If false, it is gone.
+	Reopen bool
+	// Redirected tells that the client was sent to the owner before, and came here again.
+	Redirected bool
+	// Dialable tells whether clients can be sent to an incarnation.
+	Dialable func(Incarnation) bool
+}
+
+// NewFind makes me the owner of a session if it may be.
+func NewFind(f Find) *Op {
+	return &Op{Key: Key(f.Session), decide: func(entries []Entry, v View) Action {
+		i := find(entries, f.Session)
+		if i < 0 {
+			return confirm(entries, Missing)
+		}
+		e := entries[i]
+		next := e
+		next.Owner, next.Gen = f.Me, e.Gen+1
+		switch status := v.Status(e.Owner); {
+		case e.Owner == f.Me && e.Record == nil:
+			return done(Verdict{Result: Mine, User: e.User, Gen: e.Gen})
+		case f.superseded(entries, e, v):
+			return Action{Do: Write, Entries: without(entries, i), Verdict: Verdict{Result: Superseded}}
+		case e.Owner == f.Me || e.Owner == Incarnation{}:
+			// If it is owned here, an answer was lost: see Entry.Record. It is written all
+			// the same: a write of this server that is late, and would give the session
+			// back, can't be done then.
+			return Action{Do: Write, Entries: with(entries, i, next), Verdict: Verdict{Result: Taken, Record: e.Record, User: e.User, Gen: next.Gen}}
+		case status == Dead && f.Reopen:
+			next.Record = nil // of a move before: it is old
+			return Action{Do: Write, Entries: with(entries, i, next), Verdict: Verdict{Result: Orphan, User: e.User, Gen: next.Gen}}
+		case status == Dead:
+			return Action{Do: Write, Entries: without(entries, i), Verdict: Verdict{Result: Missing}}
+		case status == Unknown:
+			return busy(time.Second)
+		case status == Up && !f.Redirected && f.Dialable(e.Owner):
+			return done(Verdict{Result: Redirect, To: e.Owner})
+		}
+		return Action{Do: Ask, To: e.Owner, Question: Question{Session: e.Session, User: e.User}}
+	}}
+}
+
+// confirm writes what was read. A read may be old: from a leader that does not know yet
+// that it is none. That the same can be written proves that it was not. So no session is
+// given up for what one read says.
+func confirm(entries []Entry, r Result) Action {
+	return Action{Do: Write, Entries: entries, Verdict: Verdict{Result: r}}
+}
+
+// superseded reports that the user of e has logged in afresh at another server.
+func (f *Find) superseded(entries []Entry, e Entry, v View) bool {
+	return e.User != "" && f.Policy != Allow && slices.ContainsFunc(entries, func(o Entry) bool {
+		return o.User == e.User && o.Session != e.Session && o.Owner != Incarnation{} && o.Owner != e.Owner && v.Status(o.Owner) != Dead
+	})
+}
+
+// NewPark gives a session up to whoever asks for it next, with its record. me has
+// stopped to act for it before. gen is what it was owned with.
+func NewPark(me Incarnation, id session.ID, gen uint64, record []byte) *Op {
+	tried := false
+	return &Op{Key: Key(id), decide: func(entries []Entry, _ View) Action {
+		i := find(entries, id)
+		switch {
+		case i < 0 || entries[i].Gen != gen:
+			if tried { // an answer was lost, and it has been taken since
+				return done(Verdict{Result: Parked})
+			}
+			return confirm(entries, Fenced)
+		case entries[i].Owner == Incarnation{}:
+			return done(Verdict{Result: Parked})
+		case entries[i].Owner != me:
+			return confirm(entries, Fenced)
+		}
+		tried = true
+		e := entries[i]
+		e.Owner, e.Record = Incarnation{}, record
+		return Action{Do: Write, Entries: with(entries, i, e), Verdict: Verdict{Result: Parked}}
+	}}
+}
+
+// NewUnpark gives a session back that me owns by a take whose answer was lost, and never
+// had. Without a record there is nothing to give back: it is released.
+func NewUnpark(me Incarnation, id session.ID) *Op {
+	return &Op{Key: Key(id), decide: func(entries []Entry, _ View) Action {
+		i := find(entries, id)
+		if i < 0 || entries[i].Owner != me {
+			return confirm(entries, Released)
+		}
+		if entries[i].Record == nil {
+			return Action{Do: Write, Entries: without(entries, i), Verdict: Verdict{Result: Released}}
+		}
+		e := entries[i]
+		e.Owner = Incarnation{}
+		return Action{Do: Write, Entries: with(entries, i, e), Verdict: Verdict{Result: Released}}
+	}}
+}
+
+// NewRelease removes the entry of a session that has ended at me. Whatever else stands
+// there is not me's to touch.
+func NewRelease(me Incarnation, id session.ID) *Op {
+	return &Op{Key: Key(id), decide: func(entries []Entry, _ View) Action {
+		i := find(entries, id)
+		if i < 0 || entries[i].Owner != me {
+			return confirm(entries, Released)
+		}
+		return Action{Do: Write, Entries: without(entries, i), Verdict: Verdict{Result: Released}}
+	}}
+}
