@@ -129,13 +129,15 @@ func first[T any](ctx context.Context, list []netip.AddrPort, open func(context.
 	if end, ok := ctx.Deadline(); ok { // each has its chance
 		wait = min(wait, until(end)/time.Duration(len(list)+1))
 	}
-	next := make(chan struct{}, 1)      // it is the next address's turn
-	timer := time.AfterFunc(1, func() { // never 0, see run
+	next := make(chan struct{}, 1) // it is the next address's turn
+	turn := func() {
 		select {
 		case next <- struct{}{}:
 		default:
 		}
-	})
+	}
+	turn()
+	timer := time.AfterFunc(max(wait, 1), turn)
 	defer timer.Stop()
 	var causes []error
 	for running > 0 || len(list) > 0 {
@@ -145,7 +147,7 @@ func first[T any](ctx context.Context, list []netip.AddrPort, open func(context.
 				return r.got, r.at, nil
 			}
 			causes = append(causes, fmt.Errorf("%v: %w", r.at, r.err))
-			timer.Reset(1)
+			turn()
 		case <-next:
 			if len(list) == 0 {
 				continue
