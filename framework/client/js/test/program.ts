@@ -26,8 +26,10 @@ export class Program {
 	log = "";
 	private readonly process: ChildProcess;
 
-	protected constructor(pkg: string, flags: string[]) {
-		this.process = spawn(build(pkg), flags);
+	/** Runs a package of this repository, or a command of another language. */
+	protected constructor(program: string | [command: string, ...args: string[]], flags: string[]) {
+		const [command, ...first] = typeof program === "string" ? [build(program)] : program;
+		this.process = spawn(command, [...first, ...flags]);
 		const read = (b: Buffer): void => void (this.log += b);
 		this.process.stdout!.on("data", read);
 		this.process.stderr!.on("data", read);
@@ -50,6 +52,11 @@ export class Program {
 			throw new Error(`no ${pattern} in what the program said:\n${this.log}`);
 		}
 		return m[0];
+	}
+
+	/** Ends its input, which some programs take for a wish to end. */
+	end(): void {
+		this.process.stdin!.end();
 	}
 
 	/** Ends the program, in order unless by another signal. */
