@@ -52,12 +52,6 @@ func (s *Server) Admin() http.Handler {
 // adminPages are the pages that show the server: package admin has the others.
 type adminPages struct{ srv *Server }
 
-// page is one more page of the admin handler.
-type page struct {
-	pattern string
-	handler http.Handler
-}
-
 // AdminPage adds a page to what Admin returns, under the same guard: metrics,
 // or a page of the game's. The pattern is http.ServeMux's. Call it before Start
 // and Admin: later, and without a handler, it panics.

@@ -3,8 +3,13 @@
 package framework
 
 import (
+	"context"
+	"errors"
 	"slices"
+	"time"
 
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/logs"
 	"github.com/lifeline-go/lifeline/session"
 )
 
@@ -151,4 +156,76 @@ func (p *Player) waitForEndOf(old *Player) {
 		p.life.OtherEnded()
 		p.mu.Unlock()
 	}
+}
+
+// maintenance is what logins are told meanwhile.
+type maintenance struct {
+	text  string
+	after time.Duration
+}
+
+// Maintenance keeps all logins out from now on: they are told the text, which is for
+// people, and to come back after so long, as by Later. Sessions that live go on. An
+// empty text lets logins in again. Safe to call from any goroutine, before Start too.
+func (s *Server) Maintenance(text string, after time.Duration) {
+	if text == "" {
+		s.maintained.Store(nil)
+		return
+	}
+	if after <= 0 {
+		after = busyRetry
+	}
+	s.maintained.Store(&maintenance{text, after})
+}
+
+// notLetIn is what a login is told that is refused for a time.
+func (s *Server) notLetIn(why full) *session.CloseError {
+	switch m := s.maintained.Load(); {
+	case why == fullMaintenance && m != nil:
+		return busyFor(m.after, m.text)
+	case why == fullDraining && s.cfg.Drain.Text != "":
+		return busy(s.cfg.Drain.Text)
+	}
+	return busy(fullTexts[why])
+}
+
+// outdated refuses an app that is older than Config.MinVersion.
+func (s *Server) outdated(info string) *session.CloseError {
+	if s.minVersion == nil || slices.Compare(appVersion(info), s.minVersion) >= 0 {
+		return nil
+	}
+	return &session.CloseError{Code: session.Outdated, Text: s.cfg.UpdateURL}
+}
+
+// loginRefusal is what a client is told when its login ended with an error. Only what
+// the game said by Fail or a CloseError is final: a mistake of the game, or a service
+// that is down, throws no player out. A CloseError that says Remote is of another
+// session, as of a client that the game uses itself.
+func (s *Server) loginRefusal(err error, user string) *session.CloseError {
+	var no *codec.Error
+	var end *session.CloseError
+	var wait *later
+	switch {
+	case errors.As(err, &end) && !end.Remote && end.Code >= session.Game:
+		return Reason{Code: end.Code, Text: end.Text, Detail: end.Detail}.closeError()
+	case errors.As(err, &no):
+		code := session.Code(no.Code)
+		if code < session.Game { // not by Fail
+			code = session.Denied
+		}
+		return &session.CloseError{Code: code, Text: no.Text}
+	case errors.As(err, &wait):
+		s.count.full[fullLater].Add(1)
+		return busyFor(wait.after, wait.text)
+	case errors.Is(err, context.DeadlineExceeded):
+		if n, ok := s.slowLogins.Allow(clock()); ok {
+			s.log.Warn("login not decided in time", "user", logs.Label(user), "times", n, "error", err)
+		}
+	case !errors.Is(err, errPanicked): // which is logged already
+		if n, ok := s.failedLogins.Allow(clock()); ok {
+			s.log.Error("login failed", "user", logs.Label(user), "times", n, "error", err)
+		}
+	}
+	s.count.full[fullUndecided].Add(1)
+	return busy("the login could not be decided")
 }

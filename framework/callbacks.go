@@ -110,24 +110,3 @@ func distance(a, b string) int {
 	}
 	return row[len(b)]
 }
-
-// checkRooms refuses room types that would silently stand still.
-func (s *Server) checkRooms() error {
-	for _, k := range s.kinds {
-		if k.step == 0 && k.of.Kind() != reflect.Interface && k.of.Implements(reflect.TypeFor[TickHandler]()) {
-			return fmt.Errorf("framework: room %q: %v has OnTick and would never tick: say how often by Tick", k.name, k.of)
-		}
-	}
-	return nil
-}
-
-// The callbacks that serve no one player.
-var (
-	callNewRoom  = "NewRoom"
-	callCreate   = "OnCreate"
-	callTick     = "OnTick"
-	callTimer    = "timer"
-	callEnd      = "OnEnd"
-	callPost     = "Post"
-	callShutdown = "OnShutdown"
-)

@@ -3,15 +3,16 @@
 package framework
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework/internal/admin"
+	"github.com/lifeline-go/lifeline/framework/internal/limit"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -65,14 +66,6 @@ const (
 	maxSessions = 1 << 30
 )
 
-// meant refuses durations below a millisecond, where the unit was forgotten.
-func meant(field string, d time.Duration) error {
-	if d > 0 && d < time.Millisecond {
-		return fmt.Errorf("framework: %s is %v: does it lack its unit, as in %d * time.Second?", field, d, d)
-	}
-	return nil
-}
-
 // checkAddresses checks every address that the server listens on or sends clients to.
 func (c *Config) checkAddresses() error {
 	if err := transport.CheckListener("Admin", c.Admin); err != nil {
@@ -100,35 +93,61 @@ func (c *Config) checkAddresses() error {
 	return nil
 }
 
-// maxPlaces bounds the text that sends a client elsewhere: session/SPEC 8.9.
-const maxPlaces = 256
-
-// checkPlaces refuses what clients can't dial: URLs with blanks between. An
-// empty text is nowhere in particular.
-func checkPlaces(field, text string) error {
-	if len(text) > maxPlaces {
-		return fmt.Errorf("framework: %s has %d bytes, more than the %d that clients are told", field, len(text), maxPlaces)
+func (c Config) withDefaults() (Config, error) {
+	var err error
+	if c.Session, err = c.Session.WithDefaults(); err != nil {
+		return c, err
 	}
-	for place := range strings.FieldsSeq(text) {
-		u, err := url.Parse(place)
-		if err != nil || u.Hostname() == "" || !dialable(u) {
-			var forms []string
-			for _, c := range transport.Carriers() {
-				if c != WebSocket {
-					forms = append(forms, c.String()+"://host:port")
-				}
-			}
-			return fmt.Errorf("framework: %s %q: clients can't dial %q: want %s, ws://host/path or wss://host/path", field, text, place, strings.Join(forms, ", "))
+	if c.Rate, err = c.Rate.withDefaults(); err != nil {
+		return c, err
+	}
+	if c.KCP == "" && c.PlainKCP == "" && c.TCP == "" && c.SealedTCP == "" && c.WebSocket == "" {
+		c.PlainKCP, c.TCP = "127.0.0.1:0", "127.0.0.1:0"
+	}
+	c.AuthTimeout = orDefault(c.AuthTimeout, 5*time.Second)
+	c.AuthConcurrency = orDefault(c.AuthConcurrency, 256)
+	c.Workers = orDefault(c.Workers, 4096)
+	c.MaxSessions = orDefault(c.MaxSessions, 1_000_000)
+	c.SessionsPerAddress = orDefault(c.SessionsPerAddress, 10_000)
+	c.SessionsPerUser = orDefault(c.SessionsPerUser, 100)
+	if c.BufferBytes = orDefault(c.BufferBytes, 1<<30); c.BufferBytes < 0 || c.BufferBytes > limit.NoBound {
+		c.BufferBytes = limit.NoBound
+	}
+	c.Drain.Wait = orDefault(c.Drain.Wait, 10*time.Minute)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if err := c.check(); err != nil {
+		return c, err
+	}
+	if c.Secret == (session.Secret{}) {
+		if _, err := io.ReadFull(c.Rand, c.Secret[:]); err != nil {
+			return c, fmt.Errorf("framework: secret: %w", err)
 		}
 	}
-	return nil
+	return c, nil
 }
 
-// dialable reports whether an address has the scheme of a carrier, and a port where
-// there is no default.
-func dialable(u *url.URL) bool {
-	if u.Scheme == "wss" || u.Scheme == WebSocket.String() {
-		return true
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
 	}
-	return u.Port() != "" && slices.ContainsFunc(transport.Carriers(), func(c Carrier) bool { return c.String() == u.Scheme })
+	return v
+}
+
+// transport is the part of the configuration that is the carriers'.
+func (c *Config) transport() transport.Config {
+	return transport.Config{
+		KCP: c.KCP, PlainKCP: c.PlainKCP, TCP: c.TCP, SealedTCP: c.SealedTCP, WebSocket: c.WebSocket, WebSocketPath: c.WebSocketPath, Origins: c.Origins,
+		TLS: c.TLS, TLSCertFile: c.TLSCertFile, TLSKeyFile: c.TLSKeyFile,
+		KeyFile: c.KeyFile, ResumeSecret: c.Secret, AlwaysCookie: c.AlwaysCookie, CookieRate: c.CookieRate, Greeting: []byte{session.ProtocolVersion},
+		TrustedProxies: c.TrustedProxies, Loops: c.Loops, MaxBody: c.Session.MaxBody, CoalesceDelay: c.CoalesceDelay,
+		MaxLinks: c.MaxLinks, MaxPlainLinks: c.MaxPlainLinks, MaxPlainPerAddress: c.MaxPlainPerAddress,
+		LinksPerAddress: c.LinksPerAddress, OpensPerAddress: c.OpensPerAddress, ReceiveBytes: c.ReceiveBytes,
+		Logger: c.Logger, Network: c.Network,
+	}
 }

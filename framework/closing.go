@@ -5,6 +5,7 @@ package framework
 import (
 	"time"
 
+	"github.com/lifeline-go/lifeline/framework/internal/lifecycle"
 	"github.com/lifeline-go/lifeline/session"
 )
 
@@ -47,7 +48,7 @@ func (l *loop) end(p *Player, why Reason) {
 	p.reason = &why
 	p.out.Clear(&l.srv.budget)
 	_, _ = p.out.Take() // and what became of it
-	p.failCallsLocked(session.ErrClosed)
+	p.extra.failCalls(session.ErrClosed)
 	if why.Code.Final() {
 		p.in.Drop() // a player that is thrown out does not act any more
 	}
@@ -77,4 +78,56 @@ func (l *loop) finishClosing(p *Player) {
 	k := p.link
 	p.link = nil
 	endLink(k, why)
+}
+
+// announce tells a client when its turn is, if the server drains.
+func (l *loop) announce(p *Player) {
+	p.mu.Lock()
+	var at time.Time
+	if p.extra != nil && p.extra.drainTurn != nil {
+		at = p.extra.drainTurn.at
+		if until := p.playsOnLocked(); until.After(at) {
+			at = until
+		}
+		p.extra.drainTurn.asked = false // this link was not
+	}
+	p.mu.Unlock()
+	if k := p.link; k != nil && !at.IsZero() {
+		k.Write(session.AppendMove(nil, max(at.Sub(clock()), 0), l.srv.cfg.Drain.Address))
+	}
+}
+
+// quiesce brings a player to rest when its turn has come, step by step, and ends its
+// session when nothing is on its way any more. Called whenever it is looked at.
+func (l *loop) quiesce(p *Player) {
+	if p.link == nil {
+		l.end(p, Reason{Code: session.ShuttingDown})
+		return
+	}
+	p.mu.Lock()
+	x := p.extra.drainTurn
+	ask := !x.asked
+	x.asked = true
+	todo, _, _ := p.nextLocked()
+	idle := todo == lifecycle.Nothing && !p.active && p.out.Len() == 0 && p.in.Len() == 0
+	if idle && !ask && p.s.Answered() {
+		for s := p.seats; s != nil; s = s.next { // it is in all of them
+			s.leaveLocked(Reason{Code: session.ShuttingDown}, nil)
+			idle = false
+		}
+	}
+	p.mu.Unlock()
+	switch {
+	case ask:
+		p.s.Settle()
+	case !idle:
+		p.schedule() // it may have been told to leave its room
+	case p.s.Settled():
+		if to := l.srv.cfg.Drain.Address; to != "" {
+			endLink(l.unlink(p), Reason{Code: session.Moved, Text: to})
+		}
+		l.end(p, Reason{Code: session.ShuttingDown})
+	case p.s.Answered():
+		p.s.Settle() // to acknowledge what was sent since
+	}
 }

@@ -4,16 +4,12 @@ package framework
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
 	"time"
 
-	"github.com/lifeline-go/lifeline/framework/internal/limit"
-	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
 
@@ -259,30 +255,6 @@ type Login struct {
 	Carrier Carrier
 }
 
-// Reason is why a session ended, a player left a room, or a room ended.
-type Reason struct {
-	Code Code
-	Text string
-	// Detail is a number beside the text, for the client's code: see Player.KickWith.
-	Detail uint64
-}
-
-// closeError is how the client is told.
-func (r Reason) closeError() *session.CloseError {
-	return &session.CloseError{Code: r.Code, Text: short(r.Text), Detail: r.Detail}
-}
-
-func (r Reason) String() string {
-	text, ok := roomReasons[r.Code]
-	if !ok {
-		text = r.Code.String()
-	}
-	if r.Text != "" {
-		text += ": " + r.Text
-	}
-	return text
-}
-
 // Duplicate is what to do with a user's second login.
 type Duplicate uint8
 
@@ -301,61 +273,12 @@ const (
 	DuplicateAdopt
 )
 
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}
-
-func (c Config) withDefaults() (Config, error) {
-	var err error
-	if c.Session, err = c.Session.WithDefaults(); err != nil {
-		return c, err
-	}
-	if c.Rate, err = c.Rate.withDefaults(); err != nil {
-		return c, err
-	}
-	if c.KCP == "" && c.PlainKCP == "" && c.TCP == "" && c.SealedTCP == "" && c.WebSocket == "" {
-		c.PlainKCP, c.TCP = "127.0.0.1:0", "127.0.0.1:0"
-	}
-	c.AuthTimeout = orDefault(c.AuthTimeout, 5*time.Second)
-	c.AuthConcurrency = orDefault(c.AuthConcurrency, 256)
-	c.Workers = orDefault(c.Workers, 4096)
-	c.MaxSessions = orDefault(c.MaxSessions, 1_000_000)
-	c.SessionsPerAddress = orDefault(c.SessionsPerAddress, 10_000)
-	c.SessionsPerUser = orDefault(c.SessionsPerUser, 100)
-	if c.BufferBytes = orDefault(c.BufferBytes, 1<<30); c.BufferBytes < 0 || c.BufferBytes > limit.NoBound {
-		c.BufferBytes = limit.NoBound
-	}
-	c.Drain.Wait = orDefault(c.Drain.Wait, 10*time.Minute)
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
-	if c.Rand == nil {
-		c.Rand = rand.Reader
-	}
-	if err := c.check(); err != nil {
-		return c, err
-	}
-	if c.Secret == (session.Secret{}) {
-		if _, err := io.ReadFull(c.Rand, c.Secret[:]); err != nil {
-			return c, fmt.Errorf("framework: secret: %w", err)
-		}
-	}
-	return c, nil
-}
-
-// transport is the part of the configuration that is the carriers'.
-func (c *Config) transport() transport.Config {
-	return transport.Config{
-		KCP: c.KCP, PlainKCP: c.PlainKCP, TCP: c.TCP, SealedTCP: c.SealedTCP, WebSocket: c.WebSocket, WebSocketPath: c.WebSocketPath, Origins: c.Origins,
-		TLS: c.TLS, TLSCertFile: c.TLSCertFile, TLSKeyFile: c.TLSKeyFile,
-		KeyFile: c.KeyFile, ResumeSecret: c.Secret, AlwaysCookie: c.AlwaysCookie, CookieRate: c.CookieRate, Greeting: []byte{session.ProtocolVersion},
-		TrustedProxies: c.TrustedProxies, Loops: c.Loops, MaxBody: c.Session.MaxBody, CoalesceDelay: c.CoalesceDelay,
-		MaxLinks: c.MaxLinks, MaxPlainLinks: c.MaxPlainLinks, MaxPlainPerAddress: c.MaxPlainPerAddress,
-		LinksPerAddress: c.LinksPerAddress, OpensPerAddress: c.OpensPerAddress, ReceiveBytes: c.ReceiveBytes,
-		Logger: c.Logger, Network: c.Network,
-	}
+// Identity is what Config.Authenticate has made of a ticket.
+type Identity struct {
+	// User names the player: see Player.User. It may be empty.
+	User string
+	// Data is what was loaded of the player on the way: its account, its profile. It
+	// becomes Player.Data before OnOpen, for DataOf to read. See CarryData for one that
+	// goes to other servers with its player.
+	Data any
 }

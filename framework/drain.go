@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/lifeline-go/lifeline/framework/internal/lifecycle"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -20,36 +19,6 @@ import (
 // is handled, the room is left, and what was sent to it is acknowledged; only
 // then the session ends, so that nothing is lost in either direction. With
 // Config.Store there is no need to wait: the session moves with all it has.
-
-// drainTurn is when and how a player is let go. Guarded by the player's mu.
-type drainTurn struct {
-	at    time.Time
-	asked bool // on its present link, to hold and to answer
-}
-
-const (
-	// drainTick is how often Shutdown looks which players have their turn or are at rest.
-	drainTick = 50 * time.Millisecond
-	// runDrain is what Run gives Shutdown besides Drain.Window and Drain.Wait.
-	runDrain = 10 * time.Second
-	// forceBefore is how long before the end of its context Shutdown stops
-	// waiting for clients, so that every OnClose can still run.
-	forceBefore = 2 * time.Second
-	// linksCloseTime bounds how long links have for their last words.
-	linksCloseTime = 2 * time.Second
-)
-
-// Run is Start, and when ctx ends Shutdown, for at most Drain.Window, Drain.Wait and
-// ten seconds.
-func (s *Server) Run(ctx context.Context) error {
-	if err := s.Start(); err != nil {
-		return err
-	}
-	<-ctx.Done()
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain.Window+max(s.cfg.Drain.Wait, 0)+runDrain)
-	defer cancel()
-	return s.Shutdown(stop)
-}
 
 // Shutdown refuses new players, tells rooms (see ShutdownHandler) and clients, lets
 // each player go when its turn has come (see Drain) and nothing is on its way
@@ -154,23 +123,6 @@ func (p *Player) turn() time.Time {
 	return p.extra.drainTurn.at
 }
 
-// announce tells a client when its turn is, if the server drains.
-func (l *loop) announce(p *Player) {
-	p.mu.Lock()
-	var at time.Time
-	if p.extra != nil && p.extra.drainTurn != nil {
-		at = p.extra.drainTurn.at
-		if until := p.playsOnLocked(); until.After(at) {
-			at = until
-		}
-		p.extra.drainTurn.asked = false // this link was not
-	}
-	p.mu.Unlock()
-	if k := p.link; k != nil && !at.IsZero() {
-		k.Write(session.AppendMove(nil, max(at.Sub(clock()), 0), l.srv.cfg.Drain.Address))
-	}
-}
-
 // drain lets the players go, the first one first, until all have ended.
 func (s *Server) drain(ctx context.Context, left []*Player, done <-chan struct{}) error {
 	tick := time.NewTicker(drainTick)
@@ -242,41 +194,6 @@ func (s *Server) drainDue(left []*Player, now time.Time) []*Player {
 	return rest
 }
 
-// quiesce brings a player to rest when its turn has come, step by step, and ends its
-// session when nothing is on its way any more. Called whenever it is looked at.
-func (l *loop) quiesce(p *Player) {
-	if p.link == nil {
-		l.end(p, Reason{Code: session.ShuttingDown})
-		return
-	}
-	p.mu.Lock()
-	x := p.extra.drainTurn
-	ask := !x.asked
-	x.asked = true
-	todo, _, _ := p.nextLocked()
-	idle := todo == lifecycle.Nothing && !p.active && p.out.Len() == 0 && p.in.Len() == 0
-	if idle && !ask && p.s.Answered() {
-		for s := p.seats; s != nil; s = s.next { // it is in all of them
-			s.leaveLocked(Reason{Code: session.ShuttingDown}, nil)
-			idle = false
-		}
-	}
-	p.mu.Unlock()
-	switch {
-	case ask:
-		p.s.Settle()
-	case !idle:
-		p.schedule() // it may have been told to leave its room
-	case p.s.Settled():
-		if to := l.srv.cfg.Drain.Address; to != "" {
-			endLink(l.unlink(p), Reason{Code: session.Moved, Text: to})
-		}
-		l.end(p, Reason{Code: session.ShuttingDown})
-	case p.s.Answered():
-		p.s.Settle() // to acknowledge what was sent since
-	}
-}
-
 // awaitLinksClosed waits until the links are closed, so that each has sent its last packets.
 func (s *Server) awaitLinksClosed(ctx context.Context, t *transport.Transport) {
 	wait := linksCloseTime
@@ -293,4 +210,41 @@ func (s *Server) awaitLinksClosed(ctx context.Context, t *transport.Transport) {
 		}
 		time.Sleep(drainTick / 5)
 	}
+}
+
+// rooms are all there are.
+func (s *Server) rooms() (all []*Room) {
+	for _, k := range s.kinds {
+		k.mu.Lock()
+		for at := range k.plan.All() {
+			all = append(all, at.Value)
+		}
+		k.mu.Unlock()
+	}
+	return all
+}
+
+// stopRooms waits until every room has ended: their members have left by then.
+func (s *Server) stopRooms(ctx context.Context) error {
+	for _, k := range s.kinds {
+		k.mu.Lock()
+		k.plan.Ending()
+		k.mu.Unlock()
+	}
+	for _, r := range s.rooms() {
+		r.closeEmpty(Reason{Code: session.ShuttingDown})
+	}
+	done := make(chan struct{})
+	go func() { // ends with the last one
+		s.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		if n := s.watch.Rooms(); n > 0 {
+			return fmt.Errorf("framework: %d rooms are still busy%s: %w", n, s.watch.Busy(), ctx.Err())
+		}
+	}
+	return nil
 }

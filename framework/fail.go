@@ -3,13 +3,10 @@
 package framework
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
-	"github.com/lifeline-go/lifeline/framework/internal/logs"
 	"github.com/lifeline-go/lifeline/session"
 )
 
@@ -60,35 +57,19 @@ func busyFor(after time.Duration, text string) *session.CloseError {
 	return &session.CloseError{Code: session.Busy, Text: text, Detail: uint64(ms)}
 }
 
-// loginRefusal is what a client is told when its login ended with an error. Only what
-// the game said by Fail or a CloseError is final: a mistake of the game, or a service
-// that is down, throws no player out. A CloseError that says Remote is of another
-// session, as of a client that the game uses itself.
-func (s *Server) loginRefusal(err error, user string) *session.CloseError {
-	var no *codec.Error
-	var end *session.CloseError
-	var wait *later
-	switch {
-	case errors.As(err, &end) && !end.Remote && end.Code >= session.Game:
-		return Reason{Code: end.Code, Text: end.Text, Detail: end.Detail}.closeError()
-	case errors.As(err, &no):
-		code := session.Code(no.Code)
-		if code < session.Game { // not by Fail
-			code = session.Denied
-		}
-		return &session.CloseError{Code: code, Text: no.Text}
-	case errors.As(err, &wait):
-		s.count.full[fullLater].Add(1)
-		return busyFor(wait.after, wait.text)
-	case errors.Is(err, context.DeadlineExceeded):
-		if n, ok := s.slowLogins.Allow(clock()); ok {
-			s.log.Warn("login not decided in time", "user", logs.Label(user), "times", n, "error", err)
-		}
-	case !errors.Is(err, errPanicked): // which is logged already
-		if n, ok := s.failedLogins.Allow(clock()); ok {
-			s.log.Error("login failed", "user", logs.Label(user), "times", n, "error", err)
-		}
-	}
-	s.count.full[fullUndecided].Add(1)
-	return busy("the login could not be decided")
+// OverflowError says that more would wait for a player than may: all of it is given
+// up, and what is sent until the client has come back to a snapshot (OnSnapshot). errors.Is(err, ErrOverflow) finds it.
+type OverflowError struct {
+	Packets, Bytes       int // that waited, before
+	MaxPackets, MaxBytes int // Session.SendPackets and SendBytes
 }
+
+func (e *OverflowError) Error() string {
+	return fmt.Sprintf("framework: more than %d packets and %d bytes may not wait (%d and %d did): all is given up, pace it by PushAll",
+		e.MaxPackets, e.MaxBytes, e.Packets, e.Bytes)
+}
+
+// Unwrap returns ErrOverflow.
+func (e *OverflowError) Unwrap() error { return session.ErrOverflow }
+
+func badRequest(err error) error { return codec.BadRequest(err) }

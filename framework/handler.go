@@ -5,133 +5,12 @@ package framework
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 
 	"github.com/lifeline-go/lifeline/codec"
-	"github.com/lifeline-go/lifeline/framework/internal/logs"
-	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
 )
-
-// Route is a name that this server knows: of a handler, of what it sends, or of
-// both. Immutable once the server runs, except for the counters.
-type Route struct {
-	srv    *Server
-	name   string
-	named  codec.Route
-	number codec.Route // once the server runs
-	handler
-
-	max      int  // bytes of a payload that clients may send
-	sends    bool // declared by Sends
-	delivery Delivery
-	types    RouteTypes
-
-	lateLog logs.Limiter // it was Inline and took too long
-}
-
-// RouteTypes are the types of what travels on a route, as the game registered
-// them. One is nil where nothing travels. OnRaw takes and answers codec.Raw.
-type RouteTypes struct {
-	Message          reflect.Type // of clients: OnMessage, OnRoomMessage
-	Question, Answer reflect.Type // of clients, and what they get: OnRequest, OnRoomRequest
-	Push             reflect.Type // to clients: SendsAs
-	Asked, Told      reflect.Type // to clients, and what they answer: Asks
-	Untyped          bool         // to clients: Sends, which names no type
-}
-
-// Name returns the name of the route.
-func (r *Route) Name() string { return r.name }
-
-// Types returns the types of what travels on the route.
-func (r *Route) Types() RouteTypes { return r.types }
-
-// handler is what takes the messages and requests of clients on a route.
-type handler struct {
-	room   *roomKind // whose members it serves; nil: every player
-	inline bool
-	// serve handles a message. For a request it appends the answer's payload
-	// to dst. room is the game's own room value, nil outside of rooms.
-	// It returns errLater if it answers itself later.
-	serve func(room any, p *Player, in scope, payload, dst []byte) ([]byte, error)
-	reply bool // takes requests
-	// begin, if not nil, takes over a request and answers it later itself.
-	begin func(p *Player, q mailbox.Question, payload []byte) error
-}
-
-// Inline makes the handler run on the event loop: no queue, no goroutine, and
-// it must not block, for that would stop every player of its loop. Messages
-// that are behind queued ones of the same player still wait their turn. It must
-// not call runtime.Goexit, as t.FailNow does: that ends the process.
-func (r *Route) Inline() *Route {
-	r.srv.mustBeRegistering("Inline of route " + r.name)
-	if r.room != nil {
-		panic("framework: route " + r.name + " runs in its room and can't be inline")
-	}
-	r.inline = true
-	return r
-}
-
-// maxOfRoom is what Route.Max is for the routes of rooms, which often send on what
-// they take.
-const maxOfRoom = 4 << 10
-
-// Max bounds the payload that a client may send on the route, in bytes of
-// msgpack. If it is not called, the bound is 4 KiB for the routes of rooms
-// (OnRoomMessage, OnRoomRequest) and Config.Session.MaxBody for the others. A larger request is
-// answered with ErrorBadRequest, a larger message is dropped; both are
-// counted (Stats.TooLarge). Set it near the largest that an honest client sends:
-// what a handler sends on to others is as large.
-func (r *Route) Max(n int) *Route {
-	if n < 1 {
-		panic(fmt.Sprintf("framework: route %s takes at most %d bytes, less than 1", r.name, n))
-	}
-	r.max = n
-	return r
-}
-
-// route finds or makes the route of a name before the server runs.
-func (s *Server) route(name string) *Route {
-	r := s.routes[name]
-	if r == nil {
-		r = &Route{srv: s, name: name, named: codec.NamedRoute(name)}
-	}
-	if !r.named.Valid() {
-		panic(fmt.Sprintf("framework: route name %q must have 1 to %d bytes", name, codec.MaxRouteName))
-	}
-	s.mustBeRegistering("route " + name + " registered")
-	s.routes[name] = r
-	return r
-}
-
-// add registers a handler of the types.
-func (s *Server) add(name string, h handler, of RouteTypes) *Route {
-	r := s.route(name)
-	if r.handled() {
-		panic("framework: route " + r.name + " registered twice")
-	}
-	r.handler, r.max = h, s.cfg.Session.MaxBody
-	r.types.Message, r.types.Question, r.types.Answer = of.Message, of.Question, of.Answer
-	if h.room != nil {
-		r.max = maxOfRoom
-	}
-	return r
-}
-
-// checkHandler panics where a handler is nil or takes or returns a type whose
-// values would not arrive whole.
-func checkHandler(route string, isNil bool, types ...reflect.Type) {
-	if isNil {
-		panic("framework: route " + route + ": the handler is nil")
-	}
-	for _, t := range types {
-		if err := codec.CheckType(t); err != nil {
-			panic("framework: route " + route + ": " + err.Error())
-		}
-	}
-}
-
-// handled reports whether clients may send on the route.
-func (h *handler) handled() bool { return h.serve != nil || h.begin != nil }
 
 // OnRequest registers the handler of a request: it returns the answer, or an
 // error (see Fail). A duplicate route panics.
@@ -168,19 +47,6 @@ func OnMessageContext[M any](s *Server, route string, fn func(ctx context.Contex
 	return s.add(route, handler{serve: func(_ any, p *Player, in scope, payload, dst []byte) ([]byte, error) {
 		return dst, take(payload, func(m M) { fn(in.context(p), p, m) })
 	}}, RouteTypes{Message: reflect.TypeFor[M]()})
-}
-
-// scope is what a handler may need beside its payload.
-type scope struct {
-	asked mailbox.Question
-	ctx   context.Context // set by middleware; nil: the player's
-}
-
-func (in *scope) context(p *Player) context.Context {
-	if in.ctx != nil {
-		return in.ctx
-	}
-	return p.Context()
 }
 
 // OnRaw registers the handler of a request that reads and writes msgpack
@@ -224,4 +90,65 @@ func take[M any](payload []byte, fn func(M)) error {
 	return nil
 }
 
-func badRequest(err error) error { return codec.BadRequest(err) }
+// SendsAs is Sends with the type of what is sent, so that it can be checked and
+// generated for clients: see package gen. A type whose values would not arrive
+// whole panics.
+func SendsAs[M any](s *Server, how Delivery, routes ...string) {
+	s.Sends(how, routes...)
+	for _, name := range routes {
+		checkHandler(name, false, reflect.TypeFor[M]())
+		of := &s.routes[name].types
+		of.Push, of.Untyped = reflect.TypeFor[M](), false
+	}
+}
+
+// Asks declares routes on which the server asks clients (Player.Request): what it
+// asks, and what they answer. They travel as numbers, and package gen generates
+// them for clients. A type whose values would not arrive whole panics.
+func Asks[Q, A any](s *Server, routes ...string) {
+	for _, name := range routes {
+		checkHandler(name, false, reflect.TypeFor[Q](), reflect.TypeFor[A]())
+		r := s.route(name)
+		if r.types.Asked != nil {
+			panic("framework: route " + name + " declared twice")
+		}
+		r.types.Asked, r.types.Told = reflect.TypeFor[Q](), reflect.TypeFor[A]()
+	}
+}
+
+// Routes returns what clients may send on and what the server sends, by name.
+// Printed, each is a line.
+func (s *Server) Routes() []*Route {
+	all := make([]*Route, 0, len(s.routes))
+	for _, name := range slices.Sorted(maps.Keys(s.routes)) {
+		all = append(all, s.routes[name])
+	}
+	return all
+}
+
+// String describes the route: its name, what takes it, and how it is sent.
+func (r *Route) String() string {
+	line := fmt.Sprintf("%-20s", r.name)
+	switch {
+	case !r.handled():
+	case r.reply && r.serve == nil:
+		line += " request (built in)"
+	case r.reply:
+		line += " request"
+	default:
+		line += " message"
+	}
+	switch {
+	case r.room != nil:
+		line += " in " + r.room.name
+	case r.inline:
+		line += " inline"
+	}
+	if r.sends {
+		line += " sent: " + r.delivery.String()
+	}
+	if r.types.Asked != nil {
+		line += " asked"
+	}
+	return line
+}

@@ -201,10 +201,31 @@ func (c *handoff) complete() {
 		l.srv.count.resets.Add(1)
 		p.mu.Lock()
 		p.resetLocked()
-		p.failCallsLocked(&codec.Error{Code: codec.ErrorReset, Text: "the session was reset before the answer came"})
+		p.extra.failCalls(&codec.Error{Code: codec.ErrorReset, Text: "the session was reset before the answer came"})
 		p.mu.Unlock()
 	}
 	l.attach(p, c.o, c.answer)
 	l.announce(p)
 	l.onWake(p)
+}
+
+// backoff is how long a client that overflowed has to wait until it may come back.
+func (p *Player) backoff(now time.Duration) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.extra == nil {
+		return 0
+	}
+	return p.extra.over.Backoff(now, p.srv.cfg.Session.Grace)
+}
+
+// resetLocked takes note that the client has come back to a RESET.
+func (p *Player) resetLocked() {
+	p.life.Reset()
+	for s := p.seats; s != nil; s = s.next {
+		s.life.Reset()
+	}
+	if p.extra != nil {
+		p.extra.over.Reset()
+	}
 }

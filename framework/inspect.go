@@ -6,9 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
-
-	"github.com/lifeline-go/lifeline/transport"
 )
 
 // Info is a snapshot of a player for logs and inspection.
@@ -32,16 +29,6 @@ type Info struct {
 	LinkIn      uint64         `json:"link_bytes_in"`
 	LinkOut     uint64         `json:"link_bytes_out"`
 	Retransmits uint64         `json:"link_retransmits"`
-}
-
-// rttOnLoop is the round trip as well as it is known. Called on the owning loop.
-func (p *Player) rttOnLoop() time.Duration {
-	if k := p.link; k != nil {
-		if rtt := k.RTT(); rtt > 0 {
-			return rtt
-		}
-	}
-	return p.s.RTT()
 }
 
 // infoOnLoop is called on the owning loop.
@@ -111,12 +98,6 @@ func (s *Server) inspect(players []*Player, limit int, keep func(*Info) bool) []
 	}
 	return all
 }
-
-// onLoop is a function as a task.
-type onLoop func()
-
-// Run implements transport.Task.
-func (f onLoop) Run(*transport.Loop) { f() }
 
 // RoomInfo is a snapshot of a room.
 type RoomInfo struct {

@@ -362,7 +362,8 @@ func (l *loop) visit(p *Player, late time.Duration) time.Duration {
 	l.endSlowdown(p)
 	if p.link != nil {
 		p.s.Saw(p.link.LastReceive())
-		l.seen.sample(p)
+		queued, _ := p.s.Queued()
+		l.seen.observe(p.measure(), queued)
 	}
 	switch p.s.Check(now, late) {
 	case session.Probe:
@@ -446,7 +447,7 @@ func (l *loop) drainOut(p *Player) {
 	p.mu.Lock()
 	p.queued.Add(uint64(p.out.Len())<<32 | uint64(p.out.Size())) // on its way from one to the other
 	out, fate := p.out.Take()
-	run := p.appRunLocked()
+	run := p.extra.appRun()
 	if fate != mailbox.Kept { // and out is empty; Push goes on saying so
 		p.extraLocked().over.Refuse()
 	}
@@ -475,5 +476,34 @@ func (l *loop) send(p *Player, kind codec.Kind, body []byte, shared bool) {
 	err := p.s.Send(kind, body, shared, l.t.Now())
 	if (err == session.ErrOverflow || err == session.ErrOverBudget) && !before {
 		l.overflowed(p, err == session.ErrOverBudget)
+	}
+}
+
+// onLoop is a function as a task.
+type onLoop func()
+
+// Run implements transport.Task.
+func (f onLoop) Run(*transport.Loop) { f() }
+
+// rttOnLoop is the round trip as well as it is known. Called on the owning loop.
+func (p *Player) rttOnLoop() time.Duration {
+	if k := p.link; k != nil {
+		if rtt := k.RTT(); rtt > 0 {
+			return rtt
+		}
+	}
+	return p.s.RTT()
+}
+
+// tune takes over a profile that was set. Called on the owning loop.
+func (l *loop) tune(p *Player) {
+	p.mu.Lock()
+	var f *HeartbeatProfile
+	if p.extra != nil {
+		f, p.extra.heartbeat = p.extra.heartbeat, nil
+	}
+	p.mu.Unlock()
+	if f != nil && p.s.Tune(f.Interval, f.Timeout) == nil {
+		l.wheel.Set(p.timer, p.due(l.t.Now()))
 	}
 }

@@ -4,9 +4,7 @@ package framework
 
 import (
 	"context"
-	"fmt"
-	"maps"
-	"slices"
+	"errors"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
@@ -97,39 +95,5 @@ func (r *Route) run(room any, p *Player, kind codec.Kind, asked mailbox.Question
 	return c.dst, err
 }
 
-// Routes returns what clients may send on and what the server sends, by name.
-// Printed, each is a line.
-func (s *Server) Routes() []*Route {
-	all := make([]*Route, 0, len(s.routes))
-	for _, name := range slices.Sorted(maps.Keys(s.routes)) {
-		all = append(all, s.routes[name])
-	}
-	return all
-}
-
-// String describes the route: its name, what takes it, and how it is sent.
-func (r *Route) String() string {
-	line := fmt.Sprintf("%-20s", r.name)
-	switch {
-	case !r.handled():
-	case r.reply && r.serve == nil:
-		line += " request (built in)"
-	case r.reply:
-		line += " request"
-	default:
-		line += " message"
-	}
-	switch {
-	case r.room != nil:
-		line += " in " + r.room.name
-	case r.inline:
-		line += " inline"
-	}
-	if r.sends {
-		line += " sent: " + r.delivery.String()
-	}
-	if r.types.Asked != nil {
-		line += " asked"
-	}
-	return line
-}
+// errLater is what a handler returns that answers later itself.
+var errLater = errors.New("framework: the answer comes later")

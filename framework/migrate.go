@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/internal/logs"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
@@ -77,7 +78,7 @@ func (l *loop) migrate(p *Player, address string) {
 	p.moving = true
 	p.reason = &Reason{Code: session.Moved, Text: address}
 	p.extraLocked().migration = d
-	p.failCallsLocked(session.ErrClosed)
+	p.extra.failCalls(session.ErrClosed)
 	p.mu.Unlock()
 	p.release()
 	p.schedule()
@@ -301,4 +302,59 @@ func (p *Player) unpack(app []byte) {
 	if f := p.srv.cfg.Unpack; f != nil && app != nil {
 		p.call("Unpack", func() { f(p, app) })
 	}
+}
+
+// carried encodes Player.Data for another server.
+type carried struct {
+	encode func(data any) ([]byte, error)
+	decode func(b []byte) (any, error)
+}
+
+// luggage is what goes to another server where data is carried.
+type luggage struct {
+	Data []byte // empty: none
+	App  []byte // made by Config.Pack
+}
+
+// packData adds the player's data to what Config.Pack has made.
+func (p *Player) packData(app []byte) []byte {
+	c := p.srv.carried
+	if c == nil {
+		return app
+	}
+	l := luggage{App: app}
+	if p.Data != nil {
+		var err error
+		if l.Data, err = c.encode(p.Data); err != nil {
+			p.srv.log.Error("the player's data does not move", "session", p.ID(), "user", p.label(), "error", err)
+		}
+	}
+	b, err := codec.AppendBody(nil, &l)
+	if err != nil { // it is bytes only
+		return nil
+	}
+	return b
+}
+
+// unpackData takes the player's data out of what has come, and returns the rest.
+func (p *Player) unpackData(app []byte) []byte {
+	c := p.srv.carried
+	if c == nil || app == nil {
+		return app
+	}
+	var l luggage
+	err := codec.DecodeBody(app, &l)
+	if err == nil && len(l.Data) > 0 {
+		var data any
+		if data, err = c.decode(l.Data); err == nil {
+			p.Data = data
+		}
+	}
+	if err != nil {
+		p.srv.log.Error("the player's data has not come", "session", p.ID(), "user", p.label(), "error", err)
+	}
+	if len(l.App) == 0 {
+		return nil
+	}
+	return l.App
 }

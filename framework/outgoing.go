@@ -3,6 +3,9 @@
 package framework
 
 import (
+	"fmt"
+	"log/slog"
+
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
 	"github.com/lifeline-go/lifeline/session"
@@ -225,4 +228,132 @@ func (b *wakeBatch) Run(t *transport.Loop) {
 	for _, p := range b.players {
 		(*wakeTask)(p).Run(t)
 	}
+}
+
+func (p *Player) queuedLocked() (packets, bytes int) {
+	q := p.queued.Load()
+	return p.out.Len() + int(q>>32), p.out.Size() + int(uint32(q))
+}
+
+// publishQueued takes note of what waits in the session. Called on the owning loop.
+func (p *Player) publishQueued() {
+	packets, bytes := p.s.Queued()
+	if q := uint64(packets)<<32 | uint64(bytes); q != p.queued.Load() {
+		p.queued.Store(q)
+	}
+}
+
+// overflowErrorLocked is what Push returns once all is given up.
+func (p *Player) overflowErrorLocked(packets, bytes int) error {
+	cfg := &p.srv.cfg.Session
+	return &OverflowError{packets, bytes, cfg.SendPackets, cfg.SendBytes}
+}
+
+// overflowed cuts the link of a player that did not read what was sent to it, or
+// was sent too much at once: it comes back to a RESET, or too often and then not
+// at all.
+func (l *loop) overflowed(p *Player, overBudget bool) {
+	l.srv.count.overflows.Add(1)
+	if overBudget {
+		l.srv.count.overBudget.Add(1)
+	}
+	if f := l.srv.cfg.Observer.Overflowed; f != nil {
+		l.srv.observe("Overflowed", func() { f(p, overBudget) })
+	}
+	p.mu.Lock()
+	p.extraLocked().over.Note(l.t.Now(), l.srv.cfg.Session.Grace)
+	p.mu.Unlock()
+	text := "outgoing buffer overflowed"
+	if p.link != nil && !overBudget {
+		text = "outgoing buffer overflowed: more was sent at once than may wait (see PushAll), or the client reads too slowly"
+	}
+	p.logLimited(slog.LevelWarn, text, "over_budget", overBudget, "limit", l.srv.cfg.Session.SendBytes)
+	if p.migrating() {
+		return // the next server's RESET says so
+	}
+	if p.s.Spent() {
+		l.end(p, Reason{Code: session.Overflow})
+		return
+	}
+	l.cut(p, session.SlowReader)
+}
+
+// forward hands a message that was collected to the session, or to the link's
+// unreliable channel.
+func (l *loop) forward(p *Player, m *mailbox.Message) {
+	if !m.Droppable {
+		l.send(p, m.Kind, m.Content(), m.Shared != nil)
+		return
+	}
+	r, before := l.srv.tagged(m.Tag), p.s.Dropped()
+	if r.delivery != DeliverNewest || !l.datagram(p, m) {
+		// Full, overflowed or closed: left out, as is its kind.
+		_ = p.s.Offer(m.Kind, m.Content(), m.Shared != nil, m.Tag, r.delivery == DeliverNewest)
+	}
+	if n := p.s.Dropped() - before; n > 0 {
+		l.srv.dropped(p, r, int(n))
+		if p.link != nil { // else it is away, which is what such routes are for
+			p.lags(r)
+		}
+	}
+}
+
+// lags logs, once for each session, that messages are left out though the player
+// has a link.
+func (p *Player) lags(r *Route) {
+	p.mu.Lock()
+	x := p.extraLocked()
+	known := x.lags
+	x.lags = true
+	p.mu.Unlock()
+	if !known {
+		p.srv.log.Info("messages dropped: the player does not keep up", "session", p.ID(), "user", p.label(), "route", r.name)
+	}
+}
+
+// datagram sends a message outside of the stream, if the link can do that and
+// the client goes by numbers: a name would not be accepted.
+func (l *loop) datagram(p *Player, m *mailbox.Message) bool {
+	if p.link == nil || !p.numbers {
+		return false
+	}
+	l.buf = codec.AppendFrame(l.buf[:0], codec.Header{Kind: codec.Datagram, Ack: uint32(p.s.Received())}, m.Content())
+	if !p.link.WriteDatagram(l.buf) {
+		return false
+	}
+	for p.s.DropOffered(m.Tag) { // it must not come later than what is newer
+	}
+	return true
+}
+
+// overtaken reports whether a datagram of k with number n is older than one of its
+// route that was there before: SPEC 4.10. Carriers without an order of their own
+// number it 0.
+func (l *loop) overtaken(k *transport.Link, route uint32, n uint64) bool {
+	if n == 0 {
+		return false
+	}
+	newest := l.newest[k]
+	if newest == nil {
+		newest = map[uint32]uint64{}
+		l.newest[k] = newest
+	}
+	if n <= newest[route] {
+		return true
+	}
+	newest[route] = n
+	return false
+}
+
+// checkSent refuses to send on a route that was not declared, if the server is strict:
+// its name may be misspelt.
+func (s *Server) checkSent(l *outgoing, route string) error {
+	if !s.cfg.Strict || l.to != nil {
+		return nil
+	}
+	err := fmt.Errorf("framework: route %q is sent on and not declared: name it in Server.Sends, or is it misspelt?", route)
+	if n, ok := s.undeclared.Allow(clock()); ok {
+		s.log.Error("a message is not sent", "route", route, "times", n, "error", err)
+	}
+	return err
 }

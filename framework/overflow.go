@@ -4,9 +4,7 @@ package framework
 
 import (
 	"context"
-	"fmt"
 	"iter"
-	"log/slog"
 	"time"
 
 	"github.com/lifeline-go/lifeline/session"
@@ -17,21 +15,6 @@ import (
 // A game that sends more at once than may wait would do so for ever: it is told by
 // Push, can pace it by PushAll, and the client is kept waiting longer each time.
 
-// OverflowError says that more would wait for a player than may: all of it is given
-// up, and what is sent until the client has come back to a snapshot (OnSnapshot). errors.Is(err, ErrOverflow) finds it.
-type OverflowError struct {
-	Packets, Bytes       int // that waited, before
-	MaxPackets, MaxBytes int // Session.SendPackets and SendBytes
-}
-
-func (e *OverflowError) Error() string {
-	return fmt.Sprintf("framework: more than %d packets and %d bytes may not wait (%d and %d did): all is given up, pace it by PushAll",
-		e.MaxPackets, e.MaxBytes, e.Packets, e.Bytes)
-}
-
-// Unwrap returns ErrOverflow.
-func (e *OverflowError) Unwrap() error { return session.ErrOverflow }
-
 // Queued returns what was sent to the player and is not acknowledged by its client
 // yet: messages and answers, and their bytes. More than Session.SendPackets and
 // SendBytes never wait.
@@ -39,25 +22,6 @@ func (p *Player) Queued() (packets, bytes int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.queuedLocked()
-}
-
-func (p *Player) queuedLocked() (packets, bytes int) {
-	q := p.queued.Load()
-	return p.out.Len() + int(q>>32), p.out.Size() + int(uint32(q))
-}
-
-// publishQueued takes note of what waits in the session. Called on the owning loop.
-func (p *Player) publishQueued() {
-	packets, bytes := p.s.Queued()
-	if q := uint64(packets)<<32 | uint64(bytes); q != p.queued.Load() {
-		p.queued.Store(q)
-	}
-}
-
-// overflowErrorLocked is what Push returns once all is given up.
-func (p *Player) overflowErrorLocked(packets, bytes int) error {
-	cfg := &p.srv.cfg.Session
-	return &OverflowError{packets, bytes, cfg.SendPackets, cfg.SendBytes}
 }
 
 // PushAll sends many messages, or large ones: a world at login, a snapshot. It
@@ -110,55 +74,5 @@ func (p *Player) awaitHalfFree(ctx context.Context, gaps uint32) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-	}
-}
-
-// overflowed cuts the link of a player that did not read what was sent to it, or
-// was sent too much at once: it comes back to a RESET, or too often and then not
-// at all.
-func (l *loop) overflowed(p *Player, overBudget bool) {
-	l.srv.count.overflows.Add(1)
-	if overBudget {
-		l.srv.count.overBudget.Add(1)
-	}
-	if f := l.srv.cfg.Observer.Overflowed; f != nil {
-		l.srv.observe("Overflowed", func() { f(p, overBudget) })
-	}
-	p.mu.Lock()
-	p.extraLocked().over.Note(l.t.Now(), l.srv.cfg.Session.Grace)
-	p.mu.Unlock()
-	text := "outgoing buffer overflowed"
-	if p.link != nil && !overBudget {
-		text = "outgoing buffer overflowed: more was sent at once than may wait (see PushAll), or the client reads too slowly"
-	}
-	p.logLimited(slog.LevelWarn, text, "over_budget", overBudget, "limit", l.srv.cfg.Session.SendBytes)
-	if p.migrating() {
-		return // the next server's RESET says so
-	}
-	if p.s.Spent() {
-		l.end(p, Reason{Code: session.Overflow})
-		return
-	}
-	l.cut(p, session.SlowReader)
-}
-
-// backoff is how long a client that overflowed has to wait until it may come back.
-func (p *Player) backoff(now time.Duration) time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.extra == nil {
-		return 0
-	}
-	return p.extra.over.Backoff(now, p.srv.cfg.Session.Grace)
-}
-
-// resetLocked takes note that the client has come back to a RESET.
-func (p *Player) resetLocked() {
-	p.life.Reset()
-	for s := p.seats; s != nil; s = s.next {
-		s.life.Reset()
-	}
-	if p.extra != nil {
-		p.extra.over.Reset()
 	}
 }

@@ -5,6 +5,7 @@ package framework
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -77,7 +78,7 @@ type extra struct {
 	heartbeat  *HeartbeatProfile // to be taken over by the loop
 	drainTurn  *drainTurn        // of a server that drains
 	calls      pending.Table     // requests to the client; its own have other ids
-	run        uint32            // see appRunLocked
+	run        uint32            // see appRun
 	logLimiter logs.Limiter
 	lags       bool        // is logged
 	groups     []string    // tags
@@ -214,13 +215,13 @@ func (p *Player) OnClose(f func()) {
 	p.mu.Unlock()
 }
 
-// appRunLocked counts the runs of the client's app that the session has had: it
+// appRun counts the runs of the client's app that the session has had: it
 // was opened in run 0.
-func (p *Player) appRunLocked() uint32 {
-	if p.extra == nil {
+func (x *extra) appRun() uint32 {
+	if x == nil {
 		return 0
 	}
-	return p.extra.run
+	return x.run
 }
 
 // release wakes the sessions that wait for the end of this one. Called on the owning loop,
@@ -243,3 +244,42 @@ func (p *Player) extraLocked() *extra {
 	}
 	return p.extra
 }
+
+// drainTurn is when and how a player is let go. Guarded by the player's mu.
+type drainTurn struct {
+	at    time.Time
+	asked bool // on its present link, to hold and to answer
+}
+
+// failCalls ends all requests: their answers can't come any more.
+func (x *extra) failCalls(err error) {
+	if x != nil {
+		x.calls.FailAll(err)
+	}
+}
+
+// SetHeartbeat changes the player's profile for the rest of its session; the
+// client is told. The error says why a profile can't work.
+func (p *Player) SetHeartbeat(f HeartbeatProfile) error {
+	if err := p.srv.cfg.Session.CheckProfile(f.Interval, f.Timeout); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.extraLocked().heartbeat = &f
+	p.mu.Unlock()
+	p.wakeLoop()
+	return nil
+}
+
+// logLimited logs what the player's client may cause with every message.
+func (p *Player) logLimited(level slog.Level, text string, attrs ...any) {
+	p.mu.Lock()
+	said := &p.extraLocked().logLimiter
+	p.mu.Unlock()
+	if n, ok := said.Allow(clock()); ok {
+		p.srv.log.Log(context.Background(), level, text, append([]any{"session", p.ID(), "user", p.label(), "times", n}, attrs...)...)
+	}
+}
+
+// label is the player's user as logs have it.
+func (p *Player) label() string { return logs.Label(p.user) }

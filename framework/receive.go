@@ -3,6 +3,7 @@
 package framework
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/internal/lifecycle"
 	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
+	"github.com/lifeline-go/lifeline/framework/internal/pending"
 )
 
 // inboxFits reports whether one more message of n bytes fits into that many
@@ -127,7 +129,7 @@ func (l *loop) enqueue(p *Player, r *Route, kind codec.Kind, id uint64, payload 
 	m.Tag, m.Kind, m.Asked.ID = r.tag(), kind, id
 	m.Body = append(m.Body[:0], payload...)
 	p.mu.Lock()
-	m.Asked.Run = p.appRunLocked()
+	m.Asked.Run = p.extra.appRun()
 	p.inHigh = p.in.Push(m, l.srv.inbox)
 	holding := p.in.Holding() || p.drains
 	due, room := p.activateLocked()
@@ -211,4 +213,43 @@ func (l *loop) countInline(r *Route, took time.Duration) {
 	if n, ok := r.lateLog.Allow(clock()); ok {
 		l.srv.log.Warn("an Inline handler blocks its loop", "route", r.name, "took", took, "times", n, "loop", l.t.Index())
 	}
+}
+
+// answered takes a RESPONSE or a FAILURE on the loop. An unknown id is that of a
+// request that was given up.
+func (p *Player) answered(pk codec.Packet) error {
+	id, a, err := pending.Parse(pk)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.extra == nil {
+		return err
+	}
+	if call := p.extra.calls.Take(id); !call.IsZero() {
+		call.Settle(a)
+	}
+	return err
+}
+
+// RouteRefused tells a client of a message that came to nothing: [route, code, text].
+// See Config.Strict.
+const RouteRefused = "message.refused"
+
+// refusedNews is what RouteRefused tells. The code is that of a FAILURE.
+type refusedNews struct {
+	Route string
+	Code  codec.ErrorCode
+	Text  string
+}
+
+// tellRefused tells the client of a one-way message that came to nothing, if the server
+// is strict.
+func (p *Player) tellRefused(route string, err error) {
+	if !p.srv.cfg.Strict {
+		return
+	}
+	var e *codec.Error
+	if !errors.As(err, &e) {
+		e = &codec.Error{Code: codec.ErrorInternal, Text: "internal error"}
+	}
+	_ = p.Push(RouteRefused, &refusedNews{short(route), e.Code, short(e.Text)})
 }

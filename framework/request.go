@@ -4,26 +4,12 @@ package framework
 
 import (
 	"context"
-	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
 	"github.com/lifeline-go/lifeline/framework/internal/pending"
 	"github.com/lifeline-go/lifeline/session"
 )
-
-// requestTimeout bounds a request whose context has no deadline: a client that
-// was asked to hold can't answer before its messages are handled, and the
-// handler of one of them may be what waits.
-const requestTimeout = 30 * time.Second
-
-// bounded returns ctx, with requestTimeout if it has no deadline.
-func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, requestTimeout)
-}
 
 // Request asks the client and waits for its answer, which it reads into reply,
 // a pointer, or ignores if that is nil. The request outlives lost links; ctx,
@@ -81,26 +67,4 @@ func (p *Player) ask(route string, v any) (id uint64, call pending.Call, err err
 	e := p.enqueueLocked(m)
 	p.mu.Unlock()
 	return id, call, p.enqueued(e, true)
-}
-
-// answered takes a RESPONSE or a FAILURE on the loop. An unknown id is that of a
-// request that was given up.
-func (p *Player) answered(pk codec.Packet) error {
-	id, a, err := pending.Parse(pk)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.extra == nil {
-		return err
-	}
-	if call := p.extra.calls.Take(id); !call.IsZero() {
-		call.Settle(a)
-	}
-	return err
-}
-
-// failCallsLocked ends all requests: their answers can't come any more.
-func (p *Player) failCallsLocked(err error) {
-	if p.extra != nil {
-		p.extra.calls.FailAll(err)
-	}
 }

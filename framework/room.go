@@ -49,13 +49,6 @@ type (
 	TickHandler interface{ OnTick(t Tick) }
 )
 
-// Tick is one step of a room's time.
-type Tick struct {
-	N       uint64        // counts from 1; skipped steps are counted too
-	Step    time.Duration // the fixed length of a step
-	Overrun time.Duration // how late this step is
-}
-
 // Room is one room with its goroutine. The game's own type usually embeds it.
 // Broadcast, Members, Len, After and Every belong to the room's goroutine, which is
 // where all callbacks run; Post is for all other goroutines.
@@ -163,4 +156,27 @@ func (r *Room) wake() {
 	case r.wakes <- struct{}{}:
 	default:
 	}
+}
+
+// deliver is Post without a bound and after the room's end: for what it waits for.
+func (r *Room) deliver(f func()) {
+	r.mu.Lock()
+	r.posted = append(r.posted, f)
+	r.mu.Unlock()
+	r.wake()
+}
+
+// After runs f on the room's goroutine once d has passed, unless the timer is
+// stopped before. It ends with the room. It runs whether or not the room has
+// members, unlike OnTick. To be called on the room's goroutine, where the room is
+// made too. What f panics with is logged, and the room goes on.
+func (r *Room) After(d time.Duration, f func()) *Timer { return r.timers.add(d, 0, f) }
+
+// Every is After again and again, every d, which is a millisecond at least. A call
+// that is late is followed by one on time; calls that were missed are left out.
+func (r *Room) Every(d time.Duration, f func()) *Timer {
+	if d < time.Millisecond {
+		panic("framework: Every " + d.String() + " is less than a millisecond")
+	}
+	return r.timers.add(d, d, f)
 }

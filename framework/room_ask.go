@@ -86,11 +86,3 @@ func (p *Player) leavesWhich(types []string) (*roomKind, error) {
 		return nil, refusal(codec.ErrorBadRequest, "in several rooms: say of which type is the one to leave")
 	}
 }
-
-// watches reports whether the player is a spectator of a room of the type.
-func (p *Player) watches(k *roomKind) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := p.seatLocked(k)
-	return s != nil && s.watching
-}

@@ -8,25 +8,8 @@ import (
 	"fmt"
 	"reflect"
 	"sync/atomic"
-	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
-)
-
-// roomWork is what runs for a room on goroutines of its own. The room's goroutine
-// owns it.
-type roomWork struct {
-	running int
-	ctx     context.Context // nil before the first
-	stop    context.CancelFunc
-	waited  bool // for its end: it must come
-}
-
-const (
-	// maxWork bounds what runs for one room at once.
-	maxWork = 256
-	// workGrace is how long work may go on once its room has ended.
-	workGrace = 10 * time.Second
 )
 
 // InRoom is a Room, or a type that embeds one.
@@ -71,29 +54,6 @@ func Async[T any](in InRoom, work func(ctx context.Context) (T, error), done fun
 	}()
 }
 
-// deliver is Post without a bound and after the room's end: for what it waits for.
-func (r *Room) deliver(f func()) {
-	r.mu.Lock()
-	r.posted = append(r.posted, f)
-	r.mu.Unlock()
-	r.wake()
-}
-
-// await reports whether no work runs any more. What does has some time left.
-func (w *roomWork) await() bool {
-	if w.running > 0 && !w.waited {
-		w.waited = true
-		time.AfterFunc(workGrace, w.stop)
-	}
-	return w.running == 0
-}
-
-func (w *roomWork) cancel() {
-	if w.stop != nil {
-		w.stop()
-	}
-}
-
 // Reply answers a request, once: a second answer is dropped. Safe to call from any
 // goroutine, at any time.
 type Reply[A any] func(answer A, err error)
@@ -119,6 +79,3 @@ func OnRoomRequestAsync[R, Q, A, P any](rs *RoomsOf[R, P], route string, fn func
 		return dst, err
 	}}, RouteTypes{Question: reflect.TypeFor[Q](), Answer: reflect.TypeFor[A]()})
 }
-
-// errLater is what a handler returns that answers later itself.
-var errLater = errors.New("framework: the answer comes later")

@@ -3,31 +3,10 @@
 package framework
 
 import (
-	"context"
-	"fmt"
 	"time"
 
 	"github.com/lifeline-go/lifeline/session"
 )
-
-// Why a player has left a room, or a room has ended, where no session has: the codes
-// of a Reason beside those of package session.
-const (
-	// RoomFinished is why a room ends that was closed without a code of the game's.
-	RoomFinished session.Code = 300
-	// RoomEmpty is why a room ends that the last member has left, or into which
-	// nobody came.
-	RoomEmpty session.Code = 301
-	// RoomMoved is why a player leaves that has got into another room of the type.
-	RoomMoved session.Code = 302
-	// RoomRemoved is why a player leaves that Room.Remove took out without a code of
-	// the game's.
-	RoomRemoved session.Code = 303
-)
-
-var roomReasons = map[session.Code]string{
-	RoomFinished: "room finished", RoomEmpty: "room empty", RoomMoved: "moved to another room", RoomRemoved: "removed from the room",
-}
 
 // Close ends the room: its members leave with this reason, OnLeave runs for each,
 // then OnEnd. No player gets in any more: one that asks for the key gets another
@@ -45,16 +24,6 @@ func (r *Room) Close(code session.Code, text string) {
 // Safe to call from any goroutine.
 func (r *Room) Remove(p *Player, code session.Code, text string) bool {
 	return r.dismiss(p, Reason{Code: ownCode(code, RoomRemoved), Text: text})
-}
-
-func ownCode(code, instead session.Code) session.Code {
-	if code == 0 || code == instead {
-		return instead
-	}
-	if code < session.Game {
-		panic(fmt.Sprintf("framework: code %d is not the game's: those start at %d", code, session.Game))
-	}
-	return code
 }
 
 // PlayOn asks Shutdown to let the members of the room play on for as long as d, for a
@@ -116,41 +85,4 @@ func (r *Room) ended() *Reason {
 	r.kind.mu.Lock()
 	defer r.kind.mu.Unlock()
 	return r.over
-}
-
-// rooms are all there are.
-func (s *Server) rooms() (all []*Room) {
-	for _, k := range s.kinds {
-		k.mu.Lock()
-		for at := range k.plan.All() {
-			all = append(all, at.Value)
-		}
-		k.mu.Unlock()
-	}
-	return all
-}
-
-// stopRooms waits until every room has ended: their members have left by then.
-func (s *Server) stopRooms(ctx context.Context) error {
-	for _, k := range s.kinds {
-		k.mu.Lock()
-		k.plan.Ending()
-		k.mu.Unlock()
-	}
-	for _, r := range s.rooms() {
-		r.closeEmpty(Reason{Code: session.ShuttingDown})
-	}
-	done := make(chan struct{})
-	go func() { // ends with the last one
-		s.running.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
-		if n := s.watch.Rooms(); n > 0 {
-			return fmt.Errorf("framework: %d rooms are still busy%s: %w", n, s.watch.Busy(), ctx.Err())
-		}
-	}
-	return nil
 }

@@ -3,8 +3,6 @@
 package framework
 
 import (
-	"context"
-
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
 )
@@ -20,9 +18,9 @@ type seat struct {
 
 	// Immutable.
 	room     *Room
-	watching bool   // it may only listen
-	from     *seat  // is left once this one is taken: a move; nil else
-	party    *party // that gets in as a whole, nil without one
+	watching bool         // it may only listen
+	from     *seat        // is left once this one is taken: a move; nil else
+	refused  func() error // asked before OnJoin: why it does not get in; nil if none asks
 
 	life  lifecycleSeat
 	done  func(key string, err error) // called on the room's goroutine once the wish is decided
@@ -35,74 +33,6 @@ type seat struct {
 type leaving struct {
 	why  Reason
 	done func()
-}
-
-// Join brings a player into the room of a key, which is made if need be, and
-// waits for OnJoin. If the key is empty, it is any room that was made for such
-// players and has a free seat, or else a new one. A player is in one room of each
-// type at a time; one that is in that room already is in: nil, and no OnJoin. When
-// ctx ends first, or after half a minute if it has no deadline, the player may get in
-// all the same. Not to be called by a room's callback, or a hook or handler of that
-// player: it would wait for itself until then. From clients the request RouteJoin
-// does the same.
-func (rs *RoomsOf[R, P]) Join(ctx context.Context, p *Player, key string) error {
-	return rs.kind.enter(ctx, p, joinWish{key: key})
-}
-
-// Watch is Join for a player that shall only listen: see Spectators. From clients the
-// request RouteWatch does the same.
-func (rs *RoomsOf[R, P]) Watch(ctx context.Context, p *Player, key string) error {
-	return rs.kind.enter(ctx, p, joinWish{key: key, watch: true})
-}
-
-func (k *roomKind) enter(ctx context.Context, p *Player, w joinWish) error {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	done := make(chan error, 1)
-	if err := k.planJoin(p, w, func(_ string, err error) { done <- err }); err != nil {
-		return err
-	}
-	p.schedule()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// JoinAsync is Join without the wait: it may be called anywhere, also in the
-// player's own callbacks, as OnOpen. If OnJoin refuses, the player stays outside.
-func (rs *RoomsOf[R, P]) JoinAsync(p *Player, key string) error {
-	err := rs.kind.planJoin(p, joinWish{key: key}, rs.kind.logRefused(p))
-	p.schedule()
-	return err
-}
-
-// Move is JoinAsync for a player who may be in another room of the type, which it
-// leaves once OnJoin here has let it in, with RoomMoved. On an error, and if OnJoin
-// refuses, it stays where it was.
-func (rs *RoomsOf[R, P]) Move(p *Player, key string) error {
-	err := rs.kind.planJoin(p, joinWish{key: key, move: true}, rs.kind.logRefused(p))
-	p.schedule()
-	return err
-}
-
-// logRefused logs that a room has refused a player.
-func (k *roomKind) logRefused(p *Player) func(string, error) {
-	return func(key string, err error) {
-		if err != nil {
-			k.srv.log.Info("not let in", "session", p.ID(), "user", p.label(), "room", k.name+"/"+key, "error", err)
-		}
-	}
-}
-
-// Leave takes the player out of its room of this type. OnLeave follows on the room's
-// goroutine. The error is one of codec.ErrorNotJoined if it is in none.
-func (rs *RoomsOf[R, P]) Leave(p *Player) error {
-	err := p.planLeave(rs.kind, nil)
-	p.schedule()
-	return err
 }
 
 // Leave takes the player out of all its rooms. OnLeave follows on their goroutines.
@@ -147,17 +77,6 @@ func (p *Player) seatLocked(k *roomKind) *seat {
 		if s.room.kind == k && s.life.In() {
 			return s
 		}
-	}
-	return nil
-}
-
-// Of returns the room of this type that the player is in, as a member or as a
-// spectator, nil without one.
-func (rs *RoomsOf[R, P]) Of(p *Player) *Room {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if s := p.seatLocked(rs.kind); s != nil {
-		return s.room
 	}
 	return nil
 }
@@ -268,4 +187,12 @@ func (p *Player) removeSeatLocked(s *seat) {
 // type is.
 func (s *seat) is(w joinWish) bool {
 	return s.watching == w.watch && (w.key == "" || w.key == s.room.Key())
+}
+
+// watches reports whether the player is a spectator of a room of the type.
+func (p *Player) watches(k *roomKind) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.seatLocked(k)
+	return s != nil && s.watching
 }

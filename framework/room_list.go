@@ -54,14 +54,6 @@ func (s *Server) addListRoutes() {
 	s.Sends(DeliverAll, RouteListed)
 }
 
-// Listed lets clients list the rooms of the type, filter them by what Room.Publish has
-// published, and follow the list: RouteList, RouteFollow. A room that has no seat free
-// is in it too.
-func (rs *RoomsOf[R, P]) Listed() *RoomsOf[R, P] {
-	rs.kind.setting("Listed").listed = true
-	return rs
-}
-
 // Publish sets what lists of rooms tell of this one beside its seats, and what filters
 // compare: its map, its mode, a rating. Names and values have 512 bytes together at
 // most; a name has none of the characters of filters and blanks. An error changes

@@ -105,8 +105,10 @@ func (p *Player) joinRoom(j *job) {
 		err = refusal(codec.ErrorRefused, "the room is closed")
 		return
 	}
-	if err = s.party.failed(); err != nil {
-		return
+	if s.refused != nil {
+		if err = s.refused(); err != nil {
+			return
+		}
 	}
 	err = refusal(codec.ErrorInternal, "internal error") // of an OnJoin that panics
 	said := error(nil)
@@ -223,4 +225,22 @@ func (p *Player) tellRooms() {
 	}
 	p.mu.Unlock()
 	_ = p.Push(RouteRooms, all)
+}
+
+// roomHeartbeat applies the profile of a room of type k that p has entered or left:
+// of all its rooms that which finds a dead link soonest.
+func (p *Player) roomHeartbeat(k *roomKind) {
+	if k.heartbeat == nil {
+		return
+	}
+	f := HeartbeatProfile{p.srv.cfg.Session.Interval, p.srv.cfg.Session.Timeout}
+	p.mu.Lock()
+	own := false
+	for s := p.seats; s != nil; s = s.next {
+		if h := s.room.kind.heartbeat; h != nil && s.life.In() && (!own || h.Timeout < f.Timeout) {
+			f, own = *h, true
+		}
+	}
+	p.mu.Unlock()
+	_ = p.SetHeartbeat(f) // all were checked at start
 }

@@ -83,15 +83,12 @@ func (g *party) plan(p *Player) error {
 	g.mu.Lock()
 	g.waiting++
 	g.mu.Unlock()
-	p.addSeatLocked(&seat{room: g.room, party: g, done: func(_ string, err error) { g.decided(p, err) }})
+	p.addSeatLocked(&seat{room: g.room, refused: g.failed, done: func(_ string, err error) { g.decided(p, err) }})
 	return nil
 }
 
 // failed returns why the party does not get in, nil if it does as far as is known.
 func (g *party) failed() error {
-	if g == nil {
-		return nil
-	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.err

@@ -44,7 +44,7 @@ func (r *Room) run() {
 	for !ended {
 		r.steps.run(len(r.members) > 0)
 		r.tick(ticker)
-		r.timers.run(r)
+		r.runTimers()
 		<-r.wakes
 		ended = r.serve()
 	}
@@ -103,6 +103,17 @@ func (r *Room) tick(ticker TickHandler) {
 	}
 	if r.guard(&callTick, func() { ticker.OnTick(t) }) {
 		r.panics = 0
+	}
+}
+
+// runTimers runs what is due, each timer once.
+func (r *Room) runTimers() {
+	if r.timers.empty() {
+		return
+	}
+	now, last := clock(), r.timers.last()
+	for f := r.timers.due(now, last); f != nil; f = r.timers.due(now, last) {
+		r.guard(&callTimer, f)
 	}
 }
 
@@ -172,3 +183,14 @@ func (r *Room) guard(what *string, f func()) (ok bool) {
 	f()
 	return true
 }
+
+// The callbacks that serve no one player.
+var (
+	callNewRoom  = "NewRoom"
+	callCreate   = "OnCreate"
+	callTick     = "OnTick"
+	callTimer    = "timer"
+	callEnd      = "OnEnd"
+	callPost     = "Post"
+	callShutdown = "OnShutdown"
+)

@@ -118,7 +118,7 @@ func printable(key string) bool {
 // makeLocked makes the room of a key, or one for strangers.
 func (k *roomKind) makeLocked(key string, born birth) *Room {
 	r := &Room{kind: k, born: born, wakes: make(chan struct{}, 1), seats: k.plan.Make(key)}
-	r.seats.Value = r
+	r.seats.Value, r.timers.wake = r, r.wake
 	k.changedLocked(r.Key())
 	r.activity = k.srv.watch.Register(watchdog.Room, r.name())
 	k.srv.running.Add(1)

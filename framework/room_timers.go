@@ -20,26 +20,12 @@ type Timer struct {
 // timers are those of a room: a heap, and one timer of the runtime for the first of
 // them. The room's goroutine owns them.
 type timers struct {
+	wake    func() // wakes the room, from any goroutine
 	heap    timerHeap
 	seq     uint64
 	alarm   *time.Timer // wakes the room, nil before the first
 	armed   time.Time   // when alarm goes off, zero if it does not
 	stopped bool        // for good
-}
-
-// After runs f on the room's goroutine once d has passed, unless the timer is
-// stopped before. It ends with the room. It runs whether or not the room has
-// members, unlike OnTick. To be called on the room's goroutine, where the room is
-// made too. What f panics with is logged, and the room goes on.
-func (r *Room) After(d time.Duration, f func()) *Timer { return r.timers.add(r, d, 0, f) }
-
-// Every is After again and again, every d, which is a millisecond at least. A call
-// that is late is followed by one on time; calls that were missed are left out.
-func (r *Room) Every(d time.Duration, f func()) *Timer {
-	if d < time.Millisecond {
-		panic("framework: Every " + d.String() + " is less than a millisecond")
-	}
-	return r.timers.add(r, d, d, f)
 }
 
 // Stop keeps the timer from running. It reports false if it has run, or was stopped.
@@ -54,7 +40,7 @@ func (t *Timer) Stop() bool {
 	return true
 }
 
-func (ts *timers) add(r *Room, d, every time.Duration, f func()) *Timer {
+func (ts *timers) add(d, every time.Duration, f func()) *Timer {
 	if f == nil {
 		panic("framework: a timer without a function")
 	}
@@ -63,7 +49,7 @@ func (ts *timers) add(r *Room, d, every time.Duration, f func()) *Timer {
 		return t
 	}
 	ts.push(t)
-	ts.arm(r)
+	ts.arm()
 	return t
 }
 
@@ -73,26 +59,34 @@ func (ts *timers) push(t *Timer) {
 	heap.Push(&ts.heap, t)
 }
 
-// run runs what is due, each timer once.
-func (ts *timers) run(r *Room) {
+// empty reports that there is no timer.
+func (ts *timers) empty() bool { return len(ts.heap) == 0 }
+
+// last is the newest of the timers there are.
+func (ts *timers) last() uint64 { return ts.seq }
+
+// due returns the function of a timer that is due, one after the other, and nil when
+// there is none: of the timers up to last, as a call may make another one. Once it has
+// returned nil the timer of the runtime is set.
+func (ts *timers) due(now time.Time, last uint64) func() {
 	if len(ts.heap) == 0 {
-		return
+		return nil
 	}
-	now := clock()
-	for last := ts.seq; len(ts.heap) > 0 && !ts.heap[0].at.After(now) && ts.heap[0].seq <= last; {
-		t := heap.Pop(&ts.heap).(*Timer)
-		t.in = nil
-		if t.every > 0 {
-			t.at = t.at.Add(t.every * (1 + now.Sub(t.at)/t.every))
-			ts.push(t)
-		}
-		r.guard(&callTimer, t.f)
+	if first := ts.heap[0]; first.at.After(now) || first.seq > last {
+		ts.arm()
+		return nil
 	}
-	ts.arm(r)
+	t := heap.Pop(&ts.heap).(*Timer)
+	t.in = nil
+	if t.every > 0 {
+		t.at = t.at.Add(t.every * (1 + now.Sub(t.at)/t.every))
+		ts.push(t)
+	}
+	return t.f
 }
 
 // arm sets the runtime's timer for the first one.
-func (ts *timers) arm(r *Room) {
+func (ts *timers) arm() {
 	if len(ts.heap) == 0 || ts.stopped {
 		return
 	}
@@ -103,11 +97,11 @@ func (ts *timers) arm(r *Room) {
 	ts.armed = first
 	d := first.Sub(clock())
 	if d <= 0 { // no timer, see stepper.arm
-		r.wake()
+		ts.wake()
 		return
 	}
 	if ts.alarm == nil {
-		ts.alarm = time.AfterFunc(d, r.wake)
+		ts.alarm = time.AfterFunc(d, ts.wake)
 		return
 	}
 	ts.alarm.Reset(d)
@@ -129,21 +123,25 @@ func (ts *timers) stop() {
 type timerHeap []*Timer
 
 func (h timerHeap) Len() int { return len(h) }
+
 func (h timerHeap) Less(i, j int) bool {
 	if c := h[i].at.Compare(h[j].at); c != 0 {
 		return c < 0
 	}
 	return h[i].seq < h[j].seq
 }
+
 func (h timerHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].place, h[j].place = i, j
 }
+
 func (h *timerHeap) Push(x any) {
 	t := x.(*Timer)
 	t.place = len(*h)
 	*h = append(*h, t)
 }
+
 func (h *timerHeap) Pop() any {
 	n := len(*h) - 1
 	t := (*h)[n]

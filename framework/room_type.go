@@ -5,11 +5,7 @@ package framework
 import (
 	"fmt"
 	"reflect"
-	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/lifeline-go/lifeline/framework/internal/seats"
 )
 
 // RoomsOf is a registered type of room. R is what the game made for a room,
@@ -18,28 +14,6 @@ type RoomsOf[R, P any] struct{ kind *roomKind }
 
 // Rooms is a type of room that is opened with nothing: see AddRoom.
 type Rooms[R any] = RoomsOf[R, struct{}]
-
-// roomKind is a type of room without its Go type.
-type roomKind struct {
-	srv  *Server
-	name string
-	make func(r *Room, params any) (any, error) // params is nil: the zero value
-	of   reflect.Type                           // what make returns
-	step time.Duration
-	// heartbeat is what members get while they are in; nil: the server's.
-	heartbeat *HeartbeatProfile
-	grace     time.Duration // how long a seat is kept without a link; 0: as long as the session lives
-	private   bool          // clients neither make, join nor leave it by name
-	listed    bool          // clients may list them
-	keys      func(key string) bool
-
-	ticks, overruns, skipped, joinsRefused atomic.Uint64
-
-	mu sync.Mutex
-	// Guarded by mu.
-	plan seats.Plan[*Room] // its limits are immutable once the server has started
-	feed *feed             // nil without followers
-}
 
 // AddRoom registers a type of room. make is called on the room's goroutine
 // when the first player of a key joins; the room ends when the last has left,
@@ -112,12 +86,6 @@ func (rs *RoomsOf[R, P]) Tick(step time.Duration) *RoomsOf[R, P] {
 	return rs
 }
 
-// setting returns the type of room, which can be changed before Start alone.
-func (k *roomKind) setting(what string) *roomKind {
-	k.srv.mustBeRegistering(fmt.Sprintf("%s of room %q", what, k.name))
-	return k
-}
-
 // Seats bounds the members of each room: a player that comes when all seats are taken
 // is refused. One that asks for any room gets into the fullest with a free seat.
 func (rs *RoomsOf[R, P]) Seats(n int) *RoomsOf[R, P] {
@@ -128,11 +96,6 @@ func (rs *RoomsOf[R, P]) Seats(n int) *RoomsOf[R, P] {
 	k.plan.Seats = n
 	return rs
 }
-
-const (
-	maxRooms   = 10_000 // of a type, unless Rooms.Most says otherwise
-	maxRoomKey = 128    // bytes, unless Rooms.Keys says otherwise
-)
 
 // Grace takes the seat of a member whose link has been lost for d, which is then out
 // with session.Expired, and in the session still. If it is not called, or for the time
@@ -223,4 +186,23 @@ func (rs *RoomsOf[R, P]) Post(key string, f func(room R)) bool {
 	at := rs.kind.plan.Get(key)
 	rs.kind.mu.Unlock()
 	return at != nil && at.Value.Post(func() { f(at.Value.value.(R)) })
+}
+
+// Heartbeat gives the members of these rooms a profile of their own. A player that
+// leaves has the server's again.
+func (rs *RoomsOf[R, P]) Heartbeat(f HeartbeatProfile) *RoomsOf[R, P] {
+	k := rs.kind.setting("Heartbeat")
+	if err := k.srv.cfg.Session.CheckProfile(f.Interval, f.Timeout); err != nil {
+		panic(fmt.Sprintf("framework: room %q: %v", k.name, err))
+	}
+	k.heartbeat = &f
+	return rs
+}
+
+// Listed lets clients list the rooms of the type, filter them by what Room.Publish has
+// published, and follow the list: RouteList, RouteFollow. A room that has no seat free
+// is in it too.
+func (rs *RoomsOf[R, P]) Listed() *RoomsOf[R, P] {
+	rs.kind.setting("Listed").listed = true
+	return rs
 }

@@ -3,18 +3,14 @@
 package framework
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"net/http"
 	"net/netip"
-	"runtime"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/internal/admin"
@@ -75,40 +71,6 @@ type Server struct {
 	draining   bool
 }
 
-// New checks the configuration. Nothing runs yet.
-func New(cfg Config) (*Server, error) {
-	cfg, err := cfg.withDefaults()
-	if err != nil {
-		return nil, err
-	}
-	var boot [4]byte
-	if _, err := io.ReadFull(cfg.Rand, boot[:]); err != nil {
-		return nil, fmt.Errorf("framework: boot id: %w", err)
-	}
-	s := &Server{
-		cfg: cfg, log: cfg.Logger, boot: binary.LittleEndian.Uint32(boot[:]),
-		routes: map[string]*Route{}, kinds: map[string]*roomKind{}, logins: map[session.OpeningKey]*login{}, awaitClose: map[string][]*Player{},
-		arriving: map[session.ID]bool{}, origins: map[netip.Addr]*origin{},
-		// What a client may have unacknowledged fits four times.
-		inbox:        mailbox.Limits{Packets: 4 * cfg.Session.RecvPackets, Bytes: 4 * cfg.Session.RecvBytes},
-		table:        session.NewTable[*Player](max(2*cfg.Session.Grace, time.Minute), 1<<16),
-		returnMemory: returnMemory,
-	}
-	s.watch = watchdog.New(s.log, clock(), since)
-	s.pool.most, s.pool.watch = cfg.Workers, s.watch
-	s.outbox = mailbox.Bounds{Limits: mailbox.Limits{Packets: cfg.Session.SendPackets, Bytes: cfg.Session.SendBytes}, Budget: &s.budget}
-	s.budget.Open(cfg.BufferBytes, max(cfg.Loops, runtime.GOMAXPROCS(0)))
-	s.authSlots = limit.NewAuthSlots(cfg.AuthConcurrency)
-	if cfg.MinVersion != "" {
-		s.minVersion, _ = parseVersion(cfg.MinVersion) // it was checked
-	}
-	s.addRoomRoutes()
-	if cfg.Strict {
-		s.Sends(DeliverAll, RouteRefused)
-	}
-	return s, nil
-}
-
 // The stages of a server. A Start that fails goes back to the first.
 const (
 	registering int32 = iota
@@ -122,54 +84,6 @@ func (s *Server) mustBeRegistering(what string) {
 	if s.stage.Load() != registering {
 		panic("framework: " + what + " after the server was started")
 	}
-}
-
-// Start begins to serve. It returns once the addresses are bound. A server is
-// started once: a second Start, or one after Shutdown, is an error. After a
-// Start that failed it may be tried again.
-func (s *Server) Start() error {
-	if !s.stage.CompareAndSwap(registering, started) {
-		if s.stage.Load() == over {
-			return errors.New("framework: Start after Shutdown: a server runs once, make another with New")
-		}
-		return errors.New("framework: Start: the server was started before")
-	}
-	err := s.start()
-	if err != nil {
-		s.stage.CompareAndSwap(started, registering)
-	}
-	return err
-}
-
-func (s *Server) start() error {
-	if err := s.checkRooms(); err != nil {
-		return err
-	}
-	if err := s.number(); err != nil {
-		return err
-	}
-	s.chain = assemble(s.wraps)
-	pages, err := s.listenAdmin()
-	if err != nil {
-		return err
-	}
-	t, err := transport.Start(s.cfg.transport(), &transportHandler{s})
-	if err != nil {
-		if pages != nil {
-			pages.Close()
-		}
-		return err
-	}
-	s.t.Store(t)
-	if s.admin = pages; pages != nil {
-		pages.Serve(s.Admin())
-	}
-	for _, c := range transport.Carriers() {
-		if addr := t.Addr(c); c.Sealed() && addr.IsValid() {
-			s.log.Info("sealed links are served", "carrier", c, "addr", addr, "public_key", t.PublicKey())
-		}
-	}
-	return nil
 }
 
 // Addr returns the address that a carrier is served on, the zero one before
@@ -239,15 +153,6 @@ func (s *Server) roomFailure(err error, r *Room) error {
 	}
 	s.log.Error("a room was not made", "room", r.name(), "error", err)
 	return &codec.Error{Code: codec.ErrorInternal, Text: "internal error"}
-}
-
-// short cuts a text for people to what fits into any packet.
-func short(text string) string {
-	const most = 256
-	if len(text) <= most {
-		return text
-	}
-	return strings.ToValidUTF8(text[:most], "")
 }
 
 // panicked counts, logs and reports a panic of the game's code, called while it
@@ -336,4 +241,10 @@ func (w *workers) run(p *Player, d *watchdog.Activity) {
 		w.ready = w.ready[1:]
 		w.mu.Unlock()
 	}
+}
+
+// page is one more page of the admin handler.
+type page struct {
+	pattern string
+	handler http.Handler
 }

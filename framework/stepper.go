@@ -78,3 +78,10 @@ func (s *stepper) stop() {
 		s.timer.Stop()
 	}
 }
+
+// Tick is one step of a room's time.
+type Tick struct {
+	N       uint64        // counts from 1; skipped steps are counted too
+	Step    time.Duration // the fixed length of a step
+	Overrun time.Duration // how late this step is
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"fmt"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lifeline-go/lifeline/framework/internal/seats"
+)
+
+// roomKind is a type of room without its Go type.
+type roomKind struct {
+	srv  *Server
+	name string
+	make func(r *Room, params any) (any, error) // params is nil: the zero value
+	of   reflect.Type                           // what make returns
+	step time.Duration
+	// heartbeat is what members get while they are in; nil: the server's.
+	heartbeat *HeartbeatProfile
+	grace     time.Duration // how long a seat is kept without a link; 0: as long as the session lives
+	private   bool          // clients neither make, join nor leave it by name
+	listed    bool          // clients may list them
+	keys      func(key string) bool
+
+	ticks, overruns, skipped, joinsRefused atomic.Uint64
+
+	mu sync.Mutex
+	// Guarded by mu.
+	plan seats.Plan[*Room] // its limits are immutable once the server has started
+	feed *feed             // nil without followers
+}
+
+// setting returns the type of room, which can be changed before Start alone.
+func (k *roomKind) setting(what string) *roomKind {
+	k.srv.mustBeRegistering(fmt.Sprintf("%s of room %q", what, k.name))
+	return k
+}
+
+const (
+	maxRooms   = 10_000 // of a type, unless Rooms.Most says otherwise
+	maxRoomKey = 128    // bytes, unless Rooms.Keys says otherwise
+)
