@@ -2,6 +2,8 @@
 
 package framework
 
+import "log/slog"
+
 // Hooks are the hooks of Config once more, for what is built on a server beside the game:
 // matchmaking, presence. Each may be nil.
 type Hooks struct {
@@ -63,3 +65,9 @@ func (s *Server) AddStats(part string, read func() PartStats) {
 	}
 	s.parts[part] = read
 }
+
+// Logger returns Config.Logger.
+func (s *Server) Logger() *slog.Logger { return s.log }
+
+// Name returns the name of the type of room.
+func (rs *RoomsOf[R, P]) Name() string { return rs.kind.name }

@@ -88,7 +88,8 @@ type Queue struct {
 	fills   map[string]*Backfill
 	strikes strikes
 	events  []Event
-	search  search // scratch
+	looked  []*Ticket // found nobody in the last Step; some may be matched by now
+	search  search    // scratch
 	stats   Stats
 }
 
@@ -328,9 +329,6 @@ func (q *Queue) Position(t *Ticket) (before int, usual time.Duration) {
 
 // Next returns when Step has something to do. ok is false if it has nothing.
 func (q *Queue) Next() (at time.Time, ok bool) {
-	if len(q.events) > 0 {
-		return time.Time{}, true
-	}
 	if len(q.due) == 0 {
 		return time.Time{}, false
 	}
@@ -341,6 +339,8 @@ func (q *Queue) Next() (at time.Time, ok bool) {
 // last one. The slice is the queue's until the next call.
 func (q *Queue) Step(now time.Time) []Event {
 	var look []*Ticket
+	clear(q.looked)
+	q.looked = q.looked[:0]
 	for len(q.due) > 0 && !q.due[0].at.After(now) {
 		switch of := q.due[0].of.(type) {
 		case *Match:
@@ -363,14 +363,24 @@ func (q *Queue) Step(now time.Time) []Event {
 		default:
 			q.activate(t, now)
 			if !q.look(t, now) {
+				q.looked = append(q.looked, t)
 				q.due.set(&t.timer, q.again(t, now))
 			}
 		}
 	}
+	return q.Events()
+}
+
+// Events returns what has happened since the last call, without a look for matches.
+func (q *Queue) Events() []Event {
 	events := q.events
 	q.events = nil
 	return events
 }
+
+// Looked returns the tickets that have found nobody in the last Step: those to be told how
+// long it may take. The slice is the queue's until the next Step.
+func (q *Queue) Looked() []*Ticket { return q.looked }
 
 // again returns when a ticket that found nobody looks the next time.
 func (q *Queue) again(t *Ticket, now time.Time) time.Time {

@@ -164,3 +164,9 @@ func (m *Match) Players() (all, accepted int) { return m.players, m.players - m.
 
 // Deadline is until when the players may accept. Zero if they are not asked.
 func (m *Match) Deadline() time.Time { return m.deadline }
+
+// Accepted reports whether a member has accepted the match.
+func (t *Ticket) Accepted(id string) bool {
+	i := t.index(id)
+	return i >= 0 && i < len(t.players) && t.players[i].accepted
+}
