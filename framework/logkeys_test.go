@@ -36,7 +36,7 @@ func TestLogKeysAreThoseOfTheTable(t *testing.T) {
 	if len(promised) < 10 {
 		t.Fatalf("the table has only %v", promised)
 	}
-	packages := []string{"framework", "framework/client", "framework/gen", "framework/match", "transport", "transport/internal/poll"}
+	packages := []string{"framework", "framework/client", "framework/gen", "framework/match", "framework/social", "transport", "transport/internal/poll"}
 	eachFile(t, func(pkg, path string, _ []string, text string) {
 		if !slices.Contains(packages, pkg) {
 			return

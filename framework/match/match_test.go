@@ -34,7 +34,7 @@ type game struct {
 	maker *match.Matchmaker
 	queue *match.Queue
 	rooms *framework.RoomsOf[*arena, string]
-	made  []string
+	made  chan string
 }
 
 // newGame returns what makes the server. Ratings are in the name: "ann 1500".
@@ -45,7 +45,7 @@ func (g *game) new(cfg match.Config, opts match.Options) gametest.New {
 			return nil, err
 		}
 		g.rooms = framework.AddRoomWith(srv, "arena", func(r *framework.Room, teams string) (*arena, error) { return &arena{r, teams}, nil }).Private()
-		g.maker = match.New(srv, opts)
+		g.maker, g.made = match.New(srv, opts), make(chan string, 100) // more than there are
 		if cfg.Ticket == nil {
 			cfg.Ticket = func(_ context.Context, players []*framework.Player, w match.Wish) (*match.Ticket, error) {
 				if w.Field("mode") == "forbidden" {
@@ -58,7 +58,7 @@ func (g *game) new(cfg match.Config, opts match.Options) gametest.New {
 				return t, nil
 			}
 		}
-		cfg.OnMatch = func(m match.Made, key string) { g.made = append(g.made, names(m)) }
+		cfg.OnMatch = func(m match.Made, key string) { g.made <- names(m) }
 		g.queue = match.Add(g.maker, "ranked", g.rooms, cfg, func(m match.Made) (string, error) { return names(m), nil })
 		return srv, nil
 	}
@@ -108,10 +108,10 @@ func TestPlayersMeetInARoom(t *testing.T) {
 		if e := ann.RequestError(match.RouteEnter, match.Wish{Queue: "ranked"}); e.Code != framework.ErrorInRoom {
 			t.Errorf("ann enters while it plays: %v", e)
 		}
-		k.Within("the match is told", func() bool { return len(g.made) == 1 })
+		made := <-g.made
 		st := k.Server.Stats().Parts["match.ranked"]
-		if g.made[0] != "ann 1500|bob 1550" || st.Now["waiting"] != 1 || st.Total["matches"] != 1 || st.Total["players"] != 2 {
-			t.Errorf("%q, %+v", g.made, st)
+		if made != "ann 1500|bob 1550" || st.Now["waiting"] != 1 || st.Total["matches"] != 1 || st.Total["players"] != 2 {
+			t.Errorf("%q, %+v", made, st)
 		}
 	})
 }

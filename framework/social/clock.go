@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+
+package social
+
+import "time"
+
+func clock() time.Time { return time.Now() }

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+
+// Package social has what players are to each other outside of a match: parties, which
+// stay together through drops and queues, and presence, by which a player watches its
+// friends.
+//
+//	parties := social.NewParties(srv, social.PartyConfig{Size: 4})
+//	presence := social.NewPresence(srv, social.PresenceConfig{MayWatch: areFriends})
+//	maker := match.New(srv, match.Options{Party: parties.Together})
+//
+// Both know users by framework.Player.User, and live on one server. A player that uses
+// neither costs nothing. Clients speak the routes of framework/client/CLIENT.md 9:
+// client.Party and client.Presence in Go, Party and Presence in TypeScript.
+//
+// Each of the two has one lock, which is held for no call of the game's code.
+package social
