@@ -26,8 +26,11 @@ if grep -nE '^\s*(public |internal |private )?static [^(={]*(;|=)' Runtime/*.cs 
 fi
 
 say "compile: the library, the glue for Unity, the samples, the README's program, the tests, the bot"
-compile -target:library -out:"$work/Lifeline.dll" Runtime/*.cs
-compile -target:library -out:"$work/Lifeline.Unity.dll" -r:"$work/Lifeline.dll" Unity/*.cs Tests~/Stub/Unity/*.cs
+# With -doc a public member without a comment is an error.
+compile -target:library -doc:"$work/Lifeline.xml" -out:"$work/Lifeline.dll" Runtime/*.cs
+if mcs -nologo -langversion:7 -target:library -doc:"$work/Lifeline.Unity.xml" -out:"$work/Lifeline.Unity.dll" -r:"$work/Lifeline.dll" Unity/*.cs Tests~/Stub/Unity/*.cs 2>&1 | grep '^Unity/'; then
+	exit 1
+fi
 compile -target:library -define:UNITY_WEBGL -out:"$work/Lifeline.WebGL.dll" -r:"$work/Lifeline.dll" Unity/*.cs Tests~/Stub/Unity/*.cs
 compile -define:ENABLE_LEGACY_INPUT_MANAGER -out:"$work/unity.exe" Runtime/*.cs Unity/*.cs Samples~/Arena/*.cs Tests~/Stub/Unity/*.cs Tests~/Unity/*.cs Tests~/FakeServer.cs Tests~/Check.cs
 compile -target:library -out:"$work/Lifeline.Godot.dll" -r:"$work/Lifeline.dll" Samples~/Godot/*.cs Samples~/Console/Messages.cs Tests~/Stub/Godot/*.cs

@@ -118,8 +118,10 @@ namespace Lifeline
 		/// <summary>What the server dictates: heartbeats, grace and limits.</summary>
 		public SessionParameters Parameters { get { return core.Parameters; } }
 
-		/// <summary>How many packets, and bytes of their bodies, the server has not accepted.</summary>
+		/// <summary>How many packets the server has not accepted.</summary>
 		public int QueuedPackets { get { return core.QueuedPackets; } }
+
+		/// <summary>How many bytes of their bodies.</summary>
 		public int QueuedBytes { get { return core.QueuedBytes; } }
 
 		/// <summary>The URL of the present link, empty without one.</summary>

@@ -44,8 +44,11 @@ namespace Lifeline
 		/// <summary>OnMessage takes the messages of routes without a handler. The reader is good until it returns. If null, they are dropped and counted.</summary>
 		public Action<string, Reader> OnMessage;
 
-		/// <summary>MaxPackets and MaxBytes bound what waits to be accepted by the server: beyond them Send reports false. If zero, 1,024 packets and 1 MiB.</summary>
-		public int MaxPackets, MaxBytes;
+		/// <summary>MaxPackets is how many packets may wait to be accepted by the server: beyond it Send reports false. If zero, 1,024.</summary>
+		public int MaxPackets;
+
+		/// <summary>MaxBytes is how many bytes may wait, as MaxPackets. If zero, 1 MiB.</summary>
+		public int MaxBytes;
 
 		/// <summary>MaxReceive is the largest body that the client reads, in bytes. If zero, 1 MiB. At least 64 KiB. A server that may send larger ones ends it with Version.</summary>
 		public int MaxReceive;
@@ -62,8 +65,11 @@ namespace Lifeline
 		/// </summary>
 		public TimeSpan Fallback;
 
-		/// <summary>MinDelay and MaxDelay bound the pauses between attempts: the n-th is random in 0 ... min(MaxDelay, MinDelay * 2^n). If zero, 0.5 s and 30 s.</summary>
-		public TimeSpan MinDelay, MaxDelay;
+		/// <summary>MinDelay is the bound of the first pause between attempts: the n-th is random in 0 ... min(MaxDelay, MinDelay * 2^n). If zero, 0.5 s.</summary>
+		public TimeSpan MinDelay;
+
+		/// <summary>MaxDelay is the bound of all pauses between attempts. If zero, 30 s.</summary>
+		public TimeSpan MaxDelay;
 
 		/// <summary>CloseTimeout bounds how long Close waits for the server to have what was sent, and how long a link that is left repeats its last words. If zero, 200 ms.</summary>
 		public TimeSpan CloseTimeout;
@@ -139,6 +145,7 @@ namespace Lifeline
 	/// <summary>One step in the life of a session.</summary>
 	public sealed class ClientEvent
 	{
+		/// <summary>What became of it.</summary>
 		public ClientEventKind Kind;
 		/// <summary>Why: with Lost, Reset, Gone, Refused, Failed and Closed, else null.</summary>
 		public CloseReason Reason;
@@ -151,6 +158,7 @@ namespace Lifeline
 	/// <summary>Something that was sent and will not arrive. It is not sent again.</summary>
 	public struct Undelivered
 	{
+		/// <summary>Where it was sent to.</summary>
 		public string Route;
 		/// <summary>One msgpack value.</summary>
 		public byte[] Payload;
@@ -164,7 +172,24 @@ namespace Lifeline
 	/// </summary>
 	public sealed class LifelineException : Exception
 	{
-		public const long Internal = 1, NoRoute = 2, BadRequest = 3, Busy = 4, NotJoined = 5, Refused = 6, Reset = 7, Full = 8, InRoom = 9;
+		/// <summary>The handler failed; why is in the log of its side.</summary>
+		public const long Internal = 1;
+		/// <summary>Nothing handles the route, or there is no such type of room.</summary>
+		public const long NoRoute = 2;
+		/// <summary>The payload is not what the route takes.</summary>
+		public const long BadRequest = 3;
+		/// <summary>Too much is going on; try again later.</summary>
+		public const long Busy = 4;
+		/// <summary>The route belongs to a room that the player is not in.</summary>
+		public const long NotJoined = 5;
+		/// <summary>The room lets no player in. A refusal by the game has a code of its own.</summary>
+		public const long Refused = 6;
+		/// <summary>The session was reset, or ended, before the answer came.</summary>
+		public const long Reset = 7;
+		/// <summary>The room has no free seat.</summary>
+		public const long Full = 8;
+		/// <summary>The player is in another room of the type, or on its way into one.</summary>
+		public const long InRoom = 9;
 		/// <summary>No answer came in time, which says nothing about what the server did.</summary>
 		public const long Timeout = -1;
 		/// <summary>Too much waits to be accepted by the server.</summary>
@@ -176,8 +201,10 @@ namespace Lifeline
 		/// <summary>The answer is not of the type that was expected.</summary>
 		public const long Mismatch = -5;
 
+		/// <summary>One of the above, or of the game's, from 1,000 on.</summary>
 		public readonly long Code;
 
+		/// <summary>A handler of requests throws one with a code of the game's, from 1,000 on, to refuse.</summary>
 		public LifelineException(long code, string text = "") : base(text == "" ? "request failed: code " + code : text)
 		{
 			Code = code;
@@ -187,18 +214,31 @@ namespace Lifeline
 	/// <summary>Counts what happened since the client was made.</summary>
 	public sealed class ClientStats
 	{
-		public long Opens;    // sessions
-		public long Resumes;  // links that carried a session on, nothing lost
-		public long Resets;   // links that carried a session on, the server's stream anew
-		public long Losses;   // open links that were lost, those cut included
-		public long Cuts;     // links that Cut dropped
-		public long Rebinds;  // changes of the local address that Rebind made
-		public long Dials;    // addresses dialed
-		public long Failures; // dials that failed
-		public long Sent;     // requests and messages that were taken
-		public long Received; // messages, answers and requests of the server
-		public long Dropped;  // of them without a handler, malformed, or not of its type
-		public long BytesIn;  // of frames
+		/// <summary>Sessions.</summary>
+		public long Opens;
+		/// <summary>Links that carried a session on, nothing lost.</summary>
+		public long Resumes;
+		/// <summary>Links that carried a session on, the server's stream anew.</summary>
+		public long Resets;
+		/// <summary>Open links that were lost, those cut included.</summary>
+		public long Losses;
+		/// <summary>Links that Cut dropped.</summary>
+		public long Cuts;
+		/// <summary>Changes of the local address that Rebind made.</summary>
+		public long Rebinds;
+		/// <summary>Addresses dialed.</summary>
+		public long Dials;
+		/// <summary>Dials that failed.</summary>
+		public long Failures;
+		/// <summary>Requests and messages that were taken.</summary>
+		public long Sent;
+		/// <summary>Messages, answers and requests of the server.</summary>
+		public long Received;
+		/// <summary>Those of them without a handler, malformed, or not of its type.</summary>
+		public long Dropped;
+		/// <summary>Bytes of frames that came.</summary>
+		public long BytesIn;
+		/// <summary>Bytes of frames that were written.</summary>
 		public long BytesOut;
 	}
 }

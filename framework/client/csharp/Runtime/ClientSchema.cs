@@ -12,7 +12,7 @@ namespace Lifeline
 		/// <summary>Each place by name: "game.Spot, field 2: the client has X:float32, the server X:float64".</summary>
 		public readonly IReadOnlyList<string> Problems;
 
-		public SchemaException(IReadOnlyList<string> problems) : base("the server's messages are others than this client's: " + string.Join("; ", problems))
+		internal SchemaException(IReadOnlyList<string> problems) : base("the server's messages are others than this client's: " + string.Join("; ", problems))
 		{
 			Problems = problems;
 		}

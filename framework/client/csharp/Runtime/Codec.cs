@@ -10,20 +10,49 @@ namespace Lifeline
 	/// <summary>What is wrong with bytes from the network: SPEC 7.</summary>
 	public enum CodecError
 	{
-		Short, Kind, Counted, Flags, Seq, Body, NoBody, TooLarge, LengthForm,
-		Malformed, TooDeep, Trailing, Envelope, Route, Mismatch,
+		/// <summary>A packet of fewer than 8 bytes.</summary>
+		Short,
+		/// <summary>A kind of packet that is none.</summary>
+		Kind,
+		/// <summary>The counted bit does not fit the kind.</summary>
+		Counted,
+		/// <summary>An unknown flag, or one where none belongs.</summary>
+		Flags,
+		/// <summary>A number on a packet that has none.</summary>
+		Seq,
+		/// <summary>A heartbeat with a body.</summary>
+		Body,
+		/// <summary>Another packet without one.</summary>
+		NoBody,
+		/// <summary>A length above the limit.</summary>
+		TooLarge,
+		/// <summary>A length that is not in its shortest form.</summary>
+		LengthForm,
+		/// <summary>Not msgpack, or cut short.</summary>
+		Malformed,
+		/// <summary>Nesting above 16.</summary>
+		TooDeep,
+		/// <summary>Bytes behind the value.</summary>
+		Trailing,
+		/// <summary>Not the array that the kind of packet needs.</summary>
+		Envelope,
+		/// <summary>No route where one belongs.</summary>
+		Route,
+		/// <summary>A value of another type than its reader wants.</summary>
+		Mismatch,
 	}
 
 	/// <summary>Bytes that no correct peer sends or, for Mismatch, a value of another type than its reader wants.</summary>
 	public sealed class CodecException : Exception
 	{
+		/// <summary>What is wrong.</summary>
 		public readonly CodecError Error;
 
-		public CodecException(CodecError error) : this(error, "")
+		internal CodecException(CodecError error) : this(error, "")
 		{
 		}
 
-		public CodecException(CodecError error, string detail) : base("codec: " + WordOf(error) + (detail == "" ? "" : ": " + detail))
+		internal CodecException(CodecError error, string detail) : base("codec: " + WordOf(error) + (detail == "" ? "" : ": " + detail))
 		{
 			Error = error;
 		}

@@ -14,9 +14,61 @@ namespace Lifeline
 	/// </summary>
 	public static class CloseCode
 	{
-		public const int LinkLost = 1, Protocol = 2, Gap = 3, SlowReader = 4, Overloaded = 5, OpeningTimeout = 6, Busy = 7, ShuttingDown = 8, Moved = 9, Unsealed = 10;
-		public const int Unknown = 100, Gone = 101, Expired = 102, Stale = 103, Overflow = 104, TooOld = 105, Left = 106, Internal = 107, Inconsistent = 108;
-		public const int Kicked = 200, Banned = 201, TakenOver = 202, Version = 203, Policy = 204, Denied = 205, AlreadyIn = 206, Outdated = 207;
+		/// <summary>The carrier broke, or nothing came back in time.</summary>
+		public const int LinkLost = 1;
+		/// <summary>The link carried something that no correct peer sends.</summary>
+		public const int Protocol = 2;
+		/// <summary>A packet was swallowed on the way.</summary>
+		public const int Gap = 3;
+		/// <summary>This side did not read what was sent to it.</summary>
+		public const int SlowReader = 4;
+		/// <summary>This side went on although it was held.</summary>
+		public const int Overloaded = 5;
+		/// <summary>The client did not open in time.</summary>
+		public const int OpeningTimeout = 6;
+		/// <summary>Come back after the time in CloseReason.Detail.</summary>
+		public const int Busy = 7;
+		/// <summary>The server drains.</summary>
+		public const int ShuttingDown = 8;
+		/// <summary>The session, or the place for a new one, is at another server.</summary>
+		public const int Moved = 9;
+		/// <summary>The server wants this session on sealed links.</summary>
+		public const int Unsealed = 10;
+		/// <summary>The server knows no such session.</summary>
+		public const int Unknown = 100;
+		/// <summary>The session has ended before.</summary>
+		public const int Gone = 101;
+		/// <summary>The player did not come back within the grace.</summary>
+		public const int Expired = 102;
+		/// <summary>A later attempt to resume won.</summary>
+		public const int Stale = 103;
+		/// <summary>What waited for the player was too much, again and again.</summary>
+		public const int Overflow = 104;
+		/// <summary>It is older than sessions may be.</summary>
+		public const int TooOld = 105;
+		/// <summary>The player has logged out.</summary>
+		public const int Left = 106;
+		/// <summary>The server failed.</summary>
+		public const int Internal = 107;
+		/// <summary>The counts of both sides contradict each other.</summary>
+		public const int Inconsistent = 108;
+		/// <summary>The game threw the player out.</summary>
+		public const int Kicked = 200;
+		/// <summary>The player is banned.</summary>
+		public const int Banned = 201;
+		/// <summary>The same user logged in elsewhere, or another holder of the token resumed.</summary>
+		public const int TakenOver = 202;
+		/// <summary>The two ends use different protocols, or the server may send more than ClientConfig.MaxReceive.</summary>
+		public const int Version = 203;
+		/// <summary>A rule was broken, as by a flood.</summary>
+		public const int Policy = 204;
+		/// <summary>The game refused the ticket, without a code of its own.</summary>
+		public const int Denied = 205;
+		/// <summary>Another session of the user has a link, and the game allows no takeover.</summary>
+		public const int AlreadyIn = 206;
+		/// <summary>The app is older than the server lets in. The text is where to get a newer one, a URL, or empty.</summary>
+		public const int Outdated = 207;
+		/// <summary>The first of the game's own codes.</summary>
 		public const int Game = 1000;
 
 		/// <summary>Reports whether only the link ended.</summary>
@@ -35,6 +87,7 @@ namespace Lifeline
 	/// <summary>The end of a link or a session.</summary>
 	public sealed class CloseReason
 	{
+		/// <summary>One of CloseCode, or of the game's.</summary>
 		public readonly long Code;
 		/// <summary>For people to read.</summary>
 		public readonly string Text;
@@ -43,7 +96,7 @@ namespace Lifeline
 		/// <summary>Of Busy: milliseconds to wait. Of Stale: the last accepted attempt. Of Gone: how much was accepted in all. Of a final code: the game's, of KickWith or of a refused login.</summary>
 		public readonly ulong Detail;
 
-		public CloseReason(long code, string text = "", bool remote = false, ulong detail = 0)
+		internal CloseReason(long code, string text = "", bool remote = false, ulong detail = 0)
 		{
 			Code = code;
 			Text = text;
@@ -51,6 +104,7 @@ namespace Lifeline
 			Detail = detail;
 		}
 
+		/// <summary>Side, code and text, for logs.</summary>
 		public override string ToString()
 		{
 			return (Remote ? "closed by the server: code " : "closed: code ") + Code + (Text == "" ? "" : ": " + Text);
@@ -92,8 +146,10 @@ namespace Lifeline
 		public long Window;
 		/// <summary>The largest body that the server takes, in bytes.</summary>
 		public int MaxBody;
-		/// <summary>How many packets from the client may be unacknowledged, and how many bytes of their bodies.</summary>
-		public int Packets, Bytes;
+		/// <summary>How many packets from the client may be unacknowledged.</summary>
+		public int Packets;
+		/// <summary>How many bytes of their bodies.</summary>
+		public int Bytes;
 
 		/// <summary>These hold until the server tells its own.</summary>
 		internal static SessionParameters Default

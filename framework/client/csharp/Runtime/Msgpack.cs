@@ -24,18 +24,22 @@ namespace Lifeline
 	/// </summary>
 	public interface IMessage
 	{
+		/// <summary>Takes over the next value of the reader, surplus fields and absent ones too. Throws what the reader throws.</summary>
 		void Read(Reader r);
+		/// <summary>Writes exactly one value.</summary>
 		void Write(Writer w);
 	}
 
 	/// <summary>The message without content: nil. It reads whatever there is.</summary>
 	public sealed class Nothing : IMessage
 	{
+		/// <summary>Skips a value.</summary>
 		public void Read(Reader r)
 		{
 			r.Skip(1);
 		}
 
+		/// <summary>Writes nil.</summary>
 		public void Write(Writer w)
 		{
 			w.Nil();
@@ -47,6 +51,7 @@ namespace Lifeline
 	{
 		internal readonly ByteBuffer Buffer;
 
+		/// <summary>Makes one with an empty buffer.</summary>
 		public Writer() : this(new ByteBuffer())
 		{
 		}
@@ -74,16 +79,19 @@ namespace Lifeline
 			}
 		}
 
+		/// <summary>Writes nil.</summary>
 		public void Nil()
 		{
 			Head(0xc0, 0, 0);
 		}
 
+		/// <summary>Writes a bool.</summary>
 		public void Bool(bool v)
 		{
 			Head(v ? 0xc3 : 0xc2, 0, 0);
 		}
 
+		/// <summary>Writes an unsigned integer, of any size.</summary>
 		public void UInt(ulong v)
 		{
 			if (v <= 0x7f)
@@ -108,6 +116,7 @@ namespace Lifeline
 			}
 		}
 
+		/// <summary>Writes an integer, of any size.</summary>
 		public void Int(long v)
 		{
 			if (v >= 0)
@@ -136,11 +145,13 @@ namespace Lifeline
 			}
 		}
 
+		/// <summary>Writes a float.</summary>
 		public void F32(float v)
 		{
 			Head(0xca, 4, new FloatBits { Float = v }.Bits);
 		}
 
+		/// <summary>Writes a double.</summary>
 		public void F64(double v)
 		{
 			Head(0xcb, 8, (ulong)BitConverter.DoubleToInt64Bits(v));
@@ -204,6 +215,7 @@ namespace Lifeline
 			}
 		}
 
+		/// <summary>Writes n bytes, from at on, as bin.</summary>
 		public void Bin(byte[] b, int at, int n)
 		{
 			Sized(0xc4, 0xc5, 0xc6, n);
@@ -308,14 +320,17 @@ namespace Lifeline
 		int at;
 		int end;
 
+		/// <summary>Makes one that has nothing to read yet: Set.</summary>
 		public Reader()
 		{
 		}
 
+		/// <summary>Reads all of an array.</summary>
 		public Reader(byte[] bytes) : this(bytes, 0, bytes.Length)
 		{
 		}
 
+		/// <summary>Reads n bytes from start on.</summary>
 		public Reader(byte[] bytes, int start, int n)
 		{
 			Set(bytes, start, n);
@@ -329,9 +344,11 @@ namespace Lifeline
 			end = start + n;
 		}
 
-		/// <summary>The memory that is read; At is the offset of the next value in it.</summary>
+		/// <summary>The memory that is read.</summary>
 		public byte[] Source { get { return b; } }
+		/// <summary>The offset of the next value in Source.</summary>
 		public int At { get { return at; } }
+		/// <summary>Reports that everything was read.</summary>
 		public bool AtEnd { get { return at == end; } }
 
 		byte TypeByte
@@ -366,6 +383,7 @@ namespace Lifeline
 			return true;
 		}
 
+		/// <summary>Reads a bool.</summary>
 		public bool Bool()
 		{
 			byte c = TypeByte;
@@ -493,13 +511,20 @@ namespace Lifeline
 			return n;
 		}
 
+		/// <summary>Reads an integer that fits.</summary>
 		public byte U8() { return (byte)UInt(byte.MaxValue); }
+		/// <summary>Reads an integer that fits.</summary>
 		public ushort U16() { return (ushort)UInt(ushort.MaxValue); }
+		/// <summary>Reads an integer that fits.</summary>
 		public uint U32() { return (uint)UInt(uint.MaxValue); }
+		/// <summary>Reads an integer that fits.</summary>
 		public sbyte I8() { return (sbyte)Int(sbyte.MinValue, sbyte.MaxValue); }
+		/// <summary>Reads an integer that fits.</summary>
 		public short I16() { return (short)Int(short.MinValue, short.MaxValue); }
+		/// <summary>Reads an integer that fits.</summary>
 		public int I32() { return (int)Int(int.MinValue, int.MaxValue); }
 
+		/// <summary>Reads what F64 reads, as a float.</summary>
 		public float F32()
 		{
 			if (TypeByte == 0xca)

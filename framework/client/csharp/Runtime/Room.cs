@@ -195,8 +195,7 @@ namespace Lifeline
 		/// <summary>For people to read.</summary>
 		public readonly string Text;
 
-		/// <summary>Makes one.</summary>
-		public LeaveReason(long code, string text)
+		internal LeaveReason(long code, string text)
 		{
 			Code = code;
 			Text = text;
@@ -212,8 +211,14 @@ namespace Lifeline
 	/// <summary>The codes of a LeaveReason that are no session's.</summary>
 	public static class RoomCode
 	{
-		/// <summary>The room has finished; nobody is left in it; another room of the type took the client; the server has taken it out.</summary>
-		public const int Finished = 300, Empty = 301, Moved = 302, Removed = 303;
+		/// <summary>The room has finished.</summary>
+		public const int Finished = 300;
+		/// <summary>Nobody is left in it.</summary>
+		public const int Empty = 301;
+		/// <summary>The client is in another room of the type.</summary>
+		public const int Moved = 302;
+		/// <summary>The server has taken the client out.</summary>
+		public const int Removed = 303;
 	}
 
 	/// <summary>What a list tells of a room.</summary>
@@ -221,8 +226,12 @@ namespace Lifeline
 	{
 		/// <summary>What Room.Join takes.</summary>
 		public readonly string Key;
-		/// <summary>Players that are in, seats (0: no limit), and spectators.</summary>
-		public readonly int Players, Seats, Watched;
+		/// <summary>Players that are in.</summary>
+		public readonly int Players;
+		/// <summary>How many may be; 0: no limit.</summary>
+		public readonly int Seats;
+		/// <summary>Spectators that are in.</summary>
+		public readonly int Watched;
 		/// <summary>Reports whether the room takes strangers.</summary>
 		public readonly bool Open;
 		/// <summary>What the room has published, by name.</summary>
