@@ -82,12 +82,14 @@ namespace Lifeline
 			if (n > 0)
 			{
 				Take(now, n);
+				return State == CarrierState.Up;
 			}
-			else if (doubt.Lost(now))
+			Quiet(now);
+			if (doubt.Lost(now))
 			{
 				Break("the server does not know the link any more");
 			}
-			return n > 0 && State == CarrierState.Up;
+			return false;
 		}
 
 		// --- handshake: transport/seal/SPEC.md 3
@@ -122,7 +124,7 @@ namespace Lifeline
 			{
 				if (tries[i] != null && tries[i].Conn != null)
 				{
-					Accepted(tries[i], answeredOn[i]);
+					Accepted(tries[i], answeredOn[i], now);
 				}
 			}
 		}
@@ -222,7 +224,7 @@ namespace Lifeline
 			}
 		}
 
-		void Accepted(SealInitiator link, int k)
+		void Accepted(SealInitiator link, int k, long now)
 		{
 			if (link.Greeting.Length != 1)
 			{
@@ -235,7 +237,7 @@ namespace Lifeline
 			socket = sockets[k];
 			sockets[k] = null;
 			CloseSockets();
-			Begin(new Kcp(conn.Connection, room - 1, pool, Window, Window));
+			Begin(new Kcp(conn.Connection, room - 1, pool, Window, Window), now);
 		}
 
 		void CloseSockets()

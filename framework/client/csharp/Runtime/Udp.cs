@@ -92,11 +92,13 @@ namespace Lifeline
 		protected bool Silent, Parting;
 		protected long PartUntil;
 		long partAgain;
+		long quietAt; // nothing that has yet to be read had come by then, as far as is known
 		readonly ByteBuffer overflow = new ByteBuffer(); // what KCP's window did not take: the rest of a large frame
 
-		protected void Begin(Kcp kcp)
+		protected void Begin(Kcp kcp, long now)
 		{
 			Kcp = kcp;
+			quietAt = now;
 			State = CarrierState.Up;
 		}
 
@@ -125,6 +127,7 @@ namespace Lifeline
 				partAgain = now + partEvery;
 				Kcp.Resend();
 			}
+			Quiet(now); // an answer to what is sent now comes later
 			int n = Math.Min(overflow.Length, Kcp.Room);
 			Kcp.Write(overflow.Bytes, overflow.Start, n);
 			overflow.Consume(n);
@@ -138,10 +141,20 @@ namespace Lifeline
 		/// <summary>Sends all datagrams that are due.</summary>
 		protected abstract void SendSegments(long now);
 
-		/// <summary>Takes KCP segments of the conversation. Reports false if they are refused.</summary>
+		/// <summary>Notes that everything that came by now was read.</summary>
+		protected void Quiet(long now)
+		{
+			quietAt = now;
+		}
+
+		/// <summary>
+		/// Takes KCP segments of the conversation. Reports false if they are refused. A game looks once a frame, and no
+		/// frame is part of the round trip, by which KCP knows what is lost: they came in the middle of the time in
+		/// which they can have come.
+		/// </summary>
 		protected bool TakeSegments(long now, int at, int n)
 		{
-			if (Kcp.Input(now, Datagram, at, n) != KcpError.None)
+			if (Kcp.Input(quietAt + (now - quietAt) / 2, Datagram, at, n) != KcpError.None)
 			{
 				return false;
 			}
@@ -225,7 +238,11 @@ namespace Lifeline
 			{
 				Break("the server's port is closed, or the network is gone");
 			}
-			if (n > 0 && TakeSegments(now, 0, n))
+			if (n == 0)
+			{
+				Quiet(now);
+			}
+			else if (TakeSegments(now, 0, n))
 			{
 				LastIn = now;
 			}
@@ -249,7 +266,7 @@ namespace Lifeline
 			}
 			if (found.Length == 1 && any) // there is no choice
 			{
-				Choose(0);
+				Choose(0, now);
 				return;
 			}
 			for (int k = 0; k < opened && State == CarrierState.Connecting; k++)
@@ -293,7 +310,7 @@ namespace Lifeline
 			{
 				LastIn = now;
 				asked[k].Read(In);
-				Choose(k);
+				Choose(k, now);
 				return;
 			}
 			for (n = asked[k].Output(now, Datagram, 0, mtu); n > 0 && !failed; n = asked[k].Output(now, Datagram, 0, mtu))
@@ -307,11 +324,11 @@ namespace Lifeline
 			}
 		}
 
-		void Choose(int k)
+		void Choose(int k, long now)
 		{
 			socket = sockets[k];
 			sockets[k] = null;
-			Begin(asked[k]);
+			Begin(asked[k], now);
 			asked[k] = null;
 			for (int i = 0; i < sockets.Length; i++)
 			{

@@ -28,6 +28,7 @@ namespace Lifeline.Tests
 					StreamTests.Run(check, args[1]);
 					SessionTests.Run(check, args[1]);
 					ClientTests.Run(check);
+					CarrierTests.Run(check);
 					RoomsTests.Run(check);
 					break;
 				case "cases":

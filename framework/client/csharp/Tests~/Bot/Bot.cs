@@ -19,7 +19,7 @@ namespace Lifeline.Bots
 	{
 		public string Addr = "plain-kcp://127.0.0.1:7777", Key = "", Room = "bots", Name = "csbot";
 		public int N = 50;
-		public double Duration = 20, Cut = 3, Rebind = 0, Rate = 2; // seconds, and messages a second
+		public double Duration = 20, Cut = 3, Rebind = 0, Rate = 2, Frame = 0.002; // seconds, and messages a second
 		public bool Json, Insecure;
 
 		public static Options Parse(string[] args)
@@ -48,6 +48,7 @@ namespace Lifeline.Bots
 					case "duration": o.Duration = Seconds(value); break;
 					case "cut": o.Cut = Seconds(value); break;
 					case "rebind": o.Rebind = Seconds(value); break;
+					case "frame": o.Frame = Seconds(value); break;
 					case "rate": o.Rate = double.Parse(value, CultureInfo.InvariantCulture); break;
 					default: throw new ArgumentException("no such flag: " + name);
 				}
@@ -281,21 +282,21 @@ namespace Lifeline.Bots
 			}
 			Stopwatch clock = Stopwatch.StartNew();
 			// All are in before the first one speaks, so that everybody hears everything.
-			Loop(clock, bots, clock.Elapsed.TotalSeconds + 30, () => Array.TrueForAll(bots, b => b.Joined.IsCompleted), null);
+			Loop(o, clock, bots, clock.Elapsed.TotalSeconds + 30, () => Array.TrueForAll(bots, b => b.Joined.IsCompleted), null);
 			double start = clock.Elapsed.TotalSeconds;
 			Array.ForEach(bots, b => b.Begin(start));
-			Loop(clock, bots, start + o.Duration, () => false, b => b.Play(clock.Elapsed.TotalSeconds));
+			Loop(o, clock, bots, start + o.Duration, () => false, b => b.Play(clock.Elapsed.TotalSeconds));
 			ulong sent = 0;
 			Array.ForEach(bots, b => sent += b.Sent);
-			Loop(clock, bots, clock.Elapsed.TotalSeconds + 15, () => Array.TrueForAll(bots, b => b.Total >= sent), null);
+			Loop(o, clock, bots, clock.Elapsed.TotalSeconds + 15, () => Array.TrueForAll(bots, b => b.Total >= sent), null);
 			Array.ForEach(bots, b => b.Closing = true);
 			Array.ForEach(bots, b => b.Client.Close());
-			Loop(clock, bots, clock.Elapsed.TotalSeconds + 1, () => Array.TrueForAll(bots, b => b.Client.Idle), null);
+			Loop(o, clock, bots, clock.Elapsed.TotalSeconds + 1, () => Array.TrueForAll(bots, b => b.Client.Idle), null);
 			Array.ForEach(bots, b => b.Client.Dispose());
 			return Report(o, bots, sent) ? 0 : 1;
 		}
 
-		static void Loop(Stopwatch clock, Bot[] bots, double until, Func<bool> done, Action<Bot> play)
+		static void Loop(Options o, Stopwatch clock, Bot[] bots, double until, Func<bool> done, Action<Bot> play)
 		{
 			while (clock.Elapsed.TotalSeconds < until && !done())
 			{
@@ -308,7 +309,7 @@ namespace Lifeline.Bots
 						b.Client.Flush();
 					}
 				}
-				Thread.Sleep(2);
+				Thread.Sleep(TimeSpan.FromSeconds(o.Frame));
 			}
 		}
 

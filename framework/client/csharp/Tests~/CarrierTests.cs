@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+
+using System;
+using System.Net;
+using System.Net.Sockets;
+
+namespace Lifeline.Tests
+{
+	/// <summary>Carriers whose server is a socket of the test. The time is the test's.</summary>
+	static class CarrierTests
+	{
+		public static void Run(Check check)
+		{
+			check.Run("frames are no part of the round trip", () => Frames(check));
+		}
+
+		// Answers are looked at once in 200 ms. What is lost is sent again as after a round trip of 100 ms: after 100 ms
+		// and 4 times half of them.
+		static void Frames(Check check)
+		{
+			const long frame = 200 * Nanos.Millisecond, timeout = 300 * Nanos.Millisecond;
+			KcpPool pool = new KcpPool();
+			Kcp server = new Kcp(7, 1200, pool);
+			using (Socket socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp))
+			{
+				socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+				socket.ReceiveTimeout = 10000;
+				Places places = new Places("127.0.0.1", ((IPEndPoint)socket.LocalEndPoint).Port);
+				places.Resolve();
+				PlainKcpCarrier c = new PlainKcpCarrier(places, 7, pool);
+				long now = 1000 * Nanos.Second;
+				c.Receive(now);
+				byte[] d = new byte[1200];
+				EndPoint from;
+				int n = Send(c, socket, now, d, out from);
+				check.Equal(server.Input(now, d, 0, n).ToString(), "None", "the server's opinion");
+				n = server.Output(now, d, 0, 1200);
+				socket.SendTo(d, n, SocketFlags.None, from);
+				now += frame;
+				check.That(c.Receive(now), "no acknowledgement");
+				Send(c, socket, now, d, out from); // and the server does not answer
+				c.Receive(now + timeout - 1);
+				c.Flush(now + timeout - 1);
+				check.That(!socket.Poll(0, SelectMode.SelectRead), "sent again too early");
+				c.Flush(now + timeout);
+				check.That(socket.Poll(0, SelectMode.SelectRead), "sent again too late");
+				c.Destroy();
+			}
+			server.Release();
+		}
+
+		// Writes a byte, which arrives in a datagram of its own, and returns the size of that.
+		static int Send(Carrier c, Socket to, long now, byte[] d, out EndPoint from)
+		{
+			ByteBuffer b = new ByteBuffer();
+			b.Append(1);
+			c.Write(b);
+			c.Flush(now);
+			from = new IPEndPoint(IPAddress.Any, 0);
+			return to.ReceiveFrom(d, ref from);
+		}
+	}
+}
