@@ -30,10 +30,10 @@ export class Browser {
 		return new Browser(browser, profile);
 	}
 
-	async open(url: string, options: { dark?: boolean; phone?: boolean } = {}): Promise<Tab> {
+	async open(url: string, options: { dark?: boolean; phone?: boolean; anyCertificate?: boolean } = {}): Promise<Tab> {
 		const context = await this.chromium.newContext({
 			viewport: options.phone ? { width: 390, height: 844 } : { width: 1180, height: 760 },
-			hasTouch: options.phone ?? false, colorScheme: options.dark ? "dark" : "light",
+			hasTouch: options.phone ?? false, colorScheme: options.dark ? "dark" : "light", ignoreHTTPSErrors: options.anyCertificate ?? false,
 		});
 		const page = await context.newPage();
 		page.setDefaultTimeout(20_000);

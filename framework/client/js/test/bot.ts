@@ -60,7 +60,7 @@ class Bot {
 
 	constructor(private readonly o: Options, name: string) {
 		this.c = new Client(o.addr.split(","), {
-			ticket: () => name, info: "typescript bot", open: (url) => new WebSocket(url, "lifeline") as unknown as Socket,
+			ticket: () => name, info: "typescript bot", open: "WebSocket" in globalThis ? undefined : (url) => new WebSocket(url, "lifeline") as unknown as Socket,
 			onEvent: (e) => (e.kind === "gone" || e.kind === "closed") && this.fail(`${e.kind}: ${e.error}`),
 			onError: (e) => this.fail(String(e)),
 		});
