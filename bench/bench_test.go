@@ -17,6 +17,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/bench/load"
 	"github.com/lifeline-go/lifeline/bench/server"
+	"github.com/lifeline-go/lifeline/framework/client/swarm/chart"
 )
 
 // TestMain is the server's process too: this very program is started as one.
@@ -227,7 +228,7 @@ func TestOverload(t *testing.T) {
 // TestPage asserts that a report has what its steps have measured, and nothing
 // of it is taken for markup.
 func TestPage(t *testing.T) {
-	r := report{Server: "lifeline", Carrier: "tcp", Sessions: 7, Curve: []load.Point{{Share: 0.5, Us: 1000}, {Share: 0.99, Us: 9000}}}
+	r := report{Server: "lifeline", Carrier: "tcp", Sessions: 7, Curve: []chart.Point{{Share: 0.5, Us: 1000}, {Share: 0.99, Us: 9000}}}
 	r.add(figures{MessagesPerSecond: 12345, P50: 1000}, load.Counts{Lost: 3})
 	raw, err := json.Marshal(r)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/bench/load"
+	"github.com/lifeline-go/lifeline/framework/client/swarm/chart"
 )
 
 func (o *options) broadcastFlags(fs *flag.FlagSet) {
@@ -98,7 +99,7 @@ func (o *options) roomOnce(p peer, r *report, play func(*stage)) (f figures, err
 	return f, w.errs, nil
 }
 
-func (f *figures) deliveries(got *load.Histogram, w *window) {
+func (f *figures) deliveries(got *chart.Histogram, w *window) {
 	n := float64(got.Count())
 	if n == 0 {
 		return

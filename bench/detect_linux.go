@@ -18,6 +18,7 @@ import (
 	"github.com/lifeline-go/lifeline/bench/load"
 	"github.com/lifeline-go/lifeline/bench/proc"
 	"github.com/lifeline-go/lifeline/bench/server"
+	"github.com/lifeline-go/lifeline/framework/client/swarm/chart"
 )
 
 func (o *options) detectFlags(fs *flag.FlagSet) {
@@ -116,8 +117,8 @@ const wheelTick = 250 * time.Millisecond
 
 // detected are the figures of players that died at at. What the server promises
 // counts from the last sign of life: up to 1.1 intervals earlier.
-func (f *figures) detected(times []int64, at time.Duration, o *options) *load.Histogram {
-	var h load.Histogram
+func (f *figures) detected(times []int64, at time.Duration, o *options) *chart.Histogram {
+	var h chart.Histogram
 	for _, t := range times {
 		h.Add(time.Duration(t) - at)
 	}

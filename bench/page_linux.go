@@ -16,27 +16,27 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lifeline-go/lifeline/bench/load"
+	"github.com/lifeline-go/lifeline/framework/client/swarm/chart"
 )
 
 //go:embed page.html
 var pageText string
 
-var page = template.Must(template.New("page").Funcs(template.FuncMap{"breaks": breaks, "cell": cell}).Parse(pageText))
+var page = template.Must(template.New("page").Funcs(template.FuncMap{"breaks": breaks, "cell": cell, "style": chart.Style}).Parse(pageText))
 
 // breaks lets the name of a field go over several lines: a table with all of
 // them would not fit otherwise.
 func breaks(name string) template.HTML {
-	return template.HTML(strings.ReplaceAll(esc(name), "_", "_<wbr>"))
+	return template.HTML(strings.ReplaceAll(chart.Escape(name), "_", "_<wbr>"))
 }
 
 // cell puts the lowest and the highest below the median.
 func cell(text string) template.HTML {
 	median, rest, ok := strings.Cut(text, " [")
 	if !ok {
-		return template.HTML(esc(text))
+		return template.HTML(chart.Escape(text))
 	}
-	return template.HTML(esc(median) + "<br><small>[" + esc(rest) + "</small>")
+	return template.HTML(chart.Escape(median) + "<br><small>[" + chart.Escape(rest) + "</small>")
 }
 
 // pageData is what the template gets.
@@ -98,7 +98,7 @@ func writePage(file string, steps []step, began time.Time) error {
 			d.Machine = rs[0].Machine
 		}
 	}
-	d.Steal, d.Sections = short(steal), sections(by)
+	d.Steal, d.Sections = chart.Short(steal), sections(by)
 	raw, err := json.Marshal(map[string]any{"began": began.UTC(), "machine": d.Machine, "steps": steps})
 	if err != nil {
 		return err
@@ -152,23 +152,21 @@ func sections(by map[string][]report) []section {
 		name    string
 		reports []report
 	}{{"datagrams", by["echo"]}, {"sealed", by["sealed"]}, {"TCP and WebSocket", slices.Concat(by["tcp"], by["ws"])}} {
-		s.Plots = append(s.Plots, plot{Title: "Latency, " + g.name + ": share of requests answered within", X: "ms", Y: "% of requests", LogX: true}.curves(g.reports).svg())
+		s.Plots = append(s.Plots, curves(chart.Plot{Title: "Latency, " + g.name + ": share of requests answered within", X: "ms", Y: "% of requests", LogX: true}, g.reports).SVG())
 	}
-	s.Plots = append(s.Plots, plot{Title: "Throughput against sessions", X: "sessions", Y: "messages/s", LogX: true}.
-		against(slices.Concat(by["echo"], by["scale"]), func(r report) float64 { return r.MessagesPerSecond }).svg())
+	s.Plots = append(s.Plots, against(chart.Plot{Title: "Throughput against sessions", X: "sessions", Y: "messages/s", LogX: true}, slices.Concat(by["echo"], by["scale"]), func(r report) float64 { return r.MessagesPerSecond }).SVG())
 	add(s)
 	s = section{Title: "Idle: players are there", Text: "Memory of the server for each session, less the empty server; CPU for heartbeats."}
 	s.Head, s.Rows = rows(by["idle"], "rss_bytes_per_session", "rss_bytes_per_session_after_gc", "heap_bytes_per_session", "idle_cpu_percent", "heartbeats_per_second", "server_goroutines", "ramp_seconds")
-	s.Plots = append(s.Plots, plot{Title: "Memory of the server against sessions", X: "sessions", Y: "MB", LogX: true}.
-		against(by["idle"], func(r report) float64 { return r.RSS / (1 << 20) }).svg())
+	s.Plots = append(s.Plots, against(chart.Plot{Title: "Memory of the server against sessions", X: "sessions", Y: "MB", LogX: true}, by["idle"], func(r report) float64 { return r.RSS / (1 << 20) }).SVG())
 	add(s)
 	s = section{Title: "Connect and storm", Text: "Opening sessions, and all links cut at once under numbered traffic both ways. Nothing may be lost or come twice."}
 	s.Head, s.Rows = rows(slices.Concat(by["connect"], by["storm"]), "links_per_second", "server_cpu_us_per_link", "resumes_per_second", "resume_p50_ms", "resume_p99_ms", "resume_slowest_ms", "server_cpu_us_per_resume", "numbered_up", "numbered_down", "messages_lost", "messages_twice")
-	s.Plots = append(s.Plots, plot{Title: "Recovery after the storm: players back", X: "ms after the cut", Y: "% of players"}.curves(by["storm"]).svg())
+	s.Plots = append(s.Plots, curves(chart.Plot{Title: "Recovery after the storm: players back", X: "ms after the cut", Y: "% of players"}, by["storm"]).SVG())
 	add(s)
 	s = section{Title: "Loss", Text: "Game traffic over a bad network: 60 bytes up and 400 down, 20 times a second, at an open loop; latency counts from the time at which a request was due. TCP is the kernel's own."}
 	s.Head, s.Rows = rows(by["loss"], "p50_us", "p90_us", "p99_us", "p999_us", "longest_us", "unanswered", "bulk_mbit_per_second")
-	s.Plots = append(s.Plots, plot{Title: "99 % of requests are answered within", X: "% of packets lost", Y: "ms"}.losses(by["loss"]).svg())
+	s.Plots = append(s.Plots, losses(chart.Plot{Title: "99 % of requests are answered within", X: "% of packets lost", Y: "ms"}, by["loss"]).SVG())
 	for _, level := range []float64{5, 20} {
 		var some []report
 		for _, r := range by["loss"] {
@@ -177,7 +175,7 @@ func sections(by map[string][]report) []section {
 			}
 		}
 		if len(some) > 0 {
-			s.Plots = append(s.Plots, plot{Title: fmt.Sprintf("Latency at %g %% loss", level), X: "ms", Y: "% of requests", LogX: true}.curves(some).svg())
+			s.Plots = append(s.Plots, curves(chart.Plot{Title: fmt.Sprintf("Latency at %g %% loss", level), X: "ms", Y: "% of requests", LogX: true}, some).SVG())
 		}
 	}
 	add(s)
@@ -189,7 +187,7 @@ func sections(by map[string][]report) []section {
 	add(s)
 	s = section{Title: "Detect", Text: "Players die; when the server finds out, counted from their death, and whether it takes living ones for dead."}
 	s.Head, s.Rows = rows(by["detect"], "detected", "promised_first_ms", "detect_first_ms", "detect_p50_ms", "detect_last_ms", "promised_last_ms", "false_positives", "lossy_session_minutes")
-	s.Plots = append(s.Plots, plot{Title: "Dead players that the server has found", X: "ms after their death", Y: "% of players"}.curves(by["detect"]).svg())
+	s.Plots = append(s.Plots, curves(chart.Plot{Title: "Dead players that the server has found", X: "ms after their death", Y: "% of players"}, by["detect"]).SVG())
 	add(s)
 	return all
 }
@@ -224,11 +222,11 @@ func rows(reports []report, names ...string) (head []string, out [][]string) {
 		}
 		for _, n := range names {
 			v := func(f *figures) float64 { return reflect.ValueOf(*f).Field(fields[n]).Float() }
-			cell := short(v(&r.figures))
+			cell := chart.Short(v(&r.figures))
 			if v(&r.Highest) == 0 && !always[n] {
 				cell = "" // not this scenario's
 			}
-			if lo, hi := short(v(&r.Lowest)), short(v(&r.Highest)); lo != hi {
+			if lo, hi := chart.Short(v(&r.Lowest)), chart.Short(v(&r.Highest)); lo != hi {
 				cell += " [" + lo + " - " + hi + "]"
 			}
 			row = append(row, cell)
@@ -239,14 +237,14 @@ func rows(reports []report, names ...string) (head []string, out [][]string) {
 }
 
 // curves draws the distribution of each report.
-func (p plot) curves(reports []report) plot {
+func curves(p chart.Plot, reports []report) chart.Plot {
 	for _, r := range reports {
-		p.add(label(r), points(r.Curve))
+		p.Add(label(r), points(r.Curve))
 	}
 	return p
 }
 
-func points(curve []load.Point) (xy [][2]float64) {
+func points(curve []chart.Point) (xy [][2]float64) {
 	for _, c := range curve {
 		xy = append(xy, [2]float64{max(c.Us/1e3, 1e-3), 100 * c.Share})
 	}
@@ -254,17 +252,17 @@ func points(curve []load.Point) (xy [][2]float64) {
 }
 
 // against draws a figure over the number of sessions, one line a server.
-func (p plot) against(reports []report, figure func(report) float64) plot {
+func against(p chart.Plot, reports []report, figure func(report) float64) chart.Plot {
 	for _, r := range reports {
-		p.extend(label(r), [2]float64{float64(r.Sessions), figure(r)})
+		p.Extend(label(r), [2]float64{float64(r.Sessions), figure(r)})
 	}
 	return p
 }
 
 // losses draws the 99th percentile over the loss.
-func (p plot) losses(reports []report) plot {
+func losses(p chart.Plot, reports []report) chart.Plot {
 	for _, r := range reports {
-		p.extend(label(r), [2]float64{r.Loss, r.P99 / 1e3})
+		p.Extend(label(r), [2]float64{r.Loss, r.P99 / 1e3})
 	}
 	return p
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/bench/load"
 	"github.com/lifeline-go/lifeline/bench/server"
+	"github.com/lifeline-go/lifeline/framework/client/swarm/chart"
 )
 
 // party is the players: a Fleet, or a Remote where a library must.
@@ -22,7 +23,7 @@ type party interface {
 	Open(limit time.Duration) error
 	Play(d time.Duration)
 	Reset()
-	Result() (*load.Histogram, load.Counts)
+	Result() (*chart.Histogram, load.Counts)
 	Waiting() uint64
 	Close()
 }

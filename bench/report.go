@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/lifeline-go/lifeline/bench/load"
+	"github.com/lifeline-go/lifeline/framework/client/swarm/chart"
 )
 
 // figures is what one run measures. README.md says what each field means.
@@ -117,15 +118,15 @@ type report struct {
 	Window   int     `json:"window,omitempty"`
 	Loss     float64 `json:"loss_percent,omitempty"`
 	figures
-	Errors  load.Counts  `json:"errors"` // of all runs
-	Runs    int          `json:"runs"`
-	Seconds float64      `json:"seconds_per_run,omitzero"`
-	Lowest  figures      `json:"lowest"`
-	Highest figures      `json:"highest"`
-	Each    []figures    `json:"each"`
-	Over    *ratio       `json:"lifeline_over_it,omitempty"` // if this is another server
-	Curve   []load.Point `json:"curve,omitempty"`            // of the last run
-	Machine machine      `json:"machine"`
+	Errors  load.Counts   `json:"errors"` // of all runs
+	Runs    int           `json:"runs"`
+	Seconds float64       `json:"seconds_per_run,omitzero"`
+	Lowest  figures       `json:"lowest"`
+	Highest figures       `json:"highest"`
+	Each    []figures     `json:"each"`
+	Over    *ratio        `json:"lifeline_over_it,omitempty"` // if this is another server
+	Curve   []chart.Point `json:"curve,omitempty"`            // of the last run
+	Machine machine       `json:"machine"`
 }
 
 type machine struct {
@@ -182,7 +183,7 @@ type spread struct {
 }
 
 func (s spread) String() string {
-	return fmt.Sprintf("%s [%s - %s]", short(s.Median), short(s.Lowest), short(s.Highest))
+	return fmt.Sprintf("%s [%s - %s]", chart.Short(s.Median), chart.Short(s.Lowest), chart.Short(s.Highest))
 }
 
 func spreadOf(all []float64) spread {
@@ -245,7 +246,7 @@ func table(out io.Writer, reports ...*report) error {
 		for _, r := range reports {
 			v := func(f *figures) float64 { return reflect.ValueOf(*f).Field(i).Float() }
 			zero = zero && v(&r.Highest) == 0
-			line = append(line, fmt.Sprintf("%s [%s - %s]", short(v(&r.figures)), short(v(&r.Lowest)), short(v(&r.Highest))))
+			line = append(line, fmt.Sprintf("%s [%s - %s]", chart.Short(v(&r.figures)), chart.Short(v(&r.Lowest)), chart.Short(v(&r.Highest))))
 		}
 		if !zero {
 			fmt.Fprintln(w, strings.Join(line, "\t"))
@@ -257,18 +258,4 @@ func table(out io.Writer, reports ...*report) error {
 	}
 	fmt.Fprintln(w, strings.Join(line, "\t"))
 	return w.Flush()
-}
-
-// short writes three digits at least, whole numbers whole, and nothing for next
-// to nothing.
-func short(v float64) string {
-	switch {
-	case v >= 100:
-		return fmt.Sprintf("%.0f", v)
-	case v >= 10:
-		return fmt.Sprintf("%.1f", v)
-	case v < 0.001:
-		return "0"
-	}
-	return fmt.Sprintf("%.3g", v)
 }

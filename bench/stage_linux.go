@@ -12,6 +12,7 @@ import (
 	"github.com/lifeline-go/lifeline/bench/load"
 	"github.com/lifeline-go/lifeline/bench/proc"
 	"github.com/lifeline-go/lifeline/bench/server"
+	"github.com/lifeline-go/lifeline/framework/client/swarm/chart"
 )
 
 // stage is one server with its fleet.
@@ -121,7 +122,7 @@ type window struct {
 	before, after server.Status // a little longer than that
 	messages      uint64        // between those two
 	pushes        uint64
-	hist          *load.Histogram
+	hist          *chart.Histogram
 	errs          load.Counts
 	rss           int64
 }
@@ -199,9 +200,9 @@ func (s *stage) profile(start bool) error {
 }
 
 // pushes and retransmits are those of the fleet, if it is one that plays.
-func (s *stage) pushes() *load.Histogram {
+func (s *stage) pushes() *chart.Histogram {
 	if s.fleet == nil {
-		return &load.Histogram{}
+		return &chart.Histogram{}
 	}
 	return s.fleet.Pushes()
 }
@@ -229,7 +230,7 @@ func (s *stage) figures(w *window) figures {
 }
 
 // times are the figures of what hist has counted between two moments.
-func (s *stage) times(hist *load.Histogram, from, to costs) figures {
+func (s *stage) times(hist *chart.Histogram, from, to costs) figures {
 	window, n := to.at.Sub(from.at), float64(hist.Count())
 	server, client, all := to.server-from.server, to.client-from.client, to.machine.Since(from.machine)
 	f := figures{

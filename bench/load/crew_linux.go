@@ -12,6 +12,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/lifeline-go/lifeline/framework/client/swarm/chart"
 )
 
 // Dial connects a player by a library that has a client of its own. What is
@@ -29,7 +31,7 @@ type Crew struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	busy, counting, closed bool
-	hist                   Histogram
+	hist                   chart.Histogram
 	counts                 Counts
 	err                    error // the first
 }
@@ -215,7 +217,7 @@ func (c *Crew) Reset() {
 
 // Result is what was counted since the last Reset, how many requests have no
 // answer yet, and what went wrong first.
-func (c *Crew) Result() (h *Histogram, counts Counts, waiting uint64, err error) {
+func (c *Crew) Result() (h *chart.Histogram, counts Counts, waiting uint64, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	counts = c.counts

@@ -5,6 +5,8 @@ package load
 import (
 	"fmt"
 	"time"
+
+	"github.com/lifeline-go/lifeline/framework/client/swarm/chart"
 )
 
 // Cut takes all links away at once, without a word: the sockets are closed,
@@ -77,7 +79,7 @@ func (f *Fleet) Finish(limit time.Duration) error {
 
 // Returns tells how long players took to come back after the last Cut, and how
 // many of them found that their stream started anew.
-func (f *Fleet) Returns() (h *Histogram, resets int) { return &f.returns, f.resets }
+func (f *Fleet) Returns() (h *chart.Histogram, resets int) { return &f.returns, f.resets }
 
 // Pushed returns how many messages of the server have arrived in all.
 func (f *Fleet) Pushed() (n uint64) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/bench/proc"
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/client/swarm/chart"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport/kcp"
 )
@@ -81,9 +82,9 @@ type Fleet struct {
 	lottery *rand.Rand    // of Loss
 	visits  int           // of the wheel
 
-	hist    Histogram // from asking to the answer
-	pushes  Histogram // from the server's sending to receiving
-	returns Histogram // from the cut to being back
+	hist    chart.Histogram // from asking to the answer
+	pushes  chart.Histogram // from the server's sending to receiving
+	returns chart.Histogram // from the cut to being back
 	counts  Counts
 	resets  int
 	resent  uint64 // bare datagrams
@@ -303,7 +304,7 @@ func (f *Fleet) Reset() {
 }
 
 // Pushes tells how long the server's messages took since the last Reset.
-func (f *Fleet) Pushes() *Histogram { return &f.pushes }
+func (f *Fleet) Pushes() *chart.Histogram { return &f.pushes }
 
 // Waiting returns how many requests have no answer yet.
 func (f *Fleet) Waiting() (n uint64) {
@@ -314,7 +315,7 @@ func (f *Fleet) Waiting() (n uint64) {
 }
 
 // Result is what was counted since the last Reset.
-func (f *Fleet) Result() (*Histogram, Counts) {
+func (f *Fleet) Result() (*chart.Histogram, Counts) {
 	f.counts.Timeout = 0
 	for i := range f.players {
 		p := &f.players[i]

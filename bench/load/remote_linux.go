@@ -3,6 +3,7 @@
 package load
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,9 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"github.com/lifeline-go/lifeline/bench/proc"
+	"github.com/lifeline-go/lifeline/framework/client/swarm/chart"
 )
 
 // Remote is a Crew in a process of its own: the program that knows its library.
@@ -25,7 +25,7 @@ type Remote struct {
 
 // said is what that process answers to every command.
 type said struct {
-	Hist    *hdrhistogram.Snapshot `json:",omitempty"`
+	Hist    *chart.Histogram `json:",omitempty"`
 	Counts  Counts
 	Waiting uint64
 	Error   string
@@ -81,9 +81,7 @@ func (c *Crew) do(line string) any {
 	case "reset":
 		c.Reset()
 	case "result":
-		var h *Histogram
-		h, s.Counts, s.Waiting, err = c.Result()
-		s.Hist = h.export()
+		s.Hist, s.Counts, s.Waiting, err = c.Result()
 	}
 	if err != nil {
 		s.Error = err.Error()
@@ -114,9 +112,9 @@ func (g *Remote) Play(d time.Duration) { g.tell(g.do("play " + d.String())) }
 func (g *Remote) Reset() { g.tell(g.do("reset")) }
 
 // Result is what was counted since the last Reset.
-func (g *Remote) Result() (*Histogram, Counts) {
+func (g *Remote) Result() (*chart.Histogram, Counts) {
 	g.tell(g.do("result"))
-	return imported(g.last.Hist), g.last.Counts
+	return cmp.Or(g.last.Hist, &chart.Histogram{}), g.last.Counts
 }
 
 // Waiting returns how many requests had no answer at the last Result.

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 
-package load
+package chart
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // Histogram counts durations from a microsecond to two minutes, to three
-// digits. The zero value is ready to use.
+// digits. The zero value is ready to use. Its owner sees to that one call runs at a time.
 type Histogram struct{ h *hdrhistogram.Histogram }
 
 const (
@@ -59,19 +60,42 @@ func (h *Histogram) Reset() {
 	}
 }
 
-// export and imported take a histogram to another process.
-func (h *Histogram) export() *hdrhistogram.Snapshot {
-	if h.h == nil {
-		return nil
+// Merge adds what other has counted.
+func (h *Histogram) Merge(other *Histogram) {
+	switch {
+	case other.h == nil:
+	case h.h == nil:
+		h.h = hdrhistogram.Import(other.h.Export())
+	default:
+		h.h.Merge(other.h)
 	}
-	return h.h.Export()
 }
 
-func imported(s *hdrhistogram.Snapshot) *Histogram {
-	if s == nil {
-		return &Histogram{}
+// Mean returns the arithmetic mean.
+func (h *Histogram) Mean() time.Duration {
+	if h.h == nil {
+		return 0
 	}
-	return &Histogram{hdrhistogram.Import(s)}
+	return time.Duration(h.h.Mean())
+}
+
+// MarshalJSON takes a histogram to another process.
+func (h *Histogram) MarshalJSON() ([]byte, error) {
+	if h.h == nil {
+		return []byte("null"), nil
+	}
+	return json.Marshal(h.h.Export())
+}
+
+// UnmarshalJSON takes it from there.
+func (h *Histogram) UnmarshalJSON(b []byte) error {
+	var s *hdrhistogram.Snapshot
+	if err := json.Unmarshal(b, &s); err != nil || s == nil {
+		h.h = nil
+		return err
+	}
+	h.h = hdrhistogram.Import(s)
+	return nil
 }
 
 // Point is a place on a curve of latencies: a share of all took so long at most.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package main
+package chart
 
 import (
 	"fmt"
@@ -10,20 +10,20 @@ import (
 	"strings"
 )
 
-// plot is a small line chart. Its colors are the page's, light or dark.
-type plot struct {
+// Plot is a small line chart, drawn as SVG. Its colors are Style's, light or dark.
+type Plot struct {
 	Title, X, Y string
 	LogX        bool
-	lines       []plotLine
+	lines       []line
 }
 
-type plotLine struct {
+type line struct {
 	name string
 	xy   [][2]float64
 }
 
-// add draws a line; a name that is there already gets a number.
-func (p *plot) add(name string, xy [][2]float64) {
+// Add draws a line; a name that is there already gets a number.
+func (p *Plot) Add(name string, xy [][2]float64) {
 	if len(xy) == 0 {
 		return
 	}
@@ -36,11 +36,11 @@ func (p *plot) add(name string, xy [][2]float64) {
 	if n > 1 {
 		name = fmt.Sprintf("%s (%d)", name, n)
 	}
-	p.lines = append(p.lines, plotLine{name, xy})
+	p.lines = append(p.lines, line{name, xy})
 }
 
-// extend adds a point to the line of that name.
-func (p *plot) extend(name string, xy [2]float64) {
+// Extend adds a point to the line of that name.
+func (p *Plot) Extend(name string, xy [2]float64) {
 	for i := range p.lines {
 		if l := &p.lines[i]; l.name == name {
 			l.xy = append(l.xy, xy)
@@ -53,7 +53,7 @@ func (p *plot) extend(name string, xy [2]float64) {
 			return
 		}
 	}
-	p.lines = append(p.lines, plotLine{name, [][2]float64{xy}})
+	p.lines = append(p.lines, line{name, [][2]float64{xy}})
 }
 
 const (
@@ -61,8 +61,8 @@ const (
 	plotLeft, plotRight, plotTop, plotBottom = 62.0, 12.0, 12.0, 44.0
 )
 
-// svg draws it. Nothing of it comes from outside, but names are escaped.
-func (p plot) svg() template.HTML {
+// SVG draws it. Nothing of it comes from outside, but names are escaped.
+func (p Plot) SVG() template.HTML {
 	if len(p.lines) == 0 {
 		return ""
 	}
@@ -88,7 +88,7 @@ func (p plot) svg() template.HTML {
 	}
 	y := func(v float64) float64 { return plotHeight - plotBottom - v/top*(plotHeight-plotTop-plotBottom) }
 	var b strings.Builder
-	fmt.Fprintf(&b, `<figure><figcaption>%s</figcaption><svg viewBox="0 0 %g %g" role="img" aria-label="%s">`, esc(p.Title), plotWidth, plotHeight, esc(p.Title))
+	fmt.Fprintf(&b, `<figure><figcaption>%s</figcaption><svg viewBox="0 0 %g %g" role="img" aria-label="%s">`, Escape(p.Title), plotWidth, plotHeight, Escape(p.Title))
 	for _, v := range ySteps {
 		fmt.Fprintf(&b, `<path class="grid" d="M%g %.1fH%g"/><text x="%g" y="%.1f" text-anchor="end">%s</text>`, plotLeft, y(v), plotWidth-plotRight, plotLeft-6, y(v)+4, tick(v))
 	}
@@ -103,7 +103,7 @@ func (p plot) svg() template.HTML {
 		fmt.Fprintf(&b, `<path class="grid" d="M%.1f %gV%g"/><text x="%.1f" y="%g" text-anchor="middle">%s</text>`, x(v), plotTop, plotHeight-plotBottom, x(v), plotHeight-plotBottom+16, tick(v))
 	}
 	fmt.Fprintf(&b, `<text x="%g" y="%g" text-anchor="end">%s</text><text x="4" y="%g" transform="rotate(-90 12 %g)" text-anchor="middle">%s</text>`,
-		plotWidth-plotRight, plotHeight-6, esc(p.X), plotHeight/2, plotHeight/2, esc(p.Y))
+		plotWidth-plotRight, plotHeight-6, Escape(p.X), plotHeight/2, plotHeight/2, Escape(p.Y))
 	for i, l := range p.lines {
 		var d strings.Builder
 		for j, v := range l.xy {
@@ -118,13 +118,14 @@ func (p plot) svg() template.HTML {
 	}
 	b.WriteString(`</svg><ul class="legend">`)
 	for i, l := range p.lines {
-		fmt.Fprintf(&b, `<li><i class="c%d"></i>%s</li>`, i%8, esc(l.name))
+		fmt.Fprintf(&b, `<li><i class="c%d"></i>%s</li>`, i%8, Escape(l.name))
 	}
 	b.WriteString(`</ul></figure>`)
 	return template.HTML(b.String())
 }
 
-func esc(s string) string { return template.HTMLEscapeString(s) }
+// Escape makes a text one of HTML.
+func Escape(s string) string { return template.HTMLEscapeString(s) }
 
 // ticks are five round steps or so from lo to at least hi.
 func ticks(lo, hi float64) (all []float64) {
@@ -160,6 +161,7 @@ func decades(lo, hi float64) (all []float64) {
 	return all
 }
 
+// tick writes a figure of an axis.
 func tick(v float64) string {
 	switch {
 	case v >= 1e6:
