@@ -23,6 +23,7 @@ import (
 	"github.com/lifeline-go/lifeline/examples/room/page"
 	"github.com/lifeline-go/lifeline/examples/room/swarm"
 	"github.com/lifeline-go/lifeline/framework"
+	bots "github.com/lifeline-go/lifeline/framework/client/swarm"
 	"github.com/lifeline-go/lifeline/framework/gen"
 	"github.com/lifeline-go/lifeline/framework/metrics"
 	"golang.org/x/net/netutil"
@@ -40,7 +41,7 @@ func main() {
 	pages := flag.String("http", "127.0.0.1:8080", "listen `address` of the page, /healthz and /debug")
 	routes := flag.Bool("routes", false, "print what players may send and what they are sent, and end")
 	demo := flag.Bool("demo", false, "the page plays by itself, and shows what happens when a player drops out of a match")
-	bots := flag.Int("bots", 8, "built-in bots; each pulls its cable now and then")
+	botCount := flag.Int("bots", 8, "built-in bots; each pulls its cable now and then")
 	tick := flag.Duration("tick", 50*time.Millisecond, "time between two states")
 	length := flag.Duration("match", 30*time.Second, "length of a match")
 	interval := flag.Duration("interval", 0, "heartbeat interval (default 10s)")
@@ -97,13 +98,25 @@ func main() {
 	fmt.Printf("page     http%s://%v  open it twice\nlook     http%[1]s://%[2]v/debug/  http%[1]s://%[2]v/metrics\n", s, listener.Addr())
 	fmt.Printf("bots     go run ./examples/room/bot -addr %s -key %s -n 50 -duration 20s -cut 3s\n", addr, srv.PublicKey())
 
-	swarm.Run(ctx, swarm.Config{Addrs: []string{addr}, Key: srv.PublicKey(), Players: *bots, Cut: 10 * time.Second, Rate: 0.2, Name: "bot", Room: "lobby", Logger: logger})
-	<-ctx.Done() // swarm.Run has waited for it, if there are bots
+	playBots(ctx, addr, srv, *botCount, logger)
+	<-ctx.Done() // the bots have waited for it, if there are bots
 	stop()       // another signal ends it at once
 	_ = site.Close()
 	stopping, cancel := context.WithTimeout(context.Background(), *window+10*time.Second)
 	defer cancel()
 	if err := srv.Shutdown(stopping); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// playBots lets the built-in bots play until ctx ends.
+func playBots(ctx context.Context, addr string, srv *framework.Server, n int, logger *slog.Logger) {
+	if n <= 0 {
+		return
+	}
+	game := &swarm.Game{Room: "lobby", Rate: 0.2, Logger: logger}
+	cfg := bots.Config{Addrs: []string{addr}, ServerKey: srv.PublicKey(), Bots: n, Cut: 10 * time.Second, Client: game.Client}
+	if _, err := bots.Run(ctx, cfg, game.Play); err != nil {
 		log.Fatal(err)
 	}
 }

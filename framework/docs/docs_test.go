@@ -28,6 +28,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
+	"github.com/lifeline-go/lifeline/framework/client/swarm"
 	"github.com/lifeline-go/lifeline/framework/gametest"
 )
 
@@ -43,6 +44,7 @@ var (
 	_ time.Duration
 	_ framework.Config
 	_ client.Config
+	_ swarm.Config
 	_ gametest.Options
 )
 
