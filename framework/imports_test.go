@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"transport/seal":               {"transport/internal/strangers"},
 	"transport":                    {"codec", "transport/internal/backend", "transport/internal/linked", "transport/internal/poll", "transport/internal/strangers", "transport/kcp", "transport/seal"},
 	"framework/internal/admin":     {},
+	"framework/internal/filter":    {},
 	"framework/internal/lifecycle": {},
 	"framework/internal/limit":     {},
 	"framework/internal/logs":      {},
@@ -41,6 +42,7 @@ var mayImport = map[string][]string{
 	"framework": {
 		"codec", "session", "transport",
 		"framework/internal/admin",
+		"framework/internal/filter",
 		"framework/internal/lifecycle",
 		"framework/internal/limit",
 		"framework/internal/logs",
@@ -67,6 +69,7 @@ var pure = []string{
 	"session",
 	"framework/cluster/internal/core",
 	"framework/internal/lifecycle",
+	"framework/internal/filter",
 	"framework/internal/seats",
 	"framework/match/queue",
 	"transport/internal/linked",

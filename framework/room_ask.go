@@ -44,16 +44,18 @@ func (s *Server) beginEnter(p *Player, asked mailbox.Question, payload []byte, w
 		return err
 	}
 	if k.private && !watch {
-		k.joinsRefused.Add(1)
-		return refusal(codec.ErrorRefused, "rooms of type "+k.name+" are private: the server puts players in")
+		return k.deny(refusal(codec.ErrorRefused, "rooms of type "+k.name+" are private: the server puts players in"))
 	}
 	return k.planJoin(p, joinWish{key: q.Key, watch: watch, asked: true}, func(key string, err error) { p.answer(asked, key, err) })
 }
 
+// roomType returns the type of room that a client names. That there is none is counted as
+// a route that there is not.
 func (s *Server) roomType(name string) (*roomKind, error) {
 	if k := s.kinds[name]; k != nil {
 		return k, nil
 	}
+	s.count.noRoute.Add(1)
 	return nil, refusal(codec.ErrorNoRoute, "there is no room type "+short(name))
 }
 
@@ -67,9 +69,19 @@ func (s *Server) beginLeave(p *Player, asked mailbox.Question, payload []byte) e
 		return err
 	}
 	if k.private && !p.watches(k) {
-		return refusal(codec.ErrorRefused, "rooms of type "+k.name+" are private: the server takes players out")
+		return k.deny(refusal(codec.ErrorRefused, "rooms of type "+k.name+" are private: the server takes players out"))
 	}
-	return p.planLeave(k, func() { p.answer(asked, nil, nil) })
+	err = p.planLeave(k, func() { p.answer(asked, nil, nil) })
+	if err != nil {
+		s.count.notJoined.Add(1)
+	}
+	return err
+}
+
+// deny counts what a client has asked of rooms of the type and is refused.
+func (k *roomKind) deny(err error) error {
+	k.joinsRefused.Add(1)
+	return err
 }
 
 // leavesWhich returns the type of room that a client wants to leave.
@@ -79,6 +91,7 @@ func (p *Player) leavesWhich(types []string) (*roomKind, error) {
 	}
 	switch in := p.Rooms(); len(in) {
 	case 0:
+		p.srv.count.notJoined.Add(1)
 		return nil, notJoined()
 	case 1:
 		return in[0].kind, nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/filter"
 	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
 )
 
@@ -22,7 +23,7 @@ type feed struct {
 
 // followed is a list that clients follow.
 type followed struct {
-	filter    filter
+	filter    filter.Filter
 	told      map[string]bool  // keys of the rooms that its followers know of
 	followers map[*Player]bool // false: the list itself is on its way
 }
@@ -113,7 +114,7 @@ func (k *roomKind) newsLocked(l *followed, keys []string) listNews {
 			room = at.Value.listedLocked()
 		}
 		switch {
-		case at != nil && l.filter.matches(room.field):
+		case at != nil && l.filter.Matches(room.field):
 			if l.told[key] || len(l.told) < maxListed {
 				l.told[key] = true
 				n.Rooms = append(n.Rooms, room)
@@ -154,27 +155,41 @@ func (s *Server) beginFollow(p *Player, asked mailbox.Question, payload []byte) 
 
 // follow adds a player to those that follow a list, and returns the list. Until followed
 // is called the player is told no changes.
-func (k *roomKind) follow(p *Player, text string, f filter) (list roomList, err error) {
+func (k *roomKind) follow(p *Player, text string, f filter.Filter) (list roomList, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.listsWithoutLocked(p, text) >= maxFilters { // before anything changes
+		return list, k.deny(refusal(codec.ErrorBusy, fmt.Sprintf("%d lists of rooms of type %s are followed, as many as may be", maxFilters, k.name)))
+	}
 	k.unfollowLocked(p)
 	if k.feed == nil {
 		k.feed = &feed{lists: map[string]*followed{}, changed: map[string]bool{}}
 	}
 	l := k.feed.lists[text]
 	if l == nil {
-		if len(k.feed.lists) >= maxFilters {
-			return list, refusal(codec.ErrorBusy, fmt.Sprintf("%d lists of rooms of type %s are followed, as many as may be", maxFilters, k.name))
-		}
 		l = &followed{filter: f, told: map[string]bool{}, followers: map[*Player]bool{}}
 		k.feed.lists[text] = l
 	}
 	l.followers[p] = false
-	list = f.choose(k.allLocked(), k.srv.cfg.Session.MaxBody)
+	list = choose(f, k.allLocked(), k.srv.cfg.Session.MaxBody)
 	for _, r := range list.Rooms {
 		l.told[r.Key] = true
 	}
 	return list, nil
+}
+
+// listsWithoutLocked counts the lists that others than the player follow, but for the one
+// of a filter.
+func (k *roomKind) listsWithoutLocked(p *Player, own string) (n int) {
+	if k.feed == nil {
+		return 0
+	}
+	for text, l := range k.feed.lists {
+		if _, in := l.followers[p]; text != own && (!in || len(l.followers) > 1) {
+			n++
+		}
+	}
+	return n
 }
 
 // followed takes note that the player has been told the list. What has changed since is
@@ -188,7 +203,7 @@ func (k *roomKind) followed(p *Player, text string, list roomList) {
 	for _, r := range list.Rooms {
 		was[r.Key] = r
 	}
-	for _, r := range l.filter.choose(k.allLocked(), k.srv.cfg.Session.MaxBody).Rooms {
+	for _, r := range choose(l.filter, k.allLocked(), k.srv.cfg.Session.MaxBody).Rooms {
 		if old, ok := was[r.Key]; !ok || !old.equal(&r) {
 			k.changedLocked(r.Key)
 		}

@@ -3,6 +3,8 @@
 package framework
 
 import (
+	"fmt"
+
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
 )
@@ -19,6 +21,7 @@ type seat struct {
 	// Immutable.
 	room     *Room
 	watching bool         // it may only listen
+	asked    uint8        // how often it was wished for once more; guarded by the player's mu
 	from     *seat        // is left once this one is taken: a move; nil else
 	refused  func() error // asked before OnJoin: why it does not get in; nil if none asks
 
@@ -94,6 +97,9 @@ func (p *Player) Rooms() (all []*Room) {
 	return all
 }
 
+// maxAsked bounds the wishes for one seat that wait for the same OnJoin.
+const maxAsked = 32
+
 // joinWish is a wish to enter a room.
 type joinWish struct {
 	key   string // empty: any room
@@ -106,18 +112,18 @@ type joinWish struct {
 // an app that came back by its token does not know, and asks to make sure.
 func (k *roomKind) planJoin(p *Player, w joinWish, done func(string, error)) error {
 	if w.key != "" && !k.keys(w.key) {
-		return refusal(codec.ErrorBadRequest, "this is no key of a room of type "+k.name)
+		return k.deny(refusal(codec.ErrorBadRequest, "this is no key of a room of type "+k.name))
 	}
 	p.mu.Lock()
 	r, err := k.planJoinLocked(p, w, done)
 	p.mu.Unlock()
 	if err != nil {
-		k.joinsRefused.Add(1)
+		return k.deny(err)
 	}
 	if r != nil {
 		done(r.Key(), nil)
 	}
-	return err
+	return nil
 }
 
 // planJoinLocked returns the room if the player is in it. The caller holds p.mu.
@@ -129,6 +135,10 @@ func (k *roomKind) planJoinLocked(p *Player, w joinWish, done func(string, error
 	other := w.move && w.key == "" // than the one it is in
 	switch {
 	case coming != nil && coming.is(w) && !other:
+		if coming.asked++; coming.asked >= maxAsked {
+			coming.asked--
+			return nil, refusal(codec.ErrorBusy, fmt.Sprintf("on the way into room %s, and asked for it %d times", coming.room.name(), maxAsked))
+		}
 		first := coming.done
 		coming.done = func(key string, err error) {
 			first(key, err)

@@ -45,6 +45,7 @@ func (b *bout) OnJoin(p *framework.Player) error {
 	if p.User() == "refused" || b.p.Refuse == "all" {
 		return framework.Fail(1001, "you are not on the list")
 	}
+	time.Sleep(time.Duration(b.d.slow.Load()))
 	b.d.add("%s joins", p.User())
 	return nil
 }

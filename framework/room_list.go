@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/filter"
 	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
 )
 
@@ -121,7 +122,7 @@ type roomList struct {
 }
 
 // listQuestion reads what RouteList and RouteFollow ask, and charges for it.
-func (s *Server) listQuestion(p *Player, payload []byte) (*roomKind, string, filter, error) {
+func (s *Server) listQuestion(p *Player, payload []byte) (*roomKind, string, filter.Filter, error) {
 	var q struct{ Type, Filter string }
 	if err := codec.DecodeBody(payload, &q); err != nil {
 		return nil, "", nil, badRequest(err)
@@ -131,11 +132,11 @@ func (s *Server) listQuestion(p *Player, payload []byte) (*roomKind, string, fil
 		return nil, "", nil, err
 	}
 	if !k.listed {
-		return nil, "", nil, refusal(codec.ErrorRefused, "rooms of type "+k.name+" are not listed")
+		return nil, "", nil, k.deny(refusal(codec.ErrorRefused, "rooms of type "+k.name+" are not listed"))
 	}
-	f, err := parseFilter(q.Filter)
+	f, err := filter.Parse(q.Filter)
 	if err != nil {
-		return nil, "", nil, refusal(codec.ErrorBadRequest, err.Error())
+		return nil, "", nil, k.deny(refusal(codec.ErrorBadRequest, err.Error()))
 	}
 	if !p.affords(priceOfList) {
 		s.count.rateLimited.Add(1)
@@ -152,7 +153,7 @@ func (s *Server) beginList(p *Player, asked mailbox.Question, payload []byte) er
 	k.mu.Lock()
 	all := k.allLocked()
 	k.mu.Unlock()
-	list := f.choose(all, s.cfg.Session.MaxBody)
+	list := choose(f, all, s.cfg.Session.MaxBody)
 	p.answer(asked, &list, nil)
 	return nil
 }
@@ -167,10 +168,10 @@ func (k *roomKind) allLocked() []listedRoom {
 }
 
 // choose makes the list of those that the filter chooses, by key.
-func (f filter) choose(all []listedRoom, maxBody int) roomList {
+func choose(f filter.Filter, all []listedRoom, maxBody int) roomList {
 	list := roomList{Rooms: []listedRoom{}}
 	for i := range all {
-		if f.matches(all[i].field) {
+		if f.Matches(all[i].field) {
 			list.Rooms = append(list.Rooms, all[i])
 		}
 	}

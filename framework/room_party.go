@@ -40,8 +40,7 @@ func (rs *RoomsOf[R, P]) Seat(ctx context.Context, key string, players ...*Playe
 	}
 	r, err := k.reserveSeats(key, len(come))
 	if err != nil {
-		k.joinsRefused.Add(1)
-		return err
+		return k.deny(err)
 	}
 	g := &party{room: r, done: make(chan struct{}), waiting: 1}
 	for i, p := range come {

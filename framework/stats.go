@@ -73,7 +73,7 @@ type RoomStats struct {
 	Watched  int    `json:"watched"` // spectators
 	Opened   uint64 `json:"opened"`
 	Refused  uint64 `json:"refused"` // rooms that were not made because of Rooms.Most
-	Denied   uint64 `json:"denied"`  // wishes to join or to watch that were refused
+	Denied   uint64 `json:"denied"`  // what clients asked of rooms of the type and were refused: to join, watch, leave, list, follow
 	Evicted  uint64 `json:"evicted"` // empty rooms that ended for another's sake
 	Ticks    uint64 `json:"ticks"`
 	Overruns uint64 `json:"overruns"` // ticks that came more than half a step late

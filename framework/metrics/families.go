@@ -193,7 +193,7 @@ var roomFamilies = []family{
 	}),
 	perRoom("lifeline_rooms_opened_total", "Rooms ever opened, by type.", func(r framework.RoomStats) uint64 { return r.Opened }),
 	perRoom("lifeline_rooms_refused_total", "Rooms that were not made because there were as many as there may be, by type.", func(r framework.RoomStats) uint64 { return r.Refused }),
-	perRoom("lifeline_room_joins_denied_total", "Wishes to join or to watch a room that were refused, by type.", func(r framework.RoomStats) uint64 { return r.Denied }),
+	perRoom("lifeline_room_joins_denied_total", "What clients asked of rooms and were refused: to join, watch, leave, list or follow, by type.", func(r framework.RoomStats) uint64 { return r.Denied }),
 	perRoom("lifeline_rooms_evicted_total", "Empty rooms that ended before their time because another needed the place, by type.", func(r framework.RoomStats) uint64 { return r.Evicted }),
 	perRoom("lifeline_room_ticks_total", "Ticks of rooms, by type.", func(r framework.RoomStats) uint64 { return r.Ticks }),
 	perRoom("lifeline_room_tick_overruns_total", "Ticks that came more than half a step late.", func(r framework.RoomStats) uint64 { return r.Overruns }),

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-package framework
+// Package filter reads what clients write to choose rooms by, and decides. It is pure:
+// it knows no room, and what it takes from clients is bounded.
+package filter
 
 import (
 	"cmp"
@@ -9,7 +11,7 @@ import (
 	"strings"
 )
 
-// A filter chooses rooms: terms with blanks between, all of which must hold, as in
+// Filter chooses rooms: terms with blanks between, all of which must hold, as in
 //
 //	map=ice mode!=ranked rating>=1000 free>0 name="the den"
 //
@@ -17,21 +19,21 @@ import (
 // where it has blanks. Fields are what Room.Publish has published, and key, players,
 // seats, free, watched and open. Two numbers are compared as numbers; of anything else
 // only = and != can hold. A field that a room has not published equals nothing.
-type filter []term
+type Filter []term
 
 type term struct {
 	field, op, value string
 }
 
 const (
-	maxFilter = 256 // bytes
-	maxTerms  = 8
+	maxBytes = 256 // of a filter
+	maxTerms = 8
 )
 
-// parseFilter reads a filter. The empty one chooses every room.
-func parseFilter(text string) (f filter, err error) {
-	if len(text) > maxFilter {
-		return nil, fmt.Errorf("a filter of %d bytes, more than %d", len(text), maxFilter)
+// Parse reads a filter. The empty one chooses every room.
+func Parse(text string) (f Filter, err error) {
+	if len(text) > maxBytes {
+		return nil, fmt.Errorf("a filter of %d bytes, more than %d", len(text), maxBytes)
 	}
 	for rest := strings.TrimSpace(text); rest != ""; rest = strings.TrimSpace(rest) {
 		if len(f) == maxTerms {
@@ -66,6 +68,9 @@ func parseTerm(text string) (t term, rest string, err error) {
 		if !ok {
 			return t, "", fmt.Errorf("filter: the quote after %s%s has no end", t.field, t.op)
 		}
+		if rest != "" && rest[0] != ' ' {
+			return t, "", fmt.Errorf("filter: want a blank after the value of %s, got %q", t.field, rest)
+		}
 		return t, rest, nil
 	}
 	t.value, rest, _ = strings.Cut(text, " ")
@@ -75,8 +80,8 @@ func parseTerm(text string) (t term, rest string, err error) {
 	return t, rest, nil
 }
 
-// matches reports whether all terms hold of the fields of a room.
-func (f filter) matches(field func(name string) (value string, ok bool)) bool {
+// Matches reports whether all terms hold of the fields of a room.
+func (f Filter) Matches(field func(name string) (value string, ok bool)) bool {
 	for _, t := range f {
 		v, ok := field(t.field)
 		if !t.holds(v, ok) {
