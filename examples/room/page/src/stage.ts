@@ -11,7 +11,7 @@ const pilotSpeed = 330; // of the page itself
 const sendEvery = 50; // ms between two moves that are told
 
 /** Of more players than that the names of those nearby are shown. */
-const crowd = 60;
+const many = 60;
 const nearby = 0.15; // of the side
 
 const keys: Record<string, [number, number]> = {
@@ -202,7 +202,7 @@ export class Stage {
 			this.us(left + mine.x * scale, top + mine.y * scale, radius);
 		}
 		for (const p of drawn.values()) {
-			if (drawn.size <= crowd || p === mine || (mine && Math.hypot(p.x - mine.x, p.y - mine.y) < scene.side * nearby)) {
+			if (drawn.size <= many || p === mine || (mine && Math.hypot(p.x - mine.x, p.y - mine.y) < scene.side * nearby)) {
 				this.label(p, p === mine, left + p.x * scale, top + p.y * scale, radius);
 			}
 		}
