@@ -168,6 +168,7 @@ func (p *Player) do(j *job, here *Room) {
 		p.call("OnResume", func() { hook1(cfg.OnResume, p) })
 		if j.snapshot {
 			p.tellRooms()
+			p.followAgain(p.following())
 			p.call("OnSnapshot", func() { hook1(cfg.OnSnapshot, p) })
 		}
 	case lifecycle.Message:

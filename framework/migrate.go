@@ -89,7 +89,7 @@ func (p *Player) pack(d *migration) {
 	if f := p.srv.cfg.Pack; f != nil {
 		p.call("Pack", func() { d.app = f(p) })
 	}
-	d.app = p.packData(d.app)
+	d.app = p.packAll(d.app)
 }
 
 // exportOnLoop exports the session on its loop. OnClose has returned.
@@ -297,8 +297,9 @@ func (s *Server) putBack(rec *session.Record) {
 }
 
 // unpack tells the game what the other server's knew. It runs before OnOpen.
-func (p *Player) unpack(app []byte) {
-	app = p.unpackData(app)
+func (p *Player) unpack(packed []byte) {
+	app, follows := p.unpackAll(packed)
+	defer p.followAgain(follows)
 	if f := p.srv.cfg.Unpack; f != nil && app != nil {
 		p.call("Unpack", func() { f(p, app) })
 	}
@@ -310,41 +311,43 @@ type carried struct {
 	decode func(b []byte) (any, error)
 }
 
-// luggage is what goes to another server where data is carried.
+// luggage is what goes to another server besides the session. Later fields are empty
+// where the other server does not know them.
 type luggage struct {
-	Data []byte // empty: none
-	App  []byte // made by Config.Pack
+	Data    []byte // empty: none is carried
+	App     []byte // made by Config.Pack
+	Follows []following
 }
 
-// packData adds the player's data to what Config.Pack has made.
-func (p *Player) packData(app []byte) []byte {
-	c := p.srv.carried
-	if c == nil {
-		return app
-	}
-	l := luggage{App: app}
-	if p.Data != nil {
+// packAll makes what goes to another server, nil for nothing: the player's data, and the
+// lists that it follows, beside what Config.Pack has made.
+func (p *Player) packAll(app []byte) []byte {
+	l := luggage{App: app, Follows: p.following()}
+	if c := p.srv.carried; c != nil && p.Data != nil {
 		var err error
 		if l.Data, err = c.encode(p.Data); err != nil {
 			p.srv.log.Error("the player's data does not move", "session", p.ID(), "user", p.label(), "error", err)
 		}
 	}
+	if len(l.App)+len(l.Data)+len(l.Follows) == 0 {
+		return nil
+	}
 	b, err := codec.AppendBody(nil, &l)
-	if err != nil { // it is bytes only
+	if err != nil { // bytes and text always go
 		return nil
 	}
 	return b
 }
 
-// unpackData takes the player's data out of what has come, and returns the rest.
-func (p *Player) unpackData(app []byte) []byte {
-	c := p.srv.carried
-	if c == nil || app == nil {
-		return app
+// unpackAll takes over what has come, and returns what Config.Pack made and the lists that
+// the player followed.
+func (p *Player) unpackAll(packed []byte) (app []byte, follows []following) {
+	if packed == nil {
+		return nil, nil
 	}
 	var l luggage
-	err := codec.DecodeBody(app, &l)
-	if err == nil && len(l.Data) > 0 {
+	err := codec.DecodeBody(packed, &l)
+	if c := p.srv.carried; c != nil && err == nil && len(l.Data) > 0 {
 		var data any
 		if data, err = c.decode(l.Data); err == nil {
 			p.Data = data
@@ -354,7 +357,7 @@ func (p *Player) unpackData(app []byte) []byte {
 		p.srv.log.Error("the player's data has not come", "session", p.ID(), "user", p.label(), "error", err)
 	}
 	if len(l.App) == 0 {
-		return nil
+		return nil, l.Follows
 	}
-	return l.App
+	return l.App, l.Follows
 }

@@ -4,6 +4,7 @@ package framework
 
 import (
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/internal/filter"
 	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
+	"github.com/lifeline-go/lifeline/session"
 )
 
 // feed tells clients of changes of the list of a type of room that they follow. It is
@@ -132,25 +134,83 @@ func (s *Server) beginFollow(p *Player, asked mailbox.Question, payload []byte) 
 	if err != nil {
 		return err
 	}
-	if !p.noteFollows(k) {
-		return nil // it has ended
-	}
-	list, err := k.follow(p, text, f)
+	total, err := p.followList(k, text, f)
 	if err != nil {
 		return err
 	}
+	p.answer(asked, total, nil)
+	return nil
+}
+
+// followList tells the player a list, and every change of it from then on. It is called
+// where the player's callbacks run.
+func (p *Player) followList(k *roomKind, text string, f filter.Filter) (total int, err error) {
+	if !p.noteFollows(k) {
+		return 0, session.ErrClosed
+	}
+	list, err := k.follow(p, text, f)
+	if err != nil {
+		return 0, err
+	}
 	// Without kind.mu: a player's mu is not taken under it.
+	p.tellList(k.name, list.Rooms)
+	k.followed(p, text, list)
+	return list.Total, nil
+}
+
+// tellList tells the player a list as a whole.
+func (p *Player) tellList(of string, list []listedRoom) {
 	whole := true
-	for rooms := range slices.Chunk(list.Rooms, feedRooms) {
-		_ = p.Push(RouteListed, &listNews{k.name, whole, rooms, []string{}})
+	for rooms := range slices.Chunk(list, feedRooms) {
+		_ = p.Push(RouteListed, &listNews{of, whole, rooms, []string{}})
 		whole = false
 	}
 	if whole {
-		_ = p.Push(RouteListed, &listNews{k.name, whole, []listedRoom{}, []string{}})
+		_ = p.Push(RouteListed, &listNews{of, whole, []listedRoom{}, []string{}})
 	}
-	p.answer(asked, list.Total, nil)
-	k.followed(p, text, list)
-	return nil
+}
+
+// following is a list that a player follows, as it goes to another server.
+type following struct{ Type, Filter string }
+
+// following returns the lists that the player follows.
+func (p *Player) following() (all []following) {
+	p.mu.Lock()
+	var kinds []*roomKind
+	if p.extra != nil {
+		kinds = p.extra.follows
+	}
+	p.mu.Unlock()
+	for _, k := range kinds {
+		k.mu.Lock()
+		if k.feed != nil {
+			for text, l := range k.feed.lists {
+				if _, in := l.followers[p]; in {
+					all = append(all, following{k.name, text})
+				}
+			}
+		}
+		k.mu.Unlock()
+	}
+	return all
+}
+
+// followAgain tells the lists that the player followed on another server, or of which
+// changes may be lost. What can't be followed here is empty.
+func (p *Player) followAgain(all []following) {
+	for _, was := range all {
+		k := p.srv.kinds[was.Type]
+		f, err := filter.Parse(was.Filter)
+		if err == nil && k != nil && k.listed {
+			_, err = p.followList(k, was.Filter, f)
+		} else if err == nil {
+			err = refusal(codec.ErrorRefused, "rooms of type "+short(was.Type)+" are not listed here")
+		}
+		if err != nil {
+			p.tellList(was.Type, nil)
+			p.logLimited(slog.LevelWarn, "a list of rooms is not followed any more", "type", was.Type, "error", err)
+		}
+	}
 }
 
 // follow adds a player to those that follow a list, and returns the list. Until followed

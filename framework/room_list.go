@@ -21,7 +21,8 @@ const (
 	RouteList = "room.list"
 	// RouteFollow asks for the list by RouteListed, and for every change of it from then
 	// on: [type, filter]. The answer, behind the list, is how many rooms the filter
-	// chooses. A player follows one list of each type.
+	// chooses. A player follows one list of each type. After a RESET, and on another server
+	// to which its session has moved, the list is told anew as a whole.
 	RouteFollow = "room.follow"
 	// RouteUnfollow ends that: [type].
 	RouteUnfollow = "room.unfollow"

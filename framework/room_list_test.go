@@ -15,6 +15,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 func listed(_ *framework.Server, rooms *bouts, _ *diary) {
@@ -184,5 +185,104 @@ func TestAListThatIsFollowedIsLive(t *testing.T) {
 				t.Errorf("%d lists are followed", n)
 			}
 		}, listed)
+	})
+}
+
+// seenLists keeps what a client was told last of the list that it follows.
+type seenLists struct {
+	mu   sync.Mutex
+	last string
+}
+
+func (s *seenLists) take(list []client.RoomInfo) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = strings.Join(mapsOf(list), " ")
+}
+
+func (s *seenLists) is(want string) func() bool {
+	return func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.last == want
+	}
+}
+
+// TestAListIsRightAgainAfterAReset: what was told of it while the client was away is lost, and
+// it is told anew.
+func TestAListIsRightAgainAfterAReset(t *testing.T) {
+	onEach(t, func(t *testing.T, carrier transport.Carrier) {
+		boutServer(t, framework.Config{}, func(e *env, d *diary, rooms *bouts) {
+			publish(t, rooms, "ice", 1)
+			ann := e.dial("ann", carrier)
+			var seen seenLists
+			if err := ann.Room("match").Follow(context.Background(), "rating>0", seen.take); err != nil {
+				t.Fatal(err)
+			}
+			p := e.srv.User("ann")[0]
+			ann.Pause()
+			e.within(time.Second, "ann is away", func() bool { return !p.Attached() })
+			publish(t, rooms, "sand", 2)
+			publish(t, rooms, "none", 0)
+			time.Sleep(time.Second)
+			for i := range 3000 {
+				_ = p.Push("flood", i)
+			}
+			ann.Hurry()
+			e.within(5*time.Second, "ann was reset", func() bool { return ann.Stats().Resets == 1 })
+			e.within(time.Second, "the list is told anew", seen.is("ice sand"))
+			publish(t, rooms, "wood", 3)
+			e.within(2*time.Second, "it is followed", seen.is("ice sand wood"))
+		}, listed)
+	})
+}
+
+// TestAListIsRightAgainOnAnotherServer: it is that server's from then on, empty where the
+// type is not listed.
+func TestAListIsRightAgainOnAnotherServer(t *testing.T) {
+	onEach(t, func(t *testing.T, carrier transport.Carrier) {
+		for _, isListed := range []bool{true, false} {
+			store := &framework.MemoryStore{}
+			config := func(node uint16, address string) framework.Config {
+				return framework.Config{Node: node, Address: address, Store: store, Secret: [32]byte{1}, Session: quick}
+			}
+			var here, there *bouts
+			register := func(into **bouts, listed bool) func(*framework.Server) {
+				return func(s *framework.Server) {
+					*into = framework.AddRoomWith(s, "match", func(r *framework.Room, p boutParams) (*bout, error) { return &bout{r, p, &diary{}}, nil })
+					if listed {
+						(*into).Listed()
+					}
+				}
+			}
+			simulate(t, 1, memnet.Conditions{Delay: 5 * time.Millisecond}, config(1, "tcp://10.0.0.1:7778"), register(&here, true), func(a *env) {
+				b := serve(t, a.net, "10.0.0.2", config(2, "tcp://10.0.0.2:7778"), register(&there, isListed))
+				defer b.end()
+				publish(t, here, "ice", 1)
+				publish(t, there, "sand", 2)
+				ann := a.dial("ann", carrier)
+				var seen seenLists
+				if err := ann.Room("match").Follow(context.Background(), "rating>0", seen.take); err != nil {
+					t.Fatal(err)
+				}
+				a.within(time.Second, "ice is seen", seen.is("ice"))
+				if err := a.srv.User("ann")[0].Move(b.addr(carrier)); err != nil {
+					t.Fatal(err)
+				}
+				want, more := "", ""
+				if isListed {
+					want, more = "sand", "sand wood"
+				}
+				a.within(10*time.Second, "the other server's list is seen", func() bool { return len(b.srv.User("ann")) == 1 && seen.is(want)() })
+				publish(t, there, "wood", 3)
+				time.Sleep(2 * time.Second)
+				if !seen.is(more)() {
+					t.Errorf("ann sees %q, want %q", seen.last, more)
+				}
+				if st := ann.Stats(); st.Opens != 1 || a.srv.Feeds() != 0 {
+					t.Errorf("%+v, %d lists are followed", st, a.srv.Feeds())
+				}
+			})
+		}
 	})
 }

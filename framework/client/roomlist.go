@@ -81,8 +81,9 @@ func (r *Room) List(ctx context.Context, filter string) (list []RoomInfo, total 
 // Follow is List again and again: f gets the list before Follow returns, and whenever it
 // has changed, half a second later at most. It runs where the handlers of OnMessage do.
 // A list of more than 20 rooms comes in parts. A second Follow takes the place of the
-// first. It ends with the session, and with a RESET: follow again when EventOpened or
-// EventReset comes. The list has 100 rooms at most: filter. The error is as List's.
+// first. It ends with the session: follow again when EventOpened comes. A RESET and a move
+// to another server begin the list anew. It has 100 rooms at most: filter. The error is as
+// List's.
 func (r *Room) Follow(ctx context.Context, filter string, f func([]RoomInfo)) error {
 	r.c.mu.Lock()
 	r.onList = f

@@ -114,8 +114,8 @@ namespace Lifeline
 		/// <summary>
 		/// List again and again: handler gets the rooms, by key, before the task completes, and whenever they have
 		/// changed, half a second later at most. The array is the handler's own. A list of more than 20 rooms comes in
-		/// parts. A second Follow takes the place of the first. It ends with the session, and with a RESET: follow
-		/// again when Opened or Reset comes. Completes and fails as List does.
+		/// parts. A second Follow takes the place of the first. It ends with the session: follow again when
+		/// Opened comes. A RESET and a move to another server begin the list anew. Completes and fails as List does.
 		/// </summary>
 		public Task Follow(string filter, Action<RoomInfo[]> handler, TimeSpan? timeout = null)
 		{

@@ -112,7 +112,8 @@ export class Room {
 	/**
 	 * Lists again and again: fn gets the list before the promise resolves, and whenever it
 	 * has changed, half a second later at most. A list of more than 20 rooms comes in parts.
-	 * It ends with the session, and with a RESET: follow again when opened or reset comes.
+	 * It ends with the session: follow again when opened comes. A RESET and a move to another
+	 * server begin the list anew.
 	 */
 	async follow(filter: string, fn: (rooms: RoomInfo[]) => unknown, options?: RequestOptions): Promise<void> {
 		this.onList = fn;

@@ -120,6 +120,10 @@ test("a list is asked for, and followed", async () => {
 	expect(seen).toEqual(["a2 b1"]);
 	server.last.count(Kind.Message, encodeMessage("room.listed", encodeBody(ListNews, { type: "match", whole: false, rooms: [row("c", 0)], gone: ["a"] })));
 	expect(seen.at(-1)).toBe("b1 c0");
+	// After a RESET, or on another server, it begins anew without being asked for.
+	server.last.count(Kind.Message, encodeMessage("room.all", encodeBody(list(Place), [])));
+	server.last.count(Kind.Message, encodeMessage("room.listed", encodeBody(ListNews, { type: "match", whole: true, rooms: [row("d", 3)], gone: [] })));
+	expect(seen.at(-1)).toBe("d3");
 	expect(errors).toEqual([]);
 });
 
