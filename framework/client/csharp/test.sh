@@ -36,7 +36,7 @@ compile -define:ENABLE_LEGACY_INPUT_MANAGER -out:"$work/unity.exe" Runtime/*.cs 
 compile -target:library -out:"$work/Lifeline.Godot.dll" -r:"$work/Lifeline.dll" Samples~/Godot/*.cs Samples~/Console/Messages.cs Tests~/Stub/Godot/*.cs
 compile -out:"$work/player.exe" -r:"$work/Lifeline.dll" Samples~/Console/*.cs
 sed -n '/^```csharp$/,/^```$/{//!p}' README.md >"$work/Readme.cs"
-compile -target:library -out:"$work/Readme.dll" -r:"$work/Lifeline.dll" "$work/Readme.cs"
+compile -target:library -out:"$work/Readme.dll" -r:"$work/Lifeline.dll" "$work/Readme.cs" Samples~/Arena/Messages.cs Unity/*.cs Tests~/Stub/Unity/*.cs
 compile -out:"$work/test.exe" Runtime/*.cs Tests~/*.cs Samples~/Console/Messages.cs
 compile -out:"$work/bot.exe" Runtime/*.cs Tests~/Bot/*.cs
 test() { mono --debug "$work/test.exe" "$@"; }

@@ -14,6 +14,11 @@ namespace UnityEngine
 
 	public sealed class DisallowMultipleComponent : Attribute { }
 
+	public sealed class RequireComponent : Attribute
+	{
+		public RequireComponent(Type type) { }
+	}
+
 	public sealed class TooltipAttribute : Attribute
 	{
 		public TooltipAttribute(string text) { }
@@ -70,6 +75,11 @@ namespace UnityEngine
 	{
 		public GameObject gameObject { get; internal set; }
 		public Transform transform { get { return gameObject.transform; } }
+
+		public C GetComponent<C>() where C : Component
+		{
+			return gameObject.GetComponent<C>();
+		}
 	}
 
 	public class MonoBehaviour : Component
