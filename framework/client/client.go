@@ -68,6 +68,7 @@ type Client struct {
 	handlers  map[string]handler
 	answerers map[string]answerer
 	rooms     map[string]*Room // by type; nil before the first
+	ends      []func(Reason)   // called when a session has ended
 	routes    *dictionary      // of the present session, never nil
 	inbox     inbox
 	callback  uint64        // that runs, 0: none

@@ -263,4 +263,10 @@ func (c *Client) sessionEnded(e *Event) {
 		why = Reason{end.Code, end.Text}
 	}
 	c.leftAll(why, func(*Room) bool { return false })
+	c.mu.Lock()
+	ends := c.ends
+	c.mu.Unlock()
+	for _, f := range ends {
+		f(why)
+	}
 }

@@ -59,6 +59,7 @@ export class Client<S extends Schema = NoSchema> {
 	private readonly tickets: Tickets;
 	private readonly dialer: Dialer;
 	private readonly rooms: Rooms;
+	private readonly ends: (() => unknown)[] = [];
 	private opening: Opening | null = null; // since connect
 	private started = false;
 	private finished = false; // finish was called
@@ -280,6 +281,11 @@ export class Client<S extends Schema = NoSchema> {
 				throw this.core.state === "ended" ? new ClosedError("lifeline: closed") : new QueueFullError("lifeline: too much waits to be sent");
 			}
 		});
+	}
+
+	/** Makes fn run when a session has ended, before closed and gone are told. */
+	onEnd(fn: () => unknown): void {
+		this.ends.push(fn);
 	}
 
 	/**
@@ -516,6 +522,7 @@ export class Client<S extends Schema = NoSchema> {
 		this.calls.failAll("the session ended before the answer came");
 		const closed = this.core.state === "ended" && !this.untold.some((later) => later.kind === "ending");
 		this.rooms.ended(error);
+		this.ends.forEach((fn) => this.guard.run(fn));
 		this.tell({ kind: closed ? "closed" : "gone", error, undelivered });
 		if (closed) {
 			this.opening?.reject(error);

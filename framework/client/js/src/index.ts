@@ -10,6 +10,9 @@ export { ClosedError, LifelineError, QueueFullError, SchemaError, TimeoutError }
 export { Code, CloseError, codeText } from "./code.js";
 export { CodecError } from "./codec.js";
 export { type LeaveReason, type Room, RoomCode, type RoomInfo } from "./rooms.js";
+export {
+	Friends, type Invitation, Party, type PartyState, Presence, Queue, type QueueTicket, TicketState, type UserState, type Wish,
+} from "./social.js";
 export type { CodecWord } from "./codec.js";
 export type { Params } from "./control.js";
 export type { Reader, Writer } from "./msgpack.js";

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+
+// Matchmaking, parties and presence: what the server tells, by the vectors that the Go
+// server is held against too, and what the client asks.
+
+import { readFileSync } from "node:fs";
+
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+
+import { Kind } from "../src/codec.js";
+import { encodeMessage, encodeResponse, parseRequest } from "../src/envelope.js";
+import { bool, Client, Friends, list, Party, Presence, Queue, str, struct, TicketState, uint, type Type } from "../src/index.js";
+import { encodeBody } from "../src/types.js";
+import { FakeServer } from "./fake.js";
+
+const vectors = JSON.parse(readFileSync(new URL("../../testdata/social.json", import.meta.url), "utf8")) as Record<string, string>;
+const bytesOf = (name: string): Uint8Array => Uint8Array.from(Buffer.from(vectors[name]!, "hex"));
+
+const User = struct({ user: str, presence: uint, text: str });
+
+let server: FakeServer;
+let errors: unknown[];
+let asked: string[];
+let c: Client;
+
+/** What the server answers on a route. */
+let answers: Record<string, Uint8Array>;
+
+beforeEach(async () => {
+	vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance", "Date"] });
+	server = new FakeServer();
+	errors = [];
+	asked = [];
+	answers = {};
+	c = new Client("ws://game.test", { open: server.open, onError: (e) => errors.push(e) });
+	const { receive } = server;
+	server.receive = (s, p) => {
+		receive.call(server, s, p);
+		if (p.kind === Kind.Request) {
+			const { id, route, payload } = parseRequest(p.body);
+			asked.push(`${route} ${Buffer.from(payload).toString("hex")}`);
+			s.count(Kind.Response, encodeResponse(id, answers[route as string] ?? encodeBody(bool, true)));
+		}
+	};
+	await c.connect();
+});
+afterEach(() => {
+	c.close();
+	vi.useRealTimers();
+	expect(errors).toEqual([]);
+});
+
+const tell = (route: string, payload: Uint8Array): void => server.last.count(Kind.Message, encodeMessage(route, payload));
+const body = <T>(type: Type<T>, v: T): Uint8Array => encodeBody(type, v);
+
+test("a ticket is watched from waiting to the end of the session", async () => {
+	const queue = new Queue(c);
+	const told: string[] = [];
+	queue.onTicket = (t) => told.push(`${t.state} ${t.text}`);
+	answers["match.enter"] = bytesOf("ticket");
+	await queue.enter("ranked", { regions: { eu: 19.6 }, fields: { mode: "ice" } });
+	tell("match.ticket", bytesOf("ticket"));
+	expect(queue.ticket).toEqual({
+		queue: "ranked", state: TicketState.Proposed, before: 3, usual: 4000, waited: 1500, match: 7, players: 10, accepted: 4, you: true, left: 9000,
+		why: 2, text: "declined", type: "arena", key: "K",
+	});
+	await queue.answer(7, true);
+	await queue.cancel();
+	expect(asked).toEqual([`match.enter ${vectors.wish}`, `match.answer ${vectors.answer}`, "match.cancel c0"]);
+	c.close();
+	expect(told).toEqual(["2 declined", "0 the session has ended"]);
+});
+
+test("a party is told, asked, and over with the session", async () => {
+	const party = new Party(c);
+	const told: string[] = [];
+	party.onChanged = (p) => told.push(`${p.members.map((m) => m.user + (m.ready ? "+" : "") + (m.away ? "-" : "")).join(" ")}${p.why}`);
+	party.onInvited = (i) => told.push(`${i.by} ${i.party} ${i.milliseconds}`);
+	answers["party.invite"] = answers["party.join"] = bytesOf("party");
+	tell("party.invited", bytesOf("invitation"));
+	await party.join(9);
+	tell("party.state", bytesOf("party"));
+	expect(party.state.leader).toBe("ann");
+	await party.invite("eve");
+	await party.decline(9);
+	await party.kick("bob");
+	await party.lead("bob");
+	await party.ready(true);
+	await party.leave();
+	expect(asked).toEqual(["party.join 09", "party.invite a3657665", "party.decline 09", "party.kick a3626f62", "party.lead a3626f62", "party.ready c3", "party.leave c0"]);
+	c.close();
+	expect(told).toEqual(["ann 9 60000", "ann+ bob-", "the session has ended"]);
+});
+
+test("friends are watched, and what was told later counts", async () => {
+	const friends = new Friends(c);
+	const told: string[] = [];
+	friends.onChanged = (s) => told.push(`${s.user} ${s.presence} ${s.text}`);
+	answers["presence.watch"] = body(list(User), [{ user: "bob", presence: Presence.Online, text: "" }, { user: "eve", presence: Presence.Offline, text: "" }]);
+	tell("presence.changed", bytesOf("user"));
+	expect((await friends.watch(["bob", "eve"])).map((s) => s.user)).toEqual(["bob", "eve"]);
+	expect(friends.states.get("bob")?.presence).toBe(Presence.Playing);
+	tell("presence.all", body(list(User), [{ user: "bob", presence: Presence.Playing, text: "2:1" }, { user: "eve", presence: Presence.Away, text: "" }]));
+	expect(told).toEqual(["bob 3 2:1", "eve 1 "]);
+	await friends.unwatch(["eve"]);
+	expect([...friends.states.keys()]).toEqual(["bob"]);
+	await friends.unwatch();
+	expect(friends.states.size).toBe(0);
+	await friends.watch(["bob"]);
+	c.close();
+	expect(friends.states.size).toBe(0);
+});

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: MIT
+
+package client
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Party is the client's view of its party (framework/social). Make one for a client, by
+// NewParty, before it connects. Its methods are safe to call from any goroutine.
+type Party struct {
+	c *Client
+
+	// Guarded by Client.mu.
+	state     PartyState
+	onChanged func(PartyState)
+	onInvited func(Invitation)
+}
+
+// PartyState is a party. ID is 0 without one, and Why says how it ended: "left", "kicked".
+type PartyState struct {
+	ID      uint64
+	Leader  string
+	Size    uint32 // how many it may have
+	Members []PartyMember
+	Why     string
+}
+
+// PartyMember is a user of a party. One that is Away has no link; its place is kept.
+type PartyMember struct {
+	User  string
+	Away  bool
+	Ready bool
+}
+
+// Invitation is into a party, for so many milliseconds.
+type Invitation struct {
+	Party        uint64
+	By           string
+	Milliseconds uint32
+}
+
+// NewParty makes the view. A second one for the same client panics.
+func NewParty(c *Client) *Party {
+	p := &Party{c: c}
+	OnMessage(c, "party.state", p.take)
+	OnMessage(c, "party.invited", func(i Invitation) {
+		c.mu.Lock()
+		f := p.onInvited
+		c.mu.Unlock()
+		if f != nil {
+			f(i)
+		}
+	})
+	c.onEnd(func(Reason) {
+		if p.State().ID != 0 {
+			p.take(PartyState{Why: "the session has ended"})
+		}
+	})
+	return p
+}
+
+func (p *Party) take(s PartyState) {
+	p.c.mu.Lock()
+	p.state = s
+	f := p.onChanged
+	p.c.mu.Unlock()
+	if f != nil {
+		f(s)
+	}
+}
+
+// OnChanged sets what is called whenever the party has changed. It runs where the handlers
+// of OnMessage do.
+func (p *Party) OnChanged(f func(PartyState)) {
+	p.c.mu.Lock()
+	defer p.c.mu.Unlock()
+	p.onChanged = f
+}
+
+// OnInvited sets what is called for an invitation: see OnChanged.
+func (p *Party) OnInvited(f func(Invitation)) {
+	p.c.mu.Lock()
+	defer p.c.mu.Unlock()
+	p.onInvited = f
+}
+
+// State returns the party.
+func (p *Party) State() PartyState {
+	p.c.mu.Lock()
+	defer p.c.mu.Unlock()
+	return p.state
+}
+
+// Invite invites a user, into a new party if there is none. The errors of this and the
+// others are as Request's: ErrorRefused if it may not be, ErrorFull if the party is full,
+// ErrorBusy if too many are invited.
+func (p *Party) Invite(ctx context.Context, user string) error {
+	return p.c.Request(ctx, "party.invite", user, nil)
+}
+
+// Join accepts an invitation.
+func (p *Party) Join(ctx context.Context, party uint64) error {
+	return p.c.Request(ctx, "party.join", party, nil)
+}
+
+// Decline declines an invitation.
+func (p *Party) Decline(ctx context.Context, party uint64) error {
+	return p.c.Request(ctx, "party.decline", party, nil)
+}
+
+// Leave leaves the party. The lead passes on.
+func (p *Party) Leave(ctx context.Context) error {
+	return p.c.Request(ctx, "party.leave", nil, nil)
+}
+
+// Kick takes a user out of the party that the player leads.
+func (p *Party) Kick(ctx context.Context, user string) error {
+	return p.c.Request(ctx, "party.kick", user, nil)
+}
+
+// Lead passes the lead to a user.
+func (p *Party) Lead(ctx context.Context, user string) error {
+	return p.c.Request(ctx, "party.lead", user, nil)
+}
+
+// Ready says whether the player is ready. It is not any more when somebody comes or goes.
+func (p *Party) Ready(ctx context.Context, ready bool) error {
+	return p.c.Request(ctx, "party.ready", ready, nil)
+}
+
+// Presence says where a user is.
+type Presence uint8
+
+// The presences of a UserState.
+const (
+	Offline Presence = iota // has no session
+	Away                    // has a session without a link: it may come back any moment
+	Online                  // is there
+	Playing                 // is there, and in a match
+)
+
+// UserState is where a user is, and what the game says of it.
+type UserState struct {
+	User     string
+	Presence Presence
+	Text     string
+}
+
+// Friends is the client's view of the users that it watches (framework/social). Make one
+// for a client, by NewFriends, before it connects. Its methods are safe to call from any
+// goroutine.
+type Friends struct {
+	c *Client
+
+	// Guarded by Client.mu.
+	states    map[string]UserState
+	onChanged func(UserState)
+}
+
+// NewFriends makes the view. A second one for the same client panics.
+func NewFriends(c *Client) *Friends {
+	f := &Friends{c: c, states: map[string]UserState{}}
+	OnMessage(c, "presence.changed", func(s UserState) { f.take(s) })
+	OnMessage(c, "presence.all", func(all []UserState) { f.take(all...) })
+	c.onEnd(func(Reason) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		clear(f.states)
+	})
+	return f
+}
+
+func (f *Friends) take(all ...UserState) {
+	for _, s := range all {
+		f.c.mu.Lock()
+		news := f.states[s.User] != s
+		f.states[s.User] = s
+		fn := f.onChanged
+		f.c.mu.Unlock()
+		if news && fn != nil {
+			fn(s)
+		}
+	}
+}
+
+// OnChanged sets what is called when a user that is watched comes, goes, or does something
+// else. It runs where the handlers of OnMessage do.
+func (f *Friends) OnChanged(fn func(UserState)) {
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
+	f.onChanged = fn
+}
+
+// Watch watches users, and returns where they are: those that the game lets the player
+// watch. Watches end with the session: watch again when another one is opened. The error
+// is as Request's: ErrorFull if they are too many.
+func (f *Friends) Watch(ctx context.Context, users ...string) ([]UserState, error) {
+	var all []UserState
+	if err := f.c.Request(ctx, "presence.watch", users, &all); err != nil {
+		return nil, err
+	}
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
+	for _, s := range all {
+		if _, known := f.states[s.User]; !known { // else it was told of, perhaps after this
+			f.states[s.User] = s
+		}
+	}
+	return all, nil
+}
+
+// Unwatch watches users no more, or nobody if none is named. The error is as Request's.
+func (f *Friends) Unwatch(ctx context.Context, users ...string) error {
+	if err := f.c.Request(ctx, "presence.unwatch", users, nil); err != nil {
+		return err
+	}
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
+	if len(users) == 0 {
+		clear(f.states)
+	}
+	for _, user := range users {
+		delete(f.states, user)
+	}
+	return nil
+}
+
+// All returns the users that are watched, by name.
+func (f *Friends) All() []UserState {
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
+	return slices.SortedFunc(maps.Values(f.states), func(a, b UserState) int { return strings.Compare(a.User, b.User) })
+}
+
+// onEnd makes f run when a session has ended, on the delivery goroutine.
+func (c *Client) onEnd(f func(why Reason)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ends = append(c.ends, f)
+}
