@@ -75,6 +75,9 @@ func (a adminPages) health() error {
 	if a.srv.draining {
 		return errors.New("draining")
 	}
+	if !a.srv.mayAct() {
+		return errors.New("paused: it can't renew its lease in the cluster")
+	}
 	return nil
 }
 

@@ -30,23 +30,18 @@ type admission struct {
 // admit opens the session of a login, or refuses it.
 func (l *loop) admit(at *login) {
 	s := l.srv
-	id, err := session.NewID(s.cfg.Node, s.boot, s.cfg.Rand)
-	if err != nil {
-		s.log.Error("no session id", "error", err)
-		l.refuse(at.o, busy("the server failed"))
-		return
-	}
 	p := &Player{srv: s, Data: at.who.Data, user: at.who.User, hello: &at.key, numbers: at.o.numbers, sealed: at.o.sealed}
 	var a admission
 	for {
 		absent := a.unsure
 		s.mu.Lock()
-		a = l.admitLocked(p, id, at, absent)
+		a = l.admitLocked(p, at.id, at, absent)
 		s.mu.Unlock()
 		if len(a.unsure) == 0 {
 			break
 		}
 		if slices.ContainsFunc(a.unsure, (*Player).present) {
+			s.releaseID(at.id)
 			l.refuse(at.o, &session.CloseError{Code: session.AlreadyIn})
 			return
 		}
@@ -54,10 +49,11 @@ func (l *loop) admit(at *login) {
 	switch {
 	case a.full != notFull:
 		s.count.full[a.full].Add(1)
+		s.releaseID(at.id)
 		l.refuse(at.o, s.notLetIn(a.full))
 		return
 	case a.adopt != nil:
-		l.handOff(&handoff{p: a.adopt, kind: adopted, key: at.key, l: l, o: at.o})
+		l.handOff(&handoff{p: a.adopt, kind: adopted, key: at.key, id: at.id, l: l, o: at.o})
 		return
 	}
 	s.count.opened.Add(1)
@@ -205,7 +201,10 @@ func (s *Server) loginRefusal(err error, user string) *session.CloseError {
 	var no *codec.Error
 	var end *session.CloseError
 	var wait *later
+	var claim errClaim
 	switch {
+	case errors.As(err, &claim):
+		return claim.why
 	case errors.As(err, &end) && !end.Remote && end.Code >= session.Game:
 		return Reason{Code: end.Code, Text: end.Text, Detail: end.Detail}.closeError()
 	case errors.As(err, &no):

@@ -37,6 +37,10 @@ func (c *Config) check() error {
 		return fmt.Errorf("framework: Duplicate %d is no policy", c.Duplicate)
 	case c.Store != nil && c.Secret == (session.Secret{}):
 		return errors.New("framework: servers that share a Store must share a Secret")
+	case c.Cluster != nil && c.Secret == (session.Secret{}):
+		return errors.New("framework: the servers of a Cluster must share a Secret")
+	case c.Cluster != nil && c.Store != nil:
+		return errors.New("framework: a Cluster keeps the sessions that move: there must be no Store")
 	}
 	for _, d := range []struct {
 		field string

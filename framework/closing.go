@@ -49,7 +49,7 @@ func (l *loop) end(p *Player, why Reason) {
 	p.out.Clear(&l.srv.budget)
 	_, _ = p.out.Take() // and what became of it
 	p.extra.failCalls(session.ErrClosed)
-	if why.Code.Final() {
+	if why.Code.Final() || l.srv.released.Load() {
 		p.in.Drop() // a player that is thrown out does not act any more
 	}
 	p.mu.Unlock()
@@ -93,7 +93,7 @@ func (l *loop) announce(p *Player) {
 	}
 	p.mu.Unlock()
 	if k := p.link; k != nil && !at.IsZero() {
-		k.Write(session.AppendMove(nil, max(at.Sub(clock()), 0), l.srv.cfg.Drain.Address))
+		k.Write(session.AppendMove(nil, max(at.Sub(clock()), 0), l.srv.elsewhere(p.s.ID())))
 	}
 }
 

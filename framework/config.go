@@ -208,7 +208,11 @@ type Config struct {
 	// Store is where sessions move from server to server: see Player.Move. If nil, they
 	// do not.
 	Store Store
-	// Address is what clients dial to reach this server, if there is a Store: one or
+	// Cluster makes this server one of many: sessions go on at any of them, and a user
+	// is found at any. It takes the place of Node, Store and Peers. Its servers share a
+	// Secret. If nil, the server is alone.
+	Cluster Cluster
+	// Address is what clients dial to reach this server, if there is a Store or Cluster: one or
 	// more URLs with blanks between.
 	Address string
 	// Pack returns what the game of the next server must know of a player that moves,

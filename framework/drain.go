@@ -37,6 +37,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining = true
 	s.mu.Unlock()
+	if s.cfg.Cluster != nil {
+		s.cfg.Cluster.Drain()
+	}
 	s.notifyRooms(ctx)
 	left := s.planDrain()
 	done := make(chan struct{})
@@ -48,7 +51,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err == nil {
 		s.awaitLinksClosed(ctx, t)
 	}
-	err = errors.Join(err, t.Stop(ctx), s.stopRooms(ctx))
+	err = errors.Join(err, s.leave(ctx), t.Stop(ctx), s.stopRooms(ctx))
 	if s.admin != nil {
 		s.admin.Close() // last, so that it can be watched
 	}
@@ -180,8 +183,8 @@ func (s *Server) drainDue(left []*Player, now time.Time) []*Player {
 		case plays:
 			rest = append(rest, p)
 			continue
-		case s.cfg.Store != nil:
-			p.dismiss(Reason{Code: session.Moved, Text: s.cfg.Drain.Address})
+		case s.movable():
+			p.dismiss(Reason{Code: session.Moved, Text: s.elsewhere(p.ID())})
 			continue
 		case now.Sub(at) > s.cfg.Session.Timeout:
 			p.dismiss(Reason{Code: session.ShuttingDown}) // it does not come to rest

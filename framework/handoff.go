@@ -28,8 +28,9 @@ type handoff struct {
 	kind handoffKind
 	r    *session.ResumeRequest
 	key  session.OpeningKey
-	l    *loop    // of the link
-	o    *opening // of its fields only what HELLO said is read on the owner's loop
+	id   session.ID // adopted: the new one
+	l    *loop      // of the link
+	o    *opening   // of its fields only what HELLO said is read on the owner's loop
 
 	decided bool
 	answer  []byte
@@ -145,12 +146,7 @@ func (c *handoff) refuse(l *loop, now time.Duration) *session.CloseError {
 // token can't come back with it.
 func (c *handoff) adopt(l *loop) {
 	p, s, now := c.p, l.srv, l.t.Now()
-	old := p.s.ID()
-	id, err := session.NewID(s.cfg.Node, s.boot, s.cfg.Rand)
-	if err != nil {
-		c.refusal = busy("the server failed")
-		return
-	}
+	old, id := p.s.ID(), c.id
 	s.mu.Lock()
 	s.confirmLoginLocked(p)
 	s.table.Remove(old, p.user, session.Tombstone{Code: session.TakenOver, Recv: p.s.Received()}, now)
@@ -164,6 +160,7 @@ func (c *handoff) adopt(l *loop) {
 		p.numbers = c.o.numbers
 	}
 	p.mu.Unlock()
+	s.releaseID(old)
 	p.hello, p.sealed = &c.key, c.o.sealed
 	p.s.Takeover(now)
 	c.reset = true
@@ -184,6 +181,9 @@ func (c *handoff) returnToLink(l *loop) {
 func (c *handoff) complete() {
 	l, p := c.l, c.p
 	if c.refusal != nil {
+		if c.kind == adopted {
+			l.srv.releaseID(c.id)
+		}
 		l.refuse(c.o, c.refusal)
 		return
 	}

@@ -75,6 +75,7 @@ const fairShare = 64
 // worker, until there is nothing left or it must be done elsewhere.
 func (p *Player) work(here *Room, a *watchdog.Activity) {
 	for n := 0; ; n++ {
+		p.srv.awaitLease()
 		p.mu.Lock()
 		t, s, room := p.nextLocked()
 		if t == lifecycle.Nothing {
@@ -233,6 +234,7 @@ func (p *Player) closed(m *migration) {
 			return
 		}
 		p.srv.closeReturned(p)
+		p.srv.releaseID(p.ID())
 		p.srv.closed.Done()
 	}()
 	p.callEach(onClose)

@@ -140,6 +140,23 @@ func (g *transportHandler) OnTimer(t *transport.Loop) {
 // OnBatch implements transport.Handler.
 func (g *transportHandler) OnBatch(t *transport.Loop) {
 	l := loopOf(t)
+	waits := len(l.dirty) > 0 && !l.srv.mayAct()
+	if !waits {
+		l.writeDirty()
+	}
+	l.srv.budget.ReturnShare(&l.shard.Share, l.shard.Pool.Held())
+	next := l.wheel.Next()
+	if waits {
+		next = min(next, t.Now()+leaseTick)
+	}
+	if len(l.openings) > 0 {
+		next = min(next, l.openings[0].deadline)
+	}
+	t.WakeAt(next)
+}
+
+// writeDirty writes what there is to be written.
+func (l *loop) writeDirty() {
 	for i := 0; i < len(l.dirty); i++ {
 		p := l.dirty[i]
 		l.dirty[i] = nil
@@ -149,12 +166,6 @@ func (g *transportHandler) OnBatch(t *transport.Loop) {
 		}
 	}
 	l.dirty = l.dirty[:0]
-	l.srv.budget.ReturnShare(&l.shard.Share, l.shard.Pool.Held())
-	next := l.wheel.Next()
-	if len(l.openings) > 0 {
-		next = min(next, l.openings[0].deadline)
-	}
-	t.WakeAt(next)
 }
 
 // touch notes that p may have something to write at the end of the batch.
@@ -195,7 +206,7 @@ func (l *loop) receive(p *Player, pk codec.Packet, a transport.Arrival) {
 			p.panicked("receive", r)
 		}
 	}()
-	if pk.Kind.Counted() && !p.closing && !p.inboxFits(len(pk.Body), 4) {
+	if pk.Kind.Counted() && !p.closing && (!p.inboxFits(len(pk.Body), 4) || !l.srv.mayAct()) {
 		// Not accepted, hence not counted: the client sends it again after it
 		// has come back.
 		l.srv.count.overloads.Add(1)
@@ -422,7 +433,7 @@ func (l *loop) onWake(p *Player) {
 	p.mu.Unlock()
 	switch {
 	case kick == nil:
-	case kick.Code == session.Moved && l.srv.cfg.Store != nil && !p.hasEnded():
+	case kick.Code == session.Moved && l.srv.movable() && !p.hasEnded():
 		l.migrate(p, kick.Text)
 		return
 	default:

@@ -29,7 +29,7 @@ type migration struct {
 }
 
 // ErrNoStore refuses to move a player of a server without Config.Store.
-var ErrNoStore = errors.New("framework: Config.Store is not set")
+var ErrNoStore = errors.New("framework: neither Config.Store nor Config.Cluster is set")
 
 // Move hands the player over to the servers that share Config.Store, and sends
 // its client to one of them. address is what its client dials: one or more URLs
@@ -43,7 +43,7 @@ var ErrNoStore = errors.New("framework: Config.Store is not set")
 // A player that is kicked before it has left, or whose record the store refuses,
 // does not arrive; one whose client was never heard since its login logs in anew.
 func (p *Player) Move(address string) error {
-	if p.srv.cfg.Store == nil {
+	if !p.srv.movable() {
 		return ErrNoStore
 	}
 	if err := checkPlaces("Move: address", address); err != nil {
@@ -119,14 +119,14 @@ func (l *loop) export(p *Player) {
 		r.Routes = s.dict.hash
 	}
 	go func() { // ends when the store has answered, which ctx bounds
-		ctx, cancel := context.WithTimeout(context.Background(), s.cfg.AuthTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), s.parkTime())
 		defer cancel()
 		why := Reason{Code: session.Moved, Text: d.address}
-		if err := s.cfg.Store.Put(ctx, r.ID, r.Epoch, r.Append(nil), s.table.Keep()); err != nil {
+		if err := s.park(ctx, r); err != nil {
 			s.log.Error("session not stored", "session", p.ID(), "user", p.label(), "error", err)
 			why = Reason{Code: session.Internal, Text: "not stored"}
 		} else if late := p.kicked(); late.Code != session.Moved {
-			_, _ = s.cfg.Store.Take(ctx, r.ID, s.cfg.Address) // no other server shall
+			_, _ = s.take(ctx, r.ID) // no other server shall
 			why = late
 		}
 		if l.t.Post(onLoop(func() { l.exported(p, d, why) })) != nil {
@@ -144,6 +144,9 @@ func (p *Player) kicked() Reason {
 
 // exported ends the session on this server and tells its client.
 func (l *loop) exported(p *Player, d *migration, why Reason) {
+	if why.Code != session.Moved {
+		l.srv.releaseID(p.s.ID())
+	}
 	if p.s.Close(why.Code) {
 		var stone session.Tombstone
 		if why.Code == session.Moved {
@@ -168,7 +171,7 @@ func (l *loop) fetchOrRefuse(o *opening, r *session.ResumeRequest) {
 	stone, known := s.table.Tombstone(r.ID, l.t.Now())
 	s.table.MarkTold(r.ID)
 	s.mu.Unlock()
-	if s.cfg.Store == nil || known && (stone.Code != session.Moved || !stone.Told) {
+	if !s.movable() || known && (stone.Code != session.Moved || !stone.Told) {
 		l.refuse(o, s.closeReason(r.ID, l.t.Now()))
 		return
 	}
@@ -208,7 +211,7 @@ func (l *loop) fetch(o *opening, r *session.ResumeRequest) {
 	go func() { // ends when the store has answered, which ctx bounds
 		ctx, cancel := context.WithTimeout(context.Background(), s.cfg.AuthTimeout)
 		defer cancel()
-		b, err := s.cfg.Store.Take(ctx, r.ID, s.cfg.Address)
+		b, err := s.take(ctx, r.ID)
 		if l.t.Post(onLoop(func() { l.fetched(o, r, b, err) })) != nil && b != nil {
 			if rec, err := session.ParseRecord(b); err == nil {
 				s.putBack(rec) // the server has stopped meanwhile
@@ -238,6 +241,7 @@ func (l *loop) fetched(o *opening, r *session.ResumeRequest, b []byte, err error
 			break
 		}
 		s.log.Error("session not restored: no record, or of a server with other routes", "session", r.ID, "error", err)
+		s.releaseID(r.ID)
 		why = &session.CloseError{Code: session.Unknown}
 	}
 	if why != nil {
@@ -248,6 +252,24 @@ func (l *loop) fetched(o *opening, r *session.ResumeRequest, b []byte, err error
 // restore opens a session that has come from another server, and lets its
 // client's RESUME decide on the rest.
 func (l *loop) restore(rec *session.Record, o *opening, r *session.ResumeRequest) *session.CloseError {
+	p, why := l.restored(rec, o)
+	if why != nil {
+		return why
+	}
+	l.handOff(&handoff{p: p, kind: resumed, r: r, l: l, o: o})
+	p.schedule()
+	return nil
+}
+
+// restoreToAdopt opens the session of another server that a login is about to take over.
+func (l *loop) restoreToAdopt(rec *session.Record, o *opening) {
+	if p, why := l.restored(rec, o); why == nil {
+		p.schedule()
+	}
+}
+
+// restored makes a player, without a link, of a record.
+func (l *loop) restored(rec *session.Record, o *opening) (*Player, *session.CloseError) {
 	s := l.srv
 	p := &Player{srv: s, user: rec.User, numbers: rec.Routes != nil, sealed: rec.Sealed}
 	// The answer to a question of the server that had it may come here.
@@ -257,15 +279,16 @@ func (l *loop) restore(rec *session.Record, o *opening, r *session.ResumeRequest
 	if s.draining { // Shutdown has counted the sessions
 		s.mu.Unlock()
 		go s.putBack(rec)
-		return retrySoon()
+		return nil, retrySoon()
 	}
 	if _, ok := s.table.Get(rec.ID); ok { // a store that has given it away twice
 		s.mu.Unlock()
-		return retrySoon()
+		return nil, retrySoon()
 	}
 	if rec.User != "" && s.cfg.Duplicate != DuplicateAllow && len(s.table.User(rec.User)) > 0 {
 		s.mu.Unlock()
-		return &session.CloseError{Code: session.TakenOver} // its user has logged in afresh
+		s.releaseID(rec.ID)
+		return nil, &session.CloseError{Code: session.TakenOver} // its user has logged in afresh
 	}
 	s.joinOriginLocked(p, o.origin)
 	olds := s.awaitClose[rec.User]
@@ -281,17 +304,15 @@ func (l *loop) restore(rec *session.Record, o *opening, r *session.ResumeRequest
 	for _, old := range olds {
 		p.waitForEndOf(old)
 	}
-	l.handOff(&handoff{p: p, kind: resumed, r: r, l: l, o: o})
-	p.schedule()
-	return nil
+	return p, nil
 }
 
 // putBack returns a session that can't stay here.
 func (s *Server) putBack(rec *session.Record) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.AuthTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.parkTime())
 	defer cancel()
 	rec.Epoch++ // ours since it was taken
-	if err := s.cfg.Store.Put(ctx, rec.ID, rec.Epoch, rec.Append(nil), s.table.Keep()); err != nil {
+	if err := s.park(ctx, rec); err != nil {
 		s.log.Error("session not put back", "session", rec.ID, "user", logs.Label(rec.User), "error", err)
 	}
 }

@@ -89,6 +89,9 @@ type login struct {
 	o    *opening
 	who  Identity
 	err  error
+
+	id      session.ID      // of its session
+	adopted *session.Record // of another server's session, to be taken over; nil without one
 }
 
 func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
@@ -110,6 +113,10 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 		return nil
 	}
 	s, key := l.srv, h.OpeningKey()
+	if !s.mayAct() {
+		l.refuse(o, paused())
+		return nil
+	}
 	s.mu.Lock()
 	if s.table.RecordAttempt(key, h.Attempt, l.t.Now()) {
 		s.mu.Unlock()
@@ -149,7 +156,8 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 		l.refuse(o, s.notLetIn(full))
 		return nil
 	}
-	if s.cfg.Authenticate == nil {
+	if s.cfg.Authenticate == nil && s.cfg.Cluster == nil {
+		s.claim(context.Background(), at) // draws its id
 		s.authenticated(at)
 		return nil
 	}
@@ -194,7 +202,12 @@ func (s *Server) authenticate(at *login, who Login) {
 		}
 		s.authenticated(at)
 	}()
-	at.who, at.err = s.cfg.Authenticate(ctx, who)
+	if s.cfg.Authenticate != nil {
+		at.who, at.err = s.cfg.Authenticate(ctx, who)
+	}
+	if at.err == nil {
+		s.claim(ctx, at)
+	}
 	returned = true
 }
 
@@ -222,6 +235,9 @@ func (at *login) Run(t *transport.Loop) {
 	if at.err != nil {
 		l.refuse(at.o, s.loginRefusal(at.err, at.who.User))
 		return
+	}
+	if at.adopted != nil {
+		l.restoreToAdopt(at.adopted, at.o)
 	}
 	l.admit(at)
 }
@@ -267,6 +283,10 @@ func (l *loop) resume(k *transport.Link, o *opening, pk codec.Packet) error {
 		return nil
 	}
 	k.ValidateAddress() // the proof covers the nonce that was sent there
+	if !s.mayAct() {
+		l.refuse(o, paused())
+		return nil
+	}
 	s.mu.Lock()
 	p, ok := s.table.Get(r.ID)
 	s.mu.Unlock()

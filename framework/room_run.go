@@ -42,6 +42,7 @@ func (r *Room) run() {
 	}
 	ended := r.serve() // what the goroutine before this one has left
 	for !ended {
+		r.kind.srv.awaitLease()
 		r.steps.run(len(r.members) > 0)
 		r.tick(ticker)
 		r.runTimers()

@@ -86,7 +86,7 @@ func (s *Server) start() error {
 	if err != nil {
 		return err
 	}
-	t, err := transport.Start(s.cfg.transport(), &transportHandler{s})
+	t, err := s.listen()
 	if err != nil {
 		if pages != nil {
 			pages.Close()

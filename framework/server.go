@@ -48,6 +48,7 @@ type Server struct {
 	minVersion   []uint64                    // nil: none; immutable
 	maintained   atomic.Pointer[maintenance]
 	closed       sync.WaitGroup // sessions whose OnClose has not returned
+	released     atomic.Bool    // no session is this server's any more: of a Cluster
 
 	running sync.WaitGroup // rooms
 
@@ -63,7 +64,7 @@ type Server struct {
 	table      *session.Table[*Player]
 	logins     map[session.OpeningKey]*login
 	authSlots  limit.AuthSlots     // Config.AuthConcurrency
-	arriving   map[session.ID]bool // asked of Config.Store
+	arriving   map[session.ID]bool // asked of Config.Store or Config.Cluster
 	origins    map[netip.Addr]*origin
 	here       int                  // sessions that this machine opened, all in all
 	awaitClose map[string][]*Player // by user: closed, but OnClose has not returned

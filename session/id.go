@@ -30,6 +30,14 @@ func NewID(node uint16, boot uint32, rand io.Reader) (ID, error) {
 // a directory of users (SPEC 2.3).
 type UserHash [6]byte
 
+// UserHash returns what the ids of a user's sessions have in common: SPEC 2.3.
+func (s Secret) UserHash(user string) UserHash {
+	m := hmac.New(sha256.New, s[:])
+	m.Write([]byte("lifeline/user/1"))
+	m.Write([]byte(user))
+	return UserHash(m.Sum(nil)[:len(UserHash{})])
+}
+
 // NewUserID is NewID for a session of a user: 48 of its random bits are h.
 func NewUserID(node uint16, boot uint32, h UserHash, rand io.Reader) (ID, error) {
 	id, err := NewID(node, boot, rand)

@@ -43,6 +43,11 @@ func TestUserID(t *testing.T) {
 	if id.UserHash() != h || id.Node() != 0x0102 || id.Boot() != 0x03040506 {
 		t.Errorf("%x, node %x, boot %x", id.UserHash(), id.Node(), id.Boot())
 	}
+	m := hmac.New(sha256.New, make([]byte, 32))
+	m.Write([]byte("lifeline/user/1ann"))
+	if got := (Secret{}).UserHash("ann"); !bytes.Equal(got[:], m.Sum(nil)[:6]) {
+		t.Errorf("the hash of a user is %x", got)
+	}
 }
 
 func TestToken(t *testing.T) {

@@ -3,8 +3,6 @@
 package core
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -32,16 +30,6 @@ type Entry struct {
 func Key(id session.ID) string {
 	h := id.UserHash()
 	return hex.EncodeToString(h[:])
-}
-
-const userLabel = "lifeline/user/1"
-
-// UserHash is the part of a session's id that its user decides.
-func UserHash(secret session.Secret, user string) session.UserHash {
-	m := hmac.New(sha256.New, secret[:])
-	m.Write([]byte(userLabel))
-	m.Write([]byte(user))
-	return session.UserHash(m.Sum(nil)[:len(session.UserHash{})])
 }
 
 type entryBody struct {

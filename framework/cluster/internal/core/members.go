@@ -12,11 +12,7 @@ type Member struct {
 	Incarnation Incarnation
 	Draining    bool
 	Address     string // what clients dial to reach it; empty: they can't be sent there
-	Labels      map[string]string
-	Version     string
-	// Secret and Key are fingerprints of what all servers must have alike; Routes may
-	// differ while a new release is rolled out.
-	Secret, Key, Routes []byte
+	Routes      []byte // differs where the routes do, as while a new release is rolled out
 }
 
 // Members is who there is, and who was declared dead. It implements View.

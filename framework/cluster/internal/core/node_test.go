@@ -347,7 +347,7 @@ func (n *node) ask(to Incarnation, q Question, next func(Event)) {
 func (m mutation) skips(r Result, read []Entry, me Incarnation) bool {
 	switch m {
 	case oldReadDecides:
-		return r == Missing || r == Fenced
+		return r == Missing || r == Superseded || r == Fenced
 	case takenWithoutWrite:
 		return r == Taken && slices.ContainsFunc(read, func(e Entry) bool { return e.Owner == me && e.Record != nil })
 	}

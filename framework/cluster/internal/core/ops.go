@@ -63,6 +63,9 @@ func NewFind(f Find) *Op {
 	return &Op{Key: Key(f.Session), decide: func(entries []Entry, v View) Action {
 		i := find(entries, f.Session)
 		if i < 0 {
+			if f.Policy != Allow && len(entries) > 0 { // of the same user, who has logged in afresh
+				return confirm(entries, Superseded)
+			}
 			return confirm(entries, Missing)
 		}
 		e := entries[i]

@@ -72,7 +72,7 @@ func (n *node) hello(c *client, link int) {
 	}
 	var seed [4]byte
 	binary.LittleEndian.PutUint32(seed[:], n.w.rng.Uint32())
-	id, _ := session.NewUserID(n.inc.Node, n.inc.Boot, UserHash(session.Secret{1}, c.user), &fixed{seed[:]})
+	id, _ := session.NewUserID(n.inc.Node, n.inc.Boot, session.Secret{1}.UserHash(c.user), &fixed{seed[:]})
 	n.holdings.Arrive(id)
 	n.run(NewClaim(n.inc, id, c.user, n.w.course.policy, &n.holdings), func(v Verdict) {
 		if v.Result != Granted || !n.acting() || n.draining {

@@ -55,7 +55,7 @@ func TestIncarnation(t *testing.T) {
 func TestKeyFollowsFromTheID(t *testing.T) {
 	secret := session.Secret{1}
 	one := func(user string, n byte) session.ID {
-		id, err := session.NewUserID(uint16(n), uint32(n), UserHash(secret, user), &fixed{[]byte{n}})
+		id, err := session.NewUserID(uint16(n), uint32(n), secret.UserHash(user), &fixed{[]byte{n}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +64,7 @@ func TestKeyFollowsFromTheID(t *testing.T) {
 	if Key(one("ann", 1)) != Key(one("ann", 2)) || Key(one("ann", 1)) == Key(one("bob", 1)) {
 		t.Error(Key(one("ann", 1)), Key(one("ann", 2)), Key(one("bob", 1)))
 	}
-	if UserHash(secret, "ann") == UserHash(session.Secret{2}, "ann") {
+	if secret.UserHash("ann") == (session.Secret{2}).UserHash("ann") {
 		t.Error("it follows from the user alone: a stranger could compute it")
 	}
 }

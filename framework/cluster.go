@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
+)
+
+// Cluster is what a server asks that is one of many: framework/cluster has one. It knows
+// which of them owns a session, and this server acts for its sessions only while Valid
+// says so. Its methods are called from many goroutines. They may block until ctx ends,
+// but for those whose comments say that they do not.
+type Cluster interface {
+	// Join makes the server one of the cluster, and returns the number of its node. It is
+	// called once, before the server listens: a Start that fails after it needs another
+	// Cluster to be tried again.
+	Join(ctx context.Context, h ClusterHost) (node uint16, err error)
+	// Valid reports whether the server may act for its sessions now. It does not block,
+	// and is called for every batch of packets.
+	Valid() bool
+	// Claim makes the server the owner of a session that is about to open, once no other
+	// server has one of the user that the policy forbids. adopted is the record of one
+	// that this session takes over. The error is a *CloseError if it tells the client why
+	// not.
+	Claim(ctx context.Context, user string, id ID, policy Duplicate) (adopted []byte, err error)
+	// Release gives up a session that has ended, or that was claimed in vain. It does not
+	// block.
+	Release(id ID)
+	// Find makes the server the owner of a session that is not here, and returns its
+	// record. The error is a *CloseError if it tells the client where to go, or when to
+	// come again. Without a record and an error nobody has the session.
+	Find(ctx context.Context, id ID, policy Duplicate) (record []byte, err error)
+	// Park gives a session to whoever finds it. If the server does not own it any more,
+	// the error is ErrFenced.
+	Park(ctx context.Context, id ID, record []byte) error
+	// Elsewhere is where clients dial to reach another server that takes sessions, empty
+	// if there is none. id is of the session that goes there. It does not block.
+	Elsewhere(id ID) string
+	// Drain tells the others that this server lets its players go. It does not block.
+	Drain()
+	// Leave makes the server none of the cluster any more.
+	Leave(ctx context.Context) error
+}
+
+// ClusterHost is a server as its Cluster sees it. Its methods do not block.
+type ClusterHost interface {
+	Boot() uint32
+	Address() string // Config.Address
+	Secret() Secret
+	Routes() []byte // differs where the routes do
+	Logger() *slog.Logger
+	// Evict ends a session for another login of its user, by the policy. It reports true,
+	// and does nothing, if the policy keeps the other login out. Release follows when
+	// OnClose has returned, or Park if the policy hands the session over.
+	Evict(id ID, policy Duplicate) (present bool)
+	// Give makes the server Park a session.
+	Give(id ID)
+	// Fence ends all sessions: the others have declared this server dead, and Valid is
+	// false for ever.
+	Fence()
+}
+
+// errClaim is a login that the cluster has not let in.
+type errClaim struct{ why *session.CloseError }
+
+func (e errClaim) Error() string { return e.why.Error() }
+
+// mayAct reports whether the server may act for its sessions now.
+func (s *Server) mayAct() bool { return s.cfg.Cluster == nil || s.cfg.Cluster.Valid() }
+
+// leaseTick is how often a server that may not act looks whether it may again.
+const leaseTick = 50 * time.Millisecond
+
+// awaitLease waits until the server may act, or has nothing to act for.
+func (s *Server) awaitLease() {
+	for !s.mayAct() && !s.released.Load() {
+		time.Sleep(leaseTick)
+	}
+}
+
+// paused is the answer to clients while the server may not act.
+func paused() *session.CloseError { return busyFor(2*time.Second, "the server waits for its cluster") }
+
+// join makes the server one of its cluster, if it has one.
+func (s *Server) join() error {
+	if s.cfg.Cluster == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), joinTimeout)
+	defer cancel()
+	node, err := s.cfg.Cluster.Join(ctx, clusterHost{s})
+	s.cfg.Node = node
+	return err
+}
+
+// listen makes the server one of its cluster, if it has one, and serves the carriers.
+func (s *Server) listen() (*transport.Transport, error) {
+	if err := s.join(); err != nil {
+		return nil, err
+	}
+	t, err := transport.Start(s.cfg.transport(), &transportHandler{s})
+	if err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		err = errors.Join(err, s.leave(ctx))
+	}
+	return t, err
+}
+
+// joinTimeout is how long Start waits for the cluster. A server that comes back at once
+// after a crash must wait until it was declared dead.
+const joinTimeout = time.Minute
+
+// leave ends what join began. No session is here any more.
+func (s *Server) leave(ctx context.Context) error {
+	if s.cfg.Cluster == nil {
+		return nil
+	}
+	s.released.Store(true)
+	return s.cfg.Cluster.Leave(ctx)
+}
+
+// newID draws the id of a user's session.
+func (s *Server) newID(user string) (session.ID, error) {
+	if s.cfg.Cluster == nil || user == "" {
+		return session.NewID(s.cfg.Node, s.boot, s.cfg.Rand)
+	}
+	return session.NewUserID(s.cfg.Node, s.boot, s.cfg.Secret.UserHash(user), s.cfg.Rand)
+}
+
+// claim makes the server the owner of the session that a login opens.
+func (s *Server) claim(ctx context.Context, at *login) {
+	if at.id, at.err = s.newID(at.who.User); at.err != nil || s.cfg.Cluster == nil {
+		return
+	}
+	var why *session.CloseError
+	b, err := s.cfg.Cluster.Claim(ctx, at.who.User, at.id, s.cfg.Duplicate)
+	switch {
+	case errors.As(err, &why):
+		at.err = errClaim{why}
+	case err != nil:
+		at.err = err
+	case b != nil:
+		if at.adopted, err = session.ParseRecord(b); err != nil {
+			s.log.Error("session not adopted", "session", at.id, "error", err)
+		}
+	}
+}
+
+// releaseID gives a session up in the directory of the cluster.
+func (s *Server) releaseID(id session.ID) {
+	if s.cfg.Cluster != nil && id != (session.ID{}) {
+		s.cfg.Cluster.Release(id)
+	}
+}
+
+// movable reports whether sessions can go to other servers.
+func (s *Server) movable() bool { return s.cfg.Store != nil || s.cfg.Cluster != nil }
+
+// parkTime bounds how long a session that leaves waits for the store. A directory may be
+// without a leader for ten seconds, and nobody has to lose a session for that.
+func (s *Server) parkTime() time.Duration {
+	if s.cfg.Cluster != nil {
+		return max(s.cfg.AuthTimeout, 30*time.Second)
+	}
+	return s.cfg.AuthTimeout
+}
+
+// park stores the record of a session that leaves.
+func (s *Server) park(ctx context.Context, r *session.Record) error {
+	if s.cfg.Cluster != nil {
+		return s.cfg.Cluster.Park(ctx, r.ID, r.Append(nil))
+	}
+	return s.cfg.Store.Put(ctx, r.ID, r.Epoch, r.Append(nil), s.table.Keep())
+}
+
+// take returns the record of a session that shall go on here.
+func (s *Server) take(ctx context.Context, id session.ID) ([]byte, error) {
+	if s.cfg.Cluster != nil {
+		return s.cfg.Cluster.Find(ctx, id, s.cfg.Duplicate)
+	}
+	return s.cfg.Store.Take(ctx, id, s.cfg.Address)
+}
+
+// elsewhere is where the client of a draining player is sent.
+func (s *Server) elsewhere(id session.ID) string {
+	if s.cfg.Drain.Address == "" && s.cfg.Cluster != nil {
+		return s.cfg.Cluster.Elsewhere(id)
+	}
+	return s.cfg.Drain.Address
+}
+
+// clusterHost implements ClusterHost.
+type clusterHost struct{ s *Server }
+
+func (h clusterHost) Boot() uint32         { return h.s.boot }
+func (h clusterHost) Address() string      { return h.s.cfg.Address }
+func (h clusterHost) Secret() Secret       { return h.s.cfg.Secret }
+func (h clusterHost) Routes() []byte       { return h.s.dict.hash }
+func (h clusterHost) Logger() *slog.Logger { return h.s.log }
+
+func (h clusterHost) Evict(id ID, policy Duplicate) (present bool) {
+	p := h.s.Player(id)
+	switch {
+	case p == nil: // it is ending
+	case policy == DuplicateReject && p.present():
+		return true
+	case policy == DuplicateAdopt:
+		h.Give(id)
+	default:
+		p.Kick(session.TakenOver, "")
+	}
+	return false
+}
+
+func (h clusterHost) Give(id ID) {
+	if p := h.s.Player(id); p != nil {
+		p.dismiss(Reason{Code: session.Moved})
+	}
+}
+
+func (h clusterHost) Fence() {
+	h.s.released.Store(true)
+	for _, p := range h.s.players() {
+		p.dismiss(Reason{Code: session.ShuttingDown, Text: "the server has lost its place"})
+	}
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+
+package cluster
+
+import (
+	"context"
+	"errors"
+)
+
+// Bus joins the servers of a cluster: a small store that all of them see, and questions
+// from one to another. Its methods are safe to call from any goroutine and block until
+// they have an answer or ctx ends.
+//
+// A key is a bucket, a slash and a name: "leases/17". The names have letters, digits, dots
+// and dashes. Every write of a key gives it a higher revision.
+type Bus interface {
+	// Get returns a key's value and revision, as the store's leader knows them: no value
+	// if there is none, revision 0 if there never was one.
+	Get(ctx context.Context, key string) (value []byte, rev uint64, err error)
+	// Put writes a value, or removes it if it is empty, if the key's revision is rev: else
+	// the error is ErrConflict. After any other error the value may have been written, or
+	// be written later.
+	Put(ctx context.Context, key string, value []byte, rev uint64) (next uint64, err error)
+	// Watch calls changed, one call after the other, for every value in a bucket and for
+	// every change after that, the last one of a key at least. It returns when it has told
+	// what was there. Whenever it may have missed something for a time it calls blind, and
+	// then changed for all that is there. It ends when ctx does.
+	Watch(ctx context.Context, bucket string, changed func(name string, value []byte, rev uint64), blind func()) error
+	// Serve answers questions that are asked under a name, each on a goroutine of its own;
+	// without an answer, a nil one, the asker is told nothing. It ends when ctx does.
+	Serve(ctx context.Context, name string, answer func(question []byte) []byte) error
+	// Ask puts a question to whoever serves a name.
+	Ask(ctx context.Context, name string, question []byte) (answer []byte, err error)
+}
+
+// ErrConflict refuses a write: another one was faster.
+var ErrConflict = errors.New("cluster: the key has another revision")
+
+// The buckets of a Bus.
+const (
+	bucketMeta     = "meta"     // what all servers must have alike
+	bucketLeases   = "leases"   // by node: who has the number, and its renewals
+	bucketMembers  = "members"  // by node: how a server describes itself
+	bucketDead     = "dead"     // by incarnation: tombstones
+	bucketSessions = "sessions" // by user: who owns which session
+)
+
+// Buckets are the buckets that a Bus must have.
+func Buckets() []string {
+	return []string{bucketMeta, bucketLeases, bucketMembers, bucketDead, bucketSessions}
+}

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: MIT
+
+// Package cluster makes many servers one: a session that was opened at one of them goes
+// on at any, a user is known at all of them, and a server that drains hands its players
+// to the others, without a loss and without a login.
+//
+//	bus := new(cluster.Memory) // or that of package cluster/nats
+//	c, err := cluster.New(cluster.Config{Bus: bus})
+//	srv, err := framework.New(framework.Config{Cluster: c, Secret: secret, Address: "tcp://10.0.0.7:7777"})
+//
+// A session lives whole on one server. A directory says on which; one compare-and-swap of
+// its entry there is the only way to become the owner. A server acts for its sessions only
+// while it holds a lease, which it renews every 2 s. If it can't, it pauses before anybody
+// may take them over: its players wait, and go on when the directory is back. SPEC.md of
+// this package has the rules and why they are as they are.
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/cluster/internal/core"
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// Config says how a server is one of many.
+type Config struct {
+	// Bus joins the servers. Required.
+	Bus Bus
+	// Node is this server's number in the cluster. If zero, the smallest that is free.
+	Node uint16
+}
+
+// Cluster is one server's part in a cluster. It implements framework.Cluster. Make one for
+// each server.
+type Cluster struct {
+	bus   Bus
+	node  uint16
+	start time.Time
+	until atomic.Int64 // the end of the lease, in time since start
+
+	// Set by Join.
+	host   framework.ClusterHost
+	log    *slog.Logger
+	me     core.Incarnation
+	ctx    context.Context // of all that runs while the server is one of the cluster
+	cancel context.CancelFunc
+	jobs   jobs
+	wake   chan struct{} // of one: the lease has something to do
+
+	mu sync.Mutex
+	// Guarded by mu.
+	lease    *core.Lease
+	watch    *core.Watch
+	members  core.Members
+	holdings core.Holdings
+	draining bool
+	sent     map[session.ID]time.Duration // clients that were sent to the owner of their session
+	declared map[core.Incarnation]bool    // a tombstone was made here, or is being made
+}
+
+// New checks the configuration. Nothing runs before the server is started.
+func New(cfg Config) (*Cluster, error) {
+	if cfg.Bus == nil {
+		return nil, errors.New("cluster: Config.Bus is nil")
+	}
+	return &Cluster{
+		bus: cfg.Bus, node: cfg.Node, start: clock(), wake: make(chan struct{}, 1),
+		sent: map[session.ID]time.Duration{}, declared: map[core.Incarnation]bool{},
+	}, nil
+}
+
+func (c *Cluster) now() time.Duration { return since(c.start) }
+
+// Valid implements framework.Cluster.
+func (c *Cluster) Valid() bool { return int64(c.now()) < c.until.Load() }
+
+// ErrSecret refuses a server that has another Secret than the cluster.
+var ErrSecret = errors.New("cluster: this server's Secret is not that of the others")
+
+// ErrNumber says that no number was free for this server's node in time.
+var ErrNumber = errors.New("cluster: the number of the node is taken")
+
+// Join implements framework.Cluster.
+func (c *Cluster) Join(ctx context.Context, h framework.ClusterHost) (uint16, error) {
+	if c.host != nil {
+		return 0, errors.New("cluster: a Cluster is of one server, and joins once")
+	}
+	c.host = h
+	if err := c.checkMeta(ctx); err != nil {
+		return 0, err
+	}
+	node := c.node
+	if node == 0 {
+		var err error
+		if node, err = c.freeNode(ctx); err != nil {
+			return 0, err
+		}
+	}
+	c.me = core.Incarnation{Node: node, Boot: h.Boot()}
+	c.log = h.Logger().With("incarnation", c.me)
+	c.lease, c.watch = core.NewLease(c.me, core.Default), core.NewWatch(c.me, core.Default)
+	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	err := c.watchAll()
+	if err == nil {
+		err = c.bus.Serve(c.ctx, c.me.String(), c.answer)
+	}
+	if err == nil {
+		go c.keepLease() // ends with ctx, or with the lease
+		err = c.awaitLease(ctx)
+	}
+	if err == nil {
+		err = c.describe(ctx)
+	}
+	if err != nil {
+		c.cancel()
+		return 0, err
+	}
+	go c.lookAfterOthers() // ends with ctx
+	c.log.Info("joined the cluster", "address", h.Address())
+	return node, nil
+}
+
+// checkMeta makes sure that the server belongs to those that are there.
+func (c *Cluster) checkMeta(ctx context.Context) error {
+	want := metaBody{Version: metaVersion, Secret: fingerprint(c.host.Secret())}
+	const key = bucketMeta + "/cluster"
+	for {
+		b, rev, err := c.bus.Get(ctx, key)
+		if err == nil && len(b) == 0 {
+			if _, err = c.bus.Put(ctx, key, encode(&want), rev); err == nil {
+				return nil
+			}
+		}
+		var got metaBody
+		switch {
+		case len(b) > 0 && decode(b, &got) != nil, len(b) > 0 && got.Version != metaVersion:
+			return fmt.Errorf("cluster: its directory has format %d, and this server knows %d", got.Version, metaVersion)
+		case len(b) > 0 && !bytes.Equal(got.Secret, want.Secret):
+			return ErrSecret
+		case len(b) > 0:
+			return nil
+		}
+		if !pause(ctx, 100*time.Millisecond) {
+			return fmt.Errorf("cluster: the directory does not answer: %w", errors.Join(err, ctx.Err()))
+		}
+	}
+}
+
+// freeNode returns the smallest number that nobody has.
+func (c *Cluster) freeNode(ctx context.Context) (uint16, error) {
+	for n := uint16(1); n != 0; n++ {
+		b, _, err := c.bus.Get(ctx, bucketLeases+"/"+strconv.Itoa(int(n)))
+		if err != nil {
+			return 0, err
+		}
+		if v, err := core.ParseLease(n, b); err != nil || v.Owner == (core.Incarnation{}) || v.Dead {
+			return n, err
+		}
+	}
+	return 0, ErrNumber
+}
+
+// awaitLease waits for the first lease.
+func (c *Cluster) awaitLease(ctx context.Context) error {
+	said := false
+	for !c.Valid() {
+		c.mu.Lock()
+		taken, over := c.lease.Taken(), c.lease.Over()
+		c.mu.Unlock()
+		if taken != (core.Incarnation{}) && !said {
+			said = true
+			c.log.Warn("the number of this node is taken, perhaps by a server that has crashed: waiting until it is declared dead", "by", taken)
+		}
+		if over || !pause(ctx, 20*time.Millisecond) {
+			if taken != (core.Incarnation{}) || over {
+				return fmt.Errorf("%w: %d, by %v", ErrNumber, c.me.Node, taken)
+			}
+			return fmt.Errorf("cluster: no lease: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
+// describe writes the server's own record.
+func (c *Cluster) describe(ctx context.Context) error {
+	c.mu.Lock()
+	m := core.Member{Incarnation: c.me, Draining: c.draining, Address: c.host.Address(), Routes: c.host.Routes()}
+	c.members.Put(m)
+	c.mu.Unlock()
+	key, want := bucketMembers+"/"+strconv.Itoa(int(c.me.Node)), encodeMember(m)
+	for {
+		b, rev, err := c.bus.Get(ctx, key)
+		if err == nil && bytes.Equal(b, want) {
+			return nil
+		}
+		if err == nil {
+			if _, err = c.bus.Put(ctx, key, want, rev); err == nil {
+				return nil
+			}
+		}
+		if !pause(ctx, 100*time.Millisecond) {
+			return fmt.Errorf("cluster: describe this server: %w", errors.Join(err, ctx.Err()))
+		}
+	}
+}
+
+// Elsewhere implements framework.Cluster: by the id, so that players spread.
+func (c *Cluster) Elsewhere(id session.ID) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var list []core.Member
+	for _, m := range c.members.Living() {
+		if m.Incarnation != c.me && !m.Draining && m.Address != "" && bytes.Equal(m.Routes, c.host.Routes()) {
+			list = append(list, m)
+		}
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	h := fnv.New32a()
+	_, _ = h.Write(id[:])
+	return list[int(h.Sum32()%uint32(len(list)))].Address
+}
+
+// Drain implements framework.Cluster.
+func (c *Cluster) Drain() {
+	c.mu.Lock()
+	c.draining = true
+	c.mu.Unlock()
+	go func() { // ends when it is written, or with the server
+		if err := c.describe(c.ctx); err != nil && c.ctx.Err() == nil {
+			c.log.Error("the others do not know that this server drains", "error", err)
+		}
+	}()
+}
+
+// Leave implements framework.Cluster: the others need not wait for this server to be
+// declared dead.
+func (c *Cluster) Leave(ctx context.Context) error {
+	defer c.cancel()
+	err := c.jobs.wait(ctx) // entries that are still to be removed
+	c.mu.Lock()
+	c.lease.Leave()
+	c.mu.Unlock()
+	c.poke()
+	for {
+		c.mu.Lock()
+		left := c.lease.Left() || c.lease.Over()
+		c.mu.Unlock()
+		if left {
+			return errors.Join(err, c.tombstone(ctx, c.me))
+		}
+		if !pause(ctx, 10*time.Millisecond) {
+			return fmt.Errorf("cluster: leave: %w", errors.Join(err, ctx.Err()))
+		}
+	}
+}
+
+// Member is a server of the cluster.
+type Member struct {
+	Node     uint16
+	Draining bool
+	Address  string // what clients dial to reach it
+}
+
+// Members returns the servers that live, as far as is known here. It does not block.
+func (c *Cluster) Members() (list []Member) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.members.Living() {
+		list = append(list, Member{m.Incarnation.Node, m.Draining, m.Address})
+	}
+	return list
+}
+
+// pause waits for d, and reports false if ctx ends before.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(max(d, 1))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

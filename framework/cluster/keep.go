@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+
+package cluster
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/lifeline-go/lifeline/framework/cluster/internal/core"
+)
+
+// The server's own lease, and its eye on those of the others: package core decides, and
+// here it is done.
+
+// requestTime bounds one request to the bus, askTime a question to another server.
+const (
+	requestTime = time.Second
+	askTime     = 2 * time.Second
+)
+
+// outcome is what came of a read or a write.
+func outcome(err error, done core.Outcome) core.Outcome {
+	switch {
+	case err == nil:
+		return done
+	case done == core.Loaded:
+		return core.LoadFailed
+	case errors.Is(err, ErrConflict):
+		return core.Conflicted
+	}
+	return core.Uncertain
+}
+
+// poke makes keepLease look at the lease.
+func (c *Cluster) poke() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// keepLease renews the lease until it is over.
+func (c *Cluster) keepLease() {
+	for c.ctx.Err() == nil {
+		now := c.now()
+		c.mu.Lock()
+		do, value, rev, ok := c.lease.Next(now)
+		next, over, left := c.lease.NextAt(), c.lease.Over(), c.lease.Left()
+		c.mu.Unlock()
+		switch {
+		case over:
+			c.fenced()
+			return
+		case left:
+			return
+		case !ok:
+			c.sleep(max(next-now, time.Millisecond))
+			continue
+		}
+		o, value, rev := c.leaseDo(do, value, rev)
+		now = c.now()
+		c.mu.Lock()
+		before := c.lease.ValidUntil()
+		c.lease.Done(o, value, rev, now)
+		until := c.lease.ValidUntil()
+		if o == core.Written && until > before {
+			c.watch.Renewed(now)
+		}
+		c.mu.Unlock()
+		c.until.Store(int64(until))
+	}
+}
+
+// sleep waits for d, or until poke.
+func (c *Cluster) sleep(d time.Duration) {
+	ctx, cancel := context.WithTimeout(c.ctx, d)
+	defer cancel()
+	select {
+	case <-c.wake:
+	case <-ctx.Done():
+	}
+}
+
+// leaseDo does what the lease wants.
+func (c *Cluster) leaseDo(do core.Verb, value core.LeaseValue, rev uint64) (core.Outcome, core.LeaseValue, uint64) {
+	ctx, cancel := context.WithTimeout(c.ctx, requestTime)
+	defer cancel()
+	key := bucketLeases + "/" + strconv.Itoa(int(c.me.Node))
+	switch do {
+	case core.Read:
+		b, rev, err := c.bus.Get(ctx, key)
+		if err == nil {
+			value, err = core.ParseLease(c.me.Node, b)
+		}
+		return outcome(err, core.Loaded), value, rev
+	case core.Declare:
+		return outcome(c.tombstone(ctx, value.Owner), core.Written), value, 0
+	}
+	next, err := c.bus.Put(ctx, key, value.Append(nil), rev)
+	return outcome(err, core.Written), value, next
+}
+
+// fenced ends all that the server had: the others have declared it dead.
+func (c *Cluster) fenced() {
+	c.until.Store(0)
+	c.log.Error("this server was declared dead, as it could not renew its lease in time: its sessions are ended, restart it")
+	c.host.Fence()
+}
+
+// watchAll begins to watch the others.
+func (c *Cluster) watchAll() error {
+	blind := func() {
+		c.mu.Lock()
+		c.watch.Blind(c.now())
+		c.mu.Unlock()
+	}
+	for bucket, changed := range map[string]func(name string, value []byte, rev uint64){
+		bucketLeases: c.leaseChanged, bucketMembers: c.memberChanged, bucketDead: c.deadChanged,
+	} {
+		if err := c.bus.Watch(c.ctx, bucket, changed, blind); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) leaseChanged(name string, b []byte, rev uint64) {
+	node, err := strconv.ParseUint(name, 10, 16)
+	v, err2 := core.ParseLease(uint16(node), b)
+	if err = errors.Join(err, err2); err != nil {
+		c.log.Error("a lease is not understood", "key", name, "error", err)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.watch.Saw(uint16(node), v, rev, c.now())
+}
+
+func (c *Cluster) memberChanged(name string, b []byte, _ uint64) {
+	node, err := strconv.ParseUint(name, 10, 16)
+	m, err2 := decodeMember(uint16(node), b)
+	if err = errors.Join(err, err2); err != nil {
+		c.log.Error("a server's description is not understood", "key", name, "error", err)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.members.Put(m)
+	c.watch.Expect(m.Incarnation, c.now())
+}
+
+func (c *Cluster) deadChanged(name string, _ []byte, _ uint64) {
+	i, err := core.ParseIncarnation(name)
+	if err != nil {
+		c.log.Error("a tombstone is not understood", "key", name, "error", err)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.members.Tombstone(i)
+}
+
+// lookEvery is how often the leases of the others are looked at.
+const lookEvery = 250 * time.Millisecond
+
+// lookAfterOthers declares dead who is dead.
+func (c *Cluster) lookAfterOthers() {
+	for pause(c.ctx, lookEvery) {
+		now := c.now()
+		c.mu.Lock()
+		suspects, dead := c.watch.Suspects(now), c.watch.Dead()
+		c.mu.Unlock()
+		for _, s := range suspects {
+			c.declare(s)
+		}
+		for _, i := range dead {
+			c.declareOnce(i)
+		}
+	}
+}
+
+// declare declares a suspect dead, if it has not renewed its lease meanwhile.
+func (c *Cluster) declare(s core.Suspect) {
+	ctx, cancel := context.WithTimeout(c.ctx, requestTime)
+	defer cancel()
+	i := s.Value.Owner
+	if _, err := c.bus.Put(ctx, bucketLeases+"/"+strconv.Itoa(int(i.Node)), s.Value.Append(nil), s.Rev); err != nil {
+		c.mu.Lock()
+		c.watch.Spared(i.Node, c.now())
+		c.mu.Unlock()
+		return
+	}
+	c.log.Warn("a server was silent for too long, and is declared dead", "dead", i)
+	c.declareOnce(i)
+}
+
+// declareOnce makes the tombstone of a server whose lease says that it is dead.
+func (c *Cluster) declareOnce(i core.Incarnation) {
+	c.mu.Lock()
+	known := c.declared[i] || c.members.Status(i) == core.Dead
+	c.declared[i] = true
+	c.mu.Unlock()
+	if known {
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, requestTime)
+	defer cancel()
+	err := c.tombstone(ctx, i)
+	if err != nil { // the next look tries again
+		c.mu.Lock()
+		delete(c.declared, i)
+		c.mu.Unlock()
+	}
+}
+
+// tombstone makes one, if there is none.
+func (c *Cluster) tombstone(ctx context.Context, i core.Incarnation) error {
+	key := bucketDead + "/" + i.String()
+	b, rev, err := c.bus.Get(ctx, key)
+	if err == nil && len(b) == 0 {
+		_, err = c.bus.Put(ctx, key, []byte{1}, rev)
+	}
+	return err
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+
+package cluster
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+)
+
+// Memory is a Bus for servers of one process. The zero value works.
+type Memory struct {
+	mu sync.Mutex
+	// Guarded by mu.
+	seq      uint64
+	keys     map[string]memoryValue
+	watchers map[*memoryWatch]bool
+	servers  map[string]*memoryServer
+}
+
+type memoryValue struct {
+	value []byte
+	rev   uint64
+}
+
+type memoryWatch struct {
+	bucket string
+	wake   chan struct{} // of one
+	dirty  []string      // names that have changed; guarded by Memory.mu
+}
+
+type memoryServer struct{ answer func([]byte) []byte }
+
+// ErrNoAnswer says that nobody answers under a name.
+var ErrNoAnswer = errors.New("cluster: no answer")
+
+// Get implements Bus.
+func (m *Memory) Get(_ context.Context, key string) ([]byte, uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at := m.keys[key]
+	return at.value, at.rev, nil
+}
+
+// Put implements Bus.
+func (m *Memory) Put(_ context.Context, key string, value []byte, rev uint64) (uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.keys[key].rev != rev {
+		return 0, ErrConflict
+	}
+	if m.keys == nil {
+		m.keys = map[string]memoryValue{}
+	}
+	m.seq++
+	m.keys[key] = memoryValue{append([]byte(nil), value...), m.seq}
+	bucket, name, _ := strings.Cut(key, "/")
+	for w := range m.watchers {
+		if w.bucket == bucket {
+			w.add(name)
+		}
+	}
+	return m.seq, nil
+}
+
+// add notes a change. The caller holds Memory.mu.
+func (w *memoryWatch) add(name string) {
+	w.dirty = append(w.dirty, name)
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Watch implements Bus.
+func (m *Memory) Watch(ctx context.Context, bucket string, changed func(string, []byte, uint64), _ func()) error {
+	w := &memoryWatch{bucket: bucket, wake: make(chan struct{}, 1)}
+	m.mu.Lock()
+	if m.watchers == nil {
+		m.watchers = map[*memoryWatch]bool{}
+	}
+	m.watchers[w] = true
+	for key := range m.keys {
+		if name, ok := strings.CutPrefix(key, bucket+"/"); ok {
+			w.add(name)
+		}
+	}
+	m.mu.Unlock()
+	tell := func() {
+		m.mu.Lock()
+		names := w.dirty
+		w.dirty = nil
+		m.mu.Unlock()
+		for _, name := range names {
+			if value, rev, _ := m.Get(ctx, bucket+"/"+name); len(value) > 0 {
+				changed(name, value, rev)
+			}
+		}
+	}
+	tell()
+	go func() { // ends with ctx
+		for {
+			select {
+			case <-w.wake:
+				tell()
+			case <-ctx.Done():
+				m.mu.Lock()
+				delete(m.watchers, w)
+				m.mu.Unlock()
+				return
+			}
+		}
+	}()
+	return nil
+}
+
+// Serve implements Bus.
+func (m *Memory) Serve(ctx context.Context, name string, answer func([]byte) []byte) error {
+	s := &memoryServer{answer}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.servers == nil {
+		m.servers = map[string]*memoryServer{}
+	}
+	m.servers[name] = s
+	context.AfterFunc(ctx, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.servers[name] == s {
+			delete(m.servers, name)
+		}
+	})
+	return nil
+}
+
+// Ask implements Bus.
+func (m *Memory) Ask(ctx context.Context, name string, question []byte) ([]byte, error) {
+	m.mu.Lock()
+	s := m.servers[name]
+	m.mu.Unlock()
+	if s == nil {
+		return nil, ErrNoAnswer
+	}
+	answered := make(chan []byte, 1)
+	go func() { answered <- s.answer(question) }() // ends with the answer
+	select {
+	case b := <-answered:
+		if b == nil {
+			return nil, ErrNoAnswer
+		}
+		return b, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: MIT
+
+package cluster
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/cluster/internal/core"
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// Sessions in the directory: each method takes a core.Op through the bus.
+
+// run does what an operation wants until it has a verdict. It gives up when ctx ends.
+func (c *Cluster) run(ctx context.Context, op *core.Op) (core.Verdict, error) {
+	ev := core.Event{}
+	for {
+		c.mu.Lock()
+		a := op.Next(ev, &c.members)
+		c.mu.Unlock()
+		switch a.Do {
+		case core.Done:
+			return a.Verdict, nil
+		case core.Wait:
+			pause(ctx, a.Wait)
+			ev = core.Event{Outcome: core.Waited}
+		default:
+			ev = c.do(ctx, op, &a)
+		}
+		if err := ctx.Err(); err != nil && ev.Outcome != core.Written {
+			return core.Verdict{}, err
+		}
+	}
+}
+
+// do does one action that needs the bus.
+func (c *Cluster) do(ctx context.Context, op *core.Op, a *core.Action) core.Event {
+	limit := requestTime
+	if a.Do == core.Ask {
+		limit = askTime
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	key := bucketSessions + "/" + op.Key
+	switch a.Do {
+	case core.Read:
+		b, rev, err := c.bus.Get(ctx, key)
+		var entries []core.Entry
+		if err == nil {
+			entries, err = core.ParseEntries(b)
+		}
+		return core.Event{Outcome: outcome(err, core.Loaded), Entries: entries, Rev: rev}
+	case core.Write:
+		_, err := c.bus.Put(ctx, key, core.AppendEntries(nil, a.Entries), a.Rev)
+		return core.Event{Outcome: outcome(err, core.Written)}
+	}
+	b, err := c.bus.Ask(ctx, a.To.String(), encodeQuestion(a.Question))
+	var body answerBody
+	if err != nil || decode(b, &body) != nil || body.Answer > uint8(core.Present) {
+		return core.Event{Outcome: core.Unanswered}
+	}
+	return core.Event{Outcome: core.Answered, Answer: core.Answer(body.Answer)}
+}
+
+// busy is the answer to a client that shall come again.
+func busy(d time.Duration) *session.CloseError {
+	return &session.CloseError{Code: session.Busy, Detail: uint64(max(d, 100*time.Millisecond).Milliseconds()), Text: "the session is on its way"}
+}
+
+// Claim implements framework.Cluster.
+func (c *Cluster) Claim(ctx context.Context, user string, id session.ID, policy framework.Duplicate) ([]byte, error) {
+	c.mu.Lock()
+	op := core.NewClaim(c.me, id, user, policies[policy], &c.holdings)
+	fresh := c.holdings.Arrive(id)
+	c.mu.Unlock()
+	if !fresh {
+		return nil, busy(time.Second)
+	}
+	v, err := c.run(ctx, op)
+	if err == nil && v.Result == core.Granted && c.Valid() {
+		c.mu.Lock()
+		c.holdings.Hold(id, v.Gen)
+		c.mu.Unlock()
+		return v.Record, nil
+	}
+	c.release(id) // it may have been written all the same
+	switch {
+	case err != nil:
+		return nil, err
+	case v.Result == core.AlreadyIn:
+		return nil, &session.CloseError{Code: session.AlreadyIn}
+	}
+	return nil, busy(v.Wait)
+}
+
+var policies = map[framework.Duplicate]core.Policy{
+	framework.DuplicateReplace: core.Replace, framework.DuplicateReject: core.Reject,
+	framework.DuplicateAllow: core.Allow, framework.DuplicateAdopt: core.Adopt,
+}
+
+// Release implements framework.Cluster.
+func (c *Cluster) Release(id session.ID) {
+	c.mu.Lock()
+	held := c.holdings.End(id)
+	c.mu.Unlock()
+	if held {
+		c.release(id)
+	}
+}
+
+// release removes an entry, until that is sure.
+func (c *Cluster) release(id session.ID) {
+	c.jobs.add(func() {
+		c.untilDone(func(ctx context.Context) bool {
+			v, err := c.run(ctx, core.NewRelease(c.me, id))
+			return err == nil && v.Result == core.Released
+		})
+		c.forget(id)
+	})
+}
+
+func (c *Cluster) forget(id session.ID) {
+	c.mu.Lock()
+	c.holdings.Forget(id)
+	c.mu.Unlock()
+}
+
+// untilDone tries something again and again, as long as the server may own anything.
+func (c *Cluster) untilDone(try func(ctx context.Context) bool) {
+	for !c.over() {
+		ctx, cancel := context.WithTimeout(c.ctx, 10*time.Second)
+		ok := try(ctx)
+		cancel()
+		if ok || !pause(c.ctx, 300*time.Millisecond) {
+			return
+		}
+	}
+}
+
+func (c *Cluster) over() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lease.Over() || c.lease.Left()
+}
+
+// Find implements framework.Cluster.
+func (c *Cluster) Find(ctx context.Context, id session.ID, policy framework.Duplicate) ([]byte, error) {
+	c.mu.Lock()
+	fresh := c.holdings.Arrive(id)
+	f := core.Find{Me: c.me, Session: id, Policy: policies[policy], Redirected: c.wasSentLocked(id), Dialable: c.dialableLocked}
+	c.mu.Unlock()
+	if !fresh {
+		return nil, busy(0)
+	}
+	v, err := c.run(ctx, core.NewFind(f))
+	switch {
+	case err == nil && v.Result == core.Taken:
+		c.mu.Lock()
+		c.holdings.Hold(id, v.Gen)
+		c.mu.Unlock()
+		return v.Record, nil
+	case err == nil && v.Result == core.Mine: // of a claim that was given up
+		c.release(id)
+		return nil, nil
+	}
+	c.forget(id) // if it is ours all the same, whoever asks next finds its record
+	switch {
+	case err != nil:
+		return nil, err
+	case v.Result == core.Redirect:
+		return nil, c.redirect(id, v.To)
+	case v.Result == core.Superseded:
+		return nil, &session.CloseError{Code: session.TakenOver}
+	case v.Result == core.Missing:
+		return nil, nil
+	}
+	return nil, busy(v.Wait)
+}
+
+// dialableLocked reports whether clients can be sent to a server. The caller holds mu:
+// run does while an operation decides.
+func (c *Cluster) dialableLocked(i core.Incarnation) bool {
+	m, ok := c.members.Member(i)
+	return ok && m.Address != ""
+}
+
+// sentTime is how long it is remembered that a client was sent elsewhere. If it comes here
+// again in that time, it can't get there.
+const sentTime = 30 * time.Second
+
+// maxSent bounds how many such clients are remembered.
+const maxSent = 1 << 16
+
+func (c *Cluster) wasSentLocked(id session.ID) bool {
+	at, ok := c.sent[id]
+	return ok && c.now()-at < sentTime
+}
+
+// redirect sends a client to the owner of its session.
+func (c *Cluster) redirect(id session.ID, to core.Incarnation) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m, ok := c.members.Member(to)
+	if !ok {
+		return busy(0)
+	}
+	now := c.now()
+	if len(c.sent) >= maxSent {
+		for id, at := range c.sent {
+			if now-at >= sentTime {
+				delete(c.sent, id)
+			}
+		}
+		if len(c.sent) >= maxSent {
+			clear(c.sent) // a client that can't get there is sent once more
+		}
+	}
+	c.sent[id] = now
+	return &session.CloseError{Code: session.Moved, Text: m.Address}
+}
+
+// Park implements framework.Cluster.
+func (c *Cluster) Park(ctx context.Context, id session.ID, record []byte) error {
+	c.mu.Lock()
+	gen, ok := c.holdings.Park(id)
+	c.mu.Unlock()
+	if !ok {
+		return framework.ErrFenced
+	}
+	op := core.NewPark(c.me, id, gen, record)
+	v, err := c.run(ctx, op)
+	if err == nil && v.Result == core.Busy {
+		err = busy(v.Wait)
+	}
+	if err != nil { // it ends here; what was written of it must go
+		c.release(id)
+		return err
+	}
+	c.forget(id)
+	if v.Result == core.Fenced {
+		return framework.ErrFenced
+	}
+	return nil
+}
+
+// answer answers the question of another server. One without a lease says nothing.
+func (c *Cluster) answer(b []byte) []byte {
+	q, ok := decodeQuestion(b)
+	if !ok || !c.Valid() {
+		return nil
+	}
+	c.mu.Lock()
+	effect := c.holdings.Ask(q)
+	if effect == core.GiveBack && !c.holdings.Arrive(q.Session) {
+		effect = core.NoEffect
+	}
+	c.mu.Unlock()
+	a := core.Working
+	switch effect {
+	case core.EndIt:
+		if c.host.Evict(q.Session, framework.Duplicate(q.Policy)) {
+			a = core.Present
+		}
+	case core.ParkIt:
+		c.host.Give(q.Session)
+	case core.GiveBack:
+		c.jobs.add(func() {
+			ctx, cancel := context.WithTimeout(c.ctx, 10*time.Second)
+			defer cancel()
+			_, _ = c.run(ctx, core.NewUnpark(c.me, q.Session)) // else it is asked again
+			c.forget(q.Session)
+		})
+	}
+	return encode(&answerBody{uint8(a)})
+}
+
+// jobs are what has to be done some time soon, on a few goroutines that end when there
+// is nothing left. The zero value works.
+type jobs struct {
+	mu sync.Mutex
+	// Guarded by mu.
+	waiting []func()
+	running int
+	done    chan struct{} // closed when nothing is left; nil if nobody waits
+}
+
+// maxJobs is how many run at once.
+const maxJobs = 64
+
+func (j *jobs) add(f func()) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.waiting = append(j.waiting, f)
+	if j.running < maxJobs {
+		j.running++
+		go j.run() // ends when nothing waits
+	}
+}
+
+func (j *jobs) run() {
+	for {
+		j.mu.Lock()
+		if len(j.waiting) == 0 {
+			j.waiting = nil
+			if j.running--; j.running == 0 && j.done != nil {
+				close(j.done)
+				j.done = nil
+			}
+			j.mu.Unlock()
+			return
+		}
+		f := j.waiting[0]
+		j.waiting = j.waiting[1:]
+		j.mu.Unlock()
+		f()
+	}
+}
+
+// wait waits until nothing is left to do.
+func (j *jobs) wait(ctx context.Context) error {
+	j.mu.Lock()
+	if j.running == 0 {
+		j.mu.Unlock()
+		return nil
+	}
+	if j.done == nil {
+		j.done = make(chan struct{})
+	}
+	done := j.done
+	j.mu.Unlock()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+
+package cluster_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/client"
+	"github.com/lifeline-go/lifeline/framework/cluster"
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport/memnet"
+)
+
+// stack is some servers of one cluster and their players, whole, on a network in memory
+// and a virtual clock.
+type stack struct {
+	t       *testing.T
+	net     *memnet.Network
+	bus     cluster.Memory
+	change  func(*framework.Config)
+	servers []*server
+	clients []*client.Client
+
+	mu      sync.Mutex
+	said    map[string][]uint64 // by user: what reached a handler, of whichever server
+	log     []string            // hooks
+	tickets int                 // that were shown to Authenticate
+}
+
+// server is one of a stack.
+type server struct {
+	*framework.Server
+	c    *cluster.Cluster
+	line *line
+	host string
+}
+
+// line is a server's way to the bus, which can be cut.
+type line struct {
+	cluster.Bus
+	mu  sync.Mutex
+	cut bool
+}
+
+var errCut = errors.New("the line is cut")
+
+func (l *line) down() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cut
+}
+
+func (l *line) set(cut bool) {
+	l.mu.Lock()
+	l.cut = cut
+	l.mu.Unlock()
+}
+
+func (l *line) Get(ctx context.Context, key string) ([]byte, uint64, error) {
+	if l.down() {
+		<-ctx.Done()
+		return nil, 0, errCut
+	}
+	return l.Bus.Get(ctx, key)
+}
+
+func (l *line) Put(ctx context.Context, key string, value []byte, rev uint64) (uint64, error) {
+	if l.down() {
+		<-ctx.Done()
+		return 0, errCut
+	}
+	return l.Bus.Put(ctx, key, value, rev)
+}
+
+func (l *line) Ask(ctx context.Context, name string, question []byte) ([]byte, error) {
+	if l.down() {
+		<-ctx.Done()
+		return nil, errCut
+	}
+	return l.Bus.Ask(ctx, name, question)
+}
+
+func (l *line) Serve(ctx context.Context, name string, answer func([]byte) []byte) error {
+	return l.Bus.Serve(ctx, name, func(q []byte) []byte {
+		if l.down() {
+			return nil
+		}
+		return answer(q)
+	})
+}
+
+// play runs f with n servers.
+func play(t *testing.T, n int, change func(*framework.Config), f func(s *stack)) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stack{t: t, net: memnet.New(1, memnet.Conditions{Delay: 5 * time.Millisecond}), change: change, said: map[string][]uint64{}}
+		defer s.end()
+		for i := range n {
+			s.add(uint16(i + 1))
+		}
+		f(s)
+	})
+}
+
+func (s *stack) end() {
+	for _, c := range s.clients {
+		_ = c.Close()
+	}
+	for _, v := range s.servers {
+		v.line.set(false)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		if err := v.Shutdown(ctx); err != nil {
+			s.t.Errorf("shutdown of %s: %v", v.host, err)
+		}
+		cancel()
+	}
+	time.Sleep(2 * time.Second)
+}
+
+// add starts a server.
+func (s *stack) add(node uint16) *server {
+	s.t.Helper()
+	v := &server{line: &line{Bus: &s.bus}, host: fmt.Sprint("10.0.0.", node)}
+	c, err := cluster.New(cluster.Config{Bus: v.line, Node: node})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	v.c = c
+	cfg := framework.Config{
+		Loops: 1, TCP: v.host + ":7778", Network: s.net, Secret: session.Secret{1}, Cluster: c, Address: "tcp://" + v.host + ":7778",
+		Session: session.Config{Interval: 2 * time.Second, Timeout: 8 * time.Second}, Logger: slog.New(slog.DiscardHandler),
+		Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
+			s.mu.Lock()
+			s.tickets++
+			s.mu.Unlock()
+			return framework.Identity{User: string(l.Ticket)}, nil
+		},
+		OnOpen:  func(p *framework.Player) { s.note("%d opens %s", node, p.User()) },
+		OnClose: func(p *framework.Player, why framework.Reason) { s.note("%d closes %s: %v", node, p.User(), why.Code) },
+	}
+	if s.change != nil {
+		s.change(&cfg)
+	}
+	if v.Server, err = framework.New(cfg); err != nil {
+		s.t.Fatal(err)
+	}
+	framework.OnMessage(v.Server, "say", func(p *framework.Player, n uint64) {
+		s.mu.Lock()
+		s.said[p.User()] = append(s.said[p.User()], n)
+		s.mu.Unlock()
+		_ = p.Push("echo", n)
+	})
+	if err := v.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.servers = append(s.servers, v)
+	return v
+}
+
+func (s *stack) note(format string, args ...any) {
+	s.mu.Lock()
+	s.log = append(s.log, fmt.Sprintf(format, args...))
+	s.mu.Unlock()
+}
+
+// client makes a client that dials one server, with a ticket or a token.
+func (s *stack) client(v *server, user, token string) *client.Client {
+	s.t.Helper()
+	c, err := client.New([]string{"tcp://" + v.host + ":7778"}, client.Config{
+		Ticket: func(context.Context) ([]byte, error) { return []byte(user), nil }, Token: token, Logger: slog.New(slog.DiscardHandler),
+		Dial: func(ctx context.Context, _, addr string) (net.Conn, error) {
+			return s.net.DialTCP(ctx, netip.MustParseAddrPort(addr))
+		},
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.clients = append(s.clients, c)
+	return c
+}
+
+// dial makes a client with an open session.
+func (s *stack) dial(v *server, user, token string) *client.Client {
+	s.t.Helper()
+	c := s.client(v, user, token)
+	s.connect(c)
+	return c
+}
+
+func (s *stack) connect(c *client.Client) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := c.Connect(ctx); err != nil {
+		s.t.Fatalf("connect: %v", err)
+	}
+}
+
+func (s *stack) within(d time.Duration, what string, ok func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(d); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.t.Fatalf("not within %v: %s; hooks: %q", d, what, s.log)
+		}
+	}
+}
+
+// handled returns what reached a handler of a user's.
+func (s *stack) handled(user string) []uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.said[user])
+}
+
+// logins returns how often a user has logged in.
+func (s *stack) logins() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tickets
+}
+
+// hooks returns what was called so far.
+func (s *stack) hooks() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.log)
+}
+
+func (v *server) has(user string) bool { return len(v.User(user)) == 1 }
+
+func network() *memnet.Network { return memnet.New(1, memnet.Conditions{}) }
