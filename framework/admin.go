@@ -25,11 +25,13 @@ import (
 //	GET  /debug/sessions/{id}       JSON: one session
 //	POST /debug/sessions/{id}/kick  ends it; ?code= (200, KICKED) ?text=
 //	GET  /debug/rooms               JSON: rooms; ?type= ?key= ?limit= (1,000)
+//	GET  /debug/playground.html     a client in the page: log in, join, send JSON, cut the link
+//	GET  /debug/play/routes         JSON: what it may send, and where; it encodes and decodes by POST
 //	GET  /debug/pprof/              profiles, for go tool pprof
 //
 // and whatever AdminPage has added. They show players' addresses and end
-// sessions, so everything but /healthz and the inspector, which is empty until
-// the rest answers it, is guarded: with Config.AdminToken it takes that as a
+// sessions, so everything but /healthz, the inspector and the playground, which are
+// empty until the rest answers them, is guarded: with Config.AdminToken it takes that as a
 // bearer token; without one it answers only loopback addresses that asked for a
 // loopback name, and nothing that a proxy has passed on. Requests of other sites'
 // pages are refused. Config.Admin serves 64 connections at once; a request has
@@ -43,6 +45,9 @@ func (s *Server) Admin() http.Handler {
 	mux.HandleFunc("GET /debug/sessions/{id}", a.session)
 	mux.HandleFunc("POST /debug/sessions/{id}/kick", a.kick)
 	mux.HandleFunc("GET /debug/rooms", a.rooms)
+	mux.HandleFunc("GET /debug/play/routes", a.playground)
+	mux.HandleFunc("POST /debug/play/encode", a.encode)
+	mux.HandleFunc("POST /debug/play/decode", a.decode)
 	for _, p := range s.pages {
 		mux.Handle(p.pattern, p.handler)
 	}

@@ -19,7 +19,12 @@ const pages = [
 	{
 		from: "../../internal/admin/inspector/src/main.ts",
 		to: "../../internal/admin/inspector/static/inspector",
-		bundles: ["uplot"],
+		bundles: ["uplot", "@msgpack/msgpack"], // those of both pages: they share the file of licenses
+	},
+	{
+		from: "../../internal/admin/inspector/src/playground.ts",
+		to: "../../internal/admin/inspector/static/playground",
+		bundles: ["uplot", "@msgpack/msgpack"],
 	},
 ];
 

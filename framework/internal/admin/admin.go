@@ -30,7 +30,7 @@ func Handler(token string, guarded *http.ServeMux, health func() error, refused 
 		_, _ = w.Write([]byte("ok\n"))
 	})
 	inspector := serveInspector()
-	for _, file := range []string{"{$}", "inspector.js", "inspector.css", "icon.svg", "licenses.txt"} {
+	for _, file := range []string{"{$}", "inspector.js", "inspector.css", "playground.html", "playground.js", "playground.css", "icon.svg", "licenses.txt"} {
 		mux.Handle("GET /debug/"+file, inspector)
 	}
 	mux.Handle("/", guard(token, refused, http.NewCrossOriginProtection().Handler(guarded)))

@@ -28,7 +28,11 @@ func serveInspector() http.Handler {
 		h := w.Header()
 		h.Set("Cache-Control", "no-cache")
 		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		policy := "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+		if r.URL.Path == "/debug/playground.html" {
+			policy += "; connect-src 'self' ws: wss:" // its client plays on another port, or by a proxy
+		}
+		h.Set("Content-Security-Policy", policy)
 		files.ServeHTTP(w, r)
 	})
 }

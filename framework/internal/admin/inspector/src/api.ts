@@ -66,8 +66,8 @@ export class Server {
 		return (await this.fetch(path)).json();
 	}
 
-	async post(path: string): Promise<void> {
-		await this.fetch(path, { method: "POST" });
+	async post(path: string, body?: string): Promise<string> {
+		return (await this.fetch(path, { method: "POST", body: body ?? null })).text();
 	}
 
 	private async fetch(path: string, init: RequestInit = {}): Promise<Response> {

@@ -4,30 +4,13 @@ import "uplot/dist/uPlot.min.css";
 import "./style.css";
 
 import { type Room, Server, type Session, type Stats } from "./api.js";
+import { $, askToken } from "./dom.js";
 import { Plots } from "./plots.js";
 import { Table } from "./table.js";
 
-const $ = <T extends HTMLElement>(id: string): T => document.getElementById(id) as T;
-
 const limit = 1000; // rows
 
-const server = new Server(
-	(again) =>
-		new Promise((resolve) => {
-			const d = $<HTMLDialogElement>("token");
-			$("token-note").textContent = again ? "This token is wrong. Try again." : "It stays in this tab.";
-			$<HTMLInputElement>("bearer").value = "";
-			d.onclose = (): void => {
-				const t = $<HTMLInputElement>("bearer").value;
-				if (t === "") {
-					d.showModal();
-				} else {
-					resolve(t);
-				}
-			};
-			d.showModal();
-		}),
-);
+const server = new Server(askToken);
 
 // --- what is shown
 
