@@ -13,7 +13,7 @@ mcs -nologo -langversion:7 -optimize+ -out:"$work/csharp.exe" Runtime/*.cs Tests
 (cd ../../.. && go build -o "$work/" ./examples/room ./examples/room/bot ./bench/link)
 
 "$work/room" -kcp 127.0.0.1:0 -plain-kcp 127.0.0.1:0 -tcp 127.0.0.1:0 -stcp 127.0.0.1:0 -ws 127.0.0.1:0 -http 127.0.0.1:0 -bots 0 >"$work/log" 2>&1 &
-until grep -q '^bots' "$work/log"; do sleep 0.1; done
+until grep -qs '^bots' "$work/log"; do sleep 0.1; done
 read -r _ key <<<"$(grep '^key' "$work/log")"
 to=$(grep '^players' "$work/log" | grep -oE "(^| )$carrier://[^ ]+" | tr -d ' ')
 port=$((30000 + RANDOM % 9000))

@@ -664,18 +664,18 @@ namespace Lifeline.Tests
 			World w = new World();
 			ulong heard = 0;
 			Blob blob = new Blob(200);
-			w.Client.Room("hall").OnMessage("said", new Blob(200), m => heard++); // of a room, which is no dearer
+			w.Client.OnMessage("said", new Blob(200), m => heard++);
 			w.Login("say", "said");
 			w.Heard();
 			ByteBuffer body = new ByteBuffer();
 			Writer writer = new Writer(body);
 			Packet p = new Packet();
-			int before = 0;
+			Litter litter = new Litter();
 			for (int i = 1; i <= n + 1000; i++)
 			{
 				if (i == 1001) // by then all buffers have their size
 				{
-					before = GC.CollectionCount(0);
+					litter.Begin();
 				}
 				w.Now += 16 * Nanos.Millisecond;
 				w.Wall += 16 * Nanos.Millisecond;
@@ -692,10 +692,9 @@ namespace Lifeline.Tests
 					w.Count(p);
 				}
 			}
-			int collections = GC.CollectionCount(0) - before;
+			litter.End();
+			litter.Judge(check, "no network, " + n + " Updates with a message each way");
 			check.Equal((long)heard, n + 1000, "heard");
-			check.Equal(collections, 0, "collections in " + n + " Updates with a message each way");
-			Console.WriteLine("no network: " + n + " Updates, " + collections + " collections");
 		}
 
 		void Garbage(string carrier)
@@ -706,15 +705,14 @@ namespace Lifeline.Tests
 			c.OnMessage("said", new Blob(200), m => heard++);
 			Done(c.WhenOpen(), "opening");
 			Blob blob = new Blob(200);
-			long sent = 0, updates = 0;
-			int before = 0;
+			long sent = 0;
+			Litter litter = new Litter();
 			Stopwatch watch = Stopwatch.StartNew();
 			while (heard < n && watch.Elapsed.TotalSeconds < 60)
 			{
 				if (heard < 2000) // by then all buffers have their size
 				{
-					before = GC.CollectionCount(0);
-					updates = 0;
+					litter.Begin();
 				}
 				if (sent - heard < 16)
 				{
@@ -722,17 +720,61 @@ namespace Lifeline.Tests
 				}
 				long last = heard;
 				c.Update();
-				updates++;
 				if (heard == last && sent - heard == 16)
 				{
 					Thread.Sleep(1); // let the server have the processor
 				}
 			}
-			int collections = GC.CollectionCount(0) - before;
+			litter.End();
+			litter.Judge(check, carrier + ", " + (n - 2000) + " messages each way", 32 << 10); // where the network stalled, a buffer grew
 			check.That(heard >= n, "heard " + heard);
-			check.Equal(collections, 0, "collections");
-			Console.WriteLine(carrier + ": " + updates + " Updates, " + (n - 2000) + " messages each way, " + collections + " collections");
+			litter.Begin();
+			for (int i = 0; i < 1500; i++) // heartbeats of a server that has one every second
+			{
+				c.Update();
+				Thread.Sleep(1);
+			}
+			litter.End();
+			litter.Judge(check, carrier + ", 1500 Updates at rest");
+			for (int i = 0; i < 1500; i++)
+			{
+				if (i == 500)
+				{
+					litter.Begin();
+				}
+				c.SendNewest("say", blob);
+				c.Update();
+				Thread.Sleep(1);
+			}
+			litter.End();
+			litter.Judge(check, carrier + ", 1000 Updates that send the newest", 32 << 10);
 			c.Dispose();
+		}
+
+		/// <summary>What was allocated on this thread meanwhile, and how often that was collected.</summary>
+		sealed class Litter
+		{
+			long bytes;
+			int collections;
+
+			public void Begin()
+			{
+				collections = GC.CollectionCount(0);
+				bytes = GC.GetAllocatedBytesForCurrentThread();
+			}
+
+			public void End()
+			{
+				bytes = GC.GetAllocatedBytesForCurrentThread() - bytes;
+				collections = GC.CollectionCount(0) - collections;
+			}
+
+			public void Judge(Check check, string what, long most = 0)
+			{
+				check.That(bytes <= most, what + ": " + bytes + " bytes were allocated");
+				check.Equal(collections, 0, "collections: " + what);
+				Console.WriteLine(what + ": " + bytes + " bytes, " + collections + " collections");
+			}
 		}
 	}
 }
