@@ -94,9 +94,11 @@ cp "$work/test.exe" "$work/bot.exe" "$work/aot/"
 	MONO_PATH=. mono --full-aot test.exe messages "$work/messages.txt"
 	# The TLS of this Mono needs its JIT; that of an engine is its own.
 	MONO_PATH=. mono --full-aot test.exe live "$work/probe" notls
+	MONO_PATH=. MONO_GC_PARAMS=nursery-size=64k mono --full-aot test.exe garbage "$work/probe"
+	MONO_PATH=. mono --full-aot test.exe memory "$work/probe" 1000
 )
 
-say "bots against the room server, on all carriers at once; one run of each without a JIT"
+say "bots against the room server, on all carriers at once; two runs without a JIT"
 "$work/room" -kcp 127.0.0.1:0 -plain-kcp 127.0.0.1:0 -tcp 127.0.0.1:0 -stcp 127.0.0.1:0 -ws 127.0.0.1:0 -http 127.0.0.1:0 -bots 0 >"$work/log" 2>&1 &
 server=$!
 for _ in $(seq 100); do
@@ -117,11 +119,13 @@ bot plain-kcp -addr "$(url plain-kcp)" -cut 3s
 bot tcp -addr "$(url tcp)" -cut 3s
 bot stcp -addr "$(url stcp)" -key "$key" -cut 3s
 bot ws -addr "$(url ws)" -cut 3s
-(cd "$work/aot" && MONO_PATH=. exec mono --full-aot bot.exe -json -n 10 -duration 10s -room aot -addr "$(url kcp)" -key "$key" -cut 3s >"$work/aot.json") & bots+=($!)
+for carrier in kcp stcp; do
+	(cd "$work/aot" && MONO_PATH=. exec mono --full-aot bot.exe -json -n 10 -duration 10s -room "aot-$carrier" -addr "$(url $carrier)" -key "$key" -cut 3s >"$work/aot-$carrier") & bots+=($!)
+done
 for bot in "${bots[@]}"; do
 	wait "$bot" || failed=1
 done
-tail -n +1 "$work"/{kcp,rebind,plain-kcp,tcp,stcp,ws,aot.json}
+tail -n +1 "$work"/{kcp,rebind,plain-kcp,tcp,stcp,ws,aot-kcp,aot-stcp}
 [ -z "${failed:-}" ] || { echo "bots failed"; exit 1; }
 grep -q '"resumes":0,' "$work/rebind"
 say done

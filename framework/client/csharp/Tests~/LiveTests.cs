@@ -226,7 +226,7 @@ namespace Lifeline.Tests
 				all[i].c.Send("say", new Blob(200));
 			}
 			Stopwatch watch = Stopwatch.StartNew();
-			while (heard < n && watch.Elapsed.TotalSeconds < 60)
+			while (heard < n && watch.Elapsed.TotalSeconds < 120)
 			{
 				Array.ForEach(all, t => t.c.Update());
 				Thread.Sleep(5);
