@@ -57,8 +57,8 @@ type Config struct {
 	// carry X-Forwarded-For. Link.RemoteAddr is then the player's address.
 	// What other addresses say of that kind is not believed.
 	TrustedProxies []netip.Prefix
-	// OpeningTimeout is how long a connection may take to ask for its WebSocket
-	// and a proxy to tell its player's address. If zero, 5 s.
+	// OpeningTimeout is how long a connection may take to ask for its WebSocket, its TLS
+	// handshake included, and a proxy to tell its player's address. If zero, 5 s.
 	OpeningTimeout time.Duration
 	// Keys are the server's key pairs for sealed KCP and sealed TCP. If empty, those in KeyFile.
 	Keys []seal.Key

@@ -269,7 +269,6 @@ func (t *tlsStream) arrived(in backend.Inbound) {
 			k.received = k.loop.now // as in the midst of a frame
 		}
 		b = b[:whole]
-		t.left = n - whole
 		switch {
 		case t.shake != nil:
 			t.hear(b)
@@ -277,6 +276,7 @@ func (t *tlsStream) arrived(in backend.Inbound) {
 			t.decrypt(b)
 		}
 	}
+	t.left = n - whole
 	if whole > 0 && k.stream != backend.Stream(gone{}) {
 		_, _ = in.Discard(whole)
 	}
