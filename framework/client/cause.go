@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"slices"
 	"time"
 
@@ -30,6 +31,7 @@ var (
 	errNotWS      = errors.New("what answers is no HTTP server: is the port one for tcp://, or for wss://?")
 	errNoUpgrade  = errors.New("it takes connections and answers no HTTP: is the port one for tcp://, or is TLS expected, as in wss://?")
 	errNotTLS     = errors.New("what answers does not speak TLS: is it ws:// instead of wss://?")
+	errPlain      = errors.New("the HTTP server there takes no WebSocket without TLS: is it wss:// instead of ws://?")
 	errWSRefused  = errors.New("the HTTP server there opens no WebSocket for this path and host")
 	errNoProtocol = errors.New("the WebSocket server there is no Lifeline server")
 )
@@ -52,6 +54,8 @@ func dialCause(a address, err error) error {
 	case errors.As(err, &record):
 		err = fmt.Errorf("%w: %w", errNotTLS, err)
 	case a.carrier != carrierWS:
+	case errors.As(err, &status) && status == http.StatusBadRequest && a.scheme() == "ws": // what Go's servers say, ours too
+		err = fmt.Errorf("%w: status %d", errPlain, int(status))
 	case errors.As(err, &status):
 		err = fmt.Errorf("%w: status %d", errWSRefused, int(status))
 	case errors.Is(err, ws.ErrHandshakeBadSubProtocol):

@@ -82,6 +82,7 @@ func TestWhyNobodyIsReached(t *testing.T) {
 		{"TCP for WebSocket", "ws://" + answers(t, greeting, true) + "/", "is the port one for tcp://"},
 		{"another path", "ws://" + host(page) + "/", "status 404"},
 		{"ws for wss", "ws://" + host(secure) + "/", "for wss://"},
+		{"ws for wss, to a server like ours", "ws://" + answers(t, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", true) + "/", "is it wss:// instead"},
 		{"wss for ws", "wss://" + host(page) + "/", "does not speak TLS"},
 		{"a certificate that nobody knows", "wss://" + host(secure) + "/", "certificate"},
 	} {
