@@ -39,6 +39,7 @@ func commands() []command {
 		{"loss", "game traffic and bulk over a bad network", (*options).lossFlags, loss},
 		{"detect", "players die, and the server finds out", (*options).detectFlags, detect},
 		{"sessions", "the session layer alone, without a network", (*options).sessionsFlags, sessions},
+		{"match", "tickets come to the matchmaking alone, without a network", (*options).matchFlags, matches},
 		{"all", "all of it, and a report as one HTML file", (*options).allFlags, all},
 		{"smoke", "small sizes whose ratios must hold: for CI", nil, smoke},
 		{"players", "", (*options).playersFlags, players},
