@@ -30,6 +30,8 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/framework/client/swarm"
 	"github.com/lifeline-go/lifeline/framework/gametest"
+	"github.com/lifeline-go/lifeline/framework/match"
+	"github.com/lifeline-go/lifeline/framework/social"
 )
 
 var (
@@ -46,6 +48,8 @@ var (
 	_ client.Config
 	_ swarm.Config
 	_ gametest.Options
+	_ match.Config
+	_ social.PartyConfig
 )
 
 `

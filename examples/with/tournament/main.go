@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Command tournament is a whole game in little: a lobby with a chat and a queue,
-// matches in real time, profiles and results in a database, bans and maintenance.
+// Command tournament is a whole game in little: a lobby with a chat, a queue by rating and
+// parties, matches in real time, profiles and results in a database, bans and maintenance.
 package main
 
 import (
@@ -16,17 +16,21 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/match"
+	"github.com/lifeline-go/lifeline/framework/social"
 )
 
 // What clients are told by code.
-const codeBadName, codeBanned, codePlaying, codeNotYourTurn, codeTaken = 1001, 1002, 1003, 1004, 1005
+const codeBadName, codeBanned, codeNotYourTurn, codeTaken = 1001, 1002, 1004, 1005
 
 // game is what its rooms have in common. Immutable once the server runs.
 type game struct {
 	srv     *framework.Server
 	store   *store
 	lobbies *framework.Rooms[*Lobby]
-	matches *framework.RoomsOf[*Match, Players]
+	matches *framework.RoomsOf[*Match, Params]
+	parties *social.Parties
+	maker   *match.Matchmaker
 }
 
 // login takes the ticket for the user's name; examples/with/jwt does it as it should
@@ -69,14 +73,14 @@ func newGame(cfg framework.Config, s *store) (*game, error) {
 		return nil, err
 	}
 	g.srv = srv
-	g.lobbies = framework.AddRoom(srv, "lobby", func(r *framework.Room) *Lobby { return &Lobby{Room: r, game: g} }).Private()
+	g.lobbies = framework.AddRoom(srv, "lobby", func(r *framework.Room) *Lobby { return &Lobby{Room: r} }).Private()
 	framework.OnRoomMessage(g.lobbies, "say", (*Lobby).Say).Max(512)
-	framework.OnRoomRequest(g.lobbies, "ready", (*Lobby).Ready)
-	g.matches = framework.AddRoomWith(srv, "match", func(r *framework.Room, p Players) (*Match, error) {
-		return &Match{Room: r, game: g, board: Board{Cells: strings.Repeat(".", 9), Players: p}}, nil
+	g.matches = framework.AddRoomWith(srv, "match", func(r *framework.Room, p Params) (*Match, error) {
+		return &Match{Room: r, game: g, friendly: p.Friendly, board: Board{Cells: strings.Repeat(".", 9), Players: p.Players}}, nil
 	}).Private().Seats(2).Tick(step)
 	framework.OnRoomMessage(g.matches, "steer", (*Match).Steer)
 	framework.OnRoomRequest(g.matches, "claim", (*Match).Claim)
+	g.addQueue()
 	framework.SendsAs[[2]Point](srv, framework.DeliverNewest, "places")
 	framework.SendsAs[Board](srv, framework.DeliverAll, "board", "result")
 	srv.AdminPage("POST /ban", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -4,11 +4,14 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/gametest"
+	"github.com/lifeline-go/lifeline/framework/match"
+	"github.com/lifeline-go/lifeline/framework/social"
 )
 
 // Players are cut at random all the time, and each match ends as its claims say: for
@@ -26,12 +29,51 @@ func TestEachMatchEndsRight(t *testing.T) {
 			g.T.Cleanup(func() { _ = all.store.db.Close() })
 			for i := range 4 {
 				x, o := g.Player(fmt.Sprint("x", i)), g.Player(fmt.Sprint("o", i))
-				gametest.Request[int](x, "ready", nil)
-				gametest.Request[int](o, "ready", nil)
+				enter(x)
+				enter(o)
 				play(g, all, x, o)
+			}
+			var ratings float64
+			if err := all.store.db.QueryRow(`SELECT SUM(rating) FROM users`).Scan(&ratings); err != nil || math.Abs(ratings-8*1500) > 1e-6 {
+				g.T.Errorf("ratings are %v together: %v", ratings, err)
 			}
 		})
 	}
+}
+
+func enter(p *gametest.Player) {
+	gametest.Request[match.Status](p, match.RouteEnter, match.Wish{Queue: "duel"})
+}
+
+// Two friends play each other, through drops, and for no rating; nobody is put between
+// them.
+func TestAPartyPlaysForNoRating(t *testing.T) {
+	var all *game
+	gametest.Run(t, func(cfg framework.Config) (*framework.Server, error) {
+		s, err := openStore(":memory:")
+		if err == nil {
+			all, err = newGame(cfg, s)
+		}
+		return all.srv, err
+	}, func(g *gametest.Game) {
+		g.T.Cleanup(func() { _ = all.store.db.Close() })
+		ann, bob, eve := g.Player("ann"), g.Player("bob"), g.Player("eve")
+		enter(eve)
+		gametest.Request[social.PartyState](ann, social.RouteInvite, "bob")
+		i := gametest.Next[social.Invitation](bob, social.RouteInvited)
+		gametest.Request[social.PartyState](bob, social.RouteJoin, i.Party)
+		bob.Drop()
+		g.Sleep(2 * time.Second) // it is back by then
+		enter(ann)
+		play(g, all, ann, bob)
+		if _, in := eve.Client.Room("match").Key(); in {
+			g.T.Error("eve plays")
+		}
+		profile, err := all.store.profile(g.T.Context(), "ann")
+		if err != nil || profile.Played != 1 || profile.Rating != 1500 {
+			g.T.Errorf("%+v: %v", profile, err)
+		}
+	})
 }
 
 // play lets two players claim cells in turn, and compares what came of it.

@@ -12,8 +12,14 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 )
 
-// Players are the users of a match: x and o. A match is opened with them.
+// Players are the users of a match: x and o.
 type Players [2]string
+
+// Params are what a match is opened with.
+type Params struct {
+	Players  Players
+	Friendly bool // for no rating
+}
 
 // Board is all there is to know of a match but for where its players stand.
 type Board struct {
@@ -36,11 +42,12 @@ const step, turnTime = 50 * time.Millisecond, 5 * time.Minute
 // never lost.
 type Match struct {
 	*framework.Room
-	game  *game
-	board Board
-	at    [2]Point
-	steer [2]Point
-	late  *framework.Timer
+	game     *game
+	friendly bool
+	board    Board
+	at       [2]Point
+	steer    [2]Point
+	late     *framework.Timer
 }
 
 // OnJoin begins the match when both are there.
@@ -67,7 +74,7 @@ func (m *Match) OnEnd(framework.Reason) {
 	if !m.board.Over { // the server has shut down
 		return
 	}
-	if err := m.game.store.result(context.Background(), m.Key(), m.board); err != nil {
+	if err := m.game.store.result(context.Background(), m.Key(), m.board, !m.friendly); err != nil {
 		slog.Error("the result is not stored", "match", m.Key(), "board", m.board, "error", err)
 	}
 	m.game.lobbies.Post(lobbyKey, func(l *Lobby) { _ = l.Broadcast("result", m.board) })
