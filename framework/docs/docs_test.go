@@ -20,13 +20,17 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"os"
+	"os/signal"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/agones"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/framework/client/swarm"
 	"github.com/lifeline-go/lifeline/framework/gametest"
@@ -47,6 +51,10 @@ var (
 	_ framework.Config
 	_ client.Config
 	_ swarm.Config
+	_ agones.Config
+	_ os.Signal
+	_ = signal.Ignore
+	_ syscall.Errno
 	_ gametest.Options
 	_ match.Config
 	_ social.PartyConfig

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+
+package deploy_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// room builds the server, and returns the program. The command of the Dockerfile is one that the go
+// command takes for the same package; .ci/run carries it out.
+func room(t *testing.T) string {
+	t.Helper()
+	line := regexp.MustCompile(`(?m)^RUN CGO_ENABLED=0 (go build .*) -o /out/room (\S+)$`).FindStringSubmatch(read(t, "Dockerfile"))
+	if line == nil || line[2] != "./examples/room" {
+		t.Fatalf("the Dockerfile builds %q", line)
+	}
+	program := filepath.Join(t.TempDir(), "room")
+	if runtime.GOOS == "windows" {
+		program += ".exe"
+	}
+	for _, args := range [][]string{append(strings.Fields(line[1])[1:], "-n", "-o", program, line[2]), {"build", "-o", program, line[2]}} {
+		cmd := exec.Command("go", args...)
+		cmd.Dir = "../.."
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+	}
+	return program
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// documents are those of a YAML file. Unknown or repeated keys of its own are errors of the parser.
+func documents(t *testing.T, file string) (all []map[string]any) {
+	t.Helper()
+	d := yaml.NewDecoder(strings.NewReader(read(t, file)))
+	for {
+		var doc map[string]any
+		err := d.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		all = append(all, doc)
+	}
+}
+
+// at walks into a document. Numbers are indexes.
+func at(t *testing.T, v any, path ...any) any {
+	t.Helper()
+	for _, step := range path {
+		switch key := step.(type) {
+		case string:
+			m, _ := v.(map[string]any)
+			v = m[key]
+		case int:
+			l, _ := v.([]any)
+			if key >= len(l) {
+				t.Fatalf("%v has no %d", path, key)
+			}
+			v = l[key]
+		}
+		if v == nil {
+			t.Fatalf("no %v of %v", step, path)
+		}
+	}
+	return v
+}
+
+func texts(v any) (list []string) {
+	for _, one := range v.([]any) {
+		list = append(list, one.(string))
+	}
+	return list
+}
+
+// starts are the arguments that each file starts the server with, and how long it may take to end.
+func starts(t *testing.T) (args map[string][]string, ends map[string]time.Duration) {
+	t.Helper()
+	args, ends = map[string][]string{}, map[string]time.Duration{}
+	var cmd []string
+	docker := regexp.MustCompile(`(?m)^CMD (\[.*\])$`).FindStringSubmatch(read(t, "Dockerfile"))
+	if docker == nil || json.Unmarshal([]byte(docker[1]), &cmd) != nil {
+		t.Fatal("the Dockerfile starts nothing")
+	}
+	args["Dockerfile"] = cmd
+	unit := read(t, "lifeline.service")
+	args["lifeline.service"] = strings.Fields(regexp.MustCompile(`(?m)^ExecStart=(.*)$`).FindStringSubmatch(unit)[1])[1:]
+	d, err := time.ParseDuration(regexp.MustCompile(`(?m)^TimeoutStopSec=(.*)$`).FindStringSubmatch(unit)[1] + "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends["lifeline.service"] = d
+	service := at(t, documents(t, "compose.yaml")[0], "services", "room")
+	args["compose.yaml"] = texts(at(t, service, "command"))
+	if ends["compose.yaml"], err = time.ParseDuration(at(t, service, "stop_grace_period").(string)); err != nil {
+		t.Fatal(err)
+	}
+	for file, pod := range map[string]any{
+		"kubernetes.yaml": at(t, documents(t, "kubernetes.yaml")[1], "spec", "template", "spec"),
+		"agones.yaml":     at(t, documents(t, "agones.yaml")[0], "spec", "template", "spec", "template", "spec"),
+	} {
+		args[file] = texts(at(t, pod, "containers", 0, "args"))
+		ends[file] = time.Duration(at(t, pod, "terminationGracePeriodSeconds").(int)) * time.Second
+	}
+	return args, ends
+}
+
+func value(args []string, name string) string {
+	if i := slices.Index(args, name); i >= 0 && i+1 < len(args) {
+		return args[i+1]
+	}
+	return ""
+}
+
+// TestTheServerTakesItsArguments: each file starts the server with flags that it has, and leaves it
+// time to let its players go.
+func TestTheServerTakesItsArguments(t *testing.T) {
+	program := room(t)
+	args, ends := starts(t)
+	if len(args) != 5 || len(ends) != 4 {
+		t.Errorf("%d files with arguments, %d with a time to end", len(args), len(ends))
+	}
+	for file, list := range args {
+		if out, err := exec.Command(program, append(slices.Clone(list), "-routes")...).CombinedOutput(); err != nil || !bytes.Contains(out, []byte("room.join")) {
+			t.Errorf("%s: %v\n%s", file, err, out)
+		}
+		drain, err := time.ParseDuration(value(list, "-drain"))
+		if err != nil || drain == 0 {
+			t.Errorf("%s drains for %v: %v", file, drain, err)
+		}
+		if end, ok := ends[file]; ok && end < drain+10*time.Second {
+			t.Errorf("%s kills after %v: the drain takes %v and ten seconds", file, end, drain)
+		}
+	}
+}
+
+// TestPortsAreServed: what is published is what the server listens on.
+func TestPortsAreServed(t *testing.T) {
+	args, _ := starts(t)
+	port := func(list []string, flag string) string {
+		_, p, _ := strings.Cut(value(list, flag), ":")
+		return p
+	}
+	listens := func(list []string) (all []string) {
+		for flag, network := range map[string]string{"-kcp": "UDP", "-plain-kcp": "UDP", "-stcp": "TCP", "-tcp": "TCP", "-ws": "TCP", "-http": "TCP"} {
+			all = append(all, port(list, flag)+"/"+network)
+		}
+		return all
+	}
+	for _, exposed := range strings.Fields(regexp.MustCompile(`(?m)^EXPOSE (.*)$`).FindStringSubmatch(read(t, "Dockerfile"))[1]) {
+		if !slices.Contains(listens(args["Dockerfile"]), strings.ToUpper(exposed)) {
+			t.Errorf("the Dockerfile exposes %s, which is not served", exposed)
+		}
+	}
+	container := at(t, documents(t, "kubernetes.yaml")[1], "spec", "template", "spec", "containers", 0)
+	names := map[string]int{}
+	for _, p := range at(t, container, "ports").([]any) {
+		number := at(t, p, "containerPort").(int)
+		names[at(t, p, "name").(string)] = number
+		if want := "/" + at(t, p, "protocol").(string); !slices.ContainsFunc(listens(args["kubernetes.yaml"]), func(l string) bool {
+			n, network, _ := strings.Cut(l, "/")
+			return "/"+network == want && n == jsonOf(number)
+		}) {
+			t.Errorf("kubernetes.yaml has the port %v, which is not served", p)
+		}
+	}
+	for _, p := range at(t, documents(t, "kubernetes.yaml")[0], "spec", "ports").([]any) {
+		if names[at(t, p, "targetPort").(string)] != at(t, p, "port").(int) {
+			t.Errorf("the Service leads to no port: %v", p)
+		}
+	}
+	ready, live := at(t, container, "readinessProbe", "httpGet"), at(t, container, "livenessProbe", "tcpSocket")
+	if at(t, ready, "path") != "/healthz" || jsonOf(names[at(t, ready, "port").(string)]) != port(args["kubernetes.yaml"], "-http") {
+		t.Errorf("the readiness probe asks %v", ready)
+	}
+	if jsonOf(names[at(t, live, "port").(string)]) != port(args["kubernetes.yaml"], "-tcp") {
+		t.Errorf("the liveness probe asks %v", live)
+	}
+}
+
+func jsonOf(v any) string {
+	b, _ := json.Marshal(v)
+	return string(b)
+}
+
+// TestUnit lets systemd judge its unit, where it is installed.
+func TestUnit(t *testing.T) {
+	verify, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("no systemd-analyze here")
+	}
+	self, err := os.Executable() // what stands in for the server must be there
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "lifeline.service")
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(read(t, "lifeline.service"), "/usr/local/bin/room", self)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(verify, "verify", "--man=no", file).CombinedOutput()
+	if bytes.Contains(out, []byte("lifeline.service:")) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	t.Logf("%v %s", err, out)
+}
