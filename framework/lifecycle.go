@@ -278,9 +278,7 @@ func (p *Player) handle(m *mailbox.Message, s *seat, here *Room) {
 		value = here.value
 	}
 	if r.begin != nil {
-		if err := r.begin(p, m.Asked, m.Body); err != nil {
-			p.answer(m.Asked, nil, err)
-		}
+		p.begin(r, m)
 		m.Free()
 		return
 	}

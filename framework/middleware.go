@@ -46,8 +46,10 @@ type Handler func(c *Call) error
 // Use puts wrap around every handler, rooms' and Inline ones included, before
 // the server starts; what was used first is outermost. A wrap does something
 // before and after it calls next, or returns an error instead: to log, to
-// measure, to refuse. It runs where the handler does. The built-in requests to
-// join and leave are no handlers.
+// measure, to refuse. It runs where the handler does. The built-in requests for rooms
+// (RouteJoin and the like) come by too, on a worker or in the room that the player is in:
+// of those next returns an error if nothing comes of them, and nil while OnJoin, which
+// decides, is still to come.
 func (s *Server) Use(wrap func(next Handler) Handler) {
 	s.mustBeRegistering("Use")
 	if wrap == nil {
@@ -62,6 +64,11 @@ func assemble(wraps []func(Handler) Handler) Handler {
 		return nil
 	}
 	h := Handler(func(c *Call) (err error) {
+		if begin := c.route.begin; begin != nil {
+			err = begin(c.Player, c.asked, c.payload)
+			c.later = err == nil
+			return err
+		}
 		c.dst, err = c.route.serve(c.room, c.Player, scope{c.asked, c.ctx}, c.payload, c.dst)
 		if c.later = err == errLater; c.later {
 			return nil
@@ -93,6 +100,21 @@ func (r *Route) run(room any, p *Player, kind codec.Kind, asked mailbox.Question
 		err = errLater
 	}
 	return c.dst, err
+}
+
+// begin lets a built-in request begin, with all that was put around it.
+func (p *Player) begin(r *Route, m *mailbox.Message) {
+	if p.srv.chain == nil {
+		if err := r.begin(p, m.Asked, m.Body); err != nil {
+			p.answer(m.Asked, nil, err)
+		}
+		return
+	}
+	c := &Call{Player: p, Route: r.name, Request: true, route: r, asked: m.Asked, payload: m.Body}
+	var err error
+	if p.call(r.name, func() { err = p.srv.chain(c) }) && !c.later { // else the answer is on its way
+		p.answer(m.Asked, nil, err)
+	}
 }
 
 // errLater is what a handler returns that answers later itself.

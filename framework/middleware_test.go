@@ -28,7 +28,7 @@ func TestUseStandsAroundEveryHandler(t *testing.T) {
 		return func(next framework.Handler) framework.Handler {
 			return func(c *framework.Call) error {
 				start := time.Now()
-				if c.Route == "forbidden" && name == "inner" {
+				if (c.Route == "forbidden" || c.Route == framework.RouteLeave) && name == "inner" {
 					return framework.Fail(1403, "not you")
 				}
 				err := next(c)
@@ -55,11 +55,21 @@ func TestUseStandsAroundEveryHandler(t *testing.T) {
 		_ = c.Send("note", 1)
 		join(t, c, "1")
 		wantCode(t, c.Request(ctx, "in", 1, nil), 1001)
+		wantCode(t, c.Join(ctx, "nowhere", "1"), codec.ErrorNoRoute)
+		wantCode(t, c.Leave(ctx), 1403)
+		wantCode(t, c.Request(ctx, "in", 1, nil), 1001) // as before
 		want := `inner ann double true 1s <nil>
 outer ann double true 1s <nil>
 outer ann forbidden true 0s lifeline: not you (code 1403)
 inner ann note false 0s <nil>
 outer ann note false 0s <nil>
+inner ann room.join true 0s <nil>
+outer ann room.join true 0s <nil>
+inner ann in true 0s lifeline: no (code 1001)
+outer ann in true 0s lifeline: no (code 1001)
+inner ann room.join true 0s lifeline: there is no room type nowhere (code 2)
+outer ann room.join true 0s lifeline: there is no room type nowhere (code 2)
+outer ann room.leave true 0s lifeline: not you (code 1403)
 inner ann in true 0s lifeline: no (code 1001)
 outer ann in true 0s lifeline: no (code 1001)`
 		if got := strings.Join(d.all(), "\n"); got != want {
