@@ -86,6 +86,7 @@ func (a *Arena) OnTick(t framework.Tick) {
 func clamp(v, low, high float32) float32 { return min(max(v, low), high) }
 
 func newServer(cfg framework.Config) (*framework.Server, error) {
+	cfg.Strict = true // while it is developed: what comes to nothing is told
 	srv, err := framework.New(cfg)
 	if err != nil {
 		return nil, err

@@ -59,6 +59,7 @@ func (c *Chat) Say(p *framework.Player, text string) (uint64, error) {
 }
 
 func newServer(cfg framework.Config) (*framework.Server, error) {
+	cfg.Strict = true // while it is developed: what comes to nothing is told
 	srv, err := framework.New(cfg)
 	if err != nil {
 		return nil, err

@@ -56,6 +56,7 @@ func main() {
 	srv, err := framework.New(framework.Config{
 		KCP: *kcp, KeyFile: *keyFile, PlainKCP: *plain, TCP: *tcp, SealedTCP: *sealed, WebSocket: *ws, TLSCertFile: *cert, TLSKeyFile: *certKey, Logger: logger,
 		Session: framework.SessionConfig{Interval: *interval, Timeout: *timeout, Grace: *grace},
+		Strict:  true, // while it is developed: what comes to nothing is told
 		Drain:   framework.Drain{Window: *window, Address: *moveTo},
 		// A name is all it takes to get in here; a real game asks its accounts.
 		Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {

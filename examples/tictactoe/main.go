@@ -119,6 +119,7 @@ func won(cells string, mark byte) bool {
 }
 
 func newServer(cfg framework.Config) (*framework.Server, error) {
+	cfg.Strict = true // while it is developed: what comes to nothing is told
 	srv, err := framework.New(cfg)
 	if err != nil {
 		return nil, err

@@ -58,6 +58,7 @@ func authenticate(key ed25519.PublicKey) func(context.Context, framework.Login) 
 
 func newServer(cfg framework.Config, key ed25519.PublicKey) (*framework.Server, error) {
 	cfg.Authenticate = authenticate(key)
+	cfg.Strict = true // while it is developed: what comes to nothing is told
 	srv, err := framework.New(cfg)
 	if err != nil {
 		return nil, err

@@ -49,6 +49,7 @@ func newServer(cfg framework.Config, m metric.Meter) (*framework.Server, error) 
 	if cfg.Observer, err = observe(m); err != nil {
 		return nil, err
 	}
+	cfg.Strict = true // while it is developed: what comes to nothing is told
 	srv, err := framework.New(cfg)
 	if err != nil {
 		return nil, err

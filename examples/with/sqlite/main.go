@@ -115,12 +115,14 @@ func newServer(cfg framework.Config, b *bank) (*framework.Server, error) {
 		return framework.Identity{User: profile.User, Data: profile}, nil
 	}
 	cfg.OnOpen = func(p *framework.Player) { _ = p.Push("profile", framework.DataOf[*Profile](p)) }
+	cfg.Strict = true // while it is developed: what comes to nothing is told
 	srv, err := framework.New(cfg)
 	if err != nil {
 		return nil, err
 	}
 	shops := framework.AddRoom(srv, "shop", func(r *framework.Room) *Shop { return &Shop{r, b} })
 	framework.OnRoomRequestAsync(shops, "buy", (*Shop).Buy)
+	srv.Sends(framework.DeliverAll, "profile", "bought")
 	return srv, nil
 }
 

@@ -63,7 +63,7 @@ func (g *game) ban(ctx context.Context, user string) error {
 
 func newGame(cfg framework.Config, s *store) (*game, error) {
 	g := &game{store: s}
-	cfg.Authenticate = g.login
+	cfg.Strict, cfg.Authenticate = true, g.login // strict while it is developed
 	cfg.OnOpen = func(p *framework.Player) {
 		_ = p.Push("profile", framework.DataOf[*Profile](p))
 		_ = g.lobbies.JoinAsync(p, lobbyKey)
@@ -82,7 +82,7 @@ func newGame(cfg framework.Config, s *store) (*game, error) {
 	framework.OnRoomRequest(g.matches, "claim", (*Match).Claim)
 	g.addQueue()
 	framework.SendsAs[[2]Point](srv, framework.DeliverNewest, "places")
-	framework.SendsAs[Board](srv, framework.DeliverAll, "board", "result")
+	srv.Sends(framework.DeliverAll, "profile", "said", "again", "board", "result")
 	srv.AdminPage("POST /ban", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := g.ban(r.Context(), r.FormValue("user")); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
