@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -41,8 +42,8 @@ type Player struct {
 	// Guarded by mu.
 	inbox   map[string][]codec.Raw // by route: what the test has not read
 	events  []client.Event         // that it has not read
-	trace   []arrival
-	changed chan struct{} // closed when something comes, nil while the test does not wait
+	trace   [][]arrival            // in blocks: a match has a hundred thousand, which are never copied
+	changed chan struct{}          // closed when something comes, nil while the test does not wait
 }
 
 // arrival is an event or a message, and when it came.
@@ -52,6 +53,9 @@ type arrival struct {
 	route   string
 	payload codec.Raw
 }
+
+// traceBlock is how many arrivals a block of a trace has.
+const traceBlock = 256
 
 func (a arrival) String() string {
 	if a.event != 0 {
@@ -156,7 +160,11 @@ func (p *Player) message(route string, payload codec.Raw) {
 
 func (p *Player) noteLocked(a arrival) {
 	a.at = p.g.Now()
-	p.trace = append(p.trace, a)
+	if n := len(p.trace); n == 0 || len(p.trace[n-1]) == traceBlock {
+		p.trace = append(p.trace, make([]arrival, 0, traceBlock))
+	}
+	block := &p.trace[len(p.trace)-1]
+	*block = append(*block, a)
 	if p.changed != nil {
 		close(p.changed)
 		p.changed = nil
@@ -171,7 +179,8 @@ func (p *Player) Trace() []string { return p.last(math.MaxInt) }
 func (p *Player) last(n int) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	list := p.trace[max(len(p.trace)-n, 0):]
+	list := slices.Concat(p.trace...)
+	list = list[max(len(list)-n, 0):]
 	lines := make([]string, len(list))
 	for i, a := range list {
 		lines[i] = a.String()
