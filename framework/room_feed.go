@@ -208,7 +208,7 @@ func (p *Player) followAgain(all []following) {
 		}
 		if err != nil {
 			p.tellList(was.Type, nil)
-			p.logLimited(slog.LevelWarn, "a list of rooms is not followed any more", "type", was.Type, "error", err)
+			p.logLimited(slog.LevelWarn, "a list of rooms is not followed any more", "room", was.Type, "error", err)
 		}
 	}
 }
