@@ -25,8 +25,8 @@ func TestBanAndMaintenance(t *testing.T) {
 	}, func(g *gametest.Game) {
 		g.T.Cleanup(func() { _ = all.store.db.Close() })
 		x, o, again, late := g.Player("x"), g.Player("o"), g.NewPlayer("x"), g.NewPlayer("late")
-		gametest.Request[int](x, "ready", nil)
-		gametest.Request[int](o, "ready", nil)
+		enter(x)
+		enter(o)
 		x.In("match")
 		x.Cut() // it is told when it is back
 		if err := all.ban(g.T.Context(), "x"); err != nil {

@@ -82,7 +82,7 @@ func newGame(cfg framework.Config, s *store) (*game, error) {
 	framework.OnRoomRequest(g.matches, "claim", (*Match).Claim)
 	g.addQueue()
 	framework.SendsAs[[2]Point](srv, framework.DeliverNewest, "places")
-	srv.Sends(framework.DeliverAll, "profile", "said", "again", "board", "result")
+	srv.Sends(framework.DeliverAll, "profile", "said", "board", "result")
 	srv.AdminPage("POST /ban", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := g.ban(r.Context(), r.FormValue("user")); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
