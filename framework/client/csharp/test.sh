@@ -2,7 +2,7 @@
 # Builds and tests the C# client. Needs Go, mcs and mono, of Debian's packages mono-mcs and
 # mono-runtime-sgen with libmono-system-core4.0-cil; installs nothing.
 #
-#	bash framework/client/csharp/test.sh           everything, about two minutes
+#	bash framework/client/csharp/test.sh           everything, a few minutes
 #	bash framework/client/csharp/test.sh quick     what needs no server and no AOT: ten seconds
 set -euo pipefail
 cd "$(dirname "$0")"
