@@ -22,9 +22,8 @@ sleep 0.5
 
 flags=(-json -n 15 -duration "$duration" -cut 0 -addr "$carrier://127.0.0.1:$port" -key "$key")
 mono "$work/csharp.exe" "${flags[@]}" -room csharp -frame "$frame" >"$work/csharp" & csharp=$!
-"$work/bot" "${flags[@]}" -room go >"$work/go" & go=$!
+"$work/bot" "${flags[@]}" -room go >"$work/go" 2>"$work/progress" & go=$!
 wait $csharp
-wait $go
-for client in csharp go; do
-	printf '%-7s %s\n' $client "$(grep -oE '"rtt_p[0-9]+_ms":[0-9.]+' "$work/$client" | tr '\n' ' ')"
-done
+wait $go || cat "$work/progress"
+printf 'C#  %s\n' "$(grep -oE 'p(50|99)_ms":[0-9.]+' "$work/csharp" | tr -d '"' | tr '\n' ' ')"
+printf 'Go  %s\n' "$(grep -oE '"name":"ping"[^{}[]*' "$work/go" | grep -oE 'p(50|99)_ms":[0-9.]+' | tr -d '"' | tr '\n' ' ')"
