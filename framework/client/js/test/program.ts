@@ -54,9 +54,22 @@ export class Program {
 		return m[0];
 	}
 
+	/** Writes a line to its input. */
+	tell(line: string): void {
+		this.process.stdin!.write(`${line}\n`);
+	}
+
 	/** Ends its input, which some programs take for a wish to end. */
 	end(): void {
 		this.process.stdin!.end();
+	}
+
+	/** Waits until the program has ended by itself, and returns its exit code. */
+	async ended(): Promise<number | null> {
+		if (this.process.exitCode === null && this.process.signalCode === null) {
+			await new Promise((resolve) => this.process.once("exit", resolve));
+		}
+		return this.process.exitCode;
 	}
 
 	/** Ends the program, in order unless by another signal. */

@@ -11,7 +11,8 @@ namespace Lifeline.Tests
 {
 	/// <summary>
 	/// The glue in Unity/ and the sample, through what happens to them in Unity, with a stub of it. Without arguments:
-	/// the tests. play ADDRESS KEY NAME: the sample plays until its input ends, and prints what it draws.
+	/// the tests. play ADDRESS KEY NAME: the sample plays until its input ends, and prints what it draws; a line of
+	/// input, "reload", is a reload of its scripts.
 	/// </summary>
 	static class UnityTests
 	{
@@ -227,10 +228,15 @@ namespace Lifeline.Tests
 				p.ServerKey = key;
 				p.PlayerName = name;
 			});
-			Task<string> end = Task.Run(() => Console.In.ReadToEnd());
+			Task<string> line = Task.Run(() => Console.In.ReadLine());
 			int told = 0;
-			while (!end.IsCompleted)
+			while (!line.IsCompleted || line.Result != null)
 			{
+				if (line.IsCompleted)
+				{
+					Engine.Reload();
+					line = Task.Run(() => Console.In.ReadLine());
+				}
 				Engine.Frame();
 				for (; told < Engine.Log.Count; told++)
 				{
