@@ -86,7 +86,7 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Println("in arena/lobby")
-	cuts := make(<-chan time.Time)
+	var cuts <-chan time.Time // nil: never
 	if *cut > 0 {
 		t := time.NewTicker(*cut)
 		defer t.Stop()
