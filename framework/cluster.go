@@ -34,9 +34,9 @@ type Cluster interface {
 	Release(id ID)
 	// Find makes the server the owner of a session that is not here, and returns its
 	// record. The error is a *CloseError if it tells the client where to go, or when to
-	// come again. Without a record and an error nobody has the session.
+	// come again. Without a record and an error no server has it.
 	Find(ctx context.Context, id ID, policy Duplicate) (record []byte, err error)
-	// Park gives a session to whoever finds it. If the server does not own it any more,
+	// Park gives a session to the server that finds it. If the server does not own it any more,
 	// the error is ErrFenced.
 	Park(ctx context.Context, id ID, record []byte) error
 	// Elsewhere is where clients dial to reach another server that takes sessions, empty

@@ -29,7 +29,7 @@ type Bus interface {
 	// Serve answers questions that are asked under a name, each on a goroutine of its own;
 	// without an answer, a nil one, the asker is told nothing. It ends when ctx does.
 	Serve(ctx context.Context, name string, answer func(question []byte) []byte) error
-	// Ask puts a question to whoever serves a name.
+	// Ask puts a question to the server of a name.
 	Ask(ctx context.Context, name string, question []byte) (answer []byte, err error)
 }
 
@@ -39,10 +39,10 @@ var ErrConflict = errors.New("cluster: the key has another revision")
 // The buckets of a Bus.
 const (
 	bucketMeta     = "meta"     // what all servers must have alike
-	bucketLeases   = "leases"   // by node: who has the number, and its renewals
+	bucketLeases   = "leases"   // by node: the incarnation that has the number, and its renewals
 	bucketMembers  = "members"  // by node: how a server describes itself
 	bucketDead     = "dead"     // by incarnation: tombstones
-	bucketSessions = "sessions" // by user: who owns which session
+	bucketSessions = "sessions" // by user: which server owns which session
 )
 
 // Buckets are the buckets that a Bus must have.

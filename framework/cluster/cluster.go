@@ -4,13 +4,13 @@
 // on at any, a user is known at all of them, and a server that drains hands its players
 // to the others, without a loss and without a login.
 //
-//	bus := new(cluster.Memory) // or that of package cluster/nats
+//	bus := new(cluster.Memory) // of one process; a game brings its own Bus for many
 //	c, err := cluster.New(cluster.Config{Bus: bus})
 //	srv, err := framework.New(framework.Config{Cluster: c, Secret: secret, Address: "tcp://10.0.0.7:7777"})
 //
 // A session lives whole on one server. A directory says on which; one compare-and-swap of
 // its entry there is the only way to become the owner. A server acts for its sessions only
-// while it holds a lease, which it renews every 2 s. If it can't, it pauses before anybody
+// while it holds a lease, which it renews every 2 s. If it can't, it pauses before another
 // may take them over: its players wait, and go on when the directory is back. SPEC.md of
 // this package has the rules and why they are as they are.
 package cluster
@@ -56,6 +56,10 @@ type Cluster struct {
 	cancel context.CancelFunc
 	jobs   jobs
 	wake   chan struct{} // of one: the lease has something to do
+
+	// Of keepLease.
+	complained time.Duration
+	lastError  error
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -156,7 +160,7 @@ func (c *Cluster) checkMeta(ctx context.Context) error {
 	}
 }
 
-// freeNode returns the smallest number that nobody has.
+// freeNode returns the smallest number that is free.
 func (c *Cluster) freeNode(ctx context.Context) (uint16, error) {
 	for n := uint16(1); n != 0; n++ {
 		b, _, err := c.bus.Get(ctx, bucketLeases+"/"+strconv.Itoa(int(n)))

@@ -61,6 +61,7 @@ func (c *Cluster) keepLease() {
 		}
 		o, value, rev := c.leaseDo(do, value, rev)
 		now = c.now()
+		c.complain(now, o)
 		c.mu.Lock()
 		before := c.lease.ValidUntil()
 		c.lease.Done(o, value, rev, now)
@@ -71,6 +72,18 @@ func (c *Cluster) keepLease() {
 		c.mu.Unlock()
 		c.until.Store(int64(until))
 	}
+}
+
+// complainEvery is how often it is said that the directory does not answer.
+const complainEvery = 10 * time.Second
+
+// complain says that the lease was not renewed, now and then. Only keepLease calls it.
+func (c *Cluster) complain(now time.Duration, o core.Outcome) {
+	if o != core.Uncertain && o != core.LoadFailed || c.ctx.Err() != nil || c.complained != 0 && now-c.complained < complainEvery {
+		return
+	}
+	c.complained = now
+	c.log.Warn("the directory did not answer in time, the lease was not renewed", "valid_for", (time.Duration(c.until.Load()) - now).Round(time.Millisecond), "error", c.lastError)
 }
 
 // sleep waits for d, or until poke.
@@ -94,11 +107,13 @@ func (c *Cluster) leaseDo(do core.Verb, value core.LeaseValue, rev uint64) (core
 		if err == nil {
 			value, err = core.ParseLease(c.me.Node, b)
 		}
+		c.lastError = err
 		return outcome(err, core.Loaded), value, rev
 	case core.Declare:
 		return outcome(c.tombstone(ctx, value.Owner), core.Written), value, 0
 	}
 	next, err := c.bus.Put(ctx, key, value.Append(nil), rev)
+	c.lastError = err
 	return outcome(err, core.Written), value, next
 }
 
@@ -165,7 +180,7 @@ func (c *Cluster) deadChanged(name string, _ []byte, _ uint64) {
 // lookEvery is how often the leases of the others are looked at.
 const lookEvery = 250 * time.Millisecond
 
-// lookAfterOthers declares dead who is dead.
+// lookAfterOthers declares dead the servers that are silent.
 func (c *Cluster) lookAfterOthers() {
 	for pause(c.ctx, lookEvery) {
 		now := c.now()

@@ -32,7 +32,7 @@ type memoryWatch struct {
 
 type memoryServer struct{ answer func([]byte) []byte }
 
-// ErrNoAnswer says that nobody answers under a name.
+// ErrNoAnswer says that no server answers under a name.
 var ErrNoAnswer = errors.New("cluster: no answer")
 
 // Get implements Bus.

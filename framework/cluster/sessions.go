@@ -166,7 +166,7 @@ func (c *Cluster) Find(ctx context.Context, id session.ID, policy framework.Dupl
 		c.release(id)
 		return nil, nil
 	}
-	c.forget(id) // if it is ours all the same, whoever asks next finds its record
+	c.forget(id) // if it is ours all the same, the next RESUME finds its record
 	switch {
 	case err != nil:
 		return nil, err

@@ -15,7 +15,7 @@ import (
 )
 
 // Incarnation is one start of one server: the number of its node, and a boot that
-// differs with every start. The zero value is nobody.
+// differs with every start. The zero value is none.
 type Incarnation struct {
 	Node uint16
 	Boot uint32

@@ -12,11 +12,11 @@ import (
 	"github.com/lifeline-go/lifeline/session"
 )
 
-// Entry says who owns a session.
+// Entry says which server owns a session.
 type Entry struct {
 	Session session.ID
 	User    string
-	Owner   Incarnation // zero: parked, until somebody takes it
+	Owner   Incarnation // zero: parked, until a server takes it
 	// Gen is how many owners the session has had. It fences: of two that speak for a
 	// session, the one with the lower Gen is not its owner any more.
 	Gen uint64

@@ -31,7 +31,7 @@ func (v LeaseValue) Append(dst []byte) []byte {
 	return dst
 }
 
-// ParseLease reads what Append wrote under node. Nothing is the lease of nobody.
+// ParseLease reads what Append wrote under node. Nothing is the lease of none.
 func ParseLease(node uint16, b []byte) (LeaseValue, error) {
 	var body leaseBody
 	if len(b) == 0 {
@@ -60,7 +60,7 @@ type Lease struct {
 	sent    time.Duration // when the last write was
 	nextAt  time.Duration
 	until   time.Duration // it is valid
-	taken   LeaseValue    // of who has the number, while this server waits for it
+	taken   LeaseValue    // of the incarnation that has the number, while this server waits for it
 	seen    sighting      // of that
 	former  Incarnation   // had it, is dead, and may have no tombstone yet
 }
@@ -91,7 +91,7 @@ func (l *Lease) Over() bool { return l.over }
 // Left reports that the server has given the lease up: Leave.
 func (l *Lease) Left() bool { return l.left }
 
-// Taken returns who has the number of this server's node, the zero value if nobody.
+// Taken returns the incarnation that has the number of this server's node, the zero value if none.
 func (l *Lease) Taken() Incarnation { return l.taken.Owner }
 
 // Leave gives the lease up, for good.
@@ -180,7 +180,7 @@ func (l *Lease) loaded(v LeaseValue, rev uint64, now time.Duration) {
 	}
 	l.read, l.rev, l.nextAt = false, rev, now
 	if !mine {
-		l.former = v.Owner // the zero value if there was nobody
+		l.former = v.Owner // the zero value if there was none
 	}
 	if mine && v.Counter == l.counter && l.held {
 		l.renewed() // the answer was lost

@@ -15,7 +15,7 @@ type Member struct {
 	Routes      []byte // differs where the routes do, as while a new release is rolled out
 }
 
-// Members is who there is, and who was declared dead. It implements View.
+// Members are the servers that there are, and those that were declared dead. It implements View.
 type Members struct {
 	nodes map[uint16]Member
 	dead  map[Incarnation]bool

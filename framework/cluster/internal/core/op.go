@@ -9,7 +9,7 @@ import (
 )
 
 // Op is one operation on the directory: it reads the entries under a key, decides, and
-// writes them if nobody has meanwhile. A write that fails is decided anew on what is
+// writes them if no other server has meanwhile. A write that fails is decided anew on what is
 // there then, and so is one whose answer is lost: every decision knows its own write
 // when it meets it. So a lost answer needs no rule of its own.
 //
@@ -87,10 +87,10 @@ const (
 	Orphan                   // likewise, but all that is left of it is User and Gen
 	Redirect                 // To has the session
 	Mine                     // it is owned here already, and there is no record of it
-	Missing                  // nobody has the session
+	Missing                  // no server has the session
 	Superseded               // its user has logged in afresh, elsewhere
 	Released                 // it is not owned here
-	Parked                   // whoever asks for it may have it
+	Parked                   // any server that asks for it may have it
 	Fenced                   // it is not owned here any more, and so could not be parked
 )
 

@@ -109,7 +109,7 @@ func (f *Find) superseded(entries []Entry, e Entry, v View) bool {
 	})
 }
 
-// NewPark gives a session up to whoever asks for it next, with its record. me has
+// NewPark gives a session up to the server that asks for it next, with its record. me has
 // stopped to act for it before. gen is what it was owned with.
 func NewPark(me Incarnation, id session.ID, gen uint64, record []byte) *Op {
 	tried := false

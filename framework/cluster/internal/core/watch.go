@@ -10,7 +10,7 @@ import (
 
 // Watch looks after the other servers. It suspects one whose lease was not seen renewed
 // for DeclareAfter, if it could itself see and write all that time: a watcher that is cut
-// off, or a directory that was away, must kill nobody. To declare a suspect dead is a
+// off, or a directory that was away, must kill no other. To declare a suspect dead is a
 // write on the very revision that was seen, so a server that has renewed meanwhile lives.
 type Watch struct {
 	timing  Timing
@@ -119,7 +119,7 @@ func (w *Watch) rank(alive []uint16, node uint16) int {
 }
 
 // Dead returns the servers whose leases say that they were declared dead, or have left.
-// Each of them needs a tombstone, by whoever sees that first.
+// Each of them needs a tombstone, by the server that sees it first.
 func (w *Watch) Dead() (list []Incarnation) {
 	for _, at := range w.leases {
 		if at.value.Dead {
