@@ -24,7 +24,7 @@ func (p *Player) Charge(bytes int) { p.charge(int64(bytes)) }
 func (p *Player) charge(bytes int64) {
 	rate, now := &p.srv.cfg.Rate, p.srv.now()
 	cost := rate.cost(0, bytes)
-	if p.updateDebt(func(d *debt) excess { return d.addFor(rate, cost, now) }) == withinRate {
+	if p.debt.update(func(d *debt) excess { return d.addFor(rate, cost, now) }) == withinRate {
 		return
 	}
 	p.mu.Lock()
@@ -42,7 +42,7 @@ func (p *Player) charge(bytes int64) {
 func (p *Player) affords(messages int) bool {
 	rate, now := &p.srv.cfg.Rate, p.srv.now()
 	cost := rate.cost(messages, 0)
-	return withinRate == p.updateDebt(func(d *debt) excess {
+	return withinRate == p.debt.update(func(d *debt) excess {
 		before := *d
 		x := d.addFor(rate, cost, now)
 		if x != withinRate {
@@ -60,39 +60,13 @@ func (s *Server) now() time.Duration {
 	return 0 // Start has yet to return
 }
 
-// chargeReceived charges p for what it has sent.
-func (p *Player) chargeReceived(cost, now time.Duration) excess {
-	rate := &p.srv.cfg.Rate
-	return p.updateDebt(func(d *debt) excess { return d.add(rate, cost, now) })
-}
-
-// updateDebt changes the debt. f may be called again, with the debt as it is by then.
-func (p *Player) updateDebt(f func(d *debt) excess) excess {
-	for {
-		old := p.debt.Load()
-		d := debt(old)
-		x := f(&d)
-		if p.debt.CompareAndSwap(old, uint32(d)) {
-			return x
-		}
-	}
-}
-
-// forgiveDebt forgets a debt that was made good.
-func (p *Player) forgiveDebt(now time.Duration) {
-	p.updateDebt(func(d *debt) excess {
-		d.settle(&p.srv.cfg.Rate, now)
-		return withinRate
-	})
-}
-
 // due is when the wheel must visit p. Called on the owning loop.
 func (p *Player) due(now time.Duration) time.Duration {
 	at := p.s.Due()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.slowed {
-		d := debt(p.debt.Load())
+		d := p.debt.now()
 		at = min(at, now+d.ahead(&p.srv.cfg.Rate, now))
 	}
 	return at
@@ -101,7 +75,7 @@ func (p *Player) due(now time.Duration) time.Duration {
 // endSlowdown lets the messages of a player be handled again once it has made good.
 // Called on the owning loop.
 func (l *loop) endSlowdown(p *Player) {
-	d := debt(p.debt.Load())
+	d := p.debt.now()
 	p.mu.Lock()
 	done := p.slowed && d.ahead(&l.srv.cfg.Rate, l.t.Now()) == 0
 	if done {

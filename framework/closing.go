@@ -86,7 +86,7 @@ func (l *loop) announce(p *Player) {
 	var at time.Time
 	if p.extra != nil && p.extra.drainTurn != nil {
 		at = p.extra.drainTurn.at
-		if until := p.playsOnLocked(); until.After(at) {
+		if until := p.seats.playsOn(); until.After(at) {
 			at = until
 		}
 		p.extra.drainTurn.asked = false // this link was not
@@ -111,8 +111,7 @@ func (l *loop) quiesce(p *Player) {
 	todo, _, _ := p.nextLocked()
 	idle := todo == lifecycle.Nothing && !p.active && p.out.Len() == 0 && p.in.Len() == 0
 	if idle && !ask && p.s.Answered() {
-		for s := p.seats; s != nil; s = s.next { // it is in all of them
-			s.leaveLocked(Reason{Code: session.ShuttingDown}, nil)
+		if p.seats.leave(Reason{Code: session.ShuttingDown}) {
 			idle = false
 		}
 	}

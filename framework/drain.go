@@ -171,7 +171,7 @@ func (s *Server) drainDue(left []*Player, now time.Time) []*Player {
 			break
 		}
 		p.mu.Lock()
-		gone, plays := p.life.Ending(), p.playsOnLocked().After(now)
+		gone, plays := p.life.Ending(), p.seats.playsOn().After(now)
 		if plays {
 			p.extra.drainTurn.at = now // at the earliest
 		}

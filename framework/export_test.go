@@ -14,11 +14,7 @@ func (s *Server) Unaccounted() (missing, held int64) {
 }
 
 // Groups counts the groups that somebody is in.
-func (s *Server) Groups() int {
-	s.groups.mu.Lock()
-	defer s.groups.mu.Unlock()
-	return len(s.groups.byTag)
-}
+func (s *Server) Groups() int { return s.groups.Tags() }
 
 // Rush pretends that so many players have logged in, and that f gives memory back.
 func (s *Server) LoginStorm(logins int, f func()) {
@@ -33,9 +29,7 @@ const CountedCodes = len(codeCounts{}) - 1
 func (s *Server) Feeds() (n int) {
 	for _, k := range s.kinds {
 		k.mu.Lock()
-		if k.feed != nil {
-			n += len(k.feed.lists)
-		}
+		n += k.feed.Len()
 		k.mu.Unlock()
 	}
 	return n

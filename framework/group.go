@@ -4,7 +4,6 @@ package framework
 
 import (
 	"slices"
-	"sync"
 )
 
 // Group is the players who have a tag in common: a guild, a lobby's chat, a
@@ -15,18 +14,6 @@ type Group struct {
 	srv *Server
 	tag string
 	by  *Player
-}
-
-// groups are the members by tag. A player's mu is taken under mu, no other one.
-type groups struct {
-	mu    sync.Mutex
-	byTag map[string]*members // guarded by mu
-}
-
-// members are found by a player, and listed.
-type members struct {
-	list  []*Player
-	place map[*Player]int
 }
 
 // Group returns the group with a tag.
@@ -42,105 +29,34 @@ func (g Group) By(p *Player) Group {
 // Add takes a player in. It reports false if it is in already, or its session
 // has ended.
 func (g Group) Add(p *Player) bool {
-	all := &g.srv.groups
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	m := all.byTag[g.tag]
-	if m != nil {
-		if _, in := m.place[p]; in {
+	return g.srv.groups.Add(g.tag, p, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.life.Closed() {
 			return false
 		}
-	}
-	p.mu.Lock()
-	if p.life.Closed() {
-		p.mu.Unlock()
-		return false
-	}
-	x := p.extraLocked()
-	x.groups = append(x.groups, g.tag)
-	p.mu.Unlock()
-	if m == nil {
-		m = &members{place: map[*Player]int{}}
-		if all.byTag == nil {
-			all.byTag = map[string]*members{}
-		}
-		all.byTag[g.tag] = m
-	}
-	m.place[p] = len(m.list)
-	m.list = append(m.list, p)
-	return true
+		x := p.extraLocked()
+		x.groups = append(x.groups, g.tag)
+		return true
+	})
 }
 
 // Remove takes a player out. It reports false if it was not in.
 func (g Group) Remove(p *Player) bool {
-	all := &g.srv.groups
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	if !all.removeLocked(g.tag, p) {
-		return false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if i := slices.Index(p.extra.groups, g.tag); i >= 0 {
-		p.extra.groups = slices.Delete(p.extra.groups, i, i+1)
-	}
-	return true
-}
-
-func (all *groups) removeLocked(tag string, p *Player) bool {
-	m := all.byTag[tag]
-	if m == nil {
-		return false
-	}
-	i, in := m.place[p]
-	if !in {
-		return false
-	}
-	last := len(m.list) - 1
-	m.list[i] = m.list[last]
-	m.place[m.list[i]] = i
-	m.list[last] = nil
-	m.list = m.list[:last]
-	delete(m.place, p)
-	if last == 0 {
-		delete(all.byTag, tag)
-	}
-	return true
-}
-
-// leaveGroups takes a player who has ended out of all groups.
-func (s *Server) leaveGroups(p *Player, tags []string) {
-	if len(tags) == 0 {
-		return
-	}
-	s.groups.mu.Lock()
-	defer s.groups.mu.Unlock()
-	for _, tag := range tags {
-		s.groups.removeLocked(tag, p)
-	}
+	return g.srv.groups.Remove(g.tag, p, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if i := slices.Index(p.extra.groups, g.tag); i >= 0 {
+			p.extra.groups = slices.Delete(p.extra.groups, i, i+1)
+		}
+	})
 }
 
 // Members returns the players of the group, in no order.
-func (g Group) Members() []*Player {
-	all := &g.srv.groups
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	if m := all.byTag[g.tag]; m != nil {
-		return slices.Clone(m.list)
-	}
-	return nil
-}
+func (g Group) Members() []*Player { return g.srv.groups.Members(g.tag) }
 
 // Len returns how many players are in the group.
-func (g Group) Len() int {
-	all := &g.srv.groups
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	if m := all.byTag[g.tag]; m != nil {
-		return len(m.list)
-	}
-	return 0
-}
+func (g Group) Len() int { return g.srv.groups.Len(g.tag) }
 
 // Broadcast sends a one-way message to every member but those named. It is
 // encoded once, and each loop is woken once.

@@ -105,7 +105,8 @@ func (c *handoff) decide(l *loop) {
 		endLink(k, Reason{Code: session.TakenOver})
 		if c.kind != reopened {
 			p.mu.Lock()
-			p.replacedLocked()
+			p.life.Replace()
+			p.seats.replace()
 			p.mu.Unlock()
 		}
 	}
@@ -200,7 +201,11 @@ func (c *handoff) complete() {
 	if c.reset {
 		l.srv.count.resets.Add(1)
 		p.mu.Lock()
-		p.resetLocked()
+		p.life.Reset()
+		p.seats.reset()
+		if p.extra != nil {
+			p.extra.over.Reset()
+		}
 		p.extra.failCalls(&codec.Error{Code: codec.ErrorReset, Text: "the session was reset before the answer came"})
 		p.mu.Unlock()
 	}
@@ -217,15 +222,4 @@ func (p *Player) backoff(now time.Duration) time.Duration {
 		return 0
 	}
 	return p.extra.over.Backoff(now, p.srv.cfg.Session.Grace)
-}
-
-// resetLocked takes note that the client has come back to a RESET.
-func (p *Player) resetLocked() {
-	p.life.Reset()
-	for s := p.seats; s != nil; s = s.next {
-		s.life.Reset()
-	}
-	if p.extra != nil {
-		p.extra.over.Reset()
-	}
 }

@@ -48,20 +48,13 @@ func (p *Player) infoOnLoop(l *loop) Info {
 	in.RTT = float64(p.rttOnLoop().Microseconds()) / 1000
 	p.mu.Lock()
 	in.Inbox, in.Holding = p.in.Len(), p.in.Holding()
-	in.Room = p.roomNamesLocked()
+	var names []string
+	for _, r := range p.seats.rooms() {
+		names = append(names, r.name())
+	}
+	in.Room = strings.Join(names, " ")
 	p.mu.Unlock()
 	return in
-}
-
-// roomNamesLocked names the rooms that the player is in. The caller holds mu.
-func (p *Player) roomNamesLocked() string {
-	var names []string
-	for s := p.seats; s != nil; s = s.next {
-		if s.life.In() {
-			names = append(names, s.room.name())
-		}
-	}
-	return strings.Join(names, " ")
 }
 
 // Inspect returns at most limit players for which keep returns true. It asks

@@ -19,31 +19,19 @@ import (
 // which room (nil: on a worker). The caller holds mu.
 func (p *Player) nextLocked() (lifecycle.Task, *seat, *Room) {
 	m := p.in.Head()
-	var wish lifecycle.Task
-	var of *seat
-	if p.seats != nil {
-		wish, of = p.wishLocked()
-	}
+	wish, of := p.seats.wish(&p.life)
 	t := p.life.Next(m != nil, p.slowed, wish)
 	switch {
 	case t >= lifecycle.LeaveRoom:
 		return t, of, of.room
 	case t == lifecycle.Message:
 		if kind := p.srv.tagged(m.Tag).room; kind != nil {
-			if s := p.seatLocked(kind); s != nil {
+			if s := p.seats.in(kind); s != nil {
 				return t, s, s.room
 			}
 		}
 	}
 	return t, nil, nil
-}
-
-// replacedLocked takes note that a new link took over from one that looked alive.
-func (p *Player) replacedLocked() {
-	p.life.Replace()
-	for s := p.seats; s != nil; s = s.next {
-		s.life.Replace()
-	}
 }
 
 // schedule gives the player to an executor if there is anything to do.
@@ -143,10 +131,10 @@ func (p *Player) beginLocked(t lifecycle.Task, s *seat) job {
 	case lifecycle.JoinRoom:
 		j.refused = p.life.Ending()
 	case lifecycle.LeaveRoom:
-		if s.leave == nil { // the session ends
-			s.leave = &leaving{*p.reason, nil}
+		if s.out == nil { // the session ends
+			s.out = &leaving{*p.reason, nil}
 		}
-		p.removeSeatLocked(s)
+		p.seats.remove(s)
 	case lifecycle.Close:
 		j.reason = *p.reason
 		if p.extra != nil {
@@ -180,7 +168,7 @@ func (p *Player) do(j *job, here *Room) {
 	case lifecycle.Close:
 		p.close(j.reason, j.migration)
 	default:
-		p.doInRoom(j)
+		j.seat.do(p, j)
 	}
 }
 
@@ -217,7 +205,7 @@ func (p *Player) closed(m *migration) {
 		groups, follows, followers, onClose = x.groups, x.follows, x.followers, x.onClose
 	}
 	p.mu.Unlock()
-	p.srv.leaveGroups(p, groups)
+	p.srv.groups.RemoveAll(groups, p)
 	for _, k := range follows {
 		k.unfollow(p)
 	}

@@ -260,7 +260,7 @@ func (l *loop) withinRate(p *Player, pk codec.Packet, deliver bool) bool {
 		messages = 1
 	}
 	rate := &l.srv.cfg.Rate
-	switch p.chargeReceived(rate.cost(messages, int64(len(pk.Body))), l.t.Now()) {
+	switch p.debt.charge(rate, rate.cost(messages, int64(len(pk.Body))), l.t.Now()) {
 	case farOverRate:
 		l.srv.log.Warn("far too many messages", "session", p.ID(), "user", p.label())
 		l.end(p, Reason{Code: session.Policy, Text: "too many messages"})
@@ -369,7 +369,7 @@ func (l *loop) visit(p *Player, late time.Duration) time.Duration {
 		return session.Never
 	}
 	now := l.t.Now()
-	p.forgiveDebt(now)
+	p.debt.settle(&l.srv.cfg.Rate, now)
 	l.endSlowdown(p)
 	if p.link != nil {
 		p.s.Saw(p.link.LastReceive())

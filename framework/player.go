@@ -38,7 +38,7 @@ type Player struct {
 	owner  atomic.Pointer[loop] // nil while the session moves to another loop
 	woken  atomic.Bool          // the owner was told to look at the player, or will be
 	rtt    atomic.Uint32        // in microseconds: see RTT
-	debt   atomic.Uint32        // a debt: see updateDebt
+	debt   account              // by Config.Rate
 	queued atomic.Uint64        // packets << 32 | bytes that wait in s; the owner writes it
 
 	// Owned by the owner's loop. The id of s is also read under mu, and changes
@@ -58,8 +58,8 @@ type Player struct {
 	in      mailbox.Inbox  // accepted and not yet handled
 	out     mailbox.Outbox // sent and not yet taken over by the loop
 	life    lifecycle.State
-	reason  *Reason // of the end, nil before it
-	seats   *seat   // in rooms, and wished for
+	reason  *Reason  // of the end, nil before it
+	seats   seatList // in rooms, and wished for
 	extra   *extra
 	numbers bool // the client goes by the dictionary; changed on the owner's loop
 	drains  bool // the server drains, and it is this player's turn to go

@@ -5,6 +5,7 @@ package framework
 import (
 	"cmp"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -115,4 +116,35 @@ func (d *debt) owed(r *Rate, now time.Duration) time.Duration {
 		return 0
 	}
 	return ahead
+}
+
+// account is a debt that any goroutine may add to.
+type account struct{ atomic.Uint32 }
+
+// now is the debt.
+func (a *account) now() debt { return debt(a.Load()) }
+
+// update changes the debt. f may be called again, with the debt as it is by then.
+func (a *account) update(f func(d *debt) excess) excess {
+	for {
+		old := a.Load()
+		d := debt(old)
+		x := f(&d)
+		if a.CompareAndSwap(old, uint32(d)) {
+			return x
+		}
+	}
+}
+
+// charge adds what was received.
+func (a *account) charge(r *Rate, cost, now time.Duration) excess {
+	return a.update(func(d *debt) excess { return d.add(r, cost, now) })
+}
+
+// settle forgets a debt that was made good.
+func (a *account) settle(r *Rate, now time.Duration) {
+	a.update(func(d *debt) excess {
+		d.settle(r, now)
+		return withinRate
+	})
 }

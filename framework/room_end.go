@@ -37,20 +37,6 @@ func (r *Room) PlayOn(d time.Duration) {
 	r.playsOn = clock().Add(d)
 }
 
-// playsOnLocked returns until when a server that drains lets the player be, for the
-// sake of its rooms. The caller holds p.mu.
-func (p *Player) playsOnLocked() (until time.Time) {
-	for s := p.seats; s != nil; s = s.next {
-		r := s.room
-		r.kind.mu.Lock()
-		if r.over == nil && r.playsOn.After(until) && !s.watching {
-			until = r.playsOn
-		}
-		r.kind.mu.Unlock()
-	}
-	return until
-}
-
 // end lets nobody in any more, those who are in go, and the room end then.
 func (r *Room) end(why Reason) {
 	r.kind.mu.Lock()
@@ -70,10 +56,10 @@ func (r *Room) dismissAll() {
 // dismiss lets a member or a spectator go.
 func (r *Room) dismiss(p *Player, why Reason) bool {
 	p.mu.Lock()
-	s := p.seatLocked(r.kind)
+	s := p.seats.in(r.kind)
 	in := s != nil && s.room == r
 	if in {
-		s.leaveLocked(why, nil)
+		s.leave(why, nil)
 	}
 	p.mu.Unlock()
 	p.schedule()

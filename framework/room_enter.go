@@ -77,7 +77,7 @@ func (rs *RoomsOf[R, P]) Leave(p *Player) error {
 func (rs *RoomsOf[R, P]) Of(p *Player) *Room {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s := p.seatLocked(rs.kind); s != nil {
+	if s := p.seats.in(rs.kind); s != nil {
 		return s.room
 	}
 	return nil

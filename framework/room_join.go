@@ -9,45 +9,16 @@ import (
 	"github.com/lifeline-go/lifeline/session"
 )
 
-// This file is how players wish to get into rooms and out of them. What comes of a
-// wish is in room_member.go, and whether there is a seat in room_seats.go.
-
-// seat is a player's place in one room, from the wish to join until OnLeave has run.
-// A player has one for each type of room, and a second one while it moves. Guarded
-// by the player's mu, except where it says otherwise.
-type seat struct {
-	next *seat // of the player's list
-
-	// Immutable.
-	room     *Room
-	watching bool         // it may only listen
-	asked    uint8        // how often it was wished for once more; guarded by the player's mu
-	from     *seat        // is left once this one is taken: a move; nil else
-	refused  func() error // asked before OnJoin: why it does not get in; nil if none asks
-
-	life  lifecycleSeat
-	done  func(key string, err error) // called on the room's goroutine once the wish is decided
-	leave *leaving
-
-	away *Timer // ends the seat; owned by the room's goroutine
-}
-
-// leaving is a way out. done is called on the room's goroutine, nil for no matter.
-type leaving struct {
-	why  Reason
-	done func()
-}
+// This file is how players wish to get into rooms and out of them. The
+// seats themselves are in seat.go.
 
 // Leave takes the player out of all its rooms. OnLeave follows on their goroutines.
 // The error is one of codec.ErrorNotJoined if it is in none.
 func (p *Player) Leave() error {
 	err := error(notJoined())
 	p.mu.Lock()
-	for s := p.seats; s != nil; s = s.next {
-		if s.life.In() {
-			s.leaveLocked(Reason{Code: session.Left}, nil)
-			err = nil
-		}
+	if p.seats.leave(Reason{Code: session.Left}) {
+		err = nil
 	}
 	p.mu.Unlock()
 	p.schedule()
@@ -59,28 +30,11 @@ func notJoined() error { return refusal(codec.ErrorNotJoined, "not in a room") }
 func (p *Player) planLeave(k *roomKind, done func()) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.seatLocked(k)
+	s := p.seats.in(k)
 	if s == nil {
 		return notJoined()
 	}
-	s.leaveLocked(Reason{Code: session.Left}, done)
-	return nil
-}
-
-// leaveLocked plans the way out of a room that the player is in. The caller holds mu.
-func (s *seat) leaveLocked(why Reason, done func()) {
-	s.leave = &leaving{why, done}
-	s.life.Leave()
-}
-
-// seatLocked returns the player's seat of a type, nil without one or if it is on its
-// way in or out. The caller holds mu.
-func (p *Player) seatLocked(k *roomKind) *seat {
-	for s := p.seats; s != nil; s = s.next {
-		if s.room.kind == k && s.life.In() {
-			return s
-		}
-	}
+	s.leave(Reason{Code: session.Left}, done)
 	return nil
 }
 
@@ -89,12 +43,7 @@ func (p *Player) seatLocked(k *roomKind) *seat {
 func (p *Player) Rooms() (all []*Room) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for s := p.seats; s != nil; s = s.next {
-		if s.life.In() {
-			all = append(all, s.room)
-		}
-	}
-	return all
+	return p.seats.rooms()
 }
 
 // maxAsked bounds the wishes for one seat that wait for the same OnJoin.
@@ -131,7 +80,7 @@ func (k *roomKind) planJoinLocked(p *Player, w joinWish, done func(string, error
 	if p.life.Ending() {
 		return nil, session.ErrClosed
 	}
-	stays, coming := p.seatLocked(k), p.comingLocked(k)
+	stays, coming := p.seats.in(k), p.seats.coming(k)
 	other := w.move && w.key == "" // than the one it is in
 	switch {
 	case coming != nil && coming.is(w) && !other:
@@ -164,45 +113,14 @@ func (k *roomKind) planJoinLocked(p *Player, w joinWish, done func(string, error
 	if err != nil {
 		return nil, err
 	}
-	p.addSeatLocked(&seat{room: r, watching: w.watch, from: stays, done: done})
+	p.seats.add(&seat{room: r, watching: w.watch, from: stays, done: done})
 	return nil, nil
-}
-
-// comingLocked returns the player's seat of a type that is not decided yet, nil
-// without one. The caller holds mu.
-func (p *Player) comingLocked(k *roomKind) *seat {
-	for s := p.seats; s != nil; s = s.next {
-		if s.room.kind == k && s.life.Joining() {
-			return s
-		}
-	}
-	return nil
-}
-
-func (p *Player) addSeatLocked(s *seat) {
-	s.next = p.seats
-	p.seats = s
-}
-
-func (p *Player) removeSeatLocked(s *seat) {
-	for at := &p.seats; *at != nil; at = &(*at).next {
-		if *at == s {
-			*at = s.next
-			return
-		}
-	}
-}
-
-// is reports whether the seat is what is wished for; without a key any room of the
-// type is.
-func (s *seat) is(w joinWish) bool {
-	return s.watching == w.watch && (w.key == "" || w.key == s.room.Key())
 }
 
 // watches reports whether the player is a spectator of a room of the type.
 func (p *Player) watches(k *roomKind) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.seatLocked(k)
+	s := p.seats.in(k)
 	return s != nil && s.watching
 }

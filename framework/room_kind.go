@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lifeline-go/lifeline/framework/internal/roomlist"
 	"github.com/lifeline-go/lifeline/framework/internal/seats"
 )
 
@@ -31,7 +32,7 @@ type roomKind struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	plan seats.Plan[*Room] // its limits are immutable once the server has started
-	feed *feed             // nil without followers
+	feed roomlist.Feed[*Player]
 }
 
 // setting returns the type of room, which can be changed before Start alone.

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/lifeline-go/lifeline/framework/internal/roomlist"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/internal/filter"
@@ -31,21 +32,8 @@ const (
 	RouteListed = "room.listed"
 )
 
-const (
-	maxListed    = 100 // rooms in an answer, and in a list that is followed
-	priceOfList  = 20  // in messages: see Config.Rate
-	maxPublished = 512 // bytes of a room's names and values
-)
-
-// listedRoom is what a list tells of a room.
-type listedRoom struct {
-	Key       string
-	Players   int
-	Seats     int // 0: no limit
-	Watched   int
-	Open      bool
-	Published [][2]string // names and values, by name
-}
+// priceOfList is what asking for a list costs, in messages: see Config.Rate.
+const priceOfList = 20
 
 // addListRoutes registers what every server with rooms answers; the types say whether
 // they are listed.
@@ -70,56 +58,14 @@ func (r *Room) Publish(values map[string]string) error {
 		size += len(name) + len(values[name])
 		list = append(list, [2]string{name, values[name]})
 	}
-	if size > maxPublished {
-		return fmt.Errorf("framework: room %s publishes %d bytes, more than %d", r.name(), size, maxPublished)
+	if size > roomlist.MaxPublished {
+		return fmt.Errorf("framework: room %s publishes %d bytes, more than %d", r.name(), size, roomlist.MaxPublished)
 	}
 	r.kind.mu.Lock()
 	defer r.kind.mu.Unlock()
 	r.published = list
 	r.kind.changedLocked(r.seats.Key)
 	return nil
-}
-
-// listedLocked is what a list tells of the room.
-func (r *Room) listedLocked() listedRoom {
-	return listedRoom{r.seats.Key, r.seats.Taken(), r.kind.plan.Seats, r.seats.Watched(), !r.seats.Shut(), r.published}
-}
-
-func (l *listedRoom) equal(o *listedRoom) bool {
-	return l.Players == o.Players && l.Watched == o.Watched && l.Open == o.Open && slices.Equal(l.Published, o.Published)
-}
-
-// field returns what filters compare.
-func (l *listedRoom) field(name string) (string, bool) {
-	switch name {
-	case "key":
-		return l.Key, true
-	case "players":
-		return strconv.Itoa(l.Players), true
-	case "watched":
-		return strconv.Itoa(l.Watched), true
-	case "open":
-		return strconv.FormatBool(l.Open), true
-	case "seats":
-		return strconv.Itoa(l.Seats), l.Seats > 0
-	case "free":
-		if l.Seats == 0 {
-			return "inf", true
-		}
-		return strconv.Itoa(l.Seats - l.Players), true
-	}
-	for _, p := range l.Published {
-		if p[0] == name {
-			return p[1], true
-		}
-	}
-	return "", false
-}
-
-// roomList is the answer to RouteList.
-type roomList struct {
-	Total int
-	Rooms []listedRoom
 }
 
 // listQuestion reads what RouteList and RouteFollow ask, and charges for it.
@@ -154,39 +100,37 @@ func (s *Server) beginList(p *Player, asked mailbox.Question, payload []byte) er
 	k.mu.Lock()
 	all := k.allLocked()
 	k.mu.Unlock()
-	list := choose(f, all, s.cfg.Session.MaxBody)
+	list := roomlist.Choose(f, all, s.cfg.Session.MaxBody)
 	p.answer(asked, &list, nil)
 	return nil
 }
 
-// allLocked is what lists tell of all rooms.
-func (k *roomKind) allLocked() []listedRoom {
-	all := make([]listedRoom, 0, k.plan.Len())
-	for at := range k.plan.All() {
-		all = append(all, at.Value.listedLocked())
+func (s *Server) beginFollow(p *Player, asked mailbox.Question, payload []byte) error {
+	k, text, f, err := s.listQuestion(p, payload)
+	if err != nil {
+		return err
 	}
-	return all
+	total, err := p.followList(k, text, f)
+	if err != nil {
+		return err
+	}
+	p.answer(asked, total, nil)
+	return nil
 }
 
-// choose makes the list of those that the filter chooses, by key.
-func choose(f filter.Filter, all []listedRoom, maxBody int) roomList {
-	list := roomList{Rooms: []listedRoom{}}
-	for i := range all {
-		if f.Matches(all[i].field) {
-			list.Rooms = append(list.Rooms, all[i])
-		}
+func (s *Server) beginUnfollow(p *Player, asked mailbox.Question, payload []byte) error {
+	var types []string
+	if err := codec.DecodeBody(payload, &types); err != nil {
+		return badRequest(err)
 	}
-	list.Total = len(list.Rooms)
-	slices.SortFunc(list.Rooms, func(a, b listedRoom) int { return strings.Compare(a.Key, b.Key) })
-	size := 0
-	for i, r := range list.Rooms {
-		if size += 64 + len(r.Key) + maxPublished/8; len(r.Published) > 0 {
-			size += maxPublished
-		}
-		if i >= maxListed || size > maxBody {
-			list.Rooms = list.Rooms[:i]
-			break
-		}
+	if len(types) != 1 {
+		return refusal(codec.ErrorBadRequest, "want the type of the rooms")
 	}
-	return list
+	k, err := s.roomType(types[0])
+	if err != nil {
+		return err
+	}
+	k.unfollow(p)
+	p.answer(asked, nil, nil)
+	return nil
 }

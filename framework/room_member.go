@@ -10,32 +10,17 @@ import (
 	"github.com/lifeline-go/lifeline/session"
 )
 
-// lifecycleSeat is what a seat's callbacks are decided by.
-type lifecycleSeat = lifecycle.Seat
-
-// wishLocked returns the most urgent wish of the player's seats. The caller holds
-// mu.
-func (p *Player) wishLocked() (wish lifecycle.Task, of *seat) {
-	for s := p.seats; s != nil; s = s.next {
-		if w := s.life.Wish(&p.life); w.Before(wish) {
-			wish, of = w, s
-		}
-	}
-	return wish, of
-}
-
-// doInRoom runs the callback of a job that is a seat's, on the room's goroutine.
-func (p *Player) doInRoom(j *job) {
-	s := j.seat
+// do runs the callback of a job that is the seat's, on the room's goroutine.
+func (s *seat) do(p *Player, j *job) {
 	r := s.room
 	switch j.task {
 	case lifecycle.JoinRoom:
-		p.joinRoom(j)
+		s.join(p, j)
 	case lifecycle.LeaveRoom:
-		p.leaveRoom(s)
+		s.left(p)
 	case lifecycle.RoomDetach:
 		if grace := r.kind.grace; grace > 0 {
-			s.away = r.After(grace, func() { p.outstay(s) })
+			s.away = r.After(grace, func() { s.outstay(p) })
 		}
 		if v, ok := r.value.(DetachHandler); ok && !s.watching {
 			p.call("OnDetach", func() { v.OnDetach(p) })
@@ -52,7 +37,7 @@ func (p *Player) doInRoom(j *job) {
 }
 
 // outstay takes the seat of a member that has been away for the type's Grace.
-func (p *Player) outstay(s *seat) {
+func (s *seat) outstay(p *Player) {
 	if !p.Attached() { // else OnResume is on its way
 		s.room.dismiss(p, Reason{Code: session.Expired, Text: "away for " + s.room.kind.grace.String()})
 	}
@@ -65,15 +50,15 @@ func (s *seat) stopTimer() {
 	}
 }
 
-// leaveRoom ends a seat: OnLeave, and the client is told.
-func (p *Player) leaveRoom(s *seat) {
+// left ends a seat: OnLeave, and the client is told.
+func (s *seat) left(p *Player) {
 	r := s.room
 	r.remove(p)
 	s.stopTimer()
 	p.roomHeartbeat(r.kind)
-	out := *s.leave
+	out := *s.out
 	defer func() {
-		p.tellLeft(s, out.why)
+		_ = p.Push(RouteLeft, &leaveNews{r.kind.name, r.Key(), out.why.Code, short(out.why.Text)})
 		if out.done != nil {
 			out.done()
 		}
@@ -90,11 +75,11 @@ func (p *Player) leaveRoom(s *seat) {
 	}
 }
 
-func (p *Player) joinRoom(j *job) {
-	s := j.seat
+// join decides on a wish: OnJoin, or OnWatch.
+func (s *seat) join(p *Player, j *job) {
 	r := s.room
 	err := error(session.ErrClosed)
-	defer func() { p.joined(s, err) }()
+	defer func() { s.joined(p, err) }()
 	if j.refused {
 		return
 	}
@@ -127,16 +112,16 @@ func (p *Player) joinRoom(j *job) {
 }
 
 // joined takes note of what became of a player's way into the room.
-func (p *Player) joined(s *seat, err error) {
+func (s *seat) joined(p *Player, err error) {
 	r := s.room
 	p.mu.Lock()
 	if err == nil {
 		s.life.Joined()
 		if s.from != nil && s.from.life.In() {
-			s.from.leaveLocked(Reason{Code: RoomMoved}, nil)
+			s.from.leave(Reason{Code: RoomMoved}, nil)
 		}
 	} else {
-		p.removeSeatLocked(s)
+		p.seats.remove(s)
 	}
 	s.from = nil
 	done := s.done
@@ -148,7 +133,7 @@ func (p *Player) joined(s *seat, err error) {
 		r.releaseSeat(s.watching, Reason{})
 	} else {
 		p.roomHeartbeat(r.kind)
-		p.tellJoined(s)
+		_ = p.Push(RouteJoined, &seatNews{r.kind.name, r.Key(), s.watching})
 	}
 	done(r.Key(), err)
 }
@@ -202,14 +187,6 @@ type leaveNews struct {
 	Text      string
 }
 
-func (p *Player) tellJoined(s *seat) {
-	_ = p.Push(RouteJoined, &seatNews{s.room.kind.name, s.room.Key(), s.watching})
-}
-
-func (p *Player) tellLeft(s *seat, why Reason) {
-	_ = p.Push(RouteLeft, &leaveNews{s.room.kind.name, s.room.Key(), why.Code, short(why.Text)})
-}
-
 // tellRooms tells all the rooms that the player is in: what was told before may be
 // lost.
 func (p *Player) tellRooms() {
@@ -218,7 +195,7 @@ func (p *Player) tellRooms() {
 	}
 	all := []seatNews{}
 	p.mu.Lock()
-	for s := p.seats; s != nil; s = s.next {
+	for s := range p.seats.all() {
 		if !s.life.Joining() {
 			all = append(all, seatNews{s.room.kind.name, s.room.Key(), s.watching})
 		}
@@ -236,7 +213,7 @@ func (p *Player) roomHeartbeat(k *roomKind) {
 	f := HeartbeatProfile{p.srv.cfg.Session.Interval, p.srv.cfg.Session.Timeout}
 	p.mu.Lock()
 	own := false
-	for s := p.seats; s != nil; s = s.next {
+	for s := range p.seats.all() {
 		if h := s.room.kind.heartbeat; h != nil && s.life.In() && (!own || h.Timeout < f.Timeout) {
 			f, own = *h, true
 		}

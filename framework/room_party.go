@@ -70,7 +70,7 @@ func (g *party) plan(p *Player) error {
 	k := g.room.kind
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	stays, coming := p.seatLocked(k), p.comingLocked(k)
+	stays, coming := p.seats.in(k), p.seats.coming(k)
 	switch {
 	case p.life.Ending():
 		return session.ErrClosed
@@ -82,7 +82,7 @@ func (g *party) plan(p *Player) error {
 	g.mu.Lock()
 	g.waiting++
 	g.mu.Unlock()
-	p.addSeatLocked(&seat{room: g.room, refused: g.failed, done: func(_ string, err error) { g.decided(p, err) }})
+	p.seats.add(&seat{room: g.room, refused: g.failed, done: func(_ string, err error) { g.decided(p, err) }})
 	return nil
 }
 

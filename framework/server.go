@@ -17,6 +17,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/internal/limit"
 	"github.com/lifeline-go/lifeline/framework/internal/logs"
 	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
+	"github.com/lifeline-go/lifeline/framework/internal/tags"
 	"github.com/lifeline-go/lifeline/framework/internal/watchdog"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
@@ -30,7 +31,7 @@ type Server struct {
 	boot         uint32
 	routes       map[string]*Route // immutable once started
 	dict         dictionary
-	groups       groups
+	groups       tags.Index[*Player] // a player's mu is taken under its lock, no other one
 	wraps        []func(Handler) Handler
 	chain        Handler // of wraps; immutable once started
 	kinds        map[string]*roomKind

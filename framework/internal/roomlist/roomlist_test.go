@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+
+package roomlist
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/lifeline-go/lifeline/framework/internal/filter"
+)
+
+// TestChoose: filters see what is published, and the seats.
+func TestChoose(t *testing.T) {
+	den := Room{Key: "den", Players: 3, Seats: 4, Watched: 2, Open: true, Published: [][2]string{{"map", "ice"}, {"rating", "1200"}}}
+	hall := Room{Key: "hall", Published: [][2]string{{"map", "10"}}}
+	for text, want := range map[string]string{
+		"": "den hall", "map=ice": "den", "map!=ice": "hall", "mode=ranked": "", "rating>=1000": "den", "players=3": "den",
+		"free>0": "den hall", "free>1": "hall", "seats>=1": "den", "watched=2 open=true": "den", "key=hall": "hall",
+	} {
+		list := Choose(parse(t, text), []Room{hall, den}, 1<<20)
+		var got []string
+		for _, r := range list.Rooms {
+			got = append(got, r.Key)
+		}
+		if strings.Join(got, " ") != want || list.Total != len(got) {
+			t.Errorf("%q chooses %q of %d, want %q", text, got, list.Total, want)
+		}
+	}
+}
+
+func parse(t *testing.T, text string) filter.Filter {
+	t.Helper()
+	f, err := filter.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// TestChooseIsBounded: by rooms, and by what fits into a body.
+func TestChooseIsBounded(t *testing.T) {
+	var all []Room
+	for i := range 300 {
+		all = append(all, Room{Key: fmt.Sprintf("%03d", 299-i)})
+	}
+	if list := Choose(nil, all, 1<<20); len(list.Rooms) != MaxListed || list.Total != 300 || list.Rooms[0].Key != "000" {
+		t.Errorf("%d rooms of %d", len(list.Rooms), list.Total)
+	}
+	if list := Choose(nil, all, 1000); len(list.Rooms) != 7 || list.Total != 300 {
+		t.Errorf("%d rooms of %d fit into 1,000 bytes", len(list.Rooms), list.Total)
+	}
+}
+
+// TestFollowersKnowTheList: whatever happens to the rooms, after the news each follower
+// knows what its filter chooses, and is told nothing that it knows.
+func TestFollowersKnowTheList(t *testing.T) {
+	const maxBody = 1 << 20
+	texts := []string{"", "open=true", "players>1", "map=ice"}
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		var feed Feed[int]
+		rooms := map[string]Room{}
+		knows := map[int]map[string]Room{} // by follower
+		follows := map[int]string{}
+		listed := map[int]List{} // on its way
+		pending := false
+		all := func() (list []Room) {
+			for _, r := range rooms {
+				list = append(list, r)
+			}
+			return list
+		}
+		changed := func(key string) {
+			if arm := feed.Changed(key); arm && pending {
+				t.Fatal("armed twice")
+			} else if arm {
+				pending = true
+			}
+		}
+		flush := func() {
+			if !pending {
+				return
+			}
+			for _, n := range feed.News(func(key string) (Room, bool) { r, ok := rooms[key]; return r, ok }) {
+				for _, to := range n.To {
+					for _, r := range n.Rooms {
+						knows[to][r.Key] = r
+					}
+					for _, key := range n.Gone {
+						delete(knows[to], key)
+					}
+				}
+			}
+			pending = feed.Told()
+		}
+		for range 400 {
+			key, who := fmt.Sprint(rng.IntN(6)), rng.IntN(4)
+			switch rng.IntN(8) {
+			case 0, 1, 2:
+				r := Room{Key: key, Players: rng.IntN(4), Open: rng.IntN(2) == 0}
+				if rng.IntN(2) == 0 {
+					r.Published = [][2]string{{"map", "ice"}}
+				}
+				rooms[key] = r
+				changed(key)
+			case 3:
+				delete(rooms, key)
+				changed(key)
+			case 4:
+				text := texts[rng.IntN(len(texts))]
+				f := parse(t, text)
+				list, ok := feed.Follow(who, text, f, all(), maxBody)
+				if !ok {
+					t.Fatal("too many lists")
+				}
+				follows[who], listed[who] = text, list
+				knows[who] = nil
+			case 5:
+				if list, ok := listed[who]; ok {
+					knows[who] = map[string]Room{}
+					for _, r := range list.Rooms {
+						knows[who][r.Key] = r
+					}
+					delete(listed, who)
+					for _, key := range feed.Listed(who, follows[who], list, all(), maxBody) {
+						changed(key)
+					}
+				}
+			case 6:
+				feed.Unfollow(who)
+				delete(follows, who)
+				delete(listed, who)
+				delete(knows, who)
+			case 7:
+				flush()
+			}
+		}
+		flush()
+		flush()
+		for who, text := range follows {
+			if _, ok := listed[who]; ok {
+				continue // it has not been told the list
+			}
+			f := parse(t, text)
+			want := Choose(f, all(), maxBody).Rooms
+			if len(want) != len(knows[who]) {
+				t.Fatalf("seed %d: follower %d of %q knows %v, want %v", seed, who, text, knows[who], want)
+			}
+			for _, r := range want {
+				if got := knows[who][r.Key]; got.Key != r.Key || !got.equal(&r) {
+					t.Fatalf("seed %d: follower %d of %q knows %v, want %v", seed, who, text, got, r)
+				}
+			}
+		}
+		for who := range 4 {
+			if text, ok := feed.Follows(who); text != follows[who] || ok != has(follows, who) {
+				t.Errorf("seed %d: follower %d follows %q %v, want %q", seed, who, text, ok, follows[who])
+			}
+			feed.Unfollow(who)
+		}
+		if feed.Len() != 0 || feed.Changed("a") {
+			t.Errorf("seed %d: without followers changes are noted", seed)
+		}
+	}
+}
+
+func has(m map[int]string, key int) bool { _, ok := m[key]; return ok }
+
+// TestListsAreBounded: so many different ones may be followed.
+func TestListsAreBounded(t *testing.T) {
+	var feed Feed[int]
+	for i := range maxFilters + 1 {
+		text := fmt.Sprint("players=", i)
+		f := parse(t, text)
+		if _, ok := feed.Follow(i, text, f, nil, 1000); ok != (i < maxFilters) {
+			t.Errorf("list %d is followed: %v", i+1, ok)
+		}
+	}
+	if _, ok := feed.Follow(1000, "players=1", nil, nil, 1000); !ok || feed.Len() != maxFilters {
+		t.Errorf("a list that is there: %v, %d lists", ok, feed.Len())
+	}
+	if _, ok := feed.Follow(5, "players=1000", nil, nil, 1000); !ok || feed.Len() != maxFilters {
+		t.Errorf("the only follower of a list takes another one: %v, %d lists", ok, feed.Len())
+	}
+	if text, _ := feed.Follows(1000); text != "players=1" {
+		t.Errorf("it follows %q", text)
+	}
+	if _, ok := feed.Follow(1000, "players=2000", nil, nil, 1000); ok {
+		t.Error("one list too many")
+	}
+	if text, _ := feed.Follows(1000); text != "players=1" {
+		t.Errorf("refused, it follows %q", text)
+	}
+	feed.Unfollow(0)
+	if changed := feed.Listed(0, "players=0", List{}, []Room{{Key: "a"}}, 1000); slices.Contains(changed, "a") {
+		t.Error("Listed of what has unfollowed")
+	}
+}
