@@ -132,7 +132,7 @@ func TestCloseCodes(t *testing.T) {
 	withGame[gameCode] = uint32(session.Game)
 	same(t, "session/code.go", pairsIn(section(t, "../session/code.go", "const (", "\n)"), `(?m)^\t(\w+)\s+Code = (\d+)`), withGame)
 	same(t, "client/js/src/code.ts", pairsIn(section(t, "client/js/src/code.ts", "export const Code = {", "}"), `(\w+): (\d+)`), withGame)
-	same(t, "client/csharp", pairsIn(section(t, "client/csharp/Runtime/Control.cs", "static class CloseCode", "summary"), `(\w+) = (\d+)`), withGame)
+	same(t, "client/csharp", pairsIn(section(t, "client/csharp/Runtime/Control.cs", "static class CloseCode", "\n\t}"), `const int (\w+) = (\d+)`), withGame)
 	script := pairsIn(section(t, "client/js/src/code.ts", "const words", "}"), `(\d+): "([^"]+)"`)
 	for text, n := range script {
 		if named[n] != text {
@@ -176,7 +176,7 @@ func TestErrorCodes(t *testing.T) {
 		t.Errorf("ErrorCode.String has words for %d codes, the table has %d", len(named), len(spec))
 	}
 	same(t, "codec/error.go", pairsIn(section(t, "../codec/error.go", "const (", "\n)"), `(?m)^\tError(\w+)\s+ErrorCode = (\d+)`), spec)
-	same(t, "client/csharp", pairsIn(section(t, "client/csharp/Runtime/ClientConfig.cs", "class LifelineException", "summary"), `(\w+) = (\d+)`), spec)
+	same(t, "client/csharp", pairsIn(section(t, "client/csharp/Runtime/ClientConfig.cs", "class LifelineException", "\n\t}"), `const long (\w+) = (\d+)`), spec)
 	for _, path := range []string{"names.go", "client/names.go"} {
 		sameAliases(t, path, aliases(section(t, path, "// The codes of failed requests", "\n)"), "Error", `codec\.Error`), spec)
 	}

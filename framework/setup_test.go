@@ -265,7 +265,7 @@ func TestKickTakesCodesThatEndASession(t *testing.T) {
 		if time.Sleep(time.Second); c.Err() != nil || e.srv.Stats().Ended != 0 {
 			t.Errorf("a refused kick ended it: %v", c.Err())
 		}
-		wantError(t, p.Move("elsewhere"), "Config.Store is not set")
+		wantError(t, p.Move("elsewhere"), "neither Config.Store nor Config.Cluster is set")
 	})
 }
 
