@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
 
@@ -285,4 +286,17 @@ type Identity struct {
 	// becomes Player.Data before OnOpen, for DataOf to read. See CarryData for one that
 	// goes to other servers with its player.
 	Data any
+}
+
+// transport is the part of the configuration that is the carriers'.
+func (c *Config) transport() transport.Config {
+	return transport.Config{
+		KCP: c.KCP, PlainKCP: c.PlainKCP, TCP: c.TCP, SealedTCP: c.SealedTCP, WebSocket: c.WebSocket, WebSocketPath: c.WebSocketPath, Origins: c.Origins,
+		TLS: c.TLS, TLSCertFile: c.TLSCertFile, TLSKeyFile: c.TLSKeyFile,
+		KeyFile: c.KeyFile, ResumeSecret: c.Secret, AlwaysCookie: c.AlwaysCookie, CookieRate: c.CookieRate, Greeting: []byte{session.ProtocolVersion},
+		TrustedProxies: c.TrustedProxies, Loops: c.Loops, MaxBody: c.Session.MaxBody, CoalesceDelay: c.CoalesceDelay,
+		MaxLinks: c.MaxLinks, MaxPlainLinks: c.MaxPlainLinks, MaxPlainPerAddress: c.MaxPlainPerAddress,
+		LinksPerAddress: c.LinksPerAddress, OpensPerAddress: c.OpensPerAddress, ReceiveBytes: c.ReceiveBytes,
+		Logger: c.Logger, Network: c.Network,
+	}
 }

@@ -108,3 +108,10 @@ func (m *samples) observe(rtt time.Duration, queued int) {
 	}
 	m.queued.Observe(int64(queued))
 }
+
+// PartStats counts what a part of the server did that is no part of package framework:
+// see AddStats.
+type PartStats struct {
+	Now   map[string]int64  `json:"now"`   // at present
+	Total map[string]uint64 `json:"total"` // since the start
+}

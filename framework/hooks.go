@@ -45,13 +45,6 @@ func both(first, then func(*Player)) func(*Player) {
 	}
 }
 
-// PartStats counts what a part of the server did that is no part of package framework:
-// see AddStats.
-type PartStats struct {
-	Now   map[string]int64  `json:"now"`   // at present
-	Total map[string]uint64 `json:"total"` // since the start
-}
-
 // AddStats makes the numbers of a part, as "match.ranked", appear in Stats and metrics.
 // read is called for each Stats, on any goroutine. To be called before Start; a second
 // part of the same name panics.
@@ -68,6 +61,3 @@ func (s *Server) AddStats(part string, read func() PartStats) {
 
 // Logger returns Config.Logger.
 func (s *Server) Logger() *slog.Logger { return s.log }
-
-// Name returns the name of the type of room.
-func (rs *RoomsOf[R, P]) Name() string { return rs.kind.name }

@@ -104,17 +104,9 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 	}
 	k.ValidateAddress()
 	o.numbers, o.routesToTell = l.srv.dict.agree(h.Routes)
-	if h.Version != session.ProtocolVersion {
-		l.refuse(o, &session.CloseError{Code: session.Version, Text: fmt.Sprintf("the server speaks version %d", session.ProtocolVersion)})
-		return nil
-	}
-	if old := l.srv.outdated(h.Info); old != nil {
-		l.refuse(o, old)
-		return nil
-	}
 	s, key := l.srv, h.OpeningKey()
-	if !s.mayAct() {
-		l.refuse(o, paused())
+	if why := s.refuseHello(h); why != nil {
+		l.refuse(o, why)
 		return nil
 	}
 	s.mu.Lock()
@@ -163,6 +155,19 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 	}
 	who := Login{Ticket: h.Ticket, Info: h.Info, Addr: k.RemoteAddr(), Carrier: k.Carrier()}
 	go s.authenticate(at, who) // ends when the hook returns
+	return nil
+}
+
+// refuseHello is why no client that says this is let in, nil if it may be.
+func (s *Server) refuseHello(h *session.HelloRequest) *session.CloseError {
+	switch {
+	case h.Version != session.ProtocolVersion:
+		return &session.CloseError{Code: session.Version, Text: fmt.Sprintf("the server speaks version %d", session.ProtocolVersion)}
+	case s.outdated(h.Info) != nil:
+		return s.outdated(h.Info)
+	case !s.mayAct():
+		return paused()
+	}
 	return nil
 }
 

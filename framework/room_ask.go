@@ -78,12 +78,6 @@ func (s *Server) beginLeave(p *Player, asked mailbox.Question, payload []byte) e
 	return err
 }
 
-// deny counts what a client has asked of rooms of the type and is refused.
-func (k *roomKind) deny(err error) error {
-	k.joinsRefused.Add(1)
-	return err
-}
-
 // leavesWhich returns the type of room that a client wants to leave.
 func (p *Player) leavesWhich(types []string) (*roomKind, error) {
 	if len(types) > 0 {

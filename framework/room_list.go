@@ -15,23 +15,6 @@ import (
 	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
 )
 
-// What clients ask of the rooms of a type that is Listed: codec/SPEC 6.4.
-const (
-	// RouteList asks for the rooms that a filter chooses: [type, filter]. The answer is
-	// [total, rooms], with the rooms as [key, players, seats, watched, open, published].
-	RouteList = "room.list"
-	// RouteFollow asks for the list by RouteListed, and for every change of it from then
-	// on: [type, filter]. The answer, behind the list, is how many rooms the filter
-	// chooses. A player follows one list of each type. After a RESET, and on another server
-	// to which its session has moved, the list is told anew as a whole.
-	RouteFollow = "room.follow"
-	// RouteUnfollow ends that: [type].
-	RouteUnfollow = "room.unfollow"
-	// RouteListed tells of a list that is followed: [type, whole, rooms that are new or
-	// have changed, keys of rooms that are gone]. If whole is true the list begins anew.
-	RouteListed = "room.listed"
-)
-
 // priceOfList is what asking for a list costs, in messages: see Config.Rate.
 const priceOfList = 20
 

@@ -205,3 +205,9 @@ func (r *Room) closeLocked() bool {
 	r.wake()
 	return true
 }
+
+// deny counts what a client has asked of rooms of the type and is refused.
+func (k *roomKind) deny(err error) error {
+	k.joinsRefused.Add(1)
+	return err
+}

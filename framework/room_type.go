@@ -206,3 +206,6 @@ func (rs *RoomsOf[R, P]) Listed() *RoomsOf[R, P] {
 	rs.kind.setting("Listed").listed = true
 	return rs
 }
+
+// Name returns the name of the type of room.
+func (rs *RoomsOf[R, P]) Name() string { return rs.kind.name }
