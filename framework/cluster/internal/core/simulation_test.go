@@ -186,7 +186,7 @@ func seeds(t *testing.T) uint64 {
 	case testing.Short():
 		return 20
 	}
-	return 250
+	return 200
 }
 
 // TestSimulation plays every course by many seeds.
