@@ -4,7 +4,7 @@
 // on at any, a user is known at all of them, and a server that drains hands its players
 // to the others, without a loss and without a login.
 //
-//	bus := new(cluster.Memory) // of one process; a game brings its own Bus for many
+//	bus := new(cluster.Memory) // of one process; that of package cluster/nats joins many
 //	c, err := cluster.New(cluster.Config{Bus: bus})
 //	srv, err := framework.New(framework.Config{Cluster: c, Secret: secret, Address: "tcp://10.0.0.7:7777"})
 //
