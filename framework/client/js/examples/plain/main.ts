@@ -26,10 +26,15 @@ export function play(url: string, root: HTMLElement): () => void {
 			}
 		},
 	});
+	const arena = client.room("arena");
 	client.onMessage("state", (s) => (status.textContent = `${s.players.length} players`));
 	client.onMessage("chat", (m) => say(`${m.from}: ${m.text}`));
 	client.onMessage("seat", () => undefined);
-	const move = (e: PointerEvent): void => void client.sendNewest("move", { x: e.clientX, y: e.clientY });
+	const move = (e: PointerEvent): void => {
+		if (arena.key !== null) { // else there is nobody to see it
+			client.sendNewest("move", { x: e.clientX, y: e.clientY });
+		}
+	};
 	root.addEventListener("pointermove", move);
 	client.connect().catch(() => undefined); // its event has told
 	return () => {

@@ -16,8 +16,13 @@ export function App({ url }: { url: string }) {
 		c.onMessage("seat", () => c.send("chat", { n: 1, text: "hello", from: "" })); // we are in
 	});
 	const join = (): void => void client?.join("arena", "lobby").catch((e: Error) => setLines((old) => [...old, e.message]));
+	const move = (x: number, y: number): void => {
+		if (client && client.room("arena").key !== null) { // else there is nobody to see it
+			client.sendNewest("move", { x, y });
+		}
+	};
 	return (
-		<main onPointerMove={(e) => client?.sendNewest("move", { x: e.clientX, y: e.clientY })}>
+		<main onPointerMove={(e) => move(e.clientX, e.clientY)}>
 			<p>{state}, {players.length} players</p>
 			<button onClick={join}>Join</button>
 			<ul>{lines.map((line, i) => <li key={i}>{line}</li>)}</ul>
