@@ -19,9 +19,9 @@ type Op struct {
 	Key     string
 	decide  func(entries []Entry, v View) Action
 	written Verdict // if the write that is under way succeeds
-	rev     uint64
-	reads   int // in a row that failed
-	polls   int // since the owner was asked
+	rev     uint64  // the last one that was read; none goes before it
+	reads   int     // in a row that failed, or were older than rev
+	polls   int     // since the owner was asked
 	asks    int
 }
 
@@ -142,6 +142,11 @@ func done(v Verdict) Action { return Action{Do: Done, Verdict: v} }
 
 // Next returns what to do next.
 func (o *Op) Next(ev Event, v View) Action {
+	if ev.Outcome == Loaded && ev.Rev < o.rev {
+		// It is older than what was read before. What a decision remembers of its own write
+		// would be taken for what came of it.
+		ev.Outcome = LoadFailed
+	}
 	switch ev.Outcome {
 	case LoadFailed:
 		if o.reads++; o.reads > maxReads {

@@ -86,6 +86,7 @@ const (
 	takenWithoutWrite
 	leaseOverwritten
 	genNotRaised
+	readsGoBack
 )
 
 // timing is the Timing of the nodes.
@@ -237,6 +238,7 @@ func TestFaultsAreFound(t *testing.T) {
 		{takenWithoutWrite, "allow", 1, "a take whose answer was lost is not written again"},
 		{leaseOverwritten, "allow", 1, "the lease of a dead server is overwritten before it has a tombstone"},
 		{genNotRaised, "everything", 1, "a take does not raise the generation"},
+		{readsGoBack, "allow", 800, "an operation decides on an older read than the one before"},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			for seed := f.from; seed < f.from+600; seed++ {
