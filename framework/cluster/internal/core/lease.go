@@ -164,6 +164,9 @@ func (l *Lease) renewed() {
 func (l *Lease) loaded(v LeaseValue, rev uint64, now time.Duration) {
 	mine := v.Owner == l.me
 	switch {
+	case rev < l.rev: // an old read: perhaps of the time when the node was another incarnation's
+		l.nextAt = now + retryLease
+		return
 	case mine && v.Dead && l.leaving && v.Counter == l.counter:
 		l.left = true // the answer was lost
 		return

@@ -14,7 +14,7 @@ import (
 // Those that are here are left to the server, which has its policy: so one user may have
 // several entries, and all have one owner. One that is on its way from here is waited for.
 func NewClaim(me Incarnation, id session.ID, user string, policy Policy, here *Holdings) *Op {
-	var adopted []byte // of the session that this write takes over
+	var adopted []byte // of the session that the last write takes over
 	return &Op{Key: Key(id), decide: func(entries []Entry, v View) Action {
 		if i := find(entries, id); i >= 0 {
 			if entries[i].Owner == me {
@@ -23,7 +23,7 @@ func NewClaim(me Incarnation, id session.ID, user string, policy Policy, here *H
 			return done(Verdict{Result: Fenced}) // this server was declared dead meanwhile
 		}
 		rest := make([]Entry, 0, len(entries)+1)
-		adopted = nil
+		var record []byte
 		for _, e := range entries {
 			switch {
 			case e.User == user && user != "" && e.Owner == me && here.Parking(e.Session):
@@ -32,13 +32,14 @@ func NewClaim(me Incarnation, id session.ID, user string, policy Policy, here *H
 				rest = append(rest, e)
 			case e.Owner == Incarnation{}:
 				if policy == Adopt {
-					adopted = e.Record
+					record = e.Record
 				}
 			case v.Status(e.Owner) == Dead: // it is void
 			default:
 				return Action{Do: Ask, To: e.Owner, Question: Question{Evict: true, Policy: policy, Session: e.Session, User: user}}
 			}
 		}
+		adopted = record
 		rest = append(rest, Entry{Session: id, User: user, Owner: me, Gen: 1})
 		return Action{Do: Write, Entries: rest, Verdict: Verdict{Result: Granted, Gen: 1, Record: adopted}}
 	}}
@@ -73,7 +74,7 @@ func NewFind(f Find) *Op {
 		next.Owner, next.Gen = f.Me, e.Gen+1
 		switch status := v.Status(e.Owner); {
 		case e.Owner == f.Me && e.Record == nil:
-			return done(Verdict{Result: Mine, User: e.User, Gen: e.Gen})
+			return confirm(entries, Mine)
 		case f.superseded(entries, e, v):
 			return Action{Do: Write, Entries: without(entries, i), Verdict: Verdict{Result: Superseded}}
 		case e.Owner == f.Me || e.Owner == Incarnation{}:

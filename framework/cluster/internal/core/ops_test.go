@@ -3,7 +3,9 @@
 package core
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/lifeline-go/lifeline/session"
 )
@@ -40,5 +42,92 @@ func TestReadsDoNotGoBack(t *testing.T) {
 		if a.Do == Done && a.Verdict.Result != Parked {
 			t.Errorf("step %d: %+v", i, a)
 		}
+	}
+}
+
+// TestOldReadsAreTried: what stands in an old read to be given up is written again first.
+func TestOldReadsAreTried(t *testing.T) {
+	me, other, id := Incarnation{1, 1}, Incarnation{2, 1}, session.ID{1}
+	mine := []Entry{{Session: id, User: "ann", Owner: me, Gen: 1}}
+	others := []Entry{{Session: id, User: "ann", Owner: other, Gen: 2}}
+	for name, c := range map[string]struct {
+		op      *Op
+		entries []Entry
+		want    Result
+	}{
+		"found, without a record": {NewFind(Find{Me: me, Session: id}), mine, Mine},
+		"not found":               {NewFind(Find{Me: me, Session: id, Policy: Allow}), nil, Missing},
+		"parked by another":       {NewPark(me, id, 1, nil), others, Fenced},
+		"released by another":     {NewRelease(me, id), others, Released},
+		"given back by another":   {NewUnpark(me, id), others, Released},
+	} {
+		a := c.op.Next(Event{Outcome: Loaded, Entries: c.entries, Rev: 7}, &Members{})
+		same := slices.EqualFunc(a.Entries, c.entries, func(a, b Entry) bool { return a.Session == b.Session && a.Owner == b.Owner && a.Gen == b.Gen })
+		if a.Do != Write || a.Rev != 7 || !same {
+			t.Errorf("%s: %+v", name, a)
+		}
+		if a = c.op.Next(Event{Outcome: Written}, &Members{}); a.Verdict.Result != c.want {
+			t.Errorf("%s: then %+v", name, a)
+		}
+	}
+}
+
+// TestAdoptedByALateWrite: a login that waits after a write without an answer has the record
+// of the session that this write has taken over.
+func TestAdoptedByALateWrite(t *testing.T) {
+	me, id, parked, here := Incarnation{1, 1}, session.ID{1}, session.ID{2}, session.ID{3}
+	var h Holdings
+	h.Arrive(here)
+	h.Hold(here, 1)
+	before := []Entry{{Session: here, User: "ann", Owner: me, Gen: 1}, {Session: parked, User: "ann", Gen: 1, Record: []byte("record")}}
+	op := NewClaim(me, id, "ann", Adopt, &h)
+	a := op.Next(Event{Outcome: Loaded, Entries: before, Rev: 7}, &Members{})
+	if a.Do != Write {
+		t.Fatalf("%+v", a)
+	}
+	after := a.Entries
+	op.Next(Event{Outcome: Uncertain}, &Members{})
+	h.Park(here)
+	if a = op.Next(Event{Outcome: Loaded, Entries: before, Rev: 7}, &Members{}); a.Do != Wait {
+		t.Fatalf("%+v", a)
+	}
+	op.Next(Event{Outcome: Waited}, &Members{})
+	a = op.Next(Event{Outcome: Loaded, Entries: after, Rev: 8}, &Members{})
+	if a.Do != Done || a.Verdict.Result != Granted || string(a.Verdict.Record) != "record" {
+		t.Errorf("%+v", a)
+	}
+}
+
+// TestLeaseIsNotOverByAnOldRead: a server that has its lease, and reads what stood there
+// before, is not dead.
+func TestLeaseIsNotOverByAnOldRead(t *testing.T) {
+	me, former := Incarnation{1, 2}, Incarnation{1, 1}
+	l := NewLease(me, Default)
+	now := time.Second
+	for i, step := range []struct {
+		want  Verb // of Next
+		o     Outcome
+		value LeaseValue
+		rev   uint64
+	}{
+		{Read, Loaded, LeaseValue{former, 9, true}, 5},
+		{Declare, Written, LeaseValue{}, 0},
+		{Write, Written, LeaseValue{}, 6},
+		{Write, Uncertain, LeaseValue{}, 0},
+		{Read, Loaded, LeaseValue{former, 9, true}, 5},
+		{Read, Loaded, LeaseValue{me, 2, false}, 7},
+		{Write, Written, LeaseValue{}, 8},
+	} {
+		now = max(now, l.NextAt())
+		if do, _, _, ok := l.Next(now); do != step.want || !ok {
+			t.Fatalf("step %d: verb %d, %v, want %d", i, do, ok, step.want)
+		}
+		l.Done(step.o, step.value, step.rev, now)
+		if l.Over() {
+			t.Fatalf("step %d: the lease is over", i)
+		}
+	}
+	if l.ValidUntil() != now+Default.Validity {
+		t.Error(l.ValidUntil(), now)
 	}
 }
