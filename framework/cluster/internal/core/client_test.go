@@ -26,9 +26,14 @@ type client struct {
 	to      *node // where it was sent
 	gone    bool  // it was taken over, and stays away
 	rests   time.Duration
+	opening int   // its login: a HELLO is repeated with the same (session/SPEC.md 6.1)
+	asked   *node // where its last HELLO went
+	strayed bool  // one login's HELLOs went to several servers, which know nothing of each other's
 
 	logins, resets int
 }
+
+type helloRequest struct{ opening, attempt int }
 
 type resumeRequest struct {
 	id      session.ID
@@ -83,11 +88,15 @@ func (c *client) connect() {
 	w.oracle.links++
 	c.at, c.link, c.open, c.heard, c.knows = n, w.oracle.links, false, w.now, false
 	c.attempt++
-	link, r := c.link, resumeRequest{c.id, c.attempt, c.lowest}
+	link, r, h := c.link, resumeRequest{c.id, c.attempt, c.lowest}, helloRequest{c.opening, c.attempt}
+	if r.id == (session.ID{}) {
+		c.strayed = c.strayed || c.asked != nil && c.asked != n
+		c.asked = n
+	}
 	w.after(w.latency(), func() {
 		n.deliver(n.inc.Boot, func() {
 			if r.id == (session.ID{}) {
-				n.hello(c, link)
+				n.hello(c, link, h)
 			} else {
 				n.resume(c, link, r)
 			}
@@ -104,7 +113,8 @@ func (c *client) hear(link int, a answer) {
 	c.heard = w.now
 	switch a.kind {
 	case welcome:
-		c.id, c.open, c.lowest = a.id, true, 1
+		c.id, c.open, c.lowest, c.asked = a.id, true, 1, nil
+		c.opening++
 		c.logins++
 	case resumed:
 		c.open = true
@@ -233,6 +243,17 @@ func (w *world) check(when string) {
 			users[s.user] = n
 		}
 	}
+}
+
+// undisturbed says what players have noticed of a course in which no server was killed or
+// declared dead: they should have noticed nothing.
+func (w *world) undisturbed() error {
+	for _, c := range w.clients {
+		if c.resets > 0 || (c.logins != 1 || c.gone) && !c.strayed {
+			return fmt.Errorf("no server was killed, and %s had %d resets and %d logins, and was taken over: %v", c.user, c.resets, c.logins, c.gone)
+		}
+	}
+	return nil
 }
 
 // settled says what is not as it should be once all faults are over.

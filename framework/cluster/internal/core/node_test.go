@@ -26,6 +26,7 @@ type node struct {
 	members   *Members
 	holdings  Holdings
 	sessions  map[session.ID]*simSession
+	logins    map[*client]*login
 	joined    bool
 	draining  bool
 	told      map[session.ID]time.Duration // clients that were sent elsewhere
@@ -61,6 +62,7 @@ func (n *node) start() {
 	n.way, n.broken = way{true, true}, false
 	n.lease, n.watch, n.members = NewLease(n.inc, n.w.timing()), NewWatch(n.inc, n.w.timing()), &Members{}
 	n.holdings, n.sessions, n.told = Holdings{}, map[session.ID]*simSession{}, map[session.ID]time.Duration{}
+	n.logins = map[*client]*login{}
 	n.tombs, n.suspected = map[Incarnation]bool{}, map[uint16]bool{}
 	n.w.note("%v starts", n.inc)
 	n.sync()

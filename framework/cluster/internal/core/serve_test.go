@@ -65,10 +65,50 @@ func (n *node) restored(id session.ID, v Verdict, c *client, lowest uint64) *sim
 	return s
 }
 
-func (n *node) hello(c *client, link int) {
+// login is a HELLO that was heard, and what came of it. One that is repeated is the same
+// login: its first link is lost, and the new one gets the answer.
+type login struct {
+	helloRequest
+	link int
+	id   session.ID // of the session that it has opened
+}
+
+// repeated answers a HELLO that belongs to a login that is known here, or is late.
+func (n *node) repeated(c *client, link int, h helloRequest) bool {
+	at := n.logins[c]
+	switch {
+	case at == nil || h.opening > at.opening:
+		return false
+	case h.opening < at.opening || h.attempt <= at.attempt: // over a link that was left
+		return true
+	}
+	s := n.sessions[at.id]
+	if at.id != (session.ID{}) && s == nil {
+		return false // it has ended
+	}
+	at.attempt, at.link = h.attempt, link
+	if s != nil {
+		s.link = link
+		n.tell(c, link, answer{kind: welcome, id: s.id})
+	}
+	return true
+}
+
+func (n *node) hello(c *client, link int, h helloRequest) {
+	if n.acting() && n.repeated(c, link, h) {
+		return
+	}
 	if !n.acting() || n.draining {
 		n.tell(c, link, answer{kind: refusedBusy, wait: time.Second})
 		return
+	}
+	at := &login{helloRequest: h, link: link}
+	n.logins[c] = at
+	refuse := func(a answer) {
+		if n.logins[c] == at {
+			delete(n.logins, c)
+		}
+		n.tell(c, at.link, a)
 	}
 	var seed [4]byte
 	binary.LittleEndian.PutUint32(seed[:], n.w.rng.Uint32())
@@ -81,24 +121,25 @@ func (n *node) hello(c *client, link int) {
 			if v.Result == AlreadyIn {
 				kind = refusedPresent
 			}
-			n.tell(c, link, answer{kind: kind, wait: max(v.Wait, time.Second)})
+			refuse(answer{kind: kind, wait: max(v.Wait, time.Second)})
 			return
 		}
 		for old, s := range n.sessions {
 			if s.user == c.user && n.w.course.policy != Allow {
 				if n.w.course.policy == Reject && s.link != 0 {
 					n.release(id)
-					n.tell(c, link, answer{kind: refusedPresent})
+					refuse(answer{kind: refusedPresent})
 					return
 				}
 				n.end(old, byeTakenOver)
 			}
 		}
 		n.holdings.Hold(id, v.Gen)
-		n.sessions[id] = &simSession{id: id, user: c.user, c: c, link: link}
+		n.sessions[id] = &simSession{id: id, user: c.user, c: c, link: at.link}
+		at.id = id
 		n.w.note("%v opens %v of %s", n.inc, id, c.user)
 		n.w.check("a login")
-		n.tell(c, link, answer{kind: welcome, id: id})
+		n.tell(c, at.link, answer{kind: welcome, id: id})
 	})
 }
 

@@ -187,7 +187,7 @@ func seeds(t *testing.T) uint64 {
 	case testing.Short():
 		return 20
 	}
-	return 200
+	return 250
 }
 
 // TestSimulation plays every course by many seeds.
@@ -201,7 +201,11 @@ func TestSimulation(t *testing.T) {
 			var packets, reported, resets, logins, faults int
 			for seed := first; seed <= last; seed++ {
 				w := simulate(seed, c, sound, *simSeed > 0)
-				if err := w.settled(); err != nil {
+				err := w.settled()
+				if gentle := name == "moves" || name == "hitches" || name == "outages"; gentle && err == nil {
+					err = w.undisturbed()
+				}
+				if err != nil {
 					t.Fatalf("seed %d: %v\n%s", seed, err, strings.Join(w.trace, "\n"))
 				}
 				packets, faults = packets+len(w.oracle.packets), faults+w.oracle.faults
@@ -213,9 +217,6 @@ func TestSimulation(t *testing.T) {
 				}
 			}
 			t.Logf("%d seeds: %d faults, %d packets, %d uncertain, %d resets, %d logins", last-first+1, faults, packets, reported, resets, logins)
-			if gentle := name == "moves" || name == "hitches" || name == "outages"; gentle && (resets > 0 || logins != c.clients*int(last-first+1)) {
-				t.Errorf("nobody was killed, and there were %d resets and %d logins of %d clients", resets, logins, c.clients*int(last-first+1))
-			}
 		})
 	}
 }
