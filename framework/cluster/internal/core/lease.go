@@ -164,14 +164,12 @@ func (l *Lease) renewed() {
 func (l *Lease) loaded(v LeaseValue, rev uint64, now time.Duration) {
 	mine := v.Owner == l.me
 	switch {
-	case rev < l.rev: // an old read: perhaps of the time when the node was another incarnation's
-		l.nextAt = now + retryLease
-		return
 	case mine && v.Dead && l.leaving && v.Counter == l.counter:
 		l.left = true // the answer was lost
 		return
 	case mine && v.Dead, !mine && l.held && v.Owner != Incarnation{}:
-		l.over = true
+		l.over = rev >= l.rev // else it is an old read, of a start before this one
+		l.nextAt = now + retryLease
 		return
 	case !mine && !v.Dead && v.Owner != Incarnation{}:
 		if rev != l.seen.rev || now-l.seen.last > l.timing.Gap {
