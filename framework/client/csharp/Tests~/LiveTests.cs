@@ -760,6 +760,7 @@ namespace Lifeline.Tests
 
 			public void Begin()
 			{
+				GC.Collect(); // else what came before may be collected now
 				collections = GC.CollectionCount(0);
 				bytes = GC.GetAllocatedBytesForCurrentThread();
 			}
