@@ -11,11 +11,8 @@ import (
 // waits in one queue at a time. Make one for a client, by NewQueue, before it connects. Its
 // methods are safe to call from any goroutine.
 type Queue struct {
-	c *Client
-
-	// Guarded by Client.mu.
-	ticket   Ticket
-	onTicket func(Ticket)
+	c      *Client
+	ticket view[Ticket]
 }
 
 // Wish is what a player asks for.
@@ -105,39 +102,21 @@ func (n *ticketNews) ticket() Ticket {
 // NewQueue makes the view. A second one for the same client panics.
 func NewQueue(c *Client) *Queue {
 	q := &Queue{c: c}
-	OnMessage(c, routeTicket, func(n ticketNews) { q.take(n.ticket()) })
+	OnMessage(c, routeTicket, func(n ticketNews) { q.ticket.take(c, n.ticket()) })
 	c.onEnd(func(Reason) {
 		if q.Ticket().State != TicketNone {
-			q.take(Ticket{Text: "the session has ended"})
+			q.ticket.take(c, Ticket{Text: "the session has ended"})
 		}
 	})
 	return q
 }
 
-func (q *Queue) take(t Ticket) {
-	q.c.mu.Lock()
-	q.ticket = t
-	f := q.onTicket
-	q.c.mu.Unlock()
-	if f != nil {
-		f(t)
-	}
-}
-
 // OnTicket sets what is called whenever the ticket has changed. It runs where the handlers
 // of OnMessage do.
-func (q *Queue) OnTicket(f func(Ticket)) {
-	q.c.mu.Lock()
-	defer q.c.mu.Unlock()
-	q.onTicket = f
-}
+func (q *Queue) OnTicket(f func(Ticket)) { q.ticket.call(q.c, f) }
 
 // Ticket returns how it stands.
-func (q *Queue) Ticket() Ticket {
-	q.c.mu.Lock()
-	defer q.c.mu.Unlock()
-	return q.ticket
-}
+func (q *Queue) Ticket() Ticket { return q.ticket.get(q.c) }
 
 // Enter waits for a match, with the player's party. OnTicket tells of what follows. The
 // error is as Request's: ErrorRefused if it waits already or has declined too often, ErrorBusy

@@ -12,12 +12,9 @@ import (
 // Party is the client's view of its party (framework/social). Make one for a client, by
 // NewParty, before it connects. Its methods are safe to call from any goroutine.
 type Party struct {
-	c *Client
-
-	// Guarded by Client.mu.
-	state     PartyState
-	onChanged func(PartyState)
-	onInvited func(Invitation)
+	c       *Client
+	state   view[PartyState]
+	invited view[Invitation]
 }
 
 // PartyState is a party. ID is 0 without one, and Why says how it ended: "left", "kicked".
@@ -46,54 +43,25 @@ type Invitation struct {
 // NewParty makes the view. A second one for the same client panics.
 func NewParty(c *Client) *Party {
 	p := &Party{c: c}
-	OnMessage(c, "party.state", p.take)
-	OnMessage(c, "party.invited", func(i Invitation) {
-		c.mu.Lock()
-		f := p.onInvited
-		c.mu.Unlock()
-		if f != nil {
-			f(i)
-		}
-	})
+	OnMessage(c, "party.state", func(s PartyState) { p.state.take(c, s) })
+	OnMessage(c, "party.invited", func(i Invitation) { p.invited.take(c, i) })
 	c.onEnd(func(Reason) {
 		if p.State().ID != 0 {
-			p.take(PartyState{Why: "the session has ended"})
+			p.state.take(c, PartyState{Why: "the session has ended"})
 		}
 	})
 	return p
 }
 
-func (p *Party) take(s PartyState) {
-	p.c.mu.Lock()
-	p.state = s
-	f := p.onChanged
-	p.c.mu.Unlock()
-	if f != nil {
-		f(s)
-	}
-}
-
 // OnChanged sets what is called whenever the party has changed. It runs where the handlers
 // of OnMessage do.
-func (p *Party) OnChanged(f func(PartyState)) {
-	p.c.mu.Lock()
-	defer p.c.mu.Unlock()
-	p.onChanged = f
-}
+func (p *Party) OnChanged(f func(PartyState)) { p.state.call(p.c, f) }
 
 // OnInvited sets what is called for an invitation: see OnChanged.
-func (p *Party) OnInvited(f func(Invitation)) {
-	p.c.mu.Lock()
-	defer p.c.mu.Unlock()
-	p.onInvited = f
-}
+func (p *Party) OnInvited(f func(Invitation)) { p.invited.call(p.c, f) }
 
 // State returns the party.
-func (p *Party) State() PartyState {
-	p.c.mu.Lock()
-	defer p.c.mu.Unlock()
-	return p.state
-}
+func (p *Party) State() PartyState { return p.state.get(p.c) }
 
 // Invite invites a user, into a new party if there is none. The errors of this and the
 // others are as Request's: ErrorRefused if it may not be, ErrorFull if the party is full,
@@ -234,6 +202,36 @@ func (f *Friends) All() []UserState {
 	f.c.mu.Lock()
 	defer f.c.mu.Unlock()
 	return slices.SortedFunc(maps.Values(f.states), func(a, b UserState) int { return strings.Compare(a.User, b.User) })
+}
+
+// view is the newest of what the server tells about one thing, and what is called for it.
+// Guarded by Client.mu.
+type view[T any] struct {
+	newest T
+	on     func(T)
+}
+
+// take takes what is new, on the delivery goroutine.
+func (v *view[T]) take(c *Client, x T) {
+	c.mu.Lock()
+	v.newest = x
+	f := v.on
+	c.mu.Unlock()
+	if f != nil {
+		f(x)
+	}
+}
+
+func (v *view[T]) call(c *Client, f func(T)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v.on = f
+}
+
+func (v *view[T]) get(c *Client) T {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return v.newest
 }
 
 // onEnd makes f run when a session has ended, on the delivery goroutine.
