@@ -16,13 +16,7 @@ import (
 // is over.
 func TestBanAndMaintenance(t *testing.T) {
 	var all *game
-	gametest.Run(t, func(cfg framework.Config) (*framework.Server, error) {
-		s, err := openStore(":memory:")
-		if err == nil {
-			all, err = newGame(cfg, s)
-		}
-		return all.srv, err
-	}, func(g *gametest.Game) {
+	gametest.Run(t, inMemory(&all), func(g *gametest.Game) {
 		g.T.Cleanup(func() { _ = all.store.db.Close() })
 		x, o, again, late := g.Player("x"), g.Player("o"), g.NewPlayer("x"), g.NewPlayer("late")
 		enter(x)

@@ -19,13 +19,7 @@ import (
 func TestEachMatchEndsRight(t *testing.T) {
 	for seed := range uint64(5) {
 		var all *game
-		gametest.Options{Seed: seed}.Run(t, func(cfg framework.Config) (*framework.Server, error) {
-			s, err := openStore(":memory:")
-			if err == nil {
-				all, err = newGame(cfg, s)
-			}
-			return all.srv, err
-		}, func(g *gametest.Game) {
+		gametest.Options{Seed: seed}.Run(t, inMemory(&all), func(g *gametest.Game) {
 			g.T.Cleanup(func() { _ = all.store.db.Close() })
 			for i := range 4 {
 				x, o := g.Player(fmt.Sprint("x", i)), g.Player(fmt.Sprint("o", i))
@@ -41,6 +35,17 @@ func TestEachMatchEndsRight(t *testing.T) {
 	}
 }
 
+// inMemory makes a game whose database is in memory, and notes it in all.
+func inMemory(all **game) func(framework.Config) (*framework.Server, error) {
+	return func(cfg framework.Config) (*framework.Server, error) {
+		s, err := openStore(":memory:")
+		if err == nil {
+			*all, err = newGame(cfg, s)
+		}
+		return (*all).srv, err
+	}
+}
+
 func enter(p *gametest.Player) {
 	gametest.Request[match.Status](p, match.RouteEnter, match.Wish{Queue: "duel"})
 }
@@ -49,13 +54,7 @@ func enter(p *gametest.Player) {
 // them.
 func TestAPartyPlaysForNoRating(t *testing.T) {
 	var all *game
-	gametest.Run(t, func(cfg framework.Config) (*framework.Server, error) {
-		s, err := openStore(":memory:")
-		if err == nil {
-			all, err = newGame(cfg, s)
-		}
-		return all.srv, err
-	}, func(g *gametest.Game) {
+	gametest.Run(t, inMemory(&all), func(g *gametest.Game) {
 		g.T.Cleanup(func() { _ = all.store.db.Close() })
 		ann, bob, eve := g.Player("ann"), g.Player("bob"), g.Player("eve")
 		enter(eve)
