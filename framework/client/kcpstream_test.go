@@ -74,7 +74,7 @@ func (s *lossySocket) datagrams() int {
 	return s.sent
 }
 
-// More than the window holds arrives whole through loss, and then nothing is sent and nobody wakes
+// More than the window holds arrives whole through loss, and then nothing is sent and nothing wakes
 // up.
 func TestKCPStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -157,7 +157,7 @@ func TestDrain(t *testing.T) {
 	})
 }
 
-// TestPause cuts a server off from the directory for so short a time that nobody may take
+// TestPause cuts a server off from the directory for so short a time that no other may take
 // its sessions: its players wait, and go on.
 func TestPause(t *testing.T) {
 	play(t, 2, nil, func(s *stack) {

@@ -96,11 +96,13 @@ func (c *Cluster) sleep(d time.Duration) {
 	}
 }
 
+func leaseKey(node uint16) string { return bucketLeases + "/" + strconv.Itoa(int(node)) }
+
 // leaseDo does what the lease wants.
 func (c *Cluster) leaseDo(do core.Verb, value core.LeaseValue, rev uint64) (core.Outcome, core.LeaseValue, uint64) {
 	ctx, cancel := context.WithTimeout(c.ctx, requestTime)
 	defer cancel()
-	key := bucketLeases + "/" + strconv.Itoa(int(c.me.Node))
+	key := leaseKey(c.me.Node)
 	switch do {
 	case core.Read:
 		b, rev, err := c.bus.Get(ctx, key)
@@ -201,7 +203,7 @@ func (c *Cluster) declare(s core.Suspect) {
 	ctx, cancel := context.WithTimeout(c.ctx, requestTime)
 	defer cancel()
 	i := s.Value.Owner
-	if _, err := c.bus.Put(ctx, bucketLeases+"/"+strconv.Itoa(int(i.Node)), s.Value.Append(nil), s.Rev); err != nil {
+	if _, err := c.bus.Put(ctx, leaseKey(i.Node), s.Value.Append(nil), s.Rev); err != nil {
 		c.mu.Lock()
 		c.watch.Spared(i.Node, c.now())
 		c.mu.Unlock()

@@ -226,7 +226,7 @@ func (b *Bus) serve() error {
 	return nil
 }
 
-// keep is how long an entry stays that nobody writes again. Sessions are not as old, and
+// keep is how long an entry stays that is not written again. Sessions are not as old, and
 // the tombstone of a server has to outlive what it owned.
 var keep = map[string]time.Duration{"sessions": 48 * time.Hour, "dead": 96 * time.Hour}
 

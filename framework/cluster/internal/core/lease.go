@@ -111,7 +111,7 @@ func (l *Lease) Next(now time.Duration) (do Verb, value LeaseValue, rev uint64, 
 	}
 	l.busy = true
 	if l.taken != (LeaseValue{}) && l.seen.last-l.seen.since >= l.timing.DeclareAfter {
-		// All others may be gone, too, so that nobody else declares it dead.
+		// All others may be gone, too, so that no other server declares it dead.
 		value = LeaseValue{l.taken.Owner, l.taken.Counter, true}
 		l.taken, l.read = LeaseValue{}, true
 		return Write, value, l.seen.rev, true

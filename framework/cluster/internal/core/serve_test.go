@@ -292,7 +292,7 @@ func (n *node) parkUntilDone(s *simSession, gen uint64, record []byte) {
 	})
 }
 
-// drain lets everybody go, and then the node.
+// drain lets all clients go, and then the node.
 func (n *node) drain() {
 	if !n.alive || n.draining || !n.joined {
 		return
