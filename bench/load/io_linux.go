@@ -143,7 +143,7 @@ func (f *Fleet) conversation(s *socket, b []byte) {
 	}
 	switch conv, ok := kcp.ParseConv(b); {
 	case p == nil || !ok:
-		f.counts.Wrong++
+		f.wrong(p, errors.New("a datagram of no conversation"))
 		return
 	case p.state == isGone || !p.linked || conv != p.kcp.Conv():
 		return // for a link that is no more
@@ -153,9 +153,11 @@ func (f *Fleet) conversation(s *socket, b []byte) {
 
 // input takes the KCP segments of one datagram.
 func (f *Fleet) input(p *player, b []byte) {
-	if len(b) > 0 && p.kcp.Input(f.now, b) != nil {
-		f.counts.Wrong++
-		return
+	if len(b) > 0 {
+		if err := p.kcp.Input(f.now, b); err != nil {
+			f.wrong(p, err)
+			return
+		}
 	}
 	for b := p.kcp.Peek(); len(b) > 0; b = p.kcp.Peek() {
 		if !f.stream(p, b) {

@@ -264,9 +264,24 @@ func (f *Fleet) lose(p *player, err error) {
 	p.state, p.linked = isGone, false
 	p.kcp.Release()
 	f.unseal(p)
-	if f.counts.Sum() <= 10 {
-		f.tell(fmt.Errorf("player %d: %w", p.index, err))
+	f.complain(p, err)
+}
+
+// wrong counts what should not have arrived. p is nil when nobody knows for whom.
+func (f *Fleet) wrong(p *player, err error) {
+	f.counts.Wrong++
+	f.complain(p, err)
+}
+
+// complain tells the first errors.
+func (f *Fleet) complain(p *player, err error) {
+	if f.counts.Sum() > 10 {
+		return
 	}
+	if p != nil {
+		err = fmt.Errorf("player %d: %w", p.index, err)
+	}
+	f.tell(err)
 }
 
 // ask sends the next request, which was due at at.
@@ -306,7 +321,7 @@ func (f *Fleet) ask(p *player, at time.Duration) {
 // answer takes the answer to the oldest request.
 func (f *Fleet) answer(p *player, right bool) {
 	if !right || p.answered == p.asked {
-		f.counts.Wrong++
+		f.wrong(p, fmt.Errorf("no right answer to request %d of %d", p.answered+1, p.asked))
 		return
 	}
 	f.hist.Add(f.now - *f.sentAt(p, p.answered))

@@ -4,6 +4,7 @@ package load
 
 import (
 	crand "crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
@@ -94,7 +95,7 @@ func (f *Fleet) sealedDatagram(s *socket, b []byte) {
 	id, t, ok := seal.Parse(b)
 	switch {
 	case !ok:
-		f.counts.Wrong++
+		f.wrong(nil, errors.New("what is no sealed datagram"))
 	case id == 0 && len(b) >= 16:
 		if p := f.seal.hello[[8]byte(b[8:16])]; p != nil {
 			f.accepted(p, b)
@@ -138,7 +139,7 @@ func (f *Fleet) accepted(p *player, b []byte) {
 func (f *Fleet) unsealed(p *player, b []byte, t seal.PacketType) {
 	o, err := p.sealed.conn.Open(b)
 	if err != nil {
-		f.counts.Wrong++ // nobody forges here
+		f.wrong(p, err) // nobody forges here
 		return
 	}
 	p.session.Carried(f.now)
@@ -152,7 +153,7 @@ func (f *Fleet) unsealed(p *player, b []byte, t seal.PacketType) {
 	for err == nil && len(frames) > 0 {
 		pk, n, wrong := codec.ParseFrame(frames, codec.DefaultMaxBody)
 		if wrong != nil || n == 0 {
-			f.counts.Wrong++
+			f.wrong(p, errors.New("a datagram with half a packet"))
 			break
 		}
 		frames = frames[n:]
