@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -66,6 +67,7 @@ var mayImport = map[string][]string{
 	"framework/metrics":            {"framework", "session", "transport"},
 
 	"framework/cluster/internal/core": {"codec", "session"},
+	"framework/cluster/nats":          {"framework/cluster"},
 }
 
 // pure packages neither wait, lock, nor read a clock or a socket.
@@ -95,6 +97,43 @@ func TestImportsPointInward(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestWhoLinksNATS: 11 MB of program are only in those that join many servers by NATS.
+func TestWhoLinksNATS(t *testing.T) {
+	all := list(t, "./...")
+	without := slices.DeleteFunc(all, func(pkg string) bool {
+		rel := strings.TrimPrefix(pkg, module)
+		return rel == "framework/cluster/nats" || strings.HasPrefix(rel, "examples/room") || strings.HasPrefix(rel, "bench")
+	})
+	if n := links(t, without); n != 0 || len(without) < 20 {
+		t.Errorf("%d packages of NATS are linked by others than framework/cluster/nats, of %d", n, len(without))
+	}
+	if links(t, []string{module + "framework/cluster/nats"}) == 0 {
+		t.Error("the test does not see that framework/cluster/nats links NATS")
+	}
+}
+
+// links counts the packages of NATS that some packages need.
+func links(t *testing.T, pkgs []string) (n int) {
+	for _, dep := range list(t, append([]string{"-deps"}, pkgs...)...) {
+		if strings.HasPrefix(dep, "github.com/nats-io/") {
+			n++
+		}
+	}
+	return n
+}
+
+// list is go list, in the root of the module.
+func list(t *testing.T, args ...string) []string {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list"}, args...)...)
+	cmd.Dir = ".."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list %v: %v", args, err)
+	}
+	return strings.Fields(string(out))
 }
 
 // clockFiles are the only ones that read the time, one a package.

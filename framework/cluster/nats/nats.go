@@ -2,8 +2,8 @@
 
 // Package nats joins the servers of a cluster by NATS: core messages between them, and a
 // directory in JetStream. A NATS server is part of one process, which the others join; or all
-// join a cluster of NATS's own, so that no single machine is missed. It is a module of its
-// own: a game that has one server does not have NATS in its go.sum.
+// join a cluster of NATS's own, so that no single machine is missed. No other package links
+// NATS: a game that has one server has not a byte of it.
 package nats
 
 import (
