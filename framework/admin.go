@@ -19,19 +19,21 @@ import (
 // the root of a listener of the game's own; Config.Admin serves them on one.
 //
 //	GET  /debug/                    the inspector, a page that shows what follows
-//	GET  /healthz                   200 while the server lets players in, else 503
+//	GET  /healthz                   200 while the server lets players in, else 503: for readiness
+//	GET  /livez                     200 while a restart would not help, else 503: for liveness
 //	GET  /debug/stats               JSON: Stats
 //	GET  /debug/sessions            JSON: Stats and sessions; ?user= ?state= ?carrier= ?room=type or type/key ?limit= (1,000)
 //	GET  /debug/sessions/{id}       JSON: one session
 //	POST /debug/sessions/{id}/kick  ends it; ?code= (200, KICKED) ?text=
 //	GET  /debug/rooms               JSON: rooms; ?type= ?key= ?limit= (1,000)
+//	GET  /debug/cluster             JSON, with Config.Cluster: its servers, and what this one does in it; ?user= where a user is
 //	GET  /debug/playground.html     a client in the page: log in, join, send JSON, cut the link
 //	GET  /debug/play/routes         JSON: what it may send, and where; it encodes and decodes by POST
 //	GET  /debug/pprof/              profiles, for go tool pprof
 //
 // and whatever AdminPage has added. They show players' addresses and end
-// sessions, so everything but /healthz, the inspector and the playground, which are
-// empty until the rest answers them, is guarded: with Config.AdminToken it takes that as a
+// sessions, so everything but /healthz, /livez, the inspector and the playground, which
+// are empty until the rest answers them, is guarded: with Config.AdminToken it takes that as a
 // bearer token; without one it answers only loopback addresses that asked for a
 // loopback name, and nothing that a proxy has passed on. Requests of other sites'
 // pages are refused. Config.Admin serves 64 connections at once; a request has
@@ -45,13 +47,16 @@ func (s *Server) Admin() http.Handler {
 	mux.HandleFunc("GET /debug/sessions/{id}", a.session)
 	mux.HandleFunc("POST /debug/sessions/{id}/kick", a.kick)
 	mux.HandleFunc("GET /debug/rooms", a.rooms)
+	if s.cfg.Cluster != nil {
+		mux.Handle("GET /debug/cluster", s.cfg.Cluster.Page())
+	}
 	mux.HandleFunc("GET /debug/play/routes", a.playground)
 	mux.HandleFunc("POST /debug/play/encode", a.encode)
 	mux.HandleFunc("POST /debug/play/decode", a.decode)
 	for _, p := range s.pages {
 		mux.Handle(p.pattern, p.handler)
 	}
-	return admin.Handler(s.cfg.AdminToken, mux, a.health, a.refused)
+	return admin.Handler(s.cfg.AdminToken, mux, admin.Probes{Ready: a.ready, Live: a.live}, a.refused)
 }
 
 // adminPages are the pages that show the server: package admin has the others.
@@ -73,15 +78,31 @@ func (s *Server) AdminPage(pattern string, h http.Handler) {
 
 func (a adminPages) stats(w http.ResponseWriter, _ *http.Request) { writeJSON(w, a.srv.Stats()) }
 
-// health reports whether the server lets players in.
-func (a adminPages) health() error {
+// ready reports whether the server lets players in.
+func (a adminPages) ready() error {
 	a.srv.mu.Lock()
-	defer a.srv.mu.Unlock()
-	if a.srv.draining {
+	draining := a.srv.draining
+	a.srv.mu.Unlock()
+	switch {
+	case draining:
 		return errors.New("draining")
+	case a.srv.mayAct():
+		return nil
 	}
-	if !a.srv.mayAct() {
-		return errors.New("paused: it can't renew its lease in the cluster")
+	if err := a.live(); err != nil {
+		return err
+	}
+	if a.srv.cfg.Cluster.Stats().Renewals == 0 {
+		return errors.New("it has not joined its cluster yet")
+	}
+	return errors.New("paused: it can't renew its lease in the cluster")
+}
+
+// live reports whether the server can still do its work. A drain or a pause passes by
+// itself; a server that was declared dead is of no use any more.
+func (a adminPages) live() error {
+	if c := a.srv.cfg.Cluster; c != nil && c.Stats().Declared != 0 {
+		return errors.New("declared dead by its cluster: restart it")
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/lifeline-go/lifeline/session"
@@ -46,6 +47,10 @@ type Cluster interface {
 	Drain()
 	// Leave makes the server none of the cluster any more.
 	Leave(ctx context.Context) error
+	// Stats counts what was done. It does not block, and may be called before Join.
+	Stats() ClusterStats
+	// Page is what operators see as /debug/cluster. It may be asked before Join.
+	Page() http.Handler
 }
 
 // ClusterHost is a server as its Cluster sees it. Its methods do not block.

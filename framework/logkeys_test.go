@@ -36,7 +36,7 @@ func TestLogKeysAreThoseOfTheTable(t *testing.T) {
 	if len(promised) < 10 {
 		t.Fatalf("the table has only %v", promised)
 	}
-	packages := []string{"framework", "framework/client", "framework/gen", "framework/match", "framework/social", "transport", "transport/internal/poll"}
+	packages := []string{"framework", "framework/client", "framework/cluster", "framework/cluster/nats", "framework/gen", "framework/match", "framework/social", "transport", "transport/internal/poll"}
 	eachFile(t, func(pkg, path string, _ []string, text string) {
 		if !slices.Contains(packages, pkg) {
 			return
@@ -61,7 +61,7 @@ func TestLogKeysAreThoseOfTheTable(t *testing.T) {
 }
 
 // attributesFrom is where the attributes begin among the arguments of what logs.
-var attributesFrom = map[string]int{"Debug": 1, "Info": 1, "Warn": 1, "Error": 1, "Log": 3, "panicked": 3, "logLimited": 2}
+var attributesFrom = map[string]int{"Debug": 1, "Info": 1, "Warn": 1, "Error": 1, "Log": 3, "panicked": 3, "logLimited": 2, "With": 0}
 
 // logger is what the receivers of slog's methods are called here.
 var logger = regexp.MustCompile(`^(log|logger|Logger)$`)

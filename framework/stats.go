@@ -54,8 +54,9 @@ type Stats struct {
 	Queued transport.HistogramStats `json:"queued_packets"` // sent and not acknowledged
 
 	Workers   WorkerStats          `json:"workers"`
-	Rooms     map[string]RoomStats `json:"rooms"` // by type
-	Parts     map[string]PartStats `json:"parts"` // by name: see Server.AddStats
+	Rooms     map[string]RoomStats `json:"rooms"`             // by type
+	Parts     map[string]PartStats `json:"parts"`             // by name: see Server.AddStats
+	Cluster   *ClusterStats        `json:"cluster,omitempty"` // nil without Config.Cluster
 	Transport transport.Stats      `json:"transport"`
 }
 
@@ -133,6 +134,10 @@ func (s *Server) Stats() Stats {
 			st.Parts = map[string]PartStats{}
 		}
 		st.Parts[name] = read()
+	}
+	if s.cfg.Cluster != nil {
+		c := s.cfg.Cluster.Stats()
+		st.Cluster = &c
 	}
 	if t := s.t.Load(); t != nil {
 		st.Transport = t.Stats()

@@ -43,12 +43,14 @@ type Config struct {
 // Cluster is one server's part in a cluster. It implements framework.Cluster. Make one for
 // each server.
 type Cluster struct {
-	bus   Bus
+	bus   *meter
+	count counters
 	node  uint16
 	start time.Time
 	until atomic.Int64 // the end of the lease, in time since start
 
-	// Set by Join.
+	// Set by Join, for others to read once joined is true.
+	joined atomic.Bool
 	host   framework.ClusterHost
 	log    *slog.Logger
 	me     core.Incarnation
@@ -78,7 +80,7 @@ func New(cfg Config) (*Cluster, error) {
 		return nil, errors.New("cluster: Config.Bus is nil")
 	}
 	return &Cluster{
-		bus: cfg.Bus, node: cfg.Node, start: clock(), wake: make(chan struct{}, 1),
+		bus: newMeter(cfg.Bus), node: cfg.Node, start: clock(), wake: make(chan struct{}, 1),
 		sent: map[session.ID]time.Duration{}, declared: map[core.Incarnation]bool{},
 	}, nil
 }
@@ -114,9 +116,13 @@ func (c *Cluster) Join(ctx context.Context, h framework.ClusterHost) (uint16, er
 	c.log = h.Logger().With("incarnation", c.me)
 	c.lease, c.watch = core.NewLease(c.me, core.Default), core.NewWatch(c.me, core.Default)
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	c.joined.Store(true)
 	err := c.watchAll()
 	if err == nil {
 		err = c.bus.Serve(c.ctx, c.me.String(), c.answer)
+	}
+	if err == nil {
+		err = c.serveStats()
 	}
 	if err == nil {
 		go c.keepLease() // ends with ctx, or with the lease
@@ -130,7 +136,7 @@ func (c *Cluster) Join(ctx context.Context, h framework.ClusterHost) (uint16, er
 		return 0, err
 	}
 	go c.lookAfterOthers() // ends with ctx
-	c.log.Info("joined the cluster", "address", h.Address())
+	c.log.Info("joined the cluster", "addr", h.Address())
 	return node, nil
 }
 

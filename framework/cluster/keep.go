@@ -66,6 +66,7 @@ func (c *Cluster) keepLease() {
 		before := c.lease.ValidUntil()
 		c.lease.Done(o, value, rev, now)
 		until := c.lease.ValidUntil()
+		c.count.renewed(o, before, until, now)
 		if o == core.Written && until > before {
 			c.watch.Renewed(now)
 		}
@@ -209,6 +210,7 @@ func (c *Cluster) declare(s core.Suspect) {
 		c.mu.Unlock()
 		return
 	}
+	c.count.deaths.Add(1)
 	c.log.Warn("a server was silent for too long, and is declared dead", "dead", i)
 	c.declareOnce(i)
 }

@@ -80,6 +80,7 @@ func (c *Cluster) Claim(ctx context.Context, user string, id session.ID, policy 
 		return nil, busy(time.Second)
 	}
 	v, err := c.run(ctx, op)
+	c.count.claims.add(v, err)
 	if err == nil && v.Result == core.Granted && c.Valid() {
 		c.mu.Lock()
 		c.holdings.Hold(id, v.Gen)
@@ -156,6 +157,7 @@ func (c *Cluster) Find(ctx context.Context, id session.ID, policy framework.Dupl
 		return nil, busy(0)
 	}
 	v, err := c.run(ctx, core.NewFind(f))
+	c.count.finds.add(v, err)
 	switch {
 	case err == nil && v.Result == core.Taken:
 		c.mu.Lock()
@@ -232,6 +234,7 @@ func (c *Cluster) Park(ctx context.Context, id session.ID, record []byte) error 
 	}
 	op := core.NewPark(c.me, id, gen, record)
 	v, err := c.run(ctx, op)
+	c.count.parks.add(v, err)
 	if err == nil && v.Result == core.Busy {
 		err = busy(v.Wait)
 	}
@@ -258,6 +261,7 @@ func (c *Cluster) answer(b []byte) []byte {
 		effect = core.NoEffect
 	}
 	c.mu.Unlock()
+	c.count.asked[effect].Add(1)
 	a := core.Working
 	switch effect {
 	case core.EndIt:

@@ -111,7 +111,7 @@ func names(codes ...session.Code) (list []string) {
 	return list
 }
 
-var families = concat(sessionFamilies, messageFamilies, roomFamilies, partFamilies, linkFamilies, transportFamilies, loopFamilies)
+var families = concat(sessionFamilies, messageFamilies, roomFamilies, partFamilies, clusterFamilies, linkFamilies, transportFamilies, loopFamilies)
 
 func concat(lists ...[]family) (all []family) {
 	for _, list := range lists {
@@ -215,6 +215,65 @@ var partFamilies = []family{
 			}
 		}
 	}),
+}
+
+// ofCluster reads the values of a server that is one of many. Another one has none.
+func ofCluster(read func(c *framework.ClusterStats, set setValue)) func(st *stats, set setValue) {
+	return func(st *stats, set setValue) {
+		if st.Cluster != nil {
+			read(st.Cluster, set)
+		}
+	}
+}
+
+// perResult is a counter of a cluster, by what something came to or was for.
+func perResult(name, help, label string, counts func(c *framework.ClusterStats) map[string]uint64) family {
+	return perName(name, help, label, func(st *stats) map[string]uint64 {
+		if st.Cluster == nil {
+			return nil
+		}
+		return counts(st.Cluster)
+	})
+}
+
+// clusterValue is a family with one value.
+func clusterValue(name, help string, kind prometheus.ValueType, value func(c *framework.ClusterStats) float64) family {
+	return family{name: name, help: help, kind: kind, values: ofCluster(func(c *framework.ClusterStats, set setValue) { set(value(c)) })}
+}
+
+var clusterFamilies = []family{
+	gauges("lifeline_cluster_servers", "Servers that live, as far as this one knows, itself too, by state.", []string{"state"}, ofCluster(func(c *framework.ClusterStats, set setValue) {
+		for state, n := range c.Servers {
+			set(float64(n), state)
+		}
+	})),
+	gauges("lifeline_cluster_sessions", "Sessions of this server in the directory, by state: arriving, held, ending, parking.", []string{"state"}, ofCluster(func(c *framework.ClusterStats, set setValue) {
+		for state, n := range c.Sessions {
+			set(float64(n), state)
+		}
+	})),
+	clusterValue("lifeline_cluster_lease_left_seconds", "How long the server may act without another renewal of its lease; 0 while it is paused.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return c.LeaseLeft.Seconds() }),
+	clusterValue("lifeline_cluster_declared_dead", "1 once the others have declared this server dead: restart it.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return float64(c.Declared) }),
+	clusterValue("lifeline_cluster_silence_seconds", "Of the other servers, how long ago the last renewal of the quietest was seen.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return c.Silence.Seconds() }),
+	clusterValue("lifeline_cluster_renewals_total", "Renewals of the lease.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Renewals) }),
+	clusterValue("lifeline_cluster_renewals_failed_total", "Reads and writes of the lease that had no answer, or a conflict.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.RenewalsFailed) }),
+	clusterValue("lifeline_cluster_pauses_total", "Times that the lease ran out and the server paused.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Pauses) }),
+	clusterValue("lifeline_cluster_paused_seconds_total", "How long the server was paused, all together.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return c.Paused.Seconds() }),
+	perResult("lifeline_cluster_claims_total", "Logins that claimed their session in the directory, by what they came to.", "result", func(c *framework.ClusterStats) map[string]uint64 { return c.Claims }),
+	perResult("lifeline_cluster_finds_total", "Resumes of sessions that were not here, by what they came to.", "result", func(c *framework.ClusterStats) map[string]uint64 { return c.Finds }),
+	perResult("lifeline_cluster_parks_total", "Sessions given to the other servers, by what it came to.", "result", func(c *framework.ClusterStats) map[string]uint64 { return c.Parks }),
+	perResult("lifeline_cluster_asked_total", "Questions of other servers about sessions, by what was done.", "result", func(c *framework.ClusterStats) map[string]uint64 { return c.Asked }),
+	histogram("lifeline_cluster_directory_seconds", "How long requests to the directory and to other servers took: get, put, ask.", []string{"op"}, func(st *stats, set setHistogram) {
+		if st.Cluster != nil {
+			for op, h := range st.Cluster.Directory {
+				set(h, 1e-9, op)
+			}
+		}
+	}),
+	perResult("lifeline_cluster_directory_failures_total", "Of these requests, those without an answer in time.", "op", func(c *framework.ClusterStats) map[string]uint64 { return c.Failures }),
+	clusterValue("lifeline_cluster_conflicts_total", "Writes to the directory that another server was faster with.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Conflicts) }),
+	clusterValue("lifeline_cluster_blind_total", "Times that the watch of the directory was interrupted.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Blind) }),
+	clusterValue("lifeline_cluster_deaths_total", "Other servers that this one declared dead.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Deaths) }),
 }
 
 var linkFamilies = []family{

@@ -47,6 +47,11 @@ func one() *framework.Stats {
 		Rooms: map[string]framework.RoomStats{"hall": {}},
 		Parts: map[string]framework.PartStats{"match": {Now: map[string]int64{"waiting": 0}, Total: map[string]uint64{"entered": 0}}},
 	}
+	st.Cluster = &framework.ClusterStats{
+		Servers: map[string]int64{"up": 0}, Sessions: map[string]int64{"held": 0},
+		Claims: map[string]uint64{"granted": 0}, Finds: map[string]uint64{"taken": 0}, Parks: map[string]uint64{"parked": 0}, Asked: map[string]uint64{"evicted": 0},
+		Directory: map[string]transport.HistogramStats{"get": {}}, Failures: map[string]uint64{"get": 0},
+	}
 	st.Transport.Carriers = map[string]transport.CarrierStats{"tcp": {}}
 	st.Transport.Loops = []transport.LoopStats{{}}
 	return st
@@ -65,6 +70,8 @@ func eachNumber(v reflect.Value, path string, f func(path string, set func())) {
 			tag, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
 			eachNumber(v.Field(i), strings.TrimPrefix(path+"."+tag, "."), f)
 		}
+	case reflect.Pointer:
+		eachNumber(v.Elem(), path, f)
 	case reflect.Slice:
 		eachNumber(v.Index(0), path, f)
 	case reflect.Map:

@@ -16,25 +16,37 @@ import (
 	"golang.org/x/net/netutil"
 )
 
+// Probes are what an orchestrator asks. Each returns why the answer is no.
+type Probes struct {
+	Ready func() error // /healthz: whether players may be sent here
+	Live  func() error // /livez: whether the process is of use, or needs a restart
+}
+
 // Handler returns guarded behind the guard, with the profiles, and before it what
-// every client may see: the inspector and /healthz, which says what health does, or
-// that all is well. refused is told of each request that the guard stops.
-func Handler(token string, guarded *http.ServeMux, health func() error, refused func(r *http.Request, why string)) http.Handler {
+// every client may see: the inspector and the probes. refused is told of each request
+// that the guard stops.
+func Handler(token string, guarded *http.ServeMux, probes Probes, refused func(r *http.Request, why string)) http.Handler {
 	guarded.HandleFunc("GET /debug/pprof/{name...}", serveProfile)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := health(); err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-			return
-		}
-		_, _ = w.Write([]byte("ok\n"))
-	})
+	mux.HandleFunc("GET /healthz", serveProbe(probes.Ready))
+	mux.HandleFunc("GET /livez", serveProbe(probes.Live))
 	inspector := serveInspector()
 	for _, file := range []string{"{$}", "inspector.js", "inspector.css", "playground.html", "playground.js", "playground.css", "icon.svg", "licenses.txt"} {
 		mux.Handle("GET /debug/"+file, inspector)
 	}
 	mux.Handle("/", guard(token, refused, http.NewCrossOriginProtection().Handler(guarded)))
 	return mux
+}
+
+// serveProbe answers 200, or 503 and why.
+func serveProbe(ask func() error) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if err := ask(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte("ok\n"))
+	}
 }
 
 // guard lets only operators in.

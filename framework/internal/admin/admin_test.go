@@ -58,7 +58,7 @@ func TestSilentConnectionsAreBounded(t *testing.T) {
 		ln := make(pipes)
 		srv := on(ln, time.Now)
 		healthy := func() error { return nil }
-		srv.Serve(Handler("a token of the operator", mux, healthy, func(r *http.Request, why string) { t.Errorf("%s: %s", r.URL, why) }))
+		srv.Serve(Handler("a token of the operator", mux, Probes{healthy, healthy}, func(r *http.Request, why string) { t.Errorf("%s: %s", r.URL, why) }))
 		var accepted atomic.Int32
 		for range 300 {
 			go func() {

@@ -6,7 +6,10 @@ import "github.com/lifeline-go/lifeline/session"
 
 // Holdings is which sessions a server owns, and which it is about to own or to give up.
 // The zero value holds nothing.
-type Holdings struct{ m map[session.ID]holding }
+type Holdings struct {
+	m      map[session.ID]holding
+	counts [parking + 1]int // of m, by state
+}
 
 type holding struct {
 	gen   uint64
@@ -21,6 +24,27 @@ const (
 	ending  // a release is
 	parking // a park is
 )
+
+var holdNames = [...]string{arriving: "arriving", held: "held", ending: "ending", parking: "parking"}
+
+// Counts returns how many sessions there are in each state.
+func (h *Holdings) Counts() map[string]int {
+	m := map[string]int{}
+	for state := arriving; state <= parking; state++ {
+		m[holdNames[state]] = h.counts[state]
+	}
+	return m
+}
+
+// set puts a session into a state.
+func (h *Holdings) set(id session.ID, to holding) {
+	if h.m == nil {
+		h.m = map[session.ID]holding{}
+	}
+	h.counts[h.m[id].state]-- // of one that was not there: the count of no state, which is not told
+	h.counts[to.state]++
+	h.m[id] = to
+}
 
 // Effect is what a server does about a Question.
 type Effect uint8
@@ -38,15 +62,12 @@ func (h *Holdings) Arrive(id session.ID) bool {
 	if _, ok := h.m[id]; ok {
 		return false
 	}
-	if h.m == nil {
-		h.m = map[session.ID]holding{}
-	}
-	h.m[id] = holding{state: arriving}
+	h.set(id, holding{state: arriving})
 	return true
 }
 
 // Hold notes that the server owns the session now.
-func (h *Holdings) Hold(id session.ID, gen uint64) { h.m[id] = holding{gen, held} }
+func (h *Holdings) Hold(id session.ID, gen uint64) { h.set(id, holding{gen, held}) }
 
 // End notes that the session has ended and its entry is being removed. False says that
 // it is not held.
@@ -64,7 +85,7 @@ func (h *Holdings) leave(id session.ID, to holdState) (gen uint64, ok bool) {
 	if at.state != held {
 		return 0, false
 	}
-	h.m[id] = holding{at.gen, to}
+	h.set(id, holding{at.gen, to})
 	return at.gen, true
 }
 
@@ -72,7 +93,10 @@ func (h *Holdings) leave(id session.ID, to holdState) (gen uint64, ok bool) {
 func (h *Holdings) Parking(id session.ID) bool { return h.m[id].state == parking }
 
 // Forget notes that the session is not here any more, or has not come.
-func (h *Holdings) Forget(id session.ID) { delete(h.m, id) }
+func (h *Holdings) Forget(id session.ID) {
+	h.counts[h.m[id].state]--
+	delete(h.m, id)
+}
 
 // Gen returns the generation that a session is held with, 0 if it is not.
 func (h *Holdings) Gen(id session.ID) uint64 {

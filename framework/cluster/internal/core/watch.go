@@ -78,6 +78,14 @@ func (w *Watch) Spared(node uint16, now time.Duration) {
 	}
 }
 
+// Silence returns how long ago a node's lease was seen renewed, 0 if it never was.
+func (w *Watch) Silence(node uint16, now time.Duration) time.Duration {
+	if at := w.leases[node]; at != nil {
+		return now - at.seen
+	}
+	return 0
+}
+
 // Suspects returns the servers to declare dead now.
 func (w *Watch) Suspects(now time.Duration) (list []Suspect) {
 	if !w.ever || now-w.renewed > w.timing.Gap {

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+
+package cluster
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/cluster/internal/core"
+)
+
+// pageBody is what /debug/cluster answers.
+type pageBody struct {
+	Incarnation string                 `json:"incarnation"` // of this server
+	State       string                 `json:"state"`       // joining, up, draining, paused, declared dead, left
+	Stats       framework.ClusterStats `json:"stats"`
+	Servers     []serverBody           `json:"servers"`            // that live, as far as is known here
+	User        string                 `json:"user,omitempty"`     // that was asked for
+	Sessions    []sessionBody          `json:"sessions,omitempty"` // of that user, in the directory
+}
+
+// serverBody is a server as this one sees it, and as it says itself.
+type serverBody struct {
+	Node        uint16                  `json:"node"`
+	Incarnation string                  `json:"incarnation"`
+	Address     string                  `json:"address"`
+	State       string                  `json:"state"`                 // up, draining
+	RenewedMs   int64                   `json:"renewed_ms"`            // since its last renewal was seen here
+	Stats       *framework.ClusterStats `json:"stats,omitempty"`       // nil if it does not answer
+	Unreachable string                  `json:"unreachable,omitempty"` // why not
+}
+
+// sessionBody is an entry of the directory.
+type sessionBody struct {
+	Session string `json:"session"`
+	State   string `json:"state"` // of its server: up, draining, dead, unknown; or parked
+	Node    uint16 `json:"node"`  // of its server, 0 if it is parked
+	Owner   string `json:"owner"` // the incarnation
+	Address string `json:"address"`
+	Gen     uint64 `json:"gen"`    // how many owners it has had
+	Record  int    `json:"record"` // bytes that the next owner carries on
+}
+
+// pageTime bounds what a page waits for: the directory, and the other servers.
+const pageTime = 2 * time.Second
+
+// Page implements framework.Cluster.
+func (c *Cluster) Page() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !c.joined.Load() {
+			http.Error(w, "the server has not joined its cluster yet", http.StatusServiceUnavailable)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), pageTime)
+		defer cancel()
+		body := pageBody{Incarnation: c.me.String(), State: c.state(), Stats: c.Stats(), Servers: c.servers(ctx), User: r.URL.Query().Get("user")}
+		if body.User != "" {
+			var err error
+			if body.Sessions, err = c.sessionsOf(ctx, body.User); err != nil {
+				http.Error(w, fmt.Sprintf("the directory does not answer: %v", err), http.StatusServiceUnavailable)
+				return
+			}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		_ = enc.Encode(body) // the client may have gone
+	})
+}
+
+// state tells in a word how the server stands.
+func (c *Cluster) state() string {
+	valid := c.Valid()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.lease.Over():
+		return "declared dead"
+	case c.lease.Left():
+		return "left"
+	case !valid && c.until.Load() == 0:
+		return "joining"
+	case !valid:
+		return "paused"
+	}
+	return stateName(c.draining)
+}
+
+// statsName is the name under which a server tells its Stats to the others.
+func statsName(i core.Incarnation) string { return i.String() + ".stats" }
+
+// serveStats answers the others' pages, with a lease or without.
+func (c *Cluster) serveStats() error {
+	return c.bus.Serve(c.ctx, statsName(c.me), func([]byte) []byte {
+		b, err := json.Marshal(c.Stats())
+		if err != nil {
+			c.log.Error("the stats can't be told", "error", err)
+		}
+		return b
+	})
+}
+
+// servers returns all servers, and what each says of itself.
+func (c *Cluster) servers(ctx context.Context) []serverBody {
+	now := c.now()
+	c.mu.Lock()
+	members := c.members.Living()
+	list := make([]serverBody, len(members))
+	for i, m := range members {
+		list[i] = serverBody{Node: m.Incarnation.Node, Incarnation: m.Incarnation.String(), Address: m.Address, State: stateName(m.Draining)}
+		if m.Incarnation != c.me {
+			list[i].RenewedMs = c.watch.Silence(m.Incarnation.Node, now).Milliseconds()
+		}
+	}
+	c.mu.Unlock()
+	var asked sync.WaitGroup
+	for i, m := range members {
+		if m.Incarnation == c.me {
+			st := c.Stats()
+			list[i].Stats = &st
+			continue
+		}
+		asked.Go(func() { // ends with ctx
+			st := new(framework.ClusterStats)
+			b, err := c.bus.Ask(ctx, statsName(m.Incarnation), nil)
+			if err == nil {
+				err = json.Unmarshal(b, st)
+			}
+			if err != nil {
+				list[i].Unreachable = err.Error()
+				return
+			}
+			list[i].Stats = st
+		})
+	}
+	asked.Wait()
+	return list
+}
+
+// statusNames are those of a session's owner.
+var statusNames = [...]string{core.Unknown: "unknown", core.Up: "up", core.Draining: "draining", core.Dead: "dead"}
+
+// sessionsOf returns what the directory says of a user.
+func (c *Cluster) sessionsOf(ctx context.Context, user string) ([]sessionBody, error) {
+	h := c.host.Secret().UserHash(user)
+	b, _, err := c.bus.Get(ctx, bucketSessions+"/"+hex.EncodeToString(h[:]))
+	if err != nil {
+		return nil, err
+	}
+	entries, err := core.ParseEntries(b)
+	list := []sessionBody{}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range entries {
+		if e.User != user {
+			continue // two users may have one key
+		}
+		at := sessionBody{Session: e.Session.String(), State: "parked", Gen: e.Gen, Record: len(e.Record)}
+		if e.Owner != (core.Incarnation{}) {
+			m, _ := c.members.Member(e.Owner)
+			at.State, at.Node, at.Owner, at.Address = statusNames[c.members.Status(e.Owner)], e.Owner.Node, e.Owner.String(), m.Address
+		}
+		list = append(list, at)
+	}
+	return list, err
+}
