@@ -193,7 +193,7 @@ func TestCarriers(t *testing.T) {
 		t.Fatalf("only %v", want)
 	}
 	for path, list := range map[string]string{
-		"client/config.go":                   section(t, "client/config.go", "var carrierNames =", "\n"),
+		"client/address.go":                  section(t, "client/address.go", "var carrierNames =", "\n"),
 		"../bench/run_linux.go":              section(t, "../bench/run_linux.go", "var carriers =", "\n"),
 		"client/csharp/Runtime/Addresses.cs": section(t, "client/csharp/Runtime/Addresses.cs", "begins with none of ", ";"),
 	} {
