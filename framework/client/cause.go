@@ -70,7 +70,7 @@ func dialCause(a address, err error) error {
 func (l *link) linkCause(err error) error {
 	nothing := l.heard == 0
 	switch {
-	case err == nil && nothing && l.addr.carrier == carrierPlainKCP, errors.Is(err, errSilent):
+	case err == nil && nothing && l.way.carrier == carrierPlainKCP, errors.Is(err, errSilent):
 		err = errNobody
 	case err == nil:
 		err = errMute
@@ -79,7 +79,7 @@ func (l *link) linkCause(err error) error {
 	case slices.ContainsFunc(notLifeline, func(no error) bool { return errors.Is(err, no) }):
 		err = fmt.Errorf("%w: %w", errStranger, err)
 	}
-	return fmt.Errorf("client: %v: %w", l.addr, err)
+	return fmt.Errorf("client: %v: %w", l.way, err)
 }
 
 // causeLocked notes why a part of the present attempt failed.

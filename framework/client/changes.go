@@ -33,7 +33,7 @@ func (c *Client) changesLocked() {
 			s.Kind = EventLost
 			c.stats.Losses++
 			if ch.Stuck && c.link != nil {
-				c.failedLocked(c.link.index) // another address may do better
+				c.ways.failed(c.link.way.index) // another address may do better
 			}
 		case session.Moving:
 			s.Kind, s.Delay = EventMoving, ch.Delay
@@ -60,7 +60,7 @@ func (c *Client) openedLocked() {
 	if l := c.link; l != nil {
 		l.opened = true
 		c.placedLocked(true)
-		c.workedLocked(l.index, c.clock.now())
+		c.ways.worked(l.way.index, c.clock.now())
 	}
 	if !c.wasUp {
 		c.wasUp = true

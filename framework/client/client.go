@@ -26,7 +26,6 @@ import (
 type Client struct {
 	// Immutable after New.
 	cfg       Config
-	addrs     []address
 	serverKey seal.PublicKey
 	clock     clock
 	ctx       context.Context // of dialling: ends with the client
@@ -56,8 +55,7 @@ type Client struct {
 	ticketOK  bool                // false: it is still to be fetched
 	fetching  *fetch              // nil: no call of Config.Ticket runs
 	ticketFor time.Duration       // until then it is good for one more attempt
-	standings []standing          // of addrs
-	astray    int                 // links in a row that went where the server sent us, and opened nothing
+	ways      ways                // to the server
 	lastErr   error               // why the last link or dial failed
 	causes    []error             // of this attempt, by address
 	refused   bool                // the app was told so of this attempt
@@ -97,11 +95,11 @@ func New(addrs []string, cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		cfg: cfg, addrs: list, serverKey: key, clock: newClock(),
-		standings: make([]standing, len(list)),
-		wake:      make(chan struct{}, 1), up: make(chan struct{}), quiet: make(chan struct{}), done: make(chan struct{}),
+		cfg: cfg, serverKey: key, clock: newClock(),
+		wake: make(chan struct{}, 1), up: make(chan struct{}), quiet: make(chan struct{}), done: make(chan struct{}),
 		handlers: make(map[string]handler), answerers: make(map[string]answerer), routes: new(dictionary), names: make(map[string]record),
 	}
+	c.ways = newWays(list, cfg.fallback(), c.cfg.logger())
 	c.work.L, c.space.L, c.idle.L = &c.mu, &c.mu, &c.mu
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.core, err = session.NewClient(session.ClientConfig{
@@ -306,7 +304,7 @@ func (c *Client) Pause() {
 func (c *Client) Hurry() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.networkChangedLocked()
+	c.ways.networkChanged()
 	c.core.Hurry(c.clock.now())
 	c.settleLocked()
 }
@@ -364,7 +362,7 @@ func (c *Client) Stats() Stats {
 	defer c.mu.Unlock()
 	s := c.stats
 	if c.link != nil {
-		s.Carrier = c.link.addr.carrier.String()
+		s.Carrier = c.link.way.carrier.String()
 	}
 	s.OutPackets, s.OutBytes = c.core.Queued()
 	s.InPackets = c.inbox.messages

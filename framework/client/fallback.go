@@ -5,7 +5,9 @@ package client
 import (
 	"cmp"
 	"errors"
+	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lifeline-go/lifeline/session"
@@ -25,28 +27,79 @@ const (
 
 var errSilent = errors.New("client: nothing came back over UDP")
 
-// standing is what is known of an address. Guarded by Client.mu.
+// ways are the addresses that the app gave, and what is known of them. Guarded by
+// Client.mu.
+type ways struct {
+	list     []address     // never changes
+	fallback time.Duration // how long UDP may be silent where not all are over UDP; 0: no limit
+	log      *slog.Logger
+
+	standings []standing // of list
+	astray    int        // links in a row that went where the server sent us, and opened nothing
+}
+
+// standing is what is known of an address.
 type standing struct {
 	failed bool          // since another one worked last
 	times  int           // in a row that others worked where it had failed
 	avoid  time.Duration // until then others come first
 }
 
-// orderLocked returns the addresses in the order that they are to be dialled in.
-func (c *Client) orderLocked(now time.Duration) []int {
-	order := make([]int, len(c.addrs))
+// way is an address that is to be dialled.
+type way struct {
+	address
+	index  int           // in the app's list, -1: the server named it
+	silent time.Duration // how long it may be before the next is tried, 0: as long as any
+}
+
+func newWays(list []address, fallback time.Duration, log *slog.Logger) ways {
+	return ways{list: list, fallback: fallback, log: log, standings: make([]standing, len(list))}
+}
+
+// next returns what an attempt dials, one after the other: where the server has sent
+// us, by urls, and then what the app named.
+func (w *ways) next(urls string, now time.Duration) (all []way) {
+	for _, a := range w.elsewhere(urls) {
+		all = append(all, way{a, -1, w.patience(a)})
+	}
+	for _, i := range w.order(now) {
+		all = append(all, way{w.list[i], i, w.patience(w.list[i])})
+	}
+	return all
+}
+
+// elsewhere returns where urls send us. What the app would not have dialled itself is
+// left out: nobody is talked out of encryption.
+func (w *ways) elsewhere(urls string) (list []address) {
+	for _, text := range strings.Fields(urls) {
+		a, err := parseAddress(text)
+		if err != nil || !slices.ContainsFunc(w.list, func(own address) bool { return own.scheme() == a.scheme() }) {
+			w.log.Debug("client: sent to an address of no use here", "addr", text, "error", err)
+			continue
+		}
+		list = append(list, a)
+	}
+	if n := len(list); n > 0 {
+		list = append(list[w.astray%n:], list[:w.astray%n]...)
+	}
+	return list
+}
+
+// order returns the app's addresses in the order that they are to be dialled in.
+func (w *ways) order(now time.Duration) []int {
+	order := make([]int, len(w.list))
 	every := true
 	for i := range order {
 		order[i] = i
-		every = every && c.standings[i].failed
+		every = every && w.standings[i].failed
 	}
 	if every { // nobody can be reached, which says nothing about any of them
-		for i := range c.standings {
-			c.standings[i].failed = false
+		for i := range w.standings {
+			w.standings[i].failed = false
 		}
 	}
 	rank := func(i int) time.Duration {
-		s := &c.standings[i]
+		s := &w.standings[i]
 		if s.failed {
 			return session.Never
 		}
@@ -56,24 +109,24 @@ func (c *Client) orderLocked(now time.Duration) []int {
 	return order
 }
 
-// failedLocked notes that an address opened no session. Where the server had
-// sent us has no standing: the next attempt begins with the next of those.
-func (c *Client) failedLocked(index int) {
+// failed notes that a way opened no session. Where the server had sent us has no
+// standing: the next attempt begins with the next of those.
+func (w *ways) failed(index int) {
 	if index >= 0 {
-		c.standings[index].failed = true
+		w.standings[index].failed = true
 	} else {
-		c.astray++
+		w.astray++
 	}
 }
 
-// workedLocked notes that an address did, unlike those that failed since.
-func (c *Client) workedLocked(index int, now time.Duration) {
-	c.astray = 0
+// worked notes that a way did, unlike those that failed since.
+func (w *ways) worked(index int, now time.Duration) {
+	w.astray = 0
 	if index < 0 {
 		return
 	}
-	for i := range c.standings {
-		switch s := &c.standings[i]; {
+	for i := range w.standings {
+		switch s := &w.standings[i]; {
 		case i == index:
 			*s = standing{}
 		case s.failed:
@@ -84,34 +137,19 @@ func (c *Client) workedLocked(index int, now time.Duration) {
 	}
 }
 
-// networkChangedLocked notes that what was blocked before need not be any more.
-func (c *Client) networkChangedLocked() {
-	for i := range c.standings {
-		c.standings[i].avoid = 0
+// networkChanged notes that what was blocked before need not be any more.
+func (w *ways) networkChanged() {
+	for i := range w.standings {
+		w.standings[i].avoid = 0
 	}
 }
 
-// datagrams reports whether the carrier goes over UDP, where nobody says no.
-func (k carrier) datagrams() bool { return k == carrierPlainKCP || k == carrierKCP }
-
-// patience is how long an address may be silent before another is tried,
-// 0 where there is no limit besides the usual ones.
-func (c *Client) patience(a address) time.Duration {
-	others := slices.ContainsFunc(c.addrs, func(o address) bool { return !o.carrier.datagrams() })
+// patience is how long an address may be silent before another is tried, 0 where there
+// is no limit besides the usual ones.
+func (w *ways) patience(a address) time.Duration {
+	others := slices.ContainsFunc(w.list, func(o address) bool { return !o.carrier.datagrams() })
 	if !a.carrier.datagrams() || !others {
 		return 0
 	}
-	return c.cfg.fallback()
-}
-
-// silentAtLocked is when the present link will have been silent for too long.
-func (c *Client) silentAtLocked() time.Duration {
-	l := c.link
-	if l == nil || l.opened || l.heard > 0 {
-		return session.Never
-	}
-	if wait := c.patience(l.addr); wait > 0 {
-		return l.since + wait
-	}
-	return session.Never
+	return w.fallback
 }

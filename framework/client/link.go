@@ -16,8 +16,7 @@ import (
 type link struct {
 	c      *Client
 	conn   conn
-	addr   address
-	index  int // of addr, -1: the server told it
+	way    way
 	opened bool
 	told   bool          // that it did not open is not the address's fault
 	since  time.Duration // when it was dialled
@@ -47,7 +46,7 @@ func (c *Client) leaveLocked() *link {
 	l := c.link
 	c.link = nil
 	if !l.opened && !l.told {
-		c.failedLocked(l.index) // try another way
+		c.ways.failed(l.way.index) // try another way
 		c.placedLocked(false)
 	}
 	close(l.over)
@@ -279,7 +278,7 @@ func (c *Client) packetLocked(l *link, p codec.Packet, now time.Duration) error 
 		l.told = true
 		if end, err := session.ParseEnd(p); err == nil {
 			if c.lastErr = end; !l.opened {
-				c.causes = append(c.causes, fmt.Errorf("client: %v: %w", l.addr, end))
+				c.causes = append(c.causes, fmt.Errorf("client: %v: %w", l.way, end))
 			}
 			c.freshTicketLocked(l, end.Code)
 		}

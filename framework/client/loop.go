@@ -4,8 +4,6 @@ package client
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/lifeline-go/lifeline/session"
@@ -72,6 +70,15 @@ func (c *Client) dueLocked() time.Duration {
 	return due
 }
 
+// silentAtLocked is when the present link will have been silent for too long.
+func (c *Client) silentAtLocked() time.Duration {
+	l := c.link
+	if l == nil || l.opened || l.heard > 0 || l.way.silent == 0 {
+		return session.Never
+	}
+	return l.since + l.way.silent
+}
+
 // run is the goroutine that keeps the time and dials. It ends when the session
 // has, by Close or by the server.
 func (c *Client) run() {
@@ -125,38 +132,29 @@ func (c *Client) dial() {
 		c.mu.Unlock()
 		return
 	}
-	gen, order, conv := c.dialGen, c.orderLocked(c.clock.now()), uint32(c.cfg.random())
+	gen, all, conv := c.dialGen, c.ways.next(c.core.Address(), c.clock.now()), uint32(c.cfg.random())
 	ask := c.cfg.Ticket != nil && c.core.Token() == "" && c.clock.now() >= c.ticketFor
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	c.undial = cancel
-	elsewhere := c.elsewhereLocked(c.core.Address())
 	c.mu.Unlock()
-	ways := len(elsewhere) + len(c.addrs)
 	if ask {
 		if err := c.fetchTicket(ctx); err != nil {
-			ways = 0
+			all = nil
 			c.mu.Lock()
 			c.causeLocked(err)
 			c.mu.Unlock()
 		}
 	}
-	for i := range ways {
+	for i, w := range all {
 		if ctx.Err() != nil {
 			break
 		}
-		index, addr := -1, address{}
-		if i < len(elsewhere) {
-			addr = elsewhere[i]
-		} else {
-			index = order[i-len(elsewhere)]
-			addr = c.addrs[index]
-		}
-		nc, err := c.open(ctx, addr, conv+uint32(i))
+		nc, err := c.open(ctx, w, conv+uint32(i))
 		if err != nil && ctx.Err() == nil {
-			c.cfg.logger().Debug("client: dial failed", "addr", addr.String(), "error", err)
+			c.cfg.logger().Debug("client: dial failed", "addr", w.String(), "error", err)
 		}
-		if c.dialled(gen, index, addr, nc, err) {
+		if c.dialled(gen, w, nc, err) {
 			return
 		}
 	}
@@ -169,28 +167,9 @@ func (c *Client) dial() {
 	}
 }
 
-// elsewhereLocked returns where urls, which the server named, send us, to be tried first. What
-// the app would not have dialled itself is left out: nobody is talked out of
-// encryption.
-func (c *Client) elsewhereLocked(urls string) []address {
-	var list []address
-	for _, text := range strings.Fields(urls) {
-		a, err := parseAddress(text)
-		if err != nil || !slices.ContainsFunc(c.addrs, func(own address) bool { return own.scheme() == a.scheme() }) {
-			c.cfg.logger().Debug("client: sent to an address of no use here", "addr", text, "error", err)
-			continue
-		}
-		list = append(list, a)
-	}
-	if n := len(list); n > 0 {
-		list = append(list[c.astray%n:], list[:c.astray%n]...)
-	}
-	return list
-}
-
 // dialled takes the result of one attempt. It reports false if another one is
 // to follow.
-func (c *Client) dialled(gen uint64, index int, addr address, nc conn, err error) bool {
+func (c *Client) dialled(gen uint64, w way, nc conn, err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stats.Dials++
@@ -198,8 +177,8 @@ func (c *Client) dialled(gen uint64, index int, addr address, nc conn, err error
 	if err != nil {
 		c.stats.Failures++
 		if wanted {
-			c.causeLocked(dialCause(addr, err))
-			c.failedLocked(index)
+			c.causeLocked(dialCause(w.address, err))
+			c.ways.failed(w.index)
 		}
 		return false
 	}
@@ -209,9 +188,9 @@ func (c *Client) dialled(gen uint64, index int, addr address, nc conn, err error
 	}
 	c.undial = nil
 	now, wall := c.clock.both()
-	l := &link{c: c, conn: nc, addr: addr, index: index, since: now, kick: make(chan struct{}, 1), over: make(chan struct{})}
+	l := &link{c: c, conn: nc, way: w, since: now, kick: make(chan struct{}, 1), over: make(chan struct{})}
 	c.link = l
-	c.core.LinkUp(now, wall, addr.carrier == carrierPlainKCP)
+	c.core.LinkUp(now, wall, w.carrier == carrierPlainKCP)
 	switch k := nc.(type) {
 	case *sealedConn:
 		c.sealedUpLocked(l, k, now)
@@ -226,22 +205,22 @@ func (c *Client) dialled(gen uint64, index int, addr address, nc conn, err error
 }
 
 // open dials one address.
-func (c *Client) open(ctx context.Context, a address, conv uint32) (conn, error) {
+func (c *Client) open(ctx context.Context, w way, conv uint32) (conn, error) {
 	wait := c.cfg.dialTimeout()
-	if silent := c.patience(a); silent > 0 {
-		wait = min(wait, silent)
+	if w.silent > 0 {
+		wait = min(wait, w.silent)
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	switch a.carrier {
+	switch w.carrier {
 	case carrierPlainKCP:
-		return c.openKCP(ctx, a.hostport, conv)
+		return c.openKCP(ctx, w.hostport, conv)
 	case carrierKCP:
-		return c.openSealed(ctx, a.hostport)
+		return c.openSealed(ctx, w.hostport)
 	case carrierSTCP:
-		return c.openSTCP(ctx, a.hostport)
+		return c.openSTCP(ctx, w.hostport)
 	case carrierWS:
-		return c.openWS(ctx, a.url)
+		return c.openWS(ctx, w.url)
 	}
-	return c.openStream(ctx, "tcp", a.hostport)
+	return c.openStream(ctx, "tcp", w.hostport)
 }

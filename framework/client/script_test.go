@@ -4,6 +4,7 @@ package client
 
 import (
 	"flag"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,7 +46,7 @@ func TestScripts(t *testing.T) {
 // script is what a client knows of its addresses while it is played to.
 type script struct {
 	t     *testing.T
-	c     *Client
+	w     ways
 	now   time.Duration
 	moved string
 	lines []string
@@ -73,7 +74,7 @@ func playScript(t *testing.T, text string) string {
 
 // index is the place of an address in the app's list, -1 if the server named it.
 func (s *script) index(url string) int {
-	return slices.IndexFunc(s.c.addrs, func(a address) bool { return a.String() == url })
+	return slices.IndexFunc(s.w.list, func(a address) bool { return a.String() == url })
 }
 
 func (s *script) do(text string) {
@@ -85,32 +86,29 @@ func (s *script) do(text string) {
 			s.lines = append(s.lines, "refused")
 			return
 		}
-		s.c = &Client{addrs: list, standings: make([]standing, len(list))}
+		s.w = newWays(list, new(Config).fallback(), slog.New(slog.DiscardHandler))
 	case "dial":
-		for _, a := range s.c.elsewhereLocked(s.moved) {
-			s.lines = append(s.lines, "try "+a.String())
-		}
-		for _, i := range s.c.orderLocked(s.now) {
-			s.lines = append(s.lines, "try "+s.c.addrs[i].String())
+		for _, w := range s.w.next(s.moved, s.now) {
+			s.lines = append(s.lines, "try "+w.String())
 		}
 	case "patience":
 		a, err := parseAddress(rest)
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		d := s.c.patience(a)
+		d := s.w.patience(a)
 		if d == 0 {
-			d = s.c.cfg.dialTimeout()
+			d = new(Config).dialTimeout()
 		}
 		s.lines = append(s.lines, d.String())
 	case "failed", "stuck":
-		s.c.failedLocked(s.index(rest))
+		s.w.failed(s.index(rest))
 	case "opened":
-		s.c.workedLocked(s.index(rest), s.now)
+		s.w.worked(s.index(rest), s.now)
 	case "moved":
 		s.moved = rest
 	case "network":
-		s.c.networkChangedLocked()
+		s.w.networkChanged()
 	case "advance":
 		d, err := time.ParseDuration(rest)
 		if err != nil {
