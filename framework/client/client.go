@@ -28,6 +28,7 @@ type Client struct {
 	cfg       Config
 	serverKey seal.PublicKey
 	clock     clock
+	names     names // guards itself
 	ctx       context.Context // of dialling: ends with the client
 	stop      context.CancelFunc
 
@@ -49,8 +50,6 @@ type Client struct {
 	wantDial  bool
 	dialGen   uint64 // counts the core's wishes to dial: an overtaken one is dropped
 	undial    context.CancelFunc
-	names     map[string]record   // by host:port; those with several addresses
-	at        place               // dialled last, empty: by the only address of its name
 	ticket    []byte              // for the core's next HELLO
 	ticketOK  bool                // false: it is still to be fetched
 	fetching  *fetch              // nil: no call of Config.Ticket runs
@@ -97,8 +96,9 @@ func New(addrs []string, cfg Config) (*Client, error) {
 	c := &Client{
 		cfg: cfg, serverKey: key, clock: newClock(),
 		wake: make(chan struct{}, 1), up: make(chan struct{}), quiet: make(chan struct{}), done: make(chan struct{}),
-		handlers: make(map[string]handler), answerers: make(map[string]answerer), routes: new(dictionary), names: make(map[string]record),
+		handlers: make(map[string]handler), answerers: make(map[string]answerer), routes: new(dictionary),
 	}
+	c.names.lookup = c.cfg.lookup
 	c.ways = newWays(list, cfg.fallback(), c.cfg.logger())
 	c.work.L, c.space.L, c.idle.L = &c.mu, &c.mu, &c.mu
 	c.ctx, c.stop = context.WithCancel(context.Background())

@@ -33,7 +33,7 @@ func (c *Client) openKCP(ctx context.Context, hostport string, conv uint32) (con
 	if c.cfg.Dial != nil && (c.cfg.ListenPacket == nil || c.cfg.KCP != nil) {
 		return c.openStream(ctx, "plain-kcp", hostport)
 	}
-	return dialPlaces(ctx, c, "udp", hostport, func(ctx context.Context, a netip.AddrPort, others bool) (conn, error) {
+	return dialPlaces(ctx, &c.names, "udp", hostport, func(ctx context.Context, a netip.AddrPort, others bool) (conn, error) {
 		k, err := c.openKCPAt(ctx, a, conv)
 		if err != nil {
 			return nil, err

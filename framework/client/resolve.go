@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -23,9 +24,18 @@ const (
 	maxPlaces = 8
 )
 
-// place is an address of a name. Guarded by Client.mu where it is kept.
+// names is what is known of the addresses of names. Safe to use from any goroutine.
+type names struct {
+	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+
+	mu      sync.Mutex        // guards the rest
+	records map[string]record // by host:port as the app wrote it; those with several addresses
+	last    place             // dialled last, empty: by the only address of its name
+}
+
+// place is an address of a name.
 type place struct {
-	name string // host:port, as the app wrote it
+	name string // host:port
 	ip   netip.Addr
 }
 
@@ -35,7 +45,7 @@ type record struct {
 }
 
 // places returns the addresses of a name in the order that they are to be tried in.
-func (c *Client) places(ctx context.Context, network, hostport string) ([]netip.AddrPort, error) {
+func (n *names) places(ctx context.Context, network, hostport string) ([]netip.AddrPort, error) {
 	if a, err := netip.ParseAddrPort(hostport); err == nil {
 		return []netip.AddrPort{netip.AddrPortFrom(a.Addr().Unmap(), a.Port())}, nil
 	}
@@ -47,21 +57,48 @@ func (c *Client) places(ctx context.Context, network, hostport string) ([]netip.
 	if err != nil {
 		return nil, err
 	}
-	ips, err := c.cfg.lookup(ctx, host)
+	ips, err := n.lookup(ctx, host)
 	if err != nil {
 		return nil, err
 	}
 	if len(ips) == 0 {
 		return nil, fmt.Errorf("no address of %s", host)
 	}
-	c.mu.Lock()
-	r := c.names[hostport]
-	c.mu.Unlock()
+	n.mu.Lock()
+	r := n.records[hostport]
+	n.mu.Unlock()
 	var list []netip.AddrPort
 	for _, ip := range arrange(ips, r) {
 		list = append(list, netip.AddrPortFrom(ip, uint16(port)))
 	}
 	return list, nil
+}
+
+// dialled notes which of several addresses of a name has answered.
+func (n *names) dialled(hostport string, ip netip.Addr) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.last = place{hostport, ip}
+}
+
+// opened notes whether the address of a name that was dialled last opened a session.
+func (n *names) opened(good bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.last.name == "" {
+		return
+	}
+	r := n.records[n.last.name]
+	if good {
+		r.good = n.last.ip
+	} else if r.bad = n.last.ip; r.good == r.bad {
+		r.good = netip.Addr{}
+	}
+	if n.records == nil {
+		n.records = map[string]record{}
+	}
+	n.records[n.last.name] = r
+	n.last = place{}
 }
 
 // arrange puts what worked first, what did not last, and has the families take
@@ -167,33 +204,15 @@ func first[T any](ctx context.Context, list []netip.AddrPort, open func(context.
 
 // dialPlaces opens the first address of a name that answers, and notes which
 // that was. open is told whether the name has others.
-func dialPlaces[T any](ctx context.Context, c *Client, network, hostport string, open func(ctx context.Context, a netip.AddrPort, others bool) (T, error), drop func(T)) (T, error) {
-	list, err := c.places(ctx, network, hostport)
+func dialPlaces[T any](ctx context.Context, n *names, network, hostport string, open func(ctx context.Context, a netip.AddrPort, others bool) (T, error), drop func(T)) (T, error) {
+	list, err := n.places(ctx, network, hostport)
 	if err != nil {
 		var none T
 		return none, err
 	}
 	got, at, err := first(ctx, list, func(ctx context.Context, a netip.AddrPort) (T, error) { return open(ctx, a, len(list) > 1) }, drop)
 	if err == nil && len(list) > 1 {
-		c.mu.Lock()
-		c.at = place{hostport, at.Addr()}
-		c.mu.Unlock()
+		n.dialled(hostport, at.Addr())
 	}
 	return got, err
-}
-
-// placedLocked notes whether the address of a name that was dialled last opened
-// a session.
-func (c *Client) placedLocked(good bool) {
-	if c.at.name == "" {
-		return
-	}
-	r := c.names[c.at.name]
-	if good {
-		r.good = c.at.ip
-	} else if r.bad = c.at.ip; r.good == r.bad {
-		r.good = netip.Addr{}
-	}
-	c.names[c.at.name] = r
-	c.at = place{}
 }

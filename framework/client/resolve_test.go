@@ -103,3 +103,41 @@ func TestFirstAddressThatAnswers(t *testing.T) {
 		})
 	}
 }
+
+// What is known of a name orders its addresses: what opened a session comes first, and
+// what answered and opened none comes last.
+func TestWhatIsKnownOfANameOrdersItsAddresses(t *testing.T) {
+	n := names{lookup: func(context.Context, string) ([]netip.Addr, error) { return ips("10.0.0.1 10.0.0.2 10.0.0.3"), nil }}
+	ctx := t.Context()
+	order := func(what, name, want string) {
+		t.Helper()
+		list, err := n.places(ctx, "tcp", name)
+		if got := fmt.Sprint(list); got != "["+want+"]" || err != nil {
+			t.Errorf("%s: %s, %v, want %s", what, got, err, want)
+		}
+	}
+	dialled := func(ip string, good bool) {
+		n.dialled("server:7", netip.MustParseAddr(ip))
+		n.opened(good)
+	}
+	order("nothing is known", "server:7", "10.0.0.1:7 10.0.0.2:7 10.0.0.3:7")
+	dialled("10.0.0.2", true)
+	order("the second has worked", "server:7", "10.0.0.2:7 10.0.0.1:7 10.0.0.3:7")
+	dialled("10.0.0.1", false)
+	order("the first has not", "server:7", "10.0.0.2:7 10.0.0.3:7 10.0.0.1:7")
+	dialled("10.0.0.2", false)
+	order("the second does not any more", "server:7", "10.0.0.1:7 10.0.0.3:7 10.0.0.2:7")
+	n.opened(true) // of a name with one address: nothing was noted
+	order("another name was dialled", "server:7", "10.0.0.1:7 10.0.0.3:7 10.0.0.2:7")
+	order("of another name nothing is known", "other:8", "10.0.0.1:8 10.0.0.2:8 10.0.0.3:8")
+	order("an address is no name", "[::ffff:10.0.0.9]:7", "10.0.0.9:7")
+	n.lookup = func(context.Context, string) ([]netip.Addr, error) { return nil, nil }
+	if list, err := n.places(ctx, "tcp", "empty:7"); err == nil {
+		t.Errorf("a name without an address: %v", list)
+	}
+	for _, bad := range []string{"server", "server:no-such-port"} {
+		if list, err := n.places(ctx, "tcp", bad); err == nil {
+			t.Errorf("%s: %v", bad, list)
+		}
+	}
+}

@@ -39,7 +39,7 @@ type sealedConn struct {
 // openSealed opens a sealed link: with the session's seal key if it has one,
 // with the server's public key otherwise, or if that is not answered.
 func (c *Client) openSealed(ctx context.Context, hostport string) (conn, error) {
-	return dialPlaces(ctx, c, "udp", hostport, c.openSealedAt, conn.close)
+	return dialPlaces(ctx, &c.names, "udp", hostport, c.openSealedAt, conn.close)
 }
 
 func (c *Client) openSealedAt(ctx context.Context, addr netip.AddrPort, _ bool) (conn, error) {

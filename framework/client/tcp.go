@@ -30,7 +30,7 @@ func (c *Client) dialStream(ctx context.Context, network, hostport string) (net.
 	if c.cfg.Dial != nil {
 		return c.cfg.Dial(ctx, network, hostport)
 	}
-	return dialPlaces(ctx, c, network, hostport, func(ctx context.Context, a netip.AddrPort, _ bool) (net.Conn, error) {
+	return dialPlaces(ctx, &c.names, network, hostport, func(ctx context.Context, a netip.AddrPort, _ bool) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, a.String())
 	}, func(nc net.Conn) { _ = nc.Close() })
 }
