@@ -59,7 +59,7 @@ func (c *Client) changesLocked() {
 func (c *Client) openedLocked() {
 	if l := c.link; l != nil {
 		l.opened = true
-		c.names.opened(true)
+		c.dialer.names.opened(true)
 		c.ways.worked(l.way.index, c.clock.now())
 	}
 	if !c.wasUp {

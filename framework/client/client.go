@@ -11,7 +11,6 @@ import (
 
 	"github.com/lifeline-go/lifeline/framework/internal/pending"
 	"github.com/lifeline-go/lifeline/session"
-	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
 // Client is one player's end of a session. All its methods, and On, are safe
@@ -25,12 +24,12 @@ import (
 //   - link.read and link.write, one each per link. End with their link.
 type Client struct {
 	// Immutable after New.
-	cfg       Config
-	serverKey seal.PublicKey
-	clock     clock
-	names     names // guards itself
-	ctx       context.Context // of dialling: ends with the client
-	stop      context.CancelFunc
+	cfg    Config
+	clock  *clock
+	random *entropy
+	dialer dialer
+	ctx    context.Context // of dialling: ends with the client
+	stop   context.CancelFunc
 
 	wake    chan struct{} // 1 deep: run has to look again
 	up      chan struct{} // closed when the session is open for the first time
@@ -94,18 +93,18 @@ func New(addrs []string, cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{
-		cfg: cfg, serverKey: key, clock: newClock(),
+		cfg: cfg, clock: newClock(), random: &entropy{from: cfg.Rand},
 		wake: make(chan struct{}, 1), up: make(chan struct{}), quiet: make(chan struct{}), done: make(chan struct{}),
 		handlers: make(map[string]handler), answerers: make(map[string]answerer), routes: new(dictionary),
 	}
-	c.names.lookup = c.cfg.lookup
+	c.dialer = dialer{cfg: &c.cfg, serverKey: key, clock: c.clock, random: c.random, names: names{lookup: c.cfg.lookup}}
 	c.ways = newWays(list, cfg.fallback(), c.cfg.logger())
 	c.work.L, c.space.L, c.idle.L = &c.mu, &c.mu, &c.mu
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.core, err = session.NewClient(session.ClientConfig{
 		Ticket: func() ([]byte, bool) { return c.ticket, cfg.Ticket == nil || c.ticketOK }, // fetched without mu: see fetchTicket
 		Info:   cfg.Info, Token: cfg.Token, MaxPackets: cfg.MaxPackets, MaxBytes: cfg.MaxBytes, MaxReceive: cfg.MaxReceive,
-		OpeningTimeout: cfg.OpeningTimeout, MinDelay: cfg.MinDelay, MaxDelay: cfg.MaxDelay, Rand: c.cfg.random,
+		OpeningTimeout: cfg.OpeningTimeout, MinDelay: cfg.MinDelay, MaxDelay: cfg.MaxDelay, Rand: c.random.number,
 	})
 	if err != nil {
 		c.stop()

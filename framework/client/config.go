@@ -4,9 +4,7 @@ package client
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"log/slog"
@@ -147,14 +145,6 @@ func (c *Config) logger() *slog.Logger {
 	return c.Logger
 }
 
-// source is what keys are made from.
-func (c *Config) source() io.Reader {
-	if c.Rand == nil {
-		return rand.Reader
-	}
-	return c.Rand
-}
-
 // listen opens the socket of a sealed link. It is not connected, so that the
 // system may choose another way for each datagram.
 func (c *Config) listen() (net.PacketConn, error) {
@@ -186,17 +176,4 @@ func (c *Config) serverKey(list []address) (key seal.PublicKey, err error) {
 		}
 	}
 	return key, nil
-}
-
-// random returns 64 bits of Rand. A source that fails is no reason to be
-// guessable.
-func (c *Config) random() uint64 {
-	var b [8]byte
-	if c.Rand != nil {
-		if _, err := io.ReadFull(c.Rand, b[:]); err == nil {
-			return binary.LittleEndian.Uint64(b[:])
-		}
-	}
-	_, _ = rand.Read(b[:]) // never fails
-	return binary.LittleEndian.Uint64(b[:])
 }

@@ -29,12 +29,12 @@ type kcpConn struct {
 	pipe     *pipe
 }
 
-func (c *Client) openKCP(ctx context.Context, hostport string, conv uint32) (conn, error) {
-	if c.cfg.Dial != nil && (c.cfg.ListenPacket == nil || c.cfg.KCP != nil) {
-		return c.openStream(ctx, "plain-kcp", hostport)
+func (d *dialer) openKCP(ctx context.Context, hostport string, conv uint32) (conn, error) {
+	if d.cfg.Dial != nil && (d.cfg.ListenPacket == nil || d.cfg.KCP != nil) {
+		return d.openTCP(ctx, "plain-kcp", hostport)
 	}
-	return dialPlaces(ctx, &c.names, "udp", hostport, func(ctx context.Context, a netip.AddrPort, others bool) (conn, error) {
-		k, err := c.openKCPAt(ctx, a, conv)
+	return dialPlaces(ctx, &d.names, "udp", hostport, func(ctx context.Context, a netip.AddrPort, others bool) (conn, error) {
+		k, err := d.openKCPAt(ctx, a, conv)
 		if err != nil {
 			return nil, err
 		}
@@ -49,13 +49,13 @@ func (c *Client) openKCP(ctx context.Context, hostport string, conv uint32) (con
 	}, conn.close)
 }
 
-func (c *Client) openKCPAt(ctx context.Context, a netip.AddrPort, conv uint32) (*kcpConn, error) {
-	p, err := c.openPipe(ctx, a)
+func (d *dialer) openKCPAt(ctx context.Context, a netip.AddrPort, conv uint32) (*kcpConn, error) {
+	p, err := d.openPipe(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	p.conv, p.clock, p.flushed, p.sign = conv, c.clock, make(chan struct{}), make(chan struct{})
-	return c.speakKCP(p, kcpMTU), nil
+	p.conv, p.clock, p.flushed, p.sign = conv, d.clock, make(chan struct{}), make(chan struct{})
+	return d.speakKCP(p, kcpMTU), nil
 }
 
 // knock waits until anything comes back. On plain KCP that needs a heartbeat:
@@ -73,19 +73,19 @@ func (k *kcpConn) knock(ctx context.Context) error {
 }
 
 // speakKCP begins a KCP session on a pipe.
-func (c *Client) speakKCP(p *pipe, mtu int) *kcpConn {
+func (d *dialer) speakKCP(p *pipe, mtu int) *kcpConn {
 	p.mtu = mtu
-	if c.cfg.KCP != nil {
+	if d.cfg.KCP != nil {
 		p.repeats = new(kcp.Repeater)
-		return &kcpConn{c.cfg.KCP(p, p.peer, p.conv, mtu), p}
+		return &kcpConn{d.cfg.KCP(p, p.peer, p.conv, mtu), p}
 	}
-	return &kcpConn{newKCPStream(p, p.peer, p.conv, mtu, c.clock), p}
+	return &kcpConn{newKCPStream(p, p.peer, p.conv, mtu, d.clock), p}
 }
 
 // openPipe makes the socket. The system's is connected: the kernel drops what
 // others send, and tells when nobody is there.
-func (c *Client) openPipe(ctx context.Context, a netip.AddrPort) (*pipe, error) {
-	if c.cfg.ListenPacket == nil {
+func (d *dialer) openPipe(ctx context.Context, a netip.AddrPort) (*pipe, error) {
+	if d.cfg.ListenPacket == nil {
 		nc, err := new(net.Dialer).DialContext(ctx, "udp", a.String())
 		if err != nil {
 			return nil, err
@@ -93,7 +93,7 @@ func (c *Client) openPipe(ctx context.Context, a netip.AddrPort) (*pipe, error) 
 		u := nc.(*net.UDPConn)
 		return &pipe{PacketConn: u, connected: u, peer: newPeer(u.RemoteAddr().(*net.UDPAddr).AddrPort())}, nil
 	}
-	pc, err := c.cfg.ListenPacket()
+	pc, err := d.cfg.ListenPacket()
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ type pipe struct {
 	peer      *peer
 	conv      uint32
 	mtu       int
-	clock     clock
+	clock     *clock
 	in        atomic.Int64 // when the last segment came
 
 	mu      sync.Mutex // guards the rest

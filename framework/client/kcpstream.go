@@ -17,7 +17,7 @@ import (
 type kcpStream struct {
 	pc    net.PacketConn
 	to    net.Addr
-	clock clock
+	clock *clock
 
 	mu    sync.Mutex // guards the rest
 	kcp   kcp.Conn
@@ -31,7 +31,7 @@ type kcpStream struct {
 
 // newKCPStream begins conversation conv with to on pc, in datagrams of at most mtu bytes. Close ends
 // the conversation and leaves the socket to its owner.
-func newKCPStream(pc net.PacketConn, to net.Addr, conv uint32, mtu int, k clock) *kcpStream {
+func newKCPStream(pc net.PacketConn, to net.Addr, conv uint32, mtu int, k *clock) *kcpStream {
 	s := &kcpStream{
 		pc: pc, to: to, clock: k, armed: session.Never,
 		// The session finds out by itself when the peer is dead.

@@ -47,7 +47,7 @@ func (c *Client) leaveLocked() *link {
 	c.link = nil
 	if !l.opened && !l.told {
 		c.ways.failed(l.way.index) // try another way
-		c.names.opened(false)
+		c.dialer.names.opened(false)
 	}
 	close(l.over)
 	c.space.Broadcast()

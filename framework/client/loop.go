@@ -132,11 +132,13 @@ func (c *Client) dial() {
 		c.mu.Unlock()
 		return
 	}
-	gen, all, conv := c.dialGen, c.ways.next(c.core.Address(), c.clock.now()), uint32(c.cfg.random())
+	gen, all, conv := c.dialGen, c.ways.next(c.core.Address(), c.clock.now()), uint32(c.random.number())
 	ask := c.cfg.Ticket != nil && c.core.Token() == "" && c.clock.now() >= c.ticketFor
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	c.undial = cancel
+	var resume resumption
+	resume.id, resume.key, resume.ok = c.core.SealKey()
 	c.mu.Unlock()
 	if ask {
 		if err := c.fetchTicket(ctx); err != nil {
@@ -150,7 +152,7 @@ func (c *Client) dial() {
 		if ctx.Err() != nil {
 			break
 		}
-		nc, err := c.open(ctx, w, conv+uint32(i))
+		nc, err := open(ctx, &c.dialer, w, conv+uint32(i), resume)
 		if err != nil && ctx.Err() == nil {
 			c.cfg.logger().Debug("client: dial failed", "addr", w.String(), "error", err)
 		}
@@ -202,25 +204,4 @@ func (c *Client) dialled(gen uint64, w way, nc conn, err error) bool {
 	go l.write() // ends when the link is over
 	c.settleLocked()
 	return true
-}
-
-// open dials one address.
-func (c *Client) open(ctx context.Context, w way, conv uint32) (conn, error) {
-	wait := c.cfg.dialTimeout()
-	if w.silent > 0 {
-		wait = min(wait, w.silent)
-	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	switch w.carrier {
-	case carrierPlainKCP:
-		return c.openKCP(ctx, w.hostport, conv)
-	case carrierKCP:
-		return c.openSealed(ctx, w.hostport)
-	case carrierSTCP:
-		return c.openSTCP(ctx, w.hostport)
-	case carrierWS:
-		return c.openWS(ctx, w.url)
-	}
-	return c.openStream(ctx, "tcp", w.hostport)
 }

@@ -15,7 +15,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport/seal"
 )
@@ -38,17 +37,19 @@ type sealedConn struct {
 
 // openSealed opens a sealed link: with the session's seal key if it has one,
 // with the server's public key otherwise, or if that is not answered.
-func (c *Client) openSealed(ctx context.Context, hostport string) (conn, error) {
-	return dialPlaces(ctx, &c.names, "udp", hostport, c.openSealedAt, conn.close)
+func (d *dialer) openSealed(ctx context.Context, hostport string, r resumption) (conn, error) {
+	return dialPlaces(ctx, &d.names, "udp", hostport, func(ctx context.Context, a netip.AddrPort, _ bool) (conn, error) {
+		return d.openSealedAt(ctx, a, r)
+	}, conn.close)
 }
 
-func (c *Client) openSealedAt(ctx context.Context, addr netip.AddrPort, _ bool) (conn, error) {
-	pc, err := c.cfg.listen()
+func (d *dialer) openSealedAt(ctx context.Context, addr netip.AddrPort, r resumption) (conn, error) {
+	pc, err := d.cfg.listen()
 	if err != nil {
 		return nil, err
 	}
-	s := &sealed{listen: c.cfg.listen, pc: pc, peer: newPeer(addr), clock: c.clock}
-	link, err := s.shake(ctx, c.initiators())
+	s := &sealed{listen: d.cfg.listen, pc: pc, peer: newPeer(addr), clock: d.clock}
+	link, err := s.shake(ctx, d.initiators(r))
 	if err != nil {
 		_ = s.pc.Close()
 		return nil, err
@@ -58,8 +59,8 @@ func (c *Client) openSealedAt(ctx context.Context, addr netip.AddrPort, _ bool) 
 		return nil, session.ErrControl
 	}
 	s.conn, s.nonce, s.version = link.Conn, link.Nonce, link.Greeting[0]
-	p := &pipe{PacketConn: s, peer: s.peer, conv: link.Conn.ID(), clock: c.clock, flushed: make(chan struct{})}
-	k := c.speakKCP(p, sealedMTU)
+	p := &pipe{PacketConn: s, peer: s.peer, conv: link.Conn.ID(), clock: d.clock, flushed: make(chan struct{})}
+	k := d.speakKCP(p, sealedMTU)
 	s.mu.Lock()
 	s.broke = k.Conn.Close
 	s.mu.Unlock()
@@ -68,23 +69,11 @@ func (c *Client) openSealedAt(ctx context.Context, addr netip.AddrPort, _ bool) 
 
 // initiators begin the handshakes to try, the cheap one first: one that is not
 // needed costs no public-key operation.
-func (c *Client) initiators() (list []func() (*seal.Initiator, error)) {
-	c.mu.Lock()
-	id, key, resumes := c.core.SealKey()
-	c.mu.Unlock()
-	if resumes {
-		list = append(list, func() (*seal.Initiator, error) { return seal.NewResumer(id, key, random{c}) })
+func (d *dialer) initiators(r resumption) (list []func() (*seal.Initiator, error)) {
+	if r.ok {
+		list = append(list, func() (*seal.Initiator, error) { return seal.NewResumer(r.id, r.key, d.random) })
 	}
-	return append(list, func() (*seal.Initiator, error) { return seal.NewInitiator(c.serverKey, random{c}) })
-}
-
-// random is Config.Rand, which is read by one goroutine at a time.
-type random struct{ c *Client }
-
-func (r random) Read(b []byte) (int, error) {
-	r.c.mu.Lock()
-	defer r.c.mu.Unlock()
-	return r.c.cfg.source().Read(b)
+	return append(list, func() (*seal.Initiator, error) { return seal.NewInitiator(d.serverKey, d.random) })
 }
 
 func (k *sealedConn) Read(b []byte) (int, error) {
@@ -110,7 +99,7 @@ func (k *sealedConn) cut() (audible bool) {
 type sealed struct {
 	listen  func() (net.PacketConn, error)
 	peer    *peer
-	clock   clock
+	clock   *clock
 	nonce   session.Nonce
 	version uint8
 	in      atomic.Int64 // when the last authentic datagram came
@@ -473,51 +462,4 @@ func (s *sealed) bye(b []byte, left int) {
 	}
 	_, _ = s.pc.WriteTo(b, s.peer.UDPAddr)
 	time.AfterFunc(seal.CloseEvery, func() { s.bye(b, left-1) })
-}
-
-// sealedUpLocked begins to use a sealed link, whose GREETING was its handshake.
-func (c *Client) sealedUpLocked(l *link, k *sealedConn, now time.Duration) {
-	newest := make(map[uint32]uint64) // by route, of this link
-	k.s.mu.Lock()
-	k.s.beside = func(number uint64, frames []byte) { c.beside(l, number, frames, newest) }
-	k.s.mu.Unlock()
-	c.core.Greeted(k.s.version, k.s.nonce, now)
-}
-
-// beside takes frames that came outside of the stream. They may overtake
-// everything in it, even the WELCOME; the newest of a route is the one with the
-// highest number of its datagram.
-func (c *Client) beside(l *link, number uint64, frames []byte, newest map[uint32]uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := c.clock.now()
-	for len(frames) > 0 && c.link == l && c.core.State() == session.Open {
-		p, n, err := codec.ParseFrame(frames, codec.DefaultMaxBody)
-		if err != nil || n == 0 {
-			break // not what a server sends; the stream goes on
-		}
-		frames = frames[n:]
-		switch p.Kind {
-		case codec.Datagram:
-			r, _, err := codec.ParseMessage(p.Body)
-			if err != nil || !r.IsNumber() || int(r.Number()) >= len(c.core.Routes()) {
-				continue
-			}
-			if last, ok := newest[r.Number()]; ok && number <= last {
-				continue
-			}
-			newest[r.Number()] = number
-		case codec.Heartbeat:
-			if _, err := c.core.ReceiveDatagram(p, now); err != nil {
-				c.brokeLocked(now, err)
-			}
-			continue
-		default:
-			continue
-		}
-		if err := c.packetLocked(l, p, now); err != nil && c.link == l {
-			c.brokeLocked(now, err)
-		}
-	}
-	c.settleLocked()
 }

@@ -43,34 +43,31 @@ type stcpConn struct {
 
 // openSTCP opens a sealed stream: with the session's seal key if it has one, and
 // if that is refused, or there is none, with the server's public key.
-func (c *Client) openSTCP(ctx context.Context, hostport string) (conn, error) {
-	c.mu.Lock()
-	id, key, resumes := c.core.SealKey()
-	c.mu.Unlock()
-	if resumes {
-		i, err := seal.NewStreamResumer(id, key, random{c})
+func (d *dialer) openSTCP(ctx context.Context, hostport string, r resumption) (conn, error) {
+	if r.ok {
+		i, err := seal.NewStreamResumer(r.id, r.key, d.random)
 		if err != nil {
 			return nil, err
 		}
-		if k, err := c.openStreamWith(ctx, hostport, i); err == nil || !errors.Is(err, errStreamKey) {
+		if k, err := d.openStreamWith(ctx, hostport, i); err == nil || !errors.Is(err, errStreamKey) {
 			return k, err
 		}
 	}
-	i, err := seal.NewStreamInitiator(c.serverKey, random{c})
+	i, err := seal.NewStreamInitiator(d.serverKey, d.random)
 	if err != nil {
 		return nil, err
 	}
-	return c.openStreamWith(ctx, hostport, i)
+	return d.openStreamWith(ctx, hostport, i)
 }
 
 // openStreamWith dials and does the handshake.
-func (c *Client) openStreamWith(ctx context.Context, hostport string, i *seal.StreamInitiator) (conn, error) {
-	nc, err := c.dialStream(ctx, "tcp", hostport)
+func (d *dialer) openStreamWith(ctx context.Context, hostport string, i *seal.StreamInitiator) (conn, error) {
+	nc, err := d.stream(ctx, "tcp", hostport)
 	if err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = nc.SetDeadline(time.Unix(1, 0)) })
-	k, err := c.shakeStream(nc, i)
+	k, err := d.shakeStream(nc, i)
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
@@ -85,7 +82,7 @@ func (c *Client) openStreamWith(ctx context.Context, hostport string, i *seal.St
 }
 
 // shakeStream sends the hello and reads the answer.
-func (c *Client) shakeStream(nc net.Conn, i *seal.StreamInitiator) (*stcpConn, error) {
+func (d *dialer) shakeStream(nc net.Conn, i *seal.StreamInitiator) (*stcpConn, error) {
 	if _, err := nc.Write(i.Hello()); err != nil {
 		return nil, err
 	}
@@ -105,10 +102,10 @@ func (c *Client) shakeStream(nc net.Conn, i *seal.StreamInitiator) (*stcpConn, e
 				tcpConn: tcpConn{Conn: nc, ended: make(chan struct{})}, nonce: a.Nonce, version: a.Greeting[0],
 				// Each copy is used for one direction alone.
 				opener: a.Stream, sealer: a.Stream,
-				most: cmp.Or(c.cfg.MaxReceive, session.DefaultMaxReceive) + codec.FrameOverhead,
+				most: cmp.Or(d.cfg.MaxReceive, session.DefaultMaxReceive) + codec.FrameOverhead,
 			}
 			// Records may have come with the answer.
-			k.from = bufio.NewReader(io.MultiReader(bytes.NewReader(got[used:]), &noting{&k.tcpConn, c.clock, &k.in}))
+			k.from = bufio.NewReader(io.MultiReader(bytes.NewReader(got[used:]), &noting{&k.tcpConn, d.clock, &k.in}))
 			return k, nil
 		case errors.Is(err, net.ErrClosed), err != nil && isTimeout(err):
 			return nil, err
@@ -127,7 +124,7 @@ func isTimeout(err error) bool {
 // noting is a reader that notes when something came.
 type noting struct {
 	io.Reader
-	clock clock
+	clock *clock
 	at    *atomic.Int64
 }
 

@@ -5,7 +5,6 @@ package client
 import (
 	"context"
 	"net"
-	"net/netip"
 	"sync"
 	"time"
 )
@@ -17,22 +16,13 @@ type tcpConn struct {
 	once  sync.Once
 }
 
-func (c *Client) openStream(ctx context.Context, network, hostport string) (conn, error) {
-	nc, err := c.dialStream(ctx, network, hostport)
+// openTCP opens a TCP link, or one that Config.Dial makes of something else.
+func (d *dialer) openTCP(ctx context.Context, network, hostport string) (conn, error) {
+	nc, err := d.stream(ctx, network, hostport)
 	if err != nil {
 		return nil, err
 	}
 	return &tcpConn{Conn: nc, ended: make(chan struct{})}, nil
-}
-
-// dialStream opens a stream to one of the addresses of a name.
-func (c *Client) dialStream(ctx context.Context, network, hostport string) (net.Conn, error) {
-	if c.cfg.Dial != nil {
-		return c.cfg.Dial(ctx, network, hostport)
-	}
-	return dialPlaces(ctx, &c.names, network, hostport, func(ctx context.Context, a netip.AddrPort, _ bool) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, a.String())
-	}, func(nc net.Conn) { _ = nc.Close() })
 }
 
 func (t *tcpConn) Read(b []byte) (int, error) {

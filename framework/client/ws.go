@@ -36,15 +36,15 @@ type wsConn struct {
 	out []byte
 }
 
-func (c *Client) openWS(ctx context.Context, url string) (conn, error) {
+func (d *dialer) openWS(ctx context.Context, url string) (conn, error) {
 	connected := false
-	d := ws.Dialer{Protocols: []string{subprotocol}, TLSConfig: c.cfg.TLS}
-	d.NetDial = func(ctx context.Context, network, hostport string) (net.Conn, error) {
-		nc, err := c.dialStream(ctx, network, hostport)
+	shake := ws.Dialer{Protocols: []string{subprotocol}, TLSConfig: d.cfg.TLS}
+	shake.NetDial = func(ctx context.Context, network, hostport string) (net.Conn, error) {
+		nc, err := d.stream(ctx, network, hostport)
 		connected = err == nil
 		return nc, err
 	}
-	nc, early, _, err := d.Dial(ctx, url)
+	nc, early, _, err := shake.Dial(ctx, url)
 	if err != nil {
 		if connected && errors.Is(err, context.DeadlineExceeded) {
 			err = errNoUpgrade
