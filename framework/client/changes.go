@@ -42,7 +42,7 @@ func (c *Client) changesLocked() {
 			c.refused = true
 		case session.Ending:
 			s.Kind = EventGone
-			c.ticketFor = 0
+			c.tickets.forget()
 			c.ended++
 			c.failCallsLocked("the session ended before the answer came")
 			if c.core.State() == session.Ended {

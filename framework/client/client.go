@@ -24,12 +24,13 @@ import (
 //   - link.read and link.write, one each per link. End with their link.
 type Client struct {
 	// Immutable after New.
-	cfg    Config
-	clock  *clock
-	random *entropy
-	dialer dialer
-	ctx    context.Context // of dialling: ends with the client
-	stop   context.CancelFunc
+	cfg     Config
+	clock   *clock
+	random  *entropy
+	dialer  dialer
+	tickets tickets
+	ctx     context.Context // of dialling: ends with the client
+	stop    context.CancelFunc
 
 	wake    chan struct{} // 1 deep: run has to look again
 	up      chan struct{} // closed when the session is open for the first time
@@ -49,10 +50,6 @@ type Client struct {
 	wantDial  bool
 	dialGen   uint64 // counts the core's wishes to dial: an overtaken one is dropped
 	undial    context.CancelFunc
-	ticket    []byte              // for the core's next HELLO
-	ticketOK  bool                // false: it is still to be fetched
-	fetching  *fetch              // nil: no call of Config.Ticket runs
-	ticketFor time.Duration       // until then it is good for one more attempt
 	ways      ways                // to the server
 	lastErr   error               // why the last link or dial failed
 	causes    []error             // of this attempt, by address
@@ -101,8 +98,9 @@ func New(addrs []string, cfg Config) (*Client, error) {
 	c.ways = newWays(list, cfg.fallback(), c.cfg.logger())
 	c.work.L, c.space.L, c.idle.L = &c.mu, &c.mu, &c.mu
 	c.ctx, c.stop = context.WithCancel(context.Background())
+	c.tickets = tickets{call: cfg.Ticket, timeout: cfg.ticketTimeout(), clock: c.clock, ctx: c.ctx}
 	c.core, err = session.NewClient(session.ClientConfig{
-		Ticket: func() ([]byte, bool) { return c.ticket, cfg.Ticket == nil || c.ticketOK }, // fetched without mu: see fetchTicket
+		Ticket: c.tickets.get,
 		Info:   cfg.Info, Token: cfg.Token, MaxPackets: cfg.MaxPackets, MaxBytes: cfg.MaxBytes, MaxReceive: cfg.MaxReceive,
 		OpeningTimeout: cfg.OpeningTimeout, MinDelay: cfg.MinDelay, MaxDelay: cfg.MaxDelay, Rand: c.random.number,
 	})

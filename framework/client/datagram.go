@@ -49,7 +49,7 @@ func (c *Client) beside(l *link, number uint64, frames []byte, newest map[uint32
 		default:
 			continue
 		}
-		if err := c.packetLocked(l, p, now); err != nil && c.link == l {
+		if err := c.packetLocked(p, now); err != nil && c.link == l {
 			c.brokeLocked(now, err)
 		}
 	}

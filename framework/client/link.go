@@ -3,6 +3,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -247,8 +248,16 @@ func (c *Client) received(l *link, b []byte, fresh int) (used, need int) {
 			break
 		}
 		used += size
+		if err == nil && c.endLocked(l, p) {
+			c.mu.Unlock()
+			_ = c.freshTicket(c.ctx) // without one the core does not log in
+			c.mu.Lock()
+			if c.link != l {
+				break
+			}
+		}
 		if err == nil {
-			err = c.packetLocked(l, p, now)
+			err = c.packetLocked(p, now)
 		}
 		if err != nil && c.link == l {
 			c.brokeLocked(now, err)
@@ -273,19 +282,7 @@ func (c *Client) received(l *link, b []byte, fresh int) (used, need int) {
 }
 
 // packetLocked takes one packet of the present link.
-func (c *Client) packetLocked(l *link, p codec.Packet, now time.Duration) error {
-	if p.Kind == codec.Refused || p.Kind == codec.Bye {
-		l.told = true
-		if end, err := session.ParseEnd(p); err == nil {
-			if c.lastErr = end; !l.opened {
-				c.causes = append(c.causes, fmt.Errorf("client: %v: %w", l.way, end))
-			}
-			c.freshTicketLocked(l, end.Code)
-		}
-		if c.link != l {
-			return nil
-		}
-	}
+func (c *Client) packetLocked(p codec.Packet, now time.Duration) error {
 	deliver, err := c.core.Receive(p, now)
 	c.changesLocked()
 	if err != nil || !deliver {
@@ -308,17 +305,31 @@ func (c *Client) packetLocked(l *link, p codec.Packet, now time.Duration) error 
 	return nil
 }
 
-// freshTicketLocked fetches a ticket if the core is about to log in on the
-// link on which its session was refused. It gives up mu meanwhile.
-func (c *Client) freshTicketLocked(l *link, code session.Code) {
-	resuming := c.core.State() == session.Opening && c.core.Token() != ""
-	if !resuming || code.Final() || code.Resumable() || c.cfg.Ticket == nil {
-		return
+// endLocked takes note of a packet that ends the link or the session. It reports whether
+// the core is about to log in on the same link, for which a ticket is to be fetched.
+func (c *Client) endLocked(l *link, p codec.Packet) (login bool) {
+	if p.Kind != codec.Refused && p.Kind != codec.Bye {
+		return false
 	}
-	c.mu.Unlock()
-	err := c.fetchTicket(c.ctx)
-	c.mu.Lock()
+	l.told = true
+	end, err := session.ParseEnd(p)
 	if err != nil {
+		return false
+	}
+	if c.lastErr = end; !l.opened {
+		c.causes = append(c.causes, fmt.Errorf("client: %v: %w", l.way, end))
+	}
+	resuming := c.core.State() == session.Opening && c.core.Token() != ""
+	return resuming && !end.Code.Final() && !end.Code.Resumable() && c.cfg.Ticket != nil
+}
+
+// freshTicket fetches a ticket. mu is not held.
+func (c *Client) freshTicket(ctx context.Context) error {
+	err := c.tickets.fetch(ctx)
+	if err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		c.causeLocked(err)
 	}
+	return err
 }

@@ -133,20 +133,15 @@ func (c *Client) dial() {
 		return
 	}
 	gen, all, conv := c.dialGen, c.ways.next(c.core.Address(), c.clock.now()), uint32(c.random.number())
-	ask := c.cfg.Ticket != nil && c.core.Token() == "" && c.clock.now() >= c.ticketFor
+	ask := c.core.Token() == "" && c.tickets.due()
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	c.undial = cancel
 	var resume resumption
 	resume.id, resume.key, resume.ok = c.core.SealKey()
 	c.mu.Unlock()
-	if ask {
-		if err := c.fetchTicket(ctx); err != nil {
-			all = nil
-			c.mu.Lock()
-			c.causeLocked(err)
-			c.mu.Unlock()
-		}
+	if ask && c.freshTicket(ctx) != nil {
+		all = nil
 	}
 	for i, w := range all {
 		if ctx.Err() != nil {

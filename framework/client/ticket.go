@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -13,26 +14,61 @@ import (
 // core does: only so the server knows that they are the same attempt.
 const ticketLife = time.Minute
 
+// tickets gets what logs in by Config.Ticket, in one call at a time. Safe to use from
+// any goroutine.
+type tickets struct {
+	call    func(ctx context.Context) ([]byte, error) // nil: every ticket is empty
+	timeout time.Duration
+	clock   *clock
+	ctx     context.Context // of the client: a call ends with it
+
+	mu     sync.Mutex // guards the rest; not held while call runs
+	ticket []byte
+	ok     bool          // false: it is still to be fetched
+	repeat time.Duration // until then it is good for one more attempt
+	runs   *fetch        // nil: no call does
+}
+
 // fetch is a call of Config.Ticket.
 type fetch struct {
 	done chan struct{} // closed when it has returned; then
 	err  error
 }
 
-// fetchTicket makes a ticket ready for the core's next HELLO, or notes why there
-// is none. Ticket may hang beyond its time: then the next attempt waits for the
-// same call. mu is not held.
-func (c *Client) fetchTicket(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.ticketTimeout())
+// get returns the ticket for the next HELLO, where one is ready.
+func (t *tickets) get() (ticket []byte, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ticket, t.ok || t.call == nil
+}
+
+// due reports whether an attempt to log in has to fetch a ticket first.
+func (t *tickets) due() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.call != nil && t.clock.now() >= t.repeat
+}
+
+// forget makes the next attempt fetch another ticket: the session of this one is over.
+func (t *tickets) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.repeat = 0
+}
+
+// fetch makes a ticket ready, or tells why there is none. The call may hang beyond its
+// time: then the next fetch waits for the same one.
+func (t *tickets) fetch(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
-	c.mu.Lock()
-	f := c.fetching
+	t.mu.Lock()
+	f := t.runs
 	if f == nil {
 		f = &fetch{done: make(chan struct{})}
-		c.fetching, c.ticketOK = f, false
-		go c.callTicket(f) // ends when the app's function has returned
+		t.runs, t.ok = f, false
+		go t.run(f) // ends when the app's function has returned
 	}
-	c.mu.Unlock()
+	t.mu.Unlock()
 	var err error
 	select {
 	case <-f.done:
@@ -44,19 +80,19 @@ func (c *Client) fetchTicket(ctx context.Context) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("client: no ticket within %v: %w", c.cfg.ticketTimeout(), err)
+		return fmt.Errorf("client: no ticket within %v: %w", t.timeout, err)
 	}
 	return fmt.Errorf("client: no ticket: %w", err)
 }
 
-func (c *Client) callTicket(f *fetch) {
-	ctx, cancel := context.WithTimeout(c.ctx, c.cfg.ticketTimeout())
+func (t *tickets) run(f *fetch) {
+	ctx, cancel := context.WithTimeout(t.ctx, t.timeout)
 	defer cancel()
-	t, err := c.cfg.Ticket(ctx)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.fetching, f.err = nil, err; err == nil {
-		c.ticket, c.ticketOK, c.ticketFor = t, true, c.clock.now()+ticketLife
+	ticket, err := t.call(ctx)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.runs, f.err = nil, err; err == nil {
+		t.ticket, t.ok, t.repeat = ticket, true, t.clock.now()+ticketLife
 	}
 	close(f.done)
 }
