@@ -66,26 +66,20 @@ func dialCause(a address, err error) error {
 	return fmt.Errorf("client: %v: %w", a, err)
 }
 
-// linkCause does the same for a link that was dialled and opened no session.
-func (l *link) linkCause(err error) error {
-	nothing := l.heard == 0
+// linkCause does the same for a link that was dialled and opened no session. heard tells
+// whether anything came.
+func linkCause(a address, heard bool, err error) error {
 	switch {
-	case err == nil && nothing && l.way.carrier == carrierPlainKCP, errors.Is(err, errSilent):
+	case err == nil && !heard && a.carrier == carrierPlainKCP, errors.Is(err, errSilent):
 		err = errNobody
 	case err == nil:
 		err = errMute
-	case errors.Is(err, io.EOF) && nothing:
+	case errors.Is(err, io.EOF) && !heard:
 		err = errHangsUp
 	case slices.ContainsFunc(notLifeline, func(no error) bool { return errors.Is(err, no) }):
 		err = fmt.Errorf("%w: %w", errStranger, err)
 	}
-	return fmt.Errorf("client: %v: %w", l.way, err)
-}
-
-// causeLocked notes why a part of the present attempt failed.
-func (c *Client) causeLocked(err error) {
-	c.lastErr = err
-	c.causes = append(c.causes, err)
+	return fmt.Errorf("client: %v: %w", a, err)
 }
 
 // joined is all of them in one line, nil of none.
@@ -100,26 +94,42 @@ func joined(causes []error) (err error) {
 	return err
 }
 
-// attemptLocked tells the app of an attempt that has failed. It is called
-// after everything that may change the core's state.
-func (c *Client) attemptLocked(now time.Duration) {
-	was, is := c.trying, c.core.State()
-	c.trying = is
+// attempt is what went wrong since the client last began to dial. Guarded by Client.mu.
+type attempt struct {
+	causes []error             // by address
+	last   error               // why the last link or dial failed, in this attempt or an earlier one
+	told   bool                // the app was: by EventRefused
+	state  session.ClientState // of the core, when that was looked at last
+}
+
+// failed notes why a part of it came to nothing.
+func (a *attempt) failed(err error) {
+	a.last = err
+	a.causes = append(a.causes, err)
+}
+
+// why is all of it in one line.
+func (a *attempt) why() error {
+	if err := joined(a.causes); err != nil {
+		return err
+	}
+	return a.last
+}
+
+// over takes the core's state after anything that may have changed it. It reports whether
+// the attempt has failed and the app is to be told.
+func (a *attempt) over(is session.ClientState) bool {
+	was := a.state
+	a.state = is
 	switch {
 	case is == session.Dialing && was != session.Dialing:
-		c.causes = nil
+		a.causes = nil
 	case is == session.Waiting && (was == session.Dialing || was == session.Opening):
-		if c.refused { // which says it better
-			c.refused = false
-			return
-		}
-		err := c.lastErr
-		if len(c.causes) > 0 {
-			err = joined(c.causes)
-		}
-		c.inbox.pushState(Event{Kind: EventFailed, Err: err, Delay: max(c.core.Due()-now, 0)})
-		c.work.Signal()
+		told := a.told
+		a.told = false
+		return !told
 	}
+	return false
 }
 
 // How often a client says in its log that it can't reach the server: at first,
@@ -134,19 +144,19 @@ type complaint struct {
 }
 
 // told logs what the app is about to be told.
-func (k *complaint) told(c *Client, s Event) {
+func (k *complaint) told(log *slog.Logger, now time.Duration, s Event) {
 	switch s.Kind {
 	case EventFailed, EventRefused:
 		k.attempts++
-		now, cause := c.clock.now(), s.Err.Error()
+		cause := s.Err.Error()
 		if k.attempts > 1 && now-k.at < logEvery && (cause == k.cause || now-k.at < logEvery/10) {
 			return
 		}
 		k.at, k.cause = now, cause
-		c.cfg.logger().Log(c.ctx, slog.LevelWarn, "client: can't reach the server", "error", s.Err, "attempt", k.attempts, "after", s.Delay.Round(time.Millisecond))
+		log.Warn("client: can't reach the server", "error", s.Err, "attempt", k.attempts, "after", s.Delay.Round(time.Millisecond))
 	case EventOpened, EventResumed, EventReset:
 		if k.attempts > 0 {
-			c.cfg.logger().Log(c.ctx, slog.LevelInfo, "client: reached the server", "attempt", k.attempts+1)
+			log.Info("client: reached the server", "attempt", k.attempts+1)
 		}
 		*k = complaint{}
 	}

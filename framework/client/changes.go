@@ -9,8 +9,8 @@ func (c *Client) changesLocked() {
 	for _, ch := range c.core.Changes() {
 		s := Event{Undelivered: c.routes.messages(ch.Undelivered)}
 		if ch.Err != nil {
-			if ch.Err.Code == session.LinkLost && ch.Err.Text == "" && c.lastErr != nil {
-				ch.Err.Text = c.lastErr.Error()
+			if ch.Err.Code == session.LinkLost && ch.Err.Text == "" && c.attempt.last != nil {
+				ch.Err.Text = c.attempt.last.Error()
 			}
 			s.Err = ch.Err
 		}
@@ -39,7 +39,7 @@ func (c *Client) changesLocked() {
 			s.Kind, s.Delay = EventMoving, ch.Delay
 		case session.PutOff:
 			s.Kind, s.Delay = EventRefused, ch.Delay
-			c.refused = true
+			c.attempt.told = true
 		case session.Ending:
 			s.Kind = EventGone
 			c.tickets.forget()

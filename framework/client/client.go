@@ -50,11 +50,8 @@ type Client struct {
 	wantDial  bool
 	dialGen   uint64 // counts the core's wishes to dial: an overtaken one is dropped
 	undial    context.CancelFunc
-	ways      ways                // to the server
-	lastErr   error               // why the last link or dial failed
-	causes    []error             // of this attempt, by address
-	refused   bool                // the app was told so of this attempt
-	trying    session.ClientState // of the core, when that was looked at last
+	ways      ways    // to the server
+	attempt   attempt // to reach the server
 	wasUp     bool
 	ended     uint64        // sessions
 	calls     pending.Table // the tag of a call is the callback that ran when it was made, 0: none
@@ -156,10 +153,7 @@ func (c *Client) Connect(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	c.mu.Lock()
-	last := joined(c.causes)
-	if last == nil {
-		last = c.lastErr
-	}
+	last := c.attempt.why()
 	c.mu.Unlock()
 	_ = c.Close()
 	if last != nil {

@@ -163,7 +163,7 @@ func (c *Client) deliver() {
 			if e.state.Kind == EventGone || e.state.Kind == EventClosed {
 				c.sessionEnded(e.state)
 			}
-			log.told(c, *e.state)
+			log.told(c.cfg.logger(), c.clock.now(), *e.state)
 			if c.cfg.OnEvent != nil {
 				c.cfg.OnEvent(*e.state)
 			}

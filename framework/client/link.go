@@ -62,7 +62,7 @@ var errCut = errors.New("client: cut")
 func (c *Client) abandonLocked(now time.Duration) {
 	c.link.told = true // our own doing: the address is as good as it was
 	l := c.leaveLocked()
-	c.lastErr = errCut
+	c.attempt.last = errCut
 	if !l.conn.cut() {
 		l.conn.close()
 	} else {
@@ -95,8 +95,8 @@ func (c *Client) partLocked(now time.Duration) {
 func (c *Client) brokeLocked(now time.Duration, err error) {
 	l := c.leaveLocked()
 	l.conn.close()
-	if c.lastErr = err; !l.opened && !l.told {
-		c.causeLocked(l.linkCause(err))
+	if c.attempt.last = err; !l.opened && !l.told {
+		c.attempt.failed(linkCause(l.way.address, l.heard > 0, err))
 	}
 	c.core.LinkDown(now)
 }
@@ -316,8 +316,8 @@ func (c *Client) endLocked(l *link, p codec.Packet) (login bool) {
 	if err != nil {
 		return false
 	}
-	if c.lastErr = end; !l.opened {
-		c.causes = append(c.causes, fmt.Errorf("client: %v: %w", l.way, end))
+	if c.attempt.last = end; !l.opened {
+		c.attempt.causes = append(c.attempt.causes, fmt.Errorf("client: %v: %w", l.way, end))
 	}
 	resuming := c.core.State() == session.Opening && c.core.Token() != ""
 	return resuming && !end.Code.Final() && !end.Code.Resumable() && c.cfg.Ticket != nil
@@ -329,7 +329,7 @@ func (c *Client) freshTicket(ctx context.Context) error {
 	if err != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.causeLocked(err)
+		c.attempt.failed(err)
 	}
 	return err
 }

@@ -29,7 +29,7 @@ func (c *Client) settleLocked() {
 		switch c.core.Check(now, wall) {
 		case session.Cut:
 			if l := c.link; l != nil && !l.opened && !l.told {
-				c.causeLocked(l.linkCause(nil))
+				c.attempt.failed(linkCause(l.way.address, l.heard > 0, nil))
 			}
 			c.changesLocked()
 			c.partLocked(now)
@@ -40,7 +40,10 @@ func (c *Client) settleLocked() {
 		}
 	}
 	c.changesLocked()
-	c.attemptLocked(now)
+	if c.attempt.over(c.core.State()) {
+		c.inbox.pushState(Event{Kind: EventFailed, Err: c.attempt.why(), Delay: max(c.core.Due()-now, 0)})
+		c.work.Signal()
+	}
 	if c.closing {
 		c.idle.Broadcast() // something may be acknowledged
 	}
@@ -174,7 +177,7 @@ func (c *Client) dialled(gen uint64, w way, nc conn, err error) bool {
 	if err != nil {
 		c.stats.Failures++
 		if wanted {
-			c.causeLocked(dialCause(w.address, err))
+			c.attempt.failed(dialCause(w.address, err))
 			c.ways.failed(w.index)
 		}
 		return false
