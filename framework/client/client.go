@@ -61,12 +61,9 @@ type Client struct {
 	ends      []func(Reason)   // called when a session has ended
 	routes    *dictionary      // of the present session, never nil
 	inbox     inbox
-	callback  uint64        // that runs, 0: none
-	callbacks uint64        // that have begun
-	begun     time.Duration // when callback did
-	work      sync.Cond     // the inbox got something, or ending
-	space     sync.Cond     // the inbox got room, or a link ended
-	idle      sync.Cond     // a writer has nothing to write
+	work      sync.Cond // the inbox got something, or ending
+	space     sync.Cond // the inbox got room, or a link ended
+	idle      sync.Cond // a writer has nothing to write
 	stats     Stats
 }
 
@@ -92,6 +89,7 @@ func New(addrs []string, cfg Config) (*Client, error) {
 		handlers: make(map[string]handler), answerers: make(map[string]answerer), routes: new(dictionary),
 	}
 	c.dialer = dialer{cfg: &c.cfg, serverKey: key, clock: c.clock, random: c.random, names: names{lookup: c.cfg.lookup}}
+	c.inbox.maxPackets, c.inbox.maxBytes = cfg.inboxPackets(), cfg.inboxBytes()
 	c.ways = newWays(list, cfg.fallback(), c.cfg.logger())
 	c.work.L, c.space.L, c.idle.L = &c.mu, &c.mu, &c.mu
 	c.ctx, c.stop = context.WithCancel(context.Background())

@@ -7,11 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
-	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
-	"github.com/lifeline-go/lifeline/framework/internal/pending"
-	"github.com/lifeline-go/lifeline/session"
 )
 
 // handler decodes a payload and calls the app. Immutable.
@@ -91,40 +88,16 @@ func (c *Client) learnLocked() {
 	}
 }
 
-// While requests wait for an answer the inbox may exceed its bounds by this:
-// HOLD would stop the answers too, and the handler that does not empty the inbox
-// may be waiting for one. What a server has on its way at most is less.
-const (
-	patientPackets = 4096
-	patientBytes   = 4 << 20
-)
-
-// fullLocked reports whether the inbox holds more than part/4 of what it may.
-func (c *Client) fullLocked(part int) bool {
-	packets, bytes := c.cfg.inboxPackets(), c.cfg.inboxBytes()
-	if c.calls.Len() > 0 {
-		packets, bytes = packets+patientPackets, bytes+patientBytes
-	}
-	return c.inbox.messages*4 >= packets*part || c.inbox.bytes*4 >= bytes*part
-}
-
-// holdLocked asks the server to stop at three quarters and to go on at one.
+// holdLocked asks the server to stop, or to go on, where the inbox says so.
 func (c *Client) holdLocked() {
-	switch {
-	case !c.inbox.held && c.fullLocked(3):
-		c.inbox.held = true
-		c.stats.Holds++
-	case c.inbox.held && !c.fullLocked(1):
-		c.inbox.held = false
-	default:
+	if !c.inbox.hold(c.calls.Len() > 0) {
 		return
+	}
+	if c.inbox.held {
+		c.stats.Holds++
 	}
 	c.core.Hold(c.inbox.held)
 }
-
-// deafLocked reports that the inbox is so full that a server which heard HOLD
-// can't have filled it so; what it sends waits in the socket.
-func (c *Client) deafLocked() bool { return c.fullLocked(8) }
 
 // deliver runs the app's callbacks until the client has ended. Owned by itself.
 func (c *Client) deliver() {
@@ -132,7 +105,7 @@ func (c *Client) deliver() {
 	var log complaint
 	for {
 		c.mu.Lock()
-		c.callback = 0
+		c.inbox.end()
 		for c.inbox.n == 0 && !c.ending {
 			c.work.Wait()
 		}
@@ -175,37 +148,12 @@ func (c *Client) deliver() {
 	}
 }
 
-// answerPatience is how long an answer waits for a callback that does not return. The
-// callback may wait for that answer in a way that the client cannot see.
-const answerPatience = time.Second
-
 // beginLocked notes that a callback begins.
 func (c *Client) beginLocked() {
-	c.callbacks++
-	c.callback, c.begun = c.callbacks, c.clock.now()
+	c.inbox.begin(c.clock.now())
 	if c.inbox.answers > 0 && c.dueLocked() < c.armed {
 		c.wakeRun()
 	}
-}
-
-// releaseLocked gives a call its answer, once the callbacks of
-// what the server sent before it have returned. One to a request that the
-// running callback has made is out at once: that may be waiting for it.
-func (c *Client) releaseLocked(call pending.Call, a pending.Answer) {
-	if c.callback == 0 && c.inbox.n == 0 || call.Tag != 0 && call.Tag == c.callback {
-		call.Settle(a)
-		return
-	}
-	c.inbox.pushAnswer(call, a)
-	c.work.Signal()
-}
-
-// blockedAtLocked is when answers have waited for long enough.
-func (c *Client) blockedAtLocked() time.Duration {
-	if c.callback == 0 || c.inbox.answers == 0 {
-		return session.Never
-	}
-	return c.begun + answerPatience
 }
 
 var errNoHandler = errors.New("client: no handler")

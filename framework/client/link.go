@@ -270,7 +270,7 @@ func (c *Client) received(l *link, b []byte, fresh int) (used, need int) {
 		c.core.Saw(now)
 	}
 	c.settleLocked()
-	for c.link == l && c.deafLocked() {
+	for c.link == l && c.inbox.deaf(c.calls.Len() > 0) {
 		l.deaf = true
 		c.space.Wait()
 		l.deaf = false

@@ -47,7 +47,7 @@ func (c *Client) settleLocked() {
 	if c.closing {
 		c.idle.Broadcast() // something may be acknowledged
 	}
-	if c.blockedAtLocked() <= now {
+	if c.inbox.blockedAt() <= now {
 		c.inbox.releaseAll()
 	}
 	c.pumpLocked(now)
@@ -66,7 +66,7 @@ func (c *Client) wakeRun() {
 
 // dueLocked returns when run has to look again.
 func (c *Client) dueLocked() time.Duration {
-	due := min(c.core.Due(), c.silentAtLocked(), c.blockedAtLocked())
+	due := min(c.core.Due(), c.silentAtLocked(), c.inbox.blockedAt())
 	if len(c.old) > 0 {
 		due = min(due, c.old[0].until)
 	}

@@ -109,7 +109,7 @@ func (c *Client) send(kind codec.Kind, route string, v any) (id uint64, call pen
 		return 0, call, err
 	}
 	if kind == codec.Request {
-		call = c.calls.Add(c.callback)
+		call = c.calls.Add(c.inbox.callback)
 		c.holdLocked() // a handler that waits for it must not be what holds it up
 		c.space.Signal()
 	}
@@ -126,7 +126,9 @@ func (c *Client) answerLocked(p codec.Packet) {
 		c.stats.Dropped++
 	}
 	if call := c.calls.Take(id); !call.IsZero() {
-		c.releaseLocked(call, a)
+		if c.inbox.release(call, a) {
+			c.work.Signal()
+		}
 	}
 }
 
