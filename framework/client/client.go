@@ -29,6 +29,7 @@ type Client struct {
 	random  *entropy
 	dialer  dialer
 	tickets tickets
+	rooms   rooms
 	ctx     context.Context // of dialling: ends with the client
 	stop    context.CancelFunc
 
@@ -57,9 +58,8 @@ type Client struct {
 	calls     pending.Table // the tag of a call is the callback that ran when it was made, 0: none
 	handlers  map[string]handler
 	answerers map[string]answerer
-	rooms     map[string]*Room // by type; nil before the first
-	ends      []func(Reason)   // called when a session has ended
-	routes    *dictionary      // of the present session, never nil
+	ends      []func(Reason) // called when a session has ended
+	routes    *dictionary    // of the present session, never nil
 	inbox     inbox
 	work      sync.Cond // the inbox got something, or ending
 	space     sync.Cond // the inbox got room, or a link ended
@@ -89,6 +89,7 @@ func New(addrs []string, cfg Config) (*Client, error) {
 		handlers: make(map[string]handler), answerers: make(map[string]answerer), routes: new(dictionary),
 	}
 	c.dialer = dialer{cfg: &c.cfg, serverKey: key, clock: c.clock, random: c.random, names: names{lookup: c.cfg.lookup}}
+	c.rooms.ask = c.Request
 	c.inbox.maxPackets, c.inbox.maxBytes = cfg.inboxPackets(), cfg.inboxBytes()
 	c.ways = newWays(list, cfg.fallback(), c.cfg.logger())
 	c.work.L, c.space.L, c.idle.L = &c.mu, &c.mu, &c.mu

@@ -9,6 +9,7 @@ import (
 	"reflect"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
 )
 
 // handler decodes a payload and calls the app. Immutable.
@@ -160,24 +161,11 @@ var errNoHandler = errors.New("client: no handler")
 
 // message hands one message to its handler.
 func (c *Client) message(e entry) {
-	r, payload, err := codec.ParseMessage(e.body)
 	route := ""
+	r, payload, err := codec.ParseMessage(e.body)
 	if err == nil {
 		route = e.routes.name(r)
-		c.mu.Lock()
-		fn := c.handlers[route]
-		c.mu.Unlock()
-		var ours bool
-		ours, err = c.roomNews(route, payload)
-		switch {
-		case ours:
-		case fn != nil:
-			err = fn(payload)
-		case c.cfg.OnMessage != nil:
-			c.cfg.OnMessage(route, payload)
-		default:
-			err = errNoHandler
-		}
+		err = c.dispatch(route, payload)
 	}
 	if err != nil {
 		c.mu.Lock()
@@ -188,6 +176,65 @@ func (c *Client) message(e entry) {
 			level = slog.LevelDebug
 		}
 		c.cfg.logger().Log(c.ctx, level, "client: message dropped", "route", route, "error", err)
+	}
+}
+
+// dispatch gives a message to what takes its route.
+func (c *Client) dispatch(route string, payload []byte) error {
+	if ours, err := c.rooms.take(route, payload); ours {
+		return err
+	}
+	if route == routeRefused {
+		return c.refused(payload)
+	}
+	c.mu.Lock()
+	fn := c.handlers[route]
+	c.mu.Unlock()
+	switch {
+	case fn != nil:
+		return fn(payload)
+	case c.cfg.OnMessage != nil:
+		c.cfg.OnMessage(route, payload)
+		return nil
+	}
+	return errNoHandler
+}
+
+const routeRefused = "message.refused"
+
+// refusedNews is what a strict server tells of a message that came to nothing.
+type refusedNews struct {
+	Route string
+	Code  codec.ErrorCode
+	Text  string
+}
+
+func (c *Client) refused(payload []byte) error {
+	var m refusedNews
+	if err := codec.DecodeBody(payload, &m); err != nil {
+		return err
+	}
+	err := &codec.Error{Code: m.Code, Text: m.Text}
+	if c.cfg.OnRefused != nil {
+		c.cfg.OnRefused(m.Route, err)
+		return nil
+	}
+	c.cfg.logger().Warn("client: the server refused a message", "route", m.Route, "error", err)
+	return nil
+}
+
+// sessionEnded leaves all rooms of a session that has ended, and tells the views.
+func (c *Client) sessionEnded(e *Event) {
+	var why Reason
+	if end, ok := e.Err.(*session.CloseError); ok {
+		why = Reason{end.Code, end.Text}
+	}
+	c.rooms.leaveAll(why, func(*Room) bool { return false })
+	c.mu.Lock()
+	ends := c.ends
+	c.mu.Unlock()
+	for _, f := range ends {
+		f(why)
 	}
 }
 

@@ -180,3 +180,23 @@ func (c *Client) pushLocked(p codec.Packet) {
 	c.inbox.pushMessage(p, c.routes, c.ended)
 	c.work.Signal()
 }
+
+// Room returns the view of a type of room, always the same one.
+func (c *Client) Room(name string) *Room { return c.rooms.get(name) }
+
+// Join takes a seat in a room, as Room(room).Join does. The error is as Request's.
+func (c *Client) Join(ctx context.Context, room, key string) error {
+	return c.Request(ctx, routeJoin, [...]string{room, key}, nil)
+}
+
+// JoinAny takes a seat in the fullest room of a type that takes strangers and
+// has one free, or in a new one, and returns its key. The error is as Request's.
+func (c *Client) JoinAny(ctx context.Context, room string) (key string, err error) {
+	return c.Room(room).Join(ctx, "")
+}
+
+// Leave gives up the seat in the only room that the client is in. The error is as
+// Request's.
+func (c *Client) Leave(ctx context.Context) error {
+	return c.Request(ctx, routeLeave, struct{}{}, nil)
+}

@@ -7,8 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/lifeline-go/lifeline/codec"
 )
 
 // RoomInfo is what a list tells of a room.
@@ -69,7 +67,7 @@ const (
 // no rooms of the type.
 func (r *Room) List(ctx context.Context, filter string) (list []RoomInfo, total int, err error) {
 	var a roomList
-	if err := r.c.Request(ctx, routeList, [...]string{r.name, filter}, &a); err != nil {
+	if err := r.all.ask(ctx, routeList, [...]string{r.name, filter}, &a); err != nil {
 		return nil, 0, err
 	}
 	for i := range a.Rooms {
@@ -85,28 +83,24 @@ func (r *Room) List(ctx context.Context, filter string) (list []RoomInfo, total 
 // to another server begin the list anew. It has 100 rooms at most: filter. The error is as
 // List's.
 func (r *Room) Follow(ctx context.Context, filter string, f func([]RoomInfo)) error {
-	r.c.mu.Lock()
+	r.all.mu.Lock()
 	r.onList = f
-	r.c.mu.Unlock()
-	return r.c.Request(ctx, routeFollow, [...]string{r.name, filter}, nil)
+	r.all.mu.Unlock()
+	return r.all.ask(ctx, routeFollow, [...]string{r.name, filter}, nil)
 }
 
 // Unfollow ends Follow. The error is as Request's.
 func (r *Room) Unfollow(ctx context.Context) error {
-	r.c.mu.Lock()
+	r.all.mu.Lock()
 	r.onList = nil
-	r.c.mu.Unlock()
-	return r.c.Request(ctx, routeUnfollow, [...]string{r.name}, nil)
+	r.all.mu.Unlock()
+	return r.all.ask(ctx, routeUnfollow, [...]string{r.name}, nil)
 }
 
 // listed takes what has changed in a list.
-func (c *Client) listed(payload []byte) error {
-	var n listNews
-	if err := codec.DecodeBody(payload, &n); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	r := c.roomLocked(n.Type)
+func (s *rooms) listed(n listNews) {
+	s.mu.Lock()
+	r := s.getLocked(n.Type)
 	if n.Whole || r.list == nil {
 		r.list = map[string]RoomInfo{}
 	}
@@ -118,9 +112,8 @@ func (c *Client) listed(payload []byte) error {
 	}
 	list := slices.SortedFunc(maps.Values(r.list), func(a, b RoomInfo) int { return strings.Compare(a.Key, b.Key) })
 	f := r.onList
-	c.mu.Unlock()
+	s.mu.Unlock()
 	if f != nil {
 		f(list)
 	}
-	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
@@ -15,10 +16,10 @@ import (
 // wish or the server's, and why it is out again. A client is in one room of each type
 // at a time. Its methods are safe to call from any goroutine.
 type Room struct {
-	c    *Client
+	all  *rooms
 	name string
 
-	// Guarded by Client.mu.
+	// Guarded by rooms.mu.
 	key      string
 	in       bool
 	watching bool
@@ -44,25 +45,32 @@ const (
 	routeJoin   = "room.join"
 	routeLeave  = "room.leave"
 	routeWatch  = "room.watch"
-
-	routeRefused = "message.refused"
 )
 
-// Room returns the view of a type of room, always the same one.
-func (c *Client) Room(name string) *Room {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.roomLocked(name)
+// rooms are the views of all types. Their methods are safe to call from any goroutine,
+// except for what takes news: that runs on the delivery goroutine.
+type rooms struct {
+	ask func(ctx context.Context, route string, v, reply any) error // Client.Request
+
+	mu     sync.Mutex // guards the rest, and what the views hold
+	byType map[string]*Room
 }
 
-func (c *Client) roomLocked(name string) *Room {
-	r := c.rooms[name]
+// get returns the view of a type, always the same one.
+func (s *rooms) get(name string) *Room {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.getLocked(name)
+}
+
+func (s *rooms) getLocked(name string) *Room {
+	r := s.byType[name]
 	if r == nil {
-		r = &Room{c: c, name: name}
-		if c.rooms == nil {
-			c.rooms = map[string]*Room{}
+		r = &Room{all: s, name: name}
+		if s.byType == nil {
+			s.byType = map[string]*Room{}
 		}
-		c.rooms[name] = r
+		s.byType[name] = r
 	}
 	return r
 }
@@ -71,8 +79,8 @@ func (c *Client) roomLocked(name string) *Room {
 // or because the server has put it there. It runs where the handlers of OnMessage do:
 // after those of what the server's OnJoin has sent, and before Join returns.
 func (r *Room) OnJoined(f func(key string)) {
-	r.c.mu.Lock()
-	defer r.c.mu.Unlock()
+	r.all.mu.Lock()
+	defer r.all.mu.Unlock()
 	r.onJoined = f
 }
 
@@ -81,23 +89,23 @@ func (r *Room) OnJoined(f func(key string)) {
 // another room (OnJoined comes first then), or because the session has ended. It
 // runs where the handlers of OnMessage do, after those of what the room has sent.
 func (r *Room) OnLeft(f func(key string, why Reason)) {
-	r.c.mu.Lock()
-	defer r.c.mu.Unlock()
+	r.all.mu.Lock()
+	defer r.all.mu.Unlock()
 	r.onLeft = f
 }
 
 // Key returns the key of the room that the client is in. ok is false if it is in none
 // of the type.
 func (r *Room) Key() (key string, ok bool) {
-	r.c.mu.Lock()
-	defer r.c.mu.Unlock()
+	r.all.mu.Lock()
+	defer r.all.mu.Unlock()
 	return r.key, r.in
 }
 
 // Watching reports whether the client is in as a spectator.
 func (r *Room) Watching() bool {
-	r.c.mu.Lock()
-	defer r.c.mu.Unlock()
+	r.all.mu.Lock()
+	defer r.all.mu.Unlock()
 	return r.watching
 }
 
@@ -105,36 +113,19 @@ func (r *Room) Watching() bool {
 // the fullest room which takes strangers and has a free seat, or a new one. In the room
 // that the client is in it is in already. The error is as Request's.
 func (r *Room) Join(ctx context.Context, key string) (string, error) {
-	err := r.c.Request(ctx, routeJoin, [...]string{r.name, key}, &key)
+	err := r.all.ask(ctx, routeJoin, [...]string{r.name, key}, &key)
 	return key, err
 }
 
 // Watch enters the room of a key to listen only, where the server allows spectators.
 // The error is as Request's.
 func (r *Room) Watch(ctx context.Context, key string) error {
-	return r.c.Request(ctx, routeWatch, [...]string{r.name, key}, nil)
+	return r.all.ask(ctx, routeWatch, [...]string{r.name, key}, nil)
 }
 
 // Leave gives up the seat. The error is as Request's.
 func (r *Room) Leave(ctx context.Context) error {
-	return r.c.Request(ctx, routeLeave, [...]string{r.name}, nil)
-}
-
-// Join takes a seat in a room, as Room(room).Join does. The error is as Request's.
-func (c *Client) Join(ctx context.Context, room, key string) error {
-	return c.Request(ctx, routeJoin, [...]string{room, key}, nil)
-}
-
-// JoinAny takes a seat in the fullest room of a type that takes strangers and
-// has one free, or in a new one, and returns its key. The error is as Request's.
-func (c *Client) JoinAny(ctx context.Context, room string) (key string, err error) {
-	return c.Room(room).Join(ctx, "")
-}
-
-// Leave gives up the seat in the only room that the client is in. The error is as
-// Request's.
-func (c *Client) Leave(ctx context.Context) error {
-	return c.Request(ctx, routeLeave, struct{}{}, nil)
+	return r.all.ask(ctx, routeLeave, [...]string{r.name}, nil)
 }
 
 // seatNews is what RouteJoined tells.
@@ -150,31 +141,29 @@ type leaveNews struct {
 	Text      string
 }
 
-// roomNews takes what the server tells of rooms. It reports false if the route is of
-// something else. It runs on the delivery goroutine.
-func (c *Client) roomNews(route string, payload []byte) (ours bool, err error) {
+// take takes what the server tells of rooms. It reports false if the route is of
+// something else.
+func (s *rooms) take(route string, payload []byte) (ours bool, err error) {
 	switch route {
 	case routeJoined:
 		var m seatNews
 		if err = codec.DecodeBody(payload, &m); err == nil {
-			c.joined(m)
+			s.joined(m)
 		}
 	case routeLeft:
 		var m leaveNews
 		if err = codec.DecodeBody(payload, &m); err == nil {
-			c.left(m.Type, m.Key, Reason{m.Code, m.Text})
+			s.left(m.Type, m.Key, Reason{m.Code, m.Text})
 		}
 	case routeRooms:
 		var all []seatNews
 		if err = codec.DecodeBody(payload, &all); err == nil {
-			c.allRooms(all)
+			s.replace(all)
 		}
 	case routeListed:
-		err = c.listed(payload)
-	case routeRefused:
-		var m refusedNews
-		if err = codec.DecodeBody(payload, &m); err == nil {
-			c.refusedMessage(m)
+		var n listNews
+		if err = codec.DecodeBody(payload, &n); err == nil {
+			s.listed(n)
 		}
 	default:
 		return false, nil
@@ -182,29 +171,13 @@ func (c *Client) roomNews(route string, payload []byte) (ours bool, err error) {
 	return true, err
 }
 
-// refusedNews is what a strict server tells of a message that came to nothing.
-type refusedNews struct {
-	Route string
-	Code  codec.ErrorCode
-	Text  string
-}
-
-func (c *Client) refusedMessage(m refusedNews) {
-	err := &codec.Error{Code: m.Code, Text: m.Text}
-	if c.cfg.OnRefused != nil {
-		c.cfg.OnRefused(m.Route, err)
-		return
-	}
-	c.cfg.logger().Warn("client: the server refused a message", "route", m.Route, "error", err)
-}
-
-func (c *Client) joined(m seatNews) {
-	c.mu.Lock()
-	r := c.roomLocked(m.Type)
+func (s *rooms) joined(m seatNews) {
+	s.mu.Lock()
+	r := s.getLocked(m.Type)
 	known := r.in && r.key == m.Key && r.watching == m.Watching
 	r.key, r.in, r.watching = m.Key, true, m.Watching
 	f := r.onJoined
-	c.mu.Unlock()
+	s.mu.Unlock()
 	if f != nil && !known {
 		f(m.Key)
 	}
@@ -212,61 +185,46 @@ func (c *Client) joined(m seatNews) {
 
 // left takes note that a room was left. The client may be in another one of the type
 // by now: it was moved.
-func (c *Client) left(name, key string, why Reason) {
-	c.mu.Lock()
-	r := c.roomLocked(name)
+func (s *rooms) left(name, key string, why Reason) {
+	s.mu.Lock()
+	r := s.getLocked(name)
 	if r.in && r.key == key {
 		r.key, r.in, r.watching = "", false, false
 	}
 	f := r.onLeft
-	c.mu.Unlock()
+	s.mu.Unlock()
 	if f != nil {
 		f(key, why)
 	}
 }
 
-// allRooms takes over which rooms the client is in: what was told before may be lost.
-func (c *Client) allRooms(all []seatNews) {
+// replace takes over which rooms the client is in: what was told before may be lost.
+func (s *rooms) replace(all []seatNews) {
 	here := map[string]string{}
 	for _, m := range all {
 		here[m.Type] = m.Key
 	}
-	c.leftAll(Reason{Text: "while the client was away"}, func(r *Room) bool {
+	s.leaveAll(Reason{Text: "while the client was away"}, func(r *Room) bool {
 		key, in := here[r.name]
 		return in && key == r.key
 	})
 	for _, m := range all {
-		c.joined(m)
+		s.joined(m)
 	}
 }
 
-// leftAll takes note that all rooms were left, except those that keep says.
-func (c *Client) leftAll(why Reason, keep func(*Room) bool) {
-	c.mu.Lock()
+// leaveAll takes note that all rooms were left, except those that keep says.
+func (s *rooms) leaveAll(why Reason, keep func(*Room) bool) {
+	s.mu.Lock()
 	type place struct{ name, key string }
 	var gone []place
-	for _, name := range slices.Sorted(maps.Keys(c.rooms)) {
-		if r := c.rooms[name]; r.in && !keep(r) {
+	for _, name := range slices.Sorted(maps.Keys(s.byType)) {
+		if r := s.byType[name]; r.in && !keep(r) {
 			gone = append(gone, place{name, r.key})
 		}
 	}
-	c.mu.Unlock()
+	s.mu.Unlock()
 	for _, p := range gone {
-		c.left(p.name, p.key, why)
-	}
-}
-
-// sessionEnded leaves all rooms of a session that has ended.
-func (c *Client) sessionEnded(e *Event) {
-	var why Reason
-	if end, ok := e.Err.(*session.CloseError); ok {
-		why = Reason{end.Code, end.Text}
-	}
-	c.leftAll(why, func(*Room) bool { return false })
-	c.mu.Lock()
-	ends := c.ends
-	c.mu.Unlock()
-	for _, f := range ends {
-		f(why)
+		s.left(p.name, p.key, why)
 	}
 }
