@@ -238,6 +238,13 @@ func (c *Client) sessionEnded(e *Event) {
 	}
 }
 
+// onEnd makes f run when a session has ended, on the delivery goroutine.
+func (c *Client) onEnd(f func(why Reason)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ends = append(c.ends, f)
+}
+
 // request hands a request of the server to its handler and sends the answer.
 func (c *Client) request(e entry) {
 	id, r, payload, err := codec.ParseRequest(e.body)

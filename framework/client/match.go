@@ -102,10 +102,10 @@ func (n *ticketNews) ticket() Ticket {
 // NewQueue makes the view. A second one for the same client panics.
 func NewQueue(c *Client) *Queue {
 	q := &Queue{c: c}
-	OnMessage(c, routeTicket, func(n ticketNews) { q.ticket.take(c, n.ticket()) })
+	OnMessage(c, routeTicket, func(n ticketNews) { q.ticket.take(n.ticket()) })
 	c.onEnd(func(Reason) {
 		if q.Ticket().State != TicketNone {
-			q.ticket.take(c, Ticket{Text: "the session has ended"})
+			q.ticket.take(Ticket{Text: "the session has ended"})
 		}
 	})
 	return q
@@ -113,10 +113,10 @@ func NewQueue(c *Client) *Queue {
 
 // OnTicket sets what is called whenever the ticket has changed. It runs where the handlers
 // of OnMessage do.
-func (q *Queue) OnTicket(f func(Ticket)) { q.ticket.call(q.c, f) }
+func (q *Queue) OnTicket(f func(Ticket)) { q.ticket.call(f) }
 
 // Ticket returns how it stands.
-func (q *Queue) Ticket() Ticket { return q.ticket.get(q.c) }
+func (q *Queue) Ticket() Ticket { return q.ticket.get() }
 
 // Enter waits for a match, with the player's party. OnTicket tells of what follows. The
 // error is as Request's: ErrorRefused if it waits already or has declined too often, ErrorBusy

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Party is the client's view of its party (framework/social). Make one for a client, by
@@ -43,11 +44,11 @@ type Invitation struct {
 // NewParty makes the view. A second one for the same client panics.
 func NewParty(c *Client) *Party {
 	p := &Party{c: c}
-	OnMessage(c, "party.state", func(s PartyState) { p.state.take(c, s) })
-	OnMessage(c, "party.invited", func(i Invitation) { p.invited.take(c, i) })
+	OnMessage(c, "party.state", func(s PartyState) { p.state.take(s) })
+	OnMessage(c, "party.invited", func(i Invitation) { p.invited.take(i) })
 	c.onEnd(func(Reason) {
 		if p.State().ID != 0 {
-			p.state.take(c, PartyState{Why: "the session has ended"})
+			p.state.take(PartyState{Why: "the session has ended"})
 		}
 	})
 	return p
@@ -55,13 +56,13 @@ func NewParty(c *Client) *Party {
 
 // OnChanged sets what is called whenever the party has changed. It runs where the handlers
 // of OnMessage do.
-func (p *Party) OnChanged(f func(PartyState)) { p.state.call(p.c, f) }
+func (p *Party) OnChanged(f func(PartyState)) { p.state.call(f) }
 
 // OnInvited sets what is called for an invitation: see OnChanged.
-func (p *Party) OnInvited(f func(Invitation)) { p.invited.call(p.c, f) }
+func (p *Party) OnInvited(f func(Invitation)) { p.invited.call(f) }
 
 // State returns the party.
-func (p *Party) State() PartyState { return p.state.get(p.c) }
+func (p *Party) State() PartyState { return p.state.get() }
 
 // Invite invites a user, into a new party if there is none. The errors of this and the
 // others are as Request's: ErrorRefused if it may not be, ErrorFull if the party is full,
@@ -124,7 +125,7 @@ type UserState struct {
 type Friends struct {
 	c *Client
 
-	// Guarded by Client.mu.
+	mu        sync.Mutex // guards the rest
 	states    map[string]UserState
 	onChanged func(UserState)
 }
@@ -135,8 +136,8 @@ func NewFriends(c *Client) *Friends {
 	OnMessage(c, "presence.changed", func(s UserState) { f.take(s) })
 	OnMessage(c, "presence.all", func(all []UserState) { f.take(all...) })
 	c.onEnd(func(Reason) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		clear(f.states)
 	})
 	return f
@@ -144,11 +145,11 @@ func NewFriends(c *Client) *Friends {
 
 func (f *Friends) take(all ...UserState) {
 	for _, s := range all {
-		f.c.mu.Lock()
+		f.mu.Lock()
 		news := f.states[s.User] != s
 		f.states[s.User] = s
 		fn := f.onChanged
-		f.c.mu.Unlock()
+		f.mu.Unlock()
 		if news && fn != nil {
 			fn(s)
 		}
@@ -158,8 +159,8 @@ func (f *Friends) take(all ...UserState) {
 // OnChanged sets what is called when a user that is watched comes, goes, or does something
 // else. It runs where the handlers of OnMessage do.
 func (f *Friends) OnChanged(fn func(UserState)) {
-	f.c.mu.Lock()
-	defer f.c.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.onChanged = fn
 }
 
@@ -171,8 +172,8 @@ func (f *Friends) Watch(ctx context.Context, users ...string) ([]UserState, erro
 	if err := f.c.Request(ctx, "presence.watch", users, &all); err != nil {
 		return nil, err
 	}
-	f.c.mu.Lock()
-	defer f.c.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, s := range all {
 		if _, known := f.states[s.User]; !known { // else it was told of, perhaps after this
 			f.states[s.User] = s
@@ -186,8 +187,8 @@ func (f *Friends) Unwatch(ctx context.Context, users ...string) error {
 	if err := f.c.Request(ctx, "presence.unwatch", users, nil); err != nil {
 		return err
 	}
-	f.c.mu.Lock()
-	defer f.c.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if len(users) == 0 {
 		clear(f.states)
 	}
@@ -199,44 +200,7 @@ func (f *Friends) Unwatch(ctx context.Context, users ...string) error {
 
 // All returns the users that are watched, by name.
 func (f *Friends) All() []UserState {
-	f.c.mu.Lock()
-	defer f.c.mu.Unlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return slices.SortedFunc(maps.Values(f.states), func(a, b UserState) int { return strings.Compare(a.User, b.User) })
-}
-
-// view is the newest of what the server tells about one thing, and what is called for it.
-// Guarded by Client.mu.
-type view[T any] struct {
-	newest T
-	on     func(T)
-}
-
-// take takes what is new, on the delivery goroutine.
-func (v *view[T]) take(c *Client, x T) {
-	c.mu.Lock()
-	v.newest = x
-	f := v.on
-	c.mu.Unlock()
-	if f != nil {
-		f(x)
-	}
-}
-
-func (v *view[T]) call(c *Client, f func(T)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	v.on = f
-}
-
-func (v *view[T]) get(c *Client) T {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return v.newest
-}
-
-// onEnd makes f run when a session has ended, on the delivery goroutine.
-func (c *Client) onEnd(f func(why Reason)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ends = append(c.ends, f)
 }
