@@ -50,7 +50,7 @@ func (c *Client) changesLocked() {
 				c.err = s.Err
 			}
 		}
-		c.learnLocked()
+		c.routes = c.routes.of(c.core.Routes())
 		c.inbox.pushState(s)
 		c.work.Signal()
 	}

@@ -13,11 +13,12 @@ import (
 	"github.com/lifeline-go/lifeline/session"
 )
 
-// Client is one player's end of a session. All its methods, and On, are safe
-// to call from any goroutine, handlers included.
+// Client is one player's end of a session. All its methods, and OnMessage and OnRequest,
+// are safe to call from any goroutine, handlers included.
 //
-// Everything it holds is guarded by mu, which is never held while the app's
-// code runs or a socket blocks. Its goroutines, none before Connect:
+// mu is never held while the app's code runs or a socket blocks. Below it, tickets, rooms,
+// names of hosts and random bits have locks of their own. Its goroutines, none before
+// Connect:
 //
 //   - run: the clock and the dialling. Ends when the session has.
 //   - deliver: every callback of the app. Ends after the last one.
@@ -39,14 +40,14 @@ type Client struct {
 	done    chan struct{} // closed after the last callback
 	running sync.WaitGroup
 
-	mu        sync.Mutex
+	mu        sync.Mutex // guards the rest
 	core      *session.Client
 	started   bool
 	closing   bool // by Close: messages that still wait are not delivered
 	ending    bool // run is over: deliver ends when the inbox is empty
 	err       error
 	link      *link // that the core knows of, nil without one
-	old       []oldLink
+	silent    silent
 	armed     time.Duration // when run looks again by itself
 	wantDial  bool
 	dialGen   uint64 // counts the core's wishes to dial: an overtaken one is dropped

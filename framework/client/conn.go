@@ -2,7 +2,11 @@
 
 package client
 
-import "time"
+import (
+	"time"
+
+	"github.com/lifeline-go/lifeline/session"
+)
 
 // conn is one carrier connection. Read and Write block, each called by one
 // goroutine; the rest may be called from any.
@@ -19,6 +23,47 @@ type conn interface {
 	// whether close would be heard by the peer.
 	cut() (audible bool)
 	close()
+}
+
+// silent are connections that were cut and stay open, so that no server hears of their
+// end before it must have missed them. Oldest first; guarded by Client.mu.
+type silent []struct {
+	conn  conn
+	until time.Duration
+}
+
+// maxSilent bounds them.
+const maxSilent = 4
+
+func (s *silent) add(c conn, until time.Duration) {
+	if len(*s) == maxSilent {
+		s.drop()
+	}
+	*s = append(*s, struct {
+		conn  conn
+		until time.Duration
+	}{c, until})
+}
+
+// drop closes the oldest.
+func (s *silent) drop() {
+	(*s)[0].conn.close()
+	*s = (*s)[1:]
+}
+
+// expire closes those whose time is over by now.
+func (s *silent) expire(now time.Duration) {
+	for s.due() <= now {
+		s.drop()
+	}
+}
+
+// due is when the oldest is to be closed.
+func (s *silent) due() time.Duration {
+	if len(*s) == 0 {
+		return session.Never
+	}
+	return (*s)[0].until
 }
 
 // chunk is how much is handed to a socket at once: what a heartbeat waits for.

@@ -76,19 +76,6 @@ func OnRequest[Q, A any](c *Client, route string, fn func(Q) (A, error)) {
 	}
 }
 
-// learnLocked takes over the dictionary of the session that is open now, or
-// forgets that of one that ended.
-func (c *Client) learnLocked() {
-	names := c.core.Routes()
-	if len(names) == len(c.routes.names) && (len(names) == 0 || &names[0] == &c.routes.names[0]) {
-		return
-	}
-	c.routes = &dictionary{names: names, numbers: make(map[string]uint32, len(names))}
-	for n, name := range names {
-		c.routes.numbers[name] = uint32(n)
-	}
-}
-
 // holdLocked asks the server to stop, or to go on, where the inbox says so.
 func (c *Client) holdLocked() {
 	if !c.inbox.hold(c.calls.Len() > 0) {

@@ -31,15 +31,6 @@ type link struct {
 	late   *time.Timer   // ends the writing of last
 }
 
-// oldLink is a connection that stays open so that nobody hears of its end.
-type oldLink struct {
-	conn  conn
-	until time.Duration
-}
-
-// maxOld bounds the sockets that Cut left open.
-const maxOld = 4
-
 // --- leaving a link; the core is told by the caller
 
 // leaveLocked takes the link from the core.
@@ -63,14 +54,10 @@ func (c *Client) abandonLocked(now time.Duration) {
 	c.link.told = true // our own doing: the address is as good as it was
 	l := c.leaveLocked()
 	c.attempt.last = errCut
-	if !l.conn.cut() {
-		l.conn.close()
+	if l.conn.cut() {
+		c.silent.add(l.conn, now+2*c.core.Params().Timeout)
 	} else {
-		if len(c.old) == maxOld {
-			c.old[0].conn.close()
-			c.old = c.old[1:]
-		}
-		c.old = append(c.old, oldLink{l.conn, now + 2*c.core.Params().Timeout})
+		l.conn.close()
 	}
 	c.core.LinkDropped(now)
 }

@@ -66,11 +66,7 @@ func (c *Client) wakeRun() {
 
 // dueLocked returns when run has to look again.
 func (c *Client) dueLocked() time.Duration {
-	due := min(c.core.Due(), c.silentAtLocked(), c.inbox.blockedAt())
-	if len(c.old) > 0 {
-		due = min(due, c.old[0].until)
-	}
-	return due
+	return min(c.core.Due(), c.silentAtLocked(), c.inbox.blockedAt(), c.silent.due())
 }
 
 // silentAtLocked is when the present link will have been silent for too long.
@@ -94,10 +90,7 @@ func (c *Client) run() {
 		c.mu.Lock()
 		c.settleLocked()
 		now := c.clock.now()
-		for len(c.old) > 0 && c.old[0].until <= now {
-			c.old[0].conn.close()
-			c.old = c.old[1:]
-		}
+		c.silent.expire(now)
 		dial, ended := c.wantDial, c.core.State() == session.Ended
 		c.armed = c.dueLocked()
 		timer.Reset(max(c.clock.real(c.armed-now), 1))
@@ -118,10 +111,9 @@ func (c *Client) run() {
 func (c *Client) end() {
 	c.running.Wait()
 	c.mu.Lock()
-	for _, o := range c.old {
-		o.conn.close()
+	for len(c.silent) > 0 {
+		c.silent.drop()
 	}
-	c.old = nil
 	c.finishLocked()
 	c.mu.Unlock()
 	close(c.quiet)

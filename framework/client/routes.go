@@ -10,6 +10,19 @@ type dictionary struct {
 	numbers map[string]uint32
 }
 
+// of returns the dictionary of a session whose names these are: the same one, as long as
+// the core has the same names. It is empty once the session has ended.
+func (d *dictionary) of(names []string) *dictionary {
+	if len(names) == len(d.names) && (len(names) == 0 || &names[0] == &d.names[0]) {
+		return d
+	}
+	d = &dictionary{names: names, numbers: make(map[string]uint32, len(names))}
+	for n, name := range names {
+		d.numbers[name] = uint32(n)
+	}
+	return d
+}
+
 // route is how a route is written.
 func (d *dictionary) route(name string) codec.Route {
 	if n, ok := d.numbers[name]; ok {
