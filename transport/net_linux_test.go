@@ -233,6 +233,9 @@ func TestEngineThatEndsIsReplaced(t *testing.T) {
 		_, err = again.next(20 * time.Second)
 		return err == nil
 	})
+	if tr.Stats().AcceptFailures == 0 {
+		t.Error("the restart of the listeners is not counted")
+	}
 }
 
 // TestOneBadDestinationDoesNotHoldUpOthers sends to an address that the kernel

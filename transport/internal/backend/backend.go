@@ -162,5 +162,5 @@ type Counters struct {
 	DatagramsOut   uint64
 	SendFailed     atomic.Uint64 // datagrams that the system refused
 	ManyLocals     atomic.Uint64 // datagrams whose local address has no name
-	AcceptFailures atomic.Uint64 // connections that were closed at once
+	AcceptFailures atomic.Uint64 // connections that were closed at once, and listeners restarted
 }

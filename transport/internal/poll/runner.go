@@ -170,6 +170,7 @@ func (g *loop) serve() {
 			g.up <- fmt.Errorf("transport: start loop %d: %w", g.sink.Index(), errOr(err))
 			<-g.r.quit // Start gives up
 		} else {
+			g.count.AcceptFailures.Add(1) // the listeners are restarted
 			g.r.Log.Error("transport: engine ended, starting another", slog.Int("loop", g.sink.Index()), slog.Any("error", err))
 			select {
 			case <-time.After(wait):
