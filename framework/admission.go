@@ -83,6 +83,8 @@ func (l *loop) admitLocked(p *Player, id session.ID, at *login, absent []*Player
 		return admission{full: notFull, adopt: olds[len(olds)-1]}
 	case s.cfg.Duplicate == DuplicateAllow && user != "" && s.cfg.SessionsPerUser > 0 && len(s.table.User(user)) >= s.cfg.SessionsPerUser:
 		return admission{full: fullUser}
+	case s.atAddressLimitLocked(at.o.origin): // others came meanwhile
+		return admission{full: fullAddress}
 	}
 	s.joinOriginLocked(p, at.o.origin)
 	olds = append(olds, s.awaitClose[user]...)

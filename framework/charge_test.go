@@ -3,6 +3,7 @@
 package framework_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -410,6 +411,27 @@ func TestSessionsOfOneAddressAndUser(t *testing.T) {
 				t.Errorf("after one has left: %v", err)
 			}
 		})
+	})
+}
+
+// TestSessionsOfOneAddressThatLogInTogether: what is decided slowly lets no more in.
+func TestSessionsOfOneAddressThatLogInTogether(t *testing.T) {
+	cfg := framework.Config{Session: quick, SessionsPerAddress: 3}
+	cfg.Authenticate = func(_ context.Context, l framework.Login) (framework.Identity, error) {
+		time.Sleep(time.Second)
+		return framework.Identity{User: string(l.Ticket)}, nil
+	}
+	simulate(t, 19, memnet.Conditions{}, cfg, nil, func(e *env) {
+		for i := range 6 {
+			e.net.NextAddr(netip.MustParseAddr("192.0.2.1"))
+			c := e.newClient(fmt.Sprint("u", i), transport.TCP)
+			go func() { _ = c.Connect(context.Background()) }() // ends with the client
+			time.Sleep(10 * time.Millisecond)
+		}
+		time.Sleep(1200 * time.Millisecond) // and nobody has come again, from another address
+		if n, refused := len(e.players()), e.srv.Stats().Full["address"]; n != 3 || refused != 3 {
+			t.Errorf("%d sessions of one address, %d refused, want 3 and 3", n, refused)
+		}
 	})
 }
 
