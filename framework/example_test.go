@@ -186,6 +186,7 @@ func ExampleServer_Group() {
 // The server asks its client and waits, in a handler that may block.
 func ExamplePlayer_Request() {
 	srv := newServer()
+	framework.Asks[string, int](srv, "code") // package gen makes it known to clients
 	framework.OnRequest(srv, "open", func(p *framework.Player, door string) (bool, error) {
 		ctx, cancel := context.WithTimeout(p.Context(), 10*time.Second)
 		defer cancel()

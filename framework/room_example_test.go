@@ -177,3 +177,47 @@ func ExampleDataOf() {
 	fmt.Println(rank, err)
 	// Output: gold <nil>
 }
+
+// A room looks who is in it, and takes a player out, with a reason for its client.
+func ExampleRoom_Remove() {
+	srv := newServer()
+	stage := framework.AddRoom(srv, "stage", func(r *framework.Room) *framework.Room { return r }).Spectators(10)
+	framework.OnRoomRequest(stage, "vote out", func(r *framework.Room, _ *framework.Player, user string) (string, error) {
+		for _, p := range r.Members() {
+			if p.User() == user {
+				r.Remove(p, framework.CodeGame, "voted out")
+			}
+		}
+		return fmt.Sprint(len(r.Members()), " on the stage, ", len(r.Watchers()), " watch"), nil
+	})
+	defer start(srv)()
+
+	ctx, out := context.Background(), make(chan string)
+	ann, bob, eve := player(srv, "ann"), player(srv, "bob"), player(srv, "eve")
+	bob.Room("stage").OnLeft(func(_ string, why client.Reason) { out <- why.Text })
+	for _, c := range []*client.Client{ann, bob, eve} {
+		connect(c)
+	}
+	_, _ = ann.Join(ctx, "stage", "1"), bob.Join(ctx, "stage", "1")
+	_ = eve.Room("stage").Watch(ctx, "1")
+	var said string
+	err := ann.Request(ctx, "vote out", "bob", &said)
+	fmt.Println(said, err)
+	fmt.Println("bob:", <-out)
+	// Output:
+	// 1 on the stage, 1 watch <nil>
+	// bob: voted out
+}
+
+// Who is there, for a page of the game's own.
+func ExampleServer_Inspect() {
+	srv := newServer()
+	defer start(srv)()
+	connect(player(srv, "ann"))
+	connect(player(srv, "bob"))
+
+	for _, in := range srv.Inspect(10, func(in *framework.Info) bool { return in.User == "bob" }) {
+		fmt.Println(in.User, in.Carrier, in.State)
+	}
+	// Output: bob tcp attached
+}
