@@ -194,6 +194,7 @@ func TestCarriers(t *testing.T) {
 	}
 	for path, list := range map[string]string{
 		"client/address.go":                  section(t, "client/address.go", "var carrierNames =", "\n"),
+		"conform/wire.go":                    quoted(section(t, "conform/wire.go", "var carriers =", "\n}")),
 		"../bench/run_linux.go":              section(t, "../bench/run_linux.go", "var carriers =", "\n"),
 		"client/csharp/Runtime/Addresses.cs": section(t, "client/csharp/Runtime/Addresses.cs", "begins with none of ", ";"),
 	} {
@@ -206,6 +207,43 @@ func TestCarriers(t *testing.T) {
 	}
 	if got := aliases(section(t, "names.go", "// The carriers.", "\n)"), "", `transport\.`); len(got) != len(want) {
 		t.Errorf("names.go has the carriers %v, want %v", got, want)
+	}
+}
+
+// quoted are the strings in a piece of code.
+func quoted(code string) string {
+	return strings.Join(regexp.MustCompile(`"[^"]*"`).FindAllString(code, -1), " ")
+}
+
+// TestRoomCallbacks: room.go rules what a room type may have. One that callbacks.go does
+// not list is never missed where its signature is wrong.
+func TestRoomCallbacks(t *testing.T) {
+	want := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^\t\w+Handler interface\{ (On\w+)\((.*?)\)( error)? \}`).FindAllStringSubmatch(section(t, "room.go", "\ntype (\n", "\n)"), -1) {
+		var types []string
+		for p := range strings.SplitSeq(m[2], ", ") {
+			types = append(types, p[strings.LastIndexByte(p, ' ')+1:])
+		}
+		want[m[1]] = "func(" + strings.Join(types, ", ") + ")" + m[3]
+	}
+	if len(want) < 10 {
+		t.Fatalf("room.go has only %v", want)
+	}
+	got := map[string]string{}
+	for _, m := range regexp.MustCompile(`\{"(On\w+)", reflect\.TypeFor\[(.*)\]\(\)\}`).FindAllStringSubmatch(section(t, "callbacks.go", "var callbacks =", "\n}"), -1) {
+		got[m[1]] = m[2]
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("callbacks.go has %v, room.go %v", got, want)
+	}
+	guide, err := os.ReadFile("docs/rooms.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range want {
+		if !strings.Contains(string(guide), name) {
+			t.Errorf("docs/rooms.md does not say that there is %s", name)
+		}
 	}
 }
 
