@@ -182,69 +182,6 @@ func (s *Server) dispatch(p *Player, room *Room) {
 	s.pool.submit(p)
 }
 
-// workers runs players on at most most goroutines; the others wait in order.
-type workers struct {
-	most int
-
-	watch *watchdog.Watchdog
-
-	mu      sync.Mutex
-	busy    int
-	ready   []*Player
-	waiting int                  // players that wait for their share, see acquireShareLocked
-	idle    []*watchdog.Activity // of goroutines that have ended
-}
-
-func (w *workers) submit(p *Player) {
-	w.mu.Lock()
-	if !w.acquireShareLocked(p) {
-		w.mu.Unlock()
-		return
-	}
-	if w.busy >= w.most {
-		w.ready = append(w.ready, p)
-		w.mu.Unlock()
-		return
-	}
-	w.busy++
-	var d *watchdog.Activity
-	if n := len(w.idle); n > 0 {
-		d, w.idle = w.idle[n-1], w.idle[:n-1]
-	}
-	w.mu.Unlock()
-	if d == nil {
-		d = w.watch.Register(watchdog.Worker, "")
-	}
-	go w.run(p, d) // ends when no player is ready
-}
-
-func (w *workers) run(p *Player, d *watchdog.Activity) {
-	done := false
-	defer func() {
-		if !done { // the game's code ended this goroutine: p goes on in another
-			d.End()
-			go w.run(p, d)
-		}
-	}()
-	for {
-		p.work(nil, d)
-		w.mu.Lock()
-		w.releaseShareLocked(p)
-		if len(w.ready) == 0 {
-			w.ready = nil
-			w.busy--
-			w.idle = append(w.idle, d)
-			w.mu.Unlock()
-			done = true
-			return
-		}
-		p = w.ready[0]
-		w.ready[0] = nil
-		w.ready = w.ready[1:]
-		w.mu.Unlock()
-	}
-}
-
 // page is one more page of the admin handler.
 type page struct {
 	pattern string
