@@ -133,7 +133,7 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 	at := &login{key: key, l: l, o: o}
 	if full == notFull && s.cfg.Authenticate != nil {
 		var ok bool
-		if at.slot, ok = s.authSlots.Acquire(k.RemoteAddr().Addr()); !ok {
+		if at.slot, ok = s.authSlots.Acquire(o.origin); !ok {
 			full = fullLogins
 		}
 	}

@@ -10,6 +10,29 @@ import (
 	"testing"
 )
 
+// TestAddressesThatCountTogether: what shares and bounds by address go by.
+func TestAddressesThatCountTogether(t *testing.T) {
+	s, err := New(Config{TCP: "127.0.0.1:0", TrustedProxies: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from, want := range map[string]string{
+		"192.0.2.1":        "192.0.2.1",
+		"::ffff:192.0.2.1": "192.0.2.1",
+		"2001:db8::1":      "2001:db8::",
+		"2001:db8::2%eth0": "2001:db8::", // of one /64
+		"2001:db8:0:1::3":  "2001:db8:0:1::",
+		"127.0.0.1":        "", // this machine
+		"::1":              "",
+		"203.0.113.7":      "", // a proxy stands for many
+	} {
+		got := s.originOf(netip.MustParseAddr(from))
+		if w, _ := netip.ParseAddr(want); got != w {
+			t.Errorf("%s counts as %v, want %v", from, got, w)
+		}
+	}
+}
+
 // TestProxyOnThisMachineIsNoticed, once, where Config does not name it.
 func TestProxyOnThisMachineIsNoticed(t *testing.T) {
 	loopback := netip.MustParseAddr("127.0.0.1")

@@ -41,12 +41,12 @@ const (
 func NewAuthSlots(most int) AuthSlots { return AuthSlots{most: most, from: map[netip.Addr]int{}} }
 
 // Acquire gives a login from an address a slot, and reports false if there is none
-// for it.
+// for it. An address that is not valid stands for many and has no share.
 func (s *AuthSlots) Acquire(from netip.Addr) (AuthSlot, bool) {
 	if s.taken >= s.most || s.strays >= straysPerSlot*s.most {
 		return AuthSlot{}, false
 	}
-	if from = sharePrefix(from); from.IsValid() {
+	if from.IsValid() {
 		if s.from[from] >= max(s.most/shareOfAddress, 1) {
 			return AuthSlot{}, false
 		}
@@ -89,18 +89,4 @@ func (s *AuthSlots) giveBack(from netip.Addr) {
 			delete(s.from, from)
 		}
 	}
-}
-
-// sharePrefix is the address, or the 64 bits of an IPv6 address, that has one share.
-// This machine has none, as proxies are on it.
-func sharePrefix(a netip.Addr) netip.Addr {
-	a = a.Unmap().WithZone("")
-	switch {
-	case a.IsLoopback():
-		return netip.Addr{}
-	case a.Is6():
-		prefix, _ := a.Prefix(64)
-		return prefix.Addr()
-	}
-	return a
 }

