@@ -9,19 +9,31 @@ import (
 	"github.com/lifeline-go/lifeline/session"
 )
 
+// newest has, for each route of a link, the number of the datagram that brought the last
+// message: the highest is the newest.
+type newest map[uint32]uint64
+
+// take reports whether a message is newer than all that came on its route.
+func (n newest) take(route uint32, number uint64) bool {
+	if last, ok := n[route]; ok && number <= last {
+		return false
+	}
+	n[route] = number
+	return true
+}
+
 // sealedUpLocked begins to use a sealed link, whose GREETING was its handshake.
 func (c *Client) sealedUpLocked(l *link, k *sealedConn, now time.Duration) {
-	newest := make(map[uint32]uint64) // by route, of this link
+	newest := newest{}
 	k.s.mu.Lock()
-	k.s.beside = func(number uint64, frames []byte) { c.beside(l, number, frames, newest) }
+	k.s.frames = func(number uint64, frames []byte) { c.datagram(l, number, frames, newest) }
 	k.s.mu.Unlock()
 	c.core.Greeted(k.s.version, k.s.nonce, now)
 }
 
-// beside takes frames that came outside of the stream. They may overtake
-// everything in it, even the WELCOME; the newest of a route is the one with the
-// highest number of its datagram.
-func (c *Client) beside(l *link, number uint64, frames []byte, newest map[uint32]uint64) {
+// datagram takes frames that came outside of the stream. They may overtake
+// everything in it, even the WELCOME.
+func (c *Client) datagram(l *link, number uint64, frames []byte, newest newest) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.clock.now()
@@ -37,10 +49,9 @@ func (c *Client) beside(l *link, number uint64, frames []byte, newest map[uint32
 			if err != nil || !r.IsNumber() || int(r.Number()) >= len(c.core.Routes()) {
 				continue
 			}
-			if last, ok := newest[r.Number()]; ok && number <= last {
+			if !newest.take(r.Number(), number) {
 				continue
 			}
-			newest[r.Number()] = number
 		case codec.Heartbeat:
 			if _, err := c.core.ReceiveDatagram(p, now); err != nil {
 				c.brokeLocked(now, err)

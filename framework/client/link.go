@@ -95,7 +95,7 @@ func (l *link) pullLocked(now time.Duration) {
 	core := l.c.core
 	if k, ok := l.conn.(*sealedConn); ok {
 		if l.out = core.OutputDatagram(l.out[:0], now); len(l.out) > 0 {
-			k.s.writeBeside(l.out)
+			k.s.sendDatagram(l.out)
 			l.c.stats.BytesOut += uint64(len(l.out))
 		}
 	}

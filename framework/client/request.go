@@ -74,7 +74,7 @@ func (c *Client) SendNewest(route string, v any) error {
 		return err
 	}
 	h := codec.Header{Kind: codec.Datagram, Ack: ack}
-	if !s.writeBeside(codec.AppendFrame(nil, h, codec.AppendMessage(nil, r, payload))) {
+	if !s.sendDatagram(codec.AppendFrame(nil, h, codec.AppendMessage(nil, r, payload))) {
 		return c.Send(route, v)
 	}
 	return nil

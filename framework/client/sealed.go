@@ -115,7 +115,7 @@ type sealed struct {
 	closed bool
 	err    error
 	broke  func() error                       // ends the KCP above
-	beside func(number uint64, frames []byte) // takes unreliable frames
+	frames func(number uint64, frames []byte) // takes those of datagrams
 }
 
 // LocalAddr returns the socket's present address.
@@ -251,9 +251,9 @@ func (s *sealed) sendLocked(t seal.PacketType, frames, rest []byte) error {
 	return nil
 }
 
-// writeBeside sends one frame outside of the stream, once. It reports false if
+// sendDatagram sends one frame outside of the stream, once. It reports false if
 // the frame does not fit into a datagram.
-func (s *sealed) writeBeside(frame []byte) bool {
+func (s *sealed) sendDatagram(frame []byte) bool {
 	if len(frame) > sealedMTU-1 {
 		return false
 	}
@@ -380,14 +380,14 @@ func (s *sealed) take(b []byte) (segments []byte, err error) {
 		s.mu.Unlock()
 		return nil, err
 	}
-	beside := s.beside
+	datagram := s.frames
 	s.mu.Unlock()
 	frames, segments, err := seal.SplitPayload(o.Plain)
 	if err != nil {
 		return nil, nil
 	}
-	if len(frames) > 0 && beside != nil {
-		beside(o.Number, frames)
+	if len(frames) > 0 && datagram != nil {
+		datagram(o.Number, frames)
 	}
 	return segments, nil
 }

@@ -44,6 +44,7 @@ func ExampleClient_Token() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	defer first.Close()
 	token := first.Token() // stored like a password
 	first.Pause()          // the app is put away, and never comes back
 
