@@ -95,6 +95,7 @@ func ofExportedType(e ast.Expr) bool {
 var (
 	called  = regexp.MustCompile(`\.([A-Z]\w*)\b`)
 	goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
+	inline  = regexp.MustCompile("`(?:\\w+\\.)?([A-Z]\\w*)(?:\\(.*?\\))?`") // `Lead`, `p.Loss(0.1)`
 )
 
 // showing are the names that examples, guides and programs take from another package.
@@ -132,6 +133,9 @@ func showing(t *testing.T) map[string]bool {
 		}
 		for _, m := range goBlock.FindAllStringSubmatch(string(text), -1) {
 			show(m[1])
+		}
+		for _, m := range inline.FindAllStringSubmatch(string(text), -1) {
+			names[m[1]] = true
 		}
 		return nil
 	})

@@ -60,7 +60,7 @@ func busyFor(after time.Duration, text string) *session.CloseError {
 // OverflowError says that more would wait for a player than may: all of it is given
 // up, and what is sent until the client has come back to a snapshot (OnSnapshot). errors.Is(err, ErrOverflow) finds it.
 type OverflowError struct {
-	Packets, Bytes       int // that waited, before
+	Packets, Bytes       int // that waited, before; none once all was given up
 	MaxPackets, MaxBytes int // Session.SendPackets and SendBytes
 }
 

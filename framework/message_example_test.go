@@ -140,8 +140,8 @@ func ExampleOverflowError() {
 		err = p.Push("news", n)
 	}
 	var over *framework.OverflowError
-	fmt.Println(errors.Is(err, framework.ErrOverflow), errors.As(err, &over) && over.Packets > 0)
+	fmt.Println(errors.Is(err, framework.ErrOverflow), errors.As(err, &over), over.MaxPackets)
 	// Output:
-	// 1 6
-	// true true
+	// 1 7
+	// true true 1024
 }

@@ -142,7 +142,7 @@ func (p *Player) enqueueLocked(m *mailbox.Message) (e enqueueing) {
 		e.err = p.overflowErrorLocked(p.queuedLocked())
 		return e
 	}
-	packets, bytes := p.out.Len(), p.out.Size()
+	packets, bytes := p.queuedLocked()
 	e.dropped, e.wake = p.out.Put(m, &p.srv.outbox, !p.life.Attached()), true
 	if p.out.Fate() != mailbox.Kept {
 		e.err = p.overflowErrorLocked(packets, bytes)

@@ -201,12 +201,14 @@ func ExampleRoom_Remove() {
 	_, _ = ann.Join(ctx, "stage", "1"), bob.Join(ctx, "stage", "1")
 	_ = eve.Room("stage").Watch(ctx, "1")
 	var said string
-	err := ann.Request(ctx, "vote out", "bob", &said)
-	fmt.Println(said, err)
+	fmt.Println(ann.Request(ctx, "vote out", "bob", nil))
 	fmt.Println("bob:", <-out)
+	err := ann.Request(ctx, "vote out", "nobody", &said)
+	fmt.Println(said, err)
 	// Output:
-	// 1 on the stage, 1 watch <nil>
+	// <nil>
 	// bob: voted out
+	// 1 on the stage, 1 watch <nil>
 }
 
 // Who is there, for a page of the game's own.

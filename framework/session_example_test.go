@@ -113,7 +113,10 @@ func ExampleServer_AddHooks() {
 	var visits atomic.Uint64
 	closed := make(chan string)
 	srv.AddHooks(framework.Hooks{
-		OnOpen:  func(*framework.Player) { visits.Add(1) },
+		OnOpen: func(p *framework.Player) {
+			visits.Add(1)
+			p.OnClose(func() { closed <- p.User() + " is gone" })
+		},
 		OnClose: func(p *framework.Player, why framework.Reason) { closed <- fmt.Sprint(p.User(), ": ", why) },
 	})
 	srv.AddStats("visits", func() framework.PartStats {
@@ -125,9 +128,11 @@ func ExampleServer_AddHooks() {
 	connect(c)
 	_ = c.Close()
 	fmt.Println(<-closed)
+	fmt.Println(<-closed)
 	fmt.Println(srv.Stats().Parts["visits"].Total["visits"])
 	// Output:
 	// ann: left
+	// ann is gone
 	// 1
 }
 
