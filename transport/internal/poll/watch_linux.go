@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"unsafe"
 
 	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"golang.org/x/sys/unix"
@@ -89,8 +90,9 @@ func (w *udpWatch) run() {
 	defer w.done.Done()
 	var events [maxWatched]unix.EpollEvent
 	_ = w.raw.Read(func(fd uintptr) (done bool) {
-		n, _ := unix.EpollWait(int(fd), events[:], 0)
-		if n <= 0 {
+		// It does not wait: see mmsg.
+		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(&events[0])), maxWatched, 0, 0, 0)
+		if errno != 0 || n == 0 {
 			return false
 		}
 		for _, e := range events[:n] {
