@@ -225,6 +225,52 @@ func TestOverload(t *testing.T) {
 	}
 }
 
+// TestClusterCosts asserts that both servers of a pair are measured.
+func TestClusterCosts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many processes")
+	}
+	var echo, login map[string]report
+	measure(t, &echo, "cluster local", "-bus", "memory", "-sessions", "20", "-duration", "300ms", "-warmup", "100ms", "-runs", "1", "-client-core", "-1", "-server-core", "-1")
+	measure(t, &login, "cluster login", "-bus", "nats", "-sessions", "50", "-runs", "1", "-client-core", "-1", "-server-core", "-1")
+	for _, name := range []string{"cluster", "alone"} {
+		if r := echo[name]; r.Messages == 0 || r.ServerCPUPerMsg == 0 || r.Errors.Lost+r.Errors.Wrong != 0 {
+			t.Errorf("local, %s: figures are missing: %+v", name, r)
+		}
+		if r := login[name]; r.CPUPerLink == 0 || r.LoginP50 == 0 || r.Errors.Sum() != 0 {
+			t.Errorf("login, %s: figures are missing: %+v", name, r)
+		}
+	}
+}
+
+// TestClusterLosesNothing plays the courses in which no server is killed: nothing is lost,
+// nothing comes twice, and no player has to log in again.
+func TestClusterLosesNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many processes")
+	}
+	for _, c := range []struct {
+		name string
+		args []string
+	}{
+		{"restart", []string{"-settle", "300ms", "-drain", "300ms"}},
+		{"pause", []string{"-settle", "300ms", "-stop", "1s"}},
+		{"resume", []string{"-settle", "1s", "-cuts", "100", "-carrier", "plain-kcp"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var r outage
+			measure(t, &r, append([]string{"cluster " + c.name, "-sessions", "60", "-warmup", "300ms"}, c.args...)...)
+			if r.Up == 0 || r.Down == 0 || r.Silence99 == 0 || c.name != "pause" && r.Returned == 0 {
+				t.Errorf("figures are missing: %+v", r)
+			}
+			r.Errors.Timeout = 0
+			if r.Lost+r.Twice != 0 || r.Resets+r.Logins != 0 || r.Errors.Sum() != 0 {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
 // TestPage asserts that a report has what its steps have measured, and nothing
 // of it is taken for markup.
 func TestPage(t *testing.T) {

@@ -65,6 +65,8 @@ func (o *options) connectOnce(p peer) (f figures, errs load.Counts, err error) {
 	n := float64(o.Sessions)
 	f.LinksPerSec = n / s.ramp.Seconds()
 	f.CPUPerLink = float64((to.server - s.before.server).Microseconds()) / n
+	logins := s.fleet.Openings()
+	f.LoginP50, f.LoginP99 = ms(logins.Quantile(0.5)), ms(logins.Quantile(0.99))
 	f.LinksPerCore = 1e6 / f.CPUPerLink
 	f.DatagramsInLink = float64(st.Stats.Transport.DatagramsIn) / n
 	f.CookiesPerLink = float64(st.Stats.Transport.Handshakes.Cookies) / n

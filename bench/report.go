@@ -81,6 +81,8 @@ type figures struct {
 	LinksPerCore    float64 `json:"links_per_second_and_server_core,omitzero"`
 	DatagramsInLink float64 `json:"server_datagrams_in_per_link,omitzero"`
 	CookiesPerLink  float64 `json:"server_cookies_per_link,omitzero"`
+	LoginP50        float64 `json:"login_p50_ms,omitzero"`
+	LoginP99        float64 `json:"login_p99_ms,omitzero"`
 
 	// detect
 	DetectFirst    float64 `json:"detect_first_ms,omitzero"`

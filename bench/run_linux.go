@@ -40,6 +40,12 @@ func commands() []command {
 		{"detect", "players die, and the server finds out", (*options).detectFlags, detect},
 		{"sessions", "the session layer alone, without a network", (*options).sessionsFlags, sessions},
 		{"match", "tickets come to the matchmaking alone, without a network", (*options).matchFlags, matches},
+		{"cluster local", "what it costs a server to be one of many", (*options).clusterLocalFlags, clusterLocal},
+		{"cluster login", "what a login costs more there", (*options).clusterLoginFlags, clusterLogin},
+		{"cluster resume", "players come back to the wrong one of two servers", (*options).clusterResumeFlags, clusterResume},
+		{"cluster restart", "three servers are restarted in turn, under traffic", (*options).clusterRestartFlags, clusterRestart},
+		{"cluster kill", "one of three servers is killed", (*options).clusterKillFlags, clusterKill},
+		{"cluster pause", "the directory of three servers stops for a while", (*options).clusterPauseFlags, clusterPause},
 		{"all", "all of it, and a report as one HTML file", (*options).allFlags, all},
 		{"smoke", "small sizes whose ratios must hold: for CI", nil, smoke},
 		{"players", "", (*options).playersFlags, players},
@@ -49,7 +55,7 @@ func commands() []command {
 func usage() error {
 	for _, c := range commands() {
 		if c.does != "" {
-			fmt.Fprintf(os.Stderr, "bench %-10s %s\n", c.name, c.does)
+			fmt.Fprintf(os.Stderr, "bench %-15s %s\n", c.name, c.does)
 		}
 	}
 	fmt.Fprintln(os.Stderr, "\nbench echo -h and so on list the flags.")
@@ -68,6 +74,9 @@ type options struct {
 	cuts                   float64 // percent of the links in each second
 	lossy, delay           time.Duration
 	losses                 string
+	bus                    string        // of the courses of cluster
+	each                   float64       // requests, and messages, a second of each player
+	stopped                time.Duration // the directory
 	overload               float64
 	page, only             string // where all writes its report, and which steps of it
 	quick                  bool
@@ -88,7 +97,11 @@ func run(args []string) error {
 	if args[0] == "serve" { // the process of a server
 		return server.Main(args[1:], nil)
 	}
-	o, err := parse(args[0], args[1:])
+	name, args := args[0], args[1:]
+	if name == "cluster" && len(args) > 0 { // has courses of its own
+		name, args = name+" "+args[0], args[1:]
+	}
+	o, err := parse(name, args)
 	if err != nil {
 		return err
 	}

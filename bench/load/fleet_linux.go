@@ -32,12 +32,16 @@ type Config struct {
 	Window   int // requests that a session may have unanswered; at a rate it is not bounded
 	Opening  int // sessions that may be opening at once
 
-	Route   string  // of the requests; if empty, "echo"
-	Rate    float64 // requests a second of all players together; if zero, the loop is closed
-	Backlog int     // at a rate: requests that a player may have unanswered; it skips the others. If zero, any number
-	Return  bool    // who loses a link comes back; otherwise that is an error
-	Loss    float64 // share of datagrams that never arrive, of either direction
-	Seed    uint64  // of Loss
+	Route   string           // of the requests; if empty, "echo"
+	Rate    float64          // requests a second of all players together; if zero, the loop is closed
+	Backlog int              // at a rate: requests that a player may have unanswered; it skips the others. If zero, any number
+	Return  bool             // who loses a link comes back; otherwise that is an error
+	Users   bool             // players log in by a name: see UserIndex
+	Servers []netip.AddrPort // if there are several: players begin at them in turn, and go where they are sent
+	Wrong   bool             // who comes back tries another server first than the one it was at
+	Relogin bool             // who is told that its session is over logs in anew; otherwise that is an error
+	Loss    float64          // share of datagrams that never arrive, of either direction
+	Seed    uint64           // of Loss
 }
 
 // Dialect is what some servers want around bare messages.
@@ -82,17 +86,21 @@ type Fleet struct {
 	lottery *rand.Rand    // of Loss
 	visits  int           // of the wheel
 
-	hist    chart.Histogram // from asking to the answer
-	pushes  chart.Histogram // from the server's sending to receiving
-	returns chart.Histogram // from the cut to being back
-	counts  Counts
-	resets  int
-	resent  uint64 // bare datagrams
-	in      []byte
-	out     []byte
-	packet  []byte
-	sends   []byte // what is asked
-	wants   []byte // and what is answered
+	hist       chart.Histogram // from asking to the answer
+	pushes     chart.Histogram // from the server's sending to receiving
+	returns    chart.Histogram // from the cut to being back
+	counts     Counts
+	resets     int
+	redials    chart.Histogram // from the first attempt to come back
+	openings   chart.Histogram // from the dial to the session
+	logins     int             // after the first
+	unanswered uint64          // requests that a reset or another session has taken the answer of
+	resent     uint64          // bare datagrams
+	in         []byte
+	out        []byte
+	packet     []byte
+	sends      []byte // what is asked
+	wants      []byte // and what is answered
 }
 
 // socket carries one player, or several with a conversation each.
@@ -167,6 +175,8 @@ func (c *Config) defaults() error {
 		return fmt.Errorf("load: %d sessions: %d is the most", c.Sessions, maxIndex)
 	case c.Carrier != "plain-kcp" && c.Carrier != "kcp" && c.Sockets != c.Sessions:
 		return fmt.Errorf("load: %s needs a socket for every session", c.Carrier)
+	case len(c.Servers) > 0 && (c.Sockets != c.Sessions || c.Carrier == "kcp" || c.Carrier == "stcp"):
+		return errors.New("load: several servers: only over plain-kcp, tcp and ws, with a socket for every session")
 	case c.Carrier == "udp" && !c.Bare:
 		return errors.New("load: bare datagrams carry no sessions")
 	case c.Sockets > limit-reserve:
@@ -202,15 +212,25 @@ func (f *Fleet) openSocket(i int) error {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<20)
 	}
 	to := &unix.SockaddrInet4{Port: int(f.cfg.Server.Port()), Addr: f.cfg.Server.Addr().Unmap().As4()}
-	if from := playerAddr(i, f.cfg.Server.Addr()); from.IsValid() {
-		if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: from.As4()}); err != nil {
-			return fmt.Errorf("load: address of socket %d: %w", i, err)
-		}
+	if err := f.bind(fd, i); err != nil {
+		return err
 	}
 	if err := unix.Connect(fd, to); err != nil {
 		return fmt.Errorf("load: connect: %w", err)
 	}
 	return f.watch(fd, i, unix.EPOLL_CTL_ADD, unix.EPOLLIN)
+}
+
+// bind gives the socket of player i its address.
+func (f *Fleet) bind(fd, i int) error {
+	from := playerAddr(i, f.cfg.Server.Addr())
+	if !from.IsValid() {
+		return nil
+	}
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: from.As4()}); err != nil {
+		return fmt.Errorf("load: address of socket %d: %w", i, err)
+	}
+	return nil
 }
 
 // playerAddr is the address of player i on the loopback: real players have one

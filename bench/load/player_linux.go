@@ -41,6 +41,11 @@ type player struct {
 	tries           int    // bare datagrams: how often the oldest request was sent again
 	pushed          uint64 // number of the server's latest message
 	links           uint32 // that it has had
+	undelivered     uint64 // requests that it was told may not have arrived
+	way             way
+	heard, silence  time.Duration // see Listen
+	begun           time.Duration // to open
+	skips           bool          // the next answer may be to a later request: see skip
 	state           playerState
 	linked          bool         // there is a link, open or opening
 	writing         bool         // the stream is watched for room
@@ -104,7 +109,13 @@ func (p *player) init(f *Fleet, index int) error {
 		return nil
 	}
 	var err error
-	p.session, err = session.NewClient(session.ClientConfig{Info: "bench", Rand: random})
+	cfg := session.ClientConfig{Info: "bench", Rand: random}
+	if f.cfg.Users {
+		p.way.at = index % max(len(f.cfg.Servers), 1)
+		ticket := []byte(userName(index))
+		cfg.Ticket = func() ([]byte, bool) { return ticket, true }
+	}
+	p.session, err = session.NewClient(cfg)
 	return err
 }
 
@@ -115,7 +126,7 @@ func (f *Fleet) sentAt(p *player, n uint64) *time.Duration {
 
 // begin opens p's session. A bare player is open when a first echo is back.
 func (f *Fleet) begin(p *player) {
-	p.state = isOpening
+	p.state, p.begun = isOpening, f.now
 	if p.session == nil {
 		if err := f.link(p); err != nil {
 			f.lose(p, err)
@@ -142,9 +153,13 @@ func (f *Fleet) link(p *player) error {
 			}
 		}
 		if err := f.dial(p); err != nil {
+			f.closeSocket(p.sock)
 			return err
 		}
 	} else if f.cfg.Carrier == "plain-kcp" {
+		if err := f.redirect(p); err != nil {
+			return err
+		}
 		p.kcp.Init(p.links<<20|uint32(p.index+1), &f.kcp)
 	}
 	p.links++
@@ -163,8 +178,8 @@ func (f *Fleet) check(p *player) {
 	wall := f.start.Add(f.now)
 	action := p.session.Check(f.now, wall)
 	if action == session.Dial {
-		if err := f.link(p); err != nil {
-			f.dropped(p, err)
+		if err := f.reach(p); err != nil {
+			f.unreached(p, err)
 			return
 		}
 		if f.cfg.Carrier == "kcp" || f.cfg.Carrier == "stcp" {
@@ -188,11 +203,16 @@ func (f *Fleet) changes(p *player) {
 	for _, ch := range p.session.Changes() {
 		switch ch.Kind {
 		case session.Opened:
+			if p.state == isAway {
+				f.logins++
+				f.back(p)
+				break
+			}
 			f.opened(p)
 		case session.Resumed:
 			f.back(p)
 		case session.WasReset:
-			f.resets++
+			f.reset(p, ch)
 			f.back(p)
 		case session.Lost:
 			if !f.cfg.Return {
@@ -202,6 +222,10 @@ func (f *Fleet) changes(p *player) {
 			p.state = isAway
 			f.away++
 		case session.Ending:
+			if f.cfg.Relogin && p.session.State() != session.Ended {
+				f.gone(p, ch)
+				break
+			}
 			f.lose(p, ch.Err)
 			return
 		}
@@ -238,12 +262,16 @@ func (f *Fleet) opened(p *player) {
 	p.state = isOpen
 	f.opening--
 	f.open++
+	f.openings.Add(f.now - p.begun)
+	f.arrived(p)
 }
 
 func (f *Fleet) back(p *player) {
 	p.state = isOpen
 	f.away--
 	f.returns.Add(f.now - f.cut)
+	f.redials.Add(f.now - p.way.dialled)
+	f.arrived(p)
 }
 
 // lose gives up a player for good: every lost session is an error here.
@@ -371,10 +399,14 @@ func (f *Fleet) receive(p *player, pk codec.Packet) {
 	if p.state != isOpen || p.session.State() != session.Open {
 		f.check(p)
 	}
+	if deliver {
+		f.hear(p)
+	}
 	switch {
 	case !deliver:
 	case pk.Kind == codec.Response:
 		id, payload, err := codec.ParseResponse(pk.Body)
+		f.skip(p, id)
 		f.answer(p, err == nil && id == p.answered+1 && bytes.Equal(payload, f.reply(p, p.answered)))
 	case pk.Kind == codec.Message:
 		f.message(p, pk.Body)

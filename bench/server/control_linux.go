@@ -39,6 +39,13 @@ type Options struct {
 	Pushes            float64       // numbered messages a second to all players together
 	Room              float64       // ticks a second of the one room that everybody is in
 	Size              int           // bytes of a push or of a tick's message
+
+	Users    bool          // players log in by name: see load.UserIndex
+	Cluster  string        // it is one of many, joined by: "memory", "nats" in its process, or the address of a directory
+	Listen   string        // where it is; if empty, at any port
+	Ledger   string        // the file with what all servers know of each player: see ledger
+	PushEach float64       // numbered messages a second to each player
+	Drain    time.Duration // framework.Drain.Window
 }
 
 func (o *Options) args() []string {
@@ -65,11 +72,13 @@ type service struct {
 	addr  netip.AddrPort
 	stats func() framework.Stats // nil: it keeps none
 	game  *game                  // nil: it knows no numbers
+	drain func() error           // nil: it can't
 	stop  func()
 }
 
 var kinds = map[string]func(*Options) (*service, error){
 	"lifeline": startLifeline, "kcp-go": startKCPGo, "udp": startUDP, "go-tcp": startGoTCP,
+	"directory": startDirectory,
 }
 
 // Starter starts a server of another kind. It returns where it is and how to
@@ -111,7 +120,7 @@ func Main(args []string, more map[string]Starter) error {
 	return proc.Obey(os.Stdin, os.Stdout, func(line string) any { return s.status(s.do(line)) })
 }
 
-// do runs one command: "status", "gc", "push", "hush", "cpu FILE", "cpu" or
+// do runs one command: "status", "gc", "push", "hush", "drain", "cpu FILE", "cpu" or
 // "heap FILE".
 func (s *service) do(line string) error {
 	command, file, _ := strings.Cut(line, " ")
@@ -124,6 +133,8 @@ func (s *service) do(line string) error {
 	case command == "push" && s.game != nil, command == "hush" && s.game != nil:
 		s.game.pushing.Store(command == "push")
 		return nil
+	case command == "drain" && s.drain != nil:
+		return s.drain()
 	case command == "cpu" && file == "":
 		pprof.StopCPUProfile()
 		return nil

@@ -33,6 +33,7 @@ type game struct {
 	o       *Options
 	rooms   *framework.Rooms[*arena]
 	pushing atomic.Bool
+	ledger  *ledger // nil: what is counted is this server's own
 	rest    []byte
 	pad     []byte // what an answer has behind its request
 
@@ -49,8 +50,10 @@ type game struct {
 // seat is a player's place in the game.
 type seat struct {
 	p      *framework.Player
+	index  int    // of the player, with a ledger
+	at     int    // in players; guarded by game.mu
 	next   uint64 // number of the next request; owned by the player's handlers
-	pushed uint64 // owned by push
+	pushed atomic.Uint64
 	gone   atomic.Bool
 }
 
@@ -91,6 +94,13 @@ func (g *game) count(p *framework.Player, payload, dst []byte) ([]byte, error) {
 		return nil, errors.New("no number")
 	}
 	n := binary.LittleEndian.Uint64(payload[head:]) >> 24
+	if g.ledger != nil {
+		if err := g.ledger.count(s.index, n); err != nil {
+			return nil, err
+		}
+		g.counted.Add(1)
+		return append(dst, payload...), nil
+	}
 	switch {
 	case n == s.next:
 		g.counted.Add(1)
@@ -105,10 +115,14 @@ func (g *game) count(p *framework.Player, payload, dst []byte) ([]byte, error) {
 
 func (g *game) onOpen(p *framework.Player) {
 	s := &seat{p: p}
+	if g.ledger != nil {
+		s.index = load.UserIndex(p.User())
+	}
 	p.Data = s
 	g.mu.Lock()
 	g.opened++
-	if g.o.Pushes > 0 {
+	if g.o.Pushes > 0 || g.o.PushEach > 0 {
+		s.at = len(g.players)
 		g.players = append(g.players, s)
 	}
 	g.mu.Unlock()
@@ -125,33 +139,76 @@ func (g *game) onDetach(*framework.Player) {
 }
 
 func (g *game) onClose(p *framework.Player, _ framework.Reason) {
-	if s, ok := p.Data.(*seat); ok {
-		s.gone.Store(true)
+	s, ok := p.Data.(*seat)
+	if !ok {
+		return
+	}
+	s.gone.Store(true)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if n := len(g.players) - 1; s.at <= n && g.players[s.at] == s {
+		g.players[s.at] = g.players[n]
+		g.players[s.at].at = s.at
+		g.players = g.players[:n]
 	}
 }
 
 // push sends every player a numbered message in turn, at an even rate.
 func (g *game) push() {
-	began, sent := proc.Monotonic(), 0
+	last, due := proc.Monotonic(), 0.0
 	for at := 0; ; {
 		time.Sleep(time.Millisecond)
-		g.mu.Lock()
-		players := g.players
-		g.mu.Unlock()
-		if !g.pushing.Load() || len(players) == 0 {
-			began, sent = proc.Monotonic(), 0
+		now := proc.Monotonic()
+		passed := now - last
+		last = now
+		if !g.pushing.Load() {
+			due = 0
 			continue
 		}
-		for due := int((proc.Monotonic() - began).Seconds() * g.o.Pushes); sent < due; sent++ {
-			s := players[at%len(players)]
-			at++
-			if !s.gone.Load() {
-				s.pushed++
-				_ = s.p.Push("push", load.Push{Number: s.pushed, At: int64(proc.Monotonic()), Rest: g.rest})
-				g.pushed.Add(1)
+		for due += passed.Seconds() * g.rate(); due >= 1; due-- {
+			if s := g.turn(at); s != nil {
+				g.pushTo(s)
 			}
+			at++
 		}
 	}
+}
+
+// rate is how many messages a second are sent at present.
+func (g *game) rate() float64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.players) == 0 {
+		return 0
+	}
+	return g.o.Pushes + g.o.PushEach*float64(len(g.players))
+}
+
+// turn returns the player whose turn it is, nil without one.
+func (g *game) turn(at int) *seat {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.players) == 0 {
+		return nil
+	}
+	return g.players[at%len(g.players)]
+}
+
+func (g *game) pushTo(s *seat) {
+	if s.gone.Load() {
+		return
+	}
+	n := &s.pushed
+	if g.ledger != nil {
+		n = g.ledger.pushed(s.index)
+	}
+	number := n.Add(1)
+	err := s.p.Push("push", load.Push{Number: number, At: int64(proc.Monotonic()), Rest: g.rest})
+	if err != nil { // it has just left
+		n.CompareAndSwap(number, number-1)
+		return
+	}
+	g.pushed.Add(1)
 }
 
 func (g *game) status() Game {

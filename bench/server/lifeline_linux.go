@@ -26,13 +26,21 @@ func (o *Options) host() string {
 }
 
 // AnyPort is an address whose port is the system's choice.
-func (o *Options) AnyPort() string { return o.host() + ":0" }
+func (o *Options) AnyPort() string {
+	if o.Listen != "" {
+		return o.Listen
+	}
+	return o.host() + ":0"
+}
 
 // OwnPort is an address that the system gives to nobody by itself. A server
 // with several loops shares its port among sockets of one user. Whoever else of
 // that user binds it the same way takes a part of its players, without an error
 // on either side, and tests around here bind port 0 all the time.
 func (o *Options) OwnPort() string {
+	if o.Listen != "" {
+		return o.Listen
+	}
 	return fmt.Sprintf("%s:%d", o.host(), 20_000+rand.IntN(10_000))
 }
 
@@ -81,24 +89,37 @@ func tryLifeline(o *Options) (*service, error) {
 		// Half of the links may be of addresses that are not validated: room for all of them.
 		cfg.MaxLinks = 2 * o.Links
 	}
-	srv, err := framework.New(cfg)
+	leave, err := o.join(&cfg)
 	if err != nil {
 		return nil, err
 	}
+	if g.ledger, err = openLedger(o.Ledger); err != nil {
+		return nil, errors.Join(err, leave())
+	}
+	srv, err := framework.New(cfg)
+	if err != nil {
+		return nil, errors.Join(err, leave())
+	}
 	g.routes(srv)
 	if err := srv.Start(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, leave())
 	}
-	if o.Pushes > 0 {
+	if o.Pushes > 0 || o.PushEach > 0 {
 		go g.push() // ends with the process
 	}
 	return &service{
 		addr: srv.Addr(carrier), key: srv.PublicKey(), stats: srv.Stats, game: g,
+		drain: func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), o.Drain+drainTime)
+			defer cancel()
+			return errors.Join(srv.Shutdown(ctx), leave())
+		},
 		stop: func() {
 			// Its players are gone; there is nobody to say goodbye to.
 			ctx, cancel := context.WithCancel(context.Background())
 			cancel()
 			_ = srv.Shutdown(ctx)
+			_ = leave()
 		},
 	}, nil
 }

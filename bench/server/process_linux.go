@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"syscall"
 	"time"
 
 	"github.com/lifeline-go/lifeline/bench/proc"
@@ -61,6 +62,9 @@ func (p *Process) CPU() (time.Duration, error) { return proc.CPU(p.child.PID()) 
 
 // RSS returns its memory.
 func (p *Process) RSS() (int64, error) { return proc.RSS(p.child.PID()) }
+
+// Signal sends it a signal, as to stop it for a while or to kill it.
+func (p *Process) Signal(s syscall.Signal) error { return syscall.Kill(p.child.PID(), s) }
 
 // Stop ends it.
 func (p *Process) Stop() error { return p.child.Stop() }

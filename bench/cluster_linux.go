@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/lifeline-go/lifeline/bench/load"
+	"github.com/lifeline-go/lifeline/bench/proc"
+	"github.com/lifeline-go/lifeline/bench/server"
+	"github.com/lifeline-go/lifeline/framework/client/swarm/chart"
+)
+
+// Many servers as one. What one of them costs is measured as echo and connect measure it;
+// what players go through, with several servers and their directory in processes of
+// their own.
+
+func (o *options) clusterLocalFlags(fs *flag.FlagSet) {
+	o.echoFlags(fs)
+	o.busFlag(fs)
+}
+
+func (o *options) busFlag(fs *flag.FlagSet) {
+	fs.StringVar(&o.bus, "bus", "nats", "what joins it: memory, or nats, a NATS server in its process")
+}
+
+// pair runs something in turn with a server alone and with one of a cluster, and compares.
+func (o *options) pair(once func(clustered bool, r *report) (figures, load.Counts, error)) error {
+	alone, clustered := o.report(peer{"alone", o.Config}), o.report(peer{"cluster of one, " + o.bus, o.Config})
+	for range o.runs {
+		for _, r := range []*report{clustered, alone} {
+			f, errs, err := once(r == clustered, r)
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.Server, err)
+			}
+			r.add(f, errs)
+		}
+	}
+	alone.Over = compare(clustered, alone)
+	if o.json {
+		return writeJSON(o.out, map[string]any{"cluster": clustered, "alone": alone})
+	}
+	if err := table(o.out, clustered, alone); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(o.out, "\nin a cluster over alone, run by run: server CPU a message %v, p50 %v, p99 %v\n", alone.Over.ServerCPUPerMsg, alone.Over.P50, alone.Over.P99)
+	return err
+}
+
+// in returns the options of a server that is alone, or of a cluster.
+func (o *options) in(clustered bool) *options {
+	c := *o
+	if clustered {
+		c.Options.Cluster = o.bus
+	}
+	return &c
+}
+
+// clusterLocal compares what an echo costs.
+func clusterLocal(o *options) error {
+	return o.pair(func(clustered bool, r *report) (figures, load.Counts, error) {
+		return o.in(clustered).echoOnce(peer{"lifeline", o.Config}, r)
+	})
+}
+
+func (o *options) clusterLoginFlags(fs *flag.FlagSet) {
+	o.connectFlags(fs)
+	o.busFlag(fs)
+}
+
+// clusterLogin compares what it costs to open a session.
+func clusterLogin(o *options) error {
+	if err := o.share(); err != nil {
+		return err
+	}
+	o.Config.Users, o.Options.Users = true, true
+	return o.pair(func(clustered bool, _ *report) (figures, load.Counts, error) {
+		return o.in(clustered).connectOnce(peer{"lifeline", o.Config})
+	})
+}
+
+// group is some servers of one cluster, their directory, and their players.
+type group struct {
+	o         *options
+	directory *server.Process
+	ledger    *server.Ledger
+	options   []server.Options
+	servers   []*server.Process // nil: it is not there at present
+	fleet     *load.Fleet
+	folder    string
+}
+
+// assemble starts n servers, and opens the sessions at all of them, or at the first.
+func (o *options) assemble(n int, atFirst bool) (g *group, err error) {
+	if err := o.share(); err != nil {
+		return nil, err
+	}
+	g = &group{o: o, servers: make([]*server.Process, n)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.close())
+		}
+	}()
+	if g.folder, err = os.MkdirTemp("", "lifeline-bench-"); err != nil {
+		return g, err
+	}
+	if g.ledger, err = server.NewLedger(filepath.Join(g.folder, "ledger"), o.Sessions); err != nil {
+		return g, err
+	}
+	ports, err := freePorts(n + 1)
+	if err != nil {
+		return g, err
+	}
+	if g.directory, err = server.Start(server.Options{Kind: "directory", Core: -1, Listen: ports[n].String()}); err != nil {
+		return g, err
+	}
+	for i := range n {
+		so := o.Options
+		so.Kind, so.Carrier, so.Core, so.Links, so.Game, so.Users = "lifeline", o.Config.Carrier, -1, 2*o.Sessions, true, true
+		so.Cluster, so.Listen, so.Ledger, so.PushEach, so.Size = ports[n].String(), ports[i].String(), g.ledger.Path, o.each, 16
+		g.options = append(g.options, so)
+		if err := g.start(i); err != nil {
+			return g, err
+		}
+	}
+	lc := o.Config
+	lc.Server, lc.Servers, lc.Users, lc.Return, lc.Route, lc.Rate = ports[0], ports[:n], true, true, "count", o.each*float64(o.Sessions)
+	if atFirst {
+		lc.Servers = ports[:1]
+	}
+	if g.fleet, err = load.New(lc, func(err error) { fmt.Fprintln(o.log, "bench:", err) }); err != nil {
+		return g, err
+	}
+	err = g.fleet.Open(o.ramp)
+	g.fleet.SetServers(ports[:n])
+	return g, err
+}
+
+// freePorts returns addresses that nobody listens on.
+func freePorts(n int) (all []netip.AddrPort, err error) {
+	for range n {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() // when all are found
+		all = append(all, l.Addr().(*net.TCPAddr).AddrPort())
+	}
+	return all, nil
+}
+
+// start starts server i.
+func (g *group) start(i int) (err error) {
+	if g.servers[i], err = server.Start(g.options[i]); err != nil {
+		return fmt.Errorf("server %d: %w", i+1, err)
+	}
+	_, err = g.servers[i].Do("push")
+	return err
+}
+
+// restart drains server i, ends its process, and starts it anew.
+func (g *group) restart(i int) error {
+	_, err := g.servers[i].Do("drain")
+	err = errors.Join(err, g.servers[i].Stop())
+	g.servers[i] = nil
+	if err != nil {
+		return fmt.Errorf("server %d: %w", i+1, err)
+	}
+	return g.start(i)
+}
+
+// during lets the players play while something is done.
+func (g *group) during(f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }() // ends with f
+	for {
+		g.fleet.Play(20 * time.Millisecond)
+		select {
+		case err := <-done:
+			return err
+		default:
+		}
+	}
+}
+
+// back lets the players play until all have a link.
+func (g *group) back(limit time.Duration) error {
+	end := time.Now().Add(limit)
+	for g.fleet.Away() > 0 {
+		if time.Now().After(end) {
+			_, errs := g.fleet.Result()
+			return fmt.Errorf("%d of %d players are not back after %v: %+v", g.fleet.Away(), g.o.Sessions, limit, errs)
+		}
+		g.fleet.Play(20 * time.Millisecond)
+	}
+	return nil
+}
+
+func (g *group) close() error {
+	var errs []error
+	if g.fleet != nil {
+		g.fleet.Close()
+	}
+	for _, p := range append(g.servers, g.directory) {
+		if p != nil {
+			errs = append(errs, p.Stop())
+		}
+	}
+	return errors.Join(append(errs, os.RemoveAll(g.folder))...)
+}
+
+// outage is what the players of several servers went through.
+type outage struct {
+	Course   string  `json:"course"`
+	Carrier  string  `json:"carrier"`
+	Servers  int     `json:"servers"`
+	Sessions int     `json:"sessions"`
+	Each     float64 `json:"messages_per_second_and_player"` // each way
+	Seconds  float64 `json:"seconds"`
+
+	Up   uint64 `json:"numbered_up"`   // requests
+	Down uint64 `json:"numbered_down"` // messages of the servers
+	// Lost are requests that were not handled and of which their player was not told, and
+	// messages that did not arrive and of which no reset told.
+	Lost   uint64 `json:"lost"`
+	Twice  uint64 `json:"twice"`  // requests that were handled again
+	Resets int    `json:"resets"` // streams that began anew
+	Logins int    `json:"logins"` // after the first
+
+	Uncertain  uint64 `json:"uncertain"`  // requests of which their player was told that they may not have arrived
+	Unhandled  uint64 `json:"unhandled"`  // of those
+	Unanswered uint64 `json:"unanswered"` // requests whose answer a reset or a login has taken
+
+	Silence50 float64 `json:"silence_p50_ms"` // the longest of each player
+	Silence99 float64 `json:"silence_p99_ms"`
+	SilenceTo float64 `json:"silence_max_ms"`
+	Returned  uint64  `json:"returned"`      // times that a player lost its link and came back
+	Redial50  float64 `json:"redial_p50_ms"` // from its first attempt on
+	Redial99  float64 `json:"redial_p99_ms"`
+	BackAfter float64 `json:"all_back_ms"` // since it happened
+
+	Paused  []float64   `json:"paused_seconds"` // of each server that lives since the start
+	Errors  load.Counts `json:"errors"`
+	CPU     float64     `json:"machine_cpu_percent"` // of all its cores
+	Machine machine     `json:"machine"`
+}
+
+// outageFlags are what all courses with several servers know.
+func (o *options) outageFlags(fs *flag.FlagSet) {
+	fs.IntVar(&o.Sessions, "sessions", 1000, "players")
+	fs.Float64Var(&o.each, "each", 5, "numbered requests a second of each player, and as many messages to it")
+	fs.DurationVar(&o.warmup, "warmup", time.Second, "traffic before")
+	fs.DurationVar(&o.settle, "settle", 2*time.Second, "traffic after each step")
+	fs.DurationVar(&o.duration, "limit", time.Minute, "how long anything may take until it is in order again")
+	fs.Lookup("carrier").DefValue = "tcp"
+	o.Config.Carrier = "tcp"
+}
+
+func (o *options) clusterRestartFlags(fs *flag.FlagSet) {
+	o.outageFlags(fs)
+	fs.DurationVar(&o.Drain, "drain", 5*time.Second, "over which a server lets its players go")
+}
+
+func (o *options) clusterKillFlags(fs *flag.FlagSet) { o.outageFlags(fs) }
+
+func (o *options) clusterPauseFlags(fs *flag.FlagSet) {
+	o.outageFlags(fs)
+	fs.DurationVar(&o.stopped, "stop", 30*time.Second, "how long the directory stands still")
+}
+
+// clusterRestart restarts each of three servers.
+func clusterRestart(o *options) error {
+	return o.outage("restart", func(g *group) error {
+		for i := range g.servers {
+			if err := g.during(func() error { return g.restart(i) }); err != nil {
+				return err
+			}
+			if err := g.back(o.duration); err != nil {
+				return err
+			}
+			g.fleet.Play(o.settle)
+		}
+		return nil
+	})
+}
+
+// clusterKill kills the first of three servers.
+func clusterKill(o *options) error {
+	o.Config.Relogin = true
+	return o.outage("kill", func(g *group) error {
+		first := g.servers[0]
+		g.servers[0] = nil
+		if err := first.Signal(syscall.SIGKILL); err != nil {
+			return err
+		}
+		_ = first.Stop()                    // it was killed, and says so
+		g.fleet.Play(20 * time.Millisecond) // until the players know
+		return g.back(o.duration)
+	})
+}
+
+// clusterPause stops the directory for a while.
+func clusterPause(o *options) error {
+	return o.outage("pause", func(g *group) error {
+		if err := g.directory.Signal(syscall.SIGSTOP); err != nil {
+			return err
+		}
+		g.fleet.Play(o.stopped)
+		if err := g.directory.Signal(syscall.SIGCONT); err != nil {
+			return err
+		}
+		g.fleet.Play(5 * time.Second) // they renew their leases, and clients ask again
+		return g.back(o.duration)
+	})
+}
+
+// outage plays a course with three servers, and reports what the players went through.
+func (o *options) outage(course string, happen func(*group) error) (err error) {
+	g, err := o.assemble(3, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, g.close()) }()
+	g.fleet.Play(o.warmup)
+	g.fleet.Reset()
+	g.fleet.Listen()
+	from, err := proc.Now()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := happen(g); err != nil {
+		return fmt.Errorf("%s: %w", course, err)
+	}
+	r := g.report(course, began)
+	r.BackAfter = ms(g.fleet.Latest())
+	g.fleet.Play(o.settle)
+	to, err := proc.Now()
+	if err != nil {
+		return err
+	}
+	all := to.Since(from)
+	r.CPU = round(percent(all.Busy, max(all.Total, 1)))
+	r.waited(g.fleet.Silences(), g.fleet.Redials())
+	if err := r.account(g); err != nil {
+		return err
+	}
+	return o.printOutage(r)
+}
+
+// report begins the report of a course.
+func (g *group) report(course string, began time.Time) *outage {
+	o := g.o
+	r := &outage{
+		Course: course, Carrier: o.Config.Carrier, Servers: len(g.servers), Sessions: o.Sessions, Each: o.each, Seconds: round(time.Since(began).Seconds()),
+		Machine: machine{Cores: cores(), Go: runtime.Version()},
+	}
+	r.Machine.CPU, r.Machine.Kernel = proc.Machine()
+	return r
+}
+
+// waited fills in how long the players waited.
+func (r *outage) waited(silences, redials *chart.Histogram) {
+	r.Silence50, r.Silence99, r.SilenceTo = ms(silences.Quantile(0.5)), ms(silences.Quantile(0.99)), ms(silences.Max())
+	if r.Returned = redials.Count(); r.Returned > 0 {
+		r.Redial50, r.Redial99 = ms(redials.Quantile(0.5)), ms(redials.Quantile(0.99))
+	}
+}
+
+// account ends the traffic and compares what both sides know.
+func (r *outage) account(g *group) error {
+	if err := g.fleet.Finish(g.o.duration); err != nil {
+		return err
+	}
+	for _, p := range g.servers {
+		if p != nil {
+			st, err := p.Do("hush")
+			if err != nil {
+				return err
+			}
+			if st.Stats.Cluster != nil {
+				r.Paused = append(r.Paused, round(st.Stats.Cluster.Paused.Seconds()))
+			}
+		}
+	}
+	g.fleet.Idle(500 * time.Millisecond) // what was pushed last arrives
+	_, r.Errors = g.fleet.Result()
+	r.Resets, r.Logins, r.Unanswered = g.fleet.Resets(), g.fleet.Logins(), g.fleet.Unanswered()
+	for i := range g.o.Sessions {
+		p, s := g.fleet.Standing(i), g.ledger.Account(i)
+		unhandled := s.Missing + p.Asked - min(s.Next, p.Asked)
+		r.Up, r.Down = r.Up+p.Asked, r.Down+s.Pushed
+		r.Twice += s.Repeated
+		r.Uncertain, r.Unhandled = r.Uncertain+p.Undelivered, r.Unhandled+unhandled
+		r.Lost += unhandled - min(unhandled, p.Undelivered) + s.Pushed - min(s.Pushed, p.Pushed)
+	}
+	return nil
+}
+
+func (o *options) printOutage(r *outage) error {
+	if o.json {
+		return writeJSON(o.out, r)
+	}
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	b = bytes.ReplaceAll(bytes.ReplaceAll(bytes.Trim(b, "{}\n"), []byte(`"`), nil), []byte(","), nil)
+	_, err = fmt.Fprintf(o.out, "%s\n", b)
+	return err
+}
+
+func (o *options) clusterResumeFlags(fs *flag.FlagSet) {
+	o.outageFlags(fs)
+	fs.Float64Var(&o.cuts, "cuts", 5, "percent of the links that are cut in each second")
+}
+
+// clusterResume cuts links of players, who come back to the other one of two servers first.
+func clusterResume(o *options) error {
+	o.Config.Wrong = true
+	g, err := o.assemble(2, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, g.close()) }()
+	g.fleet.Play(o.warmup)
+	g.fleet.Reset()
+	g.fleet.Listen()
+	began := time.Now()
+	const step = 20 * time.Millisecond
+	for due := 0.0; time.Since(began) < o.settle; {
+		due += o.cuts / 100 * float64(o.Sessions) * step.Seconds()
+		g.fleet.CutSome(int(due))
+		due -= float64(int(due))
+		g.fleet.Play(step)
+	}
+	if err := g.back(o.duration); err != nil {
+		return err
+	}
+	r := g.report("resume", began)
+	r.waited(g.fleet.Silences(), g.fleet.Redials())
+	if err := r.account(g); err != nil {
+		return err
+	}
+	return o.printOutage(r)
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+
+package server
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/cluster"
+	"github.com/lifeline-go/lifeline/framework/cluster/nats"
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// drainTime is what a drain has besides its window.
+const drainTime = 20 * time.Second
+
+// startDirectory is the process with the directory of a cluster.
+func startDirectory(o *Options) (*service, error) {
+	bus, err := nats.Start(nats.Config{Listen: o.Listen})
+	if err != nil {
+		return nil, err
+	}
+	return &service{addr: netip.MustParseAddrPort(o.Listen), stop: bus.Close}, nil
+}
+
+// join makes a server one of many, if it is to be. leave closes what joins it.
+func (o *Options) join(cfg *framework.Config) (leave func() error, err error) {
+	leave = func() error { return nil }
+	cfg.Secret, cfg.Drain.Window = session.Secret{1}, o.Drain
+	if o.Users {
+		cfg.Authenticate = func(_ context.Context, l framework.Login) (framework.Identity, error) {
+			return framework.Identity{User: string(l.Ticket)}, nil
+		}
+	}
+	if o.Cluster == "" {
+		return leave, nil
+	}
+	var bus cluster.Bus
+	switch o.Cluster {
+	case "memory":
+		bus = new(cluster.Memory)
+	default:
+		at := nats.Config{}
+		if o.Cluster != "nats" {
+			at.Join = []string{o.Cluster}
+		}
+		b, err := nats.Start(at)
+		if err != nil {
+			return nil, err
+		}
+		bus, leave = b, func() error {
+			b.Close()
+			return nil
+		}
+	}
+	if o.Listen != "" {
+		cfg.Address = o.Carrier + "://" + o.Listen
+	}
+	cfg.Cluster, err = cluster.New(cluster.Config{Bus: bus})
+	return leave, err
+}

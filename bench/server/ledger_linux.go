@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+
+package server
+
+import (
+	"fmt"
+	"os"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// ledger is what the servers of a cluster know of each player: which request comes next, and
+// which message was sent last. It is a file that all of them have in memory, so that it
+// outlives each of them, however it ends.
+type ledger struct{ pages []page }
+
+// page is what is known of one player. The server that has its session writes it.
+type page struct {
+	next     atomic.Uint64 // request
+	missing  atomic.Uint64 // requests that were left out
+	repeated atomic.Uint64 // requests that had been there before
+	pushed   atomic.Uint64 // number of the last message
+}
+
+const pageSize = int(unsafe.Sizeof(page{}))
+
+// openLedger maps a file, nil without one.
+func openLedger(path string) (*ledger, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	b, err := unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map %s: %w", path, err)
+	}
+	return &ledger{unsafe.Slice((*page)(unsafe.Pointer(&b[0])), len(b)/pageSize)}, nil // until the process ends
+}
+
+// count takes note of request n of a player.
+func (l *ledger) count(index int, n uint64) error {
+	if index < 0 || index >= len(l.pages) {
+		return fmt.Errorf("no player %d", index)
+	}
+	p := &l.pages[index]
+	switch next := p.next.Load(); {
+	case n > next:
+		p.missing.Add(n - next)
+		p.next.Store(n + 1)
+	case n < next:
+		p.repeated.Add(1)
+	default:
+		p.next.Store(n + 1)
+	}
+	return nil
+}
+
+func (l *ledger) pushed(index int) *atomic.Uint64 { return &l.pages[index].pushed }
+
+// Ledger is the file as those who measure see it.
+type Ledger struct {
+	Path string
+	l    *ledger
+}
+
+// NewLedger makes the file for so many players.
+func NewLedger(path string, players int) (*Ledger, error) {
+	if err := os.WriteFile(path, make([]byte, players*pageSize), 0o600); err != nil {
+		return nil, err
+	}
+	l, err := openLedger(path)
+	return &Ledger{path, l}, err
+}
+
+// Account is what the servers know of a player.
+type Account struct {
+	Next     uint64 // the request that comes next: so many were handled or are missing
+	Missing  uint64 // requests that were left out
+	Repeated uint64 // requests that were handled again
+	Pushed   uint64 // messages that were sent
+}
+
+// Account returns what is known of a player.
+func (l *Ledger) Account(player int) Account {
+	p := &l.l.pages[player]
+	return Account{p.next.Load(), p.missing.Load(), p.repeated.Load(), p.pushed.Load()}
+}
