@@ -191,7 +191,8 @@ type Config struct {
 	// carrier. If zero, a tenth of MaxLinks. If negative, any number.
 	LinksPerAddress int
 	// OpensPerAddress bounds the links that one address opens a second, by the same
-	// rules; ten seconds of it may come at once. If zero, 100. If negative, any number.
+	// rules; ten seconds of it may come at once. Each loop bounds the logins over sealed
+	// links alike when there are many (CookieRate). If zero, 100. If negative, any number.
 	OpensPerAddress int
 	// MaxPlainLinks bounds the links of plain KCP, whose addresses are easily forged,
 	// and half of it those whose addresses are not validated. If zero, MaxLinks, or half

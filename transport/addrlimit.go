@@ -49,10 +49,16 @@ func (d *addrLimiter) init(c *Config) {
 	d.networks = make(map[netip.Prefix]addrUse)
 }
 
-// exempt reports that the links of this address are not counted.
+// exempt reports that no limit by address holds for this one: it is this machine's, or
+// that of a trusted proxy, which stands for many. Safe to call from any goroutine.
 func (d *addrLimiter) exempt(a netip.Addr) bool {
 	a = a.Unmap()
-	return a.IsLoopback() || d.most < 0 && d.cost == 0 || d.cfg.trusts(a)
+	return a.IsLoopback() || d.cfg.trusts(a)
+}
+
+// counts reports that the links of this address are counted.
+func (d *addrLimiter) counts(a netip.Addr) bool {
+	return (d.most >= 0 || d.cost > 0) && !d.exempt(a)
 }
 
 // networksOf are the networks that a counts with, the smallest first; each has four
@@ -69,7 +75,7 @@ func (d *addrLimiter) acquire(a netip.Addr, now time.Duration) bool { return d.t
 
 // take counts links of a, one or none, and what opening one costs, or refuses both.
 func (d *addrLimiter) take(a netip.Addr, now time.Duration, links int64, cost time.Duration) bool {
-	if d.exempt(a) {
+	if !d.counts(a) {
 		return true
 	}
 	d.mu.Lock()
@@ -104,7 +110,7 @@ func (d *addrLimiter) move(from, to netip.Addr) {
 }
 
 func (d *addrLimiter) count(a netip.Addr, by int) {
-	if d.exempt(a) {
+	if !d.counts(a) {
 		return
 	}
 	d.mu.Lock()

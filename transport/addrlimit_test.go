@@ -5,7 +5,11 @@ package transport
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"net"
 	"net/netip"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -178,5 +182,93 @@ func TestAddrLimiterOfLargerNetworks(t *testing.T) {
 	d.release(netip.MustParseAddr("2001:db8:9::1"))
 	if n := d.networks[netip.MustParsePrefix("2001:db8:9::/48")].links; n != 0 {
 		t.Errorf("%d links where one came and went", n)
+	}
+}
+
+// TestPlainLinksOfAProxy: it stands for many players, and no other limit by address
+// decides about MaxPlainPerAddress.
+func TestPlainLinksOfAProxy(t *testing.T) {
+	var a admission
+	a.init(&Config{
+		MaxPlainPerAddress: 1, LinksPerAddress: -1, OpensPerAddress: -1, Logger: quiet,
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+	})
+	for _, s := range []struct {
+		from string
+		want bool
+	}{{"198.51.100.7", true}, {"198.51.100.7", true}, {"127.0.0.1", true}, {"::1", true}, {"::1", true}, {"192.0.2.1", true}, {"192.0.2.1", false}} {
+		if got := a.validate(netip.MustParseAddr(s.from), 0); got != s.want {
+			t.Errorf("%s: %v, want %v", s.from, got, s.want)
+		}
+	}
+}
+
+// lines is what a log wrote. Safe to use from any goroutine.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// TestManySealedLinksAtOnce: the handshakes of an address are bounded by nothing but
+// OpensPerAddress, also while cookies are asked for. Those of this machine and of a
+// trusted proxy are not.
+func TestManySealedLinksAtOnce(t *testing.T) {
+	const n = 200
+	proxies := []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")}
+	for name, c := range map[string]struct {
+		from  string
+		opens int // OpensPerAddress; ten times as many may come at once
+		want  int64
+	}{
+		"this machine":    {"127.0.0.1", 2, n},
+		"a trusted proxy": {"198.51.100.7", 2, n},
+		"a school":        {"192.0.2.1", n / 10, n},
+		"more than may":   {"192.0.2.1", 2, 20},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				var log lines
+				h := &hooks{}
+				w, tr := sealedWorld(t, memnet.Conditions{Delay: 5 * time.Millisecond}, Config{
+					Loops: 1, CookieRate: 10, OpensPerAddress: c.opens, TrustedProxies: proxies, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+				}, h)
+				var all sync.WaitGroup
+				for range n {
+					w.net.NextAddr(netip.MustParseAddr(c.from))
+					pc, err := w.net.ListenPacket()
+					if err != nil {
+						t.Fatal(err)
+					}
+					all.Go(func() {
+						defer pc.Close()
+						s, err := shake(pc, net.UDPAddrFromAddrPort(tr.Addr(KCP)), newInitiator(tr))
+						if err == nil {
+							_ = s.sendBeside(beat)
+							time.Sleep(time.Second)
+						}
+					})
+				}
+				time.Sleep(100 * time.Millisecond)
+				if got := h.opened.Load(); got != c.want {
+					t.Errorf("%d of %d links after 100 ms, want %d: %+v", got, n, c.want, tr.Stats().Handshakes)
+				}
+				if told := strings.Count(log.String(), "OpensPerAddress"); told != map[bool]int{true: 0, false: 1}[c.want == n] {
+					t.Errorf("the log says\n%s", log.String())
+				}
+				all.Wait()
+			})
+		})
 	}
 }

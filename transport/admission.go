@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"log/slog"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -12,17 +13,25 @@ import (
 // client address, and those of a validated address on plain KCP. What acquire,
 // acquirePlain and validate take, release gives back. Safe to use from any goroutine.
 type admission struct {
+	log      *slog.Logger // immutable
 	max      int64        // links of all carriers; immutable
 	links    atomic.Int64 // live ones
 	addrs    addrLimiter
 	plain    plainLimiter
 	carriers [carriers]carrierCount
+
+	refused atomic.Uint64 // because of their address, since the log was told
+	tellAt  atomic.Int64  // when the log may be told again
 }
 
+// tellEvery is how often the log is told of addresses that are refused.
+const tellEvery = time.Minute
+
 func (a *admission) init(c *Config) {
+	a.log = c.logger()
 	a.max = int64(c.maxLinks())
 	a.addrs.init(c)
-	a.plain.init(c.maxPlainPerAddress())
+	a.plain.init(c.maxPlainPerAddress(), a.addrs.exempt)
 }
 
 // full reports whether there are as many links as there may be.
@@ -53,6 +62,7 @@ func (a *admission) acquirePlain() bool { return a.take(PlainKCP) }
 func (a *admission) validate(from netip.Addr, now time.Duration) bool {
 	if !a.plain.acquire(from) {
 		a.refuse(PlainKCP)
+		a.tell(PlainKCP, from, now)
 		return false
 	}
 	if !a.acquireAddr(PlainKCP, from, now, false) {
@@ -91,18 +101,30 @@ func (a *admission) acquireAddr(c Carrier, from netip.Addr, now time.Duration, p
 	if paid {
 		cost = 0
 	}
-	return a.judged(c, a.addrs.take(from, now, 1, cost))
+	return a.judged(c, from, now, a.addrs.take(from, now, 1, cost))
 }
 
 // pay charges an address for opening a link of c, before there is one: its handshake
 // costs. It counts a refusal.
 func (a *admission) pay(c Carrier, from netip.Addr, now time.Duration) bool {
-	return a.judged(c, a.addrs.take(from, now, 0, a.addrs.cost))
+	return a.judged(c, from, now, a.addrs.take(from, now, 0, a.addrs.cost))
 }
 
-func (a *admission) judged(c Carrier, ok bool) bool {
+func (a *admission) judged(c Carrier, from netip.Addr, now time.Duration, ok bool) bool {
 	if !ok {
 		a.carriers[c].addressLimited.Add(1)
+		a.tell(c, from, now)
 	}
 	return ok
+}
+
+// tell says in the log that an address was refused a link, and by what. Others cause it
+// as often as they like, so it says the first, and then at most one a minute.
+func (a *admission) tell(c Carrier, from netip.Addr, now time.Duration) {
+	n, due := a.refused.Add(1), a.tellAt.Load()
+	if int64(now) < due || !a.tellAt.CompareAndSwap(due, int64(now+tellEvery)) {
+		return
+	}
+	a.refused.Add(-n)
+	a.log.Warn("transport: an address is refused links: Config.OpensPerAddress, LinksPerAddress, MaxPlainPerAddress", "addr", from.String(), "carrier", c.String(), "times", n)
 }

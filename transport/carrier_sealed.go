@@ -121,7 +121,10 @@ func (c *sealedLoop) datagram(p path, b []byte) {
 	case !ok:
 		c.dropUnparsed(b)
 	case id == 0:
-		answer, _ := c.responder.Handle(l.now, p.addr, b) // refusals are counted there
+		answer, err := c.responder.Handle(l.now, p.addr, b) // refusals are counted there
+		if err == seal.ErrRate {
+			l.t.admission.tell(KCP, p.addr.Addr(), l.now)
+		}
 		c.sendTo(p, answer)
 	case t != seal.TypeSealed && t != seal.TypeControl:
 		l.stats.malformed.Add(1) // a reset, which is for clients

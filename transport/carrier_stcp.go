@@ -4,7 +4,6 @@ package transport
 
 import (
 	"errors"
-	"net/netip"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/transport/internal/backend"
@@ -69,11 +68,11 @@ func (k *stcpLink) grant(in backend.Inbound) (g granted) {
 	if err != nil {
 		return granted{err: err}
 	}
-	from := k.addr.Addr()
-	if k.loop.t.admission.addrs.exempt(from) {
-		from = netip.Addr{}
+	l := k.loop
+	a, answer, err := k.responder.AcceptStream(l.now, k.addr.Addr(), b)
+	if err == seal.ErrRate {
+		l.t.admission.tell(SealedTCP, k.addr.Addr(), l.now)
 	}
-	a, answer, err := k.responder.AcceptStream(k.loop.now, from, b)
 	k.take(in, seal.StreamHelloSize)
 	k.seal = a.Stream
 	return granted{answer: answer, nonce: a.Nonce, err: err}

@@ -99,7 +99,7 @@ type Config struct {
 	MaxPlainLinks int
 	// MaxPlainPerAddress bounds the plain-KCP links of one address, one /64 of
 	// IPv6, that is validated. If zero, 256. If negative, there is no
-	// bound. Links of the loopback interface are not counted.
+	// bound.
 	MaxPlainPerAddress int
 	// LinksPerAddress bounds the live links of one address on all carriers: of an
 	// IPv4 address, or of 64 bits of an IPv6 address. 56 bits of that may have four
@@ -108,9 +108,11 @@ type Config struct {
 	LinksPerAddress int
 	// OpensPerAddress bounds the links that one address opens a second, by the same
 	// rules; ten seconds of it may come at once. A link of plain KCP counts once its
-	// address is validated. If zero, 100. If negative, any number.
-	// Neither counts links from this machine itself, nor a trusted proxy's own
-	// address in place of those that it speaks for.
+	// address is validated. Under load (CookieRate) each loop bounds the handshakes of
+	// sealed links alike, and those of an IPv4 /24 or IPv6 /48 to twice as many. If
+	// zero, 100. If negative, any number.
+	// No limit by address counts links from this machine itself, nor a trusted proxy's
+	// own address in place of those that it speaks for.
 	OpensPerAddress int
 	// SendBuffer is how many bytes may wait in one link: see Link.Room. If
 	// zero, 128 KiB: what the windows of stock KCP clients take, 128 segments.

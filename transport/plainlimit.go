@@ -12,22 +12,22 @@ import (
 
 // plainLimiter bounds the plain-KCP links of each validated address. Links that an
 // attacker opens in a player's name do not count, so they do not keep the player
-// out. IPv6 counts by /64, which is what one subscriber has; the
-// loopback does not count. Guarded by mu.
+// out. IPv6 counts by /64, which is what one subscriber has. Guarded by mu.
 type plainLimiter struct {
-	most  int32 // links of one address; 0: any number
-	seed  maphash.Seed
-	mu    sync.Mutex
-	links map[uint64]int32 // by hash, which is a fifth of the prefix itself
+	most   int32                 // links of one address; 0: any number
+	exempt func(netip.Addr) bool // reports that an address is not counted
+	seed   maphash.Seed
+	mu     sync.Mutex
+	links  map[uint64]int32 // by hash, which is a fifth of the prefix itself
 }
 
-func (c *plainLimiter) init(most int) {
-	c.most, c.seed, c.links = int32(most), maphash.MakeSeed(), make(map[uint64]int32)
+func (c *plainLimiter) init(most int, exempt func(netip.Addr) bool) {
+	c.most, c.exempt, c.seed, c.links = int32(most), exempt, maphash.MakeSeed(), make(map[uint64]int32)
 }
 
 // key returns false for an address that is not counted.
 func (c *plainLimiter) key(ip netip.Addr) (uint64, bool) {
-	if c.most == 0 || ip.IsLoopback() {
+	if c.most == 0 || c.exempt(ip) {
 		return 0, false
 	}
 	return maphash.Comparable(c.seed, strangers.Network(ip, 32, 64)), true

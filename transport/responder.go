@@ -28,6 +28,8 @@ func (l *Loop) newResponder(ids seal.IDs) (*seal.Responder, error) {
 		IDs:          ids,
 		AlwaysCookie: cfg.AlwaysCookie,
 		CookieRate:   cfg.CookieRate,
+		AddressRate:  cfg.opensPerAddress(),
+		Exempt:       l.t.admission.addrs.exempt,
 		Over:         l.t.over.has,
 	})
 	if err != nil {

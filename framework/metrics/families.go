@@ -306,7 +306,7 @@ var linkFamilies = []family{
 		set(float64(t.DroppedReplayed), "replayed")
 		set(float64(t.DroppedHandover), "handover")
 	}),
-	counters("lifeline_handshakes_total", "Sealed KCP: what became of hellos and of half-open links; resets: datagrams of unknown links that were answered so.", []string{"outcome"}, handshakes),
+	counters("lifeline_handshakes_total", "Sealed links: what became of hellos and of half-open links; rate_limited: more than OpensPerAddress, under load; resets: datagrams of unknown links that were answered so.", []string{"outcome"}, handshakes),
 	counter("lifeline_kcp_retransmits_total", "Segments that KCP sent again.", func(st *stats) uint64 { return st.Transport.Retransmits }),
 	counter("lifeline_kcp_repeats_total", "Segments that travelled again with others on paths that lose, in case they were lost.", func(st *stats) uint64 { return st.Transport.Repeats }),
 }

@@ -175,7 +175,7 @@ func TestKeyAndNonceNeverRepeat(t *testing.T) {
 		c.sealer = r
 	}
 	keys := map[[16]byte]bool{}
-	fresh := func(cfg *Config) { cfg.Rand = rand.Reader; cfg.PrefixRate = -1 }
+	fresh := func(cfg *Config) { cfg.Rand = rand.Reader; cfg.AddressRate = -1 }
 	r, key, _ := newServer(t, fresh)
 	var session [16]byte
 	buf := make([]byte, MaxDatagram)

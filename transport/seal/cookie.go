@@ -116,7 +116,7 @@ func (l *load) admit(now time.Duration, prefix uint32, rate int) bool {
 	if l.prefix == nil {
 		l.prefix = new([prefixes]bucket)
 	}
-	return l.prefix[prefix%prefixes].take(now, rate, prefixBurst*rate)
+	return l.prefix[prefix%prefixes].take(now, rate, addressBurst*rate)
 }
 
 // bucket holds tokens. The zero value is full.

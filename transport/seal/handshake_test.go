@@ -227,7 +227,7 @@ func resumerOf(t *testing.T, session [16]byte, seed uint64) *Initiator {
 // T1: when the table is full the oldest of the network that has most goes, and
 // nobody else.
 func TestHalfOpenLinksAreBounded(t *testing.T) {
-	r, _, ids := newServer(t, func(c *Config) { c.HalfOpen = 64; c.PrefixRate = -1 })
+	r, _, ids := newServer(t, func(c *Config) { c.HalfOpen = 64; c.AddressRate = -1 })
 	honest := newResumer(t, [16]byte{0, 1}, 250)
 	a, err := letIn(t, r, 0, netip.MustParseAddrPort("198.51.100.1:1"), honest)
 	if err != nil {
@@ -492,7 +492,10 @@ func TestCookiesAreAskedForUnderLoad(t *testing.T) {
 }
 
 func TestPrefixIsLimitedEvenWithCookies(t *testing.T) {
-	r, key, _ := newServer(t, func(c *Config) { c.AlwaysCookie = true; c.PrefixRate = 10 })
+	r, key, _ := newServer(t, func(c *Config) {
+		c.AlwaysCookie, c.AddressRate = true, 5
+		c.Exempt = func(ip netip.Addr) bool { return ip == netip.MustParseAddr("192.0.2.9") }
+	})
 	try := func(now time.Duration, from string, seed byte) error {
 		t.Helper()
 		i := newInitiator(t, key.Public(), seed)
@@ -507,7 +510,7 @@ func TestPrefixIsLimitedEvenWithCookies(t *testing.T) {
 		_, err = r.Handle(now, at, i.Hello())
 		return err
 	}
-	for n := range prefixBurst * 5 { // a host has half
+	for n := range addressBurst * 5 {
 		if err := try(0, "192.0.2.1:1", byte(n)); err != nil {
 			t.Fatalf("hello %d: %v", n, err)
 		}
@@ -515,7 +518,7 @@ func TestPrefixIsLimitedEvenWithCookies(t *testing.T) {
 	if err := try(0, "192.0.2.1:2", 199); !errors.Is(err, ErrRate) {
 		t.Errorf("more of one host: %v", err)
 	}
-	for n := range prefixBurst * 5 {
+	for n := range addressBurst * 5 { // together they have what the network has
 		if err := try(0, "192.0.2.2:1", byte(100+n)); err != nil {
 			t.Fatalf("hello %d of its neighbour: %v", n, err)
 		}
@@ -533,6 +536,11 @@ func TestPrefixIsLimitedEvenWithCookies(t *testing.T) {
 	}
 	if err := try(time.Second, "192.0.2.1:1", 201); err != nil {
 		t.Errorf("a second later: %v", err)
+	}
+	for n := range byte(addressBurst*5 + 1) {
+		if err := try(time.Second, "192.0.2.9:1", n); err != nil {
+			t.Fatalf("hello %d of a proxy: %v", n, err)
+		}
 	}
 }
 

@@ -55,7 +55,7 @@ func TestSealedDatagramsCostNoMemory(t *testing.T) {
 
 // Whoever answers handshakes, or is sent forged answers, keeps no more for many.
 func TestHandshakesUseTheirDigestsAgain(t *testing.T) {
-	r, key, _ := newServer(t, func(c *Config) { c.CookieRate, c.PrefixRate = -1, -1 })
+	r, key, _ := newServer(t, func(c *Config) { c.CookieRate, c.AddressRate = -1, -1 })
 	i := newInitiator(t, key.Public(), 3)
 	answer, err := r.Handle(0, home, i.Hello())
 	if err != nil {
@@ -134,7 +134,7 @@ func sizeName(n int) string {
 
 func BenchmarkHandshake(b *testing.B) {
 	b.Run("public-keys", func(b *testing.B) {
-		r, key, _ := newServer(b, func(c *Config) { c.PrefixRate = -1; c.Rand = nil })
+		r, key, _ := newServer(b, func(c *Config) { c.AddressRate = -1; c.Rand = nil })
 		i := newInitiator(b, key.Public(), 3)
 		for b.Loop() {
 			r.byName, r.byID, r.order, r.load = map[[48]byte]*halfOpen{}, map[uint32]*halfOpen{}, nil, load{}

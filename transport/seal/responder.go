@@ -48,10 +48,14 @@ type Config struct {
 	// which cookies are asked for, for at least 10 seconds. If zero, 200. If negative,
 	// the rate does not matter.
 	CookieRate int
-	// PrefixRate is the most handshakes of one prefix (IPv4 /24, IPv6 /48) in a
-	// second while cookies are asked for. One address, or one IPv6 /64, gets half
-	// of it. If zero, 64. If negative, there is no bound.
-	PrefixRate int
+	// AddressRate is the most handshakes of one address, or one IPv6 /64, in a second
+	// while cookies are asked for; ten seconds of it may come at once. All of an IPv4
+	// /24, or an IPv6 /48, get twice as many. If zero, 100. If negative, there is no
+	// bound.
+	AddressRate int
+	// Exempt reports that AddressRate does not bound the handshakes of an address, as
+	// of a proxy that stands for many players. Called on the loop. If nil, it bounds all.
+	Exempt func(netip.Addr) bool
 	// Rand is the source of randomness. If nil, crypto/rand.
 	Rand io.Reader
 }
@@ -102,11 +106,12 @@ func (c *Counts) Add(d Counts) {
 }
 
 const (
-	defaultHalfOpen   = 4096
-	defaultCookieRate = 200
-	defaultPrefixRate = 64
-	prefixBurst       = 4 // seconds of the rate
-	halfOpenTimeout   = 5 * time.Second
+	defaultHalfOpen    = 4096
+	defaultCookieRate  = 200
+	defaultAddressRate = 100
+	addressBurst       = 10 // seconds of the rate
+	networkShare       = 2  // times the rate of an address
+	halfOpenTimeout    = 5 * time.Second
 )
 
 // halfOpen is a half-open link: the server has accepted it, and nothing was
@@ -169,8 +174,8 @@ func NewResponder(cfg Config) (*Responder, error) {
 	if cfg.CookieRate == 0 {
 		cfg.CookieRate = defaultCookieRate
 	}
-	if cfg.PrefixRate == 0 {
-		cfg.PrefixRate = defaultPrefixRate
+	if cfg.AddressRate == 0 {
+		cfg.AddressRate = defaultAddressRate
 	}
 	if cfg.Rand == nil {
 		cfg.Rand = rand.Reader
@@ -231,7 +236,7 @@ func (r *Responder) Handle(now time.Duration, from netip.AddrPort, b []byte) ([]
 			r.answer = r.cookies.appendCookie(r.answer[:0], now, from, b, r.cfg.Rand)
 			return r.answer, nil
 		}
-		if r.cfg.PrefixRate > 0 && !r.admit(now, from.Addr()) {
+		if !r.admit(now, from.Addr()) {
 			r.counts.RateLimited++
 			return nil, ErrRate
 		}
@@ -254,10 +259,14 @@ func (r *Responder) needsCookie(now time.Duration, t PacketType) bool {
 	return high || r.cfg.AlwaysCookie
 }
 
-// admit counts a handshake of an address that has shown a cookie.
+// admit counts a handshake of an address that is validated, or refuses it.
 func (r *Responder) admit(now time.Duration, ip netip.Addr) bool {
-	return r.load.admit(now, r.cookies.hash(now, strangers.Network(ip, 32, 64), r.cfg.Rand), max(r.cfg.PrefixRate/2, 1)) &&
-		r.load.admit(now, r.cookies.hash(now, network(ip), r.cfg.Rand), r.cfg.PrefixRate)
+	rate := r.cfg.AddressRate
+	if rate < 0 || r.cfg.Exempt != nil && r.cfg.Exempt(ip) {
+		return true
+	}
+	return r.load.admit(now, r.cookies.hash(now, strangers.Network(ip, 32, 64), r.cfg.Rand), rate) &&
+		r.load.admit(now, r.cookies.hash(now, network(ip), r.cfg.Rand), networkShare*rate)
 }
 
 // network is the unit that half-open links are limited by: the addresses that one

@@ -202,7 +202,7 @@ func TestStreamHelloIsRefused(t *testing.T) {
 
 // TestNetworkThatOpensManyStreamsIsSlowed, while others' players come in.
 func TestNetworkThatOpensManyStreamsIsSlowed(t *testing.T) {
-	r, key, _ := newServer(t, nil)
+	r, key, _ := newServer(t, func(c *Config) { c.AddressRate = 20 })
 	in := 0
 	for n := range 2000 { // in two seconds
 		now := time.Duration(n) * time.Millisecond

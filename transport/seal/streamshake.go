@@ -151,9 +151,8 @@ func (r *Responder) BeginsStream(b []byte) error {
 }
 
 // AcceptStream answers the hello of a byte stream, StreamHelloSize bytes, from an
-// address: the zero one is not limited. It does not keep b. The answer is valid
-// until the next call. An error is the reason for which the connection is to be
-// closed; Counts has counted it.
+// address. It does not keep b. The answer is valid until the next call. An error is the
+// reason for which the connection is to be closed; Counts has counted it.
 func (r *Responder) AcceptStream(now time.Duration, from netip.Addr, b []byte) (a AcceptedStream, answer []byte, err error) {
 	_, t, ok := Parse(b)
 	switch {
@@ -182,7 +181,7 @@ func (r *Responder) helloStream(now time.Duration, from netip.Addr, b []byte) (a
 		r.counts.WrongKey++
 		return a, nil, ErrKey
 	}
-	if r.cfg.PrefixRate > 0 && from.IsValid() && r.load.high(now, false) && !r.admit(now, from) {
+	if r.load.high(now, false) && !r.admit(now, from) {
 		r.counts.RateLimited++
 		return a, nil, ErrRate
 	}

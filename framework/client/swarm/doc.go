@@ -29,4 +29,8 @@
 //
 // A bot is a whole client with a goroutine of its own: some 55 KB on any carrier. Latency is what a
 // player sees: a bot asks for one thing at a time, and its requests live through cut links.
+//
+// A server lets 1,000 links of one address in at once and then 100 a second: OpensPerAddress of
+// framework.Config. Bots of the server's own machine are not counted; from another one more of them
+// than that wait, and the server's log says so.
 package swarm

@@ -162,7 +162,7 @@ func (g *generator) stream() error {
 		}
 		g.key = key.Public()
 		// Streams take no connection id, so there is nothing to own.
-		cfg := seal.Config{Keys: []seal.Key{key}, ResumeSecret: [32]byte(g.bytes(32)), Greeting: []byte{1}, IDs: struct{ seal.IDs }{}, CookieRate: -1, PrefixRate: -1, Rand: g}
+		cfg := seal.Config{Keys: []seal.Key{key}, ResumeSecret: [32]byte(g.bytes(32)), Greeting: []byte{1}, IDs: struct{ seal.IDs }{}, CookieRate: -1, AddressRate: -1, Rand: g}
 		if g.server, err = seal.NewResponder(cfg); err != nil {
 			return err
 		}
