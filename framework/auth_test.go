@@ -72,6 +72,33 @@ func TestLoginsBeyondTheirConcurrencyComeBack(t *testing.T) {
 	})
 }
 
+// TestLoginsOfOneAddress: it has an eighth of the places, at least one. A proxy
+// stands for many players and may have all.
+func TestLoginsOfOneAddress(t *testing.T) {
+	for from, want := range map[string]int{"192.0.2.1": 1, "198.51.100.7": 3} {
+		cfg := framework.Config{
+			Session: quick, AuthConcurrency: 8, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+			Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
+				time.Sleep(2 * time.Second)
+				return framework.Identity{User: string(l.Ticket)}, nil
+			},
+		}
+		simulate(t, 7, memnet.Conditions{Delay: 5 * time.Millisecond}, cfg, nil, func(e *env) {
+			var all sync.WaitGroup
+			for i := range 3 {
+				e.net.NextAddr(netip.MustParseAddr(from))
+				c := e.newClient(fmt.Sprint("p", i), transport.KCP)
+				all.Go(func() { _ = c.Connect(shortly(e.t, 3*time.Second)) })
+				time.Sleep(100 * time.Millisecond)
+			}
+			if n := e.srv.Stats().Logins; n != want {
+				e.t.Errorf("%d logins of %s at once, want %d", n, from, want)
+			}
+			all.Wait()
+		})
+	}
+}
+
 // TestLoginHasADeadline: a hook that waits for something slow ends with its
 // context, and its player comes back; one that did not heed it is too late but
 // not in vain.
