@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 
 using System;
+using System.IO;
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
+using System.Threading;
 using System.Threading.Tasks;
 
 namespace Lifeline
@@ -253,16 +255,18 @@ namespace Lifeline
 	}
 
 	/// <summary>
-	/// TLS over TCP, by SslStream. Its tasks are looked at with every Update and never awaited. Unlike the others
-	/// it allocates with every read and write, as SslStream does.
+	/// TLS over TCP, by SslStream, which never waits: it reads and writes memory, and Update moves that from and to the
+	/// socket. Unlike the others it allocates with every read and write, as SslStream does.
 	/// </summary>
 	sealed class TlsStream : ByteStream
 	{
+		const int most = 64 << 10; // bytes that wait for the socket
+
 		readonly TcpStream tcp;
 		readonly string host;
 		readonly RemoteCertificateValidationCallback check;
 		readonly byte[] readBuffer = new byte[16 << 10];
-		readonly byte[] writeBuffer = new byte[16 << 10];
+		readonly PolledStream under = new PolledStream();
 		SslStream tls;
 		Task handshake, writing;
 		Task<int> reading;
@@ -278,25 +282,27 @@ namespace Lifeline
 		public override void Connect(long now)
 		{
 			tcp.Connect(now);
-			if (tcp.State == CarrierState.Broken)
+			if (tcp.State == CarrierState.Connecting || State != CarrierState.Connecting)
+			{
+				return;
+			}
+			if (tls == null && tcp.State == CarrierState.Broken)
 			{
 				Break(tcp.Error);
-			}
-			if (State != CarrierState.Connecting || tcp.State != CarrierState.Up)
-			{
 				return;
 			}
 			try
 			{
 				if (tls == null)
 				{
-					tcp.Socket.Blocking = true; // what SslStream needs; it is only ever used by tasks
-					tls = new SslStream(new NetworkStream(tcp.Socket, true), false, check);
+					tls = new SslStream(under, false, check);
 					handshake = tls.AuthenticateAsClientAsync(host, null, SslProtocols.Tls12, true);
 				}
+				under.Pump(tcp);
 				if (handshake.IsCompleted)
 				{
 					handshake.GetAwaiter().GetResult();
+					under.HandsOff = false;
 					State = CarrierState.Up;
 				}
 			}
@@ -316,12 +322,10 @@ namespace Lifeline
 			}
 			try
 			{
+				under.Pump(tcp);
 				if (readAt == readEnd)
 				{
-					if (reading == null)
-					{
-						reading = tls.ReadAsync(readBuffer, 0, readBuffer.Length);
-					}
+					reading = reading ?? tls.ReadAsync(readBuffer, 0, readBuffer.Length);
 					if (!reading.IsCompleted)
 					{
 						return 0;
@@ -355,21 +359,17 @@ namespace Lifeline
 			}
 			try
 			{
-				if (writing != null)
+				if (writing != null && writing.IsCompleted)
 				{
-					if (!writing.IsCompleted)
-					{
-						return 0;
-					}
 					writing.GetAwaiter().GetResult();
 					writing = null;
 				}
-				n = Math.Min(n, writeBuffer.Length);
+				n = writing != null || under.Waiting >= most ? 0 : Math.Min(n, 16 << 10);
 				if (n > 0)
 				{
-					Buffer.BlockCopy(b, at, writeBuffer, 0, n);
-					writing = tls.WriteAsync(writeBuffer, 0, n);
+					writing = tls.WriteAsync(ByteOps.Slice(b, at, n), 0, n);
 				}
+				under.Pump(tcp);
 				return n;
 			}
 			catch (Exception e)
@@ -381,7 +381,7 @@ namespace Lifeline
 
 		public override void CloseWrite()
 		{
-			// TLS has its own goodbye, and SslStream sends it with Close.
+			// TLS has its own goodbye, and SslStream says it with Close.
 		}
 
 		public override void Close()
@@ -389,9 +389,169 @@ namespace Lifeline
 			if (tls != null)
 			{
 				tls.Close();
+				under.Pump(tcp);
 			}
 			tcp.Close();
 			Break("closed");
+		}
+	}
+
+	/// <summary>
+	/// What SslStream reads and writes in place of a socket. It ends a read when Pump has brought bytes. All of it runs on
+	/// the thread of Update, but for the handshake, whose cryptography would cost frames: SslStream goes on with it on
+	/// threads of the system. Guarded by this.
+	/// </summary>
+	sealed class PolledStream : Stream
+	{
+		readonly ByteBuffer arrived = new ByteBuffer(), leaving = new ByteBuffer();
+		TaskCompletionSource<int> pending; // a read that waits, into to
+		byte[] to;
+		int toAt, toSize;
+		bool ended;
+
+		/// <summary>Whether what follows a read runs on another thread.</summary>
+		public bool HandsOff = true;
+
+		/// <summary>How many bytes wait for the socket.</summary>
+		public int Waiting
+		{
+			get
+			{
+				lock (this)
+				{
+					return leaving.Length;
+				}
+			}
+		}
+
+		/// <summary>Moves what the socket takes and what it has, and ends a read that waits for that.</summary>
+		public void Pump(TcpStream tcp)
+		{
+			TaskCompletionSource<int> done = null;
+			int n = 0;
+			lock (this)
+			{
+				leaving.Consume(tcp.Write(leaving.Bytes, leaving.Start, leaving.Length));
+				for (int got = 1; got > 0 && arrived.Length < 64 << 10; arrived.End += got)
+				{
+					arrived.Reserve(4 << 10);
+					got = tcp.Read(arrived.Bytes, arrived.End, arrived.Bytes.Length - arrived.End);
+				}
+				ended = ended || tcp.State == CarrierState.Broken;
+				if (pending != null && (arrived.Length > 0 || ended))
+				{
+					done = pending;
+					pending = null;
+					n = Take(to, toAt, toSize);
+				}
+			}
+			if (done != null)
+			{
+				End(done, n);
+			}
+		}
+
+		// A task goes on at once, on this thread, where no context of the engine wants it elsewhere.
+		void End(TaskCompletionSource<int> read, int n)
+		{
+			SynchronizationContext engine = SynchronizationContext.Current;
+			SynchronizationContext.SetSynchronizationContext(null);
+			try
+			{
+				read.TrySetResult(n);
+			}
+			finally
+			{
+				SynchronizationContext.SetSynchronizationContext(engine);
+			}
+		}
+
+		int Take(byte[] b, int at, int n)
+		{
+			n = Math.Min(n, arrived.Length);
+			Buffer.BlockCopy(arrived.Bytes, arrived.Start, b, at, n);
+			arrived.Consume(n);
+			return n;
+		}
+
+		public override Task<int> ReadAsync(byte[] b, int at, int n, CancellationToken cancel)
+		{
+			lock (this)
+			{
+				if (n == 0 || arrived.Length > 0 || ended)
+				{
+					return Task.FromResult(Take(b, at, n));
+				}
+				to = b;
+				toAt = at;
+				toSize = n;
+				pending = new TaskCompletionSource<int>(HandsOff ? TaskCreationOptions.RunContinuationsAsynchronously : TaskCreationOptions.None);
+				return pending.Task;
+			}
+		}
+
+		// The .NET Framework reads so.
+		public override IAsyncResult BeginRead(byte[] b, int at, int n, AsyncCallback callback, object state)
+		{
+			TaskCompletionSource<int> read = new TaskCompletionSource<int>(state);
+			ReadAsync(b, at, n, CancellationToken.None).ContinueWith(t =>
+			{
+				read.SetResult(t.Result);
+				if (callback != null)
+				{
+					callback(read.Task);
+				}
+			}, TaskContinuationOptions.ExecuteSynchronously);
+			return read.Task;
+		}
+
+		public override int EndRead(IAsyncResult read)
+		{
+			return ((Task<int>)read).Result;
+		}
+
+		public override Task WriteAsync(byte[] b, int at, int n, CancellationToken cancel)
+		{
+			Write(b, at, n);
+			return Task.FromResult(0);
+		}
+
+		public override void Write(byte[] b, int at, int n)
+		{
+			lock (this)
+			{
+				leaving.Append(b, at, n);
+			}
+		}
+
+		public override Task FlushAsync(CancellationToken cancel)
+		{
+			return Task.FromResult(0);
+		}
+
+		public override void Flush()
+		{
+		}
+
+		public override bool CanRead { get { return true; } }
+		public override bool CanWrite { get { return true; } }
+		public override bool CanSeek { get { return false; } }
+		public override long Length { get { throw new NotSupportedException(); } }
+		public override long Position { get { throw new NotSupportedException(); } set { throw new NotSupportedException(); } }
+
+		public override int Read(byte[] b, int at, int n)
+		{
+			throw new NotSupportedException(); // it would wait
+		}
+
+		public override long Seek(long offset, SeekOrigin origin)
+		{
+			throw new NotSupportedException();
+		}
+
+		public override void SetLength(long n)
+		{
+			throw new NotSupportedException();
 		}
 	}
 
