@@ -28,6 +28,7 @@ namespace Lifeline.Unity
 		[SerializeField, HideInInspector] string token = "";
 
 		NetworkReachability network;
+		float lookAt;
 
 		/// <summary>The client, null before Open.</summary>
 		public Client Client { get; private set; }
@@ -68,7 +69,9 @@ namespace Lifeline.Unity
 			{
 				return;
 			}
-			if (Application.internetReachability != network)
+			bool look = Time.unscaledTime >= lookAt; // some systems take a while to answer
+			lookAt = look ? Time.unscaledTime + 0.5f : lookAt;
+			if (look && Application.internetReachability != network)
 			{
 				network = Application.internetReachability;
 				Client.Hurry(); // from Wi-Fi to mobile, or back
