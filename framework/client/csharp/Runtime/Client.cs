@@ -190,6 +190,7 @@ namespace Lifeline
 				inside = true;
 				try
 				{
+					PollAnswers(); // the frame may have ended their tasks
 					Settle(clock());
 				}
 				finally
