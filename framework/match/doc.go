@@ -14,7 +14,8 @@
 //
 // A player whose link is lost keeps its place for Rules.Grace, and is not matched
 // meanwhile. One whose session ends is out, and so is its party. The routes of clients are
-// in framework/client/CLIENT.md 9: client.Queue speaks them in Go, Queue in TypeScript.
+// in framework/client/CLIENT.md 9: client.Queue speaks them in Go, Queue in TypeScript,
+// Client.Queue in C#.
 //
 // # What runs where
 //

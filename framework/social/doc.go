@@ -10,7 +10,8 @@
 //
 // Both know users by framework.Player.User, and live on one server. A player that uses
 // neither costs nothing. Clients speak the routes of framework/client/CLIENT.md 9:
-// client.Party and client.Presence in Go, Party and Presence in TypeScript.
+// client.Party and client.Friends in Go, Party and Friends in TypeScript, Client.Party and
+// Client.Friends in C#.
 //
 // Each of the two has one lock, which is held for no call of the game's code.
 package social

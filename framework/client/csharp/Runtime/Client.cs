@@ -480,6 +480,7 @@ namespace Lifeline
 			ticketUntil = long.MinValue;
 			FailCalls(LifelineException.Reset, "the session ended before the answer came");
 			LeaveRooms(new LeaveReason(e.Reason.Code, e.Reason.Text), r => false);
+			EndViews();
 			if (e.Kind == ClientEventKind.Closed)
 			{
 				StopDial();

@@ -182,11 +182,11 @@ namespace Lifeline
 		public const long Busy = 4;
 		/// <summary>The route belongs to a room that the player is not in.</summary>
 		public const long NotJoined = 5;
-		/// <summary>The room lets no player in. A refusal by the game has a code of its own.</summary>
+		/// <summary>It may not be: the room lets no player in, the player waits in a queue already. A refusal by the game has a code of its own.</summary>
 		public const long Refused = 6;
 		/// <summary>The session was reset, or ended, before the answer came.</summary>
 		public const long Reset = 7;
-		/// <summary>The room has no free seat.</summary>
+		/// <summary>The room, or the party, has no free seat; too many users are watched.</summary>
 		public const long Full = 8;
 		/// <summary>The player is in another room of the type, or on its way into one.</summary>
 		public const long InRoom = 9;

@@ -37,7 +37,7 @@ namespace Lifeline
 		/// <summary>Gives up the seat in the only room that the client is in. Completes and fails as Request does.</summary>
 		public Task Leave()
 		{
-			return Request("room.leave", new Wish(null, null), new Nothing());
+			return Request("room.leave", new Asked(w => w.Array(0)), new Nothing());
 		}
 
 		void ListenToRooms()
@@ -89,36 +89,6 @@ namespace Lifeline
 		}
 	}
 
-	/// <summary>A question about rooms: the type, and a key or a filter. Without them, an empty array.</summary>
-	sealed class Wish : IMessage
-	{
-		readonly string type, what;
-
-		public Wish(string type, string what)
-		{
-			this.type = type;
-			this.what = what;
-		}
-
-		public void Read(Reader r)
-		{
-			r.Skip(1);
-		}
-
-		public void Write(Writer w)
-		{
-			w.Array(type == null ? 0 : what == null ? 1 : 2);
-			if (type != null)
-			{
-				w.Str(type);
-			}
-			if (what != null)
-			{
-				w.Str(what);
-			}
-		}
-	}
-
 	/// <summary>What the server tells of rooms is only ever read.</summary>
 	abstract class RoomNews : IMessage
 	{
@@ -127,15 +97,6 @@ namespace Lifeline
 		public void Write(Writer w)
 		{
 			throw new NotSupportedException();
-		}
-	}
-
-	/// <summary>An answer that says nothing to the app.</summary>
-	sealed class Ignored : RoomNews
-	{
-		public override void Read(Reader r)
-		{
-			r.Skip(1);
 		}
 	}
 

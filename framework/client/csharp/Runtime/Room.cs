@@ -120,19 +120,28 @@ namespace Lifeline
 		public Task Follow(string filter, Action<RoomInfo[]> handler, TimeSpan? timeout = null)
 		{
 			onList = handler;
-			return Ask("room.follow", filter, new Ignored(), timeout);
+			return Ask("room.follow", filter, new Nothing(), timeout);
 		}
 
 		/// <summary>Ends Follow at once, also on this side. Completes and fails as Client.Request does.</summary>
 		public Task Unfollow(TimeSpan? timeout = null)
 		{
 			onList = null;
-			return Ask("room.unfollow", null, new Ignored(), timeout);
+			return Ask("room.unfollow", null, new Nothing(), timeout);
 		}
 
 		Task<A> Ask<A>(string route, string what, A answer, TimeSpan? timeout) where A : class, IMessage
 		{
-			return client.Request(route, new Wish(Type, what), answer, timeout);
+			Asked question = new Asked(w =>
+			{
+				w.Array(what == null ? 1 : 2);
+				w.Str(Type);
+				if (what != null)
+				{
+					w.Str(what);
+				}
+			});
+			return client.Request(route, question, answer, timeout);
 		}
 
 		// --- what the server tells

@@ -147,6 +147,7 @@ namespace Lifeline.Tests
 		readonly List<string> events = new List<string>();
 		string name = "ann", last = "";
 		Client c;
+		LiveTests beside; // another player, whose client is updated as well
 
 		LiveTests(Check check, Probe probe)
 		{
@@ -176,6 +177,7 @@ namespace Lifeline.Tests
 				{
 					check.Run("live rooms " + carrier, () => new LiveTests(check, probe).Matches(carrier));
 				}
+				check.Run("live social", () => new LiveTests(check, probe).Social("kcp", "ws"));
 				check.Run("live fall-back", () => new LiveTests(check, probe).FallBack());
 				check.Run("live another key", () => new LiveTests(check, probe).AnotherKey());
 				check.Run("live host names", () => new LiveTests(check, probe).HostNames());
@@ -275,6 +277,10 @@ namespace Lifeline.Tests
 				}
 				c.Update();
 				c.Flush();
+				if (beside != null)
+				{
+					beside.c.Update();
+				}
 				Thread.Sleep(1);
 			}
 			return true;
@@ -315,6 +321,7 @@ namespace Lifeline.Tests
 			check.Equal(History, "Opened, Lost 1, Resumed", "events");
 			ManyWithCuts();
 			Bursts();
+			Slow();
 			Pauses();
 			Moves(carrier);
 			c.Send("kick", new Count { N = CloseCode.Kicked });
@@ -365,9 +372,33 @@ namespace Lifeline.Tests
 		{
 			ulong heard = 0;
 			bool wrong = false;
-			c.OnMessage("numbered", new Numbered(), m => wrong = wrong || m.N != ++heard || m.Size != 900);
+			IDisposable handler = c.OnMessage("numbered", new Numbered(), m => wrong = wrong || m.N != ++heard || m.Size != 900);
 			c.Send("burst", new Burst { After = 5, Count = 150, Size = 900 });
 			check.That(Until(() => heard == 150) && !wrong, "a burst: " + heard + " of 150");
+			handler.Dispose();
+		}
+
+		// Frames that come rarely take all that came meanwhile, not a piece each.
+		void Slow()
+		{
+			int heard = 0, most = 0;
+			IDisposable handler = c.OnMessage("numbered", new Numbered(), m => heard++);
+			for (int i = 0; i < 20; i++)
+			{
+				c.Send("burst", new Burst { Count = 1, Size = 10 });
+				c.Flush();
+				Thread.Sleep(3);
+			}
+			Thread.Sleep(200);
+			bool all = Until(() =>
+			{
+				int before = heard;
+				c.Update();
+				most = Math.Max(most, heard - before);
+				return heard == 20;
+			});
+			check.That(all && most > 5, heard + " of 20, at most " + most + " with one Update");
+			handler.Dispose();
 		}
 
 		void Pauses()
@@ -526,6 +557,58 @@ namespace Lifeline.Tests
 			bob.c.Dispose();
 			c.Hurry();
 			check.That(Until(() => c.Stats.Resets == resets + 1), "no RESET");
+		}
+
+		// Two players, each on its carrier: friends, a party, and a match that both accept; across a RESET.
+		void Social(string carrier, string other)
+		{
+			Make(probe.First[carrier]);
+			int tickets = 0;
+			c.Queue.OnTicket += t => tickets++;
+			Friends friends = c.Friends;
+			Party party = c.Party;
+			Done(c.WhenOpen(), "opening");
+			LiveTests bob = new LiveTests(check, probe) { name = "bobby" };
+			Done(friends.Watch(new[] { bob.name }), "watching");
+			check.That(friends.Find(bob.name).Presence == Presence.Offline, "before it is there");
+			bob.Make(probe.First[other]);
+			beside = bob;
+			Party bobs = bob.c.Party;
+			bobs.OnInvited += i => bobs.Join(i.Party);
+			bob.c.Queue.OnTicket += t =>
+			{
+				if (t.State == TicketState.Proposed && !t.You)
+				{
+					bob.c.Queue.Accept(t.Match);
+				}
+			};
+			check.That(Until(() => friends.Find(bob.name).Presence == Presence.Online), "not online");
+			Done(party.Invite(bob.name), "inviting");
+			check.That(Until(() => party.State.Members.Length == 2 && bobs.State.Id == party.State.Id), "no party");
+			Done(bobs.Ready(true), "ready");
+			check.That(Until(() => Array.Exists(party.State.Members, m => m.User == bob.name && m.Ready)), "not ready");
+			Done(party.Kick(bob.name), "kicking");
+			check.That(Until(() => bobs.State.Why == "kicked") && bobs.State.Id == 0, "not kicked");
+
+			Done(c.Queue.Enter("ranked", new Wish { Regions = { { "eu", 20 } } }), "entering");
+			check.That(Until(() => c.Queue.Ticket.State == TicketState.Waiting), "not waiting");
+			Task twice = c.Queue.Enter("ranked");
+			Until(() => twice.IsCompleted);
+			check.Equal(Code(twice), LifelineException.Refused, "entering twice");
+			Done(c.Room("match").Join("social"), "joining");
+			int before = tickets;
+			Overflow(false);
+			check.That(Until(() => tickets > before) && c.Queue.Ticket.State == TicketState.Waiting, "not told after the RESET");
+			Done(bob.c.Queue.Enter("ranked"), "entering too");
+			check.That(Until(() => c.Queue.Ticket.State == TicketState.Proposed), "not proposed");
+			Done(c.Queue.Accept(c.Queue.Ticket.Match), "accepting");
+			check.That(Until(() => c.Queue.Ticket.State == TicketState.Matched && c.Room("duel").Key == c.Queue.Ticket.Key), "not matched: " + c.Queue.Ticket.State);
+			bob.c.Close();
+			check.That(Until(() => friends.Find(bob.name).Presence == Presence.Offline), "still online");
+			c.Send("kick", new Count { N = CloseCode.Kicked });
+			check.That(Until(() => c.Ended) && c.Queue.Ticket.State == TicketState.None && friends.All.Count == 0, "after the end");
+			bob.c.Dispose();
+			c.Dispose();
 		}
 
 		static long Code(Task t)
@@ -704,9 +787,11 @@ namespace Lifeline.Tests
 			Make(probe.First[carrier]);
 			long heard = 0;
 			c.OnMessage("said", new Blob(200), m => heard++);
+			Friends friends = c.Friends;
 			Done(c.WhenOpen(), "opening");
+			Done(friends.Watch(new[] { "a friend" }), "watching");
 			Blob blob = new Blob(200);
-			long sent = 0;
+			long sent = 0, seen = 0;
 			Litter litter = new Litter();
 			Stopwatch watch = Stopwatch.StartNew();
 			while (heard < n && watch.Elapsed.TotalSeconds < 60)
@@ -733,10 +818,15 @@ namespace Lifeline.Tests
 			for (int i = 0; i < 1500; i++) // heartbeats of a server that has one every second
 			{
 				c.Update();
+				for (int k = 0; k < friends.All.Count; k++) // as a game draws them
+				{
+					seen += friends.All[k].User.Length + c.Queue.Ticket.Before + c.Party.State.Members.Length;
+				}
 				Thread.Sleep(1);
 			}
 			litter.End();
 			litter.Judge(check, carrier + ", 1500 Updates at rest");
+			check.Equal(seen, 1500 * "a friend".Length, "seen of a friend");
 			for (int i = 0; i < 1500; i++)
 			{
 				if (i == 500)

@@ -30,6 +30,7 @@ namespace Lifeline.Tests
 					ClientTests.Run(check);
 					CarrierTests.Run(check);
 					RoomsTests.Run(check);
+					SocialTests.Run(check, args[1]);
 					break;
 				case "cases":
 					CasesTests.Run(check, args[1]);

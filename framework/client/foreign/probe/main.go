@@ -29,6 +29,8 @@ import (
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/match"
+	"github.com/lifeline-go/lifeline/framework/social"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
@@ -59,6 +61,9 @@ func (m *Match) OnCreate() error {
 
 // OnJoin greets with what has to come before the news that the player is in.
 func (m *Match) OnJoin(p *framework.Player) error { return p.Push("greeted", m.Key()) }
+
+// Duel is where two of the queue "ranked" meet.
+type Duel struct{ *framework.Room }
 
 // Numbered is one of them.
 type Numbered struct {
@@ -170,6 +175,17 @@ func routes(srv *framework.Server, other func() string) {
 	framework.OnRoomMessage(matches, "finish", func(m *Match, _ *framework.Player, text string) { m.Close(framework.RoomFinished, text) })
 	framework.OnMessage(srv, "take", func(p *framework.Player, key string) { _ = matches.Move(p, key) })
 	srv.Sends(framework.DeliverAll, "said", "numbered", "greeted")
+	together(srv)
+}
+
+// together has a queue for two, parties and presence.
+func together(srv *framework.Server) {
+	parties := social.NewParties(srv, social.PartyConfig{})
+	social.NewPresence(srv, social.PresenceConfig{MayWatch: func(*framework.Player, string) bool { return true }})
+	duels := framework.AddRoomWith(srv, "duel", func(r *framework.Room, _ struct{}) (*Duel, error) { return &Duel{r}, nil })
+	maker := match.New(srv, match.Options{Party: parties.Together})
+	rules := match.Rules{Accept: 10 * time.Second}
+	match.Add(maker, "ranked", duels, match.Config{Rules: rules, Interval: 50 * time.Millisecond}, func(match.Made) (struct{}, error) { return struct{}{}, nil })
 }
 
 // terminate is the proxy that makes wss:// of ws://: it speaks TLS, with a
