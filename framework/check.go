@@ -39,6 +39,8 @@ func (c *Config) check() error {
 		return errors.New("framework: servers that share a Store must share a Secret")
 	case c.Cluster != nil && c.Secret == (session.Secret{}):
 		return errors.New("framework: the servers of a Cluster must share a Secret")
+	case c.Cluster != nil && c.KeyFile == "" && (c.KCP != "" || c.SealedTCP != ""):
+		return errors.New("framework: the servers of a Cluster must share a KeyFile: clients know them by one key")
 	case c.Cluster != nil && c.Store != nil:
 		return errors.New("framework: a Cluster keeps the sessions that move: there must be no Store")
 	}

@@ -58,6 +58,7 @@ type ClusterHost interface {
 	Boot() uint32
 	Address() string // Config.Address
 	Secret() Secret
+	Keys() []string // public ones of Config.KeyFile, that which clients are told first; none if no sealed carrier is served
 	Routes() []byte // differs where the routes do
 	Logger() *slog.Logger
 	// Evict ends a session for another login of its user, by the policy. It reports true,
@@ -97,9 +98,16 @@ func (s *Server) join() error {
 	if s.cfg.Cluster == nil {
 		return nil
 	}
+	h := clusterHost{s: s}
+	if s.cfg.KCP != "" || s.cfg.SealedTCP != "" {
+		var err error
+		if h.keys, err = transport.PublicKeys(s.cfg.KeyFile, s.log); err != nil {
+			return err
+		}
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), joinTimeout)
 	defer cancel()
-	node, err := s.cfg.Cluster.Join(ctx, clusterHost{s})
+	node, err := s.cfg.Cluster.Join(ctx, h)
 	s.cfg.Node = node
 	return err
 }
@@ -202,11 +210,15 @@ func (s *Server) elsewhere(id session.ID) string {
 }
 
 // clusterHost implements ClusterHost.
-type clusterHost struct{ s *Server }
+type clusterHost struct {
+	s    *Server
+	keys []string
+}
 
 func (h clusterHost) Boot() uint32         { return h.s.boot }
 func (h clusterHost) Address() string      { return h.s.cfg.Address }
 func (h clusterHost) Secret() Secret       { return h.s.cfg.Secret }
+func (h clusterHost) Keys() []string       { return h.keys }
 func (h clusterHost) Routes() []byte       { return h.s.dict.hash }
 func (h clusterHost) Logger() *slog.Logger { return h.s.log }
 

@@ -31,6 +31,16 @@ func (c *Config) serverKeys(log *slog.Logger) ([]seal.Key, error) {
 	return []seal.Key{key}, err
 }
 
+// PublicKeys returns the public halves of the keys in a Config.KeyFile, that which clients
+// are told first. The file is made if there is none.
+func PublicKeys(keyFile string, log *slog.Logger) (list []string, err error) {
+	keys, err := keysOf(keyFile, log)
+	for _, key := range keys {
+		list = append(list, key.Public().String())
+	}
+	return list, err
+}
+
 // keysOf reads a file of keys, one a line, and makes one if there is none.
 func keysOf(path string, log *slog.Logger) ([]seal.Key, error) {
 	text, err := os.ReadFile(path)

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -93,6 +94,9 @@ func (c *Cluster) Valid() bool { return int64(c.now()) < c.until.Load() }
 // ErrSecret refuses a server that has another Secret than the cluster.
 var ErrSecret = errors.New("cluster: this server's Secret is not that of the others")
 
+// ErrKey refuses a server whose clients would not find the key that they know at the others.
+var ErrKey = errors.New("cluster: this server's KeyFile is not that of the others")
+
 // ErrNumber says that no number was free for this server's node in time.
 var ErrNumber = errors.New("cluster: the number of the node is taken")
 
@@ -118,6 +122,9 @@ func (c *Cluster) Join(ctx context.Context, h framework.ClusterHost) (uint16, er
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	c.joined.Store(true)
 	err := c.watchAll()
+	if err == nil {
+		err = c.checkKeys()
+	}
 	if err == nil {
 		err = c.bus.Serve(c.ctx, c.me.String(), c.answer)
 	}
@@ -166,6 +173,20 @@ func (c *Cluster) checkMeta(ctx context.Context) error {
 	}
 }
 
+// checkKeys makes sure that the server shares a key with each of those that live. While one
+// key takes the place of another, files have both.
+func (c *Cluster) checkKeys() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	mine := c.host.Keys()
+	for _, m := range c.members.Living() {
+		if len(mine) > 0 && len(m.Keys) > 0 && !slices.ContainsFunc(mine, func(key string) bool { return slices.Contains(m.Keys, key) }) {
+			return fmt.Errorf("%w: it begins with %s, that of server %d with %s", ErrKey, mine[0], m.Incarnation.Node, m.Keys[0])
+		}
+	}
+	return nil
+}
+
 // freeNode returns the smallest number that is free.
 func (c *Cluster) freeNode(ctx context.Context) (uint16, error) {
 	for n := uint16(1); n != 0; n++ {
@@ -204,7 +225,7 @@ func (c *Cluster) awaitLease(ctx context.Context) error {
 // describe writes the server's own record.
 func (c *Cluster) describe(ctx context.Context) error {
 	c.mu.Lock()
-	m := core.Member{Incarnation: c.me, Draining: c.draining, Address: c.host.Address(), Routes: c.host.Routes()}
+	m := core.Member{Incarnation: c.me, Draining: c.draining, Address: c.host.Address(), Routes: c.host.Routes(), Keys: c.host.Keys()}
 	c.members.Put(m)
 	c.mu.Unlock()
 	key, want := bucketMembers+"/"+strconv.Itoa(int(c.me.Node)), encodeMember(m)

@@ -26,6 +26,7 @@ type memberBody struct {
 	Draining bool
 	Address  string
 	Routes   []byte
+	Keys     []string
 }
 
 type questionBody struct {
@@ -46,7 +47,7 @@ func encode(v any) []byte {
 }
 
 func encodeMember(m core.Member) []byte {
-	return encode(&memberBody{m.Incarnation.Boot, m.Draining, m.Address, m.Routes})
+	return encode(&memberBody{m.Incarnation.Boot, m.Draining, m.Address, m.Routes, m.Keys})
 }
 
 func decodeMember(node uint16, b []byte) (core.Member, error) {
@@ -54,7 +55,7 @@ func decodeMember(node uint16, b []byte) (core.Member, error) {
 	err := codec.DecodeBody(b, &body)
 	return core.Member{
 		Incarnation: core.Incarnation{Node: node, Boot: body.Boot}, Draining: body.Draining,
-		Address: body.Address, Routes: body.Routes,
+		Address: body.Address, Routes: body.Routes, Keys: body.Keys,
 	}, err
 }
 

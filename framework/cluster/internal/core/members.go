@@ -11,8 +11,9 @@ import (
 type Member struct {
 	Incarnation Incarnation
 	Draining    bool
-	Address     string // what clients dial to reach it; empty: they can't be sent there
-	Routes      []byte // differs where the routes do, as while a new release is rolled out
+	Address     string   // what clients dial to reach it; empty: they can't be sent there
+	Routes      []byte   // differs where the routes do, as while a new release is rolled out
+	Keys        []string // by which clients know it; none if it serves no sealed carrier
 }
 
 // Members are the servers that there are, and those that were declared dead. It implements View.
