@@ -46,11 +46,12 @@ type server struct {
 	host string
 }
 
-// line is a server's way to the bus, which can be cut.
+// line is a server's way to the bus, which can be cut, or slow.
 type line struct {
 	cluster.Bus
-	mu  sync.Mutex
-	cut bool
+	mu   sync.Mutex
+	cut  bool
+	late time.Duration // every answer of the directory
 }
 
 var errCut = errors.New("the line is cut")
@@ -67,12 +68,31 @@ func (l *line) set(cut bool) {
 	l.mu.Unlock()
 }
 
+// setLate makes every answer of the directory late.
+func (l *line) setLate(d time.Duration) {
+	l.mu.Lock()
+	l.late = d
+	l.mu.Unlock()
+}
+
+// answered waits until an answer is there. In time, or else it is none.
+func (l *line) answered(ctx context.Context) error {
+	l.mu.Lock()
+	d := l.late
+	l.mu.Unlock()
+	if d > 0 {
+		time.Sleep(d)
+	}
+	return ctx.Err()
+}
+
 func (l *line) Get(ctx context.Context, key string) ([]byte, uint64, error) {
 	if l.down() {
 		<-ctx.Done()
 		return nil, 0, errCut
 	}
-	return l.Bus.Get(ctx, key)
+	b, rev, err := l.Bus.Get(ctx, key)
+	return b, rev, errors.Join(err, l.answered(ctx))
 }
 
 func (l *line) Put(ctx context.Context, key string, value []byte, rev uint64) (uint64, error) {
@@ -80,7 +100,8 @@ func (l *line) Put(ctx context.Context, key string, value []byte, rev uint64) (u
 		<-ctx.Done()
 		return 0, errCut
 	}
-	return l.Bus.Put(ctx, key, value, rev)
+	next, err := l.Bus.Put(ctx, key, value, rev)
+	return next, errors.Join(err, l.answered(ctx))
 }
 
 func (l *line) Ask(ctx context.Context, name string, question []byte) ([]byte, error) {
