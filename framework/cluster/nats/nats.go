@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: MIT
 
 // Package nats joins the servers of a cluster by NATS: core messages between them, and a
-// directory in JetStream. A NATS server is part of one process, which the others join; or all
-// join a cluster of NATS's own, so that no single machine is missed. No other package links
-// NATS: a game that has one server has not a byte of it.
+// directory in JetStream. No other package links NATS: a game that has one server has not a
+// byte of it. The directory is in one of three places (framework/cluster/SPEC.md 10):
+//
+//   - A NATS server is part of one process, and the others Join it. All pause while that one
+//     is away: for development, and for games that can afford it.
+//   - A NATS server is part of each of three or five processes, which are Peers. All play on
+//     as long as more than half of these are there.
+//   - NATS runs by itself, and all processes Join it.
 package nats
 
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,20 +36,28 @@ type Config struct {
 	// Name begins the name of all that the cluster keeps in NATS: letters, digits and
 	// dashes. Servers of another name are another cluster. If empty, "lifeline".
 	Name string
-	// Join are the addresses, "10.0.0.7:4222", of NATS servers with JetStream: of one that
-	// is part of another process, or of a cluster of NATS's own. If empty, a NATS server
-	// is part of this process.
+	// Join are the addresses, "10.0.0.7:4222", of NATS servers with JetStream: those that
+	// other processes Listen at, or a cluster of NATS's own. If empty, a NATS server is part
+	// of this process.
 	Join []string
-	// Listen is where others Join that one. If empty, they can't.
+	// Listen is where other processes Join that one. If empty, they can't.
 	Listen string
-	// Dir is where it keeps the directory, so that a restart finds it. If empty, a
-	// temporary folder.
+	// Peers are the addresses, "10.0.0.7:6222", at which the NATS servers of three or five
+	// processes reach each other: the same list in each of them. They keep the directory
+	// together. If empty, the NATS server of this process keeps it alone.
+	Peers []string
+	// Peer is the one of Peers that is this process's. A host that is a name must be one of
+	// this machine's.
+	Peer string
+	// Dir is where the NATS server of this process keeps the directory, so that a restart
+	// finds it. A process that is one of Peers needs one. If empty, a temporary folder.
 	Dir string
-	// Replicas is how many NATS servers have each entry: 3 in a cluster of 3 or more. If
-	// zero, 1.
+	// Replicas is how many NATS servers have each entry. If zero, 3 with Peers, and 1
+	// without: set it to 3 for a cluster of NATS's own.
 	Replicas int
 	// TLS is of all connections between servers, Password what they show each other. Both
-	// are required unless all addresses are of the loopback. If nil and empty, none.
+	// are required unless all addresses are of the loopback. Among Peers each is the other's
+	// client: the certificate is for both. If nil and empty, none.
 	TLS      *tls.Config
 	Password string
 	// Patience is how long Start waits for the directory. If zero, 30 s.
@@ -55,11 +66,19 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// ErrUnsafe refuses a cluster whose servers talk in clear, or to anybody.
-var ErrUnsafe = errors.New("cluster/nats: an address that is not of the loopback needs Config.TLS and Config.Password: what players are sent would be there for anybody to read")
-
-// ErrNoDirectory says that there is no directory to be used.
-var ErrNoDirectory = errors.New("cluster/nats: no directory answers: is JetStream on there, and are there as many servers as Config.Replicas?")
+var (
+	// ErrUnsafe refuses a cluster whose servers talk in clear, or to anybody.
+	ErrUnsafe = errors.New("cluster/nats: an address that is not of the loopback needs Config.TLS and Config.Password: what players are sent would be there for anybody to read")
+	// ErrNoDirectory says that there is no directory to be used.
+	ErrNoDirectory = errors.New("cluster/nats: no directory answers: is JetStream on there, are more than half of Config.Peers up, and are there as many servers as Config.Replicas?")
+	// ErrPassword says that the others have another password.
+	ErrPassword = errors.New("cluster/nats: Config.Password is not that of the others")
+	// ErrName says that the NATS servers are those of another cluster.
+	ErrName = errors.New("cluster/nats: Config.Name is not that of the others")
+	// ErrDisk says that the disk of Config.Dir is full. Servers that keep the directory alone
+	// pause; they go on by themselves when there is room.
+	ErrDisk = errors.New("cluster/nats: the disk of Config.Dir is full")
+)
 
 // Bus is a cluster.Bus.
 type Bus struct {
@@ -70,11 +89,12 @@ type Bus struct {
 	js     jetstream.JetStream
 	ctx    context.Context
 	cancel context.CancelFunc
+	mended sync.WaitGroup // one: mend
 
 	temporary string // a folder to be removed
 
-	mu    sync.Mutex
-	blind []func() // of every watch, to begin it anew; guarded by mu
+	mu      sync.Mutex
+	watches map[chan struct{}]bool // each takes one to begin anew; guarded by mu
 }
 
 var validName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
@@ -83,7 +103,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Name == "" {
 		c.Name = "lifeline"
 	}
-	c.Replicas = max(c.Replicas, 1)
+	if c.Replicas == 0 {
+		c.Replicas = min(max(len(c.Peers), 1), 3)
+	}
 	if c.Patience == 0 {
 		c.Patience = 30 * time.Second
 	}
@@ -93,7 +115,10 @@ func (c Config) withDefaults() (Config, error) {
 	if !validName.MatchString(c.Name) {
 		return c, fmt.Errorf("cluster/nats: Name %q has other characters than letters, digits and dashes", c.Name)
 	}
-	for _, address := range append([]string{c.Listen}, c.Join...) {
+	if err := c.checkPeers(); err != nil {
+		return c, err
+	}
+	for _, address := range slices.Concat([]string{c.Listen}, c.Join, c.Peers) {
 		if (c.TLS == nil || c.Password == "") && !loopback(address) {
 			return c, fmt.Errorf("%w: %s", ErrUnsafe, address)
 		}
@@ -101,17 +126,21 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// loopback reports whether an address is none, or of this machine alone.
-func loopback(address string) bool {
-	if _, after, ok := strings.Cut(address, "://"); ok {
-		address = after
+func (c *Config) checkPeers() error {
+	n := len(c.Peers)
+	switch {
+	case n == 0 && c.Peer == "":
+		return nil
+	case len(c.Join) > 0:
+		return errors.New("cluster/nats: a process that is one of Peers does not Join others")
+	case n != 3 && n != 5:
+		return fmt.Errorf("cluster/nats: %d Peers, want 3 or 5: more than half of them must agree", n)
+	case !slices.Contains(c.Peers, c.Peer):
+		return fmt.Errorf("cluster/nats: Peer %q is none of Peers %q", c.Peer, c.Peers)
+	case c.Dir == "":
+		return errors.New("cluster/nats: a process that is one of Peers needs a Dir: the others rely on what it has written")
 	}
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = address
-	}
-	ip := net.ParseIP(host)
-	return address == "" || host == "localhost" || ip != nil && ip.IsLoopback()
+	return nil
 }
 
 // Start starts the NATS server, if it is part of this process, and returns once the
@@ -121,13 +150,12 @@ func Start(cfg Config) (*Bus, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bus{cfg: cfg, log: &complaints{log: cfg.Logger}}
+	b := &Bus{cfg: cfg, log: &complaints{log: cfg.Logger}, watches: map[chan struct{}]bool{}}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
-	if err := b.connect(); err != nil {
-		b.Close()
-		return nil, err
+	if err = b.connect(); err == nil {
+		err = b.openBuckets()
 	}
-	if err := b.openBuckets(); err != nil {
+	if err != nil {
 		b.Close()
 		return nil, err
 	}
@@ -137,6 +165,7 @@ func Start(cfg Config) (*Bus, error) {
 // Close ends the connection and the NATS server. Shut the game's server down before.
 func (b *Bus) Close() {
 	b.cancel()
+	b.mended.Wait()
 	if b.nc != nil {
 		b.nc.Close()
 	}
@@ -152,32 +181,10 @@ func (b *Bus) Close() {
 // user is the name by which servers log in at NATS.
 const user = "lifeline"
 
-// options are those of the NATS server in this process.
-func (b *Bus) options() (*server.Options, error) {
-	c := &b.cfg
-	o := &server.Options{
-		ServerName: c.Name, NoSigs: true, JetStream: true, StoreDir: c.Dir, SyncInterval: time.Second,
-		TLSConfig: c.TLS, TLS: c.TLS != nil, DontListen: c.Listen == "",
-	}
-	if c.Password != "" {
-		o.Username, o.Password = user, c.Password
-	}
-	if c.Listen == "" {
-		return o, nil
-	}
-	host, port, err := net.SplitHostPort(c.Listen)
-	if err == nil {
-		o.Host = host
-		o.Port, err = strconv.Atoi(port)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cluster/nats: Listen: %w", err)
-	}
-	return o, nil
-}
-
-// connect starts the NATS server and connects to it.
+// connect starts the NATS server, if it is part of this process, and connects.
 func (b *Bus) connect() error {
+	ctx, cancel := context.WithTimeout(b.ctx, b.cfg.Patience)
+	defer cancel()
 	options := []nats.Option{
 		nats.Name("lifeline"), nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond),
 		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2), nats.ReconnectHandler(func(*nats.Conn) { b.anew() }),
@@ -185,45 +192,59 @@ func (b *Bus) connect() error {
 	if b.cfg.Password != "" {
 		options = append(options, nats.UserInfo(user, b.cfg.Password))
 	}
-	to := strings.Join(b.cfg.Join, ",")
-	if b.cfg.TLS != nil {
-		options = append(options, nats.Secure(b.cfg.TLS))
-	}
-	if to == "" {
-		if err := b.serve(); err != nil {
-			return err
-		}
-		options = append(options, nats.InProcessServer(b.srv))
-	}
 	var err error
-	if b.nc, err = nats.Connect(to, options...); err != nil {
-		return fmt.Errorf("cluster/nats: connect to %q: %w", to, err)
+	if len(b.cfg.Join) == 0 {
+		if err = b.serve(); err == nil {
+			b.nc, err = nats.Connect("", append(options, nats.InProcessServer(b.srv))...)
+		}
+	} else {
+		if b.cfg.TLS != nil {
+			options = append(options, nats.Secure(b.cfg.TLS))
+		}
+		err = b.dial(ctx, options)
 	}
-	b.js, err = jetstream.New(b.nc)
+	if err == nil {
+		b.js, err = jetstream.New(b.nc)
+	}
 	return err
 }
 
-// serve starts the NATS server.
-func (b *Bus) serve() error {
-	o, err := b.options()
-	if err != nil {
-		return err
-	}
-	if o.StoreDir == "" {
-		if o.StoreDir, err = os.MkdirTemp("", "lifeline-cluster-"); err != nil {
-			return fmt.Errorf("cluster/nats: %w", err)
+// dial connects to the NATS servers of others, and waits until there is one.
+func (b *Bus) dial(ctx context.Context, options []nats.Option) (err error) {
+	to := strings.Join(b.cfg.Join, ",")
+	for said := false; ; said = true {
+		switch b.nc, err = nats.Connect(to, options...); {
+		case err == nil:
+			return b.checkServer()
+		case errors.Is(err, nats.ErrAuthorization):
+			return fmt.Errorf("%w: %w", ErrPassword, err)
+		case !errors.Is(err, nats.ErrNoServers) && !errors.Is(err, nats.ErrTimeout) || !pause(ctx, 200*time.Millisecond):
+			return fmt.Errorf("cluster/nats: connect to %s: %w", to, err)
 		}
-		b.temporary = o.StoreDir
+		if !said {
+			b.cfg.Logger.Info("waiting for the directory of the cluster", "at", to)
+		}
 	}
-	if b.srv, err = server.NewServer(o); err != nil {
-		return fmt.Errorf("cluster/nats: %w", err)
-	}
-	b.srv.SetLoggerV2(b.log, false, false, false)
-	b.srv.Start()
-	if !b.srv.ReadyForConnections(b.cfg.Patience) {
-		return fmt.Errorf("cluster/nats: the NATS server does not start: %s", b.log.text())
+}
+
+// checkServer refuses the NATS server of another cluster, where that is known.
+func (b *Bus) checkServer() error {
+	name, ours := strings.CutPrefix(b.nc.ConnectedServerName(), serverPrefix)
+	name, _, _ = strings.Cut(name, ".")
+	if ours && name != b.cfg.Name {
+		return fmt.Errorf("%w: %q, and there it is %q", ErrName, b.cfg.Name, name)
 	}
 	return nil
+}
+
+// pause waits for d, and reports false if ctx ends before.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // keep is how long an entry stays that is not written again. Sessions are not as old, and
@@ -236,236 +257,44 @@ func (b *Bus) openBuckets() error {
 	defer cancel()
 	for _, bucket := range cluster.Buckets() {
 		for {
-			want := jetstream.KeyValueConfig{Bucket: b.bucket(bucket), History: 1, TTL: keep[bucket], Storage: jetstream.FileStorage, Replicas: b.cfg.Replicas}
-			try, stop := context.WithTimeout(ctx, 3*time.Second)
-			_, err := b.js.KeyValue(try, want.Bucket)
-			if errors.Is(err, jetstream.ErrBucketNotFound) {
-				_, err = b.js.CreateKeyValue(try, want)
+			made, err := b.openBucket(ctx, bucket)
+			if made && bucket == "meta" {
+				b.tellOthers(ctx)
 			}
-			stop()
 			if err == nil {
 				break
 			}
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("%w (%w) %s", ErrNoDirectory, err, b.log.text())
-			case <-time.After(200 * time.Millisecond):
+			why := b.log.why()
+			if errors.Is(why, ErrPassword) || errors.Is(why, ErrName) || !pause(ctx, 200*time.Millisecond) {
+				return errors.Join(fmt.Errorf("%w (%w)", ErrNoDirectory, err), why)
 			}
 		}
 	}
 	return nil
 }
 
-func (b *Bus) bucket(name string) string { return b.cfg.Name + "_" + name }
-
-// split returns the subject and the stream of a key.
-func (b *Bus) split(key string) (subject, stream string) {
-	bucket, name, _ := strings.Cut(key, "/")
-	return "$KV." + b.bucket(bucket) + "." + name, "KV_" + b.bucket(bucket)
-}
-
-// stored is the answer of the leader of a stream.
-type stored struct {
-	Message *struct {
-		Seq    uint64 `json:"seq"`
-		Header []byte `json:"hdrs"`
-		Data   []byte `json:"data"`
-	} `json:"message"`
-	Error *jetstream.APIError `json:"error"`
-}
-
-// Get implements cluster.Bus. It asks the leader: a replica may be late.
-func (b *Bus) Get(ctx context.Context, key string) ([]byte, uint64, error) {
-	subject, stream := b.split(key)
-	q, _ := json.Marshal(map[string]string{"last_by_subj": subject})
-	m, err := b.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, q)
-	if err != nil {
-		return nil, 0, fmt.Errorf("cluster/nats: get %s: %w", key, err)
-	}
-	var at stored
-	switch err := json.Unmarshal(m.Data, &at); {
-	case err != nil:
-		return nil, 0, fmt.Errorf("cluster/nats: get %s: %w", key, err)
-	case at.Error != nil && at.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
-		return nil, 0, nil
-	case at.Error != nil:
-		return nil, 0, fmt.Errorf("cluster/nats: get %s: %w", key, at.Error)
-	case at.Message == nil:
-		return nil, 0, fmt.Errorf("cluster/nats: get %s: an answer without a message", key)
-	}
-	return at.Message.Data, at.Message.Seq, nil // a key that was removed has no data
-}
-
-// Put implements cluster.Bus.
-func (b *Bus) Put(ctx context.Context, key string, value []byte, rev uint64) (uint64, error) {
-	subject, _ := b.split(key)
-	m := nats.NewMsg(subject)
-	m.Data = value
-	if len(value) == 0 {
-		m.Header.Set("KV-Operation", "DEL")
-	}
-	ack, err := b.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(rev))
-	var no *jetstream.APIError
-	switch {
-	case err == nil:
-		return ack.Sequence, nil
-	case errors.As(err, &no) && strings.Contains(no.Description, "wrong last sequence"):
-		return 0, cluster.ErrConflict
-	}
-	return 0, fmt.Errorf("cluster/nats: put %s: %w", key, err)
-}
-
-// anew begins every watch anew: the connection was away.
-func (b *Bus) anew() {
-	b.mu.Lock()
-	all := append([]func(){}, b.blind...)
-	b.mu.Unlock()
-	for _, f := range all {
-		f()
-	}
-}
-
-// Watch implements cluster.Bus.
-func (b *Bus) Watch(ctx context.Context, bucket string, changed func(string, []byte, uint64), blind func()) error {
-	restart := make(chan struct{}, 1)
-	b.mu.Lock()
-	b.blind = append(b.blind, func() {
-		select {
-		case restart <- struct{}{}:
-		default:
-		}
-	})
-	b.mu.Unlock()
-	w, err := b.watchOnce(ctx, bucket, changed)
-	if err != nil {
-		return err
-	}
-	go func() { // ends with ctx
-		for {
-			over := b.follow(ctx, w, restart, changed)
-			if over {
-				return
-			}
-			blind()
-			for w = nil; w == nil && ctx.Err() == nil; {
-				if w, err = b.watchOnce(ctx, bucket, changed); err != nil {
-					b.cfg.Logger.Warn("the directory can't be watched", "bucket", bucket, "error", err)
-					time.Sleep(500 * time.Millisecond)
-				}
-			}
-			blind()
-		}
-	}()
-	return nil
-}
-
-// watchOnce begins to watch, and tells what is there.
-func (b *Bus) watchOnce(ctx context.Context, bucket string, changed func(string, []byte, uint64)) (jetstream.KeyWatcher, error) {
-	try, cancel := context.WithTimeout(ctx, 5*time.Second)
+// openBucket finds a bucket, or makes it.
+func (b *Bus) openBucket(ctx context.Context, bucket string) (made bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	kv, err := b.js.KeyValue(try, b.bucket(bucket))
-	if err != nil {
-		return nil, err
+	want := jetstream.KeyValueConfig{Bucket: b.bucket(bucket), History: 1, TTL: keep[bucket], Storage: jetstream.FileStorage, Replicas: b.cfg.Replicas}
+	if _, err = b.js.KeyValue(ctx, want.Bucket); errors.Is(err, jetstream.ErrBucketNotFound) {
+		_, err = b.js.CreateKeyValue(ctx, want)
+		made = err == nil
 	}
-	w, err := kv.WatchAll(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		select {
-		case e, ok := <-w.Updates():
-			if !ok || e == nil {
-				return w, nil
-			}
-			tell(e, changed)
-		case <-try.Done():
-			_ = w.Stop()
-			return nil, try.Err()
+	return made, err
+}
+
+// tellOthers says that this cluster has just begun where there is one of another name: a
+// name may have been mistyped.
+func (b *Bus) tellOthers(ctx context.Context) {
+	var others []string
+	for name := range b.js.KeyValueStoreNames(ctx).Name() {
+		if other, ok := strings.CutSuffix(name, "_meta"); ok && other != b.cfg.Name {
+			others = append(others, other)
 		}
 	}
-}
-
-func tell(e jetstream.KeyValueEntry, changed func(string, []byte, uint64)) {
-	if e.Operation() == jetstream.KeyValuePut {
-		changed(e.Key(), e.Value(), e.Revision())
+	if len(others) > 0 {
+		b.cfg.Logger.Warn("this cluster is new, and there are others here: is its name right?", "name", b.cfg.Name, "others", others)
 	}
-}
-
-// follow tells changes until the watch must begin anew, or is over.
-func (b *Bus) follow(ctx context.Context, w jetstream.KeyWatcher, restart <-chan struct{}, changed func(string, []byte, uint64)) (over bool) {
-	defer func() { _ = w.Stop() }()
-	for {
-		select {
-		case e, ok := <-w.Updates():
-			if !ok {
-				return ctx.Err() != nil
-			}
-			if e != nil {
-				tell(e, changed)
-			}
-		case <-restart:
-			return false
-		case <-ctx.Done():
-			return true
-		}
-	}
-}
-
-func (b *Bus) subject(name string) string { return b.cfg.Name + ".n." + name }
-
-// Serve implements cluster.Bus.
-func (b *Bus) Serve(ctx context.Context, name string, answer func([]byte) []byte) error {
-	sub, err := b.nc.Subscribe(b.subject(name), func(m *nats.Msg) {
-		go func() { // ends with the answer
-			if a := answer(m.Data); a != nil {
-				_ = m.Respond(a)
-			}
-		}()
-	})
-	if err != nil {
-		return err
-	}
-	context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() })
-	return b.nc.FlushTimeout(5 * time.Second)
-}
-
-// Ask implements cluster.Bus.
-func (b *Bus) Ask(ctx context.Context, name string, question []byte) ([]byte, error) {
-	m, err := b.nc.RequestWithContext(ctx, b.subject(name), question)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", cluster.ErrNoAnswer, err)
-	}
-	return m.Data, nil
-}
-
-// complaints is the log of the NATS server, of which the last complaint is remembered.
-type complaints struct {
-	log  *slog.Logger
-	mu   sync.Mutex
-	last string // guarded by mu
-}
-
-func (c *complaints) text() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.last
-}
-
-func (c *complaints) complain(level slog.Level, format string, args []any) {
-	text := fmt.Sprintf(format, args...)
-	c.mu.Lock()
-	c.last = text
-	c.mu.Unlock()
-	c.log.Log(context.Background(), level, "nats: "+text)
-}
-
-func (c *complaints) Noticef(string, ...any)        {}
-func (c *complaints) Debugf(string, ...any)         {}
-func (c *complaints) Tracef(string, ...any)         {}
-func (c *complaints) Warnf(format string, a ...any) { c.complain(slog.LevelWarn, format, a) }
-func (c *complaints) Errorf(format string, a ...any) {
-	c.complain(slog.LevelError, format, a)
-}
-func (c *complaints) Fatalf(format string, a ...any) {
-	c.complain(slog.LevelError, format, a)
 }

@@ -4,11 +4,21 @@ package nats
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
+	mathrand "math/rand/v2"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -39,14 +49,18 @@ func pair(t *testing.T) (one, two *Bus) {
 	return one, start(t, Config{Join: []string{one.cfg.Listen}})
 }
 
+// freePort returns an address that is free, and that no connection gets by itself.
 func freePort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		at := fmt.Sprint("127.0.0.1:", 20000+mathrand.IntN(12000))
+		if ln, err := net.Listen("tcp", at); err == nil {
+			_ = ln.Close()
+			return at
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // TestBus is what package cluster relies on, seen from a server without the directory.
@@ -121,22 +135,208 @@ func TestBus(t *testing.T) {
 
 // TestSafe: servers talk in clear on the loopback only.
 func TestSafe(t *testing.T) {
-	for _, cfg := range []Config{{Listen: "10.0.0.7:7800"}, {Listen: ":7800"}, {Join: []string{"10.0.0.7:7800"}}, {Listen: "10.0.0.7:7800", Password: "secret"}} {
+	for _, cfg := range []Config{{Listen: "10.0.0.7:7800"}, {Listen: ":7800"}, {Join: []string{"10.0.0.7:7800"}}, {Listen: "10.0.0.7:7800", Password: "secret"},
+		{Peers: []string{"127.0.0.1:1", "127.0.0.1:2", "10.0.0.7:3"}, Peer: "127.0.0.1:1", Dir: "dir"}} {
 		if _, err := Start(cfg); !errors.Is(err, ErrUnsafe) {
 			t.Errorf("%+v: %v", cfg, err)
 		}
 	}
 }
 
-// TestStrangers: a server without the password is kept out, and told why.
-func TestStrangers(t *testing.T) {
+// TestRefusals: what keeps a server out, in a sentence that says what.
+func TestRefusals(t *testing.T) {
 	at := freePort(t)
 	start(t, Config{Listen: at, Password: "secret"})
-	for _, password := range []string{"", "guess"} {
-		_, err := Start(Config{Join: []string{at}, Password: password, Patience: 2 * time.Second, Logger: slog.New(slog.DiscardHandler)})
-		if !errors.Is(err, nats.ErrAuthorization) {
-			t.Errorf("password %q: %v", password, err)
+	three := []string{freePort(t), freePort(t), freePort(t)}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		cfg  Config
+		want error  // nil: any
+		says string // part of the error
+	}{
+		"no password":      {Config{Join: []string{at}}, ErrPassword, "Config.Password"},
+		"another password": {Config{Join: []string{at}, Password: "guess"}, ErrPassword, "Config.Password"},
+		"another name":     {Config{Join: []string{at}, Password: "secret", Name: "other"}, ErrName, `"other", and there it is "lifeline"`},
+		"nothing there":    {Config{Join: []string{freePort(t)}}, nats.ErrNoServers, "connect to 127.0.0.1:"},
+		"a port in use":    {Config{Listen: at}, nil, "address already in use"},
+		"no folder":        {Config{Dir: file}, nil, "storage directory"},
+		"no majority":      {Config{Peers: three, Peer: three[0], Dir: t.TempDir()}, ErrNoDirectory, "more than half of Config.Peers"},
+		"two peers":        {Config{Peers: three[:2], Peer: three[0], Dir: t.TempDir()}, nil, "2 Peers, want 3 or 5"},
+		"a stranger":       {Config{Peers: three, Peer: at, Dir: t.TempDir()}, nil, "is none of Peers"},
+		"nowhere to write": {Config{Peers: three, Peer: three[0]}, nil, "needs a Dir"},
+		"both":             {Config{Peers: three, Peer: three[0], Join: []string{at}}, nil, "does not Join"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.cfg.Patience, c.cfg.Logger = time.Second, slog.New(slog.DiscardHandler)
+			b, err := Start(c.cfg)
+			if err == nil {
+				b.Close()
+			}
+			if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// peers starts three buses that keep the directory together.
+func peers(t *testing.T, change func(*Config)) (cfgs []Config, all []*Bus) {
+	t.Helper()
+	list := []string{freePort(t), freePort(t), freePort(t)}
+	for i := range list {
+		cfg := Config{Peers: list, Peer: list[i], Dir: t.TempDir(), Patience: time.Minute, Logger: slog.New(slog.DiscardHandler)}
+		if change != nil {
+			change(&cfg)
 		}
+		cfgs = append(cfgs, cfg)
+	}
+	all = make([]*Bus, len(cfgs))
+	var starting sync.WaitGroup
+	for i, cfg := range cfgs {
+		starting.Go(func() {
+			b, err := Start(cfg)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			all[i] = b
+		})
+	}
+	starting.Wait()
+	t.Cleanup(func() {
+		for _, b := range all {
+			if b != nil {
+				b.Close()
+			}
+		}
+	})
+	if t.Failed() {
+		t.FailNow()
+	}
+	return cfgs, all
+}
+
+// put writes a key, however often that takes, and returns its revision.
+func put(t *testing.T, b *Bus, key, value string, rev uint64) uint64 {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for {
+		try, stop := context.WithTimeout(ctx, time.Second)
+		next, err := b.Put(try, key, []byte(value), rev)
+		stop()
+		switch got, at := "", uint64(0); {
+		case err == nil:
+			return next
+		case errors.Is(err, cluster.ErrConflict): // of a write whose answer was lost
+			if got, at = get(t, b, key); got == value {
+				return at
+			}
+			t.Fatalf("put %s: it is %q at %d, not at %d", key, got, at, rev)
+		case !pause(ctx, 50*time.Millisecond):
+			t.Fatal(err)
+		}
+	}
+}
+
+func get(t *testing.T, b *Bus, key string) (value string, rev uint64) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for {
+		try, stop := context.WithTimeout(ctx, time.Second)
+		got, rev, err := b.Get(try, key)
+		stop()
+		if err == nil {
+			return string(got), rev
+		}
+		if !pause(ctx, 50*time.Millisecond) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestPeers: three processes keep the directory together, on TLS. Each of them goes away and
+// comes back, one after the other, and what was written is there all the time. A process
+// without a NATS server joins them.
+func TestPeers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for elections")
+	}
+	t.Parallel()
+	secure := certificate(t)
+	cfgs, all := peers(t, func(c *Config) {
+		c.TLS, c.Password, c.Listen = secure, "a secret: @/?", freePort(t)
+	})
+	guest := start(t, Config{Join: []string{cfgs[0].Listen, cfgs[1].Listen, cfgs[2].Listen}, TLS: secure, Password: cfgs[0].Password, Replicas: 3})
+	rev := put(t, guest, "sessions/0123456789ab", "0", 0)
+	for i := range all {
+		all[i].Close()
+		rev = put(t, guest, "sessions/0123456789ab", fmt.Sprint(i+1), rev)
+		rev = put(t, all[(i+1)%3], "sessions/0123456789ab", fmt.Sprint(i+10), rev)
+		all[i] = start(t, cfgs[i])
+		if got, at := get(t, all[i], "sessions/0123456789ab"); got != fmt.Sprint(i+10) || at != rev {
+			t.Errorf("after its restart server %d has %q at revision %d, want %d at %d", i, got, at, i+10, rev)
+		}
+	}
+}
+
+// TestPeersRefuse: a process that is none of the peers' cluster is kept out, and told why.
+func TestPeersRefuse(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for elections")
+	}
+	t.Parallel()
+	cfgs, all := peers(t, func(c *Config) { c.Password = "secret" })
+	all[2].Close()
+	for _, c := range []struct {
+		change func(*Config)
+		want   error
+	}{
+		{func(c *Config) { c.Password = "guess" }, ErrPassword},
+		{func(c *Config) { c.Name = "other" }, ErrName},
+	} {
+		cfg := cfgs[2]
+		cfg.Dir, cfg.Patience = t.TempDir(), 10*time.Second
+		c.change(&cfg)
+		b, err := Start(cfg)
+		if err == nil {
+			b.Close()
+		}
+		if !errors.Is(err, c.want) {
+			t.Errorf("%v, want %v", err, c.want)
+		}
+	}
+	put(t, all[0], "sessions/0123456789ab", "still there", 0)
+}
+
+// certificate makes one of this machine, for both ends of a connection.
+func certificate(t *testing.T) *tls.Config {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, x, x, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(x)
+	return &tls.Config{
+		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
+		RootCAs:      roots, ClientCAs: roots, ClientAuth: tls.RequireAndVerifyClientCert,
 	}
 }
 
