@@ -3,9 +3,7 @@
 package main
 
 import (
-	"log/slog"
 	"math"
-	"time"
 
 	"github.com/lifeline-go/lifeline/examples/room/swarm"
 	"github.com/lifeline-go/lifeline/framework"
@@ -22,8 +20,7 @@ const side = 1000
 // from top to bottom as the life of a player.
 type Arena struct {
 	*framework.Room
-	log   *slog.Logger
-	step  time.Duration
+	*game
 	seats map[*framework.Player]*seat
 	free  []int // ids that were given back
 	last  int   // the highest id given
@@ -37,10 +34,8 @@ type seat struct {
 	dropped bool
 }
 
-func newArena(log *slog.Logger, step time.Duration) func(*framework.Room) *Arena {
-	return func(r *framework.Room) *Arena {
-		return &Arena{Room: r, log: log, step: step, seats: map[*framework.Player]*seat{}}
-	}
+func (g *game) newArena(r *framework.Room) *Arena {
+	return &Arena{Room: r, game: g, seats: map[*framework.Player]*seat{}}
 }
 
 // OnJoin seats a player around the middle.
@@ -50,6 +45,7 @@ func (a *Arena) OnJoin(p *framework.Player) error {
 	far := min(60*math.Sqrt(float64(s.id)), side/2)
 	s.x, s.y = float32(side/2+far*cos), float32(side/2+far*sin)
 	a.seats[p] = s
+	p.Data = Place{a.Key()}
 	_ = p.Push("seat", swarm.Seat{ID: s.id, Side: side}) // to one whose session has ended; OnLeave follows
 	return nil
 }
@@ -76,9 +72,9 @@ func (a *Arena) Chat(p *framework.Player, c swarm.Chat) {
 // Look tells a player who is who.
 func (a *Arena) Look(p *framework.Player, _ struct{}) (swarm.View, error) {
 	me := a.seats[p]
-	v := swarm.View{ID: me.id, Side: side, Step: float32(a.step.Milliseconds()), Said: me.said}
+	v := swarm.View{ID: me.id, Side: side, Step: float32(a.tick.Milliseconds()), Said: me.said, Server: a.number}
 	for _, p := range a.Members() {
-		v.Players = append(v.Players, swarm.Name{ID: a.seats[p].id, Name: p.User()})
+		v.Players = append(v.Players, swarm.Name{ID: a.seats[p].id, Name: p.User(), Server: p.ID().Node()})
 	}
 	return v, nil
 }
@@ -107,8 +103,12 @@ func (a *Arena) OnResume(p *framework.Player) {
 	a.log.Info("session resumed", "player", p.User(), "room", a.Key())
 }
 
-// OnLeave runs exactly once, whatever happened.
+// OnLeave runs exactly once, whatever happened. A player who goes to another server is put
+// into the arena there: see game.open.
 func (a *Arena) OnLeave(p *framework.Player, why framework.Reason) {
+	if why.Code != framework.CodeMoved {
+		p.Data = nil
+	}
 	a.free = append(a.free, a.seats[p].id)
 	delete(a.seats, p)
 	a.log.Info("left", "player", p.User(), "room", a.Key(), "why", why)

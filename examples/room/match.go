@@ -4,7 +4,6 @@ package main
 
 import (
 	"cmp"
-	"log/slog"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -77,8 +76,7 @@ type Score struct {
 // seats that nobody has taken.
 type Match struct {
 	*framework.Room
-	log     *slog.Logger
-	step    time.Duration
+	*game
 	wait    time.Duration // until it begins
 	left    time.Duration // from then on
 	runners []*runner     // by number, which counts from 1
@@ -95,19 +93,17 @@ type runner struct {
 	to     swarm.Move        // where it wants to be
 }
 
-func newMatch(log *slog.Logger, step, length time.Duration) func(*framework.Room) *Match {
-	return func(r *framework.Room) *Match {
-		m := &Match{Room: r, log: log, step: step, wait: countdown, left: length}
-		for i, name := range []string{"Ada", "Grace", "Alan", "Edsger"} {
-			a := math.Pi * (0.25 + 0.5*float64(i))
-			x, y := float32(side/2+300*math.Cos(a)), float32(side/2+300*math.Sin(a))
-			m.runners = append(m.runners, &runner{Runner: Runner{ID: i + 1, X: x, Y: y}, name: name, to: swarm.Move{X: x, Y: y}})
-		}
-		for range gemCount {
-			m.addGem()
-		}
-		return m
+func (g *game) newMatch(r *framework.Room) *Match {
+	m := &Match{Room: r, game: g, wait: countdown, left: g.length}
+	for i, name := range []string{"Ada", "Grace", "Alan", "Edsger"} {
+		a := math.Pi * (0.25 + 0.5*float64(i))
+		x, y := float32(side/2+300*math.Cos(a)), float32(side/2+300*math.Sin(a))
+		m.runners = append(m.runners, &runner{Runner: Runner{ID: i + 1, X: x, Y: y}, name: name, to: swarm.Move{X: x, Y: y}})
 	}
+	for range gemCount {
+		m.addGem()
+	}
+	return m
 }
 
 func (m *Match) addGem() {
@@ -132,7 +128,7 @@ func (m *Match) lineUp() {
 
 // OnSnapshot tells an app that knows nothing of the match, as it was started anew, who plays.
 func (m *Match) OnSnapshot(p *framework.Player) {
-	l := Lineup{ID: m.of(p).ID, Side: side, Step: float32(m.step.Milliseconds()), Begins: float32(m.wait.Seconds())}
+	l := Lineup{ID: m.of(p).ID, Side: side, Step: float32(m.tick.Milliseconds()), Begins: float32(m.wait.Seconds())}
 	for _, r := range m.runners {
 		l.Players = append(l.Players, swarm.Name{ID: r.ID, Name: r.name})
 	}

@@ -14,11 +14,8 @@ import (
 )
 
 func newServer(cfg framework.Config) (*framework.Server, error) {
-	srv, err := framework.New(cfg)
-	if err == nil {
-		register(srv, slog.New(slog.DiscardHandler), 50*time.Millisecond, 30*time.Second)
-	}
-	return srv, err
+	g := &game{log: slog.New(slog.DiscardHandler), tick: 50 * time.Millisecond, length: 30 * time.Second}
+	return g.newServer(cfg)
 }
 
 // A player drops out of a match and comes back, another one's app is started anew, and

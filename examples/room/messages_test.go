@@ -14,11 +14,11 @@ import (
 // TestMessages fails when players with an older page would not understand this
 // server. LIFELINE_GEN=1 go test writes what they are built from.
 func TestMessages(t *testing.T) {
-	srv, err := framework.New(framework.Config{})
+	g := &game{log: slog.Default(), tick: time.Second, length: time.Minute}
+	srv, err := g.newServer(framework.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	register(srv, slog.Default(), time.Second, time.Minute)
 	gen.Check(t, srv, "messages.lock",
 		gen.TypeScript{Path: "page/src/wire.ts", Import: "../../../../framework/client/js/src/index.js", Numbers: true},
 		gen.TypeScript{Path: "../../framework/client/js/examples/messages.ts", Numbers: true},

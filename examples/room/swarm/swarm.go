@@ -20,6 +20,7 @@ import (
 type Game struct {
 	Room   string       // key of the arena
 	Rate   float64      // numbered messages a second and bot; if zero, 2
+	Own    bool         // each bot checks its own messages only: where bots are at several servers, whose rooms are apart
 	Logger *slog.Logger // if nil, quiet
 
 	said atomic.Uint64 // by all bots
@@ -34,6 +35,7 @@ const step = 200 * time.Millisecond
 // ears are what a bot has heard. got and wrong belong to the delivery goroutine.
 type ears struct {
 	from  string            // what the names of the bots begin with
+	own   string            // the only name that counts; empty: all do
 	got   map[string]uint64 // by sender, the latest number
 	heard atomic.Uint64     // chat messages that came once
 	bot   *bots.Bot
@@ -43,6 +45,9 @@ type ears struct {
 func (g *Game) Play(ctx context.Context, b *bots.Bot) error {
 	name, _, _ := strings.Cut(b.Name, "-")
 	e := &ears{from: name + "-", got: map[string]uint64{}, bot: b}
+	if g.Own {
+		e.own = b.Name
+	}
 	for _, name := range []string{"said", "heard", "lost", "duplicated", "reordered"} {
 		b.Count(name, 0) // so that it is in the report whatever happens
 	}
@@ -59,13 +64,16 @@ func (g *Game) Play(ctx context.Context, b *bots.Bot) error {
 	if err := b.Together(ctx); err != nil {
 		return err
 	}
-	if err := g.walk(ctx, b); err != nil {
+	said, err := g.walk(ctx, b)
+	if err != nil {
 		return err
 	}
 	if err := b.Together(ctx); err != nil { // everything is said
 		return err
 	}
-	said := g.said.Load()
+	if !g.Own {
+		said = g.said.Load()
+	}
 	for end := time.Now().Add(12 * time.Second); e.heard.Load() < said && time.Now().Before(end) && ctx.Err() == nil; {
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -74,10 +82,11 @@ func (g *Game) Play(ctx context.Context, b *bots.Bot) error {
 	return nil
 }
 
-// walk goes around, chats, and asks for an answer once a second.
-func (g *Game) walk(ctx context.Context, b *bots.Bot) error {
+// walk goes around, chats, and asks for an answer once a second. It returns how many messages
+// it has said.
+func (g *Game) walk(ctx context.Context, b *bots.Bot) (n uint64, err error) {
 	angle, radius := b.Rand.Float64()*2*math.Pi, 100+b.Rand.Float64()*350
-	rate, n := g.Rate, uint64(0)
+	rate := g.Rate
 	if rate == 0 {
 		rate = 2
 	}
@@ -94,18 +103,18 @@ func (g *Game) walk(ctx context.Context, b *bots.Bot) error {
 		if asked := uint64(i); i%5 == 0 {
 			var got uint64
 			if err := b.Request(ctx, "ping", asked, &got); err != nil {
-				return err
+				return n, err
 			} else if got != asked {
-				return fmt.Errorf("asked %d and was answered %d", asked, got)
+				return n, fmt.Errorf("asked %d and was answered %d", asked, got)
 			}
 		}
 	}
-	return b.Err()
+	return n, b.Err()
 }
 
 // hear checks one numbered message. Players of the page have no number to check.
 func (e *ears) hear(m Chat) {
-	if !strings.HasPrefix(m.From, e.from) {
+	if !strings.HasPrefix(m.From, e.from) || e.own != "" && e.own != m.From {
 		return
 	}
 	switch last := e.got[m.From]; {

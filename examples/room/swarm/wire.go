@@ -20,11 +20,13 @@ type (
 		Step    float32 // milliseconds between two states
 		Said    uint64  // number of the last chat message that came from it
 		Players []Name
+		Server  uint16 // the number of this server, 0: it is alone
 	}
 	// Name is what a player is called.
 	Name struct {
-		ID   int
-		Name string
+		ID     int
+		Name   string
+		Server uint16 // where the player logged in, 0: its server is alone
 	}
 	// Move, on "move", is where a player wants to be.
 	Move struct{ X, Y float32 }

@@ -2,7 +2,7 @@
 
 // The page: a session with the room, what it shows of it, and its buttons.
 
-import { Client, codeText, type ClientEvent } from "../../../../framework/client/js/src/index.js";
+import { Client, Code, codeText, type ClientEvent } from "../../../../framework/client/js/src/index.js";
 import { $, el } from "./dom.js";
 import { Guide } from "./guide.js";
 import { Ledger } from "./ledger.js";
@@ -23,6 +23,7 @@ let demo = false; // the page plays by itself, once it is in
 let toured = false;
 let said = 0; // chat messages that we sent
 let lostAt = 0;
+let moved = false; // to another server
 let offlineUntil = 0;
 let calm: ReturnType<typeof setTimeout>;
 const backAgain: (() => void)[] = []; // who waits for a link
@@ -151,6 +152,7 @@ function changed(s: ClientEvent): void {
 /** Takes a seat in the room of a new session. */
 async function enter(): Promise<void> {
 	try {
+		moved = false;
 		await client.join("arena", room, { timeout: Infinity });
 		await look();
 		badge("connected");
@@ -170,6 +172,8 @@ async function look(): Promise<void> {
 		const v = await client.request("look", undefined, { timeout: Infinity });
 		said = Math.max(said, v.said);
 		lobby.view(v);
+		$("server").hidden = v.server === 0;
+		$("server").textContent = `server ${v.server}`;
 		counts();
 	} catch {
 		// The session was reset or ended meanwhile: another look follows.
@@ -227,6 +231,17 @@ function start(): void {
 		counts();
 	});
 	client.onMessage("seat", () => undefined); // look tells more
+	const arena = client.room("arena");
+	arena.onLeft = (_, why): void => {
+		moved = why.code === Code.Moved;
+		lobby.restart(); // the arena of another server is another one
+		ledger.restart();
+	};
+	arena.onJoined = (): void => {
+		if (moved) { // the server has put us there
+			void look().then(() => event(`now on server ${lobby.server}: same session, nothing lost`, "good"));
+		}
+	};
 	match.attach(client);
 	client.connect().catch(() => undefined); // the state has told
 }

@@ -23,6 +23,10 @@ export class Scene {
 
 	motion = new Motion(50);
 	names = new Map<number, string>();
+	/** Whoever has logged in at another server than this one: at which. */
+	homes = new Map<number, number>();
+	/** The number of this server, 0: it is alone. */
+	server = 0;
 	id = 0;
 	side = 1000;
 	/** Where we are, before the server knows. */
@@ -34,7 +38,7 @@ export class Scene {
 	private readonly dropped = new Set<number>();
 
 	/** Takes over who we are and who the others are. */
-	view(v: { id: number; side: number; step: number; players: Name[] }): void {
+	view(v: { id: number; side: number; step: number; players: Name[]; server?: number }): void {
 		if (this.id !== v.id || this.side !== v.side) {
 			this.me = null;
 		}
@@ -44,12 +48,15 @@ export class Scene {
 		this.id = v.id;
 		this.side = v.side;
 		this.names = new Map(v.players.map((p) => [p.id, p.name]));
+		this.server = v.server ?? 0;
+		this.homes = new Map(v.players.filter((p) => p.server !== this.server && p.server !== 0).map((p) => [p.id, p.server]));
 		this.askedAt = performance.now();
 	}
 
 	/** Everything the server says from now on is of another room. */
 	restart(): void {
 		this.motion = new Motion(50);
+		this.names.clear();
 		this.me = null;
 		this.id = 0;
 		this.gems = [];

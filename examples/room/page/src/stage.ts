@@ -328,7 +328,8 @@ export class Stage {
 
 	/** Names stand above all players, with a rim that keeps them readable. */
 	private label(p: Drawn, mine: boolean, x: number, y: number, radius: number): void {
-		const text = mine ? "you" : (this.scene.names.get(p.id) ?? "");
+		const home = this.scene.homes.get(p.id);
+		const text = (mine ? "you" : (this.scene.names.get(p.id) ?? "")) + (home ? ` · from ${home}` : "");
 		if (text === "") {
 			return;
 		}

@@ -55,11 +55,11 @@ namespace Arena
 			"type main.Score ID:int Name:string Gems:int\n" +
 			"type swarm.Chat N:uint64 Text:string From:string\n" +
 			"type swarm.Move X:float32 Y:float32\n" +
-			"type swarm.Name ID:int Name:string\n" +
+			"type swarm.Name ID:int Name:string Server:uint16\n" +
 			"type swarm.Seat ID:int Side:float32\n" +
 			"type swarm.Spot ID:int X:float32 Y:float32 Dropped:bool\n" +
 			"type swarm.State Tick:uint64 Players:[]swarm.Spot\n" +
-			"type swarm.View ID:int Side:float32 Step:float32 Said:uint64 Players:[]swarm.Name\n";
+			"type swarm.View ID:int Side:float32 Step:float32 Said:uint64 Players:[]swarm.Name Server:uint16\n";
 	}
 
 	/// <summary>Request ping: ulong</summary>
@@ -560,11 +560,12 @@ namespace Arena
 	{
 		public long ID;
 		public string Name_ = "";
+		public ushort Server;
 
 		public void Read(Reader r)
 		{
 			int n = r.Array();
-			if (n < 2)
+			if (n < 3)
 			{
 				Clear();
 			}
@@ -576,14 +577,19 @@ namespace Arena
 			{
 				Name_ = r.Str();
 			}
-			r.Skip(n - 2);
+			if (n > 2)
+			{
+				Server = r.U16();
+			}
+			r.Skip(n - 3);
 		}
 
 		public void Write(Writer w)
 		{
-			w.Array(2);
+			w.Array(3);
 			w.Int(ID);
 			w.Str(Name_);
+			w.UInt(Server);
 		}
 
 		/// <summary>Makes everything zero.</summary>
@@ -591,6 +597,7 @@ namespace Arena
 		{
 			ID = 0;
 			Name_ = "";
+			Server = 0;
 		}
 	}
 
@@ -743,11 +750,12 @@ namespace Arena
 		public float Step;
 		public ulong Said;
 		public readonly Items<Name> Players = new Items<Name>();
+		public ushort Server;
 
 		public void Read(Reader r)
 		{
 			int n = r.Array();
-			if (n < 5)
+			if (n < 6)
 			{
 				Clear();
 			}
@@ -777,12 +785,16 @@ namespace Arena
 					Players.Add(item0);
 				}
 			}
-			r.Skip(n - 5);
+			if (n > 5)
+			{
+				Server = r.U16();
+			}
+			r.Skip(n - 6);
 		}
 
 		public void Write(Writer w)
 		{
-			w.Array(5);
+			w.Array(6);
 			w.Int(ID);
 			w.F32(Side);
 			w.F32(Step);
@@ -792,6 +804,7 @@ namespace Arena
 			{
 				Players[i0].Write(w);
 			}
+			w.UInt(Server);
 		}
 
 		/// <summary>Makes everything zero.</summary>
@@ -802,6 +815,7 @@ namespace Arena
 			Step = 0;
 			Said = 0;
 			Players.Clear();
+			Server = 0;
 		}
 	}
 }

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+
+// Two servers as one game: the page of one goes on at the other.
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+import { Server } from "../test/room.js";
+import { Browser, picture } from "./browser.js";
+
+let browser: Browser;
+const servers: Server[] = [];
+const dir = mkdtempSync(join(tmpdir(), "lifeline-cluster-"));
+
+/** An address that is free, and that no connection gets by itself. */
+async function address(): Promise<string> {
+	for (;;) {
+		const port = 20000 + Math.floor(Math.random() * 12000);
+		const free = await new Promise<boolean>((done) => {
+			const s = createServer().once("error", () => done(false));
+			s.listen(port, "127.0.0.1", () => s.close(() => done(true)));
+		});
+		if (free) {
+			return `127.0.0.1:${port}`;
+		}
+	}
+}
+
+beforeAll(async () => {
+	const directory = await address();
+	for (const n of ["1", "2"]) {
+		servers.push(await Server.start("-cluster", n, "-dir", dir, "-directory", directory, "-ws", await address(), "-bots", "1"));
+	}
+	browser = await Browser.start();
+}, 180_000);
+
+afterAll(async () => {
+	await browser?.stop();
+	for (const s of servers.reverse()) { // the first one has the directory
+		await s.stop();
+	}
+	rmSync(dir, { recursive: true, force: true });
+	expect(browser.errors).toEqual([]);
+});
+
+test("the page shows its server, and goes on at another when that one stops", async () => {
+	const { page } = await browser.open(servers[1]!.http);
+	await page.waitForSelector("#badge[data-state=connected]");
+	expect(await page.textContent("#server")).toBe("server 2");
+	await page.fill("#text", "before");
+	await page.press("#text", "Enter");
+	await servers[1]!.stop("SIGINT");
+	await page.waitForFunction(() => document.getElementById("server")!.textContent === "server 1");
+	await page.locator("#log li", { hasText: "now on server 1" }).waitFor();
+	await page.fill("#text", "after");
+	await page.press("#text", "Enter");
+	const mine = page.locator("#log li[data-n]", { hasText: "you" });
+	await mine.filter({ hasText: "after" }).waitFor();
+	expect(await mine.evaluateAll((list) => list.map((e) => (e as HTMLElement).dataset.n))).toEqual(["1", "2"]);
+	expect(await page.evaluate(() => {
+		const { lobby } = (globalThis as any).lifeline;
+		return { server: lobby.server, home: lobby.homes.get(lobby.id), others: lobby.homes.size - 1 };
+	})).toEqual({ server: 1, home: 2, others: 0 });
+	for (const id of ["lost", "twice"]) {
+		expect(await page.textContent(`#${id}`), id).toBe("0");
+	}
+	await picture(page, "cluster");
+});
