@@ -119,6 +119,13 @@ func starts(t *testing.T) (args map[string][]string, ends map[string]time.Durati
 	if ends["compose.yaml"], err = time.ParseDuration(at(t, service, "stop_grace_period").(string)); err != nil {
 		t.Fatal(err)
 	}
+	for name, service := range at(t, documents(t, "compose-cluster.yaml")[0], "services").(map[string]any) {
+		file := "compose-cluster.yaml " + name
+		args[file] = texts(at(t, service, "command"))
+		if ends[file], err = time.ParseDuration(at(t, service, "stop_grace_period").(string)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for file, pod := range map[string]any{
 		"kubernetes.yaml": at(t, documents(t, "kubernetes.yaml")[1], "spec", "template", "spec"),
 		"agones.yaml":     at(t, documents(t, "agones.yaml")[0], "spec", "template", "spec", "template", "spec"),
@@ -141,7 +148,7 @@ func value(args []string, name string) string {
 func TestTheServerTakesItsArguments(t *testing.T) {
 	program := room(t)
 	args, ends := starts(t)
-	if len(args) != 5 || len(ends) != 4 {
+	if len(args) != 8 || len(ends) != 7 {
 		t.Errorf("%d files with arguments, %d with a time to end", len(args), len(ends))
 	}
 	for file, list := range args {
@@ -199,6 +206,27 @@ func TestPortsAreServed(t *testing.T) {
 	}
 	if jsonOf(names[at(t, live, "port").(string)]) != port(args["kubernetes.yaml"], "-tcp") {
 		t.Errorf("the liveness probe asks %v", live)
+	}
+}
+
+// TestClusterHasPortsOfItsOwn: the servers of one machine have each port once, and one number.
+func TestClusterHasPortsOfItsOwn(t *testing.T) {
+	args, _ := starts(t)
+	seen := map[string]string{}
+	for file, list := range args {
+		if !strings.HasPrefix(file, "compose-cluster.yaml") {
+			continue
+		}
+		for flag, network := range map[string]string{"-kcp": "udp", "-plain-kcp": "udp", "-stcp": "tcp", "-tcp": "tcp", "-ws": "tcp", "-http": "tcp", "-cluster": "number"} {
+			at := network + " " + value(list, flag)
+			if seen[at] != "" {
+				t.Errorf("%s and %s both have %s", seen[at], file, at)
+			}
+			seen[at] = file
+		}
+	}
+	if len(seen) != 3*7 {
+		t.Errorf("%d ports and numbers: %v", len(seen), seen)
 	}
 }
 

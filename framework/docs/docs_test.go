@@ -33,6 +33,8 @@ import (
 	"github.com/lifeline-go/lifeline/framework/agones"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/framework/client/swarm"
+	"github.com/lifeline-go/lifeline/framework/cluster"
+	"github.com/lifeline-go/lifeline/framework/cluster/nats"
 	"github.com/lifeline-go/lifeline/framework/gametest"
 	"github.com/lifeline-go/lifeline/framework/match"
 	"github.com/lifeline-go/lifeline/framework/social"
@@ -51,6 +53,8 @@ var (
 	_ framework.Config
 	_ client.Config
 	_ swarm.Config
+	_ cluster.Config
+	_ nats.Config
 	_ agones.Config
 	_ os.Signal
 	_ = signal.Ignore
