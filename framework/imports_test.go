@@ -67,6 +67,7 @@ var mayImport = map[string][]string{
 	"framework/metrics":            {"framework", "session", "transport"},
 
 	"framework/cluster/internal/core": {"codec", "session"},
+	"framework/cluster/internal/pipe": {"framework/cluster/internal/core"},
 	"framework/cluster/nats":          {"framework/cluster"},
 }
 
@@ -74,6 +75,7 @@ var mayImport = map[string][]string{
 var pure = []string{
 	"session",
 	"framework/cluster/internal/core",
+	"framework/cluster/internal/pipe",
 	"framework/internal/lifecycle",
 	"framework/internal/filter",
 	"framework/internal/roomlist",
