@@ -70,6 +70,10 @@ type ClusterHost interface {
 	// Fence ends all sessions: the others have declared this server dead, and Valid is
 	// false for ever.
 	Fence()
+	// User returns the sessions of a user that are here, oldest first.
+	User(user string) []*Player
+	// Request is Player.Request in two steps: it sends, in order with Push, and answer waits.
+	Request(p *Player, route string, v any) (answer func(context.Context) ([]byte, error), err error)
 }
 
 // errClaim is a login that the cluster has not let in.

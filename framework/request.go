@@ -29,15 +29,20 @@ func (p *Player) Request(ctx context.Context, route string, v, answer any) error
 	if err != nil {
 		return err
 	}
-	payload, err := call.Wait(ctx, func() {
-		p.mu.Lock()
-		p.extra.calls.Take(id)
-		p.mu.Unlock()
-	})
+	payload, err := p.await(ctx, id, call)
 	if err != nil || answer == nil {
 		return err
 	}
 	return codec.DecodeBody(payload, answer)
+}
+
+// await returns the answer to what ask has sent.
+func (p *Player) await(ctx context.Context, id uint64, call pending.Call) ([]byte, error) {
+	return call.Wait(ctx, func() {
+		p.mu.Lock()
+		p.extra.calls.Take(id)
+		p.mu.Unlock()
+	})
 }
 
 // ask sends a request.

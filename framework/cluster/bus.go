@@ -5,6 +5,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Bus joins the servers of a cluster: a small store that all of them see, and questions
@@ -29,12 +30,20 @@ type Bus interface {
 	// Serve answers questions that are asked under a name, each on a goroutine of its own;
 	// without an answer, a nil one, the asker is told nothing. It ends when ctx does.
 	Serve(ctx context.Context, name string, answer func(question []byte) []byte) error
-	// Ask puts a question to the server of a name.
+	// Ask puts a question to the server of a name. The error is ErrNoServer if no server
+	// has received it, and never will.
 	Ask(ctx context.Context, name string, question []byte) (answer []byte, err error)
 }
 
 // ErrConflict refuses a write: another one was faster.
 var ErrConflict = errors.New("cluster: the key has another revision")
+
+// ErrNoAnswer says that no answer came to a question, which may have been received.
+var ErrNoAnswer = errors.New("cluster: no answer")
+
+// ErrNoServer is an ErrNoAnswer to a question that was surely not received: no server
+// answers under the name.
+var ErrNoServer = fmt.Errorf("%w: no server has the name", ErrNoAnswer)
 
 // The buckets of a Bus.
 const (

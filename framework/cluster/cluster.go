@@ -13,6 +13,10 @@
 // while it holds a lease, which it renews every 2 s. If it can't, it pauses before another
 // may take them over: its players wait, and go on when the directory is back. SPEC.md of
 // this package has the rules and why they are as they are.
+//
+// A game sends to a user by name, from any server and any goroutine:
+//
+//	err = c.User("ann").Push("whisper", "hello")
 package cluster
 
 import (
@@ -39,6 +43,11 @@ type Config struct {
 	Bus Bus
 	// Node is this server's number in the cluster. If zero, the smallest that is free.
 	Node uint16
+	// OnUndelivered is told of a message that User.Push or Kick took on its way to another
+	// server, and that was not handed over there: err is ErrOffline, ErrUnreachable or
+	// ErrRefused; or ErrUnknown if it may have been. route is empty for Kick. It runs on any
+	// goroutine and must not block. If nil, it is logged now and then.
+	OnUndelivered func(user, route string, err error)
 }
 
 // Cluster is one server's part in a cluster. It implements framework.Cluster. Make one for
@@ -49,6 +58,9 @@ type Cluster struct {
 	node  uint16
 	start time.Time
 	until atomic.Int64 // the end of the lease, in time since start
+
+	onUndelivered func(user, route string, err error)
+	messages      *messages
 
 	// Set by Join, for others to read once joined is true.
 	joined atomic.Bool
@@ -80,10 +92,12 @@ func New(cfg Config) (*Cluster, error) {
 	if cfg.Bus == nil {
 		return nil, errors.New("cluster: Config.Bus is nil")
 	}
-	return &Cluster{
-		bus: newMeter(cfg.Bus), node: cfg.Node, start: clock(), wake: make(chan struct{}, 1),
+	c := &Cluster{
+		bus: newMeter(cfg.Bus), node: cfg.Node, start: clock(), onUndelivered: cfg.OnUndelivered, wake: make(chan struct{}, 1),
 		sent: map[session.ID]time.Duration{}, declared: map[core.Incarnation]bool{},
-	}, nil
+	}
+	c.messages = newMessages(c)
+	return c, nil
 }
 
 func (c *Cluster) now() time.Duration { return since(c.start) }
@@ -132,6 +146,9 @@ func (c *Cluster) Join(ctx context.Context, h framework.ClusterHost) (uint16, er
 		err = c.serveStats()
 	}
 	if err == nil {
+		err = c.bus.Serve(c.ctx, pipeName(c.me), c.messages.receive)
+	}
+	if err == nil {
 		go c.keepLease() // ends with ctx, or with the lease
 		err = c.awaitLease(ctx)
 	}
@@ -143,6 +160,7 @@ func (c *Cluster) Join(ctx context.Context, h framework.ClusterHost) (uint16, er
 		return 0, err
 	}
 	go c.lookAfterOthers() // ends with ctx
+	c.messages.start()
 	c.log.Info("joined the cluster", "addr", h.Address())
 	return node, nil
 }
@@ -275,10 +293,17 @@ func (c *Cluster) Drain() {
 	}()
 }
 
+// flushTime bounds how long a server that leaves waits for its messages to users of others.
+const flushTime = time.Second
+
 // Leave implements framework.Cluster: the others need not wait for this server to be
 // declared dead.
 func (c *Cluster) Leave(ctx context.Context) error {
 	defer c.cancel()
+	defer c.messages.close()
+	soon, cancel := context.WithTimeout(ctx, flushTime)
+	c.messages.flush(soon)
+	cancel()
 	err := c.jobs.wait(ctx) // entries that are still to be removed
 	c.mu.Lock()
 	c.lease.Leave()

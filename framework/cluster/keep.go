@@ -125,6 +125,7 @@ func (c *Cluster) fenced() {
 	c.until.Store(0)
 	c.log.Error("this server was declared dead, as it could not renew its lease in time: its sessions are ended, restart it")
 	c.host.Fence()
+	c.messages.close()
 }
 
 // watchAll begins to watch the others.

@@ -4,7 +4,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"sync"
 )
@@ -31,9 +30,6 @@ type memoryWatch struct {
 }
 
 type memoryServer struct{ answer func([]byte) []byte }
-
-// ErrNoAnswer says that no server answers under a name.
-var ErrNoAnswer = errors.New("cluster: no answer")
 
 // Get implements Bus.
 func (m *Memory) Get(_ context.Context, key string) ([]byte, uint64, error) {
@@ -140,7 +136,7 @@ func (m *Memory) Ask(ctx context.Context, name string, question []byte) ([]byte,
 	s := m.servers[name]
 	m.mu.Unlock()
 	if s == nil {
-		return nil, ErrNoAnswer
+		return nil, ErrNoServer
 	}
 	answered := make(chan []byte, 1)
 	go func() { answered <- s.answer(question) }() // ends with the answer

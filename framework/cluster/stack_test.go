@@ -36,6 +36,7 @@ type stack struct {
 	said    map[string][]uint64 // by user: what reached a handler, of whichever server
 	log     []string            // hooks
 	tickets int                 // that were shown to Authenticate
+	lost    []string            // what OnUndelivered was told, of whichever server
 }
 
 // server is one of a stack.
@@ -152,7 +153,7 @@ func (s *stack) end() {
 func (s *stack) add(node uint16) *server {
 	s.t.Helper()
 	v := &server{line: &line{Bus: &s.bus}, host: fmt.Sprint("10.0.0.", node)}
-	c, err := cluster.New(cluster.Config{Bus: v.line, Node: node})
+	c, err := cluster.New(cluster.Config{Bus: v.line, Node: node, OnUndelivered: s.undelivered})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -192,6 +193,19 @@ func (s *stack) note(format string, args ...any) {
 	s.mu.Lock()
 	s.log = append(s.log, fmt.Sprintf(format, args...))
 	s.mu.Unlock()
+}
+
+func (s *stack) undelivered(user, route string, err error) {
+	s.mu.Lock()
+	s.lost = append(s.lost, fmt.Sprintf("%s %s: %v", user, route, err))
+	s.mu.Unlock()
+}
+
+// undeliveredOf returns what OnUndelivered was told.
+func (s *stack) undeliveredOf() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.lost)
 }
 
 // client makes a client that dials one server, with a ticket or a token.

@@ -128,7 +128,7 @@ func TestBus(t *testing.T) {
 			t.Fatalf("answered %q, %v", a, err)
 		}
 	}
-	if _, err := two.Ask(ctx, "9.00000001", nil); !errors.Is(err, cluster.ErrNoAnswer) {
+	if _, err := two.Ask(ctx, "9.00000001", nil); !errors.Is(err, cluster.ErrNoServer) {
 		t.Errorf("asked nobody: %v", err)
 	}
 }

@@ -204,7 +204,10 @@ func (b *Bus) Serve(ctx context.Context, name string, answer func([]byte) []byte
 // Ask implements cluster.Bus.
 func (b *Bus) Ask(ctx context.Context, name string, question []byte) ([]byte, error) {
 	m, err := b.nc.RequestWithContext(ctx, b.subject(name), question)
-	if err != nil {
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return nil, fmt.Errorf("%w: %w", cluster.ErrNoServer, err)
+	case err != nil:
 		return nil, fmt.Errorf("%w: %w", cluster.ErrNoAnswer, err)
 	}
 	return m.Data, nil

@@ -5,7 +5,7 @@
 // clock, goroutine, lock or network: `now` and what came of the last step are handed in.
 // So every order of events can be tried in virtual time: simulation_test.go does.
 //
-// framework/cluster/SPEC.md 10 says why the rules are as they are.
+// framework/cluster/SPEC.md 11 says why the rules are as they are.
 package pipe
 
 import (
