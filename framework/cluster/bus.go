@@ -52,9 +52,10 @@ const (
 	bucketMembers  = "members"  // by node: how a server describes itself
 	bucketDead     = "dead"     // by incarnation: tombstones
 	bucketSessions = "sessions" // by user: which server owns which session
+	bucketBans     = "bans"     // by user: until when it is kept out
 )
 
 // Buckets are the buckets that a Bus must have.
 func Buckets() []string {
-	return []string{bucketMeta, bucketLeases, bucketMembers, bucketDead, bucketSessions}
+	return []string{bucketMeta, bucketLeases, bucketMembers, bucketDead, bucketSessions, bucketBans}
 }

@@ -17,6 +17,8 @@
 // A game sends to a user by name, from any server and any goroutine:
 //
 //	err = c.User("ann").Push("whisper", "hello")
+//
+// Cluster.Ban keeps a user out of all servers.
 package cluster
 
 import (
@@ -70,6 +72,7 @@ type Cluster struct {
 	ctx    context.Context // of all that runs while the server is one of the cluster
 	cancel context.CancelFunc
 	jobs   jobs
+	bans   bans
 	wake   chan struct{} // of one: the lease has something to do
 
 	// Of keepLease.

@@ -136,7 +136,7 @@ func (c *Cluster) watchAll() error {
 		c.mu.Unlock()
 	}
 	for bucket, changed := range map[string]func(name string, value []byte, rev uint64){
-		bucketLeases: c.leaseChanged, bucketMembers: c.memberChanged, bucketDead: c.deadChanged,
+		bucketLeases: c.leaseChanged, bucketMembers: c.memberChanged, bucketDead: c.deadChanged, bucketBans: c.bansChanged,
 	} {
 		if err := c.bus.Watch(c.ctx, bucket, changed, blind); err != nil {
 			return err

@@ -22,6 +22,7 @@ type MessageStats struct {
 	Unanswered uint64 `json:"unanswered"` // tries to send a batch that got no answer in time
 
 	Requests int64 `json:"requests"` // of other servers, that wait for their clients' answers
+	Bans     int   `json:"bans"`     // that are known here
 }
 
 // MessageStats returns the counters of messages to users.
@@ -32,7 +33,7 @@ func (c *Cluster) MessageStats() MessageStats {
 		Backpressure: m.backpressure.Load(), Offline: m.offline.Load(), Unreachable: m.unreachable.Load(),
 		Unknown: m.unknown.Load(), Refused: m.refused.Load(),
 		Received: m.received.Load(), Repeated: m.repeated.Load(), Unanswered: m.unanswered.Load(),
-		Requests: m.requests.Load(),
+		Requests: m.requests.Load(), Bans: c.bans.len(),
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -72,6 +72,9 @@ func busy(d time.Duration) *session.CloseError {
 
 // Claim implements framework.Cluster.
 func (c *Cluster) Claim(ctx context.Context, user string, id session.ID, policy framework.Duplicate) ([]byte, error) {
+	if why := c.banRefusal(user); why != nil {
+		return nil, why
+	}
 	c.mu.Lock()
 	op := core.NewClaim(c.me, id, user, policies[policy], &c.holdings)
 	fresh := c.holdings.Arrive(id)
@@ -81,6 +84,9 @@ func (c *Cluster) Claim(ctx context.Context, user string, id session.ID, policy 
 	}
 	v, err := c.run(ctx, op)
 	c.count.claims.add(v, err)
+	if err == nil {
+		err = c.banRefusal(user) // if that came meanwhile
+	}
 	if err == nil && v.Result == core.Granted && c.Valid() {
 		c.mu.Lock()
 		c.holdings.Hold(id, v.Gen)
@@ -158,6 +164,12 @@ func (c *Cluster) Find(ctx context.Context, id session.ID, policy framework.Dupl
 	}
 	v, err := c.run(ctx, core.NewFind(f))
 	c.count.finds.add(v, err)
+	if err == nil && (v.Result == core.Taken || v.Result == core.Orphan) {
+		if why := c.banRefusal(v.User); why != nil {
+			c.release(id) // it is owned here now
+			return nil, why
+		}
+	}
 	switch {
 	case err == nil && v.Result == core.Taken:
 		c.mu.Lock()

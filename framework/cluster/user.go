@@ -56,7 +56,8 @@ func (u User) Push(route string, v any) error {
 // Kick ends the user's session: see framework.Player.Kick. What was sent to the user before
 // goes out first. It never blocks. Its errors are those of Push, and what comes later is
 // told to Config.OnUndelivered, with an empty route. A session that no server has for the
-// moment is waited for, for 30 s; then it goes on if its client comes.
+// moment is waited for, for 30 s; then it goes on if its client comes: Cluster.Ban keeps it
+// out.
 func (u User) Kick(code framework.Code, text string) error {
 	if code == 0 {
 		code = session.Kicked

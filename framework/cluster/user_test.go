@@ -313,10 +313,94 @@ func TestPushBeforeStart(t *testing.T) {
 		}
 		ctx := context.Background()
 		_, err = c.User("ann").Where(ctx)
-		for _, err := range []error{c.User("ann").Push("note", 1), c.User("ann").Kick(0, ""), err} {
+		for _, err := range []error{c.User("ann").Push("note", 1), c.User("ann").Kick(0, ""), err, c.Ban(ctx, "ann", time.Time{}, "")} {
 			if !errors.Is(err, cluster.ErrUnreachable) {
 				t.Error(err)
 			}
+		}
+	})
+}
+
+// TestBan: a ban ends the session wherever it is, and keeps the user out of every server,
+// until it is over.
+func TestBan(t *testing.T) {
+	play(t, 3, nil, func(s *stack) {
+		a, b := s.servers[0], s.servers[1]
+		ctx := context.Background()
+		banned := func(err error, until time.Time) {
+			t.Helper()
+			var why *session.CloseError
+			if !errors.As(err, &why) || why.Code != session.Banned || why.Text != "cheats" || why.Detail != uint64(until.Unix()) {
+				t.Errorf("%v, want banned until %v", err, until.Unix())
+			}
+		}
+		c := s.dial(a, "ann", "")
+		bob := s.dial(a, "bob", "")
+		until := time.Now().Add(time.Minute).Truncate(time.Second)
+		if err := b.c.Ban(ctx, "ann", until, "cheats"); err != nil {
+			t.Fatal(err)
+		}
+		s.within(2*time.Second, "out", func() bool { return c.Err() != nil })
+		banned(c.Err(), until)
+		for _, v := range s.servers {
+			banned(s.client(v, "ann", "").Connect(ctx), until)
+			if n := v.c.MessageStats().Bans; n != 1 {
+				t.Errorf("%s knows %d bans", v.host, n)
+			}
+		}
+		s.add(4) // knows it from the directory
+		banned(s.client(s.servers[3], "ann", "").Connect(ctx), until)
+		time.Sleep(time.Until(until) + time.Second)
+		s.dial(b, "ann", "")
+
+		for _, d := range []time.Duration{time.Hour, 2 * time.Hour} { // the second one counts
+			if err := a.c.Ban(ctx, "ann", time.Now().Add(d), "cheats"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := a.c.Unban(ctx, "ann"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		for _, v := range s.servers {
+			s.dial(v, "ann", "")
+			if n := v.c.MessageStats().Bans; n != 0 {
+				t.Errorf("%s knows %d bans", v.host, n)
+			}
+		}
+		if err := a.c.Ban(ctx, "ann", time.Now(), ""); err == nil {
+			t.Error("a ban that is over")
+		}
+		if bob.Err() != nil {
+			t.Errorf("another user: %v", bob.Err())
+		}
+	})
+}
+
+// TestBanMeetsMove: a session that is on its way between two servers when its user is banned
+// does not go on.
+func TestBanMeetsMove(t *testing.T) {
+	play(t, 2, nil, func(s *stack) {
+		a, b := s.servers[0], s.servers[1]
+		c := s.dial(a, "ann", "")
+		time.Sleep(time.Second)
+		c.Pause() // so that it is parked
+		s.within(20*time.Second, "away", func() bool { return !a.User("ann")[0].Attached() })
+		if err := b.c.User("ann").Move(context.Background(), 2); err != nil {
+			t.Fatal(err)
+		}
+		s.within(5*time.Second, "parked", func() bool { return !a.has("ann") })
+		if at, err := a.c.User("ann").Where(context.Background()); err != nil || at.Node != 0 {
+			t.Errorf("%+v, %v", at, err)
+		}
+		if err := a.c.Ban(context.Background(), "ann", time.Time{}, "cheats"); err != nil {
+			t.Fatal(err)
+		}
+		c.Hurry()
+		s.within(time.Minute, "out", func() bool { return c.Err() != nil })
+		var why *session.CloseError
+		if !errors.As(c.Err(), &why) || why.Code != session.Banned || why.Detail != 0 || a.has("ann") || b.has("ann") {
+			t.Errorf("%v; at the first server %v, at the second %v", c.Err(), a.has("ann"), b.has("ann"))
 		}
 	})
 }
