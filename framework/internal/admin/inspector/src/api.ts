@@ -18,6 +18,7 @@ export interface Stats {
 	ended: number;
 	lost: Record<string, number>;
 	rtt_ns: Histogram;
+	cluster?: ClusterStats;
 	transport: {
 		packets_in: number;
 		retransmits: number;
@@ -51,6 +52,27 @@ export interface Room {
 	players: number;
 	ready: number;
 	posted: number;
+}
+
+export interface ClusterStats {
+	sessions: Record<string, number>;
+	lease_left_ns: number;
+	pauses: number;
+}
+
+/** What a server of a cluster sees: framework/cluster/page.go. */
+export interface Cluster {
+	incarnation: string;
+	servers: {
+		node: number;
+		incarnation: string;
+		address: string;
+		state: string;
+		renewed_ms: number;
+		stats?: ClusterStats;
+		unreachable?: string;
+	}[];
+	sessions?: { state: string; node: number }[];
 }
 
 const tokenKey = "lifeline-admin";

@@ -3,7 +3,7 @@
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
 
-import { type Room, Server, type Session, type Stats } from "./api.js";
+import { type Cluster, type Room, Server, type Session, type Stats } from "./api.js";
 import { $, askToken } from "./dom.js";
 import { Plots } from "./plots.js";
 import { Table } from "./table.js";
@@ -64,6 +64,21 @@ const rooms = new Table<Room>(
 	(r) => `${r.type}/${r.key}`, "no room is open", undefined, 2, true,
 );
 
+const servers = new Table<Cluster["servers"][number]>(
+	$("servers"),
+	[
+		{ name: "Node", text: (s) => String(s.node), by: (s) => s.node, number: true },
+		{ name: "State", text: (s) => (s.unreachable ? `${s.state}, no answer` : s.state), style: (s) => (s.unreachable ? "warn" : "") },
+		{ name: "Address", text: (s) => s.address },
+		{ name: "Sessions", text: (s) => String(s.stats?.sessions.held ?? "–"), by: (s) => s.stats?.sessions.held ?? -1, number: true },
+		{ name: "Lease", title: "How long it may act without another renewal", text: (s) => (s.stats ? `${(s.stats.lease_left_ns / 1e9).toFixed(1)} s` : "–"), by: (s) => s.stats?.lease_left_ns ?? -1, number: true, style: (s) => (s.stats && s.stats.lease_left_ns < 8e9 ? "warn" : "") },
+		{ name: "Renewed", title: "Since its last renewal was seen here", text: (s) => (s.incarnation === cluster?.incarnation ? "this one" : `${(s.renewed_ms / 1e3).toFixed(1)} s`), by: (s) => s.renewed_ms, number: true, style: (s) => (s.renewed_ms > 8000 ? "warn" : "") },
+		{ name: "Pauses", text: (s) => String(s.stats?.pauses ?? "–"), by: (s) => s.stats?.pauses ?? -1, number: true },
+		{ name: "Incarnation", text: (s) => s.incarnation, style: () => "id" },
+	],
+	(s) => s.incarnation, "no server",
+);
+
 const counters = new Table<[string, number]>(
 	$("counters"),
 	[
@@ -89,10 +104,11 @@ function flat(of: object, path = ""): [string, number][] {
 let stats: Stats | null = null;
 let found: Session[] = [];
 let foundRooms: Room[] = [];
+let cluster: Cluster | null = null; // as it was told for the user that is searched
 let paused = false;
 
 const search = $<HTMLInputElement>("search");
-const tabs = ["sessions", "rooms", "counters"] as const;
+const tabs = ["sessions", "rooms", "servers", "counters"] as const;
 let tab: (typeof tabs)[number] = "sessions";
 
 function has(text: string): boolean {
@@ -111,6 +127,13 @@ function show(): void {
 		}
 	} else if (tab === "rooms") {
 		rooms.show(foundRooms.filter((r) => has(`${r.type}/${r.key}`)));
+	} else if (tab === "servers") {
+		servers.show(cluster?.servers ?? []);
+		const user = search.value.trim();
+		if (cluster && user !== "") {
+			const at = (cluster.sessions ?? []).map((s) => (s.state === "parked" ? "parked" : `at ${s.node}, ${s.state}`));
+			note = `${user}: ${at.join("; ") || "no session"}`;
+		}
 	} else if (stats) {
 		counters.show(flat(stats).filter(([name]) => has(name)));
 	}
@@ -145,8 +168,9 @@ async function look(): Promise<void> {
 	try {
 		stats = await server.get<Stats>("stats");
 		plots.push(stats);
-		const ok = (await fetch("../healthz", { signal: AbortSignal.timeout(10_000) })).ok;
-		health(ok ? "good" : "warn", ok ? "live" : "draining");
+		$("tab-servers").hidden = !stats.cluster;
+		const r = await fetch("../healthz", { signal: AbortSignal.timeout(10_000) });
+		health(r.ok ? "good" : "warn", r.ok ? "live" : (await r.text()).split(":")[0].trim());
 	} catch (e) {
 		health("bad", e instanceof TypeError || (e as Error).name === "TimeoutError" ? "no answer" : String((e as Error).message));
 	}
@@ -156,6 +180,8 @@ async function lists(): Promise<void> {
 	try {
 		if (tab === "sessions") {
 			await listSessions();
+		} else if (tab === "servers") {
+			cluster = await server.get<Cluster>(`cluster?${new URLSearchParams({ user: search.value.trim() })}`);
 		}
 		foundRooms = (await server.get<{ rooms: Room[] }>(`rooms?limit=${limit}`)).rooms;
 		show();
@@ -219,7 +245,8 @@ for (const name of tabs) {
 	button.onkeydown = (e): void => {
 		const step = e.key === "ArrowRight" ? 1 : e.key === "ArrowLeft" ? -1 : 0;
 		if (step !== 0) {
-			const next = $(`tab-${tabs[(tabs.indexOf(name) + step + tabs.length) % tabs.length]}`);
+			const shown = tabs.filter((t) => !$(`tab-${t}`).hidden);
+			const next = $(`tab-${shown[(shown.indexOf(name) + step + shown.length) % shown.length]}`);
 			next.focus();
 			next.click();
 		}
