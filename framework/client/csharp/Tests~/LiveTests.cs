@@ -788,6 +788,8 @@ namespace Lifeline.Tests
 			long heard = 0;
 			c.OnMessage("said", new Blob(200), m => heard++);
 			Friends friends = c.Friends;
+			MatchQueue queue = c.Queue;
+			Party party = c.Party;
 			Done(c.WhenOpen(), "opening");
 			Done(friends.Watch(new[] { "a friend" }), "watching");
 			Blob blob = new Blob(200);
@@ -820,7 +822,7 @@ namespace Lifeline.Tests
 				c.Update();
 				for (int k = 0; k < friends.All.Count; k++) // as a game draws them
 				{
-					seen += friends.All[k].User.Length + c.Queue.Ticket.Before + c.Party.State.Members.Length;
+					seen += friends.All[k].User.Length + queue.Ticket.Before + party.State.Members.Length;
 				}
 				Thread.Sleep(1);
 			}
