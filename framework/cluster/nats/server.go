@@ -36,6 +36,7 @@ func (b *Bus) options() (*server.Options, error) {
 		ServerName: serverPrefix + c.Name, NoSigs: true, JetStream: true, StoreDir: c.Dir, SyncInterval: syncEvery,
 		TLSConfig: c.TLS, TLS: c.TLS != nil, DontListen: c.Listen == "" && c.Peer == "",
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, // with Peers it opens its routes only once it listens
+		ConnectErrorReports: 60, ReconnectErrorReports: 60, // of a peer that is away: once a minute
 	}
 	if c.Password != "" {
 		o.Username, o.Password = user, c.Password
