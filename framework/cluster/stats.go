@@ -84,6 +84,7 @@ func (c *Cluster) Stats() framework.ClusterStats {
 		Renewals: n.renewals.Load(), RenewalsFailed: n.renewalsFailed.Load(), Pauses: n.pauses.Load(), Paused: time.Duration(n.paused.Load()),
 		Claims: n.claims.named(), Finds: n.finds.named(), Parks: n.parks.named(), Asked: named(n.asked[:], effectNames[:]), Deaths: n.deaths.Load(),
 	}
+	st.Messages = c.MessageStats()
 	c.bus.fill(&st)
 	if !c.joined.Load() {
 		return st

@@ -274,6 +274,22 @@ var clusterFamilies = []family{
 	clusterValue("lifeline_cluster_conflicts_total", "Writes to the directory that another server was faster with.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Conflicts) }),
 	clusterValue("lifeline_cluster_blind_total", "Times that the watch of the directory was interrupted.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Blind) }),
 	clusterValue("lifeline_cluster_deaths_total", "Other servers that this one declared dead.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Deaths) }),
+	clusterValue("lifeline_cluster_message_bytes", "Of messages to users of other servers that are on their way, with 128 for each.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return float64(c.Messages.QueuedBytes) }),
+	clusterValue("lifeline_cluster_messages_sent_total", "Messages to users of other servers, and answers of clients to them, that were taken.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Messages.Sent) }),
+	counters("lifeline_cluster_messages_ended_total", "How these messages ended: handed over to a session, or with an error that the game was told.", []string{"result"}, ofCluster(func(c *framework.ClusterStats, set setValue) {
+		set(float64(c.Messages.HandedOver), "handed_over")
+		set(float64(c.Messages.Offline), "offline")
+		set(float64(c.Messages.Unreachable), "unreachable")
+		set(float64(c.Messages.Unknown), "unknown")
+		set(float64(c.Messages.Refused), "refused")
+	})),
+	clusterValue("lifeline_cluster_messages_backpressure_total", "Messages that were not taken because too many wait.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Messages.Backpressure) }),
+	clusterValue("lifeline_cluster_messages_moved_total", "Messages that met no session where they came to, and went on to another server.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Messages.Moved) }),
+	clusterValue("lifeline_cluster_messages_received_total", "Messages of other servers that were handed over here.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Messages.Received) }),
+	clusterValue("lifeline_cluster_batches_repeated_total", "Batches of messages that came twice, and were handed over once.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Messages.Repeated) }),
+	clusterValue("lifeline_cluster_batches_unanswered_total", "Tries to send a batch of messages that got no answer in time.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Messages.Unanswered) }),
+	clusterValue("lifeline_cluster_requests_waiting", "Requests of other servers that wait for the answers of their clients.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return float64(c.Messages.Requests) }),
+	clusterValue("lifeline_cluster_bans", "Bans that are known here.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return float64(c.Messages.Bans) }),
 }
 
 var linkFamilies = []family{
