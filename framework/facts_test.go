@@ -284,7 +284,7 @@ func TestRoomRoutes(t *testing.T) {
 // TestGamesImportFrameworkAndClientOnly: what a game needs is reachable from
 // there, as the README and the examples show.
 func TestGamesImportFrameworkAndClientOnly(t *testing.T) {
-	mayImport := []string{"framework", "framework/client", "framework/client/swarm", "framework/gametest", "framework/gen", "framework/match", "framework/metrics", "framework/social"}
+	mayImport := []string{"framework", "framework/client", "framework/client/swarm", "framework/cluster", "framework/cluster/nats", "framework/gametest", "framework/gen", "framework/match", "framework/metrics", "framework/social"}
 	check := func(path, imported string) {
 		ours, ok := strings.CutPrefix(imported, module)
 		if ok && !strings.HasPrefix(ours, "examples/") && !slices.Contains(mayImport, ours) {
