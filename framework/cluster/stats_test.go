@@ -58,9 +58,9 @@ func TestOperatorsSeeTheCluster(t *testing.T) {
 		id := ann.ID().String()
 		s.dial(b, "ann", ann.Token()) // is sent to a
 		time.Sleep(3 * time.Second)
-		p := look(t, b.Server, "?user=ann")
+		p := look(s.t, b.Server, "?user=ann")
 		if p.State != "up" || len(p.Servers) != 3 || len(p.Sessions) != 1 {
-			t.Fatalf("%+v", p)
+			s.t.Fatalf("%+v", p)
 		}
 		if at := p.Sessions[0]; at.Node != 1 || at.State != "up" || at.Session != id || at.Address != "tcp://10.0.0.1:7778" {
 			t.Errorf("ann is at %+v", at)
@@ -77,7 +77,7 @@ func TestOperatorsSeeTheCluster(t *testing.T) {
 		if put := st.Directory["put"]; st.Finds["redirect"] != 1 || put.Count() == 0 || st.Silence > 3*time.Second {
 			t.Errorf("server 2 says %+v", st)
 		}
-		if none := look(t, b.Server, "?user=bob"); len(none.Sessions) != 0 {
+		if none := look(s.t, b.Server, "?user=bob"); len(none.Sessions) != 0 {
 			t.Errorf("bob is at %+v", none.Sessions)
 		}
 	})
@@ -110,7 +110,7 @@ func TestProbes(t *testing.T) {
 		}
 		a.line.set(true)
 		time.Sleep(16 * time.Second)
-		if got, state := probes(a.Server), look(t, a.Server, "").State; got != "paused: it can't renew its lease in the cluster\n| ok" || state != "paused" {
+		if got, state := probes(a.Server), look(s.t, a.Server, "").State; got != "paused: it can't renew its lease in the cluster\n| ok" || state != "paused" {
 			t.Errorf("paused: %q, %s", got, state)
 		}
 		if st := a.Stats().Cluster; st.Pauses != 1 || st.Paused < time.Second || st.Paused > 7*time.Second || st.LeaseLeft != 0 || st.RenewalsFailed == 0 {
@@ -126,7 +126,7 @@ func TestProbes(t *testing.T) {
 		a.line.set(false)
 		time.Sleep(3 * time.Second)
 		const dead = "declared dead by its cluster: restart it"
-		if got, state := probes(a.Server), look(t, a.Server, "").State; got != dead+"\n| "+dead || state != "declared dead" {
+		if got, state := probes(a.Server), look(s.t, a.Server, "").State; got != dead+"\n| "+dead || state != "declared dead" {
 			t.Errorf("declared dead: %q, %s", got, state)
 		}
 		if st := a.Stats().Cluster; st.Declared != 1 {
