@@ -90,7 +90,8 @@ type Change struct {
 	Address string        // Moving: empty, or as Client.Address
 	// Undelivered is what was sent and will not arrive. At Ending: all that the
 	// server is not known to have accepted, exactly what it did not accept where
-	// it told its final count (Gone). At Opened: bodies larger than it takes.
+	// it told its final count (Gone). At Opened: bodies larger than it takes. At
+	// WasReset: what a server that was lost may have handled, or not.
 	Undelivered []codec.Packet
 }
 

@@ -56,6 +56,9 @@ func (c *Client) newOpening(now time.Duration) (ok bool) {
 func (c *Client) ask(now time.Duration) {
 	if c.have {
 		r := ResumeRequest{ID: c.id, Attempt: c.attempt, Fresh: c.fresh, Recv: c.recv, Lowest: c.acked + 1}
+		if c.params.Reopens {
+			r.Can = CanRestart
+		}
 		r.Proof = r.proof(c.key, c.nonce)
 		c.ctl = r.append(c.ctl)
 		return
@@ -123,6 +126,15 @@ func (c *Client) unreadable(p Params) bool {
 	return true
 }
 
+// takeWritten removes what was written and is not acknowledged: a server that was lost
+// may have handled it, so it is not written again (SPEC 6.8).
+func (c *Client) takeWritten() (taken []codec.Packet) {
+	for range c.wrote - c.acked {
+		taken = append(taken, c.out.popCopy(c.pool))
+	}
+	return taken
+}
+
 // takeTooLarge removes what the app sent before this server told that it takes
 // no bodies of that size: each link would end over it.
 func (c *Client) takeTooLarge() (taken []codec.Packet) {
@@ -173,9 +185,9 @@ func (c *Client) resumed(p codec.Packet, now time.Duration) error {
 }
 
 // reset carries on behind what either side has; only what this client still
-// holds itself is sent again.
+// holds itself is sent again. After a restart what was written before is not.
 func (c *Client) reset(p codec.Packet, now time.Duration) error {
-	var b resetBody
+	var b resetRestartBody
 	if err := decodeControl(p, &b); err != nil {
 		return err
 	}
@@ -183,6 +195,7 @@ func (c *Client) reset(p codec.Packet, now time.Duration) error {
 	if err != nil {
 		return err
 	}
+	ch := Change{Kind: WasReset, Err: &CloseError{Code: Code(b.Reason), Remote: true}}
 	switch {
 	case b.Base > maxCount || b.Recv > maxCount:
 		return fmt.Errorf("%w: counts %d and %d", ErrControl, b.Base, b.Recv)
@@ -195,12 +208,16 @@ func (c *Client) reset(p codec.Packet, now time.Duration) error {
 		c.renumber(b.Recv)
 	case b.Recv < c.acked || b.Recv > c.wrote || b.Base < c.recv:
 		return c.contradicted("RESET")
+	case b.Restart:
+		c.trim(c.pool, b.Recv)
+		ch.Undelivered = c.takeWritten()
+		c.renumber(b.Recv)
 	default:
 		c.trim(c.pool, b.Recv)
 	}
 	c.recv, c.fresh = b.Base, false
 	c.back(b.Epoch, params, b.Hold, now)
-	c.change(WasReset, &CloseError{Code: Code(b.Reason), Remote: true})
+	c.changes = append(c.changes, ch)
 	return nil
 }
 

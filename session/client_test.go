@@ -206,7 +206,7 @@ func TestLeftLinkIsNotHeard(t *testing.T) {
 
 // SPEC 3.4: parameters that can't work are a protocol error.
 func TestImpossibleParameters(t *testing.T) {
-	good := paramsBody{1000, 2000, 0, 0, 100, 1, 100}
+	good := paramsBody{paramsFields{1000, 2000, 0, 0, 100, 1, 100}, false}
 	for name, change := range map[string]func(b *paramsBody){
 		"":                 func(b *paramsBody) {},
 		"interval 0":       func(b *paramsBody) { b.Interval = 0 },

@@ -39,6 +39,9 @@ type Config struct {
 	RecvPackets, RecvBytes int
 	// Tick is the resolution of timeouts. If zero, 250 ms.
 	Tick time.Duration
+	// Reopens tells clients that another server may go on with their session when this one
+	// is lost: SPEC 6.8. Package framework sets it.
+	Reopens bool
 
 	first uint64 // tests: counters start here, as after a very long life
 }
@@ -113,6 +116,6 @@ func (c *Config) CheckProfile(interval, timeout time.Duration) error {
 func (c *Config) params(interval, timeout time.Duration) Params {
 	return Params{
 		Interval: interval, Timeout: timeout, Grace: c.Grace, Window: c.ReconnectWindow,
-		MaxBody: c.MaxBody, Packets: c.RecvPackets, Bytes: c.RecvBytes,
+		MaxBody: c.MaxBody, Packets: c.RecvPackets, Bytes: c.RecvBytes, Reopens: c.Reopens,
 	}
 }

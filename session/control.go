@@ -17,7 +17,8 @@ const ProtocolVersion = 1
 var ErrControl = errors.New("session: malformed control packet")
 
 // The bodies of control packets as they stand on the wire, arrays in this
-// order (SPEC 3). Fields are only ever appended.
+// order (SPEC 3). Fields are only ever appended. One that came later is written only
+// where it says something: so a peer that does not know it gets what it always got.
 type (
 	greetingBody struct {
 		Version uint8
@@ -32,9 +33,13 @@ type (
 		Routes  []byte
 		Attempt uint64
 	}
-	paramsBody struct {
+	paramsFields struct {
 		Interval, Timeout, Grace, Window uint32 // milliseconds
 		MaxBody, Packets, Bytes          uint32
+	}
+	paramsBody struct {
+		paramsFields
+		Reopens trueOnly
 	}
 	welcomeBody struct {
 		ID     []byte
@@ -52,6 +57,10 @@ type (
 		Lowest  uint64
 		Proof   []byte
 	}
+	resumeCanBody struct {
+		resumeBody
+		Can uint32
+	}
 	resumedBody struct {
 		Epoch  uint32
 		Recv   uint64
@@ -66,6 +75,10 @@ type (
 		Reason uint32
 		Params paramsBody
 		Routes []string
+	}
+	resetRestartBody struct {
+		resetBody
+		Restart bool
 	}
 	endBody struct { // REFUSED and BYE
 		Code   uint32
@@ -116,6 +129,7 @@ type Params struct {
 	MaxBody  int           // bytes
 	Packets  int           // most unacknowledged packets from the client
 	Bytes    int           // most unacknowledged body bytes from the client
+	Reopens  bool          // another server may reopen the session: SPEC 6.8
 }
 
 // maxMillis is the longest duration that a peer may send: 24 days, so that
@@ -142,10 +156,39 @@ func fromMillis(ms uint32) time.Duration {
 }
 
 func (p Params) body() paramsBody {
-	return paramsBody{
+	return paramsBody{paramsFields{
 		Interval: millis(p.Interval), Timeout: millis(p.Timeout), Grace: millis(p.Grace), Window: millis(p.Window),
 		MaxBody: uint32(p.MaxBody), Packets: uint32(p.Packets), Bytes: uint32(p.Bytes),
+	}, trueOnly(p.Reopens)}
+}
+
+// trueOnly is true if it is the msgpack value true, and false if it is any other one: a
+// script of version 1 has a text in that place.
+type trueOnly bool
+
+// MarshalMsgpack returns true, or false.
+func (v trueOnly) MarshalMsgpack() ([]byte, error) { return codec.AppendBody(nil, bool(v)) }
+
+// UnmarshalMsgpack takes any value.
+func (v *trueOnly) UnmarshalMsgpack(b []byte) error {
+	*v = len(b) == 1 && b[0] == 0xc3
+	return nil
+}
+
+// allParams is a paramsBody that is encoded as a struct is.
+type allParams paramsBody
+
+// MarshalMsgpack leaves out what came later, if it says nothing.
+func (b paramsBody) MarshalMsgpack() ([]byte, error) {
+	if b.Reopens {
+		return codec.AppendBody(nil, (*allParams)(&b))
 	}
+	return codec.AppendBody(nil, &b.paramsFields)
+}
+
+// UnmarshalMsgpack reads what any server writes.
+func (b *paramsBody) UnmarshalMsgpack(from []byte) error {
+	return codec.DecodeBody(from, (*allParams)(b))
 }
 
 func (b paramsBody) params() (Params, error) {
@@ -153,6 +196,7 @@ func (b paramsBody) params() (Params, error) {
 		Interval: fromMillis(b.Interval), Timeout: fromMillis(b.Timeout),
 		Grace: fromMillis(b.Grace), Window: fromMillis(b.Window),
 		MaxBody: int(min(b.MaxBody, 1<<28-1)), Packets: int(min(b.Packets, maxWindow)), Bytes: int(min(b.Bytes, maxBytes)),
+		Reopens: bool(b.Reopens),
 	}
 	if p.Interval <= 0 || p.Timeout < 2*p.Interval || p.MaxBody <= 0 || p.Packets <= 0 || p.Bytes < p.MaxBody {
 		return Params{}, fmt.Errorf("%w: parameters %+v", ErrControl, p)
@@ -209,27 +253,35 @@ type ResumeRequest struct {
 	Recv    uint64 // how many counted packets it has accepted; 0 when Fresh
 	Lowest  uint64 // number of the oldest packet it can still send again
 	Proof   [32]byte
+	Can     uint32 // what the client knows of what came later: CanRestart
 
 	// Routes is not on the wire. It is the server's dictionary, for the RESET that
 	// answers a client without it. Nil for a client that knows names only.
 	Routes []string
 }
 
+// CanRestart is the bit of ResumeRequest.Can that says that the client knows what
+// restart means in a RESET: SPEC 6.8.
+const CanRestart = 1
+
 func (r *ResumeRequest) append(dst []byte) []byte {
 	b := resumeBody{r.ID[:], r.Attempt, &r.Recv, r.Lowest, r.Proof[:]}
 	if r.Fresh {
 		b.Recv = nil
+	}
+	if r.Can != 0 {
+		return appendControl(dst, codec.Resume, &resumeCanBody{b, r.Can})
 	}
 	return appendControl(dst, codec.Resume, &b)
 }
 
 // ParseResume reads a RESUME. Keys.Verify verifies its proof.
 func ParseResume(p codec.Packet) (*ResumeRequest, error) {
-	var b resumeBody
+	var b resumeCanBody
 	if err := decodeControl(p, &b); err != nil {
 		return nil, err
 	}
-	r := &ResumeRequest{Attempt: b.Attempt, Fresh: b.Recv == nil, Lowest: b.Lowest}
+	r := &ResumeRequest{Attempt: b.Attempt, Fresh: b.Recv == nil, Lowest: b.Lowest, Can: b.Can}
 	if b.Recv != nil {
 		r.Recv = *b.Recv
 	}

@@ -175,7 +175,7 @@ func makeControls() (out [][]byte) {
 	var id ID
 	id[0] = 1
 	var key Key
-	good := Params{time.Second, 4 * time.Second, time.Minute, time.Second, 1000, 10, 1000}.body()
+	good := Params{time.Second, 4 * time.Second, time.Minute, time.Second, 1000, 10, 1000, false}.body()
 	for _, n := range []uint64{0, 1, 3, 4, 40, 1<<16 - 1, 1 << 31, 1<<32 - 1, 1 << 62, 1<<62 + 1, 1<<63 - 1, 1 << 63, 1<<64 - 1} {
 		out = append(out,
 			appendControl(nil, codec.Welcome, &welcomeBody{id[:], key[:], n, n, good, nil, nil}),
@@ -184,6 +184,7 @@ func makeControls() (out [][]byte) {
 			appendControl(nil, codec.Resumed, &resumedBody{uint32(n), n, true, good}),
 			appendControl(nil, codec.Reset, &resetBody{uint32(n), n, n, true, uint32(n), good, nil}),
 			appendControl(nil, codec.Reset, &resetBody{uint32(n), 1, n, true, uint32(n), good, nil}),
+			appendControl(nil, codec.Reset, &resetRestartBody{resetBody{uint32(n), 1, n, true, uint32(n), good, nil}, true}),
 			appendControl(nil, codec.Refused, &endBody{uint32(n), "text", n}),
 			appendControl(nil, codec.Refused, &endBody{uint32(Stale), "", n}),
 			appendControl(nil, codec.Refused, &endBody{uint32(Gone), "", n}),
@@ -192,8 +193,8 @@ func makeControls() (out [][]byte) {
 			appendControl(nil, codec.Tune, &tuneBody{uint32(n), uint32(n)}),
 			appendControl(nil, codec.Tune, &tuneBody{1 << 31, uint32(n)}),
 			appendControl(nil, codec.Move, &moveBody{uint32(n), "x"}),
-			appendControl(nil, codec.Welcome, &welcomeBody{id[:], key[:], 0, 0, paramsBody{uint32(n), uint32(n), uint32(n), uint32(n), uint32(n), uint32(n), uint32(n)}, nil, nil}),
-			appendControl(nil, codec.Welcome, &welcomeBody{id[:], key[:], 0, 0, paramsBody{1, 1<<32 - 1, uint32(n), uint32(n), 1, 1, uint32(n)}, nil, nil}),
+			appendControl(nil, codec.Welcome, &welcomeBody{id[:], key[:], 0, 0, paramsBody{paramsFields{uint32(n), uint32(n), uint32(n), uint32(n), uint32(n), uint32(n), uint32(n)}, true}, nil, nil}),
+			appendControl(nil, codec.Welcome, &welcomeBody{id[:], key[:], 0, 0, paramsBody{paramsFields{1, 1<<32 - 1, uint32(n), uint32(n), 1, 1, uint32(n)}, false}, nil, nil}),
 		)
 	}
 	var h HelloRequest

@@ -212,7 +212,7 @@ func (m *model) key(st *modelState) []byte {
 		e := &st.seats[i]
 		s := &e.s
 		b = append(b, 0xee, byte(s.state), byte(s.epoch), byte(s.attempt), byte(s.overflows), byte(s.reason),
-			flags(s.confirmed, s.everHeard, s.overflowed, s.asked, s.tuneDue, s.lastReset, e.opened),
+			flags(s.confirmed, s.everHeard, s.overflowed, s.asked, s.tuneDue, s.answered == withReset, s.answered == withRestart, e.opened),
 			e.link, byte(e.attempt), e.hook, e.first, e.got, e.sent, e.base, e.seen, e.givenUp, e.late, byte(e.cause), e.key[0], flags(e.heard, e.over))
 		b = appendEnd(b, &s.endpoint)
 	}

@@ -169,7 +169,7 @@ func TestModelKnowsItsFields(t *testing.T) {
 		{endpoint{}, "out acked wrote sent next recv lastRecv lastSent progressAt pingAt pingSentAt pingAllow srtt inFlight unacked unackedBytes auditUpTo sinceQuestion " +
 			"pingID echoID floods pings pingOpen questionOpen pingDue echoDue echoInDatagram ackDue held holding holdDue"},
 		{Session{}, "endpoint shard id attempt interval timeout openedAt graceEnd overflowAt epoch dropped reason state overflows " +
-			"confirmed everHeard overflowed asked tuneDue lastReset"},
+			"confirmed everHeard overflowed asked tuneDue answered"},
 		{Client{}, "endpoint pool cfg state params id key seal have fresh everUp opening ticket drawn asked nonce greeted knock knockAt epoch attempt at moveTo moveAt retried routes numbers " +
 			"ctl changes cut tries failures dialAt openBy openedAt beatEvery probeBy carriedAt checked wall due"},
 		{Table[uint8]{}, "entries free live users opening tombstones expiries firstExpiry keepFor maxTombstones attempts attemptsBefore rotateAt"},

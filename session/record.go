@@ -30,6 +30,8 @@ type Record struct {
 	Epoch uint32
 	// Sealed tells that its client has a seal key: it was opened on a sealed link.
 	Sealed bool
+	// Orphan tells that no server has the session: it is what Orphan made of a RESUME.
+	Orphan bool
 
 	attempt           uint64
 	acked, wrote      uint64
@@ -40,6 +42,7 @@ type Record struct {
 	overflowAgo       time.Duration
 	overflowed        bool
 	reason            Code
+	restart           bool     // its client does not know yet that its server was lost: SPEC 6.8
 	packets           []packet // acked+1 ...
 }
 
@@ -62,6 +65,7 @@ type recordBody struct {
 	Reason            uint32
 	Packets           []recordPacket
 	Sealed            bool
+	Restart, Orphan   bool
 }
 
 type recordPacket struct {
@@ -77,8 +81,8 @@ func (s *Session) Record(now time.Duration) *Record {
 		interval: s.interval, timeout: s.timeout, age: now - s.openedAt, grace: max(s.graceEnd-now, 0),
 		overflows: s.overflows, overflowAgo: now - s.overflowAt.time(), overflowed: s.overflowed,
 	}
-	if s.lastReset && !s.confirmed { // as far as we know its client has not read why
-		r.reason = s.reason
+	if s.answered != withResumed && !s.confirmed { // as far as we know its client has not read why
+		r.reason, r.restart = s.reason, s.answered == withRestart
 	}
 	for i := range s.out.len() {
 		p := *s.out.at(i)
@@ -86,6 +90,16 @@ func (s *Session) Record(now time.Duration) *Record {
 		r.packets = append(r.packets, p)
 	}
 	return r
+}
+
+// Orphan makes the record of a session whose server was lost with all that it knew, from
+// what its client claims in a RESUME (SPEC 6.8). The user and what the framework adds are
+// its caller's to fill in.
+func Orphan(r *ResumeRequest) *Record {
+	return &Record{
+		ID: r.ID, Orphan: true, attempt: r.Attempt - 1, acked: min(r.Recv, maxCount), wrote: min(r.Recv, maxCount),
+		recv: min(max(r.Lowest, 1)-1, maxCount), grace: maxDuration, overflowAgo: maxDuration, reason: Gone, restart: !r.Fresh,
+	}
 }
 
 // Restore makes s the session of a record, without a link and in an epoch of
@@ -102,7 +116,13 @@ func (s *Session) Restore(shard *Shard, r *Record, now time.Duration) {
 		s.interval, s.timeout = r.interval, r.timeout
 	}
 	s.openedAt, s.graceEnd = now-r.age, now+min(r.grace, cfg.Grace)
-	s.reason, s.lastReset = r.reason, r.reason != 0
+	s.reason = r.reason
+	switch {
+	case r.restart:
+		s.answered = withRestart
+	case r.reason != 0:
+		s.answered = withReset
+	}
 	for _, p := range r.packets {
 		if s.Send(p.kind, p.body, false, now) != nil {
 			s.overflowed = true
@@ -127,7 +147,7 @@ func (r *Record) Append(dst []byte) []byte {
 		Interval: millis(r.interval), Timeout: millis(r.timeout),
 		Age: uint64(r.age.Milliseconds()), Grace: uint64(r.grace.Milliseconds()),
 		Overflows: r.overflows, OverflowAgo: uint64(r.overflowAgo.Milliseconds()), Overflowed: r.overflowed,
-		Reason: uint32(r.reason), Packets: make([]recordPacket, len(r.packets)), Sealed: r.Sealed,
+		Reason: uint32(r.reason), Packets: make([]recordPacket, len(r.packets)), Sealed: r.Sealed, Restart: r.restart, Orphan: r.Orphan,
 	}
 	for i, p := range r.packets {
 		b.Packets[i] = recordPacket{uint8(p.kind), p.body}
@@ -157,10 +177,10 @@ func ParseRecord(b []byte) (*Record, error) {
 		return nil, fmt.Errorf("%w: epoch %d", ErrRecord, body.Epoch)
 	}
 	r := &Record{
-		ID: ID(body.ID), User: body.User, Routes: body.Routes, App: body.App, Epoch: body.Epoch, Sealed: body.Sealed,
+		ID: ID(body.ID), User: body.User, Routes: body.Routes, App: body.App, Epoch: body.Epoch, Sealed: body.Sealed, Orphan: body.Orphan,
 		attempt: body.Attempt, acked: body.Acked, wrote: body.Wrote, recv: body.Recv,
 		interval: fromMillis(body.Interval), timeout: fromMillis(body.Timeout), age: longMillis(body.Age), grace: longMillis(body.Grace),
-		overflows: body.Overflows, overflowAgo: longMillis(body.OverflowAgo), overflowed: body.Overflowed, reason: Code(body.Reason),
+		overflows: body.Overflows, overflowAgo: longMillis(body.OverflowAgo), overflowed: body.Overflowed, reason: Code(body.Reason), restart: body.Restart,
 		packets: make([]packet, 0, len(body.Packets)),
 	}
 	for _, p := range body.Packets {

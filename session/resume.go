@@ -28,21 +28,29 @@ func (s *Session) Resume(dst []byte, r *ResumeRequest, now time.Duration) (out [
 	s.attempt = r.Attempt
 	s.epoch++
 	s.state = Attached
-	unread := s.lastReset && !s.confirmed // the last RESET, as far as we know
+	unread := withResumed // the last answer that the client has not read, as far as we know
+	if !s.confirmed {
+		unread = s.answered
+	}
 	s.confirmed = false
-	s.lastReset = s.overflowed || r.Fresh || r.Recv < s.acked || r.Lowest > s.recv+1
-	if s.lastReset {
-		if s.overflowed {
-			s.reason = Overflow
-		} else if !unread {
-			s.reason = Gone
-		}
-		s.restart(now)
-	} else {
+	switch {
+	case unread == withRestart:
+		s.answered = withRestart
+	case s.overflowed || r.Fresh || r.Recv < s.acked || r.Lowest > s.recv+1:
+		s.answered = withReset
+	default:
+		s.answered = withResumed
 		s.trim(&s.shard.Pool, r.Recv)
 		s.relink(now)
+		return s.appendAnswer(dst, r), false, nil
 	}
-	return s.appendAnswer(dst, r), s.lastReset, nil
+	if s.overflowed {
+		s.reason = Overflow
+	} else if unread == withResumed {
+		s.reason = Gone
+	}
+	s.restart(now)
+	return s.appendAnswer(dst, r), true, nil
 }
 
 // relink attaches a link whose answer tells hold and profile.
@@ -60,12 +68,15 @@ func (s *Session) restart(now time.Duration) {
 
 // appendAnswer appends the answer to r, the RESUME that made the current link.
 func (s *Session) appendAnswer(dst []byte, r *ResumeRequest) []byte {
-	if s.lastReset {
-		var routes []string
+	if s.answered != withResumed {
+		b := resetBody{s.epoch, s.acked, s.recv, s.holding, uint32(s.reason), s.params().body(), nil}
 		if r.Fresh {
-			routes = r.Routes
+			b.Routes = r.Routes
 		}
-		return appendControl(dst, codec.Reset, &resetBody{s.epoch, s.acked, s.recv, s.holding, uint32(s.reason), s.params().body(), routes})
+		if s.answered == withRestart {
+			return appendControl(dst, codec.Reset, &resetRestartBody{b, true})
+		}
+		return appendControl(dst, codec.Reset, &b)
 	}
 	return appendControl(dst, codec.Resumed, &resumedBody{s.epoch, s.recv, s.holding, s.params().body()})
 }
@@ -95,7 +106,7 @@ func (s *Session) Takeover(now time.Duration) {
 	}
 	s.epoch++
 	s.state = Attached
-	s.confirmed, s.everHeard = false, false
+	s.confirmed, s.everHeard, s.answered = false, false, withResumed
 	s.restart(now)
 	s.holdDue = s.holding // WELCOME does not tell it
 }

@@ -86,8 +86,17 @@ type Session struct {
 	overflowed bool  // the buffer was given up; the next resume answers RESET
 	asked      bool  // Check had the client asked in the present silence
 	tuneDue    bool
-	lastReset  bool // the last RESUME was answered by RESET
+	answered   answer // to the last RESUME
 }
+
+// answer is how a RESUME was answered.
+type answer uint8
+
+const (
+	withResumed answer = iota
+	withReset
+	withRestart // RESET, and the client gives up what it has written: SPEC 6.8
+)
 
 // maxOverflows many that count, each within a grace of the one before, end a session.
 const maxOverflows = 3

@@ -110,7 +110,9 @@ func makeVectors(t *testing.T) (v vectors) {
 		v.Proofs = append(v.Proofs, p)
 	}
 	hello := HelloRequest{Version: 1, Nonce: counting[Nonce](0), Opening: counting[[16]byte](0x20), Ticket: []byte("ticket"), Info: "build 7", Attempt: 3}
-	params := Params{10 * time.Second, 35 * time.Second, time.Minute, 2 * time.Second, 65536, 256, 131072}
+	params := Params{Interval: 10 * time.Second, Timeout: 35 * time.Second, Grace: time.Minute, Window: 2 * time.Second, MaxBody: 65536, Packets: 256, Bytes: 131072}
+	reopens := params
+	reopens.Reopens = true
 	id, key := counting[ID](0x10), counting[Key](0x40)
 	nonce, opening, recv := hello.Nonce, hello.Opening, uint64(1<<32+5)
 	for _, c := range []struct {
@@ -134,6 +136,10 @@ func makeVectors(t *testing.T) (v vectors) {
 		{codec.Tune, &tuneBody{2000, 8000}},
 		{codec.Detach, &emptyBody{}},
 		{codec.Move, &moveBody{500, "kcp://other:7777"}},
+		{codec.Welcome, &welcomeBody{id[:], key[:], 0, 0, reopens.body(), nil, nil}},
+		{codec.Resume, &resumeCanBody{resumeBody{id[:], 1_700_000_000_000_000, &recv, 7, key[:]}, CanRestart}},
+		{codec.Resumed, &resumedBody{2, recv, false, reopens.body()}},
+		{codec.Reset, &resetRestartBody{resetBody{2, recv, 6, false, uint32(Gone), reopens.body(), nil}, true}},
 	} {
 		v.Controls = append(v.Controls, controlVector{c.kind.String(), fields(reflect.ValueOf(c.body).Elem()), appendControl(nil, c.kind, c.body)})
 	}
@@ -143,9 +149,16 @@ func makeVectors(t *testing.T) (v vectors) {
 // fields writes a body for a reader in any language.
 func fields(v reflect.Value) []any {
 	out := []any{}
+	if v.Type() == reflect.TypeFor[paramsBody]() && !v.Field(1).Bool() {
+		v = v.Field(0) // the rest is not written
+	}
 	for i := range v.NumField() {
 		switch f := v.Field(i); f.Kind() {
 		case reflect.Struct:
+			if v.Type().Field(i).Anonymous {
+				out = append(out, fields(f)...)
+				continue
+			}
 			out = append(out, fields(f))
 		case reflect.Bool:
 			out = append(out, f.Bool())

@@ -55,7 +55,9 @@ type Event struct {
 	Err error
 	// Undelivered is, with Gone and Closed, what was sent and never accepted by
 	// the server as far as the client knows. It is not sent again. With Opened
-	// it is what was sent before and is larger than this server takes.
+	// it is what was sent before and is larger than this server takes. With Reset
+	// it is what a server that crashed may have handled, or not, when another one
+	// goes on with the session: mostly there is none.
 	Undelivered []Message
 	// Delay is, with Moving, how long the server still serves this client; with
 	// Refused and Failed, how long it is until the next attempt.

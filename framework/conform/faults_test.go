@@ -174,6 +174,12 @@ var planted = []struct {
 	{"proves for another nonce", write(codec.Resume, func(_ *goPlayer, k codec.Packet) codec.Packet {
 		return edit(k, 4, always(make([]byte, 32)))
 	}), ruleProof},
+	{"does not say what it can", write(codec.Resume, func(_ *goPlayer, k codec.Packet) codec.Packet { return edit(k, 5, always(0)) }), ruleCan},
+	{"sends again what a lost server may have handled", fault{in: func(_ *goPlayer, k *codec.Packet) {
+		if k.Kind == codec.Reset {
+			*k = edit(*k, 7, always(false))
+		}
+	}}, ruleReport},
 	{"hears links that it left", swallow(session.ErrFenced, true), ruleFence},
 	{"answers twice", fault{out: func(_ *goPlayer, k codec.Packet) []codec.Packet {
 		if k.Kind.Counted() {

@@ -128,6 +128,7 @@ func (b *Bot) event(e client.Event) {
 	case client.EventResumed, client.EventReset:
 		if e.Kind == client.EventReset {
 			s.resets.Add(1)
+			s.undelivered.Add(uint64(len(e.Undelivered)))
 		} else {
 			s.resumes.Add(1)
 		}

@@ -39,7 +39,7 @@ type Report struct {
 	Losses       uint64 `json:"losses"`      // links that were lost, the cut ones included
 	Resumes      uint64 `json:"resumes"`     // links that carried a session on, nothing lost
 	Resets       uint64 `json:"resets"`      // links that did, what the server had sent meanwhile lost
-	Undelivered  uint64 `json:"undelivered"` // messages that no server has accepted
+	Undelivered  uint64 `json:"undelivered"` // messages that no server is known to have accepted
 	Dials        uint64 `json:"dials"`
 	DialFailures uint64 `json:"dial_failures"`
 	Sent         uint64 `json:"sent"`

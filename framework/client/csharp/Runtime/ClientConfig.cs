@@ -119,7 +119,10 @@ namespace Lifeline
 		Lost,
 		/// <summary>The session is back. Nothing was lost and nothing comes twice.</summary>
 		Resumed,
-		/// <summary>It is back, but what the server sent meanwhile is lost: expect a snapshot. Requests without an answer have failed.</summary>
+		/// <summary>
+		/// It is back, but what the server sent meanwhile is lost: expect a snapshot. Requests without an answer have
+		/// failed. Undelivered is what a server that was lost may have handled, or not: mostly nothing.
+		/// </summary>
 		Reset,
 		/// <summary>The session is over and the client logs in anew. Undelivered is what was sent and not accepted, as far as it is known.</summary>
 		Gone,
@@ -149,13 +152,13 @@ namespace Lifeline
 		public ClientEventKind Kind;
 		/// <summary>Why: with Lost, Reset, Gone, Refused, Failed and Closed, else null.</summary>
 		public CloseReason Reason;
-		/// <summary>With Opened, Gone and Closed, never null.</summary>
+		/// <summary>With Opened, Reset, Gone and Closed, never null.</summary>
 		public readonly List<Undelivered> Undelivered = new List<Undelivered>();
 		/// <summary>With Moving, how long the server still serves this client; with Refused and Failed, how long it is until the next attempt.</summary>
 		public TimeSpan Delay;
 	}
 
-	/// <summary>Something that was sent and will not arrive. It is not sent again.</summary>
+	/// <summary>Something that was sent and will not arrive, or of which that is not known. It is not sent again.</summary>
 	public struct Undelivered
 	{
 		/// <summary>Where it was sent to.</summary>

@@ -150,6 +150,8 @@ namespace Lifeline
 		public int Packets;
 		/// <summary>How many bytes of their bodies.</summary>
 		public int Bytes;
+		/// <summary>Reports that another server may reopen the session when this one is lost: SPEC 6.8.</summary>
+		public bool Reopens;
 
 		/// <summary>These hold until the server tells its own.</summary>
 		internal static SessionParameters Default
@@ -255,11 +257,17 @@ namespace Lifeline
 			Append(to, PacketKind.Hello, w);
 		}
 
-		/// <summary>Appends a RESUME. recv is -1 if the client has lost what it had received.</summary>
-		public static void AppendResume(ByteBuffer to, Identity who, byte[] nonce, ulong attempt, long recv, long lowest)
+		/// <summary>What a client can that knows restart in a RESET: SPEC 6.8.</summary>
+		public const uint CanRestart = 1;
+
+		/// <summary>
+		/// Appends a RESUME. recv is -1 if the client has lost what it had received. can is 0 unless the server's
+		/// parameters say that sessions are reopened.
+		/// </summary>
+		public static void AppendResume(ByteBuffer to, Identity who, byte[] nonce, ulong attempt, long recv, long lowest, uint can)
 		{
 			Writer w = new Writer();
-			w.Array(5);
+			w.Array(can == 0 ? 5 : 6);
 			w.Bin(who.Sid);
 			w.UInt(attempt);
 			if (recv < 0)
@@ -272,6 +280,10 @@ namespace Lifeline
 			}
 			w.UInt((ulong)lowest);
 			w.Bin(HmacSha256.Sum(who.Key, ProofInput(who.Sid, nonce, attempt, recv, lowest)));
+			if (can != 0)
+			{
+				w.UInt(can);
+			}
 			Append(to, PacketKind.Resume, w);
 		}
 
@@ -358,7 +370,8 @@ namespace Lifeline
 			p.MaxBody = n > 4 ? (int)Math.Min(r.U32(), (1u << 28) - 1) : 0;
 			p.Packets = n > 5 ? (int)Math.Min(r.U32(), maxWindow) : 0;
 			p.Bytes = n > 6 ? (int)Math.Min(r.U32(), 1u << 30) : 0;
-			r.Skip(n - 7);
+			p.Reopens = n > 7 && r.True(); // a script of version 1 has a text in that place
+			r.Skip(n - 8);
 			if (p.Interval <= 0 || p.Timeout < 2 * p.Interval || p.MaxBody <= 0 || p.Packets <= 0 || p.Bytes < p.MaxBody)
 			{
 				throw new CodecException(CodecError.Mismatch, "parameters that can't work");
@@ -473,6 +486,7 @@ namespace Lifeline
 			public long Reason; // RESET only
 			public SessionParameters Parameters;
 			public string[] Routes; // RESET only
+			public bool Restart; // RESET only
 		}
 
 		public static ResumedBody ReadResumed(Packet p)
@@ -508,6 +522,7 @@ namespace Lifeline
 				b.Reason = n > 4 ? r.U32() : 0;
 				b.Parameters = Parameters(r, n > 5);
 				b.Routes = Routes(r, n > 6);
+				b.Restart = n > 7 && r.Bool();
 				return b;
 			}
 			catch (CodecException e)

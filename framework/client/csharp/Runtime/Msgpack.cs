@@ -400,6 +400,14 @@ namespace Lifeline
 			return false;
 		}
 
+		/// <summary>Reads any value, and reports whether it is true.</summary>
+		public bool True()
+		{
+			bool yes = TypeByte == 0xc3;
+			Skip(1);
+			return yes;
+		}
+
 		/// <summary>Reports whether the next value is an integer.</summary>
 		public bool IsInt
 		{

@@ -71,7 +71,7 @@ namespace Lifeline
 		public bool Stuck;
 		/// <summary>
 		/// What was sent and will not arrive. At Ending: all that the server is not known to have accepted. At
-		/// Opened: bodies larger than it takes. Never null.
+		/// Opened: bodies larger than it takes. At Reset: what a server that was lost may have handled. Never null.
 		/// </summary>
 		public List<QueuedPacket> Undelivered = new List<QueuedPacket>();
 		public long Delay;     // Moving, PutOff

@@ -176,6 +176,15 @@ namespace Lifeline
 			Sent = accepted + Out.Count;
 		}
 
+		/// <summary>Moves what was written and is not acknowledged to taken.</summary>
+		public void TakeWritten(List<QueuedPacket> taken)
+		{
+			for (long n = Wrote - Acked; n > 0; n--)
+			{
+				taken.Add(Out.Take());
+			}
+		}
+
 		/// <summary>Forgets what the peer has accepted.</summary>
 		public void Trim(long n)
 		{

@@ -72,7 +72,7 @@ namespace Lifeline
 		{
 			if (who != null)
 			{
-				Control.AppendResume(control, who, nonce, attempt, fresh ? -1 : end.Recv, end.Acked + 1);
+				Control.AppendResume(control, who, nonce, attempt, fresh ? -1 : end.Recv, end.Acked + 1, parameters.Reopens ? Control.CanRestart : 0);
 				return;
 			}
 			if ((opening == null || now - drawn >= openingLife) && !DrawOpening(now))
@@ -205,6 +205,7 @@ namespace Lifeline
 			{
 				return;
 			}
+			SessionChange change = new SessionChange { Kind = ChangeKind.Reset, Reason = new CloseReason(b.Reason, "", true) };
 			if (fresh)
 			{
 				Learn(b.Routes);
@@ -217,11 +218,16 @@ namespace Lifeline
 			else
 			{
 				end.Trim(b.Recv);
+				if (b.Restart) // SPEC 6.8
+				{
+					end.TakeWritten(change.Undelivered);
+					end.Renumber(b.Recv);
+				}
 			}
 			end.Recv = b.Base;
 			fresh = false;
 			Back(b, now);
-			Change(ChangeKind.Reset, new CloseReason(b.Reason, "", true));
+			changes.Enqueue(change);
 		}
 
 		// Gives up a session whose server tells counts that can't be. The next link logs in.

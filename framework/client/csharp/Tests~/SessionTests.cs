@@ -69,7 +69,7 @@ namespace Lifeline.Tests
 			check.Equal(Hex.Encode(input), v.Str("input"), "input");
 			check.Equal(Hex.Encode(HmacSha256.Sum(key, input)), v.Str("proof"), "proof");
 			ByteBuffer b = new ByteBuffer();
-			Control.AppendResume(b, new Identity(sid, key, null), nonce, attempt, recv, v.Num("lowest"));
+			Control.AppendResume(b, new Identity(sid, key, null), nonce, attempt, recv, v.Num("lowest"), 0);
 			check.Equal(Hex.Encode(b), v.Str("frame"), "frame");
 		}
 
@@ -89,7 +89,7 @@ namespace Lifeline.Tests
 
 		static string Text(SessionParameters p)
 		{
-			return "[" + Millis(p.Interval, p.Timeout, p.Grace, p.Window) + " " + p.MaxBody + " " + p.Packets + " " + p.Bytes + "]";
+			return "[" + Millis(p.Interval, p.Timeout, p.Grace, p.Window) + " " + p.MaxBody + " " + p.Packets + " " + p.Bytes + (p.Reopens ? " true]" : "]");
 		}
 
 		static string Text(string[] routes)
@@ -123,7 +123,7 @@ namespace Lifeline.Tests
 					break;
 				case "RESET":
 					r = Control.ReadReset(p);
-					check.Equal("[" + r.Epoch + " " + r.Base + " " + r.Recv + " " + (r.Hold ? "true" : "false") + " " + r.Reason + " " + Text(r.Parameters) + " " + Text(r.Routes) + "]", want, "fields");
+					check.Equal("[" + r.Epoch + " " + r.Base + " " + r.Recv + " " + (r.Hold ? "true" : "false") + " " + r.Reason + " " + Text(r.Parameters) + " " + Text(r.Routes) + (r.Restart ? " true]" : "]"), want, "fields");
 					break;
 				case "REFUSED":
 				case "BYE":

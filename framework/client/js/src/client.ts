@@ -492,7 +492,7 @@ export class Client<S extends Schema = NoSchema> {
 				this.stats.resets++;
 				this.calls.failAll("the session was reset before the answer came");
 				this.noteOpen();
-				this.tell({ kind: "reset", reason: ch.error.code });
+				this.tell({ kind: "reset", reason: ch.error.code, undelivered: this.undelivered(ch.undelivered) });
 				this.opening?.resolve(); // the first session may be one that a token resumed
 				break;
 			case "moving":

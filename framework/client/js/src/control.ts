@@ -24,9 +24,13 @@ export interface Params {
 	maxBody: number; // bytes
 	packets: number; // most unacknowledged packets from the client
 	bytes: number; // most unacknowledged body bytes from the client
+	reopens: boolean; // another server may reopen the session: SPEC 6.8
 }
 
-const ParamsBody = struct({ interval: u32, timeout: u32, grace: u32, window: u32, maxBody: u32, packets: u32, bytes: u32 });
+/** True if it is true, and false if it is any other value: a script of version 1 has a text in that place. */
+const trueOnly: Type<boolean> = { ...bool, read: (r) => r.bool() ?? (r.value(), false) };
+
+const ParamsBody = struct({ interval: u32, timeout: u32, grace: u32, window: u32, maxBody: u32, packets: u32, bytes: u32, reopens: trueOnly });
 
 /** The bodies of SPEC 3, fields in their order. */
 export const Greeting = struct({ version: u8, nonce: bytes(16) });
@@ -35,8 +39,10 @@ export const Hello = struct({
 });
 export const Welcome = struct({ sid: bytes(16), key: bytes(32), base: u64, recv: u64, params: ParamsBody, routes: nullable(list(str)), seal: nullable(bytes(32)) });
 export const Resume = struct({ sid: bytes(16), attempt: u64, recv: nullable(uint), lowest: uint, proof: bytes(32) });
+/** What a client adds if the server's parameters say that sessions are reopened: SPEC 6.8. */
+export const ResumeCan = struct({ sid: bytes(16), attempt: u64, recv: nullable(uint), lowest: uint, proof: bytes(32), can: u32 });
 export const Resumed = struct({ epoch: u32, recv: u64, hold: bool, params: ParamsBody });
-export const Reset = struct({ epoch: u32, base: u64, recv: u64, hold: bool, reason: u32, params: ParamsBody, routes: nullable(list(str)) });
+export const Reset = struct({ epoch: u32, base: u64, recv: u64, hold: bool, reason: u32, params: ParamsBody, routes: nullable(list(str)), restart: bool });
 export const End = struct({ code: u32, text: str, detail: u64 }); // REFUSED and BYE
 export const Tune = struct({ interval: u32, timeout: u32 });
 export const Detach = struct({});
@@ -77,7 +83,7 @@ export function checkParams(b: Infer<typeof ParamsBody>): Params {
 	const ms = (v: number): number => Math.min(v, maxMillis);
 	const p: Params = {
 		interval: ms(b.interval), timeout: ms(b.timeout), grace: ms(b.grace), window: ms(b.window),
-		maxBody: Math.min(b.maxBody, 2 ** 28 - 1), packets: Math.min(b.packets, maxWindow), bytes: Math.min(b.bytes, 2 ** 30),
+		maxBody: Math.min(b.maxBody, 2 ** 28 - 1), packets: Math.min(b.packets, maxWindow), bytes: Math.min(b.bytes, 2 ** 30), reopens: b.reopens,
 	};
 	if (p.interval <= 0 || p.timeout < 2 * p.interval || p.maxBody <= 0 || p.packets <= 0 || p.bytes < p.maxBody) {
 		throw new LinkError("control", `parameters ${JSON.stringify(p)}`);
@@ -179,6 +185,9 @@ export interface Claim {
 	recv: number | null;
 	lowest: number;
 }
+
+/** The bit of `can` for a client that knows what restart means in a RESET: SPEC 6.8. */
+export const canRestart = 1;
 
 const proofLabel = encodeText("lifeline/resume/1");
 

@@ -95,6 +95,15 @@ export class End {
 		this.sent = accepted + this.out.length;
 	}
 
+	/** Forgets what was written and is not acknowledged, and returns it. */
+	takeWritten(): Queued[] {
+		const taken = this.out.splice(0, this.wrote - this.acked);
+		for (const p of taken) {
+			this.outBytes -= p.body.length;
+		}
+		return taken;
+	}
+
 	/** Forgets what the peer has accepted. */
 	trim(n: number): void {
 		for (const p of this.out.splice(0, n - this.acked)) {

@@ -44,14 +44,14 @@ export type Action = "wait" | "dial" | "cut";
 
 /**
  * What became of the session. Undelivered is what was sent and will not arrive:
- * with "opened" bodies larger than the server takes, with "ending" all that it
- * is not known to have accepted.
+ * with "opened" bodies larger than the server takes, with "reset" what a server that
+ * was lost may have handled, with "ending" all that it is not known to have accepted.
  */
 export type Change =
 	| { kind: "opened"; undelivered: Queued[] } // a new session
 	| { kind: "lost"; error: CloseError; stuck: boolean } // the link is gone; the client is coming back. stuck: another way may do better (SPEC 5.6)
 	| { kind: "resumed" } // nothing was lost, nothing comes twice
-	| { kind: "reset"; error: CloseError } // the server's stream starts anew: expect a snapshot
+	| { kind: "reset"; error: CloseError; undelivered: Queued[] } // the server's stream starts anew: expect a snapshot
 	| { kind: "put off"; error: CloseError; delay: number } // the server said no for now: the next attempt is after delay
 	| { kind: "moving"; delay: number; address: string } // the server will let it go after delay
 	| { kind: "ending"; error: CloseError; undelivered: Queued[] }; // the session is gone
@@ -75,7 +75,7 @@ const maxAttempt = (1n << 64n) - 1n;
 
 /** These hold until the server dictates its own: SPEC 3.4. */
 const defaultParams: Params = {
-	interval: 10_000, timeout: 35_000, grace: 60_000, window: 2000, maxBody: defaultMaxBody, packets: 256, bytes: 128 << 10,
+	interval: 10_000, timeout: 35_000, grace: 60_000, window: 2000, maxBody: defaultMaxBody, packets: 256, bytes: 128 << 10, reopens: false,
 };
 
 export class Session {
@@ -431,7 +431,9 @@ export class Session {
 		if (this.who !== null) {
 			const claim = { sid: this.who.sid, attempt: this.attempt, recv: this.fresh ? null : this.end.recv, lowest: this.end.acked + 1 };
 			const proof = control.prove(this.who.key, claim, this.nonce);
-			this.ctl.push(control.encodeControl(Kind.Resume, control.Resume, { ...claim, proof }));
+			this.ctl.push(this.par.reopens
+				? control.encodeControl(Kind.Resume, control.ResumeCan, { ...claim, proof, can: control.canRestart })
+				: control.encodeControl(Kind.Resume, control.Resume, { ...claim, proof }));
 			return;
 		}
 		if (this.opening === null || now - this.opening.drawn >= openingLife) {
@@ -538,6 +540,7 @@ export class Session {
 		if (this.unreadable(params)) {
 			return;
 		}
+		let undelivered: Queued[] = [];
 		if (this.fresh) {
 			this.learn(r.routes);
 			this.end.renumber(recv);
@@ -545,11 +548,15 @@ export class Session {
 			this.contradicted("RESET");
 		} else {
 			this.end.trim(recv);
+			if (r.restart) { // SPEC 6.8
+				undelivered = this.end.takeWritten();
+				this.end.renumber(recv);
+			}
 		}
 		this.end.recv = base;
 		this.fresh = false;
 		this.back(r.hold, params, now);
-		this.changed.push({ kind: "reset", error: new CloseError(r.reason, "", true) });
+		this.changed.push({ kind: "reset", error: new CloseError(r.reason, "", true), undelivered });
 	}
 
 	/** Gives up a session whose server tells counts that can't be. The next link logs in. */

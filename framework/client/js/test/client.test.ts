@@ -354,6 +354,23 @@ describe("close inside onEvent always ends in closed", () => {
 		await pass(60_000);
 		expect(events.length).toBe(told);
 	});
+	test("what a server that was lost may have handled is told with the reset", async () => {
+		const c = make();
+		await c.connect();
+		c.send("move", str, "left");
+		const asked = watch(c.request("q", nothing, undefined, nothing, { timeout: Infinity }));
+		server.resume = (s) => server.reset(s, true);
+		server.last.break();
+		c.send("move", str, "right");
+		const before = server.received.length;
+		await pass(2000);
+		expect(events.filter((e) => e.kind === "reset")).toMatchObject([{ undelivered: [{ route: "move", request: false }, { route: "q", request: true }] }]);
+		expect(asked.error).toMatchObject({ code: Failure.Reset });
+		const written = server.received.slice(before).filter((p) => p.kind === Kind.Message);
+		expect(written.map((p) => [p.seq, p.body])).toEqual([[1, encodeMessage("move", encodeBody(str, "right"))]]);
+		c.close();
+		await pass(0);
+	});
 	test("what was sent and can't be read is told as it is", async () => {
 		const c = make();
 		await c.connect();

@@ -8,7 +8,7 @@ import { type Packet, Kind, encodeFrame, parseFrame } from "../src/codec.js";
 import * as control from "../src/control.js";
 import { type Infer, type Socket, type Type } from "../src/index.js";
 
-const params = { interval: 10_000, timeout: 35_000, grace: 60_000, window: 0, maxBody: 1000, packets: 256, bytes: 1 << 17 };
+const params = { interval: 10_000, timeout: 35_000, grace: 60_000, window: 0, maxBody: 1000, packets: 256, bytes: 1 << 17, reopens: false };
 
 export class FakeSocket implements Socket {
 	binaryType = "";
@@ -104,8 +104,8 @@ export class FakeServer {
 		s.say(Kind.Welcome, control.Welcome, { sid, key: new Uint8Array(32), base: 0n, recv: 0n, params, routes: null, seal: null });
 	}
 
-	/** Takes a client back that comes with a token. */
-	reset(s: FakeSocket): void {
-		s.say(Kind.Reset, control.Reset, { epoch: 2, base: 0n, recv: 0n, hold: false, reason: Code.Gone, params, routes: null });
+	/** Takes a client back that comes with a token, or one whose server was lost. */
+	reset(s: FakeSocket, restart = false): void {
+		s.say(Kind.Reset, control.Reset, { epoch: 2, base: 0n, recv: 0n, hold: false, reason: Code.Gone, params, routes: null, restart });
 	}
 }

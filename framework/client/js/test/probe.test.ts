@@ -110,7 +110,7 @@ test("a buffer that overflows while the client is away is a reset", async () => 
 	await new Promise((resolve) => setTimeout(resolve, 400));
 	c.hurry();
 	await poll(kinds).toEqual(["opened", "lost", "reset"]);
-	expect(events[2]).toEqual({ kind: "reset", reason: Code.Overflow });
+	expect(events[2]).toEqual({ kind: "reset", reason: Code.Overflow, undelivered: [] });
 	await waiting;
 	expect(heard).toBe(0);
 	expect(await c.request("echo", uint, 5, uint)).toBe(5);

@@ -171,7 +171,7 @@ describe("a server of another version", () => {
 	function serving(...routes: string[]): void {
 		server.login = (s: FakeSocket) => {
 			const sid = new Uint8Array(16).fill(server.tickets.length);
-			const params = { interval: 10_000, timeout: 35_000, grace: 60_000, window: 0, maxBody: 1000, packets: 256, bytes: 1 << 17 };
+			const params = { interval: 10_000, timeout: 35_000, grace: 60_000, window: 0, maxBody: 1000, packets: 256, bytes: 1 << 17, reopens: false };
 			s.say(Kind.Welcome, control.Welcome, { sid, key: new Uint8Array(32), base: 0n, recv: 0n, params, routes, seal: null });
 		};
 	}

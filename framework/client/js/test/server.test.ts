@@ -105,7 +105,7 @@ test("a token brings a restarted app back to its session", async () => {
 	const two = client("somebody else", { token, onEvent: later(events) });
 	await two.connect();
 	expect(two.id).toBe(id);
-	expect(events).toEqual([{ kind: "reset", reason: Code.Gone }]);
+	expect(events).toEqual([{ kind: "reset", reason: Code.Gone, undelivered: [] }]);
 	expect(await two.request("ping", uint, 7, uint)).toBe(7);
 	two.close();
 	one.close();

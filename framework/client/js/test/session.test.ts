@@ -55,10 +55,24 @@ describe("vectors", () => {
 		: typeof v === "object" && v !== null ? Object.values(v).map(print)
 		: typeof v === "number" || typeof v === "bigint" ? String(v)
 		: v;
+	// A vector has no fields that came after it: they are false.
+	const older = (got: unknown, like: unknown): unknown => {
+		if (!Array.isArray(got) || !Array.isArray(like)) {
+			return got;
+		}
+		expect(got.slice(like.length).filter((f) => f !== false)).toEqual([]);
+		return got.slice(0, like.length).map((f, i) => older(f, like[i]));
+	};
 	test.each(vectors.controls as { kind: string; fields: unknown[]; frame: string }[])("$kind $fields", (v) => {
+		const type = v.kind === "RESUME" && v.fields.length > 5 ? control.ResumeCan : types[v.kind];
 		const p = parseFrame(fromHex(v.frame), 0, defaultMaxBody)!.packet;
-		const value = control.decodeControl(p, types[v.kind]);
-		expect(print(value)).toEqual(v.fields);
-		expect(toHex(encodeBody(types[v.kind], value))).toBe(toHex(p.body));
+		const value = control.decodeControl(p, type);
+		expect(older(print(value), v.fields)).toEqual(v.fields);
+		const again = encodeBody(type, value);
+		if (JSON.stringify(print(value)) === JSON.stringify(v.fields)) {
+			expect(toHex(again)).toBe(toHex(p.body));
+		} else {
+			expect(control.decodeControl({ ...p, body: again }, type)).toEqual(value);
+		}
 	});
 });
