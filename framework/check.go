@@ -101,6 +101,7 @@ func (c *Config) checkAddresses() error {
 
 func (c Config) withDefaults() (Config, error) {
 	var err error
+	c.Session.Reopens = c.Cluster != nil && c.Reopen != nil
 	if c.Session, err = c.Session.WithDefaults(); err != nil {
 		return c, err
 	}

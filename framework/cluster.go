@@ -26,17 +26,19 @@ type Cluster interface {
 	// and is called for every batch of packets.
 	Valid() bool
 	// Claim makes the server the owner of a session that is about to open, once no other
-	// server has one of the user that the policy forbids. adopted is the record of one
-	// that this session takes over. The error is a *CloseError if it tells the client why
-	// not.
-	Claim(ctx context.Context, user string, id ID, policy Duplicate) (adopted []byte, err error)
+	// server has one of the user that the policy forbids. login is kept for the server that
+	// may have to reopen the session: Find. adopted is the record of one that this session
+	// takes over. The error is a *CloseError if it tells the client why not.
+	Claim(ctx context.Context, user string, id ID, login []byte, policy Duplicate) (adopted []byte, err error)
 	// Release gives up a session that has ended, or that was claimed in vain. It does not
 	// block.
 	Release(id ID)
 	// Find makes the server the owner of a session that is not here, and returns its
-	// record. The error is a *CloseError if it tells the client where to go, or when to
-	// come again. Without a record and an error no server has it.
-	Find(ctx context.Context, id ID, policy Duplicate) (record []byte, err error)
+	// record. If its server is dead, that record is made by orphan, of what Claim was told;
+	// where orphan is nil, or makes none, the session is gone. orphan must not block. The
+	// error is a *CloseError if it tells the client where to go, or when to come again.
+	// Without a record and an error no server has it.
+	Find(ctx context.Context, id ID, policy Duplicate, orphan func(user string, login []byte) []byte) (record []byte, err error)
 	// Park gives a session to the server that finds it. If the server does not own it any more,
 	// the error is ErrFenced.
 	Park(ctx context.Context, id ID, record []byte) error
@@ -157,15 +159,18 @@ func (s *Server) claim(ctx context.Context, at *login) {
 		return
 	}
 	var why *session.CloseError
-	b, err := s.cfg.Cluster.Claim(ctx, at.who.User, at.id, s.cfg.Duplicate)
+	b, err := s.cfg.Cluster.Claim(ctx, at.who.User, at.id, s.loginNote(at), s.cfg.Duplicate)
 	switch {
 	case errors.As(err, &why):
 		at.err = errClaim{why}
 	case err != nil:
 		at.err = err
 	case b != nil:
-		if at.adopted, err = session.ParseRecord(b); err != nil {
+		switch rec, err := session.ParseRecord(b); {
+		case err != nil:
 			s.log.Error("session not adopted", "session", at.id, "error", err)
+		case !rec.Orphan: // else there is nothing to be adopted
+			at.adopted = rec
 		}
 	}
 }
@@ -197,10 +202,11 @@ func (s *Server) park(ctx context.Context, r *session.Record) error {
 	return s.cfg.Store.Put(ctx, r.ID, r.Epoch, r.Append(nil), s.table.Keep())
 }
 
-// take returns the record of a session that shall go on here.
-func (s *Server) take(ctx context.Context, id session.ID) ([]byte, error) {
+// take returns the record of a session that shall go on here. orphan makes that of one
+// whose server is dead; if it is nil, there is none.
+func (s *Server) take(ctx context.Context, id session.ID, orphan func(user string, login []byte) []byte) ([]byte, error) {
 	if s.cfg.Cluster != nil {
-		return s.cfg.Cluster.Find(ctx, id, s.cfg.Duplicate)
+		return s.cfg.Cluster.Find(ctx, id, s.cfg.Duplicate, orphan)
 	}
 	return s.cfg.Store.Take(ctx, id, s.cfg.Address)
 }

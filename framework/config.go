@@ -82,6 +82,15 @@ type Config struct {
 	// comes back after 5 s: a fault of the server is never final. If nil, every login
 	// succeeds and the user is empty.
 	Authenticate func(ctx context.Context, login Login) (Identity, error)
+	// Reopen lets the session of a user go on here whose server has crashed, without a
+	// login: the same id and user, and all that the crashed server alone knew is gone. It
+	// returns what becomes Player.Data, as Authenticate does, which is not asked; then come
+	// OnOpen, OnResume and OnSnapshot. Its errors mean what those of Authenticate mean: so a
+	// user that was banned meanwhile stays out. What the client had sent, and the crashed
+	// server may have handled or not, its app is told of (client.EventReset), and it is not
+	// sent again. It may block for AuthTimeout. Servers of a Cluster only. If nil, such
+	// users log in anew.
+	Reopen func(ctx context.Context, user string) (data any, err error)
 	// MinVersion is the oldest version of the app that is let in, as "1.4.2". A client
 	// tells its own in its Info: the first word of numbers with dots between, as in
 	// "mygame/1.4.2 ios". An older one, or one without a version, is refused with

@@ -14,7 +14,7 @@ import (
 // counters are the server's own. Safe to use from any goroutine.
 type counters struct {
 	opened, resumed, resets, ended                                atomic.Uint64
-	arrived                                                       atomic.Uint64
+	arrived, reopened                                             atomic.Uint64
 	protocolErrors, overloads, overflows                          atomic.Uint64
 	overBudget, rateLimited, throttled, tooLarge                  atomic.Uint64
 	noRoute, notJoined, busy, panics, openingTimeouts, inlineLate atomic.Uint64

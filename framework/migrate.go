@@ -3,7 +3,6 @@
 package framework
 
 import (
-	"bytes"
 	"context"
 	"errors"
 
@@ -126,7 +125,7 @@ func (l *loop) export(p *Player) {
 			s.log.Error("session not stored", "session", p.ID(), "user", p.label(), "error", err)
 			why = Reason{Code: session.Internal, Text: "not stored"}
 		} else if late := p.kicked(); late.Code != session.Moved {
-			_, _ = s.take(ctx, r.ID) // no other server shall
+			_, _ = s.take(ctx, r.ID, nil) // no other server shall
 			why = late
 		}
 		if l.t.Post(onLoop(func() { l.exported(p, d, why) })) != nil {
@@ -208,41 +207,30 @@ func (l *loop) fetch(o *opening, r *session.ResumeRequest) {
 		return
 	}
 	o.waiting = true
-	go func() { // ends when the store has answered, which ctx bounds
-		ctx, cancel := context.WithTimeout(context.Background(), s.cfg.AuthTimeout)
-		defer cancel()
-		b, err := s.take(ctx, r.ID)
-		if l.t.Post(onLoop(func() { l.fetched(o, r, b, err) })) != nil && b != nil {
-			if rec, err := session.ParseRecord(b); err == nil {
-				s.putBack(rec) // the server has stopped meanwhile
-			}
+	go func() { // ends when the store and the game have answered
+		at := s.search(r)
+		if l.t.Post(onLoop(func() { l.fetched(o, r, at) })) != nil && at.rec != nil {
+			s.putBack(at.rec) // the server has stopped meanwhile
 		}
 	}()
 }
 
 // fetched takes the store's answer.
-func (l *loop) fetched(o *opening, r *session.ResumeRequest, b []byte, err error) {
+func (l *loop) fetched(o *opening, r *session.ResumeRequest, at arrival) {
 	s := l.srv
 	s.mu.Lock()
 	delete(s.arriving, r.ID)
 	s.mu.Unlock()
 	var why *session.CloseError
 	switch {
-	case errors.As(err, &why):
-	case err != nil:
-		s.log.Error("session not fetched", "session", r.ID, "error", err)
+	case errors.As(at.err, &why):
+	case at.err != nil:
+		s.log.Error("session not fetched", "session", r.ID, "error", at.err)
 		why = retrySoon()
-	case b == nil:
+	case at.rec == nil:
 		why = s.closeReason(r.ID, l.t.Now())
 	default:
-		var rec *session.Record
-		if rec, err = session.ParseRecord(b); err == nil && rec.ID == r.ID && (rec.Routes == nil || bytes.Equal(rec.Routes, s.dict.hash)) {
-			why = l.restore(rec, o, r)
-			break
-		}
-		s.log.Error("session not restored: no record, or of a server with other routes", "session", r.ID, "error", err)
-		s.releaseID(r.ID)
-		why = &session.CloseError{Code: session.Unknown}
+		why = l.restore(at, o, r)
 	}
 	if why != nil {
 		l.refuse(o, why)
@@ -251,8 +239,8 @@ func (l *loop) fetched(o *opening, r *session.ResumeRequest, b []byte, err error
 
 // restore opens a session that has come from another server, and lets its
 // client's RESUME decide on the rest.
-func (l *loop) restore(rec *session.Record, o *opening, r *session.ResumeRequest) *session.CloseError {
-	p, why := l.restored(rec, o)
+func (l *loop) restore(at arrival, o *opening, r *session.ResumeRequest) *session.CloseError {
+	p, why := l.restored(at, o)
 	if why != nil {
 		return why
 	}
@@ -263,15 +251,15 @@ func (l *loop) restore(rec *session.Record, o *opening, r *session.ResumeRequest
 
 // restoreToAdopt opens the session of another server that a login is about to take over.
 func (l *loop) restoreToAdopt(rec *session.Record, o *opening) {
-	if p, why := l.restored(rec, o); why == nil {
+	if p, why := l.restored(arrival{rec: rec}, o); why == nil {
 		p.schedule()
 	}
 }
 
 // restored makes a player, without a link, of a record.
-func (l *loop) restored(rec *session.Record, o *opening) (*Player, *session.CloseError) {
-	s := l.srv
-	p := &Player{srv: s, user: rec.User, numbers: rec.Routes != nil, sealed: rec.Sealed}
+func (l *loop) restored(at arrival, o *opening) (*Player, *session.CloseError) {
+	s, rec := l.srv, at.rec
+	p := &Player{srv: s, Data: at.data, user: rec.User, numbers: rec.Routes != nil, sealed: rec.Sealed}
 	// The answer to a question of the server that had it may come here.
 	p.extraLocked().calls.StartAfter(uint64(rec.Epoch+1) << 32)
 	p.extraLocked().app = rec.App
@@ -300,6 +288,9 @@ func (l *loop) restored(rec *session.Record, o *opening) (*Player, *session.Clos
 	s.closed.Add(1)
 	s.mu.Unlock()
 	s.count.arrived.Add(1)
+	if rec.Orphan {
+		s.count.reopened.Add(1)
+	}
 	s.observeOpened(p, true)
 	for _, old := range olds {
 		p.waitForEndOf(old)
@@ -311,7 +302,9 @@ func (l *loop) restored(rec *session.Record, o *opening) (*Player, *session.Clos
 func (s *Server) putBack(rec *session.Record) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.parkTime())
 	defer cancel()
-	rec.Epoch++ // ours since it was taken
+	if !rec.Orphan {
+		rec.Epoch++ // ours since it was taken
+	}
 	if err := s.park(ctx, rec); err != nil {
 		s.log.Error("session not put back", "session", rec.ID, "user", logs.Label(rec.User), "error", err)
 	}

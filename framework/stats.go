@@ -17,16 +17,17 @@ type Stats struct {
 	// StrayLogins are those of them whose hook goes on after Config.AuthTimeout.
 	StrayLogins int `json:"stray_logins"`
 
-	Opened  uint64            `json:"opened"`
-	Arrived uint64            `json:"arrived"` // sessions from other servers
-	Resumed uint64            `json:"resumed"`
-	Resets  uint64            `json:"resets"`
-	Ended   uint64            `json:"ended"`
-	Refused uint64            `json:"refused"`  // HELLO and RESUME, all together
-	Refusal map[string]uint64 `json:"refusals"` // and by code
-	Full    map[string]uint64 `json:"full"`     // those with BUSY: sessions, logins, draining, maintenance, undecided, later
-	Closes  map[string]uint64 `json:"closes"`   // sessions that ended, by code
-	Lost    map[string]uint64 `json:"lost"`     // links of sessions: closed, timeout, away, replaced, or the code they were cut with
+	Opened   uint64            `json:"opened"`
+	Arrived  uint64            `json:"arrived"`  // sessions from other servers
+	Reopened uint64            `json:"reopened"` // those of them whose server was dead: see Config.Reopen
+	Resumed  uint64            `json:"resumed"`
+	Resets   uint64            `json:"resets"`
+	Ended    uint64            `json:"ended"`
+	Refused  uint64            `json:"refused"`  // HELLO and RESUME, all together
+	Refusal  map[string]uint64 `json:"refusals"` // and by code
+	Full     map[string]uint64 `json:"full"`     // those with BUSY: sessions, logins, draining, maintenance, undecided, later
+	Closes   map[string]uint64 `json:"closes"`   // sessions that ended, by code
+	Lost     map[string]uint64 `json:"lost"`     // links of sessions: closed, timeout, away, replaced, or the code they were cut with
 
 	OpeningTimeouts uint64 `json:"opening_timeouts"` // links that asked for no session in time
 	ProtocolErrors  uint64 `json:"protocol_errors"`  // packets that no correct client sends
@@ -86,7 +87,7 @@ func (s *Server) Stats() Stats {
 	c := &s.count
 	st := Stats{
 		Attached: map[string]int64{},
-		Opened:   c.opened.Load(), Arrived: c.arrived.Load(), Resumed: c.resumed.Load(), Resets: c.resets.Load(), Ended: c.ended.Load(),
+		Opened:   c.opened.Load(), Arrived: c.arrived.Load(), Reopened: c.reopened.Load(), Resumed: c.resumed.Load(), Resets: c.resets.Load(), Ended: c.ended.Load(),
 		Refusal: c.refusals.named(map[string]uint64{}), Full: map[string]uint64{},
 		Closes: c.closes.named(map[string]uint64{}), Lost: c.cuts.named(map[string]uint64{}),
 		OpeningTimeouts: c.openingTimeouts.Load(), ProtocolErrors: c.protocolErrors.Load(), Overloads: c.overloads.Load(), Overflows: c.overflows.Load(),

@@ -5,6 +5,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"os"
 	"strconv"
 	"time"
 
@@ -187,6 +188,7 @@ const lookEvery = 250 * time.Millisecond
 // lookAfterOthers declares dead the servers that are silent.
 func (c *Cluster) lookAfterOthers() {
 	for pause(c.ctx, lookEvery) {
+		c.lookForEnded()
 		now := c.now()
 		c.mu.Lock()
 		suspects, dead := c.watch.Suspects(now), c.watch.Dead()
@@ -196,6 +198,23 @@ func (c *Cluster) lookAfterOthers() {
 		}
 		for _, i := range dead {
 			c.declareOnce(i)
+		}
+	}
+}
+
+// lookForEnded looks whether the processes of the others have ended.
+func (c *Cluster) lookForEnded() {
+	if c.dir == "" {
+		return
+	}
+	c.mu.Lock()
+	living := c.watch.Living()
+	c.mu.Unlock()
+	for _, i := range living {
+		if c.ended(i) {
+			c.mu.Lock()
+			c.watch.Ended(i)
+			c.mu.Unlock()
 		}
 	}
 }
@@ -212,7 +231,11 @@ func (c *Cluster) declare(s core.Suspect) {
 		return
 	}
 	c.count.deaths.Add(1)
-	c.log.Warn("a server was silent for too long, and is declared dead", "dead", i)
+	if c.ended(i) {
+		c.log.Warn("the process of a server has ended, and it is declared dead", "dead", i)
+	} else {
+		c.log.Warn("a server was silent for too long, and is declared dead", "dead", i)
+	}
 	c.declareOnce(i)
 }
 
@@ -241,6 +264,9 @@ func (c *Cluster) tombstone(ctx context.Context, i core.Incarnation) error {
 	b, rev, err := c.bus.Get(ctx, key)
 	if err == nil && len(b) == 0 {
 		_, err = c.bus.Put(ctx, key, []byte{1}, rev)
+	}
+	if err == nil && c.dir != "" && i != c.me {
+		_ = os.Remove(markPath(c.dir, i)) // it is of no more use
 	}
 	return err
 }

@@ -59,7 +59,7 @@ func (c *Cluster) do(ctx context.Context, op *core.Op, a *core.Action) core.Even
 	}
 	b, err := c.bus.Ask(ctx, a.To.String(), encodeQuestion(a.Question))
 	var body answerBody
-	if err != nil || decode(b, &body) != nil || body.Answer > uint8(core.Present) {
+	if err != nil || decode(b, &body) != nil || body.Answer > uint8(core.Here) {
 		return core.Event{Outcome: core.Unanswered}
 	}
 	return core.Event{Outcome: core.Answered, Answer: core.Answer(body.Answer)}
@@ -71,12 +71,12 @@ func busy(d time.Duration) *session.CloseError {
 }
 
 // Claim implements framework.Cluster.
-func (c *Cluster) Claim(ctx context.Context, user string, id session.ID, policy framework.Duplicate) ([]byte, error) {
+func (c *Cluster) Claim(ctx context.Context, user string, id session.ID, login []byte, policy framework.Duplicate) ([]byte, error) {
 	if why := c.banRefusal(user); why != nil {
 		return nil, why
 	}
 	c.mu.Lock()
-	op := core.NewClaim(c.me, id, user, policies[policy], &c.holdings)
+	op := core.NewClaim(c.me, id, user, login, policies[policy], &c.holdings)
 	fresh := c.holdings.Arrive(id)
 	c.mu.Unlock()
 	if !fresh {
@@ -154,17 +154,17 @@ func (c *Cluster) over() bool {
 }
 
 // Find implements framework.Cluster.
-func (c *Cluster) Find(ctx context.Context, id session.ID, policy framework.Duplicate) ([]byte, error) {
+func (c *Cluster) Find(ctx context.Context, id session.ID, policy framework.Duplicate, orphan func(user string, login []byte) []byte) ([]byte, error) {
 	c.mu.Lock()
 	fresh := c.holdings.Arrive(id)
-	f := core.Find{Me: c.me, Session: id, Policy: policies[policy], Redirected: c.wasSentLocked(id), Dialable: c.dialableLocked}
+	f := core.Find{Me: c.me, Session: id, Policy: policies[policy], Orphan: orphan, Redirected: c.wasSentLocked(id), Dialable: c.dialableLocked}
 	c.mu.Unlock()
 	if !fresh {
 		return nil, busy(0)
 	}
 	v, err := c.run(ctx, core.NewFind(f))
 	c.count.finds.add(v, err)
-	if err == nil && (v.Result == core.Taken || v.Result == core.Orphan) {
+	if err == nil && v.Result == core.Taken {
 		if why := c.banRefusal(v.User); why != nil {
 			c.release(id) // it is owned here now
 			return nil, why
@@ -276,6 +276,8 @@ func (c *Cluster) answer(b []byte) []byte {
 	c.count.asked[effect].Add(1)
 	a := core.Working
 	switch effect {
+	case core.SayHere:
+		a = core.Here
 	case core.EndIt:
 		if c.host.Evict(q.Session, framework.Duplicate(q.Policy)) {
 			a = core.Present

@@ -29,6 +29,8 @@ type stack struct {
 	net     *memnet.Network
 	bus     cluster.Memory
 	change  func(*framework.Config)
+	dir     string // cluster.Config.Dir of all servers
+	hostOf  string // of the next server; if empty, it follows from the node
 	servers []*server
 	clients []*client.Client
 
@@ -124,8 +126,13 @@ func (l *line) Serve(ctx context.Context, name string, answer func([]byte) []byt
 
 // play runs f with n servers.
 func play(t *testing.T, n int, change func(*framework.Config), f func(s *stack)) {
+	playIn(t, "", n, change, f)
+}
+
+// playIn is play with a Config.Dir.
+func playIn(t *testing.T, dir string, n int, change func(*framework.Config), f func(s *stack)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &stack{t: t, net: memnet.New(1, memnet.Conditions{Delay: 5 * time.Millisecond}), change: change, said: map[string][]uint64{}}
+		s := &stack{t: t, net: memnet.New(1, memnet.Conditions{Delay: 5 * time.Millisecond}), change: change, dir: dir, said: map[string][]uint64{}}
 		defer s.end()
 		for i := range n {
 			s.add(uint16(i + 1))
@@ -153,7 +160,10 @@ func (s *stack) end() {
 func (s *stack) add(node uint16) *server {
 	s.t.Helper()
 	v := &server{line: &line{Bus: &s.bus}, host: fmt.Sprint("10.0.0.", node)}
-	c, err := cluster.New(cluster.Config{Bus: v.line, Node: node, OnUndelivered: s.undelivered})
+	if s.hostOf != "" {
+		v.host = s.hostOf
+	}
+	c, err := cluster.New(cluster.Config{Bus: v.line, Node: node, Dir: s.dir, OnUndelivered: s.undelivered})
 	if err != nil {
 		s.t.Fatal(err)
 	}

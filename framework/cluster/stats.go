@@ -28,11 +28,11 @@ type counters struct {
 type results [len(resultNames) + 1]atomic.Uint64
 
 var resultNames = [...]string{
-	core.Busy: "busy", core.Granted: "granted", core.AlreadyIn: "already_in", core.Taken: "taken", core.Orphan: "orphan", core.Redirect: "redirect",
+	core.Busy: "busy", core.Granted: "granted", core.AlreadyIn: "already_in", core.Taken: "taken", core.Redirect: "redirect",
 	core.Mine: "mine", core.Missing: "missing", core.Superseded: "superseded", core.Released: "released", core.Parked: "parked", core.Fenced: "fenced",
 }
 
-var effectNames = [...]string{core.NoEffect: "waiting", core.EndIt: "evicted", core.ParkIt: "parked", core.GiveBack: "given_back"}
+var effectNames = [...]string{core.NoEffect: "waiting", core.EndIt: "evicted", core.ParkIt: "parked", core.GiveBack: "given_back", core.SayHere: "here"}
 
 func (r *results) add(v core.Verdict, err error) {
 	if err != nil {

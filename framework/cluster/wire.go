@@ -34,6 +34,7 @@ type questionBody struct {
 	Policy  uint8
 	Session []byte
 	User    string
+	Look    bool
 }
 
 type answerBody struct{ Answer uint8 }
@@ -60,7 +61,7 @@ func decodeMember(node uint16, b []byte) (core.Member, error) {
 }
 
 func encodeQuestion(q core.Question) []byte {
-	return encode(&questionBody{q.Evict, uint8(q.Policy), q.Session[:], q.User})
+	return encode(&questionBody{q.Evict, uint8(q.Policy), q.Session[:], q.User, q.Look})
 }
 
 func decodeQuestion(b []byte) (q core.Question, ok bool) {
@@ -68,7 +69,7 @@ func decodeQuestion(b []byte) (q core.Question, ok bool) {
 	if codec.DecodeBody(b, &body) != nil || len(body.Session) != len(session.ID{}) || body.Policy > uint8(core.Adopt) {
 		return q, false
 	}
-	return core.Question{Evict: body.Evict, Policy: core.Policy(body.Policy), Session: session.ID(body.Session), User: body.User}, true
+	return core.Question{Evict: body.Evict, Look: body.Look, Policy: core.Policy(body.Policy), Session: session.ID(body.Session), User: body.User}, true
 }
 
 // fingerprint is what servers compare instead of their Secret.

@@ -131,6 +131,7 @@ var sessionFamilies = []family{
 	gauge("lifeline_logins_stray", "Logins whose hook goes on after its time.", func(st *stats) float64 { return float64(st.StrayLogins) }),
 	counter("lifeline_sessions_opened_total", "Sessions opened.", func(st *stats) uint64 { return st.Opened }),
 	counter("lifeline_sessions_arrived_total", "Sessions that came from other servers.", func(st *stats) uint64 { return st.Arrived }),
+	counter("lifeline_sessions_reopened_total", "Those of them whose server was dead.", func(st *stats) uint64 { return st.Reopened }),
 	counter("lifeline_resumes_total", "Sessions carried on by another link.", func(st *stats) uint64 { return st.Resumed }),
 	counter("lifeline_resets_total", "Of the resumes, those whose messages were dropped: the game had to send a snapshot.", func(st *stats) uint64 { return st.Resets }),
 	perName("lifeline_refusals_total", "HELLO and RESUME refused, by the code that was answered; game: the codes of the game.", "code",

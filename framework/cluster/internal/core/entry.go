@@ -23,6 +23,9 @@ type Entry struct {
 	// Record is what the next owner carries on. It stays when the session is taken: an
 	// owner that did not hear that it has become one finds it here.
 	Record []byte
+	// Login is what the directory keeps of the login, for a server that has to go on with
+	// the session when its owner is dead. Core does not read it.
+	Login []byte
 }
 
 // Key is the key of the directory that a session's entry stands under. It follows from
@@ -39,6 +42,7 @@ type entryBody struct {
 	Boot    uint32
 	Gen     uint64
 	Record  []byte
+	Login   []byte
 }
 
 // entriesBody is the value of a key.
@@ -59,7 +63,7 @@ func AppendEntries(dst []byte, entries []Entry) []byte {
 	}
 	b := entriesBody{Version: entriesVersion}
 	for _, e := range entries {
-		b.Entries = append(b.Entries, entryBody{e.Session[:], e.User, e.Owner.Node, e.Owner.Boot, e.Gen, e.Record})
+		b.Entries = append(b.Entries, entryBody{e.Session[:], e.User, e.Owner.Node, e.Owner.Boot, e.Gen, e.Record, e.Login})
 	}
 	dst, err := codec.AppendBody(dst, &b)
 	if err != nil {
@@ -85,7 +89,7 @@ func ParseEntries(b []byte) ([]Entry, error) {
 		if len(e.Session) != len(session.ID{}) {
 			return nil, fmt.Errorf("%w: an id of %d bytes", ErrEntries, len(e.Session))
 		}
-		entries = append(entries, Entry{session.ID(e.Session), e.User, Incarnation{e.Node, e.Boot}, e.Gen, e.Record})
+		entries = append(entries, Entry{session.ID(e.Session), e.User, Incarnation{e.Node, e.Boot}, e.Gen, e.Record, e.Login})
 	}
 	return entries, nil
 }

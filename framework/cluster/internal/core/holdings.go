@@ -54,6 +54,7 @@ const (
 	EndIt                  // ends the session by the policy of the question, or says that it is present
 	ParkIt                 // parks it
 	GiveBack               // runs NewUnpark: it owns what it never had
+	SayHere                // answers that the session is here
 )
 
 // Arrive notes that an operation has begun that may make this server the owner. False
@@ -116,6 +117,8 @@ func (h *Holdings) Ask(q Question) Effect {
 		return GiveBack
 	case at.state != held:
 		return NoEffect
+	case q.Look:
+		return SayHere
 	case q.Evict && q.Policy != Adopt:
 		return EndIt
 	}

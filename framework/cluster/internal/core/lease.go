@@ -62,6 +62,7 @@ type Lease struct {
 	until   time.Duration // it is valid
 	taken   LeaseValue    // of the incarnation that has the number, while this server waits for it
 	seen    sighting      // of that
+	ended   bool          // that one's process, for sure
 	former  Incarnation   // had it, is dead, and may have no tombstone yet
 }
 
@@ -94,6 +95,13 @@ func (l *Lease) Left() bool { return l.left }
 // Taken returns the incarnation that has the number of this server's node, the zero value if none.
 func (l *Lease) Taken() Incarnation { return l.taken.Owner }
 
+// Ended tells that the process of the incarnation that has the number has ended for sure.
+func (l *Lease) Ended(i Incarnation) {
+	if l.taken.Owner == i && i != (Incarnation{}) {
+		l.ended = true
+	}
+}
+
 // Leave gives the lease up, for good.
 func (l *Lease) Leave() { l.leaving, l.nextAt = true, 0 }
 
@@ -110,10 +118,10 @@ func (l *Lease) Next(now time.Duration) (do Verb, value LeaseValue, rev uint64, 
 		return 0, LeaseValue{}, 0, false
 	}
 	l.busy = true
-	if l.taken != (LeaseValue{}) && l.seen.last-l.seen.since >= l.timing.DeclareAfter {
+	if l.taken != (LeaseValue{}) && (l.ended || l.seen.last-l.seen.since >= l.timing.DeclareAfter) {
 		// All others may be gone, too, so that no other server declares it dead.
 		value = LeaseValue{l.taken.Owner, l.taken.Counter, true}
-		l.taken, l.read = LeaseValue{}, true
+		l.taken, l.ended, l.read = LeaseValue{}, false, true
 		return Write, value, l.seen.rev, true
 	}
 	if l.read {
@@ -176,6 +184,7 @@ func (l *Lease) loaded(v LeaseValue, rev uint64, now time.Duration) {
 			l.seen = sighting{rev: rev, since: now}
 		}
 		l.seen.last = now
+		l.ended = l.ended && l.taken.Owner == v.Owner
 		l.taken, l.nextAt = v, now+retryLease
 		return
 	}

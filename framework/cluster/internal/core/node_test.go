@@ -69,6 +69,15 @@ func (n *node) start() {
 	n.tick(n.inc.Boot)
 }
 
+// ended reports what a mark proves, on the course where all nodes have the same Dir.
+func (w *world) ended(i Incarnation) bool {
+	if !w.course.marks || i == (Incarnation{}) {
+		return false
+	}
+	m := w.nodes[i.Node-1]
+	return m.inc != i || !m.alive || w.mutate == refusedIsProof && m.way != (way{true, true})
+}
+
 func (n *node) kill() {
 	n.w.note("%v is killed", n.inc)
 	n.alive = false
@@ -126,6 +135,9 @@ func (n *node) tick(boot uint32) {
 	n.renew(boot)
 	if n.lease.Over() || n.lease.Left() {
 		n.w.note("%v is over", n.inc)
+		if n.lease.Over() {
+			n.w.fenced++
+		}
 		n.alive = false // its sessions end with the process, which starts anew
 		n.w.after(n.w.between(100*time.Millisecond, 3*time.Second), func() {
 			if !n.alive {
@@ -138,6 +150,9 @@ func (n *node) tick(boot uint32) {
 }
 
 func (n *node) renew(boot uint32) {
+	if i := n.lease.Taken(); n.w.ended(i) {
+		n.lease.Ended(i)
+	}
 	do, value, rev, ok := n.lease.Next(n.local())
 	if !ok {
 		return
@@ -202,6 +217,11 @@ func (n *node) describe(boot uint32) {
 
 // declare makes the tombstones of servers that are dead.
 func (n *node) declare(boot uint32) {
+	for _, i := range n.watch.Living() {
+		if n.w.ended(i) {
+			n.watch.Ended(i)
+		}
+	}
 	for _, s := range n.watch.Suspects(n.local()) {
 		node := s.Value.Owner.Node
 		if n.suspected[node] {

@@ -23,6 +23,7 @@ type Op struct {
 	reads   int     // in a row that failed, or were older than rev
 	polls   int     // since the owner was asked
 	asks    int
+	asked   Incarnation // the last one
 }
 
 // Verb is what an Action wants to be done.
@@ -52,7 +53,9 @@ type Action struct {
 type Question struct {
 	// Evict ends the session, by Policy, for another login of its user. If false, the
 	// session shall be parked, for a client that can't get to its owner.
-	Evict   bool
+	Evict bool
+	// Look parks nothing: is the session there? A client is about to be sent there.
+	Look    bool
 	Policy  Policy
 	Session session.ID
 	User    string
@@ -64,6 +67,7 @@ type Answer uint8
 const (
 	Working Answer = iota // the entry will tell
 	Present               // the session has a link, and its policy keeps others out
+	Here                  // the session is here, and clients may come
 )
 
 // Policy is what to do with a user's second login. They are those of package framework.
@@ -84,7 +88,6 @@ const (
 	Granted                  // the login owns its session; Record is of one that it adopts
 	AlreadyIn                // another session of the user keeps the login out
 	Taken                    // the session is owned here: Record
-	Orphan                   // likewise, but all that is left of it is User and Gen
 	Redirect                 // To has the session
 	Mine                     // it is owned here already, and there is no record of it
 	Missing                  // no server has the session
@@ -98,7 +101,7 @@ const (
 type Verdict struct {
 	Result Result
 	Record []byte
-	User   string
+	User   string // of what is Taken
 	Gen    uint64
 	To     Incarnation
 	Wait   time.Duration
@@ -159,8 +162,11 @@ func (o *Op) Next(ev Event, v View) Action {
 	case Written:
 		return done(o.written)
 	case Answered:
-		if ev.Answer == Present {
+		switch ev.Answer {
+		case Present:
 			return done(Verdict{Result: AlreadyIn})
+		case Here:
+			return done(Verdict{Result: Redirect, To: o.asked})
 		}
 		o.polls = 1
 		return Action{Do: Wait, Wait: readAgain}
@@ -182,7 +188,7 @@ func (o *Op) next(a Action) Action {
 		if o.asks++; o.asks > maxAsks {
 			return busy(time.Second)
 		}
-		o.polls = 0
+		o.polls, o.asked = 0, a.To
 	}
 	return a
 }

@@ -13,7 +13,8 @@ import (
 // has had. Sessions of the user at other servers are evicted by their owners first.
 // Those that are here are left to the server, which has its policy: so one user may have
 // several entries, and all have one owner. One that is on its way from here is waited for.
-func NewClaim(me Incarnation, id session.ID, user string, policy Policy, here *Holdings) *Op {
+// login is kept in the entry.
+func NewClaim(me Incarnation, id session.ID, user string, login []byte, policy Policy, here *Holdings) *Op {
 	var adopted []byte // of the session that the last write takes over
 	return &Op{Key: Key(id), decide: func(entries []Entry, v View) Action {
 		if i := find(entries, id); i >= 0 {
@@ -40,7 +41,7 @@ func NewClaim(me Incarnation, id session.ID, user string, policy Policy, here *H
 			}
 		}
 		adopted = record
-		rest = append(rest, Entry{Session: id, User: user, Owner: me, Gen: 1})
+		rest = append(rest, Entry{Session: id, User: user, Owner: me, Gen: 1, Login: login})
 		return Action{Do: Write, Entries: rest, Verdict: Verdict{Result: Granted, Gen: 1, Record: adopted}}
 	}}
 }
@@ -50,9 +51,9 @@ type Find struct {
 	Me      Incarnation
 	Session session.ID
 	Policy  Policy
-	// Reopen lets the session of a dead server go on without what that server alone
-	// knew. If false, it is gone.
-	Reopen bool
+	// Orphan makes the record of a session whose server is dead, without what that server
+	// alone knew. If it is nil, or makes none, the session is gone.
+	Orphan func(user string, login []byte) (record []byte)
 	// Redirected tells that the client was sent to the owner before, and came here again.
 	Redirected bool
 	// Dialable tells whether clients can be sent to an incarnation.
@@ -82,18 +83,28 @@ func NewFind(f Find) *Op {
 			// the same: a write of this server that is late, and would give the session
 			// back, can't be done then.
 			return Action{Do: Write, Entries: with(entries, i, next), Verdict: Verdict{Result: Taken, Record: e.Record, User: e.User, Gen: next.Gen}}
-		case status == Dead && f.Reopen:
-			next.Record = nil // of a move before: it is old
-			return Action{Do: Write, Entries: with(entries, i, next), Verdict: Verdict{Result: Orphan, User: e.User, Gen: next.Gen}}
 		case status == Dead:
+			// Its record, if it has one, is of a move before: it is old.
+			if next.Record = f.orphan(e); next.Record != nil {
+				return Action{Do: Write, Entries: with(entries, i, next), Verdict: Verdict{Result: Taken, Record: next.Record, User: e.User, Gen: next.Gen}}
+			}
 			return Action{Do: Write, Entries: without(entries, i), Verdict: Verdict{Result: Missing}}
 		case status == Unknown:
 			return busy(time.Second)
-		case status == Up && !f.Redirected && f.Dialable(e.Owner):
-			return done(Verdict{Result: Redirect, To: e.Owner})
 		}
-		return Action{Do: Ask, To: e.Owner, Question: Question{Session: e.Session, User: e.User}}
+		// A client that is sent to server after server in vain logs in at last. So the owner
+		// is asked first: it may be dead, and not be declared so yet.
+		look := v.Status(e.Owner) == Up && !f.Redirected && f.Dialable(e.Owner)
+		return Action{Do: Ask, To: e.Owner, Question: Question{Look: look, Session: e.Session, User: e.User}}
 	}}
+}
+
+// orphan returns the record of a session whose owner is dead, nil if it is gone.
+func (f *Find) orphan(e Entry) []byte {
+	if f.Orphan == nil {
+		return nil
+	}
+	return f.Orphan(e.User, e.Login)
 }
 
 // confirm writes what was read. A read may be old: from a leader that does not know yet

@@ -3,6 +3,7 @@
 package core
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -80,7 +81,7 @@ func TestAdoptedByALateWrite(t *testing.T) {
 	h.Arrive(here)
 	h.Hold(here, 1)
 	before := []Entry{{Session: here, User: "ann", Owner: me, Gen: 1}, {Session: parked, User: "ann", Gen: 1, Record: []byte("record")}}
-	op := NewClaim(me, id, "ann", Adopt, &h)
+	op := NewClaim(me, id, "ann", nil, Adopt, &h)
 	a := op.Next(Event{Outcome: Loaded, Entries: before, Rev: 7}, &Members{})
 	if a.Do != Write {
 		t.Fatalf("%+v", a)
@@ -129,5 +130,89 @@ func TestLeaseIsNotOverByAnOldRead(t *testing.T) {
 	}
 	if l.ValidUntil() != now+Default.Validity {
 		t.Error(l.ValidUntil(), now)
+	}
+}
+
+// TestEndedProcessIsNotWaitedFor: what proves that a process has ended spares the 20 s, and
+// holds for that process alone.
+func TestEndedProcessIsNotWaitedFor(t *testing.T) {
+	me, other, next := Incarnation{1, 1}, Incarnation{2, 7}, Incarnation{2, 8}
+	w := NewWatch(me, Default)
+	w.Saw(2, LeaseValue{Owner: other, Counter: 3}, 5, time.Second)
+	w.Ended(next)
+	if list := w.Suspects(2 * time.Second); len(list) != 0 {
+		t.Errorf("the end of another process: %v", list)
+	}
+	w.Ended(other)
+	if list := w.Suspects(2 * time.Second); len(list) != 1 || list[0].Rev != 5 || !list[0].Value.Dead || list[0].Value.Owner != other {
+		t.Errorf("it has ended: %v", list)
+	}
+	w.Saw(2, LeaseValue{Owner: next, Counter: 1}, 6, 2*time.Second)
+	if list := w.Suspects(3 * time.Second); len(list) != 0 {
+		t.Errorf("the next one has its number: %v", list)
+	}
+
+	l := NewLease(next, Default)
+	now := time.Second
+	for i, step := range []struct {
+		want  Verb
+		o     Outcome
+		value LeaseValue // loaded, or to be written
+		rev   uint64
+		ended Incarnation // told afterwards
+	}{
+		{Read, Loaded, LeaseValue{other, 3, false}, 5, next},
+		{Read, Loaded, LeaseValue{other, 4, false}, 6, other},
+		{Write, Conflicted, LeaseValue{other, 4, true}, 6, Incarnation{}},
+		{Read, Loaded, LeaseValue{other, 5, false}, 7, other},
+		{Write, Written, LeaseValue{other, 5, true}, 7, Incarnation{}},
+		{Read, Loaded, LeaseValue{other, 5, true}, 8, Incarnation{}},
+		{Declare, Written, LeaseValue{Owner: other}, 0, Incarnation{}},
+		{Write, Written, LeaseValue{next, 1, false}, 8, Incarnation{}},
+	} {
+		now = max(now, l.NextAt())
+		do, value, rev, ok := l.Next(now)
+		if do != step.want || !ok || do == Write && (value != step.value || rev != step.rev) {
+			t.Fatalf("step %d: verb %d of %+v at %d, %v", i, do, value, rev, ok)
+		}
+		l.Done(step.o, step.value, step.rev, now)
+		l.Ended(step.ended)
+	}
+	if l.ValidUntil() == 0 {
+		t.Error("it has no lease")
+	}
+}
+
+// TestClientIsSentToALivingOwner: a client is sent to the owner of its session when that has
+// answered. Else each server would send it there, and it would log in at last.
+func TestClientIsSentToALivingOwner(t *testing.T) {
+	me, other, id := Incarnation{1, 1}, Incarnation{2, 1}, session.ID{1}
+	var m Members
+	m.Put(Member{Incarnation: other})
+	entries := []Entry{{Session: id, User: "ann", Owner: other, Gen: 1}}
+	for _, c := range []struct {
+		ev   Event
+		want Verdict
+	}{
+		{Event{Outcome: Unanswered}, Verdict{Result: Busy, Wait: 2 * time.Second}},
+		{Event{Outcome: Answered, Answer: Here}, Verdict{Result: Redirect, To: other}},
+	} {
+		op := NewFind(Find{Me: me, Session: id, Dialable: func(Incarnation) bool { return true }})
+		op.Next(Event{}, &m)
+		a := op.Next(Event{Outcome: Loaded, Entries: entries, Rev: 7}, &m)
+		if a.Do != Ask || a.To != other || !a.Question.Look {
+			t.Fatalf("%+v", a)
+		}
+		if a = op.Next(c.ev, &m); a.Do != Done || !reflect.DeepEqual(a.Verdict, c.want) {
+			t.Errorf("%+v, want %+v", a, c.want)
+		}
+	}
+	var h Holdings
+	if q := (Question{Look: true, Session: id}); h.Ask(q) != GiveBack || !h.Arrive(id) || h.Ask(q) != NoEffect {
+		t.Error("asked for a session that is not there")
+	}
+	h.Hold(id, 1)
+	if h.Ask(Question{Look: true, Session: id}) != SayHere || h.Ask(Question{Session: id}) != ParkIt {
+		t.Error("asked for a session that is there")
 	}
 }

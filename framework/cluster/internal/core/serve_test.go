@@ -53,12 +53,8 @@ func (s *simSession) encode() []byte {
 	return b
 }
 
-func (n *node) restored(id session.ID, v Verdict, c *client, lowest uint64) *simSession {
-	s := &simSession{id: id, user: v.User, c: c}
-	if v.Result == Orphan {
-		s.recv, s.restart = lowest-1, true
-		return s
-	}
+func (n *node) restored(id session.ID, v Verdict, c *client) *simSession {
+	s := &simSession{id: id, user: c.user, c: c}
 	s.recv = binary.LittleEndian.Uint64(v.Record)
 	s.attempt = int(binary.LittleEndian.Uint64(v.Record[8:]))
 	s.restart = len(v.Record) > 16
@@ -114,7 +110,7 @@ func (n *node) hello(c *client, link int, h helloRequest) {
 	binary.LittleEndian.PutUint32(seed[:], n.w.rng.Uint32())
 	id, _ := session.NewUserID(n.inc.Node, n.inc.Boot, session.Secret{1}.UserHash(c.user), &fixed{seed[:]})
 	n.holdings.Arrive(id)
-	n.run(NewClaim(n.inc, id, c.user, n.w.course.policy, &n.holdings), func(v Verdict) {
+	n.run(NewClaim(n.inc, id, c.user, []byte(c.user), n.w.course.policy, &n.holdings), func(v Verdict) {
 		if v.Result != Granted || !n.acting() || n.draining {
 			n.release(id)
 			kind := refusedBusy
@@ -175,17 +171,25 @@ func (n *node) resume(c *client, link int, r resumeRequest) {
 	}
 	at, told := n.told[r.id]
 	f := Find{
-		Me: n.inc, Session: r.id, Policy: n.w.course.policy, Reopen: n.w.course.reopen, Redirected: told && n.w.now-at < 30*time.Second,
+		Me: n.inc, Session: r.id, Policy: n.w.course.policy, Redirected: told && n.w.now-at < 30*time.Second,
 		Dialable: func(i Incarnation) bool { return i.Node%3 != 0 },
+	}
+	if n.w.course.reopen {
+		f.Orphan = func(user string, login []byte) []byte {
+			if user != c.user || string(login) != user {
+				n.w.oracle.fail("the entry of %v is of %q, with %q", r.id, user, login)
+			}
+			return (&simSession{recv: r.lowest - 1, attempt: r.attempt - 1, restart: true}).encode()
+		}
 	}
 	n.run(NewFind(f), func(v Verdict) { n.found(c, link, r, v) })
 }
 
 func (n *node) found(c *client, link int, r resumeRequest, v Verdict) {
 	switch v.Result {
-	case Taken, Orphan:
+	case Taken:
 		n.holdings.Hold(r.id, v.Gen)
-		s := n.restored(r.id, v, c, r.lowest)
+		s := n.restored(r.id, v, c)
 		n.sessions[r.id] = s
 		n.w.note("%v takes %v, gen %d, recv %d", n.inc, r.id, v.Gen, s.recv)
 		n.w.check("a take")
@@ -332,6 +336,8 @@ func (n *node) asked(q Question) (Answer, bool) {
 		n.end(q.Session, byeTakenOver)
 	case ParkIt:
 		n.park(q.Session)
+	case SayHere:
+		return Here, true
 	case GiveBack:
 		if n.holdings.Arrive(q.Session) {
 			n.run(NewUnpark(n.inc, q.Session), func(Verdict) { n.holdings.Forget(q.Session) })

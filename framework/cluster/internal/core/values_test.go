@@ -14,7 +14,7 @@ func TestValues(t *testing.T) {
 	for _, entries := range [][]Entry{
 		nil,
 		{{Session: session.ID{1, 15: 2}, User: "ann", Owner: Incarnation{17, 0x3f2a9c01}, Gen: 3}},
-		{{Session: session.ID{1}, User: "", Gen: 1 << 60, Record: []byte("record")}, {Session: session.ID{2}, Owner: Incarnation{1, 0}}},
+		{{Session: session.ID{1}, User: "", Gen: 1 << 60, Record: []byte("record"), Login: []byte("login")}, {Session: session.ID{2}, Owner: Incarnation{1, 0}}},
 	} {
 		got, err := ParseEntries(AppendEntries(nil, entries))
 		if err != nil || !reflect.DeepEqual(got, entries) {

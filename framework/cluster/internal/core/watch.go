@@ -26,6 +26,7 @@ type watched struct {
 	value LeaseValue
 	rev   uint64
 	seen  time.Duration // changed, or spared
+	ended bool          // its owner's process, for sure
 }
 
 // Suspect is a server that may be declared dead by a write on Rev.
@@ -48,14 +49,14 @@ func (w *Watch) Saw(node uint16, v LeaseValue, rev uint64, now time.Duration) {
 	if at != nil && at.rev == rev {
 		return
 	}
-	w.leases[node] = &watched{v, rev, now}
+	w.leases[node] = &watched{value: v, rev: rev, seen: now}
 }
 
 // Expect tells of a member that should have a lease, though none may be seen: the
 // directory has lost it, and the server may be dead.
 func (w *Watch) Expect(i Incarnation, now time.Duration) {
 	if w.leases[i.Node] == nil && i.Node != w.me.Node {
-		w.leases[i.Node] = &watched{LeaseValue{Owner: i}, 0, now}
+		w.leases[i.Node] = &watched{value: LeaseValue{Owner: i}, seen: now}
 	}
 }
 
@@ -86,16 +87,30 @@ func (w *Watch) Silence(node uint16, now time.Duration) time.Duration {
 	return 0
 }
 
+// Living returns the other servers that are not declared dead.
+func (w *Watch) Living() (list []Incarnation) {
+	for _, node := range slices.Sorted(maps.Keys(w.leases)) {
+		if at := w.leases[node]; !at.value.Dead && at.value.Owner != (Incarnation{}) {
+			list = append(list, at.value.Owner)
+		}
+	}
+	return list
+}
+
+// Ended tells that the process of a server has ended for sure: it need not be waited for.
+func (w *Watch) Ended(i Incarnation) {
+	if at := w.leases[i.Node]; at != nil && at.value.Owner == i {
+		at.ended = true
+	}
+}
+
 // Suspects returns the servers to declare dead now.
 func (w *Watch) Suspects(now time.Duration) (list []Suspect) {
-	if !w.ever || now-w.renewed > w.timing.Gap {
-		return nil
-	}
-	alive := w.alive()
-	for _, node := range slices.Sorted(maps.Keys(w.leases)) {
-		at := w.leases[node]
-		wait := w.timing.DeclareAfter + time.Duration(w.rank(alive, node))*w.timing.Stagger
-		if !at.value.Dead && at.value.Owner != (Incarnation{}) && now-max(at.seen, w.since) >= wait {
+	sees, alive := w.ever && now-w.renewed <= w.timing.Gap, w.alive()
+	for _, i := range w.Living() {
+		at := w.leases[i.Node]
+		wait := w.timing.DeclareAfter + time.Duration(w.rank(alive, i.Node))*w.timing.Stagger
+		if at.ended || sees && now-max(at.seen, w.since) >= wait {
 			list = append(list, at.suspect())
 		}
 	}

@@ -23,6 +23,7 @@ type world struct {
 	course  course
 	mutate  mutation
 	calm    bool // no new faults
+	fenced  int  // nodes that were declared dead, and heard of it
 	oracle  oracle
 	trace   []string // of the last events, if traced
 	traced  bool
@@ -34,6 +35,7 @@ type course struct {
 	length         time.Duration // of faults; then all heals
 	policy         Policy
 	reopen         bool
+	marks          bool // Dir: a process that has ended is known to have
 	faults         []fault
 	quiet          bool // nothing ever goes wrong with one message
 	stale          bool // reads may be old

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: MIT
+
+package cluster
+
+// EndMark is what the end of the process does to its mark.
+func (c *Cluster) EndMark() { _ = c.mark.Close() }
