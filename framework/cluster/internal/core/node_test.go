@@ -305,9 +305,6 @@ func (n *node) run(op *Op, then func(Verdict)) {
 func (n *node) step(op *Op, ev Event, then func(Verdict)) {
 	boot := n.inc.Boot
 	next := func(ev Event) { n.deliver(boot, func() { n.step(op, ev, then) }) }
-	if n.w.mutate == readsGoBack {
-		op.rev = min(op.rev, ev.Rev)
-	}
 	a := op.Next(ev, n.members)
 	if n.w.traced {
 		n.w.note("%v %p after %d(rev %d): %v rev %d %v %+v", n.inc, op, ev.Outcome, ev.Rev, a.Do, a.Rev, brief(a.Entries), a.Verdict)

@@ -86,7 +86,6 @@ const (
 	takenWithoutWrite
 	leaseOverwritten
 	genNotRaised
-	readsGoBack
 	refusedIsProof
 )
 
@@ -252,7 +251,6 @@ func TestFaultsAreFound(t *testing.T) {
 		{takenWithoutWrite, "allow", 1, "a take whose answer was lost is not written again"},
 		{leaseOverwritten, "allow", 1, "the lease of a dead server is overwritten before it has a tombstone"},
 		{genNotRaised, "everything", 1, "a take does not raise the generation"},
-		{readsGoBack, "allow", 800, "an operation decides on an older read than the one before"},
 		{refusedIsProof, "marks", 1, "a server that can't be reached is taken for one whose process has ended"},
 	} {
 		t.Run(f.name, func(t *testing.T) {
