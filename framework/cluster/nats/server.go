@@ -3,6 +3,7 @@
 package nats
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -177,6 +178,7 @@ type complaints struct {
 	log *slog.Logger
 	mu  sync.Mutex
 	// Guarded by mu.
+	known error // the last one for which there are plainer words
 	last  error // the last one
 	disk  error // that the disk is full, until mended
 	ended error // it does not start
@@ -203,6 +205,7 @@ func (c *complaints) note(text string, fatal bool) {
 	for _, p := range plainer {
 		if strings.Contains(text, p.says) {
 			err = fmt.Errorf("%w: %w", p.is, err)
+			c.known = err
 			if p.is == ErrDisk && c.disk == nil {
 				c.disk = err
 				c.log.Error("the directory of the cluster can't be written: make room, and it goes on by itself", "error", err)
@@ -220,10 +223,7 @@ func (c *complaints) note(text string, fatal bool) {
 func (c *complaints) why() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.disk != nil {
-		return c.disk
-	}
-	return c.last
+	return cmp.Or(c.disk, c.known, c.last)
 }
 
 // lasting returns what is wrong until it is mended.
@@ -236,7 +236,7 @@ func (c *complaints) lasting() error {
 func (c *complaints) mended() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.disk, c.last = nil, nil
+	c.disk, c.known, c.last = nil, nil, nil
 }
 
 // fatal returns why the NATS server does not start, nil if it does.
