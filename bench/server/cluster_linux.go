@@ -58,6 +58,7 @@ func (o *Options) join(cfg *framework.Config) (leave func() error, err error) {
 	if o.Listen != "" {
 		cfg.Address = o.Carrier + "://" + o.Listen
 	}
+	cfg.Reopen = func(context.Context, string) (any, error) { return nil, nil }
 	cfg.Cluster, err = cluster.New(cluster.Config{Bus: bus})
 	return leave, err
 }
