@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"flag"
@@ -107,10 +108,12 @@ func (s *settings) joinCluster(cfg *framework.Config, logger *slog.Logger) (leav
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Cluster, err = cluster.New(cluster.Config{Bus: bus, Node: s.cluster.n}); err != nil {
+	// With Dir the others know at once that the process of one has ended, however it did.
+	if cfg.Cluster, err = cluster.New(cluster.Config{Bus: bus, Node: s.cluster.n, Dir: filepath.Join(s.dir, "processes")}); err != nil {
 		bus.Close()
 		return nil, err
 	}
+	cfg.Reopen = func(context.Context, string) (any, error) { return nil, nil } // there is nothing to know of a player
 	cfg.Address = s.address()
 	cfg.Origins = []string{"*"} // the page of one server goes on at another
 	return bus.Close, nil
