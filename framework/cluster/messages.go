@@ -342,11 +342,7 @@ func (m *messages) close() {
 func (c *Cluster) locate(ctx context.Context, user string) pipe.Place {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	b, _, err := c.bus.Get(ctx, bucketSessions+"/"+c.userKey(user))
-	if err != nil {
-		return pipe.Place{Kind: pipe.Unclear}
-	}
-	entries, err := core.ParseEntries(b)
+	entries, _, err := c.entries(ctx, c.userKey(user))
 	if err != nil {
 		return pipe.Place{Kind: pipe.Unclear}
 	}

@@ -4,7 +4,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -148,12 +147,10 @@ var statusNames = [...]string{core.Unknown: "unknown", core.Up: "up", core.Drain
 
 // sessionsOf returns what the directory says of a user.
 func (c *Cluster) sessionsOf(ctx context.Context, user string) ([]sessionBody, error) {
-	h := c.host.Secret().UserHash(user)
-	b, _, err := c.bus.Get(ctx, bucketSessions+"/"+hex.EncodeToString(h[:]))
+	entries, _, err := c.entries(ctx, c.userKey(user))
 	if err != nil {
 		return nil, err
 	}
-	entries, err := core.ParseEntries(b)
 	list := []sessionBody{}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -168,5 +165,5 @@ func (c *Cluster) sessionsOf(ctx context.Context, user string) ([]sessionBody, e
 		}
 		list = append(list, at)
 	}
-	return list, err
+	return list, nil
 }

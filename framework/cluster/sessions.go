@@ -44,17 +44,12 @@ func (c *Cluster) do(ctx context.Context, op *core.Op, a *core.Action) core.Even
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	key := bucketSessions + "/" + op.Key
 	switch a.Do {
 	case core.Read:
-		b, rev, err := c.bus.Get(ctx, key)
-		var entries []core.Entry
-		if err == nil {
-			entries, err = core.ParseEntries(b)
-		}
+		entries, rev, err := c.entries(ctx, op.Key)
 		return core.Event{Outcome: outcome(err, core.Loaded), Entries: entries, Rev: rev}
 	case core.Write:
-		_, err := c.bus.Put(ctx, key, core.AppendEntries(nil, a.Entries), a.Rev)
+		_, err := c.bus.Put(ctx, sessionsKey(op.Key), core.AppendEntries(nil, a.Entries), a.Rev)
 		return core.Event{Outcome: outcome(err, core.Written)}
 	}
 	b, err := c.bus.Ask(ctx, a.To.String(), encodeQuestion(a.Question))
@@ -63,6 +58,17 @@ func (c *Cluster) do(ctx context.Context, op *core.Op, a *core.Action) core.Even
 		return core.Event{Outcome: core.Unanswered}
 	}
 	return core.Event{Outcome: core.Answered, Answer: core.Answer(body.Answer)}
+}
+
+func sessionsKey(name string) string { return bucketSessions + "/" + name }
+
+// entries reads what stands under the key of a user. Two users may share one.
+func (c *Cluster) entries(ctx context.Context, name string) (list []core.Entry, rev uint64, err error) {
+	b, rev, err := c.bus.Get(ctx, sessionsKey(name))
+	if err == nil {
+		list, err = core.ParseEntries(b)
+	}
+	return list, rev, err
 }
 
 // busy is the answer to a client that shall come again.
