@@ -3,7 +3,6 @@
 package framework
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -76,7 +75,7 @@ func (s *Server) AdminPage(pattern string, h http.Handler) {
 	s.pages = append(s.pages, page{pattern, h})
 }
 
-func (a adminPages) stats(w http.ResponseWriter, _ *http.Request) { writeJSON(w, a.srv.Stats()) }
+func (a adminPages) stats(w http.ResponseWriter, _ *http.Request) { admin.WriteJSON(w, a.srv.Stats()) }
 
 // ready reports whether the server lets players in.
 func (a adminPages) ready() error {
@@ -127,7 +126,7 @@ func pageLimit(r *http.Request) int {
 func (a adminPages) sessions(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	is := func(key, value string) bool { return q.Get(key) == "" || q.Get(key) == value }
-	writeJSON(w, struct {
+	admin.WriteJSON(w, struct {
 		Stats    Stats  `json:"stats"`
 		Sessions []Info `json:"sessions"`
 	}{a.srv.Stats(), a.srv.Inspect(pageLimit(r), func(in *Info) bool {
@@ -160,7 +159,7 @@ func (a adminPages) session(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such session", http.StatusNotFound)
 		return
 	}
-	writeJSON(w, found[0])
+	admin.WriteJSON(w, found[0])
 }
 
 func (a adminPages) kick(w http.ResponseWriter, r *http.Request) {
@@ -184,18 +183,11 @@ func (a adminPages) kick(w http.ResponseWriter, r *http.Request) {
 
 func (a adminPages) rooms(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	writeJSON(w, struct {
+	admin.WriteJSON(w, struct {
 		Rooms []RoomInfo `json:"rooms"`
 	}{a.srv.InspectRooms(pageLimit(r), func(in *RoomInfo) bool {
 		return (q.Get("type") == "" || q.Get("type") == in.Type) && (q.Get("key") == "" || q.Get("key") == in.Key)
 	})})
-}
-
-func writeJSON(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	_ = enc.Encode(v) // the client may have gone
 }
 
 // listenAdmin binds the address that the pages are served on, nil if they are not.

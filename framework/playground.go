@@ -15,6 +15,7 @@ import (
 	"slices"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/admin"
 )
 
 // The playground is a page of the inspector with a client of its own: it logs in over WebSocket, by
@@ -48,7 +49,7 @@ func (a adminPages) playground(w http.ResponseWriter, _ *http.Request) {
 	for _, r := range a.srv.Routes() {
 		game.Routes = append(game.Routes, r.played())
 	}
-	writeJSON(w, game)
+	admin.WriteJSON(w, game)
 }
 
 func (r *Route) played() playRoute {
@@ -123,7 +124,7 @@ func (a adminPages) encode(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("%v: want %v as JSON", err, t), http.StatusBadRequest)
 		return
 	}
-	writeJSON(w, base64.StdEncoding.EncodeToString(b))
+	admin.WriteJSON(w, base64.StdEncoding.EncodeToString(b))
 }
 
 // decode turns a payload of a route into JSON.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/cluster/internal/core"
+	"github.com/lifeline-go/lifeline/framework/internal/admin"
 )
 
 // pageBody is what /debug/cluster answers.
@@ -66,10 +67,7 @@ func (c *Cluster) Page() http.Handler {
 				return
 			}
 		}
-		w.Header().Set("Content-Type", "application/json")
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		_ = enc.Encode(body) // the client may have gone
+		admin.WriteJSON(w, body)
 	})
 }
 
