@@ -81,8 +81,8 @@ type Cluster struct {
 	cancel context.CancelFunc
 	jobs   jobs
 	bans   bans
-	wake   chan struct{} // of one: the lease has something to do
-	mark   *os.File      // others take this process for ended when it is closed; nil without Config.Dir
+	wake   bell     // the lease has something to do
+	mark   *os.File // others take this process for ended when it is closed; nil without Config.Dir
 
 	// Of keepLease.
 	complained time.Duration
@@ -105,7 +105,7 @@ func New(cfg Config) (*Cluster, error) {
 		return nil, errors.New("cluster: Config.Bus is nil")
 	}
 	c := &Cluster{
-		bus: newMeter(cfg.Bus), node: cfg.Node, dir: cfg.Dir, start: clock(), onUndelivered: cfg.OnUndelivered, wake: make(chan struct{}, 1),
+		bus: newMeter(cfg.Bus), node: cfg.Node, dir: cfg.Dir, start: clock(), onUndelivered: cfg.OnUndelivered, wake: newBell(),
 		sent: map[session.ID]time.Duration{}, declared: map[core.Incarnation]bool{},
 	}
 	c.messages = newMessages(c)
@@ -350,7 +350,7 @@ func (c *Cluster) Leave(ctx context.Context) error {
 	c.mu.Lock()
 	c.lease.Leave()
 	c.mu.Unlock()
-	c.poke()
+	c.wake.ring()
 	for {
 		c.mu.Lock()
 		left := c.lease.Left() || c.lease.Over()
@@ -380,6 +380,28 @@ func (c *Cluster) Members() (list []Member) {
 		list = append(list, Member{m.Incarnation.Node, m.Draining, m.Address})
 	}
 	return list
+}
+
+// bell wakes a goroutine that sleeps. If none does, its next sleep ends at once.
+type bell chan struct{}
+
+func newBell() bell { return make(bell, 1) }
+
+func (b bell) ring() {
+	select {
+	case b <- struct{}{}:
+	default:
+	}
+}
+
+// sleep waits for d, for ring, or for the end of ctx.
+func (b bell) sleep(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	select {
+	case <-b:
+	case <-ctx.Done():
+	}
 }
 
 // pause waits for d, and reports false if ctx ends before.

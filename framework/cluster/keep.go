@@ -34,14 +34,6 @@ func outcome(err error, done core.Outcome) core.Outcome {
 	return core.Uncertain
 }
 
-// poke makes keepLease look at the lease.
-func (c *Cluster) poke() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
-
 // keepLease renews the lease until it is over.
 func (c *Cluster) keepLease() {
 	for c.ctx.Err() == nil {
@@ -57,7 +49,7 @@ func (c *Cluster) keepLease() {
 		case left:
 			return
 		case !ok:
-			c.sleep(max(next-now, time.Millisecond))
+			c.wake.sleep(c.ctx, max(next-now, time.Millisecond))
 			continue
 		}
 		o, value, rev := c.leaseDo(do, value, rev)
@@ -86,16 +78,6 @@ func (c *Cluster) complain(now time.Duration, o core.Outcome) {
 	}
 	c.complained = now
 	c.log.Warn("the directory did not answer in time, the lease was not renewed", "valid_for", (time.Duration(c.until.Load()) - now).Round(time.Millisecond), "error", c.lastError)
-}
-
-// sleep waits for d, or until poke.
-func (c *Cluster) sleep(d time.Duration) {
-	ctx, cancel := context.WithTimeout(c.ctx, d)
-	defer cancel()
-	select {
-	case <-c.wake:
-	case <-ctx.Done():
-	}
 }
 
 func leaseKey(node uint16) string { return bucketLeases + "/" + strconv.Itoa(int(node)) }

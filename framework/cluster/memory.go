@@ -25,8 +25,8 @@ type memoryValue struct {
 
 type memoryWatch struct {
 	bucket string
-	wake   chan struct{} // of one
-	dirty  []string      // names that have changed; guarded by Memory.mu
+	wake   bell
+	dirty  []string // names that have changed; guarded by Memory.mu
 }
 
 type memoryServer struct{ answer func([]byte) []byte }
@@ -63,15 +63,12 @@ func (m *Memory) Put(_ context.Context, key string, value []byte, rev uint64) (u
 // add notes a change. The caller holds Memory.mu.
 func (w *memoryWatch) add(name string) {
 	w.dirty = append(w.dirty, name)
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
+	w.wake.ring()
 }
 
 // Watch implements Bus.
 func (m *Memory) Watch(ctx context.Context, bucket string, changed func(string, []byte, uint64), _ func()) error {
-	w := &memoryWatch{bucket: bucket, wake: make(chan struct{}, 1)}
+	w := &memoryWatch{bucket: bucket, wake: newBell()}
 	m.mu.Lock()
 	if m.watchers == nil {
 		m.watchers = map[*memoryWatch]bool{}

@@ -45,7 +45,7 @@ const (
 // messages is what is on its way from this server, and what comes from others.
 type messages struct {
 	c    *Cluster
-	wake chan struct{} // of one: there is a lookup before keep looks again
+	wake bell // there is a lookup before keep looks again
 
 	requests                                             atomic.Int64 // that wait for answers of clients
 	sent, handedOver, received, repeated, unanswered     atomic.Uint64
@@ -75,7 +75,7 @@ type outgoing struct {
 }
 
 func newMessages(c *Cluster) *messages {
-	return &messages{c: c, wake: make(chan struct{}, 1), sender: pipe.NewSender(pipe.Default), from: map[core.Incarnation]*incoming{}}
+	return &messages{c: c, wake: newBell(), sender: pipe.NewSender(pipe.Default), from: map[core.Incarnation]*incoming{}}
 }
 
 // pipeName is the name on the bus by which a server takes messages.
@@ -162,14 +162,11 @@ func (m *messages) goOnLocked() {
 		go m.lookUp(user) // ends with the directory's answer
 	}
 	if at, ok := m.sender.NextLookup(); ok && at < m.looks {
-		select {
-		case m.wake <- struct{}{}:
-		default:
-		}
+		m.wake.ring()
 	}
 }
 
-// lookPause is how often it is looked at least whether a user can be looked up.
+// lookPause is how long keep sleeps at least, if nothing wakes it.
 const lookPause = 10 * time.Millisecond
 
 // keep looks users up again whose sessions are on their way.
@@ -185,12 +182,7 @@ func (m *messages) keep() {
 		m.looks = max(at, now+lookPause)
 		d := m.looks - now
 		m.mu.Unlock()
-		ctx, cancel := context.WithTimeout(m.c.ctx, d)
-		select {
-		case <-m.wake:
-		case <-ctx.Done():
-		}
-		cancel()
+		m.wake.sleep(m.c.ctx, d)
 	}
 }
 
