@@ -147,30 +147,7 @@ func (c *Cluster) Join(ctx context.Context, h framework.ClusterHost) (uint16, er
 	c.lease, c.watch = core.NewLease(c.me, core.Default), core.NewWatch(c.me, core.Default)
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	c.joined.Store(true)
-	err := c.makeMark()
-	if err == nil {
-		err = c.watchAll()
-	}
-	if err == nil {
-		err = c.checkKeys()
-	}
-	if err == nil {
-		err = c.bus.Serve(c.ctx, c.me.String(), c.answer)
-	}
-	if err == nil {
-		err = c.serveStats()
-	}
-	if err == nil {
-		err = c.bus.Serve(c.ctx, pipeName(c.me), c.messages.receive)
-	}
-	if err == nil {
-		go c.keepLease() // ends with ctx, or with the lease
-		err = c.awaitLease(ctx)
-	}
-	if err == nil {
-		err = c.describe(ctx)
-	}
-	if err != nil {
+	if err := c.enter(ctx); err != nil {
 		c.cancel()
 		c.dropMark()
 		return 0, err
@@ -179,6 +156,32 @@ func (c *Cluster) Join(ctx context.Context, h framework.ClusterHost) (uint16, er
 	c.messages.start()
 	c.log.Info("joined the cluster", "addr", h.Address())
 	return node, nil
+}
+
+// enter makes this server one of those that live.
+func (c *Cluster) enter(ctx context.Context) error {
+	for _, step := range []func() error{c.makeMark, c.watchAll, c.checkKeys, c.serveAll} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	go c.keepLease() // ends with ctx, or with the lease
+	if err := c.awaitLease(ctx); err != nil {
+		return err
+	}
+	return c.describe(ctx)
+}
+
+// serveAll begins to answer the others.
+func (c *Cluster) serveAll() error {
+	for name, answer := range map[string]func([]byte) []byte{
+		c.me.String(): c.answer, statsName(c.me): c.answerStats, pipeName(c.me): c.messages.receive,
+	} {
+		if err := c.bus.Serve(c.ctx, name, answer); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // makeMark lets others of this machine see when this process has ended.

@@ -92,15 +92,13 @@ func (c *Cluster) state() string {
 // statsName is the name under which a server tells its Stats to the others.
 func statsName(i core.Incarnation) string { return i.String() + ".stats" }
 
-// serveStats answers the others' pages, with a lease or without.
-func (c *Cluster) serveStats() error {
-	return c.bus.Serve(c.ctx, statsName(c.me), func([]byte) []byte {
-		b, err := json.Marshal(c.Stats())
-		if err != nil {
-			c.log.Error("the stats can't be told", "error", err)
-		}
-		return b
-	})
+// answerStats answers the others' pages, with a lease or without.
+func (c *Cluster) answerStats([]byte) []byte {
+	b, err := json.Marshal(c.Stats())
+	if err != nil {
+		c.log.Error("the stats can't be told", "error", err)
+	}
+	return b
 }
 
 // servers returns all servers, and what each says of itself.
