@@ -321,10 +321,7 @@ func (s *Sender) Unanswered(to core.Incarnation, number uint64, never bool, now 
 	p.ready = nil
 	for _, l := range waiting {
 		l.ready = false
-		if ended = s.expire(ended, l, ErrUnreachable, now); len(l.queue) == 0 {
-			delete(s.lanes, l.to)
-			continue
-		}
+		ended = s.expire(ended, l, ErrUnreachable, now)
 		s.makeReady(l)
 	}
 	return ended
@@ -339,16 +336,9 @@ func (s *Sender) drop(p *pipe) (ended []Ended) {
 	flying := p.flying
 	p.flying, p.batch = nil, nil
 	for _, l := range flying {
-		for _, m := range l.queue[:l.flying] {
-			ended = append(ended, Ended{m, why})
-			s.count(l, -m.Size)
-		}
-		clear(l.queue[:l.flying])
-		l.queue, l.flying = l.queue[l.flying:], 0
-		if len(l.queue) == 0 {
-			delete(s.lanes, l.to)
-			continue
-		}
+		n := l.flying
+		l.flying = 0
+		ended = s.end(ended, l, n, why)
 		s.makeReady(l)
 	}
 	return ended
@@ -357,12 +347,22 @@ func (s *Sender) drop(p *pipe) (ended []Ended) {
 // expire ends what has waited in a lane for too long. No batch has any of it.
 func (s *Sender) expire(ended []Ended, l *lane, why error, now time.Duration) []Ended {
 	n := 0
-	for ; n < len(l.queue) && now-l.queue[n].put >= s.limits.Patience; n++ {
-		ended = append(ended, Ended{l.queue[n], why})
-		s.count(l, -l.queue[n].Size)
+	for n < len(l.queue) && now-l.queue[n].put >= s.limits.Patience {
+		n++
+	}
+	return s.end(ended, l, n, why)
+}
+
+// end ends the first n messages of a lane, and with the last one the lane.
+func (s *Sender) end(ended []Ended, l *lane, n int, why error) []Ended {
+	for _, m := range l.queue[:n] {
+		ended = append(ended, Ended{m, why})
+		s.count(l, -m.Size)
 	}
 	clear(l.queue[:n])
-	l.queue = l.queue[n:]
+	if l.queue = l.queue[n:]; len(l.queue) == 0 {
+		delete(s.lanes, l.to)
+	}
 	return ended
 }
 
@@ -383,11 +383,7 @@ func (s *Sender) Forget(to core.Incarnation, now time.Duration) (ended []Ended) 
 			s.detach(l, now)
 			continue
 		}
-		for _, m := range l.queue {
-			ended = append(ended, Ended{m, ErrUnreachable})
-			s.count(l, -m.Size)
-		}
-		delete(s.lanes, l.to)
+		ended = s.end(ended, l, len(l.queue), ErrUnreachable)
 	}
 	return ended
 }
@@ -421,19 +417,13 @@ func (s *Sender) Located(user string, at Place, now time.Duration) (ended []Ende
 	why := ErrOffline
 	switch {
 	case at.Kind == Nowhere && (l.absent == 0 || l.nowhere):
-		for _, m := range l.queue {
-			ended = append(ended, Ended{m, ErrOffline})
-			s.count(l, -m.Size)
-		}
-		delete(s.lanes, l.to)
-		return ended
+		return s.end(nil, l, len(l.queue), ErrOffline)
 	case at.Kind == Unclear:
 		why = ErrUnreachable
 	}
 	l.nowhere = at.Kind == Nowhere
 	if at.Kind != At || l.absent > 1 {
-		if ended = s.expire(ended, l, why, now); len(l.queue) == 0 {
-			delete(s.lanes, l.to)
+		if ended = s.expire(nil, l, why, now); len(l.queue) == 0 {
 			return ended
 		}
 	}
