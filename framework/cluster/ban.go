@@ -81,7 +81,7 @@ var ErrBans = errors.New("cluster: bans of a version that is not known here")
 // changeBan writes a user's ban, or takes it away if b is nil.
 func (c *Cluster) changeBan(ctx context.Context, user string, b *banBody) error {
 	if !c.messages.isOpen() {
-		return fmt.Errorf("%w: this server is not in the cluster", ErrUnreachable)
+		return errOutside
 	}
 	name := c.userKey(user)
 	key := bucketBans + "/" + name

@@ -29,6 +29,8 @@ var (
 	ErrRefused      = pipe.ErrRefused      // by the user's server, as its buffer is full
 )
 
+var errOutside = fmt.Errorf("%w: this server is not in the cluster", ErrUnreachable)
+
 // maxMessage bounds the body of a message in bytes. NATS takes no more than 1 MiB at once.
 const maxMessage = 512 << 10
 
@@ -89,6 +91,12 @@ func (m *messages) start() {
 	go m.keep() // ends with the cluster's ctx
 }
 
+func (m *messages) isOpen() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.open
+}
+
 // here returns the sessions of a user that are here, none if something for the user is on
 // its way: that comes first.
 func (m *messages) here(user string) []*framework.Player {
@@ -110,7 +118,7 @@ func (m *messages) put(to pipe.Address, b messageBody, call *pending.Call) (id u
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.open {
-		return 0, fmt.Errorf("%w: this server is not in the cluster", ErrUnreachable)
+		return 0, errOutside
 	}
 	out := &outgoing{messageBody: b}
 	if call != nil {

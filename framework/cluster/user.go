@@ -191,7 +191,7 @@ func (u User) Where(ctx context.Context) (Place, error) {
 	defer cancel()
 	c := u.c
 	if !c.messages.isOpen() {
-		return Place{}, fmt.Errorf("%w: this server is not in the cluster", ErrUnreachable)
+		return Place{}, errOutside
 	}
 	for n := range 10 { // it may be on its way
 		if players := c.host.User(u.name); len(players) > 0 {
@@ -229,10 +229,4 @@ func (u User) askWhere(ctx context.Context, at core.Incarnation) (p Place, ok bo
 		return Place{}, false, nil
 	}
 	return Place{at.Node, list[0].Detail == 1}, true, nil
-}
-
-func (m *messages) isOpen() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.open
 }
