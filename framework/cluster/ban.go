@@ -189,17 +189,14 @@ func (c *Cluster) sweepBans() {
 				young = append(young, f)
 			}
 		}
-		b.fresh = young
+		b.fresh, b.sweeps = young, len(young) > 0 && c.ctx.Err() == nil
+		goOn := b.sweeps
 		b.mu.Unlock()
 		for _, user := range users {
 			if why, ok := c.banned(user); ok {
 				kickAll(c.host.User(user), why)
 			}
 		}
-		b.mu.Lock()
-		b.sweeps = len(b.fresh) > 0 && c.ctx.Err() == nil
-		goOn := b.sweeps
-		b.mu.Unlock()
 		if !goOn {
 			return
 		}
