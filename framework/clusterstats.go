@@ -23,10 +23,10 @@ type ClusterStats struct {
 	Pauses         uint64        `json:"pauses"`          // times that the lease ran out
 	Paused         time.Duration `json:"paused_ns"`       // how long the server was paused, all together
 
-	Claims map[string]uint64 `json:"claims"` // logins, by what they came to: granted, already_in, busy, failed
-	Finds  map[string]uint64 `json:"finds"`  // resumes of sessions that were not here: taken, orphan, redirect, missing, superseded, mine, busy, failed
+	Claims map[string]uint64 `json:"claims"` // logins, by what they came to: granted, already_in, busy, fenced, failed
+	Finds  map[string]uint64 `json:"finds"`  // resumes of sessions that were not here: taken, redirect, missing, superseded, mine, busy, failed
 	Parks  map[string]uint64 `json:"parks"`  // sessions given to the others: parked, fenced, busy, failed
-	Asked  map[string]uint64 `json:"asked"`  // questions of other servers: evicted, parked, given_back, waiting
+	Asked  map[string]uint64 `json:"asked"`  // questions of other servers: evicted, parked, given_back, here, waiting
 
 	Directory map[string]transport.HistogramStats `json:"directory_ns"` // how long requests took: get, put, ask
 	Failures  map[string]uint64                   `json:"failures"`     // of them, those without an answer
