@@ -5,7 +5,6 @@ package cluster
 import (
 	"context"
 	"errors"
-	"maps"
 	"sync/atomic"
 	"time"
 
@@ -187,7 +186,7 @@ func (m *meter) Ask(ctx context.Context, name string, question []byte) ([]byte, 
 func (m *meter) fill(st *framework.ClusterStats) {
 	st.Conflicts, st.Blind = m.conflicts.Load(), m.blind.Load()
 	st.Directory, st.Failures = map[string]transport.HistogramStats{}, map[string]uint64{}
-	for op, h := range maps.All(m.took) {
+	for op, h := range m.took {
 		st.Directory[op], st.Failures[op] = h.Stats(), m.failures[op].Load()
 	}
 }
