@@ -35,6 +35,10 @@ func (s *Server) loginNote(at *login) []byte {
 	return b
 }
 
+// hasRoutes reports whether a session can go on here. Its client goes by the dictionary
+// with that hash, or by names if it is nil.
+func (s *Server) hasRoutes(hash []byte) bool { return hash == nil || bytes.Equal(hash, s.dict.hash) }
+
 // orphan returns what makes the record of a session whose server is dead, of its client's
 // RESUME. It is nil if the session can't be reopened: the game does not, or the client
 // would send again what was handled.
@@ -44,7 +48,7 @@ func (s *Server) orphan(r *session.ResumeRequest) func(user string, login []byte
 	}
 	return func(user string, login []byte) []byte {
 		var n loginNote
-		if codec.DecodeBody(login, &n) != nil || n.Routes != nil && !bytes.Equal(n.Routes, s.dict.hash) {
+		if codec.DecodeBody(login, &n) != nil || !s.hasRoutes(n.Routes) {
 			return nil // no note, or of a server with other routes
 		}
 		rec := session.Orphan(r)
@@ -70,7 +74,7 @@ func (s *Server) search(r *session.ResumeRequest) (at arrival) {
 		return at
 	}
 	rec, err := session.ParseRecord(b)
-	if err != nil || rec.ID != r.ID || rec.Routes != nil && !bytes.Equal(rec.Routes, s.dict.hash) {
+	if err != nil || rec.ID != r.ID || !s.hasRoutes(rec.Routes) {
 		s.log.Error("session not restored: no record, or of a server with other routes", "session", r.ID, "error", err)
 		s.releaseID(r.ID)
 		at.err = &session.CloseError{Code: session.Unknown}
