@@ -25,6 +25,12 @@ type inbox struct {
 	got []string // guarded by mu
 }
 
+func (in *inbox) hear(text string) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.got = append(in.got, text)
+}
+
 func (in *inbox) all() []string {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -36,11 +42,7 @@ func (s *stack) listener(v *server, user string) (*client.Client, *inbox) {
 	s.t.Helper()
 	in := &inbox{}
 	c := s.client(v, user, "")
-	client.OnMessage(c, "note", func(text string) {
-		in.mu.Lock()
-		in.got = append(in.got, text)
-		in.mu.Unlock()
-	})
+	client.OnMessage(c, "note", in.hear)
 	s.connect(c)
 	_ = c.Send("say", uint64(0)) // a session whose client was never heard does not move
 	time.Sleep(100 * time.Millisecond)
@@ -189,11 +191,7 @@ func TestRequestElsewhere(t *testing.T) {
 		a, b := s.servers[0], s.servers[1]
 		c := s.client(a, "ann", "")
 		heard := &inbox{}
-		client.OnMessage(c, "note", func(text string) {
-			heard.mu.Lock()
-			heard.got = append(heard.got, text)
-			heard.mu.Unlock()
-		})
+		client.OnMessage(c, "note", heard.hear)
 		client.OnRequest(c, "double", func(n int) (int, error) {
 			if n == 0 {
 				return 0, framework.Fail(framework.GameError+1, "nothing to double")
