@@ -120,7 +120,7 @@ func (c *Cluster) Valid() bool { return int64(c.now()) < c.until.Load() }
 // ErrSecret refuses a server that has another Secret than the cluster.
 var ErrSecret = errors.New("cluster: this server's Secret is not that of the others")
 
-// ErrKey refuses a server whose clients would not find the key that they know at the others.
+// ErrKey refuses a server. Its clients would not find the key that they know at the others.
 var ErrKey = errors.New("cluster: this server's KeyFile is not that of the others")
 
 // ErrNumber says that no number was free for this server's node in time.

@@ -17,7 +17,7 @@ import (
 	"github.com/lifeline-go/lifeline/session"
 )
 
-// TestKeyFiles: a server whose clients would not find the key that they know is kept out. A
+// TestKeyFiles: a server is kept out if its clients would not find the key that they know. A
 // key can be replaced: files have both for a while.
 func TestKeyFiles(t *testing.T) {
 	dir := t.TempDir()

@@ -137,7 +137,7 @@ func serveChild(r *role, bus cluster.Bus) error {
 			return srv.Shutdown(ctx)
 		case <-look.C:
 			if srv.Stats().Cluster.Declared != 0 {
-				return errors.New("declared dead") // as /livez tells whoever restarts it
+				return errors.New("declared dead") // as /livez says
 			}
 		}
 	}

@@ -239,7 +239,7 @@ func union(a, b []uint64) []uint64 {
 	return slices.Compact(all)
 }
 
-// TestEndedProcess: a server whose mark says that its process has ended is not waited for,
+// TestEndedProcess: a server is not waited for if its mark says that its process has ended,
 // by others and by itself when it is started again.
 func TestEndedProcess(t *testing.T) {
 	playIn(t, t.TempDir(), 3, reopens, func(s *stack) {

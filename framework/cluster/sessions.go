@@ -308,7 +308,7 @@ type jobs struct {
 	// Guarded by mu.
 	waiting []func()
 	running int
-	done    chan struct{} // closed when nothing is left; nil if nobody waits
+	done    chan struct{} // closed when nothing is left; nil if nothing waits for that
 }
 
 // maxJobs is how many run at once.

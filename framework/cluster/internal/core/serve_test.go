@@ -268,7 +268,7 @@ func (n *node) end(id session.ID, why answerKind) {
 	n.release(id)
 }
 
-// park gives a session to whoever asks for it.
+// park gives a session to the node that asks for it.
 func (n *node) park(id session.ID) {
 	s := n.sessions[id]
 	gen, ok := n.holdings.Park(id)

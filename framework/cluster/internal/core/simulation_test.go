@@ -265,7 +265,7 @@ func TestFaultsAreFound(t *testing.T) {
 					return
 				}
 			}
-			t.Error("nobody noticed")
+			t.Error("not noticed")
 		})
 	}
 }
