@@ -10,8 +10,8 @@ import (
 	"github.com/lifeline-go/lifeline/codec"
 )
 
-// lossy is a client whose servers are lost with all that they know, move its session,
-// and whose links break at any point: SPEC 6.8. It knows what became of each message.
+// lossy is a client. Its servers are lost with all that they know, or move its session,
+// and its links break at any point: SPEC 6.8. It knows what became of each message.
 type lossy struct {
 	t     *testing.T
 	rng   *rand.Rand
@@ -100,11 +100,11 @@ func (w *lossy) arrive(n int) {
 			w.t.Fatalf("the client refuses %v: %v", p.Kind, err)
 		}
 		if deliver {
-			if n := numberIn(p.Body); n <= w.got {
+			n := numberIn(p.Body)
+			if n <= w.got {
 				w.t.Fatalf("the client gets %d after %d", n, w.got)
-			} else {
-				w.got = n
 			}
+			w.got = n
 		}
 	}
 	w.learn()
@@ -140,8 +140,9 @@ func (w *lossy) serve(p codec.Packet) {
 		if err != nil {
 			w.t.Fatalf("the server refuses %v: %v", p.Kind, err)
 		}
-		if n := uint64(0); ev == Deliver {
-			if n = numberIn(p.Body); n <= w.last {
+		if ev == Deliver {
+			n := numberIn(p.Body)
+			if n <= w.last {
 				w.t.Fatalf("%d is handled after %d", n, w.last)
 			}
 			w.handled[n]++
