@@ -68,6 +68,7 @@ var mayImport = map[string][]string{
 
 	"framework/cluster/internal/core": {"codec", "session"},
 	"framework/cluster/internal/pipe": {"framework/cluster/internal/core"},
+	"framework/cluster/internal/sim":  {},
 	"framework/cluster/nats":          {"framework/cluster"},
 }
 
@@ -76,6 +77,7 @@ var pure = []string{
 	"session",
 	"framework/cluster/internal/core",
 	"framework/cluster/internal/pipe",
+	"framework/cluster/internal/sim",
 	"framework/internal/lifecycle",
 	"framework/internal/filter",
 	"framework/internal/roomlist",

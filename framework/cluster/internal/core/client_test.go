@@ -44,18 +44,18 @@ type resumeRequest struct {
 func (w *world) newClient(user string) {
 	c := &client{w: w, user: user, lowest: 1}
 	w.clients = append(w.clients, c)
-	w.after(w.between(3*time.Second, 6*time.Second), c.step)
+	w.After(w.Between(3*time.Second, 6*time.Second), c.step)
 }
 
 // step is what the client does now and then.
 func (c *client) step() {
 	w := c.w
-	w.after(w.between(100*time.Millisecond, 900*time.Millisecond), c.step)
+	w.After(w.Between(100*time.Millisecond, 900*time.Millisecond), c.step)
 	switch {
-	case c.gone || w.now < c.rests:
-	case c.link == 0 || w.now-c.heard > 3*time.Second:
+	case c.gone || w.Now < c.rests:
+	case c.link == 0 || w.Now-c.heard > 3*time.Second:
 		c.connect()
-	case !w.calm && w.chance(0.01):
+	case !w.calm && w.Chance(0.01):
 		c.link = 0 // lost
 	case c.open:
 		if len(c.unacked) < 20 && !w.oracle.ending {
@@ -72,7 +72,7 @@ func (c *client) step() {
 
 func (c *client) transmit(number, payload uint64) {
 	n, boot, id, link, knows := c.at, c.at.inc.Boot, c.id, c.link, c.knows
-	c.w.after(c.w.latency(), func() {
+	c.w.After(c.w.latency(), func() {
 		n.deliver(boot, func() { n.data(id, link, number, payload, knows) })
 	})
 }
@@ -82,18 +82,18 @@ func (c *client) connect() {
 	n := c.at
 	if c.to != nil {
 		n, c.to = c.to, nil
-	} else if n == nil || w.chance(0.5) {
-		n = w.nodes[w.rng.IntN(len(w.nodes))]
+	} else if n == nil || w.Chance(0.5) {
+		n = w.nodes[w.Rng.IntN(len(w.nodes))]
 	}
 	w.oracle.links++
-	c.at, c.link, c.open, c.heard, c.knows = n, w.oracle.links, false, w.now, false
+	c.at, c.link, c.open, c.heard, c.knows = n, w.oracle.links, false, w.Now, false
 	c.attempt++
 	link, r, h := c.link, resumeRequest{c.id, c.attempt, c.lowest}, helloRequest{c.opening, c.attempt}
 	if r.id == (session.ID{}) {
 		c.strayed = c.strayed || c.asked != nil && c.asked != n
 		c.asked = n
 	}
-	w.after(w.latency(), func() {
+	w.After(w.latency(), func() {
 		n.deliver(n.inc.Boot, func() {
 			if r.id == (session.ID{}) {
 				n.hello(c, link, h)
@@ -110,7 +110,7 @@ func (c *client) hear(link int, a answer) {
 	if link != c.link || c.gone {
 		return
 	}
-	c.heard = w.now
+	c.heard = w.Now
 	switch a.kind {
 	case welcome:
 		c.id, c.open, c.lowest, c.asked = a.id, true, 1, nil
@@ -130,7 +130,7 @@ func (c *client) hear(link int, a answer) {
 			c.acked(a.recv)
 		}
 	case refusedBusy:
-		c.link, c.rests = 0, w.now+a.wait
+		c.link, c.rests = 0, w.Now+a.wait
 	case refusedMoved, byeMoved:
 		c.link, c.to = 0, a.to
 	case byeGone:
@@ -139,7 +139,7 @@ func (c *client) hear(link int, a answer) {
 		c.lose()
 		c.id, c.link, c.lowest = session.ID{}, 0, 1
 	case refusedPresent:
-		c.link, c.rests = 0, w.now+w.between(2*time.Second, 10*time.Second)
+		c.link, c.rests = 0, w.Now+w.Between(2*time.Second, 10*time.Second)
 	case byeTakenOver:
 		c.lose()
 		c.gone, c.link = true, 0
@@ -185,7 +185,7 @@ type fate struct {
 
 func (o *oracle) fail(format string, args ...any) {
 	if o.err == nil {
-		o.err = fmt.Errorf("at %v: "+format, append([]any{o.w.now}, args...)...)
+		o.err = fmt.Errorf("at %v: "+format, append([]any{o.w.Now}, args...)...)
 	}
 }
 
@@ -263,7 +263,7 @@ func (w *world) settled() error {
 	}
 	for i, f := range w.oracle.packets {
 		if f.acked+f.reported != 1 {
-			w.note("%s: %+v", f.c.user, *f.c)
+			w.Note("%s: %+v", f.c.user, *f.c)
 			return fmt.Errorf("packet %d of %s: handled %d times, acknowledged %d times, reported %d times", i+1, f.c.user, f.accepted, f.acked, f.reported)
 		}
 	}

@@ -46,14 +46,14 @@ type simSession struct {
 }
 
 func (w *world) newNode(number uint16) *node {
-	n := &node{w: w, inc: Incarnation{Node: number}, rate: 1 + (w.rng.Float64()-0.5)*0.02}
+	n := &node{w: w, inc: Incarnation{Node: number}, rate: 1 + (w.Rng.Float64()-0.5)*0.02}
 	w.nodes = append(w.nodes, n)
 	n.start()
 	return n
 }
 
 // local is the time by the node's clock.
-func (n *node) local() time.Duration { return time.Duration(float64(n.w.now) * n.rate) }
+func (n *node) local() time.Duration { return time.Duration(float64(n.w.Now) * n.rate) }
 
 // start makes a new process.
 func (n *node) start() {
@@ -64,7 +64,7 @@ func (n *node) start() {
 	n.holdings, n.sessions, n.told = Holdings{}, map[session.ID]*simSession{}, map[session.ID]time.Duration{}
 	n.logins = map[*client]*login{}
 	n.tombs, n.suspected = map[Incarnation]bool{}, map[uint16]bool{}
-	n.w.note("%v starts", n.inc)
+	n.w.Note("%v starts", n.inc)
 	n.sync()
 	n.tick(n.inc.Boot)
 }
@@ -79,7 +79,7 @@ func (w *world) ended(i Incarnation) bool {
 }
 
 func (n *node) kill() {
-	n.w.note("%v is killed", n.inc)
+	n.w.Note("%v is killed", n.inc)
 	n.alive = false
 }
 
@@ -87,7 +87,7 @@ func (n *node) kill() {
 func (n *node) deliver(boot uint32, f func()) {
 	switch {
 	case !n.alive || n.inc.Boot != boot:
-	case n.w.now < n.stopped:
+	case n.w.Now < n.stopped:
 		n.waiting = append(n.waiting, f)
 	default:
 		f()
@@ -96,13 +96,13 @@ func (n *node) deliver(boot uint32, f func()) {
 
 // stop is SIGSTOP for a while.
 func (n *node) stop(d time.Duration) {
-	if !n.alive || n.w.now < n.stopped {
+	if !n.alive || n.w.Now < n.stopped {
 		return
 	}
-	n.w.note("%v is stopped for %v", n.inc, d)
-	n.stopped = n.w.now + d
+	n.w.Note("%v is stopped for %v", n.inc, d)
+	n.stopped = n.w.Now + d
 	boot := n.inc.Boot
-	n.w.after(d, func() {
+	n.w.After(d, func() {
 		if n.inc.Boot != boot || !n.alive {
 			return
 		}
@@ -124,8 +124,8 @@ func (n *node) acting() bool {
 
 // tick drives the lease and the watch.
 func (n *node) tick(boot uint32) {
-	n.w.after(100*time.Millisecond, func() { n.deliver(boot, func() { n.tick(boot) }) })
-	if n.broken && n.way == (way{true, true}) && n.w.now >= n.w.dir.downTil {
+	n.w.After(100*time.Millisecond, func() { n.deliver(boot, func() { n.tick(boot) }) })
+	if n.broken && n.way == (way{true, true}) && n.w.Now >= n.w.dir.downTil {
 		n.broken = false
 		if n.w.mutate != watchBlind {
 			n.watch.Blind(n.local())
@@ -134,12 +134,12 @@ func (n *node) tick(boot uint32) {
 	}
 	n.renew(boot)
 	if n.lease.Over() || n.lease.Left() {
-		n.w.note("%v is over", n.inc)
+		n.w.Note("%v is over", n.inc)
 		if n.lease.Over() {
 			n.w.fenced++
 		}
 		n.alive = false // its sessions end with the process, which starts anew
-		n.w.after(n.w.between(100*time.Millisecond, 3*time.Second), func() {
+		n.w.After(n.w.Between(100*time.Millisecond, 3*time.Second), func() {
 			if !n.alive {
 				n.start()
 			}
@@ -192,7 +192,7 @@ func (n *node) joinIfHeld(o Outcome) {
 		}
 		if !n.joined {
 			n.joined = true
-			n.w.note("%v joins", n.inc)
+			n.w.Note("%v joins", n.inc)
 			n.describe(n.inc.Boot)
 		}
 	}
@@ -208,7 +208,7 @@ func (n *node) describe(boot uint32) {
 			return
 		}
 		if o != Loaded {
-			n.w.after(100*time.Millisecond, func() { n.deliver(boot, func() { n.describe(boot) }) })
+			n.w.After(100*time.Millisecond, func() { n.deliver(boot, func() { n.describe(boot) }) })
 			return
 		}
 		n.w.dir.cas(n, key, want, rev, func(Outcome, uint64) { n.describe(boot) })
@@ -228,7 +228,7 @@ func (n *node) declare(boot uint32) {
 			continue
 		}
 		n.suspected[node] = true
-		n.w.note("%v suspects %v at revision %d", n.inc, s.Value.Owner, s.Rev)
+		n.w.Note("%v suspects %v at revision %d", n.inc, s.Value.Owner, s.Rev)
 		rev := s.Rev
 		if n.w.mutate == declareWithoutRevision {
 			rev = n.w.dir.latest(fmt.Sprint("l", node)).rev
@@ -265,7 +265,7 @@ func (n *node) tombstone(i Incarnation, then func(Outcome)) {
 // sync brings what the node sees of the directory up to date.
 func (n *node) sync() {
 	boot := n.inc.Boot
-	if n.way != (way{true, true}) || n.w.now < n.w.dir.downTil {
+	if n.way != (way{true, true}) || n.w.Now < n.w.dir.downTil {
 		n.broken = true
 		return
 	}
@@ -306,8 +306,8 @@ func (n *node) step(op *Op, ev Event, then func(Verdict)) {
 	boot := n.inc.Boot
 	next := func(ev Event) { n.deliver(boot, func() { n.step(op, ev, then) }) }
 	a := op.Next(ev, n.members)
-	if n.w.traced {
-		n.w.note("%v %p after %d(rev %d): %v rev %d %v %+v", n.inc, op, ev.Outcome, ev.Rev, a.Do, a.Rev, brief(a.Entries), a.Verdict)
+	if n.w.Traced {
+		n.w.Note("%v %p after %d(rev %d): %v rev %d %v %+v", n.inc, op, ev.Outcome, ev.Rev, a.Do, a.Rev, brief(a.Entries), a.Verdict)
 	}
 	switch a.Do {
 	case Read:
@@ -335,7 +335,7 @@ func (n *node) step(op *Op, ev Event, then func(Verdict)) {
 	case Ask:
 		n.ask(a.To, a.Question, next)
 	case Wait:
-		n.w.after(a.Wait, func() { next(Event{Outcome: Waited}) })
+		n.w.After(a.Wait, func() { next(Event{Outcome: Waited}) })
 	case Done:
 		then(a.Verdict)
 	}
@@ -350,14 +350,14 @@ func (n *node) ask(to Incarnation, q Question, next func(Event)) {
 			next(ev)
 		}
 	}
-	w.after(2*time.Second, func() { answer(Event{Outcome: Unanswered}) })
+	w.After(2*time.Second, func() { answer(Event{Outcome: Unanswered}) })
 	for _, m := range w.nodes {
 		if m.inc == to && n.way.there && m.way.there {
-			w.after(w.latency(), func() {
+			w.After(w.latency(), func() {
 				m.deliver(to.Boot, func() {
 					a, ok := m.asked(q)
 					if ok && m.way.back && n.way.back {
-						w.after(w.latency(), func() { answer(Event{Outcome: Answered, Answer: a}) })
+						w.After(w.latency(), func() { answer(Event{Outcome: Answered, Answer: a}) })
 					}
 				})
 			})

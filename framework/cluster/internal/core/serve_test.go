@@ -37,10 +37,10 @@ const (
 )
 
 func (n *node) tell(c *client, link int, a answer) {
-	if link == 0 || n.w.now < n.stopped {
+	if link == 0 || n.w.Now < n.stopped {
 		return
 	}
-	n.w.after(n.w.latency(), func() { c.hear(link, a) })
+	n.w.After(n.w.latency(), func() { c.hear(link, a) })
 }
 
 // encode is the record of a session.
@@ -107,7 +107,7 @@ func (n *node) hello(c *client, link int, h helloRequest) {
 		n.tell(c, at.link, a)
 	}
 	var seed [4]byte
-	binary.LittleEndian.PutUint32(seed[:], n.w.rng.Uint32())
+	binary.LittleEndian.PutUint32(seed[:], n.w.Rng.Uint32())
 	id, _ := session.NewUserID(n.inc.Node, n.inc.Boot, session.Secret{1}.UserHash(c.user), &fixed{seed[:]})
 	n.holdings.Arrive(id)
 	n.run(NewClaim(n.inc, id, c.user, []byte(c.user), n.w.course.policy, &n.holdings), func(v Verdict) {
@@ -133,7 +133,7 @@ func (n *node) hello(c *client, link int, h helloRequest) {
 		n.holdings.Hold(id, v.Gen)
 		n.sessions[id] = &simSession{id: id, user: c.user, c: c, link: at.link}
 		at.id = id
-		n.w.note("%v opens %v of %s", n.inc, id, c.user)
+		n.w.Note("%v opens %v of %s", n.inc, id, c.user)
 		n.w.check("a login")
 		n.tell(c, at.link, answer{kind: welcome, id: id})
 	})
@@ -153,7 +153,7 @@ func (n *node) release(id session.ID) {
 // again runs f a little later, if the process still lives then.
 func (n *node) again(f func()) {
 	boot := n.inc.Boot
-	n.w.after(300*time.Millisecond, func() { n.deliver(boot, f) })
+	n.w.After(300*time.Millisecond, func() { n.deliver(boot, f) })
 }
 
 func (n *node) resume(c *client, link int, r resumeRequest) {
@@ -171,7 +171,7 @@ func (n *node) resume(c *client, link int, r resumeRequest) {
 	}
 	at, told := n.told[r.id]
 	f := Find{
-		Me: n.inc, Session: r.id, Policy: n.w.course.policy, Redirected: told && n.w.now-at < 30*time.Second,
+		Me: n.inc, Session: r.id, Policy: n.w.course.policy, Redirected: told && n.w.Now-at < 30*time.Second,
 		Dialable: func(i Incarnation) bool { return i.Node%3 != 0 },
 	}
 	if n.w.course.reopen {
@@ -191,7 +191,7 @@ func (n *node) found(c *client, link int, r resumeRequest, v Verdict) {
 		n.holdings.Hold(r.id, v.Gen)
 		s := n.restored(r.id, v, c)
 		n.sessions[r.id] = s
-		n.w.note("%v takes %v, gen %d, recv %d", n.inc, r.id, v.Gen, s.recv)
+		n.w.Note("%v takes %v, gen %d, recv %d", n.inc, r.id, v.Gen, s.recv)
 		n.w.check("a take")
 		if !n.acting() {
 			n.tell(c, link, answer{kind: refusedBusy, wait: time.Second})
@@ -207,7 +207,7 @@ func (n *node) found(c *client, link int, r resumeRequest, v Verdict) {
 	n.holdings.Forget(r.id)
 	switch v.Result {
 	case Redirect:
-		n.told[r.id] = n.w.now
+		n.told[r.id] = n.w.Now
 		n.tell(c, link, answer{kind: refusedMoved, to: n.w.nodeOf(v.To)})
 	case Missing, Superseded:
 		n.tell(c, link, answer{kind: refusedUnknown})
@@ -263,7 +263,7 @@ func (n *node) end(id session.ID, why answerKind) {
 		return
 	}
 	delete(n.sessions, id)
-	n.w.note("%v ends %v", n.inc, id)
+	n.w.Note("%v ends %v", n.inc, id)
 	n.tell(s.c, s.link, answer{kind: why})
 	n.release(id)
 }
@@ -284,7 +284,7 @@ func (n *node) parkUntilDone(s *simSession, gen uint64, record []byte) {
 	n.run(NewPark(n.inc, s.id, gen, record), func(v Verdict) {
 		switch v.Result {
 		case Parked:
-			n.w.note("%v has parked %v, gen %d, recv %d", n.inc, s.id, gen, s.recv)
+			n.w.Note("%v has parked %v, gen %d, recv %d", n.inc, s.id, gen, s.recv)
 			n.holdings.Forget(s.id)
 			n.tell(s.c, s.link, answer{kind: byeMoved})
 		case Fenced:
@@ -301,7 +301,7 @@ func (n *node) drain() {
 	if !n.alive || n.draining || !n.joined {
 		return
 	}
-	n.w.note("%v drains", n.inc)
+	n.w.Note("%v drains", n.inc)
 	n.draining = true
 	n.describe(n.inc.Boot)
 	n.drainOn()

@@ -5,10 +5,11 @@ package core
 import (
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lifeline-go/lifeline/framework/cluster/internal/sim"
 )
 
 var (
@@ -19,14 +20,14 @@ var (
 // fault is something that goes wrong, and heals.
 type fault func(w *world)
 
-func (w *world) anyNode() *node { return w.nodes[w.rng.IntN(len(w.nodes))] }
+func (w *world) anyNode() *node { return w.nodes[w.Rng.IntN(len(w.nodes))] }
 
 // cut takes a node's way to and from all others, or one of them.
 func cut(least, most time.Duration) fault {
 	return func(w *world) {
-		n, d := w.anyNode(), w.between(least, most)
+		n, d := w.anyNode(), w.Between(least, most)
 		old := n.way
-		switch w.rng.IntN(3) {
+		switch w.Rng.IntN(3) {
 		case 0:
 			n.way = way{}
 		case 1:
@@ -34,12 +35,12 @@ func cut(least, most time.Duration) fault {
 		case 2:
 			n.way.back = false
 		}
-		w.note("%v is cut: %+v, for %v", n.inc, n.way, d)
+		w.Note("%v is cut: %+v, for %v", n.inc, n.way, d)
 		n.broken = true
 		if old == (way{true, true}) {
-			w.after(d, func() {
+			w.After(d, func() {
 				n.way = way{true, true}
-				w.note("%v is back", n.inc)
+				w.Note("%v is back", n.inc)
 			})
 		}
 	}
@@ -47,14 +48,14 @@ func cut(least, most time.Duration) fault {
 
 func outage(least, most time.Duration) fault {
 	return func(w *world) {
-		d := w.between(least, most)
-		w.note("the directory is away for %v", d)
-		w.dir.downTil = max(w.dir.downTil, w.now+d)
+		d := w.Between(least, most)
+		w.Note("the directory is away for %v", d)
+		w.dir.downTil = max(w.dir.downTil, w.Now+d)
 	}
 }
 
 func stop(most time.Duration) fault {
-	return func(w *world) { w.anyNode().stop(w.between(100*time.Millisecond, most)) }
+	return func(w *world) { w.anyNode().stop(w.Between(100*time.Millisecond, most)) }
 }
 
 func kill(w *world) {
@@ -63,7 +64,7 @@ func kill(w *world) {
 		return
 	}
 	n.kill()
-	w.after(w.between(500*time.Millisecond, 30*time.Second), func() {
+	w.After(w.Between(500*time.Millisecond, 30*time.Second), func() {
 		if !n.alive {
 			n.start()
 		}
@@ -152,7 +153,7 @@ var courses = map[string]course{
 
 // simulate plays a course by a seed.
 func simulate(seed uint64, c course, m mutation, traced bool) *world {
-	w := &world{seed: seed, rng: rand.New(rand.NewPCG(seed, 7)), course: c, mutate: m, traced: traced}
+	w := &world{World: sim.New(seed, traced), course: c, mutate: m}
 	w.dir.w, w.oracle.w = w, w
 	for i := range c.nodes {
 		w.newNode(uint16(i + 1))
@@ -164,7 +165,7 @@ func simulate(seed uint64, c course, m mutation, traced bool) *world {
 		}
 		w.newClient(user)
 	}
-	w.after(8*time.Second, w.misfortune)
+	w.After(8*time.Second, w.misfortune)
 	w.run(c.length)
 	w.calm = true
 	w.run(c.length + 120*time.Second)
@@ -179,8 +180,8 @@ func (w *world) misfortune() {
 		return
 	}
 	w.oracle.faults++
-	w.course.faults[w.rng.IntN(len(w.course.faults))](w)
-	w.after(w.between(500*time.Millisecond, 20*time.Second), w.misfortune)
+	w.course.faults[w.Rng.IntN(len(w.course.faults))](w)
+	w.After(w.Between(500*time.Millisecond, 20*time.Second), w.misfortune)
 }
 
 // seeds is how many of each course are run.
@@ -215,7 +216,7 @@ func TestSimulation(t *testing.T) {
 					err = w.undisturbed()
 				}
 				if err != nil {
-					t.Fatalf("seed %d: %v\n%s", seed, err, strings.Join(w.trace, "\n"))
+					t.Fatalf("seed %d: %v\n%s", seed, err, strings.Join(w.Trace, "\n"))
 				}
 				packets, faults = packets+len(w.oracle.packets), faults+w.oracle.faults
 				for _, f := range w.oracle.packets {

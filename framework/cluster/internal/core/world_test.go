@@ -3,20 +3,15 @@
 package core
 
 import (
-	"container/heap"
-	"fmt"
-	"math/rand/v2"
 	"time"
+
+	"github.com/lifeline-go/lifeline/framework/cluster/internal/sim"
 )
 
 // world is a cluster in virtual time: a directory, nodes and clients, with every fault
 // that a seed can think of. One goroutine runs it; it is the same for the same seed.
 type world struct {
-	seed    uint64
-	rng     *rand.Rand
-	now     time.Duration
-	events  eventHeap
-	order   uint64
+	sim.World
 	dir     directory
 	nodes   []*node
 	clients []*client
@@ -25,8 +20,6 @@ type world struct {
 	calm    bool // no new faults
 	fenced  int  // nodes that were declared dead, and heard of it
 	oracle  oracle
-	trace   []string // of the last events, if traced
-	traced  bool
 }
 
 // course is what may happen in a run.
@@ -42,68 +35,18 @@ type course struct {
 	duplicates     bool // users log in twice
 }
 
-type event struct {
-	at    time.Duration
-	order uint64
-	f     func()
-}
-
-type eventHeap []event
-
-func (h eventHeap) Len() int { return len(h) }
-func (h eventHeap) Less(i, j int) bool {
-	if h[i].at != h[j].at {
-		return h[i].at < h[j].at
-	}
-	return h[i].order < h[j].order
-}
-func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *eventHeap) Push(x any)   { *h = append(*h, x.(event)) }
-func (h *eventHeap) Pop() any {
-	old := *h
-	e := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return e
-}
-
-// after runs f when d has passed.
-func (w *world) after(d time.Duration, f func()) {
-	w.order++
-	heap.Push(&w.events, event{w.now + d, w.order, f})
-}
-
-// between draws a duration.
-func (w *world) between(a, b time.Duration) time.Duration {
-	return a + time.Duration(w.rng.Int64N(int64(b-a)+1))
-}
-
-func (w *world) chance(p float64) bool { return w.rng.Float64() < p }
-
-func (w *world) note(format string, args ...any) {
-	if w.traced {
-		w.trace = append(w.trace, fmt.Sprintf("%9.3f ", w.now.Seconds())+fmt.Sprintf(format, args...))
-	}
-}
-
-// run lets everything happen until end.
-func (w *world) run(end time.Duration) {
-	for len(w.events) > 0 && w.events[0].at <= end && w.oracle.err == nil {
-		e := heap.Pop(&w.events).(event)
-		w.now = e.at
-		e.f()
-	}
-	w.now = max(w.now, end)
-}
+// run lets everything happen until end, or until something is wrong.
+func (w *world) run(end time.Duration) { w.Run(end, func() bool { return w.oracle.err != nil }) }
 
 // latency is how long a message takes, now and then much longer.
 func (w *world) latency() time.Duration {
 	switch {
-	case w.course.quiet || w.calm || !w.chance(0.03):
-		return w.between(200*time.Microsecond, 5*time.Millisecond)
-	case w.chance(0.5):
-		return w.between(50*time.Millisecond, 400*time.Millisecond)
+	case w.course.quiet || w.calm || !w.Chance(0.03):
+		return w.Between(200*time.Microsecond, 5*time.Millisecond)
+	case w.Chance(0.5):
+		return w.Between(50*time.Millisecond, 400*time.Millisecond)
 	}
-	return w.between(400*time.Millisecond, 3*time.Second)
+	return w.Between(400*time.Millisecond, 3*time.Second)
 }
 
 // --- the directory
@@ -148,22 +91,22 @@ func (d *directory) request(n *node, apply func() func(lost bool), lost func()) 
 			}
 		})
 	}
-	w.after(requestTimeout, func() { answer(lost) })
+	w.After(requestTimeout, func() { answer(lost) })
 	times := 1
-	if !w.course.quiet && !w.calm && w.chance(0.01) {
+	if !w.course.quiet && !w.calm && w.Chance(0.01) {
 		times = 2
 	}
 	for range times {
-		if !n.way.there || !w.course.quiet && !w.calm && w.chance(0.005) {
+		if !n.way.there || !w.course.quiet && !w.calm && w.Chance(0.005) {
 			continue
 		}
-		w.after(w.latency(), func() {
-			if w.now < d.downTil {
+		w.After(w.latency(), func() {
+			if w.Now < d.downTil {
 				return
 			}
 			result := apply()
-			if n.way.back && (w.course.quiet || w.calm || !w.chance(0.01)) {
-				w.after(w.latency(), func() { answer(func() { result(false) }) })
+			if n.way.back && (w.course.quiet || w.calm || !w.Chance(0.01)) {
+				w.After(w.latency(), func() { answer(func() { result(false) }) })
 			}
 		})
 	}
@@ -173,8 +116,8 @@ func (d *directory) request(n *node, apply func() func(lost bool), lost func()) 
 func (d *directory) get(n *node, key string, f func(o Outcome, value any, rev uint64)) {
 	d.request(n, func() func(bool) {
 		v := d.latest(key)
-		if h := d.keys[key]; d.w.course.stale && !d.w.calm && d.w.chance(0.05) {
-			for i := len(h) - 1; i > 0 && d.w.now-h[i].at < 10*time.Second && d.w.chance(0.7); i-- {
+		if h := d.keys[key]; d.w.course.stale && !d.w.calm && d.w.Chance(0.05) {
+			for i := len(h) - 1; i > 0 && d.w.Now-h[i].at < 10*time.Second && d.w.Chance(0.7); i-- {
 				v = h[i-1]
 			}
 		}
@@ -203,13 +146,13 @@ func (d *directory) put(key string, value any) {
 		d.names = append(d.names, key)
 	}
 	d.seq++
-	h := append(d.keys[key], version{d.seq, value, d.w.now})
+	h := append(d.keys[key], version{d.seq, value, d.w.Now})
 	d.keys[key] = h[max(len(h)-8, 0):]
 	if !isWatched(key) {
 		return
 	}
 	for _, n := range d.w.nodes {
-		d.w.after(d.w.latency(), func() { n.sync() })
+		d.w.After(d.w.latency(), func() { n.sync() })
 	}
 }
 

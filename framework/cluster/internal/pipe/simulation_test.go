@@ -79,7 +79,7 @@ func TestSimulation(t *testing.T) {
 			for seed := first; seed <= last; seed++ {
 				w := simulate(seed, c, sound, *simSeed > 0)
 				if w.err != nil {
-					t.Fatalf("seed %d: %v\n%s", seed, w.err, strings.Join(w.trace, "\n"))
+					t.Fatalf("seed %d: %v\n%s", seed, w.err, strings.Join(w.Trace, "\n"))
 				}
 				for _, m := range w.messages {
 					came[m.outcome()]++

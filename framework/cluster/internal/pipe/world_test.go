@@ -3,24 +3,20 @@
 package pipe
 
 import (
-	"container/heap"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework/cluster/internal/core"
+	"github.com/lifeline-go/lifeline/framework/cluster/internal/sim"
 )
 
 // world is some servers in virtual time, with sessions that move between them, a directory
 // that knows where, and a network with every fault that a seed can think of. One goroutine
 // runs it; it is the same for the same seed.
 type world struct {
-	rng      *rand.Rand
-	now      time.Duration
-	events   eventHeap
-	order    uint64
+	sim.World
 	course   course
 	mutate   mutation
 	calm     bool // no new faults
@@ -29,56 +25,10 @@ type world struct {
 	messages []*simMessage
 	gone     uint64 // what servers that are no more had sent again
 	err      error
-	trace    []string
-	traced   bool
 }
 
-type event struct {
-	at    time.Duration
-	order uint64
-	f     func()
-}
-
-type eventHeap []event
-
-func (h eventHeap) Len() int { return len(h) }
-func (h eventHeap) Less(i, j int) bool {
-	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].order < h[j].order
-}
-func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *eventHeap) Push(x any)   { *h = append(*h, x.(event)) }
-func (h *eventHeap) Pop() any {
-	old := *h
-	e := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return e
-}
-
-func (w *world) after(d time.Duration, f func()) {
-	w.order++
-	heap.Push(&w.events, event{w.now + d, w.order, f})
-}
-
-func (w *world) run(end time.Duration) {
-	for len(w.events) > 0 && w.events[0].at <= end && w.err == nil {
-		e := heap.Pop(&w.events).(event)
-		w.now = e.at
-		e.f()
-	}
-	w.now = max(w.now, end)
-}
-
-func (w *world) between(a, b time.Duration) time.Duration {
-	return a + time.Duration(w.rng.Int64N(int64(b-a)+1))
-}
-
-func (w *world) chance(p float64) bool { return w.rng.Float64() < p }
-
-func (w *world) note(format string, args ...any) {
-	if w.traced {
-		w.trace = append(w.trace, fmt.Sprintf("%9.4f ", w.now.Seconds())+fmt.Sprintf(format, args...))
-	}
-}
+// run lets everything happen until end, or until something is wrong.
+func (w *world) run(end time.Duration) { w.Run(end, func() bool { return w.err != nil }) }
 
 func (w *world) fail(format string, args ...any) {
 	if w.err == nil {
@@ -91,7 +41,7 @@ func (w *world) again(d time.Duration, f func()) {
 	if d == 0 {
 		return
 	}
-	w.after(w.between(d/2, 3*d/2), func() {
+	w.After(w.Between(d/2, 3*d/2), func() {
 		if !w.calm {
 			f()
 			w.again(d, f)
@@ -101,10 +51,10 @@ func (w *world) again(d time.Duration, f func()) {
 
 // latency is how long a message takes between servers.
 func (w *world) latency() time.Duration {
-	if !w.calm && w.chance(0.1) {
-		return w.between(time.Millisecond, w.course.slow)
+	if !w.calm && w.Chance(0.1) {
+		return w.Between(time.Millisecond, w.course.slow)
 	}
-	return w.between(100*time.Microsecond, 2*time.Millisecond)
+	return w.Between(100*time.Microsecond, 2*time.Millisecond)
 }
 
 // simMessage is a message, and what came of it.
@@ -195,8 +145,8 @@ func (s *server) chat() {
 	if !s.alive || s.leaving {
 		return
 	}
-	u := s.w.users[s.w.rng.IntN(len(s.w.users))]
-	for range 1 + s.w.rng.IntN(s.w.course.burst) {
+	u := s.w.users[s.w.Rng.IntN(len(s.w.users))]
+	for range 1 + s.w.Rng.IntN(s.w.course.burst) {
 		s.send(u)
 	}
 	s.step()
@@ -204,7 +154,7 @@ func (s *server) chat() {
 
 func (s *server) send(u *user) {
 	m := &simMessage{from: s, user: u, number: s.sent[u] + 1}
-	m.Message = Message{To: Address{User: u.name}, Size: 1 + s.w.rng.IntN(100), Content: m}
+	m.Message = Message{To: Address{User: u.name}, Size: 1 + s.w.Rng.IntN(100), Content: m}
 	s.sent[u]++
 	s.w.messages = append(s.w.messages, m)
 	if u.session == s && (!s.sender.Waits(u.name) || s.w.mutate == shortWayOvertakes) {
@@ -212,7 +162,7 @@ func (s *server) send(u *user) {
 		m.ended = true
 		return
 	}
-	if err := s.sender.Put(&m.Message, s.w.now); err != nil {
+	if err := s.sender.Put(&m.Message, s.w.Now); err != nil {
 		m.refused = true
 		if !errors.Is(err, ErrBackpressure) || s.sender.Bytes() < 1000 {
 			s.w.fail("%v: %v with %d bytes waiting", m, err, s.sender.Bytes())
@@ -226,7 +176,7 @@ func (s *server) send(u *user) {
 // deliver hands a message over to the session at s.
 func (w *world) deliver(m *simMessage, s *server) {
 	m.came++
-	w.note("%v has come at %v", m, s.inc)
+	w.Note("%v has come at %v", m, s.inc)
 	last := m.user.last[m.from]
 	switch {
 	case m.came > 1:
@@ -243,7 +193,7 @@ func (w *world) deliver(m *simMessage, s *server) {
 func (s *server) ended(list []Ended) {
 	for _, e := range list {
 		m := e.Message.Content.(*simMessage)
-		s.w.note("%v ended: %v", m, e.Err)
+		s.w.Note("%v ended: %v", m, e.Err)
 		switch {
 		case m.ended:
 			s.w.fail("%v ended twice: %v and %v", m, m.err, e.Err)
@@ -265,7 +215,7 @@ func (s *server) step() {
 		s.sendOn(to)
 	}
 	for {
-		name, ok := s.sender.Lookup(s.w.now)
+		name, ok := s.sender.Lookup(s.w.Now)
 		if !ok {
 			break
 		}
@@ -273,7 +223,7 @@ func (s *server) step() {
 	}
 	if at, ok := s.sender.NextLookup(); ok && !s.checking {
 		s.checking = true
-		s.w.after(at-s.w.now, func() {
+		s.w.After(at-s.w.Now, func() {
 			s.checking = false
 			s.step()
 		})
@@ -290,8 +240,8 @@ func (s *server) lookUp(name string) {
 		return Find([]core.Entry{e}, name, s.inc, s.w)
 	}
 	at := read()
-	stale := s.w.chance(s.w.course.stale) && !s.w.calm
-	s.w.after(s.w.latency(), func() {
+	stale := s.w.Chance(s.w.course.stale) && !s.w.calm
+	s.w.After(s.w.latency(), func() {
 		switch {
 		case !s.alive:
 			return
@@ -301,8 +251,8 @@ func (s *server) lookUp(name string) {
 		default:
 			at = read()
 		}
-		s.w.note("%v finds %s: %+v", s.inc, name, at)
-		s.ended(s.sender.Located(name, at, s.w.now))
+		s.w.Note("%v finds %s: %+v", s.inc, name, at)
+		s.ended(s.sender.Located(name, at, s.w.Now))
 		s.step()
 	})
 }
@@ -314,16 +264,16 @@ func (s *server) sendOn(to core.Incarnation) {
 	}
 	w, target := s.w, s.w.server(to)
 	if target.dead {
-		s.ended(s.sender.Forget(to, w.now))
+		s.ended(s.sender.Forget(to, w.Now))
 		s.step()
 		return
 	}
-	b, wait, ok := s.sender.Next(to, w.now)
+	b, wait, ok := s.sender.Next(to, w.Now)
 	switch {
 	case !ok:
 		return
 	case wait > 0:
-		w.after(wait, func() { s.sendOn(to) })
+		w.After(wait, func() { s.sendOn(to) })
 		return
 	}
 	answered := false
@@ -338,7 +288,7 @@ func (s *server) sendOn(to core.Incarnation) {
 	}
 	failed := func(never bool) {
 		over(func() []Ended {
-			return s.sender.Unanswered(to, b.Number, never || w.mutate == neverReceived, w.now)
+			return s.sender.Unanswered(to, b.Number, never || w.mutate == neverReceived, w.Now)
 		})
 	}
 	answer := func(list []Answer) {
@@ -347,39 +297,39 @@ func (s *server) sendOn(to core.Incarnation) {
 			number = s.sender.pipes[to].number
 		}
 		if late { // the caller of package cluster has given up; it does no harm
-			s.ended(s.sender.Answered(to, number, list, w.now))
+			s.ended(s.sender.Answered(to, number, list, w.Now))
 			s.step()
 			return
 		}
-		over(func() []Ended { return s.sender.Answered(to, number, list, w.now) })
+		over(func() []Ended { return s.sender.Answered(to, number, list, w.Now) })
 	}
 	s.ask(target, b, answer, failed)
-	w.after(b.Wait, func() { failed(false) })
+	w.After(b.Wait, func() { failed(false) })
 }
 
 // ask brings a batch to another server, once or twice or never, and its answer back.
 func (s *server) ask(target *server, b Batch, answer func([]Answer), failed func(never bool)) {
 	w := s.w
 	times := 1
-	if !w.calm && w.chance(w.course.doubled) {
+	if !w.calm && w.Chance(w.course.doubled) {
 		times = 2
 	}
 	for range times {
-		if !w.calm && w.chance(w.course.loss) || s.cut || target.cut {
+		if !w.calm && w.Chance(w.course.loss) || s.cut || target.cut {
 			continue
 		}
-		w.after(w.latency(), func() {
+		w.After(w.latency(), func() {
 			if !target.alive {
 				if times == 1 {
-					w.after(w.latency(), func() { failed(true) })
+					w.After(w.latency(), func() { failed(true) })
 				}
 				return
 			}
 			list, ok := target.receive(s.inc, b)
-			if !ok || !w.calm && w.chance(w.course.loss) || s.cut || target.cut {
+			if !ok || !w.calm && w.Chance(w.course.loss) || s.cut || target.cut {
 				return
 			}
-			w.after(w.latency(), func() { answer(list) })
+			w.After(w.latency(), func() { answer(list) })
 		})
 	}
 }
@@ -406,7 +356,7 @@ func (s *server) receive(from core.Incarnation, b Batch) ([]Answer, bool) {
 		return Answer{}
 	}
 	arriving := func(m *Message) { // a session may come in the midst of a batch
-		if u := m.Content.(*simMessage).user; u.session == nil && u.at == s.inc && s.w.chance(0.3) {
+		if u := m.Content.(*simMessage).user; u.session == nil && u.at == s.inc && s.w.Chance(0.3) {
 			u.session = s
 		}
 	}
@@ -442,22 +392,22 @@ func (w *world) move(u *user) {
 	if u.session == nil {
 		return
 	}
-	w.note("%s leaves %v", u.name, u.session.inc)
+	w.Note("%s leaves %v", u.name, u.session.inc)
 	u.session = nil
-	w.after(w.latency(), func() {
+	w.After(w.latency(), func() {
 		u.at, u.parked = core.Incarnation{}, true
-		w.after(w.between(time.Millisecond, 300*time.Millisecond), func() { w.take(u) })
+		w.After(w.Between(time.Millisecond, 300*time.Millisecond), func() { w.take(u) })
 	})
 }
 
 // take makes a server the owner of a user's session, which is there a little later.
 func (w *world) take(u *user) {
 	list := w.living()
-	s := list[w.rng.IntN(len(list))]
+	s := list[w.Rng.IntN(len(list))]
 	u.at, u.parked = s.inc, false
-	w.after(w.between(0, 3*time.Millisecond), func() {
+	w.After(w.Between(0, 3*time.Millisecond), func() {
 		if u.at == s.inc && s.alive {
-			w.note("%s is at %v", u.name, s.inc)
+			w.Note("%s is at %v", u.name, s.inc)
 			u.session = s
 		}
 	})
@@ -468,19 +418,19 @@ func (w *world) logOut(u *user) {
 	if u.session == nil {
 		return
 	}
-	w.note("%s has left", u.name)
+	w.Note("%s has left", u.name)
 	u.session = nil
-	w.after(w.between(0, time.Second), func() {
+	w.After(w.Between(0, time.Second), func() {
 		u.at = core.Incarnation{}
-		w.after(w.between(0, 5*time.Second), func() { w.take(u) })
+		w.After(w.Between(0, 5*time.Second), func() { w.take(u) })
 	})
 }
 
-func (w *world) anyUser() *user { return w.users[w.rng.IntN(len(w.users))] }
+func (w *world) anyUser() *user { return w.users[w.Rng.IntN(len(w.users))] }
 
 func (w *world) anyServer() *server {
 	list := w.living()
-	return list[w.rng.IntN(len(list))]
+	return list[w.Rng.IntN(len(list))]
 }
 
 // leave lets a server move its sessions, and end; the next incarnation starts.
@@ -489,7 +439,7 @@ func (w *world) leave() {
 	if len(w.living()) < 3 {
 		return
 	}
-	w.note("%v leaves", s.inc)
+	w.Note("%v leaves", s.inc)
 	s.leaving = true
 	var out func()
 	out = func() {
@@ -501,7 +451,7 @@ func (w *world) leave() {
 			}
 		}
 		if s.alive && (left || !s.sender.Empty()) {
-			w.after(20*time.Millisecond, out)
+			w.After(20*time.Millisecond, out)
 			return
 		}
 		w.end(s, 0)
@@ -515,8 +465,8 @@ func (w *world) kill() {
 	if len(w.living()) < 3 {
 		return
 	}
-	w.note("%v is killed", s.inc)
-	w.end(s, w.between(time.Second, 20*time.Second))
+	w.Note("%v is killed", s.inc)
+	w.end(s, w.Between(time.Second, 20*time.Second))
 }
 
 func (w *world) end(s *server, declared time.Duration) {
@@ -530,13 +480,13 @@ func (w *world) end(s *server, declared time.Duration) {
 			u.session = nil
 		}
 	}
-	w.after(declared, func() {
-		w.note("%v is dead", s.inc)
+	w.After(declared, func() {
+		w.Note("%v is dead", s.inc)
 		s.dead = true
 		for _, u := range w.users {
 			if u.at == s.inc {
 				u.at = core.Incarnation{}
-				w.after(w.between(0, 3*time.Second), func() { w.take(u) })
+				w.After(w.Between(0, 3*time.Second), func() { w.take(u) })
 			}
 		}
 		w.newServer(s.inc.Node, s.inc.Boot+1)
@@ -546,12 +496,12 @@ func (w *world) end(s *server, declared time.Duration) {
 func (w *world) cut() {
 	s := w.anyServer()
 	s.cut = true
-	w.after(w.between(100*time.Millisecond, 45*time.Second), func() { s.cut = false })
+	w.After(w.Between(100*time.Millisecond, 45*time.Second), func() { s.cut = false })
 }
 
 // simulate plays a course by a seed.
 func simulate(seed uint64, c course, m mutation, traced bool) *world {
-	w := &world{rng: rand.New(rand.NewPCG(seed, 7)), course: c, mutate: m, traced: traced}
+	w := &world{World: sim.New(seed, traced), course: c, mutate: m}
 	for i := range c.servers {
 		w.newServer(uint16(i+1), 1)
 	}
