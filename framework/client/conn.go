@@ -27,7 +27,10 @@ type conn interface {
 
 // silent are connections that were cut and stay open, so that no server hears of their
 // end before it must have missed them. Oldest first; guarded by Client.mu.
-type silent []struct {
+type silent []silentConn
+
+// silentConn is one of them, and when it is closed.
+type silentConn struct {
 	conn  conn
 	until time.Duration
 }
@@ -39,10 +42,7 @@ func (s *silent) add(c conn, until time.Duration) {
 	if len(*s) == maxSilent {
 		s.drop()
 	}
-	*s = append(*s, struct {
-		conn  conn
-		until time.Duration
-	}{c, until})
+	*s = append(*s, silentConn{c, until})
 }
 
 // drop closes the oldest.
