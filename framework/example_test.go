@@ -48,9 +48,13 @@ func start(srv *framework.Server) (stop func()) {
 }
 
 // player is a client that has yet to connect.
-func player(srv *framework.Server, name string) *client.Client {
+func player(srv *framework.Server, name string) *client.Client { return playerWith(srv, name, nil) }
+
+// playerWith is a player whose app is told what becomes of its session.
+func playerWith(srv *framework.Server, name string, onEvent func(client.Event)) *client.Client {
 	c, err := client.New([]string{fmt.Sprintf("tcp://%v", srv.Addr(transport.TCP))}, client.Config{
-		Ticket: func(context.Context) ([]byte, error) { return []byte(name), nil }, Logger: slog.New(slog.DiscardHandler),
+		Ticket:  func(context.Context) ([]byte, error) { return []byte(name), nil },
+		OnEvent: onEvent, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		log.Fatal(err)

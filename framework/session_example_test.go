@@ -16,15 +16,7 @@ import (
 // events makes a client that tells what becomes of its session.
 func events(srv *framework.Server, name string) (*client.Client, <-chan client.Event) {
 	all := make(chan client.Event, 100) // more than there are
-	c, err := client.New([]string{"tcp://" + srv.Addr(framework.TCP).String()}, client.Config{
-		Ticket:  func(context.Context) ([]byte, error) { return []byte(name), nil },
-		OnEvent: func(e client.Event) { all <- e }, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		panic(err)
-	}
-	guests = append(guests, c)
-	return c, all
+	return playerWith(srv, name, func(e client.Event) { all <- e }), all
 }
 
 // A kick has a code of the game's own, a text for people, and a number for the client's
