@@ -6,7 +6,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -107,15 +106,7 @@ func showing(t *testing.T) map[string]bool {
 			names[m[1]] = true
 		}
 	}
-	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && d.Name() != ".." || d.Name() == "node_modules" || d.Name() == "testdata"):
-			return filepath.SkipDir
-		case d.IsDir():
-			return nil
-		}
+	err := eachPath(func(path string) error {
 		slash := filepath.ToSlash(path)
 		example := strings.HasSuffix(path, "example_test.go")
 		program := strings.HasPrefix(slash, "../examples/") && strings.HasSuffix(path, ".go")

@@ -103,8 +103,8 @@ func TestImportsPointInward(t *testing.T) {
 	})
 }
 
-// TestWhoLinksNATS: 11 MB of program are only in those that join many servers by NATS.
-func TestWhoLinksNATS(t *testing.T) {
+// TestWhatLinksNATS: its 11 MB are only in programs that join many servers by NATS.
+func TestWhatLinksNATS(t *testing.T) {
 	all := list(t, "./...")
 	without := slices.DeleteFunc(all, func(pkg string) bool {
 		rel := strings.TrimPrefix(pkg, module)
@@ -166,18 +166,28 @@ func TestTimeIsReadInOnePlaceAPackage(t *testing.T) {
 	})
 }
 
+// eachPath visits every file of the repository that is not hidden, of another project, or
+// data of a test.
+func eachPath(visit func(path string) error) error {
+	return filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && d.Name() != ".." || d.Name() == "node_modules" || d.Name() == "testdata"):
+			return filepath.SkipDir
+		case d.IsDir():
+			return nil
+		}
+		return visit(path)
+	})
+}
+
 // eachFile visits every non-test Go file of the module.
 func eachFile(t *testing.T, visit func(pkg, path string, imports []string, text string)) {
 	t.Helper()
 	n := 0
-	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && d.Name() != ".." || d.Name() == "node_modules" || d.Name() == "testdata") {
-			return filepath.SkipDir
-		}
-		if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+	err := eachPath(func(path string) error {
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return nil
 		}
 		text, err := os.ReadFile(path)
