@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"log"
 	"log/slog"
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/lifeline-go/lifeline/framework"
@@ -44,7 +44,7 @@ func Example() {
 		for _, p := range m.Players() {
 			users = append(users, p.User())
 		}
-		sort.Strings(users)
+		slices.Sort(users)
 		return users, nil
 	})
 	if err := srv.Start(); err != nil {
