@@ -428,7 +428,7 @@ func TestSessionsOfOneAddressThatLogInTogether(t *testing.T) {
 			go func() { _ = c.Connect(context.Background()) }() // ends with the client
 			time.Sleep(10 * time.Millisecond)
 		}
-		time.Sleep(1200 * time.Millisecond) // and nobody has come again, from another address
+		time.Sleep(1200 * time.Millisecond) // and none has come again, from another address
 		if n, refused := len(e.players()), e.srv.Stats().Full["address"]; n != 3 || refused != 3 {
 			t.Errorf("%d sessions of one address, %d refused, want 3 and 3", n, refused)
 		}

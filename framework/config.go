@@ -104,9 +104,9 @@ type Config struct {
 	AuthTimeout time.Duration
 	// AuthConcurrency bounds the logins that are being decided. Logins beyond it are
 	// told to come back, as is one address, or /64 of IPv6, that has an eighth of them
-	// already; this machine and TrustedProxies may have them all. A hook that does not heed its context gives its slot back a quarter of
-	// AuthTimeout later; four times as many of those as there are slots keep every
-	// login out. If zero, 256.
+	// already; this machine and TrustedProxies may have them all. A hook that does not
+	// heed its context gives its slot back a quarter of AuthTimeout later; four times as
+	// many of those as there are slots keep every login out. If zero, 256.
 	AuthConcurrency int
 	// Duplicate says what happens when a user logs in that has a session already. If
 	// zero, DuplicateReplace.

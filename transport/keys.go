@@ -31,8 +31,8 @@ func (c *Config) serverKeys(log *slog.Logger) ([]seal.Key, error) {
 	return []seal.Key{key}, err
 }
 
-// PublicKeys returns the public halves of the keys in a Config.KeyFile, that which clients
-// are told first. The file is made if there is none.
+// PublicKeys returns the public halves of the keys in a Config.KeyFile. Clients are told
+// the first. The file is made if there is none.
 func PublicKeys(keyFile string, log *slog.Logger) (list []string, err error) {
 	keys, err := keysOf(keyFile, log)
 	for _, key := range keys {

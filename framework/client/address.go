@@ -26,7 +26,8 @@ var carrierNames = [...]string{"plain-kcp", "tcp", "ws", "kcp", "stcp"}
 // sealed reports whether links of the carrier need the server's public key.
 func (k carrier) sealed() bool { return k == carrierKCP || k == carrierSTCP }
 
-// datagrams reports whether the carrier goes over UDP, where nobody says no.
+// datagrams reports whether the carrier goes over UDP, where silence is the
+// only refusal.
 func (k carrier) datagrams() bool { return k == carrierPlainKCP || k == carrierKCP }
 
 func (k carrier) String() string { return carrierNames[k] }

@@ -240,7 +240,7 @@ func (c *Client) Err() error {
 
 // Cut drops the link without a word on the network, as a pulled cable would;
 // for bots and tests. The client itself notices at once and comes back. A KCP
-// socket is closed, which nobody is told. A TCP socket is neither read nor
+// socket is closed, and no packet says so. A TCP socket is neither read nor
 // written any more, but kept open until the server must have missed it (or
 // Close, or the fourth further Cut), because closing it would tell; what was
 // written before may still arrive. A connection that Config.Dial made and that

@@ -69,7 +69,7 @@ func (w *ways) next(urls string, now time.Duration) (all []way) {
 }
 
 // elsewhere returns where urls send us. What the app would not have dialled itself is
-// left out: nobody is talked out of encryption.
+// left out: no server talks a client out of encryption.
 func (w *ways) elsewhere(urls string) (list []address) {
 	for _, text := range strings.Fields(urls) {
 		a, err := parseAddress(text)
@@ -93,7 +93,7 @@ func (w *ways) order(now time.Duration) []int {
 		order[i] = i
 		every = every && w.standings[i].failed
 	}
-	if every { // nobody can be reached, which says nothing about any of them
+	if every { // none can be reached, which says nothing about any of them
 		for i := range w.standings {
 			w.standings[i].failed = false
 		}

@@ -83,7 +83,7 @@ func (d *dialer) speakKCP(p *pipe, mtu int) *kcpConn {
 }
 
 // openPipe makes the socket. The system's is connected: the kernel drops what
-// others send, and tells when nobody is there.
+// others send, and tells when nothing listens there.
 func (d *dialer) openPipe(ctx context.Context, a netip.AddrPort) (*pipe, error) {
 	if d.cfg.ListenPacket == nil {
 		nc, err := new(net.Dialer).DialContext(ctx, "udp", a.String())
@@ -178,7 +178,7 @@ type pipe struct {
 	owed    ack           // of the latest segment that the server pushed
 	flushed chan struct{} // closed with over: closed, or parted and all is acknowledged
 	over    bool
-	sign    chan struct{} // closed with signed: something came, or readErr; nil: nobody asks
+	sign    chan struct{} // closed with signed: something came, or readErr; nil: nothing waits for it
 	signed  bool
 	readErr error
 	repeats *kcp.Repeater // sees to a path that loses, nil: the KCP above does
@@ -275,7 +275,7 @@ func (p *pipe) received(b []byte) bool {
 	return true
 }
 
-// signLocked tells whoever knocked.
+// signLocked ends knock.
 func (p *pipe) signLocked(err error) {
 	if p.sign != nil && !p.signed {
 		p.signed, p.readErr = true, err

@@ -172,7 +172,7 @@ func (l *link) writeClosing() {
 	last, late := l.last, l.late
 	l.c.mu.Unlock()
 	if last == nil {
-		return // whoever left the link closed it, or keeps it open
+		return // what left the link closed it, or keeps it open
 	}
 	l.conn.part(last)
 	late.Stop()

@@ -436,7 +436,7 @@ func (s *sealed) failLocked(err error) {
 	_ = s.pc.Close()
 }
 
-// Close says goodbye, several times as nobody answers it, and closes the
+// Close says goodbye, several times as it has no answer, and closes the
 // socket after the last.
 func (s *sealed) Close() error {
 	s.mu.Lock()

@@ -31,8 +31,8 @@ func serve(setup func(*framework.Server)) (addr string, stop func()) {
 	return "tcp://" + srv.Addr(framework.TCP).String(), func() { _ = srv.Shutdown(context.Background()) }
 }
 
-// The player's app is closed and started again within the grace: the session goes on,
-// with all that was sent meanwhile.
+// The player's app is closed and started again within the grace: the session goes on.
+// What the server sent meanwhile is lost, so the app asks anew.
 func ExampleClient_Token() {
 	addr, stop := serve(func(srv *framework.Server) {
 		framework.OnMessage(srv, "subscribe", func(p *framework.Player, _ bool) { _ = p.Push("news", "you won") })
@@ -130,7 +130,7 @@ func ExampleRoom_Follow() {
 	// <nil>
 }
 
-// Rooms tell when the client gets in and out, whoever wished it.
+// Rooms tell when the client gets in and out, at its own wish or the server's.
 func ExampleRoom_OnJoined() {
 	addr, stop := serve(func(srv *framework.Server) {
 		duels := framework.AddRoom(srv, "duel", func(r *framework.Room) *framework.Room { return r })

@@ -31,6 +31,6 @@
 // player sees: a bot asks for one thing at a time, and its requests live through cut links.
 //
 // A server lets 1,000 links of one address in at once and then 100 a second: OpensPerAddress of
-// framework.Config. Bots of the server's own machine are not counted; from another one more of them
-// than that wait, and the server's log says so.
+// framework.Config. Bots of the server's own machine are not counted. On another machine, those
+// beyond the bound wait, and the server's log says so.
 package swarm
