@@ -194,19 +194,6 @@ func (g *group) during(f func() error) error {
 	}
 }
 
-// back lets the players play until all have a link.
-func (g *group) back(limit time.Duration) error {
-	end := time.Now().Add(limit)
-	for g.fleet.Away() > 0 {
-		if time.Now().After(end) {
-			_, errs := g.fleet.Result()
-			return fmt.Errorf("%d of %d players are not back after %v: %+v", g.fleet.Away(), g.o.Sessions, limit, errs)
-		}
-		g.fleet.Play(20 * time.Millisecond)
-	}
-	return nil
-}
-
 func (g *group) close() error {
 	var errs []error
 	if g.fleet != nil {
@@ -286,7 +273,7 @@ func clusterRestart(o *options) error {
 			if err := g.during(func() error { return g.restart(i) }); err != nil {
 				return err
 			}
-			if err := g.back(o.duration); err != nil {
+			if err := g.fleet.Regain(o.duration); err != nil {
 				return err
 			}
 			g.fleet.Play(o.settle)
@@ -306,7 +293,7 @@ func clusterKill(o *options) error {
 		}
 		_ = first.Stop()                    // it was killed, and says so
 		g.fleet.Play(20 * time.Millisecond) // until the players know
-		return g.back(o.duration)
+		return g.fleet.Regain(o.duration)
 	})
 }
 
@@ -321,7 +308,7 @@ func clusterPause(o *options) error {
 			return err
 		}
 		g.fleet.Play(5 * time.Second) // they renew their leases, and clients ask again
-		return g.back(o.duration)
+		return g.fleet.Regain(o.duration)
 	})
 }
 
@@ -344,7 +331,8 @@ func (o *options) outage(course string, happen func(*group) error) (err error) {
 		return fmt.Errorf("%s: %w", course, err)
 	}
 	r := g.report(course, began)
-	r.BackAfter = ms(g.fleet.Latest())
+	back, _ := g.fleet.Returns()
+	r.BackAfter = ms(back.Max())
 	g.fleet.Play(o.settle)
 	to, err := proc.Now()
 	if err != nil {
@@ -396,7 +384,8 @@ func (r *outage) account(g *group) error {
 	}
 	g.fleet.Idle(500 * time.Millisecond) // what was pushed last arrives
 	_, r.Errors = g.fleet.Result()
-	r.Resets, r.Logins, r.Unanswered = g.fleet.Resets(), g.fleet.Logins(), g.fleet.Unanswered()
+	_, r.Resets = g.fleet.Returns()
+	r.Logins, r.Unanswered = g.fleet.Logins(), g.fleet.Unanswered()
 	for i := range g.o.Sessions {
 		p, s := g.fleet.Standing(i), g.ledger.Account(i)
 		unhandled := s.Missing + p.Asked - min(s.Next, p.Asked)
@@ -445,7 +434,7 @@ func clusterResume(o *options) error {
 		due -= float64(int(due))
 		g.fleet.Play(step)
 	}
-	if err := g.back(o.duration); err != nil {
+	if err := g.fleet.Regain(o.duration); err != nil {
 		return err
 	}
 	r := g.report("resume", began)

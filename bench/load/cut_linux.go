@@ -49,11 +49,12 @@ func (f *Fleet) CutSome(n int) {
 
 // Regain lets the players come back, and play on meanwhile if they do.
 func (f *Fleet) Regain(limit time.Duration) error {
-	tell := f.now + time.Second
-	for end := f.now + limit; f.away > 0; f.turn(end) {
+	began := f.now
+	tell := began + time.Second
+	for end := began + limit; f.away > 0; f.turn(end) {
 		if f.now > tell {
 			tell += time.Second
-			f.tell(fmt.Errorf("%.0f s after the cut %d players are back", (f.now - f.cut).Seconds(), f.open-f.away))
+			f.tell(fmt.Errorf("after %.0f s %d players are back", (f.now - began).Seconds(), f.open-f.away))
 		}
 		if f.now > end {
 			return fmt.Errorf("load: %d of %d players are not back after %v: %+v", f.away, len(f.players), limit, f.counts)
@@ -77,8 +78,8 @@ func (f *Fleet) Finish(limit time.Duration) error {
 	return nil
 }
 
-// Returns tells how long players took to come back after the last Cut, and how
-// many of them found that their stream started anew.
+// Returns tells how long after the last Cut or Listen players were back, and how
+// many streams have begun anew.
 func (f *Fleet) Returns() (h *chart.Histogram, resets int) { return &f.returns, f.resets }
 
 // Pushed returns how many messages of the server have arrived in all.

@@ -167,20 +167,13 @@ func (f *Fleet) Standing(i int) Standing {
 	return Standing{p.asked, p.pushed, p.undelivered}
 }
 
-// Logins returns how many players had to log in anew, Unanswered how many requests got no
-// answer because of that or of a reset, and Away how many players have no link.
+// Logins returns how many players had to log in anew, and Unanswered how many requests got no
+// answer because of that or of a reset.
 func (f *Fleet) Logins() int        { return f.logins }
 func (f *Fleet) Unanswered() uint64 { return f.unanswered }
-func (f *Fleet) Away() int          { return f.away }
 
 // SetServers changes where the players may go.
 func (f *Fleet) SetServers(all []netip.AddrPort) { f.cfg.Servers = all }
-
-// Resets returns how many streams have begun anew.
-func (f *Fleet) Resets() int { return f.resets }
-
-// Latest returns when the last player that had lost its link was back, since Listen.
-func (f *Fleet) Latest() time.Duration { return f.returns.Max() }
 
 // Listen begins to measure how long each player hears nothing of the game, and how long
 // those that lose their link need to be back.
