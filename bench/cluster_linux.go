@@ -3,8 +3,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -12,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -101,8 +98,9 @@ type group struct {
 	folder    string
 }
 
-// assemble starts n servers, and opens the sessions at all of them, or at the first.
-func (o *options) assemble(n int, atFirst bool) (g *group, err error) {
+// assemble starts n servers, and opens the sessions at all of them, or at the first if the
+// players are to come back to the wrong one.
+func (o *options) assemble(n int) (g *group, err error) {
 	if err := o.share(); err != nil {
 		return nil, err
 	}
@@ -136,7 +134,7 @@ func (o *options) assemble(n int, atFirst bool) (g *group, err error) {
 	}
 	lc := o.Config
 	lc.Server, lc.Servers, lc.Users, lc.Return, lc.Route, lc.Rate = ports[0], ports[:n], true, true, "count", o.each*float64(o.Sessions)
-	if atFirst {
+	if lc.Wrong {
 		lc.Servers = ports[:1]
 	}
 	if g.fleet, err = load.New(lc, func(err error) { fmt.Fprintln(o.log, "bench:", err) }); err != nil {
@@ -259,16 +257,19 @@ func (o *options) clusterRestartFlags(fs *flag.FlagSet) {
 	fs.DurationVar(&o.Drain, "drain", 5*time.Second, "over which a server lets its players go")
 }
 
-func (o *options) clusterKillFlags(fs *flag.FlagSet) { o.outageFlags(fs) }
-
 func (o *options) clusterPauseFlags(fs *flag.FlagSet) {
 	o.outageFlags(fs)
 	fs.DurationVar(&o.stopped, "stop", 30*time.Second, "how long the directory stands still")
 }
 
+func (o *options) clusterResumeFlags(fs *flag.FlagSet) {
+	o.outageFlags(fs)
+	fs.Float64Var(&o.cuts, "cuts", 5, "percent of the links that are cut in each second")
+}
+
 // clusterRestart restarts each of three servers.
 func clusterRestart(o *options) error {
-	return o.outage("restart", func(g *group) error {
+	return o.outage("restart", 3, func(g *group) error {
 		for i := range g.servers {
 			if err := g.during(func() error { return g.restart(i) }); err != nil {
 				return err
@@ -285,7 +286,7 @@ func clusterRestart(o *options) error {
 // clusterKill kills the first of three servers.
 func clusterKill(o *options) error {
 	o.Config.Relogin = true
-	return o.outage("kill", func(g *group) error {
+	return o.outage("kill", 3, func(g *group) error {
 		first := g.servers[0]
 		g.servers[0] = nil
 		if err := first.Signal(syscall.SIGKILL); err != nil {
@@ -299,7 +300,7 @@ func clusterKill(o *options) error {
 
 // clusterPause stops the directory for a while.
 func clusterPause(o *options) error {
-	return o.outage("pause", func(g *group) error {
+	return o.outage("pause", 3, func(g *group) error {
 		if err := g.directory.Signal(syscall.SIGSTOP); err != nil {
 			return err
 		}
@@ -312,9 +313,25 @@ func clusterPause(o *options) error {
 	})
 }
 
-// outage plays a course with three servers, and reports what the players went through.
-func (o *options) outage(course string, happen func(*group) error) (err error) {
-	g, err := o.assemble(3, false)
+// clusterResume cuts links of players, who come back to the other one of two servers first.
+func clusterResume(o *options) error {
+	o.Config.Wrong = true
+	return o.outage("resume", 2, func(g *group) error {
+		const step = 20 * time.Millisecond
+		began := time.Now()
+		for due := 0.0; time.Since(began) < o.settle; {
+			due += o.cuts / 100 * float64(o.Sessions) * step.Seconds()
+			g.fleet.CutSome(int(due))
+			due -= float64(int(due))
+			g.fleet.Play(step)
+		}
+		return g.fleet.Regain(o.duration)
+	})
+}
+
+// outage plays a course with so many servers, and reports what the players went through.
+func (o *options) outage(course string, servers int, happen func(*group) error) (err error) {
+	g, err := o.assemble(servers)
 	if err != nil {
 		return err
 	}
@@ -330,7 +347,10 @@ func (o *options) outage(course string, happen func(*group) error) (err error) {
 	if err := happen(g); err != nil {
 		return fmt.Errorf("%s: %w", course, err)
 	}
-	r := g.report(course, began)
+	r := &outage{
+		Course: course, Carrier: o.Config.Carrier, Servers: servers, Sessions: o.Sessions, Each: o.each,
+		Seconds: round(time.Since(began).Seconds()), Machine: o.machine(),
+	}
 	back, _ := g.fleet.Returns()
 	r.BackAfter = ms(back.Max())
 	g.fleet.Play(o.settle)
@@ -344,18 +364,7 @@ func (o *options) outage(course string, happen func(*group) error) (err error) {
 	if err := r.account(g); err != nil {
 		return err
 	}
-	return o.printOutage(r)
-}
-
-// report begins the report of a course.
-func (g *group) report(course string, began time.Time) *outage {
-	o := g.o
-	r := &outage{
-		Course: course, Carrier: o.Config.Carrier, Servers: len(g.servers), Sessions: o.Sessions, Each: o.each, Seconds: round(time.Since(began).Seconds()),
-		Machine: machine{Cores: cores(), Go: runtime.Version()},
-	}
-	r.Machine.CPU, r.Machine.Kernel = proc.Machine()
-	return r
+	return o.printLines(r)
 }
 
 // waited fills in how long the players waited.
@@ -395,52 +404,4 @@ func (r *outage) account(g *group) error {
 		r.Lost += unhandled - min(unhandled, p.Undelivered) + s.Pushed - min(s.Pushed, p.Pushed)
 	}
 	return nil
-}
-
-func (o *options) printOutage(r *outage) error {
-	if o.json {
-		return writeJSON(o.out, r)
-	}
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	b = bytes.ReplaceAll(bytes.ReplaceAll(bytes.Trim(b, "{}\n"), []byte(`"`), nil), []byte(","), nil)
-	_, err = fmt.Fprintf(o.out, "%s\n", b)
-	return err
-}
-
-func (o *options) clusterResumeFlags(fs *flag.FlagSet) {
-	o.outageFlags(fs)
-	fs.Float64Var(&o.cuts, "cuts", 5, "percent of the links that are cut in each second")
-}
-
-// clusterResume cuts links of players, who come back to the other one of two servers first.
-func clusterResume(o *options) error {
-	o.Config.Wrong = true
-	g, err := o.assemble(2, true)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, g.close()) }()
-	g.fleet.Play(o.warmup)
-	g.fleet.Reset()
-	g.fleet.Listen()
-	began := time.Now()
-	const step = 20 * time.Millisecond
-	for due := 0.0; time.Since(began) < o.settle; {
-		due += o.cuts / 100 * float64(o.Sessions) * step.Seconds()
-		g.fleet.CutSome(int(due))
-		due -= float64(int(due))
-		g.fleet.Play(step)
-	}
-	if err := g.fleet.Regain(o.duration); err != nil {
-		return err
-	}
-	r := g.report("resume", began)
-	r.waited(g.fleet.Silences(), g.fleet.Redials())
-	if err := r.account(g); err != nil {
-		return err
-	}
-	return o.printOutage(r)
 }

@@ -3,8 +3,11 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 
 	"github.com/lifeline-go/lifeline/bench/load"
 )
@@ -44,6 +47,20 @@ func (o *options) print(r *report) error {
 		return writeJSON(o.out, r)
 	}
 	return table(o.out, r)
+}
+
+// printLines writes a report that is of one run, as it was asked for: a line a figure.
+func (o *options) printLines(r any) error {
+	if o.json {
+		return writeJSON(o.out, r)
+	}
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	b = bytes.ReplaceAll(bytes.ReplaceAll(bytes.Trim(b, "{}\n"), []byte(`"`), nil), []byte(","), nil)
+	_, err = fmt.Fprintf(o.out, "%s\n", b)
+	return err
 }
 
 func (o *options) connectOnce(p peer) (f figures, errs load.Counts, err error) {

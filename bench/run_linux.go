@@ -44,7 +44,7 @@ func commands() []command {
 		{"cluster login", "what a login costs more there", (*options).clusterLoginFlags, clusterLogin},
 		{"cluster resume", "players come back to the wrong one of two servers", (*options).clusterResumeFlags, clusterResume},
 		{"cluster restart", "three servers are restarted in turn, under traffic", (*options).clusterRestartFlags, clusterRestart},
-		{"cluster kill", "one of three servers is killed", (*options).clusterKillFlags, clusterKill},
+		{"cluster kill", "one of three servers is killed", (*options).outageFlags, clusterKill},
 		{"cluster pause", "the directory of three servers stops for a while", (*options).clusterPauseFlags, clusterPause},
 		{"all", "all of it, and a report as one HTML file", (*options).allFlags, all},
 		{"smoke", "small sizes whose ratios must hold: for CI", nil, smoke},
@@ -191,11 +191,16 @@ func profileSelf(file string) (stop func(), err error) {
 func (o *options) report(p peer) *report {
 	r := &report{
 		Server: p.kind, Carrier: p.load.Carrier, Sessions: o.Sessions, Sockets: o.Sockets, Seconds: o.duration.Seconds(),
-		Machine: machine{Cores: cores(), Go: runtime.Version(), Pinned: o.serverCore >= 0},
+		Machine: o.machine(),
 	}
 	if r.Sockets == 0 {
 		r.Sockets = r.Sessions
 	}
-	r.Machine.CPU, r.Machine.Kernel = proc.Machine()
 	return r
+}
+
+func (o *options) machine() machine {
+	m := machine{Cores: cores(), Go: runtime.Version(), Pinned: o.serverCore >= 0}
+	m.CPU, m.Kernel = proc.Machine()
+	return m
 }

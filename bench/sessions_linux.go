@@ -3,8 +3,6 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -223,14 +221,5 @@ func sessions(o *options) error {
 	if err != nil {
 		return err
 	}
-	if o.json {
-		return writeJSON(o.out, r)
-	}
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	b = bytes.ReplaceAll(bytes.ReplaceAll(bytes.Trim(b, "{}\n"), []byte(`"`), nil), []byte(","), nil)
-	_, err = fmt.Fprintf(o.out, "%s\n", b)
-	return err
+	return o.printLines(r)
 }
