@@ -32,44 +32,32 @@ func (o *options) busFlag(fs *flag.FlagSet) {
 	fs.StringVar(&o.bus, "bus", "nats", "what joins it: memory, or nats, a NATS server in its process")
 }
 
-// pair runs something in turn with a server alone and with one of a cluster, and compares.
-func (o *options) pair(once func(clustered bool, r *report) (figures, load.Counts, error)) error {
-	alone, clustered := o.report(peer{"alone", o.Config}), o.report(peer{"cluster of one, " + o.bus, o.Config})
-	for range o.runs {
-		for _, r := range []*report{clustered, alone} {
-			f, errs, err := once(r == clustered, r)
-			if err != nil {
-				return fmt.Errorf("%s: %w", r.Server, err)
-			}
-			r.add(f, errs)
-		}
+// pair runs something in turn with a server of a cluster and with one that is alone, and compares.
+func (o *options) pair(once func(*options, peer, *report) (figures, load.Counts, error)) error {
+	joined := *o
+	joined.Options.Cluster = o.bus
+	servers := []*options{&joined, o}
+	clustered, alone := o.report(peer{"cluster of one, " + o.bus, o.Config}), o.report(peer{"alone", o.Config})
+	both := []*report{clustered, alone}
+	err := o.inTurn(both, func(i int) (figures, load.Counts, error) {
+		return once(servers[i], peer{"lifeline", o.Config}, both[i])
+	})
+	if err != nil {
+		return err
 	}
 	alone.Over = compare(clustered, alone)
 	if o.json {
 		return writeJSON(o.out, map[string]any{"cluster": clustered, "alone": alone})
 	}
-	if err := table(o.out, clustered, alone); err != nil {
+	if err := table(o.out, both...); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(o.out, "\nin a cluster over alone, run by run: server CPU a message %v, p50 %v, p99 %v\n", alone.Over.ServerCPUPerMsg, alone.Over.P50, alone.Over.P99)
+	_, err = fmt.Fprintf(o.out, "\nin a cluster over alone, run by run: server CPU a message %v, p50 %v, p99 %v\n", alone.Over.ServerCPUPerMsg, alone.Over.P50, alone.Over.P99)
 	return err
 }
 
-// in returns the options of a server that is alone, or of a cluster.
-func (o *options) in(clustered bool) *options {
-	c := *o
-	if clustered {
-		c.Options.Cluster = o.bus
-	}
-	return &c
-}
-
 // clusterLocal compares what an echo costs.
-func clusterLocal(o *options) error {
-	return o.pair(func(clustered bool, r *report) (figures, load.Counts, error) {
-		return o.in(clustered).echoOnce(peer{"lifeline", o.Config}, r)
-	})
-}
+func clusterLocal(o *options) error { return o.pair((*options).echoOnce) }
 
 func (o *options) clusterLoginFlags(fs *flag.FlagSet) {
 	o.connectFlags(fs)
@@ -82,9 +70,7 @@ func clusterLogin(o *options) error {
 		return err
 	}
 	o.Config.Users, o.Options.Users = true, true
-	return o.pair(func(clustered bool, _ *report) (figures, load.Counts, error) {
-		return o.in(clustered).connectOnce(peer{"lifeline", o.Config})
-	})
+	return o.pair(func(o *options, p peer, _ *report) (figures, load.Counts, error) { return o.connectOnce(p) })
 }
 
 // group is some servers of one cluster, their directory, and their players.

@@ -37,14 +37,9 @@ func echo(o *options) error {
 		r.Size, r.Window = o.Config.Size, o.Window
 		reports = append(reports, r)
 	}
-	for range o.runs {
-		for i, p := range peers {
-			f, errs, err := o.echoOnce(p, reports[i])
-			if err != nil {
-				return fmt.Errorf("%s: %w", p.kind, err)
-			}
-			reports[i].add(f, errs)
-		}
+	err = o.inTurn(reports, func(i int) (figures, load.Counts, error) { return o.echoOnce(peers[i], reports[i]) })
+	if err != nil {
+		return err
 	}
 	if len(peers) == 1 {
 		if o.json {
@@ -69,6 +64,21 @@ func echo(o *options) error {
 		q := reports[i+1].Over
 		fmt.Fprintf(o.out, "\nlifeline/%s, run by run: server CPU a message %v, throughput %v, p50 %v, p99 %v\n",
 			p.name(peers[0]), q.ServerCPUPerMsg, q.MessagesPerSecond, q.P50, q.P99)
+	}
+	return nil
+}
+
+// inTurn has every report get its runs, one after the other in each round, so that all have
+// the same neighbors.
+func (o *options) inTurn(reports []*report, once func(i int) (figures, load.Counts, error)) error {
+	for range o.runs {
+		for i, r := range reports {
+			f, errs, err := once(i)
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.Server, err)
+			}
+			r.add(f, errs)
+		}
 	}
 	return nil
 }
