@@ -26,8 +26,8 @@ func startDirectory(o *Options) (*service, error) {
 }
 
 // join makes a server one of many, if it is to be. leave closes what joins it.
-func (o *Options) join(cfg *framework.Config) (leave func() error, err error) {
-	leave = func() error { return nil }
+func (o *Options) join(cfg *framework.Config) (leave func(), err error) {
+	leave = func() {}
 	cfg.Secret, cfg.Drain.Window = session.Secret{1}, o.Drain
 	if o.Users {
 		cfg.Authenticate = func(_ context.Context, l framework.Login) (framework.Identity, error) {
@@ -37,11 +37,8 @@ func (o *Options) join(cfg *framework.Config) (leave func() error, err error) {
 	if o.Cluster == "" {
 		return leave, nil
 	}
-	var bus cluster.Bus
-	switch o.Cluster {
-	case "memory":
-		bus = new(cluster.Memory)
-	default:
+	var bus cluster.Bus = new(cluster.Memory)
+	if o.Cluster != "memory" {
 		at := nats.Config{}
 		if o.Cluster != "nats" {
 			at.Join = []string{o.Cluster}
@@ -50,15 +47,14 @@ func (o *Options) join(cfg *framework.Config) (leave func() error, err error) {
 		if err != nil {
 			return nil, err
 		}
-		bus, leave = b, func() error {
-			b.Close()
-			return nil
-		}
+		bus, leave = b, b.Close
 	}
 	if o.Listen != "" {
 		cfg.Address = o.Carrier + "://" + o.Listen
 	}
 	cfg.Reopen = func(context.Context, string) (any, error) { return nil, nil }
-	cfg.Cluster, err = cluster.New(cluster.Config{Bus: bus})
+	if cfg.Cluster, err = cluster.New(cluster.Config{Bus: bus}); err != nil {
+		leave()
+	}
 	return leave, err
 }

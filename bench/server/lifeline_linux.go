@@ -3,6 +3,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,23 +26,16 @@ func (o *Options) host() string {
 	return o.Host
 }
 
-// AnyPort is an address whose port is the system's choice.
-func (o *Options) AnyPort() string {
-	if o.Listen != "" {
-		return o.Listen
-	}
-	return o.host() + ":0"
-}
+// AnyPort is Listen, and without it an address whose port is the system's choice.
+func (o *Options) AnyPort() string { return cmp.Or(o.Listen, o.host()+":0") }
 
-// OwnPort is an address that the system gives to nobody by itself. A server
-// with several loops shares its port among sockets of one user. Whoever else of
-// that user binds it the same way takes a part of its players, without an error
-// on either side, and tests around here bind port 0 all the time.
+// OwnPort is Listen, and without it an address that the system gives to no socket
+// by itself. A server with several loops shares its port among sockets of one
+// user. Another socket of that user that is bound the same way takes a part of its
+// players, without an error on either side, and tests around here bind port 0 all
+// the time.
 func (o *Options) OwnPort() string {
-	if o.Listen != "" {
-		return o.Listen
-	}
-	return fmt.Sprintf("%s:%d", o.host(), 20_000+rand.IntN(10_000))
+	return cmp.Or(o.Listen, fmt.Sprintf("%s:%d", o.host(), 20_000+rand.IntN(10_000)))
 }
 
 // startLifeline starts the server that all this is about. Whatever is not in
@@ -89,20 +83,24 @@ func tryLifeline(o *Options) (*service, error) {
 		// Half of the links may be of addresses that are not validated: room for all of them.
 		cfg.MaxLinks = 2 * o.Links
 	}
+	ledger, err := openLedger(o.Ledger)
+	if err != nil {
+		return nil, err
+	}
+	g.ledger = ledger
 	leave, err := o.join(&cfg)
 	if err != nil {
 		return nil, err
 	}
-	if g.ledger, err = openLedger(o.Ledger); err != nil {
-		return nil, errors.Join(err, leave())
-	}
 	srv, err := framework.New(cfg)
 	if err != nil {
-		return nil, errors.Join(err, leave())
+		leave()
+		return nil, err
 	}
 	g.routes(srv)
 	if err := srv.Start(); err != nil {
-		return nil, errors.Join(err, leave())
+		leave()
+		return nil, err
 	}
 	if o.Pushes > 0 || o.PushEach > 0 {
 		go g.push() // ends with the process
@@ -112,14 +110,15 @@ func tryLifeline(o *Options) (*service, error) {
 		drain: func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), o.Drain+drainTime)
 			defer cancel()
-			return errors.Join(srv.Shutdown(ctx), leave())
+			defer leave()
+			return srv.Shutdown(ctx)
 		},
 		stop: func() {
 			// Its players are gone; there is nobody to say goodbye to.
 			ctx, cancel := context.WithCancel(context.Background())
 			cancel()
 			_ = srv.Shutdown(ctx)
-			_ = leave()
+			leave()
 		},
 	}, nil
 }
