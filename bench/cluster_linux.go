@@ -102,7 +102,7 @@ func (o *options) assemble(n int) (g *group, err error) {
 	if g.ledger, err = server.NewLedger(filepath.Join(g.folder, "ledger"), o.Sessions); err != nil {
 		return g, err
 	}
-	ports, err := freePorts(n + 1)
+	ports, err := o.freePorts(n + 1)
 	if err != nil {
 		return g, err
 	}
@@ -131,17 +131,20 @@ func (o *options) assemble(n int) (g *group, err error) {
 	return g, err
 }
 
-// freePorts returns addresses that nobody listens on.
-func freePorts(n int) (all []netip.AddrPort, err error) {
-	for range n {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
+// freePorts returns addresses that nothing listens on, and that no connection gets by
+// itself while a server is away.
+func (o *options) freePorts(n int) (all []netip.AddrPort, err error) {
+	for range 100 {
+		l, err := net.Listen("tcp4", o.OwnPort())
 		if err != nil {
-			return nil, err
+			continue
 		}
 		defer l.Close() // when all are found
-		all = append(all, l.Addr().(*net.TCPAddr).AddrPort())
+		if all = append(all, l.Addr().(*net.TCPAddr).AddrPort()); len(all) == n {
+			return all, nil
+		}
 	}
-	return all, nil
+	return nil, errors.New("no port is free")
 }
 
 // start starts server i.
