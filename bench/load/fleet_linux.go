@@ -211,14 +211,18 @@ func (f *Fleet) openSocket(i int) error {
 	if f.cfg.Sockets < f.cfg.Sessions && unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20) != nil {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<20)
 	}
-	to := &unix.SockaddrInet4{Port: int(f.cfg.Server.Port()), Addr: f.cfg.Server.Addr().Unmap().As4()}
 	if err := f.bind(fd, i); err != nil {
 		return err
 	}
-	if err := unix.Connect(fd, to); err != nil {
+	if err := unix.Connect(fd, sockaddr(f.cfg.Server)); err != nil {
 		return fmt.Errorf("load: connect: %w", err)
 	}
 	return f.watch(fd, i, unix.EPOLL_CTL_ADD, unix.EPOLLIN)
+}
+
+// sockaddr is an address as the system wants it.
+func sockaddr(a netip.AddrPort) *unix.SockaddrInet4 {
+	return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().Unmap().As4()}
 }
 
 // bind gives the socket of player i its address.

@@ -57,14 +57,12 @@ func epollWait(epoll int, events []unix.EpollEvent, wait time.Duration) int {
 // dial connects p's stream. On the loopback that takes no time as long as the
 // server's queue has room, which Config.Opening sees to.
 func (f *Fleet) dial(p *player) error {
-	a := f.address(p)
 	if f.cfg.Users { // servers bound what one address may do at a time
 		if err := f.bind(p.sock.fd, p.index); err != nil {
 			return err
 		}
 	}
-	to := &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().Unmap().As4()}
-	if err := unix.Connect(p.sock.fd, to); err != nil {
+	if err := unix.Connect(p.sock.fd, sockaddr(f.address(p))); err != nil {
 		return err
 	}
 	if err := unix.SetsockoptInt(p.sock.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {

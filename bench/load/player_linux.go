@@ -295,7 +295,7 @@ func (f *Fleet) lose(p *player, err error) {
 	f.complain(p, err)
 }
 
-// wrong counts what should not have arrived. p is nil when nobody knows for whom.
+// wrong counts what should not have arrived. p is nil if it is not known which player it was for.
 func (f *Fleet) wrong(p *player, err error) {
 	f.counts.Wrong++
 	f.complain(p, err)

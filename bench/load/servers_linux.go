@@ -89,10 +89,7 @@ func (f *Fleet) arrived(p *player) {
 // reach gives p a new link, to whichever server answers.
 func (f *Fleet) reach(p *player) error {
 	err := f.link(p)
-	for range f.cfg.Servers {
-		if err == nil {
-			break
-		}
+	for tries := len(f.cfg.Servers); err != nil && tries > 0; tries-- {
 		err = f.link(p)
 	}
 	return err
@@ -119,8 +116,7 @@ func (f *Fleet) redirect(p *player) error {
 			return err
 		}
 	}
-	a := f.address(p)
-	return unix.Connect(p.sock.fd, &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().Unmap().As4()})
+	return unix.Connect(p.sock.fd, sockaddr(f.address(p)))
 }
 
 // gone takes note that the session of p is over, and p logs in anew.

@@ -67,7 +67,7 @@ func (l *ledger) count(index int, n uint64) error {
 
 func (l *ledger) pushed(index int) *atomic.Uint64 { return &l.pages[index].pushed }
 
-// Ledger is the file as those who measure see it.
+// Ledger is the file as the process of the players sees it.
 type Ledger struct {
 	Path string
 	l    *ledger
