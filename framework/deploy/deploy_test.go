@@ -165,19 +165,22 @@ func TestTheServerTakesItsArguments(t *testing.T) {
 	}
 }
 
+func port(args []string, flag string) string {
+	_, p, _ := strings.Cut(value(args, flag), ":")
+	return p
+}
+
+// listens are the ports that a server with these arguments has.
+func listens(args []string) (all []string) {
+	for flag, network := range map[string]string{"-kcp": "UDP", "-plain-kcp": "UDP", "-stcp": "TCP", "-tcp": "TCP", "-ws": "TCP", "-http": "TCP"} {
+		all = append(all, port(args, flag)+"/"+network)
+	}
+	return all
+}
+
 // TestPortsAreServed: what is published is what the server listens on.
 func TestPortsAreServed(t *testing.T) {
 	args, _ := starts(t)
-	port := func(list []string, flag string) string {
-		_, p, _ := strings.Cut(value(list, flag), ":")
-		return p
-	}
-	listens := func(list []string) (all []string) {
-		for flag, network := range map[string]string{"-kcp": "UDP", "-plain-kcp": "UDP", "-stcp": "TCP", "-tcp": "TCP", "-ws": "TCP", "-http": "TCP"} {
-			all = append(all, port(list, flag)+"/"+network)
-		}
-		return all
-	}
 	for _, exposed := range strings.Fields(regexp.MustCompile(`(?m)^EXPOSE (.*)$`).FindStringSubmatch(read(t, "Dockerfile"))[1]) {
 		if !slices.Contains(listens(args["Dockerfile"]), strings.ToUpper(exposed)) {
 			t.Errorf("the Dockerfile exposes %s, which is not served", exposed)
@@ -217,8 +220,7 @@ func TestClusterHasPortsOfItsOwn(t *testing.T) {
 		if !strings.HasPrefix(file, "compose-cluster.yaml") {
 			continue
 		}
-		for flag, network := range map[string]string{"-kcp": "udp", "-plain-kcp": "udp", "-stcp": "tcp", "-tcp": "tcp", "-ws": "tcp", "-http": "tcp", "-cluster": "number"} {
-			at := network + " " + value(list, flag)
+		for _, at := range append(listens(list), "number "+value(list, "-cluster")) {
 			if seen[at] != "" {
 				t.Errorf("%s and %s both have %s", seen[at], file, at)
 			}
