@@ -63,6 +63,49 @@ func freePort(t *testing.T) string {
 	return ""
 }
 
+// serve starts a game's server that is one of a cluster. Players log in by name.
+func serve(t *testing.T, cfg cluster.Config, routes ...func(*framework.Server)) (*framework.Server, *cluster.Cluster) {
+	t.Helper()
+	c, err := cluster.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := freePort(t)
+	srv, err := framework.New(framework.Config{
+		TCP: at, Address: "tcp://" + at, Cluster: c, Secret: session.Secret{1}, Logger: slog.New(slog.DiscardHandler),
+		Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
+			return framework.Identity{User: string(l.Ticket)}, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, add := range routes {
+		add(srv)
+	}
+	if err := srv.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return srv, c
+}
+
+// annAt returns a client that logs in as ann at the first of some servers that answers.
+func annAt(t *testing.T, servers ...*framework.Server) *client.Client {
+	t.Helper()
+	var at []string
+	for _, srv := range servers {
+		at = append(at, fmt.Sprint("tcp://", srv.Addr(framework.TCP)))
+	}
+	c, err := client.New(at, client.Config{
+		Ticket: func(context.Context) ([]byte, error) { return []byte("ann"), nil }, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
 // TestBus is what package cluster relies on, seen from a server without the directory.
 func TestBus(t *testing.T) {
 	one, two := pair(t)
@@ -372,41 +415,18 @@ func TestRollingRestart(t *testing.T) {
 	one, two := pair(t)
 	var mu sync.Mutex
 	var said []uint64
-	serve := func(b *Bus) *framework.Server {
-		c, err := cluster.New(cluster.Config{Bus: b})
-		if err != nil {
-			t.Fatal(err)
-		}
-		at := freePort(t)
-		srv, err := framework.New(framework.Config{
-			TCP: at, Address: "tcp://" + at, Cluster: c, Secret: session.Secret{1}, Logger: slog.New(slog.DiscardHandler),
-			Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
-				return framework.Identity{User: string(l.Ticket)}, nil
-			},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+	say := func(srv *framework.Server) {
 		framework.OnMessage(srv, "say", func(_ *framework.Player, n uint64) {
 			mu.Lock()
 			said = append(said, n)
 			mu.Unlock()
 		})
-		if err := srv.Start(); err != nil {
-			t.Fatal(err)
-		}
-		return srv
 	}
-	a, b := serve(one), serve(two)
+	a, _ := serve(t, cluster.Config{Bus: one}, say)
+	b, _ := serve(t, cluster.Config{Bus: two}, say)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	c, err := client.New([]string{fmt.Sprint("tcp://", a.Addr(framework.TCP))}, client.Config{
-		Ticket: func(context.Context) ([]byte, error) { return []byte("ann"), nil }, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := annAt(t, a)
 	if err := c.Connect(ctx); err != nil {
 		t.Fatal(err)
 	}

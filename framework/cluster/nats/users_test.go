@@ -5,14 +5,11 @@ package nats
 import (
 	"context"
 	"errors"
-	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/framework/cluster"
 	"github.com/lifeline-go/lifeline/session"
@@ -22,37 +19,12 @@ import (
 // shut down, and until it is banned.
 func TestUsers(t *testing.T) {
 	one, two := pair(t)
-	serve := func(b *Bus) (*framework.Server, *cluster.Cluster) {
-		c, err := cluster.New(cluster.Config{Bus: b, OnUndelivered: func(user, route string, err error) { t.Errorf("%s %s: %v", user, route, err) }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		at := freePort(t)
-		srv, err := framework.New(framework.Config{
-			TCP: at, Address: "tcp://" + at, Cluster: c, Secret: session.Secret{1}, Logger: slog.New(slog.DiscardHandler),
-			Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
-				return framework.Identity{User: string(l.Ticket)}, nil
-			},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := srv.Start(); err != nil {
-			t.Fatal(err)
-		}
-		return srv, c
-	}
-	a, _ := serve(one)
-	b, from := serve(two)
+	undelivered := func(user, route string, err error) { t.Errorf("%s %s: %v", user, route, err) }
+	a, _ := serve(t, cluster.Config{Bus: one, OnUndelivered: undelivered})
+	b, from := serve(t, cluster.Config{Bus: two, OnUndelivered: undelivered})
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	ann, err := client.New([]string{fmt.Sprint("tcp://", a.Addr(framework.TCP)), fmt.Sprint("tcp://", b.Addr(framework.TCP))}, client.Config{
-		Ticket: func(context.Context) ([]byte, error) { return []byte("ann"), nil }, Logger: slog.New(slog.DiscardHandler),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ann.Close()
+	ann := annAt(t, a, b)
 	var mu sync.Mutex
 	var heard []int
 	client.OnMessage(ann, "note", func(n int) {
