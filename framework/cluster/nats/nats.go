@@ -183,8 +183,6 @@ const user = "lifeline"
 
 // connect starts the NATS server, if it is part of this process, and connects.
 func (b *Bus) connect() error {
-	ctx, cancel := context.WithTimeout(b.ctx, b.cfg.Patience)
-	defer cancel()
 	options := []nats.Option{
 		nats.Name("lifeline"), nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond),
 		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2), nats.ReconnectHandler(func(*nats.Conn) { b.anew() }),
@@ -201,7 +199,7 @@ func (b *Bus) connect() error {
 		if b.cfg.TLS != nil {
 			options = append(options, nats.Secure(b.cfg.TLS))
 		}
-		err = b.dial(ctx, options)
+		err = b.dial(options)
 	}
 	if err == nil {
 		b.js, err = jetstream.New(b.nc)
@@ -210,7 +208,9 @@ func (b *Bus) connect() error {
 }
 
 // dial connects to the NATS servers of others, and waits until there is one.
-func (b *Bus) dial(ctx context.Context, options []nats.Option) (err error) {
+func (b *Bus) dial(options []nats.Option) (err error) {
+	ctx, cancel := context.WithTimeout(b.ctx, b.cfg.Patience)
+	defer cancel()
 	to := strings.Join(b.cfg.Join, ",")
 	for said := false; ; said = true {
 		switch b.nc, err = nats.Connect(to, options...); {
