@@ -33,7 +33,7 @@ type game struct {
 	o       *Options
 	rooms   *framework.Rooms[*arena]
 	pushing atomic.Bool
-	ledger  *ledger // nil: what is counted is this server's own
+	ledger  *ledger // nil: each seat has a page of its own
 	rest    []byte
 	pad     []byte // what an answer has behind its request
 
@@ -49,12 +49,10 @@ type game struct {
 
 // seat is a player's place in the game.
 type seat struct {
-	p      *framework.Player
-	index  int    // of the player, with a ledger
-	at     int    // in players; guarded by game.mu
-	next   uint64 // number of the next request; owned by the player's handlers
-	pushed atomic.Uint64
-	gone   atomic.Bool
+	p    *framework.Player
+	page *page
+	at   int // in players; guarded by game.mu
+	gone atomic.Bool
 }
 
 func (g *game) routes(srv *framework.Server) {
@@ -94,29 +92,23 @@ func (g *game) count(p *framework.Player, payload, dst []byte) ([]byte, error) {
 		return nil, errors.New("no number")
 	}
 	n := binary.LittleEndian.Uint64(payload[head:]) >> 24
-	if g.ledger != nil {
-		if err := g.ledger.count(s.index, n); err != nil {
-			return nil, err
-		}
-		g.counted.Add(1)
-		return append(dst, payload...), nil
-	}
-	switch {
-	case n == s.next:
-		g.counted.Add(1)
-	case n > s.next:
-		g.missing.Add(n - s.next)
-	default:
+	switch missing, repeated := s.page.count(n); {
+	case repeated:
 		g.repeated.Add(1)
+	case missing > 0:
+		g.missing.Add(missing)
+	default:
+		g.counted.Add(1)
 	}
-	s.next = max(s.next, n+1)
 	return append(dst, payload...), nil
 }
 
 func (g *game) onOpen(p *framework.Player) {
-	s := &seat{p: p}
+	s := &seat{p: p, page: new(page)}
 	if g.ledger != nil {
-		s.index = load.UserIndex(p.User())
+		if s.page = g.ledger.of(load.UserIndex(p.User())); s.page == nil {
+			return // none of the players
+		}
 	}
 	p.Data = s
 	g.mu.Lock()
@@ -198,10 +190,7 @@ func (g *game) pushTo(s *seat) {
 	if s.gone.Load() {
 		return
 	}
-	n := &s.pushed
-	if g.ledger != nil {
-		n = g.ledger.pushed(s.index)
-	}
+	n := &s.page.pushed
 	number := n.Add(1)
 	err := s.p.Push("push", load.Push{Number: number, At: int64(proc.Monotonic()), Rest: g.rest})
 	if err != nil { // it has just left

@@ -47,25 +47,26 @@ func openLedger(path string) (*ledger, error) {
 	return &ledger{unsafe.Slice((*page)(unsafe.Pointer(&b[0])), len(b)/pageSize)}, nil // until the process ends
 }
 
-// count takes note of request n of a player.
-func (l *ledger) count(index int, n uint64) error {
+// of returns the page of a player, nil if there is none.
+func (l *ledger) of(index int) *page {
 	if index < 0 || index >= len(l.pages) {
-		return fmt.Errorf("no player %d", index)
+		return nil
 	}
-	p := &l.pages[index]
-	switch next := p.next.Load(); {
-	case n > next:
-		p.missing.Add(n - next)
-		p.next.Store(n + 1)
-	case n < next:
-		p.repeated.Add(1)
-	default:
-		p.next.Store(n + 1)
-	}
-	return nil
+	return &l.pages[index]
 }
 
-func (l *ledger) pushed(index int) *atomic.Uint64 { return &l.pages[index].pushed }
+// count takes note of request n. It tells how many were left out before it, and whether it
+// had been there before.
+func (p *page) count(n uint64) (missing uint64, repeated bool) {
+	next := p.next.Load()
+	if n < next {
+		p.repeated.Add(1)
+		return 0, true
+	}
+	p.missing.Add(n - next)
+	p.next.Store(n + 1)
+	return n - next, false
+}
 
 // Ledger is the file as the process of the players sees it.
 type Ledger struct {
@@ -92,6 +93,6 @@ type Account struct {
 
 // Account returns what is known of a player.
 func (l *Ledger) Account(player int) Account {
-	p := &l.l.pages[player]
+	p := l.l.of(player)
 	return Account{p.next.Load(), p.missing.Load(), p.repeated.Load(), p.pushed.Load()}
 }
