@@ -63,9 +63,6 @@ namespace Lifeline
 			this.places = places;
 		}
 
-		/// <summary>The socket, once State is Up.</summary>
-		public Socket Socket { get { return socket; } }
-
 		public override IPEndPoint Remote { get { return remote; } }
 
 		public override void Connect(long now)
