@@ -87,6 +87,15 @@ namespace Lifeline
 				Report(e);
 			}
 		}
+
+		/// <summary>Tells the app's own handlers, if there are any, as Guard does.</summary>
+		internal void Raise<T>(Action<T> handlers, T news)
+		{
+			if (handlers != null)
+			{
+				Guard(() => handlers(news));
+			}
+		}
 	}
 
 	/// <summary>What the server tells of rooms is only ever read.</summary>

@@ -78,10 +78,7 @@ namespace Lifeline
 		void Take(QueueTicket ticket)
 		{
 			Ticket = ticket;
-			if (OnTicket != null)
-			{
-				client.Guard(() => OnTicket(ticket));
-			}
+			client.Raise(OnTicket, ticket);
 		}
 
 		internal void SessionEnded()

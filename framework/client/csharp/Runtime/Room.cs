@@ -151,9 +151,9 @@ namespace Lifeline
 			bool known = Key == key && Watching == watching;
 			Key = key;
 			Watching = watching;
-			if (!known && OnJoined != null)
+			if (!known)
 			{
-				client.Guard(() => OnJoined(key));
+				client.Raise(OnJoined, key);
 			}
 		}
 
@@ -188,8 +188,7 @@ namespace Lifeline
 			RoomInfo[] all = new RoomInfo[listed.Count];
 			listed.Values.CopyTo(all, 0);
 			Array.Sort(all, (a, b) => string.CompareOrdinal(a.Key, b.Key));
-			Action<RoomInfo[]> handler = onList;
-			client.Guard(() => handler(all));
+			client.Raise(onList, all);
 		}
 	}
 

@@ -16,7 +16,7 @@ namespace Lifeline
 			this.client = client;
 			State = new PartyState("");
 			client.OnMessage("party.state", new Told<PartyState>(r => new PartyState(r)), m => Take(m.Value));
-			client.OnMessage("party.invited", new Told<Invitation>(r => new Invitation(r)), m => Invited(m.Value));
+			client.OnMessage("party.invited", new Told<Invitation>(r => new Invitation(r)), m => client.Raise(OnInvited, m.Value));
 		}
 
 		/// <summary>The party. Never null: its Id is 0 without one.</summary>
@@ -84,18 +84,7 @@ namespace Lifeline
 		void Take(PartyState state)
 		{
 			State = state;
-			if (OnChanged != null)
-			{
-				client.Guard(() => OnChanged(state));
-			}
-		}
-
-		void Invited(Invitation invitation)
-		{
-			if (OnInvited != null)
-			{
-				client.Guard(() => OnInvited(invitation));
-			}
+			client.Raise(OnChanged, state);
 		}
 
 		internal void SessionEnded()
@@ -272,9 +261,9 @@ namespace Lifeline
 			{
 				all[i] = now;
 			}
-			if (news && OnChanged != null)
+			if (news)
 			{
-				client.Guard(() => OnChanged(now));
+				client.Raise(OnChanged, now);
 			}
 		}
 
