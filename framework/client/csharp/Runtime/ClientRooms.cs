@@ -98,28 +98,7 @@ namespace Lifeline
 		}
 	}
 
-	/// <summary>What the server tells of rooms is only ever read.</summary>
-	abstract class RoomNews : IMessage
-	{
-		public abstract void Read(Reader r);
-
-		public void Write(Writer w)
-		{
-			throw new NotSupportedException();
-		}
-	}
-
-	sealed class KeyMessage : RoomNews
-	{
-		public string Key = "";
-
-		public override void Read(Reader r)
-		{
-			Key = r.Str();
-		}
-	}
-
-	sealed class Place : RoomNews
+	sealed class Place : News
 	{
 		public string Type, Key;
 		public bool Watching;
@@ -134,7 +113,7 @@ namespace Lifeline
 		}
 	}
 
-	sealed class AllPlaces : RoomNews
+	sealed class AllPlaces : News
 	{
 		public readonly List<Place> All = new List<Place>();
 
@@ -150,7 +129,7 @@ namespace Lifeline
 		}
 	}
 
-	sealed class LeftPlace : RoomNews
+	sealed class LeftPlace : News
 	{
 		public string Type, Key, Text;
 		public long Code;
@@ -166,7 +145,7 @@ namespace Lifeline
 		}
 	}
 
-	sealed class ListMessage : RoomNews
+	sealed class ListMessage : News
 	{
 		public int Total;
 		public readonly List<RoomInfo> Rooms = new List<RoomInfo>();
@@ -189,7 +168,7 @@ namespace Lifeline
 		}
 	}
 
-	sealed class ListNews : RoomNews
+	sealed class ListNews : News
 	{
 		public string Type;
 		public bool Whole;
@@ -212,7 +191,7 @@ namespace Lifeline
 	}
 
 	/// <summary>What a strict server tells of a message that came to nothing.</summary>
-	sealed class RefusedMessage : RoomNews
+	sealed class RefusedMessage : News
 	{
 		public string Route, Text;
 		public long Code;

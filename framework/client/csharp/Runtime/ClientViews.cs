@@ -41,8 +41,19 @@ namespace Lifeline
 		}
 	}
 
+	/// <summary>What the server tells is only ever read.</summary>
+	abstract class News : IMessage
+	{
+		public abstract void Read(Reader r);
+
+		public void Write(Writer w)
+		{
+			throw new NotSupportedException();
+		}
+	}
+
 	/// <summary>What the server tells, as an object of its own each time: the app may keep it.</summary>
-	sealed class Told<T> : IMessage where T : class
+	sealed class Told<T> : News where T : class
 	{
 		readonly Func<Reader, T> read;
 		public T Value;
@@ -52,14 +63,9 @@ namespace Lifeline
 			this.read = read;
 		}
 
-		public void Read(Reader r)
+		public override void Read(Reader r)
 		{
 			Value = read(r);
-		}
-
-		public void Write(Writer w)
-		{
-			throw new NotSupportedException();
 		}
 	}
 

@@ -83,13 +83,13 @@ namespace Lifeline
 		/// </summary>
 		public async Task<string> Join(string key = "", TimeSpan? timeout = null)
 		{
-			return (await Ask("room.join", key, new KeyMessage(), timeout)).Key;
+			return (await Ask("room.join", key, new Told<string>(r => r.Str()), timeout)).Value;
 		}
 
 		/// <summary>Enters the room of a key to listen only, where the server allows spectators. Completes and fails as Client.Request does.</summary>
 		public Task Watch(string key, TimeSpan? timeout = null)
 		{
-			return Ask("room.watch", key, new KeyMessage(), timeout);
+			return Ask("room.watch", key, new Told<string>(r => r.Str()), timeout);
 		}
 
 		/// <summary>Gives up the seat. Completes and fails as Client.Request does.</summary>
