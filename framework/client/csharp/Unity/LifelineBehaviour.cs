@@ -69,14 +69,22 @@ namespace Lifeline.Unity
 			{
 				return;
 			}
-			bool look = Time.unscaledTime >= lookAt; // some systems take a while to answer
-			lookAt = look ? Time.unscaledTime + 0.5f : lookAt;
-			if (look && Application.internetReachability != network)
+			WatchNetwork();
+			Client.Update();
+		}
+
+		void WatchNetwork()
+		{
+			if (Time.unscaledTime < lookAt)
+			{
+				return;
+			}
+			lookAt = Time.unscaledTime + 0.5f; // some systems take a while to answer
+			if (Application.internetReachability != network)
 			{
 				network = Application.internetReachability;
 				Client.Hurry(); // from Wi-Fi to mobile, or back
 			}
-			Client.Update();
 		}
 
 		// What the game sent in this frame leaves with it.
