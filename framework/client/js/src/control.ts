@@ -38,9 +38,10 @@ export const Hello = struct({
 	version: u8, nonce: bytes(16), opening: bytes(16), ticket: nullable(bin), info: str, routes: nullable(bin), attempt: u64,
 });
 export const Welcome = struct({ sid: bytes(16), key: bytes(32), base: u64, recv: u64, params: ParamsBody, routes: nullable(list(str)), seal: nullable(bytes(32)) });
-export const Resume = struct({ sid: bytes(16), attempt: u64, recv: nullable(uint), lowest: uint, proof: bytes(32) });
+const resumeFields = { sid: bytes(16), attempt: u64, recv: nullable(uint), lowest: uint, proof: bytes(32) };
+export const Resume = struct(resumeFields);
 /** What a client adds if the server's parameters say that sessions are reopened: SPEC 6.8. */
-export const ResumeCan = struct({ sid: bytes(16), attempt: u64, recv: nullable(uint), lowest: uint, proof: bytes(32), can: u32 });
+export const ResumeCan = struct({ ...resumeFields, can: u32 });
 export const Resumed = struct({ epoch: u32, recv: u64, hold: bool, params: ParamsBody });
 export const Reset = struct({ epoch: u32, base: u64, recv: u64, hold: bool, reason: u32, params: ParamsBody, routes: nullable(list(str)), restart: bool });
 export const End = struct({ code: u32, text: str, detail: u64 }); // REFUSED and BYE
