@@ -99,9 +99,9 @@ export class FakeServer {
 		}
 	}
 
-	welcome(s: FakeSocket): void {
+	welcome(s: FakeSocket, routes: string[] | null = null): void {
 		const sid = new Uint8Array(16).fill(++this.sessions);
-		s.say(Kind.Welcome, control.Welcome, { sid, key: new Uint8Array(32), base: 0n, recv: 0n, params, routes: null, seal: null });
+		s.say(Kind.Welcome, control.Welcome, { sid, key: new Uint8Array(32), base: 0n, recv: 0n, params, routes, seal: null });
 	}
 
 	/** Takes a client back that comes with a token, or one whose server was lost. */

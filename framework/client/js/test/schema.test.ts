@@ -11,7 +11,7 @@ import { parseMessage, parseRequest, encodeMessage, encodeRequest, encodeRespons
 import {
 	Client, type ClientConfig, ClosedError, decodeBody, encodeBody, f32, LifelineError, list, nothing, QueueFullError, RequestError, type Schema, SchemaError, str, struct, TimeoutError, u8,
 } from "../src/index.js";
-import { FakeServer, type FakeSocket } from "./fake.js";
+import { FakeServer } from "./fake.js";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -169,11 +169,7 @@ describe("a server of another version", () => {
 	const other = "schema.0123456789abcdef";
 
 	function serving(...routes: string[]): void {
-		server.login = (s: FakeSocket) => {
-			const sid = new Uint8Array(16).fill(server.tickets.length);
-			const params = { interval: 10_000, timeout: 35_000, grace: 60_000, window: 0, maxBody: 1000, packets: 256, bytes: 1 << 17, reopens: false };
-			s.say(Kind.Welcome, control.Welcome, { sid, key: new Uint8Array(32), base: 0n, recv: 0n, params, routes, seal: null });
-		};
+		server.login = (s) => server.welcome(s, routes);
 	}
 
 	const asked = (): ReturnType<typeof parseRequest>[] => server.received.filter((p) => p.kind === Kind.Request).map((p) => parseRequest(p.body));
