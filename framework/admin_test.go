@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/internal/logtest"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 	"github.com/lifeline-go/lifeline/transport/memnet"
@@ -251,15 +252,15 @@ func TestInspectorIsServedEmpty(t *testing.T) {
 
 // TestWrongTokensAreCountedAndLogged: somebody may be guessing. One line a minute.
 func TestWrongTokensAreCountedAndLogged(t *testing.T) {
-	log := &lines{}
-	srv := configured(t, framework.Config{AdminToken: "s3cret", Logger: log.logger()})
+	log := &logtest.Lines{}
+	srv := configured(t, framework.Config{AdminToken: "s3cret", Logger: log.Logger()})
 	h := srv.Admin()
 	for range 100 {
 		if w := ask(h, "GET", "/debug/stats", "Authorization", "Bearer guess"); w.Code != http.StatusUnauthorized {
 			t.Fatalf("got %d", w.Code)
 		}
 	}
-	if n, lines := srv.Stats().AdminRefused, log.count("admin page refused"); n != 100 || lines != 1 {
-		t.Errorf("%d are counted, %d lines: %s", n, lines, log.all())
+	if n, lines := srv.Stats().AdminRefused, log.Count("admin page refused"); n != 100 || lines != 1 {
+		t.Errorf("%d are counted, %d lines: %s", n, lines, log.String())
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
+	"github.com/lifeline-go/lifeline/framework/internal/logtest"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 	"github.com/lifeline-go/lifeline/transport/memnet"
@@ -194,8 +195,8 @@ func TestOnlyTheGamesOwnNoIsFinal(t *testing.T) {
 			onEach(t, func(t *testing.T, carrier transport.Carrier) {
 				var tries int
 				var told []framework.Reason
-				log := &lines{}
-				cfg := framework.Config{Session: quick, Logger: log.logger(), Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
+				log := &logtest.Lines{}
+				cfg := framework.Config{Session: quick, Logger: log.Logger(), Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
 					if tries++; tries == 1 {
 						return framework.Identity{User: "ann"}, c.first()
 					}
@@ -217,8 +218,8 @@ func TestOnlyTheGamesOwnNoIsFinal(t *testing.T) {
 					err = cl.Connect(shortly(e.t, time.Minute))
 					took := time.Since(begin)
 					st := e.srv.Stats()
-					if logged := log.count("login failed")+log.count("panic in the game's code") > 0; logged != c.logs {
-						t.Errorf("logged: %v\n%v", logged, log.all())
+					if logged := log.Count("login failed")+log.Count("panic in the game's code") > 0; logged != c.logs {
+						t.Errorf("logged: %v\n%v", logged, log.String())
 					}
 					var end *session.CloseError
 					if c.code != 0 {
@@ -255,8 +256,8 @@ func TestCodesBelowTheGamesOwnAreNotTheGames(t *testing.T) {
 // TestHookThatIgnoresItsContextKeepsNobodyOut: it gives its place back, is counted
 // and logged, and its login is not in vain.
 func TestHookThatIgnoresItsContextKeepsNobodyOut(t *testing.T) {
-	log := &lines{}
-	cfg := framework.Config{Session: quick, Logger: log.logger(), AuthConcurrency: 2, AuthTimeout: 4 * time.Second, Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
+	log := &logtest.Lines{}
+	cfg := framework.Config{Session: quick, Logger: log.Logger(), AuthConcurrency: 2, AuthTimeout: 4 * time.Second, Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
 		if l.Ticket[0] == 'd' { // deaf
 			time.Sleep(20 * time.Second)
 		}
@@ -289,8 +290,8 @@ func TestHookThatIgnoresItsContextKeepsNobodyOut(t *testing.T) {
 		if st := e.srv.Stats(); st.StrayLogins != 0 || st.Logins != 0 || st.Sessions != 3 {
 			e.t.Errorf("%d logins, %d after their time, %d sessions", st.Logins, st.StrayLogins, st.Sessions)
 		}
-		if log.count("Authenticate has not returned in its time") != 1 {
-			e.t.Errorf("logged %s", log.all())
+		if log.Count("Authenticate has not returned in its time") != 1 {
+			e.t.Errorf("logged %s", log.String())
 		}
 	})
 }

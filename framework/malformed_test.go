@@ -9,15 +9,16 @@ import (
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/internal/logtest"
 	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // TestOneBadMessageEndsNothing: session/SPEC 4.11. What can be answered is, the
 // rest is counted, and the log has a line for all of it, not for each.
 func TestOneBadMessageEndsNothing(t *testing.T) {
-	var log lines
+	var log logtest.Lines
 	taken := 0
-	simulate(t, 1, memnet.Conditions{}, framework.Config{Logger: log.logger()}, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Logger: log.Logger()}, func(s *framework.Server) {
 		framework.OnRequest(s, "add", func(_ *framework.Player, q struct {
 			A int
 			S string
@@ -74,8 +75,8 @@ func TestOneBadMessageEndsNothing(t *testing.T) {
 		if st.ProtocolErrors != 5*bad+1 {
 			t.Errorf("%d protocol errors, want %d", st.ProtocolErrors, 5*bad+1)
 		}
-		if n := strings.Count(log.all(), "user="); n > 2 || len(log.all()) > 1500 {
-			t.Errorf("%d lines, %d bytes: %s", n, len(log.all()), log.all())
+		if n := strings.Count(log.String(), "user="); n > 2 || len(log.String()) > 1500 {
+			t.Errorf("%d lines, %d bytes: %s", n, len(log.String()), log.String())
 		}
 		for range 7 {
 			time.Sleep(10 * time.Second)
@@ -83,8 +84,8 @@ func TestOneBadMessageEndsNothing(t *testing.T) {
 		}
 		counted(codec.Message, []byte{0xc0})
 		time.Sleep(time.Second)
-		if log.count("times=301 ") != 1 { // 300 of the loop but the first, one request, and this one
-			t.Errorf("how many there were is not said: %s", log.all())
+		if log.Count("times=301 ") != 1 { // 300 of the loop but the first, one request, and this one
+			t.Errorf("how many there were is not said: %s", log.String())
 		}
 		_ = r.conn.Close()
 	})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
+	"github.com/lifeline-go/lifeline/framework/internal/logtest"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 	"github.com/lifeline-go/lifeline/transport/memnet"
@@ -24,7 +25,7 @@ var chunk = strings.Repeat("x", 60_000)
 // wait is told, and so is the log; its player is sent away for longer each time.
 func TestSnapshotThatDoesNotFitIsNoLoop(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
-		var log lines
+		var log logtest.Lines
 		var last error
 		worlds := 0
 		world := func(p *framework.Player) {
@@ -33,7 +34,7 @@ func TestSnapshotThatDoesNotFitIsNoLoop(t *testing.T) {
 				last = p.Push("chunk", chunk)
 			}
 		}
-		cfg := framework.Config{Logger: log.logger(), OnOpen: world, OnSnapshot: world}
+		cfg := framework.Config{Logger: log.Logger(), OnOpen: world, OnSnapshot: world}
 		simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(e *env) {
 			c := e.newClient("ann", carrier)
 			client.OnMessage(c, "chunk", func(string) {})
@@ -48,8 +49,8 @@ func TestSnapshotThatDoesNotFitIsNoLoop(t *testing.T) {
 			if st := e.srv.Stats(); st.Opened != 1 || worlds < 4 || worlds > 9 {
 				t.Errorf("%d worlds in a minute, %d logins, %v", worlds, st.Opened, st.Closes)
 			}
-			if n := log.count("more was sent at once than may wait"); n < 1 || n > 2 {
-				t.Errorf("%d lines: %s", n, log.all())
+			if n := log.Count("more was sent at once than may wait"); n < 1 || n > 2 {
+				t.Errorf("%d lines: %s", n, log.String())
 			}
 		})
 	})

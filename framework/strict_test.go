@@ -10,6 +10,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
+	"github.com/lifeline-go/lifeline/framework/internal/logtest"
 	"github.com/lifeline-go/lifeline/transport"
 	"github.com/lifeline-go/lifeline/transport/memnet"
 )
@@ -78,8 +79,8 @@ func TestStrictTellsOfMessagesThatCameToNothing(t *testing.T) {
 
 // TestStrictFindsMisspeltRoutes that the server sends on.
 func TestStrictFindsMisspeltRoutes(t *testing.T) {
-	log := &lines{}
-	simulate(t, 1, memnet.Conditions{}, framework.Config{Strict: true, Logger: log.logger()}, func(s *framework.Server) {
+	log := &logtest.Lines{}
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Strict: true, Logger: log.Logger()}, func(s *framework.Server) {
 		s.Sends(framework.DeliverAll, "news")
 		framework.OnMessage(s, "echo", func(*framework.Player, int) {})
 	}, func(e *env) {
@@ -93,7 +94,7 @@ func TestStrictFindsMisspeltRoutes(t *testing.T) {
 				t.Errorf("Broadcast %s: %v", route, err)
 			}
 		}
-		if n := log.count("a message is not sent"); n != 1 {
+		if n := log.Count("a message is not sent"); n != 1 {
 			t.Errorf("logged %d times", n)
 		}
 		client.OnRequest(c, "sure", func(int) (bool, error) { return true, nil })

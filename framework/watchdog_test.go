@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/internal/logtest"
 	"github.com/lifeline-go/lifeline/transport"
 	"github.com/lifeline-go/lifeline/transport/memnet"
 )
@@ -18,10 +19,10 @@ import (
 // TestWhatDoesNotReturnIsNamed: in a room, on a worker, in a callback; in the log,
 // once, in Stats while it lasts, and in the error of Shutdown.
 func TestWhatDoesNotReturnIsNamed(t *testing.T) {
-	var log lines
+	var log logtest.Lines
 	var free chan struct{} // of the simulation
 	block := func(*framework.Player, int) { <-free }
-	simulate(t, 1, memnet.Conditions{}, framework.Config{Session: quick, Logger: log.logger()}, func(s *framework.Server) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Session: quick, Logger: log.Logger()}, func(s *framework.Server) {
 		free = make(chan struct{})
 		framework.OnMessage(s, "slow query", block)
 		rooms := framework.AddRoom(s, "lair", func(r *framework.Room) *lair {
@@ -48,8 +49,8 @@ func TestWhatDoesNotReturnIsNamed(t *testing.T) {
 			`msg="a room is blocked" route=dig took=1s user=bob times=1 room=lair/7`,
 			`msg="a handler does not return" route="slow query" took=10s user=ann times=1`,
 		} {
-			if log.count(line) != 1 || log.count("route=dig") != 1 {
-				t.Errorf("want once %s in\n%s", line, log.all())
+			if log.Count(line) != 1 || log.Count("route=dig") != 1 {
+				t.Errorf("want once %s in\n%s", line, log.String())
 			}
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)

@@ -3,40 +3,18 @@
 package cluster_test
 
 import (
-	"log/slog"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/internal/logtest"
 )
-
-// lines is a log that is read.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-func (l *lines) has(text string) bool { return strings.Contains(l.String(), text) }
 
 // TestLateDirectory: a directory that answers late, but in time, is not felt. One that answers
 // too late pauses the server, which says why, and nothing is lost.
 func TestLateDirectory(t *testing.T) {
-	log := new(lines)
-	change := func(c *framework.Config) { c.Logger = slog.New(slog.NewTextHandler(log, nil)) }
+	log := new(logtest.Lines)
+	change := func(c *framework.Config) { c.Logger = log.Logger() }
 	const complaint = "the directory did not answer in time"
 	play(t, 2, change, func(s *stack) {
 		a := s.servers[0]
@@ -49,12 +27,12 @@ func TestLateDirectory(t *testing.T) {
 			}
 		}
 		s.dial(a, "bob", "")
-		if log.has(complaint) {
+		if log.Count(complaint) > 0 {
 			t.Errorf("a complaint, though the directory answers in time: %v", log)
 		}
 		a.line.setLate(1500 * time.Millisecond)
 		s.within(20*time.Second, "paused", func() bool { return !a.c.Valid() })
-		if !log.has(complaint) {
+		if log.Count(complaint) == 0 {
 			t.Errorf("no word of a directory that answers too late: %v", log)
 		}
 		_ = c.Send("say", uint64(1))

@@ -6,16 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
+	"github.com/lifeline-go/lifeline/framework/internal/logtest"
 	"github.com/lifeline-go/lifeline/transport"
 )
 
@@ -30,8 +29,8 @@ func TestMismatchIsTold(t *testing.T) {
 	}
 	pushes[point](srv)
 	framework.OnRequest(srv, "look", func(*framework.Player, struct{}) (base, error) { return base{}, nil })
-	var log record
-	Announce(srv, slog.New(slog.NewTextHandler(&log, nil)))
+	var log logtest.Lines
+	Announce(srv, log.Logger())
 	if err := srv.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +76,7 @@ func TestMismatchIsTold(t *testing.T) {
 	for n := range 2 * maxVersions { // made up
 		ask(fmt.Sprintf("push x%d int", n))
 	}
-	if n := strings.Count(log.String(), "\n"); n > maxVersions {
+	if n := log.Count("\n"); n > maxVersions {
 		t.Errorf("%d lines", n)
 	}
 	var refused *codec.Error
@@ -105,22 +104,4 @@ func TestAnnounceIsCalledLast(t *testing.T) {
 	if len(f) != 1 || !strings.Contains(f[0], "call it last") {
 		t.Errorf("%q", []string(f))
 	}
-}
-
-// record keeps what is logged. Safe to use from any goroutine.
-type record struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (r *record) Write(b []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.Write(b)
-}
-
-func (r *record) String() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.text.String()
 }
