@@ -139,7 +139,7 @@ func (f *Fleet) accepted(p *player, b []byte) {
 func (f *Fleet) unsealed(p *player, b []byte, t seal.PacketType) {
 	o, err := p.sealed.conn.Open(b)
 	if err != nil {
-		f.wrong(p, err) // nobody forges here
+		f.wrong(p, err) // no packet is forged here
 		return
 	}
 	p.session.Carried(f.now)

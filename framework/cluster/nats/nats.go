@@ -67,7 +67,7 @@ type Config struct {
 }
 
 var (
-	// ErrUnsafe refuses a cluster whose servers talk in clear, or to anybody.
+	// ErrUnsafe refuses a cluster whose servers talk in clear, or to anything that connects.
 	ErrUnsafe = errors.New("cluster/nats: an address that is not of the loopback needs Config.TLS and Config.Password: what players are sent would be there for anybody to read")
 	// ErrNoDirectory says that there is no directory to be used.
 	ErrNoDirectory = errors.New("cluster/nats: no directory answers: is JetStream on there, are more than half of Config.Peers up, and are there as many servers as Config.Replicas?")
