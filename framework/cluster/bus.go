@@ -8,8 +8,8 @@ import (
 	"fmt"
 )
 
-// Bus joins the servers of a cluster: a small store that all of them see, and questions
-// from one to another. Its methods are safe to call from any goroutine and block until
+// Bus joins the servers of a cluster: a small store that all of them see, questions from
+// one to another, and what one tells many. Its methods are safe to call from any goroutine and block until
 // they have an answer or ctx ends.
 //
 // A key is a bucket, a slash and a name: "leases/17". The names have letters, digits, dots
@@ -33,6 +33,13 @@ type Bus interface {
 	// Ask puts a question to the server of a name. The error is ErrNoServer if no server
 	// has received it, and never will.
 	Ask(ctx context.Context, name string, question []byte) (answer []byte, err error)
+	// Subscribe calls heard for what any server publishes to a subject, this one too, one
+	// call after the other, that of one server in its order. It returns once what others
+	// publish from now on is heard, or a moment before. It ends when ctx does.
+	Subscribe(ctx context.Context, subject string, heard func(message []byte)) error
+	// Publish tells all that have subscribed to a subject, each at most once. It waits for
+	// none of them. message is not kept.
+	Publish(subject string, message []byte) error
 }
 
 // ErrConflict refuses a write: another one was faster.

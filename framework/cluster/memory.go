@@ -16,6 +16,7 @@ type Memory struct {
 	keys     map[string]memoryValue
 	watchers map[*memoryWatch]bool
 	servers  map[string]*memoryServer
+	ears     map[*memoryEar]bool
 }
 
 type memoryValue struct {
@@ -146,4 +147,59 @@ func (m *Memory) Ask(ctx context.Context, name string, question []byte) ([]byte,
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// memoryEar hears what is published to a subject.
+type memoryEar struct {
+	subject string
+	wake    bell
+	waits   [][]byte // guarded by Memory.mu
+}
+
+// maxWaits bounds what waits for one that hears slowly. What comes then is lost to it.
+const maxWaits = 1 << 16
+
+// Subscribe implements Bus.
+func (m *Memory) Subscribe(ctx context.Context, subject string, heard func([]byte)) error {
+	e := &memoryEar{subject: subject, wake: newBell()}
+	m.mu.Lock()
+	if m.ears == nil {
+		m.ears = map[*memoryEar]bool{}
+	}
+	m.ears[e] = true
+	m.mu.Unlock()
+	go func() { // ends with ctx
+		for {
+			select {
+			case <-e.wake:
+			case <-ctx.Done():
+				m.mu.Lock()
+				delete(m.ears, e)
+				m.mu.Unlock()
+				return
+			}
+			m.mu.Lock()
+			list := e.waits
+			e.waits = nil
+			m.mu.Unlock()
+			for _, b := range list {
+				heard(b)
+			}
+		}
+	}()
+	return nil
+}
+
+// Publish implements Bus.
+func (m *Memory) Publish(subject string, message []byte) error {
+	message = append([]byte(nil), message...)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for e := range m.ears {
+		if e.subject == subject && len(e.waits) < maxWaits {
+			e.waits = append(e.waits, message)
+			e.wake.ring()
+		}
+	}
+	return nil
 }

@@ -124,6 +124,21 @@ func (l *line) Serve(ctx context.Context, name string, answer func([]byte) []byt
 	})
 }
 
+func (l *line) Publish(subject string, message []byte) error {
+	if l.down() {
+		return nil // it is lost
+	}
+	return l.Bus.Publish(subject, message)
+}
+
+func (l *line) Subscribe(ctx context.Context, subject string, heard func([]byte)) error {
+	return l.Bus.Subscribe(ctx, subject, func(m []byte) {
+		if !l.down() {
+			heard(m)
+		}
+	})
+}
+
 // play runs f with n servers.
 func play(t *testing.T, n int, change func(*framework.Config), f func(s *stack)) {
 	playIn(t, "", n, change, f)

@@ -28,6 +28,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/framework/cluster"
+	"github.com/lifeline-go/lifeline/framework/cluster/internal/bustest"
 	"github.com/lifeline-go/lifeline/session"
 )
 
@@ -106,74 +107,10 @@ func annAt(t *testing.T, servers ...*framework.Server) *client.Client {
 	return c
 }
 
-// TestBus is what package cluster relies on, seen from a server without the directory.
+// TestBus is what package cluster relies on, seen from a server without the directory too.
 func TestBus(t *testing.T) {
 	one, two := pair(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	const key = "sessions/0123456789ab"
-	if b, rev, err := two.Get(ctx, key); len(b) != 0 || rev != 0 || err != nil {
-		t.Fatalf("of nothing: %q, %d, %v", b, rev, err)
-	}
-	first, err := two.Put(ctx, key, []byte("one"), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := one.Put(ctx, key, []byte("two"), 0); !errors.Is(err, cluster.ErrConflict) {
-		t.Errorf("made twice: %v", err)
-	}
-	second, err := one.Put(ctx, key, []byte("two"), first)
-	if err != nil || second <= first {
-		t.Fatalf("%d after %d: %v", second, first, err)
-	}
-	if _, err := two.Put(ctx, key, nil, first); !errors.Is(err, cluster.ErrConflict) {
-		t.Errorf("removed by an old revision: %v", err)
-	}
-	gone, err := two.Put(ctx, key, nil, second)
-	if b, rev, err2 := one.Get(ctx, key); err != nil || err2 != nil || len(b) != 0 || rev != gone {
-		t.Errorf("removed: %q, revision %d of %d, %v, %v", b, rev, gone, err, err2)
-	}
-	if _, err := one.Put(ctx, key, []byte("again"), gone); err != nil {
-		t.Errorf("made again: %v", err)
-	}
-
-	type change struct {
-		name, value string
-		rev         uint64
-	}
-	seen := make(chan change, 10)
-	if _, err := one.Put(ctx, "leases/1", []byte("there"), 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := two.Watch(ctx, "leases", func(n string, v []byte, rev uint64) { seen <- change{n, string(v), rev} }, func() {}); err != nil {
-		t.Fatal(err)
-	}
-	if len(seen) != 1 {
-		t.Errorf("Watch has returned, and %d values were told", len(seen))
-	}
-	rev, err := one.Put(ctx, "leases/2", []byte("new"), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a, b := <-seen, <-seen; a.name != "1" || b != (change{"2", "new", rev}) {
-		t.Errorf("seen %+v, %+v", a, b)
-	}
-
-	if err := one.Serve(ctx, "1.00000001", func(q []byte) []byte { return append([]byte("re: "), q...) }); err != nil {
-		t.Fatal(err)
-	}
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) { // until the other server knows of it
-		a, err := two.Ask(ctx, "1.00000001", []byte("hello"))
-		if string(a) == "re: hello" {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("answered %q, %v", a, err)
-		}
-	}
-	if _, err := two.Ask(ctx, "9.00000001", nil); !errors.Is(err, cluster.ErrNoServer) {
-		t.Errorf("asked nobody: %v", err)
-	}
+	bustest.Run(t, one, two)
 }
 
 // TestSafe: servers talk in clear on the loopback only.

@@ -212,3 +212,23 @@ func (b *Bus) Ask(ctx context.Context, name string, question []byte) ([]byte, er
 	}
 	return m.Data, nil
 }
+
+func (b *Bus) topic(subject string) string { return b.cfg.Name + ".t." + subject }
+
+// Subscribe implements cluster.Bus.
+func (b *Bus) Subscribe(ctx context.Context, subject string, heard func([]byte)) error {
+	sub, err := b.nc.Subscribe(b.topic(subject), func(m *nats.Msg) { heard(m.Data) })
+	if err != nil {
+		return fmt.Errorf("cluster/nats: subscribe to %s: %w", subject, err)
+	}
+	context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() })
+	return b.nc.FlushTimeout(5 * time.Second)
+}
+
+// Publish implements cluster.Bus. While the connection is away some of it waits.
+func (b *Bus) Publish(subject string, message []byte) error {
+	if err := b.nc.Publish(b.topic(subject), message); err != nil {
+		return fmt.Errorf("cluster/nats: publish to %s: %w", subject, err)
+	}
+	return nil
+}
