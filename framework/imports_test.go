@@ -67,6 +67,7 @@ var mayImport = map[string][]string{
 	"framework/metrics":            {"framework", "session", "transport"},
 
 	"framework/cluster/internal/core": {"codec", "session"},
+	"framework/cluster/internal/fan":  {"framework/cluster/internal/core"},
 	"framework/cluster/internal/pipe": {"framework/cluster/internal/core"},
 	"framework/cluster/internal/sim":  {},
 	"framework/cluster/nats":          {"framework/cluster"},
@@ -76,6 +77,7 @@ var mayImport = map[string][]string{
 var pure = []string{
 	"session",
 	"framework/cluster/internal/core",
+	"framework/cluster/internal/fan",
 	"framework/cluster/internal/pipe",
 	"framework/cluster/internal/sim",
 	"framework/internal/lifecycle",
