@@ -76,6 +76,15 @@ type ClusterHost interface {
 	User(user string) []*Player
 	// Request is Player.Request in two steps: it sends, in order with Push, and answer waits.
 	Request(p *Player, route string, v any) (answer func(context.Context) ([]byte, error), err error)
+	// Group is Server.Group, and Broadcast is Server.Broadcast.
+	Group(tag string) Group
+	Broadcast(route string, v any) error
+	// WatchGroups calls f whenever a group gets its first member or loses its last, and at
+	// once for those that have any. f must not call this package.
+	WatchGroups(f func(tag string, some bool))
+	// Panicked is called while a panic of the game's code unwinds, that serves no player: in
+	// is what the cluster has called.
+	Panicked(in string, v any)
 }
 
 // errClaim is a login that the cluster has not let in.

@@ -15,3 +15,15 @@ func (h clusterHost) Request(p *Player, route string, v any) (func(context.Conte
 	}
 	return func(ctx context.Context) ([]byte, error) { return p.await(ctx, id, call) }, nil
 }
+
+// Group implements ClusterHost.
+func (h clusterHost) Group(tag string) Group { return h.s.Group(tag) }
+
+// Broadcast implements ClusterHost.
+func (h clusterHost) Broadcast(route string, v any) error { return h.s.Broadcast(route, v) }
+
+// WatchGroups implements ClusterHost.
+func (h clusterHost) WatchGroups(f func(tag string, some bool)) { h.s.groups.Watch(f) }
+
+// Panicked implements ClusterHost.
+func (h clusterHost) Panicked(in string, v any) { h.s.panicked(nil, in, v) }

@@ -35,6 +35,22 @@ type ClusterStats struct {
 	Deaths    uint64                              `json:"deaths"`       // servers that this one declared dead
 
 	Messages ClusterMessageStats `json:"messages"` // to users of other servers
+
+	Missed     uint64                `json:"missed"`     // broadcasts of other servers that did not get here
+	Broadcasts ClusterBroadcastStats `json:"broadcasts"` // to players of all servers
+}
+
+// ClusterBroadcastStats counts the broadcasts between servers since the start.
+type ClusterBroadcastStats struct {
+	QueuedBytes int `json:"queued_bytes"` // on their way to the bus now; 128 more for each
+	Subjects    int `json:"subjects"`     // that this server hears, of 1,024
+
+	Sent         uint64 `json:"sent"`         // to other servers, once however many there are
+	Received     uint64 `json:"received"`     // from other servers, for players that are here
+	Unwanted     uint64 `json:"unwanted"`     // from other servers, for a tag that only others have
+	Late         uint64 `json:"late"`         // from other servers, after a later one: left out
+	Backpressure uint64 `json:"backpressure"` // not taken: ErrBackpressure
+	Failed       uint64 `json:"failed"`       // that the bus did not take
 }
 
 // ClusterMessageStats counts the messages to users of other servers since the start, as this server sees

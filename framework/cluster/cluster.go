@@ -18,7 +18,8 @@
 //
 //	err = c.User("ann").Push("whisper", "hello")
 //
-// Cluster.Ban keeps a user out of all servers.
+// To players at all servers it sends by Group and Cluster.Broadcast. Cluster.Ban keeps a user
+// out of all servers.
 package cluster
 
 import (
@@ -52,6 +53,13 @@ type Config struct {
 	// ErrRefused; or ErrUnknown if it may have been. route is empty for Kick. It runs on any
 	// goroutine and must not block. If nil, it is logged now and then.
 	OnUndelivered func(user, route string, err error)
+	// OnMissed is told of broadcasts of another server that did not get here, as the bus
+	// loses what it can't carry: n of them to a group's tag, or to all players if tag is
+	// empty. It comes before the next one that did get here, or a second after the last was
+	// lost: let the game send its players what they need. What was lost before the first
+	// that came from a server is not noticed. It runs on any goroutine and must not block.
+	// If nil, they are only counted: Stats.
+	OnMissed func(tag string, n uint64)
 	// Dir is a directory on a disk of this machine, for the proof that a process has ended:
 	// a server that crashes is then declared dead at once by itself, when it is started
 	// again under its number, and by other servers that have the same Dir. It must outlive
@@ -71,6 +79,7 @@ type Cluster struct {
 
 	onUndelivered func(user, route string, err error)
 	messages      *messages
+	broadcasts    *broadcasts
 
 	// Set by Join, for others to read once joined is true.
 	joined atomic.Bool
@@ -108,7 +117,7 @@ func New(cfg Config) (*Cluster, error) {
 		bus: newMeter(cfg.Bus), node: cfg.Node, dir: cfg.Dir, start: clock(), onUndelivered: cfg.OnUndelivered, wake: newBell(),
 		sent: map[session.ID]time.Duration{}, declared: map[core.Incarnation]bool{},
 	}
-	c.messages = newMessages(c)
+	c.messages, c.broadcasts = newMessages(c), newBroadcasts(c, cfg.OnMissed)
 	return c, nil
 }
 
@@ -154,13 +163,14 @@ func (c *Cluster) Join(ctx context.Context, h framework.ClusterHost) (uint16, er
 	}
 	go c.lookAfterOthers() // ends with ctx
 	c.messages.start()
+	c.broadcasts.start()
 	c.log.Info("joined the cluster", "addr", h.Address())
 	return node, nil
 }
 
 // enter makes this server one of those that live.
 func (c *Cluster) enter(ctx context.Context) error {
-	for _, step := range []func() error{c.makeMark, c.watchAll, c.checkKeys, c.serveAll} {
+	for _, step := range []func() error{c.makeMark, c.watchAll, c.checkKeys, c.serveAll, c.broadcasts.listen} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -338,7 +348,7 @@ func (c *Cluster) Drain() {
 	}()
 }
 
-// flushTime bounds how long a server that leaves waits for its messages to users of others.
+// flushTime bounds how long a server that leaves waits for what it sends to others.
 const flushTime = time.Second
 
 // Leave implements framework.Cluster: the others need not wait for this server to be
@@ -346,8 +356,10 @@ const flushTime = time.Second
 func (c *Cluster) Leave(ctx context.Context) error {
 	defer c.cancel()
 	defer c.messages.close()
+	defer c.broadcasts.close()
 	soon, cancel := context.WithTimeout(ctx, flushTime)
 	c.messages.flush(soon)
+	c.broadcasts.flush(soon)
 	cancel()
 	err := c.jobs.wait(ctx) // entries that are still to be removed
 	c.mu.Lock()

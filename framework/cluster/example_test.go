@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
@@ -13,32 +14,99 @@ import (
 	"github.com/lifeline-go/lifeline/session"
 )
 
+// startServer starts one of the servers of a cluster.
+func startServer(bus cluster.Bus, change func(*framework.Config, *cluster.Cluster)) (*framework.Server, *cluster.Cluster) {
+	c, err := cluster.New(cluster.Config{Bus: bus, OnMissed: func(tag string, n uint64) {
+		fmt.Println("missed", n, "of", tag) // send the members here what they need
+	}})
+	if err != nil {
+		panic(err)
+	}
+	cfg := framework.Config{
+		TCP: "127.0.0.1:0", Cluster: c, Secret: session.Secret{1}, Logger: slog.New(slog.DiscardHandler),
+		Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
+			return framework.Identity{User: string(l.Ticket)}, nil
+		},
+	}
+	change(&cfg, c)
+	srv, err := framework.New(cfg)
+	if err == nil {
+		err = srv.Start()
+	}
+	if err != nil {
+		panic(err)
+	}
+	return srv, c
+}
+
+// join logs a user in at a server.
+func join(srv *framework.Server, user string) *client.Client {
+	c, err := client.New([]string{"tcp://" + srv.Addr(framework.TCP).String()}, client.Config{
+		Ticket: func(context.Context) ([]byte, error) { return []byte(user), nil },
+	})
+	if err == nil {
+		err = c.Connect(context.Background())
+	}
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
+// A guild has members at two servers. What is broadcast at one gets to all of them.
+func ExampleGroup() {
+	ctx := context.Background()
+	bus := new(cluster.Memory)
+	opened := make(chan string, 1)
+	a, one := startServer(bus, func(*framework.Config, *cluster.Cluster) {})
+	b, two := startServer(bus, func(cfg *framework.Config, c *cluster.Cluster) {
+		cfg.OnOpen = func(p *framework.Player) {
+			c.Group("guild 7").Add(p) // at each server, for whoever comes
+			opened <- p.User()
+		}
+	})
+	defer func() {
+		_ = a.Shutdown(ctx)
+		_ = b.Shutdown(ctx)
+	}()
+	bob := join(b, "bob")
+	defer bob.Close()
+	heard := make(chan string, 10)
+	client.OnMessage(bob, "chat", func(text string) { heard <- text })
+	<-opened
+	fmt.Println(two.Group("guild 7").Len(), "member here")
+
+	for text := ""; text == ""; { // the other server hears of the first member a moment later
+		if err := one.Group("guild 7").Broadcast("chat", "the gate is open"); err != nil {
+			panic(err)
+		}
+		select {
+		case text = <-heard:
+			fmt.Println(text)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	_ = one.Broadcast("chat", "to all players of the game")
+	for text := range heard {
+		if text == "to all players of the game" {
+			fmt.Println(text)
+			break
+		}
+	}
+	two.Group("guild 7").Remove(b.User("bob")[0])
+	// Output:
+	// 1 member here
+	// the gate is open
+	// to all players of the game
+}
+
 // Two servers of one cluster, in one process. A player logs in at the first. The second one
 // sends it a message, and knows nothing but its name.
 func ExampleUser() {
 	ctx := context.Background()
 	bus := new(cluster.Memory) // with servers on many machines that of package cluster/nats
-	start := func() (*framework.Server, *cluster.Cluster) {
-		c, err := cluster.New(cluster.Config{Bus: bus})
-		if err != nil {
-			panic(err)
-		}
-		srv, err := framework.New(framework.Config{
-			TCP: "127.0.0.1:0", Cluster: c, Secret: session.Secret{1}, Logger: slog.New(slog.DiscardHandler),
-			Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
-				return framework.Identity{User: string(l.Ticket)}, nil
-			},
-		})
-		if err == nil {
-			err = srv.Start()
-		}
-		if err != nil {
-			panic(err)
-		}
-		return srv, c
-	}
-	one, _ := start()
-	two, c := start()
+	one, _ := startServer(bus, func(*framework.Config, *cluster.Cluster) {})
+	two, c := startServer(bus, func(*framework.Config, *cluster.Cluster) {})
 	defer func() {
 		_ = one.Shutdown(ctx)
 		_ = two.Shutdown(ctx)

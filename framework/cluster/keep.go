@@ -109,6 +109,7 @@ func (c *Cluster) fenced() {
 	c.log.Error("this server was declared dead, as it could not renew its lease in time: its sessions are ended, restart it")
 	c.host.Fence()
 	c.messages.close()
+	c.broadcasts.close()
 }
 
 // watchAll begins to watch the others.

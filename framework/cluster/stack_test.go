@@ -39,6 +39,7 @@ type stack struct {
 	log     []string            // hooks
 	tickets int                 // that were shown to Authenticate
 	lost    []string            // what OnUndelivered was told, of whichever server
+	missed  []string            // likewise OnMissed
 }
 
 // server is one of a stack.
@@ -55,6 +56,7 @@ type line struct {
 	mu   sync.Mutex
 	cut  bool
 	late time.Duration // every answer of the directory
+	held chan struct{} // if not nil, Publish waits until it is closed
 }
 
 var errCut = errors.New("the line is cut")
@@ -125,7 +127,13 @@ func (l *line) Serve(ctx context.Context, name string, answer func([]byte) []byt
 }
 
 func (l *line) Publish(subject string, message []byte) error {
-	if l.down() {
+	l.mu.Lock()
+	held, cut := l.held, l.cut
+	l.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+	if cut {
 		return nil // it is lost
 	}
 	return l.Bus.Publish(subject, message)
@@ -178,7 +186,12 @@ func (s *stack) add(node uint16) *server {
 	if s.hostOf != "" {
 		v.host = s.hostOf
 	}
-	c, err := cluster.New(cluster.Config{Bus: v.line, Node: node, Dir: s.dir, OnUndelivered: s.undelivered})
+	missed := func(tag string, n uint64) {
+		s.mu.Lock()
+		s.missed = append(s.missed, fmt.Sprintf("%d: %d of %q", node, n, tag))
+		s.mu.Unlock()
+	}
+	c, err := cluster.New(cluster.Config{Bus: v.line, Node: node, Dir: s.dir, OnUndelivered: s.undelivered, OnMissed: missed})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -84,6 +84,7 @@ func (c *Cluster) Stats() framework.ClusterStats {
 		Claims: n.claims.named(), Finds: n.finds.named(), Parks: n.parks.named(), Asked: named(n.asked[:], effectNames[:]), Deaths: n.deaths.Load(),
 	}
 	st.Messages = c.MessageStats()
+	c.broadcasts.fill(&st)
 	c.bus.fill(&st)
 	if !c.joined.Load() {
 		return st

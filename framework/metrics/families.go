@@ -290,6 +290,17 @@ var clusterFamilies = []family{
 	clusterValue("lifeline_cluster_batches_repeated_total", "Batches of messages that came twice, and were handed over once.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Messages.Repeated) }),
 	clusterValue("lifeline_cluster_batches_unanswered_total", "Tries to send a batch of messages that got no answer in time.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Messages.Unanswered) }),
 	clusterValue("lifeline_cluster_requests_waiting", "Requests of other servers that wait for the answers of their clients.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return float64(c.Messages.Requests) }),
+	clusterValue("lifeline_cluster_broadcasts_missed_total", "Broadcasts of other servers that did not get here.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Missed) }),
+	clusterValue("lifeline_cluster_broadcast_bytes", "Of broadcasts to other servers that wait for the bus, with 128 for each.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return float64(c.Broadcasts.QueuedBytes) }),
+	clusterValue("lifeline_cluster_broadcast_subjects", "Subjects of groups that this server hears, of 1,024.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return float64(c.Broadcasts.Subjects) }),
+	clusterValue("lifeline_cluster_broadcasts_sent_total", "Broadcasts to other servers, each once however many there are.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Broadcasts.Sent) }),
+	counters("lifeline_cluster_broadcasts_arrived_total", "Broadcasts of other servers: received for players here, unwanted as none here has the tag, late and left out.", []string{"result"}, ofCluster(func(c *framework.ClusterStats, set setValue) {
+		set(float64(c.Broadcasts.Received), "received")
+		set(float64(c.Broadcasts.Unwanted), "unwanted")
+		set(float64(c.Broadcasts.Late), "late")
+	})),
+	clusterValue("lifeline_cluster_broadcasts_backpressure_total", "Broadcasts that were not taken because too many wait.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Broadcasts.Backpressure) }),
+	clusterValue("lifeline_cluster_broadcasts_failed_total", "Broadcasts that the bus did not take.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Broadcasts.Failed) }),
 	clusterValue("lifeline_cluster_bans", "Bans that are known here.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return float64(c.Messages.Bans) }),
 }
 

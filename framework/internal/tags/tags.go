@@ -13,12 +13,24 @@ import (
 type Index[P comparable] struct {
 	mu    sync.Mutex
 	byTag map[string]*members[P] // guarded by mu; none is empty
+	watch func(tag string, some bool)
 }
 
 // members are found by what they are, and listed.
 type members[P comparable] struct {
 	list  []P
 	place map[P]int
+}
+
+// Watch calls f, under the lock of the index, whenever a tag gets its first member or loses
+// its last, and at once for those that have any.
+func (x *Index[P]) Watch(f func(tag string, some bool)) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.watch = f
+	for tag := range x.byTag {
+		f(tag, true)
+	}
 }
 
 // Add adds p to those with a tag, if admit returns true, which is called under the lock
@@ -41,6 +53,9 @@ func (x *Index[P]) Add(tag string, p P, admit func() bool) bool {
 			x.byTag = map[string]*members[P]{}
 		}
 		x.byTag[tag] = m
+		if x.watch != nil {
+			x.watch(tag, true)
+		}
 	}
 	m.place[p] = len(m.list)
 	m.list = append(m.list, p)
@@ -89,6 +104,9 @@ func (x *Index[P]) removeLocked(tag string, p P) bool {
 	delete(m.place, p)
 	if last == 0 {
 		delete(x.byTag, tag)
+		if x.watch != nil {
+			x.watch(tag, false)
+		}
 	}
 	return true
 }

@@ -14,7 +14,17 @@ func TestIndexIsASetOfEachTag(t *testing.T) {
 	tags := []string{"a", "b", "c"}
 	var x Index[int]
 	want := map[string]map[int]bool{"a": {}, "b": {}, "c": {}}
+	told := map[string]bool{} // by Watch
+	watch := func(tag string, some bool) {
+		if told[tag] == some {
+			t.Fatalf("told again that %s has some: %v", tag, some)
+		}
+		told[tag] = some
+	}
 	for step := range 10_000 {
+		if step == 100 {
+			x.Watch(watch)
+		}
 		tag, p := tags[rng.IntN(3)], rng.IntN(8)
 		set := want[tag]
 		switch had := set[p]; rng.IntN(5) {
@@ -43,6 +53,9 @@ func TestIndexIsASetOfEachTag(t *testing.T) {
 			slices.Sort(got)
 			if len(got) != len(want[tag]) || x.Len(tag) != len(got) || len(slices.Compact(got)) != len(got) {
 				t.Fatalf("step %d: %s has %v, want %v", step, tag, got, want[tag])
+			}
+			if step >= 100 && told[tag] != (len(got) > 0) {
+				t.Fatalf("step %d: told that %s has some: %v, it has %v", step, tag, told[tag], got)
 			}
 			for _, p := range got {
 				if !want[tag][p] {
