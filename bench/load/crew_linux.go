@@ -32,6 +32,7 @@ type Crew struct {
 	// Guarded by mu.
 	busy, counting, closed bool
 	hist                   chart.Histogram
+	lateness               Lateness // Write alone: when its library reads is its own business
 	counts                 Counts
 	err                    error // the first
 }
@@ -118,6 +119,9 @@ func (m *member) ask(at time.Duration) error {
 	defer m.writing.Unlock()
 	m.crew.mu.Lock()
 	m.waiting = append(m.waiting, at)
+	if m.crew.counting {
+		m.crew.lateness.Write.Add(m.crew.now() - at)
+	}
 	m.crew.mu.Unlock()
 	_, err := m.conn.Write(number(m.request, m.crew.cfg.Size, m.index, m.asked))
 	m.asked++
@@ -212,6 +216,7 @@ func (c *Crew) Reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.hist.Reset()
+	c.lateness.reset()
 	c.counts = Counts{}
 }
 

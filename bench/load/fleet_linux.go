@@ -42,6 +42,8 @@ type Config struct {
 	Relogin bool             // who is told that its session is over logs in anew; otherwise that is an error
 	Loss    float64          // share of datagrams that never arrive, of either direction
 	Seed    uint64           // of Loss
+
+	Lateness bool // the players measure their own: see Lateness
 }
 
 // Dialect is what some servers want around bare messages.
@@ -93,6 +95,8 @@ type Fleet struct {
 	resets     int
 	redials    chart.Histogram // from the first attempt to come back
 	openings   chart.Histogram // from the dial to the session
+	lateness   Lateness        // of Config.Lateness
+	lay        time.Duration   // how long what is served now lay in its socket; below 0: not known
 	logins     int             // after the first
 	unanswered uint64          // requests that a reset or another session has taken the answer of
 	resent     uint64          // bare datagrams
@@ -205,6 +209,9 @@ func (f *Fleet) openSocket(i int) error {
 		return fmt.Errorf("load: socket %d: %w", i, err)
 	}
 	f.sockets[i].fd = fd
+	if f.cfg.Lateness {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1) // without stamps Lateness has none
+	}
 	if f.streams {
 		return nil
 	}
@@ -291,6 +298,9 @@ func (f *Fleet) Open(limit time.Duration) error {
 
 // Play lets the players ask for d.
 func (f *Fleet) Play(d time.Duration) {
+	if f.cfg.Rate > 0 {
+		defer punctual()()
+	}
 	f.clock()
 	end := f.now + d
 	if !f.busy {
@@ -324,6 +334,7 @@ func (f *Fleet) Idle(d time.Duration) {
 func (f *Fleet) Reset() {
 	f.hist.Reset()
 	f.pushes.Reset()
+	f.lateness.reset()
 	f.counts = Counts{}
 }
 
@@ -343,7 +354,7 @@ func (f *Fleet) Result() (*chart.Histogram, Counts) {
 	f.counts.Timeout = 0
 	for i := range f.players {
 		p := &f.players[i]
-		if p.state == isOpen && p.answered < p.asked && f.now-*f.sentAt(p, p.answered) > patience {
+		if p.state == isOpen && p.answered < p.asked && f.now-f.request(p, p.answered).due > patience {
 			f.counts.Timeout++
 		}
 	}

@@ -86,7 +86,7 @@ func (f *Fleet) ready(s *socket, events uint32) {
 	if events&(unix.EPOLLIN|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
 		return
 	}
-	n, err := read(s.fd, f.in)
+	n, err := f.take(s.fd)
 	if n == 0 && err == nil && f.streams {
 		err = io.EOF
 	}
@@ -288,7 +288,7 @@ func (f *Fleet) deadline(p *player) time.Duration {
 	case !f.streams && f.cfg.Carrier != "udp" && p.linked:
 		at = p.kcp.NextDeadline(f.now)
 	case f.cfg.Carrier == "udp" && p.answered < p.asked:
-		at = *f.sentAt(p, p.answered) + time.Duration(1+p.tries)*resendAfter
+		at = f.request(p, p.answered).due + time.Duration(1+p.tries)*resendAfter
 	}
 	if p.session != nil {
 		at = min(at, p.session.Due())

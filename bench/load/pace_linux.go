@@ -24,6 +24,7 @@ func (f *Fleet) pace() {
 		p := &f.players[f.turnOf]
 		f.turnOf = (f.turnOf + 1) % len(f.players)
 		if p.state == isOpen || p.state == isAway {
+			f.clock() // those before took a while
 			f.ask(p, f.asking)
 			f.flush(p)
 		}
@@ -42,11 +43,11 @@ func (f *Fleet) SetRate(rate float64) {
 
 // grow doubles the memory for requests on the way.
 func (f *Fleet) grow(p *player) {
-	times := make([]time.Duration, 2*len(p.times))
+	requests := make([]request, 2*len(p.requests))
 	for n := p.answered; n < p.asked; n++ {
-		times[n%uint64(len(times))] = *f.sentAt(p, n)
+		requests[n%uint64(len(requests))] = *f.request(p, n)
 	}
-	p.times = times
+	p.requests = requests
 }
 
 // message takes one that the server sent by itself: [number, when it was sent].

@@ -30,7 +30,7 @@ const (
 type player struct {
 	sock            *socket
 	session         *session.Client // nil if bare
-	times           []time.Duration // when the requests on the way were sent, by number
+	requests        []request       // those on the way, by number
 	part            []byte          // the beginning of a frame
 	unsent          []byte          // what a stream has not taken
 	asked, answered uint64
@@ -102,7 +102,7 @@ func (p *player) init(f *Fleet, index int) error {
 	if len(f.sockets) == len(f.players) {
 		p.sock.owner = p
 	}
-	p.times = make([]time.Duration, f.cfg.Window)
+	p.requests = make([]request, f.cfg.Window)
 	p.handle = f.wheel.Add(p, session.Never)
 	p.kcp.Init(0, &f.kcp) // who has no link, or not one of KCP, is asked for its counts even so
 	if f.cfg.Bare {
@@ -119,9 +119,12 @@ func (p *player) init(f *Fleet, index int) error {
 	return err
 }
 
-// sentAt is where the time of request n is kept.
-func (f *Fleet) sentAt(p *player, n uint64) *time.Duration {
-	return &p.times[n%uint64(len(p.times))]
+// request is what is kept of a request until it is answered.
+type request struct{ due, written time.Duration }
+
+// request is where request n is kept.
+func (f *Fleet) request(p *player, n uint64) *request {
+	return &p.requests[n%uint64(len(p.requests))]
 }
 
 // begin opens p's session. A bare player is open when a first echo is back.
@@ -319,10 +322,10 @@ func (f *Fleet) ask(p *player, at time.Duration) {
 		return
 	}
 	payload := f.payload(p, p.asked)
-	if p.asked-p.answered == uint64(len(p.times)) {
+	if p.asked-p.answered == uint64(len(p.requests)) {
 		f.grow(p)
 	}
-	*f.sentAt(p, p.asked) = at
+	*f.request(p, p.asked) = request{due: at, written: f.now}
 	p.asked++
 	var err error
 	switch {
@@ -352,7 +355,9 @@ func (f *Fleet) answer(p *player, right bool) {
 		f.wrong(p, fmt.Errorf("no right answer to request %d of %d", p.answered+1, p.asked))
 		return
 	}
-	f.hist.Add(f.now - *f.sentAt(p, p.answered))
+	r := f.request(p, p.answered)
+	f.hist.Add(f.now - r.due)
+	f.own(r)
 	p.answered++
 	if p.state == isOpening {
 		f.opened(p)

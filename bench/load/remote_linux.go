@@ -25,10 +25,11 @@ type Remote struct {
 
 // said is what that process answers to every command.
 type said struct {
-	Hist    *chart.Histogram `json:",omitempty"`
-	Counts  Counts
-	Waiting uint64
-	Error   string
+	Hist     *chart.Histogram `json:",omitempty"`
+	Lateness *Lateness        `json:",omitempty"`
+	Counts   Counts
+	Waiting  uint64
+	Error    string
 }
 
 // StartRemote starts the program, on the core that this one has.
@@ -82,6 +83,7 @@ func (c *Crew) do(line string) any {
 		c.Reset()
 	case "result":
 		s.Hist, s.Counts, s.Waiting, err = c.Result()
+		s.Lateness = &c.lateness
 	}
 	if err != nil {
 		s.Error = err.Error()
@@ -116,6 +118,9 @@ func (g *Remote) Result() (*chart.Histogram, Counts) {
 	g.tell(g.do("result"))
 	return cmp.Or(g.last.Hist, &chart.Histogram{}), g.last.Counts
 }
+
+// Lateness is what was measured of it at the last Result.
+func (g *Remote) Lateness() *Lateness { return cmp.Or(g.last.Lateness, &Lateness{}) }
 
 // Waiting returns how many requests had no answer at the last Result.
 func (g *Remote) Waiting() uint64 { return g.last.Waiting }
