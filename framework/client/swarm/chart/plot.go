@@ -13,7 +13,7 @@ import (
 // Plot is a small line chart, drawn as SVG. Its colors are Style's, light or dark.
 type Plot struct {
 	Title, X, Y string
-	LogX        bool
+	LogX, LogY  bool
 	lines       []line
 }
 
@@ -66,10 +66,10 @@ func (p Plot) SVG() template.HTML {
 	if len(p.lines) == 0 {
 		return ""
 	}
-	lo, hi, top := math.Inf(1), math.Inf(-1), 0.0
+	lo, hi, bottom, top := math.Inf(1), math.Inf(-1), math.Inf(1), 0.0
 	for _, l := range p.lines {
 		for _, v := range l.xy {
-			lo, hi, top = min(lo, v[0]), max(hi, v[0]), max(top, v[1])
+			lo, hi, bottom, top = min(lo, v[0]), max(hi, v[0]), min(bottom, v[1]), max(top, v[1])
 		}
 	}
 	scale := func(v float64) float64 { return v }
@@ -82,11 +82,20 @@ func (p Plot) SVG() template.HTML {
 		hi = lo + 1
 	}
 	ySteps := ticks(0, top)
-	top = ySteps[len(ySteps)-1]
+	height := func(v float64) float64 { return v / ySteps[len(ySteps)-1] }
+	if p.LogY && bottom > 0 {
+		for ySteps = decades(bottom, 10*top); ySteps[1] <= bottom; ySteps = ySteps[1:] {
+		}
+		for n := len(ySteps); n > 2 && ySteps[n-2] >= top; n-- {
+			ySteps = ySteps[:n-1]
+		}
+		first, last := math.Log10(ySteps[0]), math.Log10(ySteps[len(ySteps)-1])
+		height = func(v float64) float64 { return (math.Log10(v) - first) / (last - first) }
+	}
 	x := func(v float64) float64 {
 		return plotLeft + (scale(v)-scale(lo))/(scale(hi)-scale(lo))*(plotWidth-plotLeft-plotRight)
 	}
-	y := func(v float64) float64 { return plotHeight - plotBottom - v/top*(plotHeight-plotTop-plotBottom) }
+	y := func(v float64) float64 { return plotHeight - plotBottom - height(v)*(plotHeight-plotTop-plotBottom) }
 	var b strings.Builder
 	fmt.Fprintf(&b, `<figure><figcaption>%s</figcaption><svg viewBox="0 0 %g %g" role="img" aria-label="%s">`, Escape(p.Title), plotWidth, plotHeight, Escape(p.Title))
 	for _, v := range ySteps {
