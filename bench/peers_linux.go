@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -24,6 +25,7 @@ type party interface {
 	Play(d time.Duration)
 	Reset()
 	Result() (*chart.Histogram, load.Counts)
+	Lateness() *load.Lateness
 	Waiting() uint64
 	Close()
 }
@@ -49,26 +51,33 @@ type other struct {
 	beside  []string // the carriers of lifeline with which it competes
 	carrier string   // what its players speak
 	dialect func(ask, answer int) load.Dialect
-	built   bool // it is in bench/peers
-	remote  bool // and so are its players: there is no client but its library's
-	answers bool // it can answer with another size than it was asked with
+	built   string // the folder of bench that it is in, if it is a program of its own
+	remote  bool   // and so are its players: there is no client but its library's
+	answers bool   // it can answer with another size than it was asked with
 }
 
 var others = map[string]other{
 	"kcp-go":     {beside: []string{"plain-kcp"}, carrier: "plain-kcp", answers: true},
 	"udp":        {beside: []string{"plain-kcp"}, carrier: "udp"},
-	"gnet-udp":   {beside: []string{"plain-kcp"}, carrier: "udp", built: true},
-	"zinx-kcp":   {beside: []string{"plain-kcp"}, carrier: "plain-kcp", dialect: zinx, built: true},
-	"raknet":     {beside: []string{"plain-kcp"}, carrier: "raknet", dialect: raknet, built: true, remote: true},
-	"quic-go":    {beside: []string{"plain-kcp", "kcp"}, carrier: "quic", built: true, remote: true, answers: true},
+	"gnet-udp":   {beside: []string{"plain-kcp"}, carrier: "udp", built: goFolder},
+	"zinx-kcp":   {beside: []string{"plain-kcp"}, carrier: "plain-kcp", dialect: zinx, built: goFolder},
+	"raknet":     {beside: []string{"plain-kcp"}, carrier: "raknet", dialect: raknet, built: goFolder, remote: true},
+	"quic-go":    {beside: []string{"plain-kcp", "kcp"}, carrier: "quic", built: goFolder, remote: true, answers: true},
+	"enet":       {beside: []string{"plain-kcp"}, carrier: "enet", built: enetFolder, remote: true},
 	"plain-kcp":  {beside: []string{"kcp"}},  // lifeline itself: what sealing costs
 	"tcp":        {beside: []string{"stcp"}}, // the same
 	"go-tcp":     {beside: []string{"plain-kcp", "tcp"}, carrier: "tcp", answers: true},
-	"zinx-tcp":   {beside: []string{"tcp"}, carrier: "tcp", dialect: zinx, built: true},
-	"nano-tcp":   {beside: []string{"tcp"}, carrier: "tcp", dialect: nano, built: true},
-	"nano-ws":    {beside: []string{"ws"}, carrier: "ws", dialect: nano, built: true},
-	"gorilla-ws": {beside: []string{"ws"}, carrier: "ws", built: true},
+	"zinx-tcp":   {beside: []string{"tcp"}, carrier: "tcp", dialect: zinx, built: goFolder},
+	"nano-tcp":   {beside: []string{"tcp"}, carrier: "tcp", dialect: nano, built: goFolder},
+	"nano-ws":    {beside: []string{"ws"}, carrier: "ws", dialect: nano, built: goFolder},
+	"gorilla-ws": {beside: []string{"ws"}, carrier: "ws", built: goFolder},
 }
+
+// The folders of what is built.
+const (
+	goFolder   = "peers"
+	enetFolder = "peers/enet"
+)
 
 // zinx has the number of a message and its size in front of it.
 func zinx(ask, answer int) load.Dialect {
@@ -98,6 +107,31 @@ func nano(ask, answer int) load.Dialect {
 		Ask:     packet(data, "\x00\x01"+string(rune(len(route)))+route, ask),
 		Answer:  packet(data, "\x04\x01", answer),
 	}
+}
+
+// named is one of -servers: lifeline/CARRIER, or another server.
+func (o *options) named(name string) (peer, error) {
+	p := peer{"lifeline", o.Config}
+	carrier, ours := strings.CutPrefix(name, "lifeline/")
+	if ours && slices.Contains(carriers, carrier) {
+		p.load.Carrier = carrier
+		return p, nil
+	}
+	if others[name].carrier == "" {
+		return p, fmt.Errorf("-servers: there is no %q, but lifeline/CARRIER, %s", name, strings.Join(foreign(), ", "))
+	}
+	err := o.meet(&p, name)
+	return p, err
+}
+
+// foreign lists the others that are not lifeline.
+func foreign() (names []string) {
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		if others[name].carrier != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // beside lists the others by the carrier that they compete with.
@@ -136,7 +170,10 @@ func (o *options) peers() ([]peer, error) {
 		p := peer{"lifeline", o.Config}
 		if slices.Contains(carriers, name) { // lifeline itself
 			p.load.Carrier = name
-		} else if err := o.meet(&p, name); err != nil {
+		} else if err := o.meet(&p, name); errors.Is(err, errLeftOut) {
+			fmt.Fprintln(o.log, "bench:", err)
+			continue
+		} else if err != nil {
 			return nil, err
 		}
 		all = append(all, p)
@@ -151,31 +188,45 @@ func (o *options) meet(p *peer, name string) error {
 	if other.dialect != nil {
 		p.load.Dialect = other.dialect(o.Config.Size, max(o.Config.Size, o.Config.Answer))
 	}
-	if other.built && o.program == "" {
-		return o.build()
-	}
-	return nil
+	return o.build(other.built)
 }
 
-// build builds bench/peers, which is a module of its own.
-func (o *options) build() error {
+// errLeftOut is why a server can't be had on this machine.
+var errLeftOut = errors.New("left out")
+
+// build builds a program that others need: bench/peers, which is a module of its own, or
+// a folder of C in it.
+func (o *options) build(folder string) error {
+	if folder == "" || o.programs[folder] != "" {
+		return nil
+	}
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/lifeline-go/lifeline").Output()
 	if err != nil {
 		return fmt.Errorf("where is the source? %w", err)
 	}
-	o.program = filepath.Join(os.TempDir(), fmt.Sprintf("lifeline-bench-peers-%d", os.Getpid()))
-	cmd := exec.Command("go", "build", "-o", o.program, ".")
-	cmd.Dir = filepath.Join(strings.TrimSpace(string(out)), "bench", "peers")
+	program := filepath.Join(os.TempDir(), fmt.Sprintf("lifeline-bench-%s-%d", filepath.Base(folder), os.Getpid()))
+	cmd := exec.Command("go", "build", "-o", program, ".")
+	if folder == enetFolder {
+		if exec.Command("cc", "-E", "-include", "enet/enet.h", "-x", "c", os.DevNull).Run() != nil {
+			return fmt.Errorf("%w: enet, as there is no C compiler with enet/enet.h: apt-get install gcc libenet-dev", errLeftOut)
+		}
+		cmd = exec.Command("cc", "-O2", "-o", program, "main.c", "server.c", "players.c", "-lenet", "-lpthread")
+	}
+	cmd.Dir = filepath.Join(strings.TrimSpace(string(out)), "bench", folder)
 	cmd.Stderr = o.log
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("build %s: %w", cmd.Dir, err)
 	}
+	if o.programs == nil {
+		o.programs = map[string]string{}
+	}
+	o.programs[folder] = program
 	return nil
 }
 
 // removeBuilt removes what build has built.
 func (o *options) removeBuilt() {
-	if o.program != "" {
-		_ = os.Remove(o.program)
+	for _, program := range o.programs {
+		_ = os.Remove(program)
 	}
 }

@@ -82,7 +82,7 @@ type options struct {
 	quick                  bool
 	tun                    *wire.Tun // the network, if it is a bad one
 	versus                 string
-	program                string // bench/peers, once it is built
+	programs               map[string]string // of others, by their folder, once they are built
 	json                   bool
 	serverCore, clientCore int
 	cpuProfile, heap       string

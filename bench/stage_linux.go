@@ -33,9 +33,7 @@ type stage struct {
 func (o *options) open(p peer) (*stage, error) {
 	so := o.Options
 	so.Kind, so.Carrier, so.Core, so.Links = p.kind, p.load.Carrier, o.serverCore, o.Sessions
-	if others[p.kind].built {
-		so.Program = o.program
-	}
+	so.Program = o.programs[others[p.kind].built]
 	if o.Return {
 		so.Links *= 2 // a lost link and its successor
 	}
@@ -79,7 +77,7 @@ func (s *stage) startPlayers(p peer) (err error) {
 	tell := func(err error) { fmt.Fprintln(s.o.log, "bench:", err) }
 	if others[p.kind].remote {
 		p.load.Opening = min(p.load.Opening, 16) // quic-go refuses whom it can't accept at once
-		remote, err := load.StartRemote(s.o.program, p.kind, p.load, tell)
+		remote, err := load.StartRemote(s.o.programs[others[p.kind].built], p.kind, p.load, tell)
 		if err != nil {
 			return err
 		}
