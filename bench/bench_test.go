@@ -303,6 +303,40 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestCurve asserts that each server has its figures at each rate, that the players
+// know their own part, and that the page draws it. ENet is C, and may be left out.
+func TestCurve(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "curve.html")
+	servers := []string{"lifeline/plain-kcp", "lifeline/tcp", "udp", "enet"}
+	var all []report
+	measure(t, &all, "curve", "-rates", "0.5,0", "-servers", strings.Join(servers, ","), "-sessions", "20", "-duration", "200ms", "-warmup", "100ms",
+		"-runs", "1", "-report", file, "-client-core", "-1", "-server-core", "-1")
+	if len(all) == 6 {
+		servers = servers[:3]
+	}
+	if len(all) != 2*len(servers) {
+		t.Fatalf("%d reports of %d servers at 2 rates", len(all), len(servers))
+	}
+	for i, r := range all {
+		if want := []float64{500, 0}[i/len(servers)]; r.Server != servers[i%len(servers)] || r.Rate != want {
+			t.Errorf("report %d is of %s at %v", i, r.Server, r.Rate)
+		}
+		if r.Messages == 0 || r.ServerCPUPerMsg == 0 || r.P50 == 0 || r.P999 < r.P50 || r.Rate > 0 && r.WriteLateP99 == 0 || (r.Over == nil) != (i%len(servers) == 0) {
+			t.Errorf("%s, %s: figures are missing: %+v", r.Server, r.asked(), r.figures)
+		}
+		if r.Rate > 0 && r.Messages > 1500 { // of 100: it asks as fast as it can
+			t.Errorf("%s, %s: %v answers", r.Server, r.asked(), r.Messages)
+		}
+		if r.Errors.Timeout, r.Errors.Full = 0, 0; r.Errors.Sum() != 0 { // those are the machine's business
+			t.Errorf("%s, %s: %+v", r.Server, r.asked(), r.Errors)
+		}
+	}
+	page, err := os.ReadFile(file)
+	if err != nil || bytes.Count(page, []byte("<svg")) < 5 || !bytes.Contains(page, []byte("-rates 0.5,0")) {
+		t.Errorf("%v; the page has %d plots", err, bytes.Count(page, []byte("<svg")))
+	}
+}
+
 // TestOpenLoop asserts that requests come at their rate.
 func TestOpenLoop(t *testing.T) {
 	again(t, func() error {

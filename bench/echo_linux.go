@@ -97,6 +97,8 @@ func (o *options) echoOnce(p peer, r *report) (f figures, errs load.Counts, err 
 	}
 	r.Curve = w.hist.Curve()
 	f = s.figures(&w)
+	f.P999 = us(w.hist.Quantile(0.999))
+	f.lateness(s.party.Lateness())
 	f.Retransmits = float64(s.retransmits() - resent)
 	return f, w.errs, nil
 }

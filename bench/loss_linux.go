@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -91,29 +90,21 @@ func (o *options) lossLevel(level float64) (reports []*report, err error) {
 	return reports, nil
 }
 
-func percents(list string) (all []float64, err error) {
-	for _, text := range strings.Split(list, ",") {
-		v, err := strconv.ParseFloat(text, 64)
-		if err != nil || v < 0 || v > 100 {
-			return nil, fmt.Errorf("-loss %s: %q is no percentage", list, text)
-		}
-		all = append(all, v)
+func percents(list string) ([]float64, error) {
+	all, err := numbers("loss", list)
+	if err == nil && slices.Max(all) > 100 {
+		return nil, fmt.Errorf("-loss %s: more than all can't be lost", list)
 	}
-	return all, nil
+	return all, err
 }
 
 func (o *options) lossPeer(name string) (peer, error) {
-	p := peer{"lifeline", o.Config}
+	if !strings.HasPrefix(name, "lifeline/") && !others[name].answers {
+		return peer{}, fmt.Errorf("-servers: %q is not among lifeline/CARRIER, kcp-go, quic-go and go-tcp", name)
+	}
+	p, err := o.named(name)
 	p.load.Rate *= float64(o.Sessions)
-	carrier, ours := strings.CutPrefix(name, "lifeline/")
-	if ours && slices.Contains(carriers, carrier) {
-		p.load.Carrier = carrier
-		return p, nil
-	}
-	if other, ok := others[name]; ok && other.answers {
-		return p, o.meet(&p, name)
-	}
-	return p, fmt.Errorf("-servers: %q is not among lifeline/CARRIER, kcp-go, quic-go and go-tcp", name)
+	return p, err
 }
 
 // network sets the loss of both ways.

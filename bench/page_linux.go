@@ -156,6 +156,24 @@ func sections(by map[string][]report) []section {
 	}
 	s.Plots = append(s.Plots, against(chart.Plot{Title: "Throughput against sessions", X: "sessions", Y: "messages/s", LogX: true}, slices.Concat(by["echo"], by["scale"]), func(r report) float64 { return r.MessagesPerSecond }).SVG())
 	add(s)
+	s = section{Title: "Curve: latency and cost at every load",
+		Text: "An open loop at each rate, and a closed one at the end; latency counts from the time at which a request was due. Where fewer are answered than were asked for, the server is past its limit. Written late and read late are the players' own part, which share one core; written to arrived is what is left without it."}
+	s.Head, s.Rows = rows(by["curve"], "messages_per_second", "server_cpu_us_per_message", "p50_us", "p99_us", "p999_us", "written_to_arrived_p50_us", "written_to_arrived_p99_us", "written_to_arrived_p999_us",
+		"written_late_p50_us", "written_late_p99_us", "read_late_p50_us", "read_late_p99_us", "server_cpu_percent", "client_cpu_percent", "others_cpu_percent")
+	for _, c := range []struct {
+		title, y string
+		figure   func(report) float64
+	}{
+		{"CPU a message", "us", func(r report) float64 { return r.ServerCPUPerMsg }},
+		{"Median latency", "ms", func(r report) float64 { return r.P50 / 1e3 }},
+		{"99 % are answered within", "ms", func(r report) float64 { return r.P99 / 1e3 }},
+		{"99.9 % are answered within", "ms", func(r report) float64 { return r.P999 / 1e3 }},
+		{"99 %, without what the players add", "ms", func(r report) float64 { return r.ApartP99 / 1e3 }},
+		{"What the players add, at the 99th percentile: written late and read late", "ms", func(r report) float64 { return (r.WriteLateP99 + r.ReadLateP99) / 1e3 }},
+	} {
+		s.Plots = append(s.Plots, loads(chart.Plot{Title: c.title, X: "answers a second", Y: c.y, LogX: true, LogY: true}, by["curve"], c.figure).SVG())
+	}
+	add(s)
 	s = section{Title: "Idle: players are there", Text: "Memory of the server for each session, less the empty server; CPU for heartbeats."}
 	s.Head, s.Rows = rows(by["idle"], "rss_bytes_per_session", "rss_bytes_per_session_after_gc", "heap_bytes_per_session", "idle_cpu_percent", "heartbeats_per_second", "server_goroutines", "ramp_seconds")
 	s.Plots = append(s.Plots, against(chart.Plot{Title: "Memory of the server against sessions", X: "sessions", Y: "MB", LogX: true}, by["idle"], func(r report) float64 { return r.RSS / (1 << 20) }).SVG())
@@ -214,6 +232,9 @@ func rows(reports []report, names ...string) (head []string, out [][]string) {
 		if r.Loss > 0 {
 			name += fmt.Sprintf(", %g %% loss", r.Loss)
 		}
+		if r.Rate > 0 {
+			name += ", " + r.asked()
+		}
 		row := []string{name, fmt.Sprint(r.Sessions)}
 		if r.Over != nil {
 			row = append(row, r.Over.ServerCPUPerMsg.String())
@@ -255,6 +276,16 @@ func points(curve []chart.Point) (xy [][2]float64) {
 func against(p chart.Plot, reports []report, figure func(report) float64) chart.Plot {
 	for _, r := range reports {
 		p.Extend(label(r), [2]float64{float64(r.Sessions), figure(r)})
+	}
+	return p
+}
+
+// loads draws a figure over what was answered, one line a server.
+func loads(p chart.Plot, reports []report, figure func(report) float64) chart.Plot {
+	for _, r := range reports {
+		if y := figure(r); y > 0 {
+			p.Extend(label(r), [2]float64{r.MessagesPerSecond, y})
+		}
 	}
 	return p
 }

@@ -41,6 +41,15 @@ type figures struct {
 	Ramp               float64 `json:"ramp_seconds"`
 	Steal              float64 `json:"steal_percent"`
 
+	// curve: the players' own part, and what is left without it
+	WriteLateP50 float64 `json:"written_late_p50_us,omitzero"`
+	WriteLateP99 float64 `json:"written_late_p99_us,omitzero"`
+	ReadLateP50  float64 `json:"read_late_p50_us,omitzero"`
+	ReadLateP99  float64 `json:"read_late_p99_us,omitzero"`
+	ApartP50     float64 `json:"written_to_arrived_p50_us,omitzero"`
+	ApartP99     float64 `json:"written_to_arrived_p99_us,omitzero"`
+	ApartP999    float64 `json:"written_to_arrived_p999_us,omitzero"`
+
 	// overload
 	Peak           float64 `json:"peak_per_second,omitzero"`
 	PeakServerCPU  float64 `json:"peak_server_cpu_percent,omitzero"`
@@ -51,7 +60,7 @@ type figures struct {
 	Recovered      float64 `json:"recovered_ms,omitzero"`
 	ResentByServer float64 `json:"server_retransmits,omitzero"`
 
-	// loss
+	// loss; echo and curve
 	P90        float64 `json:"p90_us,omitzero"`
 	P999       float64 `json:"p999_us,omitzero"`
 	Longest    float64 `json:"longest_us,omitzero"`
@@ -119,6 +128,7 @@ type report struct {
 	Size     int     `json:"size,omitempty"`
 	Window   int     `json:"window,omitempty"`
 	Loss     float64 `json:"loss_percent,omitempty"`
+	Rate     float64 `json:"asked_per_second,omitempty"`
 	figures
 	Errors  load.Counts   `json:"errors"` // of all runs
 	Runs    int           `json:"runs"`
@@ -200,6 +210,7 @@ type ratio struct {
 	MessagesPerSecond spread `json:"messages_per_second"`
 	P50               spread `json:"p50_us"`
 	P99               spread `json:"p99_us"`
+	IdleCPU           spread `json:"idle_cpu_percent,omitzero"`
 }
 
 func compare(ours, theirs *report) *ratio {
@@ -220,6 +231,7 @@ func compare(ours, theirs *report) *ratio {
 		MessagesPerSecond: pairs(func(f *figures) float64 { return f.MessagesPerSecond }),
 		P50:               pairs(func(f *figures) float64 { return f.P50 }),
 		P99:               pairs(func(f *figures) float64 { return f.P99 }),
+		IdleCPU:           pairs(func(f *figures) float64 { return f.IdleCPU }),
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lifeline-go/lifeline/bench/link/wire"
@@ -30,6 +32,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"echo", "players ask and are answered, as fast as it goes", (*options).echoFlags, echo},
+		{"curve", "latency and cost at every load, beside others", (*options).curveFlags, curve},
 		{"idle", "players are there and do nothing but heartbeats", (*options).idleFlags, idle},
 		{"connect", "players come, as fast as it goes", (*options).connectFlags, connect},
 		{"storm", "all links are cut at once, and all players come back", (*options).stormFlags, storm},
@@ -65,6 +68,7 @@ func usage() error {
 // options is the command line.
 type options struct {
 	command command
+	line    string // the command as it was given
 	load.Config
 	server.Options // what else the server is told
 
@@ -74,6 +78,7 @@ type options struct {
 	cuts                   float64 // percent of the links in each second
 	lossy, delay           time.Duration
 	losses                 string
+	rates                  string        // of curve, and of idle beside others
 	bus                    string        // of the courses of cluster
 	each                   float64       // requests, and messages, a second of each player
 	stopped                time.Duration // the directory
@@ -126,7 +131,7 @@ func parse(name string, args []string) (*options, error) {
 	if i < 0 {
 		return nil, usage()
 	}
-	o := &options{command: all[i], out: os.Stdout, log: os.Stderr, serverCore: -1, clientCore: -1}
+	o := &options{command: all[i], line: strings.Join(append([]string{name}, args...), " "), out: os.Stdout, log: os.Stderr, serverCore: -1, clientCore: -1}
 	fs := flag.NewFlagSet("bench "+name, flag.ContinueOnError)
 	fs.StringVar(&o.Config.Carrier, "carrier", "plain-kcp", "plain-kcp, kcp (sealed), tcp or ws (WebSocket)")
 	fs.IntVar(&o.Sockets, "sockets", 0, "UDP sockets that the sessions share; 0: one for each session")
@@ -159,9 +164,23 @@ func parse(name string, args []string) (*options, error) {
 }
 
 // coreFlags are those of scenarios that give each side a core by default.
-func (o *options) coreFlags(fs *flag.FlagSet) {
-	fs.IntVar(&o.serverCore, "server-core", 0, "core of the server; -1: any")
-	fs.IntVar(&o.clientCore, "client-core", 1, "core of the players; -1: any")
+func (o *options) coreFlags(fs *flag.FlagSet) { o.coresFlags(fs, 0, 1) }
+
+func (o *options) coresFlags(fs *flag.FlagSet, server, client int) {
+	fs.IntVar(&o.serverCore, "server-core", server, "core of the server; -1: any")
+	fs.IntVar(&o.clientCore, "client-core", client, "core of the players; -1: any")
+}
+
+// numbers reads a flag with several, and none below 0.
+func numbers(flag, list string) (all []float64, err error) {
+	for _, text := range strings.Split(list, ",") {
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil || !(v >= 0) {
+			return nil, fmt.Errorf("-%s %s: %q is no number from 0", flag, list, text)
+		}
+		all = append(all, v)
+	}
+	return all, nil
 }
 
 // cores returns how many cores the machine has: this process sees only its own.

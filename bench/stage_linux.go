@@ -260,6 +260,13 @@ func (f *figures) traffic(w *window) {
 	f.WakeUpsPerMsg = per(a.WakeUps, b.WakeUps)
 }
 
+// lateness are the figures of the players' own part in the latency.
+func (f *figures) lateness(l *load.Lateness) {
+	f.WriteLateP50, f.WriteLateP99 = us(l.Write.Quantile(0.5)), us(l.Write.Quantile(0.99))
+	f.ReadLateP50, f.ReadLateP99 = us(l.Read.Quantile(0.5)), us(l.Read.Quantile(0.99))
+	f.ApartP50, f.ApartP99, f.ApartP999 = us(l.Apart.Quantile(0.5)), us(l.Apart.Quantile(0.99)), us(l.Apart.Quantile(0.999))
+}
+
 func (f *figures) memory(s *stage, rss int64) {
 	f.RSS = float64(rss)
 	f.RSSPerSession = float64(rss-s.empty) / float64(s.o.Sessions)
