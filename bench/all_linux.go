@@ -63,6 +63,7 @@ func plan(quick bool) [][2]string {
 		{"scale", "echo -sessions 5000 -duration 4s -runs 2 -versus kcp-go,zinx-kcp"},
 		{"scale", "echo -sessions 19000 -duration 4s -runs 2"},
 		{"curve", "curve -duration 3s -runs 1"},
+		{"idle", "idle -versus go-tcp -settle 10s -duration 20s"},
 		{"idle", "idle -sessions 1000 -settle 10s -duration 20s"},
 		{"idle", "idle -sessions 10000 -settle 10s -duration 20s"},
 		{"idle", "idle -sessions 50000 -settle 30s -duration 30s"},

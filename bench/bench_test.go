@@ -337,6 +337,23 @@ func TestCurve(t *testing.T) {
 	}
 }
 
+// TestIdleBesideOthers asserts that both have as much to do.
+func TestIdleBesideOthers(t *testing.T) {
+	var all []report
+	measure(t, &all, "idle", "-versus", "go-tcp", "-beats", "50", "-interval", "300ms", "-duration", "900ms", "-settle", "300ms")
+	if len(all) != 2 || all[1].Server != "go-tcp" || all[1].Over == nil || all[1].Over.IdleCPU.Median == 0 {
+		t.Fatalf("%+v", all)
+	}
+	for _, r := range all {
+		if r.Sessions != 15 || r.IdleCPU == 0 || r.HeartbeatsPerSec == 0 || r.HeartbeatsPerSec > 500 {
+			t.Errorf("%s: %d players, %v heartbeats a second: figures are missing: %+v", r.Server, r.Sessions, r.HeartbeatsPerSec, r.figures)
+		}
+		if r.Errors.Timeout = 0; r.Errors.Sum() != 0 {
+			t.Errorf("%s: %+v", r.Server, r.Errors)
+		}
+	}
+}
+
 // TestOpenLoop asserts that requests come at their rate.
 func TestOpenLoop(t *testing.T) {
 	again(t, func() error {
