@@ -253,14 +253,15 @@ func TestClusterLosesNothing(t *testing.T) {
 		name string
 		args []string
 	}{
-		{"restart", []string{"-settle", "300ms", "-drain", "300ms"}},
-		{"pause", []string{"-settle", "300ms", "-stop", "1s"}},
+		{"restart", []string{"-settle", "300ms", "-drain", "300ms", "-carrier", "tcp"}},
+		{"restart", []string{"-settle", "300ms", "-drain", "300ms", "-carrier", "kcp"}},
+		{"pause", []string{"-settle", "300ms", "-stop", "1s", "-carrier", "stcp"}},
 		{"resume", []string{"-settle", "1s", "-cuts", "100", "-carrier", "plain-kcp"}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(c.name+"/"+c.args[len(c.args)-1], func(t *testing.T) {
 			var r outage
 			measure(t, &r, append([]string{"cluster " + c.name, "-sessions", "60", "-warmup", "300ms"}, c.args...)...)
-			if r.Up == 0 || r.Down == 0 || r.Silence99 == 0 || c.name != "pause" && r.Returned == 0 {
+			if r.Up == 0 || r.Down == 0 || r.Silence99 == 0 || r.Before99 == 0 || c.name != "pause" && (r.Returned == 0 || r.Away99 == 0) {
 				t.Errorf("figures are missing: %+v", r)
 			}
 			r.Errors.Timeout = 0

@@ -113,12 +113,17 @@ func (o *options) assemble(n int) (g *group, err error) {
 		so := o.Options
 		so.Kind, so.Carrier, so.Core, so.Links, so.Game, so.Users = "lifeline", o.Config.Carrier, -1, 2*o.Sessions, true, true
 		so.Cluster, so.Listen, so.Ledger, so.PushEach, so.Size = ports[n].String(), ports[i].String(), g.ledger.Path, o.each, 16
+		so.KeyFile = filepath.Join(g.folder, "key") // clients know all servers by one
+		if !o.leaseOnly {
+			so.Dir = filepath.Join(g.folder, "marks")
+		}
 		g.options = append(g.options, so)
 		if err := g.start(i); err != nil {
 			return g, err
 		}
 	}
 	lc := o.Config
+	lc.Key = g.servers[0].First().Key
 	lc.Server, lc.Servers, lc.Users, lc.Return, lc.Route, lc.Rate = ports[0], ports[:n], true, true, "count", o.each*float64(o.Sessions)
 	if lc.Wrong {
 		lc.Servers = ports[:1]
@@ -131,8 +136,8 @@ func (o *options) assemble(n int) (g *group, err error) {
 	return g, err
 }
 
-// freePorts returns addresses that nothing listens on, and that no connection gets by
-// itself while a server is away.
+// freePorts returns addresses that nothing listens on, whatever the carrier, and that no
+// connection gets by itself while a server is away.
 func (o *options) freePorts(n int) (all []netip.AddrPort, err error) {
 	for range 100 {
 		l, err := net.Listen("tcp4", o.OwnPort())
@@ -140,6 +145,11 @@ func (o *options) freePorts(n int) (all []netip.AddrPort, err error) {
 			continue
 		}
 		defer l.Close() // when all are found
+		u, err := net.ListenPacket("udp4", l.Addr().String())
+		if err != nil {
+			continue
+		}
+		defer u.Close()
 		if all = append(all, l.Addr().(*net.TCPAddr).AddrPort()); len(all) == n {
 			return all, nil
 		}
@@ -219,6 +229,10 @@ type outage struct {
 	Silence50 float64 `json:"silence_p50_ms"` // the longest of each player
 	Silence99 float64 `json:"silence_p99_ms"`
 	SilenceTo float64 `json:"silence_max_ms"`
+	Before99  float64 `json:"silence_before_p99_ms"` // the same before anything happened: the rhythm of the traffic
+	Away50    float64 `json:"away_p50_ms"`           // from losing the link to being back
+	Away99    float64 `json:"away_p99_ms"`
+	AwayTo    float64 `json:"away_max_ms"`
 	Returned  uint64  `json:"returned"`      // times that a player lost its link and came back
 	Redial50  float64 `json:"redial_p50_ms"` // from its first attempt on
 	Redial99  float64 `json:"redial_p99_ms"`
@@ -239,6 +253,11 @@ func (o *options) outageFlags(fs *flag.FlagSet) {
 	fs.DurationVar(&o.duration, "limit", time.Minute, "how long anything may take until it is in order again")
 	fs.Lookup("carrier").DefValue = "tcp"
 	o.Config.Carrier = "tcp"
+}
+
+func (o *options) clusterKillFlags(fs *flag.FlagSet) {
+	o.outageFlags(fs)
+	fs.BoolVar(&o.leaseOnly, "lease-only", false, "the others find out by its lease alone, as if its machine were gone")
 }
 
 func (o *options) clusterRestartFlags(fs *flag.FlagSet) {
@@ -325,7 +344,9 @@ func (o *options) outage(course string, servers int, happen func(*group) error) 
 		return err
 	}
 	defer func() { err = errors.Join(err, g.close()) }()
+	g.fleet.Listen()
 	g.fleet.Play(o.warmup)
+	before := g.fleet.Silences()
 	g.fleet.Reset()
 	g.fleet.Listen()
 	from, err := proc.Now()
@@ -338,7 +359,7 @@ func (o *options) outage(course string, servers int, happen func(*group) error) 
 	}
 	r := &outage{
 		Course: course, Carrier: o.Config.Carrier, Servers: servers, Sessions: o.Sessions, Each: o.each,
-		Seconds: round(time.Since(began).Seconds()), Machine: o.machine(),
+		Seconds: round(time.Since(began).Seconds()), Machine: o.machine(), Before99: ms(before.Quantile(0.99)),
 	}
 	back, _ := g.fleet.Returns()
 	r.BackAfter = ms(back.Max())
@@ -349,7 +370,7 @@ func (o *options) outage(course string, servers int, happen func(*group) error) 
 	}
 	all := to.Since(from)
 	r.CPU = round(percent(all.Busy, max(all.Total, 1)))
-	r.waited(g.fleet.Silences(), g.fleet.Redials())
+	r.waited(g.fleet)
 	if err := r.account(g); err != nil {
 		return err
 	}
@@ -357,11 +378,19 @@ func (o *options) outage(course string, servers int, happen func(*group) error) 
 }
 
 // waited fills in how long the players waited.
-func (r *outage) waited(silences, redials *chart.Histogram) {
-	r.Silence50, r.Silence99, r.SilenceTo = ms(silences.Quantile(0.5)), ms(silences.Quantile(0.99)), ms(silences.Max())
-	if r.Returned = redials.Count(); r.Returned > 0 {
-		r.Redial50, r.Redial99 = ms(redials.Quantile(0.5)), ms(redials.Quantile(0.99))
+func (r *outage) waited(f *load.Fleet) {
+	r.Silence50, r.Silence99, r.SilenceTo = extent(f.Silences())
+	r.Away50, r.Away99, r.AwayTo = extent(f.Aways())
+	r.Redial50, r.Redial99, _ = extent(f.Redials())
+	r.Returned = f.Redials().Count()
+}
+
+// extent is the middle and the ends of times, in milliseconds.
+func extent(h *chart.Histogram) (p50, p99, most float64) {
+	if h.Count() == 0 {
+		return 0, 0, 0
 	}
+	return ms(h.Quantile(0.5)), ms(h.Quantile(0.99)), ms(h.Max())
 }
 
 // account ends the traffic and compares what both sides know.

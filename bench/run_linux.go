@@ -47,7 +47,7 @@ func commands() []command {
 		{"cluster login", "what a login costs more there", (*options).clusterLoginFlags, clusterLogin},
 		{"cluster resume", "players come back to the wrong one of two servers", (*options).clusterResumeFlags, clusterResume},
 		{"cluster restart", "three servers are restarted in turn, under traffic", (*options).clusterRestartFlags, clusterRestart},
-		{"cluster kill", "one of three servers is killed", (*options).outageFlags, clusterKill},
+		{"cluster kill", "one of three servers is killed", (*options).clusterKillFlags, clusterKill},
 		{"cluster pause", "the directory of three servers stops for a while", (*options).clusterPauseFlags, clusterPause},
 		{"all", "all of it, and a report as one HTML file", (*options).allFlags, all},
 		{"smoke", "small sizes whose ratios must hold: for CI", nil, smoke},
@@ -82,6 +82,7 @@ type options struct {
 	bus                    string        // of the courses of cluster
 	each                   float64       // requests, and messages, a second of each player
 	stopped                time.Duration // the directory
+	leaseOnly              bool          // servers can't see that another one's process has ended
 	overload               float64
 	page, only             string // where all writes its report, and which steps of it
 	quick                  bool
@@ -133,7 +134,7 @@ func parse(name string, args []string) (*options, error) {
 	}
 	o := &options{command: all[i], line: strings.Join(append([]string{name}, args...), " "), out: os.Stdout, log: os.Stderr, serverCore: -1, clientCore: -1}
 	fs := flag.NewFlagSet("bench "+name, flag.ContinueOnError)
-	fs.StringVar(&o.Config.Carrier, "carrier", "plain-kcp", "plain-kcp, kcp (sealed), tcp or ws (WebSocket)")
+	fs.StringVar(&o.Config.Carrier, "carrier", "plain-kcp", "plain-kcp, kcp (sealed), tcp, stcp (sealed) or ws (WebSocket)")
 	fs.IntVar(&o.Sockets, "sockets", 0, "UDP sockets that the sessions share; 0: one for each session")
 	fs.IntVar(&o.Opening, "opening", 128, "sessions that may be opening at once")
 	fs.DurationVar(&o.ramp, "ramp", 2*time.Minute, "how long opening all sessions may take")

@@ -94,6 +94,7 @@ type Fleet struct {
 	counts     Counts
 	resets     int
 	redials    chart.Histogram // from the first attempt to come back
+	aways      chart.Histogram // from losing the link to being back
 	openings   chart.Histogram // from the dial to the session
 	lateness   Lateness        // of Config.Lateness
 	lay        time.Duration   // how long what is served now lay in its socket; below 0: not known
@@ -179,8 +180,8 @@ func (c *Config) defaults() error {
 		return fmt.Errorf("load: %d sessions: %d is the most", c.Sessions, maxIndex)
 	case c.Carrier != "plain-kcp" && c.Carrier != "kcp" && c.Sockets != c.Sessions:
 		return fmt.Errorf("load: %s needs a socket for every session", c.Carrier)
-	case len(c.Servers) > 0 && (c.Sockets != c.Sessions || c.Carrier == "kcp" || c.Carrier == "stcp"):
-		return errors.New("load: several servers: only over plain-kcp, tcp and ws, with a socket for every session")
+	case len(c.Servers) > 0 && c.Sockets != c.Sessions:
+		return fmt.Errorf("load: several servers: %d sessions need as many sockets, not %d", c.Sessions, c.Sockets)
 	case c.Carrier == "udp" && !c.Bare:
 		return errors.New("load: bare datagrams carry no sessions")
 	case c.Sockets > limit-reserve:

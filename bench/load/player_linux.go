@@ -44,6 +44,7 @@ type player struct {
 	undelivered     uint64 // requests that it was told may not have arrived
 	way             way
 	heard, silence  time.Duration // see Listen
+	lost            time.Duration // its link, if it is away
 	begun           time.Duration // to open
 	skips           bool          // the next answer may be to a later request: see skip
 	state           playerState
@@ -159,15 +160,14 @@ func (f *Fleet) link(p *player) error {
 			f.closeSocket(p.sock)
 			return err
 		}
-	} else if f.cfg.Carrier == "plain-kcp" {
-		if err := f.redirect(p); err != nil {
-			return err
-		}
-		p.kcp.Init(p.links<<20|uint32(p.index+1), &f.kcp)
+	} else if err := f.redirect(p); err != nil {
+		return err
 	}
 	p.links++
 	p.linked = true
 	switch f.cfg.Carrier {
+	case "plain-kcp":
+		p.kcp.Init(p.links<<20|uint32(p.index+1), &f.kcp)
 	case "kcp":
 		return f.shake(p)
 	case "stcp":
@@ -222,7 +222,7 @@ func (f *Fleet) changes(p *player) {
 				f.lose(p, ch.Err)
 				return
 			}
-			p.state = isAway
+			p.state, p.lost = isAway, f.now
 			f.away++
 		case session.Ending:
 			if f.cfg.Relogin && p.session.State() != session.Ended {
@@ -274,6 +274,7 @@ func (f *Fleet) back(p *player) {
 	f.away--
 	f.returns.Add(f.now - f.cut)
 	f.redials.Add(f.now - p.way.dialled)
+	f.aways.Add(f.now - p.lost)
 	f.arrived(p)
 }
 

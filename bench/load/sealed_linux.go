@@ -102,7 +102,11 @@ func (f *Fleet) sealedDatagram(s *socket, b []byte) {
 		}
 	case t == seal.TypeReset: // who forges one is not here
 	default:
-		if p := f.seal.ids[id]; p != nil && p.linked {
+		p := s.owner
+		if p == nil {
+			p = f.seal.ids[id] // one server gives each id once
+		}
+		if p != nil && p.linked && p.sealed.up() && p.sealed.conn.ID() == id {
 			f.unsealed(p, b, t)
 		}
 	}

@@ -106,15 +106,15 @@ func (f *Fleet) unreached(p *player, err error) {
 	f.schedule(p)
 }
 
-// redirect points the socket of datagrams at where p dials.
+// redirect gives p a new socket for datagrams, to where p dials: what the server before
+// has sent stays in the old one.
 func (f *Fleet) redirect(p *player) error {
 	if len(f.cfg.Servers) == 0 || f.streams {
 		return nil
 	}
-	if p.sock.fd < 0 {
-		if err := f.openSocket(p.index); err != nil {
-			return err
-		}
+	f.closeSocket(p.sock)
+	if err := f.openSocket(p.index); err != nil {
+		return err
 	}
 	return unix.Connect(p.sock.fd, sockaddr(f.address(p)))
 }
@@ -122,7 +122,7 @@ func (f *Fleet) redirect(p *player) error {
 // gone takes note that the session of p is over, and p logs in anew.
 func (f *Fleet) gone(p *player, ch session.Change) {
 	if p.state == isOpen {
-		p.state = isAway
+		p.state, p.lost = isAway, f.now
 		f.away++
 	}
 	p.pushed = 0
@@ -178,6 +178,7 @@ func (f *Fleet) Listen() {
 	f.cut = f.now
 	f.returns.Reset()
 	f.redials.Reset()
+	f.aways.Reset()
 	for i := range f.players {
 		f.players[i].heard, f.players[i].silence = f.now, 0
 	}
@@ -202,6 +203,9 @@ func (f *Fleet) Silences() *chart.Histogram {
 
 // Redials tells how long it took from a player's first attempt to come back until it was.
 func (f *Fleet) Redials() *chart.Histogram { return &f.redials }
+
+// Aways tells how long each player was without its session, from losing the link on.
+func (f *Fleet) Aways() *chart.Histogram { return &f.aways }
 
 // Openings tells how long each login took, from the dial on.
 func (f *Fleet) Openings() *chart.Histogram { return &f.openings }

@@ -53,7 +53,7 @@ func (o *Options) join(cfg *framework.Config) (leave func(), err error) {
 		cfg.Address = o.Carrier + "://" + o.Listen
 	}
 	cfg.Reopen = func(context.Context, string) (any, error) { return nil, nil }
-	if cfg.Cluster, err = cluster.New(cluster.Config{Bus: bus}); err != nil {
+	if cfg.Cluster, err = cluster.New(cluster.Config{Bus: bus, Dir: o.Dir}); err != nil {
 		leave()
 	}
 	return leave, err

@@ -46,6 +46,8 @@ type Options struct {
 	Ledger   string        // the file with what all servers know of each player: see ledger
 	PushEach float64       // numbered messages a second to each player
 	Drain    time.Duration // framework.Drain.Window
+	KeyFile  string        // of kcp and stcp, which all servers share; if empty, one of its own
+	Dir      string        // where the servers of one machine see which of them have ended; if empty, they can't
 }
 
 func (o *Options) args() []string {

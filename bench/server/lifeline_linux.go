@@ -68,8 +68,6 @@ func tryLifeline(o *Options) (*service, error) {
 		cfg.PlainKCP = o.OwnPort()
 	case "kcp":
 		cfg.KCP, carrier = o.OwnPort(), transport.KCP
-		cfg.KeyFile = filepath.Join(os.TempDir(), fmt.Sprintf("lifeline-bench-%d.key", os.Getpid()))
-		defer os.Remove(cfg.KeyFile) // it has been read by then
 	case "tcp":
 		cfg.TCP, carrier = o.AnyPort(), transport.TCP
 	case "stcp":
@@ -78,6 +76,10 @@ func tryLifeline(o *Options) (*service, error) {
 		cfg.WebSocket, carrier = o.AnyPort(), transport.WebSocket
 	default:
 		return nil, fmt.Errorf("no carrier %q", o.Carrier)
+	}
+	if cfg.KeyFile = o.KeyFile; cfg.KeyFile == "" && (cfg.KCP != "" || cfg.SealedTCP != "") {
+		cfg.KeyFile = filepath.Join(os.TempDir(), fmt.Sprintf("lifeline-bench-%d.key", os.Getpid()))
+		defer os.Remove(cfg.KeyFile) // it has been read by then
 	}
 	if o.Links > 50_000 {
 		// Half of the links may be of addresses that are not validated: room for all of them.
