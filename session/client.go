@@ -132,6 +132,7 @@ type Client struct {
 	cut       bool // the link is to be closed
 	tries     uint // attempts since the link was last stable
 	failures  int  // resumes that failed
+	referrals int  // REFUSED{MOVED} that were followed at once since the session was last open
 	dialAt    time.Duration
 	openBy    time.Duration
 	openedAt  time.Duration
@@ -448,9 +449,13 @@ func (c *Client) bye(p codec.Packet, now time.Duration) error {
 	c.cut = true
 	spread := min(c.params.Window, maxWait)
 	if why.Code == Moved {
-		c.at, c.moveTo, spread = why.Text, "", 0 // its server moves us one by one
+		c.moveTo, spread = "", 0 // this one knows better, and its server moves us one by one
 	}
 	c.down(now, why, spread)
+	if why.Code == Moved {
+		c.at = why.Text
+		c.follow(now)
+	}
 	if !why.Code.Resumable() && c.have {
 		c.gone(why, 0)
 	}

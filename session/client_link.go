@@ -52,8 +52,9 @@ func (c *Client) down(now time.Duration, why *CloseError, spread time.Duration) 
 	was := c.state
 	c.state, c.probeBy = Waiting, Never
 	c.ctl = c.ctl[:0]
+	moved := false
 	if was == Open {
-		c.moved(now)
+		moved = c.moved(now)
 		if now-c.openedAt >= c.params.Timeout {
 			c.tries = 0
 		}
@@ -61,6 +62,20 @@ func (c *Client) down(now time.Duration, why *CloseError, spread time.Duration) 
 	}
 	c.dialAt = now + c.backoff(spread)
 	c.tries++
+	if moved && spread == 0 {
+		c.follow(now) // only the BYE{MOVED} is missing
+	}
+}
+
+// maxReferrals is how many REFUSED{MOVED} in a row are followed at once: servers that
+// name each other would send the client to and fro for ever.
+const maxReferrals = 2
+
+// follow has the client dial at once where its server sent it. That server answered,
+// so this is no attempt that failed: SPEC 8.9.
+func (c *Client) follow(now time.Duration) {
+	c.dialAt = now
+	c.tries-- // down counted it
 }
 
 // failed counts a RESUME that was answered, but not taken. A link that died

@@ -156,7 +156,7 @@ func (c *Client) renumber(accepted uint64) {
 
 func (c *Client) up(now time.Duration) {
 	c.attach(now)
-	c.state, c.everUp, c.failures, c.retried = Open, true, 0, false
+	c.state, c.everUp, c.failures, c.referrals, c.retried = Open, true, 0, 0, false
 	c.openedAt, c.probeBy = now, Never
 	c.pingAt, c.carriedAt = now, 0
 	c.ackDue = true                          // a word at once: only a heard client has its grace (SPEC 6.6)
@@ -275,8 +275,9 @@ func (c *Client) refused(p codec.Packet, now time.Duration) error {
 	}
 	if why.Code == Moved {
 		c.at = why.Text
-		if c.tries <= 2 {
-			c.dialAt = now // else servers send us to and fro
+		if c.referrals < maxReferrals {
+			c.referrals++
+			c.follow(now)
 		}
 	} else {
 		c.putOff(why, now)

@@ -171,7 +171,7 @@ func TestModelKnowsItsFields(t *testing.T) {
 		{Session{}, "endpoint shard id attempt interval timeout openedAt graceEnd overflowAt epoch dropped reason state overflows " +
 			"confirmed everHeard overflowed asked tuneDue answered"},
 		{Client{}, "endpoint pool cfg state params id key seal have fresh everUp opening ticket drawn asked nonce greeted knock knockAt epoch attempt at moveTo moveAt retried routes numbers " +
-			"ctl changes cut tries failures dialAt openBy openedAt beatEvery probeBy carriedAt checked wall due"},
+			"ctl changes cut tries failures referrals dialAt openBy openedAt beatEvery probeBy carriedAt checked wall due"},
 		{Table[uint8]{}, "entries free live users opening tombstones expiries firstExpiry keepFor maxTombstones attempts attemptsBefore rotateAt"},
 	} {
 		var names []string

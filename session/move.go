@@ -46,10 +46,13 @@ func (c *Client) move(p codec.Packet, now time.Duration) error {
 	return nil
 }
 
-// moved follows a MOVE whose time has come: the link has ended, whoever ended it.
-func (c *Client) moved(now time.Duration) {
-	if c.moveTo != "" && now >= c.moveAt {
+// moved reports whether the time of a MOVE has come, and goes where it leads: the link
+// has ended, whatever ended it.
+func (c *Client) moved(now time.Duration) bool {
+	due := c.moveTo != "" && now >= c.moveAt
+	if due {
 		c.at = c.moveTo
 	}
 	c.moveTo = ""
+	return due
 }

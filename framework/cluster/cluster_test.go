@@ -157,6 +157,29 @@ func TestDrain(t *testing.T) {
 	})
 }
 
+// TestMovedAgainAndAgain: a player that is moved many times in a row is away for some round
+// trips each time. None of its servers was out of reach, so its client never waits.
+func TestMovedAgainAndAgain(t *testing.T) {
+	play(t, 3, nil, func(s *stack) {
+		c := s.dial(s.servers[0], "ann", "")
+		time.Sleep(time.Second)
+		var longest time.Duration
+		for i := range 12 {
+			from, to := s.servers[i%3], s.servers[(i+1)%3]
+			at := time.Now()
+			if err := from.User("ann")[0].Move("tcp://" + to.host + ":7778"); err != nil {
+				t.Fatal(err)
+			}
+			s.within(20*time.Second, "moved", func() bool { return to.has("ann") && to.User("ann")[0].Attached() })
+			longest = max(longest, time.Since(at))
+		}
+		time.Sleep(time.Second)
+		if st := c.Stats(); longest > 300*time.Millisecond || st.Opens != 1 || st.Resets != 0 || st.Resumes != 12 {
+			t.Errorf("the longest move took %v; %+v", longest, st)
+		}
+	})
+}
+
 // TestPause cuts a server off from the directory for so short a time that no other may take
 // its sessions: its players wait, and go on.
 func TestPause(t *testing.T) {

@@ -86,6 +86,7 @@ namespace Lifeline
 		const long sleepLimit = 2 * Nanos.Second;         // how far the wall clock may run ahead: SPEC 8.6
 		const long openingLife = 60 * Nanos.Second;       // of an opening id and its ticket: SPEC 6.1
 		const long knockEvery = 500 * Nanos.Millisecond;  // on plain KCP: SPEC 2.2
+		const int maxReferrals = 2;                       // REFUSED{MOVED} in a row that are followed at once: SPEC 8.9
 		const long maxWait = 600 * Nanos.Second;          // because a server says so: SPEC 3.4
 
 		readonly SessionConfig cfg;
@@ -117,6 +118,7 @@ namespace Lifeline
 		bool cutting;     // the link is to be closed
 		int tries;        // attempts since the link was last stable
 		int failures;     // resumes that failed
+		int referrals;    // REFUSED{MOVED} that were followed at once since the session was last open
 		long dialAt;
 		long openBy;
 		long openedAt;
@@ -466,11 +468,15 @@ namespace Lifeline
 			long spread = Math.Min(parameters.Window, maxWait);
 			if (why.Code == CloseCode.Moved)
 			{
-				Address = why.Text;
-				moveTo = "";
-				spread = 0; // its server moves us one by one
+				moveTo = ""; // this one knows better
+				spread = 0;  // and its server moves us one by one
 			}
 			Down(now, why, spread);
+			if (why.Code == CloseCode.Moved)
+			{
+				Address = why.Text;
+				Follow(now);
+			}
 			if (!CloseCode.IsResumable(why.Code) && who != null)
 			{
 				Gone(why, 0);
@@ -512,12 +518,14 @@ namespace Lifeline
 			State = SessionState.Waiting;
 			probeBy = Nanos.Never;
 			control.Clear();
+			bool moved = false;
 			if (was == SessionState.Open)
 			{
 				// A MOVE whose time has come is followed, whatever ended the link.
 				if (moveTo != "" && now >= moveAt)
 				{
 					Address = moveTo;
+					moved = true;
 				}
 				moveTo = "";
 				if (now - openedAt >= parameters.Timeout)
@@ -528,6 +536,17 @@ namespace Lifeline
 			}
 			dialAt = now + Backoff(spread);
 			tries++;
+			if (moved && spread == 0)
+			{
+				Follow(now); // only the BYE{MOVED} is missing
+			}
+		}
+
+		// Dials at once where the server sent us. That server answered, so this is no attempt that failed: SPEC 8.9.
+		void Follow(long now)
+		{
+			dialAt = now;
+			tries--; // Down counted it
 		}
 
 		// Counts a RESUME that was answered, but not taken. A link that died before its answer says nothing about

@@ -165,6 +165,7 @@ namespace Lifeline
 			State = SessionState.Open;
 			everUp = true;
 			failures = 0;
+			referrals = 0;
 			retried = false;
 			openedAt = now;
 			probeBy = Nanos.Never;
@@ -279,9 +280,10 @@ namespace Lifeline
 			if (why.Code == CloseCode.Moved)
 			{
 				Address = why.Text;
-				if (tries <= 2)
+				if (referrals < maxReferrals)
 				{
-					dialAt = now; // else servers send us to and fro
+					referrals++;
+					Follow(now);
 				}
 			}
 			else

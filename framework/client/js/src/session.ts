@@ -71,6 +71,9 @@ const maxWait = 600_000;
 /** How long one attempt to log in repeats its opening id and ticket: SPEC 6.1. */
 const openingLife = 60_000;
 
+/** How many REFUSED{MOVED} in a row are followed at once: SPEC 8.9. */
+const maxReferrals = 2;
+
 const maxAttempt = (1n << 64n) - 1n;
 
 /** These hold until the server dictates its own: SPEC 3.4. */
@@ -101,6 +104,7 @@ export class Session {
 	private cutting = false; // the link is to be closed
 	private tries = 0; // attempts since the link was last stable
 	private failures = 0; // resumes that failed
+	private referrals = 0; // REFUSED{MOVED} that were followed at once since the session was last open
 	private dialAt = 0;
 	private openBy = 0;
 	private openedAt = 0;
@@ -379,11 +383,14 @@ export class Session {
 		this.cutting = true;
 		let spread = Math.min(this.par.window, maxWait);
 		if (why.code === Code.Moved) {
-			this.at = why.text;
-			this.moveTo = null;
-			spread = 0; // its server moves us one by one
+			this.moveTo = null; // this one knows better
+			spread = 0; // and its server moves us one by one
 		}
 		this.down(now, why, spread);
+		if (why.code === Code.Moved) {
+			this.at = why.text;
+			this.follow(now);
+		}
 		if (!isResumable(why.code) && this.who !== null) {
 			this.gone(why, 0);
 		}
@@ -501,7 +508,7 @@ export class Session {
 		this.end.attach(now);
 		this.st = "open";
 		this.everUp = true;
-		this.failures = 0;
+		this.failures = this.referrals = 0;
 		this.retried = false;
 		this.openedAt = now;
 		this.probeBy = Infinity;
@@ -602,8 +609,9 @@ export class Session {
 		}
 		if (why.code === Code.Moved) {
 			this.at = why.text;
-			if (this.tries <= 2) {
-				this.dialAt = now; // else servers send us to and fro
+			if (this.referrals < maxReferrals) {
+				this.referrals++;
+				this.follow(now);
 			}
 		} else {
 			this.putOff(why, now);
@@ -637,10 +645,12 @@ export class Session {
 		this.st = "waiting";
 		this.probeBy = Infinity;
 		this.ctl = [];
+		let moved = false;
 		if (was === "open") {
-			// A MOVE whose time has come is followed, whoever ended the link.
+			// A MOVE whose time has come is followed, whatever ended the link.
 			if (this.moveTo !== null && this.moveTo.address !== "" && now >= this.moveTo.after) {
 				this.at = this.moveTo.address;
+				moved = true;
 			}
 			this.moveTo = null;
 			if (now - this.openedAt >= this.par.timeout) {
@@ -650,6 +660,18 @@ export class Session {
 		}
 		this.dialAt = now + this.backoff(spread);
 		this.tries++;
+		if (moved && spread === 0) {
+			this.follow(now); // only the BYE{MOVED} is missing
+		}
+	}
+
+	/**
+	 * Dials at once where the server sent us. That server answered, so this is no
+	 * attempt that failed: SPEC 8.9.
+	 */
+	private follow(now: number): void {
+		this.dialAt = now;
+		this.tries--; // down counted it
 	}
 
 	/** Counts a RESUME that was answered, but not taken: SPEC 8.3. */
