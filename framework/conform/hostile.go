@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -31,7 +32,8 @@ var attacks = []attack{
 	}},
 	{rule{"large frame", "codec/SPEC.md 7", "a frame above the limit ends the link before its bytes are there"}, func(t *target) error {
 		return t.opened(func(g *guest, _ *seat) error {
-			if err := g.write(codec.AppendFrame(nil, codec.Header{Kind: codec.Message, Seq: 1}, make([]byte, 64<<20))[:16]); err != nil {
+			head := codec.Header{Kind: codec.Message, Seq: 1}.Append(binary.AppendUvarint(nil, 64<<20))
+			if err := g.write(append(head, 0)); err != nil {
 				return err
 			}
 			return g.closed(2)
