@@ -24,7 +24,11 @@ func theServer(t *testing.T) *framework.Server {
 	if err := srv.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = srv.Shutdown(context.Background()) })
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel() // its sessions have no clients that it could wait for
+		_ = srv.Shutdown(ctx)
+	})
 	return srv
 }
 
