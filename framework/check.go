@@ -108,7 +108,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Rate, err = c.Rate.withDefaults(); err != nil {
 		return c, err
 	}
-	if c.KCP == "" && c.PlainKCP == "" && c.TCP == "" && c.SealedTCP == "" && c.WebSocket == "" {
+	if c.Cluster == nil && c.KCP == "" && c.PlainKCP == "" && c.TCP == "" && c.SealedTCP == "" && c.WebSocket == "" {
 		c.PlainKCP, c.TCP = "127.0.0.1:0", "127.0.0.1:0"
 	}
 	c.AuthTimeout = orDefault(c.AuthTimeout, 5*time.Second)

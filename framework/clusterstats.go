@@ -38,6 +38,17 @@ type ClusterStats struct {
 
 	Missed     uint64                `json:"missed"`     // broadcasts of other servers that did not get here
 	Broadcasts ClusterBroadcastStats `json:"broadcasts"` // to players of all servers
+	Calls      ClusterCallStats      `json:"calls"`      // from server to server
+}
+
+// ClusterCallStats counts the calls between servers since the start, as this server sees them.
+type ClusterCallStats struct {
+	Running    int64  `json:"running"`    // handlers, now
+	Made       uint64 `json:"made"`       // by this server
+	Unanswered uint64 `json:"unanswered"` // of them, that had no answer in time and may have been served
+	Served     uint64 `json:"served"`     // by this server
+	Failed     uint64 `json:"failed"`     // of them, with an error
+	Refused    uint64 `json:"refused"`    // that came here and were not served
 }
 
 // ClusterBroadcastStats counts the broadcasts between servers since the start.

@@ -21,9 +21,10 @@ type Config struct {
 	// ":7777". KCP is encrypted, and it follows a player whose address changes.
 	// SealedTCP is encrypted with the same key: clients whose network carries no UDP
 	// fall back to it. A carrier whose address is empty is not served; if all are empty,
-	// PlainKCP and TCP are served on "127.0.0.1:0". Without a host, datagrams are
-	// answered from the address that they were sent to, on Linux. Elsewhere name the
-	// host for KCP and PlainKCP if the machine has several addresses.
+	// PlainKCP and TCP are served on "127.0.0.1:0", but nothing by a server of a Cluster: it
+	// then has no players. Without a host, datagrams are answered from the address that they
+	// were sent to, on Linux. Elsewhere name the host for KCP and PlainKCP if the machine has
+	// several addresses.
 	KCP, PlainKCP, TCP, SealedTCP, WebSocket string
 	// KeyFile is the path of the private key of KCP and SealedTCP. The file is made if
 	// there is none, and refused if it is this user's and others may read it. Clients

@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -327,15 +328,24 @@ func (b *broadcasts) tellMissed(k fan.Key, n uint64) {
 	}
 }
 
-// guarded calls the game's code. A panic is told, and ends that call alone.
+// guarded calls the game's code. A panic is told, and ends that call alone; so does
+// runtime.Goexit, which ends the goroutine too.
 func (c *Cluster) guarded(in string, f func()) {
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
+		v := recover()
+		if v == nil && !returned {
+			v = errGoexit
+		}
+		if v != nil {
 			c.host.Panicked(in, v)
 		}
 	}()
 	f()
+	returned = true
 }
+
+var errGoexit = errors.New("runtime.Goexit was called")
 
 // fill adds what was counted.
 func (b *broadcasts) fill(st *framework.ClusterStats) {

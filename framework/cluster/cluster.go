@@ -19,7 +19,8 @@
 //	err = c.User("ann").Push("whisper", "hello")
 //
 // To players at all servers it sends by Group and Cluster.Broadcast. Cluster.Ban keeps a user
-// out of all servers.
+// out of all servers. Servers call each other by Handle and Call; one that serves no players,
+// as it listens to no address, may join for that alone.
 package cluster
 
 import (
@@ -53,6 +54,9 @@ type Config struct {
 	// ErrRefused; or ErrUnknown if it may have been. route is empty for Kick. It runs on any
 	// goroutine and must not block. If nil, it is logged now and then.
 	OnUndelivered func(user, route string, err error)
+	// Labels are what calls find this server by, as "shop": see Any. If empty, by its number
+	// and its users only.
+	Labels []string
 	// OnMissed is told of broadcasts of another server that did not get here, as the bus
 	// loses what it can't carry: n of them to a group's tag, or to all players if tag is
 	// empty. It comes before the next one that did get here, or a second after the last was
@@ -80,6 +84,8 @@ type Cluster struct {
 	onUndelivered func(user, route string, err error)
 	messages      *messages
 	broadcasts    *broadcasts
+	services      *services
+	labels        []string
 
 	// Set by Join, for others to read once joined is true.
 	joined atomic.Bool
@@ -114,10 +120,10 @@ func New(cfg Config) (*Cluster, error) {
 		return nil, errors.New("cluster: Config.Bus is nil")
 	}
 	c := &Cluster{
-		bus: newMeter(cfg.Bus), node: cfg.Node, dir: cfg.Dir, start: clock(), onUndelivered: cfg.OnUndelivered, wake: newBell(),
+		bus: newMeter(cfg.Bus), node: cfg.Node, dir: cfg.Dir, start: clock(), onUndelivered: cfg.OnUndelivered, labels: slices.Clone(cfg.Labels), wake: newBell(),
 		sent: map[session.ID]time.Duration{}, declared: map[core.Incarnation]bool{},
 	}
-	c.messages, c.broadcasts = newMessages(c), newBroadcasts(c, cfg.OnMissed)
+	c.messages, c.broadcasts, c.services = newMessages(c), newBroadcasts(c, cfg.OnMissed), newServices(c)
 	return c, nil
 }
 
@@ -185,7 +191,7 @@ func (c *Cluster) enter(ctx context.Context) error {
 // serveAll begins to answer the others.
 func (c *Cluster) serveAll() error {
 	for name, answer := range map[string]func([]byte) []byte{
-		c.me.String(): c.answer, statsName(c.me): c.answerStats, pipeName(c.me): c.messages.receive,
+		c.me.String(): c.answer, statsName(c.me): c.answerStats, pipeName(c.me): c.messages.receive, callName(c.me): c.services.answer,
 	} {
 		if err := c.bus.Serve(c.ctx, name, answer); err != nil {
 			return err
@@ -298,7 +304,7 @@ func (c *Cluster) awaitLease(ctx context.Context) error {
 // describe writes the server's own record.
 func (c *Cluster) describe(ctx context.Context) error {
 	c.mu.Lock()
-	m := core.Member{Incarnation: c.me, Draining: c.draining, Address: c.host.Address(), Routes: c.host.Routes(), Keys: c.host.Keys()}
+	m := core.Member{Incarnation: c.me, Draining: c.draining, Address: c.host.Address(), Routes: c.host.Routes(), Keys: c.host.Keys(), Labels: c.labels}
 	c.members.Put(m)
 	c.mu.Unlock()
 	key, want := bucketMembers+"/"+strconv.Itoa(int(c.me.Node)), encodeMember(m)
@@ -357,6 +363,7 @@ func (c *Cluster) Leave(ctx context.Context) error {
 	defer c.cancel()
 	defer c.messages.close()
 	defer c.broadcasts.close()
+	c.services.leave(ctx)
 	soon, cancel := context.WithTimeout(ctx, flushTime)
 	c.messages.flush(soon)
 	c.broadcasts.flush(soon)
@@ -384,7 +391,24 @@ func (c *Cluster) Leave(ctx context.Context) error {
 type Member struct {
 	Node     uint16
 	Draining bool
-	Address  string // what clients dial to reach it
+	Address  string   // what clients dial to reach it
+	Labels   []string // Config.Labels
+
+	incarnation core.Incarnation
+}
+
+func memberOf(m core.Member) Member {
+	return Member{m.Incarnation.Node, m.Draining, m.Address, slices.Clone(m.Labels), m.Incarnation}
+}
+
+// member describes a server, by its number alone if it is not known to live.
+func (c *Cluster) member(i core.Incarnation) Member {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if m, ok := c.members.Member(i); ok {
+		return memberOf(m)
+	}
+	return Member{Node: i.Node, incarnation: i}
 }
 
 // Members returns the servers that live, as far as is known here. It does not block.
@@ -392,7 +416,7 @@ func (c *Cluster) Members() (list []Member) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, m := range c.members.Living() {
-		list = append(list, Member{m.Incarnation.Node, m.Draining, m.Address})
+		list = append(list, memberOf(m))
 	}
 	return list
 }

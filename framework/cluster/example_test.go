@@ -4,6 +4,7 @@ package cluster_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -16,7 +17,7 @@ import (
 
 // startServer starts one of the servers of a cluster.
 func startServer(bus cluster.Bus, change func(*framework.Config, *cluster.Cluster)) (*framework.Server, *cluster.Cluster) {
-	c, err := cluster.New(cluster.Config{Bus: bus, OnMissed: func(tag string, n uint64) {
+	c, err := cluster.New(cluster.Config{Bus: bus, Labels: []string{"shop"}, OnMissed: func(tag string, n uint64) {
 		fmt.Println("missed", n, "of", tag) // send the members here what they need
 	}})
 	if err != nil {
@@ -98,6 +99,43 @@ func ExampleGroup() {
 	// 1 member here
 	// the gate is open
 	// to all players of the game
+}
+
+// A server without players keeps the shop of the game. Another one calls it.
+func ExampleCall() {
+	type buy struct {
+		User, Item string
+	}
+	type receipt struct {
+		Price uint32
+	}
+	ctx := context.Background()
+	bus := new(cluster.Memory)
+	shop, _ := startServer(bus, func(cfg *framework.Config, c *cluster.Cluster) {
+		cfg.TCP = "" // it listens to no address
+		cluster.Handle(c, "shop.buy", func(_ context.Context, from cluster.Member, q buy) (receipt, error) {
+			if q.Item != "sword" {
+				return receipt{}, framework.Fail(framework.GameError+1, "no "+q.Item+" is for sale")
+			}
+			return receipt{Price: 30}, nil
+		})
+	})
+	game, c := startServer(bus, func(*framework.Config, *cluster.Cluster) {})
+	defer func() {
+		_ = game.Shutdown(ctx)
+		_ = shop.Shutdown(ctx)
+	}()
+
+	r, err := cluster.Call[receipt](ctx, c, cluster.Node(1), "shop.buy", buy{"ann", "sword"})
+	fmt.Println(r.Price, err)
+	_, err = cluster.Call[receipt](ctx, c, cluster.Any("shop"), "shop.buy", buy{"ann", "crown"})
+	fmt.Println(err)
+	_, err = cluster.Call[receipt](ctx, c, cluster.OwnerOf("eve"), "shop.buy", buy{"eve", "sword"})
+	fmt.Println(errors.Is(err, cluster.ErrOffline))
+	// Output:
+	// 30 <nil>
+	// lifeline: no crown is for sale (code 1001)
+	// true
 }
 
 // Two servers of one cluster, in one process. A player logs in at the first. The second one

@@ -27,6 +27,7 @@ type memberBody struct {
 	Address  string
 	Routes   []byte
 	Keys     []string
+	Labels   []string
 }
 
 type questionBody struct {
@@ -48,7 +49,7 @@ func encode(v any) []byte {
 }
 
 func encodeMember(m core.Member) []byte {
-	return encode(&memberBody{m.Incarnation.Boot, m.Draining, m.Address, m.Routes, m.Keys})
+	return encode(&memberBody{m.Incarnation.Boot, m.Draining, m.Address, m.Routes, m.Keys, m.Labels})
 }
 
 func decodeMember(node uint16, b []byte) (core.Member, error) {
@@ -56,7 +57,7 @@ func decodeMember(node uint16, b []byte) (core.Member, error) {
 	err := codec.DecodeBody(b, &body)
 	return core.Member{
 		Incarnation: core.Incarnation{Node: node, Boot: body.Boot}, Draining: body.Draining,
-		Address: body.Address, Routes: body.Routes, Keys: body.Keys,
+		Address: body.Address, Routes: body.Routes, Keys: body.Keys, Labels: body.Labels,
 	}, err
 }
 

@@ -301,6 +301,12 @@ var clusterFamilies = []family{
 	})),
 	clusterValue("lifeline_cluster_broadcasts_backpressure_total", "Broadcasts that were not taken because too many wait.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Broadcasts.Backpressure) }),
 	clusterValue("lifeline_cluster_broadcasts_failed_total", "Broadcasts that the bus did not take.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Broadcasts.Failed) }),
+	clusterValue("lifeline_cluster_calls_running", "Handlers of calls of other servers that run.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return float64(c.Calls.Running) }),
+	clusterValue("lifeline_cluster_calls_made_total", "Calls of this server to others.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Calls.Made) }),
+	clusterValue("lifeline_cluster_calls_unanswered_total", "Of these calls, those that had no answer in time and may have been served.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Calls.Unanswered) }),
+	clusterValue("lifeline_cluster_calls_served_total", "Calls that this server has served.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Calls.Served) }),
+	clusterValue("lifeline_cluster_calls_failed_total", "Of these calls, those that ended with an error.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Calls.Failed) }),
+	clusterValue("lifeline_cluster_calls_refused_total", "Calls that came here and were not served.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Calls.Refused) }),
 	clusterValue("lifeline_cluster_bans", "Bans that are known here.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return float64(c.Messages.Bans) }),
 }
 

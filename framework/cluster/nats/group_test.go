@@ -4,16 +4,21 @@ package nats
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/framework/cluster"
+	"github.com/lifeline-go/lifeline/session"
 )
 
-// TestGroup broadcasts to a member at another server over the real thing.
+// TestGroup broadcasts to a member at another server over the real thing, and calls a server
+// that has no players.
 func TestGroup(t *testing.T) {
 	one, two := pair(t)
 	missed := func(tag string, n uint64) { t.Errorf("missed %d of %q", n, tag) }
@@ -62,10 +67,42 @@ func TestGroup(t *testing.T) {
 	if len(heard) == 0 || !slices.IsSorted(heard) || heard[len(heard)-1]-heard[0] != len(heard)-1 {
 		t.Errorf("heard %v of %d", heard, last)
 	}
+	shop(ctx, t, one, from)
 	if err := b.Shutdown(ctx); err != nil {
 		t.Error(err)
 	}
 	if err := a.Shutdown(ctx); err != nil {
 		t.Error(err)
+	}
+}
+
+// shop starts a server that listens to no address, and calls it.
+func shop(ctx context.Context, t *testing.T, bus *Bus, from *cluster.Cluster) {
+	c, err := cluster.New(cluster.Config{Bus: bus, Labels: []string{"shop"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster.Handle(c, "double", func(_ context.Context, _ cluster.Member, n int) (int, error) { return 2 * n, nil })
+	srv, err := framework.New(framework.Config{Cluster: c, Secret: session.Secret{1}, Logger: slog.New(slog.DiscardHandler)})
+	if err == nil {
+		err = srv.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; ; time.Sleep(20 * time.Millisecond) { // until it is known there
+		n, err := cluster.Call[int](ctx, from, cluster.Any("shop"), "double", 21)
+		if err == nil && n == 42 {
+			break
+		}
+		if !errors.Is(err, cluster.ErrNoNode) || ctx.Err() != nil {
+			t.Fatalf("%d, %v", n, err)
+		}
+	}
+	if err := srv.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	if _, err := cluster.Call[int](ctx, from, cluster.Any("shop"), "double", 21); err == nil {
+		t.Error("a server that has left is called")
 	}
 }

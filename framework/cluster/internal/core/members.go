@@ -14,6 +14,7 @@ type Member struct {
 	Address     string   // what clients dial to reach it; empty: they can't be sent there
 	Routes      []byte   // differs where the routes do, as while a new release is rolled out
 	Keys        []string // by which clients know it; none if it serves no sealed carrier
+	Labels      []string // by which calls find it
 }
 
 // Members are the servers that there are, and those that were declared dead. It implements View.
