@@ -93,7 +93,8 @@ func (l *loop) announce(p *Player) {
 	}
 	p.mu.Unlock()
 	if k := p.link; k != nil && !at.IsZero() {
-		k.Write(session.AppendMove(nil, max(at.Sub(clock()), 0), l.srv.elsewhere(p.s.ID())))
+		by, _ := p.leavesTogether()
+		k.Write(session.AppendMove(nil, max(at.Sub(clock()), 0), l.srv.elsewhere(by)))
 	}
 }
 

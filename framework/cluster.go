@@ -85,6 +85,7 @@ type ClusterHost interface {
 	// Panicked is called while a panic of the game's code unwinds, that serves no player: in
 	// is what the cluster has called.
 	Panicked(in string, v any)
+	ClusterRoomHost
 }
 
 // errClaim is a login that the cluster has not let in.
@@ -124,6 +125,7 @@ func (s *Server) join() error {
 	defer cancel()
 	node, err := s.cfg.Cluster.Join(ctx, h)
 	s.cfg.Node = node
+	s.prefixKeys()
 	return err
 }
 
@@ -262,6 +264,7 @@ func (h clusterHost) Give(id ID) {
 }
 
 func (h clusterHost) Fence() {
+	h.s.endRooms()
 	h.s.released.Store(true)
 	for _, p := range h.s.players() {
 		p.dismiss(Reason{Code: session.ShuttingDown, Text: "the server has lost its place"})

@@ -41,6 +41,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.cfg.Cluster.Drain()
 	}
 	s.notifyRooms(ctx)
+	s.endEmptyRooms()
 	left := s.planDrain()
 	done := make(chan struct{})
 	go func() { // ends when every session has
@@ -51,7 +52,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err == nil {
 		s.awaitLinksClosed(ctx, t)
 	}
-	err = errors.Join(err, s.leave(ctx), t.Stop(ctx), s.stopRooms(ctx))
+	// Rooms first: another server may make those of a server that has left.
+	err = errors.Join(err, s.stopRooms(ctx), s.leave(ctx), t.Stop(ctx))
 	if s.admin != nil {
 		s.admin.Close() // last, so that it can be watched
 	}
@@ -64,7 +66,7 @@ const notifyWait = time.Second
 // notifyRooms lets the game prepare, and say which rooms play on.
 func (s *Server) notifyRooms(ctx context.Context) {
 	var told sync.WaitGroup
-	for _, r := range s.rooms() {
+	for _, r := range s.roomList() {
 		told.Add(1)
 		ok := r.post(func() {
 			defer told.Done()
@@ -93,11 +95,12 @@ func (s *Server) notifyRooms(ctx context.Context) {
 // detached player has the whole window to come back.
 func (s *Server) planDrain() []*Player {
 	players, now, window := s.players(), clock(), s.cfg.Drain.Window
+	turns := s.turnsOf(players, window)
 	for i, p := range players {
 		p.mu.Lock()
 		at := window
 		if p.life.Attached() {
-			at = window * time.Duration(i) / time.Duration(len(players))
+			at = turns[i]
 		}
 		p.extraLocked().drainTurn = &drainTurn{at: now.Add(at)}
 		p.mu.Unlock()
@@ -184,7 +187,7 @@ func (s *Server) drainDue(left []*Player, now time.Time) []*Player {
 			rest = append(rest, p)
 			continue
 		case s.movable():
-			p.dismiss(Reason{Code: session.Moved, Text: s.elsewhere(p.ID())})
+			p.sendAway()
 			continue
 		case now.Sub(at) > s.cfg.Session.Timeout:
 			p.dismiss(Reason{Code: session.ShuttingDown}) // it does not come to rest
@@ -215,8 +218,8 @@ func (s *Server) awaitLinksClosed(ctx context.Context, t *transport.Transport) {
 	}
 }
 
-// rooms are all there are.
-func (s *Server) rooms() (all []*Room) {
+// roomList are all rooms there are.
+func (s *Server) roomList() (all []*Room) {
 	for _, k := range s.kinds {
 		k.mu.Lock()
 		for at := range k.plan.All() {
@@ -234,7 +237,7 @@ func (s *Server) stopRooms(ctx context.Context) error {
 		k.plan.Ending()
 		k.mu.Unlock()
 	}
-	for _, r := range s.rooms() {
+	for _, r := range s.roomList() {
 		r.closeEmpty(Reason{Code: session.ShuttingDown})
 	}
 	done := make(chan struct{})

@@ -20,7 +20,8 @@ import (
 func (p *Player) nextLocked() (lifecycle.Task, *seat, *Room) {
 	m := p.in.Head()
 	wish, of := p.seats.wish(&p.life)
-	t := p.life.Next(m != nil, p.slowed, wish)
+	slowed := p.slowed || p.srv.rooms != nil && p.seats.sought() // what the client has sent after its wish waits for that
+	t := p.life.Next(m != nil, slowed, wish)
 	switch {
 	case t >= lifecycle.LeaveRoom:
 		return t, of, of.room
@@ -210,6 +211,7 @@ func (p *Player) closed(m *migration) {
 		k.unfollow(p)
 	}
 	p.srv.leaveOrigin(p)
+	p.endSought(session.ErrClosed)
 	defer func() {
 		for _, f := range followers {
 			f.mu.Lock()

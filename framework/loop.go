@@ -291,6 +291,9 @@ func (l *loop) confirmLogin(p *Player) {
 		l.srv.mu.Lock()
 		l.srv.confirmLoginLocked(p)
 		l.srv.mu.Unlock()
+		if l.srv.rooms != nil {
+			p.wakeLoop() // it may wait for this to move
+		}
 	}
 }
 
@@ -425,6 +428,7 @@ func (l *loop) onWake(p *Player) {
 		kick = p.extra.kick
 	}
 	holding := p.in.Holding() || going
+	unheard := p.hello != nil && p.seats.moves()
 	if p.migrating() {
 		p.reason = kick // what OnClose is told, if it has not been yet
 		p.mu.Unlock()
@@ -433,6 +437,8 @@ func (l *loop) onWake(p *Player) {
 	p.mu.Unlock()
 	switch {
 	case kick == nil:
+	case kick.Code == session.Moved && l.srv.movable() && !p.hasEnded() && unheard:
+		// confirmLogin wakes again: a client that was never heard would have to log in anew
 	case kick.Code == session.Moved && l.srv.movable() && !p.hasEnded():
 		l.migrate(p, kick.Text)
 		return

@@ -312,8 +312,9 @@ func (s *Server) putBack(rec *session.Record) {
 
 // unpack tells the game what the other server's knew. It runs before OnOpen.
 func (p *Player) unpack(packed []byte) {
-	app, follows := p.unpackAll(packed)
-	defer p.followAgain(follows)
+	app, l := p.unpackAll(packed)
+	defer p.followAgain(l.Follows)
+	p.joinAgain(l.Joins)
 	if f := p.srv.cfg.Unpack; f != nil && app != nil {
 		p.call("Unpack", func() { f(p, app) })
 	}
@@ -331,19 +332,20 @@ type luggage struct {
 	Data    []byte // empty: none is carried
 	App     []byte // made by Config.Pack
 	Follows []following
+	Joins   []joining // wishes for rooms, the answers to which come from there
 }
 
 // packAll makes what goes to another server, nil for nothing: the player's data, and the
 // lists that it follows, beside what Config.Pack has made.
 func (p *Player) packAll(app []byte) []byte {
-	l := luggage{App: app, Follows: p.following()}
+	l := luggage{App: app, Follows: p.following(), Joins: p.packJoins()}
 	if c := p.srv.carried; c != nil && p.Data != nil {
 		var err error
 		if l.Data, err = c.encode(p.Data); err != nil {
 			p.srv.log.Error("the player's data does not move", "session", p.ID(), "user", p.label(), "error", err)
 		}
 	}
-	if len(l.App)+len(l.Data)+len(l.Follows) == 0 {
+	if len(l.App)+len(l.Data)+len(l.Follows)+len(l.Joins) == 0 {
 		return nil
 	}
 	b, err := codec.AppendBody(nil, &l)
@@ -353,13 +355,12 @@ func (p *Player) packAll(app []byte) []byte {
 	return b
 }
 
-// unpackAll takes over what has come, and returns what Config.Pack made and the lists that
-// the player followed.
-func (p *Player) unpackAll(packed []byte) (app []byte, follows []following) {
+// unpackAll takes over the player's data, and returns what Config.Pack made, nil for
+// nothing, and all that has come.
+func (p *Player) unpackAll(packed []byte) (app []byte, l luggage) {
 	if packed == nil {
-		return nil, nil
+		return nil, l
 	}
-	var l luggage
 	err := codec.DecodeBody(packed, &l)
 	if c := p.srv.carried; c != nil && err == nil && len(l.Data) > 0 {
 		var data any
@@ -371,7 +372,7 @@ func (p *Player) unpackAll(packed []byte) (app []byte, follows []following) {
 		p.srv.log.Error("the player's data has not come", "session", p.ID(), "user", p.label(), "error", err)
 	}
 	if len(l.App) == 0 {
-		return nil, l.Follows
+		return nil, l
 	}
-	return l.App, l.Follows
+	return l.App, l
 }

@@ -87,6 +87,7 @@ type extra struct {
 	followers []*Player // that wait for the end of this one
 
 	migration *migration // to another server
+	rejoin    []joining  // rooms that it was in here, and shall be in there
 	app       []byte     // from another server, for Config.Unpack
 }
 

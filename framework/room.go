@@ -57,6 +57,7 @@ type Room struct {
 	seats *seats.Room[*Room] // guarded by kind.mu, its key is immutable
 	wakes chan struct{}      // 1 deep: a waiting wake-up is enough
 	born  birth
+	gen   uint64 // immutable: see Generation
 
 	// Owned by the room's goroutine.
 	value    any
@@ -77,6 +78,8 @@ type Room struct {
 	// Guarded by kind.mu.
 	over      *Reason     // why it ends, nil before that is known: from then on it is closed to all
 	published [][2]string // by Publish; the slice is immutable
+	sentAway  bool        // its members were: see sendAwayLocked
+	kept      int         // seats of players who are on their way from other servers: see Sit
 	playsOn   time.Time   // until then Shutdown leaves the members alone
 	idle      *time.Timer // ends the room if it stays empty
 

@@ -46,7 +46,11 @@ func (s *Server) beginEnter(p *Player, asked mailbox.Question, payload []byte, w
 	if k.private && !watch {
 		return k.deny(refusal(codec.ErrorRefused, "rooms of type "+k.name+" are private: the server puts players in"))
 	}
-	return k.planJoin(p, joinWish{key: q.Key, watch: watch, asked: true}, func(key string, err error) { p.answer(asked, key, err) })
+	return k.planJoin(p, joinWish{key: q.Key, watch: watch, asked: true, request: asked}, func(key string, err error) {
+		if err != ErrMoved { // else the answer comes from there
+			p.answer(asked, key, err)
+		}
+	})
 }
 
 // roomType returns the type of room that a client names. That there is none is counted as

@@ -9,7 +9,8 @@ import "context"
 // players and has a free seat, or else a new one. A player is in one room of each
 // type at a time; one that is in that room already is in: nil, and no OnJoin. When
 // ctx ends first, or after half a minute if it has no deadline, the player may get in
-// all the same. Not to be called by a room's callback, or a hook or handler of that
+// all the same. If the room is at another server of a cluster, the player goes there, and
+// the error is ErrMoved. Not to be called by a room's callback, or a hook or handler of that
 // player: it would wait for itself until then. From clients the request RouteJoin
 // does the same.
 func (rs *RoomsOf[R, P]) Join(ctx context.Context, p *Player, key string) error {
@@ -58,7 +59,7 @@ func (rs *RoomsOf[R, P]) Move(p *Player, key string) error {
 // logRefused logs that a room has refused a player.
 func (k *roomKind) logRefused(p *Player) func(string, error) {
 	return func(key string, err error) {
-		if err != nil {
+		if err != nil && err != ErrMoved {
 			k.srv.log.Info("not let in", "session", p.ID(), "user", p.label(), "room", k.name+"/"+key, "error", err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
 	"github.com/lifeline-go/lifeline/session"
 )
 
@@ -55,6 +56,10 @@ type joinWish struct {
 	watch bool   // to listen only
 	move  bool   // out of the present one
 	asked bool   // by the player itself, who pays for a room that has to be made
+
+	request mailbox.Question // asked: the client's
+	came    *joining         // it has come with the session from another server; nil else
+	kept    bool             // came: a seat was kept
 }
 
 // planJoin plans the player's way into a room. A player that is there already is in at once:
@@ -64,21 +69,24 @@ func (k *roomKind) planJoin(p *Player, w joinWish, done func(string, error)) err
 		return k.deny(refusal(codec.ErrorBadRequest, "this is no key of a room of type "+k.name))
 	}
 	p.mu.Lock()
-	r, err := k.planJoinLocked(p, w, done)
+	r, sought, err := k.planJoinLocked(p, w, done)
 	p.mu.Unlock()
-	if err != nil {
+	switch {
+	case err != nil:
 		return k.deny(err)
-	}
-	if r != nil {
+	case sought != nil:
+		k.seek(p, sought)
+	case r != nil:
 		done(r.Key(), nil)
 	}
 	return nil
 }
 
-// planJoinLocked returns the room if the player is in it. The caller holds p.mu.
-func (k *roomKind) planJoinLocked(p *Player, w joinWish, done func(string, error)) (in *Room, err error) {
+// planJoinLocked returns the room if the player is in it, and the seat if its room has to
+// be sought. The caller holds p.mu.
+func (k *roomKind) planJoinLocked(p *Player, w joinWish, done func(string, error)) (in *Room, sought *seat, err error) {
 	if p.life.Ending() {
-		return nil, session.ErrClosed
+		return nil, nil, session.ErrClosed
 	}
 	stays, coming := p.seats.in(k), p.seats.coming(k)
 	other := w.move && w.key == "" // than the one it is in
@@ -86,20 +94,21 @@ func (k *roomKind) planJoinLocked(p *Player, w joinWish, done func(string, error
 	case coming != nil && coming.is(w) && !other:
 		if coming.asked++; coming.asked >= maxAsked {
 			coming.asked--
-			return nil, refusal(codec.ErrorBusy, fmt.Sprintf("on the way into room %s, and asked for it %d times", coming.room.name(), maxAsked))
+			return nil, nil, refusal(codec.ErrorBusy, fmt.Sprintf("on the way into room %s, and asked for it %d times", coming.name(), maxAsked))
 		}
 		first := coming.done
 		coming.done = func(key string, err error) {
 			first(key, err)
 			done(key, err)
 		}
-		return nil, nil
+		coming.askedBy(w)
+		return nil, nil, nil
 	case coming != nil:
-		return nil, refusal(codec.ErrorInRoom, "on the way into room "+coming.room.name())
+		return nil, nil, refusal(codec.ErrorInRoom, "on the way into room "+coming.name())
 	case stays != nil && stays.is(w) && !other:
-		return stays.room, nil
+		return stays.room, nil, nil
 	case stays != nil && !w.move:
-		return nil, refusal(codec.ErrorInRoom, "in room "+stays.room.name()+", which it must leave first")
+		return nil, nil, refusal(codec.ErrorInRoom, "in room "+stays.room.name()+", which it must leave first")
 	}
 	var from *Room
 	if stays != nil {
@@ -110,11 +119,15 @@ func (k *roomKind) planJoinLocked(p *Player, w joinWish, done func(string, error
 		payer = nil
 	}
 	r, err := k.reserveSeat(w, from, payer)
-	if err != nil {
-		return nil, err
+	switch {
+	case err == errSought:
+		sought, err = k.seekLocked(p, w, stays, done)
+		return nil, sought, err
+	case err != nil:
+		return nil, nil, err
 	}
-	p.seats.add(&seat{room: r, watching: w.watch, from: stays, done: done})
-	return nil, nil
+	p.seats.add(&seat{kind: k, room: r, watching: w.watch, from: stays, done: done})
+	return nil, nil, nil
 }
 
 // watches reports whether the player is a spectator of a room of the type.

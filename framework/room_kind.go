@@ -23,6 +23,7 @@ type roomKind struct {
 	// heartbeat is what members get while they are in; nil: the server's.
 	heartbeat *HeartbeatProfile
 	grace     time.Duration // how long a seat is kept without a link; 0: as long as the session lives
+	local     bool          // keys mean this server only, see Rooms.Local
 	private   bool          // clients neither make, join nor leave it by name
 	listed    bool          // clients may list them
 	keys      func(key string) bool

@@ -197,7 +197,7 @@ func (p *Player) tellRooms() {
 	p.mu.Lock()
 	for s := range p.seats.all() {
 		if !s.life.Joining() {
-			all = append(all, seatNews{s.room.kind.name, s.room.Key(), s.watching})
+			all = append(all, seatNews{s.kind.name, s.key(), s.watching})
 		}
 	}
 	p.mu.Unlock()
@@ -214,7 +214,7 @@ func (p *Player) roomHeartbeat(k *roomKind) {
 	p.mu.Lock()
 	own := false
 	for s := range p.seats.all() {
-		if h := s.room.kind.heartbeat; h != nil && s.life.In() && (!own || h.Timeout < f.Timeout) {
+		if h := s.kind.heartbeat; h != nil && s.life.In() && (!own || h.Timeout < f.Timeout) {
 			f, own = *h, true
 		}
 	}

@@ -56,7 +56,7 @@ func (k *roomKind) secretKeyLocked() (string, error) {
 		if _, err := io.ReadFull(k.srv.cfg.Rand, b[:]); err != nil {
 			return "", err
 		}
-		if key := base32.HexEncoding.EncodeToString(b[:]); k.plan.Get(key) == nil {
+		if key := k.plan.Prefix + base32.HexEncoding.EncodeToString(b[:]); k.plan.Get(key) == nil {
 			return key, nil
 		}
 	}

@@ -77,12 +77,12 @@ func (g *party) plan(p *Player) error {
 	case stays != nil:
 		return refusal(codec.ErrorInRoom, "in room "+stays.room.name()+", which it must leave first")
 	case coming != nil:
-		return refusal(codec.ErrorInRoom, "on the way into room "+coming.room.name())
+		return refusal(codec.ErrorInRoom, "on the way into room "+coming.name())
 	}
 	g.mu.Lock()
 	g.waiting++
 	g.mu.Unlock()
-	p.seats.add(&seat{room: g.room, refused: g.failed, done: func(_ string, err error) { g.decided(p, err) }})
+	p.seats.add(&seat{kind: k, room: g.room, refused: g.failed, done: func(_ string, err error) { g.decided(p, err) }})
 	return nil
 }
 

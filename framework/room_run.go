@@ -11,6 +11,8 @@ import (
 // whoever opens the room has set before that ran.
 type birth struct {
 	params any             // what Open was called with, nil without that
+	gen    uint64          // of a server that is one of many
+	owned  bool            // by the cluster this server is the owner of the key
 	told   func(err error) // Open waits for it; nil without that
 	done   bool
 	err    error // why there is no room, nil if there is one
@@ -47,6 +49,7 @@ func (r *Room) run() {
 		r.tick(ticker)
 		r.runTimers()
 		<-r.wakes
+		r.kind.srv.awaitLease() // posted functions wait too
 		ended = r.serve()
 	}
 	over = true
@@ -83,6 +86,9 @@ func (r *Room) finish() {
 	r.kind.mu.Unlock()
 	if v, ok := r.value.(EndHandler); ok && r.born.err == nil {
 		r.guard(&callEnd, func() { v.OnEnd(why) })
+	}
+	if r.born.owned {
+		r.kind.srv.rooms.CloseRoom(r.kind.name, r.Key())
 	}
 }
 

@@ -37,7 +37,8 @@ func (k *roomKind) refusal(why seats.Refusal) error {
 
 // reserveSeat finds or makes the room of a key and keeps a seat in it. Without a key
 // it is the fullest of those that take strangers, other than from. payer, if not
-// nil, is charged for a room that has to be made.
+// nil, is charged for a room that has to be made. The error is errSought if the cluster
+// must be asked where the room is.
 func (k *roomKind) reserveSeat(w joinWish, from *Room, payer *Player) (*Room, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -46,6 +47,9 @@ func (k *roomKind) reserveSeat(w joinWish, from *Room, payer *Player) (*Room, er
 		not = from.seats
 	}
 	at := k.plan.Find(w.key, not)
+	if at == nil && k.shared(w.key) {
+		return nil, errSought
+	}
 	if w.watch { // no room is made for a spectator
 		if why := k.plan.Watch(at); why != seats.Granted {
 			return nil, k.refusal(why)
@@ -58,6 +62,10 @@ func (k *roomKind) reserveSeat(w joinWish, from *Room, payer *Player) (*Room, er
 			return nil, err
 		}
 		at = k.makeLocked(w.key, birth{}).seats
+	}
+	if w.kept && at.Value.kept > 0 {
+		at.Value.kept--
+		return at.Value, nil
 	}
 	return at.Value, k.refusal(at.Value.sitLocked(1))
 }
@@ -117,7 +125,10 @@ func printable(key string) bool {
 
 // makeLocked makes the room of a key, or one for strangers.
 func (k *roomKind) makeLocked(key string, born birth) *Room {
-	r := &Room{kind: k, born: born, wakes: make(chan struct{}, 1), seats: k.plan.Make(key)}
+	if k.clustered() && !born.owned { // its key is made here, and nowhere else
+		born.gen = k.plan.Counts().Opened + 1
+	}
+	r := &Room{kind: k, born: born, gen: born.gen, wakes: make(chan struct{}, 1), seats: k.plan.Make(key)}
 	r.seats.Value, r.timers.wake = r, r.wake
 	k.changedLocked(r.Key())
 	r.activity = k.srv.watch.Register(watchdog.Room, r.name())
@@ -183,6 +194,9 @@ func (r *Room) endLocked(why Reason) bool {
 		return false
 	}
 	r.over = &why
+	for ; r.kept > 0; r.kept-- {
+		r.seats.Leave()
+	}
 	r.kind.changedLocked(r.Key())
 	if r.idle != nil {
 		r.idle.Stop()

@@ -42,6 +42,7 @@ func New(cfg Config) (*Server, error) {
 		table:        session.NewTable[*Player](max(2*cfg.Session.Grace, time.Minute), 1<<16),
 		returnMemory: returnMemory,
 	}
+	s.rooms, _ = cfg.Cluster.(ClusterRooms)
 	s.watch = watchdog.New(s.log, clock(), since)
 	s.pool.most, s.pool.watch = cfg.Workers, s.watch
 	s.outbox = mailbox.Bounds{Limits: mailbox.Limits{Packets: cfg.Session.SendPackets, Bytes: cfg.Session.SendBytes}, Budget: &s.budget}

@@ -18,15 +18,17 @@ type seat struct {
 	next *seat // of the player's list
 
 	// Immutable.
-	room     *Room
+	kind     *roomKind
+	room     *Room        // nil while it is sought; it is set once, under the player's mu
 	watching bool         // it may only listen
 	asked    uint8        // how often it was wished for once more; guarded by the player's mu
 	from     *seat        // is left once this one is taken: a move; nil else
 	refused  func() error // asked before OnJoin: why it does not get in; nil if none asks
 
-	life lifecycle.Seat
-	done func(key string, err error) // called on the room's goroutine once the wish is decided
-	out  *leaving
+	sought *search // nil if the room is known
+	life   lifecycle.Seat
+	done   func(key string, err error) // called on the room's goroutine once the wish is decided
+	out    *leaving
 
 	away *Timer // ends the seat; owned by the room's goroutine
 }
@@ -55,7 +57,7 @@ func (l seatList) all() iter.Seq[*seat] {
 // in returns the seat of a type, nil without one or if it is on its way in or out.
 func (l seatList) in(k *roomKind) *seat {
 	for s := l.first; s != nil; s = s.next {
-		if s.room.kind == k && s.life.In() {
+		if s.kind == k && s.life.In() {
 			return s
 		}
 	}
@@ -65,7 +67,7 @@ func (l seatList) in(k *roomKind) *seat {
 // coming returns the seat of a type that is not decided yet, nil without one.
 func (l seatList) coming(k *roomKind) *seat {
 	for s := l.first; s != nil; s = s.next {
-		if s.room.kind == k && s.life.Joining() {
+		if s.kind == k && s.life.Joining() {
 			return s
 		}
 	}
@@ -75,6 +77,9 @@ func (l seatList) coming(k *roomKind) *seat {
 // wish returns the most urgent wish of the seats of a player.
 func (l seatList) wish(of *lifecycle.State) (wish lifecycle.Task, from *seat) {
 	for s := l.first; s != nil; s = s.next {
+		if s.room == nil {
+			continue // there is nothing to be done until it is found
+		}
 		if w := s.life.Wish(of); w.Before(wish) {
 			wish, from = w, s
 		}
@@ -94,6 +99,16 @@ func (l *seatList) remove(s *seat) {
 			return
 		}
 	}
+}
+
+// has reports whether a seat is in the list.
+func (l seatList) has(s *seat) bool {
+	for other := range l.all() {
+		if other == s {
+			return true
+		}
+	}
+	return false
 }
 
 // replace takes note that a new link took over from one that looked alive.
@@ -127,6 +142,9 @@ func (l seatList) leave(why Reason) (left bool) {
 func (l seatList) playsOn() (until time.Time) {
 	for s := range l.all() {
 		r := s.room
+		if r == nil {
+			continue
+		}
 		r.kind.mu.Lock()
 		if r.over == nil && r.playsOn.After(until) && !s.watching {
 			until = r.playsOn
@@ -149,8 +167,18 @@ func (l seatList) rooms() (all []*Room) {
 // is reports whether the seat is what is wished for; without a key any room of the
 // type is.
 func (s *seat) is(w joinWish) bool {
-	return s.watching == w.watch && (w.key == "" || w.key == s.room.Key())
+	return s.watching == w.watch && (w.key == "" || w.key == s.key())
 }
+
+// key returns the key of the room, which may be sought.
+func (s *seat) key() string {
+	if s.room == nil {
+		return s.sought.wish.key
+	}
+	return s.room.Key()
+}
+
+func (s *seat) name() string { return s.kind.name + "/" + s.key() }
 
 // leave plans the way out of a room that the player is in. The caller holds mu.
 func (s *seat) leave(why Reason, done func()) {

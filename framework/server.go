@@ -35,6 +35,7 @@ type Server struct {
 	wraps        []func(Handler) Handler
 	chain        Handler // of wraps; immutable once started
 	kinds        map[string]*roomKind
+	rooms        ClusterRooms                        // of Config.Cluster; nil: keys mean this server only
 	inbox        mailbox.Limits                      // of each player
 	outbox       mailbox.Bounds                      // of each player, and of all
 	t            atomic.Pointer[transport.Transport] // nil before Start has returned
@@ -53,7 +54,7 @@ type Server struct {
 
 	running sync.WaitGroup // rooms
 
-	slowLogins, failedLogins, strayLogins, undeclared, adminRefusals logs.Limiter
+	slowLogins, failedLogins, failedSearches, strayLogins, undeclared, adminRefusals logs.Limiter
 
 	// Of the admin pages: written before and by Start.
 	pages     []page

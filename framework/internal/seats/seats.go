@@ -25,6 +25,7 @@ type Limits struct {
 // Plan is the rooms of one type that players may get into. V is the caller's room.
 type Plan[V any] struct {
 	Limits
+	Prefix    string // of the keys that Make makes
 	open      map[string]*Room[V]
 	matchable map[*Room[V]]bool // those that any stranger may get into
 	idle      list.List         // of *Room[V]: the empty ones, by how long they have been so
@@ -137,7 +138,7 @@ func (p *Plan[V]) Make(key string) *Room[V] {
 	r := &Room[V]{plan: p, matched: key == ""}
 	for key == "" || p.open[key] != nil {
 		p.numbered++
-		key = strconv.FormatUint(p.numbered, 10)
+		key = p.Prefix + strconv.FormatUint(p.numbered, 10)
 	}
 	r.Key = key
 	p.open[key] = r

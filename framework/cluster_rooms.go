@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/seats"
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// ClusterRooms is what a Cluster may implement besides: then a key means one room of all
+// servers. Without it a key means a room of this server, as by Rooms.Local. Its methods do
+// not block, and are called from many goroutines without a lock.
+type ClusterRooms interface {
+	// FindRoom finds the room of a key that is not open here. If no server has it, one
+	// becomes its owner, which may be this one: see ClusterRoomHost. done is called once, on
+	// any goroutine. An error that is a *codec.Error is what the client is told.
+	FindRoom(q RoomQuery, done func(RoomPlace, error))
+	// TakeSeat gives away the seat that was kept here for a session that has come: see
+	// ClusterRoomHost.Sit. It reports false if none is.
+	TakeSeat(kind, key string, id ID) bool
+	// CloseRoom gives up a room that OpenRoom made. It has ended, and OnEnd has returned.
+	CloseRoom(kind, key string)
+}
+
+// RoomQuery asks a Cluster for a room.
+type RoomQuery struct {
+	Type, Key string
+	// Session is the player's, of User: a seat is kept for it if the room is elsewhere.
+	Session ID
+	User    string
+	Watch   bool // to listen only: no seat is kept, and no room is made
+}
+
+// RoomPlace is where a room is.
+type RoomPlace struct {
+	Address string // what clients dial to reach its server; empty: it is open here
+}
+
+// ClusterRoomHost is what a ClusterHost has for rooms. Its methods do not block.
+type ClusterRoomHost interface {
+	// OpenRoom makes the room of a key that this server has become the owner of. On an
+	// error, a *codec.Error, there is none. Else CloseRoom follows once, when it has ended. A
+	// key that was made here has no owner but this server: gen is 0, and no CloseRoom follows.
+	OpenRoom(kind, key string, gen uint64) error
+	// Load returns how many players the server has, and how many it may have.
+	Load() (players, most int)
+	// HasRoom reports whether the room of a key is open here, and has not begun to end.
+	HasRoom(kind, key string) bool
+	// Sit takes a seat in a room that is open here, for a player that is on its way. The
+	// error is ErrNoRoom, or a *codec.Error for the client. If the server drains, the room
+	// ends for that, and the error is ErrNoRoom until it has.
+	Sit(kind, key string) error
+	// Unsit gives back a seat that was taken by Sit, and that TakeSeat has not given away.
+	Unsit(kind, key string)
+}
+
+// ErrNoRoom says that a room is not open here.
+var ErrNoRoom = errors.New("framework: the room is not open here")
+
+// ErrMoved ends the wait for a room that is at another server of the cluster: the player
+// goes there, and what came of its wish is known there.
+var ErrMoved = errors.New("framework: the player goes to the server that has the room")
+
+// errSought says that the room may be at another server.
+var errSought = errors.New("framework: the room is sought")
+
+// arrivalLinger is how long a room that was opened for players to come waits for the
+// first of them at least.
+const arrivalLinger = 15 * time.Second
+
+// Local makes keys of the type mean rooms of this server only, also if it is one of a
+// cluster: the same key is another room at another server. Without a cluster, and of
+// rooms that are made for strangers, that is so anyway.
+func (rs *RoomsOf[R, P]) Local() *RoomsOf[R, P] {
+	rs.kind.setting("Local").local = true
+	return rs
+}
+
+// Generation tells one room of a key from the next one, for what the game writes to its
+// own database: a server that has lost the room, and does not know yet, has a lower one.
+// A write that meets a higher one must not be done. It is 0 if the server is of no
+// cluster, or the type is Local. Safe to call from any goroutine.
+func (r *Room) Generation() uint64 { return r.gen }
+
+// clustered reports whether keys of the type mean rooms of all servers.
+func (k *roomKind) clustered() bool { return k.srv.rooms != nil && !k.local }
+
+// shared reports whether the room of a key may be at another server. A key that was made
+// here begins with this server's prefix.
+func (k *roomKind) shared(key string) bool {
+	return k.clustered() && key != "" && !strings.HasPrefix(key, k.plan.Prefix)
+}
+
+// prefixKeys makes the keys that this server makes differ from those of all others.
+func (s *Server) prefixKeys() {
+	for _, k := range s.kinds {
+		if k.clustered() {
+			k.plan.Prefix = RoomKeyPrefix(s.cfg.Node, s.boot)
+		}
+	}
+}
+
+// RoomKeyPrefix begins the keys that a server of a cluster makes: those of rooms for
+// strangers, and of RoomsOf.Open. A Cluster knows by it where such a room is.
+func RoomKeyPrefix(node uint16, boot uint32) string { return fmt.Sprintf("%d.%08x-", node, boot) }
+
+// OpenRoom implements ClusterRoomHost.
+func (h clusterHost) OpenRoom(kind, key string, gen uint64) error {
+	k := h.s.kinds[kind]
+	if k == nil {
+		return refusal(codec.ErrorNoRoute, "there is no room type "+short(kind))
+	}
+	h.s.mu.Lock()
+	draining := h.s.draining || h.s.t.Load() == nil
+	h.s.mu.Unlock()
+	if draining || !k.clustered() {
+		return refusal(codec.ErrorBusy, "no room is made at this server")
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.mayMakeLocked(nil); err != nil {
+		return err
+	}
+	k.makeLocked(key, birth{gen: gen, owned: k.shared(key)}).lingerLocked(arrivalLinger)
+	return nil
+}
+
+// open returns the room of a key with its kind locked, which the caller unlocks; nil, and
+// nothing is locked, if it is not open.
+func (h clusterHost) open(kind, key string) *Room {
+	k := h.s.kinds[kind]
+	if k == nil {
+		return nil
+	}
+	k.mu.Lock()
+	if at := k.plan.Get(key); at != nil {
+		return at.Value
+	}
+	k.mu.Unlock()
+	return nil
+}
+
+// Load implements ClusterRoomHost.
+func (h clusterHost) Load() (players, most int) {
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	return h.s.table.Len() + len(h.s.logins) + len(h.s.arriving), h.s.cfg.MaxSessions
+}
+
+// HasRoom implements ClusterRoomHost.
+func (h clusterHost) HasRoom(kind, key string) bool {
+	r := h.open(kind, key)
+	if r != nil {
+		r.kind.mu.Unlock()
+	}
+	return r != nil
+}
+
+// Sit implements ClusterRoomHost.
+func (h clusterHost) Sit(kind, key string) error {
+	draining, full := h.s.notTaking()
+	r := h.open(kind, key)
+	if r == nil {
+		return ErrNoRoom
+	}
+	defer r.kind.mu.Unlock()
+	draining = draining || r.kind.plan.IsEnding()
+	switch {
+	case draining && r.born.owned:
+		r.sendAwayLocked()
+		return ErrNoRoom // soon
+	case draining:
+		return refusal(codec.ErrorBusy, "the server of the room is shutting down")
+	case full:
+		return refusal(codec.ErrorBusy, "the server of the room is full")
+	}
+	why := r.sitLocked(1)
+	if why == seats.Granted {
+		r.kept++
+	}
+	return r.kind.refusal(why)
+}
+
+// notTaking reports why no player can come here.
+func (s *Server) notTaking() (draining, full bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.draining, s.table.Len()+len(s.logins)+len(s.arriving) >= s.cfg.MaxSessions
+}
+
+// Unsit implements ClusterRoomHost.
+func (h clusterHost) Unsit(kind, key string) {
+	r := h.open(kind, key)
+	if r == nil {
+		return // it has ended, and its kept seats with it
+	}
+	kept := r.kept > 0
+	if kept {
+		r.kept--
+	}
+	r.kind.mu.Unlock()
+	if kept {
+		r.releaseSeat(false, Reason{})
+	}
+}
+
+// endRooms ends the rooms that this server was the owner of: another one may be.
+func (s *Server) endRooms() {
+	for _, r := range s.roomList() {
+		if r.born.owned {
+			r.end(Reason{Code: session.ShuttingDown, Text: "the server has lost its place"})
+		}
+	}
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"crypto/sha256"
+	"io"
+	"time"
+
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// This file lets rooms go from a server that drains, if it is one of many. The members of
+// a room go at once and to one server, where their wish to be in the room goes along. The
+// room ends here when the last has left, and is made anew there by the first who comes.
+
+// leavesTogether is where the player's client is sent, and what it wishes for there. A
+// player that is in no room that moves goes anywhere.
+func (p *Player) leavesTogether() (by session.ID, rejoin []joining) {
+	by = p.ID()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for s := range p.seats.all() {
+		if s.room == nil || !s.room.born.owned || !s.life.In() {
+			continue
+		}
+		if rejoin == nil { // of several rooms one decides
+			by = s.room.id()
+		}
+		rejoin = append(rejoin, joining{Type: s.kind.name, Key: s.room.Key(), Watch: s.watching, Hops: 1})
+	}
+	return by, rejoin
+}
+
+// id stands for the room where a session's id chooses a server.
+func (r *Room) id() (id session.ID) {
+	sum := sha256.New()
+	_, _ = io.WriteString(sum, r.name())
+	copy(id[:], sum.Sum(nil))
+	return id
+}
+
+// sendAway lets the player go to another server, with its rooms.
+func (p *Player) sendAway() {
+	by, rejoin := p.leavesTogether()
+	p.mu.Lock()
+	if len(rejoin) > 0 {
+		p.extraLocked().rejoin = rejoin
+	}
+	for s := range p.seats.all() {
+		if s.sought != nil {
+			s.sought.moving = false // it is not for its sake any more
+		}
+	}
+	p.mu.Unlock()
+	p.dismiss(Reason{Code: session.Moved, Text: p.srv.elsewhere(by)})
+}
+
+// sendAway lets all go who are in the room. Another server wants it, and this one drains.
+// The caller holds kind.mu.
+func (r *Room) sendAwayLocked() {
+	if r.sentAway || clock().Before(r.playsOn) {
+		return
+	}
+	r.sentAway = r.post(func() {
+		for _, p := range r.audience() {
+			p.sendAway()
+		}
+	}, maxPosted+1)
+}
+
+// endEmptyRooms lets no room linger that others may have.
+func (s *Server) endEmptyRooms() {
+	for _, k := range s.kinds {
+		if !k.clustered() {
+			continue
+		}
+		k.mu.Lock()
+		k.plan.Ending()
+		k.mu.Unlock()
+	}
+	for _, r := range s.roomList() {
+		if !r.kind.clustered() {
+			continue
+		}
+		r.kind.mu.Lock()
+		for ; r.kept > 0; r.kept-- { // nobody can come any more
+			r.seats.Leave()
+		}
+		r.kind.mu.Unlock()
+		if r.born.owned {
+			r.closeEmpty(Reason{Code: session.ShuttingDown})
+		}
+	}
+}
+
+// turnsOf spreads the turns of players over the window, in the order of the list, those of
+// one room at once. It returns when each goes.
+func (s *Server) turnsOf(players []*Player, window time.Duration) []time.Duration {
+	groups, of := map[session.ID]int{}, make([]int, len(players))
+	for i, p := range players {
+		by, _ := p.leavesTogether()
+		if _, ok := groups[by]; !ok {
+			groups[by] = len(groups)
+		}
+		of[i] = groups[by]
+	}
+	turns := make([]time.Duration, len(players))
+	for i := range players {
+		turns[i] = window * time.Duration(of[i]) / time.Duration(len(groups))
+	}
+	return turns
+}

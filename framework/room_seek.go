@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// This file is the way into a room that is not open here, of a server that is one of
+// many. The Cluster finds the room. If that is here by then, the wish goes on as any. If
+// it is elsewhere, the session moves there, the wish goes along, and the answer to the
+// client comes from there.
+
+// search is a wish for a room that is not found yet. Guarded by the player's mu.
+type search struct {
+	wish     joinWish
+	requests []mailbox.Question // of the client, that wait for an answer
+	tries    int
+	moving   bool // the room is elsewhere, and the session goes there
+}
+
+const (
+	// maxTries bounds how often a room is sought that is gone again when it was found.
+	maxTries = 4
+	// maxHops bounds how often a session moves for one wish.
+	maxHops = 4
+)
+
+// seekLocked makes the seat of a wish whose room is not open here. The caller holds p.mu,
+// and calls seek once it has released it.
+func (k *roomKind) seekLocked(p *Player, w joinWish, from *seat, done func(string, error)) (*seat, error) {
+	if w.came != nil && w.came.Hops >= maxHops {
+		return nil, refusal(codec.ErrorBusy, fmt.Sprintf("room %s/%s was not where it was said to be, %d times", k.name, w.key, maxHops))
+	}
+	if w.asked && !p.affords(priceOfRoom) { // one may be made
+		k.srv.count.rateLimited.Add(1)
+		return nil, refusal(codec.ErrorBusy, "too many rooms were made")
+	}
+	s := &seat{kind: k, watching: w.watch, from: from, done: done, sought: &search{wish: w}}
+	s.askedBy(w)
+	if w.came != nil {
+		s.sought.requests = w.came.questions()
+	}
+	p.seats.add(s)
+	return s, nil
+}
+
+// askedBy notes the client's request for a room that is sought, if there is one.
+func (s *seat) askedBy(w joinWish) {
+	if s.sought != nil && w.asked {
+		s.sought.requests = append(s.sought.requests, w.request)
+	}
+}
+
+// seek lets the cluster find the room of a seat.
+func (k *roomKind) seek(p *Player, s *seat) {
+	w := &s.sought.wish // which is immutable
+	q := RoomQuery{Type: k.name, Key: w.key, Session: p.ID(), User: p.user, Watch: w.watch}
+	k.srv.rooms.FindRoom(q, func(at RoomPlace, err error) { k.found(p, s, at, err) })
+}
+
+// found takes the cluster's answer.
+func (k *roomKind) found(p *Player, s *seat, at RoomPlace, err error) {
+	p.mu.Lock()
+	if !p.seats.has(s) || p.life.Ending() { // it ends or goes along with the session
+		p.mu.Unlock()
+		return
+	}
+	again := false
+	switch {
+	case err != nil:
+	case at.Address != "":
+		s.sought.moving = true
+		p.mu.Unlock()
+		p.dismiss(Reason{Code: session.Moved, Text: at.Address})
+		return
+	default:
+		var r *Room
+		if r, err = k.reserveSeat(s.sought.wish, nil, nil); err == nil {
+			s.room, s.sought = r, nil
+		} else if err == errSought {
+			s.sought.tries++
+			again = s.sought.tries < maxTries
+			err = refusal(codec.ErrorBusy, "the room ends again and again")
+		}
+	}
+	if err != nil && !again {
+		p.seats.remove(s)
+	}
+	key, done := s.key(), s.done
+	p.mu.Unlock()
+	switch {
+	case again:
+		k.seek(p, s)
+		return
+	case err != nil:
+		done(key, k.deny(k.srv.notFound(err, k.name+"/"+key)))
+	}
+	p.schedule()
+}
+
+// notFound makes what the client is told of a search that has failed.
+func (s *Server) notFound(err error, room string) error {
+	var e *codec.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	if n, ok := s.failedSearches.Allow(clock()); ok {
+		s.log.Warn("a room was not found in time", "room", room, "times", n, "error", err)
+	}
+	return refusal(codec.ErrorBusy, "the room was not found in time")
+}
+
+// takeSought takes the wishes for rooms that are sought out of the list. The caller holds
+// mu, and ends each.
+func (l *seatList) takeSought() (all []*seat) {
+	for s := range l.all() {
+		if s.sought != nil {
+			all = append(all, s)
+		}
+	}
+	for _, s := range all {
+		l.remove(s)
+	}
+	return all
+}
+
+// moves reports whether the session moves for the sake of a wish.
+func (l seatList) moves() bool {
+	for s := range l.all() {
+		if s.sought != nil && s.sought.moving {
+			return true
+		}
+	}
+	return false
+}
+
+// sought reports whether a room is sought, for which messages wait.
+func (l seatList) sought() bool {
+	for s := range l.all() {
+		if s.sought != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// endSought ends the wishes whose rooms are sought: why they come to nothing here.
+func (p *Player) endSought(why error) (ended []*seat) {
+	if p.srv.rooms == nil {
+		return nil
+	}
+	p.mu.Lock()
+	ended = p.seats.takeSought()
+	p.mu.Unlock()
+	for _, s := range ended {
+		s.done(s.key(), why)
+	}
+	return ended
+}
+
+// joining is a wish that goes to another server with the session.
+type joining struct {
+	Type, Key string
+	Watch     bool
+	Hops      uint8
+	Requests  []uint64 // of the client, that wait for an answer
+}
+
+// questions are the requests as those of the app that the session has come with: it was
+// not started anew since.
+func (j *joining) questions() (list []mailbox.Question) {
+	for _, id := range j.Requests {
+		list = append(list, mailbox.Question{ID: id})
+	}
+	return list
+}
+
+// packJoins makes what goes along of the wishes whose rooms are sought.
+func (p *Player) packJoins() (list []joining) {
+	ended := p.endSought(ErrMoved)
+	p.mu.Lock()
+	run := p.extra.appRun()
+	if p.extra != nil {
+		list = p.extra.rejoin
+	}
+	p.mu.Unlock()
+	for _, s := range ended {
+		w := &s.sought.wish
+		j := joining{Type: s.kind.name, Key: w.key, Watch: w.watch, Hops: 1}
+		if w.came != nil {
+			j.Hops += w.came.Hops
+		}
+		for _, q := range s.sought.requests {
+			if q.Run == run { // else the app that asked is no more
+				j.Requests = append(j.Requests, q.ID)
+			}
+		}
+		list = append(list, j)
+	}
+	return list
+}
+
+// joinAgain goes on with the wishes that have come with the session.
+func (p *Player) joinAgain(list []joining) {
+	for i := range list {
+		j := &list[i]
+		done := func(key string, err error) {
+			if err == ErrMoved {
+				return
+			}
+			if err != nil && len(j.Requests) == 0 {
+				p.srv.log.Info("not let in", "session", p.ID(), "user", p.label(), "room", j.Type+"/"+key, "error", err)
+			}
+			for _, q := range j.questions() {
+				p.answer(q, key, err)
+			}
+		}
+		k, err := p.srv.roomType(j.Type)
+		if err == nil {
+			w := joinWish{key: j.Key, watch: j.Watch, came: j}
+			w.kept = !j.Watch && k.clustered() && k.srv.rooms.TakeSeat(k.name, j.Key, p.ID())
+			err = k.planJoin(p, w, done)
+		}
+		if err != nil {
+			done(j.Key, err)
+		}
+	}
+}
