@@ -66,11 +66,12 @@ var mayImport = map[string][]string{
 	"framework/gametest":           {"codec", "framework", "framework/client", "transport/kcptest", "transport/memnet"},
 	"framework/metrics":            {"framework", "session", "transport"},
 
-	"framework/cluster/internal/core": {"codec", "session"},
-	"framework/cluster/internal/fan":  {"framework/cluster/internal/core"},
-	"framework/cluster/internal/pipe": {"framework/cluster/internal/core"},
-	"framework/cluster/internal/sim":  {},
-	"framework/cluster/nats":          {"framework/cluster"},
+	"framework/cluster/internal/core":  {"codec", "session"},
+	"framework/cluster/internal/fan":   {"framework/cluster/internal/core"},
+	"framework/cluster/internal/pipe":  {"framework/cluster/internal/core"},
+	"framework/cluster/internal/place": {"codec", "framework/cluster/internal/core", "session"},
+	"framework/cluster/internal/sim":   {},
+	"framework/cluster/nats":           {"framework/cluster"},
 }
 
 // pure packages neither wait, lock, nor read a clock or a socket.
@@ -79,6 +80,7 @@ var pure = []string{
 	"framework/cluster/internal/core",
 	"framework/cluster/internal/fan",
 	"framework/cluster/internal/pipe",
+	"framework/cluster/internal/place",
 	"framework/cluster/internal/sim",
 	"framework/internal/lifecycle",
 	"framework/internal/filter",

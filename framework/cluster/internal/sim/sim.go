@@ -17,6 +17,8 @@ type World struct {
 	Now    time.Duration
 	Traced bool
 	Trace  []string // what was noted, if Traced
+	Quiet  bool     // nothing goes wrong with one message
+	Stale  bool     // reads may be old
 
 	events eventHeap
 	order  uint64
@@ -75,6 +77,17 @@ func (w *World) Between(a, b time.Duration) time.Duration {
 
 // Chance draws whether something with the probability p happens.
 func (w *World) Chance(p float64) bool { return w.Rng.Float64() < p }
+
+// Latency is how long a message takes, now and then much longer.
+func (w *World) Latency() time.Duration {
+	switch {
+	case w.Quiet || !w.Chance(0.03):
+		return w.Between(200*time.Microsecond, 5*time.Millisecond)
+	case w.Chance(0.5):
+		return w.Between(50*time.Millisecond, 400*time.Millisecond)
+	}
+	return w.Between(400*time.Millisecond, 3*time.Second)
+}
 
 // Note adds a line to the trace.
 func (w *World) Note(format string, args ...any) {
