@@ -55,7 +55,7 @@ func (c *client) step() {
 	case c.gone || w.Now < c.rests:
 	case c.link == 0 || w.Now-c.heard > 3*time.Second:
 		c.connect()
-	case !w.calm && w.Chance(0.01):
+	case !w.Quiet && w.Chance(0.01):
 		c.link = 0 // lost
 	case c.open:
 		if len(c.unacked) < 20 && !w.oracle.ending {
@@ -72,7 +72,7 @@ func (c *client) step() {
 
 func (c *client) transmit(number, payload uint64) {
 	n, boot, id, link, knows := c.at, c.at.inc.Boot, c.id, c.link, c.knows
-	c.w.After(c.w.latency(), func() {
+	c.w.After(c.w.Latency(), func() {
 		n.deliver(boot, func() { n.data(id, link, number, payload, knows) })
 	})
 }
@@ -93,7 +93,7 @@ func (c *client) connect() {
 		c.strayed = c.strayed || c.asked != nil && c.asked != n
 		c.asked = n
 	}
-	w.After(w.latency(), func() {
+	w.After(w.Latency(), func() {
 		n.deliver(n.inc.Boot, func() {
 			if r.id == (session.ID{}) {
 				n.hello(c, link, h)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lifeline-go/lifeline/framework/cluster/internal/sim"
 	"github.com/lifeline-go/lifeline/session"
 )
 
@@ -19,7 +20,7 @@ type node struct {
 	stopped   time.Duration
 	waiting   []func() // while it is stopped
 	rate      float64  // of its clock
-	way       way
+	way       sim.Way
 	broken    bool // its watch
 	lease     *Lease
 	watch     *Watch
@@ -59,7 +60,7 @@ func (n *node) local() time.Duration { return time.Duration(float64(n.w.Now) * n
 func (n *node) start() {
 	n.inc.Boot++
 	n.alive, n.joined, n.draining, n.stopped, n.waiting = true, false, false, 0, nil
-	n.way, n.broken = way{true, true}, false
+	n.way, n.broken = sim.Whole, false
 	n.lease, n.watch, n.members = NewLease(n.inc, n.w.timing()), NewWatch(n.inc, n.w.timing()), &Members{}
 	n.holdings, n.sessions, n.told = Holdings{}, map[session.ID]*simSession{}, map[session.ID]time.Duration{}
 	n.logins = map[*client]*login{}
@@ -75,7 +76,7 @@ func (w *world) ended(i Incarnation) bool {
 		return false
 	}
 	m := w.nodes[i.Node-1]
-	return m.inc != i || !m.alive || w.mutate == refusedIsProof && m.way != (way{true, true})
+	return m.inc != i || !m.alive || w.mutate == refusedIsProof && m.way != sim.Whole
 }
 
 func (n *node) kill() {
@@ -93,6 +94,15 @@ func (n *node) deliver(boot uint32, f func()) {
 		f()
 	}
 }
+
+// Process implements sim.Client.
+func (n *node) Process() func(func()) {
+	boot := n.inc.Boot
+	return func(f func()) { n.deliver(boot, f) }
+}
+
+// Way implements sim.Client.
+func (n *node) Way() sim.Way { return n.way }
 
 // stop is SIGSTOP for a while.
 func (n *node) stop(d time.Duration) {
@@ -125,7 +135,7 @@ func (n *node) acting() bool {
 // tick drives the lease and the watch.
 func (n *node) tick(boot uint32) {
 	n.w.After(100*time.Millisecond, func() { n.deliver(boot, func() { n.tick(boot) }) })
-	if n.broken && n.way == (way{true, true}) && n.w.Now >= n.w.dir.downTil {
+	if n.broken && n.way == sim.Whole && n.w.Now >= n.w.dir.DownTil {
 		n.broken = false
 		if n.w.mutate != watchBlind {
 			n.watch.Blind(n.local())
@@ -231,7 +241,7 @@ func (n *node) declare(boot uint32) {
 		n.w.Note("%v suspects %v at revision %d", n.inc, s.Value.Owner, s.Rev)
 		rev := s.Rev
 		if n.w.mutate == declareWithoutRevision {
-			rev = n.w.dir.latest(fmt.Sprint("l", node)).rev
+			rev = n.w.dir.Latest(fmt.Sprint("l", node)).Rev
 		}
 		n.w.dir.cas(n, fmt.Sprint("l", node), s.Value, rev, func(o Outcome, _ uint64) {
 			n.suspected[node] = false
@@ -265,7 +275,7 @@ func (n *node) tombstone(i Incarnation, then func(Outcome)) {
 // sync brings what the node sees of the directory up to date.
 func (n *node) sync() {
 	boot := n.inc.Boot
-	if n.way != (way{true, true}) || n.w.Now < n.w.dir.downTil {
+	if n.way != sim.Whole || n.w.Now < n.w.dir.DownTil {
 		n.broken = true
 		return
 	}
@@ -274,19 +284,19 @@ func (n *node) sync() {
 	}
 	type seen struct {
 		key string
-		v   version
+		v   sim.Version
 	}
 	var all []seen
 	for _, key := range n.w.dir.names {
 		if isWatched(key) {
-			all = append(all, seen{key, n.w.dir.latest(key)})
+			all = append(all, seen{key, n.w.dir.Latest(key)})
 		}
 	}
 	n.deliver(boot, func() {
 		for _, s := range all {
-			switch v := s.v.value.(type) {
+			switch v := s.v.Value.(type) {
 			case LeaseValue:
-				n.watch.Saw(v.Owner.Node, v, s.v.rev, n.local())
+				n.watch.Saw(v.Owner.Node, v, s.v.Rev, n.local())
 			case Member:
 				n.members.Put(v)
 				n.watch.Expect(v.Incarnation, n.local())
@@ -329,7 +339,7 @@ func (n *node) step(op *Op, ev Event, then func(Verdict)) {
 		}
 		rev := a.Rev
 		if n.w.mutate == releaseWithoutRevision && a.Verdict.Result == Released {
-			rev = n.w.dir.latest("s" + op.Key).rev
+			rev = n.w.dir.Latest("s" + op.Key).Rev
 		}
 		n.w.dir.cas(n, "s"+op.Key, AppendEntries(nil, a.Entries), rev, func(o Outcome, _ uint64) { next(Event{Outcome: o}) })
 	case Ask:
@@ -352,12 +362,12 @@ func (n *node) ask(to Incarnation, q Question, next func(Event)) {
 	}
 	w.After(2*time.Second, func() { answer(Event{Outcome: Unanswered}) })
 	for _, m := range w.nodes {
-		if m.inc == to && n.way.there && m.way.there {
-			w.After(w.latency(), func() {
+		if m.inc == to && n.way.There && m.way.There {
+			w.After(w.Latency(), func() {
 				m.deliver(to.Boot, func() {
 					a, ok := m.asked(q)
-					if ok && m.way.back && n.way.back {
-						w.After(w.latency(), func() { answer(Event{Outcome: Answered, Answer: a}) })
+					if ok && m.way.Back && n.way.Back {
+						w.After(w.Latency(), func() { answer(Event{Outcome: Answered, Answer: a}) })
 					}
 				})
 			})

@@ -40,7 +40,7 @@ func (n *node) tell(c *client, link int, a answer) {
 	if link == 0 || n.w.Now < n.stopped {
 		return
 	}
-	n.w.After(n.w.latency(), func() { c.hear(link, a) })
+	n.w.After(n.w.Latency(), func() { c.hear(link, a) })
 }
 
 // encode is the record of a session.

@@ -29,17 +29,17 @@ func cut(least, most time.Duration) fault {
 		old := n.way
 		switch w.Rng.IntN(3) {
 		case 0:
-			n.way = way{}
+			n.way = sim.Way{}
 		case 1:
-			n.way.there = false
+			n.way.There = false
 		case 2:
-			n.way.back = false
+			n.way.Back = false
 		}
 		w.Note("%v is cut: %+v, for %v", n.inc, n.way, d)
 		n.broken = true
-		if old == (way{true, true}) {
+		if old == sim.Whole {
 			w.After(d, func() {
-				n.way = way{true, true}
+				n.way = sim.Whole
 				w.Note("%v is back", n.inc)
 			})
 		}
@@ -50,7 +50,7 @@ func outage(least, most time.Duration) fault {
 	return func(w *world) {
 		d := w.Between(least, most)
 		w.Note("the directory is away for %v", d)
-		w.dir.downTil = max(w.dir.downTil, w.Now+d)
+		w.dir.DownTil = max(w.dir.DownTil, w.Now+d)
 	}
 }
 
@@ -154,7 +154,8 @@ var courses = map[string]course{
 // simulate plays a course by a seed.
 func simulate(seed uint64, c course, m mutation, traced bool) *world {
 	w := &world{World: sim.New(seed, traced), course: c, mutate: m}
-	w.dir.w, w.oracle.w = w, w
+	w.Stale = c.stale
+	w.dir.World, w.dir.Changed, w.oracle.w = &w.World, w.changed, w
 	for i := range c.nodes {
 		w.newNode(uint16(i + 1))
 	}
@@ -167,7 +168,7 @@ func simulate(seed uint64, c course, m mutation, traced bool) *world {
 	}
 	w.After(8*time.Second, w.misfortune)
 	w.run(c.length)
-	w.calm = true
+	w.Quiet = true
 	w.run(c.length + 120*time.Second)
 	w.oracle.ending = true
 	w.run(c.length + 150*time.Second)
@@ -176,7 +177,7 @@ func simulate(seed uint64, c course, m mutation, traced bool) *world {
 
 // misfortune lets a fault happen, and the next one later.
 func (w *world) misfortune() {
-	if w.calm {
+	if w.Quiet {
 		return
 	}
 	w.oracle.faults++
