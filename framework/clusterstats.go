@@ -34,6 +34,11 @@ type ClusterStats struct {
 	Blind     uint64                              `json:"blind"`        // times that the watch of the directory was interrupted
 	Deaths    uint64                              `json:"deaths"`       // servers that this one declared dead
 
+	Rooms     map[string]int64  `json:"rooms"`      // of this server in the directory: opening, open, closing, moving
+	RoomSeats int64             `json:"room_seats"` // that are kept here for players on their way from other servers
+	RoomFinds map[string]uint64 `json:"room_finds"` // searches for rooms that were not open here: here, elsewhere, refused, busy, failed
+	RoomAsked map[string]uint64 `json:"room_asked"` // questions of other servers for a room: seated, refused, working, not_here
+
 	Messages ClusterMessageStats `json:"messages"` // to users of other servers
 
 	Missed     uint64                `json:"missed"`     // broadcasts of other servers that did not get here

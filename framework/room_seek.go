@@ -5,6 +5,7 @@ package framework
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
@@ -206,29 +207,48 @@ func (p *Player) packJoins() (list []joining) {
 	return list
 }
 
+const (
+	// rejoinAfter is how long a wish that no request waits for is put off if the answer is
+	// BUSY, and maxRejoins how often.
+	rejoinAfter = time.Second
+	maxRejoins  = 30
+)
+
 // joinAgain goes on with the wishes that have come with the session.
 func (p *Player) joinAgain(list []joining) {
 	for i := range list {
-		j := &list[i]
-		done := func(key string, err error) {
-			if err == ErrMoved {
-				return
-			}
-			if err != nil && len(j.Requests) == 0 {
-				p.srv.log.Info("not let in", "session", p.ID(), "user", p.label(), "room", j.Type+"/"+key, "error", err)
-			}
-			for _, q := range j.questions() {
-				p.answer(q, key, err)
-			}
+		p.rejoin(&list[i], 0)
+	}
+}
+
+// rejoin goes on with one of them, which was put off so many times.
+func (p *Player) rejoin(j *joining, times int) {
+	done := func(key string, err error) {
+		var no *codec.Error
+		switch {
+		case err == ErrMoved:
+			return
+		case len(j.Requests) > 0 || err == nil:
+		case errors.As(err, &no) && no.Code == codec.ErrorBusy && times < maxRejoins:
+			time.AfterFunc(rejoinAfter, func() {
+				p.rejoin(j, times+1)
+				p.schedule()
+			})
+			return
+		default:
+			p.srv.log.Info("not let in", "session", p.ID(), "user", p.label(), "room", j.Type+"/"+key, "error", err)
 		}
-		k, err := p.srv.roomType(j.Type)
-		if err == nil {
-			w := joinWish{key: j.Key, watch: j.Watch, came: j}
-			w.kept = !j.Watch && k.clustered() && k.srv.rooms.TakeSeat(k.name, j.Key, p.ID())
-			err = k.planJoin(p, w, done)
+		for _, q := range j.questions() {
+			p.answer(q, key, err)
 		}
-		if err != nil {
-			done(j.Key, err)
-		}
+	}
+	k, err := p.srv.roomType(j.Type)
+	if err == nil {
+		w := joinWish{key: j.Key, watch: j.Watch, came: j}
+		w.kept = !j.Watch && k.clustered() && k.srv.rooms.TakeSeat(k.name, j.Key, p.ID())
+		err = k.planJoin(p, w, done)
+	}
+	if err != nil {
+		done(j.Key, err)
 	}
 }

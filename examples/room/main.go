@@ -206,8 +206,8 @@ func (g *game) newServer(cfg framework.Config) (*framework.Server, error) {
 }
 
 // open puts a player who comes from another server into the arena that it was in there,
-// before anything else of it is handled. An arena is one server's: the one of the same key
-// here is another.
+// before anything else of it is handled. In a cluster the arena of a key is at one server,
+// and the player goes there.
 func (g *game) open(p *framework.Player) {
 	if at := framework.DataOf[Place](p); at.Arena != "" {
 		if err := g.arena.JoinAsync(p, at.Arena); err != nil {

@@ -60,9 +60,10 @@ const (
 	bucketDead     = "dead"     // by incarnation: tombstones
 	bucketSessions = "sessions" // by user: which server owns which session
 	bucketBans     = "bans"     // by user: until when it is kept out
+	bucketRooms    = "rooms"    // by type and key: which server has the room
 )
 
 // Buckets are the buckets that a Bus must have.
 func Buckets() []string {
-	return []string{bucketMeta, bucketLeases, bucketMembers, bucketDead, bucketSessions, bucketBans}
+	return []string{bucketMeta, bucketLeases, bucketMembers, bucketDead, bucketSessions, bucketBans, bucketRooms}
 }

@@ -86,6 +86,7 @@ type Cluster struct {
 	broadcasts    *broadcasts
 	services      *services
 	labels        []string
+	rooms         rooms
 
 	// Set by Join, for others to read once joined is true.
 	joined atomic.Bool
@@ -168,6 +169,7 @@ func (c *Cluster) Join(ctx context.Context, h framework.ClusterHost) (uint16, er
 		return 0, err
 	}
 	go c.lookAfterOthers() // ends with ctx
+	go c.giveSeatsBack()   // likewise
 	c.messages.start()
 	c.broadcasts.start()
 	c.log.Info("joined the cluster", "addr", h.Address())
@@ -192,6 +194,7 @@ func (c *Cluster) enter(ctx context.Context) error {
 func (c *Cluster) serveAll() error {
 	for name, answer := range map[string]func([]byte) []byte{
 		c.me.String(): c.answer, statsName(c.me): c.answerStats, pipeName(c.me): c.messages.receive, callName(c.me): c.services.answer,
+		roomsName(c.me): c.answerRooms,
 	} {
 		if err := c.bus.Serve(c.ctx, name, answer); err != nil {
 			return err

@@ -32,6 +32,7 @@ type stack struct {
 	dir     string // cluster.Config.Dir of all servers
 	hostOf  string // of the next server; if empty, it follows from the node
 	labels  map[uint16][]string
+	setup   func(node uint16, s *framework.Server) // registers rooms; nil: none
 	servers []*server
 	clients []*client.Client
 
@@ -155,8 +156,13 @@ func play(t *testing.T, n int, change func(*framework.Config), f func(s *stack))
 
 // playIn is play with a Config.Dir.
 func playIn(t *testing.T, dir string, n int, change func(*framework.Config), f func(s *stack)) {
+	playWith(t, dir, n, change, nil, f)
+}
+
+// playWith is playIn with rooms that setup registers at each server.
+func playWith(t *testing.T, dir string, n int, change func(*framework.Config), setup func(uint16, *framework.Server), f func(s *stack)) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &stack{t: t, net: memnet.New(1, memnet.Conditions{Delay: 5 * time.Millisecond}), change: change, dir: dir, said: map[string][]uint64{}}
+		s := &stack{t: t, net: memnet.New(1, memnet.Conditions{Delay: 5 * time.Millisecond}), change: change, setup: setup, dir: dir, said: map[string][]uint64{}}
 		defer s.end()
 		for i := range n {
 			s.add(uint16(i + 1))
@@ -221,6 +227,9 @@ func (s *stack) add(node uint16) *server {
 		s.mu.Unlock()
 		_ = p.Push("echo", n)
 	})
+	if s.setup != nil {
+		s.setup(node, v.Server)
+	}
 	if err := v.Start(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -86,6 +86,7 @@ func (c *Cluster) Stats() framework.ClusterStats {
 	st.Messages = c.MessageStats()
 	c.broadcasts.fill(&st)
 	c.services.fill(&st)
+	c.rooms.fill(&st)
 	c.bus.fill(&st)
 	if !c.joined.Load() {
 		return st
