@@ -3,12 +3,16 @@
 package framework_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
@@ -260,5 +264,80 @@ func TestRestartedApp(t *testing.T) {
 		if d := when("snapshot"); d < 0 || d > atOnce {
 			t.Errorf("the game was asked for a snapshot after %v", d)
 		}
+	})
+}
+
+// resetForger is a socket that puts a reset of what was sent last in the place of a datagram
+// that came.
+type resetForger struct {
+	net.PacketConn
+	forge atomic.Bool
+
+	mu   sync.Mutex // guards the rest
+	last []byte
+	asks int // WASK that went out
+}
+
+func (f *resetForger) WriteTo(b []byte, to net.Addr) (int, error) {
+	f.mu.Lock()
+	f.last = bytes.Clone(b)
+	if b[4] == 83 {
+		f.asks++
+	}
+	f.mu.Unlock()
+	return f.PacketConn.WriteTo(b, to)
+}
+
+func (f *resetForger) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := f.PacketConn.ReadFrom(b)
+	if err == nil && f.forge.CompareAndSwap(true, false) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		reset := append(bytes.Clone(f.last[:4]), 0x1f, 1, 0, 0)
+		n = copy(b, append(reset, f.last[len(f.last)-8:]...))
+	}
+	return n, from, err
+}
+
+// transport/SPEC 3.8: on plain KCP, too, a reset tells a client soon that its server was
+// restarted, however long the timeout is. A forged one makes it ask, and nothing else.
+func TestRestartIsToldOnPlainKCP(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mild := memnet.Conditions{Delay: 10 * time.Millisecond}
+		network := memnet.New(1, mild)
+		cfg := framework.Config{Secret: session.Secret{7}, Session: session.Config{Interval: time.Second, Timeout: 10 * time.Minute}}
+		first := serve(t, network, "10.0.0.1", cfg, nil)
+		var socket *resetForger
+		c, err := client.New([]string{first.addr(transport.PlainKCP)}, client.Config{
+			Ticket: func(context.Context) ([]byte, error) { return []byte("ann"), nil },
+			ListenPacket: func() (net.PacketConn, error) {
+				pc, err := network.ListenPacket()
+				socket = &resetForger{PacketConn: pc}
+				return socket, err
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first.connect(c)
+		time.Sleep(2 * time.Second)
+		socket.forge.Store(true)
+		time.Sleep(5 * time.Second)
+		socket.mu.Lock()
+		asks := socket.asks
+		socket.mu.Unlock()
+		if st := c.Stats(); socket.forge.Load() || asks != 1 || st.Losses != 0 {
+			t.Errorf("after a forged reset: asked %d times, %+v", asks, st)
+		}
+		network.SetConditions(memnet.Conditions{Loss: 1}) // its end is told by nothing
+		first.end()
+		second := serve(t, network, "10.0.0.1", cfg, nil)
+		defer second.end()
+		second.clients = append(second.clients, c)
+		network.SetConditions(mild)
+		if st := c.Stats(); st.Losses != 0 {
+			t.Fatalf("lost before the server was back: %+v", st)
+		}
+		second.within(6*time.Second, "back", func() bool { return len(second.srv.User("ann")) == 1 })
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/lifeline-go/lifeline/transport/internal/strangers"
 	"github.com/lifeline-go/lifeline/transport/kcp"
+	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
 // sendMTU is what segments are cut for. It passes every path that carries IPv6 with
@@ -38,6 +39,7 @@ type plainLoop struct {
 	recentlyClosed   recentlyClosed[plainKey]
 	unvalidated      strangers.Table[*plainLink] // links whose addresses are not validated
 	unvalidatedEntry map[*plainLink]*strangers.Entry[*plainLink]
+	resets           seal.Resets
 }
 
 func newPlainLoop(l *Loop) (datagramCarrier, error) {
@@ -124,6 +126,7 @@ func (c *plainLoop) open(p path, key plainKey, b []byte) {
 	l, t := c.l, c.l.t
 	if !kcp.Opens(b) || l.stopping || c.recentlyClosed.has(key, l.now) {
 		l.stats.unknown.Add(1)
+		c.reset(p, key.conv, b)
 		return
 	}
 	if !t.admission.acquirePlain() {
@@ -153,6 +156,15 @@ func (c *plainLoop) open(p path, key plainKey, b []byte) {
 	l.touch(&k.Link)
 	l.callOpen(&k.Link, [16]byte{})
 	k.deliver(0)
+}
+
+// reset tells a peer that its link is no more: SPEC 3.8.
+func (c *plainLoop) reset(p path, conv uint32, b []byte) {
+	if conv == 0 { // none that a reset could name
+		return
+	}
+	network := uint32(maphash.Comparable(c.seed, strangers.Network(p.addr.Addr(), 24, 48)))
+	c.sendTo(p, c.resets.Answer(c.l.now, network, conv, b))
 }
 
 // evict closes the link that has waited longest for its address to be

@@ -159,17 +159,6 @@ func (c *sealedLoop) reset(p path, b []byte) {
 	c.sendTo(p, c.responder.Reset(c.l.now, p.addr, b))
 }
 
-// sendTo sends a datagram that belongs to no link, or follows one of a link. It is lost
-// if the socket is full: the peer asks again.
-func (c *sealedLoop) sendTo(p path, b []byte) {
-	if len(b) == 0 {
-		return
-	}
-	if slot := c.slot(); slot != nil {
-		c.out.Push(p.addr, p.local, len(append(slot, b...)))
-	}
-}
-
 // own takes a sealed datagram whose id names this loop.
 func (c *sealedLoop) own(p path, b []byte) {
 	id, t, _ := seal.Parse(b)

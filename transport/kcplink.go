@@ -52,6 +52,17 @@ func (c *kcpLoop) handed()            {}
 func (c *kcpLoop) due() time.Duration { return Never }
 func (c *kcpLoop) run()               {}
 
+// sendTo sends a datagram that belongs to no link, or follows one of a link. It is lost
+// if the socket is full: the peer asks again.
+func (c *kcpLoop) sendTo(p path, b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	if slot := c.slot(); slot != nil {
+		c.out.Push(p.addr, p.local, len(append(slot, b...)))
+	}
+}
+
 // arrived counts a datagram and returns it, and nil if it is too long.
 func (c *kcpLoop) arrived(in *backend.Inbox, i int) (p path, b []byte) {
 	c.l.stats.datagramsIn++

@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -220,5 +221,53 @@ func TestPlainOpeningsOfOneAddressAreLimited(t *testing.T) {
 		if o.links > 1 {
 			t.Errorf("%v counts %d links", key, o.links)
 		}
+	}
+}
+
+// SPEC 3.8: a datagram of a link that is none is answered by a reset, which is shorter, and
+// not without bound. What may open a link, names none or is a reset itself gets none.
+func TestUnknownPlainLinkIsReset(t *testing.T) {
+	l, _ := testLoop(Config{}, &hooks{})
+	sent := catcher{}
+	l.below = sent
+	from := netip.MustParseAddrPort("192.0.2.1:9")
+	say := func(from netip.AddrPort, b []byte, times int) [][]byte {
+		clear(sent)
+		l.begin()
+		for range times {
+			plainOf(l).datagram(path{addr: from}, b)
+		}
+		l.end()
+		return sent[from]
+	}
+	late := segment(7, kcpPush, 0, 3, 0, []byte("of a link before the restart"))
+	reset := append([]byte{7, 0, 0, 0, 0x1f, 1, 0, 0}, late[len(late)-8:]...)
+	if got := say(from, late, 1); len(got) != 1 || !bytes.Equal(got[0], reset) {
+		t.Errorf("answered with %x, want %x", got, reset)
+	}
+	for what, b := range map[string][]byte{
+		"a reset": reset, "conversation 0": segment(0, kcpPush, 0, 3, 0, beat), "an unknown command": segment(7, 90, 0, 3, 0, beat), "half a header": late[:20],
+	} {
+		if got := say(from, b, 1); len(got) != 0 {
+			t.Errorf("%s is answered with %x", what, got)
+		}
+	}
+	first := segment(8, kcpPush, 0, 0, 0, beat)
+	if got := say(from, first, 1); len(plainOf(l).table) != 1 || len(got) > 1 || len(got) == 1 && got[0][4] == 0x1f {
+		t.Errorf("a first datagram is answered with %x; %d links", got, len(plainOf(l).table))
+	}
+	l.begin()
+	l.closeAll(ErrStopped)
+	l.end()
+	if got := say(from, first, 1); len(got) != 1 || got[0][4] != 0x1f {
+		t.Errorf("a link that was closed is answered with %x", got)
+	}
+	// Of 5,000 a second one network gets a quarter.
+	l.now += time.Minute
+	if got := len(say(from, late, 3000)); got < 1200 || got > 1250 {
+		t.Errorf("%d resets to one network at once", got)
+	}
+	if got := len(say(netip.MustParseAddrPort("198.51.100.1:9"), late, 3000)); got == 0 || got > 1250 {
+		t.Errorf("%d resets to another network", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/transport/kcp"
+	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
 const (
@@ -55,6 +57,7 @@ func (d *dialer) openKCPAt(ctx context.Context, a netip.AddrPort, conv uint32) (
 		return nil, err
 	}
 	p.conv, p.clock, p.flushed, p.sign = conv, d.clock, make(chan struct{}), make(chan struct{})
+	p.doubt = new(seal.ResetDetector)
 	return d.speakKCP(p, kcpMTU), nil
 }
 
@@ -181,7 +184,8 @@ type pipe struct {
 	sign    chan struct{} // closed with signed: something came, or readErr; nil: nothing waits for it
 	signed  bool
 	readErr error
-	repeats *kcp.Repeater // sees to a path that loses, nil: the KCP above does
+	repeats *kcp.Repeater       // sees to a path that loses, nil: the KCP above does
+	doubt   *seal.ResetDetector // nil: the socket below judges resets itself
 }
 
 // ack is the acknowledgement of a segment that came, until KCP sends it.
@@ -191,7 +195,7 @@ type ack struct {
 	una    uint32 // the next segment in order, as far as is known
 }
 
-const kcpPush, kcpAck, kcpLast, kcpHeader = 81, 82, 84, 24
+const kcpPush, kcpAck, kcpAsk, kcpLast, kcpHeader = 81, 82, 83, 84, 24
 
 // segments calls f for each segment of a datagram. It reports false if b is no
 // datagram of the conversation.
@@ -215,15 +219,71 @@ func (p *pipe) ReadFrom(b []byte) (int, net.Addr, error) {
 	for {
 		n, from, err := p.read(b)
 		if err != nil {
+			if err = p.judge(err); err == nil {
+				continue
+			}
 			p.mu.Lock()
 			p.signLocked(err)
 			p.mu.Unlock()
 			return 0, nil, err
 		}
-		if from == p.peer.at && p.received(b[:n]) {
+		switch {
+		case from != p.peer.at:
+		case p.received(b[:n]):
 			return n, p.peer, nil
+		case p.doubt != nil && n == seal.ResetSize:
+			p.doubtLink(b[:n])
 		}
 	}
+}
+
+// doubtLink asks the server whether a reset is true, if it is of a link that the server
+// knew: transport/SPEC 3.8.
+func (p *pipe) doubtLink(reset []byte) {
+	id, t, ok := seal.Parse(reset)
+	if !ok || t != seal.TypeReset || id != p.conv {
+		return
+	}
+	p.mu.Lock()
+	now, ask := p.clock.now(), false
+	if p.signed && !p.silent {
+		ask, _ = p.doubt.Reset(now, reset) // an error: it answers nothing that was sent
+	}
+	_, due := p.doubt.Lost(now)
+	question := p.segment(kcpAsk, 0, 0, p.owed.una)
+	p.mu.Unlock()
+	if ask {
+		_ = p.put(question)
+		_ = p.SetReadDeadline(p.clock.wall(due))
+	}
+}
+
+// judge decides about an error of the socket: nil if a doubt only woke the reader, and
+// the server knows the link.
+func (p *pipe) judge(err error) error {
+	if p.doubt == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	lost, due := p.doubt.Lost(p.clock.now())
+	switch {
+	case lost:
+		return errReset
+	case due == 0:
+		return p.SetReadDeadline(time.Time{})
+	}
+	return p.SetReadDeadline(p.clock.wall(due))
+}
+
+// segment makes a segment of the conversation without a payload.
+func (p *pipe) segment(cmd byte, ts, sn, una uint32) []byte {
+	b := binary.LittleEndian.AppendUint32(make([]byte, 0, kcpHeader), p.conv)
+	b = append(b, cmd, 0, kcpWindow, 0)
+	for _, field := range []uint32{ts, sn, una, 0} {
+		b = binary.LittleEndian.AppendUint32(b, field)
+	}
+	return b
 }
 
 func (p *pipe) read(b []byte) (int, netip.AddrPort, error) {
@@ -266,6 +326,9 @@ func (p *pipe) received(b []byte) bool {
 		return false
 	}
 	p.una, p.owed = highest, owed
+	if p.doubt != nil {
+		p.doubt.Received()
+	}
 	if p.repeats != nil {
 		p.repeats.Input(b)
 	}
@@ -304,6 +367,9 @@ func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
 	silent, d := p.silent, b
 	if p.repeats != nil {
 		d = p.repeats.Output(b, p.mtu)
+	}
+	if p.doubt != nil {
+		p.doubt.Sent(d)
 	}
 	p.mu.Unlock()
 	if silent {
@@ -382,12 +448,7 @@ func (p *pipe) Close() error {
 	p.checkLocked()
 	p.mu.Unlock()
 	if owed.owed && !silent {
-		b := binary.LittleEndian.AppendUint32(make([]byte, 0, kcpHeader), p.conv)
-		b = append(b, kcpAck, 0, kcpWindow, 0)
-		for _, field := range []uint32{owed.ts, owed.sn, owed.una, 0} {
-			b = binary.LittleEndian.AppendUint32(b, field)
-		}
-		_ = p.put(b)
+		_ = p.put(p.segment(kcpAck, owed.ts, owed.sn, owed.una))
 	}
 	return p.PacketConn.Close()
 }

@@ -95,14 +95,31 @@ func (r *Responder) Reset(now time.Duration, from netip.AddrPort, b []byte) []by
 	if !ok || t != TypeSealed && t != TypeControl || len(b) < resetTrigger {
 		return nil
 	}
-	if r.resetOf == nil {
-		r.resetOf = new([prefixes]bucket)
+	a := r.resets.Answer(now, r.cookies.hash(now, network(from.Addr()), r.cfg.Rand), id, b)
+	if a != nil {
+		r.counts.Resets++
 	}
-	of := &r.resetOf[r.cookies.hash(now, network(from.Addr()), r.cfg.Rand)%prefixes]
-	if !of.take(now, resetNetworkRate, resetNetworkRate) || !r.resets.take(now, resetRate, resetRate) {
+	return a
+}
+
+// Resets makes resets, and bounds them: SPEC 8.2. The zero value is ready. Owned by a
+// loop.
+type Resets struct {
+	all    bucket
+	of     *[prefixes]bucket // of networks, nil until the first
+	answer []byte
+}
+
+// Answer returns the reset of id that answers b, 8 bytes or more. network is a hash of
+// the sender's /24 or /48. It is nil if there were too many, and valid until the next call.
+func (r *Resets) Answer(now time.Duration, network, id uint32, b []byte) []byte {
+	if r.of == nil {
+		r.of = new([prefixes]bucket)
+	}
+	of := &r.of[network%prefixes]
+	if !of.take(now, resetNetworkRate, resetNetworkRate) || !r.all.take(now, resetRate, resetRate) {
 		return nil
 	}
-	r.counts.Resets++
 	r.answer = binary.LittleEndian.AppendUint32(r.answer[:0], id)
 	r.answer = append(r.answer, byte(TypeReset), wireVersion, 0, 0)
 	r.answer = append(r.answer, b[len(b)-8:]...)
@@ -127,7 +144,7 @@ type ResetDetector struct {
 // resetWait is how long the server may take to show that it knows the link.
 const resetWait = 400 * time.Millisecond
 
-// Sent records a datagram that Conn.Seal made.
+// Sent records a datagram that was sent.
 func (d *ResetDetector) Sent(b []byte) {
 	copy(d.tails[d.n%remembered][:], b[len(b)-8:])
 	d.n++

@@ -147,10 +147,9 @@ type Responder struct {
 	suite   suite
 	cookies cookieJar
 	load    load
-	resets  bucket
-	resetOf *[prefixes]bucket // of networks, nil until the first
-	answer  []byte            // of the latest call
-	scratch []byte            // an argument of an interface method escapes
+	resets  Resets
+	answer  []byte // of the latest call
+	scratch []byte // an argument of an interface method escapes
 	counts  Counts
 }
 

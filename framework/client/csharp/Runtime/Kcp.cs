@@ -597,6 +597,12 @@ namespace Lifeline
 			}
 		}
 
+		/// <summary>Has the next Output ask for the peer's window, which any peer answers that knows the conversation.</summary>
+		public void AskWindow()
+		{
+			askPending = true;
+		}
+
 		// Whether the peer's window alone holds data back.
 		bool Blocked { get { return unsent.Head != null && !Before(sndNxt, edge); } }
 

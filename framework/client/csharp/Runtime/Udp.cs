@@ -209,6 +209,7 @@ namespace Lifeline
 		int opened;
 		long openAt;
 		UdpSocket socket;
+		readonly SealDoubt doubt = new SealDoubt();
 		string lastError = "";
 
 		public PlainKcpCarrier(Places places, uint conv, KcpPool pool)
@@ -241,12 +242,33 @@ namespace Lifeline
 			if (n == 0)
 			{
 				Quiet(now);
+				if (doubt.Lost(now))
+				{
+					Break("the server does not know the link any more");
+				}
 			}
 			else if (TakeSegments(now, 0, n))
 			{
 				LastIn = now;
+				doubt.Heard();
+			}
+			else
+			{
+				Doubt(now, n);
 			}
 			return n > 0;
+		}
+
+		// Asks the server whether a reset is true, if it is of a link that the server knew: transport/SPEC.md 3.8.
+		void Doubt(long now, int n)
+		{
+			uint id;
+			PacketType type;
+			if (LastIn > 0 && SealWire.Parse(Datagram, n, out id, out type) && type == PacketType.Reset && id == conv && doubt.Reset(now, Datagram, n))
+			{
+				Kcp.AskWindow();
+				SendSegments(now);
+			}
 		}
 
 		void Connect(long now)
@@ -354,6 +376,7 @@ namespace Lifeline
 		{
 			for (int n = Kcp.Output(now, Datagram, 0, mtu); n > 0; n = Kcp.Output(now, Datagram, 0, mtu))
 			{
+				doubt.Sent(Datagram, n);
 				if (!socket.Send(Datagram, 0, n))
 				{
 					Break("the server's port is closed, or the network is gone");
