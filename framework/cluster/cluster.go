@@ -112,6 +112,7 @@ type Cluster struct {
 	holdings core.Holdings
 	draining bool
 	sent     map[session.ID]time.Duration // clients that were sent to the owner of their session
+	given    map[session.ID]time.Duration // sessions that another server has asked for
 	declared map[core.Incarnation]bool    // a tombstone was made here, or is being made
 }
 
@@ -122,7 +123,7 @@ func New(cfg Config) (*Cluster, error) {
 	}
 	c := &Cluster{
 		bus: newMeter(cfg.Bus), node: cfg.Node, dir: cfg.Dir, start: clock(), onUndelivered: cfg.OnUndelivered, labels: slices.Clone(cfg.Labels), wake: newBell(),
-		sent: map[session.ID]time.Duration{}, declared: map[core.Incarnation]bool{},
+		sent: map[session.ID]time.Duration{}, given: map[session.ID]time.Duration{}, declared: map[core.Incarnation]bool{},
 	}
 	c.messages, c.broadcasts, c.services = newMessages(c), newBroadcasts(c, cfg.OnMissed), newServices(c)
 	return c, nil

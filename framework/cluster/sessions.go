@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -162,6 +163,10 @@ func (c *Cluster) over() bool {
 // Find implements framework.Cluster.
 func (c *Cluster) Find(ctx context.Context, id session.ID, policy framework.Duplicate, orphan func(user string, login []byte) []byte) ([]byte, error) {
 	c.mu.Lock()
+	if wait := c.givenLocked(id); wait > 0 {
+		c.mu.Unlock()
+		return nil, busy(wait)
+	}
 	fresh := c.holdings.Arrive(id)
 	f := core.Find{Me: c.me, Session: id, Policy: policies[policy], Orphan: orphan, Redirected: c.wasSentLocked(id), Dialable: c.dialableLocked}
 	c.mu.Unlock()
@@ -198,6 +203,37 @@ func (c *Cluster) Find(ctx context.Context, id session.ID, policy framework.Dupl
 		return nil, nil
 	}
 	return nil, busy(v.Wait)
+}
+
+// givenTime is how long a session that another server has asked for is left to that one. Its
+// client may be back here before.
+const givenTime = time.Second
+
+// maxGiven bounds how many such sessions are remembered.
+const maxGiven = 1 << 12
+
+// giveLocked notes that another server has asked for a session.
+func (c *Cluster) giveLocked(id session.ID) {
+	now := c.now()
+	if len(c.given) >= maxGiven {
+		maps.DeleteFunc(c.given, func(_ session.ID, at time.Duration) bool { return now-at >= givenTime })
+	}
+	if len(c.given) < maxGiven { // else its client may take it back
+		c.given[id] = now
+	}
+}
+
+// givenLocked returns for how long a session is left to another server.
+func (c *Cluster) givenLocked(id session.ID) time.Duration {
+	at, ok := c.given[id]
+	if !ok {
+		return 0
+	}
+	wait := givenTime - (c.now() - at)
+	if wait <= 0 {
+		delete(c.given, id)
+	}
+	return wait
 }
 
 // dialableLocked reports whether clients can be sent to a server. The caller holds mu:
@@ -275,6 +311,9 @@ func (c *Cluster) answer(b []byte) []byte {
 	}
 	c.mu.Lock()
 	effect := c.holdings.Ask(q)
+	if effect == core.ParkIt {
+		c.giveLocked(q.Session)
+	}
 	if effect == core.GiveBack && !c.holdings.Arrive(q.Session) {
 		effect = core.NoEffect
 	}
