@@ -7,8 +7,9 @@ import (
 )
 
 // Group is the players who have a tag in common: a guild, a lobby's chat, a
-// cell of the map. A player may be in many, whatever room it is in, and leaves
-// them when its session ends, after OnClose. There is nothing to make or to end:
+// cell of the map. A player may be in many, whatever room it is in, takes them
+// along when its session moves to another server, and leaves them when it ends,
+// after OnClose. There is nothing to make or to end:
 // a group is there as long as somebody is in it. Safe to use from any goroutine.
 type Group struct {
 	srv *Server

@@ -12,6 +12,13 @@ type Hooks struct {
 	OnResume   func(p *Player)
 	OnSnapshot func(p *Player)
 	OnClose    func(p *Player, why Reason)
+
+	// Part is the name under which what Pack returns goes with a player to another server,
+	// where Unpack is given it: as Config.Pack and Unpack, and before them. If empty, these
+	// two are not called.
+	Part   string
+	Pack   func(p *Player) []byte
+	Unpack func(p *Player, state []byte)
 }
 
 // AddHooks makes these run before those that were there, OnClose after them: where those
@@ -19,6 +26,9 @@ type Hooks struct {
 // Start.
 func (s *Server) AddHooks(h Hooks) {
 	s.mustBeRegistering("AddHooks")
+	if h.Part != "" {
+		s.hooks = append(s.hooks, h)
+	}
 	c := &s.cfg
 	c.OnOpen, c.OnDetach = both(h.OnOpen, c.OnOpen), both(h.OnDetach, c.OnDetach)
 	c.OnResume, c.OnSnapshot = both(h.OnResume, c.OnResume), both(h.OnSnapshot, c.OnSnapshot)

@@ -5,6 +5,7 @@ package framework
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/internal/logs"
@@ -315,6 +316,10 @@ func (p *Player) unpack(packed []byte) {
 	app, l := p.unpackAll(packed)
 	defer p.followAgain(l.Follows)
 	p.joinAgain(l.Joins)
+	for _, tag := range l.Groups {
+		p.srv.Group(tag).Add(p)
+	}
+	p.unpackParts(l.Parts)
 	if f := p.srv.cfg.Unpack; f != nil && app != nil {
 		p.call("Unpack", func() { f(p, app) })
 	}
@@ -333,19 +338,59 @@ type luggage struct {
 	App     []byte // made by Config.Pack
 	Follows []following
 	Joins   []joining // wishes for rooms, the answers to which come from there
+	Groups  []string  // tags
+	Parts   []part
+}
+
+// part is what Hooks.Pack has made.
+type part struct {
+	Name  string
+	State []byte
+}
+
+// packParts returns what the parts of the server want to go with the player.
+func (p *Player) packParts() (parts []part) {
+	for _, h := range p.srv.hooks {
+		p.call("Pack", func() {
+			if b := h.Pack(p); b != nil {
+				parts = append(parts, part{h.Part, b})
+			}
+		})
+	}
+	return parts
+}
+
+func (p *Player) unpackParts(parts []part) {
+	for _, h := range p.srv.hooks {
+		for _, from := range parts {
+			if from.Name == h.Part {
+				p.call("Unpack", func() { h.Unpack(p, from.State) })
+			}
+		}
+	}
+}
+
+// groups returns the tags of the player.
+func (p *Player) groups() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.extra == nil {
+		return nil
+	}
+	return slices.Clone(p.extra.groups)
 }
 
 // packAll makes what goes to another server, nil for nothing: the player's data, and the
 // lists that it follows, beside what Config.Pack has made.
 func (p *Player) packAll(app []byte) []byte {
-	l := luggage{App: app, Follows: p.following(), Joins: p.packJoins()}
+	l := luggage{App: app, Follows: p.following(), Joins: p.packJoins(), Groups: p.groups(), Parts: p.packParts()}
 	if c := p.srv.carried; c != nil && p.Data != nil {
 		var err error
 		if l.Data, err = c.encode(p.Data); err != nil {
 			p.srv.log.Error("the player's data does not move", "session", p.ID(), "user", p.label(), "error", err)
 		}
 	}
-	if len(l.App)+len(l.Data)+len(l.Follows)+len(l.Joins) == 0 {
+	if len(l.App)+len(l.Data)+len(l.Follows)+len(l.Joins)+len(l.Groups)+len(l.Parts) == 0 {
 		return nil
 	}
 	b, err := codec.AppendBody(nil, &l)

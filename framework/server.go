@@ -31,6 +31,7 @@ type Server struct {
 	boot         uint32
 	routes       map[string]*Route // immutable once started
 	dict         dictionary
+	hooks        []Hooks             // those with a Part; not changed once it is started
 	groups       tags.Index[*Player] // a player's mu is taken under its lock, no other one
 	wraps        []func(Handler) Handler
 	chain        Handler // of wraps; immutable once started

@@ -13,8 +13,9 @@ import (
 // goes to all of them. There is nothing to make or to end. Its methods are safe to call from
 // any goroutine, after Start, and do not block.
 //
-// A session that moves to another server leaves its groups with the old one, as one that
-// ends does: add the player in OnOpen, which every server calls for whoever comes.
+// A session that moves to another server takes its groups along. One that is reopened, as its
+// server has crashed, is in none: add the player in OnOpen, which each server calls for every
+// session that comes.
 type Group struct {
 	c   *Cluster
 	tag string

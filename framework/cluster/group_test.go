@@ -157,26 +157,21 @@ func TestMissed(t *testing.T) {
 	})
 }
 
-// TestGroupOfPlayersThatMove: a player that is added in OnOpen hears at each server.
-func TestGroupOfPlayersThatMove(t *testing.T) {
-	var s *stack
-	open := func(p *framework.Player) {
-		for _, v := range s.servers {
-			if v.User(p.User()) != nil && v.Player(p.ID()) == p {
-				v.c.Group("red").Add(p)
-			}
-		}
-	}
-	play(t, 2, func(c *framework.Config) { c.OnOpen = open }, func(st *stack) {
-		s = st
+// TestGroupsMoveWithTheirPlayers: a player that goes to another server is in its groups there.
+func TestGroupsMoveWithTheirPlayers(t *testing.T) {
+	play(t, 2, nil, func(s *stack) {
 		_, in := s.listener(s.servers[0], "ann")
+		s.servers[0].addTo("red", "ann")
+		s.servers[0].addTo("blue", "ann")
 		if err := s.servers[1].c.User("ann").Move(context.Background(), 2); err != nil {
 			t.Fatal(err)
 		}
 		s.within(20*time.Second, "at the other server", func() bool { return s.servers[1].has("ann") && s.servers[1].User("ann")[0].Attached() })
 		time.Sleep(time.Second)
-		if n := s.servers[0].c.Group("red").Len(); n != 0 {
-			t.Errorf("%d members have stayed", n)
+		for i, want := range []int{0, 1} {
+			if g := s.servers[i].c; g.Group("red").Len() != want || g.Group("blue").Len() != want {
+				t.Errorf("server %d has %d and %d members, want %d", i+1, g.Group("red").Len(), g.Group("blue").Len(), want)
+			}
 		}
 		_ = s.servers[0].c.Group("red").Broadcast("note", "there")
 		time.Sleep(time.Second)
