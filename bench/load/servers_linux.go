@@ -28,8 +28,7 @@ func UserIndex(user string) int {
 	return i
 }
 
-// UserName is the name by which player i logs in.
-func UserName(i int) string { return fmt.Sprint("p", i) }
+func userName(i int) string { return fmt.Sprint("p", i) }
 
 // way is where a player dials.
 type way struct {

@@ -35,8 +35,9 @@ type castBody struct {
 
 // The kinds of broadcasts.
 const (
-	castGroup = 1
-	castAll   = 2 // has a subject of its own
+	castGroup    = 1
+	castAll      = 2 // has a subject of its own
+	castPresence = 3 // see presence.go
 )
 
 const subjectAll = "all"
@@ -304,7 +305,7 @@ func (b *broadcasts) heard(bucket int, message []byte) {
 		b.late.Add(1)
 	case a.Deliver:
 		b.received.Add(1)
-		if err := b.handOver(&m); err != nil {
+		if err := b.handOver(from, &m); err != nil {
 			b.failed.Add(1)
 			b.complain("a broadcast of another server can't be handed to players", err)
 		}
@@ -314,16 +315,21 @@ func (b *broadcasts) heard(bucket int, message []byte) {
 }
 
 // handOver gives a broadcast to the players that are here: its bytes, as they are.
-func (b *broadcasts) handOver(m *castBody) error {
-	if m.Kind == castAll {
+func (b *broadcasts) handOver(from core.Incarnation, m *castBody) error {
+	switch m.Kind {
+	case castAll:
 		return b.c.host.Broadcast(m.Route, codec.Raw(m.Body))
+	case castPresence:
+		return b.c.presence.heard(from, m.Body)
 	}
 	return b.c.host.Group(m.Tag).Broadcast(m.Route, codec.Raw(m.Body))
 }
 
 // tellMissed tells the game of broadcasts that did not get here.
 func (b *broadcasts) tellMissed(k fan.Key, n uint64) {
-	if b.onMissed != nil {
+	if k.Kind == castPresence {
+		b.c.presence.missed(k.Tag)
+	} else if b.onMissed != nil {
 		b.c.guarded("OnMissed", func() { b.onMissed(k.Tag, n) })
 	}
 }

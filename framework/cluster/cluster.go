@@ -85,6 +85,7 @@ type Cluster struct {
 	messages      *messages
 	broadcasts    *broadcasts
 	services      *services
+	presence      *presence
 	labels        []string
 	rooms         rooms
 
@@ -126,6 +127,7 @@ func New(cfg Config) (*Cluster, error) {
 		sent: map[session.ID]time.Duration{}, given: map[session.ID]time.Duration{}, declared: map[core.Incarnation]bool{},
 	}
 	c.messages, c.broadcasts, c.services = newMessages(c), newBroadcasts(c, cfg.OnMissed), newServices(c)
+	c.presence = newPresence(c)
 	return c, nil
 }
 
@@ -173,6 +175,9 @@ func (c *Cluster) Join(ctx context.Context, h framework.ClusterHost) (uint16, er
 	go c.giveSeatsBack()   // likewise
 	c.messages.start()
 	c.broadcasts.start()
+	if c.presence.here != nil {
+		go c.presence.keep() // ends with ctx
+	}
 	c.log.Info("joined the cluster", "addr", h.Address())
 	return node, nil
 }

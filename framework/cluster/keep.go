@@ -161,8 +161,9 @@ func (c *Cluster) deadChanged(name string, _ []byte, _ uint64) {
 		return
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.members.Tombstone(i)
+	c.mu.Unlock()
+	c.presence.serverDied()
 }
 
 // lookEvery is how often the leases of the others are looked at.

@@ -3,6 +3,7 @@
 package social
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -55,6 +56,25 @@ type PresenceConfig struct {
 	// Watchers bounds the players that watch one user: each is told of each change. If
 	// zero, 1,000.
 	Watchers int
+	// Others are the other servers, if there is a cluster: Cluster.Presence of package
+	// framework/cluster. If nil, presence is that of this server's users.
+	Others Others
+}
+
+// Others are the other servers of a cluster, as presence needs them. Its methods are safe to
+// call from any goroutine, and do not block but where that is said.
+type Others interface {
+	// Begin is called once, before the server starts. here tells of some users where those
+	// are that are not offline here; changed is called when Of may say something else.
+	Begin(here func(users []string) []UserState, changed func(user string))
+	// Tell tells the others what has become of a user here. moved says that its session has
+	// left for another server.
+	Tell(s UserState, moved bool)
+	// Watch makes Of know users, until Unwatch. It waits a second at most for the others.
+	Watch(users []string)
+	Unwatch(user string)
+	// Of returns what the others say of a user that is watched.
+	Of(user string) UserState
 }
 
 // PresenceOf is the presence of a server's users. Its methods are safe to call from any
@@ -89,14 +109,18 @@ func NewPresence(srv *framework.Server, cfg PresenceConfig) *PresenceOf {
 	framework.SendsAs[[]UserState](srv, framework.DropOldest, RouteAll)
 	framework.OnRequest(srv, RouteWatch, ps.watch).Max(32 << 10)
 	framework.OnRequest(srv, RouteUnwatch, ps.unwatch).Max(32 << 10)
-	look := func(p *framework.Player) { ps.look(p.User(), nil) }
+	look := func(p *framework.Player) { ps.look(p.User(), nil, false) }
 	srv.AddHooks(framework.Hooks{
 		OnOpen: look, OnDetach: look, OnResume: look, OnSnapshot: ps.tellAll,
-		OnClose: func(p *framework.Player, _ framework.Reason) {
+		OnClose: func(p *framework.Player, why framework.Reason) {
 			ps.forget(p)
-			ps.look(p.User(), p)
+			ps.look(p.User(), p, why.Code == framework.CodeMoved)
 		},
+		Part: "presence", Pack: ps.pack, Unpack: ps.unpack,
 	})
+	if cfg.Others != nil {
+		cfg.Others.Begin(ps.here, ps.again)
+	}
 	srv.AddStats("presence", ps.stats)
 	return ps
 }
@@ -116,24 +140,71 @@ func (ps *PresenceOf) presence(user string, but *framework.Player) Presence {
 	return where
 }
 
-// look looks again where a user is, and tells its watchers if that is news.
-func (ps *PresenceOf) look(user string, but *framework.Player) {
+// look looks again where a user is, and tells its watchers if that is news. moved says that
+// a session of it has left for another server.
+func (ps *PresenceOf) look(user string, but *framework.Player, moved bool) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	if w := ps.users[user]; w != nil {
+	w := ps.users[user]
+	if ps.cfg.Others != nil && user != "" {
+		s := ps.hereLocked(user, w, but)
+		if moved = moved && s.Presence == Offline; moved {
+			s.Presence = Away
+		}
+		ps.cfg.Others.Tell(s, moved)
+	}
+	if w != nil {
 		ps.lookLocked(user, w, but)
 	}
 }
 
+// again is look for what other servers have said.
+func (ps *PresenceOf) again(user string) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if w := ps.users[user]; w != nil {
+		ps.lookLocked(user, w, nil)
+	}
+}
+
+// here returns where users are that are not offline here.
+func (ps *PresenceOf) here(users []string) (states []UserState) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	for _, user := range users {
+		if s := ps.hereLocked(user, ps.users[user], nil); s.Presence != Offline {
+			states = append(states, s)
+		}
+	}
+	return states
+}
+
+// hereLocked is what is told of a user, as far as this server knows.
+func (ps *PresenceOf) hereLocked(user string, w *watched, but *framework.Player) UserState {
+	s := UserState{user, ps.presence(user, but), ""}
+	if w == nil || s.Presence == Offline {
+		return s
+	}
+	if s.Text = w.status.Text; w.status.Playing && s.Presence == Online {
+		s.Presence = Playing
+	}
+	return s
+}
+
+// stateLocked is what is told of a user, wherever it is.
+func (ps *PresenceOf) stateLocked(user string, w *watched, but *framework.Player) UserState {
+	s := ps.hereLocked(user, w, but)
+	if s.Presence == Offline && ps.cfg.Others != nil {
+		s = ps.cfg.Others.Of(user)
+	}
+	return s
+}
+
 func (ps *PresenceOf) lookLocked(user string, w *watched, but *framework.Player) {
-	now := UserState{user, ps.presence(user, but), ""}
-	if now.Presence == Offline {
+	if ps.presence(user, but) == Offline {
 		w.status = Status{}
 	}
-	if now.Text = w.status.Text; w.status.Playing && now.Presence == Online {
-		now.Presence = Playing
-	}
-	if now != w.told {
+	if now := ps.stateLocked(user, w, but); now != w.told {
 		w.told = now
 		ps.total.changes++
 		for p := range w.watchers {
@@ -154,7 +225,7 @@ func (ps *PresenceOf) dropLocked(user string, w *watched) {
 func (ps *PresenceOf) userLocked(user string) *watched {
 	w := ps.users[user]
 	if w == nil {
-		w = &watched{told: UserState{User: user, Presence: ps.presence(user, nil)}, watchers: map[*framework.Player]bool{}}
+		w = &watched{told: ps.stateLocked(user, nil, nil), watchers: map[*framework.Player]bool{}}
 		ps.users[user] = w
 	}
 	return w
@@ -164,17 +235,50 @@ func (ps *PresenceOf) userLocked(user string) *watched {
 // back at once is told of by no hook.
 const recheck = 5 * time.Second
 
-func (ps *PresenceOf) watch(p *framework.Player, users []string) (states []UserState, err error) {
+func (ps *PresenceOf) watch(p *framework.Player, users []string) ([]UserState, error) {
 	if len(users) > ps.cfg.Watches {
 		return nil, refuse(framework.ErrorBadRequest, "%d users, want at most %d", len(users), ps.cfg.Watches)
 	}
-	states = []UserState{}
 	var may []string
 	for _, user := range users {
 		if user != "" && len(user) <= 256 && ps.cfg.MayWatch(p, user) && !slices.Contains(may, user) {
 			may = append(may, user)
 		}
 	}
+	may, err := ps.add(p, may)
+	if err != nil {
+		return nil, err
+	}
+	return ps.found(p, may), nil
+}
+
+// found returns where users are that a player watches. It waits for the other servers.
+func (ps *PresenceOf) found(p *framework.Player, users []string) []UserState {
+	if ps.cfg.Others != nil {
+		ps.cfg.Others.Watch(users)
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	states := []UserState{}
+	for _, user := range users {
+		w := ps.users[user]
+		if w == nil || !w.watchers[p] { // meanwhile it has ended, or watches no more
+			if ps.cfg.Others != nil && (w == nil || len(w.watchers) == 0) {
+				ps.cfg.Others.Unwatch(user)
+			}
+			continue
+		}
+		ps.lookLocked(user, w, nil)
+		if w.told.Presence == Away {
+			time.AfterFunc(recheck, func() { ps.again(user) })
+		}
+		states = append(states, w.told)
+	}
+	return states
+}
+
+// add makes a player watch users, and returns those that it watches now.
+func (ps *PresenceOf) add(p *framework.Player, may []string) (added []string, err error) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	mine := ps.watches[p]
@@ -198,10 +302,7 @@ func (ps *PresenceOf) watch(p *framework.Player, users []string) (states []UserS
 			continue
 		}
 		w.watchers[p], mine[user] = true, true
-		if w.told.Presence == Away {
-			time.AfterFunc(recheck, func() { ps.look(user, nil) })
-		}
-		states = append(states, w.told)
+		added = append(added, user)
 	}
 	if len(mine) > 0 {
 		ps.watches[p] = mine
@@ -209,7 +310,39 @@ func (ps *PresenceOf) watch(p *framework.Player, users []string) (states []UserS
 	if p.Context().Err() != nil { // its OnClose may have been before
 		ps.forgetLocked(p)
 	}
-	return states, nil
+	return added, nil
+}
+
+// pack returns the users watched by a player that goes to another server.
+func (ps *PresenceOf) pack(p *framework.Player) []byte {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if len(ps.watches[p]) == 0 {
+		return nil
+	}
+	b, err := json.Marshal(slices.Sorted(maps.Keys(ps.watches[p])))
+	if err != nil { // a name that is no text
+		return nil
+	}
+	return b
+}
+
+// unpack makes a player that has come watch the same users, and tells it of them. It does not
+// wait for the other servers.
+func (ps *PresenceOf) unpack(p *framework.Player, state []byte) {
+	var users []string
+	if err := json.Unmarshal(state, &users); err != nil {
+		ps.srv.Logger().Error("what a player watches has not come", "session", p.ID(), "error", err)
+		return
+	}
+	added, err := ps.add(p, users)
+	if err != nil || len(added) == 0 {
+		return
+	}
+	go func() { // ends when the others have answered
+		ps.found(p, added)
+		ps.tellAll(p)
+	}()
 }
 
 func (ps *PresenceOf) unwatch(p *framework.Player, users []string) (bool, error) {
@@ -236,6 +369,9 @@ func (ps *PresenceOf) unwatchLocked(p *framework.Player, user string) {
 	}
 	w := ps.users[user]
 	delete(w.watchers, p)
+	if len(w.watchers) == 0 && ps.cfg.Others != nil {
+		ps.cfg.Others.Unwatch(user)
+	}
 	ps.dropLocked(user, w)
 }
 
@@ -260,7 +396,7 @@ func (ps *PresenceOf) Unwatch(p *framework.Player, user string) {
 }
 
 // Set says what a user is doing, as in OnJoin and OnLeave of a match. It does nothing for
-// one that is offline.
+// one that is not at this server.
 func (ps *PresenceOf) Set(user string, s Status) {
 	if len(s.Text) > maxText {
 		s.Text = s.Text[:maxText]
@@ -272,19 +408,23 @@ func (ps *PresenceOf) Set(user string, s Status) {
 	}
 	w := ps.userLocked(user)
 	w.status = s
+	if ps.cfg.Others != nil {
+		ps.cfg.Others.Tell(ps.hereLocked(user, w, nil), false)
+	}
 	ps.lookLocked(user, w, nil)
 }
 
 const maxText = 128 // bytes of a Status
 
-// Of returns where a user is.
+// Of returns where a user is. One that is at another server it knows only while a player
+// here watches it.
 func (ps *PresenceOf) Of(user string) UserState {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if w := ps.users[user]; w != nil {
 		return w.told
 	}
-	return UserState{User: user, Presence: ps.presence(user, nil)}
+	return ps.stateLocked(user, nil, nil)
 }
 
 // tellAll tells a client again what it may have lost.
