@@ -157,7 +157,7 @@ func (c *Cluster) Join(ctx context.Context, h framework.ClusterHost) (uint16, er
 	node := c.node
 	if node == 0 {
 		var err error
-		if node, err = c.freeNode(ctx); err != nil {
+		if node, err = c.takeNode(ctx); err != nil {
 			return 0, err
 		}
 	}
@@ -271,15 +271,33 @@ func (c *Cluster) checkKeys() error {
 	return nil
 }
 
-// freeNode returns the smallest number that is free.
-func (c *Cluster) freeNode(ctx context.Context) (uint16, error) {
-	for n := uint16(1); n != 0; n++ {
-		b, _, err := c.bus.Get(ctx, bucketLeases+"/"+strconv.Itoa(int(n)))
+// takeNode takes the smallest number that is free. Its lease stands there from now on, so
+// that servers that start at the same time have different ones.
+func (c *Cluster) takeNode(ctx context.Context) (uint16, error) {
+	for n := uint16(1); n != 0; {
+		b, rev, err := c.bus.Get(ctx, leaseKey(n))
 		if err != nil {
 			return 0, err
 		}
-		if v, err := core.ParseLease(n, b); err != nil || v.Owner == (core.Incarnation{}) || v.Dead {
-			return n, err
+		v, err := core.ParseLease(n, b)
+		if err != nil {
+			return 0, err
+		}
+		if v.Owner != (core.Incarnation{}) {
+			if !v.Dead {
+				n++
+				continue
+			}
+			// The lease is the only trace of its death until there is a tombstone.
+			if err := c.tombstone(ctx, v.Owner); err != nil && !errors.Is(err, ErrConflict) {
+				return 0, err
+			}
+		}
+		first := core.LeaseValue{Owner: core.Incarnation{Node: n, Boot: c.host.Boot()}}
+		if _, err := c.bus.Put(ctx, leaseKey(n), first.Append(nil), rev); err == nil {
+			return n, nil
+		} else if !errors.Is(err, ErrConflict) {
+			return 0, err
 		}
 	}
 	return 0, ErrNumber

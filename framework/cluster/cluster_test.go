@@ -232,6 +232,62 @@ func TestDeath(t *testing.T) {
 	})
 }
 
+// slow is a bus that takes a while to read.
+type slow struct{ *cluster.Memory }
+
+func (s slow) Get(ctx context.Context, key string) ([]byte, uint64, error) {
+	b, rev, err := s.Memory.Get(ctx, key)
+	time.Sleep(10 * time.Millisecond)
+	return b, rev, err
+}
+
+// TestJoinTogether: servers without a number that start at the same time have different
+// ones, and have them soon, whether numbers were never taken, or are of servers that have left.
+func TestJoinTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus := slow{new(cluster.Memory)}
+		const n = 5
+		for range 2 {
+			var wg sync.WaitGroup
+			var some *cluster.Cluster
+			servers := make([]*framework.Server, n)
+			began := time.Now()
+			for i := range n {
+				c, err := cluster.New(cluster.Config{Bus: bus})
+				if err != nil {
+					t.Fatal(err)
+				}
+				some = c
+				servers[i], err = framework.New(framework.Config{Cluster: c, Secret: session.Secret{1}, TCP: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler), Network: network()})
+				if err != nil {
+					t.Fatal(err)
+				}
+				wg.Go(func() {
+					if err := servers[i].Start(); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if took := time.Since(began); took > 10*time.Second {
+				t.Errorf("joined after %v", took)
+			}
+			time.Sleep(time.Second)
+			var nodes []uint16
+			for _, m := range some.Members() {
+				nodes = append(nodes, m.Node)
+			}
+			slices.Sort(nodes)
+			if !slices.Equal(nodes, []uint16{1, 2, 3, 4, 5}) {
+				t.Errorf("numbers %v", nodes)
+			}
+			for _, srv := range servers {
+				_ = srv.Shutdown(context.Background())
+			}
+		}
+	})
+}
+
 // TestJoin: what keeps a server out, in a sentence.
 func TestJoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
