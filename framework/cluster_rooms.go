@@ -101,14 +101,14 @@ func (k *roomKind) shared(key string) bool {
 func (s *Server) prefixKeys() {
 	for _, k := range s.kinds {
 		if k.clustered() {
-			k.plan.Prefix = RoomKeyPrefix(s.cfg.Node, s.boot)
+			k.plan.Prefix = roomKeyPrefix(s.cfg.Node, s.boot)
 		}
 	}
 }
 
-// RoomKeyPrefix begins the keys that a server of a cluster makes: those of rooms for
+// roomKeyPrefix begins the keys that a server of a cluster makes: those of rooms for
 // strangers, and of RoomsOf.Open. A Cluster knows by it where such a room is.
-func RoomKeyPrefix(node uint16, boot uint32) string { return fmt.Sprintf("%d.%08x-", node, boot) }
+func roomKeyPrefix(node uint16, boot uint32) string { return fmt.Sprintf("%d.%08x-", node, boot) }
 
 // OpenRoom implements ClusterRoomHost.
 func (h clusterHost) OpenRoom(kind, key string, gen uint64) error {
@@ -117,7 +117,7 @@ func (h clusterHost) OpenRoom(kind, key string, gen uint64) error {
 		return refusal(codec.ErrorNoRoute, "there is no room type "+short(kind))
 	}
 	h.s.mu.Lock()
-	draining := h.s.draining || h.s.t.Load() == nil
+	draining := h.s.draining || h.s.released.Load() || h.s.t.Load() == nil
 	h.s.mu.Unlock()
 	if draining || !k.clustered() {
 		return refusal(codec.ErrorBusy, "no room is made at this server")

@@ -102,6 +102,8 @@ type RoomInfo struct {
 	Locked  bool   `json:"locked"`  // by SetOpen: nobody else gets in
 	Ready   int    `json:"ready"`   // of them, with work that the room has not come to
 	Posted  int    `json:"posted"`  // functions that wait
+
+	Generation uint64 `json:"generation,omitempty"` // see Room.Generation
 }
 
 // InspectRooms returns at most limit rooms for which keep returns true, by type
@@ -111,7 +113,8 @@ func (s *Server) InspectRooms(limit int, keep func(*RoomInfo) bool) []RoomInfo {
 	for name, k := range s.kinds {
 		k.mu.Lock()
 		for at := range k.plan.All() {
-			r, in := at.Value, RoomInfo{Type: name, Key: at.Key, Players: at.Taken(), Watched: at.Watched(), Seats: k.plan.Seats, Locked: at.Shut()}
+			r := at.Value
+			in := RoomInfo{Type: name, Key: at.Key, Players: at.Taken(), Watched: at.Watched(), Seats: k.plan.Seats, Locked: at.Shut(), Generation: r.gen}
 			r.mu.Lock()
 			in.Ready, in.Posted = len(r.ready), len(r.posted)
 			r.mu.Unlock()

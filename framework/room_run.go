@@ -32,6 +32,7 @@ func (r *Room) run() {
 	}()
 	if !r.born.done {
 		r.born.done = true
+		r.kind.srv.awaitLease() // the room may be another server's by now
 		r.create()
 	}
 	ticker, _ := r.value.(TickHandler)
@@ -46,8 +47,10 @@ func (r *Room) run() {
 	for !ended {
 		r.kind.srv.awaitLease()
 		r.steps.run(len(r.members) > 0)
-		r.tick(ticker)
-		r.runTimers()
+		if !r.kind.srv.released.Load() { // else it ends: its server is the owner no more
+			r.tick(ticker)
+			r.runTimers()
+		}
 		<-r.wakes
 		r.kind.srv.awaitLease() // posted functions wait too
 		ended = r.serve()
@@ -60,7 +63,11 @@ func (r *Room) run() {
 func (r *Room) create() {
 	b := &r.born
 	b.err = refusal(codec.ErrorInternal, "internal error") // of a maker that panics
-	r.guard(&callNewRoom, func() { r.value, b.err = r.kind.make(r, b.params) })
+	if r.ended() == nil {
+		r.guard(&callNewRoom, func() { r.value, b.err = r.kind.make(r, b.params) })
+	} else {
+		b.err = refusal(codec.ErrorRefused, "the room is closed") // before it has begun
+	}
 	if v, ok := r.value.(CreateHandler); ok && b.err == nil {
 		b.err = refusal(codec.ErrorInternal, "internal error")
 		r.guard(&callCreate, func() { b.err = v.OnCreate() })

@@ -7,11 +7,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/cluster/internal/core"
+	"github.com/lifeline-go/lifeline/framework/cluster/internal/place"
 	"github.com/lifeline-go/lifeline/framework/internal/admin"
 )
 
@@ -23,6 +25,18 @@ type pageBody struct {
 	Servers     []serverBody           `json:"servers"`            // that live, as far as is known here
 	User        string                 `json:"user,omitempty"`     // that was asked for
 	Sessions    []sessionBody          `json:"sessions,omitempty"` // of that user, in the directory
+	Room        *roomBody              `json:"room,omitempty"`     // that was asked for, as ?room=type/key
+}
+
+// roomBody is where a room is.
+type roomBody struct {
+	Type    string `json:"type"`
+	Key     string `json:"key"`
+	State   string `json:"state"` // of its server: up, draining, dead, unknown; or moving, none
+	Node    uint16 `json:"node"`  // of its server, 0 without one
+	Owner   string `json:"owner"` // the incarnation
+	Address string `json:"address"`
+	Gen     uint64 `json:"gen"` // 0: its key was made by its server, and has no entry
 }
 
 // serverBody is a server as this one sees it, and as it says itself.
@@ -63,6 +77,13 @@ func (c *Cluster) Page() http.Handler {
 		if body.User != "" {
 			var err error
 			if body.Sessions, err = c.sessionsOf(ctx, body.User); err != nil {
+				http.Error(w, fmt.Sprintf("the directory does not answer: %v", err), http.StatusServiceUnavailable)
+				return
+			}
+		}
+		if kind, key, ok := strings.Cut(r.URL.Query().Get("room"), "/"); ok {
+			var err error
+			if body.Room, err = c.roomOf(ctx, kind, key); err != nil {
 				http.Error(w, fmt.Sprintf("the directory does not answer: %v", err), http.StatusServiceUnavailable)
 				return
 			}
@@ -140,6 +161,30 @@ func (c *Cluster) servers(ctx context.Context) []serverBody {
 
 // statusNames are those of a session's owner.
 var statusNames = [...]string{core.Unknown: "unknown", core.Up: "up", core.Draining: "draining", core.Dead: "dead"}
+
+// roomOf returns where a room is.
+func (c *Cluster) roomOf(ctx context.Context, kind, key string) (*roomBody, error) {
+	at := &roomBody{Type: kind, Key: key, State: "none"}
+	owner, made := maker(key)
+	if !made {
+		b, _, err := c.bus.Get(ctx, roomsKey(place.Name(kind, key)))
+		if err != nil {
+			return nil, err
+		}
+		e, err := place.ParseEntry(b)
+		if err != nil || e == nil {
+			return at, err
+		}
+		owner, at.Gen, at.State = e.Owner, e.Gen, "moving"
+	}
+	if owner != (core.Incarnation{}) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		m, _ := c.members.Member(owner)
+		at.State, at.Node, at.Owner, at.Address = statusNames[c.members.Status(owner)], owner.Node, owner.String(), m.Address
+	}
+	return at, nil
+}
 
 // sessionsOf returns what the directory says of a user.
 func (c *Cluster) sessionsOf(ctx context.Context, user string) ([]sessionBody, error) {

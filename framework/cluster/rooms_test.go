@@ -150,6 +150,15 @@ func TestRoomOfAnotherServer(t *testing.T) {
 		}
 		s.stayed(ann, 0)
 		s.stayed(bob, 1)
+		red, blue := look(t, s.servers[2].Server, "?room=hall/red").Room, look(t, s.servers[2].Server, "?room=hall/blue").Room
+		if red == nil || red.State != "up" || red.Node != 1 || red.Gen == 0 || blue == nil || blue.State != "none" {
+			t.Errorf("operators see %+v and %+v", red, blue)
+		}
+		for i, want := range []string{"map[here:1]", "map[elsewhere:1]"} {
+			if st := s.servers[i].Stats().Cluster; fmt.Sprint(st.RoomFinds) != want || st.Rooms["open"] != int64(1-i) || st.RoomSeats != 0 {
+				t.Errorf("server %d counts %v, %v, %d seats", i+1, st.RoomFinds, st.Rooms, st.RoomSeats)
+			}
+		}
 		s.join(bob, "red") // to make sure
 		s.stayed(bob, 1)
 		if err := bob.Leave(context.Background()); err != nil {

@@ -25,6 +25,11 @@ type page struct {
 		RenewedMs                   int64 `json:"renewed_ms"`
 		Stats                       *framework.ClusterStats
 	}
+	Room *struct {
+		State, Address string
+		Node           uint16
+		Gen            uint64
+	}
 	Sessions []struct {
 		Session, State, Address string
 		Node                    uint16
