@@ -52,6 +52,14 @@ func plan(quick bool) [][2]string {
 			{"overload", "overload -sessions 50 -duration 500ms -warmup 200ms -runs 1" + unpinned},
 			{"loss", "loss -sessions 5 -loss 0,5 -runs 1 -duration 1s -warmup 200ms -bulk 300ms"},
 			{"detect", "detect -sessions 50 -interval 500ms -timeout 2500ms -lossy 1s"},
+			{"cluster", "cluster local -sessions 50 -duration 500ms -warmup 100ms -runs 1" + unpinned},
+			{"login", "cluster login -sessions 100 -runs 1" + unpinned},
+			{"push", "cluster push -sessions 20 -rate 300 -duration 500ms -warmup 100ms -runs 1"},
+			{"node", "cluster node -sessions 50 -duration 500ms -settle 200ms"},
+			{"outage", "cluster resume -sessions 50 -settle 500ms -cuts 50"},
+			{"outage", "cluster restart -sessions 50 -settle 300ms -drain 500ms"},
+			{"outage", "cluster kill -sessions 50 -settle 300ms"},
+			{"outage", "cluster pause -sessions 50 -settle 300ms -stop 1s"},
 		}
 	}
 	return [][2]string{
@@ -79,6 +87,17 @@ func plan(quick bool) [][2]string {
 		{"loss", "loss -loss 0,1,5 -runs 1 -duration 5s -bulk 2s -servers lifeline/kcp,lifeline/tcp,kcp-go,quic-go,go-tcp"},
 		{"loss", "loss -loss 10,20 -runs 1 -duration 5s -bulk 2s -servers lifeline/kcp,lifeline/tcp,kcp-go,quic-go,go-tcp"},
 		{"detect", "detect -lossy 100s"},
+		{"cluster", "cluster local"},
+		{"login", "cluster login"},
+		{"push", "cluster push"},
+		{"push", "cluster push -rate 20000"},
+		{"node", "cluster node"},
+		{"outage", "cluster resume"},
+		{"outage", "cluster restart -each 10"},
+		{"outage", "cluster restart -carrier kcp -each 10"},
+		{"outage", "cluster kill"},
+		{"outage", "cluster kill -lease-only"},
+		{"outage", "cluster pause"},
 	}
 }
 

@@ -7,6 +7,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -243,6 +244,51 @@ func TestClusterCosts(t *testing.T) {
 	}
 }
 
+// TestClusterPush asserts that every message to a user of another server arrives once, and
+// that the cost of each process is measured.
+func TestClusterPush(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many processes")
+	}
+	again(t, func() error {
+		var all map[string]json.RawMessage
+		measure(t, &all, "cluster push", "-sessions", "10", "-rate", "300", "-duration", "300ms", "-warmup", "100ms", "-runs", "1")
+		for _, name := range []string{"at_rate_other_server", "at_rate_same_server", "saturated_other_server", "saturated_same_server"} {
+			var r report
+			if err := json.Unmarshal(all[name], &r); err != nil {
+				t.Fatal(name, err)
+			}
+			if r.Errors.Sum() != 0 || r.MessagesLost != 0 {
+				t.Errorf("%s: lost %v, %+v", name, r.MessagesLost, r.Errors)
+			}
+			if r.Messages == 0 || r.P99 == 0 || r.ServerCPUPerMsg == 0 {
+				return fmt.Errorf("%s: figures are missing: %+v", name, r)
+			}
+		}
+		if all["at_rate_more"] == nil || all["saturated_more"] == nil {
+			return errors.New("nothing is compared")
+		}
+		return nil
+	})
+}
+
+// TestClusterNode asserts that servers of all shapes are measured, without and with players.
+func TestClusterNode(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many processes")
+	}
+	var r standings
+	measure(t, &r, "cluster node", "-sessions", "20", "-duration", "300ms", "-settle", "100ms", "-carrier", "stcp")
+	if len(r.Nodes) != 2*(1+1+3) {
+		t.Fatalf("%d servers", len(r.Nodes))
+	}
+	for _, n := range r.Nodes {
+		if n.RSS == 0 || n.RSSGC == 0 || n.Heap == 0 || n.Goroutines == 0 {
+			t.Errorf("figures are missing: %+v", n)
+		}
+	}
+}
+
 // TestClusterLosesNothing plays the courses in which no server is killed: nothing is lost,
 // nothing comes twice, and no player has to log in again.
 func TestClusterLosesNothing(t *testing.T) {
@@ -283,6 +329,7 @@ func TestPage(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "page.html")
 	steps := []step{{Name: "echo", Command: "echo <b>", Result: raw}, {Name: "storm", Command: "storm", Error: "</script>"}}
+	steps = append(steps, stepOf(t, "outage", outage{Course: "kill", Carrier: "stcp", Lost: 4711}), stepOf(t, "node", standings{Nodes: []standing{{Shape: "one of three", Goroutines: 815}}}))
 	if err := writePage(file, steps, time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +337,7 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"lifeline tcp", "12345", "<svg", "echo &lt;b&gt;", `"sessions": 7`, `<td>3</td>`} {
+	for _, want := range []string{"lifeline tcp", "12345", "<svg", "echo &lt;b&gt;", `"sessions": 7`, `<td>3</td>`, "<td>4711</td>", "<td>one of three, 0</td>", "<td>815</td>"} {
 		if !bytes.Contains(b, []byte(want)) && !bytes.Contains(b, []byte(strings.ReplaceAll(want, ": ", ":"))) {
 			t.Errorf("the page lacks %s", want)
 		}
@@ -299,7 +346,7 @@ func TestPage(t *testing.T) {
 		t.Errorf("%d ends of scripts, want 2", n)
 	}
 	again, err := readPage(file)
-	if err != nil || len(again) != 2 || again["storm"].Error != "</script>" || !bytes.Contains(again["echo <b>"].Result, []byte("12345")) {
+	if err != nil || len(again) != 4 || again["storm"].Error != "</script>" || !bytes.Contains(again["echo <b>"].Result, []byte("12345")) {
 		t.Errorf("the page reads as %+v, %v", again, err)
 	}
 }
@@ -353,6 +400,16 @@ func TestIdleBesideOthers(t *testing.T) {
 			t.Errorf("%s: %+v", r.Server, r.Errors)
 		}
 	}
+}
+
+// stepOf is a step that has printed result.
+func stepOf(t *testing.T, name string, result any) step {
+	t.Helper()
+	raw, err := json.Marshal(result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return step{Name: name, Command: name, Result: raw}
 }
 
 // TestOpenLoop asserts that requests come at their rate.

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -84,9 +85,11 @@ type group struct {
 	folder    string
 }
 
-// assemble starts n servers, and opens the sessions at all of them, or at the first if the
-// players are to come back to the wrong one.
-func (o *options) assemble(n int) (g *group, err error) {
+// atAll has the players begin at all servers in turn.
+const atAll = -1
+
+// assemble starts n servers, and opens the sessions at one of them, or at all.
+func (o *options) assemble(n, at int) (g *group, err error) {
 	if err := o.share(); err != nil {
 		return nil, err
 	}
@@ -112,7 +115,8 @@ func (o *options) assemble(n int) (g *group, err error) {
 	for i := range n {
 		so := o.Options
 		so.Kind, so.Carrier, so.Core, so.Links, so.Game, so.Users = "lifeline", o.Config.Carrier, -1, 2*o.Sessions, true, true
-		so.Cluster, so.Listen, so.Ledger, so.PushEach, so.Size = ports[n].String(), ports[i].String(), g.ledger.Path, o.each, 16
+		so.Cluster, so.Listen, so.Ledger, so.PushEach = ports[n].String(), ports[i].String(), g.ledger.Path, o.each
+		so.Size = cmp.Or(so.Size, 16)
 		so.KeyFile = filepath.Join(g.folder, "key") // clients know all servers by one
 		if !o.leaseOnly {
 			so.Dir = filepath.Join(g.folder, "marks")
@@ -125,8 +129,8 @@ func (o *options) assemble(n int) (g *group, err error) {
 	lc := o.Config
 	lc.Key = g.servers[0].First().Key
 	lc.Server, lc.Servers, lc.Users, lc.Return, lc.Route, lc.Rate = ports[0], ports[:n], true, true, "count", o.each*float64(o.Sessions)
-	if lc.Wrong {
-		lc.Servers = ports[:1]
+	if at != atAll {
+		lc.Servers = ports[at : at+1]
 	}
 	if g.fleet, err = load.New(lc, func(err error) { fmt.Fprintln(o.log, "bench:", err) }); err != nil {
 		return g, err
@@ -251,8 +255,7 @@ func (o *options) outageFlags(fs *flag.FlagSet) {
 	fs.DurationVar(&o.warmup, "warmup", time.Second, "traffic before")
 	fs.DurationVar(&o.settle, "settle", 2*time.Second, "traffic after each step")
 	fs.DurationVar(&o.duration, "limit", time.Minute, "how long anything may take until it is in order again")
-	fs.Lookup("carrier").DefValue = "tcp"
-	o.Config.Carrier = "tcp"
+	o.carrierDefault(fs, "tcp")
 }
 
 func (o *options) clusterKillFlags(fs *flag.FlagSet) {
@@ -277,7 +280,7 @@ func (o *options) clusterResumeFlags(fs *flag.FlagSet) {
 
 // clusterRestart restarts each of three servers.
 func clusterRestart(o *options) error {
-	return o.outage("restart", 3, func(g *group) error {
+	return o.outage("restart", 3, atAll, func(g *group) error {
 		for i := range g.servers {
 			if err := g.during(func() error { return g.restart(i) }); err != nil {
 				return err
@@ -294,7 +297,7 @@ func clusterRestart(o *options) error {
 // clusterKill kills the first of three servers.
 func clusterKill(o *options) error {
 	o.Config.Relogin = true
-	return o.outage("kill", 3, func(g *group) error {
+	return o.outage("kill", 3, atAll, func(g *group) error {
 		first := g.servers[0]
 		g.servers[0] = nil
 		if err := first.Signal(syscall.SIGKILL); err != nil {
@@ -308,7 +311,7 @@ func clusterKill(o *options) error {
 
 // clusterPause stops the directory for a while.
 func clusterPause(o *options) error {
-	return o.outage("pause", 3, func(g *group) error {
+	return o.outage("pause", 3, atAll, func(g *group) error {
 		if err := g.directory.Signal(syscall.SIGSTOP); err != nil {
 			return err
 		}
@@ -324,7 +327,7 @@ func clusterPause(o *options) error {
 // clusterResume cuts links of players, who come back to the other one of two servers first.
 func clusterResume(o *options) error {
 	o.Config.Wrong = true
-	return o.outage("resume", 2, func(g *group) error {
+	return o.outage("resume", 2, 0, func(g *group) error {
 		const step = 20 * time.Millisecond
 		began := time.Now()
 		for due := 0.0; time.Since(began) < o.settle; {
@@ -338,8 +341,8 @@ func clusterResume(o *options) error {
 }
 
 // outage plays a course with so many servers, and reports what the players went through.
-func (o *options) outage(course string, servers int, happen func(*group) error) (err error) {
-	g, err := o.assemble(servers)
+func (o *options) outage(course string, servers, at int, happen func(*group) error) (err error) {
+	g, err := o.assemble(servers, at)
 	if err != nil {
 		return err
 	}

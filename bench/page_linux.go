@@ -98,7 +98,7 @@ func writePage(file string, steps []step, began time.Time) error {
 			d.Machine = rs[0].Machine
 		}
 	}
-	d.Steal, d.Sections = chart.Short(steal), sections(by)
+	d.Steal, d.Sections = chart.Short(steal), append(sections(by), clusterSections(by, steps)...)
 	raw, err := json.Marshal(map[string]any{"began": began.UTC(), "machine": d.Machine, "steps": steps})
 	if err != nil {
 		return err

@@ -93,6 +93,12 @@ type figures struct {
 	LoginP50        float64 `json:"login_p50_ms,omitzero"`
 	LoginP99        float64 `json:"login_p99_ms,omitzero"`
 
+	// cluster push
+	SenderCPUPerMsg    float64 `json:"sender_cpu_us_per_message,omitzero"`
+	ReceiverCPUPerMsg  float64 `json:"receiver_cpu_us_per_message,omitzero"`
+	DirectoryCPUPerMsg float64 `json:"directory_cpu_us_per_message,omitzero"`
+	Backpressure       float64 `json:"backpressure,omitzero"`
+
 	// detect
 	DetectFirst    float64 `json:"detect_first_ms,omitzero"`
 	DetectP50      float64 `json:"detect_p50_ms,omitzero"`

@@ -45,6 +45,8 @@ func commands() []command {
 		{"match", "tickets come to the matchmaking alone, without a network", (*options).matchFlags, matches},
 		{"cluster local", "what it costs a server to be one of many", (*options).clusterLocalFlags, clusterLocal},
 		{"cluster login", "what a login costs more there", (*options).clusterLoginFlags, clusterLogin},
+		{"cluster push", "messages to users of another server, beside those of the same", (*options).clusterPushFlags, clusterPush},
+		{"cluster node", "what a server costs at rest, alone and with NATS in its process", (*options).clusterNodeFlags, clusterNode},
 		{"cluster resume", "players come back to the wrong one of two servers", (*options).clusterResumeFlags, clusterResume},
 		{"cluster restart", "three servers are restarted in turn, under traffic", (*options).clusterRestartFlags, clusterRestart},
 		{"cluster kill", "one of three servers is killed", (*options).clusterKillFlags, clusterKill},

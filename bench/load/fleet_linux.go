@@ -80,13 +80,14 @@ type Fleet struct {
 	open    int
 	tell    func(error)
 
-	asking  time.Duration // rate: when the next request is due
-	turnOf  int           // and whose it is
-	cut     time.Duration // when all links were cut
-	cutTurn int           // whose link is cut next
-	away    int           // players without a link
-	lottery *rand.Rand    // of Loss
-	visits  int           // of the wheel
+	asking  time.Duration                   // rate: when the next request is due
+	turnOf  int                             // and whose it is
+	cut     time.Duration                   // when all links were cut
+	cutTurn int                             // whose link is cut next
+	away    int                             // players without a link
+	lottery *rand.Rand                      // of Loss
+	toldOf  func(player int, number uint64) // see OnPush
+	visits  int                             // of the wheel
 
 	hist       chart.Histogram // from asking to the answer
 	pushes     chart.Histogram // from the server's sending to receiving
@@ -338,6 +339,9 @@ func (f *Fleet) Reset() {
 	f.lateness.reset()
 	f.counts = Counts{}
 }
+
+// OnPush has f told of every message of the server's own, when it has arrived.
+func (f *Fleet) OnPush(told func(player int, number uint64)) { f.toldOf = told }
 
 // Pushes tells how long the server's messages took since the last Reset.
 func (f *Fleet) Pushes() *chart.Histogram { return &f.pushes }

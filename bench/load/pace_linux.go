@@ -75,6 +75,9 @@ func (f *Fleet) message(p *player, body []byte) {
 	}
 	p.pushed = m.Number
 	f.pushes.Add(f.now - (time.Duration(m.At) - f.began))
+	if f.toldOf != nil {
+		f.toldOf(p.index, m.Number)
+	}
 }
 
 // Push is what the server sends by itself.

@@ -113,7 +113,7 @@ func (p *player) init(f *Fleet, index int) error {
 	cfg := session.ClientConfig{Info: "bench", Rand: random}
 	if f.cfg.Users {
 		p.way.at = index % max(len(f.cfg.Servers), 1)
-		ticket := []byte(userName(index))
+		ticket := []byte(UserName(index))
 		cfg.Ticket = func() ([]byte, bool) { return ticket, true }
 	}
 	p.session, err = session.NewClient(cfg)

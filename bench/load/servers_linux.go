@@ -28,7 +28,8 @@ func UserIndex(user string) int {
 	return i
 }
 
-func userName(i int) string { return fmt.Sprint("p", i) }
+// UserName is the name by which player i logs in.
+func UserName(i int) string { return fmt.Sprint("p", i) }
 
 // way is where a player dials.
 type way struct {

@@ -26,7 +26,7 @@ func startDirectory(o *Options) (*service, error) {
 }
 
 // join makes a server one of many, if it is to be. leave closes what joins it.
-func (o *Options) join(cfg *framework.Config) (leave func(), err error) {
+func (o *Options) join(cfg *framework.Config, l *ledger) (send *sender, leave func(), err error) {
 	leave = func() {}
 	cfg.Secret, cfg.Drain.Window = session.Secret{1}, o.Drain
 	if o.Users {
@@ -35,17 +35,20 @@ func (o *Options) join(cfg *framework.Config) (leave func(), err error) {
 		}
 	}
 	if o.Cluster == "" {
-		return leave, nil
+		return nil, leave, nil
 	}
 	var bus cluster.Bus = new(cluster.Memory)
 	if o.Cluster != "memory" {
-		at := nats.Config{}
+		at := nats.Config{Peers: o.Peers, Peer: o.Peer}
+		if len(o.Peers) > 0 {
+			at.Dir = o.Dir
+		}
 		if o.Cluster != "nats" {
 			at.Join = []string{o.Cluster}
 		}
 		b, err := nats.Start(at)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		bus, leave = b, b.Close
 	}
@@ -53,8 +56,18 @@ func (o *Options) join(cfg *framework.Config) (leave func(), err error) {
 		cfg.Address = o.Carrier + "://" + o.Listen
 	}
 	cfg.Reopen = func(context.Context, string) (any, error) { return nil, nil }
-	if cfg.Cluster, err = cluster.New(cluster.Config{Bus: bus, Dir: o.Dir}); err != nil {
-		leave()
+	undelivered := func(string, string, error) { send.undelivered.Add(1) } // none before one is sent
+	if o.SendTo == 0 {
+		undelivered = nil
 	}
-	return leave, err
+	c, err := cluster.New(cluster.Config{Bus: bus, Node: o.Node, Dir: o.Dir, OnUndelivered: undelivered})
+	if err != nil {
+		leave()
+		return nil, nil, err
+	}
+	cfg.Cluster = c
+	if o.SendTo > 0 {
+		send = newSender(o, c, l)
+	}
+	return send, leave, nil
 }

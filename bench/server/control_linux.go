@@ -40,14 +40,20 @@ type Options struct {
 	Room              float64       // ticks a second of the one room that everybody is in
 	Size              int           // bytes of a push or of a tick's message
 
-	Users    bool          // players log in by name: see load.UserIndex
-	Cluster  string        // it is one of many, joined by: "memory", "nats" in its process, or the address of a directory
-	Listen   string        // where it is; if empty, at any port
-	Ledger   string        // the file with what all servers know of each player: see ledger
-	PushEach float64       // numbered messages a second to each player
-	Drain    time.Duration // framework.Drain.Window
-	KeyFile  string        // of kcp and stcp, which all servers share; if empty, one of its own
-	Dir      string        // where the servers of one machine see which of them have ended; if empty, they can't
+	Users      bool          // players log in by name: see load.UserIndex
+	Cluster    string        // it is one of many, joined by: "memory", "nats" in its process, or the address of a directory
+	Listen     string        // where it is; if empty, at any port
+	Ledger     string        // the file with what all servers know of each player: see ledger
+	PushEach   float64       // numbered messages a second to each player
+	Drain      time.Duration // framework.Drain.Window
+	KeyFile    string        // of kcp and stcp, which all servers share; if empty, one of its own
+	SendTo     int           // users that it sends numbered messages to by their names, wherever they are: see sender
+	SendWindow int           // of these, those to one user that have not arrived yet
+
+	Peers []string // the NATS servers of all servers, if each has one; Cluster is "nats" then
+	Peer  string   // its own
+	Node  uint16   // the number of the server; if zero, the smallest that is free
+	Dir   string   // where the servers of one machine see which of them have ended; if empty, they can't
 }
 
 func (o *Options) args() []string {
@@ -65,6 +71,7 @@ type Status struct {
 	Goroutines int
 	Stats      framework.Stats
 	Game       Game
+	Sent       Sent
 	Error      string
 }
 
@@ -75,6 +82,7 @@ type service struct {
 	stats func() framework.Stats // nil: it keeps none
 	game  *game                  // nil: it knows no numbers
 	drain func() error           // nil: it can't
+	send  *sender                // nil: it sends to no users
 	stop  func()
 }
 
@@ -122,8 +130,8 @@ func Main(args []string, more map[string]Starter) error {
 	return proc.Obey(os.Stdin, os.Stdout, func(line string) any { return s.status(s.do(line)) })
 }
 
-// do runs one command: "status", "gc", "push", "hush", "drain", "cpu FILE", "cpu" or
-// "heap FILE".
+// do runs one command: "status", "gc", "push", "hush", "send RATE", "send", "drain",
+// "cpu FILE", "cpu" or "heap FILE".
 func (s *service) do(line string) error {
 	command, file, _ := strings.Cut(line, " ")
 	switch {
@@ -135,6 +143,8 @@ func (s *service) do(line string) error {
 	case command == "push" && s.game != nil, command == "hush" && s.game != nil:
 		s.game.pushing.Store(command == "push")
 		return nil
+	case command == "send" && s.send != nil:
+		return s.send.order(file)
 	case command == "drain" && s.drain != nil:
 		return s.drain()
 	case command == "cpu" && file == "":
@@ -167,6 +177,9 @@ func (s *service) status(err error) Status {
 	}
 	if s.game != nil {
 		st.Game = s.game.status()
+	}
+	if s.send != nil {
+		st.Sent = s.send.status()
 	}
 	if err != nil {
 		st.Error = err.Error()

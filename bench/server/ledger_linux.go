@@ -22,6 +22,7 @@ type page struct {
 	missing  atomic.Uint64 // requests that were left out
 	repeated atomic.Uint64 // requests that had been there before
 	pushed   atomic.Uint64 // number of the last message
+	arrived  atomic.Uint64 // number of the last one that the player has: its process writes it
 }
 
 const pageSize = int(unsafe.Sizeof(page{}))
@@ -82,6 +83,9 @@ func NewLedger(path string, players int) (*Ledger, error) {
 	l, err := openLedger(path)
 	return &Ledger{path, l}, err
 }
+
+// Arrived notes which message a player got last.
+func (l *Ledger) Arrived(player int, number uint64) { l.l.of(player).arrived.Store(number) }
 
 // Account is what the servers know of a player.
 type Account struct {

@@ -90,7 +90,7 @@ func tryLifeline(o *Options) (*service, error) {
 		return nil, err
 	}
 	g.ledger = ledger
-	leave, err := o.join(&cfg)
+	send, leave, err := o.join(&cfg, ledger)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func tryLifeline(o *Options) (*service, error) {
 		go g.push() // ends with the process
 	}
 	return &service{
-		addr: srv.Addr(carrier), key: srv.PublicKey(), stats: srv.Stats, game: g,
+		addr: srv.Addr(carrier), key: srv.PublicKey(), stats: srv.Stats, game: g, send: send,
 		drain: func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), o.Drain+drainTime)
 			defer cancel()
