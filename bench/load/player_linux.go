@@ -197,7 +197,9 @@ func (f *Fleet) check(p *player) {
 		f.unlink(p)
 		if !f.cfg.Return {
 			f.lose(p, fmt.Errorf("load: link cut while %v", p.session.State()))
+			return
 		}
+		f.schedule(p) // the next dial, which may be due at once
 	}
 }
 
