@@ -85,7 +85,7 @@ func (a adminPages) ready() error {
 	switch {
 	case draining:
 		return errors.New("draining")
-	case a.srv.mayAct():
+	case a.srv.mayLetIn():
 		return nil
 	}
 	if err := a.live(); err != nil {
@@ -93,6 +93,9 @@ func (a adminPages) ready() error {
 	}
 	if a.srv.cfg.Cluster.Stats().Renewals == 0 {
 		return errors.New("it has not joined its cluster yet")
+	}
+	if a.srv.mayAct() {
+		return errors.New("isolated: it can't renew its lease in the cluster, and serves only players who are connected")
 	}
 	return errors.New("paused: it can't renew its lease in the cluster")
 }

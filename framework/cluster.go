@@ -25,6 +25,11 @@ type Cluster interface {
 	// Valid reports whether the server may act for its sessions now. It does not block,
 	// and is called for every batch of packets.
 	Valid() bool
+	// HasLease reports whether the server is sure that it owns what it owns. It lets players
+	// in, and lets rooms run that the cluster keeps, only then. Valid is true then, and may be
+	// true without it where the game has chosen to serve on without a directory. It does not
+	// block.
+	HasLease() bool
 	// Claim makes the server the owner of a session that is about to open, once no other
 	// server has one of the user that the policy forbids. login is kept for the server that
 	// may have to reopen the session: Find. adopted is the record of one that this session
@@ -96,12 +101,25 @@ func (e errClaim) Error() string { return e.why.Error() }
 // mayAct reports whether the server may act for its sessions now.
 func (s *Server) mayAct() bool { return s.cfg.Cluster == nil || s.cfg.Cluster.Valid() }
 
+// mayLetIn reports whether the server may let players in now, who are new or come back.
+func (s *Server) mayLetIn() bool { return s.cfg.Cluster == nil || s.cfg.Cluster.HasLease() }
+
 // leaseTick is how often a server that may not act looks whether it may again.
 const leaseTick = 50 * time.Millisecond
 
 // awaitLease waits until the server may act, or has nothing to act for.
 func (s *Server) awaitLease() {
 	for !s.mayAct() && !s.released.Load() {
+		time.Sleep(leaseTick)
+	}
+}
+
+// awaitLease waits until the room may go on: one that the cluster keeps, since it may be
+// opened elsewhere, only with a lease.
+func (r *Room) awaitLease() {
+	s := r.kind.srv
+	s.awaitLease()
+	for r.born.owned && !s.mayLetIn() && !s.released.Load() {
 		time.Sleep(leaseTick)
 	}
 }

@@ -14,14 +14,14 @@ type ClusterStats struct {
 	Servers  map[string]int64 `json:"servers"`  // that live, as far as is known here, this one too: up, draining
 	Sessions map[string]int64 `json:"sessions"` // of this server in the directory: arriving, held, ending, parking
 
-	LeaseLeft time.Duration `json:"lease_left_ns"` // how long the server may act without another renewal; 0 while it is paused
+	LeaseLeft time.Duration `json:"lease_left_ns"` // how long the lease holds without another renewal; at 0 the server is paused, or serves on without it
 	Declared  int64         `json:"declared_dead"` // 1 once the others have declared this server dead
 	Silence   time.Duration `json:"silence_ns"`    // of the other servers, how long ago the last renewal of the quietest was seen
 
 	Renewals       uint64        `json:"renewals"`        // of the lease
 	RenewalsFailed uint64        `json:"renewals_failed"` // reads and writes of the lease that had no answer, or a conflict
 	Pauses         uint64        `json:"pauses"`          // times that the lease ran out
-	Paused         time.Duration `json:"paused_ns"`       // how long the server was paused, all together
+	Paused         time.Duration `json:"paused_ns"`       // how long it had none, all together
 
 	Claims map[string]uint64 `json:"claims"` // logins, by what they came to: granted, already_in, busy, fenced, failed
 	Finds  map[string]uint64 `json:"finds"`  // resumes of sessions that were not here: taken, redirect, missing, superseded, mine, busy, failed

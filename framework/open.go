@@ -165,7 +165,7 @@ func (s *Server) refuseHello(h *session.HelloRequest) *session.CloseError {
 		return &session.CloseError{Code: session.Version, Text: fmt.Sprintf("the server speaks version %d", session.ProtocolVersion)}
 	case s.outdated(h.Info) != nil:
 		return s.outdated(h.Info)
-	case !s.mayAct():
+	case !s.mayLetIn():
 		return paused()
 	}
 	return nil
@@ -288,7 +288,7 @@ func (l *loop) resume(k *transport.Link, o *opening, pk codec.Packet) error {
 		return nil
 	}
 	k.ValidateAddress() // the proof covers the nonce that was sent there
-	if !s.mayAct() {
+	if !s.mayLetIn() {
 		l.refuse(o, paused())
 		return nil
 	}

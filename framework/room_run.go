@@ -32,7 +32,7 @@ func (r *Room) run() {
 	}()
 	if !r.born.done {
 		r.born.done = true
-		r.kind.srv.awaitLease() // the room may be another server's by now
+		r.awaitLease() // the room may be another server's by now
 		r.create()
 	}
 	ticker, _ := r.value.(TickHandler)
@@ -45,14 +45,14 @@ func (r *Room) run() {
 	}
 	ended := r.serve() // what the goroutine before this one has left
 	for !ended {
-		r.kind.srv.awaitLease()
+		r.awaitLease()
 		r.steps.run(len(r.members) > 0)
 		if !r.kind.srv.released.Load() { // else it ends: its server is the owner no more
 			r.tick(ticker)
 			r.runTimers()
 		}
 		<-r.wakes
-		r.kind.srv.awaitLease() // posted functions wait too
+		r.awaitLease() // posted functions wait too
 		ended = r.serve()
 	}
 	over = true

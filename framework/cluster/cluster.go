@@ -69,7 +69,24 @@ type Config struct {
 	// again under its number, and by other servers that have the same Dir. It must outlive
 	// the process, and its container. Linux only. If empty, a crash is found after 20 s.
 	Dir string
+	// Isolation is what this server does once its lease has run out, because the directory
+	// does not answer it. If zero, Pause.
+	Isolation Isolation
 }
+
+// Isolation is what a server does that can't reach the directory.
+type Isolation uint8
+
+const (
+	// Pause lets the players wait until the directory answers again. No two servers ever
+	// act for one session, user or room.
+	Pause Isolation = iota
+	// Serve lets players who have a link play on, for as long as the directory is away, but
+	// those in keyed rooms (they wait); nobody can log in or resume meanwhile. The price: if
+	// this server alone is cut off, the others declare it dead after 20 s, and then a user
+	// may play at two servers, until this one hears of it and ends its sessions.
+	Serve
+)
 
 // Cluster is one server's part in a cluster. It implements framework.Cluster. Make one for
 // each server.
@@ -80,6 +97,8 @@ type Cluster struct {
 	dir   string
 	start time.Time
 	until atomic.Int64 // the end of the lease, in time since start
+	acts  atomic.Int64 // until then it acts for its players: with Serve perhaps longer
+	serve bool         // Config.Isolation
 
 	onUndelivered func(user, route string, err error)
 	messages      *messages
@@ -122,8 +141,11 @@ func New(cfg Config) (*Cluster, error) {
 	if cfg.Bus == nil {
 		return nil, errors.New("cluster: Config.Bus is nil")
 	}
+	if cfg.Isolation > Serve {
+		return nil, fmt.Errorf("cluster: Config.Isolation %d is neither Pause nor Serve", cfg.Isolation)
+	}
 	c := &Cluster{
-		bus: newMeter(cfg.Bus), node: cfg.Node, dir: cfg.Dir, start: clock(), onUndelivered: cfg.OnUndelivered, labels: slices.Clone(cfg.Labels), wake: newBell(),
+		bus: newMeter(cfg.Bus), node: cfg.Node, dir: cfg.Dir, serve: cfg.Isolation == Serve, start: clock(), onUndelivered: cfg.OnUndelivered, labels: slices.Clone(cfg.Labels), wake: newBell(),
 		sent: map[session.ID]time.Duration{}, given: map[session.ID]time.Duration{}, declared: map[core.Incarnation]bool{},
 	}
 	c.messages, c.broadcasts, c.services = newMessages(c), newBroadcasts(c, cfg.OnMissed), newServices(c)
@@ -134,7 +156,10 @@ func New(cfg Config) (*Cluster, error) {
 func (c *Cluster) now() time.Duration { return since(c.start) }
 
 // Valid implements framework.Cluster.
-func (c *Cluster) Valid() bool { return int64(c.now()) < c.until.Load() }
+func (c *Cluster) Valid() bool { return int64(c.now()) < c.acts.Load() }
+
+// HasLease implements framework.Cluster.
+func (c *Cluster) HasLease() bool { return int64(c.now()) < c.until.Load() }
 
 // ErrSecret refuses a server that has another Secret than the cluster.
 var ErrSecret = errors.New("cluster: this server's Secret is not that of the others")
@@ -306,7 +331,7 @@ func (c *Cluster) takeNode(ctx context.Context) (uint16, error) {
 // awaitLease waits for the first lease.
 func (c *Cluster) awaitLease(ctx context.Context) error {
 	said := false
-	for !c.Valid() {
+	for !c.HasLease() {
 		c.mu.Lock()
 		taken, over := c.lease.Taken(), c.lease.Over()
 		c.mu.Unlock()

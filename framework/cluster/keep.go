@@ -58,13 +58,17 @@ func (c *Cluster) keepLease() {
 		c.mu.Lock()
 		before := c.lease.ValidUntil()
 		c.lease.Done(o, value, rev, now)
-		until := c.lease.ValidUntil()
+		until, acts := c.lease.ValidUntil(), c.lease.ValidUntil()
+		if c.serve {
+			acts = max(acts, c.lease.AloneUntil())
+		}
 		c.count.renewed(o, before, until, now)
 		if o == core.Written && until > before {
 			c.watch.Renewed(now)
 		}
 		c.mu.Unlock()
 		c.until.Store(int64(until))
+		c.acts.Store(int64(acts))
 	}
 }
 
@@ -106,6 +110,7 @@ func (c *Cluster) leaseDo(do core.Verb, value core.LeaseValue, rev uint64) (core
 // fenced ends all that the server had: the others have declared it dead.
 func (c *Cluster) fenced() {
 	c.until.Store(0)
+	c.acts.Store(0)
 	c.log.Error("this server was declared dead, as it could not renew its lease in time: its sessions are ended, restart it")
 	c.host.Fence()
 	c.messages.close()

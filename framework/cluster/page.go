@@ -20,7 +20,7 @@ import (
 // pageBody is what /debug/cluster answers.
 type pageBody struct {
 	Incarnation string                 `json:"incarnation"` // of this server
-	State       string                 `json:"state"`       // joining, up, draining, paused, declared dead, left
+	State       string                 `json:"state"`       // joining, up, draining, paused, isolated, declared dead, left
 	Stats       framework.ClusterStats `json:"stats"`
 	Servers     []serverBody           `json:"servers"`            // that live, as far as is known here
 	User        string                 `json:"user,omitempty"`     // that was asked for
@@ -94,7 +94,7 @@ func (c *Cluster) Page() http.Handler {
 
 // state tells in a word how the server stands.
 func (c *Cluster) state() string {
-	valid := c.Valid()
+	valid, acts := c.HasLease(), c.Valid()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -104,6 +104,8 @@ func (c *Cluster) state() string {
 		return "left"
 	case !valid && c.until.Load() == 0:
 		return "joining"
+	case !valid && acts:
+		return "isolated"
 	case !valid:
 		return "paused"
 	}

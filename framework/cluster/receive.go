@@ -57,7 +57,7 @@ func (m *messages) receive(b []byte) []byte {
 
 // mayHandOver reports whether the server may act for its sessions, or has none any more.
 func (m *messages) mayHandOver() bool {
-	if m.c.Valid() {
+	if m.c.HasLease() {
 		return true
 	}
 	m.c.mu.Lock()

@@ -397,7 +397,7 @@ func (c *Cluster) findMade(ctx context.Context, at core.Incarnation, q place.Que
 // nothing.
 func (c *Cluster) answerRooms(b []byte) []byte {
 	q, err := place.ParseQuestion(b)
-	if err != nil || !c.Valid() {
+	if err != nil || !c.HasLease() {
 		return nil
 	}
 	a := c.answerRoom(q)

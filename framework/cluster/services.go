@@ -350,7 +350,7 @@ func (s *services) admit(q *callBody, running int64) (callHandler, *replyBody) {
 	switch {
 	case s.leaving.Load():
 		return nil, &replyBody{Result: callAway, Text: "it leaves the cluster"}
-	case !s.c.Valid():
+	case !s.c.HasLease():
 		return nil, &replyBody{Result: callAway, Text: "it is paused, as the directory does not answer it"}
 	case h == nil:
 		return nil, &replyBody{Result: callRefused, Code: uint32(codec.ErrorNoRoute), Text: fmt.Sprintf("no handler of %.64q", q.Route)}

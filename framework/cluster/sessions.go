@@ -94,7 +94,7 @@ func (c *Cluster) Claim(ctx context.Context, user string, id session.ID, login [
 	if err == nil {
 		err = c.banRefusal(user) // if that came meanwhile
 	}
-	if err == nil && v.Result == core.Granted && c.Valid() {
+	if err == nil && v.Result == core.Granted && c.HasLease() {
 		c.mu.Lock()
 		c.holdings.Hold(id, v.Gen)
 		c.mu.Unlock()
@@ -306,7 +306,7 @@ func (c *Cluster) Park(ctx context.Context, id session.ID, record []byte) error 
 // answer answers the question of another server. One without a lease says nothing.
 func (c *Cluster) answer(b []byte) []byte {
 	q, ok := decodeQuestion(b)
-	if !ok || !c.Valid() {
+	if !ok || !c.HasLease() {
 		return nil
 	}
 	c.mu.Lock()

@@ -31,6 +31,7 @@ type stack struct {
 	change  func(*framework.Config)
 	dir     string // cluster.Config.Dir of all servers
 	hostOf  string // of the next server; if empty, it follows from the node
+	alone   cluster.Isolation
 	labels  map[uint16][]string
 	setup   func(node uint16, s *framework.Server) // registers rooms; nil: none
 	servers []*server
@@ -198,7 +199,7 @@ func (s *stack) add(node uint16) *server {
 		s.missed = append(s.missed, fmt.Sprintf("%d: %d of %q", node, n, tag))
 		s.mu.Unlock()
 	}
-	c, err := cluster.New(cluster.Config{Bus: v.line, Node: node, Dir: s.dir, OnUndelivered: s.undelivered, OnMissed: missed, Labels: s.labels[node]})
+	c, err := cluster.New(cluster.Config{Bus: v.line, Node: node, Dir: s.dir, Isolation: s.alone, OnUndelivered: s.undelivered, OnMissed: missed, Labels: s.labels[node]})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -55,6 +55,11 @@ func look(t *testing.T, srv *framework.Server, query string) (p page) {
 	return p
 }
 
+// probes returns what a server says to the probes for readiness and liveness.
+func probes(srv *framework.Server) string {
+	return strings.TrimSpace(get(srv, "/healthz").Body.String() + "| " + get(srv, "/livez").Body.String())
+}
+
 // TestOperatorsSeeTheCluster: who lives, what each server does, and where a user is.
 func TestOperatorsSeeTheCluster(t *testing.T) {
 	play(t, 3, nil, func(s *stack) {
@@ -91,9 +96,6 @@ func TestOperatorsSeeTheCluster(t *testing.T) {
 // TestProbes: a server that can't act takes no players, and only one that was declared
 // dead needs a restart.
 func TestProbes(t *testing.T) {
-	probes := func(srv *framework.Server) string {
-		return strings.TrimSpace(get(srv, "/healthz").Body.String() + "| " + get(srv, "/livez").Body.String())
-	}
 	c, err := cluster.New(cluster.Config{Bus: new(cluster.Memory)})
 	if err != nil {
 		t.Fatal(err)

@@ -224,7 +224,8 @@ func (o *oracle) report(payload uint64) {
 }
 
 // check is the rule of all rules: no two nodes that may act have one session, nor,
-// where a user has one, two of the user's.
+// where a user has one, two of the user's. A node that serves on without a lease is none of
+// them: that is what Serve gives up. It still handles nothing twice.
 func (w *world) check(when string) {
 	owners := map[session.ID]*node{}
 	users := map[string]*node{}

@@ -60,6 +60,9 @@ type Lease struct {
 	sent    time.Duration // when the last write was
 	nextAt  time.Duration
 	until   time.Duration // it is valid
+	asked   time.Duration // when the read or write under way was begun
+	alone   time.Duration // until then the directory is known not to answer
+	accused bool          // a write has met a conflict: perhaps the server was declared dead
 	taken   LeaseValue    // of the incarnation that has the number, while this server waits for it
 	seen    sighting      // of that
 	ended   bool          // that one's process, for sure
@@ -84,6 +87,24 @@ func (l *Lease) ValidUntil() time.Duration {
 		return 0
 	}
 	return l.until
+}
+
+// AloneUntil returns until when a server that may serve without a lease does so: one that
+// had a lease, and whose directory gave no answer a moment ago. It is zero for others. A
+// process that was stopped has asked nothing meanwhile, so it has to ask first.
+func (l *Lease) AloneUntil() time.Duration {
+	if !l.held || l.over || l.left || l.accused {
+		return 0
+	}
+	return l.alone
+}
+
+// unanswered notes that the directory gave no answer in time. A request that lasted for too long
+// says nothing: the process was stopped.
+func (l *Lease) unanswered(now time.Duration) {
+	if now-l.asked <= l.timing.Gap {
+		l.alone = now + l.timing.Gap
+	}
 }
 
 // Over reports that the server was declared dead.
@@ -117,7 +138,7 @@ func (l *Lease) Next(now time.Duration) (do Verb, value LeaseValue, rev uint64, 
 	if l.busy || l.over || l.left || now < l.nextAt {
 		return 0, LeaseValue{}, 0, false
 	}
-	l.busy = true
+	l.busy, l.asked = true, now
 	if l.taken != (LeaseValue{}) && (l.ended || l.seen.last-l.seen.since >= l.timing.DeclareAfter) {
 		// All others may be gone, too, so that no other server declares it dead.
 		value = LeaseValue{l.taken.Owner, l.taken.Counter, true}
@@ -152,16 +173,20 @@ func (l *Lease) Done(o Outcome, value LeaseValue, rev uint64, now time.Duration)
 		}
 	case Loaded:
 		l.loaded(value, rev, now)
-	case Conflicted, Uncertain:
+	case Conflicted:
+		l.accused, l.read, l.nextAt = true, true, now+retryLease
+	case Uncertain:
+		l.unanswered(now)
 		l.read, l.nextAt = true, now+retryLease
 	default:
+		l.unanswered(now)
 		l.nextAt = now + retryLease
 	}
 }
 
 // renewed notes that the last write has succeeded.
 func (l *Lease) renewed() {
-	l.held, l.taken = true, LeaseValue{}
+	l.held, l.accused, l.taken = true, false, LeaseValue{}
 	l.left = l.leaving
 	l.until, l.nextAt = l.sent+l.timing.Validity, l.sent+l.timing.Renew
 	if l.leaving {

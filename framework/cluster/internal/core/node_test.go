@@ -132,6 +132,11 @@ func (n *node) acting() bool {
 	return n.alive && n.joined && n.local() < n.lease.ValidUntil()
 }
 
+// serving reports whether the node may do something for a session that has a link: Serve.
+func (n *node) serving() bool {
+	return n.acting() || n.w.course.serve && n.alive && n.joined && n.local() < n.lease.AloneUntil()
+}
+
 // tick drives the lease and the watch.
 func (n *node) tick(boot uint32) {
 	n.w.After(100*time.Millisecond, func() { n.deliver(boot, func() { n.tick(boot) }) })

@@ -216,3 +216,56 @@ func TestClientIsSentToALivingOwner(t *testing.T) {
 		t.Error("asked for a session that is there")
 	}
 }
+
+// TestAloneUntil: a server that may serve without a lease does so for as long as its requests
+// have no answer. One that has asked nothing, as it was stopped, or that may have been declared
+// dead, does not.
+func TestAloneUntil(t *testing.T) {
+	me := Incarnation{1, 7}
+	write := func(l *Lease, at, after time.Duration, o Outcome) {
+		t.Helper()
+		if do, _, _, ok := l.Next(at); !ok || do == Declare {
+			t.Fatalf("nothing to do at %v", at)
+		}
+		l.Done(o, LeaseValue{}, 1, at+after)
+	}
+	held := func() *Lease {
+		l := NewLease(me, Default)
+		write(l, 0, 0, Loaded)
+		write(l, 0, 0, Written)
+		if l.ValidUntil() == 0 || l.AloneUntil() != 0 {
+			t.Fatalf("valid until %v, alone until %v", l.ValidUntil(), l.AloneUntil())
+		}
+		return l
+	}
+	const at = 10 * time.Second
+	l := held()
+	write(l, at, time.Second, Uncertain)
+	if got, want := l.AloneUntil(), at+time.Second+Default.Gap; got != want {
+		t.Errorf("a write without an answer: alone until %v, want %v", got, want)
+	}
+	write(l, 2*at, time.Second, LoadFailed)
+	if got, want := l.AloneUntil(), 2*at+time.Second+Default.Gap; got != want {
+		t.Errorf("a read without an answer: alone until %v, want %v", got, want)
+	}
+	write(l, 3*at, time.Minute, LoadFailed)
+	if got, want := l.AloneUntil(), 2*at+time.Second+Default.Gap; got != want {
+		t.Errorf("a process that was stopped: alone until %v, want %v", got, want)
+	}
+	l = held()
+	write(l, at, 0, Conflicted)
+	write(l, at+time.Second, time.Second, LoadFailed)
+	if l.AloneUntil() != 0 {
+		t.Errorf("after a conflict: alone until %v", l.AloneUntil())
+	}
+	l.Next(at + 3*time.Second)
+	l.Done(Loaded, LeaseValue{Owner: me, Counter: 1, Dead: true}, 9, at+3*time.Second)
+	if !l.Over() || l.AloneUntil() != 0 {
+		t.Errorf("declared dead: over %v, alone until %v", l.Over(), l.AloneUntil())
+	}
+	l = NewLease(me, Default)
+	write(l, 0, time.Second, LoadFailed)
+	if l.AloneUntil() != 0 {
+		t.Error("alone before it ever had a lease")
+	}
+}

@@ -157,7 +157,7 @@ func (n *node) again(f func()) {
 }
 
 func (n *node) resume(c *client, link int, r resumeRequest) {
-	if !n.acting() {
+	if !n.acting() && !(n.w.mutate == aloneLetsIn && n.serving()) {
 		n.tell(c, link, answer{kind: refusedBusy, wait: time.Second})
 		return
 	}
@@ -240,7 +240,7 @@ func (n *node) attach(s *simSession, c *client, link int, r resumeRequest) {
 // data takes a packet.
 func (n *node) data(id session.ID, link int, number, payload uint64, knows bool) {
 	s := n.sessions[id]
-	if !n.acting() || s == nil || s.link != link {
+	if !n.serving() || s == nil || s.link != link {
 		return
 	}
 	if knows {
@@ -252,6 +252,9 @@ func (n *node) data(id session.ID, link int, number, payload uint64, knows bool)
 	if number == s.recv+1 {
 		s.recv++
 		n.w.oracle.accept(n, s, payload)
+		if !n.acting() {
+			n.w.alone++
+		}
 	}
 	n.tell(s.c, link, answer{kind: ack, recv: s.recv})
 }

@@ -88,6 +88,7 @@ const (
 	leaseOverwritten
 	genNotRaised
 	refusedIsProof
+	aloneLetsIn
 )
 
 // timing is the Timing of the nodes.
@@ -144,6 +145,10 @@ var courses = map[string]course{
 	"marks": {
 		nodes: 4, clients: 6, length: 150 * time.Second, reopen: true, stale: true, duplicates: true, marks: true,
 		faults: []fault{cut(0, 30*time.Second), outage(4*time.Second, 9*time.Second), stop(30 * time.Second), kill, kill, drain},
+	},
+	"serve": {
+		nodes: 3, clients: 6, length: 150 * time.Second, reopen: true, stale: true, duplicates: true, serve: true,
+		faults: []fault{cut(0, 40*time.Second), outage(20*time.Second, 60*time.Second), stop(40 * time.Second), kill, drain},
 	},
 	"outages": {
 		nodes: 3, clients: 5, length: 180 * time.Second, reopen: true,
@@ -204,10 +209,13 @@ func TestSimulation(t *testing.T) {
 	for name, c := range courses {
 		t.Run(name, func(t *testing.T) {
 			first, last := uint64(1), seeds(t)
+			if c.serve && *simSeeds == 0 {
+				last = min(last, 60) // most of its rules are those of "everything"
+			}
 			if *simSeed > 0 {
 				first, last = *simSeed, *simSeed
 			}
-			var packets, reported, resets, logins, faults, fenced int
+			var packets, reported, resets, logins, faults, fenced, alone int
 			for seed := first; seed <= last; seed++ {
 				w := simulate(seed, c, sound, *simSeed > 0)
 				err := w.settled()
@@ -219,7 +227,7 @@ func TestSimulation(t *testing.T) {
 				if err != nil {
 					t.Fatalf("seed %d: %v\n%s", seed, err, strings.Join(w.Trace, "\n"))
 				}
-				packets, faults = packets+len(w.oracle.packets), faults+w.oracle.faults
+				packets, faults, alone = packets+len(w.oracle.packets), faults+w.oracle.faults, alone+w.alone
 				for _, f := range w.oracle.packets {
 					reported += f.reported
 				}
@@ -230,7 +238,10 @@ func TestSimulation(t *testing.T) {
 			if gentle[name] && uint64(fenced) > 1+(last-first)/20 {
 				t.Errorf("in %d of %d courses a server was declared dead", fenced, last-first+1)
 			}
-			t.Logf("%d seeds: %d faults, %d packets, %d uncertain, %d resets, %d logins", last-first+1, faults, packets, reported, resets, logins)
+			if c.serve != (alone > 0) {
+				t.Errorf("%d packets were accepted without a lease", alone)
+			}
+			t.Logf("%d seeds: %d faults, %d packets, %d of them without a lease, %d uncertain, %d resets, %d logins", last-first+1, faults, packets, alone, reported, resets, logins)
 		})
 	}
 }
@@ -254,6 +265,7 @@ func TestFaultsAreFound(t *testing.T) {
 		{leaseOverwritten, "allow", 1, "the lease of a dead server is overwritten before it has a tombstone"},
 		{genNotRaised, "everything", 1, "a take does not raise the generation"},
 		{refusedIsProof, "marks", 1, "a server that can't be reached is taken for one whose process has ended"},
+		{aloneLetsIn, "serve", 50, "a server without a lease gives a link to a session"},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			for seed := f.from; seed < f.from+600; seed++ {

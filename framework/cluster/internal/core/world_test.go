@@ -19,6 +19,7 @@ type world struct {
 	course  course
 	mutate  mutation
 	fenced  int // nodes that were declared dead, and heard of it
+	alone   int // packets that were accepted without a lease
 	oracle  oracle
 }
 
@@ -32,6 +33,7 @@ type course struct {
 	faults         []fault
 	stale          bool // reads may be old
 	duplicates     bool // users log in twice
+	serve          bool // nodes that can't reach the directory serve on
 }
 
 // run lets everything happen until end, or until something is wrong.
