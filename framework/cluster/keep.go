@@ -169,6 +169,7 @@ func (c *Cluster) deadChanged(name string, _ []byte, _ uint64) {
 	c.members.Tombstone(i)
 	c.mu.Unlock()
 	c.presence.serverDied()
+	c.services.serverDied(i)
 }
 
 // lookEvery is how often the leases of the others are looked at.

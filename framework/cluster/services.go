@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -142,9 +143,46 @@ type services struct {
 
 	running, made, unanswered, served, failed, refused atomic.Int64
 	garbled, said                                      logs.Limiter
+
+	mu      sync.Mutex
+	waiting map[*waiting]bool // guarded by mu
 }
 
-func newServices(c *Cluster) *services { return &services{c: c, routes: map[string]callHandler{}} }
+// waiting is a call that waits for its reply.
+type waiting struct {
+	to     core.Incarnation
+	cancel context.CancelFunc
+}
+
+func newServices(c *Cluster) *services {
+	return &services{c: c, routes: map[string]callHandler{}, waiting: map[*waiting]bool{}}
+}
+
+// serverDied ends the calls that wait for a server.
+func (s *services) serverDied(i core.Incarnation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for w := range s.waiting {
+		if w.to == i {
+			w.cancel()
+		}
+	}
+}
+
+// whileAlive returns a context that ends when a server is declared dead, too.
+func (s *services) whileAlive(ctx context.Context, to core.Incarnation) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	w := &waiting{to, cancel}
+	s.mu.Lock()
+	s.waiting[w] = true
+	s.mu.Unlock()
+	return ctx, func() {
+		s.mu.Lock()
+		delete(s.waiting, w)
+		s.mu.Unlock()
+		cancel()
+	}
+}
 
 func (s *services) add(route string, h callHandler, problems ...error) {
 	switch err := errors.Join(problems...); {
@@ -286,7 +324,12 @@ func (r *replyBody) err(node uint16) error {
 func (s *services) ask(ctx context.Context, to core.Incarnation, q *callBody) (*replyBody, error) {
 	until, _ := ctx.Deadline()
 	q.Limit = uint32(max(-since(until), time.Millisecond).Milliseconds())
-	b, err := s.bring(ctx, to, encode(q))
+	alive, done := s.whileAlive(ctx, to)
+	defer done()
+	if s.c.dead(to) {
+		return nil, fmt.Errorf("%w: it was declared dead", ErrNoServer)
+	}
+	b, err := s.bring(alive, to, encode(q))
 	if err != nil {
 		if !errors.Is(err, ErrNoServer) {
 			s.unanswered.Add(1)
@@ -296,6 +339,8 @@ func (s *services) ask(ctx context.Context, to core.Incarnation, q *callBody) (*
 			return nil, ctx.Err()
 		case errors.Is(err, ErrNoServer):
 			return nil, err
+		case alive.Err() != nil:
+			return nil, fmt.Errorf("%w: server %d has died, or left", ErrUnknown, to.Node)
 		}
 		return nil, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}

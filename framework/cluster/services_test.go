@@ -223,6 +223,22 @@ func TestCallsTakeTheirTime(t *testing.T) {
 	})
 }
 
+// TestCallsEndWithTheirServer: a caller does not wait for a server that was declared dead.
+func TestCallsEndWithTheirServer(t *testing.T) {
+	shop(t, 2, nil, func(s *stack) {
+		a, b := s.servers[0], s.servers[1]
+		time.AfterFunc(time.Second, func() { b.line.set(true) })
+		ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+		defer cancel()
+		began := time.Now()
+		_, err := cluster.Call[time.Duration](ctx, a.c, cluster.Node(2), "wait", time.Minute)
+		if d := time.Since(began); !errors.Is(err, cluster.ErrUnknown) || d > 30*time.Second {
+			t.Errorf("%v after %v", err, d)
+		}
+		time.Sleep(time.Minute) // until the handler has returned
+	})
+}
+
 // TestCallsAreBounded: one too many is told so at once.
 func TestCallsAreBounded(t *testing.T) {
 	shop(t, 1, nil, func(s *stack) {
