@@ -101,6 +101,11 @@ func playRooms(t *testing.T, n int, change func(*framework.Config), set func(*fr
 			}
 			return append(list, fmt.Sprint("at ", h.node)), nil
 		})
+		framework.OnRoomMessage(rooms, "shout", func(h *hall, p *framework.Player, text string) {
+			o.mu.Lock()
+			o.log = append(o.log, p.User()+" shouts "+text)
+			o.mu.Unlock()
+		})
 		o.mu.Lock()
 		o.rooms[node] = rooms
 		o.mu.Unlock()
@@ -265,6 +270,24 @@ func TestMadeKeys(t *testing.T) {
 		if code := codeOf(dan.Join(ctx, "hall", "1.00000001-7")); code != codec.ErrorRefused {
 			t.Errorf("a key of a server that is no more: code %d", code)
 		}
+	})
+}
+
+// TestMessagesWaitForTheRoom: what a client sends after its wish, and before the answer, finds
+// it in the room although the directory took its time.
+func TestMessagesWaitForTheRoom(t *testing.T) {
+	playRooms(t, 1, nil, nil, func(s *stack, o *house) {
+		ann := s.dial(s.servers[0], "ann", "")
+		s.servers[0].line.setLate(300 * time.Millisecond)
+		var joining sync.WaitGroup
+		joining.Go(func() { s.join(ann, "red") })
+		time.Sleep(time.Millisecond) // its request is on its way
+		if err := ann.Send("shout", "hi"); err != nil {
+			t.Error(err)
+		}
+		joining.Wait()
+		s.within(time.Second, "heard", func() bool { return fmt.Sprint(o.opened()) == "[red at 1 ann shouts hi]" })
+		s.servers[0].line.setLate(0)
 	})
 }
 
