@@ -216,7 +216,7 @@ func NewFind(f Find) *Op {
 			return o.busy(time.Second)
 		}
 		if f.Asked {
-			return done(Verdict{Result: Elsewhere, To: e.Owner, Gen: e.Gen})
+			return confirm(e, Verdict{Result: Elsewhere, To: e.Owner, Gen: e.Gen})
 		}
 		o.placing = false
 		return f.ask(e.Owner)
@@ -271,16 +271,14 @@ func (f *Find) take(o *Op, e *Entry, lost bool) Action {
 
 // confirm writes what was read. A read may be old; that the same can be written proves
 // that it was not. So no room is given up for what one read says.
-func confirm(e *Entry, r Result) Action {
-	return Action{Do: core.Write, Entry: e, Verdict: Verdict{Result: r}}
-}
+func confirm(e *Entry, v Verdict) Action { return Action{Do: core.Write, Entry: e, Verdict: v} }
 
 // NewClose removes the entry of a room that has ended at me, which owned it with gen.
 // Whatever else stands there is not me's to touch.
 func NewClose(me core.Incarnation, typ, key string, gen uint64) *Op {
 	return &Op{Name: Name(typ, key), typ: typ, key: key, decide: func(e *Entry, _ core.View) Action {
 		if e == nil || e.Owner != me || e.Gen != gen {
-			return confirm(e, Released)
+			return confirm(e, Verdict{Result: Released})
 		}
 		return Action{Do: core.Write, Verdict: Verdict{Result: Released}}
 	}}
@@ -308,11 +306,11 @@ func NewHandOver(h HandOver) (*Op, error) {
 			if tried { // an answer was lost, and it has been taken since
 				return done(Verdict{Result: Moved})
 			}
-			return confirm(e, Fenced)
+			return confirm(e, Verdict{Result: Fenced})
 		case e.Owner == core.Incarnation{}:
 			return done(Verdict{Result: Moved})
 		case e.Owner != h.Me:
-			return confirm(e, Fenced)
+			return confirm(e, Verdict{Result: Fenced})
 		}
 		tried = true
 		next := &Entry{Type: h.Type, Key: h.Key, Gen: h.Gen, Target: h.Target, Snapshot: h.Snapshot, Expect: h.Expect}

@@ -104,7 +104,7 @@ func TestFind(t *testing.T) {
 		"it moves, and its target is dead":                  {finding(me), moving, view(other, core.Dead), taken(10, false, []byte("s"), expect)},
 		"it moves, without a target":                        {finding(me), &Entry{Type: "hall", Key: "k", Gen: 5}, allUp, taken(10, false, nil, nil)},
 		"another server asks, and it moves":                 {Find{Me: me, Type: "hall", Key: "k", Asked: true}, moving, allUp, taken(10, false, []byte("s"), expect)},
-		"another server asks, and it is there":              {Find{Me: me, Type: "hall", Key: "k", Asked: true}, entry(other, 3), allUp, done(Verdict{Result: Elsewhere, To: other, Gen: 3})},
+		"another server asks, and it is there":              {Find{Me: me, Type: "hall", Key: "k", Asked: true}, entry(other, 3), allUp, writes(entry(other, 3), 9, Verdict{Result: Elsewhere, To: other, Gen: 3})},
 		"another room has the name":                         {finding(me), &Entry{Type: "hall", Key: "l", Owner: me}, allUp, done(Verdict{Result: Refused, Why: Collision})},
 		"a key that is too long":                            {Find{Me: me, Type: "hall", Key: strings.Repeat("k", MaxName+1)}, nil, allUp, done(Verdict{Result: Refused, Why: TooLong})},
 		"a session that another server expects":             {finding(me), entry(third, 3), view(other, core.Dead), Action{Do: core.Ask, To: third, Question: question}},
