@@ -8,9 +8,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"log/slog"
 	"net"
@@ -39,7 +41,7 @@ type settings struct {
 	interval, timeout, grace, window   time.Duration
 	cluster                            number
 	dir, public                        string
-	directory                          string
+	directory, probe                   string
 }
 
 func (s *settings) parse() {
@@ -51,7 +53,8 @@ func (s *settings) parse() {
 	flag.StringVar(&s.ws, "ws", "127.0.0.1:7778", "listen `address` of WebSocket")
 	flag.StringVar(&s.cert, "tls-cert", "", "`file` of the certificate with which WebSockets are served on TLS; without it they are not")
 	flag.StringVar(&s.certKey, "tls-key", "", "`file` of the certificate's key")
-	flag.StringVar(&s.pages, "http", "127.0.0.1:8080", "listen `address` of the page, /healthz and /debug")
+	flag.StringVar(&s.pages, "http", "127.0.0.1:8080", "listen `address` of the page, /healthz, /livez and /debug")
+	flag.StringVar(&s.probe, "probe", "", "ask a `URL` of a server as /livez, and end with 0 if the answer is 200: for a container without another program")
 	flag.BoolVar(&s.routes, "routes", false, "print what players may send and what they are sent, and end")
 	flag.BoolVar(&s.demo, "demo", false, "the page plays by itself, and shows what happens when a player drops out of a match")
 	flag.IntVar(&s.bots, "bots", 8, "built-in bots; each pulls its cable now and then")
@@ -70,6 +73,12 @@ func (s *settings) parse() {
 func main() {
 	var s settings
 	s.parse()
+	if s.probe != "" {
+		if err := probe(s.probe); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	logger := slog.New(slog.NewTextHandler(os.Stdout, nil))
 	game := &game{log: logger, tick: s.tick, length: s.length, number: s.cluster.n}
 	cfg := s.config(logger)
@@ -171,11 +180,27 @@ func (s *settings) playBots(ctx context.Context, srv *framework.Server, logger *
 	}
 }
 
+// probe asks a server how it is. The error is what it says.
+func probe(url string) error {
+	asker := http.Client{Timeout: 4 * time.Second}
+	res, err := asker.Get(url)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		why, _ := io.ReadAll(io.LimitReader(res.Body, 1<<10))
+		return fmt.Errorf("%s: %s: %s", url, res.Status, bytes.TrimSpace(why))
+	}
+	return nil
+}
+
 // pagesOf are the game's page and the admin pages of a server.
 func pagesOf(srv *framework.Server, demo bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", page.Handler(page.Config{WebSocketPort: srv.Addr(framework.WebSocket).Port(), Room: "lobby", Demo: demo}))
 	mux.Handle("/healthz", srv.Admin())
+	mux.Handle("/livez", srv.Admin())
 	mux.Handle("/metrics", srv.Admin())
 	mux.Handle("/debug/", srv.Admin()) // guarded: it shows addresses and ends sessions
 	return mux

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -147,6 +149,7 @@ func value(args []string, name string) string {
 // time to let its players go.
 func TestTheServerTakesItsArguments(t *testing.T) {
 	program := room(t)
+	probes(t, program)
 	args, ends := starts(t)
 	if len(args) != 8 || len(ends) != 7 {
 		t.Errorf("%d files with arguments, %d with a time to end", len(args), len(ends))
@@ -203,12 +206,49 @@ func TestPortsAreServed(t *testing.T) {
 			t.Errorf("the Service leads to no port: %v", p)
 		}
 	}
-	ready, live := at(t, container, "readinessProbe", "httpGet"), at(t, container, "livenessProbe", "tcpSocket")
-	if at(t, ready, "path") != "/healthz" || jsonOf(names[at(t, ready, "port").(string)]) != port(args["kubernetes.yaml"], "-http") {
-		t.Errorf("the readiness probe asks %v", ready)
+	for probe, path := range map[string]string{"readinessProbe": "/healthz", "livenessProbe": "/livez"} {
+		asks := at(t, container, probe, "httpGet")
+		if at(t, asks, "path") != path || jsonOf(names[at(t, asks, "port").(string)]) != port(args["kubernetes.yaml"], "-http") {
+			t.Errorf("the %s asks %v", probe, asks)
+		}
 	}
-	if jsonOf(names[at(t, live, "port").(string)]) != port(args["kubernetes.yaml"], "-tcp") {
-		t.Errorf("the liveness probe asks %v", live)
+}
+
+// TestContainersAskTheirServer: the image has no other program, so the server's own asks /livez of
+// the container's server. It tells by its exit.
+func TestContainersAskTheirServer(t *testing.T) {
+	args, _ := starts(t)
+	found := 0
+	for _, file := range []string{"compose.yaml", "compose-cluster.yaml"} {
+		for name, service := range at(t, documents(t, file)[0], "services").(map[string]any) {
+			list := args[file]
+			if list == nil {
+				list = args[file+" "+name]
+			}
+			found++
+			want := []string{"CMD", "/room", "-probe", "http://127.0.0.1:" + port(list, "-http") + "/livez"}
+			if got := texts(at(t, service, "healthcheck", "test")); !slices.Equal(got, want) {
+				t.Errorf("%s of %s asks %q, want %q", name, file, got, want)
+			}
+		}
+	}
+	if found != 4 {
+		t.Errorf("%d services", found)
+	}
+}
+
+// probes has the program ask a server that is well, and one that is not.
+func probes(t *testing.T, program string) {
+	t.Helper()
+	code := http.StatusOK
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "declared dead", code) }))
+	defer srv.Close()
+	if out, err := exec.Command(program, "-probe", srv.URL+"/livez").CombinedOutput(); err != nil {
+		t.Errorf("a server that is well: %v\n%s", err, out)
+	}
+	code = http.StatusServiceUnavailable
+	if out, err := exec.Command(program, "-probe", srv.URL+"/livez").CombinedOutput(); err == nil || !bytes.Contains(out, []byte("declared dead")) {
+		t.Errorf("a server that is not: %v\n%s", err, out)
 	}
 }
 
