@@ -27,6 +27,7 @@ func (c *lone) Join(_ context.Context, h framework.ClusterHost) (uint16, error) 
 	return 1, nil
 }
 func (c *lone) Valid() bool                                                    { return c.valid.Load() }
+func (c *lone) HasLease() bool                                                 { return c.valid.Load() }
 func (c *lone) Drain()                                                         {}
 func (c *lone) Leave(context.Context) error                                    { return nil }
 func (c *lone) Elsewhere(framework.ID) string                                  { return "" }
