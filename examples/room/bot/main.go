@@ -19,7 +19,7 @@ import (
 func main() {
 	var game swarm.Game
 	flag.Float64Var(&game.Rate, "rate", 2, "numbered messages a second and bot")
-	flag.BoolVar(&game.Own, "own", false, "check one's own messages only: for bots at several servers, whose rooms are apart")
+	flag.BoolVar(&game.Own, "own", false, "check one's own messages only: others may miss some while servers stop")
 	flag.StringVar(&game.Room, "room", "bots", "key of the room they play in")
 	bots.Main(bots.Config{
 		Addrs: []string{"plain-kcp://127.0.0.1:7777"}, Bots: 50, Name: fmt.Sprintf("bot%d", os.Getpid()),

@@ -4,6 +4,7 @@ package swarm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -11,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/client"
 	bots "github.com/lifeline-go/lifeline/framework/client/swarm"
 )
@@ -20,7 +22,7 @@ import (
 type Game struct {
 	Room   string       // key of the arena
 	Rate   float64      // numbered messages a second and bot; if zero, 2
-	Own    bool         // each bot checks its own messages only: where bots are at several servers, whose rooms are apart
+	Own    bool         // each bot checks its own messages only: others come and go meanwhile
 	Logger *slog.Logger // if nil, quiet
 
 	said atomic.Uint64 // by all bots
@@ -90,7 +92,15 @@ func (g *Game) walk(ctx context.Context, b *bots.Bot) (n uint64, err error) {
 	if rate == 0 {
 		rate = 2
 	}
+	var resets uint64
 	for i := b.N; b.Think(ctx, step); i++ {
+		if r := b.Stats().Resets; r != resets { // the room may have ended with its server
+			if err := b.Join(ctx, "arena", g.Room); err != nil && !wasReset(err) {
+				return n, err
+			} else if err == nil {
+				resets = r
+			}
+		}
 		angle += 0.05
 		_ = b.Send("move", Move{X: float32(500 + radius*math.Cos(angle)), Y: float32(500 + radius*math.Sin(angle))})
 		for due := b.Rand.Float64() + rate*step.Seconds(); due >= 1; due-- {
@@ -102,14 +112,22 @@ func (g *Game) walk(ctx context.Context, b *bots.Bot) (n uint64, err error) {
 		}
 		if asked := uint64(i); i%5 == 0 {
 			var got uint64
-			if err := b.Request(ctx, "ping", asked, &got); err != nil {
+			switch err := b.Request(ctx, "ping", asked, &got); {
+			case wasReset(err):
+			case err != nil:
 				return n, err
-			} else if got != asked {
+			case got != asked:
 				return n, fmt.Errorf("asked %d and was answered %d", asked, got)
 			}
 		}
 	}
 	return n, b.Err()
+}
+
+// wasReset tells that an answer was lost with the server that had it, or on the way from there.
+func wasReset(err error) bool {
+	var e *codec.Error
+	return errors.As(err, &e) && e.Code == client.ErrorReset
 }
 
 // hear checks one numbered message. Players of the page have no number to check.

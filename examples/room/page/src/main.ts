@@ -130,7 +130,7 @@ function changed(s: ClientEvent): void {
 			badge("resumed");
 			event(lostAt ? `back after ${away()}, from a snapshot` : "this page was reloaded: same player, same seat", "good");
 			calm = setTimeout(() => badge("connected"), 2500);
-			void look();
+			void enterAgain();
 			break;
 		case "gone":
 			event(`the session is over (${codeText(s.error.code)}): logging in again`, "lost");
@@ -164,6 +164,18 @@ async function enter(): Promise<void> {
 	} catch (e) {
 		event(`not let in: ${e instanceof Error ? e.message : e}`, "lost");
 	}
+}
+
+/** After a reset: the room may have ended with its server. Who is in it still stays in it. */
+async function enterAgain(): Promise<void> {
+	if (!moved) {
+		try {
+			await client.join("arena", room, { timeout: Infinity });
+		} catch (e) {
+			event(`not let in: ${e instanceof Error ? e.message : e}`, "lost");
+		}
+	}
+	await look();
 }
 
 /** Asks who we are, and who else is there. */
