@@ -90,7 +90,7 @@ func plan(quick bool) [][2]string {
 		{"cluster", "cluster local"},
 		{"login", "cluster login"},
 		{"push", "cluster push"},
-		{"push", "cluster push -rate 20000"},
+		{"push", "cluster push -rate 20000 -versus pitaya"},
 		{"node", "cluster node"},
 		{"outage", "cluster resume"},
 		{"outage", "cluster restart -each 10"},

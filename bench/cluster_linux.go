@@ -99,23 +99,14 @@ func (o *options) assemble(n, at int) (g *group, err error) {
 			err = errors.Join(err, g.close())
 		}
 	}()
-	if g.folder, err = os.MkdirTemp("", "lifeline-bench-"); err != nil {
-		return g, err
-	}
-	if g.ledger, err = server.NewLedger(filepath.Join(g.folder, "ledger"), o.Sessions); err != nil {
-		return g, err
-	}
-	ports, err := o.freePorts(n + 1)
+	ports, err := g.prepare(n)
 	if err != nil {
-		return g, err
-	}
-	if g.directory, err = server.Start(server.Options{Kind: "directory", Core: -1, Listen: ports[n].String()}); err != nil {
 		return g, err
 	}
 	for i := range n {
 		so := o.Options
 		so.Kind, so.Carrier, so.Core, so.Links, so.Game, so.Users = "lifeline", o.Config.Carrier, -1, 2*o.Sessions, true, true
-		so.Cluster, so.Listen, so.Ledger, so.PushEach = ports[n].String(), ports[i].String(), g.ledger.Path, o.each
+		so.Cluster, so.Listen, so.Ledger, so.PushEach = g.directory.First().Addr.String(), ports[i].String(), g.ledger.Path, o.each
 		so.Size = cmp.Or(so.Size, 16)
 		so.KeyFile = filepath.Join(g.folder, "key") // clients know all servers by one
 		if !o.leaseOnly {
@@ -138,6 +129,21 @@ func (o *options) assemble(n, at int) (g *group, err error) {
 	err = g.fleet.Open(o.ramp)
 	g.fleet.SetServers(ports[:n])
 	return g, err
+}
+
+// prepare starts the directory, and finds n addresses for servers.
+func (g *group) prepare(n int) (ports []netip.AddrPort, err error) {
+	if g.folder, err = os.MkdirTemp("", "lifeline-bench-"); err != nil {
+		return nil, err
+	}
+	if g.ledger, err = server.NewLedger(filepath.Join(g.folder, "ledger"), g.o.Sessions); err != nil {
+		return nil, err
+	}
+	if ports, err = g.o.freePorts(n + 1); err != nil {
+		return nil, err
+	}
+	g.directory, err = server.Start(server.Options{Kind: "directory", Core: -1, Listen: ports[n].String()})
+	return ports[:n], err
 }
 
 // freePorts returns addresses that nothing listens on, whatever the carrier, and that no

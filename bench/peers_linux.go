@@ -96,17 +96,19 @@ func raknet(int, int) load.Dialect { return load.Dialect{Ask: []byte{0xfe}, Answ
 // and here it is always 1.
 func nano(ask, answer int) load.Dialect {
 	const handshake, ack, data = 1, 2, 4
-	packet := func(kind byte, body string, more int) []byte {
-		n := len(body) + more
-		return append([]byte{kind, byte(n >> 16), byte(n >> 8), byte(n)}, body...)
-	}
 	const route = "bench.echo"
 	return load.Dialect{
-		Knock:   append(packet(handshake, "", 0), packet(ack, "", 0)...),
-		Welcome: packet(handshake, `{"code":200,"sys":{"heartbeat":30}}`, 0),
-		Ask:     packet(data, "\x00\x01"+string(rune(len(route)))+route, ask),
-		Answer:  packet(data, "\x04\x01", answer),
+		Knock:   append(pomelo(handshake, "", 0), pomelo(ack, "", 0)...),
+		Welcome: pomelo(handshake, `{"code":200,"sys":{"heartbeat":30}}`, 0),
+		Ask:     pomelo(data, "\x00\x01"+string(rune(len(route)))+route, ask),
+		Answer:  pomelo(data, "\x04\x01", answer),
 	}
+}
+
+// pomelo is a packet of Pomelo's protocol, and the beginning of one with more bytes.
+func pomelo(kind byte, body string, more int) []byte {
+	n := len(body) + more
+	return append([]byte{kind, byte(n >> 16), byte(n >> 8), byte(n)}, body...)
 }
 
 // named is one of -servers: lifeline/CARRIER, or another server.

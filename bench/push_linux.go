@@ -7,10 +7,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/lifeline-go/lifeline/bench/load"
 	"github.com/lifeline-go/lifeline/bench/proc"
+	"github.com/lifeline-go/lifeline/bench/server"
 )
 
 // Messages to users by their names: what it costs that a user is at another server.
@@ -23,6 +25,7 @@ func (o *options) clusterPushFlags(fs *flag.FlagSet) {
 	fs.DurationVar(&o.duration, "duration", 3*time.Second, "length of a window")
 	fs.DurationVar(&o.warmup, "warmup", 500*time.Millisecond, "messages before the window")
 	fs.IntVar(&o.runs, "runs", 3, "runs of each, in turn")
+	fs.StringVar(&o.versus, "versus", "", "run another one's cluster as well, in turn: pitaya (tcp)")
 	o.carrierDefault(fs, "tcp")
 }
 
@@ -61,34 +64,62 @@ const (
 	sameServer
 )
 
+// pushKind is one of the things that are compared.
+type pushKind struct {
+	name, label string
+	group       *group
+	from        int
+	rate        float64
+}
+
 // clusterPush compares pushes to users of another server with those to users of the same.
 func clusterPush(o *options) (err error) {
 	if o.Rate <= 0 || o.SendWindow < 1 {
 		return errors.New("-rate and -window must be above 0")
 	}
+	rate := o.Rate
 	o.each, o.SendTo = 0, o.Sessions
-	g, err := o.assemble(2, sameServer)
+	ours, err := o.assemble(2, sameServer)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, g.close()) }()
-	g.fleet.OnPush(g.ledger.Arrived)
-	kinds := []struct {
-		name string
-		from int
-		rate float64
-	}{{"at_rate_other_server", otherServer, o.Rate}, {"at_rate_same_server", sameServer, o.Rate}, {"saturated_other_server", otherServer, 0}, {"saturated_same_server", sameServer, 0}}
+	defer func() { err = errors.Join(err, ours.close()) }()
+	kinds := []pushKind{
+		{"at_rate_other_server", "other server", ours, otherServer, rate}, {"at_rate_same_server", "same server", ours, sameServer, rate},
+		{"saturated_other_server", "other server", ours, otherServer, 0}, {"saturated_same_server", "same server", ours, sameServer, 0},
+	}
+	if o.versus != "" {
+		var theirs *group
+		if theirs, err = o.assembleOther(); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, theirs.close()) }()
+		kinds = append(kinds, pushKind{"at_rate_pitaya", "pitaya", theirs, otherServer, rate}, pushKind{"saturated_pitaya", "pitaya", theirs, otherServer, 0})
+	}
+	return o.comparePushes(kinds)
+}
+
+// comparePushes measures all kinds in turn, and prints them: first ours, to users of another
+// server and of the same, at a rate and without; then those of others.
+func (o *options) comparePushes(kinds []pushKind) error {
 	all, named := make([]*report, len(kinds)), map[string]any{}
 	for i, k := range kinds {
-		all[i] = o.report(peer{fmt.Sprintf("%s, %s", []string{"other server", "same server"}[k.from], pace(k.rate)), o.Config})
+		k.group.fleet.OnPush(k.group.ledger.Arrived)
+		all[i] = o.report(peer{k.label + ", " + pace(k.rate), o.Config})
 		all[i].Size, named[k.name] = o.Options.Size, all[i]
 	}
-	err = o.inTurn(all, func(i int) (figures, load.Counts, error) { return g.pushed(kinds[i].from, kinds[i].rate, all[i]) })
+	err := o.inTurn(all, func(i int) (figures, load.Counts, error) {
+		return kinds[i].group.pushed(kinds[i].from, kinds[i].rate, all[i])
+	})
 	if err != nil {
 		return err
 	}
 	atRate, saturated := moreOf(all[0], all[1]), moreOf(all[2], all[3])
-	all[1].Over, all[3].Over = compare(all[0], all[1]), compare(all[2], all[3])
+	for i, over := range map[int]int{1: 0, 3: 2, 4: 0, 5: 2} {
+		if i < len(all) {
+			all[i].Over = compare(all[over], all[i])
+		}
+	}
 	named["at_rate_more"], named["saturated_more"] = atRate, saturated
 	if o.json {
 		return writeJSON(o.out, named)
@@ -97,9 +128,69 @@ func clusterPush(o *options) (err error) {
 		return err
 	}
 	for i, m := range []more{atRate, saturated} {
-		fmt.Fprintf(o.out, "\n%s, more than on the same server, run by run: server CPU a message %v us, p50 %v us, p99 %v us\n", all[2*i].Server, m.ServerCPUPerMsg, m.P50, m.P99)
+		fmt.Fprintf(o.out, "\n%s, more than on the same server, run by run, in us: server CPU a message %s, p50 %s, p99 %s\n", all[2*i].Server, signed(m.ServerCPUPerMsg), signed(m.P50), signed(m.P99))
 	}
 	return nil
+}
+
+// signed is a spread of differences, which may be negative.
+func signed(s spread) string { return fmt.Sprintf("%+g [%+g - %+g]", s.Median, s.Lowest, s.Highest) }
+
+// pitayaFolder has pitaya's servers, in a module of their own.
+const pitayaFolder = "peers/pitaya"
+
+// assembleOther starts pitaya's backend and frontend, with the same NATS server between them,
+// and opens the sessions of players that are its users.
+func (o *options) assembleOther() (g *group, err error) {
+	if o.versus != "pitaya" || o.Config.Carrier != "tcp" {
+		return nil, fmt.Errorf("-versus %s: only pitaya, with -carrier tcp", o.versus)
+	}
+	if err := o.build(pitayaFolder); err != nil {
+		return nil, err
+	}
+	defer o.removeBuilt()
+	g = &group{o: o, servers: make([]*server.Process, 2)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, g.close())
+		}
+	}()
+	ports, err := g.prepare(1)
+	if err != nil {
+		return g, err
+	}
+	so := server.Options{
+		Program: o.programs[pitayaFolder], Core: -1, Cluster: g.directory.First().Addr.String(), Listen: ports[0].String(),
+		Ledger: g.ledger.Path, SendTo: o.SendTo, SendWindow: o.SendWindow, Size: o.Options.Size,
+	}
+	for i, kind := range []string{otherServer: "pitaya-backend", sameServer: "pitaya-frontend"} {
+		so.Kind = kind
+		if g.servers[i], err = server.Start(so); err != nil {
+			return g, err
+		}
+	}
+	lc := load.Config{
+		Server: ports[0], Carrier: "tcp", Bare: true, Sessions: o.Sessions, Size: 16 + o.Options.Size, Window: 1, Opening: o.Opening,
+		Dialect: pitayaPushes(16 + o.Options.Size),
+	}
+	if g.fleet, err = load.New(lc, func(err error) { fmt.Fprintln(o.log, "bench: pitaya:", err) }); err != nil {
+		return g, err
+	}
+	return g, g.fleet.Open(o.ramp)
+}
+
+// pitayaPushes is what players of pitaya say and hear: that they come, a request that makes
+// users of them, and messages of so many bytes.
+func pitayaPushes(size int) load.Dialect {
+	const handshake, ack, data = 1, 2, 4
+	const enter, push = "frontend.entry.enter", "push"
+	message := "\x06" + string(rune(len(push))) + push
+	return load.Dialect{
+		Knock: slices.Concat(pomelo(handshake, "{}", 0), pomelo(ack, "", 0),
+			pomelo(data, "\x00\x01"+string(rune(len(enter)))+enter, 0)),
+		Welcome: append(pomelo(handshake, `{"code":200,"sys":{"dict":{},"heartbeat":600,"serializer":"json"}}`, 0), pomelo(data, "\x04\x01ok", 0)...),
+		Push:    pomelo(data, message, size),
+	}
 }
 
 // pace says how fast messages are sent.

@@ -50,6 +50,7 @@ type Config struct {
 type Dialect struct {
 	Ask, Answer    []byte // stand in front of each request, and of its answer
 	Knock, Welcome []byte // what a stream begins with, and what is said to that
+	Push           []byte // stands in front of each message of the server's own; players ask for nothing then
 }
 
 // patience is how long a player waits for an answer before that is an error.

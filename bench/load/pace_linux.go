@@ -3,6 +3,9 @@
 package load
 
 import (
+	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -66,18 +69,50 @@ func (f *Fleet) message(p *player, body []byte) {
 	if err == nil {
 		err = codec.DecodeBody(payload, &m)
 	}
-	if err == nil && p.pushed != 0 && m.Number != p.pushed+1 {
-		err = fmt.Errorf("message %d after %d", m.Number, p.pushed)
-	}
 	if err != nil {
 		f.wrong(p, err)
 		return
+	}
+	f.pushed(p, m)
+}
+
+// pushed takes a message of the server's own.
+func (f *Fleet) pushed(p *player, m Push) {
+	if p.pushed != 0 && m.Number != p.pushed+1 {
+		f.wrong(p, fmt.Errorf("message %d after %d", m.Number, p.pushed))
+		if p.session != nil {
+			return // what is missing was promised, and still counts as lost at the end
+		}
 	}
 	p.pushed = m.Number
 	f.pushes.Add(f.now - (time.Duration(m.At) - f.began))
 	if f.toldOf != nil {
 		f.toldOf(p.index, m.Number)
 	}
+}
+
+// barePushes takes a part of the stream of messages without a session layer. The user that
+// they are for stands in them: it need not be the player that the stream is of.
+func (f *Fleet) barePushes(p *player, b []byte) {
+	head, size := f.cfg.Dialect.Push, len(f.cfg.Dialect.Push)+f.cfg.Size
+	p.part = append(p.part, b...)
+	b = p.part
+	for ; len(b) >= size; b = b[size:] {
+		body := b[len(head):size]
+		n := binary.LittleEndian.Uint64(body)
+		if !bytes.HasPrefix(b, head) || int(n&maxIndex) >= len(f.players) {
+			f.lose(p, errors.New("load: no message"))
+			return
+		}
+		f.pushed(&f.players[n&maxIndex], Push{Number: n >> 24, At: int64(binary.LittleEndian.Uint64(body[8:]))})
+	}
+	p.part = append(p.part[:0], b...)
+}
+
+// AppendBarePush appends a message to a user without a session layer.
+func AppendBarePush(b []byte, user int, m Push) []byte {
+	b = binary.LittleEndian.AppendUint64(b, m.Number<<24|uint64(user))
+	return append(binary.LittleEndian.AppendUint64(b, uint64(m.At)), m.Rest...)
 }
 
 // Push is what the server sends by itself.

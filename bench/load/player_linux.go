@@ -140,7 +140,9 @@ func (f *Fleet) begin(p *player) {
 			f.write(p, knock)
 		}
 		p.welcomed = len(f.cfg.Dialect.Welcome) == 0
-		f.ask(p, f.now)
+		if f.cfg.Dialect.Push == nil {
+			f.ask(p, f.now)
+		}
 	} else {
 		f.check(p)
 	}
@@ -427,6 +429,10 @@ func (f *Fleet) receive(p *player, pk codec.Packet) {
 func (f *Fleet) bare(p *player, b []byte) {
 	for len(b) > 0 {
 		want := f.cfg.Dialect.Welcome
+		if p.welcomed && f.cfg.Dialect.Push != nil {
+			f.barePushes(p, b)
+			return
+		}
 		if p.welcomed {
 			want = f.reply(p, p.answered)
 		}
@@ -444,6 +450,8 @@ func (f *Fleet) bare(p *player, b []byte) {
 		if p.welcomed {
 			f.answer(p, true)
 		}
-		p.welcomed = true
+		if p.welcomed = true; f.cfg.Dialect.Push != nil {
+			f.opened(p)
+		}
 	}
 }

@@ -67,7 +67,7 @@ func (o *Options) join(cfg *framework.Config, l *ledger) (send *sender, leave fu
 	}
 	cfg.Cluster = c
 	if o.SendTo > 0 {
-		send = newSender(o, c, l)
+		send = newSender(o, l, toUsers(c, o.SendTo))
 	}
 	return send, leave, nil
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lifeline-go/lifeline/bench/load"
 	"github.com/lifeline-go/lifeline/bench/proc"
 	"github.com/lifeline-go/lifeline/framework"
 )
@@ -53,7 +54,9 @@ type Options struct {
 	Peers []string // the NATS servers of all servers, if each has one; Cluster is "nats" then
 	Peer  string   // its own
 	Node  uint16   // the number of the server; if zero, the smallest that is free
-	Dir   string   // where the servers of one machine see which of them have ended; if empty, they can't
+
+	push func(user int, m load.Push) error // see SendBy
+	Dir  string                            // where the servers of one machine see which of them have ended; if empty, they can't
 }
 
 func (o *Options) args() []string {
@@ -116,7 +119,14 @@ func Main(args []string, more map[string]Starter) error {
 	if other := more[o.Kind]; other != nil {
 		start = func(o *Options) (*service, error) {
 			addr, stop, err := other(o)
-			return &service{addr: addr, stop: stop}, err
+			s := &service{addr: addr, stop: stop}
+			if err == nil && o.push != nil {
+				var l *ledger
+				if l, err = openLedger(o.Ledger); err == nil {
+					s.send = newSender(o, l, o.push)
+				}
+			}
+			return s, err
 		}
 	}
 	if start == nil {

@@ -24,22 +24,31 @@ type Sent struct {
 
 // sender sends numbered messages to users by their names, at whichever server they are.
 type sender struct {
-	cluster *cluster.Cluster
-	ledger  *ledger
-	users   []cluster.User
-	window  uint64        // messages to a user that have not arrived, where there is no rate
-	rest    []byte        // of each message
-	rate    atomic.Uint64 // messages a second, as bits; NaN: none
+	push   func(user int, m load.Push) error
+	ledger *ledger
+	users  int
+	window uint64        // messages to a user that have not arrived, where there is no rate
+	rest   []byte        // of each message
+	rate   atomic.Uint64 // messages a second, as bits; NaN: none
 
 	taken, backpressure, failed, undelivered atomic.Uint64
 }
 
-// newSender makes a sender that waits for its order.
-func newSender(o *Options, c *cluster.Cluster, l *ledger) *sender {
-	d := &sender{cluster: c, ledger: l, window: uint64(o.SendWindow), rest: make([]byte, o.Size)}
-	for i := range o.SendTo {
-		d.users = append(d.users, c.User(load.UserName(i)))
+// toUsers sends as lifeline does.
+func toUsers(c *cluster.Cluster, n int) func(int, load.Push) error {
+	users := make([]cluster.User, n)
+	for i := range users {
+		users[i] = c.User(load.UserName(i))
 	}
+	return func(user int, m load.Push) error { return users[user].Push("push", m) }
+}
+
+// SendBy says how another server sends a message to a user. Its Starter calls it.
+func (o *Options) SendBy(push func(user int, m load.Push) error) { o.push = push }
+
+// newSender makes a sender that waits for its order.
+func newSender(o *Options, l *ledger, push func(user int, m load.Push) error) *sender {
+	d := &sender{push: push, ledger: l, users: o.SendTo, window: uint64(o.SendWindow), rest: make([]byte, o.Size)}
 	d.rate.Store(math.Float64bits(math.NaN()))
 	go d.run() // ends with the process
 	return d
@@ -75,7 +84,7 @@ func (d *sender) run() {
 			time.Sleep(due - now)
 		default:
 			d.send(at, due) // late or not, it counts from its time
-			at = (at + 1) % len(d.users)
+			at = (at + 1) % d.users
 			due += time.Duration(float64(time.Second) / rate)
 		}
 	}
@@ -97,7 +106,7 @@ func (d *sender) fill(now time.Duration) (some bool) {
 func (d *sender) send(i int, at time.Duration) bool {
 	n := &d.ledger.of(i).pushed
 	number := n.Add(1)
-	err := d.users[i].Push("push", load.Push{Number: number, At: int64(at), Rest: d.rest})
+	err := d.push(i, load.Push{Number: number, At: int64(at), Rest: d.rest})
 	if err == nil {
 		d.taken.Add(1)
 		return true
