@@ -74,14 +74,6 @@ var errSought = errors.New("framework: the room is sought")
 // first of them at least.
 const arrivalLinger = 15 * time.Second
 
-// Local makes keys of the type mean rooms of this server only, also if it is one of a
-// cluster: the same key is another room at another server. Without a cluster, and of
-// rooms that are made for strangers, that is so anyway.
-func (rs *RoomsOf[R, P]) Local() *RoomsOf[R, P] {
-	rs.kind.setting("Local").local = true
-	return rs
-}
-
 // Generation tells one room of a key from the next one, for what the game writes to its
 // own database: a server that has lost the room, and does not know yet, has a lower one.
 // A write that meets a higher one must not be done. It is 0 if the server is of no

@@ -218,18 +218,6 @@ func (s *Server) awaitLinksClosed(ctx context.Context, t *transport.Transport) {
 	}
 }
 
-// roomList are all rooms there are.
-func (s *Server) roomList() (all []*Room) {
-	for _, k := range s.kinds {
-		k.mu.Lock()
-		for at := range k.plan.All() {
-			all = append(all, at.Value)
-		}
-		k.mu.Unlock()
-	}
-	return all
-}
-
 // stopRooms waits until every room has ended: their members have left by then.
 func (s *Server) stopRooms(ctx context.Context) error {
 	for _, k := range s.kinds {

@@ -53,16 +53,6 @@ func (s *Server) beginEnter(p *Player, asked mailbox.Question, payload []byte, w
 	})
 }
 
-// roomType returns the type of room that a client names. That there is none is counted as
-// a route that there is not.
-func (s *Server) roomType(name string) (*roomKind, error) {
-	if k := s.kinds[name]; k != nil {
-		return k, nil
-	}
-	s.count.noRoute.Add(1)
-	return nil, refusal(codec.ErrorNoRoute, "there is no room type "+short(name))
-}
-
 func (s *Server) beginLeave(p *Player, asked mailbox.Question, payload []byte) error {
 	var types []string
 	if err := codec.DecodeBody(payload, &types); err != nil {

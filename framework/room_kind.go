@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/internal/roomlist"
 	"github.com/lifeline-go/lifeline/framework/internal/seats"
 )
@@ -46,3 +47,25 @@ const (
 	maxRooms   = 10_000 // of a type, unless Rooms.Most says otherwise
 	maxRoomKey = 128    // bytes, unless Rooms.Keys says otherwise
 )
+
+// roomType returns the type of room that a client names. That there is none is counted as
+// a route that there is not.
+func (s *Server) roomType(name string) (*roomKind, error) {
+	if k := s.kinds[name]; k != nil {
+		return k, nil
+	}
+	s.count.noRoute.Add(1)
+	return nil, refusal(codec.ErrorNoRoute, "there is no room type "+short(name))
+}
+
+// roomList are all rooms there are.
+func (s *Server) roomList() (all []*Room) {
+	for _, k := range s.kinds {
+		k.mu.Lock()
+		for at := range k.plan.All() {
+			all = append(all, at.Value)
+		}
+		k.mu.Unlock()
+	}
+	return all
+}

@@ -209,3 +209,11 @@ func (rs *RoomsOf[R, P]) Listed() *RoomsOf[R, P] {
 
 // Name returns the name of the type of room.
 func (rs *RoomsOf[R, P]) Name() string { return rs.kind.name }
+
+// Local makes keys of the type mean rooms of this server only, also if it is one of a
+// cluster: the same key is another room at another server. Without a cluster, and of
+// rooms that are made for strangers, that is so anyway.
+func (rs *RoomsOf[R, P]) Local() *RoomsOf[R, P] {
+	rs.kind.setting("Local").local = true
+	return rs
+}
