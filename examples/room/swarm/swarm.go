@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/client"
 	bots "github.com/lifeline-go/lifeline/framework/client/swarm"
 )
@@ -126,7 +125,7 @@ func (g *Game) walk(ctx context.Context, b *bots.Bot) (n uint64, err error) {
 
 // wasReset tells that an answer was lost with the server that had it, or on the way from there.
 func wasReset(err error) bool {
-	var e *codec.Error
+	var e *client.Error
 	return errors.As(err, &e) && e.Code == client.ErrorReset
 }
 
