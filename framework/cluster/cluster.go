@@ -18,7 +18,10 @@
 //
 //	err = c.User("ann").Push("whisper", "hello")
 //
-// To players at all servers it sends by Group and Cluster.Broadcast. Cluster.Ban keeps a user
+// The room of a key is at one server of all. A player that joins it at another one goes there,
+// in the same session; see framework's Rooms.Local and Room.Generation.
+//
+// To players at all servers a game sends by Group and Cluster.Broadcast. Cluster.Ban keeps a user
 // out of all servers. Servers call each other by Handle and Call; one that serves no players,
 // as it listens to no address, may join for that alone.
 package cluster
