@@ -317,7 +317,7 @@ func (c *Cluster) takeNode(ctx context.Context) (uint16, error) {
 				continue
 			}
 			// The lease is the only trace of its death until there is a tombstone.
-			if err := c.tombstone(ctx, v.Owner); err != nil && !errors.Is(err, ErrConflict) {
+			if err := c.tombstone(ctx, v.Owner); err != nil {
 				return 0, err
 			}
 		}

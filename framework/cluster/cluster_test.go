@@ -288,6 +288,37 @@ func TestJoinTogether(t *testing.T) {
 	})
 }
 
+// raced is a bus on which another server writes each tombstone first.
+type raced struct{ *cluster.Memory }
+
+func (r raced) Put(ctx context.Context, key string, value []byte, rev uint64) (uint64, error) {
+	if strings.HasPrefix(key, "dead/") {
+		_, _ = r.Memory.Put(ctx, key, value, rev)
+	}
+	return r.Memory.Put(ctx, key, value, rev)
+}
+
+// TestLeaveIsSeenFirst: another server may see that this one has left before this one has
+// written that itself.
+func TestLeaveIsSeenFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := cluster.New(cluster.Config{Bus: raced{new(cluster.Memory)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		srv, err := framework.New(framework.Config{Cluster: c, Secret: session.Secret{1}, TCP: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler), Network: network()})
+		if err == nil {
+			err = srv.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := srv.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestJoin: what keeps a server out, in a sentence.
 func TestJoin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -251,9 +251,13 @@ func (c *Cluster) declareOnce(i core.Incarnation) {
 // tombstone makes one, if there is none.
 func (c *Cluster) tombstone(ctx context.Context, i core.Incarnation) error {
 	key := bucketDead + "/" + i.String()
-	b, rev, err := c.bus.Get(ctx, key)
-	if err == nil && len(b) == 0 {
-		_, err = c.bus.Put(ctx, key, []byte{1}, rev)
+	err := ErrConflict
+	for errors.Is(err, ErrConflict) { // another server has written it: the next read shows it
+		var b []byte
+		var rev uint64
+		if b, rev, err = c.bus.Get(ctx, key); err == nil && len(b) == 0 {
+			_, err = c.bus.Put(ctx, key, []byte{1}, rev)
+		}
 	}
 	if err == nil && c.dir != "" && i != c.me {
 		_ = os.Remove(markPath(c.dir, i)) // it is of no more use
