@@ -541,11 +541,16 @@ export class Client<S extends Schema = NoSchema> {
 		}
 		this.cause ??= new CloseError(Code.OpeningTimeout);
 		const delay = Math.max(this.core.due() - this.now(), 0);
-		if (delay === 0 && this.cause instanceof CloseError && this.cause.code === Code.Moved) {
-			return false; // the same attempt goes on at another server
+		if (delay === 0 && this.wasMoved()) {
+			return false;
 		}
 		this.tell({ kind: "failed", error: this.cause, delay });
 		return true;
+	}
+
+	/** Says whether the same attempt goes on at another server. */
+	private wasMoved(): boolean {
+		return this.cause instanceof CloseError && this.cause.code === Code.Moved;
 	}
 
 	private tell(e: ClientEvent): void {
@@ -608,6 +613,9 @@ export class Client<S extends Schema = NoSchema> {
 
 	private dial(): void {
 		this.dialer.stop();
+		if (this.attempting && !this.wasMoved()) { // the pause after an attempt that failed is over already
+			this.tell({ kind: "failed", error: this.cause ?? new CloseError(Code.OpeningTimeout), delay: 0 });
+		}
 		this.attempting = true;
 		this.tell({ kind: "connecting" });
 		if (this.core.state !== "dialing") {

@@ -115,6 +115,17 @@ describe("attempts", () => {
 		expect(kinds().length).toBeGreaterThan(5);
 		c.close();
 	});
+	test("an attempt that failed is told, even if no pause follows", async () => {
+		let calls = 0;
+		const c = make({
+			platform: { now: () => performance.now(), random: (b) => void b.fill(calls++ < 5 ? 0 : 255) },
+			open: () => { throw new Error("no"); },
+		});
+		void c.connect();
+		await pass(2000);
+		c.close();
+		expect(kinds().slice(0, 6)).toEqual(["connecting", "failed", "connecting", "failed", "connecting", "failed"]);
+	});
 	test("a server that says no for now is told with its words", async () => {
 		server.login = (s) => s.refuse(Code.Busy, "patching", 1000n);
 		const c = make();
