@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -240,13 +241,17 @@ func TestContainersAskTheirServer(t *testing.T) {
 // probes has the program ask a server that is well, and one that is not.
 func probes(t *testing.T, program string) {
 	t.Helper()
-	code := http.StatusOK
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "declared dead", code) }))
+	var dead atomic.Bool
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if dead.Load() {
+			http.Error(w, "declared dead", http.StatusServiceUnavailable)
+		}
+	}))
 	defer srv.Close()
 	if out, err := exec.Command(program, "-probe", srv.URL+"/livez").CombinedOutput(); err != nil {
 		t.Errorf("a server that is well: %v\n%s", err, out)
 	}
-	code = http.StatusServiceUnavailable
+	dead.Store(true)
 	if out, err := exec.Command(program, "-probe", srv.URL+"/livez").CombinedOutput(); err == nil || !bytes.Contains(out, []byte("declared dead")) {
 		t.Errorf("a server that is not: %v\n%s", err, out)
 	}
