@@ -2,7 +2,7 @@
 
 // The page: a session with the room, what it shows of it, and its buttons.
 
-import { Client, Code, codeText, type ClientEvent } from "../../../../framework/client/js/src/index.js";
+import { Client, Code, codeText, Failure, RequestError, type ClientEvent } from "../../../../framework/client/js/src/index.js";
 import { $, el } from "./dom.js";
 import { Guide } from "./guide.js";
 import { Ledger } from "./ledger.js";
@@ -224,6 +224,11 @@ function start(): void {
 		storageKey: "lifeline-room",
 		info: "room page",
 		onEvent: changed,
+		onError: (e) => {
+			if (!(e instanceof RequestError && e.code === Failure.NotJoined)) { // else a step was on its way as the match ended
+				reportError(e);
+			}
+		},
 		open: (to) => {
 			if (performance.now() < offlineUntil) {
 				throw new Error("offline");

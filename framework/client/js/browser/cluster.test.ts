@@ -32,7 +32,7 @@ async function address(): Promise<string> {
 beforeAll(async () => {
 	const directory = await address();
 	for (const n of ["1", "2"]) {
-		servers.push(await Server.start("-cluster", n, "-dir", dir, "-directory", directory, "-ws", await address(), "-bots", "1"));
+		servers.push(await Server.start("-cluster", n, "-dir", dir, "-directory", directory, "-ws", await address(), "-bots", "0"));
 	}
 	browser = await Browser.start();
 }, 180_000);
