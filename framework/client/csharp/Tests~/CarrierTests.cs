@@ -15,6 +15,19 @@ namespace Lifeline.Tests
 			check.Run("resets on plain KCP", () => Resets(check));
 		}
 
+		// A link to the socket, whose first datagram is in d: n bytes.
+		static PlainKcpCarrier Open(Socket socket, KcpPool pool, long now, byte[] d, out int n, out EndPoint from)
+		{
+			socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+			socket.ReceiveTimeout = 10000;
+			Places places = new Places("127.0.0.1", ((IPEndPoint)socket.LocalEndPoint).Port);
+			places.Resolve();
+			PlainKcpCarrier c = new PlainKcpCarrier(places, 7, pool);
+			c.Receive(now);
+			n = Send(c, socket, now, d, out from);
+			return c;
+		}
+
 		// Answers are looked at once in 200 ms. What is lost is sent again as after a round trip of 100 ms: after 100 ms
 		// and 4 times half of them.
 		static void Frames(Check check)
@@ -24,16 +37,11 @@ namespace Lifeline.Tests
 			Kcp server = new Kcp(7, 1200, pool);
 			using (Socket socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp))
 			{
-				socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-				socket.ReceiveTimeout = 10000;
-				Places places = new Places("127.0.0.1", ((IPEndPoint)socket.LocalEndPoint).Port);
-				places.Resolve();
-				PlainKcpCarrier c = new PlainKcpCarrier(places, 7, pool);
 				long now = 1000 * Nanos.Second;
-				c.Receive(now);
 				byte[] d = new byte[1200];
 				EndPoint from;
-				int n = Send(c, socket, now, d, out from);
+				int n;
+				PlainKcpCarrier c = Open(socket, pool, now, d, out n, out from);
 				check.Equal(server.Input(now, d, 0, n).ToString(), "None", "the server's opinion");
 				n = server.Output(now, d, 0, 1200);
 				socket.SendTo(d, n, SocketFlags.None, from);
@@ -60,16 +68,11 @@ namespace Lifeline.Tests
 				Kcp server = new Kcp(7, 1200, pool);
 				using (Socket socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp))
 				{
-					socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-					socket.ReceiveTimeout = 10000;
-					Places places = new Places("127.0.0.1", ((IPEndPoint)socket.LocalEndPoint).Port);
-					places.Resolve();
-					PlainKcpCarrier c = new PlainKcpCarrier(places, 7, pool);
 					long now = 1000 * Nanos.Second;
-					c.Receive(now);
 					byte[] d = new byte[1200];
 					EndPoint from;
-					int n = Send(c, socket, now, d, out from);
+					int n;
+					PlainKcpCarrier c = Open(socket, pool, now, d, out n, out from);
 					SendReset(socket, from, d, n, 0);
 					check.That(c.Receive(now), "the first reset");
 					now += 500 * Nanos.Millisecond;
