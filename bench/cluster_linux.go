@@ -330,7 +330,7 @@ func clusterPause(o *options) error {
 	})
 }
 
-// clusterResume cuts links of players, who come back to the other one of two servers first.
+// clusterResume cuts links of players of one server. They come back to the other one first.
 func clusterResume(o *options) error {
 	o.Config.Wrong = true
 	return o.outage("resume", 2, 0, func(g *group) error {

@@ -18,7 +18,7 @@ import (
 func (o *options) curveFlags(fs *flag.FlagSet) {
 	fs.IntVar(&o.Sessions, "sessions", 1000, "how many players there are")
 	fs.StringVar(&o.rates, "rates", "0.1,0.5,2,10,20,40,80,0", "thousands of requests a second of all players together; 0: as fast as answers come; several with commas")
-	fs.StringVar(&o.versus, "servers", "lifeline/plain-kcp,lifeline/kcp,lifeline/tcp,lifeline/ws,go-tcp,udp,kcp-go,enet", "who is tried; several with commas; the others are compared with the first")
+	fs.StringVar(&o.versus, "servers", "lifeline/plain-kcp,lifeline/kcp,lifeline/tcp,lifeline/ws,go-tcp,udp,kcp-go,enet", "what is tried; several with commas; the others are compared with the first")
 	fs.IntVar(&o.Config.Size, "size", 64, "bytes of a payload")
 	fs.IntVar(&o.Backlog, "backlog", 64, "requests that a player may have unanswered: who waits for so many skips the next")
 	fs.DurationVar(&o.duration, "duration", 5*time.Second, "length of a window")

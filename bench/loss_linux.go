@@ -21,7 +21,7 @@ import (
 func (o *options) lossFlags(fs *flag.FlagSet) {
 	fs.IntVar(&o.Sessions, "sessions", 50, "players")
 	fs.StringVar(&o.losses, "loss", "0,1,5,10,20", "percent of the packets that are lost, each way; several with commas")
-	fs.StringVar(&o.versus, "servers", "lifeline/plain-kcp,lifeline/tcp,kcp-go,quic-go,go-tcp", "who is tried; several with commas")
+	fs.StringVar(&o.versus, "servers", "lifeline/plain-kcp,lifeline/tcp,kcp-go,quic-go,go-tcp", "what is tried; several with commas")
 	fs.DurationVar(&o.delay, "delay", 25*time.Millisecond, "what each way takes")
 	fs.Float64Var(&o.Rate, "rate", 20, "requests a second of each player")
 	fs.IntVar(&o.Config.Size, "size", 60, "bytes of a request")

@@ -9,8 +9,8 @@ import (
 )
 
 // Bus joins the servers of a cluster: a small store that all of them see, questions from
-// one to another, and what one tells many. Its methods are safe to call from any goroutine and block until
-// they have an answer or ctx ends.
+// one to another, and what one tells many. Its methods are safe to call from any goroutine
+// and block until they have an answer or ctx ends.
 //
 // A key is a bucket, a slash and a name: "leases/17". The names have letters, digits, dots
 // and dashes. Every write of a key gives it a higher revision.

@@ -65,7 +65,7 @@ func (e *Entry) Enter(ctx context.Context) ([]byte, error) {
 	return []byte("ok"), nil
 }
 
-// alone is a service discovery that finds nobody. Pushes need none: they go to a subject of
+// alone is a service discovery that finds no server. Pushes need none: they go to a subject of
 // the user.
 type alone struct{ component.Base }
 
