@@ -272,6 +272,44 @@ func TestClusterPush(t *testing.T) {
 	})
 }
 
+// TestClusterMove asserts that players get into rooms of other servers, and that nothing of
+// their traffic is lost or comes twice meanwhile.
+func TestClusterMove(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many processes")
+	}
+	var r moved
+	measure(t, &r, "cluster move", "-sessions", "12", "-warmup", "100ms", "-settle", "200ms", "-moves", "20", "-moving", "700ms")
+	if r.Joins < 5 || r.Join50 == 0 || r.Here50 == 0 || r.Returned < r.Joins || r.Up == 0 || r.Down == 0 {
+		t.Errorf("figures are missing: %+v", r)
+	}
+	r.Errors.Timeout = 0
+	if r.Lost+r.Twice != 0 || r.Resets+r.Logins+r.Refused != 0 || r.Errors.Sum() != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestClusterFan asserts that every player gets every broadcast, of one server and of three.
+func TestClusterFan(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many processes")
+	}
+	var all struct {
+		Three report `json:"three_servers"`
+		One   report `json:"one_server"`
+		Ratio spread `json:"cpu_per_delivery_three_over_one"`
+	}
+	measure(t, &all, "cluster fan", "-members", "30", "-rate", "50", "-runs", "1", "-duration", "300ms", "-warmup", "200ms", "-client-core", "-1", "-server-core", "-1")
+	for _, r := range []report{all.Three, all.One} {
+		if r.Deliveries == 0 || r.CPUPerDelivery == 0 || all.Ratio.Median == 0 {
+			t.Errorf("%s: figures are missing: %+v", r.Server, r.figures)
+		}
+		if r.MessagesLost != 0 || r.Errors.Sum() != 0 {
+			t.Errorf("%s: lost %v, %+v", r.Server, r.MessagesLost, r.Errors)
+		}
+	}
+}
+
 // TestClusterNode asserts that servers of all shapes are measured, without and with players.
 func TestClusterNode(t *testing.T) {
 	if testing.Short() {

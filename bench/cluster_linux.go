@@ -88,7 +88,8 @@ type group struct {
 // atAll has the players begin at all servers in turn.
 const atAll = -1
 
-// assemble starts n servers, and opens the sessions at one of them, or at all.
+// assemble starts n servers, one cluster if there are several, and opens the sessions at one of
+// them, or at all.
 func (o *options) assemble(n, at int) (g *group, err error) {
 	if err := o.share(); err != nil {
 		return nil, err
@@ -105,8 +106,11 @@ func (o *options) assemble(n, at int) (g *group, err error) {
 	}
 	for i := range n {
 		so := o.Options
-		so.Kind, so.Carrier, so.Core, so.Links, so.Game, so.Users = "lifeline", o.Config.Carrier, -1, 2*o.Sessions, true, true
-		so.Cluster, so.Listen, so.Ledger, so.PushEach = g.directory.First().Addr.String(), ports[i].String(), g.ledger.Path, o.each
+		so.Kind, so.Carrier, so.Core, so.Links, so.Game, so.Users = "lifeline", o.Config.Carrier, o.serverCore, 2*o.Sessions, true, true
+		if n > 1 {
+			so.Cluster = g.directory.First().Addr.String()
+		}
+		so.Listen, so.Ledger, so.PushEach = ports[i].String(), g.ledger.Path, o.each
 		so.Size = cmp.Or(so.Size, 16)
 		so.KeyFile = filepath.Join(g.folder, "key") // clients know all servers by one
 		if !o.leaseOnly {
@@ -142,7 +146,7 @@ func (g *group) prepare(n int) (ports []netip.AddrPort, err error) {
 	if ports, err = g.o.freePorts(n + 1); err != nil {
 		return nil, err
 	}
-	g.directory, err = server.Start(server.Options{Kind: "directory", Core: -1, Listen: ports[n].String()})
+	g.directory, err = server.Start(server.Options{Kind: "directory", Core: g.o.serverCore, Listen: ports[n].String()})
 	return ports[:n], err
 }
 
@@ -346,11 +350,20 @@ func clusterResume(o *options) error {
 	})
 }
 
-// outage plays a course with so many servers, and reports what the players went through.
-func (o *options) outage(course string, servers, at int, happen func(*group) error) (err error) {
-	g, err := o.assemble(servers, at)
+// outage plays a course with so many servers, and prints what the players went through.
+func (o *options) outage(course string, servers, at int, happen func(*group) error) error {
+	r, err := o.play(course, servers, at, happen)
 	if err != nil {
 		return err
+	}
+	return o.printLines(r)
+}
+
+// play plays a course with so many servers, and returns what the players went through.
+func (o *options) play(course string, servers, at int, happen func(*group) error) (r *outage, err error) {
+	g, err := o.assemble(servers, at)
+	if err != nil {
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, g.close()) }()
 	g.fleet.Listen()
@@ -360,13 +373,13 @@ func (o *options) outage(course string, servers, at int, happen func(*group) err
 	g.fleet.Listen()
 	from, err := proc.Now()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	began := time.Now()
 	if err := happen(g); err != nil {
-		return fmt.Errorf("%s: %w", course, err)
+		return nil, fmt.Errorf("%s: %w", course, err)
 	}
-	r := &outage{
+	r = &outage{
 		Course: course, Carrier: o.Config.Carrier, Servers: servers, Sessions: o.Sessions, Each: o.each,
 		Seconds: round(time.Since(began).Seconds()), Machine: o.machine(), Before99: ms(before.Quantile(0.99)),
 	}
@@ -375,15 +388,15 @@ func (o *options) outage(course string, servers, at int, happen func(*group) err
 	g.fleet.Play(o.settle)
 	to, err := proc.Now()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	all := to.Since(from)
 	r.CPU = round(percent(all.Busy, max(all.Total, 1)))
 	r.waited(g.fleet)
 	if err := r.account(g); err != nil {
-		return err
+		return nil, err
 	}
-	return o.printLines(r)
+	return r, nil
 }
 
 // waited fills in how long the players waited.

@@ -46,6 +46,8 @@ func commands() []command {
 		{"cluster local", "what it costs a server to be one of many", (*options).clusterLocalFlags, clusterLocal},
 		{"cluster login", "what a login costs more there", (*options).clusterLoginFlags, clusterLogin},
 		{"cluster push", "messages to users of another server, beside those of the same", (*options).clusterPushFlags, clusterPush},
+		{"cluster move", "players join rooms of other servers", (*options).clusterMoveFlags, clusterMove},
+		{"cluster fan", "a broadcast to the players of three servers, beside one with as many", (*options).clusterFanFlags, clusterFan},
 		{"cluster node", "what a server costs at rest, alone and with NATS in its process", (*options).clusterNodeFlags, clusterNode},
 		{"cluster resume", "players come back to the wrong one of two servers", (*options).clusterResumeFlags, clusterResume},
 		{"cluster restart", "three servers are restarted in turn, under traffic", (*options).clusterRestartFlags, clusterRestart},
@@ -84,6 +86,8 @@ type options struct {
 	bus                    string        // of the courses of cluster
 	each                   float64       // requests, and messages, a second of each player
 	stopped                time.Duration // the directory
+	moves                  float64       // joins a second of rooms of other servers
+	moving                 time.Duration // how long there are such
 	leaseOnly              bool          // servers can't see that another one's process has ended
 	overload               float64
 	page, only             string // where all writes its report, and which steps of it

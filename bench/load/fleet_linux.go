@@ -98,6 +98,7 @@ type Fleet struct {
 	redials    chart.Histogram // from the first attempt to come back
 	aways      chart.Histogram // from losing the link to being back
 	openings   chart.Histogram // from the dial to the session
+	rooms      Visits          // since TakeVisits
 	lateness   Lateness        // of Config.Lateness
 	lay        time.Duration   // how long what is served now lay in its socket; below 0: not known
 	logins     int             // after the first

@@ -43,6 +43,7 @@ type player struct {
 	links           uint32 // that it has had
 	undelivered     uint64 // requests that it was told may not have arrived
 	way             way
+	visit           visit
 	heard, silence  time.Duration // see Listen
 	lost            time.Duration // its link, if it is away
 	begun           time.Duration // to open
@@ -413,7 +414,7 @@ func (f *Fleet) receive(p *player, pk codec.Packet) {
 		f.hear(p)
 	}
 	switch {
-	case !deliver:
+	case !deliver, f.visited(p, pk):
 	case pk.Kind == codec.Response:
 		id, payload, err := codec.ParseResponse(pk.Body)
 		f.skip(p, id)

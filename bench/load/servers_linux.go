@@ -133,7 +133,14 @@ func (f *Fleet) gone(p *player, ch session.Change) {
 }
 
 // uncertain counts what p was told that the server may not have.
-func (f *Fleet) uncertain(p *player, ch session.Change) { p.undelivered += uint64(len(ch.Undelivered)) }
+func (f *Fleet) uncertain(p *player, ch session.Change) {
+	for _, pk := range ch.Undelivered {
+		if !isWish(pk) {
+			p.undelivered++
+		}
+	}
+	p.forget()
+}
 
 // reset takes note that the stream of p begins anew.
 func (f *Fleet) reset(p *player, ch session.Change) {

@@ -39,6 +39,8 @@ type Options struct {
 	Work              time.Duration // that the handler of "echo" takes
 	Pushes            float64       // numbered messages a second to all players together
 	Room              float64       // ticks a second of the one room that everybody is in
+	Fan               bool          // a group of all players at all servers is sent numbered messages, which cost one order: see broadcaster
+	Halls             bool          // players may enter rooms of the type HallType, by any key
 	Size              int           // bytes of a push or of a tick's message
 
 	Users      bool          // players log in by name: see load.UserIndex

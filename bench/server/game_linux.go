@@ -32,6 +32,7 @@ type Game struct {
 type game struct {
 	o       *Options
 	rooms   *framework.Rooms[*arena]
+	crowd   framework.Group // of Options.Fan
 	pushing atomic.Bool
 	ledger  *ledger // nil: each seat has a page of its own
 	rest    []byte
@@ -72,6 +73,9 @@ func (g *game) routes(srv *framework.Server) {
 		return append(dst, payload...), nil
 	}).Inline()
 	framework.OnRaw(srv, "count", g.count).Inline()
+	if g.o.Halls {
+		framework.AddRoom(srv, HallType, func(r *framework.Room) *hall { return &hall{r} })
+	}
 	if g.o.Room > 0 {
 		step := time.Duration(float64(time.Second) / g.o.Room)
 		g.rooms = framework.AddRoom(srv, "arena", func(r *framework.Room) *arena { return &arena{Room: r, g: g} }).Tick(step)
@@ -118,6 +122,9 @@ func (g *game) onOpen(p *framework.Player) {
 		g.players = append(g.players, s)
 	}
 	g.mu.Unlock()
+	if g.o.Fan {
+		g.crowd.Add(p)
+	}
 	if g.rooms != nil {
 		_ = g.rooms.JoinAsync(p, "1")
 	}

@@ -100,6 +100,9 @@ func tryLifeline(o *Options) (*service, error) {
 		return nil, err
 	}
 	g.routes(srv)
+	if o.Fan {
+		send = g.broadcaster(srv, cfg.Cluster)
+	}
 	if err := srv.Start(); err != nil {
 		leave()
 		return nil, err

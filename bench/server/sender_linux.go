@@ -11,6 +11,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/bench/load"
 	"github.com/lifeline-go/lifeline/bench/proc"
+	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/cluster"
 )
 
@@ -52,6 +53,20 @@ func newSender(o *Options, l *ledger, push func(user int, m load.Push) error) *s
 	d.rate.Store(math.Float64bits(math.NaN()))
 	go d.run() // ends with the process
 	return d
+}
+
+// broadcaster makes a sender to all players at once, at whichever server they are.
+func (g *game) broadcaster(srv *framework.Server, joined framework.Cluster) *sender {
+	const tag = "everybody"
+	g.crowd = srv.Group(tag)
+	o := *g.o
+	o.SendTo = 1
+	return newSender(&o, &ledger{make([]page, 1)}, func(_ int, m load.Push) error {
+		if c, ok := joined.(*cluster.Cluster); ok {
+			return c.Group(tag).Broadcast("push", m)
+		}
+		return g.crowd.Broadcast("push", m)
+	})
 }
 
 // order begins to send, at a rate, or with 0 as fast as messages arrive. Without text it
