@@ -310,6 +310,27 @@ func TestClusterFan(t *testing.T) {
 	}
 }
 
+// TestClusterDirectory asserts that all that is looked up is found, in each store.
+func TestClusterDirectory(t *testing.T) {
+	for store, lookups := range map[string]int{"tree": 4, "memory": 5, "file": 5} {
+		var r struct{ Rows []holding }
+		measure(t, &r, "cluster directory", "-store", store, "-entries", "1000,1500", "-lookups", "60")
+		if len(r.Rows) != 2 {
+			t.Fatalf("%s: %d rows", store, len(r.Rows))
+		}
+		for _, h := range r.Rows {
+			if h.Fill == 0 || h.Heap == 0 || len(h.Lookups) != lookups || (h.Disk > 0) != (store == "file") {
+				t.Errorf("figures are missing: %+v", h)
+			}
+			for _, l := range h.Lookups {
+				if l.Times == 0 || l.P50 == 0 {
+					t.Errorf("%s, %s: figures are missing: %+v", store, l.What, l)
+				}
+			}
+		}
+	}
+}
+
 // TestClusterNode asserts that servers of all shapes are measured, without and with players.
 func TestClusterNode(t *testing.T) {
 	if testing.Short() {
