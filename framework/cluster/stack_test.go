@@ -34,6 +34,7 @@ type stack struct {
 	alone   cluster.Isolation
 	labels  map[uint16][]string
 	setup   func(node uint16, s *framework.Server) // registers rooms; nil: none
+	meter   *traffic                               // counts what servers ask of the bus; nil: nothing does
 	servers []*server
 	clients []*client.Client
 
@@ -191,6 +192,9 @@ func (s *stack) end() {
 func (s *stack) add(node uint16) *server {
 	s.t.Helper()
 	v := &server{line: &line{Bus: &s.bus}, host: fmt.Sprint("10.0.0.", node)}
+	if s.meter != nil {
+		v.line.Bus = counted{&s.bus, s.meter}
+	}
 	if s.hostOf != "" {
 		v.host = s.hostOf
 	}
