@@ -60,8 +60,9 @@ type ClusterRoomHost interface {
 	Unsit(kind, key string)
 }
 
-// ErrNoRoom says that a room is not open here.
-var ErrNoRoom = errors.New("framework: the room is not open here")
+// ErrNoRoom says that a room is not open: at this server, or at any of the cluster where
+// that is asked.
+var ErrNoRoom = errors.New("framework: there is no such room")
 
 // ErrMoved ends the wait for a room that is at another server of the cluster: the player
 // goes there, and what came of its wish is known there.

@@ -26,7 +26,8 @@ import (
 type Target struct {
 	kind targetKind
 	node uint16
-	name string // a label or a user
+	name string // a label, a user, or a type of room
+	key  string // of the room
 }
 
 type targetKind uint8
@@ -35,6 +36,7 @@ const (
 	toNode targetKind = iota
 	toAny
 	toOwner
+	toRoom
 )
 
 // Node is the server with a number, this one too.
@@ -67,9 +69,9 @@ const (
 // is. Any other one, and a panic, is logged, and the caller is told framework.ErrorInternal.
 // A route that has a handler panics, as does a type that would not arrive whole.
 func Handle[Q, A any](c *Cluster, route string, fn func(ctx context.Context, from Member, q Q) (A, error)) {
-	c.services.add(route, func(ctx context.Context, from Member, payload []byte) ([]byte, error) {
+	c.services.add(route, func(ctx context.Context, from Member, call *callBody) ([]byte, error) {
 		var q Q
-		if err := codec.DecodeBody(payload, &q); err != nil {
+		if err := codec.DecodeBody(call.Body, &q); err != nil {
 			return nil, codec.BadRequest(err)
 		}
 		a, err := fn(ctx, from, q)
@@ -87,10 +89,10 @@ func Handle[Q, A any](c *Cluster, route string, fn func(ctx context.Context, fro
 //
 // The error is a *framework.Error: the handler's, or ErrorNoRoute if that server has none,
 // ErrorBadRequest if q is not what it takes, ErrorBusy if 4,096 handlers run there. It is
-// ErrNoNode or ErrOffline at once if there is no such server or user, ErrUnreachable if this
-// server is not in the cluster, if that one is paused or leaves, or if the directory does
-// not answer, and codec.ErrTooLarge beyond 512 KiB: in all these cases nothing was called,
-// but that a large answer was given up. After ErrUnknown, and after ctx's error, the handler
+// ErrNoNode, ErrOffline or ErrNoRoom at once if there is no such server, user or room,
+// ErrUnreachable if this server is not in the cluster, if that one is paused or leaves, or if
+// the directory does not answer, and codec.ErrTooLarge beyond 512 KiB: in all these cases
+// nothing was called, but that a large answer was given up. After ErrUnknown, and after ctx's error, the handler
 // may have run. Nothing is tried again that may have been called.
 func Call[A any](ctx context.Context, c *Cluster, to Target, route string, q any) (A, error) {
 	var a A
@@ -113,6 +115,8 @@ type callBody struct {
 	User  string // whose session must be there, if any
 	Limit uint32 // in milliseconds
 	Body  []byte // a payload
+
+	RoomType, RoomKey string // that must be open there, if any
 }
 
 // replyBody is what comes of a call.
@@ -130,10 +134,11 @@ const (
 	callLarge   = 2 // the answer is: Text
 	callRefused = 3 // Code and Text: that server will not
 	callAway    = 4 // Text: that server can't now
-	callAbsent  = 5 // the user has no session there
+	callAbsent  = 5 // the user has no session there, or the room is not open there
 )
 
-type callHandler func(ctx context.Context, from Member, payload []byte) ([]byte, error)
+// callHandler serves a call. The error is errAbsent if that has not begun.
+type callHandler func(ctx context.Context, from Member, q *callBody) ([]byte, error)
 
 // services are the calls that are made here, and those that come.
 type services struct {
@@ -215,8 +220,11 @@ func (s *services) call(ctx context.Context, to Target, q *callBody) ([]byte, er
 	defer cancelLong()
 	s.made.Add(1)
 	q.Node, q.Boot = s.c.me.Node, s.c.me.Boot
-	if to.kind == toOwner {
+	switch to.kind {
+	case toOwner:
 		return s.callOwner(ctx, to.name, q)
+	case toRoom:
+		return s.callRoom(ctx, to, q)
 	}
 	return s.callOneOf(ctx, s.candidates(to), to, q)
 }
@@ -268,6 +276,8 @@ func (to Target) String() string {
 		return fmt.Sprint("server ", to.node)
 	case toAny:
 		return fmt.Sprintf("any %q", to.name)
+	case toRoom:
+		return fmt.Sprintf("room %.64q of type %.64q", to.key, to.name)
 	}
 	return "the server of " + logs.Label(to.name)
 }
@@ -401,7 +411,7 @@ func (s *services) admit(q *callBody, running int64) (callHandler, *replyBody) {
 		return nil, &replyBody{Result: callRefused, Code: uint32(codec.ErrorNoRoute), Text: fmt.Sprintf("no handler of %.64q", q.Route)}
 	case running > maxCalls:
 		return nil, &replyBody{Result: callRefused, Code: uint32(codec.ErrorBusy), Text: fmt.Sprintf("more than %d calls run", maxCalls)}
-	case q.User != "" && len(s.c.host.User(q.User)) == 0:
+	case q.User != "" && len(s.c.host.User(q.User)) == 0, q.RoomType != "" && !s.c.host.HasRoom(q.RoomType, q.RoomKey):
 		return nil, &replyBody{Result: callAbsent}
 	}
 	return h, nil
@@ -414,10 +424,12 @@ func (s *services) reply(h callHandler, q *callBody) *replyBody {
 	var payload []byte
 	err := error(&codec.Error{Code: codec.ErrorInternal, Text: "internal error"}) // of one that panics
 	s.c.guarded("call of "+q.Route, func() {
-		payload, err = h(ctx, s.c.member(core.Incarnation{Node: q.Node, Boot: q.Boot}), q.Body)
+		payload, err = h(ctx, s.c.member(core.Incarnation{Node: q.Node, Boot: q.Boot}), q)
 	})
 	var no *codec.Error
 	switch {
+	case err == errAbsent:
+		return &replyBody{Result: callAbsent}
 	case errors.As(err, &no):
 		return &replyBody{Result: callFailed, Code: uint32(no.Code), Text: no.Text[:min(len(no.Text), maxErrorText)]}
 	case err != nil:
