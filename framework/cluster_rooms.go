@@ -3,6 +3,7 @@
 package framework
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,8 +15,8 @@ import (
 )
 
 // ClusterRooms is what a Cluster may implement besides: then a key means one room of all
-// servers. Without it a key means a room of this server, as by Rooms.Local. Its methods do
-// not block, and are called from many goroutines without a lock.
+// servers. Without it a key means a room of this server, as by Rooms.Local. Its methods are
+// called from many goroutines without a lock. They do not block, but for those that say so.
 type ClusterRooms interface {
 	// FindRoom finds the room of a key that is not open here. If no server has it, one
 	// becomes its owner, which may be this one: see ClusterRoomHost. done is called once, on
@@ -24,6 +25,12 @@ type ClusterRooms interface {
 	// TakeSeat gives away the seat that was kept here for a session that has come: see
 	// ClusterRoomHost.Sit. It reports false if none is.
 	TakeSeat(kind, key string, id ID) bool
+	// ReserveSeats is ClusterRoomHost.Reserve at the server that has the room. Unlike the others
+	// it blocks until that has answered, or ctx ends.
+	ReserveSeats(ctx context.Context, kind, key string, users []string) error
+	// BringUser is ClusterRoomHost.Bring at the server that has the session of the user. It blocks
+	// until that has answered, or ctx ends. The error is ErrClosed if the user has none.
+	BringUser(ctx context.Context, kind, key, user string, look bool) error
 	// CloseRoom gives up a room that OpenRoom made. It has ended, and OnEnd has returned.
 	CloseRoom(kind, key string)
 }
@@ -52,12 +59,19 @@ type ClusterRoomHost interface {
 	Load() (players, most int)
 	// HasRoom reports whether the room of a key is open here, and has not begun to end.
 	HasRoom(kind, key string) bool
-	// Sit takes a seat in a room that is open here, for a player that is on its way. The
-	// error is ErrNoRoom, or a *codec.Error for the client. If the server drains, the room
+	// Sit takes a seat in a room that is open here, for a player that is on its way: that
+	// which is reserved for its user, or a free one. The error is ErrNoRoom, or a *codec.Error for the client. If the server drains, the room
 	// ends for that, and the error is ErrNoRoom until it has.
-	Sit(kind, key string) error
+	Sit(kind, key, user string) error
 	// Unsit gives back a seat that was taken by Sit, and that TakeSeat has not given away.
 	Unsit(kind, key string)
+	// Reserve keeps a seat for each of these users in a room that is open here, all or none:
+	// see RoomsOf.Reserve. The error is ErrNoRoom, or a *codec.Error.
+	Reserve(kind, key string, users []string) error
+	// Bring lets the newest session of a user that is here join a room, wherever that is. If look
+	// is true it only looks whether the session is in another room of the type. The error is
+	// ErrClosed if it is not here, or a *codec.Error.
+	Bring(kind, key, user string, look bool) error
 }
 
 // ErrNoRoom says that a room is not open: at this server, or at any of the cluster where
@@ -156,7 +170,7 @@ func (h clusterHost) HasRoom(kind, key string) bool {
 }
 
 // Sit implements ClusterRoomHost.
-func (h clusterHost) Sit(kind, key string) error {
+func (h clusterHost) Sit(kind, key, user string) error {
 	draining, full := h.s.notTaking()
 	r := h.open(kind, key)
 	if r == nil {
@@ -173,7 +187,10 @@ func (h clusterHost) Sit(kind, key string) error {
 	case full:
 		return refusal(codec.ErrorBusy, "the server of the room is full")
 	}
-	why := r.sitLocked(1)
+	why := seats.Granted
+	if !r.takeReservedLocked(user) {
+		why = r.sitLocked(1)
+	}
 	if why == seats.Granted {
 		r.kept++
 	}

@@ -76,12 +76,13 @@ type Room struct {
 	activity  *watchdog.Activity
 
 	// Guarded by kind.mu.
-	over      *Reason     // why it ends, nil before that is known: from then on it is closed to all
-	published [][2]string // by Publish; the slice is immutable
-	sentAway  bool        // its members were: see sendAwayLocked
-	kept      int         // seats of players who are on their way from other servers: see Sit
-	playsOn   time.Time   // until then Shutdown leaves the members alone
-	idle      *time.Timer // ends the room if it stays empty
+	over      *Reason              // why it ends, nil before that is known: from then on it is closed to all
+	published [][2]string          // by Publish; the slice is immutable
+	sentAway  bool                 // its members were: see sendAwayLocked
+	kept      int                  // seats of players who are on their way from other servers: see Sit
+	reserved  map[string]time.Time // seats that are kept for users, until then: see RoomsOf.Reserve
+	playsOn   time.Time            // until then Shutdown leaves the members alone
+	idle      *time.Timer          // ends the room if it stays empty
 
 	mu     sync.Mutex
 	ready  []*Player // members that have work, each at most once

@@ -84,9 +84,7 @@ func (s *Server) endEmptyRooms() {
 			continue
 		}
 		r.kind.mu.Lock()
-		for ; r.kept > 0; r.kept-- { // nobody can come any more
-			r.seats.Leave()
-		}
+		r.dropKeptLocked() // nobody can come any more
 		r.kind.mu.Unlock()
 		if r.born.owned {
 			r.closeEmpty(Reason{Code: session.ShuttingDown})

@@ -60,6 +60,8 @@ type joinWish struct {
 	request mailbox.Question // asked: the client's
 	came    *joining         // it has come with the session from another server; nil else
 	kept    bool             // came: a seat was kept
+
+	user string // the player's: a seat may be kept for it, see RoomsOf.Reserve
 }
 
 // planJoin plans the player's way into a room. A player that is there already is in at once:
@@ -68,6 +70,7 @@ func (k *roomKind) planJoin(p *Player, w joinWish, done func(string, error)) err
 	if w.key != "" && !k.keys(w.key) {
 		return k.deny(refusal(codec.ErrorBadRequest, "this is no key of a room of type "+k.name))
 	}
+	w.user = p.user
 	p.mu.Lock()
 	r, sought, err := k.planJoinLocked(p, w, done)
 	p.mu.Unlock()

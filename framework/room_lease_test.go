@@ -33,6 +33,8 @@ func (c *lone) Leave(context.Context) error                                    {
 func (c *lone) Elsewhere(framework.ID) string                                  { return "" }
 func (c *lone) TakeSeat(string, string, framework.ID) bool                     { return false }
 func (c *lone) FindRoom(framework.RoomQuery, func(framework.RoomPlace, error)) {}
+func (c *lone) ReserveSeats(context.Context, string, string, []string) error   { return nil }
+func (c *lone) BringUser(context.Context, string, string, string, bool) error  { return nil }
 func (c *lone) CloseRoom(_, key string)                                        { c.closed <- key }
 
 // created tells of each room that it was made.

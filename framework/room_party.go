@@ -22,7 +22,8 @@ type party struct {
 }
 
 // Seat brings players into the room of a key, all or none, and waits for OnJoin,
-// whose first error it returns. A room must be there: see Open. Each must be in no
+// whose first error it returns. A room must be there, at this server: see Open, and Bring for
+// users and rooms of all servers of a cluster. Each must be in no
 // other room of the type; one that is in this room already is in. If one is refused,
 // or ctx ends (after half a minute if it has no deadline), those who are in leave
 // again with RoomRemoved, and the others stay outside: each is where it was before.

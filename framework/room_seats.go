@@ -67,6 +67,9 @@ func (k *roomKind) reserveSeat(w joinWish, from *Room, payer *Player) (*Room, er
 		at.Value.kept--
 		return at.Value, nil
 	}
+	if at.Value.takeReservedLocked(w.user) {
+		return at.Value, nil
+	}
 	return at.Value, k.refusal(at.Value.sitLocked(1))
 }
 
@@ -194,9 +197,7 @@ func (r *Room) endLocked(why Reason) bool {
 		return false
 	}
 	r.over = &why
-	for ; r.kept > 0; r.kept-- {
-		r.seats.Leave()
-	}
+	r.dropKeptLocked()
 	r.kind.changedLocked(r.Key())
 	if r.idle != nil {
 		r.idle.Stop()

@@ -153,6 +153,7 @@ func New(cfg Config) (*Cluster, error) {
 	}
 	c.messages, c.broadcasts, c.services = newMessages(c), newBroadcasts(c, cfg.OnMissed), newServices(c)
 	c.presence = newPresence(c)
+	c.serveRooms()
 	return c, nil
 }
 

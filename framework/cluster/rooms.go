@@ -476,7 +476,7 @@ func (c *Cluster) seat(q place.Question, name string) place.Answer {
 	defer r.mu.Unlock()
 	ends := false
 	sit := func() place.Refusal {
-		err := c.host.Sit(q.Type, q.Key)
+		err := c.host.Sit(q.Type, q.Key, q.User)
 		var no *codec.Error
 		switch {
 		case err == nil:
