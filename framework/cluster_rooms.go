@@ -31,6 +31,10 @@ type ClusterRooms interface {
 	// BringUser is ClusterRoomHost.Bring at the server that has the session of the user. It blocks
 	// until that has answered, or ctx ends. The error is ErrClosed if the user has none.
 	BringUser(ctx context.Context, kind, key, user string, look bool) error
+	// Lists asks each other server that has players for its rooms of a type: RoomList of its
+	// ClusterRoomHost. known is what they told before, by incarnation. done is called once, on
+	// any goroutine, within a second, with all servers that live, also those that do not answer.
+	Lists(kind string, known map[string]uint64, done func([]RoomList))
 	// CloseRoom gives up a room that OpenRoom made. It has ended, and OnEnd has returned.
 	CloseRoom(kind, key string)
 }
@@ -72,6 +76,9 @@ type ClusterRoomHost interface {
 	// is true it only looks whether the session is in another room of the type. The error is
 	// ErrClosed if it is not here, or a *codec.Error.
 	Bring(kind, key, user string, look bool) error
+	// RoomList returns what lists of other servers tell of the rooms of a type that are here, but
+	// for its Server. Without a change since the version known there is no Body.
+	RoomList(kind string, known uint64) (RoomList, error)
 }
 
 // ErrNoRoom says that a room is not open: at this server, or at any of the cluster where

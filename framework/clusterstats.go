@@ -38,6 +38,7 @@ type ClusterStats struct {
 	RoomSeats int64             `json:"room_seats"` // that are kept here for players on their way from other servers
 	RoomFinds map[string]uint64 `json:"room_finds"` // searches for rooms that were not open here: here, elsewhere, refused, busy, failed
 	RoomAsked map[string]uint64 `json:"room_asked"` // questions of other servers for a room: seated, refused, working, not_here
+	RoomLists map[string]uint64 `json:"room_lists"` // questions to other servers for their lists of rooms: told, silent
 
 	Messages ClusterMessageStats `json:"messages"` // to users of other servers
 

@@ -33,8 +33,15 @@ type listNews struct {
 	Gone  []string
 }
 
-// changedLocked takes note that a list tells something else of a room from now on.
+// changedLocked takes note that a list tells something else of a room that is here from now
+// on.
 func (k *roomKind) changedLocked(key string) {
+	k.told.stale = true
+	k.feedLocked(key)
+}
+
+// feedLocked takes note that a list tells something else of a room from now on.
+func (k *roomKind) feedLocked(key string) {
 	if k.feed.Changed(key) {
 		time.AfterFunc(feedEvery, k.flush)
 	}
@@ -43,12 +50,7 @@ func (k *roomKind) changedLocked(key string) {
 // flush tells what has changed. It runs on a goroutine of the runtime, once at a time.
 func (k *roomKind) flush() {
 	k.mu.Lock()
-	all := k.feed.News(func(key string) (room roomlist.Room, ok bool) {
-		if at := k.plan.Get(key); at != nil {
-			return at.Value.listedLocked(), true
-		}
-		return room, false
-	})
+	all := k.feed.News(k.roomOfKeyLocked)
 	k.mu.Unlock()
 	for _, n := range all {
 		for rooms := range slices.Chunk(n.Rooms, feedRooms) {
@@ -76,15 +78,6 @@ func (k *roomKind) unfollow(p *Player) {
 	k.feed.Unfollow(p)
 }
 
-// allLocked is what lists tell of all rooms.
-func (k *roomKind) allLocked() []roomlist.Room {
-	all := make([]roomlist.Room, 0, k.plan.Len())
-	for at := range k.plan.All() {
-		all = append(all, at.Value.listedLocked())
-	}
-	return all
-}
-
 // followList tells the player a list, and every change of it from then on. It is called
 // where the player's callbacks run.
 func (p *Player) followList(k *roomKind, text string, f filter.Filter) (total int, err error) {
@@ -98,6 +91,7 @@ func (p *Player) followList(k *roomKind, text string, f filter.Filter) (total in
 	// Without kind.mu: a player's mu is not taken under it.
 	p.tellList(k.name, list.Rooms)
 	k.followed(p, text, list)
+	k.followOthers()
 	return list.Total, nil
 }
 
@@ -170,7 +164,7 @@ func (k *roomKind) followed(p *Player, text string, list roomlist.List) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, key := range k.feed.Listed(p, text, list, k.allLocked(), k.srv.cfg.Session.MaxBody) {
-		k.changedLocked(key)
+		k.feedLocked(key)
 	}
 }
 
@@ -195,7 +189,8 @@ const (
 	RouteList = "room.list"
 	// RouteFollow asks for the list by RouteListed, and for every change of it from then
 	// on: [type, filter]. The answer, behind the list, is how many rooms the filter
-	// chooses. A player follows one list of each type. After a RESET, and on another server
+	// chooses. A player follows one list of each type. In a cluster rooms of other servers
+	// may come a little later. After a RESET, and on another server
 	// to which its session has moved, the list is told anew as a whole.
 	RouteFollow = "room.follow"
 	// RouteUnfollow ends that: [type].

@@ -35,6 +35,9 @@ type roomKind struct {
 	// Guarded by mu.
 	plan seats.Plan[*Room] // its limits are immutable once the server has started
 	feed roomlist.Feed[*Player]
+
+	others otherRooms // see room_others.go
+	told   toldRooms
 }
 
 // setting returns the type of room, which can be changed before Start alone.

@@ -80,11 +80,13 @@ func (s *Server) beginList(p *Player, asked mailbox.Question, payload []byte) er
 	if err != nil {
 		return err
 	}
-	k.mu.Lock()
-	all := k.allLocked()
-	k.mu.Unlock()
-	list := roomlist.Choose(f, all, s.cfg.Session.MaxBody)
-	p.answer(asked, &list, nil)
+	k.withOthers(func() {
+		k.mu.Lock()
+		all := k.allLocked()
+		k.mu.Unlock()
+		list := roomlist.Choose(f, all, s.cfg.Session.MaxBody)
+		p.answer(asked, &list, nil)
+	})
 	return nil
 }
 

@@ -201,7 +201,9 @@ func (rs *RoomsOf[R, P]) Heartbeat(f HeartbeatProfile) *RoomsOf[R, P] {
 
 // Listed lets clients list the rooms of the type, filter them by what Room.Publish has
 // published, and follow the list: RouteList, RouteFollow. A room that has no seat free
-// is in it too.
+// is in it too. In a cluster the list has the rooms of all servers, as they were up to three
+// seconds ago, unless the type is Local: 1,000 rooms or 64 KiB of each other server, and 10,000
+// of all of them together.
 func (rs *RoomsOf[R, P]) Listed() *RoomsOf[R, P] {
 	rs.kind.setting("Listed").listed = true
 	return rs

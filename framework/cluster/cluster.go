@@ -110,6 +110,7 @@ type Cluster struct {
 	presence      *presence
 	labels        []string
 	rooms         rooms
+	lists         listCounters
 
 	// Set by Join, for others to read once joined is true.
 	joined atomic.Bool

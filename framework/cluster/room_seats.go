@@ -48,6 +48,7 @@ func (c *Cluster) serveRooms() {
 		}
 		return struct{}{}, err
 	})
+	Handle(c, routeLists, c.answerList)
 }
 
 // ReserveSeats implements framework.ClusterRooms.

@@ -87,6 +87,7 @@ func (c *Cluster) Stats() framework.ClusterStats {
 	c.broadcasts.fill(&st)
 	c.services.fill(&st)
 	c.rooms.fill(&st)
+	c.lists.fill(&st)
 	c.bus.fill(&st)
 	if !c.joined.Load() {
 		return st

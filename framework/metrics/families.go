@@ -283,6 +283,7 @@ var clusterFamilies = []family{
 	clusterValue("lifeline_cluster_room_seats", "Seats that are kept here for players on their way from other servers.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return float64(c.RoomSeats) }),
 	perResult("lifeline_cluster_room_finds_total", "Searches for rooms that were not open here, by what they came to.", "result", func(c *framework.ClusterStats) map[string]uint64 { return c.RoomFinds }),
 	perResult("lifeline_cluster_room_asked_total", "Questions of other servers for a room, by the answer.", "answer", func(c *framework.ClusterStats) map[string]uint64 { return c.RoomAsked }),
+	perResult("lifeline_cluster_room_lists_total", "Questions to other servers for their lists of rooms, by the answer.", "answer", func(c *framework.ClusterStats) map[string]uint64 { return c.RoomLists }),
 	clusterValue("lifeline_cluster_message_bytes", "Of messages to users of other servers that are on their way, with 128 for each.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return float64(c.Messages.QueuedBytes) }),
 	clusterValue("lifeline_cluster_messages_sent_total", "Messages to users of other servers, and answers of clients to them, that were taken.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Messages.Sent) }),
 	counters("lifeline_cluster_messages_ended_total", "How these messages ended: handed over to a session, or with an error that the game was told.", []string{"result"}, ofCluster(func(c *framework.ClusterStats, set setValue) {

@@ -50,7 +50,7 @@ func one() *framework.Stats {
 	st.Cluster = &framework.ClusterStats{
 		Servers: map[string]int64{"up": 0}, Sessions: map[string]int64{"held": 0},
 		Claims: map[string]uint64{"granted": 0}, Finds: map[string]uint64{"taken": 0}, Parks: map[string]uint64{"parked": 0}, Asked: map[string]uint64{"evicted": 0},
-		Rooms: map[string]int64{"open": 0}, RoomFinds: map[string]uint64{"here": 0}, RoomAsked: map[string]uint64{"seated": 0},
+		Rooms: map[string]int64{"open": 0}, RoomFinds: map[string]uint64{"here": 0}, RoomAsked: map[string]uint64{"seated": 0}, RoomLists: map[string]uint64{"told": 0},
 		Directory: map[string]transport.HistogramStats{"get": {}}, Failures: map[string]uint64{"get": 0},
 	}
 	st.Transport.Carriers = map[string]transport.CarrierStats{"tcp": {}}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+
+package roomlist
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
+// The bounds of what servers of a cluster tell each other of the rooms of one type.
+const (
+	MaxTold      = 1000     // rooms that a server tells of
+	MaxToldBytes = 64 << 10 // their keys and what they publish, and 32 for each
+	MaxOthers    = 10_000   // rooms of all other servers that a list knows of
+)
+
+// Tell returns what a server tells others of its rooms. If they are too many, those come first
+// that a player may get into, then by key. all is sorted for that.
+func Tell(all []Room) []Room {
+	slices.SortFunc(all, func(a, b Room) int {
+		if a.takes() != b.takes() {
+			return map[bool]int{true: -1, false: 1}[a.takes()]
+		}
+		return cmp.Compare(a.Key, b.Key)
+	})
+	size, n := 0, 0
+	for n < min(len(all), MaxTold) {
+		if size += all[n].size(); size > MaxToldBytes {
+			break
+		}
+		n++
+	}
+	return all[:n]
+}
+
+// takes reports whether a player may get into the room.
+func (l *Room) takes() bool { return l.Open && (l.Seats == 0 || l.Players < l.Seats) }
+
+func (l *Room) size() int {
+	n := 32 + len(l.Key)
+	for _, p := range l.Published {
+		n += len(p[0]) + len(p[1])
+	}
+	return n
+}
+
+// Told is what one server has told of its rooms.
+type Told struct {
+	Version uint64 // of what it tells: never 0
+	Rooms   []Room
+}
+
+// Others is the rooms of one type at all other servers, as they have told them. The zero
+// value has none.
+type Others struct {
+	servers map[string]Told
+	rooms   map[string]Room // by key
+}
+
+// Known returns the versions of what servers have told.
+func (o *Others) Known() map[string]uint64 {
+	m := make(map[string]uint64, len(o.servers))
+	for name, t := range o.servers {
+		m[name] = t.Version
+	}
+	return m
+}
+
+// Update takes what the servers tell now, all that there are. One with the version of before,
+// or 0, tells nothing new. It returns the keys of the rooms that have changed.
+func (o *Others) Update(servers map[string]Told) (changed []string) {
+	for name, t := range servers {
+		if was, ok := o.servers[name]; ok && (t.Version == 0 || t.Version == was.Version) {
+			servers[name] = was
+		}
+	}
+	o.servers = servers
+	rooms := map[string]Room{}
+	for _, name := range slices.Sorted(maps.Keys(servers)) {
+		told := servers[name].Rooms
+		for _, r := range told[:min(len(told), MaxTold)] {
+			if _, twice := rooms[r.Key]; !twice && len(rooms) < MaxOthers { // twice: it moves
+				rooms[r.Key] = r
+			}
+		}
+	}
+	for key, r := range rooms {
+		if was, ok := o.rooms[key]; !ok || !was.equal(&r) {
+			changed = append(changed, key)
+		}
+	}
+	for key := range o.rooms {
+		if _, ok := rooms[key]; !ok {
+			changed = append(changed, key)
+		}
+	}
+	o.rooms = rooms
+	slices.Sort(changed)
+	return changed
+}
+
+// Get returns what a list tells of the room of a key.
+func (o *Others) Get(key string) (Room, bool) {
+	r, ok := o.rooms[key]
+	return r, ok
+}
+
+// Append appends all rooms but those that skip returns true for.
+func (o *Others) Append(list []Room, skip func(key string) bool) []Room {
+	for key, r := range o.rooms {
+		if !skip(key) {
+			list = append(list, r)
+		}
+	}
+	return list
+}
