@@ -19,6 +19,7 @@ type runner struct {
 	addrs []netip.AddrPort
 	loops []*loop
 	done  sync.WaitGroup
+	dead  bool // by Network.Kill; guarded by its mu
 }
 
 // Listen puts a server on the network. It is transport.Start that calls it.
@@ -27,7 +28,7 @@ func (n *Network) Listen(s backend.Settings) (backend.Runner, error) {
 	defer n.mu.Unlock()
 	r := &runner{n: n, addrs: make([]netip.AddrPort, len(s.Listeners))}
 	for range s.Loops {
-		r.loops = append(r.loops, &loop{n: n, addrs: r.addrs, waker: make(chan struct{}, 1)})
+		r.loops = append(r.loops, &loop{n: n, r: r, addrs: r.addrs, waker: make(chan struct{}, 1)})
 	}
 	for i, l := range s.Listeners {
 		if l.Address == "" {
@@ -121,6 +122,7 @@ const (
 type loop struct {
 	sink  backend.Sink
 	n     *Network
+	r     *runner
 	addrs []netip.AddrPort // the server's
 	waker chan struct{}    // 1 deep: a burst wakes once
 	inbox []event
@@ -216,7 +218,7 @@ func (l *loop) Send(b *backend.Outbox) bool {
 	from := l.addrs[b.Listener]
 	for ; b.Head < b.N; b.Head++ {
 		l.sink.Counters().DatagramsOut++
-		if c := l.n.packets[b.To[b.Head]]; c != nil && !c.cut {
+		if c := l.n.packets[b.To[b.Head]]; c != nil && !c.cut && !l.r.dead {
 			c.down.datagramLocked(parcel{from: from, to: c.local, data: b.Datagram(b.Head)})
 		}
 	}

@@ -3,9 +3,11 @@
 package memnet
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,4 +63,35 @@ func TestLineLosesTheSameByItsSeed(t *testing.T) {
 	if other := lost(2, 0); slices.Equal(first, other) {
 		t.Error("another seed loses the same")
 	}
+}
+
+// Kill breaks the streams of a host's servers, and another server may listen in their place.
+func TestKill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(1, Conditions{Delay: time.Millisecond})
+		r := &runner{n: n}
+		r.loops = []*loop{{n: n, r: r, waker: make(chan struct{}, 1)}}
+		at := netip.MustParseAddrPort("10.0.0.1:1")
+		if _, err := n.bindLocked(n.streams, at.String(), port{r, 0}); err != nil {
+			t.Fatal(err)
+		}
+		c, err := n.DialTCP(t.Context(), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.Kill(netip.MustParseAddr("10.0.0.2"))
+		if _, err := c.Write([]byte{1}); err != nil {
+			t.Errorf("another host was killed: %v", err)
+		}
+		n.Kill(at.Addr())
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("a stream of the killed server: %v", err)
+		}
+		if _, err := n.DialTCP(t.Context(), at); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("the killed server is dialled: %v", err)
+		}
+		if _, err := n.bindLocked(n.streams, at.String(), port{&runner{n: n}, 0}); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -93,6 +93,27 @@ func (n *Network) CutAll() {
 	}
 }
 
+// Kill ends the servers of a host for all others, as when their processes are killed: nothing
+// listens there any more, so that others may, streams break, and what they send gets
+// nowhere. The servers themselves are not told.
+func (n *Network) Kill(host netip.Addr) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, table := range []map[netip.AddrPort]port{n.sockets, n.streams} {
+		for addr, p := range table {
+			if addr.Addr() == host {
+				p.r.dead = true
+				delete(table, addr)
+			}
+		}
+	}
+	for c := range n.conns {
+		if c.server.loop.r.dead {
+			c.breakLocked()
+		}
+	}
+}
+
 // NextAddr chooses the address of the next client, IPv4 or IPv6. Its port is
 // one that no client had before.
 func (n *Network) NextAddr(a netip.Addr) {
