@@ -124,8 +124,16 @@ func (r *Room) awaitLease() {
 	}
 }
 
-// paused is the answer to clients while the server may not act.
-func paused() *session.CloseError { return busyFor(2*time.Second, "the server waits for its cluster") }
+// paused is the answer to clients while the server may not act. One that was declared dead
+// never will again, and sends them to another.
+func (s *Server) paused(id ID) *session.CloseError {
+	if s.released.Load() {
+		if at := s.elsewhere(id); at != "" {
+			return &session.CloseError{Code: session.Moved, Text: at}
+		}
+	}
+	return busyFor(2*time.Second, "the server waits for its cluster")
+}
 
 // join makes the server one of its cluster, if it has one.
 func (s *Server) join() error {

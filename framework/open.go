@@ -166,7 +166,8 @@ func (s *Server) refuseHello(h *session.HelloRequest) *session.CloseError {
 	case s.outdated(h.Info) != nil:
 		return s.outdated(h.Info)
 	case !s.mayLetIn():
-		return paused()
+		id, _ := s.newID("") // so that players spread
+		return s.paused(id)
 	}
 	return nil
 }
@@ -289,7 +290,7 @@ func (l *loop) resume(k *transport.Link, o *opening, pk codec.Packet) error {
 	}
 	k.ValidateAddress() // the proof covers the nonce that was sent there
 	if !s.mayLetIn() {
-		l.refuse(o, paused())
+		l.refuse(o, s.paused(r.ID))
 		return nil
 	}
 	s.mu.Lock()
