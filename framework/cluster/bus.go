@@ -42,6 +42,11 @@ type Bus interface {
 	Publish(subject string, message []byte) error
 }
 
+// freezer is a Bus of tests, framework/gametest's, that can make its server act for nothing
+// any more, at once, as if the process had been killed. Else it would until its lease has run
+// out.
+type freezer interface{ OnFreeze(f func(frozen bool)) }
+
 // ErrConflict refuses a write: another one was faster.
 var ErrConflict = errors.New("cluster: the key has another revision")
 

@@ -33,6 +33,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -75,6 +76,9 @@ type Config struct {
 	// Isolation is what this server does once its lease has run out, because the directory
 	// does not answer it. If zero, Pause.
 	Isolation Isolation
+	// Rand returns a number from 0 to n-1: what chance decides comes from it, as which of
+	// two servers gets a room. It is called from many goroutines. If nil, rand.IntN.
+	Rand func(n int) int
 }
 
 // Isolation is what a server does that can't reach the directory.
@@ -102,6 +106,7 @@ type Cluster struct {
 	until atomic.Int64 // the end of the lease, in time since start
 	acts  atomic.Int64 // until then it acts for its players: with Serve perhaps longer
 	serve bool         // Config.Isolation
+	rand  func(n int) int
 
 	onUndelivered func(user, route string, err error)
 	messages      *messages
@@ -135,6 +140,7 @@ type Cluster struct {
 	members  core.Members
 	holdings core.Holdings
 	draining bool
+	frozen   bool                         // by a freezer
 	sent     map[session.ID]time.Duration // clients that were sent to the owner of their session
 	given    map[session.ID]time.Duration // sessions that another server has asked for
 	declared map[core.Incarnation]bool    // a tombstone was made here, or is being made
@@ -149,11 +155,14 @@ func New(cfg Config) (*Cluster, error) {
 		return nil, fmt.Errorf("cluster: Config.Isolation %d is neither Pause nor Serve", cfg.Isolation)
 	}
 	c := &Cluster{
-		bus: newMeter(cfg.Bus), node: cfg.Node, dir: cfg.Dir, serve: cfg.Isolation == Serve, start: clock(), onUndelivered: cfg.OnUndelivered, labels: slices.Clone(cfg.Labels), wake: newBell(),
+		bus: newMeter(cfg.Bus), node: cfg.Node, dir: cfg.Dir, serve: cfg.Isolation == Serve, rand: cfg.Rand, start: clock(), onUndelivered: cfg.OnUndelivered, labels: slices.Clone(cfg.Labels), wake: newBell(),
 		sent: map[session.ID]time.Duration{}, given: map[session.ID]time.Duration{}, declared: map[core.Incarnation]bool{},
 	}
 	c.messages, c.broadcasts, c.services = newMessages(c), newBroadcasts(c, cfg.OnMissed), newServices(c)
 	c.presence = newPresence(c)
+	if c.rand == nil {
+		c.rand = rand.IntN
+	}
 	c.serveRooms()
 	return c, nil
 }
@@ -196,6 +205,9 @@ func (c *Cluster) Join(ctx context.Context, h framework.ClusterHost) (uint16, er
 	c.lease, c.watch = core.NewLease(c.me, core.Default), core.NewWatch(c.me, core.Default)
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	c.joined.Store(true)
+	if f, ok := c.bus.Bus.(freezer); ok {
+		f.OnFreeze(c.freeze)
+	}
 	if err := c.enter(ctx); err != nil {
 		c.cancel()
 		c.dropMark()

@@ -228,6 +228,10 @@ func TestDeath(t *testing.T) {
 		if live := len(b.c.Members()); live != 2 {
 			t.Errorf("%d servers live", live)
 		}
+		s.dial(a, "bob", "") // knows no other server
+		if b.has("bob") == s.servers[2].has("bob") {
+			t.Error("a player who comes to the dead server is not sent to another")
+		}
 		_ = c.Close()
 	})
 }

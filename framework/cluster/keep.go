@@ -58,18 +58,35 @@ func (c *Cluster) keepLease() {
 		c.mu.Lock()
 		before := c.lease.ValidUntil()
 		c.lease.Done(o, value, rev, now)
-		until, acts := c.lease.ValidUntil(), c.lease.ValidUntil()
-		if c.serve {
-			acts = max(acts, c.lease.AloneUntil())
-		}
+		until := c.lease.ValidUntil()
 		c.count.renewed(o, before, until, now)
 		if o == core.Written && until > before {
 			c.watch.Renewed(now)
 		}
+		c.actLocked()
 		c.mu.Unlock()
-		c.until.Store(int64(until))
-		c.acts.Store(int64(acts))
 	}
+}
+
+// actLocked makes known until when the server may act.
+func (c *Cluster) actLocked() {
+	until, acts := c.lease.ValidUntil(), c.lease.ValidUntil()
+	if c.serve {
+		acts = max(acts, c.lease.AloneUntil())
+	}
+	if c.frozen || c.lease.Over() {
+		until, acts = 0, 0
+	}
+	c.until.Store(int64(until))
+	c.acts.Store(int64(acts))
+}
+
+// freeze lets the server act for nothing, or as its lease says again: see freezer.
+func (c *Cluster) freeze(frozen bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.frozen = frozen
+	c.actLocked()
 }
 
 // complainEvery is how often it is said that the directory does not answer.

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -353,7 +352,7 @@ func (c *Cluster) chooseLocked(tried []core.Incarnation) core.Incarnation {
 		l.Node = m.Incarnation
 		others = append(others, l)
 	}
-	return place.Choose(here, others, rand.IntN)
+	return place.Choose(here, others, c.rand)
 }
 
 // --- rooms whose keys a server has made itself

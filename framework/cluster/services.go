@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"reflect"
 	"slices"
 	"sync"
@@ -237,7 +236,10 @@ func (s *services) candidates(to Target) []Member {
 		}
 		return m.Node != to.node
 	})
-	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
+	for i := len(list) - 1; i > 0; i-- {
+		j := s.c.rand(i + 1)
+		list[i], list[j] = list[j], list[i]
+	}
 	slices.SortStableFunc(list, func(a, b Member) int {
 		switch {
 		case a.Draining == b.Draining:
