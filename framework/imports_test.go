@@ -63,7 +63,7 @@ var mayImport = map[string][]string{
 	"framework/match":              {"framework", "framework/match/queue"},
 	"framework/match/queue":        {},
 	"framework/social":             {"framework"},
-	"framework/gametest":           {"codec", "framework", "framework/client", "transport/kcptest", "transport/memnet"},
+	"framework/gametest":           {"codec", "framework", "framework/client", "framework/cluster", "transport/kcptest", "transport/memnet"},
 	"framework/metrics":            {"framework", "session", "transport"},
 
 	"framework/cluster/internal/core":  {"codec", "session"},

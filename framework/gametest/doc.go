@@ -20,6 +20,11 @@
 // The game gives the kit one function, [New], that makes its server from a
 // configuration; its main calls the same one.
 //
+// # Several servers
+//
+// With Options.Servers the game runs on several servers of one cluster. Node.Kill,
+// Node.Partition and Node.Drain do to one of them what a crash, a network and a deployment do.
+//
 // # What is the same in each run
 //
 // For one seed the players of one test send, receive and lose the same at the same

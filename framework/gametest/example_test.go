@@ -49,6 +49,26 @@ func ExampleOptions_Run() {
 	_ = TestChatOverAnyNetwork
 }
 
+// A room is at one of three servers, and its players go there. When the server crashes, the
+// room is made anew at another one.
+func ExampleNode_Kill() {
+	TestCrash := func(t *testing.T) {
+		gametest.Options{Servers: 3}.Run(t, newChat, func(g *gametest.Game) {
+			one, two := g.Nodes()[0], g.Nodes()[1]
+			ann, bob := one.Player("ann"), two.Player("bob")
+			ann.Join("chat", "1")
+			bob.Join("chat", "1")
+			one.Kill()
+			g.Within("at other servers", func() bool { return ann.Node() != nil && bob.Node() != nil })
+			ann.Join("chat", "1")
+			bob.Join("chat", "1")
+			ann.Send("say", "still there?")
+			gametest.Expect(bob, "said", "ann: still there?")
+		})
+	}
+	_ = TestCrash
+}
+
 // The tests of the examples, for go test to run.
 func TestExamples(t *testing.T) {
 	gametest.Run(t, newChat, func(g *gametest.Game) {
@@ -63,5 +83,17 @@ func TestExamples(t *testing.T) {
 		}
 		bob.Heal()
 		gametest.Expect(bob, "said", "ann: are you there?")
+	})
+	gametest.Options{Servers: 3}.Run(t, newChat, func(g *gametest.Game) {
+		one, two := g.Nodes()[0], g.Nodes()[1]
+		ann, bob := one.Player("ann"), two.Player("bob")
+		ann.Join("chat", "1")
+		bob.Join("chat", "1")
+		one.Kill()
+		g.Within("at other servers", func() bool { return ann.Node() != nil && bob.Node() != nil })
+		ann.Join("chat", "1")
+		bob.Join("chat", "1")
+		ann.Send("say", "still there?")
+		gametest.Expect(bob, "said", "ann: still there?")
 	})
 }

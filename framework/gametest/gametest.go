@@ -3,12 +3,10 @@
 package gametest
 
 import (
-	"context"
 	"encoding/binary"
-	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net/netip"
+	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,6 +14,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
+	"github.com/lifeline-go/lifeline/framework/cluster"
 	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
@@ -43,8 +42,15 @@ type Options struct {
 	// Client changes what a user's client is made with, as its ticket, which is
 	// else the user's name.
 	Client func(user string, cfg *client.Config)
-	// Store is where sessions wait while they move between the servers of the test,
-	// as a new(framework.MemoryStore). If nil, they end with their server.
+	// Servers is how many servers the test begins with, as one cluster: Config.Cluster of
+	// each is a *cluster.Cluster. Game.Nodes has them, and AddNode adds more. If zero, one
+	// server without a cluster.
+	Servers int
+	// Cluster changes what a server of the cluster is made with, as its labels. Its node is
+	// set.
+	Cluster func(cfg *cluster.Config)
+	// Store is where sessions wait while they move between the servers of a test without
+	// Servers, as a new(framework.MemoryStore). If nil, they end with their server.
 	Store framework.Store
 	// Patience is how long, in virtual time, a test waits for what it expects. If
 	// zero, 2 minutes.
@@ -54,7 +60,7 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Game is a server with its players, on a network in memory, under a virtual
+// Game is a server with its players, or several, on a network in memory, under a virtual
 // clock. The goroutine of the test owns it.
 type Game struct {
 	*Node              // the first server
@@ -65,7 +71,10 @@ type Game struct {
 	net     *memnet.Network
 	secret  [32]byte
 	start   time.Time
+	bus     cluster.Memory
+	keyFile string // of the servers of a cluster
 	nodes   []*Node
+	killed  []*process
 	players []*Player
 	moves   uint16 // addresses that players have moved to
 }
@@ -101,8 +110,14 @@ func (o Options) Run(t *testing.T, game New, test func(g *Game)) {
 			Rand: rand.New(rand.NewPCG(o.Seed, 1)), net: memnet.New(o.Seed, Conditions{}),
 		}
 		binary.LittleEndian.PutUint64(g.secret[:], o.Seed+1)
+		if o.Servers > 0 {
+			g.keyFile = filepath.Join(t.TempDir(), "key")
+		}
 		defer g.end()
 		g.Node = g.AddNode()
+		for range o.Servers - 1 {
+			g.AddNode()
+		}
 		test(g)
 	})
 }
@@ -112,6 +127,13 @@ func (g *Game) end() {
 	for _, p := range g.players {
 		p.Heal()
 		_ = p.Client.Close()
+	}
+	for _, n := range g.nodes {
+		n.Heal()
+	}
+	for _, p := range g.killed {
+		p.line.revive()
+		p.stop(g)
 	}
 	for _, n := range g.nodes {
 		n.stop()
@@ -143,75 +165,6 @@ func (g *Game) Within(what string, ok func() bool) {
 // Players returns the players in the order in which they were made.
 func (g *Game) Players() []*Player { return g.players }
 
-// Node is one server of the game. The goroutine of the test owns it.
-type Node struct {
-	// Server is the game's, as it was made last. The first node's is Game.Server.
-	Server *framework.Server
-
-	g    *Game
-	cfg  framework.Config
-	boot uint64
-}
-
-// AddNode starts another server of the game, at an address of its own. Players connect to
-// the first one; framework.Player.Move takes them to Node.Address if there is an
-// Options.Store.
-func (g *Game) AddNode() *Node {
-	g.T.Helper()
-	i := len(g.nodes)
-	host := netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}).String()
-	n := &Node{g: g, cfg: framework.Config{
-		PlainKCP: host + ":7777", TCP: host + ":7778", WebSocket: host + ":7779", KCP: host + ":7780",
-		Loops: 1, Network: g.net, Node: uint16(i + 1), Secret: g.secret, Store: g.opts.Store,
-		Address: "tcp://" + host + ":7778", Logger: g.opts.Logger.With("node", i+1),
-		Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
-			return framework.Identity{User: string(l.Ticket)}, nil
-		},
-	}}
-	g.nodes = append(g.nodes, n)
-	n.run()
-	return n
-}
-
-// run starts the node's server.
-func (n *Node) run() {
-	n.g.T.Helper()
-	n.boot++
-	n.cfg.Rand = newChance(n.g.opts.Seed, uint64(n.cfg.Node)<<32+n.boot)
-	srv, err := n.g.new(n.cfg)
-	if err != nil {
-		n.g.T.Fatalf("gametest: the server was not made: %v", err)
-	}
-	if err := srv.Start(); err != nil {
-		n.g.T.Fatalf("gametest: the server does not start: %v", err)
-	}
-	n.Server = srv
-}
-
-func (n *Node) stop() {
-	n.g.T.Helper()
-	if n.Server == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
-	defer cancel()
-	if err := n.Server.Shutdown(ctx); err != nil {
-		n.g.T.Errorf("gametest: shutdown: %v", err)
-	}
-}
-
-// Address is what clients dial to reach the node: for framework.Player.Move, and
-// Config.Drain.
-func (n *Node) Address() string { return n.cfg.Address }
-
-// Restart shuts the node's server down and starts another one in its place. With
-// an Options.Store the sessions of its players go on, and else they log in anew.
-func (n *Node) Restart() {
-	n.g.T.Helper()
-	n.stop()
-	n.run()
-}
-
 // chance is a source of random bytes that a seed repeats. Safe to use from any
 // goroutine.
 type chance struct {
@@ -219,11 +172,18 @@ type chance struct {
 	source *rand.ChaCha8 // guarded by mu
 }
 
-func newChance(seed, stream uint64) io.Reader {
+func newChance(seed, stream uint64) *chance {
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], seed)
 	binary.LittleEndian.PutUint64(key[8:], stream)
 	return &chance{source: rand.NewChaCha8(key)}
+}
+
+// number returns one from 0 to n-1.
+func (c *chance) number(n int) int {
+	var b [8]byte
+	_, _ = c.Read(b[:])
+	return int(binary.LittleEndian.Uint64(b[:]) % uint64(n))
 }
 
 // Read implements io.Reader.

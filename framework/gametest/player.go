@@ -33,6 +33,7 @@ type Player struct {
 	User string
 
 	g       *Game
+	home    *Node // where it logs in
 	line    *memnet.Line
 	id      uint64
 	carrier framework.Carrier
@@ -64,11 +65,17 @@ func (a arrival) String() string {
 	return fmt.Sprintf("%v %s %x", a.at, a.route, []byte(a.payload))
 }
 
-// Player makes a user's client and logs it in, over the carrier if one is named. It
-// fails the test if there is no session within Options.Patience.
+// Player makes a user's client and logs it in at the first server, over the carrier if one is
+// named. It fails the test if there is no session within Options.Patience.
 func (g *Game) Player(user string, over ...framework.Carrier) *Player {
 	g.T.Helper()
-	p := g.NewPlayer(user, over...)
+	return g.Node.Player(user, over...)
+}
+
+// Player is Game.Player at this server. In a cluster the client knows the others as well.
+func (n *Node) Player(user string, over ...framework.Carrier) *Player {
+	n.g.T.Helper()
+	p := n.NewPlayer(user, over...)
 	p.Connect()
 	return p
 }
@@ -77,8 +84,15 @@ func (g *Game) Player(user string, over ...framework.Carrier) *Player {
 // at the first message, and for logins that should fail (Client.Connect).
 func (g *Game) NewPlayer(user string, over ...framework.Carrier) *Player {
 	g.T.Helper()
+	return g.Node.NewPlayer(user, over...)
+}
+
+// NewPlayer is Game.NewPlayer at this server.
+func (n *Node) NewPlayer(user string, over ...framework.Carrier) *Player {
+	n.g.T.Helper()
+	g := n.g
 	i := len(g.players) + 1
-	p := &Player{User: user, id: uint64(i), g: g, carrier: g.opts.Carrier, inbox: map[string][]codec.Raw{}}
+	p := &Player{User: user, id: uint64(i), g: g, home: n, carrier: g.opts.Carrier, inbox: map[string][]codec.Raw{}}
 	if len(over) > 0 {
 		p.carrier = over[0]
 	}
@@ -97,10 +111,9 @@ func (g *Game) NewPlayer(user string, over ...framework.Carrier) *Player {
 func (p *Player) newClient(token string) {
 	p.g.T.Helper()
 	p.starts++
-	srv := p.g.Server
 	cfg := client.Config{
 		Ticket: func(context.Context) ([]byte, error) { return []byte(p.User), nil },
-		Token:  token, ServerKey: srv.PublicKey(), Logger: p.g.opts.Logger.With("client", p.User),
+		Token:  token, ServerKey: p.home.Server.PublicKey(), Logger: p.g.opts.Logger.With("client", p.User),
 		Rand:    newChance(p.g.opts.Seed, p.id<<32+p.starts),
 		OnEvent: p.event, OnMessage: p.message,
 		Dial:         p.dial,
@@ -114,11 +127,36 @@ func (p *Player) newClient(token string) {
 	if p.g.opts.Client != nil {
 		p.g.opts.Client(p.User, &cfg)
 	}
-	c, err := client.New([]string{fmt.Sprintf("%v://%v", p.carrier, srv.Addr(p.carrier))}, cfg)
+	c, err := client.New(p.addresses(), cfg)
 	if err != nil {
 		p.g.T.Fatalf("gametest: %s: %v", p.User, err)
 	}
 	p.Client = c
+}
+
+// addresses are those that the client knows: that of its server first, and in a cluster those
+// of the others.
+func (p *Player) addresses() []string {
+	at := func(n *Node) string { return fmt.Sprintf("%v://%v", p.carrier, n.Server.Addr(p.carrier)) }
+	list := []string{at(p.home)}
+	if p.g.opts.Servers > 0 {
+		for _, n := range p.g.nodes {
+			if n != p.home {
+				list = append(list, at(n))
+			}
+		}
+	}
+	return list
+}
+
+// Node returns the server that has the player's session, and nil while none has.
+func (p *Player) Node() *Node {
+	for _, n := range p.g.nodes {
+		if n.Running() && n.Server.Player(p.Client.ID()) != nil {
+			return n
+		}
+	}
+	return nil
 }
 
 // dial opens a stream, or KCP below one.

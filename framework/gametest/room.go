@@ -91,13 +91,13 @@ func Do[R, P any](g *Game, rooms *framework.RoomsOf[R, P], key string, f func(ro
 	<-done
 }
 
-// Seen returns the player as the first server sees it, and fails the test if it has no session
-// there, or another one.
+// Seen returns the player as its server sees it, and fails the test if it has no session at
+// any, or another one.
 func (p *Player) Seen() *framework.Player {
 	p.g.T.Helper()
-	seen := p.g.Server.Player(p.Client.ID())
-	if seen == nil {
-		p.g.T.Fatalf("gametest: %s at %v: no session at the server", p.User, p.g.Now())
+	n := p.Node()
+	if n == nil {
+		p.g.T.Fatalf("gametest: %s at %v: no session at a server", p.User, p.g.Now())
 	}
-	return seen
+	return n.Server.Player(p.Client.ID())
 }
