@@ -67,13 +67,16 @@ type Limits struct {
 	User     int // bytes for one user
 	Batch    int // bytes that go at once, but at least one message
 	Messages int // that go at once
+	// Gather is from one batch to the next at least, where the last one had more than one
+	// message and less than a whole batch waits.
+	Gather time.Duration
 	// Patience is how long a message waits for a session that no server has for the
 	// moment, or for a server that does not answer.
 	Patience time.Duration
 }
 
 // Default is the Limits of every server.
-var Default = Limits{Server: 8 << 20, User: 1 << 20, Batch: 64 << 10, Messages: 1024, Patience: 30 * time.Second}
+var Default = Limits{Server: 8 << 20, User: 1 << 20, Batch: 64 << 10, Messages: 1024, Gather: time.Millisecond, Patience: 30 * time.Second}
 
 // Place is what the directory says of a user.
 type Place struct {

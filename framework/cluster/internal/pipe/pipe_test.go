@@ -132,6 +132,27 @@ func TestBounds(t *testing.T) {
 	expect(t, "woken again", s.Wake(), []core.Incarnation{two})
 }
 
+// Where messages come so often that more than one goes at once, batches are a time apart.
+// A single message, and a whole batch, do not wait.
+func TestGather(t *testing.T) {
+	s := NewSender(Limits{Server: 1000, User: 1000, Batch: 50, Messages: 10, Gather: time.Millisecond, Patience: time.Minute})
+	var waits []time.Duration
+	for _, step := range []struct {
+		now  time.Duration
+		puts int
+	}{{0, 1}, {100, 1}, {200, 2}, {300, 1}, {200 + time.Millisecond, 1}, {200 + time.Millisecond, 2}, {300 + time.Millisecond, 50}} {
+		for range step.puts {
+			if err := s.Put(&Message{To: Address{Server: two}, Size: 1}, step.now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b, wait, _ := s.Next(two, step.now)
+		waits = append(waits, wait)
+		s.Answered(two, b.Number, make([]Answer, len(b.Messages)), step.now)
+	}
+	expect(t, "waits", waits, []time.Duration{0, 0, 0, time.Millisecond - 100, 0, time.Millisecond, 0})
+}
+
 // A batch that has no answer is sent again with its number. In the end it is sent without
 // what was in it, and what comes later waits for its answer.
 func TestNoAnswer(t *testing.T) {

@@ -57,6 +57,7 @@ type pipe struct {
 	open    bool // there is one
 	flying  []*lane
 	batch   []*Message
+	size    int           // in messages
 	first   time.Duration // when it was sent first
 	due     time.Duration // when it is sent again
 	fails   int           // tries that were not answered
@@ -189,12 +190,16 @@ func (s *Sender) Next(to core.Incarnation, now time.Duration) (b Batch, wait tim
 	if p == nil {
 		return Batch{}, 0, false
 	}
+	gathers := p.size > 1 && p.bytes < s.limits.Batch
 	switch {
 	case !p.open && len(p.ready) == 0:
 		p.running = false
 		return Batch{}, 0, false
+	case !p.open && gathers && now < p.first+s.limits.Gather:
+		return Batch{}, p.first + s.limits.Gather - now, true
 	case !p.open:
 		s.fill(p, now)
+		p.size = len(p.batch)
 	case now < p.due:
 		return Batch{}, p.due - now, true
 	}

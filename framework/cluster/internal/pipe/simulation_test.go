@@ -41,7 +41,7 @@ var courses = map[string]course{
 	"all": {servers: 4, users: 8, length: 150 * time.Second, every: 150 * time.Millisecond, burst: 8, loss: 0.2, doubled: 0.2, slow: 3 * time.Second, stale: 0.1,
 		moves: 2 * time.Second, leaves: 20 * time.Second, kills: 20 * time.Second, logouts: 3 * time.Second, cuts: 15 * time.Second},
 	"flood": {servers: 3, users: 4, length: 40 * time.Second, every: 400 * time.Millisecond, burst: 200, loss: 0.2, doubled: 0.2, slow: time.Second, moves: time.Second, cuts: 20 * time.Second,
-		limits: Limits{Server: 4000, User: 1500, Batch: 500, Messages: 20, Patience: 30 * time.Second}},
+		limits: Limits{Server: 4000, User: 1500, Batch: 500, Messages: 20, Gather: time.Millisecond, Patience: 30 * time.Second}},
 }
 
 // mutation is a fault that is planted in the world, for a test of the tests.
