@@ -198,7 +198,7 @@ func seeds(t *testing.T) uint64 {
 	case testing.Short():
 		return 20
 	}
-	return 250
+	return 100
 }
 
 // gentle courses have no fault that lasts for as long as a lease.
