@@ -24,6 +24,7 @@ type Op struct {
 	polls   int     // since the owner was asked
 	asks    int
 	asked   Incarnation // the last one
+	silent  int         // looks at whether it is dead, since it did not answer
 }
 
 // Verb is what an Action wants to be done.
@@ -135,6 +136,7 @@ const (
 	maxReads  = 20                    // that fail in a row
 	maxPolls  = 20                    // of the entry, while its owner works; then it is asked again
 	maxAsks   = 3
+	maxLooks  = 20 // at whether an owner that does not answer is dead: its tombstone is often on its way
 )
 
 func busy(d time.Duration) Action {
@@ -170,10 +172,27 @@ func (o *Op) Next(ev Event, v View) Action {
 		}
 		o.polls = 1
 		return Action{Do: Wait, Wait: readAgain}
-	case Unanswered: // it lives, as far as is known, so nothing is taken from it
-		return busy(2 * time.Second)
+	case Unanswered:
+		return o.awaitTombstone(v)
+	case Waited:
+		if o.silent > 0 {
+			return o.awaitTombstone(v)
+		}
 	}
 	return Action{Do: Read}
+}
+
+// awaitTombstone waits for the tombstone of an owner that does not answer. Until there is one it
+// lives, as far as is known, and nothing is taken from it.
+func (o *Op) awaitTombstone(v View) Action {
+	switch o.silent++; {
+	case v.Status(o.asked) == Dead:
+		o.silent = 0
+		return Action{Do: Read}
+	case o.silent > maxLooks:
+		return busy(2 * time.Second)
+	}
+	return Action{Do: Wait, Wait: readAgain}
 }
 
 // next completes a decision.

@@ -203,9 +203,25 @@ func TestClientIsSentToALivingOwner(t *testing.T) {
 		if a.Do != Ask || a.To != other || !a.Question.Look {
 			t.Fatalf("%+v", a)
 		}
-		if a = op.Next(c.ev, &m); a.Do != Done || !reflect.DeepEqual(a.Verdict, c.want) {
+		a = op.Next(c.ev, &m)
+		for range maxLooks {
+			if a.Do == Wait {
+				a = op.Next(Event{Outcome: Waited}, &m)
+			}
+		}
+		if a.Do != Done || !reflect.DeepEqual(a.Verdict, c.want) {
 			t.Errorf("%+v, want %+v", a, c.want)
 		}
+	}
+	op := NewFind(Find{Me: me, Session: id, Dialable: func(Incarnation) bool { return true }})
+	op.Next(Event{}, &m)
+	op.Next(Event{Outcome: Loaded, Entries: entries, Rev: 7}, &m)
+	if a := op.Next(Event{Outcome: Unanswered}, &m); a.Do != Wait {
+		t.Errorf("%+v, while its tombstone may be on its way", a)
+	}
+	m.Tombstone(other)
+	if a := op.Next(Event{Outcome: Waited}, &m); a.Do != Read {
+		t.Errorf("%+v, once it has its tombstone", a)
 	}
 	var h Holdings
 	if q := (Question{Look: true, Session: id}); h.Ask(q) != GiveBack || !h.Arrive(id) || h.Ask(q) != NoEffect {
