@@ -107,7 +107,8 @@ type Config struct {
 	// told to come back, as is one address, or /64 of IPv6, that has an eighth of them
 	// already; this machine and TrustedProxies may have them all. A hook that does not
 	// heed its context gives its slot back a quarter of AuthTimeout later; four times as
-	// many of those as there are slots keep every login out. If zero, 256.
+	// many of those as there are slots keep every login out. As many sessions of other
+	// servers are asked for at once, and sixteen times as many may wait. If zero, 256.
 	AuthConcurrency int
 	// Duplicate says what happens when a user logs in that has a session already. If
 	// zero, DuplicateReplace.

@@ -178,12 +178,16 @@ func (l *loop) fetchOrRefuse(o *opening, r *session.ResumeRequest) {
 	l.fetch(o, r)
 }
 
+// maxWaiting is how many sessions may wait for each that the store and the game are asked
+// for. When a server dies the players of it come at once.
+const maxWaiting = 16
+
 // fetch asks the store for a session whose RESUME is good and that is not here.
 func (l *loop) fetch(o *opening, r *session.ResumeRequest) {
 	s := l.srv
 	s.mu.Lock()
 	full, asked := s.fullLocked(o), s.arriving[r.ID]
-	if len(s.arriving) >= s.cfg.AuthConcurrency {
+	if len(s.arriving) >= maxWaiting*s.cfg.AuthConcurrency {
 		full = fullLogins
 	}
 	if full == notFull {
@@ -208,12 +212,16 @@ func (l *loop) fetch(o *opening, r *session.ResumeRequest) {
 		return
 	}
 	o.waiting = true
-	go func() { // ends when the store and the game have answered
-		at := s.search(r)
+	until := clock().Add(s.cfg.AuthTimeout)
+	s.searches.Add(func() {
+		at := arrival{err: retrySoon()}
+		if clock().Before(until) { // else its client has given up
+			at = s.search(r)
+		}
 		if l.t.Post(onLoop(func() { l.fetched(o, r, at) })) != nil && at.rec != nil {
 			s.putBack(at.rec) // the server has stopped meanwhile
 		}
-	}()
+	})
 }
 
 // fetched takes the store's answer.

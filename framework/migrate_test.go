@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -324,6 +325,41 @@ func TestMoveMeetsANewLogin(t *testing.T) {
 		var e *session.CloseError
 		if !errors.As(c.Err(), &e) || e.Code != session.TakenOver || fresh.Err() != nil || len(b.srv.User("ann")) != 1 {
 			t.Errorf("the older session's client ended with %v, the newer one's with %v", c.Err(), fresh.Err())
+		}
+	})
+}
+
+// narrowStore takes its time, and notes how many sessions it is asked for at once.
+type narrowStore struct {
+	framework.Store
+	asked, most atomic.Int32
+}
+
+func (d *narrowStore) Take(ctx context.Context, id session.ID, taker string) ([]byte, error) {
+	d.most.Store(max(d.most.Load(), d.asked.Add(1)))
+	defer d.asked.Add(-1)
+	time.Sleep(100 * time.Millisecond)
+	return d.Store.Take(ctx, id, taker)
+}
+
+// TestManyArriveAtOnce: the store is asked for a few sessions at a time, and clients wait for
+// their turn instead of coming again.
+func TestManyArriveAtOnce(t *testing.T) {
+	const players, atOnce = 20, 2
+	slow := &narrowStore{}
+	twoServers(t, memnet.Conditions{}, func(c *framework.Config) {
+		slow.Store, c.Store, c.AuthConcurrency = &framework.MemoryStore{}, slow, atOnce
+	}, func(_ *game, a, b *env) {
+		for i := range players {
+			a.dial(fmt.Sprint("p", i), transport.TCP)
+		}
+		time.Sleep(time.Second) // until each was heard
+		for i := range players {
+			_ = a.srv.User(fmt.Sprint("p", i))[0].Move(b.addr(transport.TCP))
+		}
+		a.within(players/atOnce*100*time.Millisecond+time.Second, "moved", func() bool { return b.srv.Stats().Attached["tcp"] == players })
+		if st := b.srv.Stats(); slow.most.Load() != atOnce || len(st.Full) > 0 {
+			t.Errorf("%d at once, %v came too early", slow.most.Load(), st.Full)
 		}
 	})
 }

@@ -48,6 +48,7 @@ func New(cfg Config) (*Server, error) {
 	s.outbox = mailbox.Bounds{Limits: mailbox.Limits{Packets: cfg.Session.SendPackets, Bytes: cfg.Session.SendBytes}, Budget: &s.budget}
 	s.budget.Open(cfg.BufferBytes, max(cfg.Loops, runtime.GOMAXPROCS(0)))
 	s.authSlots = limit.NewAuthSlots(cfg.AuthConcurrency)
+	s.searches.Limit = cfg.AuthConcurrency
 	if cfg.MinVersion != "" {
 		s.minVersion, _ = parseVersion(cfg.MinVersion) // it was checked
 	}

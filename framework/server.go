@@ -14,6 +14,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/internal/admin"
+	"github.com/lifeline-go/lifeline/framework/internal/jobs"
 	"github.com/lifeline-go/lifeline/framework/internal/limit"
 	"github.com/lifeline-go/lifeline/framework/internal/logs"
 	"github.com/lifeline-go/lifeline/framework/internal/mailbox"
@@ -62,12 +63,14 @@ type Server struct {
 	adminMade atomic.Bool   // Admin has read pages
 	admin     *admin.Server // nil if not served
 
+	searches jobs.Queue // for sessions of other servers
+
 	mu sync.Mutex
 	// Guarded by mu. No player's mu is taken under it.
 	table      *session.Table[*Player]
 	logins     map[session.OpeningKey]*login
 	authSlots  limit.AuthSlots     // Config.AuthConcurrency
-	arriving   map[session.ID]bool // asked of Config.Store or Config.Cluster
+	arriving   map[session.ID]bool // that Config.Store or Config.Cluster is asked for, or will be
 	origins    map[netip.Addr]*origin
 	here       int                  // sessions that this machine opened, all in all
 	awaitClose map[string][]*Player // by user: closed, but OnClose has not returned

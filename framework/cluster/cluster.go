@@ -44,6 +44,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/cluster/internal/core"
+	"github.com/lifeline-go/lifeline/framework/internal/jobs"
 	"github.com/lifeline-go/lifeline/session"
 )
 
@@ -124,7 +125,7 @@ type Cluster struct {
 	me     core.Incarnation
 	ctx    context.Context // of all that runs while the server is one of the cluster
 	cancel context.CancelFunc
-	jobs   jobs
+	jobs   jobs.Queue
 	bans   bans
 	wake   bell     // the lease has something to do
 	mark   *os.File // others take this process for ended when it is closed; nil without Config.Dir
@@ -158,6 +159,7 @@ func New(cfg Config) (*Cluster, error) {
 		bus: newMeter(cfg.Bus), node: cfg.Node, dir: cfg.Dir, serve: cfg.Isolation == Serve, rand: cfg.Rand, start: clock(), onUndelivered: cfg.OnUndelivered, labels: slices.Clone(cfg.Labels), wake: newBell(),
 		sent: map[session.ID]time.Duration{}, given: map[session.ID]time.Duration{}, declared: map[core.Incarnation]bool{},
 	}
+	c.jobs.Limit, c.rooms.jobs.Limit = maxJobs, maxJobs
 	c.messages, c.broadcasts, c.services = newMessages(c), newBroadcasts(c, cfg.OnMissed), newServices(c)
 	c.presence = newPresence(c)
 	if c.rand == nil {
@@ -437,7 +439,7 @@ func (c *Cluster) Leave(ctx context.Context) error {
 	c.messages.flush(soon)
 	c.broadcasts.flush(soon)
 	cancel()
-	err := c.jobs.wait(ctx) // entries that are still to be removed
+	err := c.jobs.Wait(ctx) // entries that are still to be removed
 	c.mu.Lock()
 	c.lease.Leave()
 	c.mu.Unlock()

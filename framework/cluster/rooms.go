@@ -16,6 +16,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/cluster/internal/core"
 	"github.com/lifeline-go/lifeline/framework/cluster/internal/place"
+	"github.com/lifeline-go/lifeline/framework/internal/jobs"
 	"github.com/lifeline-go/lifeline/session"
 )
 
@@ -24,7 +25,7 @@ import (
 
 // rooms is a server's part in the rooms of its cluster.
 type rooms struct {
-	jobs    jobs
+	jobs    jobs.Queue
 	finds   [len(findNames)]atomic.Uint64 // by what they came to
 	answers [len(saysNames)]atomic.Uint64
 
@@ -74,7 +75,7 @@ func (r *rooms) inTurn(name string, f func()) {
 	r.waiting[name] = append(list, f)
 	r.mu.Unlock()
 	if !busy {
-		r.jobs.add(func() { r.takeTurns(name) })
+		r.jobs.Add(func() { r.takeTurns(name) })
 	}
 }
 
@@ -322,7 +323,7 @@ func (c *Cluster) CloseRoom(kind, key string) {
 	if !ok {
 		return
 	}
-	c.jobs.add(func() {
+	c.jobs.Add(func() {
 		c.untilDone(func(ctx context.Context) bool {
 			v, err := c.runRoom(ctx, place.NewClose(c.me, kind, key, gen))
 			return err == nil && v.Result == place.Released

@@ -5,7 +5,6 @@ package cluster
 import (
 	"context"
 	"maps"
-	"sync"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
@@ -127,7 +126,7 @@ func (c *Cluster) Release(id session.ID) {
 
 // release removes an entry, until that is sure.
 func (c *Cluster) release(id session.ID) {
-	c.jobs.add(func() {
+	c.jobs.Add(func() {
 		c.untilDone(func(ctx context.Context) bool {
 			v, err := c.run(ctx, core.NewRelease(c.me, id))
 			return err == nil && v.Result == core.Released
@@ -330,7 +329,7 @@ func (c *Cluster) answer(b []byte) []byte {
 	case core.ParkIt:
 		c.host.Give(q.Session)
 	case core.GiveBack:
-		c.jobs.add(func() {
+		c.jobs.Add(func() {
 			ctx, cancel := context.WithTimeout(c.ctx, 10*time.Second)
 			defer cancel()
 			_, _ = c.run(ctx, core.NewUnpark(c.me, q.Session)) // else it is asked again
@@ -340,64 +339,5 @@ func (c *Cluster) answer(b []byte) []byte {
 	return encode(&answerBody{uint8(a)})
 }
 
-// jobs are what has to be done some time soon, on a few goroutines that end when there
-// is nothing left. The zero value works.
-type jobs struct {
-	mu sync.Mutex
-	// Guarded by mu.
-	waiting []func()
-	running int
-	done    chan struct{} // closed when nothing is left; nil if nothing waits for that
-}
-
-// maxJobs is how many run at once.
+// maxJobs is how many jobs run at once, of sessions and of rooms each.
 const maxJobs = 64
-
-func (j *jobs) add(f func()) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.waiting = append(j.waiting, f)
-	if j.running < maxJobs {
-		j.running++
-		go j.run() // ends when nothing waits
-	}
-}
-
-func (j *jobs) run() {
-	for {
-		j.mu.Lock()
-		if len(j.waiting) == 0 {
-			j.waiting = nil
-			if j.running--; j.running == 0 && j.done != nil {
-				close(j.done)
-				j.done = nil
-			}
-			j.mu.Unlock()
-			return
-		}
-		f := j.waiting[0]
-		j.waiting = j.waiting[1:]
-		j.mu.Unlock()
-		f()
-	}
-}
-
-// wait waits until nothing is left to do.
-func (j *jobs) wait(ctx context.Context) error {
-	j.mu.Lock()
-	if j.running == 0 {
-		j.mu.Unlock()
-		return nil
-	}
-	if j.done == nil {
-		j.done = make(chan struct{})
-	}
-	done := j.done
-	j.mu.Unlock()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
