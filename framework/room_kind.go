@@ -25,9 +25,11 @@ type roomKind struct {
 	heartbeat *HeartbeatProfile
 	grace     time.Duration // how long a seat is kept without a link; 0: as long as the session lives
 	local     bool          // keys mean this server only, see Rooms.Local
-	private   bool          // clients neither make, join nor leave it by name
-	listed    bool          // clients may list them
-	keys      func(key string) bool
+	// everywhere: strangers are matched with rooms of other servers, see Rooms.Everywhere.
+	everywhere bool
+	private    bool // clients neither make, join nor leave it by name
+	listed     bool // clients may list them
+	keys       func(key string) bool
 
 	ticks, overruns, skipped, joinsRefused atomic.Uint64
 

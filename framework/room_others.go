@@ -43,10 +43,14 @@ type RoomList struct {
 	Server  string // its incarnation
 	Version uint64 // 0: it did not answer in time, or has nothing to tell
 	Body    []byte // empty if Version is what was known
+	Away    bool   // players can't go there: it drains, or has another release
 }
 
 // roomsBody is what RoomList.Body has. Fields are only ever appended.
-type roomsBody struct{ Rooms []roomlist.Room }
+type roomsBody struct {
+	Rooms []roomlist.Room // of a type that is Listed
+	Free  []roomlist.Free // of one that is matched Everywhere
+}
 
 // withOthers calls f once what other servers tell of their rooms is known, on any goroutine.
 func (k *roomKind) withOthers(f func()) {
@@ -75,11 +79,12 @@ func (k *roomKind) heardOthers(lists []RoomList) {
 		if len(l.Body) > 0 {
 			var body roomsBody
 			err := codec.DecodeBody(l.Body, &body)
-			if t.Rooms = body.Rooms; err != nil {
+			if t.Rooms, t.Free = body.Rooms, body.Free; err != nil {
 				k.srv.log.Error("a list of rooms of another server is not understood", "room", k.name, "by", l.Server, "error", err)
 				t = roomlist.Told{}
 			}
 		}
+		t.Away = l.Away
 		told[l.Server] = t
 	}
 	k.mu.Lock()
@@ -139,17 +144,31 @@ func (k *roomKind) hereLocked() []roomlist.Room {
 	return all
 }
 
+// tellLocked is what this server tells others of its rooms.
+func (k *roomKind) tellLocked() *roomsBody {
+	body := &roomsBody{}
+	if k.listed {
+		body.Rooms = roomlist.Tell(k.hereLocked())
+	}
+	if k.everywhere {
+		for _, at := range k.plan.Fullest(roomlist.MaxFree) {
+			body.Free = append(body.Free, roomlist.Free{Key: at.Key, Players: at.Taken()})
+		}
+	}
+	return body
+}
+
 // RoomList implements ClusterRoomHost.
 func (h clusterHost) RoomList(kind string, known uint64) (RoomList, error) {
 	k := h.s.kinds[kind]
-	if k == nil || !k.listed || !k.clustered() {
-		return RoomList{}, refusal(codec.ErrorNoRoute, "rooms of type "+short(kind)+" are not listed here")
+	if k == nil || !k.listed && !k.everywhere || !k.clustered() {
+		return RoomList{}, refusal(codec.ErrorNoRoute, "rooms of type "+short(kind)+" are not told of here")
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	t, now := &k.told, clock()
 	if t.version == 0 || t.stale && now.Sub(t.at) >= toldAge {
-		body, err := codec.AppendBody(nil, &roomsBody{roomlist.Tell(k.hereLocked())})
+		body, err := codec.AppendBody(nil, k.tellLocked())
 		if err != nil {
 			return RoomList{}, err
 		}

@@ -42,12 +42,8 @@ func (k *roomKind) refusal(why seats.Refusal) error {
 func (k *roomKind) reserveSeat(w joinWish, from *Room, payer *Player) (*Room, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var not *seats.Room[*Room]
-	if from != nil {
-		not = from.seats
-	}
-	at := k.plan.Find(w.key, not)
-	if at == nil && k.shared(w.key) {
+	at := k.plan.Find(w.key, from.seatsOf())
+	if at == nil && (k.shared(w.key) || k.looksElsewhere(w)) {
 		return nil, errSought
 	}
 	if w.watch { // no room is made for a spectator

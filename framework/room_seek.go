@@ -19,7 +19,7 @@ import (
 
 // search is a wish for a room that is not found yet. Guarded by the player's mu.
 type search struct {
-	wish     joinWish
+	wish     joinWish           // immutable once it has a key
 	requests []mailbox.Question // of the client, that wait for an answer
 	tries    int
 	moving   bool // the room is elsewhere, and the session goes there
@@ -60,7 +60,11 @@ func (s *seat) askedBy(w joinWish) {
 
 // seek lets the cluster find the room of a seat.
 func (k *roomKind) seek(p *Player, s *seat) {
-	w := &s.sought.wish // which is immutable
+	w := &s.sought.wish
+	if w.key == "" {
+		k.withOthers(func() { go k.seekAny(p, s) }) // ends within anyTime
+		return
+	}
 	q := RoomQuery{Type: k.name, Key: w.key, Session: p.ID(), User: p.user, Watch: w.watch}
 	k.srv.rooms.FindRoom(q, func(at RoomPlace, err error) { k.found(p, s, at, err) })
 }
@@ -82,7 +86,7 @@ func (k *roomKind) found(p *Player, s *seat, at RoomPlace, err error) {
 		return
 	default:
 		var r *Room
-		if r, err = k.reserveSeat(s.sought.wish, nil, nil); err == nil {
+		if r, err = k.reserveSeat(s.sought.wish, s.leaves(), nil); err == nil {
 			s.room, s.sought = r, nil
 		} else if err == errSought {
 			s.sought.tries++

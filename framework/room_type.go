@@ -212,9 +212,21 @@ func (rs *RoomsOf[R, P]) Listed() *RoomsOf[R, P] {
 // Name returns the name of the type of room.
 func (rs *RoomsOf[R, P]) Name() string { return rs.kind.name }
 
+// Everywhere lets players who ask for any room get into one of another server, if none here
+// has a free seat: the fullest there is, as far as is known, which may be a second old. The
+// player goes there, as into any room of another server. If there is none, or the other servers
+// do not answer in two seconds, one is made here. So strangers fill the rooms of their own
+// server first, and no server makes a room while another one has a free seat, but for those who
+// come in the same second. A player without a user stays at its server. Without a cluster, and
+// if the type is Local, it changes nothing.
+func (rs *RoomsOf[R, P]) Everywhere() *RoomsOf[R, P] {
+	rs.kind.setting("Everywhere").everywhere = true
+	return rs
+}
+
 // Local makes keys of the type mean rooms of this server only, also if it is one of a
-// cluster: the same key is another room at another server. Without a cluster, and of
-// rooms that are made for strangers, that is so anyway.
+// cluster: the same key is another room at another server. Without a cluster that is so
+// anyway.
 func (rs *RoomsOf[R, P]) Local() *RoomsOf[R, P] {
 	rs.kind.setting("Local").local = true
 	return rs

@@ -3,12 +3,14 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/cluster/internal/core"
 )
 
 // Lists of the rooms of all servers.
@@ -72,9 +74,17 @@ func (c *Cluster) Lists(kind string, known map[string]uint64, done func([]framew
 	}()
 }
 
+// sameRoutes reports whether sessions can go to a server.
+func (c *Cluster) sameRoutes(i core.Incarnation) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m, ok := c.members.Member(i)
+	return ok && bytes.Equal(m.Routes, c.host.Routes())
+}
+
 // askForList asks one server. If it does not answer there is no version.
 func (c *Cluster) askForList(ctx context.Context, m Member, kind string, known uint64) framework.RoomList {
-	l := framework.RoomList{Server: m.incarnation.String()}
+	l := framework.RoomList{Server: m.incarnation.String(), Away: m.Draining || !c.sameRoutes(m.incarnation)}
 	call := callBody{Node: c.me.Node, Boot: c.me.Boot, Route: routeLists, Body: encode(&listsBody{kind, known})}
 	r, err := c.services.ask(ctx, m.incarnation, &call)
 	var body listBody

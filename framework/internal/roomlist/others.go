@@ -13,6 +13,7 @@ const (
 	MaxTold      = 1000     // rooms that a server tells of
 	MaxToldBytes = 64 << 10 // their keys and what they publish, and 32 for each
 	MaxOthers    = 10_000   // rooms of all other servers that a list knows of
+	MaxFree      = 8        // rooms for strangers that a server tells of
 )
 
 // Tell returns what a server tells others of its rooms. If they are too many, those come first
@@ -49,6 +50,14 @@ func (l *Room) size() int {
 type Told struct {
 	Version uint64 // of what it tells: never 0
 	Rooms   []Room
+	Free    []Free
+	Away    bool // strangers can't go there
+}
+
+// Free is a room that any stranger may get into.
+type Free struct {
+	Key     string
+	Players int
 }
 
 // Others is the rooms of one type at all other servers, as they have told them. The zero
@@ -56,6 +65,7 @@ type Told struct {
 type Others struct {
 	servers map[string]Told
 	rooms   map[string]Room // by key
+	free    []Free          // the fullest first
 }
 
 // Known returns the versions of what servers have told.
@@ -72,13 +82,18 @@ func (o *Others) Known() map[string]uint64 {
 func (o *Others) Update(servers map[string]Told) (changed []string) {
 	for name, t := range servers {
 		if was, ok := o.servers[name]; ok && (t.Version == 0 || t.Version == was.Version) {
+			was.Away = t.Away
 			servers[name] = was
 		}
 	}
 	o.servers = servers
 	rooms := map[string]Room{}
+	o.free = nil
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
-		told := servers[name].Rooms
+		told, free := servers[name].Rooms, servers[name].Free
+		if !servers[name].Away {
+			o.free = append(o.free, free[:min(len(free), MaxFree)]...)
+		}
 		for _, r := range told[:min(len(told), MaxTold)] {
 			if _, twice := rooms[r.Key]; !twice && len(rooms) < MaxOthers { // twice: it moves
 				rooms[r.Key] = r
@@ -96,8 +111,23 @@ func (o *Others) Update(servers map[string]Told) (changed []string) {
 		}
 	}
 	o.rooms = rooms
+	slices.SortStableFunc(o.free, func(a, b Free) int { return cmp.Compare(b.Players, a.Players) })
 	slices.Sort(changed)
 	return changed
+}
+
+// Fullest returns the key of the fullest room that strangers may get into, as far as is
+// known, and false if there is none.
+func (o *Others) Fullest() (key string, ok bool) {
+	if len(o.free) == 0 {
+		return "", false
+	}
+	return o.free[0].Key, true
+}
+
+// NotFree takes note that strangers do not get into a room any more.
+func (o *Others) NotFree(key string) {
+	o.free = slices.DeleteFunc(o.free, func(f Free) bool { return f.Key == key })
 }
 
 // Get returns what a list tells of the room of a key.

@@ -35,16 +35,17 @@ func TestToldRoomsAreBounded(t *testing.T) {
 func TestOthersMergeWhatServersTell(t *testing.T) {
 	var o Others
 	room := func(key string, players int) Room { return Room{Key: key, Players: players, Open: true} }
+	tells := func(version uint64, rooms ...Room) Told { return Told{Version: version, Rooms: rooms} }
 	for i, step := range []struct {
 		told    map[string]Told
 		changed string
 		rooms   string
 	}{
-		{map[string]Told{"1": {1, []Room{room("a", 1)}}, "2": {7, []Room{room("b", 1), room("c", 1)}}}, "[a b c]", "[a1 b1 c1]"},
-		{map[string]Told{"1": {1, nil}, "2": {8, []Room{room("b", 2), room("c", 1)}}}, "[b]", "[a1 b2 c1]"},
-		{map[string]Told{"1": {2, []Room{room("a", 1), room("b", 5)}}, "2": {}}, "[b]", "[a1 b5 c1]"}, // b moves; 2 is silent
-		{map[string]Told{"1": {2, nil}}, "[c]", "[a1 b5]"},
-		{map[string]Told{"1": {2, nil}, "3": {}}, "[]", "[a1 b5]"},
+		{map[string]Told{"1": tells(1, room("a", 1)), "2": tells(7, room("b", 1), room("c", 1))}, "[a b c]", "[a1 b1 c1]"},
+		{map[string]Told{"1": tells(1), "2": tells(8, room("b", 2), room("c", 1))}, "[b]", "[a1 b2 c1]"},
+		{map[string]Told{"1": tells(2, room("a", 1), room("b", 5)), "2": {}}, "[b]", "[a1 b5 c1]"}, // b moves; 2 is silent
+		{map[string]Told{"1": tells(2)}, "[c]", "[a1 b5]"},
+		{map[string]Told{"1": tells(2), "3": {}}, "[]", "[a1 b5]"},
 		{map[string]Told{}, "[a b]", "[]"},
 	} {
 		changed := o.Update(step.told)
@@ -66,9 +67,35 @@ func TestOthersMergeWhatServersTell(t *testing.T) {
 		for i := range MaxTold + 10 {
 			all = append(all, room(fmt.Sprint(server, "/", i), 0))
 		}
-		many[fmt.Sprint(server)] = Told{1, all}
+		many[fmt.Sprint(server)] = tells(1, all...)
 		if o.Update(maps.Clone(many)); len(o.rooms) != min((server+1)*MaxTold, MaxOthers) {
 			t.Errorf("%d rooms of %d servers are known", len(o.rooms), server+1)
 		}
 	}
+}
+
+// TestOthersKnowTheFullestRoomForStrangers: not of a server where none can go.
+func TestOthersKnowTheFullestRoomForStrangers(t *testing.T) {
+	var o Others
+	fullest := func(want string) {
+		t.Helper()
+		if key, ok := o.Fullest(); key != want || ok != (want != "") {
+			t.Errorf("the fullest is %q, want %q", key, want)
+		}
+	}
+	fullest("")
+	var many []Free
+	for i := range MaxFree + 1 {
+		many = append(many, Free{fmt.Sprint("m", i), i + 2})
+	}
+	o.Update(map[string]Told{"1": {Version: 1, Free: []Free{{"a", 1}, {"b", 3}}}, "2": {Version: 1, Free: []Free{{"c", 2}}}, "3": {Version: 1, Free: many, Away: true}})
+	for _, want := range []string{"b", "c", "a"} {
+		fullest(want)
+		o.NotFree(want)
+	}
+	fullest("")
+	o.Update(map[string]Told{"1": {Away: true}, "2": {}, "3": {}})
+	fullest(fmt.Sprint("m", MaxFree-1)) // no more of them are taken
+	o.Update(map[string]Told{"1": {}, "2": {}})
+	fullest("b")
 }

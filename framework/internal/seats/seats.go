@@ -8,8 +8,11 @@
 package seats
 
 import (
+	"cmp"
 	"container/list"
 	"iter"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -113,6 +116,14 @@ func (p *Plan[V]) Find(key string, not *Room[V]) (r *Room[V]) {
 		}
 	}
 	return r
+}
+
+// Fullest returns up to n rooms that any stranger may get into, the fullest first.
+func (p *Plan[V]) Fullest(n int) []*Room[V] {
+	list := slices.SortedFunc(maps.Keys(p.matchable), func(a, b *Room[V]) int {
+		return cmp.Or(cmp.Compare(b.taken, a.taken), cmp.Compare(a.Key, b.Key))
+	})
+	return list[:min(n, len(list))]
 }
 
 // MayMake decides on one room more. When there are as many as may be, the one that has

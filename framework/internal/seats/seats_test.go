@@ -185,6 +185,16 @@ func (w *world) check() {
 			w.t.Fatalf("key %q finds another room", m.key)
 		}
 	}
+	var want []*Room[int]
+	if best := w.fullest(nil); best != nil {
+		want = append(want, best.room)
+		if next := w.fullest(best); next != nil {
+			want = append(want, next.room)
+		}
+	}
+	if got := w.plan.Fullest(2); len(got) != len(want) || len(want) > 0 && got[0] != want[0] || len(want) > 1 && (got[1].Taken() != want[1].Taken() || got[1] == got[0]) {
+		w.t.Fatalf("the fullest are %v, want %v", got, want)
+	}
 	if best := w.fullest(nil); best == nil && w.plan.Find("", nil) != nil || best != nil && w.plan.Find("", nil) != best.room {
 		w.t.Fatal("a stranger gets into another room")
 	}
