@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,7 +63,7 @@ func TestSeatsOfUsersElsewhere(t *testing.T) {
 	})
 }
 
-// TestSeatsOfADeadServer: they end with it. One that drains keeps none.
+// TestSeatsOfADeadServer: they end with it, and do not hold up one that is stopped.
 func TestSeatsOfADeadServer(t *testing.T) {
 	playRooms(t, 3, nil, nil, func(s *stack, o *house) {
 		ctx := context.Background()
@@ -82,6 +83,17 @@ func TestSeatsOfADeadServer(t *testing.T) {
 		s.join(s.dial(s.servers[1], "bob", ""), keys[1])
 		if err := o.rooms[3].Reserve(ctx, keys[1], "ann"); err != nil {
 			t.Error(err)
+		}
+		began := time.Now()
+		if err := s.servers[1].Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(began); d > 20*time.Second {
+			t.Errorf("a seat that is kept has held up the end of its server for %v", d)
+		}
+		s.servers = slices.Delete(s.servers, 1, 2)
+		if err := o.rooms[3].Reserve(ctx, keys[1], "ann"); !errors.Is(err, framework.ErrNoRoom) {
+			t.Errorf("its server has left: %v", err)
 		}
 	})
 }
