@@ -10,7 +10,6 @@ const (
 	coalescePause     = time.Second            // without it after it slowed the players down; twice that the next time
 	maxCoalescePauses = 3                      // times that this doubles
 	coalesceRecheck   = 5 * time.Second        // with it, before it is judged anew what comes without
-	coalesceStay      = 16                     // waits in a row before other events have their turn
 )
 
 // coalescer decides whether a socket waits for more datagrams, or a loop for more
