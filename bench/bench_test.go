@@ -289,6 +289,23 @@ func TestClusterMove(t *testing.T) {
 	}
 }
 
+// TestClusterRooms asserts that every member of a room is in it again after each server was
+// restarted, and was in no other.
+func TestClusterRooms(t *testing.T) {
+	if testing.Short() {
+		t.Skip("many processes")
+	}
+	var r roomed
+	measure(t, &r, "cluster rooms", "-sessions", "18", "-rooms", "6", "-beats", "10", "-each", "5", "-warmup", "100ms", "-settle", "200ms", "-drain", "200ms")
+	if r.Moved == 0 || r.Told == 0 || r.Returned == 0 || r.Up == 0 || r.Down == 0 {
+		t.Errorf("figures are missing: %+v", r)
+	}
+	r.Errors.Timeout = 0
+	if r.Lost+r.Twice+r.Differs != 0 || r.Resets+r.Logins+r.Astray+r.Outside != 0 || r.Errors.Sum() != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
 // TestClusterFan asserts that every player gets every broadcast, of one server and of three.
 func TestClusterFan(t *testing.T) {
 	if testing.Short() {

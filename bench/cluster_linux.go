@@ -79,6 +79,7 @@ type group struct {
 	o         *options
 	directory *server.Process
 	ledger    *server.Ledger
+	halls     *server.Halls // nil: there are no rooms that count
 	options   []server.Options
 	servers   []*server.Process // nil: it is not there at present
 	fleet     *load.Fleet
@@ -101,6 +102,9 @@ func (o *options) assemble(n, at int) (g *group, err error) {
 		}
 	}()
 	ports, err := g.prepare(n)
+	if err == nil {
+		err = g.openHalls()
+	}
 	if err != nil {
 		return g, err
 	}
@@ -111,6 +115,9 @@ func (o *options) assemble(n, at int) (g *group, err error) {
 			so.Cluster = g.directory.First().Addr.String()
 		}
 		so.Listen, so.Ledger, so.PushEach = ports[i].String(), g.ledger.Path, o.each
+		if g.halls != nil {
+			so.HallLedger = g.halls.Path
+		}
 		so.Size = cmp.Or(so.Size, 16)
 		so.KeyFile = filepath.Join(g.folder, "key") // clients know all servers by one
 		if !o.leaseOnly {
@@ -290,18 +297,21 @@ func (o *options) clusterResumeFlags(fs *flag.FlagSet) {
 
 // clusterRestart restarts each of three servers.
 func clusterRestart(o *options) error {
-	return o.outage("restart", 3, atAll, func(g *group) error {
-		for i := range g.servers {
-			if err := g.during(func() error { return g.restart(i) }); err != nil {
-				return err
-			}
-			if err := g.fleet.Regain(o.duration); err != nil {
-				return err
-			}
-			g.fleet.Play(o.settle)
+	return o.outage("restart", 3, atAll, (*group).restartAll)
+}
+
+// restartAll restarts one server after the other.
+func (g *group) restartAll() error {
+	for i := range g.servers {
+		if err := g.during(func() error { return g.restart(i) }); err != nil {
+			return err
 		}
-		return nil
-	})
+		if err := g.fleet.Regain(g.o.duration); err != nil {
+			return err
+		}
+		g.fleet.Play(g.o.settle)
+	}
+	return nil
 }
 
 // clusterKill kills the first of three servers.

@@ -48,6 +48,7 @@ func commands() []command {
 		{"cluster push", "messages to users of another server, beside those of the same", (*options).clusterPushFlags, clusterPush},
 		{"cluster move", "players join rooms of other servers", (*options).clusterMoveFlags, clusterMove},
 		{"cluster fan", "a broadcast to the players of three servers, beside one with as many", (*options).clusterFanFlags, clusterFan},
+		{"cluster rooms", "three servers with rooms that count are restarted in turn", (*options).clusterRoomsFlags, clusterRooms},
 		{"cluster directory", "the directory with many entries: look-ups, memory", (*options).clusterDirectoryFlags, clusterDirectory},
 		{"cluster node", "what a server costs at rest, alone and with NATS in its process", (*options).clusterNodeFlags, clusterNode},
 		{"cluster resume", "players come back to the wrong one of two servers", (*options).clusterResumeFlags, clusterResume},
@@ -89,6 +90,7 @@ type options struct {
 	stopped                time.Duration // the directory
 	moves                  float64       // joins a second of rooms of other servers
 	moving                 time.Duration // how long there are such
+	rooms                  int           // of all servers
 	lookups                int           // of cluster directory
 	leaseOnly              bool          // servers can't see that another one's process has ended
 	overload               float64

@@ -99,6 +99,7 @@ type Fleet struct {
 	aways      chart.Histogram // from losing the link to being back
 	openings   chart.Histogram // from the dial to the session
 	rooms      Visits          // since TakeVisits
+	beats      uint64          // of rooms, that have arrived
 	lateness   Lateness        // of Config.Lateness
 	lay        time.Duration   // how long what is served now lay in its socket; below 0: not known
 	logins     int             // after the first

@@ -54,15 +54,15 @@ func (f *Fleet) grow(p *player) {
 }
 
 // message takes one that the server sent by itself: [number, when it was sent].
-// Numbers are those of the player's messages, one after the other. What it tells of
-// rooms by itself (codec/SPEC 6.4) is nothing to measure.
+// Numbers are those of the player's messages, one after the other.
 func (f *Fleet) message(p *player, body []byte) {
 	route, payload, err := codec.ParseMessage(body)
 	name := string(route.Name())
 	if names := p.session.Routes(); route.IsNumber() && int(route.Number()) < len(names) {
 		name = names[route.Number()]
 	}
-	if strings.HasPrefix(name, "room.") {
+	if strings.HasPrefix(name, "room.") || name == "beat" {
+		f.told(p, name, payload)
 		return
 	}
 	var m Push

@@ -22,6 +22,9 @@ type visit struct {
 	id        uint64        // of the request under way
 	asked     time.Duration // when it wished to be in
 	phase     visitPhase
+	beat      uint64 // the last that the room has counted
+	astray    bool   // it was told that it is in another room
+	setBack   bool   // the room has counted what it had counted before
 }
 
 type visitPhase uint8
@@ -128,6 +131,67 @@ func isWish(pk codec.Packet) bool {
 	}
 	id, _, _, err := codec.ParseRequest(pk.Body)
 	return err == nil && id > visitIDs
+}
+
+// Beat is what a room tells its members: it counts, and never the same twice.
+type Beat struct {
+	Key   string
+	Count uint64
+}
+
+// told takes what the server tells of rooms: codec/SPEC 6.4, and beats.
+func (f *Fleet) told(p *player, name string, payload []byte) {
+	v := &p.visit
+	if name == "beat" {
+		var b Beat
+		if err := codec.DecodeBody(payload, &b); err != nil {
+			f.wrong(p, err)
+			return
+		}
+		f.beats++
+		v.astray = v.astray || b.Key != v.key
+		v.setBack = v.setBack || b.Count <= v.beat
+		v.beat = b.Count
+		return
+	}
+	var at struct{ Type, Key string }
+	if codec.DecodeBody(payload, &at) != nil {
+		return // of another form: a list of rooms
+	}
+	switch {
+	case name == "room.joined" && at.Key != v.key:
+		v.astray = true
+	case name == "room.joined" && v.phase == outside:
+		v.phase = inside
+	case name == "room.left" && v.phase == inside:
+		v.phase = outside
+	}
+}
+
+// Members is what became of the players of rooms.
+type Members struct {
+	Outside int    // in no room at present
+	Astray  int    // that were in another room than the one they had wished for
+	SetBack int    // whose room has counted something again
+	Beats   uint64 // that have arrived
+}
+
+// Members returns what became of the players of rooms.
+func (f *Fleet) Members() Members {
+	m := Members{Beats: f.beats}
+	for i := range f.players {
+		v := &f.players[i].visit
+		if v.phase != inside {
+			m.Outside++
+		}
+		if v.astray {
+			m.Astray++
+		}
+		if v.setBack {
+			m.SetBack++
+		}
+	}
+	return m
 }
 
 // forget takes note that a stream has begun anew: what came of a wish may be lost with it.

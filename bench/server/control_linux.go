@@ -41,6 +41,8 @@ type Options struct {
 	Room              float64       // ticks a second of the one room that everybody is in
 	Fan               bool          // a group of all players at all servers is sent numbered messages, which cost one order: see broadcaster
 	Halls             bool          // players may enter rooms of the type HallType, by any key
+	Beats             float64       // ticks a second of these
+	HallLedger        string        // the file with what all servers know of these: see hallPage
 	Size              int           // bytes of a push or of a tick's message
 
 	Users      bool          // players log in by name: see load.UserIndex

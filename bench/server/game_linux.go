@@ -73,9 +73,6 @@ func (g *game) routes(srv *framework.Server) {
 		return append(dst, payload...), nil
 	}).Inline()
 	framework.OnRaw(srv, "count", g.count).Inline()
-	if g.o.Halls {
-		framework.AddRoom(srv, HallType, func(r *framework.Room) *hall { return &hall{r} })
-	}
 	if g.o.Room > 0 {
 		step := time.Duration(float64(time.Second) / g.o.Room)
 		g.rooms = framework.AddRoom(srv, "arena", func(r *framework.Room) *arena { return &arena{Room: r, g: g} }).Tick(step)

@@ -29,6 +29,15 @@ const pageSize = int(unsafe.Sizeof(page{}))
 
 // openLedger maps a file, nil without one.
 func openLedger(path string) (*ledger, error) {
+	pages, err := mapFile[page](path)
+	if err != nil || pages == nil {
+		return nil, err
+	}
+	return &ledger{pages}, nil
+}
+
+// mapFile has a file of Ts in memory, until the process ends. It is nil without a file.
+func mapFile[T any](path string) ([]T, error) {
 	if path == "" {
 		return nil, nil
 	}
@@ -45,7 +54,7 @@ func openLedger(path string) (*ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map %s: %w", path, err)
 	}
-	return &ledger{unsafe.Slice((*page)(unsafe.Pointer(&b[0])), len(b)/pageSize)}, nil // until the process ends
+	return unsafe.Slice((*T)(unsafe.Pointer(&b[0])), len(b)/int(unsafe.Sizeof(*new(T)))), nil
 }
 
 // of returns the page of a player, nil if there is none.

@@ -90,6 +90,10 @@ func tryLifeline(o *Options) (*service, error) {
 		return nil, err
 	}
 	g.ledger = ledger
+	halls, err := mapFile[hallPage](o.HallLedger)
+	if err != nil {
+		return nil, err
+	}
 	send, leave, err := o.join(&cfg, ledger)
 	if err != nil {
 		return nil, err
@@ -100,6 +104,9 @@ func tryLifeline(o *Options) (*service, error) {
 		return nil, err
 	}
 	g.routes(srv)
+	if o.Halls {
+		g.addHalls(srv, halls)
+	}
 	if o.Fan {
 		send = g.broadcaster(srv, cfg.Cluster)
 	}
