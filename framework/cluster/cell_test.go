@@ -32,10 +32,14 @@ func TestCell(t *testing.T) {
 		for i := range nodes {
 			s.add(uint16(i + 1))
 		}
+		time.Sleep(10 * time.Second)
 		var players []*client.Client
-		for i := range nodes * each {
-			players = append(players, s.dial(s.servers[i%nodes], fmt.Sprint("p", i), ""))
-		}
+		logins := n.during(func() {
+			for i := range nodes * each {
+				players = append(players, s.dial(s.servers[i%nodes], fmt.Sprint("p", i), ""))
+			}
+		})
+		t.Logf("%d nodes, %d logins:  %v", nodes, len(players), logins)
 		time.Sleep(10 * time.Second)
 
 		rest := n.during(func() { time.Sleep(time.Minute) })
