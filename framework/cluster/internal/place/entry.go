@@ -8,7 +8,6 @@ import (
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/cluster/internal/core"
-	"github.com/lifeline-go/lifeline/session"
 )
 
 // Entry says which server has a room.
@@ -22,11 +21,10 @@ type Entry struct {
 	Gen uint64
 	// Target is where a room that moves shall be. It is a hint.
 	Target core.Incarnation
-	// Snapshot is what the next owner goes on from; nil if there is none. It stays when the
-	// room is taken: an owner that did not hear that it has become one finds it here.
+	// Snapshot is what the next owner goes on from, the members that come along included; nil
+	// if there is none. It stays when the room is taken, for an owner that did not hear that
+	// it has become one, and goes when the room runs again.
 	Snapshot []byte
-	// Expect are the sessions of the members that come along with a room that moves.
-	Expect []session.ID
 	// Lost says that the room was taken from a dead server: what that one has done since
 	// Snapshot is lost.
 	Lost bool
@@ -34,10 +32,9 @@ type Entry struct {
 
 // The bounds of an entry.
 const (
-	MaxName     = 1024 // bytes of a type, and of a key
-	MaxSnapshot = 256 << 10
-	MaxExpect   = 1024 // sessions
-	maxEntry    = 2*MaxName + MaxSnapshot + MaxExpect*len(session.ID{}) + 128
+	MaxName     = 1024      // bytes of a type, and of a key
+	MaxSnapshot = 384 << 10 // of what the game keeps 256 KiB; the rest tells who the members are
+	maxEntry    = 2*MaxName + MaxSnapshot + 128
 )
 
 type entryBody struct {
@@ -49,7 +46,6 @@ type entryBody struct {
 	TargetNode uint16
 	TargetBoot uint32
 	Snapshot   []byte
-	Expect     []byte
 	Lost       bool
 }
 
@@ -73,9 +69,6 @@ func (e *Entry) Append(dst []byte) []byte {
 		Version: entryVersion, Type: e.Type, Key: e.Key, Node: e.Owner.Node, Boot: e.Owner.Boot, Gen: e.Gen,
 		TargetNode: e.Target.Node, TargetBoot: e.Target.Boot, Snapshot: e.Snapshot, Lost: e.Lost,
 	}
-	for _, id := range e.Expect {
-		b.Expect = append(b.Expect, id[:]...)
-	}
 	return appendBody(dst, &b)
 }
 
@@ -94,17 +87,13 @@ func ParseEntry(b []byte) (*Entry, error) {
 	if body.Version != entryVersion {
 		return nil, fmt.Errorf("%w: %d", ErrVersion, body.Version)
 	}
-	const size = len(session.ID{})
-	if len(body.Type) > MaxName || len(body.Key) > MaxName || len(body.Snapshot) > MaxSnapshot || len(body.Expect) > MaxExpect*size || len(body.Expect)%size != 0 {
-		return nil, fmt.Errorf("%w: a type of %d bytes, a key of %d, a snapshot of %d, sessions of %d",
-			ErrEntry, len(body.Type), len(body.Key), len(body.Snapshot), len(body.Expect))
+	if len(body.Type) > MaxName || len(body.Key) > MaxName || len(body.Snapshot) > MaxSnapshot {
+		return nil, fmt.Errorf("%w: a type of %d bytes, a key of %d, a snapshot of %d",
+			ErrEntry, len(body.Type), len(body.Key), len(body.Snapshot))
 	}
 	e := &Entry{
 		Type: body.Type, Key: body.Key, Owner: core.Incarnation{Node: body.Node, Boot: body.Boot}, Gen: body.Gen,
 		Target: core.Incarnation{Node: body.TargetNode, Boot: body.TargetBoot}, Snapshot: body.Snapshot, Lost: body.Lost,
-	}
-	for i := 0; i < len(body.Expect); i += size {
-		e.Expect = append(e.Expect, session.ID(body.Expect[i:i+size]))
 	}
 	return e, nil
 }

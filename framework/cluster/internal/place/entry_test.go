@@ -21,13 +21,10 @@ var (
 
 func entries() []*Entry {
 	large := &Entry{Type: strings.Repeat("t", MaxName), Key: strings.Repeat("k", MaxName), Owner: third, Gen: 1<<64 - 1, Snapshot: make([]byte, MaxSnapshot), Lost: true, Target: third}
-	for i := range MaxExpect {
-		large.Expect = append(large.Expect, session.ID{byte(i), byte(i >> 8), 15: 0xff})
-	}
 	return []*Entry{
 		nil,
 		{Type: "hall", Key: "lobby", Owner: me, Gen: 1},
-		{Type: "hall", Key: "", Gen: 7, Target: other, Snapshot: []byte("state"), Expect: []session.ID{{1}, {2}}},
+		{Type: "hall", Key: "", Gen: 7, Target: other, Snapshot: []byte("state")},
 		{Type: "a match", Key: "1/2", Owner: other, Gen: 9, Snapshot: []byte{}, Lost: true},
 		large,
 	}
@@ -61,8 +58,6 @@ func TestEntriesAreRefused(t *testing.T) {
 		"a long type":         body(entryBody{Type: strings.Repeat("t", MaxName+1)}),
 		"a long key":          body(entryBody{Key: strings.Repeat("k", MaxName+1)}),
 		"a large snapshot":    body(entryBody{Snapshot: make([]byte, MaxSnapshot+1)}),
-		"many sessions":       body(entryBody{Expect: make([]byte, 16*(MaxExpect+1))}),
-		"half a session":      body(entryBody{Expect: make([]byte, 8)}),
 		"more than may stand": make([]byte, maxEntry+1),
 	} {
 		if e, err := ParseEntry(b); !errors.Is(err, ErrEntry) || errors.Is(err, ErrVersion) || e != nil {
@@ -87,7 +82,7 @@ func FuzzEntry(f *testing.F) {
 		if e == nil {
 			return
 		}
-		if len(e.Type) > MaxName || len(e.Key) > MaxName || len(e.Snapshot) > MaxSnapshot || len(e.Expect) > MaxExpect {
+		if len(e.Type) > MaxName || len(e.Key) > MaxName || len(e.Snapshot) > MaxSnapshot {
 			t.Fatalf("beyond the bounds: %+v", e)
 		}
 		if again, err := ParseEntry(e.Append(nil)); err != nil || !reflect.DeepEqual(again, e) {

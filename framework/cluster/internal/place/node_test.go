@@ -334,20 +334,61 @@ func (n *node) found(j *joining, v Verdict) {
 func (n *node) open(key string, v Verdict, then func()) {
 	n.whenActing(func() {
 		r := &room{key: key, gen: v.Gen}
-		if v.Snapshot != nil {
-			r.value = binary.BigEndian.Uint64(v.Snapshot)
-		}
+		value, expect := unpack(v.Snapshot)
+		r.value = value
 		name := Name(roomType, key)
 		n.rooms[name] = r
 		n.held.Opened(name, v.Gen)
-		n.w.Note("%v opens %s, gen %d, with %d, for %d", n.inc, key, v.Gen, r.value, len(v.Expect))
+		n.w.Note("%v opens %s, gen %d, with %d, for %d", n.inc, key, v.Gen, r.value, len(expect))
 		n.w.oracle.opened(n, r, v)
-		for _, id := range v.Expect {
+		for _, id := range expect {
 			n.seats.Keep(name, id, n.w.Now, func() Refusal { return n.sit(name) })
 		}
 		n.later(SeatTime, func() { n.endIfEmpty(name) }) // of an opening without a player
+		n.runsAt(key, v)
 		then()
 	})
+}
+
+// runsAt takes the snapshot of a room that runs here out of its entry, some time.
+func (n *node) runsAt(key string, v Verdict) {
+	if v.Snapshot == nil {
+		return
+	}
+	gen, op := v.Gen, NewRuns(n.inc, roomType, key, v.Gen)
+	var try func()
+	try = func() {
+		n.run(op, func(v Verdict) {
+			if v.Result != Runs {
+				n.later(300*time.Millisecond, try)
+				return
+			}
+			if r := n.rooms[Name(roomType, key)]; r != nil && !r.frozen { // else it has another snapshot by now
+				n.w.oracle.ran(key, gen)
+			}
+		})
+	}
+	n.later(n.w.Between(0, 500*time.Millisecond), func() { n.whenActing(try) })
+}
+
+// pack makes the snapshot of a room: its value, and its members.
+func (r *room) pack() []byte {
+	b := binary.BigEndian.AppendUint64(nil, r.value)
+	for _, c := range r.members {
+		b = append(b, c.id[:]...)
+	}
+	return b
+}
+
+// unpack reads what pack made, nil for a room that is fresh.
+func unpack(b []byte) (value uint64, members []session.ID) {
+	if b == nil {
+		return 0, nil
+	}
+	for id := range slices.Chunk(b[8:], len(session.ID{})) {
+		members = append(members, session.ID(id))
+	}
+	return binary.BigEndian.Uint64(b), members
 }
 
 // sit takes a seat, which is to be kept.
@@ -478,11 +519,8 @@ func (n *node) handOver(name string, r *room) {
 	}
 	n.w.done.handOvers++
 	r.frozen = true
-	h := HandOver{Me: n.inc, Type: roomType, Key: r.key, Gen: gen, Target: n.choose(nil)}
-	h.Snapshot = binary.BigEndian.AppendUint64(nil, r.value)
-	for _, c := range r.members {
-		h.Expect = append(h.Expect, c.id)
-	}
+	n.w.oracle.fate(r.key).ran = false // the next snapshot is a new one
+	h := HandOver{Me: n.inc, Type: roomType, Key: r.key, Gen: gen, Target: n.choose(nil), Snapshot: r.pack()}
 	op, err := NewHandOver(h)
 	if err != nil {
 		n.w.oracle.fail("%v", err)
@@ -526,6 +564,7 @@ func (n *node) takeBack(name string, r *room, target core.Incarnation) {
 				n.held.Opened(name, v.Gen)
 				r.gen, r.frozen = v.Gen, false
 				n.w.oracle.opened(n, r, Verdict{Snapshot: v.Snapshot})
+				n.runsAt(r.key, v)
 				n.endIfEmpty(name)
 			})
 		case Elsewhere:

@@ -64,6 +64,7 @@ const (
 	Released                // it is not owned here
 	Moved                   // any server that is asked for it may have it
 	Fenced                  // it is not owned here any more, and so could not be moved
+	Runs                    // the entry has no snapshot of a room that runs here
 )
 
 // Verdict is the end of an Op.
@@ -71,10 +72,8 @@ type Verdict struct {
 	Result Result
 	Gen    uint64           // of Here and Elsewhere
 	To     core.Incarnation // of Elsewhere
-	// Snapshot and Expect belong to Here: the room goes on from Snapshot, or is a fresh one if
-	// that is nil, and keeps seats for the sessions of Expect.
+	// Snapshot belongs to Here: the room goes on from it, or is a fresh one if that is nil.
 	Snapshot []byte
-	Expect   []session.ID
 	// Crashed says of Here that the server before is dead: what it did since Snapshot is lost.
 	Crashed bool
 	Why     Refusal
@@ -261,11 +260,8 @@ func (f *Find) take(o *Op, e *Entry, lost bool) Action {
 	if e != nil {
 		next.Snapshot = e.Snapshot
 	}
-	if e != nil && !lost { // else those that were on their way are at other servers long since
-		next.Expect = e.Expect
-	}
 	return Action{Do: core.Write, Entry: next, Verdict: Verdict{
-		Result: Here, Gen: next.Gen, Snapshot: next.Snapshot, Expect: next.Expect, Crashed: lost,
+		Result: Here, Gen: next.Gen, Snapshot: next.Snapshot, Crashed: lost,
 	}}
 }
 
@@ -274,13 +270,30 @@ func (f *Find) take(o *Op, e *Entry, lost bool) Action {
 func confirm(e *Entry, v Verdict) Action { return Action{Do: core.Write, Entry: e, Verdict: v} }
 
 // NewClose removes the entry of a room that has ended at me, which owned it with gen.
-// Whatever else stands there is not me's to touch.
+// It does so too if that was given to others by a write that was given up. Whatever else
+// stands there is not me's to touch.
 func NewClose(me core.Incarnation, typ, key string, gen uint64) *Op {
 	return &Op{Name: Name(typ, key), typ: typ, key: key, decide: func(e *Entry, _ core.View) Action {
-		if e == nil || e.Owner != me || e.Gen != gen {
+		if e == nil || e.Owner != me && e.Owner != (core.Incarnation{}) || e.Gen != gen {
 			return confirm(e, Verdict{Result: Released})
 		}
 		return Action{Do: core.Write, Verdict: Verdict{Result: Released}}
+	}}
+}
+
+// NewRuns takes the snapshot out of the entry of a room that goes on from it at me, which
+// owns it with gen: from here on it is older than the room, and no one may go on from it.
+func NewRuns(me core.Incarnation, typ, key string, gen uint64) *Op {
+	return &Op{Name: Name(typ, key), typ: typ, key: key, decide: func(e *Entry, _ core.View) Action {
+		if e == nil || e.Owner != me || e.Gen != gen {
+			return confirm(e, Verdict{Result: Runs})
+		}
+		if e.Snapshot == nil {
+			return done(Verdict{Result: Runs})
+		}
+		next := *e
+		next.Snapshot = nil
+		return Action{Do: core.Write, Entry: &next, Verdict: Verdict{Result: Runs}}
 	}}
 }
 
@@ -291,12 +304,11 @@ type HandOver struct {
 	Gen       uint64           // that it was owned with
 	Target    core.Incarnation // where its members are sent
 	Snapshot  []byte           // nil: the room begins anew there
-	Expect    []session.ID     // of the members
 }
 
 // NewHandOver gives a room to the server that is asked for it next.
 func NewHandOver(h HandOver) (*Op, error) {
-	if len(h.Snapshot) > MaxSnapshot || len(h.Expect) > MaxExpect {
+	if len(h.Snapshot) > MaxSnapshot {
 		return nil, ErrSnapshot
 	}
 	tried := false
@@ -313,7 +325,7 @@ func NewHandOver(h HandOver) (*Op, error) {
 			return confirm(e, Verdict{Result: Fenced})
 		}
 		tried = true
-		next := &Entry{Type: h.Type, Key: h.Key, Gen: h.Gen, Target: h.Target, Snapshot: h.Snapshot, Expect: h.Expect}
+		next := &Entry{Type: h.Type, Key: h.Key, Gen: h.Gen, Target: h.Target, Snapshot: h.Snapshot}
 		return Action{Do: core.Write, Entry: next, Verdict: Verdict{Result: Moved}}
 	}}, nil
 }

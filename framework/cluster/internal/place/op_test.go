@@ -75,12 +75,11 @@ var (
 
 // TestFind: what comes of an entry that is read.
 func TestFind(t *testing.T) {
-	expect := []session.ID{{1}, {2}}
-	moving := &Entry{Type: "hall", Key: "k", Gen: 5, Target: other, Snapshot: []byte("s"), Expect: expect}
-	crashed := &Entry{Type: "hall", Key: "k", Owner: other, Gen: 5, Snapshot: []byte("s"), Expect: expect}
-	taken := func(gen uint64, lost bool, snapshot []byte, expect []session.ID) Action {
-		e := &Entry{Type: "hall", Key: "k", Owner: me, Gen: gen, Snapshot: snapshot, Expect: expect, Lost: lost}
-		return writes(e, 9, Verdict{Result: Here, Gen: gen, Snapshot: snapshot, Expect: expect, Crashed: lost})
+	moving := &Entry{Type: "hall", Key: "k", Gen: 5, Target: other, Snapshot: []byte("s")}
+	crashed := &Entry{Type: "hall", Key: "k", Owner: other, Gen: 5, Snapshot: []byte("s")}
+	taken := func(gen uint64, lost bool, snapshot []byte) Action {
+		e := &Entry{Type: "hall", Key: "k", Owner: me, Gen: gen, Snapshot: snapshot, Lost: lost}
+		return writes(e, 9, Verdict{Result: Here, Gen: gen, Snapshot: snapshot, Crashed: lost})
 	}
 	mine := entry(me, 3)
 	mine.Snapshot, mine.Lost = []byte("s"), true
@@ -90,20 +89,20 @@ func TestFind(t *testing.T) {
 		view core.View
 		want Action
 	}{
-		"no entry":                                          {finding(me), nil, allUp, taken(10, false, nil, nil)},
+		"no entry":                                          {finding(me), nil, allUp, taken(10, false, nil)},
 		"no entry, and it shall be elsewhere":               {finding(other), nil, allUp, Action{Do: core.Ask, To: other, Question: question}},
 		"no entry, and no server for it":                    {finding(core.Incarnation{}), nil, allUp, done(Verdict{Wait: 2 * time.Second})},
 		"the owner lives":                                   {finding(me), entry(other, 3), allUp, Action{Do: core.Ask, To: other, Question: question}},
 		"the owner drains":                                  {finding(me), entry(other, 3), view(other, core.Draining), Action{Do: core.Ask, To: other, Question: question}},
 		"the owner is not known":                            {finding(me), entry(other, 3), view(other, core.Unknown), done(Verdict{Wait: time.Second})},
-		"the owner is dead":                                 {finding(me), crashed, view(other, core.Dead), taken(10, true, []byte("s"), nil)},
-		"the owner is dead, and it had a higher generation": {finding(me), entry(other, 30), view(other, core.Dead), taken(31, true, nil, nil)},
-		"it is owned here":                                  {finding(other), mine, allUp, taken(10, true, []byte("s"), nil)},
+		"the owner is dead":                                 {finding(me), crashed, view(other, core.Dead), taken(10, true, []byte("s"))},
+		"the owner is dead, and it had a higher generation": {finding(me), entry(other, 30), view(other, core.Dead), taken(31, true, nil)},
+		"it is owned here":                                  {finding(other), mine, allUp, taken(10, true, []byte("s"))},
 		"it moves, and its target is up":                    {finding(third), moving, allUp, Action{Do: core.Ask, To: other, Question: question}},
 		"it moves, and its target drains":                   {finding(third), moving, view(other, core.Draining), Action{Do: core.Ask, To: third, Question: question}},
-		"it moves, and its target is dead":                  {finding(me), moving, view(other, core.Dead), taken(10, false, []byte("s"), expect)},
-		"it moves, without a target":                        {finding(me), &Entry{Type: "hall", Key: "k", Gen: 5}, allUp, taken(10, false, nil, nil)},
-		"another server asks, and it moves":                 {Find{Me: me, Type: "hall", Key: "k", Asked: true}, moving, allUp, taken(10, false, []byte("s"), expect)},
+		"it moves, and its target is dead":                  {finding(me), moving, view(other, core.Dead), taken(10, false, []byte("s"))},
+		"it moves, without a target":                        {finding(me), &Entry{Type: "hall", Key: "k", Gen: 5}, allUp, taken(10, false, nil)},
+		"another server asks, and it moves":                 {Find{Me: me, Type: "hall", Key: "k", Asked: true}, moving, allUp, taken(10, false, []byte("s"))},
 		"another server asks, and it is there":              {Find{Me: me, Type: "hall", Key: "k", Asked: true}, entry(other, 3), allUp, writes(entry(other, 3), 9, Verdict{Result: Elsewhere, To: other, Gen: 3})},
 		"another room has the name":                         {finding(me), &Entry{Type: "hall", Key: "l", Owner: me}, allUp, done(Verdict{Result: Refused, Why: Collision})},
 		"a key that is too long":                            {Find{Me: me, Type: "hall", Key: strings.Repeat("k", MaxName+1)}, nil, allUp, done(Verdict{Result: Refused, Why: TooLong})},
@@ -205,11 +204,12 @@ func TestGenerations(t *testing.T) {
 // TestClose: only the entry of the very room is removed, and old reads are tried.
 func TestClose(t *testing.T) {
 	for name, c := range map[string]struct{ read, written *Entry }{
-		"it is owned here":       {entry(me, 3), nil},
-		"another owner":          {entry(other, 4), entry(other, 4)},
-		"another generation":     {entry(me, 4), entry(me, 4)},
-		"it is gone":             {nil, nil},
-		"it was given to others": {entry(core.Incarnation{}, 3), entry(core.Incarnation{}, 3)},
+		"it is owned here":   {entry(me, 3), nil},
+		"another owner":      {entry(other, 4), entry(other, 4)},
+		"another generation": {entry(me, 4), entry(me, 4)},
+		"it is gone":         {nil, nil},
+		"a write that was given up has given it to others": {entry(core.Incarnation{}, 3), nil},
+		"others have given it to others":                   {entry(core.Incarnation{}, 4), entry(core.Incarnation{}, 4)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			follow(t, NewClose(me, "hall", "k", 3), allUp,
@@ -221,7 +221,7 @@ func TestClose(t *testing.T) {
 
 func handOver(t *testing.T) *Op {
 	t.Helper()
-	o, err := NewHandOver(HandOver{Me: me, Type: "hall", Key: "k", Gen: 3, Target: other, Snapshot: []byte("s"), Expect: []session.ID{{1}}})
+	o, err := NewHandOver(HandOver{Me: me, Type: "hall", Key: "k", Gen: 3, Target: other, Snapshot: []byte("s")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func handOver(t *testing.T) *Op {
 }
 
 func TestHandOver(t *testing.T) {
-	given := &Entry{Type: "hall", Key: "k", Gen: 3, Target: other, Snapshot: []byte("s"), Expect: []session.ID{{1}}}
+	given := &Entry{Type: "hall", Key: "k", Gen: 3, Target: other, Snapshot: []byte("s")}
 	give := step{loaded(entry(me, 3), 9), writes(given, 9, Verdict{Result: Moved})}
 	moved, lost := done(Verdict{Result: Moved}), Event{Outcome: core.Uncertain}
 	read := Action{Do: core.Read}
@@ -245,10 +245,30 @@ func TestHandOver(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { follow(t, handOver(t), allUp, steps...) })
 	}
-	for _, h := range []HandOver{{Snapshot: make([]byte, MaxSnapshot+1)}, {Expect: make([]session.ID, MaxExpect+1)}} {
-		if _, err := NewHandOver(h); !errors.Is(err, ErrSnapshot) {
-			t.Errorf("%d bytes, %d sessions: %v", len(h.Snapshot), len(h.Expect), err)
-		}
+	if _, err := NewHandOver(HandOver{Snapshot: make([]byte, MaxSnapshot+1)}); !errors.Is(err, ErrSnapshot) {
+		t.Errorf("%d bytes: %v", MaxSnapshot+1, err)
+	}
+}
+
+// TestRuns: the snapshot goes from the entry of a room that runs here, and from no other.
+func TestRuns(t *testing.T) {
+	mine := &Entry{Type: "hall", Key: "k", Owner: me, Gen: 3, Snapshot: []byte("s"), Lost: true}
+	ran := &Entry{Type: "hall", Key: "k", Owner: me, Gen: 3, Lost: true}
+	given := &Entry{Type: "hall", Key: "k", Gen: 3, Target: other, Snapshot: []byte("s")}
+	again := &Entry{Type: "hall", Key: "k", Owner: me, Gen: 4, Snapshot: []byte("t")}
+	runs := done(Verdict{Result: Runs})
+	same := func(e *Entry) step { return step{loaded(e, 9), writes(e, 9, Verdict{Result: Runs})} }
+	takes := step{loaded(mine, 9), writes(ran, 9, Verdict{Result: Runs})}
+	for name, steps := range map[string][]step{
+		"written":                {takes, {written, runs}},
+		"the answer was lost":    {takes, {Event{Outcome: core.Uncertain}, Action{Do: core.Read}}, {loaded(ran, 10), runs}},
+		"it has none":            {{loaded(ran, 9), runs}},
+		"it moves":               {same(given), {written, runs}},
+		"of the next generation": {same(again), {written, runs}},
+		"of another server":      {same(entry(other, 3)), {written, runs}},
+		"an old read":            {same(nil), {Event{Outcome: core.Conflicted}, Action{Do: core.Read}}, takes, {written, runs}},
+	} {
+		t.Run(name, func(t *testing.T) { follow(t, NewRuns(me, "hall", "k", 3), allUp, steps...) })
 	}
 }
 

@@ -108,6 +108,8 @@ const (
 	seatsNotCounted
 	seatsStay
 	answeredTwice
+	ranWithoutOwner
+	snapshotStays
 )
 
 // skips reports that a write is left out.
@@ -115,15 +117,17 @@ func (m mutation) skips(a Action, ev Event) bool {
 	switch m {
 	case ownTakeNotWritten:
 		return a.Verdict.Result == Here && ev.Entry != nil && ev.Entry.Owner == a.Entry.Owner
+	case snapshotStays:
+		return a.Verdict.Result == Runs
 	case oldReadDecides:
-		return a.Entry == ev.Entry && a.Entry != nil && (a.Verdict.Result == Fenced || a.Verdict.Result == Released)
+		return a.Entry == ev.Entry && a.Entry != nil && (a.Verdict.Result == Fenced || a.Verdict.Result == Released || a.Verdict.Result == Runs)
 	}
 	return false
 }
 
 // spoil makes a write what it should not be.
 func (m mutation) spoil(op *Op, a *Action, me core.Incarnation, latest uint64) {
-	takes, closes := a.Verdict.Result == Here, a.Verdict.Result == Released
+	takes, closes, ran := a.Verdict.Result == Here, a.Verdict.Result == Released, a.Verdict.Result == Runs
 	switch {
 	case m == closedWithoutRevision && a.Entry == nil && closes, m == takenWithoutRevision && takes:
 		a.Rev = latest
@@ -135,6 +139,9 @@ func (m mutation) spoil(op *Op, a *Action, me core.Incarnation, latest uint64) {
 		a.Entry.Gen--
 	case m == snapshotGoesWithTake && takes:
 		a.Entry.Snapshot = nil
+	case m == ranWithoutOwner && ran && a.Entry != nil:
+		next := *a.Entry
+		next.Snapshot, a.Entry = nil, &next
 	}
 	if takes {
 		op.written.Gen = a.Entry.Gen
@@ -250,6 +257,8 @@ func TestFaultsAreFound(t *testing.T) {
 		{seatsNotCounted, "hitches", 1, "seats that are kept are not counted"},
 		{seatsStay, "everything", 1, "seats are kept for ever"},
 		{answeredTwice, "hitches", 1, "the server that a player leaves answers, too"},
+		{ranWithoutOwner, "drains", 1, "a snapshot removed without a look at the owner"},
+		{snapshotStays, "marks", 1, "the snapshot stays in the entry of a room that runs"},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			for seed := f.from; seed < f.from+600; seed++ {

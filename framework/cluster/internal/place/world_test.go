@@ -298,6 +298,7 @@ type fate struct {
 	gen   uint64 // the highest that it was opened with
 	value uint64 // what was acknowledged
 	open  bool   // it was opened, and has not ended since
+	ran   bool   // its snapshot is older than the room for sure
 }
 
 func (o *oracle) fail(format string, args ...any) {
@@ -332,8 +333,18 @@ func (o *oracle) opened(n *node, r *room, v Verdict) {
 	if r.value > f.value && !v.Crashed { // else it may be one that has ended, whose node died before its entry was gone
 		o.fail("%v opens %s with %d, and %d was acknowledged", n.inc, r.key, r.value, f.value)
 	}
-	f.gen, f.value, f.open = r.gen, r.value, true
+	if v.Snapshot != nil && f.ran {
+		o.fail("%v opens %s from a snapshot that a room has run from before", n.inc, r.key)
+	}
+	f.gen, f.value, f.open, f.ran = r.gen, r.value, true, false
 	o.check("a room was opened")
+}
+
+// ran takes that a room which was opened from a snapshot has none in its entry any more.
+func (o *oracle) ran(key string, gen uint64) {
+	if f := o.fate(key); f.gen == gen {
+		f.ran = true
+	}
 }
 
 func (o *oracle) added(n *node, r *room) {
