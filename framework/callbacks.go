@@ -27,6 +27,10 @@ var callbacks = []callback{
 	{"OnUnwatch", reflect.TypeFor[func(*Player, Reason)]()},
 	{"OnShutdown", reflect.TypeFor[func(time.Duration)]()},
 	{"OnEnd", reflect.TypeFor[func(Reason)]()},
+	{"OnSave", reflect.TypeFor[func() ([]byte, error)]()},
+	{"OnRestore", reflect.TypeFor[func([]byte) error]()},
+	{"OnReturn", reflect.TypeFor[func(*Player)]()},
+	{"OnMissing", reflect.TypeFor[func(string, Reason)]()},
 	{"OnTick", reflect.TypeFor[func(Tick)]()},
 }
 
@@ -46,6 +50,10 @@ func checkCallbacks(of reflect.Type) error {
 				return fmt.Errorf("%v.%s would never be called: is it meant to be %s?", of, m.Name, c.name)
 			}
 		}
+	}
+	saves, restores := of.Implements(reflect.TypeFor[SaveHandler]()), of.Implements(reflect.TypeFor[RestoreHandler]())
+	if saves != restores {
+		return fmt.Errorf("%v has one of OnSave and OnRestore, and needs both or neither", of)
 	}
 	if of.Kind() == reflect.Interface || of.Kind() == reflect.Pointer {
 		return nil

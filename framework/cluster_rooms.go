@@ -37,6 +37,14 @@ type ClusterRooms interface {
 	Lists(kind string, known map[string]uint64, done func([]RoomList))
 	// CloseRoom gives up a room that OpenRoom made. It has ended, and OnEnd has returned.
 	CloseRoom(kind, key string)
+	// HandOverRoom gives a room that OpenRoom made to another server, with its state: to that
+	// with the address to, if it can. Nothing of the room runs any more. done is called
+	// once, on any goroutine, before or soon after ctx ends. On an error the room is still
+	// this server's, and CloseRoom follows.
+	HandOverRoom(ctx context.Context, kind, key, to string, state []byte, done func(error))
+	// RoomRuns tells that a room runs which OpenRoom was given the state of. That state is
+	// of no more use.
+	RoomRuns(kind, key string)
 }
 
 // RoomQuery asks a Cluster for a room.
@@ -55,10 +63,12 @@ type RoomPlace struct {
 
 // ClusterRoomHost is what a ClusterHost has for rooms. Its methods do not block.
 type ClusterRoomHost interface {
-	// OpenRoom makes the room of a key that this server has become the owner of. On an
-	// error, a *codec.Error, there is none. Else CloseRoom follows once, when it has ended. A
-	// key that was made here has no owner but this server: gen is 0, and no CloseRoom follows.
-	OpenRoom(kind, key string, gen uint64) error
+	// OpenRoom makes the room of a key that this server has become the owner of. It goes on
+	// from state, which HandOverRoom was given; nil if there is none. On an error, a
+	// *codec.Error, there is no room. Else CloseRoom follows once, when it has ended, or
+	// HandOverRoom. A key that was made here has no owner but this server: gen is 0, and
+	// neither follows.
+	OpenRoom(kind, key string, gen uint64, state []byte) error
 	// Load returns how many players the server has, and how many it may have.
 	Load() (players, most int)
 	// HasRoom reports whether the room of a key is open here, and has not begun to end.
@@ -125,7 +135,7 @@ func (s *Server) prefixKeys() {
 func roomKeyPrefix(node uint16, boot uint32) string { return fmt.Sprintf("%d.%08x-", node, boot) }
 
 // OpenRoom implements ClusterRoomHost.
-func (h clusterHost) OpenRoom(kind, key string, gen uint64) error {
+func (h clusterHost) OpenRoom(kind, key string, gen uint64, state []byte) error {
 	k := h.s.kinds[kind]
 	if k == nil {
 		return refusal(codec.ErrorNoRoute, "there is no room type "+short(kind))
@@ -141,7 +151,14 @@ func (h clusterHost) OpenRoom(kind, key string, gen uint64) error {
 	if err := k.mayMakeLocked(nil); err != nil {
 		return err
 	}
-	k.makeLocked(key, birth{gen: gen, owned: k.shared(key)}).lingerLocked(arrivalLinger)
+	st := k.parseRoomState(key, state)
+	r := k.makeLocked(key, birth{gen: gen, owned: k.shared(key), state: st})
+	if st != nil {
+		r.expectLocked(st)
+	}
+	if r.seats.Taken() == 0 {
+		r.lingerLocked(arrivalLinger)
+	}
 	return nil
 }
 

@@ -34,8 +34,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if t == nil {
 		return nil // never started
 	}
+	moves, cancel := s.untilForced(ctx)
+	defer cancel()
 	s.mu.Lock()
-	s.draining = true
+	s.draining, s.drainCtx = true, moves
 	s.mu.Unlock()
 	if s.cfg.Cluster != nil {
 		s.cfg.Cluster.Drain()
@@ -129,13 +131,26 @@ func (p *Player) turn() time.Time {
 	return p.extra.drainTurn.at
 }
 
+// untilForced returns a context that ends when a Shutdown waits no more.
+func (s *Server) untilForced(ctx context.Context) (context.Context, context.CancelFunc) {
+	if end, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(ctx, s.forceAt(end))
+	}
+	return context.WithCancel(ctx)
+}
+
+// forceAt is when a Shutdown that must end waits no more.
+func (s *Server) forceAt(end time.Time) time.Time {
+	return end.Add(-min(forceBefore, end.Sub(clock())/4))
+}
+
 // drain lets the players go, the first one first, until all have ended.
 func (s *Server) drain(ctx context.Context, left []*Player, done <-chan struct{}) error {
 	tick := time.NewTicker(drainTick)
 	defer tick.Stop()
 	force := time.Time{}
 	if end, ok := ctx.Deadline(); ok {
-		force = end.Add(-min(forceBefore, end.Sub(clock())/4))
+		force = s.forceAt(end)
 	}
 	for {
 		now := clock()
@@ -226,6 +241,7 @@ func (s *Server) stopRooms(ctx context.Context) error {
 		k.mu.Unlock()
 	}
 	for _, r := range s.roomList() {
+		r.endDeserted()
 		r.closeEmpty(Reason{Code: session.ShuttingDown})
 	}
 	done := make(chan struct{})

@@ -219,7 +219,7 @@ func quoted(code string) string {
 // not list is never missed where its signature is wrong.
 func TestRoomCallbacks(t *testing.T) {
 	want := map[string]string{}
-	for _, m := range regexp.MustCompile(`(?m)^\t\w+Handler interface\{ (On\w+)\((.*?)\)( error)? \}`).FindAllStringSubmatch(section(t, "room.go", "\ntype (\n", "\n)"), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\t\w+Handler interface\{ (On\w+)\((.*?)\)( error| \(.*?\))? \}`).FindAllStringSubmatch(section(t, "room.go", "\ntype (\n", "\n)"), -1) {
 		var types []string
 		for p := range strings.SplitSeq(m[2], ", ") {
 			types = append(types, p[strings.LastIndexByte(p, ' ')+1:])

@@ -77,6 +77,10 @@ func (p *Player) work(here *Room, a *watchdog.Activity) {
 			p.srv.dispatch(p, room)
 			return
 		}
+		if t == lifecycle.LeaveRoom && here.waitsLocked(p, s) {
+			p.mu.Unlock()
+			return // it is the room's, and still active
+		}
 		p.srv.watch.Begin(a, &p.user, p.calledLocked(t))
 		j := p.beginLocked(t, s)
 		p.mu.Unlock()

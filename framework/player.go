@@ -282,5 +282,12 @@ func (p *Player) logLimited(level slog.Level, text string, attrs ...any) {
 	}
 }
 
+// endReason returns why the session has ended.
+func (p *Player) endReason() Reason {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return *p.reason
+}
+
 // label is the player's user as logs have it.
 func (p *Player) label() string { return logs.Label(p.user) }

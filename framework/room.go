@@ -9,6 +9,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/framework/internal/seats"
 	"github.com/lifeline-go/lifeline/framework/internal/watchdog"
+	"github.com/lifeline-go/lifeline/session"
 )
 
 // What a room type may implement. All of it runs on the room's one goroutine,
@@ -32,6 +33,29 @@ type (
 	// UnwatchHandler hears that a spectator has left, exactly once per OnWatch that
 	// returned nil.
 	UnwatchHandler interface{ OnUnwatch(p *Player, why Reason) }
+	// SaveHandler and RestoreHandler let a room go on at another server: of a type that has
+	// both, and whose keys mean all servers of a cluster (see Local), a server that shuts
+	// down hands its rooms over with their members. Nobody joins, leaves or is reset by it.
+	//
+	// OnSave is the last of all that runs in the room here: no tick, timer, message or
+	// callback comes after it, no OnLeave and no OnEnd. It returns all that the room needs,
+	// at most MaxRoomState bytes. What the room has begun by Async has ended before. If
+	// OnSave fails, or no other server can take the room, it is logged and counted
+	// (RoomStats.StateLost), and the room ends here as one of a type without it.
+	SaveHandler interface{ OnSave() ([]byte, error) }
+	// RestoreHandler takes what OnSave has returned. It runs at the other server in the place
+	// of OnCreate, after the room was made as any, and before all else. Steps of Tick
+	// go on counting; SetOpen and Publish are as they were; After and Every must be called
+	// anew. On an error, or a panic, that is logged and counted, and the room is made anew.
+	// Room.Generation is higher than before.
+	RestoreHandler interface{ OnRestore(state []byte) error }
+	// ReturnHandler hears of each member that has come along with its room, in the place of
+	// OnJoin: the state knows it, by User, and p is another value than before.
+	// OnLeave comes for it as for any member.
+	ReturnHandler interface{ OnReturn(p *Player) }
+	// MissingHandler hears that a member has not come along: within Grace, or 15 s if that
+	// is more, or since its user has logged in anew. Its seat is free. It gets no OnLeave.
+	MissingHandler interface{ OnMissing(user string, why Reason) }
 	// ShutdownHandler hears that the server shuts down and lets the members go within this
 	// time: tell them, save what must be saved. Everything goes on until then.
 	ShutdownHandler interface{ OnShutdown(within time.Duration) }
@@ -74,6 +98,7 @@ type Room struct {
 	timers    timers
 	work      roomWork
 	activity  *watchdog.Activity
+	move      *move // to another server; nil before that has begun
 
 	// Guarded by kind.mu.
 	over      *Reason              // why it ends, nil before that is known: from then on it is closed to all
@@ -83,11 +108,16 @@ type Room struct {
 	reserved  map[string]time.Time // seats that are kept for users, until then: see RoomsOf.Reserve
 	playsOn   time.Time            // until then Shutdown leaves the members alone
 	idle      *time.Timer          // ends the room if it stays empty
+	moves     bool                 // it goes to another server, as far as it has not ended: see handOver
+	absent    map[session.ID]*absentee
+	// returnTime ends the wait for the absent.
+	returnTime *time.Timer
 
 	mu     sync.Mutex
 	ready  []*Player // members that have work, each at most once
 	posted []func()
 	closed bool
+	still  bool // it moves to another server: Post takes nothing
 }
 
 func (r *Room) name() string { return r.kind.name + "/" + r.seats.Key }
@@ -139,7 +169,7 @@ func (r *Room) Post(f func()) bool { return r.post(f, maxPosted) }
 
 func (r *Room) post(f func(), most int) bool {
 	r.mu.Lock()
-	ok := !r.closed && len(r.posted) < most
+	ok := !r.closed && !r.still && len(r.posted) < most
 	if ok {
 		r.posted = append(r.posted, f)
 	}

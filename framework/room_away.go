@@ -11,8 +11,9 @@ import (
 )
 
 // This file lets rooms go from a server that drains, if it is one of many. The members of
-// a room go at once and to one server, where their wish to be in the room goes along. The
-// room ends here when the last has left, and is made anew there by the first who comes.
+// a room go at once and to one server, where their wish to be in the room goes along. A
+// room that keeps its state is handed over: see room_move.go. Another one ends here when the
+// last has left, and is made anew there by the first who comes.
 
 // leavesTogether is where the player's client is sent, and what it wishes for there. A
 // player that is in no room that moves goes anywhere.
@@ -42,17 +43,35 @@ func (r *Room) id() (id session.ID) {
 
 // sendAway lets the player go to another server, with its rooms.
 func (p *Player) sendAway() {
-	by, rejoin := p.leavesTogether()
+	by, _ := p.leavesTogether()
+	p.sendAfter(by)
+}
+
+// sendAfter lets the player go to the server that follows from by, with its rooms. Those
+// that keep their state go there too.
+func (p *Player) sendAfter(by session.ID) {
+	_, rejoin := p.leavesTogether()
 	p.mu.Lock()
+	if p.life.Ending() {
+		p.mu.Unlock()
+		return
+	}
 	if len(rejoin) > 0 {
 		p.extraLocked().rejoin = rejoin
 	}
+	var rooms []*Room
 	for s := range p.seats.all() {
-		if s.sought != nil {
+		switch {
+		case s.sought != nil:
 			s.sought.moving = false // it is not for its sake any more
+		case s.life.In() && s.room.keepsState():
+			rooms = append(rooms, s.room)
 		}
 	}
 	p.mu.Unlock()
+	for _, r := range rooms {
+		r.handOver(by)
+	}
 	p.dismiss(Reason{Code: session.Moved, Text: p.srv.elsewhere(by)})
 }
 
@@ -63,6 +82,9 @@ func (r *Room) sendAwayLocked() {
 		return
 	}
 	r.sentAway = r.post(func() {
+		if r.keepsState() && r.handOver(r.id()) {
+			return
+		}
 		for _, p := range r.audience() {
 			p.sendAway()
 		}
@@ -86,9 +108,22 @@ func (s *Server) endEmptyRooms() {
 		r.kind.mu.Lock()
 		r.dropKeptLocked() // nobody can come any more
 		r.kind.mu.Unlock()
+		r.endDeserted()
 		if r.born.owned {
 			r.closeEmpty(Reason{Code: session.ShuttingDown})
 		}
+	}
+}
+
+// endDeserted hands a room over, or ends it, that no member will take along: they have not
+// come yet, or it is kept though it is empty.
+func (r *Room) endDeserted() {
+	r.kind.mu.Lock()
+	taken := r.seats.Taken()
+	deserted := taken > 0 && taken == r.absentLocked() || taken == 0 && r.kind.plan.Linger != 0
+	r.kind.mu.Unlock()
+	if deserted && r.born.owned && !(r.keepsState() && r.handOver(r.id())) {
+		r.end(Reason{Code: session.ShuttingDown})
 	}
 }
 

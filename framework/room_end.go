@@ -48,6 +48,7 @@ func (r *Room) end(why Reason) {
 func (r *Room) dismissAll() {
 	r.timers.stop()
 	why := *r.ended()
+	r.forgetAbsent(false, why)
 	for _, p := range r.audience() {
 		r.dismiss(p, why)
 	}

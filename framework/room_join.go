@@ -56,6 +56,7 @@ type joinWish struct {
 	watch bool   // to listen only
 	move  bool   // out of the present one
 	asked bool   // by the player itself, who pays for a room that has to be made
+	id    ID     // the player's
 
 	request mailbox.Question // asked: the client's
 	came    *joining         // it has come with the session from another server; nil else
@@ -73,6 +74,7 @@ func (k *roomKind) planJoin(p *Player, w joinWish, done func(string, error)) err
 	}
 	w.user = p.user
 	p.mu.Lock()
+	w.id = p.s.ID()
 	r, sought, err := k.planJoinLocked(p, w, done)
 	p.mu.Unlock()
 	switch {
@@ -130,9 +132,13 @@ func (k *roomKind) planJoinLocked(p *Player, w joinWish, done func(string, error
 	case err != nil:
 		return nil, nil, err
 	}
-	p.seats.add(&seat{kind: k, room: r, watching: w.watch, from: stays, done: done})
+	p.seats.add(&seat{kind: k, room: r, watching: w.watch, goesOn: w.goesOn(), from: stays, done: done})
 	return nil, nil, nil
 }
+
+// goesOn reports whether the player was in the room at the server before, and its client
+// knows of nothing else.
+func (w *joinWish) goesOn() bool { return w.came != nil && len(w.came.Requests) == 0 }
 
 // watches reports whether the player is a spectator of a room of the type.
 func (p *Player) watches(k *roomKind) bool {

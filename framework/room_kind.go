@@ -29,9 +29,11 @@ type roomKind struct {
 	everywhere bool
 	private    bool // clients neither make, join nor leave it by name
 	listed     bool // clients may list them
+	saves      bool // of has OnSave and OnRestore
 	keys       func(key string) bool
 
 	ticks, overruns, skipped, joinsRefused atomic.Uint64
+	handedOver, restored, stateLost        atomic.Uint64 // see RoomStats
 
 	mu sync.Mutex
 	// Guarded by mu.

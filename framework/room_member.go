@@ -55,8 +55,15 @@ func (s *seat) left(p *Player) {
 	r := s.room
 	r.remove(p)
 	s.stopTimer()
-	p.roomHeartbeat(r.kind)
 	out := *s.out
+	if r.gone() { // it goes on in the room
+		if out.done != nil {
+			out.done()
+		}
+		r.releaseSeat(s.watching, out.why)
+		return
+	}
+	p.roomHeartbeat(r.kind)
 	defer func() {
 		_ = p.Push(RouteLeft, &leaveNews{r.kind.name, r.Key(), out.why.Code, short(out.why.Text)})
 		if out.done != nil {
@@ -79,8 +86,12 @@ func (s *seat) left(p *Player) {
 func (s *seat) join(p *Player, j *job) {
 	r := s.room
 	err := error(session.ErrClosed)
-	defer func() { s.joined(p, err) }()
+	returns := !s.watching && r.returned(p)
+	defer func() { s.joined(p, returns, err) }()
 	if j.refused {
+		if returns {
+			r.missed(&absentee{user: p.user}, p.endReason())
+		}
 		return
 	}
 	if err = r.born.err; err != nil {
@@ -94,6 +105,14 @@ func (s *seat) join(p *Player, j *job) {
 		if err = s.refused(); err != nil {
 			return
 		}
+	}
+	if returns {
+		err = nil
+		r.add(&r.members, p)
+		if v, ok := r.value.(ReturnHandler); ok {
+			p.call("OnReturn", func() { v.OnReturn(p) })
+		}
+		return
 	}
 	err = refusal(codec.ErrorInternal, "internal error") // of an OnJoin that panics
 	said := error(nil)
@@ -111,8 +130,9 @@ func (s *seat) join(p *Player, j *job) {
 	}
 }
 
-// joined takes note of what became of a player's way into the room.
-func (s *seat) joined(p *Player, err error) {
+// joined takes note of what became of a player's way into the room. A client whose seat goes
+// on is told nothing.
+func (s *seat) joined(p *Player, returns bool, err error) {
 	r := s.room
 	p.mu.Lock()
 	if err == nil {
@@ -133,7 +153,12 @@ func (s *seat) joined(p *Player, err error) {
 		r.releaseSeat(s.watching, Reason{})
 	} else {
 		p.roomHeartbeat(r.kind)
-		_ = p.Push(RouteJoined, &seatNews{r.kind.name, r.Key(), s.watching})
+		if !returns || !s.goesOn {
+			_ = p.Push(RouteJoined, &seatNews{r.kind.name, r.Key(), s.watching})
+		}
+		if r.move != nil { // it has just begun to
+			p.sendAfter(r.move.by)
+		}
 	}
 	done(r.Key(), err)
 }

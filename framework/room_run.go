@@ -13,6 +13,7 @@ type birth struct {
 	params any             // what Open was called with, nil without that
 	gen    uint64          // of a server that is one of many
 	owned  bool            // by the cluster this server is the owner of the key
+	state  *roomState      // of the server before, nil without that
 	told   func(err error) // Open waits for it; nil without that
 	done   bool
 	err    error // why there is no room, nil if there is one
@@ -42,12 +43,14 @@ func (r *Room) run() {
 			step = 0
 		}
 		r.steps = newStepper(step, r.wake)
+		r.steps.n = r.last
 	}
 	ended := r.serve() // what the goroutine before this one has left
 	for !ended {
 		r.awaitLease()
-		r.steps.run(len(r.members) > 0)
-		if !r.kind.srv.released.Load() { // else it ends: its server is the owner no more
+		r.moveOn()
+		r.steps.run(len(r.members) > 0 && r.move == nil)
+		if r.move == nil && !r.kind.srv.released.Load() { // else it ends: its server is the owner no more
 			r.tick(ticker)
 			r.runTimers()
 		}
@@ -68,11 +71,20 @@ func (r *Room) create() {
 	} else {
 		b.err = refusal(codec.ErrorRefused, "the room is closed") // before it has begun
 	}
-	if v, ok := r.value.(CreateHandler); ok && b.err == nil {
+	restored := false
+	if b.err == nil && b.state != nil {
+		b.err = refusal(codec.ErrorInternal, "internal error")
+		if restored = r.restore(); restored {
+			b.err = nil
+		} else {
+			r.guard(&callNewRoom, func() { r.value, b.err = r.kind.make(r, b.params) })
+		}
+	}
+	if v, ok := r.value.(CreateHandler); ok && b.err == nil && !restored {
 		b.err = refusal(codec.ErrorInternal, "internal error")
 		r.guard(&callCreate, func() { b.err = v.OnCreate() })
 	}
-	b.params = nil
+	b.params, b.state = nil, nil
 	if b.err != nil {
 		b.err = r.kind.srv.roomFailure(b.err, r)
 		r.timers.stop()
@@ -90,7 +102,13 @@ func (r *Room) finish() {
 	r.work.cancel()
 	r.kind.mu.Lock()
 	why := *r.over
+	if r.returnTime != nil {
+		r.returnTime.Stop()
+	}
 	r.kind.mu.Unlock()
+	if r.gone() {
+		return
+	}
 	if v, ok := r.value.(EndHandler); ok && r.born.err == nil {
 		r.guard(&callEnd, func() { v.OnEnd(why) })
 	}
@@ -207,4 +225,7 @@ var (
 	callEnd      = "OnEnd"
 	callPost     = "Post"
 	callShutdown = "OnShutdown"
+	callSave     = "OnSave"
+	callRestore  = "OnRestore"
+	callMissing  = "OnMissing"
 )

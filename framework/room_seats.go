@@ -59,6 +59,9 @@ func (k *roomKind) reserveSeat(w joinWish, from *Room, payer *Player) (*Room, er
 		}
 		at = k.makeLocked(w.key, birth{}).seats
 	}
+	if at.Value.comesBackLocked(w) {
+		return at.Value, nil
+	}
 	if w.kept && at.Value.kept > 0 {
 		at.Value.kept--
 		return at.Value, nil
@@ -177,11 +180,11 @@ func (r *Room) lingerLocked(least time.Duration) {
 	}
 }
 
-// closeEmpty closes the room if it has stayed empty.
+// closeEmpty closes the room if it has stayed empty, and does not go to another server.
 func (r *Room) closeEmpty(why Reason) {
 	r.kind.mu.Lock()
 	defer r.kind.mu.Unlock()
-	if r.seats.Taken() == 0 {
+	if r.seats.Taken() == 0 && !r.moves {
 		r.endLocked(why)
 	}
 }
@@ -189,9 +192,10 @@ func (r *Room) closeEmpty(why Reason) {
 // endLocked lets no player in any more, those who are in go, and the room end then. The
 // first reason stands: it reports false if there was one. The caller holds kind.mu.
 func (r *Room) endLocked(why Reason) bool {
-	if !r.seats.End() {
+	if r.over != nil {
 		return false
 	}
+	r.seats.End() // if it is not on its way to another server
 	r.over = &why
 	r.dropKeptLocked()
 	r.kind.changedLocked(r.Key())

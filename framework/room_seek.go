@@ -42,7 +42,7 @@ func (k *roomKind) seekLocked(p *Player, w joinWish, from *seat, done func(strin
 		k.srv.count.rateLimited.Add(1)
 		return nil, refusal(codec.ErrorBusy, "too many rooms were made")
 	}
-	s := &seat{kind: k, watching: w.watch, from: from, done: done, sought: &search{wish: w}}
+	s := &seat{kind: k, watching: w.watch, goesOn: w.goesOn(), from: from, done: done, sought: &search{wish: w}}
 	s.askedBy(w)
 	if w.came != nil {
 		s.sought.requests = w.came.questions()

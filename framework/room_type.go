@@ -56,7 +56,7 @@ func (s *Server) addRoom(name string, of reflect.Type, isNil bool) *roomKind {
 		s.Sends(DeliverAll, RouteJoined, RouteLeft, RouteRooms)
 		s.addListRoutes()
 	}
-	k := &roomKind{srv: s, name: name, of: of, keys: printable}
+	k := &roomKind{srv: s, name: name, of: of, keys: printable, saves: of.Implements(reflect.TypeFor[SaveHandler]())}
 	k.plan.Rooms = maxRooms
 	s.kinds[name] = k
 	return k

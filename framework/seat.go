@@ -21,6 +21,7 @@ type seat struct {
 	kind     *roomKind
 	room     *Room        // nil while it is sought; it is set once, under the player's mu
 	watching bool         // it may only listen
+	goesOn   bool         // it is that of the server before: see joinWish.goesOn
 	asked    uint8        // how often it was wished for once more; guarded by the player's mu
 	from     *seat        // is left once this one is taken: a move; nil else
 	refused  func() error // asked before OnJoin: why it does not get in; nil if none asks
@@ -74,13 +75,14 @@ func (l seatList) coming(k *roomKind) *seat {
 	return nil
 }
 
-// wish returns the most urgent wish of the seats of a player.
+// wish returns the most urgent wish of the seats of a player. Rooms are left in the order of
+// their types: of two that move, and wait for members of each other, one goes first.
 func (l seatList) wish(of *lifecycle.State) (wish lifecycle.Task, from *seat) {
 	for s := l.first; s != nil; s = s.next {
 		if s.room == nil {
 			continue // there is nothing to be done until it is found
 		}
-		if w := s.life.Wish(of); w.Before(wish) {
+		if w := s.life.Wish(of); w.Before(wish) || w == wish && s.kind.name < from.kind.name {
 			wish, from = w, s
 		}
 	}

@@ -3,6 +3,7 @@
 package framework
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -76,6 +77,7 @@ type Server struct {
 	awaitClose map[string][]*Player // by user: closed, but OnClose has not returned
 	loops      []*loop
 	draining   bool
+	drainCtx   context.Context // of Shutdown; nil before
 }
 
 // The stages of a server. A Start that fails goes back to the first.

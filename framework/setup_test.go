@@ -172,6 +172,10 @@ func (*misspelt) OnShutdwon(time.Duration)                    {}
 func (*lefty) OnLeft(*framework.Player, framework.Reason)     {}
 func (*byValue) OnTick(framework.Tick)                        {}
 
+type savesOnly struct{ *framework.Room }
+
+func (savesOnly) OnSave() ([]byte, error) { return nil, nil }
+
 // TestRoomThatCannotWorkIsRefused: a callback that would never be called is a
 // mistake that nobody sees until players meet it.
 func TestRoomThatCannotWorkIsRefused(t *testing.T) {
@@ -182,6 +186,7 @@ func TestRoomThatCannotWorkIsRefused(t *testing.T) {
 	wantPanic(t, `framework: room "r": *framework_test.badName.OnJoined would never be called: is it meant to be OnJoin?`, func() { addRoom[*badName](srv) })
 	wantPanic(t, `framework: room "r": *framework_test.badCase.OnSnapShot would never be called: is it meant to be OnSnapshot?`, func() { addRoom[*badCase](srv) })
 	wantPanic(t, `framework: room "r": *framework_test.misspelt.OnShutdwon would never be called: is it meant to be OnShutdown?`, func() { addRoom[*misspelt](srv) })
+	wantPanic(t, `framework: room "r": *framework_test.savesOnly has one of OnSave and OnRestore, and needs both or neither`, func() { addRoom[*savesOnly](srv) })
 	wantPanic(t, `framework: room "r": *framework_test.lefty.OnLeft would never be called: is it meant to be OnLeave?`, func() { addRoom[*lefty](srv) })
 	wantPanic(t, `framework: room "r": *framework_test.byValue has OnTick and framework_test.byValue has not: let make return a *framework_test.byValue`, func() { addRoom[byValue](srv) })
 	wantPanic(t, `framework: room "r": make is nil`, func() { framework.AddRoom[*framework.Room](srv, "r", nil) })

@@ -80,6 +80,10 @@ type RoomStats struct {
 	Ticks    uint64 `json:"ticks"`
 	Overruns uint64 `json:"overruns"` // ticks that came more than half a step late
 	Skipped  uint64 `json:"skipped"`  // steps that were left out to catch up
+
+	HandedOver uint64 `json:"handed_over"` // rooms that went to another server with their state
+	Restored   uint64 `json:"restored"`    // rooms that came from another server with their state
+	StateLost  uint64 `json:"state_lost"`  // rooms whose state was lost on the way: the log says why
 }
 
 // Stats returns the counters.
@@ -156,7 +160,7 @@ func (k *roomKind) stats() RoomStats {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	n := k.plan.Counts()
-	st := RoomStats{Open: k.plan.Len(), Opened: n.Opened, Refused: n.Refused, Denied: k.joinsRefused.Load(), Evicted: n.Evicted, Ticks: k.ticks.Load(), Overruns: k.overruns.Load(), Skipped: k.skipped.Load()}
+	st := RoomStats{Open: k.plan.Len(), Opened: n.Opened, Refused: n.Refused, Denied: k.joinsRefused.Load(), Evicted: n.Evicted, Ticks: k.ticks.Load(), Overruns: k.overruns.Load(), Skipped: k.skipped.Load(), HandedOver: k.handedOver.Load(), Restored: k.restored.Load(), StateLost: k.stateLost.Load()}
 	for at := range k.plan.All() {
 		st.Players += at.Taken()
 		st.Watched += at.Watched()

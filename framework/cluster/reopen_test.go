@@ -34,13 +34,18 @@ type deaths struct {
 // kill takes a server off the bus and the network.
 func (d *deaths) kill(v *server) {
 	v.line.set(true)
+	d.lose(v.host)
+}
+
+// lose takes a server off the network.
+func (d *deaths) lose(host string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.dead == nil {
 		d.dead = map[string]bool{}
 	}
-	d.dead[v.host] = true
-	for _, c := range d.conns[v.host] {
+	d.dead[host] = true
+	for _, c := range d.conns[host] {
 		c.Reset()
 	}
 }
@@ -107,8 +112,8 @@ func (k *talker) heard(e client.Event) {
 	k.kinds = append(k.kinds, e.Kind)
 	for _, m := range e.Undelivered {
 		var n uint64
-		if err := codec.DecodeBody(m.Payload, &n); err != nil {
-			panic(err)
+		if codec.DecodeBody(m.Payload, &n) != nil {
+			continue // to join a room
 		}
 		k.reported = append(k.reported, n)
 	}

@@ -305,7 +305,7 @@ func (c *Cluster) openRoom(name string, at roomName, v *place.Verdict) error {
 	c.rooms.mu.Lock()
 	c.rooms.here.Opened(name, v.Gen)
 	c.rooms.mu.Unlock()
-	err := c.host.OpenRoom(at.kind, at.key, v.Gen)
+	err := c.host.OpenRoom(at.kind, at.key, v.Gen, v.Snapshot)
 	if err != nil {
 		c.CloseRoom(at.kind, at.key)
 	}
@@ -417,7 +417,7 @@ func (c *Cluster) answerRoom(q place.Question) place.Answer {
 	case made && at != c.me:
 		return place.Answer{Says: place.NotHere}
 	case made:
-		if !c.host.HasRoom(q.Type, q.Key) && (!c.takesRooms() || q.Session == session.ID{} || c.host.OpenRoom(q.Type, q.Key, 0) != nil) {
+		if !c.host.HasRoom(q.Type, q.Key) && (!c.takesRooms() || q.Session == session.ID{} || c.host.OpenRoom(q.Type, q.Key, 0, nil) != nil) {
 			return place.Answer{Says: place.NotHere}
 		}
 		return c.seat(q, name)

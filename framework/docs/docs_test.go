@@ -17,6 +17,7 @@ const prelude = `package guide
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -42,6 +43,7 @@ import (
 
 var (
 	_ context.Context
+	_ = json.Marshal
 	_ = errors.As
 	_ = fmt.Sprint
 	_ = log.Print

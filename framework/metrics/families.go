@@ -199,6 +199,9 @@ var roomFamilies = []family{
 	perRoom("lifeline_room_ticks_total", "Ticks of rooms, by type.", func(r framework.RoomStats) uint64 { return r.Ticks }),
 	perRoom("lifeline_room_tick_overruns_total", "Ticks that came more than half a step late.", func(r framework.RoomStats) uint64 { return r.Overruns }),
 	perRoom("lifeline_room_ticks_skipped_total", "Steps that rooms skipped to catch up.", func(r framework.RoomStats) uint64 { return r.Skipped }),
+	perRoom("lifeline_rooms_handed_over_total", "Rooms that went to another server with their state, by type.", func(r framework.RoomStats) uint64 { return r.HandedOver }),
+	perRoom("lifeline_rooms_restored_total", "Rooms that came from another server with their state, by type.", func(r framework.RoomStats) uint64 { return r.Restored }),
+	perRoom("lifeline_rooms_state_lost_total", "Rooms that should have gone to another server with their state, which was lost, by type.", func(r framework.RoomStats) uint64 { return r.StateLost }),
 }
 
 var partFamilies = []family{

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/lifeline-go/lifeline/framework/cluster/internal/core"
+	"github.com/lifeline-go/lifeline/framework/cluster/internal/place"
+)
+
+// Rooms that go from server to server with their state: section 14.6 of SPEC.md.
+
+var (
+	errRoomNotHere = errors.New("cluster: the room is not open at this server")
+	errRoomFenced  = errors.New("cluster: another server has the room")
+	errNoServer    = errors.New("cluster: no other server takes rooms")
+)
+
+// HandOverRoom implements framework.ClusterRooms.
+func (c *Cluster) HandOverRoom(ctx context.Context, kind, key, to string, state []byte, done func(error)) {
+	r, name := &c.rooms, place.Name(kind, key)
+	r.mu.Lock()
+	gen, ok := r.here.Move(name)
+	r.seats.Drop(name)
+	delete(r.seated, name)
+	r.mu.Unlock()
+	if !ok {
+		done(errRoomNotHere)
+		return
+	}
+	c.jobs.Add(func() {
+		err := c.handOver(ctx, place.HandOver{Me: c.me, Type: kind, Key: key, Gen: gen, Target: c.roomTarget(to), Snapshot: state})
+		r.mu.Lock()
+		if err == nil {
+			r.here.Forget(name)
+		} else {
+			r.here.Opened(name, gen) // CloseRoom follows
+		}
+		r.mu.Unlock()
+		if err == nil {
+			c.openElsewhere(ctx, kind, key)
+		}
+		done(err)
+	})
+}
+
+// roomTarget is where a room shall be whose members are sent to an address. It is zero if
+// no server takes it.
+func (c *Cluster) roomTarget(address string) core.Incarnation {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.members.Living() {
+		if m.Address == address && address != "" && m.Incarnation != c.me && !m.Draining && bytes.Equal(m.Routes, c.host.Routes()) {
+			return m.Incarnation
+		}
+	}
+	if to := c.chooseLocked(nil); to != c.me {
+		return to
+	}
+	return core.Incarnation{}
+}
+
+// handOver writes that a room is to be had, until that is sure.
+func (c *Cluster) handOver(ctx context.Context, h place.HandOver) error {
+	if h.Target == (core.Incarnation{}) {
+		return errNoServer
+	}
+	op, err := place.NewHandOver(h)
+	if err != nil {
+		return err
+	}
+	for {
+		v, err := c.runRoom(ctx, op)
+		switch {
+		case err != nil:
+			return err
+		case v.Result == place.Moved:
+			return nil
+		case v.Result == place.Fenced:
+			return errRoomFenced
+		}
+		if !pause(ctx, max(v.Wait, roomAgain)) {
+			return ctx.Err()
+		}
+	}
+}
+
+// openTime bounds how long the members of a room wait until it is open at the next server.
+// It is opened there without that when they come.
+const openTime = 2 * time.Second
+
+// openElsewhere asks the next server to open a room that was handed over. Else a room whose
+// members do not come back would stay in the directory.
+func (c *Cluster) openElsewhere(ctx context.Context, kind, key string) {
+	ctx, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
+	if _, err := c.runRoom(ctx, place.NewFind(place.Find{Me: c.me, Type: kind, Key: key, Choose: c.chooseLocked})); err != nil {
+		c.log.Info("a room was handed over, and is not open yet", "room", kind+"/"+key, "error", err)
+	}
+}
+
+// RoomRuns implements framework.ClusterRooms.
+func (c *Cluster) RoomRuns(kind, key string) {
+	r, name := &c.rooms, place.Name(kind, key)
+	r.mu.Lock()
+	gen := r.here.Gen(name)
+	r.mu.Unlock()
+	if gen == 0 {
+		return // it has ended, and so does its entry
+	}
+	c.jobs.Add(func() {
+		c.untilDone(func(ctx context.Context) bool {
+			v, err := c.runRoom(ctx, place.NewRuns(c.me, kind, key, gen))
+			return err == nil && v.Result == place.Runs
+		})
+	})
+}

@@ -1,0 +1,549 @@
+// SPDX-License-Identifier: MIT
+
+package cluster_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/client"
+)
+
+// yard is the rooms of all servers of a stack that count what their members send, and what
+// the game was told of them.
+type yard struct {
+	mu sync.Mutex
+	// Guarded by mu.
+	log      []string
+	faults   []string
+	unsaved  bool // OnSave fails
+	unread   bool // OnRestore fails
+	restored int
+	last     map[string]uint64 // by key: the last tick
+}
+
+// count is a room with state.
+type count struct {
+	*framework.Room
+	of    *yard
+	node  uint16
+	Sums  map[string]uint64 // by user: the last number
+	Asked map[string]uint64 // by user: the last one that was asked
+	In    map[string]bool   // members
+}
+
+func (y *yard) note(format string, args ...any) {
+	y.mu.Lock()
+	y.log = append(y.log, fmt.Sprintf(format, args...))
+	y.mu.Unlock()
+}
+
+func (y *yard) fault(format string, args ...any) {
+	y.mu.Lock()
+	y.faults = append(y.faults, fmt.Sprintf(format, args...))
+	y.mu.Unlock()
+}
+
+// told returns what was noted and begins with one of the words.
+func (y *yard) told(words ...string) (list []string) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	for _, line := range y.log {
+		if slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(line, w) }) {
+			list = append(list, line)
+		}
+	}
+	return list
+}
+
+func (c *count) OnCreate() error {
+	c.of.note("create %s", c.Key())
+	return nil
+}
+
+func (c *count) OnJoin(p *framework.Player) error {
+	c.In[p.User()] = true
+	c.of.note("join %s %s", c.Key(), p.User())
+	return nil
+}
+
+func (c *count) OnReturn(p *framework.Player) {
+	if !c.In[p.User()] {
+		c.of.fault("%s returns to %s, and was not in it", p.User(), c.Key())
+	}
+	c.of.note("return %s %s", c.Key(), p.User())
+}
+
+func (c *count) OnLeave(p *framework.Player, why framework.Reason) {
+	delete(c.In, p.User())
+	c.of.note("leave %s %s", c.Key(), p.User())
+}
+
+func (c *count) OnMissing(user string, why framework.Reason) {
+	delete(c.In, user)
+	c.of.note("missing %s %s", c.Key(), user)
+}
+
+func (c *count) OnWatch(p *framework.Player) error {
+	c.of.note("watch %s %s", c.Key(), p.User())
+	return nil
+}
+
+func (c *count) OnUnwatch(p *framework.Player, _ framework.Reason) {
+	c.of.note("unwatch %s %s", c.Key(), p.User())
+}
+
+func (c *count) OnEnd(framework.Reason) { c.of.note("end %s", c.Key()) }
+
+func (c *count) OnTick(t framework.Tick) {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if t.N <= c.of.last[c.Key()] {
+		c.of.faults = append(c.of.faults, fmt.Sprintf("%s has tick %d after %d", c.Key(), t.N, c.of.last[c.Key()]))
+	}
+	c.of.last[c.Key()] = t.N
+}
+
+func (c *count) OnSave() ([]byte, error) {
+	if c.of.unsaved {
+		return nil, errors.New("it is not to be saved")
+	}
+	c.of.note("save %s", c.Key())
+	return json.Marshal(c)
+}
+
+func (c *count) OnRestore(state []byte) error {
+	if c.of.unread {
+		return errors.New("it is not to be read")
+	}
+	c.of.note("restore %s", c.Key())
+	return json.Unmarshal(state, c)
+}
+
+// add takes a number: those of a user come one after the other.
+func (c *count) add(p *framework.Player, n uint64) {
+	if !c.In[p.User()] || n != c.Sums[p.User()]+1 {
+		c.of.fault("%s of %s at %d: %d after %d, a member %v", p.User(), c.Key(), c.node, n, c.Sums[p.User()], c.In[p.User()])
+	}
+	c.Sums[p.User()] = n
+}
+
+func (c *count) ask(p *framework.Player, n uint64) (uint64, error) {
+	if n != c.Asked[p.User()]+1 {
+		c.of.fault("%s asks %d after %d", p.User(), n, c.Asked[p.User()])
+	}
+	c.Asked[p.User()] = n
+	return n, nil
+}
+
+func (c *count) sums(*framework.Player, int) (map[string]uint64, error) {
+	return maps.Clone(c.Sums), nil
+}
+
+// playYard is play with a type of room that keeps its state, "count".
+func playYard(t *testing.T, n int, change func(*framework.Config), set func(*framework.Rooms[*count]), f func(s *stack, y *yard)) {
+	y := &yard{last: map[string]uint64{}}
+	setup := func(node uint16, s *framework.Server) {
+		fresh := func(r *framework.Room) *count {
+			return &count{Room: r, of: y, node: node, Sums: map[string]uint64{}, Asked: map[string]uint64{}, In: map[string]bool{}}
+		}
+		rooms := framework.AddRoom(s, "count", fresh).Tick(50 * time.Millisecond)
+		framework.AddRoom(s, "side", fresh).Tick(50 * time.Millisecond)
+		if set != nil {
+			set(rooms)
+		}
+		framework.OnRoomMessage(rooms, "add", (*count).add)
+		framework.OnRoomRequest(rooms, "ask", (*count).ask)
+		framework.OnRoomRequest(rooms, "sums", (*count).sums)
+	}
+	playWith(t, "", n, change, setup, func(s *stack) {
+		f(s, y)
+		y.mu.Lock()
+		defer y.mu.Unlock()
+		for _, fault := range y.faults {
+			t.Error(fault)
+		}
+	})
+}
+
+func quickDrain(c *framework.Config) { c.Drain.Window = time.Second }
+
+func (s *stack) enter(c *client.Client, key string) { s.enterType(c, "count", key) }
+
+func (s *stack) enterType(c *client.Client, kind, key string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := c.Join(ctx, kind, key); err != nil {
+		s.t.Fatalf("join %s: %v", key, err)
+	}
+}
+
+// sums asks the room that a client is in.
+func (s *stack) sums(c *client.Client) (sums map[string]uint64) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if err := c.Request(ctx, "sums", 0, &sums); err != nil {
+		s.t.Error(err)
+	}
+	return sums
+}
+
+// stop shuts the first server down.
+func (s *stack) stop() {
+	s.t.Helper()
+	v := s.servers[0]
+	s.servers = s.servers[1:]
+	if err := v.Shutdown(context.Background()); err != nil {
+		s.t.Error(err)
+	}
+}
+
+// TestRollingRestartKeepsRooms restarts three servers, one after the other, while members of
+// rooms send and ask: each room goes on as it was, and no member sees anything of it.
+func TestRollingRestartKeepsRooms(t *testing.T) {
+	const players, keys, each = 9, 3, 250
+	for _, carrier := range []string{"tcp", "plain-kcp"} {
+		t.Run(carrier, func(t *testing.T) {
+			change := func(c *framework.Config) {
+				reopens(c)
+				quickDrain(c)
+			}
+			playYard(t, 3, change, nil, func(s *stack, y *yard) {
+				var d deaths
+				var all []*talker
+				var talking sync.WaitGroup
+				for i := range players {
+					k := s.talker(&d, carrier, fmt.Sprint("p", i), i)
+					s.enter(k.Client, fmt.Sprint("key", i%keys))
+					all = append(all, k)
+				}
+				for _, k := range all {
+					talking.Go(func() {
+						for n := range uint64(each) {
+							if err := k.Send("add", n+1); err != nil {
+								t.Error(err)
+							}
+							time.Sleep(50 * time.Millisecond)
+						}
+					})
+					talking.Go(func() {
+						for n := uint64(1); n <= each/4; n++ {
+							var got uint64
+							ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+							err := k.Request(ctx, "ask", n, &got)
+							cancel()
+							if err != nil || got != n {
+								t.Errorf("%s asked %d: %d, %v", k.user, n, got, err)
+								return
+							}
+							time.Sleep(100 * time.Millisecond)
+						}
+					})
+				}
+				for i := range 3 {
+					time.Sleep(2 * time.Second)
+					s.stop()
+					s.add(uint16(i + 1))
+				}
+				talking.Wait()
+				for i, k := range all {
+					sums := s.sums(k.Client)
+					for j := i % keys; j < players; j += keys {
+						if got := sums[fmt.Sprint("p", j)]; got != each || len(sums) != players/keys {
+							t.Errorf("%s sees %v, of p%d want %d", k.user, sums, j, each)
+						}
+					}
+					if st := k.Stats(); st.Opens != 1 || st.Resets != 0 {
+						t.Errorf("%s: %+v", k.user, st)
+					}
+				}
+				if joins := y.told("join"); len(joins) != players || len(y.told("create")) != keys || y.told("leave", "missing", "end") != nil {
+					t.Errorf("%q", y.told("create", "join", "leave", "missing", "end"))
+				}
+				if n := len(y.told("restore")); n < 3 || n != len(y.told("save")) {
+					t.Errorf("%d rooms restored, %d saved", n, len(y.told("save")))
+				}
+			})
+		})
+	}
+}
+
+// TestHandOverWaitsForTheDirectory: without an answer of the directory the room stands still
+// and then goes on as it was.
+func TestHandOverWaitsForTheDirectory(t *testing.T) {
+	playYard(t, 2, quickDrain, nil, func(s *stack, y *yard) {
+		ann := s.dial(s.servers[0], "ann", "")
+		s.enter(ann, "red")
+		for n := range uint64(5) {
+			_ = ann.Send("add", n+1)
+		}
+		time.Sleep(time.Second)
+		first := s.servers[0]
+		first.line.set(true)
+		var stopping sync.WaitGroup
+		stopping.Go(s.stop)
+		s.within(5*time.Second, "saved", func() bool { return len(y.told("save")) == 1 })
+		_ = ann.Send("add", 6)
+		time.Sleep(5 * time.Second)
+		if got := y.told("restore"); got != nil {
+			t.Errorf("it goes on elsewhere: %q", got)
+		}
+		first.line.set(false)
+		stopping.Wait()
+		if got := fmt.Sprint(s.sums(ann)); got != "map[ann:6]" {
+			t.Errorf("the room has %s", got)
+		}
+		s.stayed(ann, 1)
+		if got := y.told("leave", "end", "missing"); got != nil {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// TestHandOverThatFails: a room that can't be handed over ends as one of a type without state,
+// and what is left of its write does not bring it back.
+func TestHandOverThatFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		servers int
+		before  func(s *stack, y *yard)
+		lost    uint64
+		log     string
+	}{
+		"OnSave fails":             {2, func(_ *stack, y *yard) { y.unsaved = true }, 1, "[create red join red ann leave red ann end red create red join red ann]"},
+		"OnRestore fails":          {2, func(_ *stack, y *yard) { y.unread = true }, 1, "[create red join red ann save red create red join red ann]"},
+		"there is no other server": {1, func(*stack, *yard) {}, 0, "[create red join red ann leave red ann end red]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			playYard(t, c.servers, quickDrain, nil, func(s *stack, y *yard) {
+				ann := s.dial(s.servers[0], "ann", "")
+				s.enter(ann, "red")
+				first, all := s.servers[0], s.servers
+				c.before(s, y)
+				s.stop()
+				time.Sleep(3 * time.Second)
+				if got := fmt.Sprint(y.told("")); got != c.log {
+					t.Errorf("%s, want %s", got, c.log)
+				}
+				lost := uint64(0)
+				for _, v := range all {
+					lost += v.Stats().Rooms["count"].StateLost
+				}
+				if st := first.Stats().Rooms["count"]; lost != c.lost || name == "OnRestore fails" && st.HandedOver != 1 {
+					t.Errorf("%d lost: %+v", lost, st)
+				}
+			})
+		})
+	}
+}
+
+// TestTargetDies: the server that a room goes to dies before it has taken the room, or before
+// it runs there. It goes on at another one, with its members.
+func TestTargetDies(t *testing.T) {
+	change := func(c *framework.Config) {
+		reopens(c)
+		quickDrain(c)
+	}
+	for name, c := range map[string]struct {
+		after time.Duration // of OnSave; every answer of the directory takes the target 900 ms
+		state string
+	}{
+		"before it has the room": {500 * time.Millisecond, "moving"},
+		"before the room runs":   {1200 * time.Millisecond, "up"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			playYard(t, 3, change, nil, func(s *stack, y *yard) {
+				var d deaths
+				var all []*talker
+				for i := range 4 {
+					k := s.talker(&d, "tcp", fmt.Sprint("p", i), 0)
+					s.enter(k.Client, "red")
+					for n := range uint64(7) {
+						_ = k.Send("add", n+1)
+					}
+					all = append(all, k)
+				}
+				time.Sleep(time.Second)
+				var by framework.ID // as the room chooses its server
+				sum := sha256.Sum256([]byte("count/red"))
+				copy(by[:], sum[:])
+				address := s.servers[0].c.Elsewhere(by)
+				witness, other := s.servers[1], s.servers[2]
+				target := s.servers[slices.IndexFunc(s.servers, func(v *server) bool { return strings.Contains(address, v.host+":") })]
+				if witness == target {
+					witness = other
+				}
+				target.line.setLate(900 * time.Millisecond)
+				var stopping sync.WaitGroup
+				stopping.Go(s.stop)
+				s.within(5*time.Second, "saved", func() bool { return len(y.told("save")) == 1 })
+				time.Sleep(c.after)
+				d.kill(target)
+				if room := look(t, witness.Server, "?room=count/red").Room; room == nil || room.State != c.state {
+					t.Errorf("the room is %+v", room)
+				}
+				stopping.Wait()
+				for _, k := range all {
+					s.within(2*time.Minute, "it goes on", func() bool {
+						ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+						defer cancel()
+						var sums map[string]uint64
+						return k.Request(ctx, "sums", 0, &sums) == nil && fmt.Sprint(sums) == "map[p0:7 p1:7 p2:7 p3:7]"
+					})
+				}
+				if got := y.told("create", "leave", "missing", "end"); len(got) != 1 || len(y.told("return")) != 4 {
+					t.Errorf("%q, %q", got, y.told("return"))
+				}
+			})
+		})
+	}
+}
+
+// TestCrashAfterHandOver: a room that was handed over, and whose server crashes later, begins
+// anew: what it was handed over with is older than what was lost.
+func TestCrashAfterHandOver(t *testing.T) {
+	change := func(c *framework.Config) {
+		reopens(c)
+		quickDrain(c)
+	}
+	playYard(t, 3, change, nil, func(s *stack, y *yard) {
+		var d deaths
+		k := s.talker(&d, "tcp", "ann", 0)
+		s.enter(k.Client, "red")
+		_ = k.Send("add", 1)
+		time.Sleep(time.Second)
+		s.stop()
+		_ = k.Send("add", 2)
+		time.Sleep(time.Second)
+		if got := fmt.Sprint(s.sums(k.Client)); got != "map[ann:2]" {
+			t.Errorf("the room has %s", got)
+		}
+		i := slices.IndexFunc(s.servers, func(v *server) bool { return v.has("ann") })
+		d.kill(s.servers[i])
+		s.within(time.Minute, "in a room again", func() bool {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			return k.Join(ctx, "count", "red") == nil
+		})
+		if got := fmt.Sprint(s.sums(k.Client)); got != "map[]" {
+			t.Errorf("the room has %s", got)
+		}
+		if st := k.Stats(); st.Opens != 1 || st.Resets != 1 {
+			t.Errorf("%+v", st)
+		}
+		if n := len(y.told("create")); n != 2 {
+			t.Errorf("%q", y.told(""))
+		}
+	})
+}
+
+// TestMemberThatStaysAway: the seat of a member whose client does not come along is kept for
+// the type's Grace; then the game is told.
+func TestMemberThatStaysAway(t *testing.T) {
+	set := func(rooms *framework.Rooms[*count]) { rooms.Seats(2).Grace(20 * time.Second) }
+	playYard(t, 2, quickDrain, set, func(s *stack, y *yard) {
+		var d deaths
+		ann, bob, cid := s.dial(s.servers[0], "ann", ""), s.talker(&d, "tcp", "bob", 0), s.dial(s.servers[1], "cid", "")
+		s.enter(ann, "red")
+		s.enter(bob.Client, "red")
+		for _, v := range s.servers { // it loses its way
+			d.lose(v.host)
+		}
+		s.stop()
+		time.Sleep(10 * time.Second)
+		if err := cid.Join(context.Background(), "count", "red"); err == nil {
+			t.Error("the seat of a member that is away was given away")
+		}
+		s.within(10*time.Second, "missing", func() bool { return fmt.Sprint(y.told("missing")) == "[missing red bob]" })
+		s.enter(cid, "red")
+		if got := fmt.Sprint(y.told("return", "leave")); got != "[return red ann]" {
+			t.Error(got)
+		}
+	})
+}
+
+// TestRoomsOfOnePlayerMoveTogether: rooms of two types that share members go to one server, and
+// none waits for another one for ever.
+func TestRoomsOfOnePlayerMoveTogether(t *testing.T) {
+	playYard(t, 3, quickDrain, nil, func(s *stack, y *yard) {
+		var all []*client.Client
+		for i := range 6 { // each room shares a member with the next one
+			c := s.dial(s.servers[0], fmt.Sprint("p", i), "")
+			s.enterType(c, "count", fmt.Sprint("c", i/2))
+			s.enterType(c, "side", fmt.Sprint("s", (i+1)/2%3))
+			all = append(all, c)
+		}
+		time.Sleep(time.Second)
+		s.stop()
+		for _, c := range all {
+			s.sums(c)
+			s.stayed(c, 1)
+		}
+		if got := y.told("leave", "missing", "end"); got != nil || len(y.told("restore")) != 6 || len(y.told("return")) != 12 {
+			t.Errorf("%q", y.told(""))
+		}
+	})
+}
+
+// TestEmptyRoomIsHandedOver: a room that lingers goes on at the next server, too, and one
+// whose members have not come yet goes on from there.
+func TestEmptyRoomIsHandedOver(t *testing.T) {
+	playYard(t, 2, quickDrain, func(rooms *framework.Rooms[*count]) { rooms.Linger(time.Hour) }, func(s *stack, y *yard) {
+		var d deaths
+		ann, bob := s.dial(s.servers[0], "ann", ""), s.talker(&d, "tcp", "bob", 0)
+		s.enter(ann, "red")
+		s.enter(bob.Client, "blue")
+		_ = ann.Send("add", 1)
+		time.Sleep(100 * time.Millisecond)
+		if err := ann.Leave(context.Background()); err != nil {
+			t.Error(err)
+		}
+		for _, v := range s.servers { // bob loses its way
+			d.lose(v.host)
+		}
+		s.stop()
+		s.add(3)
+		time.Sleep(time.Second)
+		s.stop()
+		time.Sleep(time.Second)
+		s.enter(ann, "red")
+		if got := fmt.Sprint(s.sums(ann)); got != "map[ann:1]" {
+			t.Errorf("the room has %s", got)
+		}
+		if got := y.told("missing", "end"); got != nil || len(y.told("restore")) != 4 {
+			t.Errorf("%q", y.told(""))
+		}
+	})
+}
+
+// TestSpectatorOfARoomThatMoves: a spectator leaves before the room is saved, and comes again.
+func TestSpectatorOfARoomThatMoves(t *testing.T) {
+	playYard(t, 2, quickDrain, func(rooms *framework.Rooms[*count]) { rooms.Spectators(2) }, func(s *stack, y *yard) {
+		ann, eve := s.dial(s.servers[0], "ann", ""), s.dial(s.servers[0], "eve", "")
+		s.enter(ann, "red")
+		if err := eve.Room("count").Watch(context.Background(), "red"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(100 * time.Millisecond)
+		s.stop()
+		want := "[create red join red ann watch red eve unwatch red eve save red restore red return red ann watch red eve]"
+		s.within(5*time.Second, "it watches again", func() bool { return len(y.told("watch")) == 2 && len(y.told("return")) == 1 })
+		time.Sleep(time.Second)
+		if got := fmt.Sprint(y.told("")); got != want && got != strings.Replace(want, "return red ann watch red eve", "watch red eve return red ann", 1) {
+			t.Error(got)
+		}
+		s.stayed(ann, 1)
+		s.stayed(eve, 1)
+	})
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+
+package framework
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/session"
+)
+
+// This file gives a room to another server of the cluster, with its state and its members:
+// section 14.6 of cluster/SPEC.md. How it goes on there is in room_return.go.
+//
+// The links of the members are fenced first. So nothing of them comes in any more, what was
+// accepted is handled here, and each comes to rest before it would leave. Then the room
+// is saved. The members are let go when it is not this server's any more.
+
+// MaxRoomState bounds what OnSave may return, in bytes.
+const MaxRoomState = 256 << 10
+
+var (
+	errNotSaved  = errors.New("framework: OnSave has not returned")
+	errRoomState = fmt.Errorf("framework: the state of the room is larger than %d bytes", MaxRoomState)
+)
+
+// move is a room on its way to another server. The room's goroutine owns it.
+type move struct {
+	by      session.ID // the server is chosen by it
+	waiting []*Player  // members that go along, and have nothing to do any more
+	saved   bool       // nothing of the room runs until it is known what comes of it
+	gone    bool       // another server has the room
+}
+
+// roomState is what goes along with a room. Fields are only ever appended.
+type roomState struct {
+	State     []byte // made by OnSave
+	Tick      uint64 // the last one
+	Shut      bool   // by SetOpen
+	Published []publishedValue
+	Members   []roomMember
+}
+
+type publishedValue struct{ Name, Value string }
+
+type roomMember struct {
+	Session []byte
+	User    string
+}
+
+// keepsState reports whether the room goes to another server as it is.
+func (r *Room) keepsState() bool { return r.born.owned && r.kind.saves }
+
+// handOver lets the room go to another server of the cluster, which follows from by. It
+// lets no player in any more from here on. It reports false if the room does not go. Safe to
+// call from any goroutine.
+func (r *Room) handOver(by session.ID) bool {
+	if r.kind.srv.elsewhere(by) == "" {
+		return false // there is no other server
+	}
+	r.kind.mu.Lock()
+	defer r.kind.mu.Unlock()
+	if r.moves || r.over != nil || clock().Before(r.playsOn) {
+		return r.moves
+	}
+	r.moves = true
+	r.seats.End()
+	r.dropKeptLocked()
+	if r.idle != nil {
+		r.idle.Stop()
+	}
+	r.kind.changedLocked(r.Key())
+	r.deliver(func() {
+		r.move = &move{by: by}
+		for _, p := range slices.Clone(r.audience()) {
+			p.sendAfter(by)
+		}
+	})
+	return true
+}
+
+// waitsLocked reports whether the member waits for the room before it leaves: it goes along.
+// The player is the room's until then. The caller holds p.mu.
+func (r *Room) waitsLocked(p *Player, s *seat) bool {
+	m := r.move
+	if m == nil || m.saved || s.watching || s.out != nil || !p.goesAlongLocked() || !p.extra.rejoins(r) || r.ended() != nil {
+		return false
+	}
+	m.waiting = append(m.waiting, p)
+	return true
+}
+
+// goesAlongLocked reports whether the session is on its way to another server.
+func (p *Player) goesAlongLocked() bool {
+	return p.extra != nil && p.extra.migration != nil && p.extra.kick.Code == session.Moved
+}
+
+// rejoins reports whether the session goes along with a room, and for no other reason.
+func (x *extra) rejoins(r *Room) bool {
+	return slices.ContainsFunc(x.rejoin, func(j joining) bool { return j.Type == r.kind.name && j.Key == r.Key() })
+}
+
+// moveOn takes the move of the room one step further, if it is time.
+func (r *Room) moveOn() {
+	m := r.move
+	switch {
+	case m == nil || m.saved:
+	case r.ended() != nil: // the game has closed it
+		m.saved = true
+		r.letGo()
+	case r.atRest():
+		m.saved = true
+		r.save()
+	}
+}
+
+// atRest reports whether nothing is left to be done in the room. It takes nothing from here
+// on then.
+func (r *Room) atRest() bool {
+	m := r.move
+	m.waiting = slices.DeleteFunc(m.waiting, func(p *Player) bool {
+		p.mu.Lock()
+		along := p.goesAlongLocked()
+		p.mu.Unlock()
+		if !along { // thrown out meanwhile
+			r.submit(p)
+		}
+		return !along
+	})
+	r.kind.mu.Lock()
+	defer r.kind.mu.Unlock()
+	if r.over != nil || r.seats.Taken() != len(m.waiting)+r.absentLocked() || r.seats.Watched() > 0 || !r.work.await() {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.posted)+len(r.ready) > 0 {
+		return false
+	}
+	r.still, r.over = true, &Reason{Code: session.ShuttingDown}
+	return true
+}
+
+// save asks the game for the state.
+func (r *Room) save() {
+	k := r.kind
+	st := roomState{Tick: r.last}
+	k.mu.Lock()
+	st.Shut = r.seats.Shut()
+	for _, v := range r.published {
+		st.Published = append(st.Published, publishedValue{v[0], v[1]})
+	}
+	for id, a := range r.absent {
+		if !a.fresh {
+			st.Members = append(st.Members, roomMember{slices.Clone(id[:]), a.user})
+		}
+	}
+	k.mu.Unlock()
+	for _, p := range r.move.waiting {
+		id := p.ID()
+		st.Members = append(st.Members, roomMember{id[:], p.user})
+	}
+	err := errNotSaved
+	defer func() { r.give(&st, err) }() // also if OnSave ends this goroutine
+	r.guard(&callSave, func() { st.State, err = r.value.(SaveHandler).OnSave() })
+}
+
+// give lets the cluster give the room to another server, unless it was not saved.
+func (r *Room) give(st *roomState, err error) {
+	if err == nil && len(st.State) > MaxRoomState {
+		err = errRoomState
+	}
+	var b []byte
+	if err == nil {
+		b, err = codec.AppendBody(nil, st)
+	}
+	if err != nil {
+		r.moved(err)
+		return
+	}
+	k := r.kind
+	ctx, cancel := k.srv.moveContext()
+	k.srv.rooms.HandOverRoom(ctx, k.name, r.Key(), k.srv.elsewhere(r.move.by), b, func(err error) {
+		cancel()
+		r.deliver(func() { r.moved(err) })
+	})
+}
+
+// moved takes what came of the move. Without it the room ends here, as one without state.
+func (r *Room) moved(err error) {
+	k := r.kind
+	r.move.gone = err == nil
+	if err == nil {
+		k.handedOver.Add(1)
+	} else {
+		k.stateLost.Add(1)
+		k.srv.log.Error("a room was not handed over: its state is lost", "room", r.name(), "error", err)
+	}
+	r.letGo()
+}
+
+// letGo lets the members go that wait for the room. Those that have not come from the server
+// before are not waited for any more.
+func (r *Room) letGo() {
+	for _, p := range r.move.waiting {
+		r.submit(p)
+	}
+	r.move.waiting = nil
+	r.forgetAbsent(r.move.gone, *r.ended())
+	r.kind.mu.Lock()
+	r.closeLocked()
+	r.kind.mu.Unlock()
+}
+
+// gone reports whether another server has the room: nothing of it ends here.
+func (r *Room) gone() bool { return r.move != nil && r.move.gone }
+
+// moveContext bounds how long a room that moves stands still. Its members could not go
+// without the directory either: see parkTime.
+func (s *Server) moveContext() (context.Context, context.CancelFunc) {
+	s.mu.Lock()
+	ctx := s.drainCtx
+	s.mu.Unlock()
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	return context.WithTimeout(ctx, s.parkTime())
+}
