@@ -116,6 +116,9 @@ func serveChild(r *role, bus cluster.Bus) error {
 		note("say", p.User(), n)
 		_ = p.Push("echo", n)
 	})
+	rooms := framework.AddRoom(srv, "tally", func(r *framework.Room) *tally { return &tally{Room: r, Sums: map[string]uint64{}} })
+	framework.OnRoomMessage(rooms, "add", (*tally).add)
+	framework.OnRoomRequest(rooms, "look", (*tally).look)
 	if err := srv.Start(); err != nil {
 		return err
 	}
@@ -141,6 +144,27 @@ func serveChild(r *role, bus cluster.Bus) error {
 			}
 		}
 	}
+}
+
+// tally is a room that is handed over with what its members have sent.
+type tally struct {
+	*framework.Room
+	Sums  map[string]uint64 // by user: the last number
+	Wrong int               // numbers that did not follow the one before
+}
+
+func (r *tally) OnSave() ([]byte, error)      { return json.Marshal(r) }
+func (r *tally) OnRestore(state []byte) error { return json.Unmarshal(state, r) }
+
+func (r *tally) add(p *framework.Player, n uint64) {
+	if n != r.Sums[p.User()]+1 {
+		r.Wrong++
+	}
+	r.Sums[p.User()] = n
+}
+
+func (r *tally) look(p *framework.Player, _ int) ([2]uint64, error) {
+	return [2]uint64{r.Sums[p.User()], uint64(r.Wrong)}, nil
 }
 
 // process is a child as its parent sees it.
@@ -437,6 +461,14 @@ func TestProcessesRollingRestart(t *testing.T) {
 func rollingRestart(t *testing.T, n, players int, settle time.Duration) {
 	tr := newTroupe(t, n, players)
 	time.Sleep(settle)
+	tr.restartAll(settle)
+	tr.judge(0, 0)
+}
+
+// restartAll restarts one server after the other.
+func (tr *troupe) restartAll(settle time.Duration) {
+	t := tr.t
+	t.Helper()
 	for i, s := range tr.servers {
 		if _, err := io.WriteString(s.in, "drain\n"); err != nil {
 			t.Fatal(err)
@@ -446,6 +478,38 @@ func rollingRestart(t *testing.T, n, players int, settle time.Duration) {
 		}
 		tr.servers[i] = tr.start(s.role, s.space)
 		time.Sleep(settle)
+	}
+}
+
+// restartWithRooms restarts three servers while members of their rooms send: each room has
+// all of it, once and in order.
+func restartWithRooms(t *testing.T) {
+	const each = 500
+	tr := newTroupe(t, 3, 12)
+	var adding sync.WaitGroup
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for i, p := range tr.players {
+		if err := p.c.Join(ctx, "tally", fmt.Sprint("key", i%4)); err != nil {
+			t.Fatal(err)
+		}
+		adding.Go(func() {
+			for n := range uint64(each) {
+				if err := p.c.Send("add", n+1); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		})
+	}
+	time.Sleep(time.Second)
+	tr.restartAll(2 * time.Second)
+	adding.Wait()
+	for _, p := range tr.players {
+		var got [2]uint64
+		if err := p.c.Request(ctx, "look", 0, &got); err != nil || got != [2]uint64{each, 0} {
+			t.Errorf("%s: the room has %d of %d, %d out of order, %v", p.name, got[0], each, got[1], err)
+		}
 	}
 	tr.judge(0, 0)
 }
@@ -474,6 +538,7 @@ func TestProcesses(t *testing.T) {
 		play func(*testing.T)
 	}{
 		{"rolling restart of three", func(t *testing.T) { rollingRestart(t, 3, 12, 3*time.Second) }},
+		{"rolling restart of three with rooms", restartWithRooms},
 		{"a server is killed", func(t *testing.T) {
 			tr := newTroupe(t, 3, 12)
 			time.Sleep(2 * time.Second)
