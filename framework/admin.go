@@ -25,7 +25,7 @@ import (
 //	GET  /debug/sessions/{id}       JSON: one session
 //	POST /debug/sessions/{id}/kick  ends it; ?code= (200, KICKED) ?text=
 //	GET  /debug/rooms               JSON: rooms; ?type= ?key= ?limit= (1,000)
-//	GET  /debug/cluster             JSON, with Config.Cluster: its servers, and what this one does in it; ?user= where a user is, ?room= where a room is, as type/key
+//	GET  /debug/cluster             JSON, with Config.Cluster: its servers, and what this one does in it; ?user= where a user is and which rooms it is in, ?room= where a room is, as type/key, ?rooms= the rooms of all servers, whose type/key begins so; ?limit= (1,000, and no more)
 //	GET  /debug/playground.html     a client in the page: log in, join, send JSON, cut the link
 //	GET  /debug/play/routes         JSON: what it may send, and where; it encodes and decodes by POST
 //	GET  /debug/pprof/              profiles, for go tool pprof

@@ -77,6 +77,10 @@ type ClusterRoomHost interface {
 	// which is reserved for its user, or a free one. The error is ErrNoRoom, or a *codec.Error for the client. If the server drains, the room
 	// ends for that, and the error is ErrNoRoom until it has.
 	Sit(kind, key, user string) error
+	// InspectRooms is Server.InspectRooms.
+	InspectRooms(limit int, keep func(*RoomInfo) bool) []RoomInfo
+	// RoomsOf returns the rooms that a player is in, each as type/key.
+	RoomsOf(p *Player) []string
 	// Unsit gives back a seat that was taken by Sit, and that TakeSeat has not given away.
 	Unsit(kind, key string)
 	// Reserve keeps a seat for each of these users in a room that is open here, all or none:
@@ -226,6 +230,19 @@ func (s *Server) notTaking() (draining, full bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.draining, s.table.Len()+len(s.logins)+len(s.arriving) >= s.cfg.MaxSessions
+}
+
+// InspectRooms implements ClusterRoomHost.
+func (h clusterHost) InspectRooms(limit int, keep func(*RoomInfo) bool) []RoomInfo {
+	return h.s.InspectRooms(limit, keep)
+}
+
+// RoomsOf implements ClusterRoomHost.
+func (h clusterHost) RoomsOf(p *Player) (names []string) {
+	for _, r := range p.Rooms() {
+		names = append(names, r.name())
+	}
+	return names
 }
 
 // Unsit implements ClusterRoomHost.

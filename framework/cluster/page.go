@@ -4,11 +4,9 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
@@ -26,6 +24,8 @@ type pageBody struct {
 	User        string                 `json:"user,omitempty"`     // that was asked for
 	Sessions    []sessionBody          `json:"sessions,omitempty"` // of that user, in the directory
 	Room        *roomBody              `json:"room,omitempty"`     // that was asked for, as ?room=type/key
+	Rooms       []placedBody           `json:"rooms,omitempty"`    // of all servers, as ?rooms= or ?rooms=type/first letters
+	MoreRooms   bool                   `json:"more_rooms,omitempty"`
 }
 
 // roomBody is where a room is.
@@ -46,6 +46,8 @@ type serverBody struct {
 	Address     string                  `json:"address"`
 	State       string                  `json:"state"`                 // up, draining
 	RenewedMs   int64                   `json:"renewed_ms"`            // since its last renewal was seen here
+	Players     int                     `json:"players"`               // as it says itself
+	Rooms       int                     `json:"rooms"`                 // that are open there
 	Stats       *framework.ClusterStats `json:"stats,omitempty"`       // nil if it does not answer
 	Unreachable string                  `json:"unreachable,omitempty"` // why not
 }
@@ -59,6 +61,8 @@ type sessionBody struct {
 	Address string `json:"address"`
 	Gen     uint64 `json:"gen"`    // how many owners it has had
 	Record  int    `json:"record"` // bytes that the next owner carries on
+
+	Rooms []string `json:"rooms,omitempty"` // that it is in, as its server says: type/key
 }
 
 // pageTime bounds what a page waits for: the directory, and the other servers.
@@ -73,10 +77,13 @@ func (c *Cluster) Page() http.Handler {
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), pageTime)
 		defer cancel()
-		body := pageBody{Incarnation: c.me.String(), State: c.state(), Stats: c.Stats(), Servers: c.servers(ctx), User: r.URL.Query().Get("user")}
+		body := pageBody{Incarnation: c.me.String(), State: c.state(), Stats: c.Stats(), User: r.URL.Query().Get("user")}
+		told := c.askServers(ctx, pageQuestion(r.URL.Query()))
+		body.Servers = told.servers
+		body.Rooms, body.MoreRooms = told.rooms()
 		if body.User != "" {
 			var err error
-			if body.Sessions, err = c.sessionsOf(ctx, body.User); err != nil {
+			if body.Sessions, err = c.sessionsOf(ctx, body.User, told.seats); err != nil {
 				http.Error(w, fmt.Sprintf("the directory does not answer: %v", err), http.StatusServiceUnavailable)
 				return
 			}
@@ -112,55 +119,6 @@ func (c *Cluster) state() string {
 	return stateName(c.draining)
 }
 
-// statsName is the name under which a server tells its Stats to the others.
-func statsName(i core.Incarnation) string { return i.String() + ".stats" }
-
-// answerStats answers the others' pages, with a lease or without.
-func (c *Cluster) answerStats([]byte) []byte {
-	b, err := json.Marshal(c.Stats())
-	if err != nil {
-		c.log.Error("the stats can't be told", "error", err)
-	}
-	return b
-}
-
-// servers returns all servers, and what each says of itself.
-func (c *Cluster) servers(ctx context.Context) []serverBody {
-	now := c.now()
-	c.mu.Lock()
-	members := c.members.Living()
-	list := make([]serverBody, len(members))
-	for i, m := range members {
-		list[i] = serverBody{Node: m.Incarnation.Node, Incarnation: m.Incarnation.String(), Address: m.Address, State: stateName(m.Draining)}
-		if m.Incarnation != c.me {
-			list[i].RenewedMs = c.watch.Silence(m.Incarnation.Node, now).Milliseconds()
-		}
-	}
-	c.mu.Unlock()
-	var asked sync.WaitGroup
-	for i, m := range members {
-		if m.Incarnation == c.me {
-			st := c.Stats()
-			list[i].Stats = &st
-			continue
-		}
-		asked.Go(func() { // ends with ctx
-			st := new(framework.ClusterStats)
-			b, err := c.bus.Ask(ctx, statsName(m.Incarnation), nil)
-			if err == nil {
-				err = json.Unmarshal(b, st)
-			}
-			if err != nil {
-				list[i].Unreachable = err.Error()
-				return
-			}
-			list[i].Stats = st
-		})
-	}
-	asked.Wait()
-	return list
-}
-
 // statusNames are those of a session's owner.
 var statusNames = [...]string{core.Unknown: "unknown", core.Up: "up", core.Draining: "draining", core.Dead: "dead"}
 
@@ -189,7 +147,7 @@ func (c *Cluster) roomOf(ctx context.Context, kind, key string) (*roomBody, erro
 }
 
 // sessionsOf returns what the directory says of a user.
-func (c *Cluster) sessionsOf(ctx context.Context, user string) ([]sessionBody, error) {
+func (c *Cluster) sessionsOf(ctx context.Context, user string, seats map[string][]string) ([]sessionBody, error) {
 	entries, _, err := c.entries(ctx, c.userKey(user))
 	if err != nil {
 		return nil, err
@@ -201,7 +159,7 @@ func (c *Cluster) sessionsOf(ctx context.Context, user string) ([]sessionBody, e
 		if e.User != user {
 			continue // two users may have one key
 		}
-		at := sessionBody{Session: e.Session.String(), State: "parked", Gen: e.Gen, Record: len(e.Record)}
+		at := sessionBody{Session: e.Session.String(), State: "parked", Gen: e.Gen, Record: len(e.Record), Rooms: seats[e.Session.String()]}
 		if e.Owner != (core.Incarnation{}) {
 			m, _ := c.members.Member(e.Owner)
 			at.State, at.Node, at.Owner, at.Address = statusNames[c.members.Status(e.Owner)], e.Owner.Node, e.Owner.String(), m.Address

@@ -4,6 +4,7 @@ package cluster_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,8 +22,10 @@ type page struct {
 	Stats              framework.ClusterStats
 	Servers            []struct {
 		Node                        uint16
+		Incarnation                 string
 		Address, State, Unreachable string
 		RenewedMs                   int64 `json:"renewed_ms"`
+		Players, Rooms              int
 		Stats                       *framework.ClusterStats
 	}
 	Room *struct {
@@ -34,7 +37,15 @@ type page struct {
 		Session, State, Address string
 		Node                    uint16
 		Record                  int
+		Rooms                   []string
 	}
+	Rooms []struct {
+		Type, Key, Owner string
+		Node             uint16
+		Gen              uint64
+		Players, Seats   int
+	}
+	MoreRooms bool `json:"more_rooms"`
 }
 
 // get asks the admin pages of a server.
@@ -142,5 +153,52 @@ func TestProbes(t *testing.T) {
 		if st := b.Stats().Cluster; st.Deaths != 1 || st.Servers["up"] != 1 {
 			t.Errorf("the other: %+v", st)
 		}
+	})
+}
+
+// TestOperatorsSeeRooms: every server's page has the rooms of all, and where a user plays.
+func TestOperatorsSeeRooms(t *testing.T) {
+	playRooms(t, 3, nil, func(rooms *framework.Rooms[*hall]) { rooms.Seats(8) }, func(s *stack, o *house) {
+		ann, bob, cid := s.dial(s.servers[0], "ann", ""), s.dial(s.servers[1], "bob", ""), s.dial(s.servers[1], "cid", "")
+		s.join(ann, "red")
+		s.join(bob, "red")
+		s.join(cid, "<b>")
+		for _, v := range s.servers {
+			p := look(t, v.Server, "?rooms=&user=bob")
+			if len(p.Rooms) != 2 || p.MoreRooms {
+				t.Fatalf("rooms: %+v", p.Rooms)
+			}
+			strange, red := p.Rooms[0], p.Rooms[1]
+			if red.Type != "hall" || red.Key != "red" || red.Node != 1 || red.Owner != p.Servers[0].Incarnation || red.Gen == 0 || red.Players != 2 || red.Seats != 8 {
+				t.Errorf("the room: %+v", red)
+			}
+			if strange.Key != "<b>" || strange.Node != 2 {
+				t.Errorf("the other room: %+v", strange)
+			}
+			if len(p.Sessions) != 1 || p.Sessions[0].Node != 1 || fmt.Sprint(p.Sessions[0].Rooms) != "[hall/red]" {
+				t.Errorf("bob: %+v", p.Sessions)
+			}
+			if got := fmt.Sprint(p.Servers[0].Players, p.Servers[1].Players, p.Servers[2].Players, p.Servers[0].Rooms, p.Servers[2].Rooms); got != "2 1 0 1 0" {
+				t.Errorf("players and rooms: %s", got)
+			}
+		}
+		at := s.servers[2].Server
+		if p := look(t, at, "?rooms=hall/r"); len(p.Rooms) != 1 || p.Rooms[0].Key != "red" {
+			t.Errorf("those that begin with r: %+v", p.Rooms)
+		}
+		if p := look(t, at, "?rooms=&limit=1"); len(p.Rooms) != 1 || !p.MoreRooms {
+			t.Errorf("at most one: %+v, more: %v", p.Rooms, p.MoreRooms)
+		}
+		if p := look(t, at, ""); len(p.Rooms) != 0 || p.MoreRooms {
+			t.Errorf("not asked for: %+v", p.Rooms)
+		}
+		if text := get(at, "/debug/cluster?rooms=").Body.String(); strings.Contains(text, "<b>") {
+			t.Error("a key is not escaped")
+		}
+		s.servers[0].line.set(true)
+		if p := look(t, at, "?rooms="); len(p.Rooms) != 1 || p.Servers[0].Unreachable == "" {
+			t.Errorf("a server does not answer: %+v", p)
+		}
+		s.servers[0].line.set(false)
 	})
 }
