@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -150,6 +151,21 @@ func TestMemClose(t *testing.T) {
 		stop(t, tr)
 		if _, err := w.net.DialTCP(context.Background(), tr.Addr(TCP)); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("dial after Stop: %v", err)
+		}
+	})
+}
+
+// TestMemServerCloses: a client that goes on writing to a server that has closed the link
+// does not wait for it to read.
+func TestMemServerCloses(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := &world{carrier: TCP, mem: true, net: memnet.New(1, memnet.Conditions{Delay: 10 * time.Millisecond})}
+		h := &hooks{}
+		tr := w.start(t, Config{Loops: 1, MaxBody: 1000}, h)
+		c := w.dial(t, tr)
+		c.write(bytes.Repeat([]byte{0xff}, 10<<20)) // no frames
+		if h.closedWith(t) == nil || tr.Stats().ProtocolErrors != 1 {
+			t.Errorf("the server takes anything: %+v", tr.Stats())
 		}
 	})
 }

@@ -322,6 +322,7 @@ func (s *stream) End() {
 	s.ending = true
 	s.pushLocked()
 	s.conn.up.stopLocked()
+	s.conn.wakeLocked()
 	if s.conn.closed || s.conn.broken != nil {
 		delete(s.conn.n.conns, s.conn)
 	}

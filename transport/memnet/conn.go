@@ -123,7 +123,8 @@ func (c *Conn) Read(b []byte) (int, error) {
 	}
 }
 
-// Write sends b. It blocks while too much is on its way.
+// Write sends b. It blocks while too much is on its way. What is sent to a server that has
+// ended the connection is lost.
 func (c *Conn) Write(b []byte) (written int, err error) {
 	c.n.mu.Lock()
 	defer c.n.mu.Unlock()
@@ -137,6 +138,8 @@ func (c *Conn) Write(b []byte) (written int, err error) {
 			return written, os.ErrDeadlineExceeded
 		case len(b) == 0:
 			return written, nil
+		case c.server.closed:
+			return written + len(b), nil
 		case c.flying < window:
 			piece := b[:min(len(b), window-c.flying, 16<<10)]
 			b = b[len(piece):]
