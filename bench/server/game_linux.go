@@ -32,7 +32,7 @@ type Game struct {
 type game struct {
 	o       *Options
 	rooms   *framework.Rooms[*arena]
-	crowd   framework.Group // of Options.Fan
+	group   framework.Group // of Options.Fan
 	pushing atomic.Bool
 	ledger  *ledger // nil: each seat has a page of its own
 	rest    []byte
@@ -120,7 +120,7 @@ func (g *game) onOpen(p *framework.Player) {
 	}
 	g.mu.Unlock()
 	if g.o.Fan {
-		g.crowd.Add(p)
+		g.group.Add(p)
 	}
 	if g.rooms != nil {
 		_ = g.rooms.JoinAsync(p, "1")

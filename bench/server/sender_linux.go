@@ -58,14 +58,14 @@ func newSender(o *Options, l *ledger, push func(user int, m load.Push) error) *s
 // broadcaster makes a sender to all players at once, at whichever server they are.
 func (g *game) broadcaster(srv *framework.Server, joined framework.Cluster) *sender {
 	const tag = "everybody"
-	g.crowd = srv.Group(tag)
+	g.group = srv.Group(tag)
 	o := *g.o
 	o.SendTo = 1
 	return newSender(&o, &ledger{make([]page, 1)}, func(_ int, m load.Push) error {
 		if c, ok := joined.(*cluster.Cluster); ok {
 			return c.Group(tag).Broadcast("push", m)
 		}
-		return g.crowd.Broadcast("push", m)
+		return g.group.Broadcast("push", m)
 	})
 }
 
