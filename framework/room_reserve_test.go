@@ -83,6 +83,23 @@ func TestReservedSeatsKeepTheRoomOpen(t *testing.T) {
 	})
 }
 
+// TestReservedSeatsDoNotHoldUpShutdown: no user comes any more.
+func TestReservedSeatsDoNotHoldUpShutdown(t *testing.T) {
+	reserving(t, func(e *env, rooms *bouts) {
+		ctx := context.Background()
+		if err := rooms.Reserve(ctx, open(t, rooms, boutParams{Map: "ice"}), "ann"); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if err := e.srv.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		if d := time.Since(began); d > 5*time.Second {
+			t.Errorf("it took %v", d)
+		}
+	})
+}
+
 // TestReservedSeatsEndWithTheRoom.
 func TestReservedSeatsEndWithTheRoom(t *testing.T) {
 	reserving(t, func(e *env, rooms *bouts) {

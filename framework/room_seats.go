@@ -184,6 +184,9 @@ func (r *Room) lingerLocked(least time.Duration) {
 func (r *Room) closeEmpty(why Reason) {
 	r.kind.mu.Lock()
 	defer r.kind.mu.Unlock()
+	if r.kind.plan.IsEnding() {
+		r.dropKeptLocked() // no player can come any more
+	}
 	if r.seats.Taken() == 0 && !r.moves {
 		r.endLocked(why)
 	}

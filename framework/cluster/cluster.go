@@ -19,7 +19,8 @@
 //	err = c.User("ann").Push("whisper", "hello")
 //
 // The room of a key is at one server of all. A player that joins it at another one goes there,
-// in the same session; see framework's Rooms.Local and Room.Generation.
+// in the same session; see framework's Rooms.Local and Room.Generation. Seats, parties, lists and
+// calls reach rooms wherever they are: RoomsOf.Reserve, Bring, Listed and Everywhere, and RoomOf.
 //
 // To players at all servers a game sends by Group and Cluster.Broadcast. Cluster.Ban keeps a user
 // out of all servers. Servers call each other by Handle and Call; one that serves no players,

@@ -17,6 +17,12 @@
 // in framework/client/CLIENT.md 9: client.Queue speaks them in Go, Queue in TypeScript,
 // Client.Queue in C#.
 //
+// # Many servers
+//
+// In a cluster each server has queues of its own: a ticket stays where its player is, and
+// meets the tickets of that server. Whoever matches players of all servers lets
+// framework.RoomsOf.Bring seat them; framework/docs/matchmaking.md shows it.
+//
 // # What runs where
 //
 // A Matchmaker has one lock, under which the queues decide; the game's Rules.Fits,
