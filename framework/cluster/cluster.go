@@ -21,6 +21,8 @@
 // The room of a key is at one server of all. A player that joins it at another one goes there,
 // in the same session; see framework's Rooms.Local and Room.Generation. Seats, parties, lists and
 // calls reach rooms wherever they are: RoomsOf.Reserve, Bring, Listed and Everywhere, and RoomOf.
+// A room goes on at another server when its own is stopped, if its type is a
+// framework.SaveHandler.
 //
 // To players at all servers a game sends by Group and Cluster.Broadcast. Cluster.Ban keeps a user
 // out of all servers. Servers call each other by Handle and Call; one that serves no players,

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -26,8 +27,8 @@ type yard struct {
 	// Guarded by mu.
 	log      []string
 	faults   []string
-	unsaved  bool // OnSave fails
-	unread   bool // OnRestore fails
+	unread   bool                   // OnRestore fails
+	save     func() ([]byte, error) // in the place of OnSave; nil: it works
 	restored int
 	last     map[string]uint64 // by key: the last tick
 }
@@ -115,8 +116,8 @@ func (c *count) OnTick(t framework.Tick) {
 }
 
 func (c *count) OnSave() ([]byte, error) {
-	if c.of.unsaved {
-		return nil, errors.New("it is not to be saved")
+	if c.of.save != nil {
+		return c.of.save()
 	}
 	c.of.note("save %s", c.Key())
 	return json.Marshal(c)
@@ -315,15 +316,22 @@ func TestHandOverWaitsForTheDirectory(t *testing.T) {
 // TestHandOverThatFails: a room that can't be handed over ends as one of a type without state,
 // and what is left of its write does not bring it back.
 func TestHandOverThatFails(t *testing.T) {
-	for name, c := range map[string]struct {
+	type failure struct {
 		servers int
 		before  func(s *stack, y *yard)
 		lost    uint64
 		log     string
-	}{
-		"OnSave fails":             {2, func(_ *stack, y *yard) { y.unsaved = true }, 1, "[create red join red ann leave red ann end red create red join red ann]"},
-		"OnRestore fails":          {2, func(_ *stack, y *yard) { y.unread = true }, 1, "[create red join red ann save red create red join red ann]"},
-		"there is no other server": {1, func(*stack, *yard) {}, 0, "[create red join red ann leave red ann end red]"},
+	}
+	unsaved := func(save func() ([]byte, error)) failure {
+		return failure{2, func(_ *stack, y *yard) { y.save = save }, 1, "[create red join red ann leave red ann end red create red join red ann]"}
+	}
+	for name, c := range map[string]failure{
+		"OnSave fails":              unsaved(func() ([]byte, error) { return nil, errors.New("it is not to be saved") }),
+		"OnSave panics":             unsaved(func() ([]byte, error) { panic("it is not to be saved") }),
+		"OnSave ends its goroutine": unsaved(func() ([]byte, error) { runtime.Goexit(); return nil, nil }),
+		"the state is too large":    unsaved(func() ([]byte, error) { return make([]byte, framework.MaxRoomState+1), nil }),
+		"OnRestore fails":           {2, func(_ *stack, y *yard) { y.unread = true }, 1, "[create red join red ann save red create red join red ann]"},
+		"there is no other server":  {1, func(*stack, *yard) {}, 0, "[create red join red ann leave red ann end red]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			playYard(t, c.servers, quickDrain, nil, func(s *stack, y *yard) {
@@ -346,6 +354,27 @@ func TestHandOverThatFails(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestHandOverIsGivenUp: when Shutdown must end, a room that could not be handed over ends, too.
+func TestHandOverIsGivenUp(t *testing.T) {
+	playYard(t, 2, quickDrain, nil, func(s *stack, y *yard) {
+		ann := s.dial(s.servers[0], "ann", "")
+		s.enter(ann, "red")
+		first := s.servers[0]
+		s.servers = s.servers[1:]
+		first.line.set(true)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = first.Shutdown(ctx) // it can't leave its cluster
+		time.Sleep(time.Minute) // nor give its sessions away
+		if got := fmt.Sprint(y.told("")); got != "[create red join red ann save red leave red ann end red]" {
+			t.Error(got)
+		}
+		if st := first.Stats().Rooms["count"]; st.StateLost != 1 || st.HandedOver != 0 {
+			t.Errorf("%+v", st)
+		}
+	})
 }
 
 // TestTargetDies: the server that a room goes to dies before it has taken the room, or before
