@@ -68,7 +68,6 @@ func clusterDirectory(o *options) error {
 	if once == nil {
 		return fmt.Errorf("-store %s: want tree, memory or file", o.bus)
 	}
-	defer debug.SetGCPercent(debug.SetGCPercent(30)) // what is live is asked, and garbage has no room
 	r := struct {
 		Course  string     `json:"course"`
 		Rows    []*holding `json:"rows"`
@@ -210,8 +209,11 @@ func treeOnce(o *options, n int) (*holding, error) {
 		{"a key", 30 * o.lookups, func(i int) error { return found(true, prefix+userKey(i%n)) }},
 		{"a key that is not there", 30 * o.lookups, func(i int) error { return found(false, prefix+"absent."+userKey(i%n)) }},
 		{"a user's keys by a wildcard at the end", 30 * o.lookups, func(i int) error { return matches(2, prefix+userKey(-1-i%probes)+".*") }},
-		{"a session's key by a wildcard in the middle", 3, func(int) error { return matches(probes, prefix+"*."+fmt.Sprintf("%016x", 1)) }},
+		{"a session's key by a wildcard in the middle", min(3, 10_000_000/n), func(int) error { return matches(probes, prefix+"*."+fmt.Sprintf("%016x", 1)) }},
 	} {
+		if q.times == 0 { // it looks at all there is, and takes as long
+			continue
+		}
 		l, err := measureLookups(q.what, q.times, q.f)
 		if err != nil {
 			return nil, err
