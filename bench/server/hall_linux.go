@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"github.com/lifeline-go/lifeline/bench/load"
+	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework"
 )
 
@@ -72,6 +73,21 @@ func (h *hall) OnTick(framework.Tick) {
 		h.page.sum.Store(h.state.Sum)
 	}
 	_ = h.Broadcast("beat", load.Beat{Key: h.Key(), Count: h.state.Count})
+}
+
+// OnSave implements framework.SaveHandler.
+func (h *hall) OnSave() ([]byte, error) { return codec.AppendBody(nil, h.state) }
+
+// OnRestore implements framework.RestoreHandler.
+func (h *hall) OnRestore(state []byte) error {
+	if err := codec.DecodeBody(state, &h.state); err != nil || h.page == nil {
+		return err
+	}
+	h.page.kept.Add(1)
+	if h.state != (hallState{h.page.count.Load(), h.page.sum.Load()}) {
+		h.page.differs.Add(1)
+	}
+	return nil
 }
 
 // Halls is the file with what all servers know of the rooms, as the process of the players
