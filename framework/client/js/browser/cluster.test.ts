@@ -50,6 +50,19 @@ test("the page shows its server, and goes on at another when that one stops", as
 	const { page } = await browser.open(servers[1]!.http);
 	await page.waitForSelector("#badge[data-state=connected]");
 	expect(await page.textContent("#server")).toBe("server 2");
+
+	// The inspector of either server has the rooms of both, and finds a user.
+	const who = (await page.textContent("#name"))!;
+	const admin = await browser.open(`${servers[0]!.http}/debug/`);
+	await admin.page.click("#tab-rooms");
+	await admin.page.locator("#placed tr", { hasText: /^arenalobby1 of 5002/ }).waitFor();
+	await picture(admin.page, "inspector-rooms");
+	await admin.page.click("#tab-servers");
+	await admin.page.fill("#search", who);
+	await admin.page.locator("#note", { hasText: `${who}: at server 2, up, in arena/lobby` }).waitFor();
+	await picture(admin.page, "inspector-servers");
+	await admin.context.close();
+
 	await page.fill("#text", "before");
 	await page.press("#text", "Enter");
 	await servers[1]!.stop("SIGINT");

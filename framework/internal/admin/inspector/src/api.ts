@@ -54,6 +54,19 @@ export interface Room {
 	posted: number;
 }
 
+/** A room of a cluster. */
+export interface Placed {
+	type: string;
+	key: string;
+	node: number;
+	owner: string;
+	gen: number;
+	players: number;
+	watched: number;
+	seats: number;
+	locked: boolean;
+}
+
 export interface ClusterStats {
 	sessions: Record<string, number>;
 	lease_left_ns: number;
@@ -69,10 +82,14 @@ export interface Cluster {
 		address: string;
 		state: string;
 		renewed_ms: number;
+		players: number;
+		rooms: number;
 		stats?: ClusterStats;
 		unreachable?: string;
 	}[];
-	sessions?: { state: string; node: number }[];
+	sessions?: { state: string; node: number; rooms?: string[] }[];
+	rooms?: Placed[];
+	more_rooms?: boolean;
 }
 
 const tokenKey = "lifeline-admin";

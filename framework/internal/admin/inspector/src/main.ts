@@ -3,7 +3,7 @@
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
 
-import { type Cluster, type Room, Server, type Session, type Stats } from "./api.js";
+import { type Cluster, type Placed, type Room, Server, type Session, type Stats } from "./api.js";
 import { $, askToken } from "./dom.js";
 import { Plots } from "./plots.js";
 import { Table } from "./table.js";
@@ -64,13 +64,29 @@ const rooms = new Table<Room>(
 	(r) => `${r.type}/${r.key}`, "no room is open", undefined, 2, true,
 );
 
+/** The rooms of all servers. */
+const placed = new Table<Placed>(
+	$("placed"),
+	[
+		{ name: "Type", text: (r) => r.type },
+		{ name: "Key", text: (r) => r.key },
+		{ name: "Players", text: (r) => (r.seats > 0 ? `${r.players} of ${r.seats}` : String(r.players)), by: (r) => r.players, number: true },
+		{ name: "Server", text: (r) => String(r.node), by: (r) => r.node, number: true },
+		{ name: "Generation", title: "It rises when the room is made anew at another server", text: (r) => (r.gen > 0 ? String(r.gen) : "–"), by: (r) => r.gen, number: true },
+		{ name: "State", text: (r) => (r.locked ? "locked" : "open") },
+		{ name: "Owner", title: "The server, and which start of it", text: (r) => r.owner, style: () => "id" },
+	],
+	(r) => `${r.owner} ${r.type}/${r.key}`, "no room is open", undefined, 2, true,
+);
+
 const servers = new Table<Cluster["servers"][number]>(
 	$("servers"),
 	[
 		{ name: "Node", text: (s) => String(s.node), by: (s) => s.node, number: true },
 		{ name: "State", text: (s) => (s.unreachable ? `${s.state}, no answer` : s.state), style: (s) => (s.unreachable ? "warn" : "") },
 		{ name: "Address", text: (s) => s.address },
-		{ name: "Sessions", text: (s) => String(s.stats?.sessions.held ?? "–"), by: (s) => s.stats?.sessions.held ?? -1, number: true },
+		{ name: "Players", text: (s) => (s.unreachable ? "–" : String(s.players)), by: (s) => s.players, number: true },
+		{ name: "Rooms", text: (s) => (s.unreachable ? "–" : String(s.rooms)), by: (s) => s.rooms, number: true },
 		{ name: "Lease", title: "How long it may act without another renewal", text: (s) => (s.stats ? `${(s.stats.lease_left_ns / 1e9).toFixed(1)} s` : "–"), by: (s) => s.stats?.lease_left_ns ?? -1, number: true, style: (s) => (s.stats && s.stats.lease_left_ns < 8e9 ? "warn" : "") },
 		{ name: "Renewed", title: "Since its last renewal was seen here", text: (s) => (s.incarnation === cluster?.incarnation ? "this one" : `${(s.renewed_ms / 1e3).toFixed(1)} s`), by: (s) => s.renewed_ms, number: true, style: (s) => (s.renewed_ms > 8000 ? "warn" : "") },
 		{ name: "Pauses", text: (s) => String(s.stats?.pauses ?? "–"), by: (s) => s.stats?.pauses ?? -1, number: true },
@@ -104,6 +120,7 @@ function flat(of: object, path = ""): [string, number][] {
 let stats: Stats | null = null;
 let found: Session[] = [];
 let foundRooms: Room[] = [];
+let foundPlaced: Placed[] = []; // rooms of the cluster
 let cluster: Cluster | null = null; // as it was told for the user that is searched
 let paused = false;
 
@@ -118,12 +135,20 @@ function has(text: string): boolean {
 /** Shows what was found, as far as it fits the search. */
 function show(): void {
 	$("n-sessions").textContent = (stats?.sessions ?? 0).toLocaleString("en");
-	$("n-rooms").textContent = foundRooms.length === limit ? `${limit}+` : String(foundRooms.length);
+	const open = cluster ? cluster.servers.reduce((n, s) => n + s.rooms, 0) : foundRooms.length;
+	$("n-rooms").textContent = !cluster && open === limit ? `${limit}+` : open.toLocaleString("en");
+	$("rooms").hidden = tab !== "rooms" || stats?.cluster !== undefined;
+	$("placed").hidden = tab !== "rooms" || stats?.cluster === undefined;
 	let note = "";
 	if (tab === "sessions") {
 		sessions.show(found.filter((s) => [s.user, s.id, s.room ?? "", s.address ?? ""].some(has)));
 		if (found.length >= limit) {
 			note = `the first ${limit.toLocaleString("en")} are listed; a whole user name finds any`;
+		}
+	} else if (tab === "rooms" && stats?.cluster) {
+		placed.show(foundPlaced.filter((r) => has(`${r.type}/${r.key}`)));
+		if (cluster?.more_rooms) {
+			note = `the first ${limit.toLocaleString("en")} are listed`;
 		}
 	} else if (tab === "rooms") {
 		rooms.show(foundRooms.filter((r) => has(`${r.type}/${r.key}`)));
@@ -131,7 +156,7 @@ function show(): void {
 		servers.show(cluster?.servers ?? []);
 		const user = search.value.trim();
 		if (cluster && user !== "") {
-			const at = (cluster.sessions ?? []).map((s) => (s.state === "parked" ? "parked" : `at ${s.node}, ${s.state}`));
+			const at = (cluster.sessions ?? []).map((s) => (s.state === "parked" ? "parked" : `at server ${s.node}, ${s.state}${s.rooms ? `, in ${s.rooms.join(" ")}` : ""}`));
 			note = `${user}: ${at.join("; ") || "no session"}`;
 		}
 	} else if (stats) {
@@ -180,8 +205,14 @@ async function lists(): Promise<void> {
 	try {
 		if (tab === "sessions") {
 			await listSessions();
-		} else if (tab === "servers") {
-			cluster = await server.get<Cluster>(`cluster?${new URLSearchParams({ user: search.value.trim() })}`);
+		}
+		if (stats?.cluster && tab !== "counters") {
+			const q = new URLSearchParams({ user: search.value.trim() });
+			if (tab === "rooms") {
+				q.set("rooms", "");
+			}
+			cluster = await server.get<Cluster>(`cluster?${q}`);
+			foundPlaced = q.has("rooms") ? (cluster.rooms ?? []) : foundPlaced;
 		}
 		foundRooms = (await server.get<{ rooms: Room[] }>(`rooms?limit=${limit}`)).rooms;
 		show();
