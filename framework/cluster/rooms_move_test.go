@@ -25,12 +25,11 @@ import (
 type yard struct {
 	mu sync.Mutex
 	// Guarded by mu.
-	log      []string
-	faults   []string
-	unread   bool                   // OnRestore fails
-	save     func() ([]byte, error) // in the place of OnSave; nil: it works
-	restored int
-	last     map[string]uint64 // by key: the last tick
+	log    []string
+	faults []string
+	unread bool                   // OnRestore fails
+	save   func() ([]byte, error) // in the place of OnSave; nil: it works
+	last   map[string]uint64      // by key: the last tick
 }
 
 // count is a room with state.

@@ -50,11 +50,24 @@ func pair(t *testing.T) (one, two *Bus) {
 	return one, start(t, Config{Join: []string{one.cfg.Listen}})
 }
 
+// host is an address of this machine that no other process uses, where it has so many.
+// Else the tests of two processes may choose the same port.
+var host = func() string {
+	pid := os.Getpid()
+	at := net.IPv4(127, byte(1+pid>>16&127), byte(pid>>8), byte(pid)).String()
+	ln, err := net.Listen("tcp", net.JoinHostPort(at, "0"))
+	if err != nil {
+		return "127.0.0.1"
+	}
+	_ = ln.Close()
+	return at
+}()
+
 // freePort returns an address that is free, and that no connection gets by itself.
 func freePort(t *testing.T) string {
 	t.Helper()
 	for range 100 {
-		at := fmt.Sprint("127.0.0.1:", 20000+mathrand.IntN(12000))
+		at := fmt.Sprint(host, ":", 20000+mathrand.IntN(12000))
 		if ln, err := net.Listen("tcp", at); err == nil {
 			_ = ln.Close()
 			return at
@@ -140,7 +153,7 @@ func TestRefusals(t *testing.T) {
 		"no password":      {Config{Join: []string{at}}, ErrPassword, "Config.Password"},
 		"another password": {Config{Join: []string{at}, Password: "guess"}, ErrPassword, "Config.Password"},
 		"another name":     {Config{Join: []string{at}, Password: "secret", Name: "other"}, ErrName, `"other", and there it is "lifeline"`},
-		"nothing there":    {Config{Join: []string{freePort(t)}}, nats.ErrNoServers, "connect to 127.0.0.1:"},
+		"nothing there":    {Config{Join: []string{freePort(t)}}, nats.ErrNoServers, "connect to " + host + ":"},
 		"a port in use":    {Config{Listen: at}, nil, "address already in use"},
 		"no folder":        {Config{Dir: file}, nil, "storage directory"},
 		"no majority":      {Config{Peers: three, Peer: three[0], Dir: t.TempDir()}, ErrNoDirectory, "more than half of Config.Peers"},
@@ -305,7 +318,7 @@ func certificate(t *testing.T) *tls.Config {
 		t.Fatal(err)
 	}
 	x := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.ParseIP(host)},
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
