@@ -154,11 +154,11 @@ func measureLookups(what string, times int, f func(i int) error) (lookup, error)
 }
 
 // liveHeap is what is left after a collection.
-func liveHeap() uint64 {
+func liveHeap() int64 {
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
+	return int64(m.HeapAlloc)
 }
 
 // place is what a NATS server keeps of a key beside the message.
