@@ -66,7 +66,10 @@ type Config struct {
 	// player's address by the PROXY protocol or by X-Forwarded-For (transport/SPEC 8);
 	// Login.Addr and all limits by address go by it. If empty, no proxy is believed.
 	TrustedProxies []netip.Prefix
-	// Loops is the number of event loops. If zero, one per core.
+	// Loops is the number of event loops. If zero, one for each of runtime.GOMAXPROCS(0),
+	// less one where TCP or WebSockets are served, and at least one: while all loops wait
+	// for streams, goroutines that wait for a database or the cluster are woken up to 10 ms
+	// late.
 	Loops int
 	// CoalesceDelay is how long a loop lets datagrams and streams that arrive close
 	// together share one wake-up, which saves a third of a busy server's processor

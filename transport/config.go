@@ -83,8 +83,10 @@ type Config struct {
 	// sees in a second before it asks for that. If zero, 200. If negative, only
 	// AlwaysCookie and a table of half-open links that fills up make it ask.
 	CookieRate int
-	// Loops is the number of event loops. If zero, runtime.GOMAXPROCS(0).
-	// Outside Linux there is one loop whatever this says: elsewhere the
+	// Loops is the number of event loops. If zero, runtime.GOMAXPROCS(0), less one where
+	// TCP or WebSockets are served: a loop that waits for a stream keeps its processor from
+	// Go's scheduler for up to 10 ms, and while all loops do, no other goroutine hears of
+	// the network. At least one. Outside Linux there is one loop whatever this says: elsewhere the
 	// kernel does not spread packets over sockets that share a port.
 	Loops int
 	// MaxBody is the largest body of a packet. If zero, codec.DefaultMaxBody.
@@ -164,10 +166,14 @@ const (
 func (c *Config) speaksTLS() bool { return c.TLS != nil || c.TLSCertFile != "" }
 
 func (c *Config) loops() int {
-	if c.Loops == 0 {
-		return min(runtime.GOMAXPROCS(0), maxLoops)
+	if c.Loops > 0 {
+		return c.Loops
 	}
-	return c.Loops
+	n := runtime.GOMAXPROCS(0)
+	if c.TCP != "" || c.SealedTCP != "" || c.WebSocket != "" {
+		n = max(n-1, 1)
+	}
+	return min(n, maxLoops)
 }
 
 func (c *Config) maxBody() int {
