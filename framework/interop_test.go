@@ -138,7 +138,11 @@ func TestStockKCPClientNeedsOnlyTheSpecs(t *testing.T) {
 	if err := srv.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = srv.Shutdown(context.Background()) }()
+	defer func() {
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel() // this client acknowledges nothing any more
+		_ = srv.Shutdown(ctx)
+	}()
 	addr := srv.Addr(transport.PlainKCP).String()
 
 	// Open a session: HELLO{version, nonce, opening id, ticket, info, routes,
