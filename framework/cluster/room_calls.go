@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework"
@@ -62,37 +61,14 @@ var errAbsent = errors.New("cluster: it is not here")
 // callRoom asks the server of a room, which may open, end or move.
 func (s *services) callRoom(ctx context.Context, to Target, q *callBody) ([]byte, error) {
 	q.RoomType, q.RoomKey = to.name, to.key
-	var last error
-	for n := range 10 {
-		at, err := s.c.locateRoom(ctx, to.name, to.key)
-		switch {
-		case errors.Is(err, ErrNoRoom):
-			return nil, err
-		case err != nil:
-			last = err
-		default:
-			r, err := s.ask(ctx, at, q)
-			_, made := maker(to.key)
-			switch {
-			case errors.Is(err, ErrNoServer):
-				last = fmt.Errorf("%w: %w", ErrUnreachable, err)
-			case err != nil:
-				return nil, err
-			case r.Result == callAbsent && made: // it was there when its key was told
-				return nil, fmt.Errorf("%w: %s", ErrNoRoom, to)
-			case r.Result == callAbsent:
-				last = fmt.Errorf("%w: %s opens or ends at server %d", ErrUnreachable, to, at.Node)
-			case r.Result == callAway:
-				last = r.err(at.Node)
-			default:
-				return r.Body, r.err(at.Node)
-			}
+	return s.callAt(ctx, q, func() (core.Incarnation, error) {
+		return s.c.locateRoom(ctx, to.name, to.key)
+	}, func(at core.Incarnation) error {
+		if _, made := maker(to.key); made { // it was there when its key was told
+			return fmt.Errorf("%w: %s", ErrNoRoom, to)
 		}
-		if !pause(ctx, time.Duration(n+1)*20*time.Millisecond) {
-			break
-		}
-	}
-	return nil, last
+		return fmt.Errorf("%w: %s opens or ends at server %d", ErrUnreachable, to, at.Node)
+	})
 }
 
 // locateRoom returns the server that has a room. The error is ErrNoRoom if there is none, or

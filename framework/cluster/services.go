@@ -287,31 +287,50 @@ func (to Target) String() string {
 // callOwner asks the server of a user. A session may be on its way.
 func (s *services) callOwner(ctx context.Context, user string, q *callBody) ([]byte, error) {
 	q.User = user
+	nowhere := fmt.Errorf("%w: its session is at no server for the moment", ErrUnreachable)
+	return s.callAt(ctx, q, func() (core.Incarnation, error) {
+		if len(s.c.host.User(user)) > 0 {
+			return s.c.me, nil
+		}
+		switch at := s.c.locate(ctx, user); at.Kind {
+		case pipe.Nowhere:
+			return at.Server, ErrOffline
+		case pipe.Unclear:
+			return at.Server, fmt.Errorf("%w: the directory does not answer", ErrUnreachable)
+		case pipe.At:
+			return at.Server, nil
+		}
+		return core.Incarnation{}, nowhere
+	}, func(core.Incarnation) error { return nowhere })
+}
+
+// callAt asks the server that find returns, up to ten times in a second, as what the call is
+// for may be on its way. absent is the error if it is not at that server. Any error but
+// ErrUnreachable ends it.
+func (s *services) callAt(ctx context.Context, q *callBody, find func() (core.Incarnation, error), absent func(at core.Incarnation) error) ([]byte, error) {
 	var last error
 	for n := range 10 {
-		last = fmt.Errorf("%w: its session is at no server for the moment", ErrUnreachable)
-		at := pipe.Place{Kind: pipe.At, Server: s.c.me}
-		if len(s.c.host.User(user)) == 0 {
-			at = s.c.locate(ctx, user)
-		}
-		switch at.Kind {
-		case pipe.Nowhere:
-			return nil, ErrOffline
-		case pipe.Unclear:
-			last = fmt.Errorf("%w: the directory does not answer", ErrUnreachable)
-		case pipe.At:
-			r, err := s.ask(ctx, at.Server, q)
+		at, err := find()
+		if err == nil {
+			var r *replyBody
+			r, err = s.ask(ctx, at, q)
 			switch {
 			case errors.Is(err, ErrNoServer):
-				last = fmt.Errorf("%w: %w", ErrUnreachable, err)
+				err = fmt.Errorf("%w: %w", ErrUnreachable, err)
 			case err != nil:
 				return nil, err
+			case r.Result == callAbsent:
+				err = absent(at)
 			case r.Result == callAway:
-				last = r.err(at.Server.Node)
-			case r.Result != callAbsent:
-				return r.Body, r.err(at.Server.Node)
+				err = r.err(at.Node)
+			default:
+				return r.Body, r.err(at.Node)
 			}
 		}
+		if !errors.Is(err, ErrUnreachable) {
+			return nil, err
+		}
+		last = err
 		if !pause(ctx, time.Duration(n+1)*20*time.Millisecond) {
 			break
 		}
