@@ -74,8 +74,9 @@ type ClusterRoomHost interface {
 	// HasRoom reports whether the room of a key is open here, and has not begun to end.
 	HasRoom(kind, key string) bool
 	// Sit takes a seat in a room that is open here, for a player that is on its way: that
-	// which is reserved for its user, or a free one. The error is ErrNoRoom, or a *codec.Error for the client. If the server drains, the room
-	// ends for that, and the error is ErrNoRoom until it has.
+	// which is reserved for its user, or a free one. The error is ErrNoRoom, or a *codec.Error
+	// for the client. If the server drains, the room ends for that, and the error is ErrNoRoom
+	// until it has.
 	Sit(kind, key, user string) error
 	// InspectRooms is Server.InspectRooms.
 	InspectRooms(limit int, keep func(*RoomInfo) bool) []RoomInfo

@@ -72,8 +72,8 @@ func (r *Room) absentLocked() (n int) {
 	return n
 }
 
-// comesBackLocked gives a player the seat that it had, and reports false if it had none. A user that has
-// logged in anew has the seat of the session before. The caller holds kind.mu.
+// comesBackLocked gives a player the seat that it had, and reports false if it had none. A user
+// that has logged in anew has the seat of the session before. The caller holds kind.mu.
 func (r *Room) comesBackLocked(w joinWish) bool {
 	id, a := r.absenteeLocked(w.id, w.user)
 	if a == nil || a.coming {

@@ -312,13 +312,18 @@ func (c *Cluster) openRoom(name string, at roomName, v *place.Verdict) error {
 	return err
 }
 
+// dropSeatsLocked forgets the seats that are kept in a room which goes. The caller holds mu.
+func (r *rooms) dropSeatsLocked(name string) {
+	r.seats.Drop(name)
+	delete(r.seated, name)
+}
+
 // CloseRoom implements framework.ClusterRooms.
 func (c *Cluster) CloseRoom(kind, key string) {
 	r, name := &c.rooms, place.Name(kind, key)
 	r.mu.Lock()
 	gen, ok := r.here.Close(name)
-	r.seats.Drop(name)
-	delete(r.seated, name)
+	r.dropSeatsLocked(name)
 	r.mu.Unlock()
 	if !ok {
 		return

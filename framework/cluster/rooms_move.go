@@ -25,8 +25,7 @@ func (c *Cluster) HandOverRoom(ctx context.Context, kind, key, to string, state 
 	r, name := &c.rooms, place.Name(kind, key)
 	r.mu.Lock()
 	gen, ok := r.here.Move(name)
-	r.seats.Drop(name)
-	delete(r.seated, name)
+	r.dropSeatsLocked(name)
 	r.mu.Unlock()
 	if !ok {
 		done(errRoomNotHere)
