@@ -39,15 +39,22 @@ func (d *deaths) kill(v *server) {
 
 // lose takes a server off the network.
 func (d *deaths) lose(host string) {
+	d.refuse(host)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, c := range d.conns[host] {
+		c.Reset()
+	}
+}
+
+// refuse has a server refuse what dials it. Its links stay.
+func (d *deaths) refuse(host string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.dead == nil {
 		d.dead = map[string]bool{}
 	}
 	d.dead[host] = true
-	for _, c := range d.conns[host] {
-		c.Reset()
-	}
 }
 
 func (d *deaths) of(host string) bool {
