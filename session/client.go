@@ -132,7 +132,7 @@ type Client struct {
 	cut       bool // the link is to be closed
 	tries     uint // attempts since the link was last stable
 	failures  int  // resumes that failed
-	referrals int  // REFUSED{MOVED} that were followed at once since the session was last open
+	referrals int  // REFUSED{MOVED} since the session was last open
 	dialAt    time.Duration
 	openBy    time.Duration
 	openedAt  time.Duration

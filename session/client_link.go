@@ -67,9 +67,12 @@ func (c *Client) down(now time.Duration, why *CloseError, spread time.Duration) 
 	}
 }
 
-// maxReferrals is how many REFUSED{MOVED} in a row are followed at once: servers that
-// name each other would send the client to and fro for ever.
-const maxReferrals = 2
+// Servers that name each other send a client to and fro: SPEC 8.3, 8.9. One that drains may
+// name one that has just died, for as long as its own kind takes to find that out.
+const (
+	followedAtOnce = 2 // REFUSED{MOVED} since the session was last open
+	maxReferrals   = 8 // further ones are failed resumes
+)
 
 // follow has the client dial at once where its server sent it. That server answered,
 // so this is no attempt that failed: SPEC 8.9.

@@ -275,14 +275,13 @@ func (c *Client) refused(p codec.Packet, now time.Duration) error {
 	}
 	if why.Code == Moved {
 		c.at = why.Text
-		if c.referrals < maxReferrals {
-			c.referrals++
+		if c.referrals++; c.referrals <= followedAtOnce {
 			c.follow(now)
 		}
 	} else {
 		c.putOff(why, now)
 	}
-	if c.have {
+	if c.have && (why.Code != Moved || c.referrals > maxReferrals) {
 		c.failed()
 	}
 	return nil

@@ -86,7 +86,8 @@ namespace Lifeline
 		const long sleepLimit = 2 * Nanos.Second;         // how far the wall clock may run ahead: SPEC 8.6
 		const long openingLife = 60 * Nanos.Second;       // of an opening id and its ticket: SPEC 6.1
 		const long knockEvery = 500 * Nanos.Millisecond;  // on plain KCP: SPEC 2.2
-		const int maxReferrals = 2;                       // REFUSED{MOVED} in a row that are followed at once: SPEC 8.9
+		const int followedAtOnce = 2;                     // REFUSED{MOVED} since the session was last open: SPEC 8.9
+		const int maxReferrals = 8;                       // of them; further ones are failed resumes: SPEC 8.3
 		const long maxWait = 600 * Nanos.Second;          // because a server says so: SPEC 3.4
 
 		readonly SessionConfig cfg;
@@ -118,7 +119,7 @@ namespace Lifeline
 		bool cutting;     // the link is to be closed
 		int tries;        // attempts since the link was last stable
 		int failures;     // resumes that failed
-		int referrals;    // REFUSED{MOVED} that were followed at once since the session was last open
+		int referrals;    // REFUSED{MOVED} since the session was last open
 		long dialAt;
 		long openBy;
 		long openedAt;

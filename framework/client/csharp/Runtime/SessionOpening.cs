@@ -280,9 +280,9 @@ namespace Lifeline
 			if (why.Code == CloseCode.Moved)
 			{
 				Address = why.Text;
-				if (referrals < maxReferrals)
+				referrals++;
+				if (referrals <= followedAtOnce)
 				{
-					referrals++;
 					Follow(now);
 				}
 			}
@@ -290,7 +290,7 @@ namespace Lifeline
 			{
 				PutOff(why, now);
 			}
-			if (who != null)
+			if (who != null && (why.Code != CloseCode.Moved || referrals > maxReferrals))
 			{
 				Failed();
 			}

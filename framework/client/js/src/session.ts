@@ -71,8 +71,11 @@ const maxWait = 600_000;
 /** How long one attempt to log in repeats its opening id and ticket: SPEC 6.1. */
 const openingLife = 60_000;
 
-/** How many REFUSED{MOVED} in a row are followed at once: SPEC 8.9. */
-const maxReferrals = 2;
+/** How many REFUSED{MOVED} since the session was last open are followed at once: SPEC 8.9. */
+const followedAtOnce = 2;
+
+/** How many are no failed resumes: a server may name one that has just died. SPEC 8.3. */
+const maxReferrals = 8;
 
 const maxAttempt = (1n << 64n) - 1n;
 
@@ -104,7 +107,7 @@ export class Session {
 	private cutting = false; // the link is to be closed
 	private tries = 0; // attempts since the link was last stable
 	private failures = 0; // resumes that failed
-	private referrals = 0; // REFUSED{MOVED} that were followed at once since the session was last open
+	private referrals = 0; // REFUSED{MOVED} since the session was last open
 	private dialAt = 0;
 	private openBy = 0;
 	private openedAt = 0;
@@ -609,14 +612,13 @@ export class Session {
 		}
 		if (why.code === Code.Moved) {
 			this.at = why.text;
-			if (this.referrals < maxReferrals) {
-				this.referrals++;
+			if (++this.referrals <= followedAtOnce) {
 				this.follow(now);
 			}
 		} else {
 			this.putOff(why, now);
 		}
-		if (this.who !== null) {
+		if (this.who !== null && (why.code !== Code.Moved || this.referrals > maxReferrals)) {
 			this.failed();
 		}
 	}
