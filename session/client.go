@@ -87,6 +87,7 @@ type Change struct {
 	Err     *CloseError
 	Stuck   bool          // Lost: something came in time, but not the answer to a question. Another way may do better
 	Delay   time.Duration // Moving, PutOff
+	Restart bool          // WasReset: by another server, since that of the session was lost (SPEC 6.8)
 	Address string        // Moving: empty, or as Client.Address
 	// Undelivered is what was sent and will not arrive. At Ending: all that the
 	// server is not known to have accepted, exactly what it did not accept where

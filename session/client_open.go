@@ -210,7 +210,7 @@ func (c *Client) reset(p codec.Packet, now time.Duration) error {
 		return c.contradicted("RESET")
 	case b.Restart:
 		c.trim(c.pool, b.Recv)
-		ch.Undelivered = c.takeWritten()
+		ch.Restart, ch.Undelivered = true, c.takeWritten()
 		c.renumber(b.Recv)
 	default:
 		c.trim(c.pool, b.Recv)
