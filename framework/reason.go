@@ -46,6 +46,7 @@ const (
 	// RoomRemoved is why a player leaves that Room.Remove took out without a code of
 	// the game's.
 	RoomRemoved session.Code = 303
+	// 304 is CodeRoomLost of package client.
 )
 
 var roomReasons = map[session.Code]string{

@@ -25,7 +25,7 @@ func (c *Client) changesLocked() {
 			c.stats.Resumes++
 			c.openedLocked()
 		case session.WasReset:
-			s.Kind = EventReset
+			s.Kind, s.restart = EventReset, ch.Restart
 			c.stats.Resets++
 			c.failCallsLocked("the session was reset before the answer came")
 			c.openedLocked()

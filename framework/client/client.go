@@ -90,7 +90,10 @@ func New(addrs []string, cfg Config) (*Client, error) {
 		handlers: make(map[string]handler), answerers: make(map[string]answerer), routes: new(dictionary),
 	}
 	c.dialer = dialer{cfg: &c.cfg, serverKey: key, clock: c.clock, random: c.random, names: names{lookup: c.cfg.lookup}}
-	c.rooms.ask = c.Request
+	c.rooms.ask, c.rooms.begin, c.rooms.later = c.Request, c.begin, c.later
+	c.rooms.pause = func(most time.Duration) time.Duration {
+		return c.clock.real(time.Duration(c.random.number() % uint64(most)))
+	}
 	c.inbox.maxPackets, c.inbox.maxBytes = cfg.inboxPackets(), cfg.inboxBytes()
 	c.ways = newWays(list, cfg.fallback(), c.cfg.logger())
 	c.work.L, c.space.L, c.idle.L = &c.mu, &c.mu, &c.mu

@@ -119,10 +119,15 @@ func (c *Client) deliver() {
 		c.beginLocked()
 		c.mu.Unlock()
 		switch {
+		case e.run != nil:
+			e.run()
 		case e.state != nil && e.state.Kind == 0: // an answer that was let out
 		case e.state != nil:
-			if e.state.Kind == EventGone || e.state.Kind == EventClosed {
+			switch e.state.Kind {
+			case EventGone, EventClosed:
 				c.sessionEnded(e.state)
+			case EventReset:
+				c.rooms.wasReset(e.state.restart)
 			}
 			log.told(c.cfg.logger(), c.clock.now(), *e.state)
 			if c.cfg.OnEvent != nil {

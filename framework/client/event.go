@@ -62,6 +62,8 @@ type Event struct {
 	// Delay is, with Moving, how long the server still serves this client; with
 	// Refused and Failed, how long it is until the next attempt.
 	Delay time.Duration
+
+	restart bool // Reset: the server of the session was lost
 }
 
 // Message is something that was sent.

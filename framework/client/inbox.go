@@ -19,6 +19,7 @@ type entry struct {
 	state  *Event
 	call   pending.Call // that answer is for
 	answer pending.Answer
+	run    func() // if there is one: state is empty
 }
 
 // inbox is the queue before the app's callbacks: a ring whose places keep
@@ -132,6 +133,11 @@ func (q *inbox) pushMessage(p codec.Packet, routes *dictionary, ended uint64) {
 
 func (q *inbox) pushState(s Event) { q.push().state = &s }
 
+func (q *inbox) pushCall(f func()) {
+	e := q.push()
+	e.state, e.run = &Event{}, f
+}
+
 func (q *inbox) pushAnswer(call pending.Call, a pending.Answer) {
 	e := q.push()
 	e.call, e.answer = call, a
@@ -164,7 +170,7 @@ func (q *inbox) pop() entry {
 		}
 		at.body, q.spare = q.spare, e.body
 	}
-	at.state, at.call, at.answer = nil, pending.Call{}, pending.Answer{}
+	at.state, at.call, at.answer, at.run = nil, pending.Call{}, pending.Answer{}, nil
 	q.head = (q.head + 1) % len(q.ring)
 	q.n--
 	return e

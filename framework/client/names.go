@@ -58,6 +58,10 @@ const (
 	CodeOutdated  = session.Outdated  // the app is too old; the text is where to get a newer one
 	CodeAlreadyIn = session.AlreadyIn // another session of the user has a link
 
+	// CodeRoomLost is why a client is out of a room whose server has crashed, and that
+	// did not let it in again: the text of the Reason says why. No server tells it.
+	CodeRoomLost Code = 304
+
 	CodeGame = session.Game // the first of the game's own
 )
 

@@ -42,6 +42,28 @@ func (c *Client) Request(ctx context.Context, route string, v, reply any) error 
 	return codec.DecodeBody(payload, reply)
 }
 
+// begin sends a request. What comes of it is told to done, which runs where the handlers of
+// OnMessage do.
+func (c *Client) begin(route string, v any, done func(error)) {
+	_, call, err := c.send(codec.Request, route, v)
+	if err != nil {
+		c.later(func() { done(err) })
+		return
+	}
+	go func() { // ends with the answer, a RESET or the session
+		_, err := call.Wait(context.Background(), nil)
+		c.later(func() { done(err) })
+	}()
+}
+
+// later runs f where the handlers of OnMessage do.
+func (c *Client) later(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inbox.pushCall(f)
+	c.work.Signal()
+}
+
 // Send sends v one way. It never blocks: without a link it waits to be sent,
 // and when too much does the error is ErrFull.
 func (c *Client) Send(route string, v any) error {
@@ -186,6 +208,7 @@ func (c *Client) Room(name string) *Room { return c.rooms.get(name) }
 
 // Join takes a seat in a room, as Room(room).Join does. The error is as Request's.
 func (c *Client) Join(ctx context.Context, room, key string) error {
+	c.rooms.appDecides(room)
 	return c.Request(ctx, routeJoin, [...]string{room, key}, nil)
 }
 
@@ -198,5 +221,6 @@ func (c *Client) JoinAny(ctx context.Context, room string) (key string, err erro
 // Leave gives up the seat in the only room that the client is in. The error is as
 // Request's.
 func (c *Client) Leave(ctx context.Context) error {
+	c.rooms.appDecides("")
 	return c.Request(ctx, routeLeave, struct{}{}, nil)
 }

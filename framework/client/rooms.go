@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
@@ -23,6 +24,7 @@ type Room struct {
 	key      string
 	in       bool
 	watching bool
+	again    *again // the room is lost, and asked for again; nil: it is not
 	onJoined func(key string)
 	onLeft   func(key string, why Reason)
 	list     map[string]RoomInfo // that is followed
@@ -50,10 +52,18 @@ const (
 // rooms are the views of all types. Their methods are safe to call from any goroutine,
 // except for what takes news: that runs on the delivery goroutine.
 type rooms struct {
-	ask func(ctx context.Context, route string, v, reply any) error // Client.Request
+	ask   func(ctx context.Context, route string, v, reply any) error // Client.Request
+	begin func(route string, v any, done func(error))                 // Client.begin
+	later func(f func())                                              // Client.later
+	pause func(most time.Duration) time.Duration                      // a random one
 
-	mu     sync.Mutex // guards the rest, and what the views hold
-	byType map[string]*Room
+	// order is held while the client asks again by itself, and while the app's own wish ends
+	// that: so the app's comes last. mu, and that of the client, are below it.
+	order sync.Mutex
+
+	mu      sync.Mutex // guards the rest, and what the views hold
+	byType  map[string]*Room
+	restart bool // the server of the session was lost, and room.all has not come since
 }
 
 // get returns the view of a type, always the same one.
@@ -77,7 +87,10 @@ func (s *rooms) getLocked(name string) *Room {
 
 // OnJoined sets what is called when the client gets into a room of the type, by Join
 // or because the server has put it there. It runs where the handlers of OnMessage do:
-// after those of what the server's OnJoin has sent, and before Join returns.
+// after those of what the server's OnJoin has sent, and before Join returns. If a server
+// has crashed, the client joins its rooms again by itself. OnJoined is then called once
+// more, with the same key and without OnLeft: the room was made anew, and knows nothing of
+// what the client has told it.
 func (r *Room) OnJoined(f func(key string)) {
 	r.all.mu.Lock()
 	defer r.all.mu.Unlock()
@@ -86,8 +99,8 @@ func (r *Room) OnJoined(f func(key string)) {
 
 // OnLeft sets what is called when the client is out of a room of the type, and why:
 // by Leave, because the room has ended, the server has taken it out or moved it to
-// another room (OnJoined comes first then), or because the session has ended. It
-// runs where the handlers of OnMessage do, after those of what the room has sent.
+// another room (OnJoined comes first then), because the session has ended, or because the
+// server has crashed and the room does not let it in again (CodeRoomLost). It runs where the handlers of OnMessage do, after those of what the room has sent.
 func (r *Room) OnLeft(f func(key string, why Reason)) {
 	r.all.mu.Lock()
 	defer r.all.mu.Unlock()
@@ -113,6 +126,7 @@ func (r *Room) Watching() bool {
 // the fullest room which takes strangers and has a free seat, or a new one. In the room
 // that the client is in it is in already. The error is as Request's.
 func (r *Room) Join(ctx context.Context, key string) (string, error) {
+	r.all.appDecides(r.name)
 	err := r.all.ask(ctx, routeJoin, [...]string{r.name, key}, &key)
 	return key, err
 }
@@ -120,11 +134,13 @@ func (r *Room) Join(ctx context.Context, key string) (string, error) {
 // Watch enters the room of a key to listen only, where the server allows spectators.
 // The error is as Request's.
 func (r *Room) Watch(ctx context.Context, key string) error {
+	r.all.appDecides(r.name)
 	return r.all.ask(ctx, routeWatch, [...]string{r.name, key}, nil)
 }
 
 // Leave gives up the seat. The error is as Request's.
 func (r *Room) Leave(ctx context.Context) error {
+	r.all.appDecides(r.name)
 	return r.all.ask(ctx, routeLeave, [...]string{r.name}, nil)
 }
 
@@ -174,12 +190,17 @@ func (s *rooms) take(route string, payload []byte) (ours bool, err error) {
 func (s *rooms) joined(m seatNews) {
 	s.mu.Lock()
 	r := s.getLocked(m.Type)
-	known := r.in && r.key == m.Key && r.watching == m.Watching
+	known := r.in && r.key == m.Key && r.watching == m.Watching && r.again == nil
+	lost, moved := r.key, r.again != nil && r.key != m.Key
+	r.notAgain()
 	r.key, r.in, r.watching = m.Key, true, m.Watching
 	f := r.onJoined
 	s.mu.Unlock()
 	if f != nil && !known {
 		f(m.Key)
+	}
+	if moved { // the server does not know of the room that was lost
+		s.left(m.Type, lost, Reason{Code: codeRoomMoved})
 	}
 }
 
@@ -189,6 +210,7 @@ func (s *rooms) left(name, key string, why Reason) {
 	s.mu.Lock()
 	r := s.getLocked(name)
 	if r.in && r.key == key {
+		r.notAgain()
 		r.key, r.in, r.watching = "", false, false
 	}
 	f := r.onLeft
@@ -204,9 +226,10 @@ func (s *rooms) replace(all []seatNews) {
 	for _, m := range all {
 		here[m.Type] = m.Key
 	}
+	s.askAgain(here)
 	s.leaveAll(Reason{Text: "while the client was away"}, func(r *Room) bool {
 		key, in := here[r.name]
-		return in && key == r.key
+		return in && key == r.key || !in && r.again != nil
 	})
 	for _, m := range all {
 		s.joined(m)
@@ -216,6 +239,7 @@ func (s *rooms) replace(all []seatNews) {
 // leaveAll takes note that all rooms were left, except those that keep says.
 func (s *rooms) leaveAll(why Reason, keep func(*Room) bool) {
 	s.mu.Lock()
+	s.restart = false
 	type place struct{ name, key string }
 	var gone []place
 	for _, name := range slices.Sorted(maps.Keys(s.byType)) {
