@@ -7,6 +7,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/framework/internal/lifecycle"
 	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
 )
 
 // A session that ends: session/SPEC 7.1. For the game that is at once. On the wire
@@ -32,10 +33,8 @@ func (l *loop) end(p *Player, why Reason) {
 	l.recordEnd(p, session.Tombstone{}, why)
 	k := l.unlink(p)
 	if k != nil && why.Code != session.Left && p.s.Unwritten() {
-		p.link, p.closing = k, true
-		p.s.Hold(true) // its client sends in vain
 		l.wheel.Set(p.timer, l.t.Now()+closingTime)
-		l.touch(p)
+		l.beginClosing(p, k)
 	} else {
 		l.wheel.Remove(p.timer)
 		p.s.Close(why.Code)
@@ -55,6 +54,13 @@ func (l *loop) end(p *Player, why Reason) {
 	p.mu.Unlock()
 	p.release()
 	p.schedule()
+}
+
+// beginClosing lets k carry what was sent before the end. The caller has set the timer.
+func (l *loop) beginClosing(p *Player, k *transport.Link) {
+	p.link, p.closing = k, true
+	p.s.Hold(true) // its client sends in vain
+	l.touch(p)
 }
 
 // receiveClosing takes what comes from the client of a session that is closing: its

@@ -147,17 +147,37 @@ func (l *loop) exported(p *Player, d *migration, why Reason) {
 	if why.Code != session.Moved {
 		l.srv.releaseID(p.s.ID())
 	}
-	if p.s.Close(why.Code) {
-		var stone session.Tombstone
-		if why.Code == session.Moved {
-			stone.Address, stone.Told = d.address, d.link != nil
-		}
-		l.recordEnd(p, stone, why)
-		if d.link != nil {
-			endLink(d.link, why)
-		}
+	defer l.srv.closed.Done()
+	if p.hasEnded() {
+		return
 	}
-	l.srv.closed.Done()
+	var stone session.Tombstone
+	if why.Code == session.Moved {
+		stone.Address, stone.Told = d.address, d.link != nil
+	}
+	l.recordEnd(p, stone, why)
+	switch {
+	case d.link == nil:
+		p.s.Close(why.Code)
+	case !l.staysToClose(p, d.link, why):
+		p.s.Close(why.Code)
+		endLink(d.link, why)
+	}
+}
+
+// staysToClose reports whether a session that does not move after all still has something
+// to write to its fenced link. It is closing then, like any other.
+func (l *loop) staysToClose(p *Player, k *transport.Link, why Reason) bool {
+	if why.Code == session.Moved || !p.s.Unwritten() || !p.s.Reattach() {
+		return false
+	}
+	p.mu.Lock()
+	p.reason = &why
+	p.mu.Unlock()
+	k.Value = p
+	p.timer = l.wheel.Add(p, l.t.Now()+closingTime)
+	l.beginClosing(p, k)
+	return true
 }
 
 // --- arriving

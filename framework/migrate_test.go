@@ -223,29 +223,46 @@ func moveWaits(t *testing.T, cut bool) {
 	})
 }
 
-// TestKickOvertakesMove: who is thrown out on the way out does not arrive.
+// TestKickOvertakesMove: a player that is thrown out on its way out does not arrive. What
+// was pushed before goes out first, at any moment of the move.
 func TestKickOvertakesMove(t *testing.T) {
-	for _, pause := range []time.Duration{0, time.Second, 4 * time.Second} {
-		t.Run(fmt.Sprint("after=", pause), func(t *testing.T) {
-			twoServers(t, memnet.Conditions{}, nil, func(_ *game, a, b *env) {
-				c := a.dial("ann", transport.TCP)
-				go func() { _ = c.Request(context.Background(), "slow", uint64(1), nil) }()
-				time.Sleep(10 * time.Millisecond)
-				p := a.srv.User("ann")[0]
-				_ = p.Move(b.addr(transport.TCP))
-				time.Sleep(pause)
-				p.Kick(session.Banned, "")
-				time.Sleep(30 * time.Second)
-				var e *session.CloseError
-				gone := errors.As(c.Err(), &e) && e.Code == session.Banned
-				if late := pause > 3*time.Second; late == gone {
-					t.Errorf("the client's end is %v", c.Err())
-				} else if !late && len(b.srv.User("ann")) != 0 {
-					t.Error("a banned player arrived")
-				}
+	onEach(t, func(t *testing.T, carrier transport.Carrier) {
+		for _, pause := range []time.Duration{0, 10 * time.Millisecond, time.Second, 4 * time.Second} {
+			t.Run(fmt.Sprint("after=", pause), func(t *testing.T) {
+				twoServers(t, memnet.Conditions{Delay: 5 * time.Millisecond}, nil, func(_ *game, a, b *env) {
+					c := a.newClient("ann", carrier)
+					var heard atomic.Int64
+					client.OnMessage(c, "echo", func(uint64) { heard.Add(1) })
+					a.connect(c)
+					go func() { _ = c.Request(context.Background(), "slow", uint64(1), nil) }()
+					time.Sleep(20 * time.Millisecond)
+					p := a.srv.User("ann")[0]
+					_ = p.Move(b.addr(carrier))
+					time.Sleep(pause)
+					var told error
+					for n := range uint64(20) {
+						if told = p.Push("echo", n); told != nil {
+							break
+						}
+					}
+					p.Kick(session.Banned, "")
+					time.Sleep(30 * time.Second)
+					var e *session.CloseError
+					gone := errors.As(c.Err(), &e) && e.Code == session.Banned
+					switch late := pause > 3*time.Second; {
+					case late == gone:
+						t.Errorf("the client's end is %v", c.Err())
+					case late && told == nil:
+						t.Error("a push to a player that is not here")
+					case !late && heard.Load() != 20:
+						t.Errorf("%d of 20 pushes came before the end, the last told %v", heard.Load(), told)
+					case !late && len(b.srv.User("ann")) != 0:
+						t.Error("a banned player arrived")
+					}
+				})
 			})
-		})
-	}
+		}
+	})
 }
 
 // TestResumeAtTheWrongServer: a session lives at one server only, and the other

@@ -416,6 +416,16 @@ func (s *Session) Detach(epoch uint32, now time.Duration) bool {
 	return true
 }
 
+// Reattach takes Detach back: the link of the present epoch was given up, and is still
+// there to be written to. It reports false if the session is not detached.
+func (s *Session) Reattach() bool {
+	if s.state != Detached {
+		return false
+	}
+	s.state = Attached
+	return true
+}
+
 // Close ends the session. It reports false when it was closed before.
 func (s *Session) Close(code Code) bool {
 	if s.state == Closed {
