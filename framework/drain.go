@@ -34,10 +34,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if t == nil {
 		return nil // never started
 	}
-	moves, cancel := s.untilForced(ctx)
+	patient, cancel := untilForced(ctx)
 	defer cancel()
 	s.mu.Lock()
-	s.draining, s.drainCtx = true, moves
+	s.draining, s.drainCtx = true, patient
 	s.mu.Unlock()
 	if s.cfg.Cluster != nil {
 		s.cfg.Cluster.Drain()
@@ -50,7 +50,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.closed.Wait()
 		close(done)
 	}()
-	err := s.drain(ctx, left, done)
+	err := s.drain(ctx, patient, left, done)
 	if err == nil {
 		s.awaitLinksClosed(ctx, t)
 	}
@@ -132,29 +132,21 @@ func (p *Player) turn() time.Time {
 }
 
 // untilForced returns a context that ends when a Shutdown waits no more.
-func (s *Server) untilForced(ctx context.Context) (context.Context, context.CancelFunc) {
+func untilForced(ctx context.Context) (context.Context, context.CancelFunc) {
 	if end, ok := ctx.Deadline(); ok {
-		return context.WithDeadline(ctx, s.forceAt(end))
+		return context.WithDeadline(ctx, end.Add(-min(forceBefore, end.Sub(clock())/4)))
 	}
 	return context.WithCancel(ctx)
 }
 
-// forceAt is when a Shutdown that must end waits no more.
-func (s *Server) forceAt(end time.Time) time.Time {
-	return end.Add(-min(forceBefore, end.Sub(clock())/4))
-}
-
-// drain lets the players go, the first one first, until all have ended.
-func (s *Server) drain(ctx context.Context, left []*Player, done <-chan struct{}) error {
+// drain lets the players go, the first one first, until all have ended. When patient ends
+// it lets all go that are left.
+func (s *Server) drain(ctx, patient context.Context, left []*Player, done <-chan struct{}) error {
 	tick := time.NewTicker(drainTick)
 	defer tick.Stop()
-	force := time.Time{}
-	if end, ok := ctx.Deadline(); ok {
-		force = s.forceAt(end)
-	}
 	for {
 		now := clock()
-		if forced := !force.IsZero() && now.After(force); forced || ctx.Err() != nil {
+		if patient.Err() != nil {
 			for _, p := range left {
 				p.dismiss(Reason{Code: session.ShuttingDown})
 			}
