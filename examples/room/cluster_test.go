@@ -47,8 +47,7 @@ type process struct {
 // run starts the command, and waits until players can come.
 func run(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(os.Args[0], args...), ended: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "LIFELINE_ROOM=1")
+	p := &process{t: t, cmd: command(args...), ended: make(chan struct{})}
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-package deploy_test
+package main
 
 import (
 	"bytes"
@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -23,31 +22,19 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// room builds the server, and returns the program. The command of the Dockerfile is one that the go
-// command takes for the same package; .ci/run carries it out.
-func room(t *testing.T) string {
-	t.Helper()
-	line := regexp.MustCompile(`(?m)^RUN CGO_ENABLED=0 (go build .*) -o /out/room (\S+)$`).FindStringSubmatch(read(t, "Dockerfile"))
-	if line == nil || line[2] != "./examples/room" {
-		t.Fatalf("the Dockerfile builds %q", line)
-	}
-	program := filepath.Join(t.TempDir(), "room")
-	if runtime.GOOS == "windows" {
-		program += ".exe"
-	}
-	for _, args := range [][]string{append(strings.Fields(line[1])[1:], "-n", "-o", program, line[2]), {"build", "-o", program, line[2]}} {
-		cmd := exec.Command("go", args...)
-		cmd.Dir = "../.."
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v\n%s", args, err, out)
-		}
-	}
-	return program
+// The files of framework/deploy start this server. They are tested here, where it is linked anyway.
+const deploy = "../../framework/deploy/"
+
+// command is the server, as a process with these arguments.
+func command(args ...string) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "LIFELINE_ROOM=1")
+	return cmd
 }
 
 func read(t *testing.T, file string) string {
 	t.Helper()
-	b, err := os.ReadFile(file)
+	b, err := os.ReadFile(deploy + file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,6 +91,9 @@ func texts(v any) (list []string) {
 func starts(t *testing.T) (args map[string][]string, ends map[string]time.Duration) {
 	t.Helper()
 	args, ends = map[string][]string{}, map[string]time.Duration{}
+	if !regexp.MustCompile(`(?m)^RUN CGO_ENABLED=0 go build .* -o /out/room \./examples/room$`).MatchString(read(t, "Dockerfile")) {
+		t.Error("the Dockerfile does not build the server") // .ci/run does it by the same line
+	}
 	var cmd []string
 	docker := regexp.MustCompile(`(?m)^CMD (\[.*\])$`).FindStringSubmatch(read(t, "Dockerfile"))
 	if docker == nil || json.Unmarshal([]byte(docker[1]), &cmd) != nil {
@@ -149,14 +139,13 @@ func value(args []string, name string) string {
 // TestTheServerTakesItsArguments: each file starts the server with flags that it has, and leaves it
 // time to let its players go.
 func TestTheServerTakesItsArguments(t *testing.T) {
-	program := room(t)
-	probes(t, program)
+	probes(t)
 	args, ends := starts(t)
 	if len(args) != 8 || len(ends) != 7 {
 		t.Errorf("%d files with arguments, %d with a time to end", len(args), len(ends))
 	}
 	for file, list := range args {
-		if out, err := exec.Command(program, append(slices.Clone(list), "-routes")...).CombinedOutput(); err != nil || !bytes.Contains(out, []byte("room.join")) {
+		if out, err := command(append(slices.Clone(list), "-routes")...).CombinedOutput(); err != nil || !bytes.Contains(out, []byte("room.join")) {
 			t.Errorf("%s: %v\n%s", file, err, out)
 		}
 		drain, err := time.ParseDuration(value(list, "-drain"))
@@ -238,8 +227,8 @@ func TestContainersAskTheirServer(t *testing.T) {
 	}
 }
 
-// probes has the program ask a server that is well, and one that is not.
-func probes(t *testing.T, program string) {
+// probes has the server ask a server that is well, and one that is not.
+func probes(t *testing.T) {
 	t.Helper()
 	var dead atomic.Bool
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -248,11 +237,11 @@ func probes(t *testing.T, program string) {
 		}
 	}))
 	defer srv.Close()
-	if out, err := exec.Command(program, "-probe", srv.URL+"/livez").CombinedOutput(); err != nil {
+	if out, err := command("-probe", srv.URL+"/livez").CombinedOutput(); err != nil {
 		t.Errorf("a server that is well: %v\n%s", err, out)
 	}
 	dead.Store(true)
-	if out, err := exec.Command(program, "-probe", srv.URL+"/livez").CombinedOutput(); err == nil || !bytes.Contains(out, []byte("declared dead")) {
+	if out, err := command("-probe", srv.URL+"/livez").CombinedOutput(); err == nil || !bytes.Contains(out, []byte("declared dead")) {
 		t.Errorf("a server that is not: %v\n%s", err, out)
 	}
 }
