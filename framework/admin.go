@@ -25,6 +25,7 @@ import (
 //	GET  /debug/sessions/{id}       JSON: one session
 //	POST /debug/sessions/{id}/kick  ends it; ?code= (200, KICKED) ?text=
 //	GET  /debug/rooms               JSON: rooms; ?type= ?key= ?limit= (1,000)
+//	POST /debug/rooms/hand-over     gives one to another server of the cluster: Room.HandOver; ?type= ?key=
 //	GET  /debug/cluster             JSON, with Config.Cluster: its servers, and what this one does in it; ?user= where a user is and which rooms it is in, ?room= where a room is, as type/key, ?rooms= the rooms of all servers, whose type/key begins so; ?limit= (1,000, and no more)
 //	GET  /debug/playground.html     a client in the page: log in, join, send JSON, cut the link
 //	GET  /debug/play/routes         JSON: what it may send, and where; it encodes and decodes by POST
@@ -46,6 +47,7 @@ func (s *Server) Admin() http.Handler {
 	mux.HandleFunc("GET /debug/sessions/{id}", a.session)
 	mux.HandleFunc("POST /debug/sessions/{id}/kick", a.kick)
 	mux.HandleFunc("GET /debug/rooms", a.rooms)
+	mux.HandleFunc("POST /debug/rooms/hand-over", a.handOver)
 	if s.cfg.Cluster != nil {
 		mux.Handle("GET /debug/cluster", s.cfg.Cluster.Page())
 	}
@@ -191,6 +193,23 @@ func (a adminPages) rooms(w http.ResponseWriter, r *http.Request) {
 	}{a.srv.InspectRooms(pageLimit(r), func(in *RoomInfo) bool {
 		return (q.Get("type") == "" || q.Get("type") == in.Type) && (q.Get("key") == "" || q.Get("key") == in.Key)
 	})})
+}
+
+// handOver gives a room to another server, which the operator wants.
+func (a adminPages) handOver(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	room := clusterHost{s: a.srv}.open(q.Get("type"), q.Get("key"))
+	if room == nil {
+		http.Error(w, "no such room is open at this server", http.StatusNotFound)
+		return
+	}
+	room.kind.mu.Unlock()
+	if err := room.HandOver(); err != nil {
+		http.Error(w, err.Error(), http.StatusConflict)
+		return
+	}
+	a.srv.log.Info("handed over by an operator", "room", room.name(), "from", r.RemoteAddr)
+	w.WriteHeader(http.StatusAccepted)
 }
 
 // listenAdmin binds the address that the pages are served on, nil if they are not.

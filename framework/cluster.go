@@ -248,9 +248,9 @@ func (s *Server) take(ctx context.Context, id session.ID, orphan func(user strin
 	return s.cfg.Store.Take(ctx, id, s.cfg.Address)
 }
 
-// elsewhere is where the client of a draining player is sent.
+// elsewhere is where the client of a player is sent that must go.
 func (s *Server) elsewhere(id session.ID) string {
-	if s.cfg.Drain.Address == "" && s.cfg.Cluster != nil {
+	if s.cfg.Cluster != nil && (s.cfg.Drain.Address == "" || s.stage.Load() != over) {
 		return s.cfg.Cluster.Elsewhere(id)
 	}
 	return s.cfg.Drain.Address

@@ -28,9 +28,14 @@ func (p *Player) leavesTogether() (by session.ID, rejoin []joining) {
 		if rejoin == nil { // of several rooms one decides
 			by = s.room.id()
 		}
-		rejoin = append(rejoin, joining{Type: s.kind.name, Key: s.room.Key(), Watch: s.watching, Hops: 1})
+		rejoin = append(rejoin, s.again())
 	}
 	return by, rejoin
+}
+
+// again is the wish to be in the same room at another server.
+func (s *seat) again() joining {
+	return joining{Type: s.kind.name, Key: s.room.Key(), Watch: s.watching, Hops: 1}
 }
 
 // id stands for the room where a session's id chooses a server.
@@ -73,6 +78,23 @@ func (p *Player) sendAfter(by session.ID) {
 		r.handOver(by)
 	}
 	p.dismiss(Reason{Code: session.Moved, Text: p.srv.elsewhere(by)})
+}
+
+// followRoom lets the player go after a room that was handed over while this server serves on,
+// and leave its other rooms. One that goes elsewhere already, also for the sake of a room that
+// it wishes for, leaves this one.
+func (p *Player) followRoom(r *Room) {
+	to := p.srv.elsewhere(r.move.by)
+	p.mu.Lock()
+	x, s := p.extraLocked(), p.seats.in(r.kind)
+	if p.life.Ending() || x.kick != nil || p.seats.moves() || s == nil || s.room != r {
+		p.mu.Unlock()
+		return
+	}
+	x.rejoin = []joining{s.again()}
+	x.kick = &Reason{Code: session.Moved, Text: to}
+	p.mu.Unlock()
+	p.wakeLoop()
 }
 
 // sendAway lets all go who are in the room. Another server wants it, and this one drains.

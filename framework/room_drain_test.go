@@ -4,6 +4,7 @@ package framework_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -77,4 +78,25 @@ func TestDrainWaitsForMatches(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestHandOverWithoutACluster: the room of a server that is alone stays there.
+func TestHandOverWithoutACluster(t *testing.T) {
+	var rooms *framework.Rooms[*final]
+	d := &diary{}
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Session: quick}, func(s *framework.Server) {
+		rooms = framework.AddRoom(s, "final", func(r *framework.Room) *final { return &final{r, d} })
+	}, func(e *env) {
+		ann := e.dial("ann", transport.TCP)
+		if err := ann.Join(context.Background(), "final", "1"); err != nil {
+			t.Fatal(err)
+		}
+		if err := rooms.Do(context.Background(), "1", func(f *final) {
+			if err := f.HandOver(); !errors.Is(err, framework.ErrRoomStays) {
+				t.Error(err)
+			}
+		}); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -157,7 +157,7 @@ func (s *seat) joined(p *Player, returns bool, err error) {
 			_ = p.Push(RouteJoined, &seatNews{r.kind.name, r.Key(), s.watching})
 		}
 		if r.move != nil { // it has just begun to
-			p.sendAfter(r.move.by)
+			r.takeAlong(p)
 		}
 	}
 	done(r.Key(), err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -27,9 +28,21 @@ var (
 	errRoomState = fmt.Errorf("framework: the state of the room is larger than %d bytes", MaxRoomState)
 )
 
+// Why a room is not handed over: see Room.HandOver. Use errors.Is.
+var (
+	// ErrRoomStays says that the room can't go to any other server.
+	ErrRoomStays = errors.New("framework: the room stays at its server")
+	// ErrNoServer says that no other server takes rooms at present.
+	ErrNoServer = errors.New("framework: no other server takes rooms")
+	// ErrRoomMoves says that the room is on its way already.
+	ErrRoomMoves = errors.New("framework: the room is on its way to another server")
+)
+
 // move is a room on its way to another server. The room's goroutine owns it.
 type move struct {
 	by      session.ID // the server is chosen by it
+	alone   bool       // on demand: the other rooms of its members do not go along
+	users   []string   // that seats are kept for
 	waiting []*Player  // members that go along, and have nothing to do any more
 	saved   bool       // nothing of the room runs until it is known what comes of it
 	gone    bool       // another server has the room
@@ -42,6 +55,7 @@ type roomState struct {
 	Shut      bool   // by SetOpen
 	Published []publishedValue
 	Members   []roomMember
+	Reserved  []string // users
 }
 
 type publishedValue struct{ Name, Value string }
@@ -54,19 +68,64 @@ type roomMember struct {
 // keepsState reports whether the room goes to another server as it is.
 func (r *Room) keepsState() bool { return r.born.owned && r.kind.saves }
 
-// handOver lets the room go to another server of the cluster, which follows from by. It
-// lets no player in any more from here on. It reports false if the room does not go. Safe to
-// call from any goroutine.
+// HandOver gives the room to another server of the cluster, with its state and all who are
+// in it, and this one goes on serving: as Shutdown does with its rooms, see SaveHandler. It
+// returns at once. From here on no player gets in, what the members have sent is still
+// handled, and OnSave is the last of all. The other server follows from the key of the room
+// and the servers there are.
+//
+// A player moves with its session. So its rooms of other types are left, with the code MOVED,
+// as if it had joined this one there. A client that was not heard since its login logs in
+// again. If the other server dies or has no place, the room goes on at a third one, or at this
+// one as a new Room. If OnSave fails the room ends here: see SaveHandler.
+//
+// The error is ErrRoomStays if the type has not OnSave and OnRestore or is Local, the key was
+// made by the server (for strangers, or by Open), or there is no Config.Cluster; ErrNoServer
+// if no other server takes rooms at present; ErrRoomMoves if it is on its way; ErrNoRoom if
+// the room ends. Safe to call from any goroutine, callbacks of the room included.
+func (r *Room) HandOver() error {
+	s := r.kind.srv
+	switch {
+	case s.rooms == nil:
+		return fmt.Errorf("%w: it is of no cluster that has rooms", ErrRoomStays)
+	case !r.kind.saves:
+		return fmt.Errorf("%w: type %s has not OnSave and OnRestore", ErrRoomStays, r.kind.name)
+	case !r.born.owned:
+		return fmt.Errorf("%w: the key of %s means this server only", ErrRoomStays, r.name())
+	case !s.mayLetIn() || s.elsewhere(r.id()) == "":
+		return ErrNoServer
+	}
+	r.kind.mu.Lock()
+	defer r.kind.mu.Unlock()
+	switch {
+	case r.over != nil && !r.moves:
+		return fmt.Errorf("%w: %s ends", ErrNoRoom, r.name())
+	case r.moves:
+		return ErrRoomMoves
+	}
+	r.moveLocked(&move{by: r.id(), alone: s.stage.Load() != over})
+	return nil
+}
+
+// handOver lets the room go to another server of the cluster, which follows from by, as this
+// one drains. It reports false if the room does not go. Safe to call from any goroutine.
 func (r *Room) handOver(by session.ID) bool {
 	if r.kind.srv.elsewhere(by) == "" {
 		return false // there is no other server
 	}
 	r.kind.mu.Lock()
 	defer r.kind.mu.Unlock()
-	if r.moves || r.over != nil || clock().Before(r.playsOn) {
-		return r.moves
+	if !r.moves && r.over == nil && !clock().Before(r.playsOn) {
+		r.moveLocked(&move{by: by})
 	}
+	return r.moves
+}
+
+// moveLocked begins the move of the room: it lets no player in any more. The caller holds
+// kind.mu.
+func (r *Room) moveLocked(m *move) {
 	r.moves = true
+	m.users = slices.Sorted(maps.Keys(r.reserved))
 	r.seats.End()
 	r.dropKeptLocked()
 	if r.idle != nil {
@@ -74,12 +133,20 @@ func (r *Room) handOver(by session.ID) bool {
 	}
 	r.kind.changedLocked(r.Key())
 	r.deliver(func() {
-		r.move = &move{by: by}
+		r.move = m
 		for _, p := range slices.Clone(r.audience()) {
-			p.sendAfter(by)
+			r.takeAlong(p)
 		}
 	})
-	return true
+}
+
+// takeAlong sends a player after the room.
+func (r *Room) takeAlong(p *Player) {
+	if r.move.alone {
+		p.followRoom(r)
+		return
+	}
+	p.sendAfter(r.move.by)
 }
 
 // waitsLocked reports whether the member waits for the room before it leaves: it goes along.
@@ -147,7 +214,7 @@ func (r *Room) atRest() bool {
 // save asks the game for the state.
 func (r *Room) save() {
 	k := r.kind
-	st := roomState{Tick: r.last}
+	st := roomState{Tick: r.last, Reserved: r.move.users}
 	k.mu.Lock()
 	st.Shut = r.seats.Shut()
 	for _, v := range r.published {

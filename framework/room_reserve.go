@@ -89,6 +89,12 @@ func (k *roomKind) reserve(key string, users []string) error {
 	} else if why != seats.Granted && n > 0 { // else all have theirs, and it may be closed
 		return k.refusal(why)
 	}
+	r.keepLocked(users)
+	return nil
+}
+
+// keepLocked notes for whom the seats are that were taken. The caller holds kind.mu.
+func (r *Room) keepLocked(users []string) {
 	if r.reserved == nil {
 		r.reserved = map[string]time.Time{}
 	}
@@ -97,7 +103,6 @@ func (k *roomKind) reserve(key string, users []string) error {
 		r.reserved[u] = until
 	}
 	time.AfterFunc(reservedFor, r.giveReservedBack)
-	return nil
 }
 
 // isMember reports whether a user is in the room of a key here, and has a seat.

@@ -45,6 +45,9 @@ func (r *Room) expectLocked(st *roomState) {
 			r.absent[id] = &absentee{user: m.User}
 		}
 	}
+	if len(st.Reserved) > 0 && r.sitLocked(len(st.Reserved)) == seats.Granted {
+		r.keepLocked(st.Reserved)
+	}
 	r.seats.SetOpen(!st.Shut)
 	for _, v := range st.Published {
 		r.published = append(r.published, [2]string{v.Name, v.Value})

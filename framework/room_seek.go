@@ -79,6 +79,9 @@ func (k *roomKind) found(p *Player, s *seat, at RoomPlace, err error) {
 	again := false
 	switch {
 	case err != nil:
+	case at.Address != "" && p.extra != nil && p.extra.kick != nil: // it goes with a room: the wish goes along
+		p.mu.Unlock()
+		return
 	case at.Address != "":
 		s.sought.moving = true
 		p.mu.Unlock()

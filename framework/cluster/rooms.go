@@ -306,7 +306,11 @@ func (c *Cluster) openRoom(name string, at roomName, v *place.Verdict) error {
 	c.rooms.here.Opened(name, v.Gen)
 	c.rooms.mu.Unlock()
 	err := c.host.OpenRoom(at.kind, at.key, v.Gen, v.Snapshot)
-	if err != nil {
+	switch {
+	case err == nil:
+	case v.Snapshot != nil: // else its state would be lost
+		c.passOn(name, at, v)
+	default:
 		c.CloseRoom(at.kind, at.key)
 	}
 	return err

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework/cluster/internal/core"
@@ -32,7 +33,10 @@ func (c *Cluster) HandOverRoom(ctx context.Context, kind, key, to string, state 
 		return
 	}
 	c.jobs.Add(func() {
-		err := c.handOver(ctx, place.HandOver{Me: c.me, Type: kind, Key: key, Gen: gen, Target: c.roomTarget(to), Snapshot: state})
+		target, err := c.roomTarget(to)
+		if err == nil {
+			err = c.handOver(ctx, place.HandOver{Me: c.me, Type: kind, Key: key, Gen: gen, Target: target, Snapshot: state})
+		}
 		r.mu.Lock()
 		if err == nil {
 			r.here.Forget(name)
@@ -47,27 +51,35 @@ func (c *Cluster) HandOverRoom(ctx context.Context, kind, key, to string, state 
 	})
 }
 
-// roomTarget is where a room shall be whose members are sent to an address. It is zero if
-// no server takes it.
-func (c *Cluster) roomTarget(address string) core.Incarnation {
+// roomTarget is where a room shall be whose members are sent to an address. If there is no
+// other server any more that takes it, it is zero: any may take it, this one too. The error is
+// errNoServer if this one drains.
+func (c *Cluster) roomTarget(address string) (core.Incarnation, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, m := range c.members.Living() {
 		if m.Address == address && address != "" && m.Incarnation != c.me && !m.Draining && bytes.Equal(m.Routes, c.host.Routes()) {
-			return m.Incarnation
+			return m.Incarnation, nil
 		}
 	}
-	if to := c.chooseLocked(nil); to != c.me {
+	to := c.chooseLocked([]core.Incarnation{c.me})
+	if to == (core.Incarnation{}) && c.draining {
+		return to, errNoServer
+	}
+	return to, nil
+}
+
+// chooseOtherLocked is chooseLocked, and this server is the last that is chosen. The caller
+// holds mu.
+func (c *Cluster) chooseOtherLocked(tried []core.Incarnation) core.Incarnation {
+	if to := c.chooseLocked(append(slices.Clone(tried), c.me)); to != (core.Incarnation{}) {
 		return to
 	}
-	return core.Incarnation{}
+	return c.chooseLocked(tried)
 }
 
 // handOver writes that a room is to be had, until that is sure.
 func (c *Cluster) handOver(ctx context.Context, h place.HandOver) error {
-	if h.Target == (core.Incarnation{}) {
-		return errNoServer
-	}
 	op, err := place.NewHandOver(h)
 	if err != nil {
 		return err
@@ -92,14 +104,32 @@ func (c *Cluster) handOver(ctx context.Context, h place.HandOver) error {
 // It is opened there without that when they come.
 const openTime = 2 * time.Second
 
-// openElsewhere asks the next server to open a room that was handed over. Else a room whose
-// members do not come back would stay in the directory.
+// openElsewhere asks the next server to open a room that was handed over, and opens it here if
+// no other one does. Else a room whose members do not come back would stay in the directory.
 func (c *Cluster) openElsewhere(ctx context.Context, kind, key string) {
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
-	if _, err := c.runRoom(ctx, place.NewFind(place.Find{Me: c.me, Type: kind, Key: key, Choose: c.chooseLocked})); err != nil {
+	find := place.Find{Me: c.me, Type: kind, Key: key, Choose: c.chooseOtherLocked}
+	if _, err := c.find(ctx, place.Name(kind, key), find); err != nil {
 		c.log.Info("a room was handed over, and is not open yet", "room", kind+"/"+key, "error", err)
 	}
+}
+
+// passOn lets any other server have a room that this one owns now, and can't make.
+func (c *Cluster) passOn(name string, at roomName, v *place.Verdict) {
+	r := &c.rooms
+	r.mu.Lock()
+	r.here.Move(name)
+	r.mu.Unlock()
+	c.jobs.Add(func() {
+		c.untilDone(func(ctx context.Context) bool {
+			err := c.handOver(ctx, place.HandOver{Me: c.me, Type: at.kind, Key: at.key, Gen: v.Gen, Snapshot: v.Snapshot})
+			return err == nil || errors.Is(err, errRoomFenced)
+		})
+		r.mu.Lock()
+		r.here.Forget(name)
+		r.mu.Unlock()
+	})
 }
 
 // RoomRuns implements framework.ClusterRooms.

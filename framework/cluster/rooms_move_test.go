@@ -30,6 +30,7 @@ type yard struct {
 	unread bool                   // OnRestore fails
 	save   func() ([]byte, error) // in the place of OnSave; nil: it works
 	last   map[string]uint64      // by key: the last tick
+	rooms  []*framework.Rooms[*count]
 }
 
 // count is a room with state.
@@ -161,6 +162,7 @@ func playYard(t *testing.T, n int, change func(*framework.Config), set func(*fra
 			return &count{Room: r, of: y, node: node, Sums: map[string]uint64{}, Asked: map[string]uint64{}, In: map[string]bool{}}
 		}
 		rooms := framework.AddRoom(s, "count", fresh).Tick(50 * time.Millisecond)
+		y.rooms = append(y.rooms, rooms)
 		framework.AddRoom(s, "side", fresh).Tick(50 * time.Millisecond)
 		if set != nil {
 			set(rooms)
