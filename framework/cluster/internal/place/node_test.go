@@ -186,7 +186,7 @@ func (n *node) choose(tried []core.Incarnation) core.Incarnation {
 	}
 	most := 1 + len(n.w.clients)/len(n.w.nodes)
 	here := Load{Node: n.inc, Players: load[n.inc], Capacity: most}
-	if n.draining {
+	if n.draining || slices.Contains(tried, n.inc) {
 		here.Node = core.Incarnation{}
 	}
 	var others []Load
@@ -195,7 +195,7 @@ func (n *node) choose(tried []core.Incarnation) core.Incarnation {
 			others = append(others, Load{i, load[i], most})
 		}
 	}
-	if !n.draining && n.w.Chance(0.3) && len(others) > 0 { // as if it were full
+	if here.Node == n.inc && n.w.Chance(0.3) && len(others) > 0 { // as if it were full
 		here.Node = others[n.w.Rng.IntN(len(others))].Node
 	}
 	return Choose(here, others, n.w.Rng.IntN)
@@ -511,6 +511,28 @@ func (n *node) drainOn() {
 	}
 }
 
+// chooseOther is choose, and this node is the last that is chosen.
+func (n *node) chooseOther(tried []core.Incarnation) core.Incarnation {
+	return cmpOr(n.choose(append(slices.Clone(tried), n.inc)), n.choose(tried))
+}
+
+// pass hands a room over on demand: the node serves on, and may be asked for it at once.
+func (n *node) pass() {
+	if !n.acting() || !n.runs() || n.draining {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(n.rooms)) {
+		if r := n.rooms[name]; !r.frozen && !r.ending && snapshotted(r.key) {
+			n.w.done.passed++
+			n.handOver(name, r)
+			if n.w.mutate == forgottenTooSoon {
+				n.held.Forget(name)
+			}
+			return
+		}
+	}
+}
+
 // handOver gives a room to the others, with its members.
 func (n *node) handOver(name string, r *room) {
 	gen, ok := n.held.Move(name)
@@ -520,7 +542,7 @@ func (n *node) handOver(name string, r *room) {
 	n.w.done.handOvers++
 	r.frozen = true
 	n.w.oracle.fate(r.key).ran = false // the next snapshot is a new one
-	h := HandOver{Me: n.inc, Type: roomType, Key: r.key, Gen: gen, Target: n.choose(nil), Snapshot: r.pack()}
+	h := HandOver{Me: n.inc, Type: roomType, Key: r.key, Gen: gen, Target: n.choose([]core.Incarnation{n.inc}), Snapshot: r.pack()}
 	op, err := NewHandOver(h)
 	if err != nil {
 		n.w.oracle.fail("%v", err)
@@ -584,7 +606,22 @@ func (n *node) sendOff(name string, r *room, target core.Incarnation) {
 		for _, c := range r.members {
 			c.depart(&joining{c: c, id: c.id, key: r.key, name: name}, cmpOr(target, n.w.anyNode().inc))
 		}
-		n.run(NewFind(Find{Me: n.inc, Type: roomType, Key: r.key, Choose: n.choose}), func(Verdict) {})
+		n.openElsewhere(name, r.key)
+	})
+}
+
+// openElsewhere asks the next node to open a room that was given away, and opens it here if no
+// other one does.
+func (n *node) openElsewhere(name, key string) {
+	if n.held.Arrive(name) != Free {
+		return
+	}
+	n.run(NewFind(Find{Me: n.inc, Type: roomType, Key: key, Choose: n.chooseOther}), func(v Verdict) {
+		if v.Result == Here {
+			n.open(key, v, func() {})
+			return
+		}
+		n.held.Forget(name)
 	})
 }
 

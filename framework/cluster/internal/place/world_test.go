@@ -40,6 +40,7 @@ type tally struct {
 	crashed                                                   int // rooms that were made again
 	resets                                                    int // of players
 	refused                                                   int
+	passed                                                    int // rooms that were handed over on demand
 	strayed                                                   int // players that did not get into the room again that they moved with
 }
 
@@ -47,7 +48,7 @@ func (t *tally) add(o tally) {
 	t.joins, t.moves, t.drains, t.kills = t.joins+o.joins, t.moves+o.moves, t.drains+o.drains, t.kills+o.kills
 	t.faults, t.handOvers, t.takenBack = t.faults+o.faults, t.handOvers+o.handOvers, t.takenBack+o.takenBack
 	t.fenced, t.crashed, t.resets = t.fenced+o.fenced, t.crashed+o.crashed, t.resets+o.resets
-	t.refused, t.strayed = t.refused+o.refused, t.strayed+o.strayed
+	t.refused, t.strayed, t.passed = t.refused+o.refused, t.strayed+o.strayed, t.passed+o.passed
 }
 
 // course is what may happen in a run.
