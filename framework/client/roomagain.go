@@ -54,14 +54,19 @@ func (s *rooms) wasReset(restart bool) {
 }
 
 // askAgain asks for the rooms that were lost: of each type that is not in here, if the
-// server was lost, or if the client had not got in again since.
+// server was lost, or if the client had not got in again since; but not if the app has
+// decided otherwise by then.
 func (s *rooms) askAgain(here map[string]string) {
 	s.mu.Lock()
 	var lost []*again
 	for _, name := range slices.Sorted(maps.Keys(s.byType)) {
 		r := s.byType[name]
-		if _, in := here[name]; r.in && !in && (s.restart || r.again != nil) {
-			r.notAgain()
+		if _, in := here[name]; in || !r.in || r.again == nil && !s.restart {
+			continue
+		}
+		decided := r.again != nil && r.again.last
+		r.notAgain()
+		if !decided {
 			r.again = &again{room: r}
 			lost = append(lost, r.again)
 		}
