@@ -86,7 +86,7 @@ export class Client<S extends Schema = NoSchema> {
 		this.random = (bytes) => platform.random(bytes);
 		this.dialer = new Dialer(addresses, { open: cfg.open, now: this.now, timeout: cfg.dialTimeout ?? 5000, onDial: () => this.stats.dials++ });
 		this.guard = new Guard(cfg.onError);
-		this.rooms = new Rooms((route, body, answer, options) => this.request(route, Wish, body, answer, options), this.guard, this.handlers);
+		this.rooms = new Rooms((route, body, answer, options) => this.request(route, Wish, body, answer, options), this.guard, this.handlers, this.random);
 		this.handlers.onMessage("message.refused", Refused, (m) => this.guard.report(new RequestError(m.code, `message ${m.route}: ${m.text}`)));
 		this.page = new Page(cfg.storageKey);
 		this.tickets = new Tickets(cfg.ticket, cfg.ticketTimeout);
@@ -301,11 +301,13 @@ export class Client<S extends Schema = NoSchema> {
 	 * no room, so join when the event opened comes.
 	 */
 	join(room: string, key: string, options?: RequestOptions): Promise<void> {
+		this.rooms.appDecides(room);
 		return this.request("room.join", Wish, [room, key], nothing, options);
 	}
 
 	/** Gives up the seat in the only room that the client is in. */
 	leave(options?: RequestOptions): Promise<void> {
+		this.rooms.appDecides();
 		return this.request("room.leave", Wish, [], nothing, options);
 	}
 
@@ -491,6 +493,7 @@ export class Client<S extends Schema = NoSchema> {
 			case "reset":
 				this.stats.resets++;
 				this.calls.failAll("the session was reset before the answer came");
+				this.rooms.wasReset(ch.restart);
 				this.noteOpen();
 				this.tell({ kind: "reset", reason: ch.error.code, undelivered: this.undelivered(ch.undelivered) });
 				this.opening?.resolve(); // the first session may be one that a token resumed

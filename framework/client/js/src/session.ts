@@ -51,7 +51,7 @@ export type Change =
 	| { kind: "opened"; undelivered: Queued[] } // a new session
 	| { kind: "lost"; error: CloseError; stuck: boolean } // the link is gone; the client is coming back. stuck: another way may do better (SPEC 5.6)
 	| { kind: "resumed" } // nothing was lost, nothing comes twice
-	| { kind: "reset"; error: CloseError; undelivered: Queued[] } // the server's stream starts anew: expect a snapshot
+	| { kind: "reset"; error: CloseError; undelivered: Queued[]; restart: boolean } // the server's stream starts anew: expect a snapshot. restart: its server was lost
 	| { kind: "put off"; error: CloseError; delay: number } // the server said no for now: the next attempt is after delay
 	| { kind: "moving"; delay: number; address: string } // the server will let it go after delay
 	| { kind: "ending"; error: CloseError; undelivered: Queued[] }; // the session is gone
@@ -551,6 +551,7 @@ export class Session {
 			return;
 		}
 		let undelivered: Queued[] = [];
+		const restart = r.restart && !this.fresh; // SPEC 6.8
 		if (this.fresh) {
 			this.learn(r.routes);
 			this.end.renumber(recv);
@@ -558,7 +559,7 @@ export class Session {
 			this.contradicted("RESET");
 		} else {
 			this.end.trim(recv);
-			if (r.restart) { // SPEC 6.8
+			if (restart) {
 				undelivered = this.end.takeWritten();
 				this.end.renumber(recv);
 			}
@@ -566,7 +567,7 @@ export class Session {
 		this.end.recv = base;
 		this.fresh = false;
 		this.back(r.hold, params, now);
-		this.changed.push({ kind: "reset", error: new CloseError(r.reason, "", true), undelivered });
+		this.changed.push({ kind: "reset", error: new CloseError(r.reason, "", true), undelivered, restart });
 	}
 
 	/** Gives up a session whose server tells counts that can't be. The next link logs in. */

@@ -18,7 +18,7 @@ export class FakeSocket implements Socket {
 	onerror: ((e: any) => void) | null = null;
 	onclose: ((e: any) => void) | null = null;
 	closed = false;
-	private sent = 0; // counted packets
+	sent = 0; // counted packets
 
 	constructor(private readonly server: FakeServer) {}
 
@@ -104,8 +104,9 @@ export class FakeServer {
 		s.say(Kind.Welcome, control.Welcome, { sid, key: new Uint8Array(32), base: 0n, recv: 0n, params, routes, seal: null });
 	}
 
-	/** Takes a client back that comes with a token, or one whose server was lost. */
-	reset(s: FakeSocket, restart = false): void {
-		s.say(Kind.Reset, control.Reset, { epoch: 2, base: 0n, recv: 0n, hold: false, reason: Code.Gone, params, routes: null, restart });
+	/** Takes a client back that comes with a token, or one whose server was lost: what either side has had of the other. */
+	reset(s: FakeSocket, restart = false, base = 0, recv = 0): void {
+		s.sent = base;
+		s.say(Kind.Reset, control.Reset, { epoch: 2, base: BigInt(base), recv: BigInt(recv), hold: false, reason: Code.Gone, params, routes: null, restart });
 	}
 }

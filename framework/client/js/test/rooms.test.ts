@@ -2,10 +2,13 @@
 
 // Which rooms the client is in: as the server tells it, and as the app hears it.
 
+import { readdirSync, readFileSync } from "node:fs";
+
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-import { Kind } from "../src/codec.js";
-import { encodeMessage, encodeResponse, parseRequest } from "../src/envelope.js";
+import { encodeFrame, Flag, Kind } from "../src/codec.js";
+import { End } from "../src/control.js";
+import { encodeFailure, encodeMessage, encodeResponse, parseRequest } from "../src/envelope.js";
 import { bool, Client, Code, list, RequestError, RoomCode, str, struct, uint } from "../src/index.js";
 import { encodeBody, decodeBody } from "../src/types.js";
 import { FakeServer } from "./fake.js";
@@ -133,3 +136,80 @@ test("a message that came to nothing goes to onError, with its route", () => {
 	expect(errors[0]).toBeInstanceOf(RequestError);
 	expect((errors[0] as RequestError).text).toBe("message shuot: nothing handles this route");
 });
+
+// The scripts of framework/client/testdata/rooms, whose language is in the README there.
+const dir = new URL("../../testdata/rooms/", import.meta.url);
+const scripts = readdirSync(dir).filter((f) => f.endsWith(".txt")).map((f) => [f, readFileSync(new URL(f, dir), "utf8")] as const);
+
+test.each(scripts)("%s", async (_, want) => {
+	expect(await play(want)).toBe(want);
+	expect(errors).toEqual([]);
+});
+
+async function play(text: string): Promise<string> {
+	const types = ["a", "b"];
+	let asks: string[] = [];
+	let lines: string[] = [];
+	const say = (...words: unknown[]): void => void lines.push(words.join(" ").trim());
+	for (const type of types) {
+		c.room(type).onJoined = (key) => say("in", type, key);
+		c.room(type).onLeft = (key, why) => say("out", type, key, why.code, why.text);
+	}
+	let asked = 0;
+	let waits: bigint[] = []; // the ids of requests, the oldest first
+	const { receive } = server;
+	server.receive = (s, p) => {
+		receive.call(server, s, p);
+		if (p.kind === Kind.Request) {
+			const { id, route, payload } = parseRequest(p.body);
+			asks.push(["asks", route, ...decodeBody(list(str), payload)].join(" "));
+			waits.push(BigInt(id));
+			asked++;
+		} else if (p.flags & Flag.EchoWanted) {
+			queueMicrotask(() => s.bytes(encodeFrame({ kind: Kind.Heartbeat, flags: Flag.Echo, seq: p.seq, ack: asked }, new Uint8Array(0))));
+		}
+	};
+	const spot = (words: string[]) => ({ type: words[0]!, key: words[1]!, watching: words.length > 2 });
+	const back = async (restart: boolean): Promise<void> => {
+		const base = server.last.sent;
+		server.resume = (s) => server.reset(s, restart, base, asked);
+		waits = [];
+		server.last.break();
+		c.hurry();
+		await vi.advanceTimersByTimeAsync(0);
+	};
+	const run = async (verb: string, args: string[]): Promise<void> => {
+		const rest = args.slice(1).join(" ");
+		switch (verb) {
+			case "joined": joined(args[0]!, args[1]!, args.length > 2); break;
+			case "left": left(args[0]!, args[1]!, Number(args[2]), args.slice(3).join(" ")); break;
+			case "all": server.last.count(Kind.Message, encodeMessage("room.all", encodeBody(list(Place), args.map((a) => spot(a.split("/")))))); break;
+			case "reset": await back(false); break;
+			case "restart": await back(true); break;
+			case "answer": server.last.count(Kind.Response, encodeResponse(waits.shift()!, encodeBody(str, "key"))); break;
+			case "fail": server.last.count(Kind.Failure, encodeFailure(waits.shift()!, Number(args[0]), rest)); break;
+			case "pause": await vi.advanceTimersByTimeAsync(17_000); break;
+			case "join": c.room(args[0]!).join(args[1]).catch(() => undefined); break;
+			case "watch": c.room(args[0]!).watch(args[1]!).catch(() => undefined); break;
+			case "leave": c.room(args[0]!).leave().catch(() => undefined); break;
+			case "end": server.last.say(Kind.Bye, End, { code: Number(args[0]), text: rest, detail: 0n }); break;
+			case "where": say(...types.map((type) => c.room(type)).filter((r) => r.key !== null).map((r) => `${r.type}/${r.key}${r.watching ? "/watching" : ""}`)); break;
+			default: throw new Error(`no command: ${verb}`);
+		}
+		await vi.advanceTimersByTimeAsync(0);
+	};
+	let out = "";
+	for (const l of text.split(/(?<=\n)/)) {
+		if (l.startsWith("\t")) {
+			continue; // what was expected
+		}
+		out += l;
+		if (!/^(#|\s*$)/.test(l)) {
+			const [verb, ...args] = l.trim().split(" ");
+			await run(verb!, args);
+			out += [...asks, ...lines].filter((line) => line !== "").map((line) => `\t${line}\n`).join("");
+			[asks, lines] = [[], []];
+		}
+	}
+	return out;
+}
