@@ -165,6 +165,7 @@ namespace Lifeline
 			try
 			{
 				long now = clock();
+				EnterAgain(now);
 				ContinueDial(now);
 				ReceiveLink(now);
 				ExpireCalls(now);
@@ -426,6 +427,7 @@ namespace Lifeline
 						e.Kind = ClientEventKind.Reset;
 						Stats.Resets++;
 						FailCalls(LifelineException.Reset, "the session was reset before the answer came");
+						RoomsReset(ch.Restart);
 						Opened();
 						break;
 					case ChangeKind.Moving:

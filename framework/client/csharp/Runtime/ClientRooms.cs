@@ -37,6 +37,7 @@ namespace Lifeline
 		/// <summary>Gives up the seat in the only room that the client is in. Completes and fails as Request does.</summary>
 		public Task Leave()
 		{
+			AppDecides(null);
 			return Request("room.leave", new Asked(w => w.Array(0)), new Nothing());
 		}
 
@@ -52,21 +53,102 @@ namespace Lifeline
 		// Takes over which rooms the client is in: what was told before may be lost.
 		void AllRooms(AllPlaces here)
 		{
-			LeaveRooms(new LeaveReason(0, "while the client was away"), r => here.All.Exists(p => p.Type == r.Type && p.Key == r.Key));
+			foreach (Room r in SortedRooms())
+			{
+				if (r.Key != null && (restart || r.Again != null) && !here.All.Exists(p => p.Type == r.Type))
+				{
+					r.AskAgain(); // unless the app has decided otherwise
+				}
+			}
+			LeaveRooms(new LeaveReason(0, "while the client was away"), r => here.All.Exists(p => p.Type == r.Type) ? here.All.Exists(p => p.Type == r.Type && p.Key == r.Key) : r.Again != null);
 			here.All.ForEach(p => Room(p.Type).Joined(p.Key, p.Watching));
 		}
 
 		// Takes note that all rooms were left, except those that stays says.
 		void LeaveRooms(LeaveReason why, Predicate<Room> stays)
 		{
-			Room[] all = new Room[rooms.Count];
-			rooms.Values.CopyTo(all, 0);
-			Array.Sort(all, (a, b) => string.CompareOrdinal(a.Type, b.Type));
-			foreach (Room r in all)
+			restart = false;
+			foreach (Room r in SortedRooms())
 			{
 				if (r.Key != null && !stays(r))
 				{
 					r.Left(r.Key, why);
+				}
+			}
+		}
+
+		Room[] SortedRooms()
+		{
+			Room[] all = new Room[rooms.Count];
+			rooms.Values.CopyTo(all, 0);
+			Array.Sort(all, (a, b) => string.CompareOrdinal(a.Type, b.Type));
+			return all;
+		}
+
+		// --- rooms of a server that has crashed: framework/client/CLIENT.md 7
+
+		bool restart; // the server of the session was lost, and room.all has not come since
+		long againDue = Nanos.Never; // when a room is asked for again, at the earliest
+
+		// room.all is to come, and until then nothing is asked.
+		void RoomsReset(bool lost)
+		{
+			restart = restart || lost;
+			againDue = Nanos.Never;
+			foreach (Room r in rooms.Values)
+			{
+				if (r.Again != null)
+				{
+					r.Again.Due = Nanos.Never;
+				}
+			}
+		}
+
+		// The app wishes something of a type of room, or of the only room if it is null. The client does not ask again
+		// by itself from here on.
+		internal void AppDecides(string type)
+		{
+			foreach (Room r in rooms.Values)
+			{
+				if (r.Again != null && (type == null || type == r.Type))
+				{
+					r.Again.Last = true;
+					if (r.Again.Due != Nanos.Never)
+					{
+						againDue = r.Again.Due = clock(); // told in an Update
+					}
+				}
+			}
+		}
+
+		// Asks again after a random pause, most at the most.
+		internal void AgainAfter(Again a, long most)
+		{
+			a.Due = clock() + (long)(entropy.Next() % (ulong)most);
+			againDue = Math.Min(againDue, a.Due);
+		}
+
+		// Asks again for the rooms whose pause is over.
+		void EnterAgain(long now)
+		{
+			if (now < againDue)
+			{
+				return;
+			}
+			againDue = Nanos.Never;
+			foreach (Room r in SortedRooms())
+			{
+				if (r.Again == null)
+				{
+					continue;
+				}
+				if (r.Again.Due <= now)
+				{
+					r.EnterAgain();
+				}
+				else
+				{
+					againDue = Math.Min(againDue, r.Again.Due);
 				}
 			}
 		}
@@ -96,6 +178,15 @@ namespace Lifeline
 				Guard(() => handlers(news));
 			}
 		}
+	}
+
+	/// <summary>A wish to be in a room again whose server has crashed: framework/client/CLIENT.md 7.</summary>
+	sealed class Again
+	{
+		public int Tries;
+		public LifelineException Why; // the last answer
+		public long Due = Nanos.Never; // when the client asks again; Never: it waits for the answer
+		public bool Last; // the app has decided for itself: the client does not ask again
 	}
 
 	sealed class Place : News

@@ -34,14 +34,17 @@ namespace Lifeline
 
 		/// <summary>
 		/// Told the key when the client gets into a room of the type, by Join or because the server has put it there:
-		/// after the messages that the room sent on the way in, and before Join completes.
+		/// after the messages that the room sent on the way in, and before Join completes. If a server has crashed, the
+		/// client joins its rooms again by itself. It is then told once more, with the same key and without OnLeft: the
+		/// room was made anew, and knows nothing of what the client has told it.
 		/// </summary>
 		public event Action<string> OnJoined;
 
 		/// <summary>
 		/// Told the key when the client is out of a room of the type, and why: by Leave, because the room has ended,
-		/// the server has taken it out or moved it to another room (OnJoined comes first then), or because the session
-		/// has ended. No message of the room comes after.
+		/// the server has taken it out or moved it to another room (OnJoined comes first then), because the session has
+		/// ended, or because the server has crashed and the room does not let it in again (RoomCode.Lost). No message of
+		/// the room comes after.
 		/// </summary>
 		public event Action<string, LeaveReason> OnLeft;
 
@@ -83,18 +86,21 @@ namespace Lifeline
 		/// </summary>
 		public async Task<string> Join(string key = "", TimeSpan? timeout = null)
 		{
+			client.AppDecides(Type);
 			return (await Ask("room.join", key, new Told<string>(r => r.Str()), timeout)).Value;
 		}
 
 		/// <summary>Enters the room of a key to listen only, where the server allows spectators. Completes and fails as Client.Request does.</summary>
 		public Task Watch(string key, TimeSpan? timeout = null)
 		{
+			client.AppDecides(Type);
 			return Ask("room.watch", key, new Told<string>(r => r.Str()), timeout);
 		}
 
 		/// <summary>Gives up the seat. Completes and fails as Client.Request does.</summary>
 		public Task Leave(TimeSpan? timeout = null)
 		{
+			client.AppDecides(Type);
 			return Ask("room.leave", null, new Nothing(), timeout);
 		}
 
@@ -148,12 +154,18 @@ namespace Lifeline
 
 		internal void Joined(string key, bool watching)
 		{
-			bool known = Key == key && Watching == watching;
+			bool known = Key == key && Watching == watching && Again == null;
+			string lost = Again == null || Key == key ? null : Key;
+			Again = null;
 			Key = key;
 			Watching = watching;
 			if (!known)
 			{
 				client.Raise(OnJoined, key);
+			}
+			if (lost != null) // the server does not know of the room that was lost
+			{
+				Left(lost, new LeaveReason(RoomCode.Moved, ""));
 			}
 		}
 
@@ -162,6 +174,7 @@ namespace Lifeline
 		{
 			if (Key == key)
 			{
+				Again = null;
 				Key = null;
 				Watching = false;
 				stay.ForEach(h => h.Dispose());
@@ -171,6 +184,72 @@ namespace Lifeline
 			{
 				client.Guard(() => OnLeft(key, why));
 			}
+		}
+
+		// --- a room whose server has crashed
+
+		const int maxAgain = 6;                              // how often it is asked again if the answer is BUSY
+		const long pauseAgain = 500 * Nanos.Millisecond;     // bounds the pause before that, and doubles with each
+		const long gameCodes = 1000;
+
+		/// <summary>Null unless the room is lost, and asked for again.</summary>
+		internal Again Again;
+
+		internal void AskAgain()
+		{
+			bool decided = Again != null && Again.Last; // by the app
+			Again = decided ? null : new Again();
+			if (!decided)
+			{
+				EnterAgain();
+			}
+		}
+
+		// Goes on in an Update.
+		internal async void EnterAgain()
+		{
+			Again a = Again;
+			a.Due = Nanos.Never;
+			LifelineException why = a.Why;
+			if (!a.Last)
+			{
+				try
+				{
+					await Ask(Watching ? "room.watch" : "room.join", Key, new Nothing(), TimeSpan.FromTicks(-1));
+					why = null;
+				}
+				catch (LifelineException e)
+				{
+					why = e;
+				}
+			}
+			if (Again != a)
+			{
+				return; // it is over
+			}
+			if (why == null)
+			{
+				Again = null; // it was a member still
+				return;
+			}
+			RefusedAgain(why);
+		}
+
+		void RefusedAgain(LifelineException why)
+		{
+			if (why.Code == LifelineException.Reset || why.Code == LifelineException.Closed)
+			{
+				return; // room.all is to come, or it is over
+			}
+			// A room to be watched is there once one of its members is back.
+			bool busy = why.Code == LifelineException.Busy || why.Code == LifelineException.QueueFull || Watching && why.Code == LifelineException.Refused;
+			if (!busy || Again.Last || Again.Tries >= maxAgain)
+			{
+				Left(Key, new LeaveReason(why.Code >= gameCodes ? why.Code : RoomCode.Lost, why.Message));
+				return;
+			}
+			Again.Why = why;
+			client.AgainAfter(Again, pauseAgain << Again.Tries++);
 		}
 
 		internal void Listed(ListNews news)
@@ -227,6 +306,8 @@ namespace Lifeline
 		public const int Moved = 302;
 		/// <summary>The server has taken the client out.</summary>
 		public const int Removed = 303;
+		/// <summary>The room's server has crashed, and the room did not let the client in again: the text says why.</summary>
+		public const int Lost = 304;
 	}
 
 	/// <summary>What a list tells of a room.</summary>

@@ -74,6 +74,8 @@ namespace Lifeline
 		/// Opened: bodies larger than it takes. At Reset: what a server that was lost may have handled. Never null.
 		/// </summary>
 		public List<QueuedPacket> Undelivered = new List<QueuedPacket>();
+		/// <summary>Reset: by another server, since that of the session was lost (SPEC 6.8).</summary>
+		public bool Restart;
 		public long Delay;     // Moving, PutOff
 		public string Address; // Moving
 	}

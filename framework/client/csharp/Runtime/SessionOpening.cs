@@ -221,6 +221,7 @@ namespace Lifeline
 				end.Trim(b.Recv);
 				if (b.Restart) // SPEC 6.8
 				{
+					change.Restart = true;
 					end.TakeWritten(change.Undelivered);
 					end.Renumber(b.Recv);
 				}

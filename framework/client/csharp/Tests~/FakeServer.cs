@@ -106,7 +106,7 @@ namespace Lifeline.Tests
 			cfg = cfg ?? new ClientConfig();
 			cfg.Now = () => Now;
 			cfg.Wall = () => Wall;
-			cfg.Random = b => Array.Clear(b, 0, b.Length); // pauses are 0, ping ids 0
+			cfg.Random = cfg.Random ?? (b => Array.Clear(b, 0, b.Length)); // pauses are 0, ping ids 0
 			cfg.OpenWebSocket = url =>
 			{
 				FakeSocket s = new FakeSocket(url);
@@ -196,10 +196,10 @@ namespace Lifeline.Tests
 			Say(PacketKind.Resumed, w => { w.Array(4); w.UInt(2); w.UInt((ulong)recv); w.Bool(false); Parameters(w); });
 		}
 
-		public void Reset(long at, long recv)
+		public void Reset(long at, long recv, bool restart = false)
 		{
 			seq = (ushort)at;
-			Say(PacketKind.Reset, w => { w.Array(6); w.UInt(2); w.UInt((ulong)at); w.UInt((ulong)recv); w.Bool(false); w.UInt(104); Parameters(w); });
+			Say(PacketKind.Reset, w => { w.Array(8); w.UInt(2); w.UInt((ulong)at); w.UInt((ulong)recv); w.Bool(false); w.UInt(104); Parameters(w); w.Nil(); w.Bool(restart); });
 		}
 
 		public void End(PacketKind kind, uint code, string text = "")

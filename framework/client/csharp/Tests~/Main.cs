@@ -30,6 +30,7 @@ namespace Lifeline.Tests
 					ClientTests.Run(check);
 					CarrierTests.Run(check);
 					RoomsTests.Run(check);
+					RoomScript.Run(check, args[1]);
 					SocialTests.Run(check, args[1]);
 					break;
 				case "cases":
