@@ -2,7 +2,7 @@
 
 // The page: a session with the room, what it shows of it, and its buttons.
 
-import { Client, Code, codeText, Failure, RequestError, type ClientEvent } from "../../../../framework/client/js/src/index.js";
+import { Client, Code, codeText, Failure, RequestError, RoomCode, type ClientEvent } from "../../../../framework/client/js/src/index.js";
 import { $, el } from "./dom.js";
 import { Guide } from "./guide.js";
 import { Ledger } from "./ledger.js";
@@ -23,7 +23,8 @@ let demo = false; // the page plays by itself, once it is in
 let toured = false;
 let said = 0; // chat messages that we sent
 let lostAt = 0;
-let moved = false; // to another server
+let inside = false; // the arena
+let moved = false; // to another server, and not in its arena yet
 let offlineUntil = 0;
 let calm: ReturnType<typeof setTimeout>;
 const backAgain: (() => void)[] = []; // who waits for a link
@@ -130,7 +131,7 @@ function changed(s: ClientEvent): void {
 			badge("resumed");
 			event(lostAt ? `back after ${away()}, from a snapshot` : "this page was reloaded: same player, same seat", "good");
 			calm = setTimeout(() => badge("connected"), 2500);
-			void enterAgain();
+			void look();
 			break;
 		case "gone":
 			event(`the session is over (${codeText(s.error.code)}): logging in again`, "lost");
@@ -164,18 +165,6 @@ async function enter(): Promise<void> {
 	} catch (e) {
 		event(`not let in: ${e instanceof Error ? e.message : e}`, "lost");
 	}
-}
-
-/** After a reset: the room may have ended with its server. Who is in it still stays in it. */
-async function enterAgain(): Promise<void> {
-	if (!moved) {
-		try {
-			await client.join("arena", room, { timeout: Infinity });
-		} catch (e) {
-			event(`not let in: ${e instanceof Error ? e.message : e}`, "lost");
-		}
-	}
-	await look();
 }
 
 /** Asks who we are, and who else is there. */
@@ -251,13 +240,22 @@ function start(): void {
 	const arena = client.room("arena");
 	arena.onLeft = (_, why): void => {
 		moved = why.code === Code.Moved;
+		inside = false;
 		lobby.restart(); // the arena of another server is another one
 		ledger.restart();
+		if (why.code === RoomCode.Lost) {
+			event(`not let in again: ${why.text}`, "lost");
+		}
 	};
 	arena.onJoined = (): void => {
 		if (moved) { // the server has put us there
 			void look().then(() => event(`now on server ${lobby.server}: same session, nothing lost`, "good"));
+		} else if (inside) { // it was made anew: its server has crashed
+			lobby.restart();
+			ledger.restart();
+			void look();
 		}
+		[inside, moved] = [true, false];
 	};
 	match.attach(client);
 	client.connect().catch(() => undefined); // the state has told

@@ -45,8 +45,9 @@ export type ClientEvent =
 	 */
 	| { kind: "moving"; delay: number }
 	/**
-	 * The session is back, in its room, but what the server sent meanwhile is
-	 * lost: expect a snapshot. Requests without an answer have failed. The reason
+	 * The session is back, but what the server sent meanwhile is lost: expect a snapshot.
+	 * Requests without an answer have failed. It is in its rooms, or, if its server has
+	 * crashed, joins them again by itself: see Room.onJoined. The reason
 	 * is a code of a session's end; after a reload of the page it is Gone. Undelivered
 	 * is what a server that was lost may have handled, or not: mostly nothing.
 	 */
