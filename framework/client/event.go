@@ -22,7 +22,8 @@ const (
 	// Resumed: the session is back. Nothing was lost and nothing comes twice.
 	EventResumed
 	// Reset: the session is back, but what the server sent meanwhile is lost:
-	// expect a snapshot. Requests without an answer have failed.
+	// expect a snapshot. Requests without an answer have failed. If its server has
+	// crashed, the client joins its rooms again by itself: see Room.OnJoined.
 	EventReset
 	// Gone: the session is over and the client logs in anew; Err tells why.
 	EventGone

@@ -181,7 +181,7 @@ func TestKill(t *testing.T) {
 		if ann.Event(client.EventReset); ann.Client.Stats().Opens != 1 {
 			g.T.Errorf("%+v", ann.Client.Stats())
 		}
-		ann.Join("island", "lagoon")
+		g.Sleep(time.Second) // the client joins again by itself
 		ann.Send("say", "where are we?")
 		gametest.Expect(ann, "said", "ann at 1: where are we?")
 		if got := w.of(&w.closed); len(got) != 0 {

@@ -121,7 +121,8 @@ namespace Lifeline
 		Resumed,
 		/// <summary>
 		/// It is back, but what the server sent meanwhile is lost: expect a snapshot. Requests without an answer have
-		/// failed. Undelivered is what a server that was lost may have handled, or not: mostly nothing.
+		/// failed. If its server has crashed, the client joins its rooms again by itself: see Room.OnJoined. Undelivered
+		/// is what a server that was lost may have handled, or not: mostly nothing.
 		/// </summary>
 		Reset,
 		/// <summary>The session is over and the client logs in anew. Undelivered is what was sent and not accepted, as far as it is known.</summary>
