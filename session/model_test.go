@@ -5,6 +5,7 @@ package session
 import (
 	"flag"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -92,6 +93,7 @@ var modelSlices = []slice{
 
 // TestModel explores every slice. Nothing may be found in it.
 func TestModel(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a state is small: it would be collected all the time
 	var states, transitions int
 	for _, sl := range modelSlices {
 		t.Run(sl.name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"testing"
 	"time"
 )
@@ -29,6 +30,7 @@ const defaultSeeds = 1600
 // of events that still does is printed, to be played again with -script.
 // Scenario 57.
 func TestSimulation(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a world is small: it would be collected all the time
 	if *replay != "" {
 		text, err := os.ReadFile(*replay)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"runtime/debug"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,9 +17,9 @@ import (
 )
 
 var (
-	defaultSeeds = 2000
+	defaultSeeds = 1000
 
-	seeds = flag.Int("seeds", 0, "how many `conversations` each simulation runs; if zero, 2000, or 100 in short mode and under -race")
+	seeds = flag.Int("seeds", 0, "how many `conversations` each simulation runs; if zero, 1000, or 100 in short mode and under -race")
 	seed  = flag.Uint64("seed", 0, "the first seed, to repeat a failure with -seeds=1")
 )
 
@@ -135,6 +136,7 @@ func (p *theirs) deadline(time.Duration) time.Duration { return p.next }
 // TestInterop: whatever the network does, we and kcp-go deliver each other's
 // bytes, and refuse nothing that the other one sends.
 func TestInterop(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a conversation is small: it would be collected all the time
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		var total tally
@@ -175,6 +177,7 @@ func TestInterop(t *testing.T) {
 
 // TestOurs: the same among ourselves.
 func TestOurs(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a conversation is small: it would be collected all the time
 	var total tally
 	for n := range uint64(seedCount()) {
 		r := rand.New(rand.NewPCG(*seed+n, 2))

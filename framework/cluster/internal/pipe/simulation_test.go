@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,7 @@ func seeds() uint64 {
 
 // TestSimulation plays every course by many seeds.
 func TestSimulation(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a world is small: it would be collected all the time
 	for name, c := range courses {
 		t.Run(name, func(t *testing.T) {
 			first, last := uint64(1), seeds()

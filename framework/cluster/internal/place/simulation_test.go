@@ -5,6 +5,7 @@ package place
 import (
 	"flag"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -203,6 +204,7 @@ func (w *world) misfortune() {
 
 // TestSimulation plays every course by many seeds.
 func TestSimulation(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a world is small: it would be collected all the time
 	seeds := uint64(25)
 	switch {
 	case *simSeeds > 0:
