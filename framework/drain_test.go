@@ -61,13 +61,13 @@ type guest struct {
 	bad         []string
 }
 
-// TestDrain: 100 players with traffic in both directions when their server
+// TestDrain: 60 players with traffic in both directions when their server
 // shuts down. Nobody new gets in, each is told when its turn is and is let go
 // then, nothing is lost in either direction, and all arrive at the other server.
 func TestDrain(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
 		const window = 10 * time.Second
-		players := 100
+		players := 60
 		if testing.Short() {
 			players = 30
 		}
