@@ -399,8 +399,10 @@ func TestTargetDies(t *testing.T) {
 			playYard(t, 3, change, nil, func(s *stack, y *yard) {
 				var d deaths
 				var all []*talker
+				w := seated{told: map[string][]string{}}
 				for i := range 4 {
 					k := s.talker(&d, "tcp", fmt.Sprint("p", i), 0)
+					w.follow(k, "count")
 					s.enter(k.Client, "red")
 					for n := range uint64(7) {
 						_ = k.Send("add", n+1)
@@ -438,6 +440,11 @@ func TestTargetDies(t *testing.T) {
 				}
 				if got := y.told("create", "leave", "missing", "end"); len(got) != 1 || len(y.told("return")) != 4 {
 					t.Errorf("%q, %q", got, y.told("return"))
+				}
+				for _, k := range all { // and its client notices nothing
+					if got := fmt.Sprint(w.of(k.user)); got != "[in red]" {
+						t.Errorf("%s is told %s", k.user, got)
+					}
 				}
 			})
 		})

@@ -131,7 +131,7 @@ function changed(s: ClientEvent): void {
 			badge("resumed");
 			event(lostAt ? `back after ${away()}, from a snapshot` : "this page was reloaded: same player, same seat", "good");
 			calm = setTimeout(() => badge("connected"), 2500);
-			void look();
+			void (lostAt ? look() : makeSure());
 			break;
 		case "gone":
 			event(`the session is over (${codeText(s.error.code)}): logging in again`, "lost");
@@ -165,6 +165,16 @@ async function enter(): Promise<void> {
 	} catch (e) {
 		event(`not let in: ${e instanceof Error ? e.message : e}`, "lost");
 	}
+}
+
+/** After a reload: the client does not know where it was, and the room may have ended meanwhile. */
+async function makeSure(): Promise<void> {
+	try {
+		await client.join("arena", room, { timeout: Infinity });
+	} catch (e) {
+		event(`not let in: ${e instanceof Error ? e.message : e}`, "lost");
+	}
+	await look();
 }
 
 /** Asks who we are, and who else is there. */
