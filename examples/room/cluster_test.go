@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -207,6 +208,39 @@ func TestArenaGoesAlong(t *testing.T) {
 		}
 		if here, there := g.Server.Stats().Sessions, other.Server.Stats().Sessions; here != 0 || there != 1 {
 			g.T.Errorf("%d sessions here, %d there", here, there)
+		}
+	})
+}
+
+// TestArenaIsHandedOver: a player presses "go to the other". The arena goes on there, with all
+// who are in it, where they were, and nothing of their chat is lost.
+func TestArenaIsHandedOver(t *testing.T) {
+	gametest.Options{Servers: 2}.Run(t, newServer, func(g *gametest.Game) {
+		ann, bob := g.Player("ann"), g.Player("bob")
+		for _, p := range []*gametest.Player{ann, bob} {
+			p.Join("arena", "lobby")
+		}
+		ann.Send("move", swarm.Move{X: 10, Y: 20})
+		first := gametest.Request[swarm.View](ann, "look", nil)
+		const times = 3
+		for n := range uint64(times) {
+			ann.Send("chat", swarm.Chat{N: n + 1, Text: "hello"})
+			if !gametest.Request[swarm.View](ann, "look", nil).Other {
+				g.T.Error("there is no other server")
+			}
+			gametest.Request[struct{}](bob, "pass", nil)
+			gametest.Expect(bob, "chat", swarm.Chat{N: n + 1, Text: "hello", From: "ann"})
+			g.Sleep(time.Second)
+		}
+		v := gametest.Request[swarm.View](ann, "look", nil)
+		if v.ID != first.ID || v.Said != times || len(v.Players) != 2 || v.Server == 0 {
+			g.T.Errorf("%+v", v)
+		}
+		gametest.Until(bob, "state", func(s swarm.State) bool {
+			return slices.ContainsFunc(s.Players, func(p swarm.Spot) bool { return p.ID == v.ID && p.X == 10 && p.Y == 20 && !p.Dropped })
+		})
+		if st := ann.Client.Stats(); st.Opens != 1 || st.Resets != 0 || st.Resumes != times {
+			g.T.Errorf("%+v", st)
 		}
 	})
 }

@@ -213,6 +213,8 @@ type game struct {
 	length time.Duration // of a match
 	number uint16        // of this server, 0: it is alone
 	arena  *framework.Rooms[*Arena]
+
+	cluster framework.Cluster // nil: this server is alone
 }
 
 // Place is the data of a player, which goes with it to another server.
@@ -222,7 +224,7 @@ type Place struct {
 
 // newServer makes a server of the game.
 func (g *game) newServer(cfg framework.Config) (*framework.Server, error) {
-	cfg.OnOpen = g.open
+	cfg.OnOpen, g.cluster = g.open, cfg.Cluster
 	srv, err := framework.New(cfg)
 	if err == nil {
 		g.register(srv)
@@ -249,6 +251,7 @@ func (g *game) register(srv *framework.Server) {
 	framework.OnRoomMessage(g.arena, "move", (*Arena).Move).Max(64)
 	framework.OnRoomMessage(g.arena, "chat", (*Arena).Chat).Max(maxChat)
 	framework.OnRoomRequest(g.arena, "look", (*Arena).Look)
+	framework.OnRoomRequest(g.arena, "pass", (*Arena).Pass)
 	matches := framework.AddRoom(srv, "match", g.newMatch).Tick(g.tick).Seats(matchSeats)
 	framework.OnRoomMessage(matches, "go", (*Match).Go).Max(64)
 	framework.OnRequest(srv, "ping", func(_ *framework.Player, n uint64) (uint64, error) { return n, nil }).Inline()

@@ -14,7 +14,7 @@ import (
 )
 
 func newServer(cfg framework.Config) (*framework.Server, error) {
-	g := &game{log: slog.New(slog.DiscardHandler), tick: 50 * time.Millisecond, length: 30 * time.Second}
+	g := &game{log: slog.New(slog.DiscardHandler), tick: 50 * time.Millisecond, length: 30 * time.Second, number: cfg.Node}
 	return g.newServer(cfg)
 }
 

@@ -21,6 +21,7 @@ type (
 		Said    uint64  // number of the last chat message that came from it
 		Players []Name
 		Server  uint16 // the number of this server, 0: it is alone
+		Other   bool   // there is another one, which the room can be handed over to
 	}
 	// Name is what a player is called.
 	Name struct {

@@ -2,7 +2,7 @@
 
 // The page: a session with the room, what it shows of it, and its buttons.
 
-import { Client, Code, codeText, Failure, RequestError, RoomCode, type ClientEvent } from "../../../../framework/client/js/src/index.js";
+import { Client, codeText, Failure, RequestError, RoomCode, type ClientEvent } from "../../../../framework/client/js/src/index.js";
 import { $, el } from "./dom.js";
 import { Guide } from "./guide.js";
 import { Ledger } from "./ledger.js";
@@ -24,7 +24,6 @@ let toured = false;
 let said = 0; // chat messages that we sent
 let lostAt = 0;
 let inside = false; // the arena
-let moved = false; // to another server, and not in its arena yet
 let offlineUntil = 0;
 let calm: ReturnType<typeof setTimeout>;
 const backAgain: (() => void)[] = []; // who waits for a link
@@ -39,7 +38,7 @@ function badge(state: Badge, text: string = state): void {
 	b.lastElementChild!.textContent = text;
 	const live = state === "connected" || state === "resumed";
 	stage.connected = live;
-	for (const id of ["cut", "offline", "flood"]) {
+	for (const id of ["cut", "offline", "flood", "pass"]) {
 		$<HTMLButtonElement>(id).disabled = state === "closed" || (id !== "flood" && !live);
 	}
 	$("again").hidden = state !== "closed";
@@ -128,6 +127,7 @@ function changed(s: ClientEvent): void {
 			break;
 		case "reset":
 			ledger.restart();
+			lobby.server = 0;
 			badge("resumed");
 			event(lostAt ? `back after ${away()}, from a snapshot` : "this page was reloaded: same player, same seat", "good");
 			calm = setTimeout(() => badge("connected"), 2500);
@@ -139,6 +139,7 @@ function changed(s: ClientEvent): void {
 				event(`${s.undelivered.length} messages were not delivered`, "lost");
 			}
 			lobby.restart();
+			lobby.server = 0;
 			ledger.restart();
 			break;
 		case "closed":
@@ -153,7 +154,6 @@ function changed(s: ClientEvent): void {
 /** Takes a seat in the room of a new session. */
 async function enter(): Promise<void> {
 	try {
-		moved = false;
 		await client.join("arena", room, { timeout: Infinity });
 		await look();
 		badge("connected");
@@ -185,9 +185,19 @@ async function look(): Promise<void> {
 		lobby.view(v);
 		$("server").hidden = v.server === 0;
 		$("server").textContent = `server ${v.server}`;
+		$("pass").hidden = !v.other;
 		counts();
 	} catch {
 		// The session was reset or ended meanwhile: another look follows.
+	}
+}
+
+/** We are in, or the room goes on at another server with us. */
+async function seated(): Promise<void> {
+	const from = lobby.server;
+	await look();
+	if (from !== 0 && lobby.server !== from) {
+		event(`now on server ${lobby.server}: same session, nothing lost`, "good");
 	}
 }
 
@@ -246,10 +256,9 @@ function start(): void {
 		li.dataset.from = m.from;
 		counts();
 	});
-	client.onMessage("seat", () => undefined); // look tells more
+	client.onMessage("seat", () => void seated()); // look tells more
 	const arena = client.room("arena");
 	arena.onLeft = (_, why): void => {
-		moved = why.code === Code.Moved;
 		inside = false;
 		lobby.restart(); // the arena of another server is another one
 		ledger.restart();
@@ -258,14 +267,11 @@ function start(): void {
 		}
 	};
 	arena.onJoined = (): void => {
-		if (moved) { // the server has put us there
-			void look().then(() => event(`now on server ${lobby.server}: same session, nothing lost`, "good"));
-		} else if (inside) { // it was made anew: its server has crashed
+		if (inside) { // it was made anew: its server has crashed
 			lobby.restart();
 			ledger.restart();
-			void look();
 		}
-		[inside, moved] = [true, false];
+		inside = true;
 	};
 	match.attach(client);
 	client.connect().catch(() => undefined); // the state has told
@@ -350,6 +356,9 @@ match.onPhase = (phase): void => {
 };
 stage.onTakeOver = () => guide.takeOver();
 
+$("pass").onclick = (): void => {
+	client.request("pass", undefined, { timeout: 5000 }).catch((e: unknown) => event(`the room stays: ${e instanceof Error ? e.message : e}`, "lost"));
+};
 $("cut").onclick = (): void => client.cut();
 $("offline").onclick = (): void => offline(5000);
 $("flood").onclick = (): void => {
@@ -407,6 +416,7 @@ await claimName();
 addEventListener("pagehide", () => letGo());
 start();
 setInterval(() => void ping(), 1000);
+setInterval(() => lobby.server !== 0 && void look(), 3000); // another server may have come
 
 // For whoever looks at the page from its console, and for tests.
 Object.assign(globalThis, { lifeline: { client: () => client, stage, lobby, match, tour, ledger } });

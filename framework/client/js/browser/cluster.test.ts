@@ -9,9 +9,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { Server } from "../test/room.js";
-import { Browser, picture } from "./browser.js";
+import { Browser, picture, type Tab } from "./browser.js";
 
 let browser: Browser;
+let page: Tab["page"];
 const servers: Server[] = [];
 const dir = mkdtempSync(join(tmpdir(), "lifeline-cluster-"));
 
@@ -46,8 +47,20 @@ afterAll(async () => {
 	expect(browser.errors).toEqual([]);
 });
 
-test("the page shows its server, and goes on at another when that one stops", async () => {
-	const { page } = await browser.open(servers[1]!.http);
+/** What the page has heard of itself, by number, once it has heard the text. */
+async function heard(text: string): Promise<(string | undefined)[]> {
+	const mine = page.locator("#log li[data-n]", { hasText: "you" });
+	await mine.filter({ hasText: text }).waitFor();
+	return mine.evaluateAll((list) => list.map((e) => (e as HTMLElement).dataset.n));
+}
+
+async function say(text: string): Promise<void> {
+	await page.fill("#text", text);
+	await page.press("#text", "Enter");
+}
+
+test("the page shows its server, and its room goes to the other one", async () => {
+	({ page } = await browser.open(servers[1]!.http));
 	await page.waitForSelector("#badge[data-state=connected]");
 	expect(await page.textContent("#server")).toBe("server 2");
 
@@ -63,16 +76,31 @@ test("the page shows its server, and goes on at another when that one stops", as
 	await picture(admin.page, "inspector-servers");
 	await admin.context.close();
 
-	await page.fill("#text", "before");
-	await page.press("#text", "Enter");
+	await say("before");
+	await heard("before");
+	const links = await page.textContent("#resumes");
+	await picture(page, "cluster-before");
+	await page.click("#pass");
+	await page.locator("#log li", { hasText: "now on server 1" }).waitFor();
+	expect(await page.textContent("#server")).toBe("server 1");
+	await say("there");
+	expect(await heard("there")).toEqual(["1", "2"]);
+	expect(Number(await page.textContent("#resumes")) - Number(links)).toBe(1);
+	await picture(page, "cluster-passed");
+	await page.click("#pass");
+	await page.locator("#log li", { hasText: "now on server 2" }).waitFor();
+	for (const id of ["lost", "twice"]) {
+		expect(await page.textContent(`#${id}`), id).toBe("0");
+	}
+});
+
+test("the page goes on at the other server when its own stops", async () => {
 	await servers[1]!.stop("SIGINT");
 	await page.waitForFunction(() => document.getElementById("server")!.textContent === "server 1");
-	await page.locator("#log li", { hasText: "now on server 1" }).waitFor();
-	await page.fill("#text", "after");
-	await page.press("#text", "Enter");
-	const mine = page.locator("#log li[data-n]", { hasText: "you" });
-	await mine.filter({ hasText: "after" }).waitFor();
-	expect(await mine.evaluateAll((list) => list.map((e) => (e as HTMLElement).dataset.n))).toEqual(["1", "2"]);
+	await page.locator("#log li", { hasText: "now on server 1" }).nth(1).waitFor();
+	await say("after");
+	expect(await heard("after")).toEqual(["1", "2", "3"]);
+	await page.waitForFunction(() => document.getElementById("pass")!.hidden); // there is no other one
 	expect(await page.evaluate(() => {
 		const { lobby } = (globalThis as any).lifeline;
 		return { server: lobby.server, home: lobby.homes.get(lobby.id), others: lobby.homes.size - 1 };

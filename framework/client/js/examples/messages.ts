@@ -114,8 +114,9 @@ export interface View {
 	said: number;
 	players: Name[];
 	server: number;
+	other: boolean;
 }
-export const View: Type<View> = struct({ id: int, side: f32, step: f32, said: uint, players: list(Name), server: u16 });
+export const View: Type<View> = struct({ id: int, side: f32, step: f32, said: uint, players: list(Name), server: u16, other: bool });
 
 /** Give it to the client as its option schema. */
 export const schema = {
@@ -130,6 +131,7 @@ export const schema = {
 		"push seat swarm.Seat\n" +
 		"push state swarm.State\n" +
 		"request look struct{} swarm.View\n" +
+		"request pass struct{} struct{}\n" +
 		"request ping uint64 uint64\n" +
 		"type main.Gem ID:int X:float32 Y:float32\n" +
 		"type main.Got N:uint64 By:string\n" +
@@ -144,7 +146,7 @@ export const schema = {
 		"type swarm.Seat ID:int Side:float32\n" +
 		"type swarm.Spot ID:int X:float32 Y:float32 Dropped:bool\n" +
 		"type swarm.State Tick:uint64 Players:[]swarm.Spot\n" +
-		"type swarm.View ID:int Side:float32 Step:float32 Said:uint64 Players:[]swarm.Name Server:uint16\n",
+		"type swarm.View ID:int Side:float32 Step:float32 Said:uint64 Players:[]swarm.Name Server:uint16 Other:bool\n",
 	messages: {
 		chat: Chat,
 		go: Move,
@@ -152,6 +154,7 @@ export const schema = {
 	},
 	requests: {
 		look: [nothing, View],
+		pass: [nothing, nothing],
 		ping: [uint, uint],
 	},
 	pushes: {

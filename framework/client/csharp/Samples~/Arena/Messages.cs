@@ -21,6 +21,8 @@ namespace Arena
 		public const string Look = "look";
 		/// <summary>Message of Move</summary>
 		public const string Move = "move";
+		/// <summary>Request of Nothing, answered by Nothing</summary>
+		public const string Pass = "pass";
 		/// <summary>Request of ulong, answered by ulong</summary>
 		public const string Ping = "ping";
 		/// <summary>Push of Result</summary>
@@ -45,6 +47,7 @@ namespace Arena
 			"push seat swarm.Seat\n" +
 			"push state swarm.State\n" +
 			"request look struct{} swarm.View\n" +
+			"request pass struct{} struct{}\n" +
 			"request ping uint64 uint64\n" +
 			"type main.Gem ID:int X:float32 Y:float32\n" +
 			"type main.Got N:uint64 By:string\n" +
@@ -59,7 +62,7 @@ namespace Arena
 			"type swarm.Seat ID:int Side:float32\n" +
 			"type swarm.Spot ID:int X:float32 Y:float32 Dropped:bool\n" +
 			"type swarm.State Tick:uint64 Players:[]swarm.Spot\n" +
-			"type swarm.View ID:int Side:float32 Step:float32 Said:uint64 Players:[]swarm.Name Server:uint16\n";
+			"type swarm.View ID:int Side:float32 Step:float32 Said:uint64 Players:[]swarm.Name Server:uint16 Other:bool\n";
 	}
 
 	/// <summary>Request ping: ulong</summary>
@@ -751,11 +754,12 @@ namespace Arena
 		public ulong Said;
 		public readonly Items<Name> Players = new Items<Name>();
 		public ushort Server;
+		public bool Other;
 
 		public void Read(Reader r)
 		{
 			int n = r.Array();
-			if (n < 6)
+			if (n < 7)
 			{
 				Clear();
 			}
@@ -789,12 +793,16 @@ namespace Arena
 			{
 				Server = r.U16();
 			}
-			r.Skip(n - 6);
+			if (n > 6)
+			{
+				Other = r.Bool();
+			}
+			r.Skip(n - 7);
 		}
 
 		public void Write(Writer w)
 		{
-			w.Array(6);
+			w.Array(7);
 			w.Int(ID);
 			w.F32(Side);
 			w.F32(Step);
@@ -805,6 +813,7 @@ namespace Arena
 				Players[i0].Write(w);
 			}
 			w.UInt(Server);
+			w.Bool(Other);
 		}
 
 		/// <summary>Makes everything zero.</summary>
@@ -816,6 +825,7 @@ namespace Arena
 			Said = 0;
 			Players.Clear();
 			Server = 0;
+			Other = false;
 		}
 	}
 }
