@@ -106,9 +106,13 @@ func (s *roomScript) asked(route string, v any, done func(error)) {
 // answered ends the oldest request.
 func (s *roomScript) answered(err error) {
 	s.mine.Lock()
+	defer s.mine.Unlock()
+	if len(s.waits) == 0 {
+		s.t.Error("the client has asked for nothing")
+		return
+	}
 	done := s.waits[0]
 	s.waits = s.waits[1:]
-	s.mine.Unlock()
 	s.later(func() { done(err) })
 }
 
