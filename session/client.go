@@ -448,11 +448,11 @@ func (c *Client) bye(p codec.Packet, now time.Duration) error {
 		return nil
 	}
 	c.cut = true
-	spread := min(c.params.Window, maxWait)
+	spread, stuck := min(c.params.Window, maxWait), why.Code == LinkLost && c.brokenOpen()
 	if why.Code == Moved {
 		c.moveTo, spread = "", 0 // this one knows better, and its server moves us one by one
 	}
-	c.down(now, why, spread)
+	c.down(now, why, spread, stuck)
 	if why.Code == Moved {
 		c.at = why.Text
 		c.follow(now)

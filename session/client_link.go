@@ -26,16 +26,33 @@ func (c *Client) LinkUp(now time.Duration, wall time.Time, knock bool) {
 // the network: the next attempt is soon.
 func (c *Client) LinkDropped(now time.Duration) {
 	c.tries = 0
-	c.LinkDown(now)
+	c.linkDown(now, false)
 }
 
-// LinkDown tells that the link broke or could not be opened.
-func (c *Client) LinkDown(now time.Duration) {
+// LinkDown tells that the link broke or could not be opened. It reports whether another
+// address may do better, as Change.Stuck does.
+func (c *Client) LinkDown(now time.Duration) (stuck bool) {
+	stuck = c.brokenOpen()
+	c.linkDown(now, stuck)
+	return stuck
+}
+
+func (c *Client) linkDown(now time.Duration, stuck bool) {
 	switch c.state {
 	case Dialing, Opening, Open:
-		c.down(now, &CloseError{Code: LinkLost}, 0)
+		c.down(now, &CloseError{Code: LinkLost}, 0, stuck)
 	}
 }
+
+// pathOpen reports that something arrived so long after a question that is open was sent:
+// the path is open, and the stream does not move.
+func (c *Client) pathOpen(since time.Duration) bool {
+	return c.state == Open && c.questionOpen && max(c.lastRecv, c.carriedAt)-c.pingSentAt >= since
+}
+
+// brokenOpen is pathOpen for a link that others have ended: an answer may have been on its
+// way.
+func (c *Client) brokenOpen() bool { return c.pathOpen(c.params.Timeout / 2) }
 
 // backoff is the pause before the next attempt: full jitter over a time that
 // doubles, and is spread at least. SPEC 8.2.
@@ -48,7 +65,7 @@ func (c *Client) backoff(spread time.Duration) time.Duration {
 }
 
 // down leaves the link, whatever state it was in, and plans the next one.
-func (c *Client) down(now time.Duration, why *CloseError, spread time.Duration) {
+func (c *Client) down(now time.Duration, why *CloseError, spread time.Duration, stuck bool) {
 	was := c.state
 	c.state, c.probeBy = Waiting, Never
 	c.ctl = c.ctl[:0]
@@ -58,7 +75,7 @@ func (c *Client) down(now time.Duration, why *CloseError, spread time.Duration) 
 		if now-c.openedAt >= c.params.Timeout {
 			c.tries = 0
 		}
-		c.change(Lost, why)
+		c.changes = append(c.changes, Change{Kind: Lost, Err: why, Stuck: stuck})
 	}
 	c.dialAt = now + c.backoff(spread)
 	c.tries++
@@ -193,7 +210,7 @@ func (c *Client) check(now time.Duration) Action {
 func (c *Client) checkOpening(now time.Duration) {
 	if now >= c.openBy {
 		c.cut = true
-		c.down(now, nil, 0)
+		c.down(now, nil, 0, false)
 		return
 	}
 	if c.knock && !c.greeted && now >= c.knockAt {
@@ -205,10 +222,9 @@ func (c *Client) checkOpening(now time.Duration) {
 func (c *Client) checkOpen(now time.Duration) {
 	silent, stuck := c.lastRecv+c.params.Timeout <= now || c.probeBy <= now, c.stuck(now, c.params.Timeout)
 	if silent || stuck {
-		stuck = stuck || c.questionOpen && max(c.lastRecv, c.carriedAt) > c.pingSentAt
+		stuck = stuck || c.pathOpen(1)
 		c.cut = true
-		c.down(now, &CloseError{Code: LinkLost, Text: "nothing came back in time"}, 0)
-		c.changes[len(c.changes)-1].Stuck = stuck
+		c.down(now, &CloseError{Code: LinkLost, Text: "nothing came back in time"}, 0, stuck)
 		return
 	}
 	if now >= c.beatAt() {

@@ -65,7 +65,7 @@ func (c *Client) ask(now time.Duration) {
 	}
 	if (!c.asked || now-c.drawn >= openingLife) && !c.newOpening(now) {
 		c.cut = true // never a login without its ticket
-		c.down(now, &CloseError{Code: LinkLost, Text: "no ticket"}, 0)
+		c.down(now, &CloseError{Code: LinkLost, Text: "no ticket"}, 0, false)
 		return
 	}
 	h := HelloRequest{Version: ProtocolVersion, Nonce: c.nonce, Opening: c.opening, Ticket: c.ticket, Info: c.cfg.Info, Routes: RoutesHash(c.routes), Attempt: c.attempt}
@@ -265,7 +265,7 @@ func (c *Client) refused(p codec.Packet, now time.Duration) error {
 	if !c.have && !why.Code.Resumable() {
 		c.asked = false // this login was answered: the next one is another
 	}
-	c.down(now, why, 0)
+	c.down(now, why, 0, false)
 	if why.Code == Busy {
 		if wait := min(fromMillis(uint32(min(why.Detail, maxMillis))), maxWait); wait > 0 {
 			c.dialAt = now + wait + c.below(wait/4)

@@ -85,7 +85,9 @@ func (c *Client) brokeLocked(now time.Duration, err error) {
 	if c.attempt.last = err; !l.opened && !l.told {
 		c.attempt.failed(linkCause(l.way.address, l.heard > 0, err))
 	}
-	c.core.LinkDown(now)
+	if c.core.LinkDown(now) {
+		c.ways.failed(l.way.index) // another address may do better
+	}
 }
 
 // --- writing

@@ -533,7 +533,10 @@ namespace Lifeline
 			{
 				Cause(l.Address.Url + ": " + why);
 			}
-			core.LinkDown(now);
+			if (core.LinkDown(now))
+			{
+				book.Failed(l.Index); // another address may do better
+			}
 		}
 
 		// Leaves the link with the core's last words, if it has any.

@@ -315,16 +315,36 @@ namespace Lifeline
 		public void LinkDropped(long now)
 		{
 			tries = 0;
-			LinkDown(now);
+			LinkDown(now, false);
 		}
 
-		/// <summary>Tells that the link broke or could not be opened.</summary>
-		public void LinkDown(long now)
+		/// <summary>Tells that the link broke or could not be opened. Returns whether another address may do better.</summary>
+		public bool LinkDown(long now)
+		{
+			bool stuck = BrokenOpen();
+			LinkDown(now, stuck);
+			return stuck;
+		}
+
+		void LinkDown(long now, bool stuck)
 		{
 			if (State == SessionState.Dialing || State == SessionState.Opening || State == SessionState.Open)
 			{
-				Down(now, new CloseReason(CloseCode.LinkLost), 0);
+				Down(now, new CloseReason(CloseCode.LinkLost), 0, stuck);
 			}
+		}
+
+		// Reports that something arrived so long after a question that is open was sent: the path is open, and the
+		// stream does not move. SPEC 5.6.
+		bool PathOpen(long since)
+		{
+			return State == SessionState.Open && end.Asking && Math.Max(end.LastRecv, carriedAt) - end.AskedAt >= since;
+		}
+
+		// The same for a link that others have ended: an answer may have been on its way.
+		bool BrokenOpen()
+		{
+			return PathOpen(parameters.Timeout / 2);
 		}
 
 		/// <summary>Has the server acknowledge what was written: its echo tells the count.</summary>
@@ -474,7 +494,7 @@ namespace Lifeline
 				moveTo = ""; // this one knows better
 				spread = 0;  // and its server moves us one by one
 			}
-			Down(now, why, spread);
+			Down(now, why, spread, why.Code == CloseCode.LinkLost && BrokenOpen());
 			if (why.Code == CloseCode.Moved)
 			{
 				Address = why.Text;
@@ -706,7 +726,7 @@ namespace Lifeline
 			bool stuck = end.Stuck(now, parameters.Timeout);
 			if (silent || stuck)
 			{
-				stuck = stuck || end.Asking && Math.Max(end.LastRecv, carriedAt) > end.AskedAt;
+				stuck = stuck || PathOpen(1);
 				cutting = true;
 				Down(now, new CloseReason(CloseCode.LinkLost, "nothing came back in time"), 0, stuck);
 			}

@@ -676,7 +676,9 @@ export class Client<S extends Schema = NoSchema> {
 		this.leaveLink();
 		link.socket.close();
 		this.cause = why;
-		this.core.linkDown(this.now());
+		if (this.core.linkDown(this.now())) {
+			this.dialer.addresses.failed(link.index); // another one may do better
+		}
 		this.settle();
 	}
 

@@ -300,14 +300,31 @@ export class Session {
 	/** Tells that the app itself left the link: the next attempt is soon. */
 	linkDropped(now: number): void {
 		this.tries = 0;
-		this.linkDown(now);
+		this.linkDown(now, false);
 	}
 
-	/** Tells that the link broke or could not be opened. */
-	linkDown(now: number): void {
+	/**
+	 * Tells that the link broke or could not be opened. It returns whether another address
+	 * may do better.
+	 */
+	linkDown(now: number, stuck = this.brokenOpen()): boolean {
 		if (this.st === "dialing" || this.st === "opening" || this.st === "open") {
-			this.down(now, new CloseError(Code.LinkLost), 0);
+			this.down(now, new CloseError(Code.LinkLost), 0, stuck);
 		}
+		return stuck;
+	}
+
+	/**
+	 * Whether something arrived so long after a question that is open was sent: the path is
+	 * open, and the stream does not move. SPEC 5.6.
+	 */
+	private pathOpen(since: number): boolean {
+		return this.st === "open" && this.end.asking && this.end.lastRecv - this.end.askedAt >= since;
+	}
+
+	/** The same for a link that others have ended: an answer may have been on its way. */
+	private brokenOpen(): boolean {
+		return this.pathOpen(this.par.timeout / 2);
 	}
 
 	/** Returns the frames that are due, counted packets as far as they fit into room bytes. */
@@ -389,7 +406,7 @@ export class Session {
 			this.moveTo = null; // this one knows better
 			spread = 0; // and its server moves us one by one
 		}
-		this.down(now, why, spread);
+		this.down(now, why, spread, why.code === Code.LinkLost && this.brokenOpen());
 		if (why.code === Code.Moved) {
 			this.at = why.text;
 			this.follow(now);
@@ -787,8 +804,7 @@ export class Session {
 		const stuck = this.end.stuck(now, this.par.timeout);
 		if (silent || stuck) {
 			this.cutting = true;
-			const open = stuck || (this.end.asking && this.end.lastRecv > this.end.askedAt);
-			this.down(now, new CloseError(Code.LinkLost, "nothing came back in time"), 0, open);
+			this.down(now, new CloseError(Code.LinkLost, "nothing came back in time"), 0, stuck || this.pathOpen(Number.MIN_VALUE));
 		} else if (now >= this.beatAt()) {
 			this.end.pingDue = true;
 			this.beatEvery = this.par.interval * 0.9 + this.below(this.par.interval / 5);
