@@ -100,7 +100,8 @@ func (r *Room) OnJoined(f func(key string)) {
 // OnLeft sets what is called when the client is out of a room of the type, and why:
 // by Leave, because the room has ended, the server has taken it out or moved it to
 // another room (OnJoined comes first then), because the session has ended, or because the
-// server has crashed and the room does not let it in again (CodeRoomLost). It runs where the handlers of OnMessage do, after those of what the room has sent.
+// server has crashed and the room does not let it in again (CodeRoomLost). It runs where the
+// handlers of OnMessage do, after those of what the room has sent.
 func (r *Room) OnLeft(f func(key string, why Reason)) {
 	r.all.mu.Lock()
 	defer r.all.mu.Unlock()
