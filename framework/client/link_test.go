@@ -109,6 +109,32 @@ func TestSentToASilentAddressGoesOnToTheNext(t *testing.T) {
 	}
 }
 
+// A server that leaves a link through which nothing comes, while its own words arrive,
+// must not be dialled the same way again.
+func TestStuckLinkThatTheServerEndsIsLeftForTheNext(t *testing.T) {
+	const interval = 400 * time.Millisecond
+	for _, bye := range []bool{false, true} {
+		srv := newServer(t, session.Config{Interval: interval, Timeout: 5 * interval})
+		c := newClient(t, []string{srv.listen("tcp"), srv.listen("ws")}, quick(client.Config{}))
+		connect(t, c)
+		srv.mu.Lock() // from here on it answers nothing
+		k := srv.seats[0].link
+		for range 9 {
+			time.Sleep(interval / 2)
+			_, _ = k.nc.Write(codec.AppendFrame(nil, codec.Header{Kind: codec.Heartbeat}, nil))
+		}
+		if bye {
+			_, _ = k.nc.Write(session.AppendBye(nil, &session.CloseError{Code: session.LinkLost}))
+		}
+		k.close()
+		srv.mu.Unlock()
+		until(t, "resumed", func() bool { return c.Stats().Resumes > 0 })
+		if s := c.Stats(); s.Carrier != "ws" || s.Losses != 1 {
+			t.Errorf("bye %v: %+v", bye, s)
+		}
+	}
+}
+
 func TestRefusedDialIsLeftForTheNext(t *testing.T) {
 	l, _ := net.Listen("tcp", "127.0.0.1:0")
 	_ = l.Close()
