@@ -40,8 +40,8 @@ func TestEcho(t *testing.T) {
 	} {
 		t.Run(c.carrier+"/"+c.versus, func(t *testing.T) {
 			both := map[string]report{}
-			args := []string{"echo", "-carrier", c.carrier, "-versus", c.versus, "-sessions", "20", "-duration", "150ms",
-				"-warmup", "50ms", "-runs", "1", "-client-core", "-1", "-server-core", "-1", "-window", "2"}
+			args := []string{"echo", "-carrier", c.carrier, "-versus", c.versus, "-sessions", "20", "-duration", "400ms",
+				"-warmup", "100ms", "-runs", "1", "-client-core", "-1", "-server-core", "-1", "-window", "2"}
 			if c.versus == "" {
 				var alone report
 				measure(t, &alone, args...)
