@@ -47,27 +47,8 @@ func TestHandOverBackAndForth(t *testing.T) {
 					all = append(all, k)
 				}
 				for _, k := range all {
-					talking.Go(func() {
-						for n := range uint64(each) {
-							if err := k.Send("add", n+1); err != nil {
-								t.Error(err)
-							}
-							time.Sleep(50 * time.Millisecond)
-						}
-					})
-					talking.Go(func() {
-						for n := uint64(1); n <= each/4; n++ {
-							var got uint64
-							ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-							err := k.Request(ctx, "ask", n, &got)
-							cancel()
-							if err != nil || got != n {
-								t.Errorf("%s asked %d: %d, %v", k.user, n, got, err)
-								return
-							}
-							time.Sleep(100 * time.Millisecond)
-						}
-					})
+					talking.Go(func() { k.adds(t, each) })
+					talking.Go(func() { k.asks(t, each/4) })
 				}
 				for i := range times {
 					time.Sleep(time.Second)

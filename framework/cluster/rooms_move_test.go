@@ -215,6 +215,31 @@ func (s *stack) stop() {
 	}
 }
 
+// adds sends the numbers from 1 to n, which a room adds up.
+func (k *talker) adds(t *testing.T, n uint64) {
+	for i := range n {
+		if err := k.Send("add", i+1); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// asks sends the numbers from 1 to n as requests. The room answers with the same number.
+func (k *talker) asks(t *testing.T, n uint64) {
+	for i := uint64(1); i <= n; i++ {
+		var got uint64
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		err := k.Request(ctx, "ask", i, &got)
+		cancel()
+		if err != nil || got != i {
+			t.Errorf("%s asked %d: %d, %v", k.user, i, got, err)
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
 // TestRollingRestartKeepsRooms restarts three servers, one after the other, while members of
 // rooms send and ask: each room goes on as it was, and no member sees anything of it.
 func TestRollingRestartKeepsRooms(t *testing.T) {
@@ -235,27 +260,8 @@ func TestRollingRestartKeepsRooms(t *testing.T) {
 					all = append(all, k)
 				}
 				for _, k := range all {
-					talking.Go(func() {
-						for n := range uint64(each) {
-							if err := k.Send("add", n+1); err != nil {
-								t.Error(err)
-							}
-							time.Sleep(50 * time.Millisecond)
-						}
-					})
-					talking.Go(func() {
-						for n := uint64(1); n <= each/4; n++ {
-							var got uint64
-							ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-							err := k.Request(ctx, "ask", n, &got)
-							cancel()
-							if err != nil || got != n {
-								t.Errorf("%s asked %d: %d, %v", k.user, n, got, err)
-								return
-							}
-							time.Sleep(100 * time.Millisecond)
-						}
-					})
+					talking.Go(func() { k.adds(t, each) })
+					talking.Go(func() { k.asks(t, each/4) })
 				}
 				for i := range 3 {
 					time.Sleep(2 * time.Second)
