@@ -39,7 +39,8 @@ func TestLineLosesTheSameByItsSeed(t *testing.T) {
 				n.mu.Unlock()
 				time.Sleep(time.Millisecond)
 			}
-			line.Cut() // and everything after that
+			time.Sleep(time.Millisecond) // the last has arrived before the line is cut
+			line.Cut()                   // and everything after that
 			n.mu.Lock()
 			pc.down.datagramLocked(parcel{data: []byte{200}})
 			n.mu.Unlock()
