@@ -232,7 +232,7 @@ func TestClusterCosts(t *testing.T) {
 		t.Skip("many processes")
 	}
 	var echo, login map[string]report
-	measure(t, &echo, "cluster local", "-bus", "memory", "-sessions", "20", "-duration", "300ms", "-warmup", "100ms", "-runs", "1", "-client-core", "-1", "-server-core", "-1")
+	measure(t, &echo, "cluster local", "-bus", "memory", "-sessions", "20", "-duration", "600ms", "-warmup", "100ms", "-runs", "1", "-client-core", "-1", "-server-core", "-1")
 	measure(t, &login, "cluster login", "-bus", "nats", "-sessions", "50", "-runs", "1", "-client-core", "-1", "-server-core", "-1")
 	for _, name := range []string{"cluster", "alone"} {
 		if r := echo[name]; r.Messages == 0 || r.ServerCPUPerMsg == 0 || r.Errors.Lost+r.Errors.Wrong != 0 {
@@ -316,7 +316,7 @@ func TestClusterFan(t *testing.T) {
 		One   report `json:"one_server"`
 		Ratio spread `json:"cpu_per_delivery_three_over_one"`
 	}
-	measure(t, &all, "cluster fan", "-members", "30", "-rate", "50", "-runs", "1", "-duration", "300ms", "-warmup", "200ms", "-client-core", "-1", "-server-core", "-1")
+	measure(t, &all, "cluster fan", "-members", "30", "-rate", "50", "-runs", "1", "-duration", "600ms", "-warmup", "200ms", "-client-core", "-1", "-server-core", "-1")
 	for _, r := range []report{all.Three, all.One} {
 		if r.Deliveries == 0 || r.CPUPerDelivery == 0 || all.Ratio.Median == 0 {
 			t.Errorf("%s: figures are missing: %+v", r.Server, r.figures)
