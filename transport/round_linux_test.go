@@ -88,6 +88,28 @@ func TestWakeEndsTheWaitBetweenRounds(t *testing.T) {
 	clients[0].Close()
 }
 
+// TestDatagramsBetweenRounds asks by datagrams while the loop waits for more streams.
+func TestDatagramsBetweenRounds(t *testing.T) {
+	tr, err := Start(Config{TCP: "127.0.0.1:0", PlainKCP: "127.0.0.1:0", Loops: 1, CoalesceDelay: 10 * time.Millisecond, Logger: quiet}, &hooks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, tr)
+	l := tr.Loops()[0]
+	byStream, byDatagrams := (&world{carrier: TCP}).dial(t, tr), (&world{carrier: PlainKCP}).dial(t, tr)
+	byStream.write(beat)
+	byDatagrams.write(beat)
+	for range 20 {
+		onLoop(t, l, func() { // as if many had been here, and were worth a wait
+			l.below.(pollHooks).CoalesceStreams()
+		})
+		byStream.roundTrip("ask")       // now it waits
+		byDatagrams.roundTrip("me too") // and nothing else wakes it
+	}
+	byStream.Close()
+	byDatagrams.Close()
+}
+
 // TestSharedBatchOfThoseWhoClose has players say their last words together, the
 // first of whom is thrown out by the last, and the loop stop with a batch open.
 func TestSharedBatchOfThoseWhoClose(t *testing.T) {

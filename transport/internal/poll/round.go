@@ -97,8 +97,7 @@ func (g *loop) ends() {
 	r.came = 0
 	if wait := r.began + delay - g.sink.Now(); wait > 0 && r.upto > 0 && !g.sink.Ended() {
 		g.queue.Park(wait)
-		g.sink.Begin() // a wake-up meanwhile ended the park and woke no socket
-		g.sink.End()
+		g.look() // a wake-up meanwhile ended the park, and nothing else tells of it
 		r.upto = g.sink.Now() + delay
 	}
 }

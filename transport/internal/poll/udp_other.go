@@ -124,8 +124,10 @@ type udpWatch struct{}
 func (g *loop) openWatch() error { return nil }
 func (g *loop) closeWatch()      {}
 
-// turn is a batch of what woke the loop, and of what the readers have read.
-func (g *loop) turn() {
+func (g *loop) turn() { g.look() }
+
+// look is a batch of what woke the loop, and of what the readers have read.
+func (g *loop) look() {
 	g.sink.Begin()
 	g.Drain()
 	g.sink.End()

@@ -128,12 +128,7 @@ func (w *udpWatch) arm() {
 func (g *loop) turn() {
 	w := g.watch
 	if g.round.open { // this is part of its batch
-		g.sink.Begin()
-		if w.told() {
-			g.Drain()
-		}
-		g.sink.End()
-		w.arm()
+		g.look()
 		return
 	}
 	stays := g.lone()
@@ -167,6 +162,16 @@ func (g *loop) turn() {
 			runtime.Gosched() // what woke it may not be alone: they share the batch
 		}
 	}
+}
+
+// look is a batch of what waits for the loop, or a part of the one that is open.
+func (g *loop) look() {
+	g.sink.Begin()
+	if g.watch.told() {
+		g.Drain()
+	}
+	g.sink.End()
+	g.watch.arm()
 }
 
 // take takes what waits for the loop, in a batch, or in several. It returns
