@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -58,10 +59,43 @@ func TestPortThatIsTakenIsRefused(t *testing.T) {
 	}
 }
 
+// TestOneServerAPort: of servers that start at the same moment one has the ports.
+func TestOneServerAPort(t *testing.T) {
+	for range 20 {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := ln.Addr().String()
+		ln.Close()
+		var started [4]*Transport
+		var starting sync.WaitGroup
+		for i := range started {
+			starting.Go(func() {
+				started[i], _ = Start(Config{TCP: addr, PlainKCP: addr, Logger: quiet, Loops: 2}, &hooks{})
+			})
+		}
+		starting.Wait()
+		n := 0
+		for _, tr := range started {
+			if tr != nil {
+				n++
+				stop(t, tr)
+			}
+		}
+		if n != 1 {
+			t.Fatalf("%d servers have %s", n, addr)
+		}
+	}
+}
+
 func TestRestartOnTheSamePort(t *testing.T) {
 	cfg := Config{TCP: "127.0.0.1:0", PlainKCP: "127.0.0.1:0", Logger: quiet, Loops: 2}
 	for range 3 {
 		tr, err := Start(cfg, &hooks{})
+		for end := time.Now().Add(20 * time.Second); errors.Is(err, syscall.EADDRINUSE) && time.Now().Before(end); tr, err = Start(cfg, &hooks{}) {
+			time.Sleep(50 * time.Millisecond) // another process had any free port, and it was this one
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

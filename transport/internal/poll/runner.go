@@ -5,12 +5,14 @@ package poll
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"net"
 	"net/netip"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/lifeline-go/lifeline/transport/internal/backend"
@@ -32,7 +34,7 @@ type Sockets struct{}
 
 // Runner runs each loop on a gnet engine of its own: so a loop knows its index, has
 // its own handler, and all of them share one port. Immutable after Listen, except
-// for done and Locals.
+// for done, Locals and holds, which Listen, Run and Wait have, one after the other.
 type Runner struct {
 	backend.Settings
 	addrs   []netip.AddrPort // that were bound
@@ -43,9 +45,10 @@ type Runner struct {
 	done    sync.WaitGroup
 	logger  gnetLogger
 	Locals  Locals
+	holds   []io.Closer // keep other servers away until the first loop does
 }
 
-// Listen finds out whether the addresses are free, and which ports ":0" means.
+// Listen takes the addresses if they are free, and finds out which ports ":0" means.
 // gnet can do neither: it sets SO_REUSEPORT, with which a second server on a
 // port starts without an error and takes a share of the players.
 func (Sockets) Listen(s backend.Settings) (backend.Runner, error) {
@@ -73,7 +76,8 @@ func (Sockets) Listen(s backend.Settings) (backend.Runner, error) {
 		if l.Stream {
 			network, streams = "tcp", true
 		}
-		if r.addrs[i], r.listen[i], err = probe(network, l.Address); err != nil {
+		if r.addrs[i], r.listen[i], err = r.hold(network, l.Address); err != nil {
+			r.letGo()
 			return nil, fmt.Errorf("transport: listen on %s for %s: %w", l.Address, l.Name, err)
 		}
 	}
@@ -93,9 +97,10 @@ func (r *Runner) Loops() int { return r.Settings.Loops }
 // MaxStreams returns how many files there are for players.
 func (r *Runner) MaxStreams() int { return r.fdLimit }
 
-// probe binds address for a moment, as an ordinary socket that shares
-// with none. It returns what was bound, and the same for gnet.
-func probe(network, address string) (netip.AddrPort, string, error) {
+// hold binds address, as an ordinary socket that shares with none, and then lets it
+// share, with this server's alone: so no other one gets in between. It returns what
+// was bound, and the same for gnet.
+func (r *Runner) hold(network, address string) (netip.AddrPort, string, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return netip.AddrPort{}, "", err
@@ -105,22 +110,33 @@ func probe(network, address string) (netip.AddrPort, string, error) {
 	if ip, err := netip.ParseAddr(host); err == nil && ip == netip.IPv4Unspecified() {
 		four = "4"
 	}
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	var socket interface {
+		io.Closer
+		syscall.Conn
+	}
 	var bound netip.AddrPort
 	if network == "udp" {
-		var lc net.ListenConfig
 		pc, err := lc.ListenPacket(context.Background(), network+four, address)
 		if err != nil {
 			return netip.AddrPort{}, "", err
 		}
-		bound = pc.LocalAddr().(*net.UDPAddr).AddrPort()
-		_ = pc.Close()
+		bound, socket = pc.LocalAddr().(*net.UDPAddr).AddrPort(), pc.(*net.UDPConn)
 	} else {
-		ln, err := net.Listen(network+four, address)
+		ln, err := lc.Listen(context.Background(), network+four, address)
 		if err != nil {
 			return netip.AddrPort{}, "", err
 		}
-		bound = ln.Addr().(*net.TCPAddr).AddrPort()
-		_ = ln.Close()
+		bound, socket = ln.Addr().(*net.TCPAddr).AddrPort(), ln.(*net.TCPListener)
+	}
+	r.holds = append(r.holds, socket)
+	if oneLoop {
+		r.letGo()
+	} else if raw, err := socket.SyscallConn(); err != nil {
+		return netip.AddrPort{}, "", err
+	} else if err := sharePort("", "", raw); err != nil {
+		return netip.AddrPort{}, "", err
 	}
 	bound = netip.AddrPortFrom(bound.Addr().Unmap(), bound.Port())
 	switch {
@@ -142,11 +158,22 @@ func (r *Runner) Run(s backend.Sink) error {
 	r.done.Add(1)
 	// Ends when Stop has closed the loop's queue.
 	go g.serve()
-	return <-g.up
+	err := <-g.up
+	r.letGo()
+	return err
+}
+
+// letGo ends what hold has begun: a loop has the ports now, or none will.
+func (r *Runner) letGo() {
+	for _, socket := range r.holds {
+		_ = socket.Close()
+	}
+	r.holds = nil
 }
 
 // Wait ends what Stop has told to end.
 func (r *Runner) Wait() {
+	r.letGo()
 	select {
 	case <-r.quit:
 	default:
