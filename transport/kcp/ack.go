@@ -41,17 +41,23 @@ func (c *Conn) handleAck(now time.Duration, sn, ts uint32, e *rttSample) {
 		}
 		*e = rttSample{sn: sn, ts: ts, rtt: max(rtt, 1)}
 	}
-	c.loss.observe(s.retransmitted && ts != s.ts)
+	c.loss.observe(c.wasLost(s, now) && ts != s.ts)
 	c.removeAcked(prev, s)
 }
 
 // handleUna handles the cumulative acknowledgement. One that goes backwards
 // belongs to an old packet and acknowledges nothing new.
-func (c *Conn) handleUna(una uint32) {
+func (c *Conn) handleUna(now time.Duration, una uint32) {
 	for s := c.sndBuf.head; s != nil && before(s.sn, una); s = c.sndBuf.head {
-		c.loss.observe(s.retransmitted)
+		c.loss.observe(c.wasLost(s, now))
 		c.removeAcked(nil, s)
 	}
+}
+
+// wasLost reports whether the first transmission of s did not arrive in time, as far
+// as is known: a repeat may have come before the timeout.
+func (c *Conn) wasLost(s *segment, now time.Duration) bool {
+	return s.retransmitted || s.ts != stamp(s.sent) && stamp(now)-s.ts > stamp(c.rto+c.cfg.ExtraRTO)
 }
 
 // removeAcked takes s, which comes behind prev, out of sndBuf.
@@ -93,6 +99,17 @@ func (c *Conn) baseRTO() time.Duration {
 		return c.cfg.boundRTO(startRTO)
 	}
 	return c.cfg.boundRTO(c.srtt + max(granularity, 4*c.rttvar))
+}
+
+// timeout is how long a transmission of s waits for its acknowledgement (SPEC 5.2).
+func (c *Conn) timeout(s *segment) time.Duration {
+	rto, base := c.rto, c.baseRTO()
+	if c.repeating() && !c.backedOff() && base <= hasty {
+		if rto = base; s.retransmitted {
+			rto /= 2
+		}
+	}
+	return rto + c.cfg.ExtraRTO
 }
 
 // backedOff reports whether the oldest segment has timed out three times, or Slow
@@ -166,6 +183,7 @@ func (c *Conn) handleTimeouts(now time.Duration) {
 // often left already, and many of them at once are a storm.
 func (c *Conn) Slow(rto time.Duration) {
 	c.rto = max(c.rto, rto)
+	c.loss = 0 // nor is it in haste
 	for s := c.sndBuf.head; s != nil; s = s.next {
 		s.due = max(s.due, s.sent+rto) // due of the Conn may be early
 	}

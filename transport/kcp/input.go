@@ -84,7 +84,7 @@ func (c *Conn) Input(now time.Duration, datagram []byte) error {
 		}
 		// After the ack: una may cover its segment as well, and only the ack has a
 		// timestamp.
-		c.handleUna(h.una)
+		c.handleUna(now, h.una)
 		c.updateSndLimit(h.una, h.wnd)
 	}
 	if e.rtt > 0 {

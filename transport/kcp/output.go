@@ -212,7 +212,7 @@ func (c *Conn) putNew(p *datagramBuilder, now time.Duration) {
 
 // transmit adds s, which fits, and starts its timeout.
 func (c *Conn) transmit(p *datagramBuilder, s *segment, now time.Duration) {
-	s.due, s.fastAcks = now+c.rto+c.cfg.ExtraRTO, 0
+	s.due, s.fastAcks = now+c.timeout(s), 0
 	c.due = min(c.due, s.due)
 	p.appendPush(s, now)
 }

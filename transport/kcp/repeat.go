@@ -9,6 +9,10 @@ const (
 	// more of them moves bulk: it waits for its window and not for one loss.
 	thin = 16
 
+	// hasty is the longest RTO of a stream that hurries (SPEC 5.2): a path that takes
+	// more is full.
+	hasty = time.Second
+
 	// repeats is how many segments a datagram carries again (SPEC 5.6).
 	repeats = 2
 )
@@ -32,28 +36,52 @@ func (l *lossRate) observe(lost bool) {
 
 func (l lossRate) significant() bool { return l >= lossSignificant }
 
-// putRepeats adds the latest segments in flight once more, in front of the new
-// one, if the path loses and as far as they fit (SPEC 5.6). It moves no timeout:
-// nothing is known to be lost.
+// repeating reports whether this is a thin stream on a path that loses (SPEC 5.6).
+func (c *Conn) repeating() bool {
+	return !c.cfg.NoRepeats && c.loss.significant() && c.inFlight <= thin
+}
+
+// putRepeats adds segments in flight once more, in front of the new one, if the path
+// loses and as far as they fit (SPEC 5.6).
 func (c *Conn) putRepeats(p *datagramBuilder, now time.Duration) {
 	fresh := c.sndQueue.head
-	if c.cfg.NoRepeats || !c.loss.significant() || c.inFlight == 0 || c.inFlight > thin || c.toResend > 0 ||
+	if !c.repeating() || c.inFlight == 0 || c.toResend > 0 ||
 		fresh == nil || fresh.next != nil || c.windowBlocked() {
 		return
 	}
-	room := min(p.soft, p.base+c.cfg.cut()) - len(p.b) - HeaderSize - len(fresh.data)
-	first, extra := c.sndBuf.head, int(c.inFlight)-repeats
-	for s := first; s != nil; s = s.next {
-		room -= HeaderSize + len(s.data)
+	var flying, chosen [thin]*segment
+	n := 0
+	for s := c.sndBuf.head; s != nil; s = s.next {
+		if s.sent == now {
+			return // another datagram of the same flush has left
+		}
+		flying[n] = s
+		n++
 	}
-	for ; first != nil && (extra > 0 || room < 0); extra-- {
-		room += HeaderSize + len(first.data)
-		first = first.next
+	left, room := repeats, min(p.soft, p.base+c.cfg.cut())-len(p.b)-HeaderSize-len(fresh.data)
+	choose := func(i int) {
+		s := flying[i]
+		if size := HeaderSize + len(s.data); left > 0 && size <= room {
+			left--
+			room -= size
+			chosen[i] = s
+		}
 	}
-	for s := first; s != nil; s = s.next {
-		if s.sent < now { // else another datagram of the same flush has it
+	for i := range n { // without those, nothing behind them can be read
+		if flying[i].retransmitted {
+			choose(i)
+		}
+	}
+	for i := n - 1; i >= 0; i-- {
+		if !flying[i].retransmitted {
+			choose(i)
+		}
+	}
+	for _, s := range chosen[:n] {
+		if s != nil {
 			c.cfg.Repeats++
 			p.appendPush(s, now)
+			s.due = max(s.due, now+c.timeout(s))
 		}
 	}
 }

@@ -24,6 +24,7 @@ namespace Lifeline
 		const int startWindow = 32; // segments that a peer takes before it has told: SPEC 4.2
 		const int fastResend = 2;   // acks of later segments that make one lost: SPEC 5.3
 		const int thin = 16;        // segments in flight that a game's stream has at most: SPEC 5.3, 5.6
+		const long hasty = Nanos.Second; // the longest RTO of a stream that hurries: SPEC 5.2
 		const int repeats = 2;      // segments that a datagram carries again: SPEC 5.6
 		const int burst = 32;       // segments that may time out at one moment: SPEC 5.2
 		const long burstGap = 10 * Nanos.Millisecond;
@@ -75,6 +76,8 @@ namespace Lifeline
 		// The datagram under construction.
 		byte[] to;
 		int at, soft, hard;
+		readonly KcpSegment[] flying = new KcpSegment[thin]; // what may be repeated in it
+		int left, room;                                      // segments and bytes of that
 
 		/// <summary>cut is the datagram that segments are cut for, at most 1,200 bytes; windows are in segments.</summary>
 		public Kcp(uint conv, int cut, KcpPool pool, int sendWindow = 256, int receiveWindow = 128, long stallTimeout = 60 * Nanos.Second)
@@ -251,7 +254,7 @@ namespace Lifeline
 						break;
 				}
 				// After the ack, whose segment una may cover as well: it measures.
-				AckedBefore(una);
+				AckedBefore(now, una);
 				UpdateWindow(una, b[from + 6] | b[from + 7] << 8);
 				from += HeaderSize + size;
 			}
@@ -420,16 +423,16 @@ namespace Lifeline
 				echoTs = ts;
 				echoRtt = Math.Max(rtt, 1);
 			}
-			NoteLoss(s.Again && ts != s.Ts);
+			NoteLoss(WasLost(now, s) && ts != s.Ts);
 			Settle(previous, s);
 		}
 
 		// The cumulative acknowledgement. One that goes back is an old packet, and acknowledges nothing new.
-		void AckedBefore(uint una)
+		void AckedBefore(long now, uint una)
 		{
 			while (flight.Head != null && Before(flight.Head.Sn, una))
 			{
-				NoteLoss(flight.Head.Again);
+				NoteLoss(WasLost(now, flight.Head));
 				Settle(null, flight.Head);
 			}
 		}
@@ -461,6 +464,13 @@ namespace Lifeline
 			}
 		}
 
+		// Whether the first transmission of s did not arrive in time, as far as is known: a repeat may have come
+		// before the timeout.
+		bool WasLost(long now, KcpSegment s)
+		{
+			return s.Again || s.Ts != Stamp(s.Sent) && Stamp(now) - s.Ts > Stamp(rto);
+		}
+
 		void NoteLoss(bool gone)
 		{
 			loss += gone ? (0xffff - loss) / lossMemory : -(loss / lossMemory);
@@ -489,6 +499,20 @@ namespace Lifeline
 
 		// The timeout as the round trip tells it, without its backing off.
 		long Measured { get { return Bound(srtt == 0 ? startRto : srtt + Math.Max(granularity, 4 * rttvar)); } }
+
+		// A thin stream on a path that loses: SPEC 5.6.
+		bool Repeating { get { return loss >= lossEvident && inFlight <= thin; } }
+
+		// How long a transmission of s waits for its acknowledgement: SPEC 5.2.
+		long Patience(KcpSegment s)
+		{
+			long measured = Measured;
+			if (!Repeating || rto >= 3 * measured || measured > hasty)
+			{
+				return rto;
+			}
+			return s.Again ? measured / 2 : measured;
+		}
 
 		// Finds the segments that the acknowledged one overtook: SPEC 5.3. One datagram counts once, however
 		// many acks it has: they were sent together.
@@ -759,33 +783,57 @@ namespace Lifeline
 			}
 		}
 
-		// The latest segments in flight once more, in front of the one that is new, as far as they fit and if
-		// the path loses: SPEC 5.6. It moves no timeout: nothing is known to be lost.
+		// Segments in flight once more, in front of the one that is new, as far as they fit and if the path
+		// loses: SPEC 5.6.
 		void PutRepeats(long now, int from)
 		{
 			KcpSegment fresh = unsent.Head;
-			if (loss < lossEvident || inFlight == 0 || inFlight > thin || lost > 0 || fresh == null || fresh.Next != null || Blocked)
+			if (!Repeating || inFlight == 0 || lost > 0 || fresh == null || fresh.Next != null || Blocked)
 			{
 				return;
 			}
-			int room = Math.Min(soft, from + cut) - at - HeaderSize - fresh.Length;
-			KcpSegment first = flight.Head;
-			for (KcpSegment s = first; s != null; s = s.Next)
+			int n = 0;
+			for (KcpSegment s = flight.Head; s != null; s = s.Next)
 			{
-				room -= HeaderSize + s.Length;
+				if (s.Sent == now)
+				{
+					return; // another datagram of the same flush has left
+				}
+				s.Chosen = false;
+				flying[n++] = s;
 			}
-			for (int extra = inFlight - repeats; first != null && (extra > 0 || room < 0); extra--)
+			left = repeats;
+			room = Math.Min(soft, from + cut) - at - HeaderSize - fresh.Length;
+			for (int i = 0; i < n; i++) // without those, nothing behind them can be read
 			{
-				room += HeaderSize + first.Length;
-				first = first.Next;
+				Choose(flying[i], true);
 			}
-			for (KcpSegment s = first; s != null; s = s.Next)
+			for (int i = n - 1; i >= 0; i--)
 			{
-				if (s.Sent < now) // else it left just before, in another datagram of the same flush
+				Choose(flying[i], false);
+			}
+			for (int i = 0; i < n; i++)
+			{
+				KcpSegment s = flying[i];
+				flying[i] = null;
+				if (s.Chosen)
 				{
 					Repeats++;
 					Push(now, s);
+					s.Due = Math.Max(s.Due, now + Patience(s));
 				}
+			}
+		}
+
+		// Chooses s for a repeat, if it fits and was sent again or not, as is asked for.
+		void Choose(KcpSegment s, bool again)
+		{
+			int size = HeaderSize + s.Length;
+			if (s.Again == again && left > 0 && size <= room)
+			{
+				left--;
+				room -= size;
+				s.Chosen = true;
 			}
 		}
 
@@ -823,7 +871,7 @@ namespace Lifeline
 		// Adds s, which fits, and starts its timeout.
 		void Transmit(long now, KcpSegment s)
 		{
-			s.Due = now + rto;
+			s.Due = now + Patience(s);
 			s.Skips = 0;
 			due = Math.Min(due, s.Due);
 			Push(now, s);
@@ -843,6 +891,7 @@ namespace Lifeline
 		public int Skips;  // in flight: acks of later segments that passed this one by
 		public bool Owed;  // in flight: send it again; early: acknowledge it
 		public bool Again; // in flight: it was taken for lost
+		public bool Chosen; // in flight: it is repeated now
 	}
 
 	/// <summary>A list of segments in the order of the stream.</summary>
