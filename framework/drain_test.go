@@ -216,8 +216,8 @@ func (g *guest) check(t *testing.T, began time.Time, window time.Duration, got, 
 	}
 }
 
-// lossless tells what has not arrived of what was said and sent. There are those who have said
-// something to the next server before they heard of the end of the first. mu is held.
+// lossless tells what has not arrived of what was said and sent. A guest may
+// have said something to the next server before it heard of the end of the first. mu is held.
 func (g *guest) lossless(got, last, next *sync.Map) error {
 	accepted, _ := got.LoadOrStore(g.user, 0)
 	later, _ := next.LoadOrStore(g.user, 0)

@@ -12,7 +12,7 @@ import (
 	"github.com/lifeline-go/lifeline/session"
 )
 
-// This file brings a client back into rooms whose server has crashed: CLIENT.md 7. The
+// This file brings a client back into the rooms of a crashed server: CLIENT.md 7. The
 // client alone knows where it was.
 
 // again is a wish to be in a room again. Guarded by rooms.mu.

@@ -9,7 +9,7 @@
 //   - Each loop is an engine with one event loop. Engines share the ports by
 //     SO_REUSEPORT, so a second server on a port would start without an error:
 //     Sockets.Listen binds each address exclusively, shares it only then, and lets go
-//     when a loop has it: between those moments nobody else gets in.
+//     when a loop has it: no other server gets in between.
 //   - No loop exists in OnBoot, and nothing else has an event by itself. OnTick is
 //     the exception, on a goroutine of its own: it registers
 //     one end of a pair of sockets, whose OnOpen is the first event on the
