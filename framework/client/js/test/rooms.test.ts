@@ -27,7 +27,8 @@ beforeEach(async () => {
 	server = new FakeServer();
 	errors = [];
 	heard = [];
-	c = new Client("ws://game.test", { open: server.open, onEvent: (e) => heard.push(e.kind), onError: (e) => errors.push(e) });
+	const platform = { now: () => performance.now(), random: (b: Uint8Array) => void b.fill(0x55) }; // no pause is 0
+	c = new Client("ws://game.test", { platform, open: server.open, onEvent: (e) => heard.push(e.kind), onError: (e) => errors.push(e) });
 	for (const type of ["lobby", "match"]) {
 		c.room(type).onJoined = (key) => heard.push(`in ${type}/${key}`);
 		c.room(type).onLeft = (key, why) => heard.push(`out of ${type}/${key}: ${why.code} ${why.text}`);
