@@ -73,7 +73,7 @@ func TestEcho(t *testing.T) {
 func TestIdle(t *testing.T) {
 	for _, carrier := range carriers {
 		t.Run(carrier, func(t *testing.T) {
-			args := []string{"idle", "-carrier", carrier, "-sessions", "20", "-duration", "600ms", "-settle", "100ms", "-interval", "300ms"}
+			args := []string{"idle", "-carrier", carrier, "-sessions", "20", "-duration", "600ms", "-settle", "100ms", "-interval", "300ms", "-timeout", "20s"}
 			if strings.HasSuffix(carrier, "kcp") {
 				args = append(args, "-sockets", "3")
 			}
@@ -503,7 +503,7 @@ func TestCurve(t *testing.T) {
 func TestIdleBesideOthers(t *testing.T) {
 	again(t, func() error {
 		var all []report
-		measure(t, &all, "idle", "-versus", "go-tcp", "-beats", "50", "-interval", "300ms", "-duration", "900ms", "-settle", "300ms")
+		measure(t, &all, "idle", "-versus", "go-tcp", "-beats", "50", "-interval", "300ms", "-timeout", "20s", "-duration", "900ms", "-settle", "300ms")
 		if len(all) != 2 || all[1].Server != "go-tcp" || all[1].Over == nil {
 			t.Fatalf("%+v", all)
 		}

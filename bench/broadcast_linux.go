@@ -55,7 +55,9 @@ func broadcast(o *options) error {
 	over := func(echo *report) spread {
 		var costs []float64
 		for i := range room.Each {
-			costs = append(costs, room.Each[i].CPUPerDelivery/echo.Each[i].ServerCPUPerMsg)
+			if d := echo.Each[i].ServerCPUPerMsg; d > 0 { // else the machine stood still
+				costs = append(costs, room.Each[i].CPUPerDelivery/d)
+			}
 		}
 		return spreadOf(costs)
 	}

@@ -441,7 +441,7 @@ func (r *outage) account(g *group) error {
 			}
 		}
 	}
-	g.fleet.Idle(500 * time.Millisecond) // what was pushed last arrives
+	g.onTheWay(20 * time.Second) // what was pushed last arrives
 	_, r.Errors = g.fleet.Result()
 	_, r.Resets = g.fleet.Returns()
 	r.Logins, r.Unanswered = g.fleet.Logins(), g.fleet.Unanswered()

@@ -45,7 +45,9 @@ func clusterFan(o *options) error {
 	}
 	var ratios []float64
 	for i := range one.Each {
-		ratios = append(ratios, three.Each[i].CPUPerDelivery/one.Each[i].CPUPerDelivery)
+		if d := one.Each[i].CPUPerDelivery; d > 0 { // else the machine stood still
+			ratios = append(ratios, three.Each[i].CPUPerDelivery/d)
+		}
 	}
 	over := spreadOf(ratios)
 	if o.json {
@@ -87,17 +89,22 @@ func (o *options) fanOnce(n int, rate float64, r *report) (f figures, errs load.
 	if _, err := g.servers[0].Do("send"); err != nil {
 		return f, errs, err
 	}
-	g.fleet.Idle(500 * time.Millisecond) // what was sent last arrives
-	after, err := g.servers[0].Do("status")
-	if err != nil {
-		return f, errs, err
-	}
-	if s := after.Sent; s.Failed > 0 {
-		return f, errs, fmt.Errorf("%d broadcasts were not taken", s.Failed)
-	}
-	f.Backpressure = float64(after.Sent.Backpressure)
-	for i := range o.Sessions {
-		f.MessagesLost += float64(after.Sent.Taken - min(after.Sent.Taken, g.fleet.Standing(i).Pushed))
+	for limit := time.Now().Add(20 * time.Second); ; { // what was sent last arrives
+		g.fleet.Idle(50 * time.Millisecond)
+		after, err := g.servers[0].Do("status")
+		if err != nil {
+			return f, errs, err
+		}
+		if s := after.Sent; s.Failed > 0 {
+			return f, errs, fmt.Errorf("%d broadcasts were not taken", s.Failed)
+		}
+		f.Backpressure, f.MessagesLost = float64(after.Sent.Backpressure), 0
+		for i := range o.Sessions {
+			f.MessagesLost += float64(after.Sent.Taken - min(after.Sent.Taken, g.fleet.Standing(i).Pushed))
+		}
+		if f.MessagesLost == 0 || time.Now().After(limit) {
+			break
+		}
 	}
 	_, errs = g.fleet.Result()
 	return f, errs, nil

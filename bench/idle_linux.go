@@ -19,6 +19,7 @@ func (o *options) idleFlags(fs *flag.FlagSet) {
 	fs.DurationVar(&o.duration, "duration", 20*time.Second, "length of the window")
 	fs.DurationVar(&o.settle, "settle", 30*time.Second, "pause between the ramp and the window")
 	fs.DurationVar(&o.Interval, "interval", 0, "heartbeat interval that the server dictates; 0: its default")
+	fs.DurationVar(&o.Timeout, "timeout", 0, "silence after which the server takes a link for dead; 0: its default")
 	fs.StringVar(&o.versus, "versus", "", "run other servers as well, in turn, with as many requests a second as lifeline has heartbeats: some of "+strings.Join(foreign(), ", "))
 	fs.StringVar(&o.rates, "beats", "100,500", "with -versus: heartbeats a second, of as many players as it takes; several with commas")
 	fs.IntVar(&o.runs, "runs", 1, "runs, each with a server of its own")

@@ -69,7 +69,9 @@ func (o *options) overloadOnce(p peer) (f figures, errs load.Counts, err error) 
 	cost := s.times(hist, from, to)
 	f.ServerCPUPerMsg = cost.ServerCPUPerMsg
 	f.ServerCPU, f.ClientCPU, f.OthersCPU, f.Steal = cost.ServerCPU, cost.ClientCPU, cost.OthersCPU, cost.Steal
-	f.GoodputShare, f.RefusedShare = f.Goodput/f.Peak, float64(refused)/(o.overload*f.Peak*o.duration.Seconds())
+	if f.Peak > 0 { // else the machine stood still
+		f.GoodputShare, f.RefusedShare = f.Goodput/f.Peak, float64(refused)/(o.overload*f.Peak*o.duration.Seconds())
+	}
 	f.Recovered = ms(o.recover(s, f.Peak/2))
 	after, err := s.server.Do("status")
 	if err != nil {

@@ -268,7 +268,8 @@ func (g *group) onTheWay(limit time.Duration) (n uint64) {
 		g.fleet.Idle(50 * time.Millisecond)
 		n = 0
 		for i := range g.o.Sessions {
-			n += g.ledger.Account(i).Pushed - g.fleet.Standing(i).Pushed
+			pushed := g.ledger.Account(i).Pushed
+			n += pushed - min(pushed, g.fleet.Standing(i).Pushed)
 		}
 		if n == 0 || time.Now().After(end) {
 			return n

@@ -205,6 +205,9 @@ func (s spread) String() string {
 }
 
 func spreadOf(all []float64) spread {
+	if len(all) == 0 {
+		return spread{}
+	}
 	slices.Sort(all)
 	return spread{round(median(all)), round(all[0]), round(all[len(all)-1])}
 }
@@ -226,9 +229,6 @@ func compare(ours, theirs *report) *ratio {
 			if d := field(&theirs.Each[i]); d > 0 { // a collapsed run may have nothing
 				all = append(all, field(&ours.Each[i])/d)
 			}
-		}
-		if len(all) == 0 {
-			return spread{}
 		}
 		return spreadOf(all)
 	}

@@ -54,7 +54,7 @@ func player(srv *framework.Server, name string) *client.Client { return playerWi
 func playerWith(srv *framework.Server, name string, onEvent func(client.Event)) *client.Client {
 	c, err := client.New([]string{fmt.Sprintf("tcp://%v", srv.Addr(transport.TCP))}, client.Config{
 		Ticket:  func(context.Context) ([]byte, error) { return []byte(name), nil },
-		OnEvent: onEvent, Logger: slog.New(slog.DiscardHandler),
+		OnEvent: onEvent, Logger: slog.New(slog.DiscardHandler), CloseTimeout: 10 * time.Second,
 	})
 	if err != nil {
 		log.Fatal(err)

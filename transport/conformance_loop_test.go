@@ -194,9 +194,7 @@ func TestMaxLinks(t *testing.T) {
 		if h.opened.Load() != 4 {
 			t.Errorf("%d links opened, want 4", h.opened.Load())
 		}
-		if s := tr.Stats(); s.Carriers[w.carrier.String()].TooManyLinks == 0 {
-			t.Error("no refusal counted")
-		}
+		eventually(t, "the refusal is counted", func() bool { return tr.Stats().Carriers[w.carrier.String()].TooManyLinks > 0 })
 		for _, c := range list {
 			c.roundTrip("still there")
 		}

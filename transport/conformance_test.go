@@ -40,8 +40,10 @@ func TestManyFramesStayInOrder(t *testing.T) {
 		c := w.dial(t, tr)
 		c.write(beat)
 		const n = 3000
+		ahead := make(chan struct{}, 500) // of what was read: the server's buffer is no larger without end
 		go func() {
 			for i := range n {
+				ahead <- struct{}{}
 				b := binary.BigEndian.AppendUint32(nil, uint32(i))
 				c.Write(frame(append(b, make([]byte, i%200)...)))
 			}
@@ -51,6 +53,7 @@ func TestManyFramesStayInOrder(t *testing.T) {
 			if got := binary.BigEndian.Uint32(p.Body); got != uint32(i) {
 				t.Fatalf("packet %d came in place of %d", got, i)
 			}
+			<-ahead
 		}
 	})
 }

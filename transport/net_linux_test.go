@@ -155,6 +155,12 @@ func TestIdleConnectionsGiveTheirDescriptors(t *testing.T) {
 		defer c.Close()
 		(&client{Conn: c, t: t}).roundTrip("let in")
 	}
+	c, err := net.Dial("tcp", ws) // behind the idle ones: now all of them are in
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	(&client{Conn: newWSConn(c, 1<<16), t: t}).roundTrip("let in, too")
 	if got := end(); got != "refused 0 accept failures 0" {
 		t.Errorf("server counted %q", got)
 	}

@@ -177,7 +177,7 @@ func TestLoopsShareThePlayers(t *testing.T) {
 func TestNonsenseDatagrams(t *testing.T) {
 	w := &world{carrier: PlainKCP}
 	h := &hooks{}
-	tr := w.start(t, Config{Loops: 2, MaxLinks: 100}, h)
+	tr := w.start(t, Config{Loops: 1, MaxLinks: 100}, h) // one, so that what comes after something shows that it was read
 	good := w.dial(t, tr)
 	good.write(beat)
 	good.roundTrip("before")

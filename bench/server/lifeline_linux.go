@@ -33,9 +33,9 @@ func (o *Options) AnyPort() string { return cmp.Or(o.Listen, o.host()+":0") }
 // by itself. A server with several loops shares its port among sockets of one
 // user. Another socket of that user that is bound the same way takes a part of its
 // players, without an error on either side, and tests around here bind port 0 all
-// the time.
+// the time. What else draws such ports draws others.
 func (o *Options) OwnPort() string {
-	return cmp.Or(o.Listen, fmt.Sprintf("%s:%d", o.host(), 20_000+rand.IntN(10_000)))
+	return cmp.Or(o.Listen, fmt.Sprintf("%s:%d", o.host(), 20_000+rand.IntN(5_000)))
 }
 
 // startLifeline starts the server that all this is about. Whatever is not in

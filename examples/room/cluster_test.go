@@ -111,11 +111,11 @@ func (p *process) stop() {
 }
 
 // address returns one of this machine that is free for UDP and TCP, and that no connection
-// gets by itself.
+// gets by itself. Other packages draw other ones.
 func address(t *testing.T) string {
 	t.Helper()
 	for range 100 {
-		at := fmt.Sprint("127.0.0.1:", 20000+rand.IntN(12000))
+		at := fmt.Sprint("127.0.0.1:", 25000+rand.IntN(3000))
 		stream, err := net.Listen("tcp", at)
 		if err != nil {
 			continue
@@ -156,7 +156,7 @@ func TestTwoServers(t *testing.T) {
 	defer cancel()
 	var once sync.Once
 	report, err := bots.Run(ctx, bots.Config{
-		Addrs: []string{kcp1, kcp2, tcp1, tcp2}, Spread: true, ServerKey: one.key, Bots: players, Name: "bot", Client: game.Client,
+		Addrs: []string{kcp1, tcp1, kcp2, tcp2}, Spread: true, ServerKey: one.key, Bots: players, Name: "bot", Client: game.Client,
 		Limits: append([]string{fmt.Sprint("sessions = ", players), fmt.Sprint("resumes >= ", players/2), "resets = 0", "undelivered = 0"}, swarm.Limits...),
 		Progress: func(s bots.Sample) {
 			if s.Connected == players {

@@ -3,6 +3,7 @@
 package client_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,7 +61,7 @@ var calm = session.Config{Tick: 20 * time.Millisecond}
 var fast = session.Config{Interval: 200 * time.Millisecond, Timeout: 800 * time.Millisecond, Tick: 20 * time.Millisecond, Grace: 5 * time.Second, ReconnectWindow: time.Millisecond}
 
 func quick(cfg client.Config) client.Config {
-	cfg.MinDelay = 10 * time.Millisecond
+	cfg.MinDelay = cmp.Or(cfg.MinDelay, 10*time.Millisecond)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -344,33 +345,53 @@ func TestFullBufferRefusesAndDropsNothing(t *testing.T) {
 }
 
 func TestSlowHandlerHoldsTheServer(t *testing.T) {
-	eachCarrier(t, func(t *testing.T, carrier string) {
-		srv := newServer(t, fast)
-		c := newClient(t, []string{srv.listen(carrier)}, client.Config{InboxPackets: 40})
-		var got []uint64
-		var n atomic.Int64
-		gate := make(chan struct{})
-		client.OnMessage(c, "tick", func(m uint64) { <-gate; got = append(got, m); n.Add(1) })
-		connect(t, c)
-		// Far more than the inbox takes, over far longer than the timeout.
-		for range 100 {
-			srv.do(func() { srv.last().push(5) })
-			time.Sleep(15 * time.Millisecond)
+	eachCarrier(t, func(t *testing.T, carrier string) { again(t, func() bool { return slowHandler(t, carrier) }) })
+}
+
+// again tries what a machine that stands still may spoil, a few times.
+func again(t *testing.T, so func() bool) {
+	t.Helper()
+	for range 5 {
+		if so() {
+			return
 		}
-		if s := c.Stats(); s.Holds == 0 || s.InPackets > 3*40 {
-			t.Fatalf("%+v", s)
+	}
+	t.Fatal("never without a link that was lost")
+}
+
+func slowHandler(t *testing.T, carrier string) bool {
+	srv := newServer(t, fast)
+	c := newClient(t, []string{srv.listen(carrier)}, client.Config{InboxPackets: 40})
+	var got []uint64
+	var n atomic.Int64
+	gate := make(chan struct{})
+	open := sync.OnceFunc(func() { close(gate) })
+	t.Cleanup(open)
+	client.OnMessage(c, "tick", func(m uint64) { <-gate; got = append(got, m); n.Add(1) })
+	connect(t, c)
+	// Far more than the inbox takes, over far longer than the timeout.
+	for range 100 {
+		srv.do(func() { srv.last().push(5) })
+		time.Sleep(15 * time.Millisecond)
+	}
+	s := c.Stats()
+	if s.Losses > 0 { // the machine stood still for longer than the timeout
+		return false
+	}
+	if s.Holds == 0 || s.InPackets > 3*40 {
+		t.Fatalf("%+v", s)
+	}
+	srv.do(func() {
+		if q, _ := srv.last().s.Queued(); srv.last().held == 0 || q == 0 {
+			t.Fatalf("held %d times, %d wait at the server", srv.last().held, q)
 		}
-		srv.do(func() {
-			if q, _ := srv.last().s.Queued(); srv.last().held == 0 || q == 0 {
-				t.Fatalf("held %d times, %d wait at the server", srv.last().held, q)
-			}
-		})
-		close(gate)
-		until(t, "all arrived", func() bool { return n.Load() == 500 })
-		_ = c.Close()
-		<-c.Done()
-		inOrder(t, "client", got, 500)
 	})
+	open()
+	until(t, "all arrived", func() bool { return n.Load() == 500 })
+	_ = c.Close()
+	<-c.Done()
+	inOrder(t, "client", got, 500)
+	return true
 }
 
 // A peer that ignores HOLD fills the inbox and no more: it waits in the socket,

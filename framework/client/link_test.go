@@ -184,7 +184,7 @@ func TestPauseAndHurry(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, carrier string) {
 		srv := newServer(t, calm)
 		var rec recorder
-		c := newClient(t, []string{srv.listen(carrier)}, client.Config{OnEvent: rec.note, MinDelay: time.Minute})
+		c := newClient(t, []string{srv.listen(carrier)}, client.Config{OnEvent: rec.note, MinDelay: time.Minute, MaxDelay: time.Hour, CloseTimeout: time.Minute})
 		connect(t, c)
 		c.Pause()
 		until(t, "the server knows", func() bool { srv.mu.Lock(); defer srv.mu.Unlock(); return srv.pauses == 1 })
@@ -205,7 +205,7 @@ func TestPauseAndHurry(t *testing.T) {
 func TestGoneReportsUndelivered(t *testing.T) {
 	srv := newServer(t, calm)
 	var rec recorder
-	c := newClient(t, []string{srv.listen("tcp")}, client.Config{OnEvent: rec.note})
+	c := newClient(t, []string{srv.listen("tcp")}, client.Config{OnEvent: rec.note, CloseTimeout: time.Minute})
 	connect(t, c)
 	if err := c.Request(within(t, 20*time.Second), "echo", 1, nil); err != nil {
 		t.Fatal(err)
@@ -236,19 +236,26 @@ func TestGoneReportsUndelivered(t *testing.T) {
 
 func TestCutIsSilent(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, carrier string) {
-		srv := newServer(t, fast)
-		c := newClient(t, []string{srv.listen(carrier)}, client.Config{MinDelay: 0})
-		connect(t, c)
-		if err := c.Request(within(t, 20*time.Second), "echo", 1, nil); err != nil {
-			t.Fatal(err)
-		}
-		c.Cut()
-		c.Pause() // no new link
-		until(t, "the server missed it", func() bool { srv.mu.Lock(); defer srv.mu.Unlock(); return srv.last().link == nil })
-		srv.do(func() {
-			if srv.died != 1 || srv.hungUp != 0 || srv.pauses != 0 {
-				t.Errorf("the server was told: %d died, %d hung up, %d paused", srv.died, srv.hungUp, srv.pauses)
+		again(t, func() (whole bool) {
+			srv := newServer(t, fast)
+			c := newClient(t, []string{srv.listen(carrier)}, client.Config{MinDelay: time.Minute, MaxDelay: time.Hour})
+			connect(t, c)
+			if err := c.Request(within(t, 20*time.Second), "echo", 1, nil); err != nil {
+				t.Fatal(err)
 			}
+			cut := time.Now()
+			c.Cut()
+			c.Pause() // no new link
+			until(t, "the server missed it", func() bool { srv.mu.Lock(); defer srv.mu.Unlock(); return srv.last().link == nil })
+			srv.do(func() {
+				// The client lets go of a stream twice the timeout after the cut: a server
+				// that stood still till then has not been quick enough to miss it.
+				late := srv.hungUp == 1 && srv.died == 0 && time.Since(cut) >= 3*fast.Timeout/2
+				if whole = !late; whole && (srv.died != 1 || srv.hungUp != 0 || srv.pauses != 0) {
+					t.Errorf("the server was told: %d died, %d hung up, %d paused", srv.died, srv.hungUp, srv.pauses)
+				}
+			})
+			return whole
 		})
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -259,14 +260,19 @@ func (tr *troupe) server(i int, directory, tcp string) role {
 	return role{NATS: directory, TCP: tcp, Node: uint16(i + 1), Log: filepath.Join(tr.folder, fmt.Sprint("log", i))}
 }
 
+// loopbackPort returns an address that is free, and that no connection gets by itself.
+// Other packages draw other ones.
 func loopbackPort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		at := fmt.Sprint("127.0.0.1:", 18000+rand.IntN(2000))
+		if ln, err := net.Listen("tcp", at); err == nil {
+			_ = ln.Close()
+			return at
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // player is a client that sends numbers and is sent them back.

@@ -129,6 +129,7 @@ func TestOffline(t *testing.T) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
+		synctest.Wait() // what was looked up is told beside
 		off := cluster.ErrOffline.Error()
 		told := s.undeliveredOf()
 		slices.Sort(told) // they may be told by several goroutines

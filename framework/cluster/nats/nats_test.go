@@ -63,11 +63,18 @@ var host = func() string {
 	return at
 }()
 
-// freePort returns an address that is free, and that no connection gets by itself.
+// taken are the ports that freePort has given.
+var taken sync.Map
+
+// freePort returns an address that is free, and that no connection gets by itself. It
+// returns none twice.
 func freePort(t *testing.T) string {
 	t.Helper()
 	for range 100 {
-		at := fmt.Sprint(host, ":", 20000+mathrand.IntN(12000))
+		at := fmt.Sprint(host, ":", 28000+mathrand.IntN(4000))
+		if _, given := taken.LoadOrStore(at, true); given {
+			continue
+		}
 		if ln, err := net.Listen("tcp", at); err == nil {
 			_ = ln.Close()
 			return at

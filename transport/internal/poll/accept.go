@@ -25,7 +25,7 @@ const (
 	retryAccept    = 10 * time.Millisecond
 	maxRetryAccept = time.Second
 	// spareWait bounds the wait for the connection that a spare file is for.
-	spareWait = 10 * time.Millisecond
+	spareWait = time.Second
 	// warnAccept is how often the log says that connections can't be accepted.
 	warnAccept = time.Minute
 )
