@@ -175,7 +175,7 @@ func (f *Fleet) input(p *player, b []byte) {
 func (f *Fleet) echoed(p *player, b []byte) {
 	if p.answered < p.asked && string(b) == string(f.reply(p, p.answered)) {
 		p.tries = 0
-		f.answer(p, true)
+		f.answer(p)
 		f.schedule(p)
 	}
 }

@@ -356,9 +356,9 @@ func (f *Fleet) ask(p *player, at time.Duration) {
 }
 
 // answer takes the answer to the oldest request.
-func (f *Fleet) answer(p *player, right bool) {
-	if !right || p.answered == p.asked {
-		f.wrong(p, fmt.Errorf("no right answer to request %d of %d", p.answered+1, p.asked))
+func (f *Fleet) answer(p *player) {
+	if p.answered == p.asked {
+		f.wrong(p, fmt.Errorf("an answer beyond the %d that were asked for", p.asked))
 		return
 	}
 	r := f.request(p, p.answered)
@@ -418,11 +418,16 @@ func (f *Fleet) receive(p *player, pk codec.Packet) {
 	case pk.Kind == codec.Response:
 		id, payload, err := codec.ParseResponse(pk.Body)
 		f.skip(p, id)
-		f.answer(p, err == nil && id == p.answered+1 && bytes.Equal(payload, f.reply(p, p.answered)))
+		if err != nil || id != p.answered+1 || !bytes.Equal(payload, f.reply(p, p.answered)) {
+			f.wrong(p, fmt.Errorf("an answer to request %d, %d bytes, in place of that to %d of %d", id, len(payload), p.answered+1, p.asked))
+			return
+		}
+		f.answer(p)
 	case pk.Kind == codec.Message:
 		f.message(p, pk.Body)
 	default: // a FAILURE, or what nobody asked for
-		f.answer(p, false)
+		id, code, text, err := codec.ParseFailure(pk.Body)
+		f.wrong(p, fmt.Errorf("%v to request %d (%d %q, %v) in place of the answer to %d of %d", pk.Kind, id, code, text, err, p.answered+1, p.asked))
 	}
 }
 
@@ -449,7 +454,7 @@ func (f *Fleet) bare(p *player, b []byte) {
 		}
 		p.got = 0
 		if p.welcomed {
-			f.answer(p, true)
+			f.answer(p)
 		}
 		if p.welcomed = true; f.cfg.Dialect.Push != nil {
 			f.opened(p)
