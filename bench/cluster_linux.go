@@ -441,7 +441,18 @@ func (r *outage) account(g *group) error {
 			}
 		}
 	}
-	g.onTheWay(20 * time.Second) // what was pushed last arrives
+	// What was pushed last arrives.
+	down, err := g.missing(func() (n uint64, err error) {
+		for i := range g.o.Sessions {
+			pushed := g.ledger.Account(i).Pushed
+			n += pushed - min(pushed, g.fleet.Standing(i).Pushed)
+		}
+		return n, nil
+	})
+	if err != nil {
+		return err
+	}
+	r.Lost += down
 	_, r.Errors = g.fleet.Result()
 	_, r.Resets = g.fleet.Returns()
 	r.Logins, r.Unanswered = g.fleet.Logins(), g.fleet.Unanswered()
@@ -451,7 +462,7 @@ func (r *outage) account(g *group) error {
 		r.Up, r.Down = r.Up+p.Asked, r.Down+s.Pushed
 		r.Twice += s.Repeated
 		r.Uncertain, r.Unhandled = r.Uncertain+p.Undelivered, r.Unhandled+unhandled
-		r.Lost += unhandled - min(unhandled, p.Undelivered) + s.Pushed - min(s.Pushed, p.Pushed)
+		r.Lost += unhandled - min(unhandled, p.Undelivered)
 	}
 	return nil
 }

@@ -89,23 +89,24 @@ func (o *options) fanOnce(n int, rate float64, r *report) (f figures, errs load.
 	if _, err := g.servers[0].Do("send"); err != nil {
 		return f, errs, err
 	}
-	for limit := time.Now().Add(20 * time.Second); ; { // what was sent last arrives
-		g.fleet.Idle(50 * time.Millisecond)
-		after, err := g.servers[0].Do("status")
+	lost, err := g.missing(func() (n uint64, err error) {
+		after, err := g.servers[0].Do("status") // it takes what it was sending meanwhile
 		if err != nil {
-			return f, errs, err
+			return 0, err
 		}
 		if s := after.Sent; s.Failed > 0 {
-			return f, errs, fmt.Errorf("%d broadcasts were not taken", s.Failed)
+			return 0, fmt.Errorf("%d broadcasts were not taken", s.Failed)
 		}
-		f.Backpressure, f.MessagesLost = float64(after.Sent.Backpressure), 0
+		f.Backpressure = float64(after.Sent.Backpressure)
 		for i := range o.Sessions {
-			f.MessagesLost += float64(after.Sent.Taken - min(after.Sent.Taken, g.fleet.Standing(i).Pushed))
+			n += after.Sent.Taken - min(after.Sent.Taken, g.fleet.Standing(i).Pushed)
 		}
-		if f.MessagesLost == 0 || time.Now().After(limit) {
-			break
-		}
+		return n, nil
+	})
+	if err != nil {
+		return f, errs, err
 	}
+	f.MessagesLost = float64(lost)
 	_, errs = g.fleet.Result()
 	return f, errs, nil
 }

@@ -257,22 +257,24 @@ func (g *group) pushed(from int, rate float64, r *report) (f figures, errs load.
 	if n := after.Sent.Failed - before.Sent.Failed; n > 0 {
 		return f, errs, fmt.Errorf("%d messages were not taken", n)
 	}
-	f.MessagesLost = float64(g.onTheWay(20 * time.Second))
+	lost, err := g.missing(func() (n uint64, err error) {
+		for i := range g.o.Sessions {
+			n += g.ledger.Account(i).Pushed - g.fleet.Standing(i).Pushed
+		}
+		return n, nil
+	})
+	f.MessagesLost = float64(lost)
 	_, errs = g.fleet.Result()
-	return f, errs, nil
+	return f, errs, err
 }
 
-// onTheWay waits for messages that have not arrived, and returns how many never do.
-func (g *group) onTheWay(limit time.Duration) (n uint64) {
-	for end := time.Now().Add(limit); ; {
+// missing waits for messages that have not arrived, which count counts, and returns how
+// many never do.
+func (g *group) missing(count func() (uint64, error)) (n uint64, err error) {
+	for end := time.Now().Add(20 * time.Second); ; {
 		g.fleet.Idle(50 * time.Millisecond)
-		n = 0
-		for i := range g.o.Sessions {
-			pushed := g.ledger.Account(i).Pushed
-			n += pushed - min(pushed, g.fleet.Standing(i).Pushed)
-		}
-		if n == 0 || time.Now().After(end) {
-			return n
+		if n, err = count(); n == 0 || err != nil || time.Now().After(end) {
+			return n, err
 		}
 	}
 }

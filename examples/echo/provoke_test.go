@@ -106,8 +106,8 @@ func eventually(t *testing.T, what string, so func() bool) {
 	}
 }
 
-// measured tries what a machine that stalls may spoil, a few times.
-func measured(t *testing.T, what string, so func() bool) {
+// again tries what a machine that stalls may spoil, a few times.
+func again(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	for range 5 {
 		if so() {
@@ -158,7 +158,7 @@ func TestWhatAServerMayDoIsProvoked(t *testing.T) {
 	_ = p.Send("test.move", "")
 	eventually(t, "it comes back from its move", func() bool { return p.Stats().Resumes > before })
 	// HOLD: a handler sleeps, and what the client sends waits with the client.
-	measured(t, "the client holds", func() bool {
+	again(t, "the client holds", func() bool {
 		_ = p.Send("test.sleep", uint32(700))
 		for range 200 {
 			_ = p.Send("test.sleep", uint32(0))
@@ -169,7 +169,7 @@ func TestWhatAServerMayDoIsProvoked(t *testing.T) {
 		return held
 	})
 	// Overflow, while the client is away.
-	measured(t, "a reset", func() bool {
+	again(t, "a reset", func() bool {
 		_ = p.Send("test.flood", Flood{After: 150, Count: 300, Size: 10})
 		eventually(t, "the wish was taken", func() bool { return p.Stats().OutPackets == 0 })
 		before := p.Stats().Resumes

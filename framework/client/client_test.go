@@ -356,7 +356,7 @@ func again(t *testing.T, so func() bool) {
 			return
 		}
 	}
-	t.Fatal("never without a link that was lost")
+	t.Fatal("the machine stood still each time")
 }
 
 func slowHandler(t *testing.T, carrier string) bool {
@@ -370,12 +370,15 @@ func slowHandler(t *testing.T, carrier string) bool {
 	client.OnMessage(c, "tick", func(m uint64) { <-gate; got = append(got, m); n.Add(1) })
 	connect(t, c)
 	// Far more than the inbox takes, over far longer than the timeout.
+	var longest time.Duration
 	for range 100 {
+		began := time.Now()
 		srv.do(func() { srv.last().push(5) })
 		time.Sleep(15 * time.Millisecond)
+		longest = max(longest, time.Since(began))
 	}
 	s := c.Stats()
-	if s.Losses > 0 { // the machine stood still for longer than the timeout
+	if s.Losses > 0 && longest > fast.Timeout/4 { // the machine stood still
 		return false
 	}
 	if s.Holds == 0 || s.InPackets > 3*40 {
