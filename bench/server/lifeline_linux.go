@@ -18,24 +18,19 @@ import (
 	"github.com/lifeline-go/lifeline/transport"
 )
 
-// host is where the server listens.
-func (o *Options) host() string {
-	if o.Host == "" {
-		return "127.0.0.1"
-	}
-	return o.Host
-}
-
 // AnyPort is Listen, and without it an address whose port is the system's choice.
-func (o *Options) AnyPort() string { return cmp.Or(o.Listen, o.host()+":0") }
+func (o *Options) AnyPort() string { return cmp.Or(o.Listen, cmp.Or(o.Host, "127.0.0.1")+":0") }
 
 // OwnPort is Listen, and without it an address that the system gives to no socket
 // by itself. A server with several loops shares its port among sockets of one
 // user. Another socket of that user that is bound the same way takes a part of its
 // players, without an error on either side, and tests around here bind port 0 all
-// the time. What else draws such ports draws others.
+// the time. What else draws such ports draws others, and another process that draws
+// of these has another address of the machine itself.
 func (o *Options) OwnPort() string {
-	return cmp.Or(o.Listen, fmt.Sprintf("%s:%d", o.host(), 20_000+rand.IntN(5_000)))
+	pid := os.Getpid()
+	host := cmp.Or(o.Host, fmt.Sprintf("127.%d.%d.%d", 1+pid>>14&0x7f, pid>>7&0x7f, 1+pid&0x7f))
+	return cmp.Or(o.Listen, fmt.Sprintf("%s:%d", host, 20_000+rand.IntN(5_000)))
 }
 
 // startLifeline starts the server that all this is about. Whatever is not in
