@@ -66,14 +66,11 @@ type Config struct {
 	// player's address by the PROXY protocol or by X-Forwarded-For (transport/SPEC 8);
 	// Login.Addr and all limits by address go by it. If empty, no proxy is believed.
 	TrustedProxies []netip.Prefix
-	// Loops is the number of event loops. If zero, one for each of runtime.GOMAXPROCS(0),
-	// less one where TCP or WebSockets are served, and at least one: while all loops wait
-	// for streams, goroutines that wait for a database or the cluster are woken up to 10 ms
-	// late.
+	// Loops is the number of event loops. If zero, one for each of runtime.GOMAXPROCS(0).
 	Loops int
 	// CoalesceDelay is how long a loop lets datagrams and streams that arrive close
-	// together share one wake-up, which saves a third of a busy server's processor
-	// time; at most 10 ms. If zero, 1 ms. If negative, off. Linux only.
+	// together share one wake-up, where enough arrive; at most 1 ms. If zero, 100 us. If
+	// negative, off. Linux only.
 	CoalesceDelay time.Duration
 	// Session says how sessions live: heartbeat, timeout, grace, buffers.
 	Session SessionConfig

@@ -83,11 +83,9 @@ type Config struct {
 	// sees in a second before it asks for that. If zero, 200. If negative, only
 	// AlwaysCookie and a table of half-open links that fills up make it ask.
 	CookieRate int
-	// Loops is the number of event loops. If zero, runtime.GOMAXPROCS(0), less one where
-	// TCP or WebSockets are served: a loop that waits for a stream keeps its processor from
-	// Go's scheduler for up to 10 ms, and while all loops do, no other goroutine hears of
-	// the network. At least one. Outside Linux there is one loop whatever this says: elsewhere the
-	// kernel does not spread packets over sockets that share a port.
+	// Loops is the number of event loops. If zero, runtime.GOMAXPROCS(0). Outside Linux
+	// there is one loop whatever this says: elsewhere the kernel does not spread packets
+	// over sockets that share a port.
 	Loops int
 	// MaxBody is the largest body of a packet. If zero, codec.DefaultMaxBody.
 	MaxBody int
@@ -129,13 +127,13 @@ type Config struct {
 	// ask for. If zero, as much as the system allows, up to 8 MiB. Less than
 	// 1 MiB is worth a warning in the log: a burst of players overflows it.
 	SocketBuffer int
-	// CoalesceDelay is how long after a loop has emptied a datagram socket, or begun a
-	// round of streams, it lets more come together before it takes them, so that
-	// they share what a wake-up costs. Nothing that is sent waits, and there are no
-	// waits where fewer than two come in one, nor where players ask again as soon as
-	// they are answered and waits would slow them down. If zero, 1 ms, which is also
-	// as fine as an idle process can tell the time; at most 10 ms. If negative,
-	// nothing is coalesced. Linux only.
+	// CoalesceDelay is how long a loop that has taken all that had come waits before it
+	// looks again, so that what comes meanwhile shares what a wake-up costs. Nothing
+	// that is sent waits for that, and there are no waits where hardly anything would
+	// come in one, nor where players ask again as soon as they are answered and waits
+	// would slow them down. If zero, 100 us; at most 1 ms, since the loop's thread
+	// sleeps meanwhile and the runtime has to wait for it when it stops all. If
+	// negative, nothing is coalesced. Linux only.
 	CoalesceDelay time.Duration
 	// Logger takes the few things that are worth a line. If nil, slog.Default().
 	Logger *slog.Logger
@@ -155,8 +153,8 @@ const (
 	defaultReceiveBytes    = 64 << 20 // of a loop
 	defaultOpeningTimeout  = 5 * time.Second
 	defaultSocketBuffer    = 8 << 20
-	defaultCoalesceDelay   = time.Millisecond
-	maxCoalesceDelay       = 10 * time.Millisecond // a third of the shortest retransmission timeout
+	defaultCoalesceDelay   = 100 * time.Microsecond
+	maxCoalesceDelay       = time.Millisecond
 	maxLoops               = 256
 	maxMaxBody             = 1<<28 - 1 // what four bytes of length can say
 	maxSendBuffer          = 64 << 20
@@ -169,11 +167,7 @@ func (c *Config) loops() int {
 	if c.Loops > 0 {
 		return c.Loops
 	}
-	n := runtime.GOMAXPROCS(0)
-	if c.TCP != "" || c.SealedTCP != "" || c.WebSocket != "" {
-		n = max(n-1, 1)
-	}
-	return min(n, maxLoops)
+	return min(runtime.GOMAXPROCS(0), maxLoops)
 }
 
 func (c *Config) maxBody() int {

@@ -27,7 +27,8 @@ type fakeBelow struct {
 	take int      // how many datagrams the socket takes before it is full; < 0: all
 }
 
-func (f *fakeBelow) Drain() {}
+func (f *fakeBelow) Drain()               {}
+func (f *fakeBelow) WakeAt(time.Duration) {}
 func (f *fakeBelow) Send(b *backend.Outbox) bool {
 	for ; b.Head < b.N; b.Head++ {
 		if f.take == 0 {
@@ -157,7 +158,8 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 // forget what they read.
 type loopBack struct{ answers map[netip.AddrPort]*peer }
 
-func (f *loopBack) Drain() {}
+func (f *loopBack) Drain()               {}
+func (f *loopBack) WakeAt(time.Duration) {}
 func (f *loopBack) Send(b *backend.Outbox) bool {
 	for ; b.Head < b.N; b.Head++ {
 		p := f.answers[b.To[b.Head]]

@@ -138,7 +138,8 @@ func (l *Loop) end() {
 			c.handed()
 		}
 	}
-	l.runTimers(l.runTasks())
+	l.runTasks()
+	l.runTimers()
 	l.tellWritable()
 	l.tellClosed()
 	l.callLoop(hookBatch)
@@ -148,18 +149,15 @@ func (l *Loop) end() {
 	l.arm()
 	l.stats.busy += l.t.now() - l.began
 	l.publish()
-	if l.ended() && l.timers.timer != nil {
-		l.timers.timer.Stop()
-	}
 	l.depth--
 	// What is left goes into a batch of its own, so that I/O comes in between.
 	l.queue.endBatch(len(l.closed)+len(l.writable) > 0)
 }
 
 // runTasks runs what was posted before it looked. A task that posts itself
-// again runs in the next batch. It reports whether the loop's timer has fired.
-func (l *Loop) runTasks() (fired bool) {
-	tasks, fired, closed := l.queue.take(l.spare)
+// again runs in the next batch.
+func (l *Loop) runTasks() {
+	tasks, closed := l.queue.take(l.spare)
 	l.stats.tasks += uint64(len(tasks))
 	for i, t := range tasks {
 		tasks[i] = nil
@@ -170,7 +168,6 @@ func (l *Loop) runTasks() (fired bool) {
 		l.stopping = true
 		l.closeAll(ErrStopped)
 	}
-	return fired
 }
 
 func (l *Loop) runTask(t Task) {

@@ -372,6 +372,6 @@ func TestTheKernelKnowsTheRoundTripOfTCP(t *testing.T) {
 // pollHooks are what sockets offer to tests.
 type pollHooks interface {
 	EndEngine()
-	CoalesceStreams()
+	Coalesce()
 	HoldAcceptor() (held func() bool, release func())
 }

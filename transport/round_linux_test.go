@@ -5,6 +5,8 @@ package transport
 import (
 	"io"
 	"net"
+	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -56,7 +58,7 @@ func TestStreamsThatAreReadableTogetherShareABatch(t *testing.T) {
 		onLoop(t, tr.Loops()[0], func() {})
 		after := tr.Stats()
 		batches, packets := after.WakeUps-before.WakeUps, after.PacketsIn-before.PacketsIn
-		want := uint64(poll.RoundTry + n/poll.RoundBatch + 20)
+		want := uint64(n/poll.RoundBatch + 20)
 		if packets == n && batches <= want {
 			break
 		}
@@ -65,7 +67,7 @@ func TestStreamsThatAreReadableTogetherShareABatch(t *testing.T) {
 		}
 	}
 	// One that is alone is answered as if there were no rounds.
-	for range 2 * poll.RoundTry {
+	for range 64 {
 		clients[0].roundTrip("alone")
 	}
 	for _, c := range clients {
@@ -73,47 +75,142 @@ func TestStreamsThatAreReadableTogetherShareABatch(t *testing.T) {
 	}
 }
 
-// TestWakeEndsTheWaitBetweenRounds posts while the loop waits for more streams.
-func TestWakeEndsTheWaitBetweenRounds(t *testing.T) {
-	tr, clients, _ := streamsAtOnce(t, &hooks{}, 1)
-	defer stop(t, tr)
-	l := tr.Loops()[0]
-	for range 50 {
-		onLoop(t, l, func() { // as if many had been here, and were worth a wait
-			l.below.(pollHooks).CoalesceStreams()
-		})
-		clients[0].roundTrip("ask")
-		onLoop(t, l, func() {})
+// TestDatagramsAndStreamsShareALoop: whatever keeps a loop busy, it hears of all else,
+// whether it waits between batches or not.
+func TestDatagramsAndStreamsShareALoop(t *testing.T) {
+	for _, waits := range []bool{false, true} {
+		tr, err := Start(Config{TCP: "127.0.0.1:0", PlainKCP: "127.0.0.1:0", Loops: 1, Logger: quiet}, &hooks{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := tr.Loops()[0]
+		if waits {
+			onLoop(t, l, func() { l.below.(pollHooks).Coalesce() })
+		}
+		for _, tt := range []struct {
+			loud, other world
+			pause       time.Duration // of the loud one; 0: the loop never has all that has come
+		}{
+			{world{carrier: TCP}, world{carrier: PlainKCP}, 200 * time.Microsecond},
+			{world{carrier: PlainKCP}, world{carrier: TCP}, 200 * time.Microsecond},
+			{world{carrier: TCP}, world{carrier: TCP}, 200 * time.Microsecond},
+			{world{carrier: TCP}, world{carrier: PlainKCP}, 0},
+			{world{carrier: PlainKCP}, world{carrier: TCP}, 0},
+		} {
+			loud, other := tt.loud.dial(t, tr), tt.other.dial(t, tr)
+			loud.write(beat)
+			other.write(beat)
+			done, ended := make(chan struct{}), make(chan struct{})
+			go func() {
+				defer close(ended)
+				for {
+					select {
+					case <-done:
+						return
+					default:
+						loud.write(beat)
+						time.Sleep(tt.pause)
+					}
+				}
+			}()
+			for range 50 {
+				other.roundTrip("heard")
+				onLoop(t, l, func() {})
+				newcomer := tt.other.dial(t, tr)
+				newcomer.write(beat)
+				newcomer.roundTrip("here")
+				newcomer.Close()
+			}
+			close(done)
+			<-ended
+			loud.Close()
+			other.Close()
+		}
+		stop(t, tr)
 	}
-	clients[0].Close()
 }
 
-// TestDatagramsBetweenRounds asks by datagrams while the loop waits for more streams.
-func TestDatagramsBetweenRounds(t *testing.T) {
-	tr, err := Start(Config{TCP: "127.0.0.1:0", PlainKCP: "127.0.0.1:0", Loops: 1, CoalesceDelay: 10 * time.Millisecond, Logger: quiet}, &hooks{})
+// TestNoWakeUpIsLost posts to a loop that is about to sleep, or wakes, or is busy with
+// datagrams, and has its timer ring at once.
+func TestNoWakeUpIsLost(t *testing.T) {
+	rang := make(chan struct{}, 1)
+	tr, err := Start(Config{PlainKCP: "127.0.0.1:0", Loops: 1, Logger: quiet}, &hooks{timer: func(*Loop) { rang <- struct{}{} }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stop(t, tr)
 	l := tr.Loops()[0]
-	byStream, byDatagrams := (&world{carrier: TCP}).dial(t, tr), (&world{carrier: PlainKCP}).dial(t, tr)
-	byStream.write(beat)
-	byDatagrams.write(beat)
-	for range 20 {
-		onLoop(t, l, func() { // as if many had been here, and were worth a wait
-			l.below.(pollHooks).CoalesceStreams()
-		})
-		byStream.roundTrip("ask")       // now it waits
-		byDatagrams.roundTrip("me too") // and nothing else wakes it
+	c := (&world{carrier: PlainKCP}).dial(t, tr)
+	defer c.Close()
+	c.write(beat)
+	for i := range 20_000 {
+		if i%16 == 0 {
+			c.write(beat)
+		}
+		onLoop(t, l, func() { l.WakeAt(l.Now() + 1 + time.Duration(i%64)*time.Microsecond) })
+		select {
+		case <-rang:
+		case <-time.After(20 * time.Second):
+			t.Fatal("the timer does not ring")
+		}
+		for range i % 50 { // moves the next one through what the loop does
+			runtime.Gosched()
+		}
 	}
-	byStream.Close()
-	byDatagrams.Close()
+}
+
+// TestLoopAtRestSleeps, whatever woke it before, and whether it waits between batches
+// or not.
+func TestLoopAtRestSleeps(t *testing.T) {
+	for _, waits := range []bool{false, true} {
+		tr, err := Start(Config{TCP: "127.0.0.1:0", PlainKCP: "127.0.0.1:0", Loops: 1, Logger: quiet}, &hooks{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := tr.Loops()[0]
+		if waits {
+			onLoop(t, l, func() { l.below.(pollHooks).Coalesce() })
+		}
+		stream, datagrams := (&world{carrier: TCP}).dial(t, tr), (&world{carrier: PlainKCP}).dial(t, tr)
+		for name, wake := range map[string]func(){
+			"a post":     func() { onLoop(t, l, func() {}) },
+			"a timer":    func() { onLoop(t, l, func() { l.WakeAt(l.Now() + time.Millisecond) }) },
+			"a stream":   func() { stream.roundTrip("here") },
+			"a datagram": func() { datagrams.roundTrip("here") },
+			"a newcomer": func() { (&world{carrier: TCP}).dial(t, tr).Close() },
+		} {
+			const rest = 100 * time.Millisecond
+			used := rest
+			for try := 0; used > rest/40 && try < 20; try++ { // something else may be at work in this process
+				wake()
+				time.Sleep(rest / 4) // KCP acknowledges
+				before := processorTime(t)
+				time.Sleep(rest)
+				used = processorTime(t) - before
+			}
+			if used > rest/40 {
+				t.Errorf("%v of %v at work after %s", used, rest, name)
+			}
+		}
+		stream.Close()
+		datagrams.Close()
+		stop(t, tr)
+	}
+}
+
+// processorTime is what this process has had.
+func processorTime(t *testing.T) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // TestSharedBatchOfThoseWhoClose has players say their last words together, the
 // first of whom is thrown out by the last, and the loop stop with a batch open.
 func TestSharedBatchOfThoseWhoClose(t *testing.T) {
-	const n = 2 * poll.RoundTry
+	const n = 64
 	var first *Link
 	asked, ended, firstIn, want := 0, 0, 0, 3
 	h := &hooks{batch: func(*Loop) { ended++ }}
@@ -123,16 +220,16 @@ func TestSharedBatchOfThoseWhoClose(t *testing.T) {
 			return
 		}
 		switch asked++; asked {
-		case poll.RoundTry + 2: // in a batch with others
+		case 2: // in a batch with others
 			first, firstIn = k, ended
-		case poll.RoundTry + 4:
+		case 4:
 			if firstIn != ended { // a batch ends after a millisecond
 				want-- // its answer has gone out
 			}
 			first.Close(io.ErrUnexpectedEOF)
-		case poll.RoundTry + 6:
+		case 6:
 			k.Close(io.ErrUnexpectedEOF) // itself
-		case poll.RoundTry + 8:
+		case 8:
 			panic("in a batch with others")
 		}
 	}
@@ -194,11 +291,13 @@ func TestSlowHandlersShareNoBatch(t *testing.T) {
 	}}
 	tr, clients, ask := streamsAtOnce(t, h, n)
 	defer stop(t, tr)
+	onLoop(t, tr.Loops()[0], func() {})
 	before := tr.Stats()
 	ask()
 	for _, c := range clients {
 		c.read()
 	}
+	onLoop(t, tr.Loops()[0], func() {}) // what is published is of a batch before
 	if got := tr.Stats().WakeUps - before.WakeUps; got < n {
 		t.Errorf("%d slow questions were served in %d batches", n, got)
 	}

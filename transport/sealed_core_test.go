@@ -31,7 +31,8 @@ type sealedPeer struct {
 // catcher is a backend that keeps what is sent, by destination.
 type catcher map[netip.AddrPort][][]byte
 
-func (c catcher) Drain() {}
+func (c catcher) Drain()               {}
+func (c catcher) WakeAt(time.Duration) {}
 func (c catcher) Send(b *backend.Outbox) bool {
 	for ; b.Head < b.N; b.Head++ {
 		c[b.To[b.Head]] = append(c[b.To[b.Head]], bytes.Clone(b.Datagram(b.Head)))
@@ -112,7 +113,8 @@ func (p *sealedPeer) take(b []byte) {
 // sealedBack gives datagrams to their peers.
 type sealedBack map[netip.AddrPort]*sealedPeer
 
-func (f sealedBack) Drain() {}
+func (f sealedBack) Drain()               {}
+func (f sealedBack) WakeAt(time.Duration) {}
 func (f sealedBack) Send(b *backend.Outbox) bool {
 	for ; b.Head < b.N; b.Head++ {
 		f[b.To[b.Head]].take(b.Datagram(b.Head))

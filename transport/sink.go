@@ -19,7 +19,6 @@ func (s *sink) Queue() backend.Queue        { return &s.queue }
 func (s *sink) Counters() *backend.Counters { return &s.stats.Counters }
 func (s *sink) Depth() int                  { return s.depth }
 func (s *sink) Now() time.Duration          { return s.now }
-func (s *sink) Streams() int                { return len(s.streams) }
 func (s *sink) Begin()                      { s.loop().begin() }
 func (s *sink) End()                        { s.loop().end() }
 func (s *sink) Refresh()                    { s.now = max(s.now, s.t.now()) }

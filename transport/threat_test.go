@@ -352,7 +352,8 @@ type countingBack struct {
 	answers map[netip.AddrPort]int
 }
 
-func (f countingBack) Drain() {}
+func (f countingBack) Drain()               {}
+func (f countingBack) WakeAt(time.Duration) {}
 func (f countingBack) Send(b *backend.Outbox) bool {
 	for ; b.Head < b.N; b.Head++ {
 		if p := f.peers[b.To[b.Head]]; p != nil {

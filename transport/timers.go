@@ -11,20 +11,22 @@ const (
 	maxDue    = 256
 	dueSpread = time.Millisecond
 
+	// maxCorrect entries are corrected after a batch: a loop that is busy wakes anyway.
+	maxCorrect = 4
+
 	// A socket that takes no more, and a stream that a link waits for, are
 	// looked at again after minRetry, and less often while nothing moves.
 	minRetry = time.Millisecond
 	maxRetry = 5 * time.Millisecond
 )
 
-// timers are a loop's deadlines behind one timer of the runtime. Owned by the
+// timers are a loop's deadlines behind one of its driver. Owned by the
 // loop. Links sit in a heap only while something is due for them, and their
 // entries are lazy: one that has become too early is corrected when it comes up.
 type timers struct {
 	heap  []timerEntry
 	wake  time.Duration // when the handler wants OnTimer
-	timer *time.Timer
-	armed time.Duration // when timer fires, Never if it is not armed
+	armed time.Duration // when the driver wakes the loop
 	retry time.Duration // next wait for a blocked socket
 }
 
@@ -38,12 +40,10 @@ func (t *timers) init() {
 }
 
 // runTimers serves what is due.
-func (l *Loop) runTimers(fired bool) {
+func (l *Loop) runTimers() {
 	t := &l.timers
-	if fired {
-		if late := l.now - t.armed; late >= 0 { // else it fired while the batch ran: arm sets it again
-			l.lateness.sample(l.now, late)
-		}
+	if t.armed <= l.now {
+		l.lateness.sample(l.now, l.now-t.armed)
 		t.armed = Never
 	}
 	extra := l.lateness.extra(l.now)
@@ -88,9 +88,7 @@ func (l *Loop) runDue() (drained bool) {
 	return drained
 }
 
-// arm sets the runtime's timer for the earliest deadline. One that is set for
-// an earlier time stays: it costs one wake-up, and setting it anew costs
-// every batch.
+// arm has the driver wake the loop at the earliest deadline.
 func (l *Loop) arm() {
 	t := &l.timers
 	next, blocked := t.wake, false
@@ -100,7 +98,7 @@ func (l *Loop) arm() {
 			blocked = blocked || l.kcp[i].blocked
 		}
 	}
-	if len(t.heap) > 0 {
+	if t.correct(l.now, next); len(t.heap) > 0 {
 		next = min(next, max(t.heap[0].at, l.now+dueSpread/4))
 	}
 	if len(l.dirty) > 0 || blocked {
@@ -109,14 +107,27 @@ func (l *Loop) arm() {
 	} else {
 		t.retry = minRetry
 	}
-	if next >= t.armed || l.stopping {
-		return
+	if l.stopping {
+		next = Never
 	}
 	t.armed = next
-	if wait := max(next-l.now, 1); t.timer == nil { // never 0: in virtual time that would run it here
-		t.timer = time.AfterFunc(wait, l.queue.onTimer)
-	} else {
-		t.timer.Reset(wait)
+	l.below.WakeAt(next)
+}
+
+// correct corrects the first entries of the heap, if they have become too early: they
+// would wake the loop for nothing.
+func (t *timers) correct(now, next time.Duration) {
+	for n := 0; n < maxCorrect && len(t.heap) > 0 && t.heap[0].at < next; n++ {
+		k := t.heap[0].k
+		switch at := k.dueAt(now); {
+		case at == Never:
+			t.remove(k)
+		case at > t.heap[0].at:
+			t.heap[0].at = at
+			t.down(0)
+		default:
+			return
+		}
 	}
 }
 

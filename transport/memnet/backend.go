@@ -125,6 +125,7 @@ type loop struct {
 	r     *runner
 	addrs []netip.AddrPort // the server's
 	waker chan struct{}    // 1 deep: a burst wakes once
+	alarm backend.Alarm
 	inbox []event
 	spare []event
 	held  int // datagrams in the inbox
@@ -139,6 +140,9 @@ func (l *loop) wake() {
 	default:
 	}
 }
+
+// WakeAt wakes the loop by a timer.
+func (l *loop) WakeAt(at time.Duration) { l.alarm.Set(at, l.sink.Now(), l.sink.Queue().Wake) }
 
 func (l *loop) enqueueLocked(e event) {
 	if e.kind == datagram {

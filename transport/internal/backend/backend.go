@@ -66,6 +66,10 @@ type Driver interface {
 	// Drain hands up datagrams that already wait, so that no timer judges a peer
 	// that has answered by now.
 	Drain()
+	// WakeAt makes a batch begin at a time, or soon after it; with Never at none. It
+	// is called at the end of each batch and replaces what was said before, of which an
+	// earlier time may stay.
+	WakeAt(at time.Duration)
 }
 
 // Sink is one loop, as what is below it sees it. All of it is called on the loop's
@@ -97,8 +101,6 @@ type Sink interface {
 	// the loop's now. It returns nil when there is no room: the caller closes the
 	// connection then.
 	Open(listener int, s Stream, from netip.AddrPort) Link
-	// Streams is how many streams the loop has.
-	Streams() int
 	// Evict closes a connection that is no link yet, in a batch. It reports whether
 	// there was one.
 	Evict() bool
@@ -106,21 +108,13 @@ type Sink interface {
 	Refuse(listener int)
 }
 
-// Queue wakes a loop. Safe to use from any goroutine, except for Park.
+// Queue wakes a loop. Safe to use from any goroutine.
 type Queue interface {
 	// SetWaker says how the loop is woken, or with nil that it can't be now. wake is
 	// called under a lock.
 	SetWaker(wake func())
 	// Wake makes the loop run a batch that begins after this.
 	Wake()
-	// Park lets the loop wait between two batches, for d, with Never without end, or
-	// until it is woken.
-	Park(d time.Duration)
-	// Stay says whether the loop waits in Park alone from now on: wake is not called
-	// then.
-	Stay(inside bool)
-	// CallBack wakes a loop that stays.
-	CallBack()
 }
 
 // Link is the upper end of a stream. Owned by the loop.

@@ -56,7 +56,7 @@ type handing struct {
 type engineAt struct {
 	loop   gnet.EventLoop
 	dead   chan struct{}
-	coming atomic.Int32 // connections on their way: the loop must let gnet look
+	coming atomic.Int32 // connections on their way: the loop lets gnet look
 }
 
 // listenStreams opens the listeners of a loop. Those of all loops share their port.
@@ -163,7 +163,6 @@ func (a *acceptor) hand(conn *net.TCPConn) {
 	if e := a.g.engineAt.Load(); e != nil {
 		e.coming.Add(1)
 		if taken, err := e.loop.Enroll(gnet.NewContext(context.Background(), a), conn); err == nil {
-			a.g.queue.CallBack()
 			a.handing = append(a.handing, handing{taken, e})
 			return
 		}

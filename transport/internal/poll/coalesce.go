@@ -5,7 +5,7 @@ package poll
 import "time"
 
 const (
-	coalesceWorth     = 2                      // datagrams that make up for a wait
+	coalesceWorth     = 2                      // waits that a datagram or more makes up for
 	coalesceTrial     = 100 * time.Millisecond // for which it is tried before it is judged
 	coalescePause     = time.Second            // without it after it slowed the players down; twice that the next time
 	maxCoalescePauses = 3                      // times that this doubles
@@ -47,7 +47,7 @@ func (g *coalescer) emptied(now, delay time.Duration, n uint64) {
 // judge ends a look.
 func (g *coalescer) judge(now, delay time.Duration) {
 	rate := g.n * uint64(time.Second) / uint64(max(now-g.since, 1))
-	worth := rate*uint64(delay) >= coalesceWorth*uint64(time.Second)
+	worth := coalesceWorth*rate*uint64(delay) >= uint64(time.Second)
 	slow := rate < g.free/8*5 // the machine has bad moments, too: once does not count
 	look := coalesceTrial
 	switch {

@@ -13,18 +13,23 @@
 //   - No loop exists in OnBoot, and nothing else has an event by itself. OnTick is
 //     the exception, on a goroutine of its own: it registers
 //     one end of a pair of sockets, whose OnOpen is the first event on the
-//     loop. Writing to the other end is the wake-up. EventLoop.Execute would
-//     allocate, and lose the order beyond 1,024 tasks.
-//   - It tells of one readable stream after the other, and not when that was all.
-//     It runs what Wake posted at the end of the next round, and a batch stays open
-//     till then: see round.
+//     loop. EventLoop.Execute would allocate, and lose the order beyond 1,024 tasks.
+//   - It waits in a system call, which keeps a processor from Go's scheduler, and has
+//     its monitor thread look after that. So on Linux a loop waits in an epoll of its
+//     own, see watch, and returns to gnet when gnet has something to do. It has
+//     written to that pair of sockets then: gnet calls back.
+//   - It tells of one readable stream after the other, and not when that was all:
+//     what it tells before it calls back shares a batch, see round.
+//   - It does not tell which epoll is its own: the kernel refuses to add to that one
+//     what is in it.
+//   - What other goroutines ask it for, Enroll and its end, it hears of once, and
+//     sees to after all else that it has heard of together with that. So a loop does
+//     not wait while a connection is on its way, or the engine ends.
 //   - Its loop does not return to Go's scheduler while there is something to read,
 //     so a busy one gives way now and then.
 //   - It reads the first datagram of each wake-up of a UDP listener with recvfrom,
 //     which loses the control message that says what address it came to, and
-//     allocates five times. So datagram sockets are ours, and so is what wakes the
-//     loop for them: see udpWatch. While no stream is served the loop does not
-//     return to gnet at all. An acceptor that gives gnet a connection calls it back.
+//     allocates five times. So datagram sockets are ours.
 //   - gnet says nothing when a socket takes more again: where a link waits
 //     for it, the loop looks again every 1 to 5 ms.
 //   - Write calls OnClose when it fails. A Conn is dropped in OnClose, since

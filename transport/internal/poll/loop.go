@@ -35,7 +35,7 @@ type loop struct {
 	eng     gnet.Engine
 	waker   waker
 	udp     []*udpSocket // by the number of the listener; nil what is not served, and between engines
-	watch   *udpWatch    // nil where there is none of them
+	watch   *watch       // nil between engines
 	booted  bool
 	up      chan error // 1 deep: takes the outcome of the first start
 	started bool       // it was a success
@@ -43,6 +43,8 @@ type loop struct {
 	came    uint64        // datagrams
 	yielded time.Duration // when it last gave way to other goroutines
 	round   round
+	wakeAt  time.Duration // when it is to run a batch at the latest
+	alarm   backend.Alarm // by this, where it does not wait by itself
 	dead    chan struct{} // closed when this engine is about to end
 
 	acceptors []*acceptor              // immutable once the loop runs
@@ -51,8 +53,6 @@ type loop struct {
 	accepting atomic.Int32             // those that run
 	engineAt  atomic.Pointer[engineAt] // nil between engines
 }
-
-func (g *loop) wake() { g.waker.wake() }
 
 // Send sends what one socket is to send.
 func (g *loop) Send(b *backend.Outbox) bool {
@@ -125,8 +125,11 @@ func (g *loop) yield() {
 func (g *loop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	g.boot()
 	if c.Context() == g {
-		g.round.waker = c
+		if g.bootErr = g.watchGnet(c); g.bootErr != nil {
+			return nil, gnet.Shutdown
+		}
 		g.queue.SetWaker(g.wake)
+		g.waker.wake() // gnet calls back
 		g.engineAt.Store(&engineAt{loop: c.EventLoop(), dead: g.dead})
 		g.accept()
 		if !g.started {
@@ -171,16 +174,9 @@ func (g *loop) OnTraffic(c gnet.Conn) gnet.Action {
 	case *stream:
 		return g.traffic(s)
 	case *loop:
-		n := c.InboundBuffered()
-		if n == 0 && g.round.woken { // no byte came: gnet did what it was asked to
-			g.ends()
-			return g.after(gnet.None)
-		}
-		if n > 0 {
-			_, _ = c.Discard(n)
-		}
-		g.turn()
+		_, _ = c.Discard(c.InboundBuffered())
 		g.settle()
+		return g.turn()
 	}
 	return g.after(gnet.None)
 }

@@ -277,7 +277,6 @@ func (g *loop) OnTick() (time.Duration, gnet.Action) {
 func (g *loop) OnShutdown(gnet.Engine) {
 	g.engineAt.Store(nil)
 	close(g.dead)
-	g.queue.CallBack()
 }
 
 // gnetLogger is gnet's logger: what it has to say is a warning at most, since

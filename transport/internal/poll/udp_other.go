@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/lifeline-go/lifeline/transport/internal/backend"
 	"github.com/panjf2000/gnet/v2"
@@ -118,19 +119,26 @@ func (u *udpSocket) drain() {
 	u.spare = list
 }
 
-// udpWatch: the readers wake the loop here.
-type udpWatch struct{}
+// watch: the readers wake the loop here, and it waits in gnet.
+type watch struct{}
 
-func (g *loop) openWatch() error { return nil }
-func (g *loop) closeWatch()      {}
+// WakeAt wakes the loop by a timer.
+func (g *loop) WakeAt(at time.Duration) {
+	g.wakeAt = at
+	g.alarm.Set(at, g.sink.Now(), g.queue.Wake)
+}
 
-func (g *loop) turn() { g.look() }
+func (g *loop) openWatch() error          { return nil }
+func (g *loop) closeWatch()               {}
+func (g *loop) watchGnet(gnet.Conn) error { return nil }
+func (g *loop) wake()                     { g.waker.wake() }
 
-// look is a batch of what woke the loop, and of what the readers have read.
-func (g *loop) look() {
+// turn is a batch of what woke the loop, and of what the readers have read.
+func (g *loop) turn() gnet.Action {
 	g.sink.Begin()
 	g.Drain()
 	g.sink.End()
+	return g.after(gnet.None)
 }
 
 func (u *udpSocket) send(b *backend.Outbox) bool {

@@ -3,212 +3,248 @@
 package poll
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"github.com/lifeline-go/lifeline/transport/internal/backend"
+	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
 )
 
-// maxWatched sockets tell at once; others tell later.
-const maxWatched = 4
+// restless is how often a loop that waits for more looks in vain before it sleeps.
+const restless = 8
 
-// udpWatch wakes a loop when datagrams have come. It is an epoll of its own in
-// Go's poller, since the sockets can't be there: that hears of every datagram
-// that leaves. A socket of it tells once, and is heard again when the loop has
-// read it and looks no more by itself.
-type udpWatch struct {
-	wake  func() // the loop
-	fd    int    // of epoll
+// watch is where a loop waits: an epoll of its own in Go's poller, with its datagram
+// sockets, and with gnet's epoll, so that a loop is a goroutine that waits and no
+// thread in a system call. The sockets can't be in Go's poller themselves: that hears
+// of every datagram that leaves. What is in there tells once, and is heard again when
+// the loop has looked and found nothing. Owned by the loop, except for wake.
+type watch struct {
+	fd    int // of epoll
 	epoll *os.File
 	raw   syscall.RawConn
-	done  sync.WaitGroup
-
-	// armed is set by the loop when it relies on being woken, and cleared by
-	// the goroutine that wakes it, which then waits for again. While it is
-	// cleared, ready is the loop's; while it is set, that goroutine's.
-	armed atomic.Bool
-	ready []int32 // sockets that have told
-	again chan struct{}
-
-	coalescer      // the loop's
-	quiet     bool // nothing came when it last looked: it waits to be woken
+	ask   func(fd uintptr) bool // asks epoll what has come: made once
+	told  []bool                // by number: of the listener, then gnet's and the timer's
+	fds   []int32               // likewise; -1 what there is none of
+	timer int                   // rings once
+	rings time.Duration         // when it does, or did
+	coalescer
+	empty int // looks in a row that found nothing
 }
 
-// openWatch watches over the sockets of a loop, if it has any.
+// openWatch watches over the sockets of a loop.
 func (g *loop) openWatch() error {
-	if !slices.ContainsFunc(g.udp, func(u *udpSocket) bool { return u != nil }) {
-		return nil
-	}
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return os.NewSyscallError("epoll_create1", err)
 	}
 	_ = unix.SetNonblock(fd, true) // so Go's poller takes it
-	w := &udpWatch{wake: g.queue.Wake, fd: fd, epoll: os.NewFile(uintptr(fd), "epoll"), again: make(chan struct{}, 1)}
-	for _, u := range g.udp {
+	w := &watch{fd: fd, epoll: os.NewFile(uintptr(fd), "epoll"), told: make([]bool, len(g.udp)+2), timer: -1, rings: backend.Never}
+	for i, u := range g.udp {
+		w.fds = append(w.fds, -1)
 		if u != nil && err == nil {
-			err = w.hear(unix.EPOLL_CTL_ADD, int32(u.fd))
+			err = w.add(i, u.fd)
 		}
+	}
+	w.fds = append(w.fds, -1, -1)
+	if err == nil {
+		w.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
+	}
+	if err == nil {
+		err = w.add(len(g.udp)+1, w.timer)
 	}
 	if err == nil {
 		w.raw, err = w.epoll.SyscallConn()
 	}
 	if err != nil {
-		_ = w.epoll.Close()
+		w.close()
 		return err
 	}
-	w.armed.Store(true)
+	w.ask = w.look
 	g.watch = w
-	w.done.Add(1)
-	// Ends when closeWatch closes again.
-	go w.run()
 	return nil
 }
 
 func (g *loop) closeWatch() {
-	if w := g.watch; w != nil {
+	if g.watch != nil {
+		g.watch.close()
 		g.watch = nil
-		close(w.again)
-		_ = w.epoll.Close()
-		w.done.Wait()
 	}
 }
 
-// hear makes a socket tell once.
-func (w *udpWatch) hear(op int, fd int32) error {
-	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(w.fd, op, int(fd), &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT, Fd: fd}))
+func (w *watch) close() {
+	_ = w.epoll.Close()
+	if w.timer >= 0 {
+		_ = unix.Close(w.timer)
+	}
 }
 
-// run wakes the loop when a socket tells, until closeWatch.
-func (w *udpWatch) run() {
-	defer w.done.Done()
-	var events [maxWatched]unix.EpollEvent
-	_ = w.raw.Read(func(fd uintptr) (done bool) {
-		// It does not wait: see mmsg.
-		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(&events[0])), maxWatched, 0, 0, 0)
-		if errno != 0 || n == 0 {
-			return false
-		}
-		for _, e := range events[:n] {
-			w.ready = append(w.ready, e.Fd)
-		}
-		w.armed.Store(false)
-		w.wake()
-		_, more := <-w.again
-		return !more
-	})
+// watchGnet watches over the epoll of gnet's, which has the streams and what else gnet
+// is to do.
+func (g *loop) watchGnet(c gnet.Conn) error {
+	fd, err := epollOf(c.Fd())
+	if err != nil {
+		return err
+	}
+	return g.watch.add(len(g.udp), fd)
 }
 
-// told reports whether datagrams have come since arm.
-func (w *udpWatch) told() bool { return w != nil && !w.armed.Load() }
-
-// arm makes datagrams that come, and those that have come, wake the loop.
-func (w *udpWatch) arm() {
-	if !w.told() {
-		return
-	}
-	for _, fd := range w.ready {
-		_ = w.hear(unix.EPOLL_CTL_MOD, fd)
-	}
-	w.ready = w.ready[:0]
-	w.armed.Store(true)
-	w.again <- struct{}{}
-}
-
-// turn is what a loop does when it was woken: a batch, or several while
-// datagrams wait. Without a stream nothing else comes to the loop than what
-// wakes it, so it waits for that here, as a goroutine: in gnet it would be a
-// thread in a system call, which costs more.
-func (g *loop) turn() {
-	w := g.watch
-	if g.round.open { // this is part of its batch
-		g.look()
-		return
-	}
-	stays := g.lone()
-	if stays {
-		g.queue.Stay(true)
-	}
-	for {
-		more := g.take()
-		switch {
-		case !stays || !g.lone():
-			if stays {
-				g.queue.Stay(false)
-			}
-			if more {
-				g.queue.Wake()
-			} else {
-				w.arm()
-			}
-			return
-		case more:
-			g.yield()
-		case w == nil:
-			g.queue.Park(backend.Never)
-		default:
-			wait := w.wait(g.r.Now())
-			if wait == 0 || w.quiet || !w.told() {
-				wait = backend.Never
-				w.arm()
-			}
-			g.queue.Park(wait)
-			runtime.Gosched() // what woke it may not be alone: they share the batch
+// epollOf returns the epoll that has a descriptor: the one that can't be given it again.
+// gnet does not tell which its own is.
+func epollOf(fd int) (int, error) {
+	for epoll := range 1 << 16 {
+		switch err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{}); err {
+		case unix.EEXIST:
+			return epoll, nil
+		case nil: // another one, which hears of nothing by that
+			_ = unix.EpollCtl(epoll, unix.EPOLL_CTL_DEL, fd, nil)
 		}
 	}
+	return 0, fmt.Errorf("transport: no epoll has descriptor %d", fd)
 }
 
-// look is a batch of what waits for the loop, or a part of the one that is open.
-func (g *loop) look() {
-	g.sink.Begin()
-	if g.watch.told() {
-		g.Drain()
-	}
-	g.sink.End()
-	g.watch.arm()
+func (w *watch) add(number, fd int) error {
+	w.fds[number] = int32(fd)
+	return w.hear(unix.EPOLL_CTL_ADD, number)
 }
 
-// take takes what waits for the loop, in a batch, or in several. It returns
-// whether there may be more.
-func (g *loop) take() (more bool) {
-	w := g.watch
-	if !w.told() {
-		g.sink.Begin()
-		g.sink.End()
+// hear makes what has a number tell once.
+func (w *watch) hear(op, number int) error {
+	w.told[number] = false
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(w.fd, op, int(w.fds[number]), &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLONESHOT, Fd: int32(number)}))
+}
+
+// look asks, without a wait, what has come since it was made to tell. It reports
+// whether anything has.
+func (w *watch) look(fd uintptr) bool {
+	var events [8]unix.EpollEvent
+	// It does not wait: see mmsg.
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+	if errno != 0 {
 		return false
 	}
-	if wait := w.wait(g.r.Now()); wait > 0 {
-		g.queue.Park(wait)
+	for _, e := range events[:n] {
+		w.told[e.Fd] = true
 	}
+	return n > 0
+}
+
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
+
+// wake ends sleep, also one that is about to begin. Safe to call from any goroutine.
+func (w *watch) wake() { _ = w.epoll.SetReadDeadline(past) }
+
+// sleep waits until something has come, or wake was called, or it is time.
+func (w *watch) sleep(until, now time.Duration) {
+	if until != w.rings {
+		w.rings = until
+		var t unix.ItimerSpec
+		if until != backend.Never {
+			t.Value = unix.NsecToTimespec(int64(until - now))
+		}
+		_ = unix.TimerfdSettime(w.timer, 0, &t, nil)
+	}
+	for i, told := range w.told {
+		if told {
+			_ = w.hear(unix.EPOLL_CTL_MOD, i)
+		}
+	}
+	if err := w.raw.Read(w.ask); errors.Is(err, os.ErrDeadlineExceeded) {
+		_ = w.epoll.SetReadDeadline(time.Time{}) // before the batch, which looks at what wake was called for
+		w.look(uintptr(w.fd))
+	}
+}
+
+// nap waits in the kernel for a time so short that Go's scheduler need not know of it,
+// which would cost more than the wait is worth, and whose timers are too coarse.
+func nap(d time.Duration) {
+	t := unix.NsecToTimespec(int64(d))
+	_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0)
+}
+
+// wake is what the queue wakes the loop by.
+func (g *loop) wake() { g.watch.wake() }
+
+// turn is what a loop does between two rounds of gnet's: batches of datagrams and of
+// what it was woken for, and waits. It ends when gnet has something to do.
+func (g *loop) turn() gnet.Action {
+	w, gnets := g.watch, len(g.udp)
+	came := g.round.came
+	if g.round.came = 0; came == 0 && w.told[gnets] {
+		_ = w.hear(unix.EPOLL_CTL_MOD, gnets)
+	}
+	for settled := true; ; settled = false {
+		more := false
+		if !settled || slices.Contains(w.told[:gnets], true) {
+			var n uint64
+			more, n = g.take()
+			came += n
+		}
+		if g.sink.Ended() && g.refused() {
+			return gnet.Shutdown
+		}
+		if !more {
+			w.emptied(g.sink.Now(), g.r.CoalesceDelay, came)
+			more = came >= busyBatch && w.upto == 0
+			if w.empty++; came > 0 {
+				w.empty = 0
+			}
+		}
+		came = 0
+		at := g.engineAt.Load()
+		now := g.r.Now()
+		switch wait := w.wait(now); {
+		case more || g.wakeAt <= now:
+			g.yield()
+			w.look(uintptr(w.fd))
+		case at == nil || at.coming.Load() > 0:
+			// gnet may have heard of its end, or of a connection, with what it has just
+			// told. It sees to that afterwards, and hears of it once.
+			runtime.Gosched()
+			w.told[gnets] = true
+		case wait > 0 && w.empty < restless:
+			runtime.Gosched() // others have their turn before the thread sleeps
+			nap(wait)
+			w.look(uintptr(w.fd))
+		default:
+			w.sleep(g.wakeAt, now)
+			if wait := w.wait(g.r.Now()); wait > 0 {
+				nap(wait)
+				w.look(uintptr(w.fd))
+			}
+		}
+		if w.told[gnets] {
+			g.join()
+			g.waker.wake()
+			return gnet.None
+		}
+	}
+}
+
+// WakeAt is for sleep.
+func (g *loop) WakeAt(at time.Duration) { g.wakeAt = at }
+
+// take takes what waits for the loop, in a batch, or in several. It returns whether
+// there may be more, and how many datagrams came.
+func (g *loop) take() (more bool, came uint64) {
 	before := g.came
 	more = true // one batch must be: it takes note of what woke the loop
 	for n := 0; more && n < recvRounds && (n == 0 || !g.sink.Ended()); n++ {
 		more = false
 		g.sink.Begin()
-		for _, u := range g.udp {
-			if u != nil && u.recv() {
+		for i, u := range g.udp {
+			if u != nil && g.watch.told[i] && u.recv() {
 				more = true
 			}
 		}
 		g.sink.End()
 	}
-	if more {
-		return true
-	}
-	came := g.came - before
-	w.emptied(g.sink.Now(), g.r.CoalesceDelay, came)
-	w.quiet = came == 0
-	return came >= busyBatch && w.upto == 0
-}
-
-// lone reports whether no stream is served, and none is on its way.
-func (g *loop) lone() bool {
-	at := g.engineAt.Load()
-	return at != nil && at.coming.Load() == 0 && g.sink.Streams() == 0 && !g.sink.Ended()
+	return more, g.came - before
 }

@@ -14,12 +14,6 @@ import (
 // EndEngine ends the loop's engine, as no shortage of files does. Another follows.
 func (g *loop) EndEngine() { _ = g.eng.Stop(context.Background()) }
 
-// CoalesceStreams makes the loop wait for streams from now on, as if many had come
-// and were worth it. On the loop.
-func (g *loop) CoalesceStreams() {
-	g.round.on, g.round.until, g.round.upto = true, backend.Never, backend.Never
-}
-
 // HoldAcceptor is an acceptor that ends when release is called, and not before.
 // Held reports whether it is the only one that has not ended.
 func (g *loop) HoldAcceptor() (held func() bool, release func()) {
@@ -30,3 +24,7 @@ func (g *loop) HoldAcceptor() (held func() bool, release func()) {
 		g.queue.Wake()
 	}
 }
+
+// Coalesce makes the loop wait between batches from now on, as if much came and it
+// were worth it. On the loop.
+func (g *loop) Coalesce() { g.watch.on, g.watch.until = true, backend.Never }
