@@ -12,12 +12,12 @@
 //     when a loop has it: no other server gets in between.
 //   - No loop exists in OnBoot, and nothing else has an event by itself. OnTick is
 //     the exception, on a goroutine of its own: it registers
-//     one end of a pair of sockets, whose OnOpen is the first event on the
+//     the ends of pairs of sockets, whose OnOpen is the first event on the
 //     loop. EventLoop.Execute would allocate, and lose the order beyond 1,024 tasks.
 //   - It waits in a system call, which keeps a processor from Go's scheduler, and has
 //     its monitor thread look after that. So on Linux a loop waits in an epoll of its
 //     own, see watch, and returns to gnet when gnet has something to do. It has
-//     written to that pair of sockets then: gnet calls back.
+//     written to one of those sockets then: gnet calls back.
 //   - It tells of one readable stream after the other, and not when that was all:
 //     what it tells before it calls back shares a batch, see round.
 //   - It does not tell which epoll is its own: the kernel refuses to add to that one

@@ -124,7 +124,10 @@ func (g *loop) yield() {
 // OnOpen takes the waker, and connections from an acceptor.
 func (g *loop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	g.boot()
-	if c.Context() == g {
+	if w, ok := c.Context().(waking); ok {
+		if !w.last {
+			return nil, gnet.None
+		}
 		if g.bootErr = g.watchGnet(c); g.bootErr != nil {
 			return nil, gnet.Shutdown
 		}
@@ -173,7 +176,7 @@ func (g *loop) OnTraffic(c gnet.Conn) gnet.Action {
 	switch s := c.Context().(type) {
 	case *stream:
 		return g.traffic(s)
-	case *loop:
+	case waking:
 		_, _ = c.Discard(c.InboundBuffered())
 		g.settle()
 		return g.turn()

@@ -248,15 +248,19 @@ func (g *loop) engine() error {
 	return err
 }
 
-// OnTick gives the loop its waker: one end of a pair of sockets, registered
+// OnTick gives the loop its waker: ends of pairs of sockets, registered
 // with gnet like any connection. Waking by it allocates nothing, which
 // EventLoop.Execute does three times, and unlike gnet's own eventfd it is ours
 // to close, so that no wake-up goes to a descriptor that is in use for something else.
 func (g *loop) OnTick() (time.Duration, gnet.Action) {
-	conn, err := g.waker.open()
-	if err == nil {
+	conns, err := g.waker.open()
+	for i, conn := range conns {
+		defer conn.Close() // gnet has a copy
+		if err != nil {
+			continue
+		}
 		var registered <-chan gnet.RegisteredResult
-		ctx := gnet.NewContext(gnet.NewNetConnContext(context.Background(), conn), g)
+		ctx := gnet.NewContext(gnet.NewNetConnContext(context.Background(), conn), waking{last: i == len(conns)-1})
 		if registered, err = g.eng.Register(ctx); err == nil {
 			select {
 			case res := <-registered:
@@ -271,6 +275,11 @@ func (g *loop) OnTick() (time.Duration, gnet.Action) {
 		return math.MaxInt64, gnet.Shutdown
 	}
 	return math.MaxInt64, gnet.None
+}
+
+// waking is the context of the loop's ends of its waker.
+type waking struct {
+	last bool // the loop has them all
 }
 
 // OnShutdown runs when the engine is about to end.

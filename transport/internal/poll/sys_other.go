@@ -14,8 +14,8 @@ import (
 // the queue's lock between open and close.
 type waker struct{ conn net.Conn }
 
-// open returns the end that the loop listens to.
-func (b *waker) open() (net.Conn, error) {
+// open returns what the loop listens to.
+func (b *waker) open() ([]net.Conn, error) {
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func (b *waker) open() (net.Conn, error) {
 			return nil, err
 		}
 		if conn.RemoteAddr().String() == b.conn.LocalAddr().String() {
-			return conn, nil
+			return []net.Conn{conn}, nil
 		}
 		_ = conn.Close() // of another process
 	}

@@ -13,44 +13,54 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waker is what wakes a loop: the writing end of a pair of sockets. Guarded by
-// the queue's lock between open and close.
-type waker struct{ fd int }
+// waker is what wakes a loop: the writing ends of two pairs of sockets, which take
+// turns. An epoll that has told of a socket tells of it before whatever has come since,
+// if it is readable again when the epoll looks for the next time, but not the time after
+// that. A wake-up is to come after what was there before it. Guarded by the queue's lock
+// between open and close.
+type waker struct {
+	fds [2]int
+	n   int // wake-ups
+}
 
-// open returns the end that the loop listens to.
-func (b *waker) open() (net.Conn, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("socketpair", err)
-	}
-	for _, fd := range pair {
-		unix.CloseOnExec(fd)
-		if err := unix.SetNonblock(fd, true); err != nil {
-			_ = unix.Close(pair[0])
-			_ = unix.Close(pair[1])
-			return nil, os.NewSyscallError("fcntl", err)
+// open returns the ends that the loop listens to.
+func (b *waker) open() (conns []net.Conn, err error) {
+	for i := range b.fds {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+		if err != nil {
+			return conns, os.NewSyscallError("socketpair", err)
+		}
+		b.fds[i] = pair[1]
+		f := os.NewFile(uintptr(pair[0]), "waker")
+		for _, fd := range pair {
+			unix.CloseOnExec(fd)
+			err = errors.Join(err, os.NewSyscallError("fcntl", unix.SetNonblock(fd, true)))
+		}
+		conn, cannot := net.FileConn(f)
+		if _ = f.Close(); cannot == nil {
+			conns = append(conns, conn)
+		}
+		if err = errors.Join(err, cannot); err != nil {
+			return conns, err
 		}
 	}
-	f := os.NewFile(uintptr(pair[0]), "waker")
-	conn, err := net.FileConn(f)
-	_ = f.Close()
-	if err != nil {
-		_ = unix.Close(pair[1])
-		return nil, err
-	}
-	b.fd = pair[1]
-	return conn, nil
+	return conns, nil
 }
 
 var wakeByte = []byte{1}
 
 // wake never blocks: a full pair of sockets wakes the loop anyway.
-func (b *waker) wake() { _, _ = unix.Write(b.fd, wakeByte) }
+func (b *waker) wake() {
+	_, _ = unix.Write(b.fds[b.n%len(b.fds)], wakeByte)
+	b.n++
+}
 
 func (b *waker) close() {
-	if b.fd > 0 {
-		_ = unix.Close(b.fd)
-		b.fd = 0
+	for i, fd := range b.fds {
+		if fd > 0 {
+			_ = unix.Close(fd)
+			b.fds[i] = 0
+		}
 	}
 }
 
