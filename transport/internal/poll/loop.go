@@ -35,7 +35,7 @@ type loop struct {
 	eng     gnet.Engine
 	waker   waker
 	udp     []*udpSocket // by the number of the listener; nil what is not served, and between engines
-	watch   *watch       // nil between engines
+	watch   *watch       // where it waits; it may be nil between engines
 	booted  bool
 	up      chan error // 1 deep: takes the outcome of the first start
 	started bool       // it was a success
@@ -44,7 +44,6 @@ type loop struct {
 	yielded time.Duration // when it last gave way to other goroutines
 	round   round
 	wakeAt  time.Duration // when it is to run a batch at the latest
-	alarm   backend.Alarm // by this, where it does not wait by itself
 	dead    chan struct{} // closed when this engine is about to end
 
 	acceptors []*acceptor              // immutable once the loop runs

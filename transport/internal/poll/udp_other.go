@@ -120,15 +120,18 @@ func (u *udpSocket) drain() {
 }
 
 // watch: the readers wake the loop here, and it waits in gnet.
-type watch struct{}
+type watch struct{ alarm backend.Alarm }
 
 // WakeAt wakes the loop by a timer.
-func (g *loop) WakeAt(at time.Duration) {
-	g.wakeAt = at
-	g.alarm.Set(at, g.sink.Now(), g.queue.Wake)
+func (g *loop) WakeAt(at time.Duration) { g.watch.alarm.Set(at, g.sink.Now(), g.queue.Wake) }
+
+func (g *loop) openWatch() error {
+	if g.watch == nil {
+		g.watch = &watch{}
+	}
+	return nil
 }
 
-func (g *loop) openWatch() error          { return nil }
 func (g *loop) closeWatch()               {}
 func (g *loop) watchGnet(gnet.Conn) error { return nil }
 func (g *loop) wake()                     { g.waker.wake() }
