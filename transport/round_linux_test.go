@@ -75,18 +75,26 @@ func TestStreamsThatAreReadableTogetherShareABatch(t *testing.T) {
 	}
 }
 
+// loopOfBoth starts a loop of datagrams and streams. With waits it lets more come
+// together between batches, as if that were worth it.
+func loopOfBoth(t *testing.T, waits bool) *Transport {
+	t.Helper()
+	tr, err := Start(Config{TCP: "127.0.0.1:0", PlainKCP: "127.0.0.1:0", Loops: 1, Logger: quiet}, &hooks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l := tr.Loops()[0]; waits {
+		onLoop(t, l, func() { l.below.(pollHooks).Coalesce() })
+	}
+	return tr
+}
+
 // TestDatagramsAndStreamsShareALoop: whatever keeps a loop busy, it hears of all else,
 // whether it waits between batches or not.
 func TestDatagramsAndStreamsShareALoop(t *testing.T) {
 	for _, waits := range []bool{false, true} {
-		tr, err := Start(Config{TCP: "127.0.0.1:0", PlainKCP: "127.0.0.1:0", Loops: 1, Logger: quiet}, &hooks{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		tr := loopOfBoth(t, waits)
 		l := tr.Loops()[0]
-		if waits {
-			onLoop(t, l, func() { l.below.(pollHooks).Coalesce() })
-		}
 		for _, tt := range []struct {
 			loud, other world
 			pause       time.Duration // of the loud one; 0: the loop never has all that has come
@@ -163,14 +171,8 @@ func TestNoWakeUpIsLost(t *testing.T) {
 // or not.
 func TestLoopAtRestSleeps(t *testing.T) {
 	for _, waits := range []bool{false, true} {
-		tr, err := Start(Config{TCP: "127.0.0.1:0", PlainKCP: "127.0.0.1:0", Loops: 1, Logger: quiet}, &hooks{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		tr := loopOfBoth(t, waits)
 		l := tr.Loops()[0]
-		if waits {
-			onLoop(t, l, func() { l.below.(pollHooks).Coalesce() })
-		}
 		stream, datagrams := (&world{carrier: TCP}).dial(t, tr), (&world{carrier: PlainKCP}).dial(t, tr)
 		for name, wake := range map[string]func(){
 			"a post":     func() { onLoop(t, l, func() {}) },

@@ -44,7 +44,7 @@ func TestLoopThatIsNotWokenIsFound(t *testing.T) {
 	}
 }
 
-// forgetful is a driver that wakes nobody.
+// forgetful is a driver that does not wake its loop in time.
 type forgetful struct{ backend.Driver }
 
 func (forgetful) WakeAt(time.Duration) {}

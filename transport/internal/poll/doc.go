@@ -12,7 +12,7 @@
 //     when a loop has it: no other server gets in between.
 //   - No loop exists in OnBoot, and nothing else has an event by itself. OnTick is
 //     the exception, on a goroutine of its own: it registers
-//     the ends of pairs of sockets, whose OnOpen is the first event on the
+//     the ends of pairs of sockets, and their OnOpen is the first event on the
 //     loop. EventLoop.Execute would allocate, and lose the order beyond 1,024 tasks.
 //   - It waits in a system call, which keeps a processor from Go's scheduler, and has
 //     its monitor thread look after that. So on Linux a loop waits in an epoll of its

@@ -162,8 +162,8 @@ func (w *watch) sleep(until, now time.Duration) {
 	}
 }
 
-// nap waits in the kernel for a time so short that Go's scheduler need not know of it,
-// which would cost more than the wait is worth, and whose timers are too coarse.
+// nap waits in the kernel for so short a time that to tell Go's scheduler would cost more
+// than the wait is worth. The scheduler's timers are too coarse for it, too.
 func nap(d time.Duration) {
 	t := unix.NsecToTimespec(int64(d))
 	_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&t)), 0, 0)
