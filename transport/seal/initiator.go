@@ -5,7 +5,6 @@ package seal
 import (
 	"bytes"
 	"crypto/cipher"
-	"crypto/ecdh"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -42,7 +41,7 @@ type Initiator struct {
 	cookieReplies int    // cookies answered at once since Repeat
 	// a handshake with public keys
 	server    PublicKey
-	ephemeral *ecdh.PrivateKey
+	ephemeral noise.DHKey
 	suite     suite
 	state     *noise.HandshakeState // after the hello, nil once an answer was tried
 	// a handshake of a session that has a resume key

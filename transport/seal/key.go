@@ -3,13 +3,14 @@
 package seal
 
 import (
-	"crypto/ecdh"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/cloudflare/circl/dh/x25519"
 )
 
 // The prefixes of the text forms of keys (SPEC 5.7). They differ, so that a
@@ -46,7 +47,7 @@ func (k PublicKey) id() (id [8]byte) {
 
 // Key is a server's key pair. Immutable.
 type Key struct {
-	private *ecdh.PrivateKey
+	private [32]byte
 	public  PublicKey
 	id      [8]byte
 }
@@ -57,7 +58,7 @@ func NewKey(rand io.Reader) (Key, error) {
 	if _, err := io.ReadFull(rand, private[:]); err != nil {
 		return Key{}, err
 	}
-	return keyOf(private[:])
+	return keyOf(private), nil
 }
 
 // ParseKey reads what Text wrote.
@@ -66,25 +67,22 @@ func ParseKey(s string) (Key, error) {
 	if err := parseKey(private[:], s, privatePrefix); err != nil {
 		return Key{}, err
 	}
-	return keyOf(private[:])
+	return keyOf(private), nil
 }
 
 // Text returns the private key as text. Treat it like a password.
 func (k Key) Text() string {
-	return privatePrefix + base64.RawURLEncoding.EncodeToString(k.private.Bytes())
+	return privatePrefix + base64.RawURLEncoding.EncodeToString(k.private[:])
 }
 
 // Public returns the half that clients get.
 func (k Key) Public() PublicKey { return k.public }
 
-func keyOf(private []byte) (Key, error) {
-	p, err := ecdh.X25519().NewPrivateKey(private)
-	if err != nil {
-		return Key{}, err
-	}
-	k := Key{private: p, public: PublicKey(p.PublicKey().Bytes())}
+func keyOf(private [32]byte) Key {
+	k := Key{private: private}
+	x25519.KeyGen((*x25519.Key)(&k.public), (*x25519.Key)(&k.private))
 	k.id = k.public.id()
-	return k, nil
+	return k
 }
 
 func parseKey(to []byte, s, prefix string) error {

@@ -3,53 +3,40 @@
 package seal
 
 import (
-	"crypto/ecdh"
 	"crypto/sha256"
+	"errors"
 	"hash"
 	"io"
 
+	"github.com/cloudflare/circl/dh/x25519"
 	"github.com/flynn/noise"
 )
+
+// errLowOrder is a public key that makes every shared secret zero (RFC 7748, 6.1).
+var errLowOrder = errors.New("seal: a public key of low order")
 
 // protocol is what SPEC 3.1 names.
 var protocol = noise.NewCipherSuite(noise.DH25519, noise.CipherChaChaPoly, noise.HashSHA256)
 
-// suite is protocol with parsed keys. Its functions are those of the standard
-// library, as noise's own are, but it parses each key once: parsing a private key
-// costs crypto/ecdh as much as a multiplication, and noise would parse it for each
-// use. One handshake at a time. Owned by the Initiator or Responder that it is in.
+// suite is protocol with another implementation of X25519, and with digests that are
+// used again. One handshake at a time. Owned by the Initiator or Responder that it is in.
 type suite struct {
 	noise.CipherSuite
-	keys    [2]*ecdh.PrivateKey // ours, by name
+	drawn   noise.DHKey // the ephemeral key, if it was drawn before the handshake
 	digests []hash.Hash
 	used    int // of digests, in the present handshake
 }
 
-// The names of our private keys. Noise gets a name in place of the bytes: it only
-// hands it back.
-const (
-	static = iota
-	ephemeral
-)
-
-// privateNames are the names as a noise.DHKey holds them.
-var privateNames = [2][]byte{{static}, {ephemeral}}
-
-// namedKey is a key pair for noise.
-func namedKey(name int, public []byte) noise.DHKey {
-	return noise.DHKey{Private: privateNames[name], Public: public}
-}
-
-// begin starts another handshake. ours is the static key of a server; drawn is the
-// ephemeral key of a client, which was drawn before. Either may be nil.
-func (s *suite) begin(ours, drawn *ecdh.PrivateKey) {
-	s.CipherSuite, s.keys, s.used = protocol, [...]*ecdh.PrivateKey{static: ours, ephemeral: drawn}, 0
+// begin starts another handshake. drawn is the ephemeral key of a client, whose hello is
+// the same each time; a server's is drawn when it is needed.
+func (s *suite) begin(drawn noise.DHKey) {
+	s.CipherSuite, s.drawn, s.used = protocol, drawn, 0
 }
 
 // initiate begins a client's handshake with the server that has the private half of
 // key, and returns the first message.
-func (s *suite) initiate(key *PublicKey, drawn *ecdh.PrivateKey, prologue []byte) (*noise.HandshakeState, []byte, error) {
-	s.begin(nil, drawn)
+func (s *suite) initiate(key *PublicKey, drawn noise.DHKey, prologue []byte) (*noise.HandshakeState, []byte, error) {
+	s.begin(drawn)
 	hs, err := noise.NewHandshakeState(noise.Config{
 		CipherSuite: s, Pattern: noise.HandshakeNK, Initiator: true, Prologue: prologue, PeerStatic: key[:],
 	})
@@ -65,33 +52,29 @@ func prologue(label string, clear []byte) []byte { return append([]byte(label), 
 
 // GenerateKeypair returns the ephemeral key, and draws it if there is none yet.
 func (s *suite) GenerateKeypair(random io.Reader) (noise.DHKey, error) {
-	if s.keys[ephemeral] == nil {
-		k, err := drawKey(random)
-		if err != nil {
-			return noise.DHKey{}, err
-		}
-		s.keys[ephemeral] = k
+	if s.drawn.Private != nil {
+		return s.drawn, nil
 	}
-	return namedKey(ephemeral, s.keys[ephemeral].PublicKey().Bytes()), nil
+	return drawKey(random)
 }
 
-// drawKey makes a private key of 32 random bytes. With GenerateKey of crypto/ecdh
-// a test could not choose them.
-func drawKey(random io.Reader) (*ecdh.PrivateKey, error) {
-	var b [32]byte
-	if _, err := io.ReadFull(random, b[:]); err != nil {
-		return nil, err
+// drawKey makes a key pair of 32 random bytes.
+func drawKey(random io.Reader) (noise.DHKey, error) {
+	var private, public x25519.Key
+	if _, err := io.ReadFull(random, private[:]); err != nil {
+		return noise.DHKey{}, err
 	}
-	return ecdh.X25519().NewPrivateKey(b[:])
+	x25519.KeyGen(&public, &private)
+	return noise.DHKey{Private: private[:], Public: public[:]}, nil
 }
 
 // DH multiplies. It refuses a point of low order.
 func (s *suite) DH(private, public []byte) ([]byte, error) {
-	k, err := ecdh.X25519().NewPublicKey(public)
-	if err != nil {
-		return nil, err
+	var shared x25519.Key
+	if !x25519.Shared(&shared, (*x25519.Key)(private), (*x25519.Key)(public)) {
+		return nil, errLowOrder
 	}
-	return s.keys[private[0]].ECDH(k)
+	return shared[:], nil
 }
 
 // Hash returns an empty digest that is not used elsewhere in this handshake. Noise

@@ -310,10 +310,10 @@ func (r *Responder) respond(now time.Duration, key *Key, prologue, message []byt
 		r.load.countPublicKey(now, r.cfg.CookieRate)
 	}
 	r.counts.PublicKey++
-	r.suite.begin(key.private, nil)
+	r.suite.begin(noise.DHKey{})
 	hs, err := noise.NewHandshakeState(noise.Config{
 		CipherSuite: &r.suite, Pattern: noise.HandshakeNK,
-		Prologue: prologue, StaticKeypair: namedKey(static, key.public[:]), Random: r.cfg.Rand,
+		Prologue: prologue, StaticKeypair: noise.DHKey{Private: key.private[:], Public: key.public[:]}, Random: r.cfg.Rand,
 	})
 	if err != nil {
 		return nil, err
@@ -332,7 +332,7 @@ func (r *Responder) resumeHello(now time.Duration, from netip.AddrPort, b []byte
 		return nil, ErrKey
 	}
 	key := r.ResumeKey([16]byte(b[atName+16 : atTag]))
-	r.suite.begin(nil, nil)
+	r.suite.begin(noise.DHKey{})
 	if !checkResumeTag(r.suite.Hash, &key, b) {
 		r.counts.Forged++
 		return nil, ErrForged

@@ -260,20 +260,18 @@ func items(s *Stream, plain string) (list []streamItem) {
 }
 
 func makeStreamVectors(t *testing.T) (list []streamVector) {
-	key, err := keyOf(count(0, 32))
-	if err != nil {
-		t.Fatal(err)
-	}
+	key := keyOf([32]byte(count(0, 32)))
 	sealKey, session := resumeKey([32]byte(count(0x60, 32)), [16]byte(count(0x20, 16))), [16]byte(count(0x20, 16))
 	for _, resume := range []bool{false, true} {
 		v := streamVector{Greeting: hexBytes{1}}
 		var i *StreamInitiator
+		var err error
 		random := count(0x80, 32)
 		if resume {
 			v.Session, v.SealKey, v.ClientNonce, v.ServerNonce = session[:], sealKey[:], count(0x40, 16), random[:16]
 			i, err = NewStreamResumer(session, sealKey, fixed(v.ClientNonce))
 		} else {
-			v.Server, v.Ephemeral, v.ServerEphemeral = key.private.Bytes(), count(0x40, 32), random
+			v.Server, v.Ephemeral, v.ServerEphemeral = key.private[:], count(0x40, 32), random
 			i, err = NewStreamInitiator(key.Public(), fixed(v.Ephemeral))
 		}
 		if err != nil {

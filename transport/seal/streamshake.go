@@ -207,7 +207,7 @@ func (r *Responder) resumeStream(b []byte) (a AcceptedStream, answer []byte, err
 	}
 	session := [16]byte(b[streamSession:streamTag])
 	key := r.ResumeKey(session)
-	r.suite.begin(nil, nil)
+	r.suite.begin(noise.DHKey{})
 	if tag := streamResumeTag(r.suite.Hash, &key, b); subtle.ConstantTimeCompare(tag[:], b[streamTag:]) != 1 {
 		r.counts.Forged++
 		return a, nil, ErrForged

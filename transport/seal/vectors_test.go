@@ -130,21 +130,15 @@ func answerTo(t *testing.T, v *linkVector, key Key, secret, random []byte) (*hal
 
 func makeVectors(t *testing.T) (v vectors) {
 	for _, from := range []byte{0, 0x90} {
-		key, err := keyOf(count(from, 32))
-		if err != nil {
-			t.Fatal(err)
-		}
+		key := keyOf([32]byte(count(from, 32)))
 		public := key.Public()
-		v.Keys = append(v.Keys, keyVector{key.private.Bytes(), key.Text(), public[:], public.String(), key.id[:]})
+		v.Keys = append(v.Keys, keyVector{key.private[:], key.Text(), public[:], public.String(), key.id[:]})
 	}
 	for n, greeting := range [][]byte{{1}, {}} {
 		server := count(byte(0x90*n), 32)
 		h := handshakeVector{Server: server, Ephemeral: count(0x20, 32), ServerEphemeral: count(0x40, 32)}
 		h.Connection, h.Greeting = uint32(0x01020304+n), greeting
-		key, err := keyOf(server)
-		if err != nil {
-			t.Fatal(err)
-		}
+		key := keyOf([32]byte(server))
 		i, err := NewInitiator(key.Public(), fixed(h.Ephemeral))
 		if err != nil {
 			t.Fatal(err)
@@ -257,10 +251,7 @@ func TestVectors(t *testing.T) {
 		}
 	}
 	for _, h := range v.Handshakes {
-		key, err := keyOf(h.Server)
-		if err != nil {
-			t.Fatal(err)
-		}
+		key := keyOf([32]byte(h.Server))
 		half, _ := answerTo(t, &h.linkVector, key, make([]byte, 32), h.ServerEphemeral)
 		checkLink(t, h.linkVector, half)
 	}
