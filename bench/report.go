@@ -39,6 +39,7 @@ type figures struct {
 	WakeUpsPerMsg      float64 `json:"server_wakeups_per_message"`
 	Retransmits        float64 `json:"client_retransmits"`
 	Ramp               float64 `json:"ramp_seconds"`
+	Repeated           float64 `json:"openings_repeated,omitzero"`
 	Steal              float64 `json:"steal_percent"`
 
 	// curve: the players' own part, and what is left without it

@@ -240,6 +240,9 @@ func (s *stage) times(hist *chart.Histogram, from, to costs) figures {
 		Ramp:      s.ramp.Seconds(),
 		Steal:     percent(all.Steal, max(all.Total, 1)),
 	}
+	if s.fleet != nil {
+		f.Repeated = float64(s.fleet.Repeated())
+	}
 	if n > 0 {
 		f.ServerCPUPerMsg = us(server) / n
 	}

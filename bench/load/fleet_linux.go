@@ -95,6 +95,7 @@ type Fleet struct {
 	returns    chart.Histogram // from the cut to being back
 	counts     Counts
 	resets     int
+	repeated   int             // attempts to open after a first one
 	redials    chart.Histogram // from the first attempt to come back
 	aways      chart.Histogram // from losing the link to being back
 	openings   chart.Histogram // from the dial to the session
@@ -292,7 +293,7 @@ func (f *Fleet) Open(limit time.Duration) error {
 			f.begin(p)
 		}
 		if f.now > end {
-			return fmt.Errorf("load: only %d of %d sessions were open after %v: %+v", f.open, len(f.players), limit, f.counts)
+			return fmt.Errorf("load: only %d of %d sessions were open after %v, %d attempts were repeated: %+v", f.open, len(f.players), limit, f.repeated, f.counts)
 		}
 	}
 	if f.open < len(f.players) {
@@ -348,6 +349,9 @@ func (f *Fleet) OnPush(told func(player int, number uint64)) { f.toldOf = told }
 
 // Pushes tells how long the server's messages took since the last Reset.
 func (f *Fleet) Pushes() *chart.Histogram { return &f.pushes }
+
+// Repeated returns how many attempts to open a session were no first ones.
+func (f *Fleet) Repeated() int { return f.repeated }
 
 // Waiting returns how many requests have no answer yet.
 func (f *Fleet) Waiting() (n uint64) {

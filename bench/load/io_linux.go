@@ -12,6 +12,7 @@ import (
 
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport/kcp"
+	"github.com/lifeline-go/lifeline/transport/seal"
 )
 
 // maxDatagram is what a player's KCP sends at most, as a server's does.
@@ -137,6 +138,9 @@ func (f *Fleet) drops() bool {
 
 // conversation takes one KCP datagram.
 func (f *Fleet) conversation(s *socket, b []byte) {
+	if _, t, ok := seal.Parse(b); ok && t == seal.TypeReset {
+		return // of a link that the server has left: silence tells as much, a little later
+	}
 	p := s.owner
 	if p == nil {
 		conv, ok := kcp.ParseConv(b)

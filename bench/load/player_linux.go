@@ -197,12 +197,7 @@ func (f *Fleet) check(p *player) {
 	}
 	f.changes(p)
 	if action == session.Cut && p.state != isGone {
-		f.unlink(p)
-		if !f.cfg.Return {
-			f.lose(p, fmt.Errorf("load: link cut while %v", p.session.State()))
-			return
-		}
-		f.schedule(p) // the next dial, which may be due at once
+		f.again(p) // the next dial may be due at once
 	}
 }
 
@@ -240,18 +235,27 @@ func (f *Fleet) changes(p *player) {
 	}
 }
 
-// dropped takes note that p's link broke.
+// dropped takes note that p's link broke. A session that is not open yet is asked for
+// again, as each client asks: a machine that has no time makes openings slow, not fewer.
 func (f *Fleet) dropped(p *player, err error) {
-	if p.session == nil || !f.cfg.Return {
+	if p.session == nil || !f.cfg.Return && p.state != isOpening {
 		f.lose(p, err)
 		return
 	}
 	if p.state == isGone || !p.linked {
 		return
 	}
-	f.unlink(p)
 	p.session.LinkDown(f.now)
 	f.changes(p)
+	f.again(p)
+}
+
+// again leaves p's link for the next one.
+func (f *Fleet) again(p *player) {
+	if p.state == isOpening {
+		f.repeated++
+	}
+	f.unlink(p)
 	f.schedule(p)
 }
 

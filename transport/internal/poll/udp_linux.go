@@ -109,6 +109,7 @@ func openUDP(g *loop, number int) (*udpSocket, error) {
 		if u.any {
 			u.in[i].hdr.Control = &u.inCtl[i].bytes()[0]
 		}
+		u.empty(i)
 	}
 	for i := range u.out {
 		u.out[i].hdr.Iov = &u.outIov[i]
@@ -192,13 +193,6 @@ func (u *udpSocket) drain() {
 // recv hands up one system call's worth of datagrams. It returns whether
 // there may be more.
 func (u *udpSocket) recv() (full bool) {
-	for i := range u.in {
-		u.in[i].hdr.Namelen = unix.SizeofSockaddrInet6
-		u.in[i].hdr.Flags = 0
-		if u.any {
-			u.in[i].hdr.SetControllen(controlSpace)
-		}
-	}
 	n, err := mmsg(unix.SYS_RECVMMSG, u.fd, &u.in[0], len(u.in))
 	if err != nil {
 		n = 0 // EAGAIN: empty. Anything else concerns one datagram, which is gone.
@@ -209,11 +203,21 @@ func (u *udpSocket) recv() (full bool) {
 		if u.in[i].hdr.Flags&unix.MSG_TRUNC != 0 {
 			b.Size[i] = backend.MaxDatagram + 1
 		}
+		u.empty(i)
 	}
 	b.N, b.More = n, n == len(u.in)
 	u.g.came += uint64(n)
 	u.g.sink.Received(b)
 	return b.More
+}
+
+// empty makes slot i ready for a datagram: the kernel changes those that it fills.
+func (u *udpSocket) empty(i int) {
+	h := &u.in[i].hdr
+	h.Namelen, h.Flags = unix.SizeofSockaddrInet6, 0
+	if u.any {
+		h.SetControllen(controlSpace)
+	}
 }
 
 // local names the address that datagram i came to.
