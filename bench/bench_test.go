@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -121,6 +122,41 @@ func TestConnect(t *testing.T) {
 				return fmt.Errorf("%s: figures are missing, or late: %+v, %+v", carrier, r.figures, r.Errors)
 			}
 			return nil
+		})
+	}
+}
+
+// TestAnOpeningIsRepeated: a server that stands still for longer than an attempt to open
+// lasts keeps nobody out for good.
+func TestAnOpeningIsRepeated(t *testing.T) {
+	for _, carrier := range carriers {
+		t.Run(carrier, func(t *testing.T) {
+			t.Parallel()
+			srv, err := server.Start(server.Options{Kind: "lifeline", Carrier: carrier, Core: -1, Links: 10})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer srv.Stop()
+			cfg := load.Config{Server: srv.First().Addr, Key: srv.First().Key, Carrier: carrier, Sessions: 5, Size: 64, Window: 1, Opening: 2}
+			f, err := load.New(cfg, func(err error) { t.Error(err) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			if err := srv.Signal(syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			for begun := time.Now(); f.Repeated() == 0; {
+				if err := f.Open(100 * time.Millisecond); err == nil || time.Since(begun) > time.Minute {
+					t.Fatalf("with a server that stands still: %v", err)
+				}
+			}
+			if err := srv.Signal(syscall.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Open(time.Minute); err != nil {
+				t.Fatal(err)
+			}
 		})
 	}
 }

@@ -282,11 +282,15 @@ func (f *Fleet) Close() {
 	_ = unix.Close(f.epoll)
 }
 
+// tooLate is how late the fleet may be when it begins another session: what it has opened
+// comes first.
+const tooLate = 500 * time.Millisecond
+
 // Open opens the sessions, a bounded number at a time.
 func (f *Fleet) Open(limit time.Duration) error {
 	f.clock()
 	for end := f.now + limit; f.begun < len(f.players) || f.opening > 0; f.turn(end) {
-		for f.begun < len(f.players) && f.opening < f.cfg.Opening {
+		for f.begun < len(f.players) && f.opening < f.cfg.Opening && f.kcp.ExtraRTO < tooLate {
 			p := &f.players[f.begun]
 			f.begun++
 			f.opening++

@@ -289,6 +289,8 @@ func (f *Fleet) deadline(p *player) time.Duration {
 	switch {
 	case f.cfg.Carrier == "kcp" && p.linked && !p.sealed.up():
 		at = p.sealed.again
+	case f.cfg.Carrier == "stcp" && p.linked && !p.stcp.up():
+		at = p.stcp.until
 	case !f.streams && f.cfg.Carrier != "udp" && p.linked:
 		at = p.kcp.NextDeadline(f.now)
 	case f.cfg.Carrier == "udp" && p.answered < p.asked:
@@ -312,6 +314,8 @@ func (f *Fleet) visit(p *player, _ time.Duration) time.Duration {
 	case p.state == isGone:
 	case f.cfg.Carrier == "kcp" && p.linked && !p.sealed.up() && p.sealed.again <= f.now:
 		f.shakeAgain(p)
+	case f.cfg.Carrier == "stcp" && p.linked && !p.stcp.up() && p.stcp.until <= f.now:
+		f.dropped(p, errNoAnswer)
 	case p.session != nil && p.session.Due() <= f.now:
 		f.check(p)
 	case f.cfg.Carrier == "udp" && f.deadline(p) <= f.now:

@@ -20,6 +20,8 @@ const (
 	giveUp    = 5 * time.Second // a handshake that is not answered
 )
 
+var errNoAnswer = errors.New("load: no answer to the handshake")
+
 // seals is what sealed players share: who is behind an answer.
 type seals struct {
 	key   seal.PublicKey
@@ -70,7 +72,7 @@ func (f *Fleet) shake(p *player) (err error) {
 func (f *Fleet) shakeAgain(p *player) {
 	l := p.sealed
 	if f.now >= l.until {
-		f.dropped(p, fmt.Errorf("load: no answer to the handshake"))
+		f.dropped(p, errNoAnswer)
 		return
 	}
 	l.pause = min(2*l.pause, lastTry)

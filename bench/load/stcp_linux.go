@@ -5,6 +5,7 @@ package load
 import (
 	crand "crypto/rand"
 	"errors"
+	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
@@ -13,9 +14,10 @@ import (
 
 // sealedStream is a player's end of sealed TCP.
 type sealedStream struct {
-	i    *seal.StreamInitiator // nil once it is up
-	s    seal.Stream
-	part []byte // of a record, or of the answer to the hello
+	i     *seal.StreamInitiator // nil once it is up
+	until time.Duration         // giving up
+	s     seal.Stream
+	part  []byte // of a record, or of the answer to the hello
 }
 
 func (l *sealedStream) up() bool { return l.i == nil }
@@ -23,7 +25,7 @@ func (l *sealedStream) up() bool { return l.i == nil }
 // shakeStream begins a handshake: with the session's seal key if it has one.
 func (f *Fleet) shakeStream(p *player) (err error) {
 	l := &p.stcp
-	*l = sealedStream{part: l.part[:0]}
+	*l = sealedStream{part: l.part[:0], until: f.now + giveUp}
 	if id, key, ok := p.session.SealKey(); ok {
 		l.i, err = seal.NewStreamResumer(id, key, crand.Reader)
 	} else {
