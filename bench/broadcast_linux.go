@@ -33,15 +33,15 @@ func broadcast(o *options) error {
 	room, full, even := o.report(p), o.report(p), o.report(p)
 	room.Server, full.Server, even.Server = "lifeline broadcast", "lifeline echo", "lifeline echo at its rate"
 	o.Options.Size, o.Game = o.Config.Size, true
-	ticks, profile := o.Room, o.cpuProfile
+	ticks, files := o.Room, o.profiles
 	for range o.runs {
-		o.Room, o.cpuProfile = ticks, profile
+		o.Room, o.profiles = ticks, files
 		f, errs, err := o.roomOnce(p, room, func(s *stage) { s.fleet.Idle(100 * time.Millisecond) })
 		if err != nil {
 			return err
 		}
 		room.add(f, errs)
-		o.Room, o.cpuProfile = 0, "" // it is the room's that is wanted
+		o.Room, o.profiles = 0, profiles{} // it is the room's that is wanted
 		for _, echo := range []struct {
 			peer
 			*report

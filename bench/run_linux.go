@@ -71,6 +71,9 @@ func usage() error {
 	return errors.New("which command?")
 }
 
+// profiles are the files for what the server's last run was like; empty: none.
+type profiles struct{ cpu, heap, mutex, block string }
+
 // options is the command line.
 type options struct {
 	command command
@@ -101,9 +104,9 @@ type options struct {
 	programs               map[string]string // of others, by their folder, once they are built
 	json                   bool
 	serverCore, clientCore int
-	cpuProfile, heap       string
-	clientProfile          string
-	out, log               io.Writer
+	profiles
+	clientProfile string
+	out, log      io.Writer
 }
 
 func run(args []string) error {
@@ -150,9 +153,11 @@ func parse(name string, args []string) (*options, error) {
 	fs.DurationVar(&o.ramp, "ramp", 2*time.Minute, "how long opening all sessions may take")
 	fs.DurationVar(&o.CoalesceDelay, "coalesce", 0, "how long the server lets datagrams wait for each other; 0: its default; below: not at all")
 	fs.BoolVar(&o.json, "json", false, "print JSON")
-	fs.StringVar(&o.cpuProfile, "cpuprofile", "", "write the server's CPU profile of the last run to this file")
+	fs.StringVar(&o.profiles.cpu, "cpuprofile", "", "write the server's CPU profile of the last run to this file")
 	fs.StringVar(&o.clientProfile, "clientprofile", "", "write the players' CPU profile to this file")
-	fs.StringVar(&o.heap, "memprofile", "", "write the server's heap profile of the last run to this file")
+	fs.StringVar(&o.profiles.heap, "memprofile", "", "write the server's heap profile of the last run to this file")
+	fs.StringVar(&o.profiles.mutex, "mutexprofile", "", "write to this file what the server's goroutines waited for locks; it is slower with it")
+	fs.StringVar(&o.profiles.block, "blockprofile", "", "write to this file what the server's goroutines waited for anything else than I/O; it is slower with it")
 	o.Config.Size, o.Window, o.runs = 64, 1, 1
 	if o.command.flags != nil {
 		o.command.flags(o, fs)

@@ -181,18 +181,26 @@ func (s *stage) profile(start bool) error {
 	if s.kind != "lifeline" {
 		return nil
 	}
-	if s.o.cpuProfile != "" {
+	if s.o.profiles.cpu != "" {
 		command := "cpu"
 		if start {
-			command += " " + s.o.cpuProfile
+			command += " " + s.o.profiles.cpu
 		}
 		if _, err := s.server.Do(command); err != nil {
 			return err
 		}
 	}
-	if s.o.heap != "" && !start {
-		_, err := s.server.Do("heap " + s.o.heap)
+	if start && s.o.profiles.mutex+s.o.profiles.block != "" {
+		_, err := s.server.Do("waits")
 		return err
+	}
+	for name, file := range map[string]string{"heap": s.o.profiles.heap, "mutex": s.o.profiles.mutex, "block": s.o.profiles.block} {
+		if file == "" || start {
+			continue
+		}
+		if _, err := s.server.Do("profile " + name + " " + file); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -145,7 +145,7 @@ func Main(args []string, more map[string]Starter) error {
 }
 
 // do runs one command: "status", "gc", "push", "hush", "send RATE", "send", "drain",
-// "cpu FILE", "cpu" or "heap FILE".
+// "cpu FILE", "cpu", "waits" or "profile NAME FILE".
 func (s *service) do(line string) error {
 	command, file, _ := strings.Cut(line, " ")
 	switch {
@@ -170,12 +170,17 @@ func (s *service) do(line string) error {
 			return err
 		}
 		return pprof.StartCPUProfile(f) // the file is complete once it is stopped
-	case command == "heap":
+	case command == "waits": // are noted from now on
+		runtime.SetMutexProfileFraction(1)
+		runtime.SetBlockProfileRate(1)
+		return nil
+	case command == "profile":
+		name, file, _ := strings.Cut(file, " ")
 		f, err := os.Create(file)
 		if err != nil {
 			return err
 		}
-		return errors.Join(pprof.WriteHeapProfile(f), f.Close())
+		return errors.Join(pprof.Lookup(name).WriteTo(f, 0), f.Close())
 	}
 	return fmt.Errorf("no command %q", line)
 }
