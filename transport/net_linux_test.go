@@ -390,5 +390,6 @@ func TestTheKernelKnowsTheRoundTripOfTCP(t *testing.T) {
 type pollHooks interface {
 	EndEngine()
 	Coalesce()
+	HandOver(*net.TCPConn)
 	HoldAcceptor() (held func() bool, release func())
 }

@@ -180,6 +180,11 @@ func TestLoopAtRestSleeps(t *testing.T) {
 			"a stream":   func() { stream.roundTrip("here") },
 			"a datagram": func() { datagrams.roundTrip("here") },
 			"a newcomer": func() { (&world{carrier: TCP}).dial(t, tr).Close() },
+			"a newcomer that the loop can't have": func() {
+				c := (&world{carrier: TCP}).dial(t, tr)
+				c.Close() // no file of it can be had
+				l.below.(pollHooks).HandOver(c.Conn.(*net.TCPConn))
+			},
 		} {
 			const rest = 100 * time.Millisecond
 			used := rest

@@ -37,18 +37,12 @@ type acceptor struct {
 	g       *loop
 	number  int // of the listener
 	ln      *net.TCPListener
-	spare   *os.File // closed to accept, and refuse, a connection when files have run out
-	handing []handing
+	spare   *os.File      // closed to accept, and refuse, a connection when files have run out
+	handing chan struct{} // has a place for each connection on its way
 	local   net.IP        // that the last connection came to: most come to the same
 	short   bool          // files have run out: look for a connection before the next accept
 	rest    time.Duration // after the next failure
 	warned  time.Duration // when the log last said so
-}
-
-// handing is a connection on its way to an engine.
-type handing struct {
-	taken <-chan gnet.RegisteredResult
-	at    *engineAt
 }
 
 // engineAt is where acceptors hand connections to. dead is closed before the
@@ -73,7 +67,7 @@ func (g *loop) listenStreams() error {
 			g.refuse()
 			return err
 		}
-		a := &acceptor{g: g, number: i, ln: ln.(*net.TCPListener), rest: retryAccept, warned: -warnAccept}
+		a := &acceptor{g: g, number: i, ln: ln.(*net.TCPListener), rest: retryAccept, warned: -warnAccept, handing: make(chan struct{}, g.r.handing)}
 		a.keepSpare()
 		g.acceptors = append(g.acceptors, a)
 	}
@@ -133,8 +127,8 @@ func (a *acceptor) run() {
 
 // end is the end of run.
 func (a *acceptor) end() {
-	for len(a.handing) > 0 {
-		a.settle()
+	for range cap(a.handing) {
+		a.handing <- struct{}{}
 	}
 	if a.spare != nil {
 		_ = a.spare.Close()
@@ -157,37 +151,35 @@ func (a *acceptor) hand(conn *net.TCPConn) {
 	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
 		tcp.IP, tcp.Zone = slices.Clone(tcp.IP), strings.Clone(tcp.Zone)
 	}
-	if len(a.handing) == a.g.r.handing {
-		a.settle()
-	}
+	a.handing <- struct{}{}
 	if e := a.g.engineAt.Load(); e != nil {
 		e.coming.Add(1)
 		if taken, err := e.loop.Enroll(gnet.NewContext(context.Background(), a), conn); err == nil {
-			a.handing = append(a.handing, handing{taken, e})
+			go a.settle(e, taken) // ends when the engine has it, or has not, or is dead
 			return
 		}
 		e.coming.Add(-1)
 	}
+	<-a.handing
 	_ = conn.Close()
 	a.count()
 }
 
-// settle waits until the loop has the connection that was handed over first.
-// gnet has closed it if that failed.
-func (a *acceptor) settle() {
-	h := a.handing[0]
-	a.handing = append(a.handing[:0], a.handing[1:]...)
+// settle waits until the engine has a connection that was handed over. gnet has closed
+// it if that failed: the loop must not go on looking for it.
+func (a *acceptor) settle(e *engineAt, taken <-chan gnet.RegisteredResult) {
+	defer func() { <-a.handing }()
 	for {
 		select {
-		case res, more := <-h.taken:
+		case res, more := <-taken:
 			if !more {
 				return // and our own descriptor is closed
 			}
 			if res.Err != nil {
-				h.at.coming.Add(-1)
+				e.coming.Add(-1)
 				a.count()
 			}
-		case <-h.at.dead: // gnet never answers then
+		case <-e.dead: // gnet never answers then
 			return
 		}
 	}

@@ -4,6 +4,7 @@ package poll
 
 import (
 	"context"
+	"net"
 
 	"github.com/lifeline-go/lifeline/transport/internal/backend"
 )
@@ -23,6 +24,11 @@ func (g *loop) HoldAcceptor() (held func() bool, release func()) {
 		g.accepting.Add(-1)
 		g.queue.Wake()
 	}
+}
+
+// HandOver hands the loop a connection, as an acceptor does.
+func (g *loop) HandOver(conn *net.TCPConn) {
+	(&acceptor{g: g, handing: make(chan struct{}, 1)}).hand(conn)
 }
 
 // Coalesce makes the loop wait between batches from now on, as if much came and it
