@@ -309,3 +309,22 @@ func TestSlowHandlersShareNoBatch(t *testing.T) {
 		t.Errorf("%d slow questions were served in %d batches", n, got)
 	}
 }
+
+// TestSlowHandlerClosesItsStream: it is closed at once, also if nothing comes after it.
+func TestSlowHandlerClosesItsStream(t *testing.T) {
+	h := &hooks{packet: func(k *Link, p codec.Packet) {
+		if string(p.Body) == "ask" {
+			time.Sleep(2 * poll.RoundTime)
+			k.Close(io.ErrUnexpectedEOF)
+			return
+		}
+		k.Write(codec.AppendFrame(nil, p.Header, p.Body))
+	}}
+	tr, clients, ask := streamsAtOnce(t, h, 1)
+	defer stop(t, tr)
+	ask()
+	_, err := clients[0].next(20 * time.Second)
+	if late, ok := err.(net.Error); err == nil || ok && late.Timeout() {
+		t.Errorf("its peer reads %v", err)
+	}
+}

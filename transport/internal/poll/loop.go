@@ -124,6 +124,7 @@ func (g *loop) yield() {
 func (g *loop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	g.boot()
 	if w, ok := c.Context().(waking); ok {
+		g.round.has(c.Fd(), aWaker)
 		if !w.last {
 			return nil, gnet.None
 		}
@@ -156,6 +157,7 @@ func (g *loop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	}
 	s := &stream{Conn: c, busy: true}
 	c.SetContext(s)
+	g.round.has(c.Fd(), aStream)
 	g.sink.Begin()
 	s.k = g.sink.Open(a.number, s, addr.AddrPort())
 	g.sink.End()
@@ -189,6 +191,10 @@ func (g *loop) OnClose(c gnet.Conn, err error) gnet.Action {
 	s, ok := c.Context().(*stream)
 	if !ok {
 		return gnet.None
+	}
+	if g.round.left > 0 { // it may be one of them
+		g.round.left = 0
+		g.waker.wake()
 	}
 	if g.sink.Depth() == 1 {
 		g.settle() // an answer to what came just before the end

@@ -15,13 +15,41 @@ const (
 )
 
 // round is what gnet finds readable when it looks. It tells of one stream after
-// the other, and not when that was all, so the loop writes to its waker before it
-// lets gnet look: what gnet tells before it tells of that shares a batch. Owned by the
-// loop.
+// the other, and not when that was all, so the loop has looked before, or writes to its
+// waker: what gnet tells before it tells of that shares a batch. Owned by the loop.
 type round struct {
 	open  bool   // a batch is, between gnet's calls
 	batch int    // streams in that
 	came  uint64 // streams in the round
+	left  int    // streams that gnet is still to tell of, if it is known; else 0
+	conns []what // by descriptor
+}
+
+// what has a descriptor in gnet's epoll.
+type what uint8
+
+const (
+	aGnets what = iota // gnet's own
+	aWaker
+	aStream
+)
+
+// has takes note of what a descriptor is from now on.
+func (r *round) has(fd int, w what) {
+	if fd < 0 {
+		return // where there is no epoll
+	}
+	for len(r.conns) <= fd {
+		r.conns = append(r.conns, aGnets)
+	}
+	r.conns[fd] = w
+}
+
+func (r *round) what(fd int) what {
+	if fd < len(r.conns) {
+		return r.conns[fd]
+	}
+	return aGnets
 }
 
 // traffic takes what has arrived on a stream.
@@ -37,7 +65,15 @@ func (g *loop) traffic(s *stream) gnet.Action {
 	if r.batch++; r.batch >= RoundBatch || g.r.Now()-g.sink.Now() > RoundTime {
 		g.settle()
 	}
-	return g.after(s.rest())
+	action := g.after(s.rest())
+	if action != gnet.None || r.left == 0 {
+		return action // OnClose ends the round, or the waker does
+	}
+	if r.left--; r.left > 0 {
+		return gnet.None
+	}
+	g.settle()
+	return g.turn()
 }
 
 // join opens a batch for a stream and those after it.

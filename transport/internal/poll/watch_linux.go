@@ -124,15 +124,20 @@ func (w *watch) hear(op, number int) error {
 // whether anything has.
 func (w *watch) look(fd uintptr) bool {
 	var events [8]unix.EpollEvent
-	// It does not wait: see mmsg.
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
-	if errno != 0 {
-		return false
-	}
+	n := epollNow(fd, events[:])
 	for _, e := range events[:n] {
 		w.told[e.Fd] = true
 	}
 	return n > 0
+}
+
+// epollNow asks an epoll what there is. It does not wait: see mmsg.
+func epollNow(fd uintptr, events []unix.EpollEvent) (n int) {
+	r, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(r)
 }
 
 // past is a deadline that is over.
@@ -221,10 +226,35 @@ func (g *loop) turn() gnet.Action {
 			}
 		}
 		if w.told[gnets] {
-			g.join()
-			g.waker.wake()
+			g.ahead()
 			return gnet.None
 		}
+	}
+}
+
+// ahead looks at what gnet is about to tell of. If that is streams with something to read
+// and nothing else, a callback comes for each, and the last of them goes on with turn. For
+// anything else the loop has gnet call it back by its waker.
+func (g *loop) ahead() {
+	gnets := g.watch.fds[len(g.udp)]
+	var events [RoundBatch]unix.EpollEvent
+	n := epollNow(uintptr(gnets), events[:])
+	g.round.left = n
+	for _, e := range events[:n] {
+		switch g.round.what(int(e.Fd)) {
+		case aStream:
+			if e.Events == unix.EPOLLIN {
+				continue
+			}
+		case aGnets:
+			// It tells once, and it is gnet that must hear it.
+			_ = unix.EpollCtl(int(gnets), unix.EPOLL_CTL_MOD, int(e.Fd), &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLRDHUP | unix.EPOLLET, Fd: e.Fd})
+		}
+		g.round.left = 0
+	}
+	if g.round.left == 0 {
+		g.join() // with the waker comes a batch, which takes note of what woke the loop
+		g.waker.wake()
 	}
 }
 
