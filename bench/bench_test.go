@@ -143,7 +143,7 @@ func TestAnOpeningIsRepeated(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
-			if err := srv.Signal(syscall.SIGSTOP); err != nil {
+			if err := srv.Pause(); err != nil {
 				t.Fatal(err)
 			}
 			for begun := time.Now(); f.Repeated() == 0; {

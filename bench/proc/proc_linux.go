@@ -38,6 +38,19 @@ func CPU(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
+// Going reports whether a thread of a process that was told to stop (SIGSTOP) has not yet.
+func Going(pid int) (bool, error) {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		_, state, _ := bytes.Cut(b, []byte(") "))
+		if err == nil && len(state) > 0 && state[0] != 'T' {
+			return true, nil
+		}
+	}
+	return false, err
+}
+
 // ticks reads fields 14 and 15 of stat, user and system time.
 func ticks(pid int) (time.Duration, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

@@ -66,5 +66,20 @@ func (p *Process) RSS() (int64, error) { return proc.RSS(p.child.PID()) }
 // Signal sends it a signal, as to stop it for a while or to kill it.
 func (p *Process) Signal(s syscall.Signal) error { return syscall.Kill(p.child.PID(), s) }
 
+// Pause stops it, and returns when all of its threads stand still: where the machine is
+// busy some go on for a while after the signal.
+func (p *Process) Pause() error {
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for {
+		going, err := proc.Going(p.child.PID())
+		if err != nil || !going {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // Stop ends it.
 func (p *Process) Stop() error { return p.child.Stop() }
