@@ -124,7 +124,6 @@ func (g *loop) yield() {
 func (g *loop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	g.boot()
 	if w, ok := c.Context().(waking); ok {
-		g.round.has(c.Fd(), aWaker)
 		if !w.last {
 			return nil, gnet.None
 		}
@@ -157,7 +156,7 @@ func (g *loop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 	}
 	s := &stream{Conn: c, busy: true}
 	c.SetContext(s)
-	g.round.has(c.Fd(), aStream)
+	g.round.streams[int32(c.Fd())] = true
 	g.sink.Begin()
 	s.k = g.sink.Open(a.number, s, addr.AddrPort())
 	g.sink.End()
@@ -192,6 +191,7 @@ func (g *loop) OnClose(c gnet.Conn, err error) gnet.Action {
 	if !ok {
 		return gnet.None
 	}
+	delete(g.round.streams, int32(c.Fd()))
 	if g.round.left > 0 { // it may be one of them
 		g.round.left = 0
 		g.waker.wake()

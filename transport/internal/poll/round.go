@@ -18,38 +18,11 @@ const (
 // the other, and not when that was all, so the loop has looked before, or writes to its
 // waker: what gnet tells before it tells of that shares a batch. Owned by the loop.
 type round struct {
-	open  bool   // a batch is, between gnet's calls
-	batch int    // streams in that
-	came  uint64 // streams in the round
-	left  int    // streams that gnet is still to tell of, if it is known; else 0
-	conns []what // by descriptor
-}
-
-// what has a descriptor in gnet's epoll.
-type what uint8
-
-const (
-	aGnets what = iota // gnet's own
-	aWaker
-	aStream
-)
-
-// has takes note of what a descriptor is from now on.
-func (r *round) has(fd int, w what) {
-	if fd < 0 {
-		return // where there is no epoll
-	}
-	for len(r.conns) <= fd {
-		r.conns = append(r.conns, aGnets)
-	}
-	r.conns[fd] = w
-}
-
-func (r *round) what(fd int) what {
-	if fd < len(r.conns) {
-		return r.conns[fd]
-	}
-	return aGnets
+	open    bool           // a batch is, between gnet's calls
+	batch   int            // streams in that
+	came    uint64         // streams in the round
+	left    int            // streams that gnet is still to tell of, if it is known; else 0
+	streams map[int32]bool // by descriptor
 }
 
 // traffic takes what has arrived on a stream.

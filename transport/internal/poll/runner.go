@@ -224,7 +224,7 @@ func errOr(err error) error {
 
 // engine runs one gnet engine to its end.
 func (g *loop) engine() error {
-	g.bootErr, g.dead = nil, make(chan struct{})
+	g.bootErr, g.dead, g.round = nil, make(chan struct{}), round{streams: map[int32]bool{}}
 	err := gnet.Rotate(g, []string{hermitAddr},
 		gnet.WithNumEventLoop(1),
 		gnet.WithReusePort(!oneLoop),
@@ -236,7 +236,6 @@ func (g *loop) engine() error {
 	g.queue.SetWaker(nil)
 	g.waker.close()
 	g.settle()
-	g.round = round{}
 	g.closeWatch()
 	for i, u := range g.udp {
 		u.close()

@@ -232,25 +232,22 @@ func (g *loop) turn() gnet.Action {
 	}
 }
 
-// ahead looks at what gnet is about to tell of. If that is streams with something to read
-// and nothing else, a callback comes for each, and the last of them goes on with turn. For
-// anything else the loop has gnet call it back by its waker.
+// ahead looks at what gnet is about to tell of. If that is a few streams with something to
+// read and nothing else, a callback comes for each, and the last of them goes on with
+// turn. For anything else the loop has gnet call it back by its waker.
 func (g *loop) ahead() {
-	gnets := g.watch.fds[len(g.udp)]
-	var events [RoundBatch]unix.EpollEvent
+	gnets := int(g.watch.fds[len(g.udp)])
+	var events [8]unix.EpollEvent // where more come, the waker costs each of them little
 	n := epollNow(uintptr(gnets), events[:])
-	g.round.left = n
+	g.round.left = n % len(events)
 	for _, e := range events[:n] {
-		switch g.round.what(int(e.Fd)) {
-		case aStream:
-			if e.Events == unix.EPOLLIN {
-				continue
-			}
-		case aGnets:
-			// It tells once, and it is gnet that must hear it.
-			_ = unix.EpollCtl(int(gnets), unix.EPOLL_CTL_MOD, int(e.Fd), &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLRDHUP | unix.EPOLLET, Fd: e.Fd})
+		if !g.round.streams[e.Fd] {
+			// Gnet's own tells once, and it is gnet that must hear it.
+			_ = unix.EpollCtl(gnets, unix.EPOLL_CTL_MOD, int(e.Fd), &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLPRI | unix.EPOLLRDHUP | unix.EPOLLET, Fd: e.Fd})
+			g.round.left = 0
+		} else if e.Events != unix.EPOLLIN {
+			g.round.left = 0
 		}
-		g.round.left = 0
 	}
 	if g.round.left == 0 {
 		g.join() // with the waker comes a batch, which takes note of what woke the loop
