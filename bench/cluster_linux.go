@@ -332,7 +332,7 @@ func clusterKill(o *options) error {
 // clusterPause stops the directory for a while.
 func clusterPause(o *options) error {
 	return o.outage("pause", 3, atAll, func(g *group) error {
-		if err := g.directory.Signal(syscall.SIGSTOP); err != nil {
+		if err := g.directory.Pause(); err != nil {
 			return err
 		}
 		g.fleet.Play(o.stopped)

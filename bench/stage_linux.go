@@ -190,12 +190,15 @@ func (s *stage) profile(start bool) error {
 			return err
 		}
 	}
-	if start && s.o.profiles.mutex+s.o.profiles.block != "" {
+	if start {
+		if s.o.profiles.mutex+s.o.profiles.block == "" {
+			return nil
+		}
 		_, err := s.server.Do("waits")
 		return err
 	}
 	for name, file := range map[string]string{"heap": s.o.profiles.heap, "mutex": s.o.profiles.mutex, "block": s.o.profiles.block} {
-		if file == "" || start {
+		if file == "" {
 			continue
 		}
 		if _, err := s.server.Do("profile " + name + " " + file); err != nil {

@@ -96,6 +96,7 @@ type Fleet struct {
 	counts     Counts
 	resets     int
 	repeated   int             // attempts to open after a first one
+	failure    error           // of the last attempt that was repeated
 	redials    chart.Histogram // from the first attempt to come back
 	aways      chart.Histogram // from losing the link to being back
 	openings   chart.Histogram // from the dial to the session
@@ -297,7 +298,7 @@ func (f *Fleet) Open(limit time.Duration) error {
 			f.begin(p)
 		}
 		if f.now > end {
-			return fmt.Errorf("load: only %d of %d sessions were open after %v, %d attempts were repeated: %+v", f.open, len(f.players), limit, f.repeated, f.counts)
+			return fmt.Errorf("load: only %d of %d sessions were open after %v, %d attempts were repeated (the last failure: %v): %+v", f.open, len(f.players), limit, f.repeated, f.failure, f.counts)
 		}
 	}
 	if f.open < len(f.players) {

@@ -287,10 +287,8 @@ func (f *Fleet) deadline(p *player) time.Duration {
 	}
 	at := session.Never
 	switch {
-	case f.cfg.Carrier == "kcp" && p.linked && !p.sealed.up():
-		at = p.sealed.again
-	case f.cfg.Carrier == "stcp" && p.linked && !p.stcp.up():
-		at = p.stcp.until
+	case f.shaking(p):
+		at = f.shakeDue(p)
 	case !f.streams && f.cfg.Carrier != "udp" && p.linked:
 		at = p.kcp.NextDeadline(f.now)
 	case f.cfg.Carrier == "udp" && p.answered < p.asked:
@@ -312,10 +310,8 @@ func (f *Fleet) visit(p *player, _ time.Duration) time.Duration {
 	p.wake = 0 // nothing that happens now moves the entry
 	switch {
 	case p.state == isGone:
-	case f.cfg.Carrier == "kcp" && p.linked && !p.sealed.up() && p.sealed.again <= f.now:
+	case f.shaking(p) && f.shakeDue(p) <= f.now:
 		f.shakeAgain(p)
-	case f.cfg.Carrier == "stcp" && p.linked && !p.stcp.up() && p.stcp.until <= f.now:
-		f.dropped(p, errNoAnswer)
 	case p.session != nil && p.session.Due() <= f.now:
 		f.check(p)
 	case f.cfg.Carrier == "udp" && f.deadline(p) <= f.now:

@@ -197,7 +197,7 @@ func (f *Fleet) check(p *player) {
 	}
 	f.changes(p)
 	if action == session.Cut && p.state != isGone {
-		f.again(p) // the next dial may be due at once
+		f.again(p, errors.New("load: not open in time")) // the next dial may be due at once
 	}
 }
 
@@ -247,13 +247,14 @@ func (f *Fleet) dropped(p *player, err error) {
 	}
 	p.session.LinkDown(f.now)
 	f.changes(p)
-	f.again(p)
+	f.again(p, err)
 }
 
 // again leaves p's link for the next one.
-func (f *Fleet) again(p *player) {
+func (f *Fleet) again(p *player, err error) {
 	if p.state == isOpening {
 		f.repeated++
+		f.failure = err
 	}
 	f.unlink(p)
 	f.schedule(p)

@@ -20,8 +20,6 @@ const (
 	giveUp    = 5 * time.Second // a handshake that is not answered
 )
 
-var errNoAnswer = errors.New("load: no answer to the handshake")
-
 // seals is what sealed players share: who is behind an answer.
 type seals struct {
 	key   seal.PublicKey
@@ -68,11 +66,24 @@ func (f *Fleet) shake(p *player) (err error) {
 	return nil
 }
 
+// shaking reports whether p's link is sealed, and the server has not accepted it yet.
+func (f *Fleet) shaking(p *player) bool {
+	return p.linked && (f.cfg.Carrier == "kcp" && !p.sealed.up() || f.cfg.Carrier == "stcp" && !p.stcp.up())
+}
+
+// shakeDue returns when a handshake is to be repeated, or given up.
+func (f *Fleet) shakeDue(p *player) time.Duration {
+	if f.streams {
+		return p.stcp.until
+	}
+	return p.sealed.again
+}
+
 // shakeAgain repeats the hello, or gives up.
 func (f *Fleet) shakeAgain(p *player) {
 	l := p.sealed
-	if f.now >= l.until {
-		f.dropped(p, errNoAnswer)
+	if f.streams || f.now >= l.until {
+		f.dropped(p, errors.New("load: no answer to the handshake"))
 		return
 	}
 	l.pause = min(2*l.pause, lastTry)

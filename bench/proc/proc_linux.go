@@ -42,29 +42,37 @@ func CPU(pid int) (time.Duration, error) {
 func Going(pid int) (bool, error) {
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 	for _, name := range files {
-		b, err := os.ReadFile(name)
-		_, state, _ := bytes.Cut(b, []byte(") "))
-		if err == nil && len(state) > 0 && state[0] != 'T' {
+		// A thread that can't be read has ended.
+		if fields, err := stat(name); err == nil && fields[0] != "T" {
 			return true, nil
 		}
 	}
 	return false, err
 }
 
-// ticks reads fields 14 and 15 of stat, user and system time.
+// ticks returns user and system time.
 func ticks(pid int) (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	fields, err := stat(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
-	}
-	// The second field is the name, which may hold anything.
-	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat has %d fields", pid, len(fields))
 	}
 	user, err1 := strconv.Atoi(fields[11])
 	system, err2 := strconv.Atoi(fields[12])
 	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
+}
+
+// stat reads the fields of a stat file from the third one on, the state, to the system
+// time at least. The second field is the name, which may hold anything.
+func stat(name string) ([]string, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(fields) < 13 {
+		return nil, fmt.Errorf("%s has %d fields", name, len(fields))
+	}
+	return fields, nil
 }
 
 // RSS returns the memory of a process that is in RAM, in bytes.
