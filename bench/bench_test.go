@@ -126,8 +126,8 @@ func TestConnect(t *testing.T) {
 	}
 }
 
-// TestAnOpeningIsRepeated: a server that stands still for longer than an attempt to open
-// lasts keeps nobody out for good.
+// TestAnOpeningIsRepeated: a server stands still for longer than an attempt to open lasts.
+// All sessions open even so.
 func TestAnOpeningIsRepeated(t *testing.T) {
 	for _, carrier := range carriers {
 		t.Run(carrier, func(t *testing.T) {

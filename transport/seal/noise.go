@@ -27,8 +27,8 @@ type suite struct {
 	used    int // of digests, in the present handshake
 }
 
-// begin starts another handshake. drawn is the ephemeral key of a client, whose hello is
-// the same each time; a server's is drawn when it is needed.
+// begin starts another handshake. drawn is the ephemeral key of a client: its hello is the
+// same each time. The ephemeral key of a server is drawn when it is needed.
 func (s *suite) begin(drawn noise.DHKey) {
 	s.CipherSuite, s.drawn, s.used = protocol, drawn, 0
 }

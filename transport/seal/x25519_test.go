@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// Public keys and shared secrets are those of the standard library, for public keys that
-// no scalar made, too; and what it refuses is refused.
+// Public keys and shared secrets are the same as the standard library's, also for public
+// keys that no scalar made. What it refuses is refused.
 func TestX25519IsThatOfTheStandardLibrary(t *testing.T) {
 	var seed [32]byte
 	random := rand.NewChaCha8(seed)

@@ -32,7 +32,8 @@ const (
 
 // acceptor takes the connections of one listener and hands them to its loop. It
 // is not gnet that accepts: gnet ends an engine, with every link on it and its
-// datagram sockets, when that fails. Owned by its goroutine, except for ln.
+// datagram sockets, when that fails. Owned by its goroutine, except for ln
+// and handing.
 type acceptor struct {
 	g       *loop
 	number  int // of the listener

@@ -211,7 +211,7 @@ func (u *udpSocket) recv() (full bool) {
 	return b.More
 }
 
-// empty makes slot i ready for a datagram: the kernel changes those that it fills.
+// empty makes slot i ready for a datagram. The kernel changes each slot that it fills.
 func (u *udpSocket) empty(i int) {
 	h := &u.in[i].hdr
 	h.Namelen, h.Flags = unix.SizeofSockaddrInet6, 0
