@@ -28,6 +28,7 @@ namespace Lifeline
 			try
 			{
 				s.Blocking = false;
+				Own(s);
 				s.ReceiveBufferSize = 256 << 10;
 				s.Connect(to);
 				return s;
@@ -39,7 +40,23 @@ namespace Lifeline
 			}
 		}
 
+		// Mono, and so Unity, lets sockets share an address unless told otherwise: Linux may then choose a port that
+		// another socket to the same server has, and what comes goes to one of the two.
+		static void Own(Socket s)
+		{
+			try
+			{
+				s.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, false);
+			}
+			catch (SocketException)
+			{
+				// a system without the option
+			}
+		}
+
 		public IPEndPoint Remote { get { return to; } }
+
+		public EndPoint Local { get { return socket.LocalEndPoint; } }
 
 		/// <summary>Takes another local port, and address if the network changed. Reports false if there is no network.</summary>
 		public bool Rebind()

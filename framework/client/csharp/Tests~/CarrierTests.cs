@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 using System;
+using System.Collections.Generic;
 using System.Net;
 using System.Net.Sockets;
 
@@ -13,6 +14,7 @@ namespace Lifeline.Tests
 		{
 			check.Run("frames are no part of the round trip", () => Frames(check));
 			check.Run("resets on plain KCP", () => Resets(check));
+			check.Run("each socket has a port of its own", () => Ports(check));
 		}
 
 		// A link to the socket, whose first datagram is in d: n bytes.
@@ -26,6 +28,25 @@ namespace Lifeline.Tests
 			c.Receive(now);
 			n = Send(c, socket, now, d, out from);
 			return c;
+		}
+
+		// Linux chooses from 28,000 ports by chance: of 800 sockets that may share one, some do.
+		static void Ports(Check check)
+		{
+			List<UdpSocket> sockets = new List<UdpSocket>();
+			HashSet<string> ports = new HashSet<string>();
+			try
+			{
+				for (int i = 0; i < 800; i++)
+				{
+					sockets.Add(new UdpSocket(new IPEndPoint(IPAddress.Loopback, 9)));
+					check.That(ports.Add(sockets[i].Local.ToString()), "two sockets at " + sockets[i].Local);
+				}
+			}
+			finally
+			{
+				sockets.ForEach(s => s.Close());
+			}
 		}
 
 		// Answers are looked at once in 200 ms. What is lost is sent again as after a round trip of 100 ms: after 100 ms
