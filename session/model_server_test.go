@@ -276,6 +276,9 @@ func (m *model) serverSend(st *modelState, e *modelSeat) {
 	case err == nil:
 		e.sent++
 	case err == ErrOverflow && full:
+		if !e.over {
+			e.sent++ // what finds no room is given up as well
+		}
 		e.over, e.givenUp = true, e.sent
 		if l := st.linkOf(e.link); l != nil {
 			m.hangUp(st, l)

@@ -130,8 +130,8 @@ func (s *Session) Restore(shard *Shard, r *Record, now time.Duration) {
 		}
 	}
 	s.sent = r.acked + uint64(len(r.packets))
-	if s.overflowed = s.overflowed || r.overflowed; s.overflowed {
-		s.clearQueue()
+	if s.overflowed || r.overflowed {
+		s.giveUp()
 	}
 	s.overflows, s.overflowAt = 0, 0 // what was given up here is no fault of the player's
 	if r.overflowAgo <= cfg.Grace {

@@ -125,7 +125,7 @@ func TestRecordOfMoreThanTheServerKeeps(t *testing.T) {
 		}
 		var s Session
 		s.Restore(shard, r, 0)
-		if !s.Overflowed() || s.Spent() || s.sent != r.acked+5 || s.acked != s.sent || shard.Pool.Held() != 0 {
+		if !s.Overflowed() || s.Spent() || s.sent != r.acked+6 || s.acked != s.sent || shard.Pool.Held() != 0 {
 			t.Errorf("%s: overflowed %v, acked %d, sent %d, %d bytes held", name, s.Overflowed(), s.acked, s.sent, shard.Pool.Held())
 		}
 		if s.overflows != r.overflows {

@@ -52,6 +52,49 @@ func TestOverflowWhileDetached(t *testing.T) {
 	}
 }
 
+// A client that has accepted all that was numbered can't tell by its count that it read
+// RESET: it is told again until it has.
+func TestLostResetIsRepeated(t *testing.T) {
+	for name, overflow := range map[string]func(t *testing.T, s *Session) *Session{
+		"overflow": func(t *testing.T, s *Session) *Session {
+			if err := s.Send(codec.Message, []byte{9}, false, 0); err != ErrOverflow {
+				t.Fatal(err)
+			}
+			s.Detach(1, 0)
+			return s
+		},
+		"move": func(t *testing.T, s *Session) *Session {
+			s.Detach(1, 0)
+			r := s.Record(0)
+			s = new(Session)
+			s.Restore(testShard(t, Config{SendPackets: 4}), r, 0)
+			return s
+		},
+	} {
+		s := small(t)
+		_, _ = s.Receive(1, codec.Packet{}, 0)
+		for n := 1; n <= 8; n++ {
+			mustSend(t, s, n)
+		}
+		s.Output(nil, 1, 0, 1<<20) // and the acknowledgements are lost
+		s = overflow(t, s)
+		if err := s.Send(codec.Message, []byte{10}, false, 0); err != ErrOverflow {
+			t.Fatalf("%s: %v", name, err)
+		}
+		r := &ResumeRequest{ID: s.ID(), Recv: 8, Lowest: 1}
+		for r.Attempt = 1; r.Attempt <= 3; r.Attempt++ {
+			if _, reset, err := s.Resume(nil, r, 0); !reset || err != nil {
+				t.Errorf("%s: RESUME %d: reset %v, %v", name, r.Attempt, reset, err)
+			}
+			s.Detach(s.Epoch(), 0) // the answer is lost
+		}
+		r.Recv = s.sent // it has read RESET, and nothing of it was heard
+		if _, reset, err := s.Resume(nil, r, 0); reset || err != nil {
+			t.Errorf("%s: RESUME after RESET was read: reset %v, %v", name, reset, err)
+		}
+	}
+}
+
 // Scenario 49.
 func TestSlowReaderIsCutAndNobodyWaits(t *testing.T) {
 	w := newWorld(t, 1, Config{})

@@ -211,7 +211,14 @@ func (s *Session) Overflow(now time.Duration) {
 		s.overflowAt = secondOf(now)
 		s.overflows++
 	}
+	s.giveUp()
+}
+
+// giveUp drops what waits for the client. What found no room has a number, too: so a
+// client that has accepted all the others is told RESET until it has read one.
+func (s *Session) giveUp() {
 	s.overflowed = true
+	s.sent++
 	s.clearQueue()
 }
 
