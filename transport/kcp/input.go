@@ -68,7 +68,7 @@ func (c *Conn) Input(now time.Duration, datagram []byte) error {
 		return err
 	}
 	oldest := c.sndBuf.head
-	again := oldest != nil && oldest.retransmitted
+	again := oldest != nil && (oldest.retransmitted || c.backedOff())
 	var e rttSample
 	for b := datagram; len(b) > 0; {
 		h := parseHeader(b)

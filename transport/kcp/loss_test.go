@@ -57,6 +57,25 @@ func lossy(t *testing.T, c *Conn, n int) [][]byte {
 	return all
 }
 
+// While backed off only the oldest segment counts. When it has arrived the next one is due
+// at its own time, though it was sent under a shorter timeout.
+func TestDeadlineAfterSlowIsThatOfTheNextSegment(t *testing.T) {
+	cfg := &Config{MTU: HeaderSize + 50, ExtraRTO: 3 * time.Second}
+	a, b := pair(cfg)
+	write(t, a, make([]byte, 50))
+	feed(t, b, 20*ms, flush(a, 0)...)
+	cfg.ExtraRTO = 0
+	write(t, a, make([]byte, 50))
+	flush(a, 10*ms) // is lost
+	a.Slow(700 * ms)
+	flush(a, 210*ms)
+	feed(t, a, 300*ms, flush(b, 280*ms)...)
+	flush(a, 300*ms)
+	if at := a.NextDeadline(300 * ms); at > 710*ms {
+		t.Errorf("the next segment times out at 710ms, the deadline is %v", at)
+	}
+}
+
 func TestFastResend(t *testing.T) {
 	a, b := pair(&Config{MTU: HeaderSize + 50})
 	sent := lossy(t, a, 5+thin)
