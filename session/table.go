@@ -15,6 +15,8 @@ type Tombstone struct {
 	Recv    uint64 // how many packets were accepted: the client reports the others to its game
 	Address string // with Moved: the address of the server that has the session
 	Told    bool   // with Moved: the client has received the address
+
+	until time.Duration // when it is dropped: a session that came back may leave another
 }
 
 // Refusal is the answer to a RESUME of the dead session: SPEC 6.4.
@@ -195,8 +197,9 @@ func (t *Table[T]) Remove(id ID, user string, stone Tombstone, now time.Duration
 	if len(t.expiries)-t.firstExpiry >= t.maxTombstones {
 		t.dropOldestTombstone()
 	}
+	stone.until = now + t.keepFor
 	t.tombstones[id] = stone
-	t.expiries = append(t.expiries, expiry{id, now + t.keepFor})
+	t.expiries = append(t.expiries, expiry{id, stone.until})
 }
 
 // unlink frees entry n, one of the user's.
@@ -239,7 +242,9 @@ func (t *Table[T]) expireTombstones(now time.Duration) {
 }
 
 func (t *Table[T]) dropOldestTombstone() {
-	delete(t.tombstones, t.expiries[t.firstExpiry].id)
+	if x := t.expiries[t.firstExpiry]; t.tombstones[x.id].until == x.until {
+		delete(t.tombstones, x.id)
+	}
 	if t.firstExpiry++; t.firstExpiry > 64 && t.firstExpiry > len(t.expiries)/2 {
 		t.expiries = append(t.expiries[:0], t.expiries[t.firstExpiry:]...)
 		t.firstExpiry = 0

@@ -61,6 +61,22 @@ func TestTable(t *testing.T) {
 	}
 }
 
+// A session that moved away, came back and ended leaves two tombstones. The later one
+// lives for its own time.
+func TestTombstoneOfASessionThatCameBack(t *testing.T) {
+	tb := NewTable[string](time.Minute, 3)
+	tb.Put(ID{1}, "u", "a")
+	tb.Remove(ID{1}, "u", Tombstone{Code: Moved}, 0)
+	tb.Put(ID{1}, "u", "a")
+	tb.Remove(ID{1}, "u", Tombstone{Code: Kicked}, 50*time.Second)
+	if s, ok := tb.Tombstone(ID{1}, 109*time.Second); !ok || s.Code != Kicked {
+		t.Errorf("59 s after its end: %v, %v", s.Code, ok)
+	}
+	if _, ok := tb.Tombstone(ID{1}, 110*time.Second); ok || len(tb.tombstones) != 0 {
+		t.Error("a tombstone outlived its time")
+	}
+}
+
 // TestTableAgainstModel plays random comings and goings on a table and on a list.
 func TestTableAgainstModel(t *testing.T) {
 	type member struct {
