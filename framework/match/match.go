@@ -70,8 +70,9 @@ type Matchmaker struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	queues map[string]*Queue // immutable once the server runs
-	held   map[string]*held  // by the id of a player who waits
+	queues map[string]*Queue          // immutable once the server runs
+	held   map[string]*held           // by the id of a player who waits
+	away   map[*framework.Player]bool // those without a link, as the hooks have told
 }
 
 // held is a player in a queue.
@@ -108,16 +109,16 @@ type Queue struct {
 
 // New makes the matchmaking of a server, before its Start, and registers its routes.
 func New(srv *framework.Server, opts Options) *Matchmaker {
-	mm := &Matchmaker{srv: srv, opts: opts, queues: map[string]*Queue{}, held: map[string]*held{}}
+	mm := &Matchmaker{srv: srv, opts: opts, queues: map[string]*Queue{}, held: map[string]*held{}, away: map[*framework.Player]bool{}}
 	framework.SendsAs[Status](srv, framework.DropOldest, RouteTicket)
 	framework.OnRequestContext(srv, RouteEnter, mm.onEnter).Max(4 << 10)
 	framework.OnRequest(srv, RouteCancel, func(p *framework.Player, _ struct{}) (bool, error) { return true, mm.Cancel(p) }).Max(16)
 	framework.OnRequest(srv, RouteAnswer, func(p *framework.Player, a Answer) (bool, error) { return true, mm.answer(p, a) }).Max(64)
 	srv.AddHooks(framework.Hooks{
-		OnDetach:   func(p *framework.Player) { mm.with(p, (*queue.Queue).Detach) },
-		OnResume:   func(p *framework.Player) { mm.with(p, (*queue.Queue).Attach) },
+		OnDetach:   func(p *framework.Player) { mm.with(p, true, (*queue.Queue).Detach) },
+		OnResume:   func(p *framework.Player) { mm.with(p, false, (*queue.Queue).Attach) },
 		OnSnapshot: mm.onSnapshot,
-		OnClose:    func(p *framework.Player, _ framework.Reason) { mm.with(p, (*queue.Queue).Leave) },
+		OnClose:    func(p *framework.Player, _ framework.Reason) { mm.with(p, false, (*queue.Queue).Leave) },
 	})
 	return mm
 }
@@ -170,10 +171,15 @@ func id(p *framework.Player) string {
 	return "session " + p.ID().String()
 }
 
-// with tells the queue of a player what has become of it.
-func (mm *Matchmaker) with(p *framework.Player, f func(q *queue.Queue, id string, now time.Time)) {
+// with tells the queue of a player what has become of it, and notes whether it is away.
+func (mm *Matchmaker) with(p *framework.Player, away bool, f func(q *queue.Queue, id string, now time.Time)) {
 	mm.mu.Lock()
 	defer mm.mu.Unlock()
+	if away {
+		mm.away[p] = true
+	} else {
+		delete(mm.away, p)
+	}
 	if h := mm.heldLocked(p); h != nil {
 		f(h.q.core, id(p), clock())
 		h.q.afterLocked(h.q.core.Events())
@@ -255,9 +261,11 @@ func (q *Queue) Enter(t *Ticket, players ...*framework.Player) error {
 	}
 	q.tellLocked(t, now, 0)
 	for i, p := range players {
-		// One that has ended before it was held is not told of by a hook any more.
+		// What was before it was held is not told of by a hook any more.
 		if p.Context().Err() != nil {
 			q.core.Leave(t.Members[i].ID, now)
+		} else if mm.away[p] {
+			q.core.Detach(t.Members[i].ID, now)
 		}
 	}
 	q.afterLocked(q.core.Events())

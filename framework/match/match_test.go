@@ -330,3 +330,34 @@ func TestRegionsBecomePools(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestOneThatEntersAsItsLinkIsLostIsAway: OnDetach was before its request was handled.
+func TestOneThatEntersAsItsLinkIsLostIsAway(t *testing.T) {
+	g := &game{}
+	slow := func(c framework.Config) (*framework.Server, error) {
+		srv, err := g.new(match.Config{Rules: match.Rules{Grace: 20 * time.Second}}, match.Options{})(c)
+		if err == nil {
+			framework.OnMessage(srv, "slow", func(*framework.Player, int) { time.Sleep(3 * time.Second) })
+		}
+		return srv, err
+	}
+	gametest.Run(t, slow, func(k *gametest.Game) {
+		ann, bob := k.Player("ann 0"), k.Player("bob 0")
+		bob.Send("slow", 1)
+		go func() { // ends with the test
+			_ = bob.Client.Request(k.T.Context(), match.RouteEnter, match.Wish{Queue: "ranked"}, nil)
+		}()
+		k.Sleep(time.Second)
+		bob.Client.Pause()
+		k.Sleep(4 * time.Second)
+		wait(ann)
+		k.Sleep(5 * time.Second)
+		if st := g.queue.Stats(); st.Waiting != 2 || st.Matches != 0 {
+			t.Errorf("matched with one that is away: %+v", st)
+		}
+		k.Sleep(20 * time.Second)
+		if st := g.queue.Stats(); st.Waiting != 1 || st.Dropped != 1 {
+			t.Errorf("one that stays away keeps its place: %+v", st)
+		}
+	})
+}
