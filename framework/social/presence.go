@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -399,7 +400,7 @@ func (ps *PresenceOf) Unwatch(p *framework.Player, user string) {
 // one that is not at this server.
 func (ps *PresenceOf) Set(user string, s Status) {
 	if len(s.Text) > maxText {
-		s.Text = s.Text[:maxText]
+		s.Text = strings.ToValidUTF8(s.Text[:maxText], "")
 	}
 	ps.mu.Lock()
 	defer ps.mu.Unlock()

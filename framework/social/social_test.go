@@ -252,6 +252,10 @@ func TestPresence(t *testing.T) {
 		if g.presence.Of("bob").Text != "alone" {
 			t.Errorf("%v", g.presence.Of("bob"))
 		}
+		g.presence.Set("bob", social.Status{Text: "x" + strings.Repeat("é", 100)}) // no letter is cut in two
+		if got := g.presence.Of("bob").Text; got != "x"+strings.Repeat("é", 63) {
+			t.Errorf("%q", got)
+		}
 	})
 }
 
