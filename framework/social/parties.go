@@ -78,6 +78,7 @@ type Parties struct {
 	byUser  map[string]*party
 	byID    map[uint64]*party
 	invites map[string]map[*party]bool // by user; some may have expired
+	away    map[*framework.Player]bool // those without a link, as the hooks have told
 	total   struct{ made, invited, joined, left, kicked, refused uint64 }
 }
 
@@ -89,7 +90,7 @@ func NewParties(srv *framework.Server, cfg PartyConfig) *Parties {
 	}
 	cfg.Size, cfg.Invites = orDefault(cfg.Size, 5), orDefault(cfg.Invites, 16)
 	cfg.InviteFor = orDefault(cfg.InviteFor, time.Minute)
-	ps := &Parties{srv: srv, cfg: cfg, byUser: map[string]*party{}, byID: map[uint64]*party{}, invites: map[string]map[*party]bool{}}
+	ps := &Parties{srv: srv, cfg: cfg, byUser: map[string]*party{}, byID: map[uint64]*party{}, invites: map[string]map[*party]bool{}, away: map[*framework.Player]bool{}}
 	framework.SendsAs[PartyState](srv, framework.DropOldest, RouteParty)
 	framework.SendsAs[Invitation](srv, framework.DropOldest, RouteInvited)
 	framework.OnRequest(srv, RouteInvite, ps.invite).Max(300)
@@ -100,9 +101,9 @@ func NewParties(srv *framework.Server, cfg PartyConfig) *Parties {
 	framework.OnRequest(srv, RouteLead, ps.lead).Max(300)
 	framework.OnRequest(srv, RouteReady, ps.ready).Max(16)
 	srv.AddHooks(framework.Hooks{
-		OnOpen:     func(p *framework.Player) { ps.update(p, func(m *member) { m.p, m.away = p, false }) },
-		OnDetach:   func(p *framework.Player) { ps.update(p, func(m *member) { m.away = true }) },
-		OnResume:   func(p *framework.Player) { ps.update(p, func(m *member) { m.away = false }) },
+		OnOpen:     func(p *framework.Player) { ps.update(p, false, func(m *member) { m.p = p }) },
+		OnDetach:   func(p *framework.Player) { ps.update(p, true, func(*member) {}) },
+		OnResume:   func(p *framework.Player) { ps.update(p, false, func(*member) {}) },
 		OnSnapshot: func(p *framework.Player) { s := ps.State(p); _ = p.Push(RouteParty, &s) },
 		OnClose:    ps.closed,
 	})
@@ -154,15 +155,21 @@ func (ps *Parties) change(f func() (about []*framework.Player, err error)) error
 	return err
 }
 
-// update notes what has become of a member.
-func (ps *Parties) update(p *framework.Player, f func(m *member)) {
+// update notes whether a player is away, and what has become of a member.
+func (ps *Parties) update(p *framework.Player, away bool, f func(m *member)) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
+	if away {
+		ps.away[p] = true
+	} else {
+		delete(ps.away, p)
+	}
 	pt := ps.byUser[p.User()]
 	if pt == nil {
 		return
 	}
 	if m := pt.member(p.User()); m.p == nil || m.p == p {
+		m.away = away
 		f(m)
 		ps.tellLocked(pt)
 	}
@@ -171,12 +178,13 @@ func (ps *Parties) update(p *framework.Player, f func(m *member)) {
 // closed keeps the place of a user that has logged in anew: its next OnOpen takes it.
 func (ps *Parties) closed(p *framework.Player, why framework.Reason) {
 	if why.Code == framework.CodeTakenOver {
-		ps.update(p, func(m *member) { m.p = nil })
+		ps.update(p, false, func(m *member) { m.p = nil })
 		return
 	}
 	_ = ps.Leave(p)
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
+	delete(ps.away, p)
 	if len(ps.srv.User(p.User())) == 0 {
 		for pt := range ps.invites[p.User()] {
 			pt.invited(p.User())
@@ -248,7 +256,7 @@ func (ps *Parties) openLocked(user string, now time.Time) int {
 // makeLocked makes a party of one.
 func (ps *Parties) makeLocked(p *framework.Player) *party {
 	ps.last++
-	pt := &party{id: ps.last, members: []*member{{user: p.User(), p: p}}}
+	pt := &party{id: ps.last, members: []*member{{user: p.User(), p: p, away: ps.away[p]}}}
 	ps.byID[pt.id], ps.byUser[p.User()] = pt, pt
 	ps.total.made++
 	ps.tellLocked(pt)
@@ -268,7 +276,7 @@ func (ps *Parties) join(p *framework.Player, id uint64) (s PartyState, err error
 		}
 		pt.invited(p.User())
 		ps.openLocked(p.User(), now)
-		pt.members = append(pt.members, &member{user: p.User(), p: p})
+		pt.members = append(pt.members, &member{user: p.User(), p: p, away: ps.away[p]})
 		pt.changed()
 		ps.byUser[p.User()] = pt
 		ps.total.joined++

@@ -176,6 +176,30 @@ func TestAPartyStaysTogether(t *testing.T) {
 	}
 }
 
+// TestOneThatJoinsAsItsLinkIsLostIsAway: OnDetach was before its request was handled.
+func TestOneThatJoinsAsItsLinkIsLostIsAway(t *testing.T) {
+	g := &game{}
+	slow := func(c framework.Config) (*framework.Server, error) {
+		srv, err := g.new(social.PartyConfig{})(c)
+		if err == nil {
+			framework.OnMessage(srv, "slow", func(*framework.Player, int) { time.Sleep(3 * time.Second) })
+		}
+		return srv, err
+	}
+	gametest.Run(t, slow, func(k *gametest.Game) {
+		ann, bob := k.Player("ann"), k.Player("bob")
+		invite(ann, "bob")
+		i := gametest.Next[social.Invitation](bob, social.RouteInvited)
+		bob.Send("slow", 1)
+		go func() { _ = bob.Client.Request(k.T.Context(), social.RouteJoin, i.Party, nil) }() // ends with the test
+		k.Sleep(time.Second)
+		bob.Client.Pause()
+		sees(ann, "ann bob-")
+		bob.Client.Hurry()
+		sees(ann, "ann bob")
+	})
+}
+
 func TestInvitationsAreBounded(t *testing.T) {
 	g := &game{}
 	gametest.Run(t, g.new(social.PartyConfig{Invites: 2}), func(k *gametest.Game) {
