@@ -181,7 +181,10 @@ func (ps *Parties) closed(p *framework.Player, why framework.Reason) {
 		ps.update(p, false, func(m *member) { m.p = nil })
 		return
 	}
-	_ = ps.Leave(p)
+	_ = ps.change(func() ([]*framework.Player, error) {
+		about, _ := ps.leaveLocked(p) // one in no party is refused nothing
+		return about, nil
+	})
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	delete(ps.away, p)
@@ -300,14 +303,16 @@ func (ps *Parties) decline(p *framework.Player, id uint64) (bool, error) {
 // Leave takes a player out of its party. The lead passes to the member that has been in it
 // for longest. The error is a *framework.Error with ErrorRefused if it is in none.
 func (ps *Parties) Leave(p *framework.Player) error {
-	return ps.change(func() ([]*framework.Player, error) {
-		pt, m := ps.mineLocked(p)
-		if pt == nil {
-			return nil, refuse(framework.ErrorRefused, "in no party")
-		}
-		ps.total.left++
-		return ps.removeLocked(pt, m, "left"), nil
-	})
+	return ps.change(func() ([]*framework.Player, error) { return ps.leaveLocked(p) })
+}
+
+func (ps *Parties) leaveLocked(p *framework.Player) ([]*framework.Player, error) {
+	pt, m := ps.mineLocked(p)
+	if pt == nil {
+		return nil, refuse(framework.ErrorRefused, "in no party")
+	}
+	ps.total.left++
+	return ps.removeLocked(pt, m, "left"), nil
 }
 
 // removeLocked takes a member out, and returns all who were in.

@@ -171,6 +171,11 @@ func TestAPartyStaysTogether(t *testing.T) {
 				sees(eve, "ann eve")
 				eve.Cut() // for longer than its session lives
 				k.Within("eve is out", func() bool { return k.Server.Stats().Parts["parties"].Now["members"] == 1 })
+				k.Player("joe").Close() // that it is in no party is no refusal
+				k.Sleep(time.Second)
+				if n := k.Server.Stats().Parts["parties"].Total["refused"]; n != 0 {
+					t.Errorf("%d were refused", n)
+				}
 			})
 		})
 	}
