@@ -148,6 +148,30 @@ func goexit(t *testing.T, place, how string) {
 	})
 }
 
+// TestGoexitWhileARoomIsMade: there is no room then, and whoever opens it is told.
+func TestGoexitWhileARoomIsMade(t *testing.T) {
+	var rooms *framework.Rooms[*lair]
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Session: quick}, func(s *framework.Server) {
+		rooms = framework.AddRoom(s, "lair", func(*framework.Room) *lair {
+			runtime.Goexit()
+			return nil
+		}).Tick(time.Second).Linger(-1)
+	}, func(e *env) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if _, err := rooms.Open(ctx, struct{}{}); err == nil || ctx.Err() != nil {
+			t.Errorf("the room is open: %v", err)
+		}
+		if err := e.dial("ann", transport.TCP).Join(ctx, "lair", "1"); err == nil || ctx.Err() != nil {
+			t.Errorf("join: %v", err)
+		}
+		time.Sleep(time.Second)
+		if n := e.srv.Stats().Rooms["lair"].Open; n != 0 {
+			t.Errorf("%d rooms are left", n)
+		}
+	})
+}
+
 // TestTickThatAlwaysPanicsEndsItsRoom: its members are told, and whoever asks
 // for its key gets a new one.
 func TestTickThatAlwaysPanicsEndsItsRoom(t *testing.T) {

@@ -64,6 +64,7 @@ func (r *Room) run() {
 
 // create makes the game's own room.
 func (r *Room) create() {
+	defer r.created() // also if the game's code ends this goroutine
 	b := &r.born
 	b.err = refusal(codec.ErrorInternal, "internal error") // of a maker that panics
 	if r.ended() == nil {
@@ -84,6 +85,11 @@ func (r *Room) create() {
 		b.err = refusal(codec.ErrorInternal, "internal error")
 		r.guard(&callCreate, func() { b.err = v.OnCreate() })
 	}
+}
+
+// created tells whoever opens the room what became of it, and ends one that was not made.
+func (r *Room) created() {
+	b := &r.born
 	b.params, b.state = nil, nil
 	if b.err != nil {
 		b.err = r.kind.srv.roomFailure(b.err, r)
@@ -109,11 +115,11 @@ func (r *Room) finish() {
 	if r.gone() {
 		return
 	}
+	if r.born.owned { // also if OnEnd ends this goroutine
+		defer r.kind.srv.rooms.CloseRoom(r.kind.name, r.Key())
+	}
 	if v, ok := r.value.(EndHandler); ok && r.born.err == nil {
 		r.guard(&callEnd, func() { v.OnEnd(why) })
-	}
-	if r.born.owned {
-		r.kind.srv.rooms.CloseRoom(r.kind.name, r.Key())
 	}
 }
 
