@@ -38,7 +38,9 @@ func (s *seat) do(p *Player, j *job) {
 
 // outstay takes the seat of a member that has been away for the type's Grace.
 func (s *seat) outstay(p *Player) {
-	if !p.Attached() { // else OnResume is on its way
+	if p.Attached() { // OnResume is on its way, unless that link is lost as well before
+		s.away = s.room.After(s.room.kind.grace, func() { s.outstay(p) })
+	} else {
 		s.room.dismiss(p, Reason{Code: session.Expired, Text: "away for " + s.room.kind.grace.String()})
 	}
 }

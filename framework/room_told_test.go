@@ -347,6 +347,30 @@ func TestGraceOfAType(t *testing.T) {
 	})
 }
 
+// TestGraceCountsOnIfALinkComesAndGoes: the room does not hear of one that is lost again
+// before the player's OnResume has returned.
+func TestGraceCountsOnIfALinkComesAndGoes(t *testing.T) {
+	cfg := framework.Config{OnResume: func(*framework.Player) { time.Sleep(3 * time.Second) }}
+	boutServer(t, cfg, func(e *env, d *diary, rooms *bouts) {
+		ann := e.dial("ann", transport.TCP)
+		if err := ann.Join(context.Background(), "match", open(t, rooms, boutParams{})); err != nil {
+			t.Fatal(err)
+		}
+		p := e.srv.User("ann")[0]
+		ann.Pause()
+		time.Sleep(4 * time.Second)
+		ann.Hurry()
+		e.within(time.Second, "ann is back", p.Attached)
+		time.Sleep(1500 * time.Millisecond) // the seat's time is over
+		ann.Pause()
+		e.within(time.Second, "ann is gone again", func() bool { return !p.Attached() })
+		time.Sleep(6 * time.Second)
+		if rooms.Of(p) != nil {
+			t.Error("the seat is kept for longer than Grace")
+		}
+	}, func(_ *framework.Server, rooms *bouts, _ *diary) { rooms.Grace(5 * time.Second) })
+}
+
 // theatre is a room with spectators.
 type theatre struct {
 	*framework.Room
