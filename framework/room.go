@@ -5,6 +5,7 @@ package framework
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework/internal/seats"
@@ -112,6 +113,8 @@ type Room struct {
 	absent    map[session.ID]*absentee
 	// returnTime ends the wait for the absent.
 	returnTime *time.Timer
+
+	ends atomic.Bool // for timers: it was closed, or is empty for good
 
 	mu     sync.Mutex
 	ready  []*Player // members that have work, each at most once

@@ -309,6 +309,31 @@ func TestTimersRunOnTheRoomsGoroutine(t *testing.T) {
 	})
 }
 
+// TestNoTimerRunsWhileAClosedRoomWaits: neither in the round of the Close, nor while what
+// Async began is waited for.
+func TestNoTimerRunsWhileAClosedRoomWaits(t *testing.T) {
+	for _, empty := range []bool{true, false} {
+		boutServer(t, framework.Config{}, func(e *env, d *diary, rooms *bouts) {
+			key := open(t, rooms, boutParams{Map: "ice"})
+			if !empty {
+				if err := e.dial("ann", transport.TCP).Join(context.Background(), "match", key); err != nil {
+					t.Fatal(err)
+				}
+			}
+			rooms.Post(key, func(b *bout) {
+				b.After(time.Second, func() { b.Close(0, "") })
+				b.After(time.Second, func() { t.Error("a timer of the same moment runs after Close") })
+				b.Every(1500*time.Millisecond, func() { t.Error("a timer runs in a room that waits for its end") })
+				framework.Async(b, func(context.Context) (int, error) { time.Sleep(5 * time.Second); return 0, nil }, func(int, error) { d.add("done") })
+			})
+			time.Sleep(10 * time.Second)
+			if got := d.all(); !slices.Equal(got[len(got)-2:], []string{"done", "ends: room finished"}) {
+				t.Errorf("the room saw %q", got)
+			}
+		})
+	}
+}
+
 // TestAsyncComesBackToTheRoom: with the result, on its goroutine, before OnEnd.
 func TestAsyncComesBackToTheRoom(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {

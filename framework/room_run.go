@@ -150,7 +150,7 @@ func (r *Room) runTimers() {
 		return
 	}
 	now, last := clock(), r.timers.last()
-	for f := r.timers.due(now, last); f != nil; f = r.timers.due(now, last) {
+	for f := r.timers.due(now, last); f != nil && !r.ends.Load(); f = r.timers.due(now, last) {
 		r.guard(&callTimer, f)
 	}
 }

@@ -200,6 +200,7 @@ func (r *Room) endLocked(why Reason) bool {
 	}
 	r.seats.End() // if it is not on its way to another server
 	r.over = &why
+	r.ends.Store(true)
 	r.dropKeptLocked()
 	r.kind.changedLocked(r.Key())
 	if r.idle != nil {
