@@ -3,6 +3,7 @@
 package framework
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -97,6 +98,11 @@ func (s *Server) notifyRooms(ctx context.Context) {
 // detached player has the whole window to come back.
 func (s *Server) planDrain() []*Player {
 	players, now, window := s.players(), clock(), s.cfg.Drain.Window
+	// By id, which is chance, and the same in each run of a test.
+	slices.SortFunc(players, func(a, b *Player) int {
+		x, y := a.ID(), b.ID()
+		return bytes.Compare(x[:], y[:])
+	})
 	turns := s.turnsOf(players, window)
 	for i, p := range players {
 		p.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -195,4 +196,32 @@ func TestSecondServer(t *testing.T) {
 			g.T.Error("the player is another one")
 		}
 	})
+}
+
+// TestADrainIsTheSameInEachRun: the turns of the players, too.
+func TestADrainIsTheSameInEachRun(t *testing.T) {
+	game := func(cfg framework.Config) (*framework.Server, error) {
+		cfg.Drain.Window = 20 * time.Second
+		return framework.New(cfg)
+	}
+	var first []string
+	for range 3 {
+		var all []string
+		gametest.Options{Seed: 7}.Run(t, game, func(g *gametest.Game) {
+			for i := range 8 {
+				g.Player(fmt.Sprint(i))
+			}
+			g.Drain()
+			g.Sleep(30 * time.Second)
+			for _, p := range g.Players() {
+				all = append(all, p.Trace()...)
+			}
+		})
+		if first == nil {
+			first = all
+		}
+		if !slices.Equal(all, first) {
+			t.Fatalf("two runs of one seed:\n%q\n%q", first, all)
+		}
+	}
 }
