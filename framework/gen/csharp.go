@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // CSharp writes the messages for the C# client: a class for each struct, which reads
@@ -197,10 +198,30 @@ func camel(route string) string {
 func (w *csharp) enum(t *typ) {
 	w.line("public enum %s : %s", w.names[t], csharpScalars[t.elem.name].name)
 	w.block(func() {
+		used := map[string]bool{}
 		for _, v := range t.values {
-			w.line("%s = %s,", upper(v.name), v.number)
+			name := constant(v.name)
+			for used[name] {
+				name += "_"
+			}
+			used[name] = true
+			w.line("%s = %s,", name, v.number)
 		}
 	})
+}
+
+// constant makes a name of an enum's value, which may be any: 1v1, or capture-the-flag.
+func constant(value string) string {
+	name := upper(strings.Map(func(c rune) rune {
+		if unicode.IsLetter(c) || unicode.IsDigit(c) {
+			return c
+		}
+		return '_'
+	}, value))
+	if c, _ := utf8.DecodeRuneInString(name); unicode.IsDigit(c) {
+		name = "_" + name
+	}
+	return name
 }
 
 func (w *csharp) class(t *typ) {
@@ -289,7 +310,7 @@ func (w *csharp) fresh(t *typ) string {
 	case t.kind == isBytes:
 		return fmt.Sprintf("new byte[%d]", t.n)
 	case t.kind == isArray && (isObject(t.elem) || t.elem.name == "string" || strings.HasSuffix(w.typ(t.elem), "[]")):
-		return fmt.Sprintf("Arrays.Of<%s>(%d, () => %s)", w.typ(t.elem), t.n, w.fresh(t.elem))
+		return fmt.Sprintf("global::Lifeline.Arrays.Of<%s>(%d, () => %s)", w.typ(t.elem), t.n, w.fresh(t.elem))
 	case t.kind == isArray:
 		return fmt.Sprintf("new %s[%d]", w.typ(t.elem), t.n)
 	case t.kind == isScalar:
@@ -514,7 +535,7 @@ func (w *csharp) clearInto(t *typ, of string, depth int) {
 		w.line("%s.Clear();", of)
 	case isEmpty:
 	case isBytes:
-		w.line("Array.Clear(%s, 0, %d);", of, t.n)
+		w.line("global::System.Array.Clear(%s, 0, %d);", of, t.n)
 	case isArray:
 		w.line("for (int i%[1]d = 0; i%[1]d < %[2]d; i%[1]d++)", depth, t.n)
 		w.block(func() { w.clearInto(t.elem, fmt.Sprintf("%s[i%d]", of, depth), depth+1) })

@@ -28,9 +28,9 @@ func (s *schema) identifiers(taken []string) map[*typ]string {
 		_, base, _ := strings.Cut(name, ".")
 		count[upper(base)]++
 	}
-	names := map[*typ]string{}
-	for name, t := range s.named {
-		pkg, base, _ := strings.Cut(name, ".")
+	names, used := map[*typ]string{}, map[string]bool{}
+	for _, t := range s.sorted() {
+		pkg, base, _ := strings.Cut(t.name, ".")
 		id := upper(base)
 		if count[id] > 1 {
 			id = upper(pkg) + id
@@ -38,7 +38,10 @@ func (s *schema) identifiers(taken []string) map[*typ]string {
 		if slices.Contains(taken, id) {
 			id += "Message"
 		}
-		names[t] = id
+		for used[id] { // by another one, as of move and Move in one package
+			id += "_"
+		}
+		used[id], names[t] = true, id
 	}
 	return names
 }

@@ -127,6 +127,11 @@ var builtIn = []string{
 func schemaOf(srv *framework.Server, enums []EnumValues) (*schema, error) {
 	r := &reader{&schema{named: map[string]*typ{}}, map[reflect.Type]EnumValues{}, map[reflect.Type]*typ{}}
 	for _, e := range enums {
+		for _, v := range e.values {
+			if v.name == "" || strings.ContainsFunc(v.name, func(c rune) bool { return c == '=' || !unicode.IsPrint(c) || unicode.IsSpace(c) }) {
+				return nil, fmt.Errorf("a value of enum %s is called %q: a name has no blanks and no =", e.of, v.name)
+			}
+		}
 		r.enums[e.of] = e
 	}
 	for _, at := range srv.Routes() {

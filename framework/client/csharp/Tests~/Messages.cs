@@ -517,7 +517,7 @@ namespace Sample
 			For = 0;
 			Team = 0;
 			Wide = 0;
-			Array.Clear(Key, 0, 16);
+			global::System.Array.Clear(Key, 0, 16);
 		}
 	}
 
@@ -828,11 +828,11 @@ namespace Sample
 		public readonly Items<Items<float>> Grid = new Items<Items<float>>();
 		public readonly Items<Dictionary<string, Items<Base>>> Grids = new Items<Dictionary<string, Items<Base>>>();
 		public readonly float[] Three = new float[3];
-		public readonly Base[] Bases2 = Arrays.Of<Base>(2, () => new Base());
-		public readonly Base[][] Deep = Arrays.Of<Base[]>(2, () => Arrays.Of<Base>(3, () => new Base()));
-		public readonly byte[][] Blobs2 = Arrays.Of<byte[]>(2, () => null);
+		public readonly Base[] Bases2 = global::Lifeline.Arrays.Of<Base>(2, () => new Base());
+		public readonly Base[][] Deep = global::Lifeline.Arrays.Of<Base[]>(2, () => global::Lifeline.Arrays.Of<Base>(3, () => new Base()));
+		public readonly byte[][] Blobs2 = global::Lifeline.Arrays.Of<byte[]>(2, () => null);
 		public readonly Base[] Some2 = new Base[2];
-		public readonly Items<long>[] Lists = Arrays.Of<Items<long>>(2, () => new Items<long>());
+		public readonly Items<long>[] Lists = global::Lifeline.Arrays.Of<Items<long>>(2, () => new Items<long>());
 		public readonly Items<byte[]> Keys = new Items<byte[]>();
 		public readonly Dictionary<string, long> Named = new Dictionary<string, long>();
 		public readonly Dictionary<int, Base> ByID = new Dictionary<int, Base>();

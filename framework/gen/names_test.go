@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+
+package gen
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+type (
+	mode uint8
+	move struct{ A int }
+	// Move is another one than move.
+	Move struct{ B int }
+	// Stocks has fields that are called as what C# uses.
+	Stocks struct {
+		Array  [4]byte
+		Arrays [2]string
+		Mode   mode
+		Moves  []move
+		Last   Move
+	}
+)
+
+// TestNamesThatCodeCantHave: each type, field and value has one that compiles.
+func TestNamesThatCodeCantHave(t *testing.T) {
+	t.Setenv(writing, "1")
+	dir := t.TempDir()
+	var f failures
+	check := func(values map[string]mode) {
+		f = nil
+		Check(&f, server(t, pushes[Stocks]), filepath.Join(dir, "messages.lock"), Enum(values),
+			CSharp{Path: filepath.Join(dir, "m.cs"), Namespace: "Game"}, TypeScript{Path: filepath.Join(dir, "m.ts")})
+	}
+	values := map[string]mode{"1v1": 0, "red": 1, "Red": 2, "capture-the-flag": 3}
+	if check(values); len(f) > 0 {
+		t.Fatal(f)
+	}
+	for file, want := range map[string][]string{
+		"m.cs": {
+			"_1v1 = 0,", "\tRed = 1,", "Red_ = 2,", "Capture_the_flag = 3,", "class GenMove :", "class GenMove_ :",
+			"global::System.Array.Clear(Array, 0, 4);", "Arrays = global::Lifeline.Arrays.Of<string>(2, ",
+		},
+		"m.ts": {`"1v1": 0, red: 1, Red: 2, "capture-the-flag": 3`, "interface GenMove {", "interface GenMove_ {"},
+	} {
+		b, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range want {
+			if n := strings.Count(string(b), w); n != 1 {
+				t.Errorf("%s: %q is there %d times", file, w, n)
+			}
+		}
+	}
+	if check(values); len(f) > 0 {
+		t.Errorf("the lock is not what was written: %v", f)
+	}
+	for _, name := range []string{"deep blue", "a=b", ""} { // they would break the lock
+		if check(map[string]mode{name: 1}); len(f) != 1 || !strings.Contains(f[0], "enum gen.mode") {
+			t.Errorf("a value %q: %v", name, f)
+		}
+	}
+}
