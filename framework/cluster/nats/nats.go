@@ -89,7 +89,7 @@ type Bus struct {
 	js     jetstream.JetStream
 	ctx    context.Context
 	cancel context.CancelFunc
-	mended sync.WaitGroup // one: mend
+	mended sync.WaitGroup // of mend and raise
 
 	temporary string // a folder to be removed
 
@@ -154,6 +154,9 @@ func Start(cfg Config) (*Bus, error) {
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if err = b.connect(); err == nil {
 		err = b.openBuckets()
+	}
+	if err == nil && cfg.Replicas > 1 {
+		b.mended.Go(b.raise) // ends when it is done, or with ctx
 	}
 	if err != nil {
 		b.Close()
@@ -283,6 +286,46 @@ func (b *Bus) openBucket(ctx context.Context, bucket string) (made bool, err err
 		made = err == nil
 	}
 	return made, err
+}
+
+// raiseEvery is how often it is tried to have as many copies as there should be.
+const raiseEvery = time.Second
+
+// raise sees to it that each bucket has as many copies as it should: a process that Joins the
+// others may have been the first that asked for it, and made it with fewer.
+func (b *Bus) raise() {
+	said := false
+	for _, bucket := range cluster.Buckets() {
+		for {
+			err := b.raiseOne(bucket)
+			if err == nil {
+				break
+			}
+			if !said && b.ctx.Err() == nil {
+				said = true
+				b.cfg.Logger.Warn("the directory has fewer copies than Config.Replicas, until that many servers are there", "bucket", bucket, "error", err)
+			}
+			if !pause(b.ctx, raiseEvery) {
+				return
+			}
+		}
+	}
+}
+
+func (b *Bus) raiseOne(bucket string) error {
+	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
+	defer cancel()
+	s, err := b.js.Stream(ctx, "KV_"+b.bucket(bucket))
+	if err != nil {
+		return err
+	}
+	cfg := s.CachedInfo().Config
+	if cfg.Replicas >= b.cfg.Replicas {
+		return nil
+	}
+	cfg.Replicas = b.cfg.Replicas
+	_, err = b.js.UpdateStream(ctx, cfg)
+	return err
 }
 
 // tellOthers says that this cluster has just begun where there is one of another name: a

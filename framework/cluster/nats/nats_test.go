@@ -288,6 +288,38 @@ func TestPeers(t *testing.T) {
 	}
 }
 
+// TestCopies: a bucket that a process made which Joins the peers, as when all are started at
+// once, has as many copies as those want.
+func TestCopies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for elections")
+	}
+	t.Parallel()
+	cfgs, all := peers(t, func(c *Config) { c.Listen = freePort(t) })
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	bucket := all[0].bucket("sessions")
+	if err := all[0].js.DeleteKeyValue(ctx, bucket); err != nil {
+		t.Fatal(err)
+	}
+	guest := start(t, Config{Join: []string{cfgs[0].Listen}})
+	put(t, guest, "sessions/0123456789ab", "there", 0)
+	all[2].Close()
+	all[2] = start(t, cfgs[2])
+	for n := 0; n != 3; {
+		s, err := guest.js.Stream(ctx, "KV_"+bucket)
+		if err == nil {
+			n = s.CachedInfo().Config.Replicas
+		}
+		if n != 3 && !pause(ctx, 100*time.Millisecond) {
+			t.Fatalf("%d copies, %v", n, err)
+		}
+	}
+	if got, _ := get(t, guest, "sessions/0123456789ab"); got != "there" {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestPeersRefuse: a process that is none of the peers' cluster is kept out, and told why.
 func TestPeersRefuse(t *testing.T) {
 	if testing.Short() {
