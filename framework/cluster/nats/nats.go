@@ -89,7 +89,7 @@ type Bus struct {
 	js     jetstream.JetStream
 	ctx    context.Context
 	cancel context.CancelFunc
-	mended sync.WaitGroup // of mend and raise
+	mended sync.WaitGroup // of mend and adjust
 
 	temporary string // a folder to be removed
 
@@ -155,8 +155,8 @@ func Start(cfg Config) (*Bus, error) {
 	if err = b.connect(); err == nil {
 		err = b.openBuckets()
 	}
-	if err == nil && cfg.Replicas > 1 {
-		b.mended.Go(b.raise) // ends when it is done, or with ctx
+	if err == nil {
+		b.mended.Go(b.adjust) // ends when it is done, or with ctx
 	}
 	if err != nil {
 		b.Close()
@@ -250,9 +250,9 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// keep is how long an entry stays that is not written again. Sessions are not as old, and
-// the tombstone of a server has to outlive what it owned.
-var keep = map[string]time.Duration{"sessions": 48 * time.Hour, "dead": 96 * time.Hour}
+// keep is how long an entry stays that is not written again. Sessions are not as old. The
+// tombstone of a server has to outlive what it owned, and rooms may be of any age.
+var keep = map[string]time.Duration{"sessions": 48 * time.Hour}
 
 // openBuckets makes the directory, or finds it.
 func (b *Bus) openBuckets() error {
@@ -288,31 +288,32 @@ func (b *Bus) openBucket(ctx context.Context, bucket string) (made bool, err err
 	return made, err
 }
 
-// raiseEvery is how often it is tried to have as many copies as there should be.
-const raiseEvery = time.Second
+// adjustEvery is how often it is tried to have the buckets as they should be.
+const adjustEvery = time.Second
 
-// raise sees to it that each bucket has as many copies as it should: a process that Joins the
-// others may have been the first that asked for it, and made it with fewer.
-func (b *Bus) raise() {
+// adjust sees to it that the buckets are as this release and Config.Replicas want them. A
+// process that Joins the others may have been the first that asked for one, and made it with
+// fewer copies.
+func (b *Bus) adjust() {
 	said := false
 	for _, bucket := range cluster.Buckets() {
 		for {
-			err := b.raiseOne(bucket)
+			err := b.adjustOne(bucket)
 			if err == nil {
 				break
 			}
 			if !said && b.ctx.Err() == nil {
 				said = true
-				b.cfg.Logger.Warn("the directory has fewer copies than Config.Replicas, until that many servers are there", "bucket", bucket, "error", err)
+				b.cfg.Logger.Warn("the directory may have fewer copies than Config.Replicas, until that many servers are there", "bucket", bucket, "error", err)
 			}
-			if !pause(b.ctx, raiseEvery) {
+			if !pause(b.ctx, adjustEvery) {
 				return
 			}
 		}
 	}
 }
 
-func (b *Bus) raiseOne(bucket string) error {
+func (b *Bus) adjustOne(bucket string) error {
 	ctx, cancel := context.WithTimeout(b.ctx, 5*time.Second)
 	defer cancel()
 	s, err := b.js.Stream(ctx, "KV_"+b.bucket(bucket))
@@ -320,10 +321,10 @@ func (b *Bus) raiseOne(bucket string) error {
 		return err
 	}
 	cfg := s.CachedInfo().Config
-	if cfg.Replicas >= b.cfg.Replicas {
+	if cfg.Replicas >= b.cfg.Replicas && cfg.MaxAge == keep[bucket] {
 		return nil
 	}
-	cfg.Replicas = b.cfg.Replicas
+	cfg.Replicas, cfg.MaxAge = max(cfg.Replicas, b.cfg.Replicas), keep[bucket]
 	_, err = b.js.UpdateStream(ctx, cfg)
 	return err
 }

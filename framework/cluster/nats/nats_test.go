@@ -398,6 +398,30 @@ func TestDirectoryStays(t *testing.T) {
 	}
 }
 
+// TestTombstonesStay: the entry of a room names its owner for as long as nobody joins it, so a
+// tombstone has no end, also where a release before gave it one.
+func TestTombstonesStay(t *testing.T) {
+	cfg := Config{Dir: t.TempDir()}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for _, before := range []time.Duration{0, 96 * time.Hour} {
+		b := start(t, cfg)
+		s, err := b.js.Stream(ctx, "KV_"+b.bucket("dead"))
+		for err == nil && s.CachedInfo().Config.MaxAge != 0 && pause(ctx, 10*time.Millisecond) {
+			_, err = s.Info(ctx)
+		}
+		if err != nil || s.CachedInfo().Config.MaxAge != 0 {
+			t.Fatalf("it stays for %v, %v before: %v", s.CachedInfo().Config.MaxAge, before, err)
+		}
+		old := s.CachedInfo().Config
+		old.MaxAge = 96 * time.Hour
+		if _, err := b.js.UpdateStream(ctx, old); err != nil {
+			t.Fatal(err)
+		}
+		b.Close()
+	}
+}
+
 // TestRollingRestart moves a player with its traffic from one server to another over the
 // real thing.
 func TestRollingRestart(t *testing.T) {
