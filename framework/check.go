@@ -43,6 +43,8 @@ func (c *Config) check() error {
 		return errors.New("framework: the servers of a Cluster must share a KeyFile: clients know them by one key")
 	case c.Cluster != nil && c.Store != nil:
 		return errors.New("framework: a Cluster keeps the sessions that move: there must be no Store")
+	case c.Cluster != nil && c.Session.MaxAge > maxClusterAge:
+		return fmt.Errorf("framework: Session.MaxAge is more than %v: the directory of a Cluster forgets older sessions, and their users would have two", maxClusterAge)
 	}
 	for _, d := range []struct {
 		field string
@@ -70,6 +72,9 @@ func (c *Config) check() error {
 const (
 	maxWorkers  = 1 << 20 // goroutines
 	maxSessions = 1 << 30
+	// maxClusterAge is less than the 48 h for which a directory keeps an entry that is not
+	// written again.
+	maxClusterAge = 47 * time.Hour
 )
 
 // checkAddresses checks every address that the server listens on or sends clients to.

@@ -223,7 +223,7 @@ type Config struct {
 	Store Store
 	// Cluster makes this server one of many: sessions go on at any of them, and a user
 	// is found at any. It takes the place of Node, Store and Peers. Its servers share a
-	// Secret. If nil, the server is alone.
+	// Secret, and Session.MaxAge is 47 h at most. If nil, the server is alone.
 	Cluster Cluster
 	// Address is what clients dial to reach this server, if there is a Store or Cluster: one or
 	// more URLs with blanks between.

@@ -71,6 +71,7 @@ func TestConfigThatCannotBeMeantIsRefused(t *testing.T) {
 		`Duplicate 9 is no policy`:                                                         {Duplicate: 9},
 		`BufferBytes 1 is less than`:                                                       {BufferBytes: 1},
 		`servers that share a Store must share a Secret`:                                   {Store: new(framework.MemoryStore)},
+		`Session.MaxAge is more than 47h0m0s: the directory of a Cluster forgets`:          {Cluster: struct{ framework.Cluster }{}, Secret: session.Secret{1}, Session: session.Config{MaxAge: -1}},
 		`Config.WebSocketPath is "game", want a path that begins with /`:                   {WebSocketPath: "game"},
 	} {
 		_, err := framework.New(cfg)
