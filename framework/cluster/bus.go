@@ -20,7 +20,7 @@ type Bus interface {
 	Get(ctx context.Context, key string) (value []byte, rev uint64, err error)
 	// Put writes a value, or removes it if it is empty, if the key's revision is rev: else
 	// the error is ErrConflict. After any other error the value may have been written, or
-	// be written later.
+	// be written later. No value is larger than 1 MiB.
 	Put(ctx context.Context, key string, value []byte, rev uint64) (next uint64, err error)
 	// Watch calls changed, one call after the other, for every value in a bucket and for
 	// every change after that, the last one of a key at least. It returns when it has told

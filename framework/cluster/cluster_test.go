@@ -180,6 +180,32 @@ func TestMovedAgainAndAgain(t *testing.T) {
 	})
 }
 
+// TestTooLargeToMove: a session with more than a directory takes at once does not hold its
+// server up, and its client logs in where it likes.
+func TestTooLargeToMove(t *testing.T) {
+	pack := func(cfg *framework.Config) {
+		cfg.Pack = func(*framework.Player) []byte { return make([]byte, 2<<20) }
+	}
+	play(t, 2, pack, func(s *stack) {
+		a, b := s.servers[0], s.servers[1]
+		c := s.dial(a, "ann", "")
+		time.Sleep(time.Second)
+		if err := a.User("ann")[0].Move("tcp://" + b.host + ":7778"); err != nil {
+			t.Fatal(err)
+		}
+		s.within(5*time.Second, "told", func() bool {
+			var why *session.CloseError
+			return errors.As(c.Err(), &why) && why.Code == session.Internal || len(a.User("ann")) == 0
+		})
+		_ = c.Close()
+		s.within(time.Second, "gone", func() bool { return len(a.User("ann")) == 0 })
+		s.dial(b, "ann", "")
+		if !b.has("ann") {
+			t.Error("its user can't log in")
+		}
+	})
+}
+
 // TestPause cuts a server off from the directory for so short a time that no other may take
 // its sessions: its players wait, and go on.
 func TestPause(t *testing.T) {

@@ -4,9 +4,11 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"time"
 
+	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/cluster/internal/core"
 	"github.com/lifeline-go/lifeline/session"
@@ -277,6 +279,10 @@ func (c *Cluster) redirect(id session.ID, to core.Incarnation) error {
 	return &session.CloseError{Code: session.Moved, Text: m.Address}
 }
 
+// maxRecord bounds the record of a session that goes to another server, in bytes. NATS takes
+// no more than 1 MiB at once.
+const maxRecord = 1000 << 10
+
 // Park implements framework.Cluster.
 func (c *Cluster) Park(ctx context.Context, id session.ID, record []byte) error {
 	c.mu.Lock()
@@ -284,6 +290,10 @@ func (c *Cluster) Park(ctx context.Context, id session.ID, record []byte) error 
 	c.mu.Unlock()
 	if !ok {
 		return framework.ErrFenced
+	}
+	if len(record) > maxRecord { // else it would be tried until ctx ends
+		c.release(id)
+		return fmt.Errorf("cluster: what the session takes along, Session.SendBytes and what Pack made, has %d bytes, of at most %d: %w", len(record), maxRecord, codec.ErrTooLarge)
 	}
 	op := core.NewPark(c.me, id, gen, record)
 	v, err := c.run(ctx, op)

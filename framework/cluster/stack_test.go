@@ -63,7 +63,10 @@ type line struct {
 	held chan struct{} // if not nil, Publish waits until it is closed
 }
 
-var errCut = errors.New("the line is cut")
+var (
+	errCut   = errors.New("the line is cut")
+	errLarge = errors.New("a value of more than 1 MiB, as NATS says")
+)
 
 func (l *line) down() bool {
 	l.mu.Lock()
@@ -108,6 +111,10 @@ func (l *line) Put(ctx context.Context, key string, value []byte, rev uint64) (u
 	if l.down() {
 		<-ctx.Done()
 		return 0, errCut
+	}
+	if len(value) > 1<<20 {
+		time.Sleep(time.Millisecond)
+		return 0, errLarge
 	}
 	next, err := l.Bus.Put(ctx, key, value, rev)
 	return next, errors.Join(err, l.answered(ctx))
