@@ -158,6 +158,14 @@ func TestTheServerTakesItsArguments(t *testing.T) {
 	}
 }
 
+// TestArgumentsThatAreNoFlags: what follows such a one would not be read, addresses and all.
+func TestArgumentsThatAreNoFlags(t *testing.T) {
+	out, err := command("-routes", "-demo", "false", "-tcp", "0.0.0.0:7777").CombinedOutput()
+	if err == nil || !bytes.Contains(out, []byte(`"false" is no flag`)) {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func port(args []string, flag string) string {
 	_, p, _ := strings.Cut(value(args, flag), ":")
 	return p

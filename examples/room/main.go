@@ -67,6 +67,9 @@ func (s *settings) parse() {
 	flag.StringVar(&s.moveTo, "move-to", "", "after SIGTERM, `addresses` where the players go, as tcp://host:port")
 	s.clusterFlags()
 	flag.Parse()
+	if flag.NArg() > 0 { // what follows it would not be read
+		log.Fatalf("%q is no flag; a switch takes its value as in -demo=false", flag.Arg(0))
+	}
 	s.shiftPorts()
 }
 

@@ -58,6 +58,10 @@ func command(ctx context.Context, flags *flag.FlagSet, args []string, stdout, st
 		}
 		return 2
 	}
+	if flags.NArg() > 0 { // what follows it would not be read, limits and all
+		fmt.Fprintf(stderr, "swarm: %q is no flag: a text of several words needs quotes, and a switch takes its value as in -json=false\n", flags.Arg(0))
+		return 2
+	}
 	if *addr != "" {
 		cfg.Addrs = strings.Split(*addr, ",")
 	}

@@ -290,6 +290,9 @@ func TestCommandFailsWithABrokenLimit(t *testing.T) {
 	if status, _, _ := output(t, "-bogus"); status != 2 {
 		t.Errorf("status %d for a flag that there is not", status)
 	}
+	if status, _, told := output(t, append(common, "-json", "true", "-limit", "echo p99 < 1ns")...); status != 2 || !strings.Contains(told, `"true" is no flag`) {
+		t.Errorf("status %d where the flags after a word would not be read\n%s", status, told)
+	}
 }
 
 // An interrupt ends the play of a process, and the report is there.
