@@ -69,9 +69,6 @@ func command(ctx context.Context, flags *flag.FlagSet, args []string, stdout, st
 		cfg.Progress = progress(stderr)
 	}
 	r, err := Run(ctx, cfg, play)
-	if err == nil && *page != "" {
-		err = writePage(r, *page)
-	}
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return 2
@@ -80,6 +77,12 @@ func command(ctx context.Context, flags *flag.FlagSet, args []string, stdout, st
 		_ = json.NewEncoder(stdout).Encode(r)
 	} else {
 		_ = r.WriteText(stdout)
+	}
+	if *page != "" {
+		if err := writePage(r, *page); err != nil { // what was measured has been told
+			fmt.Fprintln(stderr, err)
+			return 2
+		}
 	}
 	if !r.Good() {
 		return 1

@@ -295,6 +295,14 @@ func TestCommandFailsWithABrokenLimit(t *testing.T) {
 	}
 }
 
+func TestAPageThatCannotBeWrittenCostsNoReport(t *testing.T) {
+	_, addrs := serve(t)
+	status, out, told := output(t, "-addr", addrs["tcp"], "-n", "2", "-duration", "50ms", "-report", filepath.Join(t.TempDir(), "none", "report.html"))
+	if status != 2 || !strings.Contains(out, "2 of 2 bots got in") || !strings.Contains(told, "report.html") {
+		t.Errorf("status %d\n%s%s", status, out, told)
+	}
+}
+
 // An interrupt ends the play of a process, and the report is there.
 func TestInterruptEndsWithAReport(t *testing.T) {
 	if runtime.GOOS == "windows" {
