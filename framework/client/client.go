@@ -106,7 +106,7 @@ func New(addrs []string, cfg Config) (*Client, error) {
 	})
 	if err != nil {
 		c.stop()
-		return nil, fmt.Errorf("client: Token: %w", err)
+		return nil, fmt.Errorf("client: %w", err)
 	}
 	return c, nil
 }

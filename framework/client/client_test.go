@@ -519,6 +519,15 @@ func TestWrongUse(t *testing.T) {
 			t.Errorf("%+v passes", cfg)
 		}
 	}
+	// The error names the field, and no other one.
+	for field, cfg := range map[string]client.Config{
+		"DialTimeout": {DialTimeout: 5}, "OpeningTimeout": {OpeningTimeout: 5}, "TicketTimeout": {TicketTimeout: 10}, "Fallback": {Fallback: 2},
+		"MinDelay": {MinDelay: 500}, "MaxDelay": {MaxDelay: 30}, "CloseTimeout": {CloseTimeout: 200}, "MinDelay 1m0s": {MinDelay: time.Minute},
+	} {
+		if _, err := client.New([]string{"tcp://localhost:1"}, cfg); err == nil || !strings.Contains(err.Error(), field) || strings.Contains(err.Error(), "Token") {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
 	c, err := client.New([]string{"tcp://localhost:1"}, client.Config{})
 	if err != nil {
 		t.Fatal(err)

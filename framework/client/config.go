@@ -116,6 +116,17 @@ func (c *Config) check() error {
 	case c.MinDelay < 0 || c.MaxDelay < 0:
 		return fmt.Errorf("client: MinDelay %v or MaxDelay %v is negative", c.MinDelay, c.MaxDelay)
 	}
+	for _, d := range []struct {
+		field string
+		value time.Duration
+	}{
+		{"TicketTimeout", c.TicketTimeout}, {"DialTimeout", c.DialTimeout}, {"OpeningTimeout", c.OpeningTimeout}, {"Fallback", c.Fallback},
+		{"MinDelay", c.MinDelay}, {"MaxDelay", c.MaxDelay}, {"CloseTimeout", c.CloseTimeout},
+	} {
+		if d.value > 0 && d.value < time.Millisecond {
+			return fmt.Errorf("client: %s is %v: does it lack its unit, as in %d * time.Second?", d.field, d.value, d.value)
+		}
+	}
 	return nil
 }
 
