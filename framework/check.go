@@ -9,7 +9,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/lifeline-go/lifeline/framework/internal/admin"
 	"github.com/lifeline-go/lifeline/framework/internal/limit"
@@ -89,6 +91,9 @@ func (c *Config) checkAddresses() error {
 	}
 	if host, _, _ := net.SplitHostPort(c.Admin); c.Admin != "" && c.AdminToken == "" && !admin.Loopback(host) {
 		return fmt.Errorf("framework: Admin %q is no loopback address and needs an AdminToken", c.Admin)
+	}
+	if t := c.AdminToken; strings.TrimSpace(t) != t || strings.ContainsFunc(t, unicode.IsControl) {
+		return errors.New("framework: AdminToken has a blank at an end, or a line end, as what was read from a file: no request can bring that")
 	}
 	if err := checkPlaces("Drain.Address", c.Drain.Address); err != nil {
 		return err

@@ -72,6 +72,11 @@ func TestConfigThatCannotBeMeantIsRefused(t *testing.T) {
 		`BufferBytes 1 is less than`:                                                       {BufferBytes: 1},
 		`servers that share a Store must share a Secret`:                                   {Store: new(framework.MemoryStore)},
 		`Session.MaxAge is more than 47h0m0s: the directory of a Cluster forgets`:          {Cluster: struct{ framework.Cluster }{}, Secret: session.Secret{1}, Session: session.Config{MaxAge: -1}},
+		`AdminToken has a blank at an end, or a line end`:                                  {AdminToken: "s3cret\n"},
+		`Config.Origins has "https://game.example/", which no browser sends`:               {WebSocket: ":0", Origins: []string{"https://game.example/"}},
+		`Config.Origins has "game.example", which no browser sends`:                        {WebSocket: ":0", Origins: []string{"game.example"}},
+		`Config.Origins has "https://*.game.example"`:                                      {WebSocket: ":0", Origins: []string{"https://ok.example", "https://*.game.example"}},
+		`Config.Origins has "https://game.example:443"`:                                    {WebSocket: ":0", Origins: []string{"https://game.example:443"}},
 		`Config.WebSocketPath is "game", want a path that begins with /`:                   {WebSocketPath: "game"},
 	} {
 		_, err := framework.New(cfg)
@@ -83,6 +88,8 @@ func TestConfigThatCannotBeMeantIsRefused(t *testing.T) {
 		{PlainKCP: ":7777", TCP: ":7777", WebSocket: ":7778", Admin: "127.0.0.1:7779"},
 		{Session: session.Config{Grace: -1, MaxAge: -1}, CoalesceDelay: -1, LinksPerAddress: -1},
 		{Drain: framework.Drain{Address: "kcp://a.example:1 plain-kcp://[::1]:2 tcp://10.0.0.1:3 ws://b wss://b/game"}},
+		{WebSocket: ":7778", Origins: []string{"https://game.example", "http://localhost:8000", "capacitor://localhost", "file://", "null"}},
+		{WebSocket: ":7778", Origins: []string{"*"}, AdminToken: "one two"},
 	} {
 		_ = configured(t, cfg)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -55,12 +56,25 @@ func (c *Config) Check() error {
 	if p := c.WebSocketPath; p != "" && p[0] != '/' {
 		return fmt.Errorf("transport: Config.WebSocketPath is %q, want a path that begins with /", p)
 	}
+	for _, o := range c.Origins {
+		if o != "*" && o != "null" && !isOrigin(o) {
+			return fmt.Errorf("transport: Config.Origins has %q, which no browser sends: want scheme and host alone, as https://game.example, or * for all", o)
+		}
+	}
 	for _, p := range c.TrustedProxies {
 		if !p.IsValid() || p.Addr().Is4In6() {
 			return fmt.Errorf("transport: Config.TrustedProxies has %v, which is no prefix of IPv4 or IPv6", p)
 		}
 	}
 	return nil
+}
+
+// isOrigin reports whether o looks as browsers write an origin: RFC 6454, 6.2. The port that a
+// scheme has by itself is left out by them.
+func isOrigin(o string) bool {
+	scheme, host, found := strings.Cut(o, "://")
+	return found && scheme != "" && !strings.ContainsAny(host, "/*?# ") &&
+		!(strings.EqualFold(scheme, "https") && strings.HasSuffix(host, ":443")) && !(strings.EqualFold(scheme, "http") && strings.HasSuffix(host, ":80"))
 }
 
 func (c *Config) checkTLS() error {
