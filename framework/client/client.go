@@ -227,6 +227,22 @@ func (c *Client) finishLocked() {
 	c.ending = true
 	c.work.Broadcast()
 	c.stop()
+	c.lastAnswersLocked()
+}
+
+// lastAnswersLocked lets answers out behind a callback that does not return, as run did.
+func (c *Client) lastAnswersLocked() {
+	switch {
+	case c.inbox.answers == 0:
+	case c.inbox.blockedAt() <= c.clock.now():
+		c.inbox.releaseAll()
+	default:
+		time.AfterFunc(c.clock.real(answerPatience), func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.lastAnswersLocked()
+		})
+	}
 }
 
 // Done is closed when the client has ended for good and the last callback has

@@ -3,6 +3,7 @@
 package client_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -45,5 +46,27 @@ func TestTooLargeTellsSizeAndLimit(t *testing.T) {
 	err := c.Send("n", make([]byte, 70_000))
 	if !errors.Is(err, codec.ErrTooLarge) || !strings.Contains(err.Error(), "70008 bytes") || !strings.Contains(err.Error(), "takes 65536") {
 		t.Error(err)
+	}
+}
+
+// A handler may wait for an answer that came behind its message, as by a lock. Nobody waits
+// forever when the client is closed meanwhile.
+func TestCloseLetsOutAnswersBehindAHandler(t *testing.T) {
+	srv := newServer(t, calm)
+	c := newClient(t, []string{srv.listen("tcp")}, client.Config{})
+	runs, answered := make(chan struct{}), make(chan error, 1)
+	client.OnMessage(c, "tick", func(uint64) {
+		close(runs)
+		<-answered
+	})
+	connect(t, c)
+	go func() { answered <- c.Request(context.Background(), "push", 1, nil) }()
+	<-runs
+	until(t, "the answer is there", func() bool { return c.Stats().Received == 2 })
+	_ = c.Close()
+	select {
+	case <-c.Done():
+	case <-time.After(10 * time.Second):
+		t.Fatal("the handler and the request wait for each other")
 	}
 }
