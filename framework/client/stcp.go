@@ -140,10 +140,11 @@ func (h *noting) Read(b []byte) (int, error) {
 func (k *stcpConn) Read(b []byte) (int, error) {
 	for len(k.plain) == 0 {
 		record, err := k.next()
-		if err != nil {
-			return 0, err
+		if err == nil {
+			k.plain, err = k.opener.Open(record)
 		}
-		if k.plain, err = k.opener.Open(record); err != nil {
+		if err != nil {
+			k.once.Do(func() { close(k.ended) }) // nobody reads on, whatever it is
 			return 0, err
 		}
 	}
