@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework/client"
@@ -30,6 +31,7 @@ type Bot struct {
 	cut    *time.Timer // guarded by mu
 	rebind *time.Timer // guarded by mu
 	done   bool        // guarded by mu
+	late   atomic.Bool // something that it measures was not done in time
 }
 
 func newBot(s *swarm, n int) *Bot {
@@ -54,7 +56,7 @@ func (b *Bot) run(ctx context.Context) {
 		s.playing.Add(-1)
 	}
 	s.meet.leave(b.met, 1)
-	if err != nil && !(ctx.Err() != nil && errors.Is(err, ctx.Err())) {
+	if err != nil && (b.late.Load() || !(ctx.Err() != nil && errors.Is(err, ctx.Err()))) {
 		s.failed.Add(1)
 		s.meters.failed("bot", err)
 	}
@@ -201,13 +203,16 @@ func (b *Bot) JoinAny(ctx context.Context, room string) (key string, err error) 
 	return key, err
 }
 
-// measured counts what f takes, or its error. What ends because the bot must is neither.
+// measured counts what f takes, or its error. What the bot itself has given up is neither.
 func (b *Bot) measured(ctx context.Context, name string, f func() error) error {
 	began := now()
 	err := f()
 	switch {
 	case err == nil:
 		b.s.meters.measure(name, since(began))
+	case errors.Is(err, context.Canceled) && context.Cause(ctx) == errUnanswered:
+		b.late.Store(true)
+		b.s.meters.errored(name, errUnanswered)
 	case ctx.Err() != nil && errors.Is(err, context.Canceled): // not the server's doing
 	default:
 		b.s.meters.errored(name, err)

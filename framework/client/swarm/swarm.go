@@ -122,8 +122,8 @@ func Run(ctx context.Context, cfg Config, play Play) (*Report, error) {
 	s := &swarm{cfg: cfg, play: play, began: now(), over: make(chan struct{}), carriers: map[string]int{}}
 	s.meet.init(cfg.Bots)
 	watch := startWatch(s)
-	hard, cancel := context.WithCancel(context.WithoutCancel(ctx)) // ends when the bots must return
-	defer cancel()
+	hard, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // ends when the bots must return
+	defer cancel(nil)
 	all := make(chan struct{})
 	var bots sync.WaitGroup
 	s.ramp(ctx, func(b *Bot) {
@@ -139,7 +139,7 @@ func Run(ctx context.Context, cfg Config, play Play) (*Report, error) {
 	select {
 	case <-all:
 	case <-time.After(cfg.Settle):
-		cancel()
+		cancel(errUnanswered)
 		select {
 		case <-all:
 		case <-time.After(5 * time.Second): // a bot that does not heed its context
@@ -148,6 +148,9 @@ func Run(ctx context.Context, cfg Config, play Play) (*Report, error) {
 	samples := watch.stop()
 	return s.report(samples, limits, ctx.Err() != nil), nil
 }
+
+// errUnanswered is the cause of the end of the bots' context.
+var errUnanswered = errors.New("not done when the time to settle was over")
 
 // check makes a client that is not used: what is wrong with its configuration is wrong with all.
 func check(cfg Config) error {

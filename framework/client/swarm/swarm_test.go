@@ -59,6 +59,11 @@ func asking(ctx context.Context, b *Bot) error {
 // serve starts a server with every carrier, and returns its addresses.
 func serve(t *testing.T) (srv *framework.Server, addrs map[string]string) {
 	t.Helper()
+	return serveWith(t, func(*framework.Server) {})
+}
+
+func serveWith(t *testing.T, add func(*framework.Server)) (srv *framework.Server, addrs map[string]string) {
+	t.Helper()
 	srv, err := framework.New(framework.Config{
 		KCP: "127.0.0.1:0", PlainKCP: "127.0.0.1:0", TCP: "127.0.0.1:0", SealedTCP: "127.0.0.1:0", WebSocket: "127.0.0.1:0",
 		Logger: slog.New(slog.DiscardHandler), Loops: 1,
@@ -68,6 +73,7 @@ func serve(t *testing.T) (srv *framework.Server, addrs map[string]string) {
 	}
 	framework.OnRequest(srv, "echo", func(_ *framework.Player, n int) (int, error) { return n, nil })
 	framework.OnRequest(srv, "no", func(_ *framework.Player, n int) (int, error) { return 0, &framework.Error{Code: 1001, Text: "never"} })
+	add(srv)
 	if err := srv.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -186,6 +192,26 @@ func TestTheEndDoesNotWaitForever(t *testing.T) {
 	})
 	if err != nil || !r.Interrupted || r.Connected != 2 || r.Failed != 0 || !r.Good() {
 		t.Errorf("%+v: %v", r, err)
+	}
+}
+
+// A request that the server has not answered when the bots must return is no success.
+func TestWhatIsNotAnsweredInTimeHasFailed(t *testing.T) {
+	_, addrs := serveWith(t, func(srv *framework.Server) {
+		framework.OnRequest(srv, "stuck", func(p *framework.Player, _ int) (int, error) {
+			<-p.Context().Done()
+			return 0, nil
+		})
+	})
+	cfg := Config{Addrs: []string{addrs["tcp"]}, Bots: 2, Duration: 300 * time.Millisecond, Settle: 300 * time.Millisecond, Client: patient, Limits: []string{"failed = 0", "errors = 0"}}
+	r, err := Run(t.Context(), cfg, func(ctx context.Context, b *Bot) error {
+		if err := b.Connect(ctx); err != nil {
+			return err
+		}
+		return b.Request(ctx, "stuck", 1, nil)
+	})
+	if err != nil || r.Good() || r.Failed != 2 || r.Errors != 2 {
+		t.Errorf("good: %v, %d failed, %d errors: %v", r.Good(), r.Failed, r.Errors, err)
 	}
 }
 
