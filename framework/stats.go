@@ -25,7 +25,7 @@ type Stats struct {
 	Ended    uint64            `json:"ended"`
 	Refused  uint64            `json:"refused"`  // HELLO and RESUME, all together
 	Refusal  map[string]uint64 `json:"refusals"` // and by code
-	Full     map[string]uint64 `json:"full"`     // those with BUSY: sessions, logins, draining, maintenance, undecided, later
+	Full     map[string]uint64 `json:"full"`     // those with BUSY: sessions, logins, draining, maintenance, undecided, later, address, user
 	Closes   map[string]uint64 `json:"closes"`   // sessions that ended, by code
 	Lost     map[string]uint64 `json:"lost"`     // links of sessions: closed, timeout, away, replaced, or the code they were cut with
 

@@ -99,7 +99,7 @@ func perLoop(name, help string, value func(l transport.LoopStats) float64) famil
 
 // What may come as a refusal, at the end of a session, and at that of a link.
 var (
-	refusing = names(session.Busy, session.Moved, session.Unsealed, session.Unknown, session.Gone, session.Stale, session.Inconsistent, session.Version, session.Denied, session.AlreadyIn, session.Outdated)
+	refusing = names(session.Busy, session.Moved, session.Unsealed, session.Unknown, session.Gone, session.Stale, session.Inconsistent, session.Kicked, session.Banned, session.TakenOver, session.Version, session.Policy, session.Denied, session.AlreadyIn, session.Outdated)
 	closing  = names(session.ShuttingDown, session.Moved, session.Expired, session.Overflow, session.TooOld, session.Left, session.Internal, session.Inconsistent, session.Kicked, session.Banned, session.TakenOver, session.Policy)
 	cutting  = names(session.Protocol, session.Gap, session.SlowReader, session.Overloaded)
 )
@@ -137,7 +137,7 @@ var sessionFamilies = []family{
 	perName("lifeline_refusals_total", "HELLO and RESUME refused, by the code that was answered; game: the codes of the game.", "code",
 		func(st *stats) map[string]uint64 { return st.Refusal }, append(refusing, "game")...),
 	perName("lifeline_logins_turned_away_total", "Logins answered BUSY, by what was full.", "full",
-		func(st *stats) map[string]uint64 { return st.Full }, "sessions", "logins", "draining", "undecided", "later", "address", "user"),
+		func(st *stats) map[string]uint64 { return st.Full }, "sessions", "logins", "draining", "maintenance", "undecided", "later", "address", "user"),
 	perName("lifeline_sessions_closed_total", "Sessions that ended, by code; game: the codes of the game.", "code",
 		func(st *stats) map[string]uint64 { return st.Closes }, append(closing, "game")...),
 	perName("lifeline_links_lost_total", "Links of sessions that were lost, by reason: closed, timeout, away (client in the background), replaced (by a newer link), or the code they were cut with.", "reason",

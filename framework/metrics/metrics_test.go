@@ -79,6 +79,11 @@ func TestExposition(t *testing.T) {
 		`lifeline_sessions_opened_total 1`,
 		`lifeline_sessions_closed_total{code="expired"} 0`,
 		`lifeline_refusals_total{code="busy"} 0`,
+		`lifeline_refusals_total{code="banned"} 0`,
+		`lifeline_refusals_total{code="kicked"} 0`, // it comes back after that
+		`lifeline_refusals_total{code="taken_over"} 0`,
+		`lifeline_refusals_total{code="policy"} 0`,
+		`lifeline_logins_turned_away_total{full="maintenance"} 0`,
 		`lifeline_links_lost_total{reason="timeout"} 0`,
 		`lifeline_rooms{type="hall"} 1`,
 		`lifeline_room_players{type="hall"} 1`,
