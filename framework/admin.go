@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
-	"strings"
 
 	"github.com/lifeline-go/lifeline/framework/internal/admin"
 	"github.com/lifeline-go/lifeline/session"
@@ -135,8 +134,7 @@ func (a adminPages) sessions(w http.ResponseWriter, r *http.Request) {
 		Stats    Stats  `json:"stats"`
 		Sessions []Info `json:"sessions"`
 	}{a.srv.Stats(), a.srv.Inspect(pageLimit(r), func(in *Info) bool {
-		kind, _, _ := strings.Cut(in.Room, "/")
-		return is("user", in.User) && is("state", in.State) && is("carrier", in.Carrier) && (is("room", in.Room) || is("room", kind))
+		return is("user", in.User) && is("state", in.State) && is("carrier", in.Carrier) && (q.Get("room") == "" || in.isIn(q.Get("room")))
 	})})
 }
 

@@ -5,6 +5,7 @@ package framework_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -57,9 +58,10 @@ type sessionsPage struct {
 func TestAdminShowsAndKicks(t *testing.T) {
 	simulate(t, 1, memnet.Conditions{Delay: 5 * time.Millisecond}, framework.Config{Session: quick}, func(srv *framework.Server) {
 		framework.AddRoom(srv, "hall", func(r *framework.Room) *framework.Room { return r })
+		framework.AddRoom(srv, "duel", func(r *framework.Room) *framework.Room { return r })
 	}, func(e *env) {
 		ann, bob := e.dial("ann", transport.TCP), e.dial("bob", transport.PlainKCP)
-		if err := ann.Join(e.t.Context(), "hall", "1"); err != nil {
+		if err := errors.Join(ann.Join(e.t.Context(), "hall", "1"), ann.Join(e.t.Context(), "duel", "7")); err != nil {
 			t.Fatal(err)
 		}
 		bob.Pause()
@@ -73,6 +75,7 @@ func TestAdminShowsAndKicks(t *testing.T) {
 		for query, want := range map[string]string{
 			"user=bob": "bob", "state=detached": "bob", "state=attached": "ann", "carrier=tcp": "ann",
 			"room=hall": "ann", "room=hall/1": "ann", "user=nobody": "", "room=hall/2": "",
+			"room=duel": "ann", "room=duel/7": "ann", "room=duel/1": "", "room=duel/77": "", "room=all": "", // in two rooms
 		} {
 			got := read[sessionsPage](e.t, ask(h, "GET", "/debug/sessions?"+query)).Sessions
 			if want == "" && len(got) != 0 || want != "" && (len(got) != 1 || got[0].User != want) {
@@ -91,7 +94,7 @@ func TestAdminShowsAndKicks(t *testing.T) {
 		}
 
 		url := "/debug/sessions/" + ann.ID().String()
-		if one := read[map[string]any](e.t, ask(h, "GET", url)); one["user"] != "ann" || one["room"] != "hall/1" || one["link_bytes_out"] == 0.0 {
+		if one := read[map[string]any](e.t, ask(h, "GET", url)); one["user"] != "ann" || one["room"] != "duel/7 hall/1" || one["link_bytes_out"] == 0.0 {
 			t.Errorf("inspect: %+v", one)
 		}
 		if w := ask(h, "POST", url+"/kick?code=1042&text=bye"); w.Code != http.StatusAccepted {

@@ -31,6 +31,12 @@ type Info struct {
 	Retransmits uint64         `json:"link_retransmits"`
 }
 
+// isIn reports whether one of the rooms is that one, or of that type.
+func (in *Info) isIn(room string) bool {
+	all := " " + in.Room + " "
+	return strings.Contains(all, " "+room+" ") || strings.Contains(all, " "+room+"/")
+}
+
 // infoOnLoop is called on the owning loop.
 func (p *Player) infoOnLoop(l *loop) Info {
 	now := l.t.Now()
