@@ -36,7 +36,7 @@ import (
 // bearer token; without one it answers only loopback addresses that asked for a
 // loopback name, and nothing that a proxy has passed on. Requests of other sites'
 // pages are refused. Config.Admin serves 64 connections at once; a request has
-// 10 s to come.
+// 10 s to come, and so has each 16 KiB of an answer to be read.
 func (s *Server) Admin() http.Handler {
 	s.adminMade.Store(true)
 	a := adminPages{s}

@@ -146,7 +146,38 @@ func (s *Server) Addr() netip.AddrPort { return s.ln.Addr().(*net.TCPAddr).AddrP
 // Serve serves the pages until Close.
 func (s *Server) Serve(pages http.Handler) {
 	s.http.Handler = boundBody(pages, s.now)
-	go func() { _ = s.http.Serve(netutil.LimitListener(s.ln, maxConns)) }() // ends with Close
+	go func() { _ = s.http.Serve(readers{netutil.LimitListener(s.ln, maxConns), s.now}) }() // ends with Close
+}
+
+// readers is a listener whose connections end when their client does not read. http.Server.WriteTimeout
+// would do so as well, but it also ends a profile that runs for minutes.
+type readers struct {
+	net.Listener
+	now func() time.Time
+}
+
+func (l readers) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return reader{c, l.now}, nil
+}
+
+type reader struct {
+	net.Conn
+	now func() time.Time
+}
+
+// Write gives each piece its time, so that a large answer may go over a slow line.
+func (c reader) Write(b []byte) (n int, err error) {
+	for len(b) > n && err == nil {
+		_ = c.SetWriteDeadline(c.now().Add(patience))
+		var m int
+		m, err = c.Conn.Write(b[n:min(n+maxPiece, len(b))])
+		n += m
+	}
+	return n, err
 }
 
 // Close ends the listener and all connections.
@@ -159,8 +190,11 @@ const (
 	// maxConns is how many connections the admin pages have at once. Others wait
 	// in the kernel, where they take no file from players.
 	maxConns = 64
-	// patience is how long a request may take to come, and a connection be idle.
+	// patience is how long a request may take to come, a piece of an answer to be read, and a
+	// connection be idle.
 	patience = 10 * time.Second
+	// maxPiece is how much of an answer has to be read in that time, in bytes.
+	maxPiece = 16 << 10
 	// maxBody bounds the body of a request, in bytes.
 	maxBody = 1 << 20
 )
