@@ -238,8 +238,11 @@ export class Client<S extends Schema = NoSchema> {
 	sendNewest<T>(route: string, type: Type<T>, value: T): boolean;
 	sendNewest<R extends RouteOf<S, "messages">>(route: R, value: Payload<S["messages"][R]>): boolean;
 	sendNewest(route: string, ...rest: unknown[]): boolean {
-		this.routes.encode(route); // a name that is none throws here
+		const name = this.routes.encode(route); // a name that is none throws here
 		const payload = this.payload(route, rest);
+		if (envelope.encodeMessage(name, payload).length > this.core.params.maxBody) {
+			throw new CodecError("too-large");
+		}
 		if (this.core.state === "ended") {
 			return false;
 		}
@@ -428,7 +431,15 @@ export class Client<S extends Schema = NoSchema> {
 	/** Moves what sendNewest was given to what is sent. */
 	private takeNewest(): void {
 		for (const [route, payload] of this.newest) {
-			if (this.core.send(Kind.Message, envelope.encodeMessage(this.routes.encode(route), payload)) !== "ok") {
+			let taken;
+			try {
+				taken = this.core.send(Kind.Message, envelope.encodeMessage(this.routes.encode(route), payload));
+			} catch (e) { // larger than this server takes; the one before took it
+				this.newest.delete(route);
+				this.guard.report(e);
+				continue;
+			}
+			if (taken !== "ok") {
 				return; // too much waits: later
 			}
 			this.newest.delete(route);

@@ -462,6 +462,31 @@ describe("handlers", () => {
 	});
 });
 
+describe("sendNewest of what no server takes, or not this one", () => {
+	test("throws, and the client goes on", async () => {
+		const c = make();
+		await c.connect();
+		expect(() => c.sendNewest("map", str, "x".repeat(2000))).toThrow("too-large");
+		expect(c.sendNewest("aim", str, "left")).toBe(true);
+		expect(server.received.filter((p) => p.kind === Kind.Message).map((p) => p.body)).toEqual([encodeMessage("aim", encodeBody(str, "left"))]);
+		server.dial = "hang";
+		await pass(60_000); // nobody answers any more
+		expect(kinds().slice(0, 3)).toEqual(["connecting", "opened", "lost"]);
+		c.close();
+	});
+	test("is dropped and told, and the rest is sent", async () => {
+		const c = make();
+		c.sendNewest("map", str, "x".repeat(2000));
+		c.sendNewest("aim", str, "left");
+		await c.connect();
+		await pass(0);
+		expect(server.received.filter((p) => p.kind === Kind.Message).map((p) => p.body)).toEqual([encodeMessage("aim", encodeBody(str, "left"))]);
+		expect(errors).toMatchObject([{ word: "too-large" }]);
+		expect(c.send("said", str, "on")).toBe(true);
+		c.close();
+	});
+});
+
 describe("requests", () => {
 	test("a value that does not fit leaves nothing behind", async () => {
 		const c = make();
