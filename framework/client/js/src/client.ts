@@ -856,7 +856,12 @@ export class Client<S extends Schema = NoSchema> {
 			} else if (report !== undefined) {
 				this.guard.report(report);
 			}
-			reply(Kind.Failure, envelope.encodeFailure(id, answer.code, answer.text));
+			try {
+				reply(Kind.Failure, envelope.encodeFailure(id, answer.code, answer.text));
+			} catch (e) { // no code, or more text than the server takes
+				this.guard.report(e);
+				reply(Kind.Failure, envelope.encodeFailure(id, Failure.Internal, "the client's handler failed"));
+			}
 		});
 	}
 

@@ -4,6 +4,7 @@
 
 import { CodecError } from "./codec.js";
 import { Reader, Writer } from "./msgpack.js";
+import { u32 } from "./types.js";
 
 /** A name of 1 to 128 bytes, or a number from the server's dictionary: SPEC 6.1. */
 export type Route = string | number;
@@ -50,7 +51,7 @@ export function encodeFailure(id: RequestID, code: number, text: string): Uint8A
 	const w = new Writer();
 	w.array(3);
 	w.int(id);
-	w.int(code);
+	u32.write(w, code);
 	w.str(text);
 	return w.bytes();
 }

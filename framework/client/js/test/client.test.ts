@@ -587,6 +587,19 @@ describe("what can't be read ends neither the link nor the session: session/SPEC
 		expect(errors).toMatchObject([{ word: "too-large" }]);
 		c.close();
 	});
+	test.each([
+		["no code", () => new RequestError(undefined as never)], ["no number", () => new RequestError(NaN)], ["a negative code", () => new RequestError(-1)],
+		["more than 32 bits", () => new RequestError(2 ** 32)], ["a text that is too large", () => new RequestError(1000, "x".repeat(2000))],
+	])("a request whose handler throws a RequestError that can't be sent fails there: %s", async (_, error) => {
+		const c = make();
+		c.onRequest("q", nothing, str, () => { throw error(); });
+		await c.connect();
+		server.last.count(Kind.Request, encodeRequest(7, "q", nil));
+		await pass(0);
+		expect(failures()).toMatchObject([{ id: 7, code: Failure.Internal }]);
+		expect(errors).toMatchObject([{ name: "CodecError" }]);
+		c.close();
+	});
 	test.each(["response", "failure"])("a malformed %s fails the request that waits for it", async (kind) => {
 		const c = make();
 		await c.connect();
