@@ -119,7 +119,8 @@ export class Client<S extends Schema = NoSchema> {
 			return Promise.reject(this.core.state === "ended" ? new ClosedError(`lifeline: ${wrong}`) : new LifelineError(`lifeline: ${wrong}`));
 		}
 		const opening = (this.opening ??= this.begin());
-		if (options.timeout === undefined && options.signal === undefined) {
+		const { opens, resets } = this.stats;
+		if ((options.timeout === undefined && options.signal === undefined) || opens + resets > 0) {
 			return opening.promise;
 		}
 		const late = (): Error => new TimeoutError(`lifeline: not connected in ${options.timeout} ms${this.cause ? `; last: ${this.cause.message}` : ""}`, { cause: this.cause });

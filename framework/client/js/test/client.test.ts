@@ -193,6 +193,8 @@ describe("connect", () => {
 		abort.abort();
 		await pass(0);
 		expect(c.connected).toBe(true);
+		await c.connect({ signal: abort.signal }); // nor of another call
+		expect(c.connected).toBe(true);
 		c.close();
 	});
 	test("close right after it leaves no trace, and connect works again", async () => {
