@@ -341,6 +341,7 @@ export class Client<S extends Schema = NoSchema> {
 		this.opening?.reject(new CloseError(Code.Left));
 		this.opening = null;
 		this.core = this.makeCore();
+		this.newest.clear();
 		this.calls.failAll("closed before the client had started");
 	}
 

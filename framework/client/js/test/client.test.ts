@@ -201,6 +201,7 @@ describe("connect", () => {
 		const c = make();
 		const first = watch(c.connect());
 		c.send("a", u8, 1);
+		c.sendNewest("b", u8, 1);
 		const asked = watch(c.request("q", nothing, undefined, nothing, { timeout: Infinity }));
 		c.close();
 		const again = c.connect();
