@@ -59,12 +59,18 @@ export class Page {
 		}
 		return new Promise((done) => {
 			const until = new Promise<void>((release) => (this.release = release));
+			const late = new AbortController(); // AbortSignal.timeout is younger than locks
+			const timer = setTimeout(() => late.abort(), letGo);
 			const granted = (): Promise<void> => {
+				clearTimeout(timer);
 				done(true);
 				return until;
 			};
-			const refused = (e: unknown): void => done((e as Error).name !== "TimeoutError");
-			navigator.locks.request(prefix + id, { signal: AbortSignal.timeout(letGo) }, granted).catch(refused);
+			const refused = (): void => {
+				clearTimeout(timer);
+				done(!late.signal.aborted);
+			};
+			navigator.locks.request(prefix + id, { signal: late.signal }, granted).catch(refused);
 		});
 	}
 

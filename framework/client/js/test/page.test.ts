@@ -115,6 +115,28 @@ test("a reload keeps the player, and the token is in storage only meanwhile", as
 	expect(tab.reload().storage.size).toBe(0);
 });
 
+test("a browser with locks and without AbortSignal.timeout, as Safari 15.4, has all of it", async () => {
+	const timeout = vi.spyOn(AbortSignal, "timeout").mockImplementation(() => { throw new TypeError("AbortSignal.timeout is not a function"); });
+	let tab = new Tab();
+	const c = make();
+	await c.connect();
+	const { id } = c;
+	tab = tab.reload();
+	const d = make();
+	await d.connect();
+	expect(d.id).toBe(id);
+	tab.document.visibilityState = "hidden";
+	tab.document.dispatchEvent(new Event("visibilitychange"));
+	tab.duplicate();
+	const e = make();
+	await e.connect();
+	expect(e.id).not.toBe(id);
+	e.close();
+	tab.show();
+	d.close();
+	timeout.mockRestore();
+});
+
 test("a client that is closed while it takes its token leaves it for the next one", async () => {
 	let tab = new Tab();
 	const c = make();
