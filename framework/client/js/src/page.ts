@@ -31,7 +31,12 @@ export class Page {
 	 * pages with one token would take the session from each other.
 	 */
 	async take(): Promise<string> {
-		const token = this.storage?.getItem(prefix + this.storageKey) ?? "";
+		let token = "";
+		try {
+			token = this.storage?.getItem(prefix + this.storageKey) ?? "";
+		} catch {
+			// It can't be read: this load logs in anew.
+		}
 		const who = parseToken(token);
 		const ours = who !== null && (await this.hold(idText(who.sid)));
 		this.leave("");

@@ -167,6 +167,17 @@ test.each(["", "ll0.old", "{}", "a".repeat(500)])("what is no token under the ke
 	expect([...tab.storage]).toEqual([["game", "the app's own"]]);
 });
 
+test("a storage that throws is as none", async () => {
+	const broken = (): never => { throw new Error("NS_ERROR_FILE_CORRUPTED"); };
+	const tab = new Tab(Object.assign(new FakeStorage(), { getItem: broken, setItem: broken, removeItem: broken }));
+	const c = make();
+	await c.connect();
+	tab.hide(true);
+	tab.window.dispatchEvent(new Event("pageshow"));
+	c.close();
+	expect(kinds()).toEqual(["opened", "lost", "closed"]);
+});
+
 test("making clients does nothing, and every listener is taken off again", async () => {
 	const tab = new Tab();
 	tab.storage.set(key, control.makeToken({ sid: new Uint8Array(16), key: new Uint8Array(32), seal: new Uint8Array(0) }));
