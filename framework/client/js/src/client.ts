@@ -599,7 +599,7 @@ export class Client<S extends Schema = NoSchema> {
 		this.attempting = false;
 		this.compareSchema();
 		if (this.cfg.storageKey !== undefined) {
-			void this.page.hold(this.core.id);
+			this.page.opened(this);
 		}
 		if (this.link !== null) {
 			this.dialer.addresses.opened(this.link.index, this.now());

@@ -79,6 +79,14 @@ export class Page {
 		});
 	}
 
+	/** Takes note of the session that is open now: another one while the page is hidden, too, as nothing may be heard later. */
+	opened(c: Followed): void {
+		void this.hold(c.id);
+		if (this.storage !== undefined && document.visibilityState === "hidden") {
+			this.leave(c.token);
+		}
+	}
+
 	/**
 	 * Follows what happens to the page. A hidden page keeps its session: browsers
 	 * slow down its timers, but not its messages, so that the server's pings are

@@ -6,7 +6,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import * as control from "../src/control.js";
-import { Client, type ClientConfig, type ClientEvent } from "../src/index.js";
+import { Client, type ClientConfig, type ClientEvent, Code } from "../src/index.js";
 import { FakeServer } from "./fake.js";
 
 class FakeStorage extends Map<string, string> {
@@ -165,6 +165,27 @@ test.each(["", "ll0.old", "{}", "a".repeat(500)])("what is no token under the ke
 	expect(kinds()).toEqual(["opened"]);
 	c.close();
 	expect([...tab.storage]).toEqual([["game", "the app's own"]]);
+});
+
+test("a hidden page that is killed without a word keeps the session that it had by then", async () => {
+	let tab = new Tab();
+	tab.document.visibilityState = "hidden"; // opened in the background, or left before the login was through
+	const c = make();
+	await c.connect();
+	expect(tab.storage.get(key)).toBe(c.token);
+	server.resume = (s) => s.refuse(Code.Unknown);
+	server.last.break();
+	await vi.waitFor(() => expect(kinds()).toEqual(["opened", "lost", "gone", "opened"]));
+	expect(tab.storage.get(key)).toBe(c.token);
+	const { id } = c;
+	server.sockets.forEach((s) => (s.onmessage = s.onclose = null)); // a page that is discarded hears nothing
+	tab = new Tab(tab.storage);
+	server.resume = (s) => server.reset(s);
+	const d = make();
+	await d.connect();
+	expect(d.id).toBe(id);
+	expect(tab.storage.size).toBe(0);
+	d.close();
 });
 
 test("a storage that throws is as none", async () => {
