@@ -52,15 +52,27 @@ export async function miniGame(wx: MiniGame): Promise<{ platform: Platform; open
 
 /** Pauses the client while the game is hidden, and has it come back at once. Returns what ends that. */
 export function followMiniGame(wx: MiniGame, client: { pause(): void; hurry(): void }): () => void {
-	const hide = (): void => client.pause();
-	const show = (): void => client.hurry();
+	let hidden = false;
+	const hide = (): void => {
+		hidden = true;
+		client.pause();
+	};
+	const show = (): void => {
+		hidden = false;
+		client.hurry();
+	};
+	const network = (): void => {
+		if (!hidden) { // else it would end the pause
+			client.hurry();
+		}
+	};
 	wx.onHide(hide);
 	wx.onShow(show);
-	wx.onNetworkStatusChange(show);
+	wx.onNetworkStatusChange(network);
 	return () => {
 		wx.offHide(hide);
 		wx.offShow(show);
-		wx.offNetworkStatusChange?.(show);
+		wx.offNetworkStatusChange?.(network);
 	};
 }
 

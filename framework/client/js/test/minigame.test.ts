@@ -135,7 +135,9 @@ describe("a mini-game", () => {
 		server.resume = (s) => server.reset(s);
 		wx.fire("hide");
 		expect(c.connected).toBe(false);
-		await vi.advanceTimersByTimeAsync(20_000);
+		await vi.advanceTimersByTimeAsync(10_000);
+		wx.fire("network"); // on the way out of the house
+		await vi.advanceTimersByTimeAsync(10_000);
 		expect(c.connected).toBe(false);
 		wx.fire("show");
 		await vi.advanceTimersByTimeAsync(5);
