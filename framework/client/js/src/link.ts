@@ -79,9 +79,10 @@ export class Link {
 	}
 }
 
+/** Asked by name, as a socket may be of another realm: that of a frame, or of what a test's sandbox is in. */
 function bytesOf(data: unknown): Uint8Array | null {
-	if (data instanceof ArrayBuffer) {
-		return new Uint8Array(data);
+	if (Object.prototype.toString.call(data) === "[object ArrayBuffer]") {
+		return new Uint8Array(data as ArrayBuffer);
 	}
 	return ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : null;
 }

@@ -2,6 +2,8 @@
 
 // The client without a network: what it tells, when, and that it always does.
 
+import { runInNewContext } from "node:vm";
+
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { encodeFrame, Kind } from "../src/codec.js";
@@ -9,7 +11,7 @@ import * as control from "../src/control.js";
 import { encodeFailure, encodeMessage, encodeRequest, encodeResponse, parseFailure, parseRequest } from "../src/envelope.js";
 import { anything, Client, type ClientConfig, Code, Failure, nothing, RequestError, type ClientEvent, str, u8, uint } from "../src/index.js";
 import { encodeBody } from "../src/types.js";
-import { FakeServer } from "./fake.js";
+import { FakeServer, FakeSocket } from "./fake.js";
 
 let server: FakeServer;
 let events: ClientEvent[];
@@ -488,6 +490,20 @@ describe("sendNewest of what no server takes, or not this one", () => {
 		expect(c.send("said", str, "on")).toBe(true);
 		c.close();
 	});
+});
+
+test("a socket of another realm is one", async () => {
+	const c = make();
+	const bytes = vi.spyOn(FakeSocket.prototype, "bytes").mockImplementation(function (this: FakeSocket, b) {
+		const data = runInNewContext(`new ArrayBuffer(${b.length})`) as ArrayBuffer;
+		new Uint8Array(data).set(b);
+		this.onmessage?.({ data });
+	});
+	void c.connect();
+	await pass(1000);
+	bytes.mockRestore();
+	expect(kinds()).toEqual(["connecting", "opened"]);
+	c.close();
 });
 
 describe("requests", () => {
