@@ -25,7 +25,7 @@ import { type Change, Session } from "./session.js";
 import type { Socket } from "./socket.js";
 import { Tickets } from "./ticket.js";
 import { type Type, encodeBody, list, nothing, str } from "./types.js";
-import { checkTimeout, within } from "./wait.js";
+import { checkTimeout, reasonOf, within } from "./wait.js";
 
 /** The promise of connect. */
 interface Opening {
@@ -277,7 +277,9 @@ export class Client<S extends Schema = NoSchema> {
 		const options: RequestOptions = rest[3] ?? {};
 		checkType(ask);
 		checkType(answer);
-		options.signal?.throwIfAborted();
+		if (options.signal?.aborted) {
+			throw reasonOf(options.signal);
+		}
 		const id = this.calls.next();
 		const body = envelope.encodeRequest(id, this.routes.encode(route), onRoute(route, () => encodeBody(ask, value)));
 		return this.calls.wait(id, route, answer, options, () => {

@@ -17,6 +17,11 @@ export function checkTimeout(timeout = Infinity): void {
 	}
 }
 
+/** Why a signal was aborted. Those of React Native don't tell. */
+export function reasonOf(signal: AbortSignal): unknown {
+	return "reason" in signal ? signal.reason : new Error("aborted");
+}
+
 /**
  * Calls fail after a time or by a signal, with late's error or the signal's
  * reason. Returns what calls it off.
@@ -31,7 +36,7 @@ export function bound({ timeout = Infinity, signal }: WaitOptions, late: () => E
 		undo();
 		fail(reason);
 	};
-	const abort = (): void => end(signal!.reason);
+	const abort = (): void => end(reasonOf(signal!));
 	const timer = timeout === Infinity ? undefined : setTimeout(() => end(late()), Math.min(timeout, longestTimer));
 	signal?.addEventListener("abort", abort);
 	if (signal?.aborted) {

@@ -543,6 +543,23 @@ describe("requests", () => {
 		expect(inner(c).calls.size).toBe(0);
 		c.close();
 	});
+	test("a signal of React Native, which has neither reason nor throwIfAborted, is one", async () => {
+		const signal = Object.assign(new EventTarget(), { aborted: false }) as AbortSignal & { aborted: boolean };
+		const c = make();
+		await c.connect();
+		const w = watch(c.request("q", nothing, undefined, nothing, { signal }));
+		await pass(0);
+		expect(w.state).toBe("pending");
+		signal.aborted = true;
+		signal.dispatchEvent(new Event("abort"));
+		const late = watch(c.request("q", nothing, undefined, nothing, { signal }));
+		const again = watch(make().connect({ signal }));
+		await pass(0);
+		for (const { error } of [w, late, again]) {
+			expect(error).toEqual(new Error("aborted"));
+		}
+		c.close();
+	});
 	test("a timeout fails, and a late answer is nothing", async () => {
 		const c = make();
 		await c.connect();
