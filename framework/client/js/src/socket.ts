@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 
+import { longestTimer } from "./wait.js";
+
 /** What the client needs of a WebSocket: the browser's has it, and that of the package ws. */
 export interface Socket {
 	binaryType: string;
@@ -30,7 +32,7 @@ export function openSocket(open: ((url: string) => Socket) | undefined, url: str
 		undo();
 		done(why);
 	};
-	const timer = setTimeout(() => fail(`${url} did not answer in ${timeout} ms`), timeout);
+	const timer = setTimeout(() => fail(`${url} did not answer in ${timeout} ms`), Math.min(timeout, longestTimer));
 	s.binaryType = "arraybuffer";
 	s.onopen = (): void => {
 		clearTimeout(timer);

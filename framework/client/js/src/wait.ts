@@ -9,7 +9,8 @@ export interface WaitOptions {
 	signal?: AbortSignal | undefined;
 }
 
-const longestTimer = 2 ** 31 - 1; // 24 days; a longer one would fire at once
+/** In milliseconds. */
+export const longestTimer = 2 ** 31 - 1; // 24 days; a longer one would fire at once
 
 export function checkTimeout(timeout = Infinity): void {
 	if (!(timeout >= 0)) {

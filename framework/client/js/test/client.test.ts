@@ -110,6 +110,14 @@ describe("attempts", () => {
 		expect(events[1]).toMatchObject({ kind: "failed", error: { code: Code.OpeningTimeout } });
 		d.close();
 	});
+	test("a dialTimeout without an end is none", async () => {
+		server.dial = "hang";
+		const c = make({ dialTimeout: Infinity });
+		void c.connect();
+		await pass(600_000);
+		expect(kinds()).toEqual(["connecting"]);
+		c.close();
+	});
 	test("without a pause it goes on, and the rest of the app too", async () => {
 		const c = make({ minDelay: 0, maxDelay: 0, open: () => { throw new Error("no"); } });
 		void c.connect();
