@@ -518,6 +518,9 @@ export class Client<S extends Schema = NoSchema> {
 				break;
 			case "put off":
 				this.attempting = false; // the server itself has said why
+				if (!isResumable(ch.error.code)) {
+					this.tickets.forget(); // this login was answered: session/SPEC.md 6.1
+				}
 				this.tell({ kind: "refused", error: ch.error, delay: ch.delay });
 				break;
 			case "lost":

@@ -319,6 +319,24 @@ describe("a ticket that can't be had is a failed attempt, never an empty login",
 		expect(server.tickets).not.toContain(null);
 		c.close();
 	});
+	test("is another one once a login was refused, and the same while it was put off", async () => {
+		let calls = 0;
+		const answers = [Code.Busy, Code.Internal];
+		server.login = (s) => {
+			const code = answers.shift();
+			if (code === undefined) {
+				server.welcome(s);
+			} else {
+				s.refuse(code);
+			}
+		};
+		const c = make({ ticket: () => `ann-${++calls}` });
+		void c.connect();
+		await pass(10_000);
+		expect(server.tickets).toEqual(["ann-1", "ann-1", "ann-2"]);
+		expect(kinds().at(-1)).toBe("opened");
+		c.close();
+	});
 	test("what a server may send meanwhile is bounded", async () => {
 		let asked = 0;
 		const c = make({ ticket: () => (++asked === 1 ? "ann" : new Promise(() => undefined)) });
