@@ -3,7 +3,7 @@
 // The client: a Session, one WebSocket at a time, one timer, and the app's
 // handlers. Everything runs on the thread that made it.
 
-import { CloseError, Code, isFinal, isResumable } from "./code.js";
+import { CloseError, Code, isResumable } from "./code.js";
 import { CodecError, defaultMaxBody, Kind, type Packet, parseFrame } from "./codec.js";
 import { type Params, parseEnd, schemaName } from "./control.js";
 import { Calls } from "./calls.js";
@@ -751,11 +751,7 @@ export class Client<S extends Schema = NoSchema> {
 
 	/** Reports that after this packet the core logs in on the link on which its session was refused. */
 	private wantsTicket(p: Packet): boolean {
-		if (p.kind !== Kind.Refused || this.core.state !== "opening" || this.core.token === "" || !this.cfg.ticket) {
-			return false;
-		}
-		const { code } = parseEnd(p);
-		return !isFinal(code) && !isResumable(code);
+		return p.kind === Kind.Refused && this.cfg.ticket !== undefined && this.core.logsInAfter(parseEnd(p));
 	}
 
 	/** Fetches a ticket before the rest of a message is taken. */

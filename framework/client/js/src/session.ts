@@ -594,6 +594,16 @@ export class Session {
 		throw new LinkError("control", text);
 	}
 
+	/** Reports that a REFUSED is followed by another RESUME on the same link: SPEC 8.4. */
+	private triesAbove(why: CloseError): boolean {
+		return why.code === Code.Stale && this.who !== null && !this.retried && why.detail !== maxAttempt;
+	}
+
+	/** Reports that a REFUSED is followed by a HELLO on the same link: SPEC 8.5. */
+	logsInAfter(why: CloseError): boolean {
+		return this.st === "opening" && this.who !== null && !isFinal(why.code) && !isResumable(why.code) && !this.triesAbove(why);
+	}
+
 	/** The answer that is neither WELCOME nor RESUMED: SPEC 6.4, 8.3. */
 	private refused(p: Packet, now: number): void {
 		const why = control.parseEnd(p);
@@ -601,7 +611,7 @@ export class Session {
 			this.finish(why);
 			return;
 		}
-		if (why.code === Code.Stale && this.who !== null && !this.retried && why.detail !== maxAttempt) {
+		if (this.triesAbove(why)) {
 			// A later attempt than ours was accepted, maybe by an earlier run of
 			// this app. Try once above it, on the same link.
 			this.retried = true;

@@ -319,6 +319,27 @@ describe("a ticket that can't be had is a failed attempt, never an empty login",
 		expect(server.tickets).not.toContain(null);
 		c.close();
 	});
+	test("is not asked for while a session is resumed, at the second attempt either", async () => {
+		let calls = 0;
+		const c = make({
+			ticket: () => {
+				if (++calls > 1) {
+					throw new Error("offline");
+				}
+				return "ann";
+			},
+		});
+		await c.connect();
+		server.resume = (s) => {
+			server.resume = (s) => server.reset(s);
+			s.refuse(Code.Stale, "", BigInt(Date.now() + 3_600_000) * 1000n); // of a run before a clock was set back
+		};
+		server.last.break();
+		await pass(1000);
+		expect(kinds()).toEqual(["connecting", "opened", "lost", "connecting", "reset"]);
+		expect(calls).toBe(1);
+		c.close();
+	});
 	test("is another one once a login was refused, and the same while it was put off", async () => {
 		let calls = 0;
 		const answers = [Code.Busy, Code.Internal];
