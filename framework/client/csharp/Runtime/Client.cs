@@ -404,12 +404,14 @@ namespace Lifeline
 		// Takes over what the core says became of the session.
 		void Changes()
 		{
+			string[] were = routes; // by which what comes back names its own
+			LearnRoutes(); // before any code of the app may send: a number means another route in another session
 			for (SessionChange ch = core.NextChange(); ch != null; ch = core.NextChange())
 			{
 				ClientEvent e = new ClientEvent { Reason = ch.Reason };
 				foreach (QueuedPacket p in ch.Undelivered)
 				{
-					AddUndelivered(e, p, ch.Kind == ChangeKind.Opened);
+					AddUndelivered(e, p, ch.Kind == ChangeKind.Opened, were);
 				}
 				switch (ch.Kind)
 				{
@@ -468,7 +470,6 @@ namespace Lifeline
 				book.Worked(link.Index, clock());
 				Placed(link, true);
 			}
-			LearnRoutes();
 			CompareSchema();
 			if (opening != null)
 			{
@@ -493,11 +494,10 @@ namespace Lifeline
 					opening.TrySetException(new LifelineException(LifelineException.Closed, e.Reason.ToString()));
 				}
 			}
-			LearnRoutes();
 		}
 
 		// Reads what was sent back into what the app sent. Requests that the server would not take fail.
-		void AddUndelivered(ClientEvent e, QueuedPacket p, bool tooLarge)
+		void AddUndelivered(ClientEvent e, QueuedPacket p, bool tooLarge, string[] were)
 		{
 			if (p.Kind != PacketKind.Message && p.Kind != PacketKind.Request)
 			{
@@ -505,7 +505,7 @@ namespace Lifeline
 			}
 			bool isRequest = p.Kind == PacketKind.Request;
 			Envelope v = isRequest ? Envelope.ParseRequest(p.Body, 0, p.Body.Length) : Envelope.ParseMessage(p.Body, 0, p.Body.Length);
-			e.Undelivered.Add(new Undelivered { Route = NameOf(p.Body, v), Payload = ByteOps.Slice(p.Body, v.PayloadAt, v.PayloadLength), Request = isRequest });
+			e.Undelivered.Add(new Undelivered { Route = NameOf(p.Body, v, were), Payload = ByteOps.Slice(p.Body, v.PayloadAt, v.PayloadLength), Request = isRequest });
 			Call call;
 			if (tooLarge && isRequest && calls.TryGetValue(v.Id, out call))
 			{
@@ -582,7 +582,7 @@ namespace Lifeline
 			return -1;
 		}
 
-		string NameOf(byte[] b, Envelope e)
+		static string NameOf(byte[] b, Envelope e, string[] routes)
 		{
 			if (e.RouteNumber < 0)
 			{

@@ -284,7 +284,7 @@ namespace Lifeline
 			}
 			else if (cfg.OnMessage != null)
 			{
-				cfg.OnMessage(NameOf(p.Bytes, e), reader);
+				cfg.OnMessage(NameOf(p.Bytes, e, routes), reader);
 			}
 			else
 			{
@@ -319,7 +319,7 @@ namespace Lifeline
 			RouteHandler h = requests.Find(p.Bytes, e);
 			if (h == null)
 			{
-				AnswerFailure(e.Id, LifelineException.NoRoute, "the client answers no such request: " + NameOf(p.Bytes, e));
+				AnswerFailure(e.Id, LifelineException.NoRoute, "the client answers no such request: " + NameOf(p.Bytes, e, routes));
 				return;
 			}
 			reader.Set(p.Bytes, e.PayloadAt, e.PayloadLength);

@@ -21,6 +21,7 @@ namespace Lifeline.Tests
 			check.Run("client throws", () => Throws(check));
 			check.Run("client handlers", () => Handlers(check));
 			check.Run("client undelivered", () => NotDelivered(check));
+			check.Run("client between sessions", () => BetweenSessions(check));
 			check.Run("client tickets", () => Tickets(check));
 			check.Run("client attempts", () => Attempts(check));
 			check.Run("client malformed", () => Malformed(check));
@@ -405,6 +406,47 @@ namespace Lifeline.Tests
 			w.Greet();
 			w.Client.Update();
 			check.That(w.Heard().StartsWith("Hello", StringComparison.Ordinal), "no login");
+		}
+
+		// What the app sends when it hears that a session is over is of the next one, whose server may number its routes
+		// otherwise.
+		static void BetweenSessions(Check check)
+		{
+			World w = new World();
+			w.Login("fire", "buy");
+			w.Client.OnEvent += e =>
+			{
+				if (e.Kind == ClientEventKind.Lost)
+				{
+					w.Client.Send("buy", new Count { N = 1 });
+				}
+			};
+			After(w.Client.Request("fire", new Count { N = 2 }, new Count()), () => w.Client.Send("fire", new Count { N = 3 }));
+			w.Client.Update();
+			w.Heard();
+			w.End(PacketKind.Bye, CloseCode.TooOld);
+			w.Client.Update();
+			check.Equal(w.History, "Opened, Lost 105, Gone 105", "events");
+			check.Equal(w.LastEvent.Undelivered.Count == 1 ? w.LastEvent.Undelivered[0].Route : "", "fire", "undelivered");
+			w.Advance(3 * Nanos.Second);
+			w.Greet();
+			w.Client.Update();
+			w.Heard();
+			w.Welcome("buy", "fire");
+			w.Client.Update();
+			check.Equal(w.Heard(), "Heartbeat, Message 92a362757901, Message 92a46669726503", "by their names");
+		}
+
+		static async void After(Task t, Action then)
+		{
+			try
+			{
+				await t;
+			}
+			catch (LifelineException)
+			{
+				then();
+			}
 		}
 
 		static void Tickets(Check check)
