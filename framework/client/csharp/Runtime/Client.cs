@@ -392,7 +392,7 @@ namespace Lifeline
 			parting.Clear();
 			silent.ForEach(p => p.Carrier.Destroy());
 			silent.Clear();
-			FailCalls(LifelineException.Closed, "the client was disposed");
+			FailCalls(LifelineException.Closed, "the client was disposed", lastCall);
 			if (opening != null)
 			{
 				opening.TrySetException(new LifelineException(LifelineException.Closed, "the client was disposed"));
@@ -406,6 +406,7 @@ namespace Lifeline
 		{
 			string[] were = routes; // by which what comes back names its own
 			LearnRoutes(); // before any code of the app may send: a number means another route in another session
+			ulong asked = lastCall; // what the app asks from here on is of the session that comes
 			for (SessionChange ch = core.NextChange(); ch != null; ch = core.NextChange())
 			{
 				ClientEvent e = new ClientEvent { Reason = ch.Reason };
@@ -428,7 +429,7 @@ namespace Lifeline
 					case ChangeKind.Reset:
 						e.Kind = ClientEventKind.Reset;
 						Stats.Resets++;
-						FailCalls(LifelineException.Reset, "the session was reset before the answer came");
+						FailCalls(LifelineException.Reset, "the session was reset before the answer came", asked);
 						RoomsReset(ch.Restart);
 						Opened();
 						break;
@@ -455,7 +456,7 @@ namespace Lifeline
 						break;
 					case ChangeKind.Ending:
 						e.Kind = core.State == SessionState.Ended ? ClientEventKind.Closed : ClientEventKind.Gone;
-						Ending(e);
+						Ending(e, asked);
 						break;
 				}
 				Tell(e);
@@ -477,11 +478,11 @@ namespace Lifeline
 			}
 		}
 
-		void Ending(ClientEvent e)
+		void Ending(ClientEvent e, ulong asked)
 		{
 			sessions++;
 			ticketUntil = long.MinValue;
-			FailCalls(LifelineException.Reset, "the session ended before the answer came");
+			FailCalls(LifelineException.Reset, "the session ended before the answer came", asked);
 			LeaveRooms(new LeaveReason(e.Reason.Code, e.Reason.Text), r => false);
 			EndViews();
 			if (e.Kind == ClientEventKind.Closed)

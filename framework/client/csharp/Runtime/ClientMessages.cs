@@ -211,12 +211,20 @@ namespace Lifeline
 			}
 		}
 
-		void FailCalls(long code, string text)
+		// Fails the calls up to the one with the id last.
+		void FailCalls(long code, string text, ulong last)
 		{
-			Call[] all = new Call[calls.Count];
-			calls.Values.CopyTo(all, 0);
-			calls.Clear();
-			Array.ForEach(all, c => c.Fail(new LifelineException(code, text)));
+			ulong[] all = new ulong[calls.Count];
+			calls.Keys.CopyTo(all, 0);
+			foreach (ulong id in all)
+			{
+				Call call;
+				if (id <= last && calls.TryGetValue(id, out call)) // code that awaits another one may have ended this one
+				{
+					calls.Remove(id);
+					call.Fail(new LifelineException(code, text));
+				}
+			}
 		}
 
 		// --- receiving

@@ -435,6 +435,28 @@ namespace Lifeline.Tests
 			w.Welcome("buy", "fire");
 			w.Client.Update();
 			check.Equal(w.Heard(), "Heartbeat, Message 92a362757901, Message 92a46669726503", "by their names");
+			// A request of then is answered in it.
+			w = new World();
+			w.Login();
+			Task<Count> asked = null;
+			w.Client.OnEvent += e =>
+			{
+				if (e.Kind == ClientEventKind.Lost)
+				{
+					asked = w.Client.Request("buy", new Count { N = 1 }, new Count());
+				}
+			};
+			w.End(PacketKind.Bye, CloseCode.TooOld);
+			w.Client.Update();
+			check.That(!asked.IsCompleted, "it failed, and is sent nevertheless");
+			w.Advance(3 * Nanos.Second);
+			w.Greet();
+			w.Client.Update();
+			w.Welcome();
+			w.Client.Update();
+			w.Answer(1, 42);
+			w.Client.Update();
+			check.That(asked.IsCompleted && asked.Result.N == 42, "its answer");
 		}
 
 		static async void After(Task t, Action then)
