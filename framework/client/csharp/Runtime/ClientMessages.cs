@@ -38,7 +38,7 @@ namespace Lifeline
 				{
 					answer.Read(payload);
 				}
-				catch (CodecException e)
+				catch (Exception e) // a Read of the app's own may throw anything
 				{
 					Fail(new LifelineException(LifelineException.Mismatch, e.Message));
 					return;

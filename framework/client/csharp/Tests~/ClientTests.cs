@@ -140,6 +140,19 @@ namespace Lifeline.Tests
 			}
 		}
 
+		sealed class Picky : IMessage
+		{
+			public void Read(Reader r)
+			{
+				throw new FormatException("no");
+			}
+
+			public void Write(Writer w)
+			{
+				w.Nil();
+			}
+		}
+
 		sealed class Big : IMessage
 		{
 			public void Read(Reader r)
@@ -206,6 +219,11 @@ namespace Lifeline.Tests
 			w.Answer(4, 1);
 			w.Client.Update();
 			check.Equal(Code(hero), LifelineException.Mismatch, "another type");
+			Task<Picky> picky = w.Client.Request("d", new Nothing(), new Picky());
+			w.Client.Update();
+			w.Answer(5, 1);
+			w.Client.Update();
+			check.Equal(Code(picky), LifelineException.Mismatch, "an answer whose Read throws");
 			// It outlives its link, and not its session.
 			Task<Count> kept = w.Client.Request("e", new Nothing(), new Count());
 			Task<Count> lost = w.Client.Request("f", new Nothing(), new Count());
@@ -219,7 +237,7 @@ namespace Lifeline.Tests
 			w.Client.Update();
 			w.Resumed(accepted);
 			w.Client.Update();
-			w.Answer(5, 7);
+			w.Answer(6, 7);
 			w.Client.Update();
 			check.That(kept.Result.N == 7 && !lost.IsCompleted, "across a lost link");
 			w.Socket.Broken = true;
