@@ -56,6 +56,10 @@ namespace Lifeline
 			{
 				comparedWith = null; // the session has ended: the next one asks again
 			}
+			catch (CodecException e) // the server takes no text of this size; thrown on, it would end the process
+			{
+				Report(e);
+			}
 		}
 
 		const string schemaPrefix = "schema.";

@@ -84,6 +84,10 @@ namespace Lifeline.Tests
 				w.Login("said", same);
 				check.That(w.Heard().IndexOf("Request", StringComparison.Ordinal) < 0, "asked about " + same);
 			}
+			w = new World("ws://a/", new ClientConfig { Schema = new string('x', 600) });
+			w.MaxBody = 512;
+			w.Login(other);
+			check.That(w.Failures.Count == 1 && w.Failures[0] is CodecException && w.Client.Connected, "a text that the server does not take");
 			check.Equal(Client.SchemaName(""), "schema.e3b0c44298fc1c14", "name");
 		}
 
