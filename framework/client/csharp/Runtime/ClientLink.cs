@@ -337,7 +337,7 @@ namespace Lifeline
 			Packet p = new Packet();
 			try
 			{
-				while (link == l && b.Length > 0 && !l.WaitsForTicket)
+				while (link == l && b.Length > 0 && !l.WaitsForTicket && (core.State == SessionState.Opening || core.State == SessionState.Open))
 				{
 					int n = Codec.ParseFrame(b.Bytes, b.Start, b.End, Math.Max(core.Parameters.MaxBody, Codec.DefaultMaxBody), ref p);
 					if (n == 0)

@@ -588,6 +588,17 @@ namespace Lifeline.Tests
 			w.MaxBody = 65537;
 			w.Login();
 			check.Equal(w.History, "Closed 203", "larger bodies than MaxReceive");
+			// The last words are said, whatever else had come.
+			w = new World("ws://a/", new ClientConfig { MaxReceive = 65536 });
+			w.MaxBody = 65537;
+			w.Client.Update();
+			w.Greet();
+			w.Client.Update();
+			w.Heard();
+			w.Welcome();
+			w.Push("said", 1);
+			w.Client.Update();
+			check.That(w.Heard().StartsWith("Bye ", StringComparison.Ordinal), "the goodbye of such a client");
 		}
 
 		static void Malformed(Check check)
@@ -716,6 +727,15 @@ namespace Lifeline.Tests
 			check.Equal(w.History, "Opened, Lost 1, Resumed", "events");
 			w.Heard();
 			w.Advance(2 * Nanos.Second);
+			// A handler may do it, and what comes behind its message waits for the next link.
+			World by = new World();
+			by.Client.OnMessage("said", new Count(), m => by.Client.Pause());
+			by.Login();
+			by.Heard();
+			by.Push("said", 1);
+			by.Push("said", 2);
+			by.Client.Update();
+			check.That(by.Heard().StartsWith("Detach", StringComparison.Ordinal) && by.Socket.Closed, "paused by a handler");
 			// The device slept: the link is asked at once, and left if it does not answer in 2.5 s.
 			w.Wall += 3600 * Nanos.Second;
 			w.Client.Update();
