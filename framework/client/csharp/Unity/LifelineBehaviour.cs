@@ -48,7 +48,7 @@ namespace Lifeline.Unity
 #if UNITY_WEBGL && !UNITY_EDITOR
 			config.OpenWebSocket = config.OpenWebSocket ?? (url => new BrowserWebSocket(url));
 #endif
-			if (string.IsNullOrEmpty(config.Token) && !string.IsNullOrEmpty(token))
+			if (Client == null && string.IsNullOrEmpty(config.Token) && !string.IsNullOrEmpty(token)) // else it is of one that has ended
 			{
 				config.Token = token;
 			}

@@ -189,6 +189,14 @@ namespace Lifeline.Tests
 			Engine.Reload();
 			again = new World("ws://a/", new ClientConfig { Token = token }, g.Open);
 			check.Equal(again.Client.Token, token, "token");
+			// Only a reload brings the session back: after a logout another player may log in.
+			w = Scene(out g);
+			g.enabled = false;
+			g.enabled = true;
+			w.Client.Close();
+			check.That(w.Client.Ended, "no end");
+			again = new World("ws://a/", null, g.Open);
+			check.Equal(again.Client.Token, "", "the token of the one before");
 		}
 
 		// The frames of some seconds.
