@@ -27,6 +27,7 @@ namespace Lifeline.Unity
 		// take everything from it but this.
 		[SerializeField, HideInInspector] string token = "";
 
+		Client last; // the one before Client, null once it is idle: it repeats its last words
 		NetworkReachability network;
 		float lookAt;
 
@@ -53,6 +54,11 @@ namespace Lifeline.Unity
 				config.Token = token;
 			}
 			token = "";
+			if (last != null)
+			{
+				last.Dispose();
+			}
+			last = Client;
 			Client = new Client(addresses, config);
 			Client.OnError += Debug.LogException;
 			network = Application.internetReachability;
@@ -70,6 +76,11 @@ namespace Lifeline.Unity
 				return;
 			}
 			WatchNetwork();
+			if (last != null)
+			{
+				last.Update();
+				last = last.Idle ? null : last;
+			}
 			Client.Update();
 		}
 
@@ -142,11 +153,15 @@ namespace Lifeline.Unity
 			{
 				Client.Close();
 			}
-			Client.Dispose(); // with the goodbye, as there are no further frames
+			OnDestroy(); // with the goodbye, as there are no further frames
 		}
 
 		void OnDestroy()
 		{
+			if (last != null)
+			{
+				last.Dispose();
+			}
 			if (Client != null)
 			{
 				Client.Dispose();

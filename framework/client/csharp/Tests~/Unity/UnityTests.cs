@@ -2,6 +2,8 @@
 
 using System;
 using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
 using System.Threading;
 using System.Threading.Tasks;
 using Lifeline.Unity;
@@ -29,6 +31,7 @@ namespace Lifeline.Tests
 			check.Run("scenes", () => Scenes(check));
 			check.Run("quit", () => Quit(check));
 			check.Run("reload of scripts", () => Reload(check));
+			check.Run("another login", () => Login(check));
 			check.Run("another network", () => Network(check));
 			check.Run("handlers that throw", () => Throwing(check));
 			Console.WriteLine("unity: " + check.Passed + " checks passed, " + check.Failed + " failed");
@@ -197,6 +200,45 @@ namespace Lifeline.Tests
 			check.That(w.Client.Ended, "no end");
 			again = new World("ws://a/", null, g.Open);
 			check.Equal(again.Client.Token, "", "the token of the one before");
+		}
+
+		// A client that has ended says its last words to their end, on a real socket, beside the next one.
+		static void Login(Check check)
+		{
+			Engine.Objects.Clear();
+			Engine.Log.Clear();
+			LifelineBehaviour g = new GameObject("Lifeline").AddComponent<LifelineBehaviour>();
+			World w = new World(); // for what a server says
+			w.Client.Update();
+			w.Greet();
+			w.Welcome();
+			TcpListener server = new TcpListener(IPAddress.Loopback, 0);
+			server.Start();
+			string address = "tcp://" + server.LocalEndpoint;
+			Client first = g.Open(address, new ClientConfig());
+			Engine.Frame();
+			Socket socket = server.AcceptSocket();
+			socket.Send(w.Socket.ToClient.Bytes, w.Socket.ToClient.Start, w.Socket.ToClient.Length, SocketFlags.None);
+			check.That(Frames(() => first.Connected), "no login");
+			first.OnEvent += e => g.Open(address, new ClientConfig());
+			first.Close();
+			check.That(first.Ended && g.Client != first && !g.Client.Ended, "no other client");
+			check.That(Frames(() => first.Idle), "the first client keeps its socket for ever");
+			check.Equal(Engine.Log.Count, 0, "log");
+			Engine.Quit();
+			socket.Close();
+			server.Stop();
+		}
+
+		// Frames in real time, for a second at most.
+		static bool Frames(Func<bool> until)
+		{
+			for (int i = 0; i < 100 && !until(); i++)
+			{
+				Thread.Sleep(10);
+				Engine.Frame();
+			}
+			return until();
 		}
 
 		// The frames of some seconds.
