@@ -77,7 +77,10 @@ namespace Lifeline
 		/// <summary>OpenWebSocket opens a ws:// or wss:// address, where the app brings its own WebSocket, as in a browser. If null, the client's own over TCP and TLS.</summary>
 		public Func<string, IWebSocket> OpenWebSocket;
 
-		/// <summary>CheckCertificate judges the certificate of a wss:// server. If null, the system does.</summary>
+		/// <summary>
+		/// CheckCertificate judges the certificate of a wss:// server. If null, the system does. It alone is called by a
+		/// thread of the system, beside Update: it touches nothing of the game's, nor of Unity.
+		/// </summary>
 		public RemoteCertificateValidationCallback CheckCertificate;
 
 		/// <summary>Now returns nanoseconds of a clock that never jumps, and stands still, if possible, while the device sleeps. If null, Stopwatch.</summary>
