@@ -21,6 +21,7 @@ sealed class Player
 	readonly Lifeline.Room match;
 	readonly Move move = new Move(); // one object for all messages: no garbage
 	long me;                         // in the match
+	bool going;                      // to one
 
 	static void Main(string[] args)
 	{
@@ -97,7 +98,7 @@ sealed class Player
 	void Hear(Chat m)
 	{
 		Console.WriteLine(m.From + ": " + m.Text);
-		if ((m.Text == "play" || m.Text.StartsWith("play ", StringComparison.Ordinal)) && match.Key == null)
+		if ((m.Text == "play" || m.Text.StartsWith("play ", StringComparison.Ordinal)) && match.Key == null && !going)
 		{
 			Play(m.Text.Substring(4).Trim());
 		}
@@ -106,6 +107,7 @@ sealed class Player
 	// An empty key is any match that is about to begin.
 	async void Play(string key)
 	{
+		going = true;
 		// They end with the match. Before Join, for the line-up comes on the way in.
 		IDisposable[] handlers =
 		{
@@ -123,6 +125,7 @@ sealed class Player
 			Console.WriteLine("not in the match: " + e.Message);
 			Array.ForEach(handlers, h => h.Dispose());
 		}
+		going = false;
 	}
 
 	void LineUp(Lineup l)
