@@ -134,7 +134,8 @@ namespace Lifeline
 		/// <summary>
 		/// Asks the server. The answer is read into answer, which is the task's result. The task completes in an
 		/// Update, on its thread, and so does what awaits it. The request outlives lost links; only timeout bounds the
-		/// wait, 10 s if it is absent, for ever if it is negative. Fails with a LifelineException.
+		/// wait, 10 s if it is absent, for ever if it is negative. Fails with a LifelineException. Throws CodecException
+		/// for a route that can't be, or where Write writes not exactly one value.
 		/// </summary>
 		public Task<A> Request<A>(string route, IMessage question, A answer, TimeSpan? timeout = null) where A : class, IMessage
 		{
@@ -143,7 +144,16 @@ namespace Lifeline
 			writer.Buffer.Clear();
 			Envelope.BeginRequest(writer, id, NumberOf(route), route);
 			PutPayload(question);
-			SendResult result = Push(PacketKind.Request);
+			SendResult result;
+			try
+			{
+				result = Push(PacketKind.Request);
+			}
+			catch (CodecException e) // it is too large for this server
+			{
+				call.Fail(new LifelineException(LifelineException.TooLarge, e.Message));
+				return call.Task;
+			}
 			if (result != SendResult.Ok)
 			{
 				bool closed = result == SendResult.Closed;

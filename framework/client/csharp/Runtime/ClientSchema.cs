@@ -52,13 +52,16 @@ namespace Lifeline
 					Report(new SchemaException(problems.List));
 				}
 			}
-			catch (LifelineException)
+			catch (LifelineException e)
 			{
-				comparedWith = null; // the session has ended: the next one asks again
-			}
-			catch (CodecException e) // the server takes no text of this size; thrown on, it would end the process
-			{
-				Report(e);
+				if (e.Code == LifelineException.TooLarge)
+				{
+					Report(e);
+				}
+				else
+				{
+					comparedWith = null; // the session has ended: the next one asks again
+				}
 			}
 		}
 

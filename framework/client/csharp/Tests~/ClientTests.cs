@@ -87,7 +87,7 @@ namespace Lifeline.Tests
 			w = new World("ws://a/", new ClientConfig { Schema = new string('x', 600) });
 			w.MaxBody = 512;
 			w.Login(other);
-			check.That(w.Failures.Count == 1 && w.Failures[0] is CodecException && w.Client.Connected, "a text that the server does not take");
+			check.That(w.Failures.Count == 1 && w.Failures[0] is LifelineException && w.Client.Connected, "a text that the server does not take");
 			check.Equal(Client.SchemaName(""), "schema.e3b0c44298fc1c14", "name");
 		}
 
@@ -228,6 +228,8 @@ namespace Lifeline.Tests
 			w.Answer(5, 1);
 			w.Client.Update();
 			check.Equal(Code(picky), LifelineException.Mismatch, "an answer whose Read throws");
+			check.Equal(Code(w.Client.Request("e", new Big(), new Count())), LifelineException.TooLarge, "a question that is too large");
+			check.Equal(Code(w.Client.Room("a").List(new string('x', 70000))), LifelineException.TooLarge, "a filter that is too large");
 			// It outlives its link, and not its session.
 			Task<Count> kept = w.Client.Request("e", new Nothing(), new Count());
 			Task<Count> lost = w.Client.Request("f", new Nothing(), new Count());
@@ -241,7 +243,7 @@ namespace Lifeline.Tests
 			w.Client.Update();
 			w.Resumed(accepted);
 			w.Client.Update();
-			w.Answer(6, 7);
+			w.Answer(8, 7);
 			w.Client.Update();
 			check.That(kept.Result.N == 7 && !lost.IsCompleted, "across a lost link");
 			w.Socket.Broken = true;
