@@ -421,7 +421,19 @@ namespace Lifeline
 		{
 			writer.Buffer.Clear();
 			Envelope.WriteFailure(writer, id, (uint)code, text);
-			Answer(PacketKind.Failure);
+			try
+			{
+				Answer(PacketKind.Failure);
+			}
+			catch (CodecException) // the text is too large for this server
+			{
+				if (text == "")
+				{
+					Stats.Dropped++; // it takes nothing
+					return;
+				}
+				AnswerFailure(id, code, "");
+			}
 		}
 
 		// An answer that can't be sent is not: the server's patience ends.

@@ -317,6 +317,19 @@ namespace Lifeline.Tests
 			w.Client.Update();
 			w.Client.Update();
 			check.Equal(w.Heard(), "", "an answer to a request of another session");
+			// A text that the server does not take is left out.
+			w = new World { MaxBody = 512 };
+			w.Client.OnRequest("refuse", new Count(), new Func<Count, Count>(q => { throw new LifelineException(1007, new string('x', 600)); }));
+			slow = new TaskCompletionSource<Count>();
+			w.Client.OnRequestAsync("slow", new Count(), q => slow.Task);
+			w.Login();
+			w.Heard();
+			w.Ask(1, "refuse", p => p.UInt(1));
+			w.Ask(2, "slow", p => p.UInt(1));
+			w.Client.Update();
+			slow.SetException(new LifelineException(1007, new string('x', 600)));
+			w.Client.Update();
+			check.Equal(w.Heard(), "Failure 9301cd03efa0, Failure 9302cd03efa0", "refusals with a long text");
 		}
 
 		static void Throws(Check check)
