@@ -235,6 +235,10 @@ namespace Lifeline
 				}
 				break;
 			}
+			if (dialing && core.State != SessionState.Dialing)
+			{
+				StopDial(); // paused: there may be no further Update
+			}
 			TellAttempt(now);
 			Write(now);
 		}

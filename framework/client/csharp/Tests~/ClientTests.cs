@@ -742,6 +742,12 @@ namespace Lifeline.Tests
 			check.Equal(w.History, "Opened, Lost 1, Resumed", "events");
 			w.Heard();
 			w.Advance(2 * Nanos.Second);
+			// A dial is left too, without a further Update.
+			World dialing = new World();
+			dialing.OnOpen = s => s.Open = false;
+			dialing.Client.Update();
+			dialing.Client.Pause();
+			check.That(dialing.Socket.Closed, "a socket that connects in the background");
 			// A handler may do it, and what comes behind its message waits for the next link.
 			World by = new World();
 			by.Client.OnMessage("said", new Count(), m => by.Client.Pause());
