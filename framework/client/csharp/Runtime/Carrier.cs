@@ -140,6 +140,12 @@ namespace Lifeline
 				Found = new[] { new IPEndPoint(literal, port) };
 				return;
 			}
+			if (lookup != null && Poll() && Error == "")
+			{
+				return; // it only was slow
+			}
+			Found = null;
+			Error = ""; // that it failed before is no news: the network may be another
 			try
 			{
 				lookup = lookup ?? Dns.BeginGetHostAddresses(host, null, null);

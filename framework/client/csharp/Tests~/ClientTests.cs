@@ -3,6 +3,7 @@
 using System;
 using System.Collections.Generic;
 using System.Net;
+using System.Reflection;
 using System.Text;
 using System.Threading.Tasks;
 
@@ -902,6 +903,14 @@ namespace Lifeline.Tests
 			check.Equal(Hosts(p, list), "10.0.0.3 10.0.0.1 2001:db8::2 10.0.0.2 2001:db8::1", "what worked comes first");
 			p.Note(new IPEndPoint(IPAddress.Parse("10.0.0.3"), 1), false);
 			check.Equal(Hosts(p, list), "2001:db8::1 10.0.0.1 2001:db8::2 10.0.0.2 10.0.0.3", "until it does not");
+			// A lookup that failed when nobody waited for it any more says nothing about now.
+			Places late = new Places(new string('x', 64), 5);
+			late.Resolve();
+			FieldInfo lookup = typeof(Places).GetField("lookup", BindingFlags.Instance | BindingFlags.NonPublic);
+			object first = lookup.GetValue(late);
+			((IAsyncResult)first).AsyncWaitHandle.WaitOne();
+			late.Resolve();
+			check.That(lookup.GetValue(late) != first, "what failed once is taken for the present");
 			Places literal = new Places("127.0.0.1", 5);
 			literal.Resolve();
 			check.That(literal.Found[0].Port == 5, "a literal");
