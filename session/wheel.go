@@ -28,7 +28,7 @@ const (
 // tick.
 type Wheel[T any] struct {
 	tick  time.Duration
-	done  uint32 // ticks up to and including this one have been visited
+	done  uint64 // ticks up to and including this one have been visited
 	live  int
 	free  uint32 // first free node + 1
 	nodes []wheelNode[T]
@@ -40,7 +40,7 @@ type Wheel[T any] struct {
 // per session to follow. next and prev are index + 1; 0 ends the list.
 type wheelNode[T any] struct {
 	val        T
-	at         uint32 // in ticks
+	at         uint32 // in ticks, the low bits
 	next, prev uint32
 	slot       uint16
 }
@@ -81,13 +81,17 @@ func (w *Wheel[T]) Remove(h Handle) {
 	w.live--
 }
 
+// horizon is how many ticks ahead a deadline may be. One that is further away is visited
+// then.
+const horizon = math.MaxInt32
+
 // ticks rounds up: an entry is visited at its deadline or after it.
 func (w *Wheel[T]) ticks(at time.Duration) uint32 {
-	t := max(at, 0) / w.tick
-	if t*w.tick < at {
+	t := uint64(max(at, 0) / w.tick)
+	if time.Duration(t)*w.tick < at {
 		t++
 	}
-	return uint32(min(max(t, time.Duration(w.done)+1), math.MaxUint32))
+	return uint32(min(max(t, w.done+1), w.done+horizon))
 }
 
 func (w *Wheel[T]) link(i, at uint32) {
@@ -130,7 +134,7 @@ func (w *Wheel[T]) unlink(i uint32) {
 // still, not the peer. It is the same for all entries, as those are no better
 // informed whose deadline came shortly before the process woke up.
 func (w *Wheel[T]) Advance(now time.Duration, visit func(v T, late time.Duration) time.Duration) {
-	target := uint32(min(max(now, 0)/w.tick, math.MaxUint32))
+	target := uint64(max(now, 0) / w.tick)
 	if target <= w.done {
 		return
 	}
@@ -159,7 +163,7 @@ func (w *Wheel[T]) visitSlot(slot uint16, late time.Duration, visit func(T, time
 	for i := w.heads[visiting]; i != 0; i = w.heads[visiting] {
 		w.unlink(i)
 		n := &w.nodes[i-1]
-		if n.at > w.done {
+		if int32(n.at-uint32(w.done)) > 0 {
 			w.push(i, slot)
 			continue
 		}
@@ -178,7 +182,7 @@ func (w *Wheel[T]) Next() time.Duration {
 	if w.live == 0 {
 		return Never
 	}
-	start := (w.done + 1) % wheelSlots
+	start := uint32(w.done+1) % wheelSlots
 	for k := range uint32(len(w.used) + 1) {
 		word := (start/64 + k) % uint32(len(w.used))
 		set := w.used[word]
@@ -189,7 +193,7 @@ func (w *Wheel[T]) Next() time.Duration {
 		}
 		if set != 0 {
 			slot := word*64 + uint32(bits.TrailingZeros64(set))
-			return time.Duration(w.done+1+(slot-start)%wheelSlots) * w.tick
+			return time.Duration(w.done+1+uint64((slot-start)%wheelSlots)) * w.tick
 		}
 	}
 	return Never

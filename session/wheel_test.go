@@ -235,6 +235,29 @@ func TestWheelNever(t *testing.T) {
 	}
 }
 
+// 2^32 ticks of a millisecond are 50 days.
+func TestWheelRunsForYears(t *testing.T) {
+	const tick = time.Millisecond
+	w := NewWheel[int](tick)
+	visits := 0
+	visit := func(int, time.Duration) time.Duration {
+		visits++
+		return Never
+	}
+	for now := time.Duration(0); now < 1000*24*time.Hour; now += 10 * 24 * time.Hour {
+		w.Advance(now, visit)
+		h := w.Add(1, now+3*tick)
+		if w.Advance(now+2*tick, visit); visits != 0 || w.Next() != now+3*tick {
+			t.Fatalf("after %v: %d visits, the next at %v", now, visits, w.Next()-now)
+		}
+		if w.Advance(now+4*tick, visit); visits != 1 || w.Next() < now+4*tick {
+			t.Fatalf("after %v: %d visits, the next at %v", now, visits, w.Next()-now)
+		}
+		w.Remove(h)
+		visits = 0
+	}
+}
+
 // The slot under visit may be added to and emptied by the visit.
 func TestWheelVisitTouchesItsOwnSlot(t *testing.T) {
 	w := NewWheel[int](1)
