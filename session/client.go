@@ -289,6 +289,7 @@ func (c *Client) Pause(now time.Duration) {
 	c.ctl = c.ctl[:0]
 	if c.state == Open {
 		c.ctl = appendDetach(c.ctl)
+		c.moved(now)
 		c.change(Lost, &CloseError{Code: LinkLost, Text: "paused"})
 	}
 	c.state, c.cut = Paused, true

@@ -302,7 +302,7 @@ namespace Lifeline
 		/// <summary>Goes to the background: the grace of the session starts, and no link is kept until Hurry. OnApplicationPause(true).</summary>
 		public void Pause()
 		{
-			core.Pause();
+			core.Pause(clock());
 			if (link != null)
 			{
 				link.Told = true;

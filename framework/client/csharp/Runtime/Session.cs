@@ -249,7 +249,7 @@ namespace Lifeline
 		}
 
 		/// <summary>Goes to the background: the server is told to start the grace now.</summary>
-		public void Pause()
+		public void Pause(long now)
 		{
 			if (State == SessionState.Ended || State == SessionState.Paused)
 			{
@@ -259,6 +259,7 @@ namespace Lifeline
 			if (State == SessionState.Open)
 			{
 				Control.AppendDetach(control);
+				Moved(now);
 				Change(ChangeKind.Lost, new CloseReason(CloseCode.LinkLost, "paused"));
 			}
 			State = SessionState.Paused;
@@ -544,13 +545,7 @@ namespace Lifeline
 			bool moved = false;
 			if (was == SessionState.Open)
 			{
-				// A MOVE whose time has come is followed, whatever ended the link.
-				if (moveTo != "" && now >= moveAt)
-				{
-					Address = moveTo;
-					moved = true;
-				}
-				moveTo = "";
+				moved = Moved(now);
 				if (now - openedAt >= parameters.Timeout)
 				{
 					tries = 0;
@@ -563,6 +558,18 @@ namespace Lifeline
 			{
 				Follow(now); // only the BYE{MOVED} is missing
 			}
+		}
+
+		// Reports whether the time of a MOVE has come, and goes where it leads: the link has ended, whatever ended it.
+		bool Moved(long now)
+		{
+			bool due = moveTo != "" && now >= moveAt;
+			if (due)
+			{
+				Address = moveTo;
+			}
+			moveTo = "";
+			return due;
 		}
 
 		// Dials at once where the server sent us. That server answered, so this is no attempt that failed: SPEC 8.9.

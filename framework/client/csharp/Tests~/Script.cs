@@ -226,7 +226,7 @@ namespace Lifeline.Tests
 				case "send": Send(Expand(rest)); break;
 				case "hold": c.Hold(rest == "on"); break;
 				case "hurry": c.Hurry(now); break;
-				case "pause": c.Pause(); break;
+				case "pause": c.Pause(now); break;
 				case "close": c.Close(); break;
 				case "stall": // the client does not look meanwhile
 					now += Duration(rest);

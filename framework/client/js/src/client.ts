@@ -371,7 +371,7 @@ export class Client<S extends Schema = NoSchema> {
 
 	/** Goes to the background: the grace of the session starts, and there is no link until hurry. */
 	pause(): void {
-		this.core.pause();
+		this.core.pause(this.now());
 		if (this.link !== null) {
 			this.link.excused = true;
 		}

@@ -247,13 +247,14 @@ export class Session {
 	}
 
 	/** Goes to the background: the server is told to start the grace now. */
-	pause(): void {
+	pause(now: number): void {
 		if (this.st === "ended" || this.st === "paused") {
 			return;
 		}
 		this.ctl = [];
 		if (this.st === "open") {
 			this.ctl.push(control.encodeControl(Kind.Detach, control.Detach, {}));
+			this.moved(now);
 			this.changed.push({ kind: "lost", error: new CloseError(Code.LinkLost, "paused"), stuck: false });
 		}
 		this.st = "paused";
@@ -677,12 +678,7 @@ export class Session {
 		this.ctl = [];
 		let moved = false;
 		if (was === "open") {
-			// A MOVE whose time has come is followed, whatever ended the link.
-			if (this.moveTo !== null && this.moveTo.address !== "" && now >= this.moveTo.after) {
-				this.at = this.moveTo.address;
-				moved = true;
-			}
-			this.moveTo = null;
+			moved = this.moved(now);
 			if (now - this.openedAt >= this.par.timeout) {
 				this.tries = 0;
 			}
@@ -693,6 +689,17 @@ export class Session {
 		if (moved && spread === 0) {
 			this.follow(now); // only the BYE{MOVED} is missing
 		}
+	}
+
+	/** Reports whether the time of a MOVE has come, and goes where it leads: the link has ended, whatever ended it. */
+	private moved(now: number): boolean {
+		const to = this.moveTo;
+		this.moveTo = null;
+		if (to === null || to.address === "" || now < to.after) {
+			return false;
+		}
+		this.at = to.address;
+		return true;
 	}
 
 	/**

@@ -116,7 +116,7 @@ export class Script {
 			case "send": this.send(this.expand(rest)); break;
 			case "hold": this.c.hold(rest === "on"); break;
 			case "hurry": this.c.hurry(this.now); break;
-			case "pause": this.c.pause(); break;
+			case "pause": this.c.pause(this.now); break;
 			case "close": this.c.close(); break;
 			case "stall": // nobody looks meanwhile
 				this.now += duration(rest);
