@@ -28,13 +28,13 @@ func (rs *RoomsOf[R, P]) Do(ctx context.Context, key string, f func(room R)) err
 	ok := at.Value.Post(func() {
 		err := error(refusal(codec.ErrorInternal, "internal error")) // of an f that panics
 		defer func() { done <- err }()
-		switch room, made := at.Value.value.(R); {
+		switch {
 		case ctx.Err() != nil:
 			err = ctx.Err()
-		case !made:
+		case at.Value.born.err != nil: // it was not made
 			err = ErrNoRoom
 		default:
-			f(room)
+			f(at.Value.value.(R))
 			err = nil
 		}
 	})

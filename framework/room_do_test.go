@@ -10,6 +10,8 @@ import (
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // TestDoWaitsForTheRoom: f runs in the room, or an error says that it does not.
@@ -35,6 +37,32 @@ func TestDoWaitsForTheRoom(t *testing.T) {
 		}
 		if err := rooms.Do(ctx, key, func(*bout) {}); !errors.Is(err, framework.ErrNoRoom) {
 			t.Errorf("it has ended: %v", err)
+		}
+	})
+}
+
+// TestPostToARoomThatIsNotMade: what was posted does not run, and is not blamed.
+func TestPostToARoomThatIsNotMade(t *testing.T) {
+	var rooms *framework.Rooms[*lair]
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Session: quick}, func(s *framework.Server) {
+		rooms = framework.AddRoomWith(s, "lair", func(*framework.Room, struct{}) (*lair, error) {
+			time.Sleep(time.Second)
+			return nil, framework.Fail(1001, "no")
+		}).Tick(time.Second)
+	}, func(e *env) {
+		c := e.dial("ann", transport.TCP)
+		time.AfterFunc(time.Millisecond, func() {
+			rooms.Post("1", func(*lair) { t.Error("the room was not made") })
+			if err := rooms.Do(context.Background(), "1", func(*lair) { t.Error("the room was not made") }); !errors.Is(err, framework.ErrNoRoom) {
+				t.Error(err)
+			}
+		})
+		if err := c.Join(context.Background(), "lair", "1"); err == nil {
+			t.Error("the room was made")
+		}
+		time.Sleep(time.Second)
+		if n := e.srv.Stats().Panics; n != 0 {
+			t.Errorf("%d panics", n)
 		}
 	})
 }

@@ -180,12 +180,17 @@ func OnRoomRequest[R, Q, A, P any](rs *RoomsOf[R, P], route string, fn func(room
 	}}, RouteTypes{Question: reflect.TypeFor[Q](), Answer: reflect.TypeFor[A]()})
 }
 
-// Post runs f with the room of a key on its goroutine, if there is one.
+// Post runs f with the room of a key on its goroutine, if there is one. If that is being made
+// and is refused then, f does not run: see Do.
 func (rs *RoomsOf[R, P]) Post(key string, f func(room R)) bool {
 	rs.kind.mu.Lock()
 	at := rs.kind.plan.Get(key)
 	rs.kind.mu.Unlock()
-	return at != nil && at.Value.Post(func() { f(at.Value.value.(R)) })
+	return at != nil && at.Value.Post(func() {
+		if at.Value.born.err == nil {
+			f(at.Value.value.(R))
+		}
+	})
 }
 
 // Heartbeat gives the members of these rooms a profile of their own. A player that

@@ -77,18 +77,14 @@ func (r *Room[R]) Do(f func(room R)) {
 
 // Do runs f with the room of a key on the room's goroutine and waits for it: to see what
 // no client is told, or to bring a match to its last minute. It fails the test if there
-// is no such room.
+// is no such room, if it was not made, or if f panics.
 func Do[R, P any](g *Game, rooms *framework.RoomsOf[R, P], key string, f func(room R)) {
 	g.T.Helper()
-	done := make(chan struct{})
-	posted := rooms.Post(key, func(room R) {
-		defer close(done)
-		f(room)
-	})
-	if !posted {
-		g.T.Fatalf("gametest: at %v: there is no room %q", g.Now(), key)
+	ctx, cancel := context.WithTimeout(context.Background(), g.opts.Patience)
+	defer cancel()
+	if err := rooms.Do(ctx, key, f); err != nil {
+		g.T.Fatalf("gametest: at %v: room %q: %v", g.Now(), key, err)
 	}
-	<-done
 }
 
 // Seen returns the player as its server sees it, and fails the test if it has no session at
