@@ -25,7 +25,8 @@ import (
 // each player go when its turn has come (see Drain) and nothing is on its way
 // any more, waits until every OnClose has returned, and stops the loops. Shortly
 // before ctx ends, or at once if it is cancelled, the players that are left are let
-// go as they are.
+// go as they are. Not to be called by a hook or a handler, nor by a callback of a room: it
+// would wait for that.
 func (s *Server) Shutdown(ctx context.Context) error {
 	t := s.t.Load()
 	if t == nil && s.stage.Load() == started {
@@ -38,7 +39,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	patient, cancel := untilForced(ctx)
 	defer cancel()
 	s.mu.Lock()
-	s.draining, s.drainCtx = true, patient
+	s.draining, s.drainCtx, s.drainEnd = true, patient, clock().Add(s.cfg.Drain.Window)
 	s.mu.Unlock()
 	if s.cfg.Cluster != nil {
 		s.cfg.Cluster.Drain()
@@ -73,9 +74,7 @@ func (s *Server) notifyRooms(ctx context.Context) {
 		told.Add(1)
 		ok := r.post(func() {
 			defer told.Done()
-			if v, ok := r.value.(ShutdownHandler); ok {
-				r.guard(&callShutdown, func() { v.OnShutdown(s.cfg.Drain.Window) })
-			}
+			r.tellShutdown(s.cfg.Drain.Window)
 		}, maxPosted+1)
 		if !ok {
 			told.Done()
@@ -92,6 +91,13 @@ func (s *Server) notifyRooms(ctx context.Context) {
 	case <-all:
 	case <-soon.Done():
 	}
+}
+
+// drainsWithin returns how long the turns of the players go on, and whether the server drains.
+func (s *Server) drainsWithin() (time.Duration, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(s.drainEnd.Sub(clock()), 0), s.draining
 }
 
 // planDrain gives every player a turn, in that order, and tells its client. A

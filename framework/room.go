@@ -100,6 +100,7 @@ type Room struct {
 	work      roomWork
 	activity  *watchdog.Activity
 	move      *move // to another server; nil before that has begun
+	toldEnd   bool  // OnShutdown was called
 
 	// Guarded by kind.mu.
 	over      *Reason              // why it ends, nil before that is known: from then on it is closed to all

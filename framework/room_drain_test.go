@@ -80,6 +80,46 @@ func TestDrainWaitsForMatches(t *testing.T) {
 	}
 }
 
+// late is a room that notes that it is told.
+type late struct {
+	*framework.Room
+	d *diary
+}
+
+func (l *late) OnShutdown(within time.Duration) {
+	l.d.add("told %v", within)
+	l.PlayOn(time.Minute)
+}
+
+// TestARoomThatIsMadeInADrainIsTold: once, and it may play on as those that were there.
+func TestARoomThatIsMadeInADrainIsTold(t *testing.T) {
+	d := &diary{}
+	cfg := framework.Config{Session: quick, Drain: framework.Drain{Window: 20 * time.Second}}
+	var rooms *framework.Rooms[*late]
+	simulate(t, 1, memnet.Conditions{}, cfg, func(s *framework.Server) {
+		rooms = framework.AddRoom(s, "late", func(r *framework.Room) *late { return &late{r, d} })
+	}, func(e *env) {
+		e.dial("ann", transport.TCP)
+		e.dial("bob", transport.TCP)
+		begin, done := time.Now(), make(chan error)
+		go func() { done <- e.srv.Shutdown(context.Background()) }()
+		time.Sleep(5 * time.Second) // one has had its turn, the other one's is after 10 s
+		p := append(e.srv.User("ann"), e.srv.User("bob")...)[0]
+		if err := rooms.Join(context.Background(), p, "1"); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took < time.Minute {
+			t.Errorf("it took %v", took)
+		}
+		if got := d.all(); len(got) != 1 || got[0] != "told 15s" {
+			t.Errorf("the room was %q", got)
+		}
+	})
+}
+
 // TestHandOverWithoutACluster: the room of a server that is alone stays there.
 func TestHandOverWithoutACluster(t *testing.T) {
 	var rooms *framework.Rooms[*final]

@@ -3,6 +3,8 @@
 package framework
 
 import (
+	"time"
+
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
 )
@@ -98,6 +100,17 @@ func (r *Room) created() {
 	}
 	if b.told != nil {
 		b.told(b.err)
+	}
+	if within, drains := r.kind.srv.drainsWithin(); drains {
+		r.tellShutdown(within) // it was made while the others were told, or later
+	}
+}
+
+// tellShutdown lets the game prepare for the end of the server, once.
+func (r *Room) tellShutdown(within time.Duration) {
+	if v, ok := r.value.(ShutdownHandler); ok && !r.toldEnd && r.born.err == nil {
+		r.toldEnd = true
+		r.guard(&callShutdown, func() { v.OnShutdown(within) })
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework/internal/admin"
@@ -78,6 +79,7 @@ type Server struct {
 	loops      []*loop
 	draining   bool
 	drainCtx   context.Context // of Shutdown; nil before
+	drainEnd   time.Time       // of the turns of the players; zero before
 }
 
 // The stages of a server. A Start that fails goes back to the first.
