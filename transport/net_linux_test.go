@@ -390,6 +390,7 @@ func TestTheKernelKnowsTheRoundTripOfTCP(t *testing.T) {
 type pollHooks interface {
 	EndEngine()
 	Coalesce()
+	Coming() (came func())
 	HandOver(*net.TCPConn)
 	HoldAcceptor() (held func() bool, release func())
 }

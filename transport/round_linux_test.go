@@ -138,6 +138,22 @@ func TestDatagramsAndStreamsShareALoop(t *testing.T) {
 	}
 }
 
+// TestLoopHearsDatagramsWhileConnectionsCome: of many that come one is always on its way.
+func TestLoopHearsDatagramsWhileConnectionsCome(t *testing.T) {
+	tr := loopOfBoth(t, false)
+	defer stop(t, tr)
+	c := (&world{carrier: PlainKCP}).dial(t, tr)
+	defer c.Close()
+	c.write(beat)
+	c.roundTrip("before")
+	time.Sleep(200 * time.Millisecond) // nothing is due
+	l := tr.Loops()[0]
+	came := l.below.(pollHooks).Coming()
+	defer came()
+	onLoop(t, l, func() {}) // it has looked
+	c.roundTrip("meanwhile")
+}
+
 // TestNoWakeUpIsLost posts to a loop that is about to sleep, or wakes, or is busy with
 // datagrams, and has its timer ring at once.
 func TestNoWakeUpIsLost(t *testing.T) {

@@ -31,6 +31,13 @@ func (g *loop) HandOver(conn *net.TCPConn) {
 	(&acceptor{g: g, handing: make(chan struct{}, 1)}).hand(conn)
 }
 
+// Coming is a connection that is on its way to the loop until came is called.
+func (g *loop) Coming() (came func()) {
+	at := g.engineAt.Load()
+	at.coming.Add(1)
+	return func() { at.coming.Add(-1) }
+}
+
 // Coalesce makes the loop wait between batches from now on, as if much came and it
 // were worth it. On the loop.
 func (g *loop) Coalesce() { g.watch.on, g.watch.until = true, backend.Never }

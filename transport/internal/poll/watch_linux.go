@@ -211,8 +211,10 @@ func (g *loop) turn() gnet.Action {
 			w.look(uintptr(w.fd))
 		case at == nil || at.coming.Load() > 0:
 			// gnet may have heard of its end, or of a connection, with what it has just
-			// told. It sees to that afterwards, and hears of it once.
+			// told. It sees to that afterwards, and hears of it once. Of many connections
+			// one is always on its way, so the loop looks at all else meanwhile.
 			runtime.Gosched()
+			w.look(uintptr(w.fd))
 			w.told[gnets] = true
 		case wait > 0 && w.empty < restless:
 			runtime.Gosched() // others have their turn before the thread sleeps
