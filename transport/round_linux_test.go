@@ -3,9 +3,12 @@
 package transport
 
 import (
+	"fmt"
 	"io"
 	"net"
+	"os"
 	"runtime"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -201,6 +204,13 @@ func TestLoopAtRestSleeps(t *testing.T) {
 				c.Close() // no file of it can be had
 				l.below.(pollHooks).HandOver(c.Conn.(*net.TCPConn))
 			},
+			"a newcomer that its epoll can't have": func() {
+				c := (&world{carrier: TCP}).dial(t, tr).Conn.(*net.TCPConn)
+				onLoop(t, l, func() {
+					l.below.(pollHooks).HandOver(c)
+					spoilCopy(t, c)
+				})
+			},
 		} {
 			const rest = 100 * time.Millisecond
 			used := rest
@@ -218,6 +228,31 @@ func TestLoopAtRestSleeps(t *testing.T) {
 		stream.Close()
 		datagrams.Close()
 		stop(t, tr)
+	}
+}
+
+// spoilCopy waits for the second descriptor of c and makes it one that no epoll takes.
+func spoilCopy(t *testing.T, c *net.TCPConn) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	raw, _ := c.SyscallConn()
+	own := 0
+	_ = raw.Control(func(fd uintptr) { own = int(fd) })
+	what, _ := os.Readlink(fmt.Sprint("/proc/self/fd/", own))
+	for {
+		list, _ := os.ReadDir("/proc/self/fd")
+		for _, f := range list {
+			fd, _ := strconv.Atoi(f.Name())
+			if is, _ := os.Readlink("/proc/self/fd/" + f.Name()); is == what && fd != own {
+				if err := syscall.Dup3(int(null.Fd()), fd, syscall.O_CLOEXEC); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+		}
 	}
 }
 

@@ -54,6 +54,12 @@ type engineAt struct {
 	coming atomic.Int32 // connections on their way: the loop lets gnet look
 }
 
+// newcomer is a connection on its way to the engine.
+type newcomer struct {
+	*acceptor
+	opened bool // written before the engine says that it has it, and read after
+}
+
 // listenStreams opens the listeners of a loop. Those of all loops share their port.
 func (g *loop) listenStreams() error {
 	for i, l := range g.r.Listeners {
@@ -155,8 +161,9 @@ func (a *acceptor) hand(conn *net.TCPConn) {
 	a.handing <- struct{}{}
 	if e := a.g.engineAt.Load(); e != nil {
 		e.coming.Add(1)
-		if taken, err := e.loop.Enroll(gnet.NewContext(context.Background(), a), conn); err == nil {
-			go a.settle(e, taken) // ends when the engine has it, or has not, or is dead
+		n := &newcomer{acceptor: a}
+		if taken, err := e.loop.Enroll(gnet.NewContext(context.Background(), n), conn); err == nil {
+			go n.settle(e, taken) // ends when the engine has it, or has not, or is dead
 			return
 		}
 		e.coming.Add(-1)
@@ -167,18 +174,19 @@ func (a *acceptor) hand(conn *net.TCPConn) {
 }
 
 // settle waits until the engine has a connection that was handed over. gnet has closed
-// it if that failed: the loop must not go on looking for it.
-func (a *acceptor) settle(e *engineAt, taken <-chan gnet.RegisteredResult) {
-	defer func() { <-a.handing }()
+// it if that failed, which it does not say where its epoll did not take it: the loop must
+// not go on looking for it.
+func (n *newcomer) settle(e *engineAt, taken <-chan gnet.RegisteredResult) {
+	defer func() { <-n.handing }()
 	for {
 		select {
 		case res, more := <-taken:
 			if !more {
 				return // and our own descriptor is closed
 			}
-			if res.Err != nil {
+			if res.Err != nil || !n.opened {
 				e.coming.Add(-1)
-				a.count()
+				n.count()
 			}
 		case <-e.dead: // gnet never answers then
 			return

@@ -140,11 +140,12 @@ func (g *loop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 		}
 		return nil, gnet.None
 	}
-	a, ok := c.Context().(*acceptor)
+	a, ok := c.Context().(*newcomer)
 	addr, isTCP := c.RemoteAddr().(*net.TCPAddr)
 	if !ok || !isTCP {
 		return nil, gnet.Close
 	}
+	a.opened = true
 	if at := g.engineAt.Load(); at != nil {
 		at.coming.Add(-1)
 	}
