@@ -394,3 +394,23 @@ type pollHooks interface {
 	HandOver(*net.TCPConn)
 	HoldAcceptor() (held func() bool, release func())
 }
+
+// TestLoopStartsAmongManyFiles: players of other loops may have the first 65,536.
+func TestLoopStartsAmongManyFiles(t *testing.T) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	for last := 0; last < 1<<16; {
+		if last, err = syscall.Dup(int(null.Fd())); err != nil {
+			t.Skip("the limit of open files is too low: ", err)
+		}
+		defer syscall.Close(last)
+	}
+	tr, err := Start(Config{TCP: "127.0.0.1:0", Loops: 1, Logger: quiet}, &hooks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop(t, tr)
+}

@@ -98,7 +98,9 @@ func (g *loop) watchGnet(c gnet.Conn) error {
 // epollOf returns the epoll that has a descriptor: the one that can't be given it again.
 // gnet does not tell which its own is.
 func epollOf(fd int) (int, error) {
-	for epoll := range 1 << 16 {
+	r := unix.Rlimit{Cur: 1 << 20}
+	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &r)
+	for epoll := range int(min(r.Cur, 1<<30)) {
 		switch err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{}); err {
 		case unix.EEXIST:
 			return epoll, nil
