@@ -116,6 +116,7 @@ func parseProxy1(b []byte) (from netip.AddrPort, size int, err error) {
 
 // trusts reports whether addr is a proxy's that is believed.
 func (c *Config) trusts(addr netip.Addr) bool {
+	addr = addr.WithZone("") // no prefix contains an address with one
 	return slices.ContainsFunc(c.TrustedProxies, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
 

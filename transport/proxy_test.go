@@ -270,3 +270,10 @@ func TestProxyThatSaysNothing(t *testing.T) {
 		})
 	}
 }
+
+func TestTrustedProxyOfTheSameCable(t *testing.T) {
+	c := Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("fe80::/64")}}
+	if !c.trusts(netip.MustParseAddr("fe80::1%eth0")) {
+		t.Error("a proxy with a link-local address is not trusted")
+	}
+}
