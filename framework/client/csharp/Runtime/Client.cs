@@ -334,7 +334,7 @@ namespace Lifeline
 		/// </summary>
 		public void Cut()
 		{
-			if (link == null)
+			if (link == null || core.State == SessionState.Ended) // it is left with a goodbye
 			{
 				return;
 			}

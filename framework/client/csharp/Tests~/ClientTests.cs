@@ -415,6 +415,13 @@ namespace Lifeline.Tests
 			check.Equal(w.History, "Resumed, Closed 106", "closed");
 			check.Equal(w.LastEvent.Undelivered.Count, 0, "undelivered");
 			check.That(first.Closed, "a socket stayed open");
+			World cut = new World();
+			cut.Client.OnEvent += e => { if (e.Kind == ClientEventKind.Closed) { cut.Client.Cut(); } };
+			cut.Login();
+			cut.Heard();
+			cut.Client.Close();
+			cut.Client.Update();
+			check.That(cut.Client.Idle && cut.Socket.Closed && cut.Heard().IndexOf("Bye ", StringComparison.Ordinal) >= 0, "cut at its end");
 		}
 
 		static void NotDelivered(Check check)
