@@ -230,14 +230,17 @@ func ofCluster(read func(c *framework.ClusterStats, set setValue)) func(st *stat
 	}
 }
 
-// perResult is a counter of a cluster, by what something came to or was for.
-func perResult(name, help, label string, counts func(c *framework.ClusterStats) map[string]uint64) family {
-	return perName(name, help, label, func(st *stats) map[string]uint64 {
-		if st.Cluster == nil {
-			return nil
+// perResult is a counter of a cluster, by what something came to or was for. What is always there
+// begins at 0: an alarm on what rises would not see the first one else.
+func perResult(name, help, label string, counts func(c *framework.ClusterStats) map[string]uint64, always ...string) family {
+	f := perName(name, help, label, func(st *stats) map[string]uint64 { return counts(st.Cluster) }, always...)
+	values := f.values
+	f.values = func(st *stats, set setValue) {
+		if st.Cluster != nil {
+			values(st, set)
 		}
-		return counts(st.Cluster)
-	})
+	}
+	return f
 }
 
 // clusterValue is a family with one value.
@@ -263,10 +266,10 @@ var clusterFamilies = []family{
 	clusterValue("lifeline_cluster_renewals_failed_total", "Reads and writes of the lease that had no answer, or a conflict.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.RenewalsFailed) }),
 	clusterValue("lifeline_cluster_pauses_total", "Times that the lease ran out and the server paused.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Pauses) }),
 	clusterValue("lifeline_cluster_paused_seconds_total", "How long the server was paused, all together.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return c.Paused.Seconds() }),
-	perResult("lifeline_cluster_claims_total", "Logins that claimed their session in the directory, by what they came to.", "result", func(c *framework.ClusterStats) map[string]uint64 { return c.Claims }),
-	perResult("lifeline_cluster_finds_total", "Resumes of sessions that were not here, by what they came to.", "result", func(c *framework.ClusterStats) map[string]uint64 { return c.Finds }),
-	perResult("lifeline_cluster_parks_total", "Sessions given to the other servers, by what it came to.", "result", func(c *framework.ClusterStats) map[string]uint64 { return c.Parks }),
-	perResult("lifeline_cluster_asked_total", "Questions of other servers about sessions, by what was done.", "result", func(c *framework.ClusterStats) map[string]uint64 { return c.Asked }),
+	perResult("lifeline_cluster_claims_total", "Logins that claimed their session in the directory, by what they came to.", "result", func(c *framework.ClusterStats) map[string]uint64 { return c.Claims }, "granted", "already_in", "busy", "fenced", "failed"),
+	perResult("lifeline_cluster_finds_total", "Resumes of sessions that were not here, by what they came to.", "result", func(c *framework.ClusterStats) map[string]uint64 { return c.Finds }, "taken", "redirect", "missing", "superseded", "mine", "busy", "failed"),
+	perResult("lifeline_cluster_parks_total", "Sessions given to the other servers, by what it came to.", "result", func(c *framework.ClusterStats) map[string]uint64 { return c.Parks }, "parked", "fenced", "busy", "failed"),
+	perResult("lifeline_cluster_asked_total", "Questions of other servers about sessions, by what was done.", "result", func(c *framework.ClusterStats) map[string]uint64 { return c.Asked }, "evicted", "parked", "given_back", "here", "waiting"),
 	histogram("lifeline_cluster_directory_seconds", "How long requests to the directory and to other servers took: get, put, ask.", []string{"op"}, func(st *stats, set setHistogram) {
 		if st.Cluster != nil {
 			for op, h := range st.Cluster.Directory {
@@ -284,9 +287,9 @@ var clusterFamilies = []family{
 		}
 	})),
 	clusterValue("lifeline_cluster_room_seats", "Seats that are kept here for players on their way from other servers.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return float64(c.RoomSeats) }),
-	perResult("lifeline_cluster_room_finds_total", "Searches for rooms that were not open here, by what they came to.", "result", func(c *framework.ClusterStats) map[string]uint64 { return c.RoomFinds }),
-	perResult("lifeline_cluster_room_asked_total", "Questions of other servers for a room, by the answer.", "answer", func(c *framework.ClusterStats) map[string]uint64 { return c.RoomAsked }),
-	perResult("lifeline_cluster_room_lists_total", "Questions to other servers for their lists of rooms, by the answer.", "answer", func(c *framework.ClusterStats) map[string]uint64 { return c.RoomLists }),
+	perResult("lifeline_cluster_room_finds_total", "Searches for rooms that were not open here, by what they came to.", "result", func(c *framework.ClusterStats) map[string]uint64 { return c.RoomFinds }, "here", "elsewhere", "refused", "busy", "failed"),
+	perResult("lifeline_cluster_room_asked_total", "Questions of other servers for a room, by the answer.", "answer", func(c *framework.ClusterStats) map[string]uint64 { return c.RoomAsked }, "seated", "refused", "working", "not_here"),
+	perResult("lifeline_cluster_room_lists_total", "Questions to other servers for their lists of rooms, by the answer.", "answer", func(c *framework.ClusterStats) map[string]uint64 { return c.RoomLists }, "told", "silent"),
 	clusterValue("lifeline_cluster_message_bytes", "Of messages to users of other servers that are on their way, with 128 for each.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return float64(c.Messages.QueuedBytes) }),
 	clusterValue("lifeline_cluster_messages_sent_total", "Messages to users of other servers, and answers of clients to them, that were taken.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Messages.Sent) }),
 	counters("lifeline_cluster_messages_ended_total", "How these messages ended: handed over to a session, or with an error that the game was told.", []string{"result"}, ofCluster(func(c *framework.ClusterStats, set setValue) {

@@ -4,7 +4,9 @@ package metrics
 
 import (
 	"fmt"
+	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -132,5 +134,30 @@ func TestEveryNumberOfStatsIsExported(t *testing.T) {
 			t.Errorf("%s stands twice, or reads no number of Stats", f.name)
 		}
 		seen[f.name] = true
+	}
+}
+
+// TestWhatIsAlarmedOnIsThereFromTheStart: a counter that begins with its first event does not rise
+// with it, for what asks by how much it has risen.
+func TestWhatIsAlarmedOnIsThereFromTheStart(t *testing.T) {
+	text, err := os.ReadFile("../OPERATIONS.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, name, n := values(&framework.Stats{Cluster: &framework.ClusterStats{}}), "", 0
+	for _, m := range regexp.MustCompile("`(lifeline_\\w+)?(?:{\\w+=\"(\\w+)\"})?`").FindAllStringSubmatch(string(text), -1) {
+		if m[1] != "" {
+			name = m[1]
+		}
+		if m[2] == "" || !strings.HasSuffix(name, "_total") {
+			continue
+		}
+		n++
+		if _, ok := there[fmt.Sprint(name, []string{m[2]})]; !ok {
+			t.Errorf("%s of %s is not there before the first one", m[2], name)
+		}
+	}
+	if n < 10 {
+		t.Errorf("only %d were found", n)
 	}
 }
