@@ -57,6 +57,14 @@ func main() {
 	c, err := client.New([]string{*addr}, client.Config{
 		Ticket: func(context.Context) ([]byte, error) { return []byte(*user), nil },
 		Logger: slog.New(slog.DiscardHandler),
+		OnEvent: func(e client.Event) {
+			switch e.Kind {
+			case client.EventLost, client.EventFailed, client.EventRefused, client.EventGone: // it tries again by itself
+				fmt.Println("  !", e.Kind, e.Err)
+			case client.EventResumed, client.EventReset:
+				fmt.Println("  !", e.Kind)
+			}
+		},
 	})
 	if err != nil {
 		log.Fatal(err)
