@@ -204,6 +204,10 @@ func TestPortsAreServed(t *testing.T) {
 			t.Errorf("the Service leads to no port: %v", p)
 		}
 	}
+	// By default the group may write every file of the volume when a pod mounts it again, the key too.
+	if at(t, documents(t, "kubernetes.yaml")[1], "spec", "template", "spec", "securityContext", "fsGroupChangePolicy") != "OnRootMismatch" {
+		t.Error("the second pod would find a key that others may use")
+	}
 	for probe, path := range map[string]string{"readinessProbe": "/healthz", "livenessProbe": "/livez"} {
 		asks := at(t, container, probe, "httpGet")
 		if at(t, asks, "path") != path || jsonOf(names[at(t, asks, "port").(string)]) != port(args["kubernetes.yaml"], "-http") {
