@@ -514,9 +514,11 @@ func TestWrongUse(t *testing.T) {
 			t.Errorf("%q passes", addrs)
 		}
 	}
-	for _, cfg := range []client.Config{{Token: "x"}, {MaxPackets: -1}, {InboxBytes: -1}, {DialTimeout: -1}, {TicketTimeout: -1}, {MinDelay: 2, MaxDelay: 1}} {
+	for _, cfg := range []client.Config{{Token: "x"}, {MaxPackets: -1}, {InboxBytes: -1}, {DialTimeout: -1}, {TicketTimeout: -1}, {MinDelay: 2, MaxDelay: 1}, {MaxDelay: 1}, {OpeningTimeout: 1 << 60}} {
 		if _, err := client.New([]string{"tcp://localhost:1"}, cfg); err == nil {
 			t.Errorf("%+v passes", cfg)
+		} else if cfg.Token == "" && strings.Contains(err.Error(), "Token:") {
+			t.Errorf("%+v: %v", cfg, err)
 		}
 	}
 	// The error names the field, and no other one.
