@@ -134,7 +134,9 @@ func (b *Bot) event(e client.Event) {
 		} else {
 			s.resumes.Add(1)
 		}
-		s.meters.measure("resume", since(b.lost))
+		if !b.lost.IsZero() { // else by a token of an earlier run
+			s.meters.measure("resume", since(b.lost))
+		}
 		link(true)
 	case client.EventGone, client.EventClosed:
 		link(false)

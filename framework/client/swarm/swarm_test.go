@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -212,6 +213,27 @@ func TestWhatIsNotAnsweredInTimeHasFailed(t *testing.T) {
 	})
 	if err != nil || r.Good() || r.Failed != 2 || r.Errors != 2 {
 		t.Errorf("good: %v, %d failed, %d errors: %v", r.Good(), r.Failed, r.Errors, err)
+	}
+}
+
+// A session of an earlier run of the app has lost no link in this one.
+func TestATokenIsNoLostLink(t *testing.T) {
+	_, addrs := serve(t)
+	c, err := client.Dial(t.Context(), []string{addrs["tcp"]}, client.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	earlier := func(b *Bot) client.Config {
+		cfg := patient(b)
+		cfg.Token = c.Token()
+		return cfg
+	}
+	r, err := Run(t.Context(), Config{Addrs: []string{addrs["tcp"]}, Bots: 1, Client: earlier, Limits: []string{"connect count = 1", "connect max < 1m"}}, func(ctx context.Context, b *Bot) error {
+		return b.Connect(ctx)
+	})
+	if err != nil || !r.Good() || slices.ContainsFunc(r.Requests, func(q Request) bool { return q.Name == "resume" }) {
+		t.Errorf("%+v: %v", r, err)
 	}
 }
 
