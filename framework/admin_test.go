@@ -85,6 +85,12 @@ func TestAdminShowsAndKicks(t *testing.T) {
 		if n := len(read[sessionsPage](e.t, ask(h, "GET", "/debug/sessions?limit=1")).Sessions); n != 1 {
 			t.Errorf("limit=1 shows %d", n)
 		}
+		page := ask(h, "GET", "/debug/").Body.String()
+		for _, c := range transport.Carriers() {
+			if !strings.Contains(page, "<option>"+c.String()+"</option>") {
+				t.Errorf("the inspector does not offer to list the sessions of %v", c)
+			}
+		}
 		rooms := read[struct{ Rooms []framework.RoomInfo }](e.t, ask(h, "GET", "/debug/rooms?type=hall")).Rooms
 		if len(rooms) != 1 || rooms[0] != (framework.RoomInfo{Type: "hall", Key: "1", Players: 1}) {
 			t.Errorf("rooms %+v", rooms)
