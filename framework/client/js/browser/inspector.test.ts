@@ -111,6 +111,9 @@ test("a server with a token is asked with it", async () => {
 	await page.fill("#bearer", "open");
 	await page.press("#bearer", "Enter");
 	await page.locator("#token-note", { hasText: "is wrong" }).waitFor();
+	await page.fill("#bearer", "“sesame”");
+	await page.press("#bearer", "Enter");
+	await page.locator("#token-note", { hasText: "such a character" }).waitFor();
 	await page.fill("#bearer", "sesame");
 	await page.press("#bearer", "Enter");
 	await page.waitForSelector("#health[data-state=good]");

@@ -15,6 +15,9 @@ export function askToken(again: boolean): Promise<string> {
 			const t = $<HTMLInputElement>("bearer").value;
 			if (t === "") {
 				d.showModal();
+			} else if (/[^\0-\xff]/.test(t)) { // no header carries it: as a quote or a dash that some program made nicer
+				$("token-note").textContent = "No token has such a character. Try again.";
+				d.showModal();
 			} else {
 				resolve(t);
 			}
