@@ -27,6 +27,11 @@ test("it logs in, joins, asks with JSON, sees pushes, and survives a cut", async
 	const { page, context } = await browser.open(`${server.http}/debug/`);
 	await page.click("a:has-text('playground')");
 	await page.fill("#ticket", "operator");
+	const address = await page.inputValue("#address");
+	await page.fill("#address", "localhost:7777");
+	await page.click("#login");
+	await line(page, "failed", "it must begin with ws:// or wss://");
+	await page.fill("#address", address);
 	await page.click("#login");
 	await page.waitForSelector("#state[data-state=good]");
 

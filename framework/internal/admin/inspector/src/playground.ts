@@ -167,7 +167,14 @@ async function start(): Promise<void> {
 	enable();
 }
 
-$("who").onsubmit = (e): void => { e.preventDefault(); login(); };
+$("who").onsubmit = (e): void => {
+	e.preventDefault();
+	try {
+		login();
+	} catch (e) { // an address that is none
+		failed("")(e as Error);
+	}
+};
 $("logout").onclick = (): void => void client?.close();
 $("cut").onclick = (): void => client?.cut();
 $("route").onchange = chosen;
