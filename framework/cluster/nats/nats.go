@@ -189,6 +189,7 @@ func (b *Bus) connect() error {
 	options := []nats.Option{
 		nats.Name("lifeline"), nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond),
 		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2), nats.ReconnectHandler(func(*nats.Conn) { b.anew() }),
+		nats.IgnoreAuthErrorAbort(), // else a password that is wrong for a second ends the connection for good
 	}
 	if b.cfg.Password != "" {
 		options = append(options, nats.UserInfo(user, b.cfg.Password))

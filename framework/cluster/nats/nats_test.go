@@ -422,6 +422,43 @@ func TestTombstonesStay(t *testing.T) {
 	}
 }
 
+// TestPasswordComesBack: a server goes on that was refused for a moment, as those that keep the
+// directory were given another password by mistake.
+func TestPasswordComesBack(t *testing.T) {
+	cfg := Config{Listen: freePort(t), Dir: t.TempDir(), Password: "secret", Logger: slog.New(slog.DiscardHandler)}
+	one, err := Start(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := start(t, Config{Join: []string{cfg.Listen}, Password: "secret"})
+	rev := put(t, two, "sessions/0123456789ab", "there", 0)
+	one.Close()
+	other := cfg
+	other.Password = "another"
+	if one, err = Start(other); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2 * time.Second)
+	one.Close()
+	start(t, cfg)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for {
+		try, stop := context.WithTimeout(ctx, time.Second)
+		got, at, err := two.Get(try, "sessions/0123456789ab")
+		stop()
+		if err == nil {
+			if string(got) != "there" || at != rev {
+				t.Errorf("%q at %d", got, at)
+			}
+			return
+		}
+		if !pause(ctx, 50*time.Millisecond) {
+			t.Fatal("it does not come back: ", err)
+		}
+	}
+}
+
 // TestRollingRestart moves a player with its traffic from one server to another over the
 // real thing.
 func TestRollingRestart(t *testing.T) {
