@@ -322,32 +322,43 @@ func (c *Cluster) checkKeys() error {
 // that servers that start at the same time have different ones.
 func (c *Cluster) takeNode(ctx context.Context) (uint16, error) {
 	for n := uint16(1); n != 0; {
-		b, rev, err := c.bus.Get(ctx, leaseKey(n))
-		if err != nil {
-			return 0, err
-		}
-		v, err := core.ParseLease(n, b)
-		if err != nil {
-			return 0, err
-		}
-		if v.Owner != (core.Incarnation{}) {
-			if !v.Dead {
-				n++
-				continue
-			}
-			// The lease is the only trace of its death until there is a tombstone.
-			if err := c.tombstone(ctx, v.Owner); err != nil {
-				return 0, err
-			}
-		}
-		first := core.LeaseValue{Owner: core.Incarnation{Node: n, Boot: c.host.Boot()}}
-		if _, err := c.bus.Put(ctx, leaseKey(n), first.Append(nil), rev); err == nil {
+		mine, err := c.tryNode(ctx, n)
+		switch {
+		case err == nil && mine:
 			return n, nil
-		} else if !errors.Is(err, ErrConflict) {
-			return 0, err
+		case err == nil:
+			n++
+		case !errors.Is(err, ErrConflict) && !pause(ctx, 100*time.Millisecond):
+			return 0, fmt.Errorf("cluster: no number: %w", err)
 		}
 	}
 	return 0, ErrNumber
+}
+
+// tryNode takes a number. It reports false if another server has it.
+func (c *Cluster) tryNode(ctx context.Context, n uint16) (bool, error) {
+	b, rev, err := c.bus.Get(ctx, leaseKey(n))
+	if err != nil {
+		return false, err
+	}
+	me := core.Incarnation{Node: n, Boot: c.host.Boot()}
+	v, err := core.ParseLease(n, b)
+	switch {
+	case err != nil:
+		return false, err
+	case v.Owner == me: // an answer was lost
+		return true, nil
+	case v.Owner != (core.Incarnation{}) && !v.Dead:
+		return false, nil
+	case v.Owner != (core.Incarnation{}):
+		// The lease is the only trace of its death until there is a tombstone.
+		if err := c.tombstone(ctx, v.Owner); err != nil {
+			return false, err
+		}
+	}
+	first := core.LeaseValue{Owner: me}
+	_, err = c.bus.Put(ctx, leaseKey(n), first.Append(nil), rev)
+	return err == nil, err
 }
 
 // awaitLease waits for the first lease.
@@ -453,7 +464,11 @@ func (c *Cluster) Leave(ctx context.Context) error {
 		c.mu.Unlock()
 		if left {
 			c.dropMark()
-			return errors.Join(err, c.tombstone(ctx, c.me))
+			dead := c.tombstone(ctx, c.me)
+			for dead != nil && pause(ctx, 100*time.Millisecond) {
+				dead = c.tombstone(ctx, c.me)
+			}
+			return errors.Join(err, dead)
 		}
 		if !pause(ctx, 10*time.Millisecond) {
 			return fmt.Errorf("cluster: leave: %w", errors.Join(err, ctx.Err()))

@@ -206,6 +206,54 @@ func TestTooLargeToMove(t *testing.T) {
 	})
 }
 
+// TestDrainIsTold: the others hear that a server drains, also if its first request was lost.
+func TestDrainIsTold(t *testing.T) {
+	slowly := func(cfg *framework.Config) { cfg.Drain.Window = time.Minute }
+	play(t, 2, slowly, func(s *stack) {
+		a, b := s.servers[0], s.servers[1]
+		s.dial(a, "ann", "") // one goes at once, the other one half a minute later
+		s.dial(a, "bob", "")
+		time.Sleep(time.Second)
+		a.line.loseOne("members/")
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		defer cancel()
+		down := make(chan error, 1)
+		go func() { down <- a.Shutdown(ctx) }()
+		s.within(5*time.Second, "told", func() bool { m := b.c.Members()[0]; return m.Node == 1 && m.Draining })
+		if err := <-down; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestStartMeetsALostRequest: a server that starts asks again.
+func TestStartMeetsALostRequest(t *testing.T) {
+	for _, key := range []string{"meta/", "leases/", "members/"} {
+		t.Run(key, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &line{Bus: new(cluster.Memory)}
+				l.loseOne(key)
+				c, err := cluster.New(cluster.Config{Bus: l})
+				if err != nil {
+					t.Fatal(err)
+				}
+				srv, err := framework.New(framework.Config{Cluster: c, Secret: session.Secret{1}, TCP: "10.0.0.1:7778", Logger: slog.New(slog.DiscardHandler), Network: network()})
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				if err := srv.Start(); err != nil || time.Since(began) > 5*time.Second {
+					t.Errorf("it took %v: %v", time.Since(began), err)
+				}
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				defer cancel()
+				_ = srv.Shutdown(ctx)
+				time.Sleep(2 * time.Second)
+			})
+		})
+	}
+}
+
 // TestPause cuts a server off from the directory for so short a time that no other may take
 // its sessions: its players wait, and go on.
 func TestPause(t *testing.T) {

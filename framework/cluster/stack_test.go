@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -60,6 +61,7 @@ type line struct {
 	mu   sync.Mutex
 	cut  bool
 	late time.Duration // every answer of the directory
+	lose string        // the next read of a key that begins so is lost
 	held chan struct{} // if not nil, Publish waits until it is closed
 }
 
@@ -87,6 +89,23 @@ func (l *line) setLate(d time.Duration) {
 	l.mu.Unlock()
 }
 
+// loseOne loses the next read of a key that begins with prefix, as while there is no leader.
+func (l *line) loseOne(prefix string) {
+	l.mu.Lock()
+	l.lose = prefix
+	l.mu.Unlock()
+}
+
+func (l *line) lost(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lose == "" || !strings.HasPrefix(key, l.lose) {
+		return false
+	}
+	l.lose = ""
+	return true
+}
+
 // answered waits until an answer is there. In time, or else it is none.
 func (l *line) answered(ctx context.Context) error {
 	l.mu.Lock()
@@ -99,7 +118,7 @@ func (l *line) answered(ctx context.Context) error {
 }
 
 func (l *line) Get(ctx context.Context, key string) ([]byte, uint64, error) {
-	if l.down() {
+	if l.down() || l.lost(key) {
 		<-ctx.Done()
 		return nil, 0, errCut
 	}

@@ -151,8 +151,11 @@ func (m *meter) done(op string, began time.Time, err error) {
 	}
 }
 
-// Get implements Bus.
+// Get implements Bus. A request may be lost, as while the directory has no leader: whoever waits
+// for longer asks again.
 func (m *meter) Get(ctx context.Context, key string) (value []byte, rev uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
 	began := clock()
 	value, rev, err = m.Bus.Get(ctx, key)
 	m.done("get", began, err)
@@ -161,6 +164,8 @@ func (m *meter) Get(ctx context.Context, key string) (value []byte, rev uint64, 
 
 // Put implements Bus.
 func (m *meter) Put(ctx context.Context, key string, value []byte, rev uint64) (next uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
 	began := clock()
 	next, err = m.Bus.Put(ctx, key, value, rev)
 	m.done("put", began, err)
