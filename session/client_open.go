@@ -234,6 +234,16 @@ func (c *Client) back(epoch uint32, params Params, hold bool, now time.Duration)
 	c.held = hold
 }
 
+// triesAbove reports that a REFUSED is followed by another RESUME on the same link: SPEC 8.4.
+func (c *Client) triesAbove(why *CloseError) bool {
+	return why.Code == Stale && c.have && !c.retried && why.Detail != math.MaxUint64
+}
+
+// LogsInAfter reports that a REFUSED is followed by a HELLO on the same link: SPEC 8.5.
+func (c *Client) LogsInAfter(why *CloseError) bool {
+	return c.state == Opening && c.have && !why.Code.Final() && !why.Code.Resumable() && !c.triesAbove(why)
+}
+
 // refused takes the answer that is neither WELCOME nor RESUMED: SPEC 6.4, 8.3.
 func (c *Client) refused(p codec.Packet, now time.Duration) error {
 	why, err := ParseEnd(p)
@@ -244,7 +254,7 @@ func (c *Client) refused(p codec.Packet, now time.Duration) error {
 	case why.Code.Final():
 		c.finish(why, 0)
 		return nil
-	case why.Code == Stale && c.have && !c.retried && why.Detail != math.MaxUint64:
+	case c.triesAbove(why):
 		// A later attempt than ours was accepted, maybe by an earlier run of
 		// this app. Try once above it, on the same link.
 		c.retried = true

@@ -308,8 +308,7 @@ func (c *Client) endLocked(l *link, p codec.Packet) (login bool) {
 	if c.attempt.last = end; !l.opened {
 		c.attempt.causes = append(c.attempt.causes, fmt.Errorf("client: %v: %w", l.way, end))
 	}
-	resuming := c.core.State() == session.Opening && c.core.Token() != ""
-	return resuming && !end.Code.Final() && !end.Code.Resumable() && c.cfg.Ticket != nil
+	return c.cfg.Ticket != nil && c.core.LogsInAfter(end)
 }
 
 // freshTicket fetches a ticket. mu is not held.

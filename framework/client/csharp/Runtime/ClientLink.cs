@@ -287,12 +287,7 @@ namespace Lifeline
 		// Reports that the core is about to log in on the link on which its session was refused.
 		bool WantsTicket(Packet p)
 		{
-			if (p.Kind != PacketKind.Refused || core.State != SessionState.Opening || core.Token == "" || cfg.Ticket == null)
-			{
-				return false;
-			}
-			long code = Control.ReadEnd(p).Code;
-			return !CloseCode.IsFinal(code) && !CloseCode.IsResumable(code);
+			return p.Kind == PacketKind.Refused && cfg.Ticket != null && core.LogsInAfter(Control.ReadEnd(p));
 		}
 
 		// --- receiving

@@ -240,6 +240,18 @@ namespace Lifeline
 			return new LinkException(LinkError.Control, text);
 		}
 
+		// Reports that a REFUSED is followed by another RESUME on the same link: SPEC 8.4.
+		bool TriesAbove(CloseReason why)
+		{
+			return why.Code == CloseCode.Stale && who != null && !retried && why.Detail != ulong.MaxValue;
+		}
+
+		/// <summary>Reports that a REFUSED is followed by a HELLO on the same link: SPEC 8.5.</summary>
+		public bool LogsInAfter(CloseReason why)
+		{
+			return State == SessionState.Opening && who != null && !CloseCode.IsFinal(why.Code) && !CloseCode.IsResumable(why.Code) && !TriesAbove(why);
+		}
+
 		// The answer that is neither WELCOME nor RESUMED: SPEC 6.4, 8.3.
 		void Refused(Packet p, long now)
 		{
@@ -249,7 +261,7 @@ namespace Lifeline
 				Finish(why);
 				return;
 			}
-			if (why.Code == CloseCode.Stale && who != null && !retried && why.Detail != ulong.MaxValue)
+			if (TriesAbove(why))
 			{
 				// A later attempt than ours was accepted, maybe by an earlier run of this app. Try once above it, on
 				// the same link.
