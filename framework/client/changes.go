@@ -40,6 +40,9 @@ func (c *Client) changesLocked() {
 		case session.PutOff:
 			s.Kind, s.Delay = EventRefused, ch.Delay
 			c.attempt.told = true
+			if !ch.Err.Code.Resumable() {
+				c.tickets.forget() // this login was answered: session/SPEC.md 6.1
+			}
 		case session.Ending:
 			s.Kind = EventGone
 			c.tickets.forget()

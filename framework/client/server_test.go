@@ -32,11 +32,14 @@ type server struct {
 	secret session.Secret
 	table  *session.Table[*seat]
 	links  []*peerLink
-	mute   bool                // accepts links and never says a word
-	liar   bool                // the test makes it break the protocol
-	refuse *session.CloseError // the answer to every HELLO
-	logins []string            // their tickets
-	ends   []session.Code      // of sessions, in order
+	mute   bool                  // accepts links and never says a word
+	liar   bool                  // the test makes it break the protocol
+	refuse *session.CloseError   // the answer to every HELLO
+	routes []string              // the dictionary
+	later  []*session.CloseError // what refuse is after the next HELLO, and so on
+	stale  bool                  // refuses the next RESUME as overtaken
+	logins []string              // their tickets
+	ends   []session.Code        // of sessions, in order
 	byes   int
 	pauses int
 	died   int     // links that were silent for the timeout
@@ -304,6 +307,9 @@ func (k *peerLink) opening(p codec.Packet) {
 		s.logins = append(s.logins, string(h.Ticket))
 		if s.refuse != nil {
 			k.write(session.AppendRefused(nil, s.refuse))
+			if len(s.later) > 0 {
+				s.refuse, s.later = s.later[0], s.later[1:]
+			}
 			return
 		}
 		st, ok := s.table.Opening(h.OpeningKey())
@@ -318,7 +324,7 @@ func (k *peerLink) opening(p codec.Packet) {
 			s.seats = append(s.seats, st)
 		}
 		k.bind(st)
-		k.write(st.s.AppendWelcome(nil, s.secret.Keys().Of(st.s.ID()), session.Key{}, nil))
+		k.write(st.s.AppendWelcome(nil, s.secret.Keys().Of(st.s.ID()), session.Key{}, s.routes))
 	case codec.Resume:
 		k.resume(p)
 	}
@@ -331,6 +337,11 @@ func (k *peerLink) resume(p codec.Packet) {
 		panic(err)
 	}
 	refusal := &session.CloseError{Code: session.Unknown}
+	if s.stale {
+		s.stale = false
+		k.write(session.AppendRefused(nil, &session.CloseError{Code: session.Stale, Detail: r.Attempt + 1000}))
+		return
+	}
 	if s.secret.Keys().Verify(r, k.nonce) {
 		st, ok := s.table.Get(r.ID)
 		if ok {
@@ -374,7 +385,11 @@ func (st *seat) deliver(p codec.Packet) {
 	if err := codec.DecodeBody(payload, &n); err != nil {
 		n = 0
 	}
-	switch r.String() {
+	route := r.String()
+	if r.IsNumber() {
+		route = st.link.srv.routes[r.Number()]
+	}
+	switch route {
 	case "n":
 		st.got = append(st.got, n)
 	case "ask":

@@ -5,6 +5,7 @@ package client_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -83,6 +84,50 @@ func TestTicketThatCantBeFetchedAgain(t *testing.T) {
 		if rec.String() != "opened lost gone opened" {
 			t.Errorf("states %v", &rec)
 		}
+	})
+}
+
+// A session that is resumed needs none, at the second attempt either.
+func TestNoTicketToResumeAboveStale(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, session.Config{})
+		var rec recorder
+		var calls atomic.Int32
+		c := newClient(t, []string{"tcp://server:1"}, client.Config{
+			OnEvent: rec.note, Dial: pipes(srv, always),
+			Ticket: func(ctx context.Context) ([]byte, error) {
+				if calls.Add(1) > 1 {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}
+				return []byte("me"), nil
+			},
+		})
+		connect(t, c)
+		srv.do(func() { srv.stale = true; srv.last().detach() })
+		time.Sleep(5 * time.Second)
+		if rec.String() != "opened lost resumed" || calls.Load() != 1 {
+			t.Errorf("%v, %d calls", &rec, calls.Load())
+		}
+	})
+}
+
+// After a refused login the next one has another ticket. One that was put off repeats its own.
+func TestTicketAfterARefusedLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, session.Config{})
+		srv.refuse, srv.later = &session.CloseError{Code: session.Busy}, []*session.CloseError{{Code: session.Internal}, nil}
+		var calls atomic.Int32
+		c := newClient(t, []string{"tcp://server:1"}, client.Config{
+			Dial:   pipes(srv, always),
+			Ticket: func(context.Context) ([]byte, error) { return fmt.Append(nil, calls.Add(1)), nil },
+		})
+		connect(t, c)
+		srv.do(func() {
+			if !slices.Equal(srv.logins, []string{"1", "1", "2"}) {
+				t.Errorf("logins %q", srv.logins)
+			}
+		})
 	})
 }
 

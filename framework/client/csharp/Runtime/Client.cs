@@ -457,6 +457,10 @@ namespace Lifeline
 						e.Kind = ClientEventKind.Refused;
 						e.Delay = TimeSpan.FromTicks(ch.Delay / 100);
 						refused = true;
+						if (!CloseCode.IsResumable(ch.Reason.Code))
+						{
+							ticketUntil = long.MinValue; // this login was answered: session/SPEC.md 6.1
+						}
 						break;
 					case ChangeKind.Ending:
 						e.Kind = core.State == SessionState.Ended ? ClientEventKind.Closed : ClientEventKind.Gone;

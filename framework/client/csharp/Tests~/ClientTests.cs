@@ -560,6 +560,29 @@ namespace Lifeline.Tests
 			w.Client.Update();
 			check.Equal(w.History, "Failed 1, Opened, Lost 1, Gone 100, Opened", "events");
 			check.Equal(w.Sockets.Count, 2, "sockets");
+			// A session that is resumed needs none, at the second attempt either.
+			w.Socket.Broken = true;
+			w.Client.Update();
+			w.Client.Update();
+			w.Greet();
+			w.Client.Update();
+			w.End(PacketKind.Refused, CloseCode.Stale);
+			w.Client.Update();
+			w.Resumed(0);
+			w.Client.Update();
+			check.That(w.History == "Lost 1, Resumed" && asked.Count == 0, "a ticket to resume");
+			// After a refused login the next one has another ticket. One that was put off repeats its own.
+			int calls = 0;
+			w = new World("ws://a/", new ClientConfig { Ticket = () => Task.FromResult(new[] { (byte)++calls }) });
+			foreach (uint code in new uint[] { CloseCode.Busy, CloseCode.Internal, 0 })
+			{
+				w.Advance(Nanos.Second);
+				w.Greet();
+				w.Client.Update();
+				check.That(w.Heard().IndexOf("c401" + (code == 0 ? "02" : "01"), StringComparison.Ordinal) > 0, "the ticket of the login before " + code);
+				w.End(PacketKind.Refused, code);
+				w.Client.Update();
+			}
 		}
 
 		// An app is told why it is not in.
