@@ -6,8 +6,10 @@ import "github.com/lifeline-go/lifeline/session"
 
 // changesLocked takes over what the core says became of the session.
 func (c *Client) changesLocked() {
+	were := c.routes // by which what comes back names its own
+	c.routes = were.of(c.core.Routes())
 	for _, ch := range c.core.Changes() {
-		s := Event{Undelivered: c.routes.messages(ch.Undelivered)}
+		s := Event{Undelivered: were.messages(ch.Undelivered)}
 		if ch.Err != nil {
 			if ch.Err.Code == session.LinkLost && ch.Err.Text == "" && c.attempt.last != nil {
 				ch.Err.Text = c.attempt.last.Error()
@@ -53,7 +55,6 @@ func (c *Client) changesLocked() {
 				c.err = s.Err
 			}
 		}
-		c.routes = c.routes.of(c.core.Routes())
 		c.inbox.pushState(s)
 		c.work.Signal()
 	}

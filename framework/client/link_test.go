@@ -234,6 +234,29 @@ func TestGoneReportsUndelivered(t *testing.T) {
 	}
 }
 
+// A goodbye that ends link and session at once is told as two events. What it leaves undelivered
+// has the names of its own session, as what was sent by number.
+func TestUndeliveredOfAGoodbyeIsToldByName(t *testing.T) {
+	srv := newServer(t, calm)
+	srv.routes = []string{"chat", "n", "echo"}
+	var rec recorder
+	c := newClient(t, []string{srv.listen("tcp")}, client.Config{OnEvent: rec.note})
+	connect(t, c)
+	if err := c.Request(within(t, 20*time.Second), "echo", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	srv.do(func() { // it reads nothing meanwhile
+		if err := c.Send("n", 5); err != nil {
+			t.Error(err)
+		}
+		srv.end(srv.last(), session.Internal)
+	})
+	until(t, "back", func() bool { return rec.String() == "opened lost gone opened" })
+	if u := rec.all()[2].Undelivered; len(u) != 1 || u[0].Route != "n" {
+		t.Errorf("undelivered %+v", u)
+	}
+}
+
 func TestCutIsSilent(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, carrier string) {
 		again(t, func() (whole bool) {
