@@ -236,6 +236,31 @@ func TestRequestAndPushInOrder(t *testing.T) {
 	})
 }
 
+// The server is told of an answer that it does not take, and of a refusal without its text.
+func TestAnswerThatIsTooLarge(t *testing.T) {
+	cfg := calm
+	cfg.MaxBody = 512
+	srv := newServer(t, cfg)
+	c := newClient(t, []string{srv.listen("tcp")}, client.Config{})
+	client.OnRequest(c, "much", func(int) ([]byte, error) { return make([]byte, 600), nil })
+	client.OnRequest(c, "say", func(int) (int, error) {
+		return 0, &codec.Error{Code: codec.GameError + 7, Text: strings.Repeat("x", 600)}
+	})
+	connect(t, c)
+	srv.do(func() {
+		for i, route := range []string{"much", "say"} {
+			srv.last().send(codec.Request, codec.AppendRequest(nil, uint64(i), codec.NamedRoute(route), []byte{1}))
+		}
+		srv.last().flush()
+	})
+	until(t, "both are answered", func() (all bool) { srv.do(func() { all = len(srv.last().answer) == 2 }); return all })
+	for i, want := range []codec.Error{{Code: codec.ErrorInternal, Text: "internal error"}, {Code: codec.GameError + 7}} {
+		if _, code, text, err := codec.ParseFailure(srv.last().answer[uint64(i)]); err != nil || code != want.Code || string(text) != want.Text {
+			t.Errorf("answer %d: %d %q, %v", i, code, text, err)
+		}
+	}
+}
+
 // A body larger than the largest segment, chunk and buffer must pass.
 func TestLargestBody(t *testing.T) {
 	eachCarrier(t, func(t *testing.T, carrier string) {

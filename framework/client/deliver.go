@@ -248,31 +248,39 @@ func (c *Client) request(e entry) {
 	fn := c.answerers[name]
 	c.mu.Unlock()
 	var a codec.Raw
-	if a, err = fn(payload); err != nil {
-		var coded *codec.Error
-		if !errors.As(err, &coded) {
-			c.cfg.logger().Error("client: request failed", "route", name, "error", err)
-			coded = &codec.Error{Code: codec.ErrorInternal, Text: "internal error"}
+	if a, err = fn(payload); err == nil {
+		if err = c.answer(e, codec.Response, codec.AppendResponse(nil, id, a)); err == nil {
+			return
 		}
-		c.answer(e, codec.Failure, codec.AppendFailure(nil, id, coded.Code, coded.Text))
-		return
 	}
-	c.answer(e, codec.Response, codec.AppendResponse(nil, id, a))
+	var coded *codec.Error
+	if !errors.As(err, &coded) {
+		c.cfg.logger().Error("client: request failed", "route", name, "error", err)
+		coded = &codec.Error{Code: codec.ErrorInternal, Text: "internal error"}
+	}
+	if c.answer(e, codec.Failure, codec.AppendFailure(nil, id, coded.Code, coded.Text)) != nil {
+		_ = c.answer(e, codec.Failure, codec.AppendFailure(nil, id, coded.Code, ""))
+	}
 }
 
-// answer sends the answer to a request. One that can't be sent is not: the
-// server's patience ends. Nor is one to a session that is over: in another one
-// its id is another request's.
-func (c *Client) answer(e entry, kind codec.Kind, body []byte) {
+// answer sends the answer to a request. The error is that it is larger than the
+// server takes. One that can't be sent otherwise is not: the server's patience
+// ends. Nor is one to a session that is over: in another one its id is another
+// request's.
+func (c *Client) answer(e entry, kind codec.Kind, body []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if e.ended != c.ended {
-		return
+		return nil
 	}
-	if err := c.core.Send(kind, body); err != nil {
+	switch err := c.core.Send(kind, body); {
+	case errors.Is(err, codec.ErrTooLarge):
+		return fmt.Errorf("client: an answer of %d bytes, the server takes %d: %w", len(body), c.core.Params().MaxBody, err)
+	case err != nil:
 		c.stats.Dropped++
 		c.cfg.logger().Warn("client: answer not sent", "error", err)
-		return
+	default:
+		c.pumpLocked(c.clock.now())
 	}
-	c.pumpLocked(c.clock.now())
+	return nil
 }

@@ -370,6 +370,11 @@ func (k *peerLink) bind(st *seat) {
 // deliver serves the routes "n" and "ask" (numbers, noted in their order; "ask"
 // answers with the number), "fail", "never", "push" and "end".
 func (st *seat) deliver(p codec.Packet) {
+	if p.Kind == codec.Response || p.Kind == codec.Failure {
+		id, _ := codec.EnvelopeID(p.Body)
+		st.answer[id] = slices.Clone(p.Body)
+		return
+	}
 	var id, n uint64
 	var r codec.Route
 	var payload []byte
