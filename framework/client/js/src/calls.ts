@@ -17,7 +17,8 @@ interface Call {
 /** The open requests by their ids. It owns their timers and the listeners of their signals. */
 export class Calls {
 	private readonly open = new Map<number, Call>();
-	private last = 0;
+	/** The id of the last request. */
+	last = 0;
 
 	/** How many requests wait. */
 	get size(): number {
@@ -95,10 +96,12 @@ export class Calls {
 		this.open.get(Number(id))?.fail(reason);
 	}
 
-	/** Fails all requests with Failure.Reset: their answers can't come any more. */
-	failAll(text: string): void {
-		for (const call of [...this.open.values()]) {
-			call.fail(new RequestError(Failure.Reset, text));
+	/** Fails all requests up to one with Failure.Reset: their answers can't come any more. */
+	failAll(text: string, last = this.last): void {
+		for (const [id, call] of [...this.open]) {
+			if (id <= last) {
+				call.fail(new RequestError(Failure.Reset, text));
+			}
 		}
 	}
 }

@@ -19,7 +19,7 @@ import { Link, maxMessage } from "./link.js";
 import { Page } from "./page.js";
 import { type Platform, standard } from "./platform.js";
 import { Refused, type Room, Rooms, Wish } from "./rooms.js";
-import { onRoute, Routes } from "./routes.js";
+import { nameOf, onRoute, Routes } from "./routes.js";
 import { type Asking, type NoSchema, type Payload, type RouteOf, type Schema, schemaRoute, typesOn } from "./schema.js";
 import { type Change, Session } from "./session.js";
 import type { Socket } from "./socket.js";
@@ -32,6 +32,13 @@ interface Opening {
 	promise: Promise<void>;
 	resolve: () => void;
 	reject: (reason: unknown) => void;
+}
+
+/** What became of a session, and what was of it: what the app does before it is told all belongs to the next one. */
+interface Untold {
+	change: Change;
+	asked: number; // the id of its last request
+	routes: readonly string[];
 }
 
 /** How often a full socket is looked at, in milliseconds: a WebSocket does not tell when it has room. */
@@ -65,7 +72,7 @@ export class Client<S extends Schema = NoSchema> {
 	private finished = false; // finish was called
 	private unfollow: () => void = () => undefined;
 	private depth = 0; // of functions that call the app's code and end with settle
-	private untold: Change[] = []; // what the app has not been told yet
+	private untold: Untold[] = []; // what the app has not been told yet
 	private link: Link | null = null;
 	private cutSockets: Socket[] = []; // that cut left open
 	private attempting = false; // "connecting" was told, and not yet what came of it
@@ -477,25 +484,31 @@ export class Client<S extends Schema = NoSchema> {
 
 	/** Tells the app what became of the session. False: nothing. */
 	private tellChanges(): boolean {
-		this.untold.push(...this.core.changes());
+		this.collect();
 		if (this.untold.length === 0) {
 			return false;
 		}
 		this.depth++;
 		for (let ch = this.untold.shift(); ch !== undefined; ch = this.untold.shift()) {
 			this.tellChange(ch);
-			this.untold.push(...this.core.changes()); // the app may have closed
+			this.collect(); // the app may have closed
 		}
 		this.depth--;
 		return true;
 	}
 
-	private tellChange(ch: Change): void {
+	private collect(): void {
+		for (const change of this.core.changes()) {
+			this.untold.push({ change, asked: this.calls.last, routes: this.routes.latest });
+		}
+	}
+
+	private tellChange({ change: ch, asked, routes }: Untold): void {
 		switch (ch.kind) {
 			case "opened": {
 				this.stats.opens++;
 				this.noteOpen();
-				const undelivered = this.undelivered(ch.undelivered, new CodecError("too-large"));
+				const undelivered = this.undelivered(ch.undelivered, routes, new CodecError("too-large"));
 				this.tell({ kind: "opened", undelivered });
 				this.opening?.resolve();
 				break;
@@ -507,10 +520,10 @@ export class Client<S extends Schema = NoSchema> {
 				break;
 			case "reset":
 				this.stats.resets++;
-				this.calls.failAll("the session was reset before the answer came");
+				this.calls.failAll("the session was reset before the answer came", asked);
 				this.rooms.wasReset(ch.restart);
 				this.noteOpen();
-				this.tell({ kind: "reset", reason: ch.error.code, undelivered: this.undelivered(ch.undelivered) });
+				this.tell({ kind: "reset", reason: ch.error.code, undelivered: this.undelivered(ch.undelivered, routes) });
 				this.opening?.resolve(); // the first session may be one that a token resumed
 				break;
 			case "moving":
@@ -531,17 +544,16 @@ export class Client<S extends Schema = NoSchema> {
 				this.tell({ kind: "lost", error: ch.error.text === "" && !ch.error.remote ? new CloseError(ch.error.code, this.cause?.message) : ch.error });
 				break;
 			case "ending":
-				this.tellEnding(ch.error, ch.undelivered);
+				this.tellEnding(ch.error, this.undelivered(ch.undelivered, routes), asked);
 		}
 	}
 
-	private tellEnding(error: CloseError, packets: Queued[]): void {
+	private tellEnding(error: CloseError, undelivered: Sent[], asked: number): void {
 		this.tickets.forget();
 		void this.page.hold("");
 		this.newest.clear();
-		const undelivered = this.undelivered(packets);
-		this.calls.failAll("the session ended before the answer came");
-		const closed = this.core.state === "ended" && !this.untold.some((later) => later.kind === "ending");
+		this.calls.failAll("the session ended before the answer came", asked);
+		const closed = this.core.state === "ended" && !this.untold.some((later) => later.change.kind === "ending");
 		this.rooms.ended(error);
 		this.ends.forEach((fn) => this.guard.run(fn));
 		this.tell({ kind: closed ? "closed" : "gone", error, undelivered });
@@ -613,7 +625,7 @@ export class Client<S extends Schema = NoSchema> {
 	}
 
 	/** What was sent and will not arrive, as the app knows it. With an error its requests fail. */
-	private undelivered(packets: Queued[], error?: Error): Sent[] {
+	private undelivered(packets: Queued[], routes: readonly string[], error?: Error): Sent[] {
 		return packets
 			.filter((p) => p.kind === Kind.Message || p.kind === Kind.Request)
 			.map((p) => {
@@ -623,7 +635,7 @@ export class Client<S extends Schema = NoSchema> {
 					if (request && error) {
 						this.calls.fail(envelope.parseRequest(p.body).id, error);
 					}
-					return { route: this.routes.name(route), payload, request };
+					return { route: nameOf(route, routes), payload, request };
 				} catch {
 					return { route: "", payload: p.body, request }; // the event comes even if this can't be parsed
 				}

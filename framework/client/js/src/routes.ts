@@ -32,15 +32,21 @@ export class Routes {
 		return name;
 	}
 
-	/** The name of a route. A number that the dictionary does not have becomes "#" and the number. */
-	name(route: Route): string {
-		if (typeof route === "string") {
-			return route;
-		}
+	/** The dictionary; of a session that is over its last one, until something is encoded. */
+	get latest(): readonly string[] {
 		const current = this.current();
-		const dictionary = current.length > 0 ? current : this.dictionary; // a session that is over: its last one
-		return dictionary[route] ?? `#${route}`;
+		return current.length > 0 ? current : this.dictionary;
 	}
+
+	/** The name of a route. */
+	name(route: Route): string {
+		return nameOf(route, this.latest);
+	}
+}
+
+/** The name of a route. A number that the dictionary does not have becomes "#" and the number. */
+export function nameOf(route: Route, dictionary: readonly string[]): string {
+	return typeof route === "string" ? route : (dictionary[route] ?? `#${route}`);
 }
 
 /** Runs fn, and adds the route to a CodecError. */

@@ -434,6 +434,33 @@ describe("close inside onEvent always ends in closed", () => {
 		c.close();
 		await pass(0);
 	});
+	test("what is sent in a handler of lost is of the next session, where the goodbye ends the old one too", async () => {
+		server.login = (s) => server.welcome(s, server.tickets.length > 1 ? ["buy", "move"] : ["move", "q"]);
+		const asked: ReturnType<typeof watch>[] = [];
+		const c: Client = make({
+			onEvent: (e) => {
+				events.push(e);
+				if (e.kind === "lost") {
+					asked.push(watch(c.request("q", nothing, undefined, u8)));
+				}
+			},
+		});
+		await c.connect();
+		asked.push(watch(c.request("q", nothing, undefined, nothing)));
+		c.send("move", str, "left");
+		const before = server.received.length;
+		server.last.say(Kind.Bye, control.End, { code: Code.TooOld, text: "", detail: 0n });
+		await pass(0);
+		expect(events.at(-1)).toMatchObject({ kind: "gone", undelivered: [{ route: "q", request: true }, { route: "move", request: false }] });
+		expect(asked).toMatchObject([{ state: "rejected", error: { code: Failure.Reset } }, { state: "pending" }]);
+		await pass(3000);
+		const written = server.received.slice(before).filter((p) => p.kind === Kind.Request).map((p) => parseRequest(p.body));
+		expect(written).toMatchObject([{ id: 2, route: "q" }]);
+		server.last.count(Kind.Response, encodeResponse(2, encodeBody(u8, 42)));
+		await pass(0);
+		expect(asked[1]).toMatchObject({ state: "resolved", value: 42 });
+		c.close();
+	});
 	test("what was sent and can't be read is told as it is", async () => {
 		const c = make();
 		await c.connect();
