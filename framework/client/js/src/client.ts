@@ -361,7 +361,7 @@ export class Client<S extends Schema = NoSchema> {
 	 */
 	cut(): void {
 		const { link } = this;
-		if (link === null) {
+		if (link === null || this.core.state === "ended") { // it is left with a goodbye
 			return;
 		}
 		this.stats.cuts++;
@@ -608,7 +608,13 @@ export class Client<S extends Schema = NoSchema> {
 		}
 		this.request(route, str, text, list(str), { timeout: Infinity }).then(
 			(problems) => problems.length > 0 && this.guard.report(new SchemaError(problems)),
-			() => (this.comparedWith = ""), // the session has ended: the next one asks again
+			(e: unknown) => {
+				if (e instanceof CodecError) { // the server takes no text of this size
+					this.guard.report(e);
+				} else {
+					this.comparedWith = ""; // the session has ended: the next one asks again
+				}
+			},
 		);
 	}
 
@@ -871,11 +877,16 @@ export class Client<S extends Schema = NoSchema> {
 			} else if (report !== undefined) {
 				this.guard.report(report);
 			}
+			const refuse = (code: number, text: string): void => reply(Kind.Failure, envelope.encodeFailure(id, code, text));
 			try {
-				reply(Kind.Failure, envelope.encodeFailure(id, answer.code, answer.text));
+				refuse(answer.code, answer.text);
 			} catch (e) { // no code, or more text than the server takes
 				this.guard.report(e);
-				reply(Kind.Failure, envelope.encodeFailure(id, Failure.Internal, "the client's handler failed"));
+				if (e instanceof CodecError && e.word === "too-large") {
+					refuse(answer.code, "");
+				} else {
+					refuse(Failure.Internal, "the client's handler failed");
+				}
 			}
 		});
 	}

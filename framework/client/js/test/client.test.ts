@@ -417,6 +417,13 @@ describe("close inside onEvent always ends in closed", () => {
 		await pass(60_000);
 		expect(events.length).toBe(told);
 	});
+	test("cut in a handler of closed leaves the goodbye alone", async () => {
+		const c: Client = make({ onEvent: (e) => e.kind === "closed" && c.cut() });
+		await c.connect();
+		c.close();
+		expect(server.received.at(-1)).toMatchObject({ kind: Kind.Bye });
+		expect(server.last.closed).toBe(true);
+	});
 	test("what a server that was lost may have handled is told with the reset", async () => {
 		const c = make();
 		await c.connect();
@@ -699,14 +706,14 @@ describe("what can't be read ends neither the link nor the session: session/SPEC
 	});
 	test.each([
 		["no code", () => new RequestError(undefined as never)], ["no number", () => new RequestError(NaN)], ["a negative code", () => new RequestError(-1)],
-		["more than 32 bits", () => new RequestError(2 ** 32)], ["a text that is too large", () => new RequestError(1000, "x".repeat(2000))],
-	])("a request whose handler throws a RequestError that can't be sent fails there: %s", async (_, error) => {
+		["more than 32 bits", () => new RequestError(2 ** 32)], ["a text that is too large", () => new RequestError(1000, "x".repeat(2000)), 1000],
+	])("a request whose handler throws a RequestError that can't be sent fails there: %s", async (_, error, code: number = Failure.Internal) => {
 		const c = make();
 		c.onRequest("q", nothing, str, () => { throw error(); });
 		await c.connect();
 		server.last.count(Kind.Request, encodeRequest(7, "q", nil));
 		await pass(0);
-		expect(failures()).toMatchObject([{ id: 7, code: Failure.Internal }]);
+		expect(failures()).toMatchObject([{ id: 7, code }]);
 		expect(errors).toMatchObject([{ name: "CodecError" }]);
 		c.close();
 	});

@@ -196,6 +196,14 @@ describe("a server of another version", () => {
 		expect(errors).toEqual([]);
 	});
 
+	test("that does not take the text is not asked, and the app learns it", async () => {
+		serving(other);
+		await connected({ schema: { ...schema, text: "x".repeat(2000) as never } });
+		await vi.advanceTimersByTimeAsync(1);
+		expect(asked()).toEqual([]);
+		expect(errors).toMatchObject([{ word: "too-large" }]);
+	});
+
 	test("is not asked if it is the same, or tells nothing", async () => {
 		expect(control.schemaName(schema.text)).toMatch(/^schema\.[0-9a-f]{16}$/);
 		serving("move", control.schemaName(schema.text));
