@@ -376,6 +376,11 @@ export class Client<S extends Schema = NoSchema> {
 		this.settle();
 	}
 
+	/** Reports that pause was called, and hurry was not yet. */
+	get paused(): boolean {
+		return this.core.state === "paused";
+	}
+
 	/** Goes to the background: the grace of the session starts, and there is no link until hurry. */
 	pause(): void {
 		this.core.pause(this.now());

@@ -51,18 +51,20 @@ export async function miniGame(wx: MiniGame): Promise<{ platform: Platform; open
 }
 
 /** Pauses the client while the game is hidden, and has it come back at once. Returns what ends that. */
-export function followMiniGame(wx: MiniGame, client: { pause(): void; hurry(): void }): () => void {
-	let hidden = false;
+export function followMiniGame(wx: MiniGame, client: { readonly paused: boolean; pause(): void; hurry(): void }): () => void {
+	let hidden = false; // by us: a pause of the app stays
 	const hide = (): void => {
-		hidden = true;
+		hidden ||= !client.paused;
 		client.pause();
 	};
 	const show = (): void => {
-		hidden = false;
-		client.hurry();
+		if (hidden || !client.paused) {
+			hidden = false;
+			client.hurry();
+		}
 	};
 	const network = (): void => {
-		if (!hidden) { // else it would end the pause
+		if (!client.paused) { // else it would end the pause
 			client.hurry();
 		}
 	};

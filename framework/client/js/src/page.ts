@@ -9,6 +9,7 @@ import { idText, parseToken } from "./control.js";
 export interface Followed {
 	readonly token: string;
 	readonly id: string;
+	readonly paused: boolean;
 	hurry(): void;
 	pause(): void;
 }
@@ -90,13 +91,19 @@ export class Page {
 	/**
 	 * Follows what happens to the page. A hidden page keeps its session: browsers
 	 * slow down its timers, but not its messages, so that the server's pings are
-	 * answered. Returns what ends it.
+	 * answered. A pause of the app stays. Returns what ends it.
 	 */
 	follow(c: Followed): () => void {
 		if (typeof document === "undefined" || typeof addEventListener === "undefined") {
 			return () => undefined; // Node, or a worker
 		}
 		let putAside = false;
+		let ours = false; // the pause
+		const hurry = (): void => {
+			if (!c.paused) {
+				c.hurry();
+			}
+		};
 		const visibility = (): void => {
 			// The last that a page on a phone is sure to hear.
 			if (document.visibilityState === "hidden") {
@@ -104,12 +111,13 @@ export class Page {
 				return;
 			}
 			this.leave("");
-			c.hurry();
+			hurry();
 		};
 		const hide = (e: PageTransitionEvent): void => {
 			this.leave(c.token);
 			if (e.persisted) {
 				putAside = true;
+				ours = !c.paused;
 				c.pause();
 			}
 			void this.hold("");
@@ -119,14 +127,15 @@ export class Page {
 				putAside = false;
 				this.leave("");
 				void this.hold(c.id);
-				c.hurry();
+				if (ours) {
+					c.hurry();
+				}
 			}
 		};
-		const network = (): void => c.hurry();
 		const events: [EventTarget, string, (e: any) => void][] = [
-			[document, "visibilitychange", visibility], [document, "resume", network],
+			[document, "visibilitychange", visibility], [document, "resume", hurry],
 			[globalThis, "pagehide", hide], [globalThis, "pageshow", show],
-			[globalThis, "online", network], [globalThis, "offline", network],
+			[globalThis, "online", hurry], [globalThis, "offline", hurry],
 		];
 		for (const [target, name, fn] of events) {
 			target.addEventListener(name, fn);

@@ -143,6 +143,11 @@ describe("a mini-game", () => {
 		await vi.advanceTimersByTimeAsync(5);
 		expect(c.connected).toBe(true);
 		expect(events).toEqual(["connecting", "opened", "lost", "connecting", "reset"]);
+		c.pause(); // one of the app stays
+		wx.fire("hide");
+		wx.fire("show");
+		wx.fire("network");
+		expect(c.paused).toBe(true);
 		undo();
 		expect(Object.values(wx.listeners).every((s) => s.size === 0)).toBe(true);
 	});

@@ -137,6 +137,33 @@ test("a browser with locks and without AbortSignal.timeout, as Safari 15.4, has 
 	timeout.mockRestore();
 });
 
+test("a pause of the app stays, whatever the page goes through", async () => {
+	const tab = new Tab();
+	server.resume = (s) => server.reset(s);
+	const c = make();
+	await c.connect();
+	c.pause();
+	for (const state of ["hidden", "visible"]) {
+		tab.document.visibilityState = state;
+		tab.document.dispatchEvent(new Event("visibilitychange"));
+	}
+	for (const name of ["online", "offline"]) {
+		tab.window.dispatchEvent(new Event(name));
+	}
+	tab.hide(true);
+	tab.window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+	await new Promise((done) => setTimeout(done, 10));
+	expect(server.sockets.length).toBe(1);
+	expect(c.paused).toBe(true);
+	c.hurry();
+	await vi.waitFor(() => expect(c.connected).toBe(true));
+	tab.hide(true); // one of the page ends with it
+	expect(c.paused).toBe(true);
+	tab.window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+	await vi.waitFor(() => expect(c.connected).toBe(true));
+	c.close();
+});
+
 test("a client that is closed while it takes its token leaves it for the next one", async () => {
 	let tab = new Tab();
 	const c = make();
