@@ -299,6 +299,9 @@ namespace Lifeline
 			}
 		}
 
+		/// <summary>Reports that Pause was called, and Hurry was not yet.</summary>
+		public bool Paused { get { return core.State == SessionState.Paused; } }
+
 		/// <summary>Goes to the background: the grace of the session starts, and no link is kept until Hurry. OnApplicationPause(true).</summary>
 		public void Pause()
 		{

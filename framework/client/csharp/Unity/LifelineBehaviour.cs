@@ -8,7 +8,7 @@ namespace Lifeline.Unity
 	/// <summary>
 	/// Drives a Client: Update once a frame, Pause and Hurry with the app, a goodbye when it quits. Add it to a root
 	/// object, call Open, and use Client. It has no static state. Destroying it closes the sockets; the session waits
-	/// for its grace, and Client.Token brings it back.
+	/// for its grace, and Client.Token brings it back. A Pause of the game's own stays until the game calls Hurry.
 	/// </summary>
 	[DefaultExecutionOrder(-1000)] // handlers run before the Update of the game's own scripts
 	[DisallowMultipleComponent]
@@ -30,6 +30,7 @@ namespace Lifeline.Unity
 		Client last; // the one before Client, null once it is idle: it repeats its last words
 		NetworkReachability network;
 		float lookAt;
+		bool stands; // by our Pause
 
 		/// <summary>The client, null before Open.</summary>
 		public Client Client { get; private set; }
@@ -60,6 +61,7 @@ namespace Lifeline.Unity
 			}
 			last = Client;
 			Client = new Client(addresses, config);
+			stands = false;
 			Client.OnError += Debug.LogException;
 			network = Application.internetReachability;
 			if (KeepBetweenScenes)
@@ -94,7 +96,10 @@ namespace Lifeline.Unity
 			if (Application.internetReachability != network)
 			{
 				network = Application.internetReachability;
-				Client.Hurry(); // from Wi-Fi to mobile, or back
+				if (!Client.Paused)
+				{
+					Client.Hurry(); // from Wi-Fi to mobile, or back
+				}
 			}
 		}
 
@@ -135,10 +140,12 @@ namespace Lifeline.Unity
 			}
 			if (still)
 			{
+				stands |= !Client.Paused;
 				Client.Pause();
 			}
-			else if (isActiveAndEnabled)
+			else if (isActiveAndEnabled && (stands || !Client.Paused))
 			{
+				stands = false;
 				Client.Hurry();
 			}
 		}

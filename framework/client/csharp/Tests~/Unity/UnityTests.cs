@@ -112,6 +112,20 @@ namespace Lifeline.Tests
 			Engine.Pause(false);
 			Back(w);
 			check.Equal(w.History, "Lost 1, Resumed", "events");
+			// A pause of the game's own stays.
+			w.Client.Pause();
+			Engine.Pause(true);
+			Engine.Pause(false);
+			g.enabled = false;
+			g.enabled = true;
+			Engine.Network = NetworkReachability.ReachableViaCarrierDataNetwork;
+			Engine.Time += 1;
+			Engine.Frame();
+			Engine.Network = NetworkReachability.ReachableViaLocalAreaNetwork;
+			check.Equal(w.Sockets.Count, 2, "sockets while the game pauses");
+			w.Client.Hurry();
+			Back(w);
+			check.Equal(w.History, "Lost 1, Resumed", "after its pause");
 		}
 
 		// An object that is disabled has no Update: the session waits, as in the background.
