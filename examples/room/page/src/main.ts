@@ -308,7 +308,9 @@ function claim(n: string): Promise<boolean> {
 			return until;
 		};
 		// The page that this one replaces may need a moment to go.
-		navigator.locks.request(`lifeline-room name ${n}`, { signal: AbortSignal.timeout(500) }, granted).catch(() => done(false));
+		const late = new AbortController(); // AbortSignal.timeout is younger than locks
+		setTimeout(() => late.abort(), 500);
+		navigator.locks.request(`lifeline-room name ${n}`, { signal: late.signal }, granted).catch(() => done(false));
 	});
 }
 

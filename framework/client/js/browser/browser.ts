@@ -35,6 +35,7 @@ export class Browser {
 			viewport: options.phone ? { width: 390, height: 844 } : { width: 1180, height: 760 },
 			hasTouch: options.phone ?? false, colorScheme: options.dark ? "dark" : "light", ignoreHTTPSErrors: options.anyCertificate ?? false,
 		});
+		await context.addInitScript(() => delete (AbortSignal as Partial<typeof AbortSignal>).timeout); // which the oldest browsers lack that we take
 		const page = await context.newPage();
 		page.setDefaultTimeout(20_000);
 		page.on("pageerror", (e) => this.errors.push(String(e)));

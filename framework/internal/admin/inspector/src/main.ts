@@ -3,7 +3,7 @@
 import "uplot/dist/uPlot.min.css";
 import "./style.css";
 
-import { type Cluster, type Placed, type Room, Server, type Session, type Stats } from "./api.js";
+import { type Cluster, type Placed, type Room, Server, type Session, type Stats, timeout } from "./api.js";
 import { $, askToken } from "./dom.js";
 import { Plots } from "./plots.js";
 import { Table } from "./table.js";
@@ -194,7 +194,7 @@ async function look(): Promise<void> {
 		stats = await server.get<Stats>("stats");
 		plots.push(stats);
 		$("tab-servers").hidden = !stats.cluster;
-		const r = await fetch("../healthz", { signal: AbortSignal.timeout(10_000) });
+		const r = await fetch("../healthz", { signal: timeout(10_000) });
 		health(r.ok ? "good" : "warn", r.ok ? "live" : (await r.text()).split(":")[0].trim());
 	} catch (e) {
 		health("bad", e instanceof TypeError || (e as Error).name === "TimeoutError" ? "no answer" : String((e as Error).message));
