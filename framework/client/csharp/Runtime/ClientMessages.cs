@@ -407,7 +407,7 @@ namespace Lifeline
 			{
 				return;
 			}
-			if (told != null && told.Code > 0)
+			if (told != null && told.Code > 0 && told.Code <= uint.MaxValue)
 			{
 				AnswerFailure(id, told.Code, told.Message);
 			}

@@ -331,6 +331,11 @@ namespace Lifeline.Tests
 			slow.SetException(new LifelineException(1007, new string('x', 600)));
 			w.Client.Update();
 			check.Equal(w.Heard(), "Failure 9301cd03efa0, Failure 9302cd03efa0", "refusals with a long text");
+			// A code that is none is no other one.
+			w.Client.OnRequest("none", new Count(), new Func<Count, Count>(q => { throw new LifelineException((1L << 32) + 1007, "no"); }));
+			w.Ask(3, "none", p => p.UInt(1));
+			w.Client.Update();
+			check.That(w.Heard().StartsWith("Failure 930301", StringComparison.Ordinal), "a code of more than 32 bits");
 		}
 
 		static void Throws(Check check)
