@@ -2,6 +2,13 @@
 
 package framework
 
+import (
+	"runtime"
+	"sync"
+
+	"github.com/lifeline-go/lifeline/framework/internal/filter"
+)
+
 // Unaccounted returns what is missing of the budget when the server has
 // stopped: bytes that nobody gave back, and bytes of packets in no session.
 func (s *Server) Unaccounted() (missing, held int64) {
@@ -33,4 +40,31 @@ func (s *Server) Feeds() (n int) {
 		k.mu.Unlock()
 	}
 	return n
+}
+
+// FollowMeanwhile makes p follow a list while followers of lists are told news, which stops
+// at any other one.
+func (s *Server) FollowMeanwhile(of string, p *Player, text string) (wait func(), err error) {
+	k := s.kinds[of]
+	f, err := filter.Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	pause := func() {
+		for range 20_000 {
+			runtime.Gosched()
+		}
+	}
+	for _, other := range s.players() {
+		if other != p {
+			other.mu.Lock()
+			defer other.mu.Unlock()
+		}
+	}
+	both := new(sync.WaitGroup)
+	both.Go(k.flush)
+	pause()
+	both.Go(func() { _, _ = p.followList(k, text, f) })
+	pause()
+	return both.Wait, nil
 }

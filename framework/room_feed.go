@@ -49,6 +49,8 @@ func (k *roomKind) feedLocked(key string) {
 
 // flush tells what has changed. It runs on a goroutine of the runtime, once at a time.
 func (k *roomKind) flush() {
+	k.telling.Lock()
+	defer k.telling.Unlock()
 	k.mu.Lock()
 	all := k.feed.News(k.roomOfKeyLocked)
 	k.mu.Unlock()
@@ -84,15 +86,26 @@ func (p *Player) followList(k *roomKind, text string, f filter.Filter) (total in
 	if !p.noteFollows(k) {
 		return 0, session.ErrClosed
 	}
-	list, err := k.follow(p, text, f)
+	list, err := k.tellFollower(p, text, f)
 	if err != nil {
 		return 0, err
 	}
-	// Without kind.mu: a player's mu is not taken under it.
-	p.tellList(k.name, list.Rooms)
-	k.followed(p, text, list)
 	k.followOthers()
 	return list.Total, nil
+}
+
+// tellFollower adds a player to those that follow a list, and tells it the list, behind the
+// news of the one before.
+func (k *roomKind) tellFollower(p *Player, text string, f filter.Filter) (roomlist.List, error) {
+	k.telling.Lock()
+	defer k.telling.Unlock()
+	list, err := k.follow(p, text, f)
+	if err == nil {
+		// Without kind.mu: a player's mu is not taken under it.
+		p.tellList(k.name, list.Rooms)
+		k.followed(p, text, list)
+	}
+	return list, err
 }
 
 // tellList tells the player a list as a whole.

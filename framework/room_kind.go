@@ -35,6 +35,10 @@ type roomKind struct {
 	ticks, overruns, skipped, joinsRefused atomic.Uint64
 	handedOver, restored, stateLost        atomic.Uint64 // see RoomStats
 
+	// telling is held while players are told of lists, and is taken before mu: what was found
+	// out first is told first.
+	telling sync.Mutex
+
 	mu sync.Mutex
 	// Guarded by mu.
 	plan seats.Plan[*Room] // its limits are immutable once the server has started

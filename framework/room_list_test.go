@@ -121,6 +121,48 @@ func TestBadListsAreRefused(t *testing.T) {
 	})
 }
 
+// TestNewsOfTheListBeforeComeFirst: a player follows another list while it is to be told that
+// a room has left the first one. The room is in the second one, and stays there.
+func TestNewsOfTheListBeforeComeFirst(t *testing.T) {
+	boutServer(t, framework.Config{}, func(e *env, d *diary, rooms *bouts) {
+		ctx := context.Background()
+		var list []client.RoomInfo
+		var all []*client.Client
+		for _, user := range []string{"ann", "bob", "cat", "dan"} {
+			all = append(all, e.dial(user, transport.TCP))
+		}
+		for round := range 6 { // who is told first is chance
+			time.Sleep(10 * time.Second) // lists are charged
+			key := publish(t, rooms, "ice", 900)
+			for _, c := range all {
+				if err := c.Room("match").Follow(ctx, "map=ice", func(l []client.RoomInfo) {
+					if c == all[0] {
+						list = l
+					}
+				}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Second)
+			done := make(chan error)
+			if !rooms.Post(key, func(b *bout) { done <- b.Publish(map[string]string{"map": "sand"}) }) || <-done != nil {
+				t.Fatal("not published")
+			}
+			wait, err := e.srv.FollowMeanwhile("match", e.srv.User("ann")[0], "map=sand")
+			if err != nil {
+				t.Fatal(err)
+			}
+			wait()
+			time.Sleep(3 * time.Second)
+			if got := mapsOf(list); len(got) != 1 || got[0] != "sand" {
+				t.Errorf("round %d: the list of sand is %q", round, got)
+				return
+			}
+			time.Sleep(time.Minute) // the room is empty, and ends
+		}
+	}, listed)
+}
+
 // TestAListThatIsFollowedIsLive: rooms come, change and go, and so do followers.
 func TestAListThatIsFollowedIsLive(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
