@@ -3,6 +3,9 @@
 package framework
 
 import (
+	"bytes"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -129,8 +132,9 @@ func (r *Room) missed(a *absentee, why Reason) {
 func (r *Room) forgetAbsent(along bool, why Reason) {
 	r.kind.mu.Lock()
 	var gone []*absentee
-	for id, a := range r.absent {
-		if !a.coming {
+	// By id, which is chance, and the same in each run of a test.
+	for _, id := range slices.SortedFunc(maps.Keys(r.absent), func(x, y session.ID) int { return bytes.Compare(x[:], y[:]) }) {
+		if a := r.absent[id]; !a.coming {
 			delete(r.absent, id)
 			gone = append(gone, a)
 		}

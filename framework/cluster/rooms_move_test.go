@@ -516,6 +516,33 @@ func TestMemberThatStaysAway(t *testing.T) {
 	})
 }
 
+// TestMembersThatStayAwayGoInOrder: in that of their sessions, which is the same in each run of
+// a test.
+func TestMembersThatStayAwayGoInOrder(t *testing.T) {
+	set := func(rooms *framework.Rooms[*count]) { rooms.Grace(20 * time.Second) }
+	playYard(t, 2, quickDrain, set, func(s *stack, y *yard) {
+		var d deaths
+		away := map[string]string{} // users by session
+		for i := range 6 {
+			c := s.talker(&d, "tcp", fmt.Sprint("p", i), 0)
+			s.enter(c.Client, "red")
+			away[c.ID().String()] = fmt.Sprint("missing red p", i)
+		}
+		for _, v := range s.servers { // they lose their way
+			d.lose(v.host)
+		}
+		s.stop()
+		time.Sleep(30 * time.Second)
+		var want []string
+		for _, id := range slices.Sorted(maps.Keys(away)) {
+			want = append(want, away[id])
+		}
+		if got := y.told("missing"); !slices.Equal(got, want) {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	})
+}
+
 // TestRoomsOfOnePlayerMoveTogether: rooms of two types that share members go to one server, and
 // none waits for another one for ever.
 func TestRoomsOfOnePlayerMoveTogether(t *testing.T) {
