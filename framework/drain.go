@@ -75,7 +75,7 @@ func (s *Server) notifyRooms(ctx context.Context) {
 		ok := r.post(func() {
 			defer told.Done()
 			r.tellShutdown(s.cfg.Drain.Window)
-		}, maxPosted+1)
+		}, unbounded)
 		if !ok {
 			told.Done()
 		}

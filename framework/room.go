@@ -3,6 +3,7 @@
 package framework
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -163,8 +164,12 @@ func (r *Room) BroadcastTo(to func(*Player) bool, route string, v any) error {
 	return r.kind.srv.multicast(list, r.serving, route, v)
 }
 
-// maxPosted bounds the functions that wait for a room.
-const maxPosted = 4096
+const (
+	// maxPosted bounds the functions that wait for a room.
+	maxPosted = 4096
+	// unbounded is for the few that the room itself can't be without.
+	unbounded = math.MaxInt
+)
 
 // Post runs f on the room's goroutine. It reports false once the room has
 // ended, or so far behind that 4,096 functions wait. Safe to call from any

@@ -110,7 +110,7 @@ func (r *Room) sendAwayLocked() {
 		for _, p := range r.audience() {
 			p.sendAway()
 		}
-	}, maxPosted+1)
+	}, unbounded)
 }
 
 // endEmptyRooms lets no room linger that others may have.

@@ -411,3 +411,40 @@ func TestAsyncIsBounded(t *testing.T) {
 		wantDiary(t, d, "created ", "300 done, 44 busy")
 	})
 }
+
+// TestARoomThatIsFarBehindEndsAllTheSame: as many functions wait as may, and the notice that
+// the server shuts down besides. The members go when the room is closed.
+func TestARoomThatIsFarBehindEndsAllTheSame(t *testing.T) {
+	boutServer(t, framework.Config{Drain: framework.Drain{Window: time.Hour, Wait: time.Hour}}, func(e *env, d *diary, rooms *bouts) {
+		key := open(t, rooms, boutParams{})
+		var members []*framework.Player
+		for _, user := range []string{"ann", "bob"} { // one of them has the first turn
+			e.dial(user, transport.TCP)
+			p := e.srv.User(user)[0]
+			if err := rooms.Seat(e.t.Context(), key, p); err != nil {
+				t.Error(err)
+				return
+			}
+			members = append(members, p)
+		}
+		r, busy, done := roomOf(members[0]), make(chan struct{}), make(chan error)
+		r.Post(func() { <-busy })
+		time.Sleep(time.Second)
+		for r.Post(func() {}) {
+		}
+		go func() { done <- e.srv.Shutdown(e.t.Context()) }()
+		time.Sleep(2 * time.Second)
+		r.Close(0, "played")
+		close(busy)
+		time.Sleep(time.Second)
+		for _, p := range members {
+			if roomOf(p) != nil {
+				t.Errorf("%s is in a room that was closed: %v", p.User(), d.all())
+			}
+			p.Kick(0, "")
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}

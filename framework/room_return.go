@@ -63,7 +63,7 @@ func (r *Room) expectLocked(st *roomState) {
 		grace = r.kind.srv.cfg.Session.Grace
 	}
 	r.returnTime = time.AfterFunc(max(grace, arrivalLinger), func() {
-		r.post(func() { r.forgetAbsent(false, Reason{Code: session.Expired, Text: "it has not come along"}) }, maxPosted+1)
+		r.post(func() { r.forgetAbsent(false, Reason{Code: session.Expired, Text: "it has not come along"}) }, unbounded)
 	})
 }
 
@@ -89,7 +89,7 @@ func (r *Room) comesBackLocked(w joinWish) bool {
 	if id != w.id {
 		r.absent[w.id] = &absentee{coming: true, fresh: true}
 		delete(r.absent, id)
-		r.post(func() { r.missed(a, Reason{Code: session.TakenOver}) }, maxPosted+1)
+		r.post(func() { r.missed(a, Reason{Code: session.TakenOver}) }, unbounded)
 	}
 	return true
 }

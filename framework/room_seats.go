@@ -207,7 +207,7 @@ func (r *Room) endLocked(why Reason) bool {
 		r.idle.Stop()
 	}
 	if !r.closeLocked() {
-		r.post(r.dismissAll, maxPosted+1)
+		r.post(r.dismissAll, unbounded)
 	}
 	return true
 }
