@@ -448,3 +448,27 @@ func TestARoomThatIsFarBehindEndsAllTheSame(t *testing.T) {
 		}
 	})
 }
+
+// TestATimerThatIsSetAnewLeavesTheOthersTheirTurn, also if it has been due for long.
+func TestATimerThatIsSetAnewLeavesTheOthersTheirTurn(t *testing.T) {
+	boutServer(t, framework.Config{}, func(e *env, d *diary, rooms *bouts) {
+		key := open(t, rooms, boutParams{})
+		done := make(chan bool)
+		rooms.Post(key, func(b *bout) {
+			turns, ran := 0, false
+			var again func()
+			again = func() {
+				if turns++; turns < 100 && !ran {
+					b.After(-time.Hour, again)
+					return
+				}
+				done <- ran
+			}
+			b.After(-time.Hour, again)
+			b.After(0, func() { ran = true })
+		})
+		if !<-done {
+			t.Error("a timer that is due waits for one that is set anew")
+		}
+	})
+}

@@ -44,7 +44,7 @@ func (ts *timers) add(d, every time.Duration, f func()) *Timer {
 	if f == nil {
 		panic("framework: a timer without a function")
 	}
-	t := &Timer{at: clock().Add(d), every: every, f: f}
+	t := &Timer{at: clock().Add(max(d, 0)), every: every, f: f}
 	if ts.stopped {
 		return t
 	}
