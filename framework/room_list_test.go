@@ -163,6 +163,24 @@ func TestNewsOfTheListBeforeComeFirst(t *testing.T) {
 	}, listed)
 }
 
+// TestAListThatIsRefusedLeavesTheOneBefore: its function goes on hearing of it, and the other
+// one hears nothing.
+func TestAListThatIsRefusedLeavesTheOneBefore(t *testing.T) {
+	boutServer(t, framework.Config{}, func(e *env, d *diary, rooms *bouts) {
+		var ice, bad int
+		c := e.dial("ann", transport.TCP)
+		if err := c.Room("match").Follow(context.Background(), "map=ice", func(l []client.RoomInfo) { ice = len(l) }); err != nil {
+			t.Error(err)
+		}
+		wantCode(t, c.Room("match").Follow(context.Background(), "map=", func([]client.RoomInfo) { bad++ }), codec.ErrorBadRequest)
+		publish(t, rooms, "ice", 900)
+		time.Sleep(2 * time.Second)
+		if ice != 1 || bad != 0 {
+			t.Errorf("the list has %d rooms, and the refused one was told %d times", ice, bad)
+		}
+	}, listed)
+}
+
 // TestAListThatIsFollowedIsLive: rooms come, change and go, and so do followers.
 func TestAListThatIsFollowedIsLive(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {

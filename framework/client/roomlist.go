@@ -4,9 +4,12 @@ package client
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/lifeline-go/lifeline/codec"
 )
 
 // RoomInfo is what a list tells of a room.
@@ -79,20 +82,33 @@ func (r *Room) List(ctx context.Context, filter string) (list []RoomInfo, total 
 // Follow is List again and again: f gets the list before Follow returns, and whenever it
 // has changed, half a second later at most. It runs where the handlers of OnMessage do.
 // A list of more than 20 rooms comes in parts. A second Follow takes the place of the
-// first. It ends with the session: follow again when EventOpened comes. A RESET and a move
+// first, unless it is refused. It ends with the session: follow again when EventOpened comes. A RESET and a move
 // to another server begin the list anew. It has 100 rooms at most: filter. The error is as
 // List's.
 func (r *Room) Follow(ctx context.Context, filter string, f func([]RoomInfo)) error {
 	r.all.mu.Lock()
+	was := r.onList
 	r.onList = f
+	r.follows++
+	turn := r.follows
 	r.all.mu.Unlock()
-	return r.all.ask(ctx, routeFollow, [...]string{r.name, filter}, nil)
+	err := r.all.ask(ctx, routeFollow, [...]string{r.name, filter}, nil)
+	var no *codec.Error
+	if errors.As(err, &no) && no.Code != codec.ErrorReset { // the server has changed nothing
+		r.all.mu.Lock()
+		if r.follows == turn {
+			r.onList = was
+		}
+		r.all.mu.Unlock()
+	}
+	return err
 }
 
 // Unfollow ends Follow. The error is as Request's.
 func (r *Room) Unfollow(ctx context.Context) error {
 	r.all.mu.Lock()
 	r.onList = nil
+	r.follows++
 	r.all.mu.Unlock()
 	return r.all.ask(ctx, routeUnfollow, [...]string{r.name}, nil)
 }

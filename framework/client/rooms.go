@@ -29,6 +29,7 @@ type Room struct {
 	onLeft   func(key string, why Reason)
 	list     map[string]RoomInfo // that is followed
 	onList   func([]RoomInfo)    // nil: none is
+	follows  int                 // calls of Follow and Unfollow
 }
 
 // Reason is why a client has left a room: a code of package session, one of the
