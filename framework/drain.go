@@ -176,7 +176,7 @@ func (s *Server) drain(ctx, patient context.Context, left []*Player, done <-chan
 			select {
 			case <-done: // there was nothing to wait for
 				return nil
-			default:
+			case <-time.After(drainTick): // what finds that out had its time
 				return fmt.Errorf("framework: shutdown left sessions behind%s: %w", s.watch.Busy(), ctx.Err())
 			}
 		}

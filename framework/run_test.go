@@ -5,6 +5,7 @@ package framework_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -141,4 +142,23 @@ func anotherSession(t *testing.T, away bool) {
 		}
 		time.Sleep(10 * time.Second) // no handler is left
 	})
+}
+
+// TestShutdownWithoutPlayersLeavesNobodyBehind, also if its context is over already, which is
+// all that it says then.
+func TestShutdownWithoutPlayersLeavesNobodyBehind(t *testing.T) {
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 50 {
+		srv, err := framework.New(framework.Config{TCP: "127.0.0.1:0"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := srv.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if err := srv.Shutdown(over); err != nil && strings.Contains(err.Error(), "sessions") {
+			t.Fatal(err)
+		}
+	}
 }
