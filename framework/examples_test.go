@@ -135,3 +135,30 @@ func showing(t *testing.T) map[string]bool {
 	}
 	return names
 }
+
+// TestProgramsRefuseWhatIsNoFlag: package flag stops at a word that is none, and all that
+// follows it would be left out without a word.
+func TestProgramsRefuseWhatIsNoFlag(t *testing.T) {
+	programs := 0
+	err := eachPath(func(path string) error {
+		if !strings.HasPrefix(filepath.ToSlash(path), "../examples/") || filepath.Base(path) != "main.go" {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if _, after, parses := strings.Cut(string(text), "\tflag.Parse()\n"); parses {
+			if programs++; !strings.HasPrefix(after, "\tif flag.NArg() > 0 {") {
+				t.Errorf("%s: what follows a word that is no flag is not read", path)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if programs < 9 {
+		t.Errorf("only %d programs were found", programs)
+	}
+}

@@ -103,6 +103,9 @@ func main() {
 	kcp := flag.String("kcp", "127.0.0.1:7777", "listen `address` of sealed KCP")
 	ws := flag.String("ws", "127.0.0.1:7778", "listen `address` of WebSocket")
 	flag.Parse()
+	if flag.NArg() > 0 { // what follows it would not be read
+		log.Fatalf("%q is no flag", flag.Arg(0))
+	}
 	srv, err := newServer(framework.Config{KCP: *kcp, WebSocket: *ws, Authenticate: byName})
 	if err != nil {
 		log.Fatal(err)

@@ -73,6 +73,9 @@ func newServer(cfg framework.Config) (*framework.Server, error) {
 func main() {
 	tcp := flag.String("tcp", "127.0.0.1:7777", "listen `address` of TCP")
 	flag.Parse()
+	if flag.NArg() > 0 { // what follows it would not be read
+		log.Fatalf("%q is no flag", flag.Arg(0))
+	}
 	srv, err := newServer(framework.Config{TCP: *tcp, Authenticate: byName})
 	if err != nil {
 		log.Fatal(err)

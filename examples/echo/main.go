@@ -25,6 +25,9 @@ func main() {
 	tcp := flag.String("tcp", "127.0.0.1:7777", "listen `address` of TCP")
 	test := flag.String("test", "", "listen `address` of TCP with faults on demand; turns the test mode on, in which clients provoke the server")
 	flag.Parse()
+	if flag.NArg() > 0 { // what follows it would not be read
+		log.Fatalf("%q is no flag", flag.Arg(0))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 

@@ -94,6 +94,9 @@ func main() {
 	kcp := flag.String("kcp", "127.0.0.1:7777", "listen `address` of sealed KCP: a token in clear is anybody's")
 	file := flag.String("key", "login.pub", "`file` of the login service's public key")
 	flag.Parse()
+	if flag.NArg() > 0 { // what follows it would not be read
+		log.Fatalf("%q is no flag", flag.Arg(0))
+	}
 	key, err := readKey(*file)
 	if err != nil {
 		log.Fatal(err)

@@ -66,6 +66,9 @@ func newServer(cfg framework.Config, m metric.Meter) (*framework.Server, error) 
 func main() {
 	tcp := flag.String("tcp", "127.0.0.1:7777", "listen `address` of TCP")
 	flag.Parse()
+	if flag.NArg() > 0 { // what follows it would not be read
+		log.Fatalf("%q is no flag", flag.Arg(0))
+	}
 	// A real one reads by sdk.NewPeriodicReader with an exporter, as otlpmetricgrpc.
 	meters := sdk.NewMeterProvider(sdk.WithReader(sdk.NewManualReader()))
 	srv, err := newServer(framework.Config{TCP: *tcp}, meters.Meter("game"))

@@ -130,6 +130,9 @@ func main() {
 	tcp := flag.String("tcp", "127.0.0.1:7777", "listen `address` of TCP")
 	file := flag.String("db", "shop.db", "`file` of the database")
 	flag.Parse()
+	if flag.NArg() > 0 { // what follows it would not be read
+		log.Fatalf("%q is no flag", flag.Arg(0))
+	}
 	b, err := openBank(*file)
 	if err != nil {
 		log.Fatal(err)

@@ -53,6 +53,9 @@ func main() {
 	user := flag.String("user", "ann", "name")
 	addr := flag.String("addr", "ws://127.0.0.1:7778", "of the server")
 	flag.Parse()
+	if flag.NArg() > 0 { // what follows it would not be read
+		log.Fatalf("%q is no flag", flag.Arg(0))
+	}
 	log.SetFlags(0)
 	c, err := client.New([]string{*addr}, client.Config{
 		Ticket: func(context.Context) ([]byte, error) { return []byte(*user), nil },
