@@ -78,6 +78,8 @@ func TestConfigThatCannotBeMeantIsRefused(t *testing.T) {
 		`Config.Origins has "https://*.game.example"`:                                      {WebSocket: ":0", Origins: []string{"https://ok.example", "https://*.game.example"}},
 		`Config.Origins has "https://game.example:443"`:                                    {WebSocket: ":0", Origins: []string{"https://game.example:443"}},
 		`Config.WebSocketPath is "game", want a path that begins with /`:                   {WebSocketPath: "game"},
+		`Config.WebSocketPath is "/play?x=1", want a path`:                                 {WebSocketPath: "/play?x=1"},
+		`Config.WebSocketPath is "/play#x", want a path`:                                   {WebSocketPath: "/play#x"},
 	} {
 		_, err := framework.New(cfg)
 		wantError(t, err, want)

@@ -53,8 +53,8 @@ func (c *Config) Check() error {
 	if err := c.checkTLS(); err != nil {
 		return err
 	}
-	if p := c.WebSocketPath; p != "" && p[0] != '/' {
-		return fmt.Errorf("transport: Config.WebSocketPath is %q, want a path that begins with /", p)
+	if p := c.WebSocketPath; p != "" && (p[0] != '/' || strings.ContainsAny(p, "?# ")) {
+		return fmt.Errorf("transport: Config.WebSocketPath is %q, want a path that begins with /, without a query", p)
 	}
 	for _, o := range c.Origins {
 		if o != "*" && o != "null" && !isOrigin(o) {
