@@ -52,11 +52,7 @@ func (t *target) dial() (*guest, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	scheme, host, _ := strings.Cut(t.addr, "://")
-	switch scheme {
-	case "tcp":
-		c, err := new(net.Dialer).DialContext(ctx, "tcp", host)
-		return &guest{t: t, conn: c}, err
-	case "ws":
+	if scheme == "ws" {
 		d := ws.Dialer{Protocols: []string{"lifeline"}}
 		c, br, _, err := d.Dial(ctx, t.addr)
 		if err != nil {
@@ -67,7 +63,8 @@ func (t *target) dial() (*guest, error) {
 		}
 		return &guest{t: t, conn: c, web: true}, nil
 	}
-	return nil, fmt.Errorf("address %q: a hostile client speaks tcp:// and ws://", t.addr)
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", host)
+	return &guest{t: t, conn: c}, err
 }
 
 // ahead is a connection of which something was read before.

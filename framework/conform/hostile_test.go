@@ -45,11 +45,10 @@ func TestServerKeepsTheRules(t *testing.T) {
 	if got := run([]string{"server", "tcp://127.0.0.1:1"}); got != exitBroken {
 		t.Errorf("without a server: exit status %d", got)
 	}
-	if got := run([]string{"server", "kcp://127.0.0.1:1"}); got != exitBroken {
-		t.Errorf("kcp://: exit status %d", got)
-	}
-	if got := run([]string{"server"}); got != exitUsage {
-		t.Errorf("without an address: exit status %d", got)
+	for _, args := range [][]string{{"server"}, {"server", "kcp://127.0.0.1:1"}, {"server", "127.0.0.1:1"}} {
+		if got := run(args); got != exitUsage {
+			t.Errorf("%q: exit status %d", args, got)
+		}
 	}
 }
 

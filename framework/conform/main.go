@@ -87,6 +87,9 @@ func parse(mode string, args []string) (*options, error) {
 		if o.command = f.Args(); len(o.command) != 1 {
 			return nil, errors.New("conform: which server? As in tcp://127.0.0.1:7777")
 		}
+		if a := o.command[0]; !strings.HasPrefix(a, "tcp://") && !strings.HasPrefix(a, "ws://") {
+			return nil, fmt.Errorf("conform: address %q: a hostile client speaks tcp:// and ws://", a)
+		}
 		return o, nil
 	}
 	f.StringVar(&o.scripts, "scripts", "session/testdata/scripts", "`folder` of the scripts")
