@@ -166,6 +166,20 @@ func TestArgumentsThatAreNoFlags(t *testing.T) {
 	}
 }
 
+// TestAFleetHasOneKey: a client is told by the game's backend which of the servers to dial, and
+// knows them all by the same key.
+func TestAFleetHasOneKey(t *testing.T) {
+	args, _ := starts(t)
+	pod := at(t, documents(t, "agones.yaml")[0], "spec", "template", "spec", "template", "spec")
+	mount, volume := at(t, pod, "containers", 0, "volumeMounts", 0), at(t, pod, "volumes", 0)
+	if at(t, mount, "name") != at(t, volume, "name") || at(t, volume, "secret", "secretName") == "" {
+		t.Errorf("%v mounts no Secret: %v", mount, volume)
+	}
+	if dir := filepath.ToSlash(filepath.Dir(value(args["agones.yaml"], "-key"))); dir != at(t, mount, "mountPath") {
+		t.Errorf("the key is in %q, the Secret at %v", dir, at(t, mount, "mountPath"))
+	}
+}
+
 func port(args []string, flag string) string {
 	_, p, _ := strings.Cut(value(args, flag), ":")
 	return p
