@@ -110,7 +110,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	site := &http.Server{Handler: pagesOf(srv, s.demo), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
+	site := newSite(pagesOf(srv, s.demo))
 	go func() { log.Print(s.serve(site, listener)) }() // ends with site.Close
 	s.announce(srv, listener.Addr())
 
@@ -141,6 +141,15 @@ func (s *settings) config(logger *slog.Logger) framework.Config {
 			}
 			return framework.Identity{User: string(l.Ticket)}, nil
 		},
+	}
+}
+
+// newSite makes the server of the pages. Who is slow to send a request, or to read an answer, is in the
+// way of others, probes too: 64 connections are served at once. A profile of 30 s must still fit.
+func newSite(pages http.Handler) *http.Server {
+	return &http.Server{
+		Handler: pages, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second,
+		ReadTimeout: 35 * time.Second, WriteTimeout: 35 * time.Second, MaxHeaderBytes: 16 << 10,
 	}
 }
 
