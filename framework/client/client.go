@@ -98,7 +98,7 @@ func New(addrs []string, cfg Config) (*Client, error) {
 	c.ways = newWays(list, cfg.fallback(), c.cfg.logger())
 	c.work.L, c.space.L, c.idle.L = &c.mu, &c.mu, &c.mu
 	c.ctx, c.stop = context.WithCancel(context.Background())
-	c.tickets = tickets{call: cfg.Ticket, timeout: cfg.ticketTimeout(), clock: c.clock, ctx: c.ctx}
+	c.tickets = tickets{call: cfg.Ticket, timeout: cfg.ticketTimeout(), info: len(cfg.Info), clock: c.clock, ctx: c.ctx}
 	c.core, err = session.NewClient(session.ClientConfig{
 		Ticket: c.tickets.get,
 		Info:   cfg.Info, Token: cfg.Token, MaxPackets: cfg.MaxPackets, MaxBytes: cfg.MaxBytes, MaxReceive: cfg.MaxReceive,

@@ -22,7 +22,8 @@ type Config struct {
 	// called for every login, never while a session is resumed, on a goroutine
 	// of its own, one call at a time. It may block until ctx is done: after
 	// TicketTimeout, or with the client. An error makes the attempt fail, and
-	// another one follows (state Failed). If nil, the ticket is empty.
+	// another one follows (state Failed), and so does a ticket that no server takes:
+	// with Info it has a little less than 64 KiB. If nil, the ticket is empty.
 	Ticket func(ctx context.Context) ([]byte, error)
 	// TicketTimeout is how long an attempt waits for Ticket. If zero, 10 s.
 	TicketTimeout time.Duration
@@ -100,6 +101,10 @@ type Config struct {
 	KCP func(pc net.PacketConn, server net.Addr, conv uint32, mtu int) net.Conn
 }
 
+// maxLogin is what Ticket and Info may have together, in bytes: their HELLO is one body of the size that
+// every client may send (session/SPEC.md 3.2), and has some fields of its own.
+const maxLogin = codec.DefaultMaxBody - 64
+
 // check returns an error that names the field that can't work.
 func (c *Config) check() error {
 	switch {
@@ -107,6 +112,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("client: MaxPackets %d or MaxBytes %d is negative", c.MaxPackets, c.MaxBytes)
 	case c.MaxReceive != 0 && c.MaxReceive < codec.DefaultMaxBody:
 		return fmt.Errorf("client: MaxReceive %d is below %d, which every server may send", c.MaxReceive, codec.DefaultMaxBody)
+	case len(c.Info) > maxLogin:
+		return fmt.Errorf("client: Info has %d bytes, a server takes %d, with the ticket", len(c.Info), maxLogin)
 	case c.InboxPackets < 0 || c.InboxBytes < 0:
 		return fmt.Errorf("client: InboxPackets %d or InboxBytes %d is negative", c.InboxPackets, c.InboxBytes)
 	case c.TicketTimeout < 0:

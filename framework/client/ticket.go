@@ -19,6 +19,7 @@ const ticketLife = time.Minute
 type tickets struct {
 	call    func(ctx context.Context) ([]byte, error) // nil: every ticket is empty
 	timeout time.Duration
+	info    int // bytes of Config.Info
 	clock   *clock
 	ctx     context.Context // of the client: a call ends with it
 
@@ -89,6 +90,9 @@ func (t *tickets) run(f *fetch) {
 	ctx, cancel := context.WithTimeout(t.ctx, t.timeout)
 	defer cancel()
 	ticket, err := t.call(ctx)
+	if err == nil && len(ticket)+t.info > maxLogin {
+		err = fmt.Errorf("%d bytes of Config.Ticket and %d of Config.Info: a server takes %d together", len(ticket), t.info, maxLogin)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.runs, f.err = nil, err; err == nil {

@@ -195,3 +195,34 @@ func TestCloseWhileATicketIsFetched(t *testing.T) {
 		close(hang)
 	})
 }
+
+// What no server takes would only be told as a link that breaks.
+func TestLoginThatNoServerTakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 65536 - 64
+		srv := newServer(t, session.Config{})
+		var rec recorder
+		size := most
+		c := newClient(t, []string{"tcp://server:1"}, client.Config{
+			OnEvent: rec.note, Dial: pipes(srv, always), Info: "test",
+			Ticket: func(context.Context) ([]byte, error) {
+				size--
+				return make([]byte, size+1), nil
+			},
+		})
+		connect(t, c)
+		synctest.Wait()
+		srv.do(func() {
+			if len(srv.logins) != 1 || len(srv.logins[0]) != most-len("test") {
+				t.Errorf("%d logins", len(srv.logins))
+			}
+		})
+		if f := rec.failed(); len(f) != 4 || !strings.Contains(f[0].Err.Error(), "65472 bytes of Config.Ticket and 4 of Config.Info") {
+			t.Errorf("told %v", f)
+		}
+		_, err := client.New([]string{"tcp://server:1"}, client.Config{Info: string(make([]byte, most+1))})
+		if err == nil || !strings.Contains(err.Error(), "Info has 65473 bytes") {
+			t.Errorf("New: %v", err)
+		}
+	})
+}
