@@ -12,6 +12,7 @@ import (
 	"net"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
 )
@@ -58,7 +59,9 @@ func main() {
 	log.Printf("serving plain-kcp://%v and tcp://%v", srv.Addr(framework.PlainKCP), srv.Addr(framework.TCP))
 	<-ctx.Done()
 	stop() // a second signal ends the process at once
-	if err := srv.Shutdown(context.Background()); err != nil {
+	stopping, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(stopping); err != nil {
 		log.Fatal(err)
 	}
 }
