@@ -2,7 +2,11 @@
 
 // Command jwt is a server whose players log in by a JSON Web Token, which a login
 // service has signed. The server keeps no secret of that service: the public key is
-// enough to tell a good token from a forged one.
+// enough to tell a good token from a forged one. To try it without such a service, be it:
+//
+//	openssl genpkey -algorithm ed25519 -out login.key
+//	openssl pkey -in login.key -pubout -out login.pub
+//	go run ./jwt
 package main
 
 import (
@@ -92,7 +96,7 @@ func readKey(file string) (ed25519.PublicKey, error) {
 
 func main() {
 	kcp := flag.String("kcp", "127.0.0.1:7777", "listen `address` of sealed KCP: a token in clear is anybody's")
-	file := flag.String("key", "login.pub", "`file` of the login service's public key")
+	file := flag.String("key", "login.pub", "`file` of the login service's public key, as \"openssl pkey -pubout\" writes it")
 	flag.Parse()
 	if flag.NArg() > 0 { // what follows it would not be read
 		log.Fatalf("%q is no flag", flag.Arg(0))
