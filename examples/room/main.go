@@ -117,10 +117,11 @@ func main() {
 	s.playBots(ctx, srv, logger)
 	<-ctx.Done() // the bots have waited for it, if there are bots
 	stop()       // another signal ends it at once
-	_ = site.Close()
 	stopping, cancel := context.WithTimeout(context.Background(), s.window+10*time.Second)
 	defer cancel()
-	if err := srv.Shutdown(stopping); err != nil {
+	err = srv.Shutdown(stopping)
+	_ = site.Close() // last: /healthz tells that it drains
+	if err != nil {
 		log.Print(err)
 		leave()
 		os.Exit(1)

@@ -3,15 +3,19 @@
 package main
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/client"
 )
 
 // TestProbesAreServed: what orchestrators ask is there, beside the page. A server that has not
@@ -69,5 +73,42 @@ func TestSlowConnectionsEnd(t *testing.T) {
 			}
 			_ = res.Body.Close()
 		})
+	}
+}
+
+// TestProbesAreServedWhileItDrains: who asks then is told so, and that the server need not be killed.
+func TestProbesAreServedWhileItDrains(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("processes can't be interrupted")
+	}
+	const any = "127.0.0.1:0"
+	tcp, pages := address(t), address(t)
+	p := run(t, "-bots", "0", "-drain", "30s", "-kcp", any, "-stcp", any, "-plain-kcp", any, "-ws", any, "-tcp", tcp, "-http", pages)
+	var players []*client.Client
+	for _, name := range []string{"ann", "bob"} { // the second one is let go after half of the time
+		c, err := client.Dial(t.Context(), []string{"tcp://" + tcp}, client.Config{
+			Ticket: func(context.Context) ([]byte, error) { return []byte(name), nil },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		players = append(players, c)
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGINT)
+	for probe("http://"+pages+"/healthz") == nil {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := probe("http://" + pages + "/healthz"); !strings.Contains(err.Error(), "503") {
+		t.Error(err)
+	}
+	if err := probe("http://" + pages + "/livez"); err != nil {
+		t.Error(err)
+	}
+	for _, c := range players {
+		_ = c.Close()
+	}
+	<-p.ended
+	if !p.cmd.ProcessState.Success() {
+		t.Errorf("it ended with %v\n%s", p.cmd.ProcessState, p.said())
 	}
 }
