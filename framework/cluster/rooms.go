@@ -131,8 +131,7 @@ func (c *Cluster) doRoom(ctx context.Context, name string, a *place.Action) plac
 	case core.Write:
 		ctx, cancel := context.WithTimeout(ctx, requestTime)
 		defer cancel()
-		_, err := c.bus.Put(ctx, roomsKey(name), a.Entry.Append(nil), a.Rev)
-		return place.Event{Outcome: outcome(err, core.Written)}
+		return place.Event{Outcome: c.write(ctx, roomsKey(name), a.Entry.Append(nil), a.Rev)}
 	}
 	answer, ok := c.askForRoom(ctx, a.To, a.Question)
 	if !ok {

@@ -51,8 +51,7 @@ func (c *Cluster) do(ctx context.Context, op *core.Op, a *core.Action) core.Even
 		entries, rev, err := c.entries(ctx, op.Key)
 		return core.Event{Outcome: outcome(err, core.Loaded), Entries: entries, Rev: rev}
 	case core.Write:
-		_, err := c.bus.Put(ctx, sessionsKey(op.Key), core.AppendEntries(nil, a.Entries), a.Rev)
-		return core.Event{Outcome: outcome(err, core.Written)}
+		return core.Event{Outcome: c.write(ctx, sessionsKey(op.Key), core.AppendEntries(nil, a.Entries), a.Rev)}
 	}
 	b, err := c.bus.Ask(ctx, a.To.String(), encodeQuestion(a.Question))
 	var body answerBody
@@ -60,6 +59,20 @@ func (c *Cluster) do(ctx context.Context, op *core.Op, a *core.Action) core.Even
 		return core.Event{Outcome: core.Unanswered}
 	}
 	return core.Event{Outcome: core.Answered, Answer: core.Answer(body.Answer)}
+}
+
+// writeAgain is the pause after a write that was refused, as the disk of the directory is full.
+const writeAgain = 50 * time.Millisecond
+
+// write writes a value of the directory, for an operation that will try again. What is refused at
+// once would be tried without a pause.
+func (c *Cluster) write(ctx context.Context, key string, value []byte, rev uint64) core.Outcome {
+	_, err := c.bus.Put(ctx, key, value, rev)
+	o := outcome(err, core.Written)
+	if o == core.Uncertain {
+		pause(ctx, writeAgain)
+	}
+	return o
 }
 
 func sessionsKey(name string) string { return bucketSessions + "/" + name }

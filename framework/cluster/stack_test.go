@@ -63,11 +63,14 @@ type line struct {
 	late time.Duration // every answer of the directory
 	lose string        // the next read of a key that begins so is lost
 	held chan struct{} // if not nil, Publish waits until it is closed
+	full bool          // the directory refuses to write sessions
+	no   int           // writes that it has refused
 }
 
 var (
 	errCut   = errors.New("the line is cut")
 	errLarge = errors.New("a value of more than 1 MiB, as NATS says")
+	errFull  = errors.New("no space on the disk")
 )
 
 func (l *line) down() bool {
@@ -87,6 +90,24 @@ func (l *line) setLate(d time.Duration) {
 	l.mu.Lock()
 	l.late = d
 	l.mu.Unlock()
+}
+
+// setFull lets the directory refuse to write sessions, and returns how many writes it has refused.
+func (l *line) setFull(full bool) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.full = full
+	return l.no
+}
+
+func (l *line) refuses(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.full || !strings.HasPrefix(key, "sessions/") {
+		return false
+	}
+	l.no++
+	return true
 }
 
 // loseOne loses the next read of a key that begins with prefix, as while there is no leader.
@@ -134,6 +155,10 @@ func (l *line) Put(ctx context.Context, key string, value []byte, rev uint64) (u
 	if len(value) > 1<<20 {
 		time.Sleep(time.Millisecond)
 		return 0, errLarge
+	}
+	if l.refuses(key) {
+		time.Sleep(time.Millisecond)
+		return 0, errFull
 	}
 	next, err := l.Bus.Put(ctx, key, value, rev)
 	return next, errors.Join(err, l.answered(ctx))
