@@ -109,6 +109,7 @@ type Cluster struct {
 	start time.Time
 	until atomic.Int64 // the end of the lease, in time since start
 	acts  atomic.Int64 // until then it acts for its players: with Serve perhaps longer
+	ahead atomic.Int64 // how far the wall clock was ahead of ours, when keepLease last looked
 	serve bool         // Config.Isolation
 	rand  func(n int) int
 
@@ -175,10 +176,20 @@ func New(cfg Config) (*Cluster, error) {
 func (c *Cluster) now() time.Duration { return since(c.start) }
 
 // Valid implements framework.Cluster.
-func (c *Cluster) Valid() bool { return int64(c.now()) < c.acts.Load() }
+func (c *Cluster) Valid() bool { return c.before(&c.acts) }
 
 // HasLease implements framework.Cluster.
-func (c *Cluster) HasLease() bool { return int64(c.now()) < c.until.Load() }
+func (c *Cluster) HasLease() bool { return c.before(&c.until) }
+
+// before reports whether it is before end, for sure: the machine was not suspended.
+func (c *Cluster) before(end *atomic.Int64) bool {
+	now, ahead := times(c.start)
+	if int64(ahead)-c.ahead.Load() >= int64(suspended) {
+		c.wake.ring()
+		return false
+	}
+	return int64(now) < end.Load()
+}
 
 // ErrSecret refuses a server that has another Secret than the cluster.
 var ErrSecret = errors.New("cluster: this server's Secret is not that of the others")

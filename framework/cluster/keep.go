@@ -37,6 +37,7 @@ func outcome(err error, done core.Outcome) core.Outcome {
 // keepLease renews the lease until it is over.
 func (c *Cluster) keepLease() {
 	for c.ctx.Err() == nil {
+		c.lookForPause()
 		now := c.now()
 		c.mu.Lock()
 		do, value, rev, ok := c.lease.Next(now)
@@ -66,6 +67,19 @@ func (c *Cluster) keepLease() {
 		c.actLocked()
 		c.mu.Unlock()
 	}
+}
+
+// lookForPause looks whether the machine was suspended. Then nobody knows how old the lease is.
+func (c *Cluster) lookForPause() {
+	now, ahead := times(c.start)
+	if int64(ahead)-c.ahead.Load() >= int64(suspended) {
+		c.log.Warn("this machine was suspended, or its wall clock was set: the lease counts when it is renewed")
+		c.mu.Lock()
+		c.lease.Suspended(now)
+		c.actLocked()
+		c.mu.Unlock()
+	}
+	c.ahead.Store(int64(ahead))
 }
 
 // actLocked makes known until when the server may act.

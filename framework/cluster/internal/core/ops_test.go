@@ -285,3 +285,30 @@ func TestAloneUntil(t *testing.T) {
 		t.Error("alone before it ever had a lease")
 	}
 }
+
+// TestSuspendedLease: what was sent before the clock stood still renews nothing.
+func TestSuspendedLease(t *testing.T) {
+	me := Incarnation{1, 1}
+	l := NewLease(me, Default)
+	l.Next(0)
+	l.Done(Loaded, LeaseValue{}, 0, 0)
+	l.Next(0)
+	l.Done(Written, LeaseValue{}, 1, 0)
+	at := Default.Renew
+	_, value, _, _ := l.Next(at)
+	l.Done(Uncertain, LeaseValue{}, 0, at)
+	at += time.Second
+	l.Suspended(at)
+	if do, _, _, ok := l.Next(at); !ok || do != Read {
+		t.Fatalf("it does %d, want a read", do)
+	}
+	l.Done(Loaded, value, 2, at) // it was written, long ago perhaps
+	if l.ValidUntil() > at {
+		t.Errorf("valid until %v, at %v", l.ValidUntil(), at)
+	}
+	do, _, _, ok := l.Next(at)
+	l.Done(Written, LeaseValue{}, 3, at)
+	if !ok || do != Write || l.ValidUntil() != at+Default.Validity {
+		t.Errorf("valid until %v after a write at %v", l.ValidUntil(), at)
+	}
+}
