@@ -425,7 +425,7 @@ func (c *Cluster) answerRoom(q place.Question) place.Answer {
 	case made && at != c.me:
 		return place.Answer{Says: place.NotHere}
 	case made:
-		if !c.host.HasRoom(q.Type, q.Key) && (!c.takesRooms() || q.Session == session.ID{} || c.host.OpenRoom(q.Type, q.Key, 0, nil) != nil) {
+		if !c.openMade(q, name) {
 			return place.Answer{Says: place.NotHere}
 		}
 		return c.seat(q, name)
@@ -437,6 +437,18 @@ func (c *Cluster) answerRoom(q place.Question) place.Answer {
 		return place.Answer{Says: place.NotHere}
 	}
 	return c.openForOther(q, name)
+}
+
+// openMade makes the room of a key that was made here, if it is not open: for a player, not to watch.
+func (c *Cluster) openMade(q place.Question, name string) bool {
+	r, may := &c.rooms, c.takesRooms() && q.Session != session.ID{}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.host.HasRoom(q.Type, q.Key) {
+		return true
+	}
+	r.dropSeatsLocked(name) // of the one before: its end was not told
+	return may && c.host.OpenRoom(q.Type, q.Key, 0, nil) == nil
 }
 
 // takesRooms reports whether rooms may be made here for players of other servers.
