@@ -195,6 +195,11 @@ func (s *Server) claim(ctx context.Context, at *login) {
 	if at.id, at.err = s.newID(at.who.User); at.err != nil || s.cfg.Cluster == nil {
 		return
 	}
+	if draining, _ := s.notTaking(); draining { // else the user's session elsewhere would end for nothing
+		s.count.full[fullDraining].Add(1)
+		at.err = errClaim{s.notLetIn(fullDraining)}
+		return
+	}
 	var why *session.CloseError
 	b, err := s.cfg.Cluster.Claim(ctx, at.who.User, at.id, s.loginNote(at), s.cfg.Duplicate)
 	switch {
