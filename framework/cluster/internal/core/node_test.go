@@ -14,25 +14,26 @@ import (
 // node is a server of the world: it does around the cores of this package what package
 // cluster and package framework do.
 type node struct {
-	w         *world
-	inc       Incarnation
-	alive     bool // its process runs, or is stopped
-	stopped   time.Duration
-	waiting   []func() // while it is stopped
-	rate      float64  // of its clock
-	way       sim.Way
-	broken    bool // its watch
-	lease     *Lease
-	watch     *Watch
-	members   *Members
-	holdings  Holdings
-	sessions  map[session.ID]*simSession
-	logins    map[*client]*login
-	joined    bool
-	draining  bool
-	told      map[session.ID]time.Duration // clients that were sent elsewhere
-	tombs     map[Incarnation]bool         // written
-	suspected map[uint16]bool              // a write is under way
+	w          *world
+	inc        Incarnation
+	alive      bool // its process runs, or is stopped
+	stopped    time.Duration
+	stopAsking time.Duration // for how long it is stopped when it asks for its lease next
+	waiting    []func()      // while it is stopped
+	rate       float64       // of its clock
+	way        sim.Way
+	broken     bool // its watch
+	lease      *Lease
+	watch      *Watch
+	members    *Members
+	holdings   Holdings
+	sessions   map[session.ID]*simSession
+	logins     map[*client]*login
+	joined     bool
+	draining   bool
+	told       map[session.ID]time.Duration // clients that were sent elsewhere
+	tombs      map[Incarnation]bool         // written
+	suspected  map[uint16]bool              // a write is under way
 }
 
 // simSession is a session where it is.
@@ -194,9 +195,16 @@ func (n *node) renew(boot uint32) {
 		return
 	}
 	n.w.dir.cas(n, key, value, rev, func(o Outcome, rev uint64) {
+		if n.w.mutate == renewedWhenSeen {
+			n.lease.sent = n.local()
+		}
 		n.lease.Done(o, LeaseValue{}, rev, n.local())
 		n.joinIfHeld(o)
 	})
+	if n.stopAsking > 0 && n.joined {
+		n.stop(n.stopAsking)
+		n.stopAsking = 0
+	}
 }
 
 // joinIfHeld begins to serve with the first lease.

@@ -59,6 +59,11 @@ func stop(most time.Duration) fault {
 	return func(w *world) { w.anyNode().stop(w.Between(100*time.Millisecond, most)) }
 }
 
+// stopAsking stops a node while its lease is being renewed: the answer is old when it is seen.
+func stopAsking(least, most time.Duration) fault {
+	return func(w *world) { w.anyNode().stopAsking = w.Between(least, most) }
+}
+
 func kill(w *world) {
 	n := w.anyNode()
 	if !n.alive {
@@ -90,6 +95,7 @@ const (
 	genNotRaised
 	refusedIsProof
 	aloneLetsIn
+	renewedWhenSeen
 )
 
 // timing is the Timing of the nodes.
@@ -142,6 +148,10 @@ var courses = map[string]course{
 	"edges": {
 		nodes: 3, clients: 4, length: 150 * time.Second, reopen: true,
 		faults: []fault{cut(18*time.Second, 22*time.Second), stop(22 * time.Second)},
+	},
+	"asleep": {
+		nodes: 3, clients: 6, length: 120 * time.Second, reopen: true,
+		faults: []fault{stopAsking(18*time.Second, 40*time.Second), cut(0, 5*time.Second)},
 	},
 	"marks": {
 		nodes: 4, clients: 6, length: 150 * time.Second, reopen: true, stale: true, duplicates: true, marks: true,
@@ -264,6 +274,7 @@ func TestFaultsAreFound(t *testing.T) {
 		{leaseOverwritten, "allow", 1, "the lease of a dead server is overwritten before it has a tombstone"},
 		{genNotRaised, "everything", 1, "a take does not raise the generation"},
 		{refusedIsProof, "marks", 1, "a server that can't be reached is taken for one whose process has ended"},
+		{renewedWhenSeen, "asleep", 1, "a lease is valid from when its renewal was answered"},
 		{aloneLetsIn, "serve", 50, "a server without a lease gives a link to a session"},
 	} {
 		t.Run(f.name, func(t *testing.T) {
