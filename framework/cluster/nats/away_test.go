@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+
+package nats
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/lifeline-go/lifeline/framework/cluster"
+)
+
+// TestQuestionsDoNotWait: what is asked while the connection is away was not received, and is not
+// when it is back: whoever asked has given up by then.
+func TestQuestionsDoNotWait(t *testing.T) {
+	cfg := Config{Listen: freePort(t), Dir: t.TempDir()}
+	first, err := Start(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := Start(Config{Join: []string{cfg.Listen}})
+	if err != nil {
+		first.Close()
+		t.Fatal(err)
+	}
+	defer second.Close()
+	first.Close()
+	for deadline := time.Now().Add(20 * time.Second); second.nc.IsConnected(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the connection stays")
+		}
+	}
+	ask := func(question string) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		_, err := second.Ask(ctx, "one", []byte(question))
+		return err
+	}
+	if err := ask("early"); !errors.Is(err, cluster.ErrNoServer) {
+		t.Errorf("asked while the connection is away: %v", err)
+	}
+	if first, err = Start(cfg); err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	heard := make(chan string, 100)
+	if err := first.Serve(t.Context(), "one", func(q []byte) []byte { heard <- string(q); return q }); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ask("late") != nil; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the connection does not come back")
+		}
+	}
+	if q := <-heard; q != "late" {
+		t.Errorf("%q was received, and nobody waits for the answer", q)
+	}
+}
