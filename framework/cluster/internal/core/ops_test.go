@@ -312,3 +312,16 @@ func TestSuspendedLease(t *testing.T) {
 		t.Errorf("valid until %v after a write at %v", l.ValidUntil(), at)
 	}
 }
+
+// TestParkedAndTaken: a park whose answer was lost, and whose session is another server's by now, is
+// done: its client is told that the session moves on, and not that it is lost.
+func TestParkedAndTaken(t *testing.T) {
+	me, other, id := Incarnation{1, 1}, Incarnation{2, 1}, session.ID{1}
+	op := NewPark(me, id, 3, []byte("record"))
+	op.Next(Event{Outcome: Loaded, Entries: []Entry{{Session: id, Owner: me, Gen: 3}}, Rev: 7}, &Members{})
+	op.Next(Event{Outcome: Uncertain}, &Members{})
+	a := op.Next(Event{Outcome: Loaded, Entries: []Entry{{Session: id, Owner: other, Gen: 4}}, Rev: 9}, &Members{})
+	if a.Do != Done || a.Verdict.Result != Parked {
+		t.Errorf("%+v", a)
+	}
+}
