@@ -3,6 +3,8 @@
 package transport
 
 import (
+	"fmt"
+	"math"
 	"net/netip"
 	"strings"
 	"testing"
@@ -48,11 +50,11 @@ func TestConfigThatCannotBeMeantIsRefused(t *testing.T) {
 		{Config{TCP: "7777"}, `Config.TCP "7777" is no address to listen on`},
 		{Config{KCP: ":70000"}, `Config.KCP ":70000" is no address to listen on`},
 		{Config{WebSocket: "ws://localhost:80"}, "Config.WebSocket"},
-		{Config{LinksPerAddress: 1 << 32}, "Config.LinksPerAddress is 4294967296"},
-		{Config{LinksPerAddress: 1<<31 + 5}, "Config.LinksPerAddress"},
+		{Config{LinksPerAddress: math.MaxInt}, fmt.Sprint("Config.LinksPerAddress is ", math.MaxInt)},
+		{Config{LinksPerAddress: math.MaxInt32}, "Config.LinksPerAddress"},
 		{Config{LinksPerAddress: -1, OpensPerAddress: -1, CookieRate: -1, MaxPlainPerAddress: -1, CoalesceDelay: -1}, ""},
-		{Config{OpensPerAddress: 1 << 40}, "Config.OpensPerAddress"},
-		{Config{CookieRate: 1 << 40}, "Config.CookieRate"},
+		{Config{OpensPerAddress: math.MaxInt}, "Config.OpensPerAddress"},
+		{Config{CookieRate: math.MaxInt}, "Config.CookieRate"},
 		{Config{MaxLinks: -1}, "Config.MaxLinks"},
 		{Config{CoalesceDelay: 1}, "Config.CoalesceDelay is 1ns"},
 		{Config{CoalesceDelay: time.Second}, "Config.CoalesceDelay is 1s"},
