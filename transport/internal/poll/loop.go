@@ -130,8 +130,8 @@ func (g *loop) OnOpen(c gnet.Conn) ([]byte, gnet.Action) {
 		if g.bootErr = g.watchGnet(c); g.bootErr != nil {
 			return nil, gnet.Shutdown
 		}
+		g.waker.wake() // gnet calls back; before others may wake it
 		g.queue.SetWaker(g.wake)
-		g.waker.wake() // gnet calls back
 		g.engineAt.Store(&engineAt{loop: c.EventLoop(), dead: g.dead})
 		g.accept()
 		if !g.started {
