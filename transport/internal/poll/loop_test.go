@@ -44,3 +44,26 @@ type busySink struct {
 
 func (s *busySink) Now() time.Duration { return s.now }
 func (s *busySink) Ended() bool        { return false }
+
+// TestRestartsThatAreFarApartWaitNoLonger: only engines that hardly run are waited for
+// longer and longer.
+func TestRestartsThatAreFarApartWaitNoLonger(t *testing.T) {
+	wait := time.Duration(0)
+	for _, c := range []struct{ ran, want time.Duration }{
+		{time.Second, restartDelay},
+		{time.Second, 2 * restartDelay},
+		{0, 4 * restartDelay},
+		{24 * time.Hour, restartDelay},
+		{time.Second, 2 * restartDelay},
+	} {
+		if wait = restartAfter(wait, c.ran); wait != c.want {
+			t.Errorf("waits %v after an engine that ran for %v, want %v", wait, c.ran, c.want)
+		}
+	}
+	for range 20 {
+		wait = restartAfter(wait, 0)
+	}
+	if wait != maxRestartDelay {
+		t.Errorf("waits %v at last, want %v", wait, maxRestartDelay)
+	}
+}

@@ -20,7 +20,8 @@ import (
 )
 
 // restartDelay is how long a loop waits before it starts a new engine for one
-// that ended by itself, and maxRestartDelay what that grows to.
+// that ended by itself, and maxRestartDelay what that grows to while engines run for
+// less than that.
 const (
 	restartDelay    = 100 * time.Millisecond
 	maxRestartDelay = 10 * time.Second
@@ -188,8 +189,10 @@ func (r *Runner) Wait() {
 func (g *loop) serve() {
 	defer g.r.done.Done()
 	defer g.refuse()
-	for wait := restartDelay; ; wait = min(2*wait, maxRestartDelay) {
+	for wait := time.Duration(0); ; {
+		began := g.r.Now()
 		err := g.engine()
+		wait = restartAfter(wait, g.r.Now()-began)
 		if g.sink.Ended() {
 			return
 		}
@@ -213,6 +216,15 @@ func (g *loop) serve() {
 			return
 		}
 	}
+}
+
+// restartAfter is how long a loop waits after an engine that ran for a time, where it
+// waited last before that.
+func restartAfter(last, ran time.Duration) time.Duration {
+	if last == 0 || ran >= maxRestartDelay {
+		return restartDelay
+	}
+	return min(2*last, maxRestartDelay)
 }
 
 func errOr(err error) error {
