@@ -4,6 +4,7 @@ package transport
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -17,9 +18,10 @@ type certFiles struct {
 	paths [2]string
 	log   *slog.Logger
 
-	mu   sync.Mutex
-	seen [2]os.FileInfo // of the last attempt, successful or not
-	cert *tls.Certificate
+	mu     sync.Mutex
+	seen   [2]os.FileInfo // of the last attempt, successful or not
+	unread bool           // a file could not be read then, and may be now as it is
+	cert   *tls.Certificate
 }
 
 // readCertFiles reads both for the first time.
@@ -38,10 +40,10 @@ func readCertFiles(cert, key string, log *slog.Logger) (*certFiles, error) {
 func (f *certFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.changedLocked() {
-		if err := f.loadLocked(); err != nil {
+	if changed := f.changedLocked(); changed || f.unread {
+		if err := f.loadLocked(); err != nil && changed {
 			f.log.Error("transport: certificate not renewed", slog.String("file", f.paths[0]), slog.Any("error", err))
-		} else {
+		} else if err == nil {
 			f.log.Info("transport: certificate renewed", slog.String("file", f.paths[0]), slog.Time("expires", f.cert.Leaf.NotAfter))
 		}
 	}
@@ -65,6 +67,8 @@ func (f *certFiles) loadLocked() error {
 		f.seen[i], _ = os.Stat(path) // before it is read: what changes meanwhile is read again
 	}
 	cert, err := tls.LoadX509KeyPair(f.paths[0], f.paths[1])
+	var cannot *os.PathError // no right to it yet, or no file left to open it with
+	f.unread = errors.As(err, &cannot)
 	if err != nil {
 		return err
 	}
