@@ -262,6 +262,50 @@ func TestEngineThatEndsIsReplaced(t *testing.T) {
 	}
 }
 
+// TestEngineThatBreaksLeavesNobodyWaiting: a connection that is on its way to an engine is
+// closed when that ends.
+func TestEngineThatBreaksLeavesNobodyWaiting(t *testing.T) {
+	tr, err := Start(Config{TCP: "127.0.0.1:0", Loops: 1, Logger: quiet}, &hooks{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop(t, tr)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	player, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer player.Close()
+	conn, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := tr.loops[0]
+	onLoop(t, l, func() {
+		l.below.(pollHooks).BreakEngine()
+		l.below.(pollHooks).HandOver(conn.(*net.TCPConn))
+	})
+	player.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if _, err := player.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the player hears %v, want the end", err)
+	}
+	eventually(t, "another engine", func() bool {
+		c, err := net.Dial("tcp", tr.Addr(TCP).String())
+		if err != nil {
+			return false
+		}
+		defer c.Close()
+		again := &client{Conn: c, t: t}
+		again.write(frame([]byte("served again")))
+		_, err = again.next(20 * time.Second)
+		return err == nil
+	})
+}
+
 // TestOneBadDestinationDoesNotHoldUpOthers sends to an address that the kernel
 // refuses, between two that it takes.
 func TestOneBadDestinationDoesNotHoldUpOthers(t *testing.T) {
@@ -389,6 +433,7 @@ func TestTheKernelKnowsTheRoundTripOfTCP(t *testing.T) {
 // pollHooks are what sockets offer to tests.
 type pollHooks interface {
 	EndEngine()
+	BreakEngine()
 	Coalesce()
 	Coming() (came func())
 	HandOver(*net.TCPConn)

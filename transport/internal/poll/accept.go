@@ -163,7 +163,7 @@ func (a *acceptor) hand(conn *net.TCPConn) {
 		e.coming.Add(1)
 		n := &newcomer{acceptor: a}
 		if taken, err := e.loop.Enroll(gnet.NewContext(context.Background(), n), conn); err == nil {
-			go n.settle(e, taken) // ends when the engine has it, or has not, or is dead
+			go n.settle(e, conn, taken) // ends when the engine has it, or has not, or is dead
 			return
 		}
 		e.coming.Add(-1)
@@ -175,8 +175,9 @@ func (a *acceptor) hand(conn *net.TCPConn) {
 
 // settle waits until the engine has a connection that was handed over. gnet has closed
 // it if that failed, which it does not say where its epoll did not take it: the loop must
-// not go on looking for it.
-func (n *newcomer) settle(e *engineAt, taken <-chan gnet.RegisteredResult) {
+// not go on looking for it. What an engine that ends has not taken keeps gnet's goroutine
+// and copy of the descriptor for ever, which nobody can close: its peer is told here.
+func (n *newcomer) settle(e *engineAt, conn *net.TCPConn, taken <-chan gnet.RegisteredResult) {
 	defer func() { <-n.handing }()
 	for {
 		select {
@@ -189,6 +190,9 @@ func (n *newcomer) settle(e *engineAt, taken <-chan gnet.RegisteredResult) {
 				n.count()
 			}
 		case <-e.dead: // gnet never answers then
+			_ = conn.CloseRead() // of the connection itself, not of one descriptor
+			_ = conn.CloseWrite()
+			_ = conn.Close()
 			return
 		}
 	}

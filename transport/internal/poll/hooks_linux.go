@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"github.com/lifeline-go/lifeline/transport/internal/backend"
+	"golang.org/x/sys/unix"
 )
 
 // What follows is for the tests of package transport, which see what becomes of
@@ -14,6 +15,12 @@ import (
 
 // EndEngine ends the loop's engine, as no shortage of files does. Another follows.
 func (g *loop) EndEngine() { _ = g.eng.Stop(context.Background()) }
+
+// BreakEngine has the engine end by an error of its epoll, the next time that it looks
+// there. On the loop.
+func (g *loop) BreakEngine() {
+	_ = unix.Dup3(g.waker.fds[0], int(g.watch.fds[len(g.udp)]), unix.O_CLOEXEC)
+}
 
 // HoldAcceptor is an acceptor that ends when release is called, and not before.
 // Held reports whether it is the only one that has not ended.
