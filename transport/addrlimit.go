@@ -101,24 +101,27 @@ func (d *addrLimiter) take(a netip.Addr, now time.Duration, links int64, cost ti
 }
 
 // release takes back a link that was counted for a.
-func (d *addrLimiter) release(a netip.Addr) { d.count(a, -1) }
+func (d *addrLimiter) release(a netip.Addr) { d.count(a, -1, 0) }
 
 // move counts a link of one address for another, where its peer went.
-func (d *addrLimiter) move(from, to netip.Addr) {
-	d.count(from, -1)
-	d.count(to, 1)
+func (d *addrLimiter) move(from, to netip.Addr, now time.Duration) {
+	d.count(from, -1, now)
+	d.count(to, 1, now)
 }
 
-func (d *addrLimiter) count(a netip.Addr, by int) {
+func (d *addrLimiter) count(a netip.Addr, by int, now time.Duration) {
 	if !d.counts(a) {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, key := range networksOf(a) {
-		o := d.networks[key]
+		o, known := d.networks[key]
 		o.links += int64(by)
 		d.networks[key] = o // for what it has to make good, until it is swept
+		if !known {
+			d.sweepLocked(now)
+		}
 	}
 }
 

@@ -45,7 +45,7 @@ func TestAddrLimiterCountsLinks(t *testing.T) {
 		t.Error("a link that has left makes room for one")
 	}
 	// A peer that migrates takes its place along, and is not refused for that.
-	d.move(netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8:0:1::9"))
+	d.move(netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8:0:1::9"), 0)
 	if !in("192.0.2.1") {
 		t.Error("a link that moved away still counts")
 	}
@@ -83,6 +83,33 @@ func TestAddrLimiterForgets(t *testing.T) {
 	}
 	if n := len(d.networks); n > 1000 { // in the ten milliseconds that one link takes there are 100
 		t.Errorf("%d of 200,000 addresses are remembered", n)
+	}
+}
+
+// TestAddrLimiterForgetsWhereLinksWere: players on the move leave more addresses than
+// they come from, and leave nothing behind.
+func TestAddrLimiterForgetsWhereLinksWere(t *testing.T) {
+	d := limiterOf(t, Config{})
+	now := time.Duration(0)
+	at := func(i int) netip.Addr {
+		return netip.AddrFrom16([16]byte{0x20, 1, byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)})
+	}
+	const moves = 10
+	for i := range 20_000 {
+		now += time.Second
+		a := at(i * moves)
+		if !d.acquire(a, now) {
+			t.Fatal("refused")
+		}
+		for n := 1; n < moves; n++ {
+			to := at(i*moves + n)
+			d.move(a, to, now)
+			a = to
+		}
+		d.release(a)
+	}
+	if n := len(d.networks); n > 1000 {
+		t.Errorf("%d networks of 200,000 addresses are remembered", n)
 	}
 }
 
@@ -178,7 +205,7 @@ func TestAddrLimiterOfLargerNetworks(t *testing.T) {
 	if n := in("2001:db8:1:%02x::1", 100); n != 400 {
 		t.Errorf("%d openings of a /56 at once, want 400", n)
 	}
-	d.move(netip.MustParseAddr("2001:db8:1::1"), netip.MustParseAddr("2001:db8:9::1"))
+	d.move(netip.MustParseAddr("2001:db8:1::1"), netip.MustParseAddr("2001:db8:9::1"), 0)
 	d.release(netip.MustParseAddr("2001:db8:9::1"))
 	if n := d.networks[netip.MustParsePrefix("2001:db8:9::/48")].links; n != 0 {
 		t.Errorf("%d links where one came and went", n)

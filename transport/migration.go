@@ -79,7 +79,7 @@ func (k *sealedLink) pathResponse(p path, token [8]byte) {
 	l.stats.migrated.Add(1)
 	old := k.addr
 	k.addr, k.local = p.addr, p.local
-	l.t.admission.addrs.move(old.Addr(), p.addr.Addr())
+	l.t.admission.addrs.move(old.Addr(), p.addr.Addr(), l.now)
 	k.kcp.Moved()
 	s.mtu = mtuSearch{}
 	l.touch(&k.Link)
