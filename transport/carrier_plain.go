@@ -135,7 +135,7 @@ func (c *plainLoop) open(p path, key plainKey, b []byte) {
 	from := p.addr.Addr()
 	most := int64(t.cfg.maxPlainLinks())
 	full := c.unvalidated.Len() >= t.maxUnvalidated || t.admission.carriers[PlainKCP].open.Load() > most
-	if full && !c.evict() || t.admission.plain.full(from) {
+	if t.admission.plain.full(from) || full && !c.evict() {
 		t.admission.release(PlainKCP, from, false)
 		t.admission.refuse(PlainKCP)
 		return

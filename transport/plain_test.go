@@ -202,6 +202,28 @@ func TestEvictedLinkMayComeAgain(t *testing.T) {
 	}
 }
 
+// TestLinkThatIsRefusedEvictsNone: an address that has enough of them takes no place from
+// others with those that it asks for in vain.
+func TestLinkThatIsRefusedEvictsNone(t *testing.T) {
+	waits := netip.MustParseAddr("198.51.100.1")
+	h := &hooks{unvalidated: true, packet: func(k *Link, p codec.Packet) {
+		if k.RemoteAddr().Addr() != waits {
+			k.ValidateAddress()
+		}
+	}}
+	l, _ := testLoop(Config{MaxPlainLinks: 4, MaxPlainPerAddress: 1}, h)
+	for i := range 3 {
+		newPeer(i).from(fmt.Sprintf("192.0.2.%d:9", i)).open(l)
+	}
+	newPeer(3).from("198.51.100.1:9").open(l)
+	for i := range 3 {
+		newPeer(4+i).from("192.0.2.1:9").open(l)
+	}
+	if len(h.errs) != 0 || len(plainOf(l).table) != 4 {
+		t.Errorf("%d links, closed with %v", len(plainOf(l).table), h.errs)
+	}
+}
+
 // TestPlainOpeningsOfOneAddressAreLimited like those of every other carrier, once
 // the address is proved.
 func TestPlainOpeningsOfOneAddressAreLimited(t *testing.T) {
