@@ -54,8 +54,12 @@ func (a *admission) acquire(c Carrier, from netip.Addr, now time.Duration, paid 
 }
 
 // acquirePlain takes a place for a link of plain KCP, whose address does not count
-// before it is validated. It counts a refusal.
-func (a *admission) acquirePlain() bool { return a.take(PlainKCP) }
+// before it is validated. It reports whether there was one: else another link has to
+// make room, or this one is released.
+func (a *admission) acquirePlain() bool {
+	a.carriers[PlainKCP].open.Add(1)
+	return a.links.Add(1) <= a.max
+}
 
 // validate counts a link of plain KCP for its address, which is validated now. It
 // counts a refusal; the link then keeps its place until it is released.

@@ -129,12 +129,10 @@ func (c *plainLoop) open(p path, key plainKey, b []byte) {
 		c.reset(p, key.conv, b)
 		return
 	}
-	if !t.admission.acquirePlain() {
-		return
-	}
 	from := p.addr.Addr()
 	most := int64(t.cfg.maxPlainLinks())
-	full := c.unvalidated.Len() >= t.maxUnvalidated || t.admission.carriers[PlainKCP].open.Load() > most
+	room := t.admission.acquirePlain()
+	full := !room || c.unvalidated.Len() >= t.maxUnvalidated || t.admission.carriers[PlainKCP].open.Load() > most
 	if t.admission.plain.full(from) || full && !c.evict() {
 		t.admission.release(PlainKCP, from, false)
 		t.admission.refuse(PlainKCP)

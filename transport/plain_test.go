@@ -217,10 +217,36 @@ func TestLinkThatIsRefusedEvictsNone(t *testing.T) {
 	}
 	newPeer(3).from("198.51.100.1:9").open(l)
 	for i := range 3 {
-		newPeer(4+i).from("192.0.2.1:9").open(l)
+		newPeer(4 + i).from("192.0.2.1:9").open(l)
 	}
 	if len(h.errs) != 0 || len(plainOf(l).table) != 4 {
 		t.Errorf("%d links, closed with %v", len(plainOf(l).table), h.errs)
+	}
+}
+
+// TestStrangersMakeRoomOnAFullServer, also where it is MaxLinks that is reached and
+// they are fewer than they may be.
+func TestStrangersMakeRoomOnAFullServer(t *testing.T) {
+	h := &hooks{unvalidated: true, packet: func(k *Link, p codec.Packet) {
+		if k.RemoteAddr().Addr().As4()[0] == 10 {
+			k.ValidateAddress()
+		}
+	}}
+	l, _ := testLoop(Config{MaxLinks: 8, MaxPlainLinks: 8}, h)
+	for i := range 5 {
+		newPeer(i).open(l)
+	}
+	for i := range 3 {
+		newPeer(5 + i).from(fmt.Sprintf("192.0.2.%d:9", i)).open(l)
+	}
+	for i := range 5 {
+		newPeer(8 + i).open(l)
+	}
+	if n, a := len(plainOf(l).table), &l.t.admission; n != 8 || plainOf(l).unvalidated.Len() != 0 || a.links.Load() != 8 || len(a.plain.links) != 8 {
+		t.Errorf("%d links, %d counted, %d players, closed with %v", n, a.links.Load(), len(a.plain.links), h.errs)
+	}
+	if got := l.t.admission.carriers[PlainKCP].stats().TooManyLinks; got != 2 {
+		t.Errorf("%d refusals counted, want 2", got)
 	}
 }
 
