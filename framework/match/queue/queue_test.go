@@ -413,7 +413,7 @@ func TestWhatEnterRefuses(t *testing.T) {
 func TestRulesThatCanNotBeMeant(t *testing.T) {
 	for _, r := range []Rules{
 		{Teams: -1}, {Size: 2000}, {Size: 2, MinSize: 3}, {Teams: 1}, {Window: Window{Start: math.NaN()}}, {Window: Window{PerSecond: -1}},
-		{Accept: -1}, {FlexAfter: -1}, {Tickets: -1}, {Backfills: -1}, {Teams: 1 << 40, Size: 1 << 40},
+		{Accept: -1}, {FlexAfter: -1}, {Tickets: -1}, {Backfills: -1}, {Teams: math.MaxInt/2 + 1, Size: math.MaxInt/2 + 1},
 	} {
 		if _, err := New(r); err == nil {
 			t.Errorf("%+v is accepted", r)
