@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -126,7 +127,7 @@ func TestBadListsAreRefused(t *testing.T) {
 func TestNewsOfTheListBeforeComeFirst(t *testing.T) {
 	boutServer(t, framework.Config{}, func(e *env, d *diary, rooms *bouts) {
 		ctx := context.Background()
-		var list []client.RoomInfo
+		var list atomic.Value // []string, ann's
 		var all []*client.Client
 		for _, user := range []string{"ann", "bob", "cat", "dan"} {
 			all = append(all, e.dial(user, transport.TCP))
@@ -137,7 +138,7 @@ func TestNewsOfTheListBeforeComeFirst(t *testing.T) {
 			for _, c := range all {
 				if err := c.Room("match").Follow(ctx, "map=ice", func(l []client.RoomInfo) {
 					if c == all[0] {
-						list = l
+						list.Store(mapsOf(l))
 					}
 				}); err != nil {
 					t.Fatal(err)
@@ -154,7 +155,7 @@ func TestNewsOfTheListBeforeComeFirst(t *testing.T) {
 			}
 			wait()
 			time.Sleep(3 * time.Second)
-			if got := mapsOf(list); len(got) != 1 || got[0] != "sand" {
+			if got, _ := list.Load().([]string); len(got) != 1 || got[0] != "sand" {
 				t.Errorf("round %d: the list of sand is %q", round, got)
 				return
 			}
@@ -167,16 +168,16 @@ func TestNewsOfTheListBeforeComeFirst(t *testing.T) {
 // one hears nothing.
 func TestAListThatIsRefusedLeavesTheOneBefore(t *testing.T) {
 	boutServer(t, framework.Config{}, func(e *env, d *diary, rooms *bouts) {
-		var ice, bad int
+		var ice, bad atomic.Int64
 		c := e.dial("ann", transport.TCP)
-		if err := c.Room("match").Follow(context.Background(), "map=ice", func(l []client.RoomInfo) { ice = len(l) }); err != nil {
+		if err := c.Room("match").Follow(context.Background(), "map=ice", func(l []client.RoomInfo) { ice.Store(int64(len(l))) }); err != nil {
 			t.Error(err)
 		}
-		wantCode(t, c.Room("match").Follow(context.Background(), "map=", func([]client.RoomInfo) { bad++ }), codec.ErrorBadRequest)
+		wantCode(t, c.Room("match").Follow(context.Background(), "map=", func([]client.RoomInfo) { bad.Add(1) }), codec.ErrorBadRequest)
 		publish(t, rooms, "ice", 900)
 		time.Sleep(2 * time.Second)
-		if ice != 1 || bad != 0 {
-			t.Errorf("the list has %d rooms, and the refused one was told %d times", ice, bad)
+		if ice.Load() != 1 || bad.Load() != 0 {
+			t.Errorf("the list has %d rooms, and the refused one was told %d times", ice.Load(), bad.Load())
 		}
 	}, listed)
 }
