@@ -16,6 +16,7 @@ namespace Lifeline
 		readonly List<IDisposable> stay = new List<IDisposable>(); // handlers that end with it
 		readonly Dictionary<string, RoomInfo> listed = new Dictionary<string, RoomInfo>(); // by key, of the list that is followed
 		Action<RoomInfo[]> onList;
+		int follows; // calls of Follow and Unfollow
 
 		internal Room(Client client, string type)
 		{
@@ -120,19 +121,34 @@ namespace Lifeline
 		/// <summary>
 		/// List again and again: handler gets the rooms, by key, before the task completes, and whenever they have
 		/// changed, half a second later at most. The array is the handler's own. A list of more than 20 rooms comes in
-		/// parts. A second Follow takes the place of the first. It ends with the session: follow again when
-		/// Opened comes. A RESET and a move to another server begin the list anew. Completes and fails as List does.
+		/// parts. A second Follow takes the place of the first, unless it is refused. It ends with the session: follow
+		/// again when Opened comes. A RESET and a move to another server begin the list anew. Completes and fails as
+		/// List does.
 		/// </summary>
-		public Task Follow(string filter, Action<RoomInfo[]> handler, TimeSpan? timeout = null)
+		public async Task Follow(string filter, Action<RoomInfo[]> handler, TimeSpan? timeout = null)
 		{
+			Action<RoomInfo[]> was = onList;
+			int turn = ++follows;
 			onList = handler;
-			return Ask("room.follow", filter, new Nothing(), timeout);
+			try
+			{
+				await Ask("room.follow", filter, new Nothing(), timeout);
+			}
+			catch (LifelineException e)
+			{
+				if (e.Code > 0 && e.Code != LifelineException.Reset && turn == follows)
+				{
+					onList = was; // the server has changed nothing
+				}
+				throw;
+			}
 		}
 
 		/// <summary>Ends Follow at once, also on this side. Completes and fails as Client.Request does.</summary>
 		public Task Unfollow(TimeSpan? timeout = null)
 		{
 			onList = null;
+			follows++;
 			return Ask("room.unfollow", null, new Nothing(), timeout);
 		}
 

@@ -251,9 +251,15 @@ namespace Lifeline.Tests
 			News(true, "z", 3);
 			check.That(follow.Status == TaskStatus.RanToCompletion, "follow");
 			check.Equal(string.Join(", ", seen.ToArray()), "b1, a2 b1, B0 a2, z3", "followed");
+			Task wrong = match.Follow("map=", all => seen.Add("refused"));
+			w.Fail(3, (uint)LifelineException.BadRequest, "no such filter");
+			w.Client.Update();
+			News(false, "z", 3);
+			check.That(wrong.IsFaulted && seen.Count == 5 && seen[4] == "z3", "a filter that is refused");
+			seen.RemoveAt(4);
 			Task end = match.Unfollow();
 			News(false, "y", 1); // on its way when the app lost interest
-			w.Answer(3, b => b.Nil());
+			w.Answer(4, b => b.Nil());
 			w.Client.Update();
 			check.That(end.Status == TaskStatus.RanToCompletion && seen.Count == 4, "unfollowed");
 			check.Equal(w.Failures.Count, 0, "failures");

@@ -100,6 +100,7 @@ export class Room {
 	again: Again | null = null;
 	private listed = new Map<string, RoomInfo>();
 	private onList: ((rooms: RoomInfo[]) => unknown) | null = null;
+	private follows = 0; // calls of follow and unfollow
 
 	constructor(readonly type: string, private readonly ask: Ask, private readonly appDecides: (type: string) => void) {}
 
@@ -140,18 +141,29 @@ export class Room {
 
 	/**
 	 * Lists again and again: fn gets the list before the promise resolves, and whenever it
-	 * has changed, half a second later at most. A list of more than 20 rooms comes in parts.
-	 * It ends with the session: follow again when opened comes. A RESET and a move to another
-	 * server begin the list anew.
+	 * has changed, half a second later at most. A list of more than 20 rooms comes in parts. A
+	 * second follow takes the place of the first, unless it is refused. It ends with the
+	 * session: follow again when opened comes. A RESET and a move to another server begin the
+	 * list anew.
 	 */
 	async follow(filter: string, fn: (rooms: RoomInfo[]) => unknown, options?: RequestOptions): Promise<void> {
+		const was = this.onList;
+		const turn = ++this.follows;
 		this.onList = fn;
-		await this.ask("room.follow", [this.type, filter], uint, options);
+		try {
+			await this.ask("room.follow", [this.type, filter], uint, options);
+		} catch (e) {
+			if (e instanceof RequestError && e.code !== Failure.Reset && turn === this.follows) {
+				this.onList = was; // the server has changed nothing
+			}
+			throw e;
+		}
 	}
 
 	/** Ends follow. */
 	unfollow(options?: RequestOptions): Promise<void> {
 		this.onList = null;
+		this.follows++;
 		return this.ask("room.unfollow", [this.type], nothing, options);
 	}
 

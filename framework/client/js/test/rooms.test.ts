@@ -9,7 +9,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { encodeFrame, Flag, Kind } from "../src/codec.js";
 import { End } from "../src/control.js";
 import { encodeFailure, encodeMessage, encodeResponse, parseRequest } from "../src/envelope.js";
-import { bool, Client, Code, list, RequestError, RoomCode, str, struct, uint } from "../src/index.js";
+import { bool, Client, Code, Failure, list, RequestError, RoomCode, str, struct, uint } from "../src/index.js";
 import { encodeBody, decodeBody } from "../src/types.js";
 import { FakeServer } from "./fake.js";
 
@@ -105,6 +105,7 @@ const ListNews = struct({ type: str, whole: bool, rooms: list(Listed), gone: lis
 test("a list is asked for, and followed", async () => {
 	const row = (key: string, players: number) => ({ key, players, seats: 4, watched: 0, open: true, published: [["map", "ice"]] });
 	const { receive } = server;
+	let refuse = false;
 	server.receive = (s, p) => {
 		receive.call(server, s, p);
 		if (p.kind !== Kind.Request) {
@@ -113,6 +114,10 @@ test("a list is asked for, and followed", async () => {
 		const { id, route } = parseRequest(p.body);
 		if (route === "room.list") {
 			s.count(Kind.Response, encodeResponse(id, encodeBody(struct({ total: uint, rooms: list(Listed) }), { total: 7, rooms: [row("a", 1)] })));
+			return;
+		}
+		if (refuse) {
+			s.count(Kind.Failure, encodeFailure(id, Failure.BadRequest, "no such filter"));
 			return;
 		}
 		s.count(Kind.Message, encodeMessage("room.listed", encodeBody(ListNews, { type: "match", whole: true, rooms: [row("b", 1), row("a", 2)], gone: [] })));
@@ -128,6 +133,12 @@ test("a list is asked for, and followed", async () => {
 	server.last.count(Kind.Message, encodeMessage("room.all", encodeBody(list(Place), [])));
 	server.last.count(Kind.Message, encodeMessage("room.listed", encodeBody(ListNews, { type: "match", whole: true, rooms: [row("d", 3)], gone: [] })));
 	expect(seen.at(-1)).toBe("d3");
+	// One that is refused leaves the one before.
+	refuse = true;
+	const wrong = c.room("match").follow("map=", () => seen.push("refused"));
+	await expect(wrong).rejects.toMatchObject({ code: Failure.BadRequest });
+	server.last.count(Kind.Message, encodeMessage("room.listed", encodeBody(ListNews, { type: "match", whole: false, rooms: [row("e", 4)], gone: [] })));
+	expect(seen.at(-1)).toBe("d3 e4");
 	expect(errors).toEqual([]);
 });
 
