@@ -100,15 +100,14 @@ func (s *Server) drainsWithin() (time.Duration, bool) {
 	return max(s.drainEnd.Sub(clock()), 0), s.draining
 }
 
+// byID orders sessions: by chance, and alike in each run of a test.
+func byID(x, y session.ID) int { return bytes.Compare(x[:], y[:]) }
+
 // planDrain gives every player a turn, in that order, and tells its client. A
 // detached player has the whole window to come back.
 func (s *Server) planDrain() []*Player {
 	players, now, window := s.players(), clock(), s.cfg.Drain.Window
-	// By id, which is chance, and the same in each run of a test.
-	slices.SortFunc(players, func(a, b *Player) int {
-		x, y := a.ID(), b.ID()
-		return bytes.Compare(x[:], y[:])
-	})
+	slices.SortFunc(players, func(a, b *Player) int { return byID(a.ID(), b.ID()) })
 	turns := s.turnsOf(players, window)
 	for i, p := range players {
 		p.mu.Lock()

@@ -3,7 +3,6 @@
 package framework
 
 import (
-	"bytes"
 	"maps"
 	"slices"
 	"time"
@@ -132,8 +131,7 @@ func (r *Room) missed(a *absentee, why Reason) {
 func (r *Room) forgetAbsent(along bool, why Reason) {
 	r.kind.mu.Lock()
 	var gone []*absentee
-	// By id, which is chance, and the same in each run of a test.
-	for _, id := range slices.SortedFunc(maps.Keys(r.absent), func(x, y session.ID) int { return bytes.Compare(x[:], y[:]) }) {
+	for _, id := range slices.SortedFunc(maps.Keys(r.absent), byID) {
 		if a := r.absent[id]; !a.coming {
 			delete(r.absent, id)
 			gone = append(gone, a)
