@@ -183,12 +183,19 @@ func (c *Cluster) HasLease() bool { return c.before(&c.until) }
 
 // before reports whether it is before end, for sure: the machine was not suspended.
 func (c *Cluster) before(end *atomic.Int64) bool {
-	now, ahead := times(c.start)
-	if int64(ahead)-c.ahead.Load() >= int64(suspended) {
+	now, _, stood := c.times()
+	if stood {
 		c.wake.ring()
 		return false
 	}
 	return int64(now) < end.Load()
+}
+
+// times returns our time, how far the wall clock is ahead of it, and whether that has grown so much
+// since keepLease last looked that the machine must have been suspended.
+func (c *Cluster) times() (now, ahead time.Duration, stood bool) {
+	now, ahead = times(c.start)
+	return now, ahead, int64(ahead)-c.ahead.Load() >= int64(suspended)
 }
 
 // ErrSecret refuses a server that has another Secret than the cluster.

@@ -69,10 +69,10 @@ func (c *Cluster) keepLease() {
 	}
 }
 
-// lookForPause looks whether the machine was suspended. Then nobody knows how old the lease is.
+// lookForPause looks whether the machine was suspended. Then the age of the lease is unknown.
 func (c *Cluster) lookForPause() {
-	now, ahead := times(c.start)
-	if int64(ahead)-c.ahead.Load() >= int64(suspended) {
+	now, ahead, stood := c.times()
+	if stood {
 		c.log.Warn("this machine was suspended, or its wall clock was set: the lease counts when it is renewed")
 		c.mu.Lock()
 		c.lease.Suspended(now)
