@@ -132,7 +132,7 @@ func TestNewsOfTheListBeforeComeFirst(t *testing.T) {
 		for _, user := range []string{"ann", "bob", "cat", "dan"} {
 			all = append(all, e.dial(user, transport.TCP))
 		}
-		for round := range 6 { // who is told first is chance
+		for round := range 6 { // which player is told first is chance
 			time.Sleep(10 * time.Second) // lists are charged
 			key := publish(t, rooms, "ice", 900)
 			for _, c := range all {

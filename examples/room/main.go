@@ -145,8 +145,8 @@ func (s *settings) config(logger *slog.Logger) framework.Config {
 	}
 }
 
-// newSite makes the server of the pages. Who is slow to send a request, or to read an answer, is in the
-// way of others, probes too: 64 connections are served at once. A profile of 30 s must still fit.
+// newSite makes the server of the pages. 64 connections are served at once, so one that is slow to send a
+// request, or to read an answer, is in the way of others, probes too. A profile of 30 s must still fit.
 func newSite(pages http.Handler) *http.Server {
 	return &http.Server{
 		Handler: pages, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second,

@@ -37,7 +37,7 @@ func TestProbesAreServed(t *testing.T) {
 	}
 }
 
-// TestSlowConnectionsEnd: who sends half a request, or reads no answer, does not keep the probes out.
+// TestSlowConnectionsEnd: a client that sends half a request, or reads no answer, keeps no probe out.
 func TestSlowConnectionsEnd(t *testing.T) {
 	srv, err := newServer(framework.Config{})
 	if err != nil {
@@ -76,7 +76,7 @@ func TestSlowConnectionsEnd(t *testing.T) {
 	}
 }
 
-// TestProbesAreServedWhileItDrains: who asks then is told so, and that the server need not be killed.
+// TestProbesAreServedWhileItDrains: a probe is told so then, and that the server need not be killed.
 func TestProbesAreServedWhileItDrains(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("processes can't be interrupted")

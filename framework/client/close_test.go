@@ -49,7 +49,7 @@ func TestTooLargeTellsSizeAndLimit(t *testing.T) {
 	}
 }
 
-// A handler may wait for an answer that came behind its message, as by a lock. Nobody waits
+// A handler may wait for an answer that came behind its message, as by a lock. Neither waits
 // forever when the client is closed meanwhile.
 func TestCloseLetsOutAnswersBehindAHandler(t *testing.T) {
 	srv := newServer(t, calm)

@@ -144,7 +144,7 @@ func (k *stcpConn) Read(b []byte) (int, error) {
 			k.plain, err = k.opener.Open(record)
 		}
 		if err != nil {
-			k.once.Do(func() { close(k.ended) }) // nobody reads on, whatever it is
+			k.once.Do(func() { close(k.ended) }) // the stream is not read on, whatever it is
 			return 0, err
 		}
 	}

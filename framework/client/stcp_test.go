@@ -14,7 +14,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 )
 
-// garbled is a stream that somebody else writes to once its client has said goodbye.
+// garbled is a stream that gets bytes of another sender once its client has said goodbye.
 type garbled struct {
 	*net.TCPConn
 	parted atomic.Bool

@@ -10,7 +10,7 @@ func clock() time.Time { return time.Now() }
 func since(t time.Time) time.Duration { return time.Since(t) }
 
 // suspended is how far the wall clock gets ahead of ours when the machine was suspended, as ours
-// may not count that time. One that somebody sets looks the same.
+// may not count that time. A wall clock that is set forward looks the same.
 const suspended = 2 * time.Second
 
 // times returns how long ago t was, and how much longer ago by the wall clock.

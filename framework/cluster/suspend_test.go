@@ -10,7 +10,7 @@ import (
 )
 
 // TestSuspended: a server whose machine was suspended, for a time that its clock did not count,
-// acts for nobody until its lease is renewed.
+// acts for no player until its lease is renewed.
 func TestSuspended(t *testing.T) {
 	for _, isolation := range []cluster.Isolation{cluster.Pause, cluster.Serve} {
 		play(t, 2, nil, func(s *stack) {

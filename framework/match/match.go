@@ -72,7 +72,7 @@ type Matchmaker struct {
 	// Guarded by mu.
 	queues map[string]*Queue          // immutable once the server runs
 	held   map[string]*held           // by the id of a player who waits
-	away   map[*framework.Player]bool // those without a link, as the hooks have told
+	away   map[*framework.Player]bool // players without a link, as the hooks have told
 }
 
 // held is a player in a queue.

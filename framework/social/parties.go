@@ -78,7 +78,7 @@ type Parties struct {
 	byUser  map[string]*party
 	byID    map[uint64]*party
 	invites map[string]map[*party]bool // by user; some may have expired
-	away    map[*framework.Player]bool // those without a link, as the hooks have told
+	away    map[*framework.Player]bool // players without a link, as the hooks have told
 	total   struct{ made, invited, joined, left, kicked, refused uint64 }
 }
 

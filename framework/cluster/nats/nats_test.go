@@ -288,8 +288,8 @@ func TestPeers(t *testing.T) {
 	}
 }
 
-// TestCopies: a bucket that a process made which Joins the peers, as when all are started at
-// once, has as many copies as those want.
+// TestCopies: a bucket that was made by a process that Joins the peers, as when all are started
+// at once, has as many copies as the peers want.
 func TestCopies(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits for elections")
@@ -398,7 +398,7 @@ func TestDirectoryStays(t *testing.T) {
 	}
 }
 
-// TestTombstonesStay: the entry of a room names its owner for as long as nobody joins it, so a
+// TestTombstonesStay: the entry of a room names its owner until a player joins it, so a
 // tombstone has no end, also where a release before gave it one.
 func TestTombstonesStay(t *testing.T) {
 	cfg := Config{Dir: t.TempDir()}
@@ -422,8 +422,8 @@ func TestTombstonesStay(t *testing.T) {
 	}
 }
 
-// TestPasswordComesBack: a server goes on that was refused for a moment, as those that keep the
-// directory were given another password by mistake.
+// TestPasswordComesBack: a server that was refused for a moment goes on, as when the servers of
+// the directory were given another password by mistake.
 func TestPasswordComesBack(t *testing.T) {
 	cfg := Config{Listen: freePort(t), Dir: t.TempDir(), Password: "secret", Logger: slog.New(slog.DiscardHandler)}
 	one, err := Start(cfg)

@@ -203,7 +203,7 @@ func (b *Bus) Serve(ctx context.Context, name string, answer func([]byte) []byte
 
 // Ask implements cluster.Bus.
 func (b *Bus) Ask(ctx context.Context, name string, question []byte) ([]byte, error) {
-	for !b.nc.IsConnected() && !b.nc.IsClosed() { // else it is kept, and received when nobody waits for the answer any more
+	for !b.nc.IsConnected() && !b.nc.IsClosed() { // else it is kept, and received when its answer is not waited for any more
 		if !pause(ctx, 10*time.Millisecond) {
 			return nil, fmt.Errorf("%w: %w", cluster.ErrNoServer, nats.ErrDisconnected)
 		}

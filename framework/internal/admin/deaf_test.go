@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestDeafConnectionsEnd: who asks and reads no answer does not keep others out.
+// TestDeafConnectionsEnd: a client that asks and reads no answer keeps no other out.
 func TestDeafConnectionsEnd(t *testing.T) {
 	srv, err := Listen("127.0.0.1:0", time.Now)
 	if err != nil {

@@ -176,7 +176,7 @@ func (a *acceptor) hand(conn *net.TCPConn) {
 // settle waits until the engine has a connection that was handed over. gnet has closed
 // it if that failed, which it does not say where its epoll did not take it: the loop must
 // not go on looking for it. What an engine that ends has not taken keeps gnet's goroutine
-// and copy of the descriptor for ever, which nobody can close: its peer is told here.
+// and copy of the descriptor for ever, which can't be closed: its peer is told here.
 func (n *newcomer) settle(e *engineAt, conn *net.TCPConn, taken <-chan gnet.RegisteredResult) {
 	defer func() { <-n.handing }()
 	for {

@@ -938,7 +938,7 @@ namespace Lifeline.Tests
 			check.Equal(Hosts(p, list), "10.0.0.3 10.0.0.1 2001:db8::2 10.0.0.2 2001:db8::1", "what worked comes first");
 			p.Note(new IPEndPoint(IPAddress.Parse("10.0.0.3"), 1), false);
 			check.Equal(Hosts(p, list), "2001:db8::1 10.0.0.1 2001:db8::2 10.0.0.2 10.0.0.3", "until it does not");
-			// A lookup that failed when nobody waited for it any more says nothing about now.
+			// A lookup that failed after its dial had given up says nothing about now.
 			Places late = new Places(new string('x', 64), 5);
 			late.Resolve();
 			FieldInfo lookup = typeof(Places).GetField("lookup", BindingFlags.Instance | BindingFlags.NonPublic);

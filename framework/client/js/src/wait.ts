@@ -18,7 +18,7 @@ export function checkTimeout(timeout = Infinity): void {
 	}
 }
 
-/** Why a signal was aborted. Those of React Native don't tell. */
+/** Why a signal was aborted. A signal of React Native does not tell. */
 export function reasonOf(signal: AbortSignal): unknown {
 	return "reason" in signal ? signal.reason : new Error("aborted");
 }

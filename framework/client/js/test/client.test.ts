@@ -556,7 +556,7 @@ describe("sendNewest of what no server takes, or not this one", () => {
 		expect(c.sendNewest("aim", str, "left")).toBe(true);
 		expect(server.received.filter((p) => p.kind === Kind.Message).map((p) => p.body)).toEqual([encodeMessage("aim", encodeBody(str, "left"))]);
 		server.dial = "hang";
-		await pass(60_000); // nobody answers any more
+		await pass(60_000); // no server answers any more
 		expect(kinds().slice(0, 3)).toEqual(["connecting", "opened", "lost"]);
 		c.close();
 	});

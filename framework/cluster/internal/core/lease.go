@@ -107,7 +107,7 @@ func (l *Lease) unanswered(now time.Duration) {
 	}
 }
 
-// Suspended tells that this server's clock has stood still, nobody knows for how long: the lease is
+// Suspended tells that this server's clock has stood still, for an unknown time: the lease is
 // valid again when a write that is sent from now on has succeeded.
 func (l *Lease) Suspended(now time.Duration) {
 	l.until, l.alone, l.nextAt = 0, 0, 0

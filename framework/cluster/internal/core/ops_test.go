@@ -313,8 +313,8 @@ func TestSuspendedLease(t *testing.T) {
 	}
 }
 
-// TestParkedAndTaken: a park whose answer was lost, and whose session is another server's by now, is
-// done: its client is told that the session moves on, and not that it is lost.
+// TestParkedAndTaken: the answer to a park was lost, and another server has the session by now: it is
+// done, its client is told that the session moves on, and not that it is lost.
 func TestParkedAndTaken(t *testing.T) {
 	me, other, id := Incarnation{1, 1}, Incarnation{2, 1}, session.ID{1}
 	op := NewPark(me, id, 3, []byte("record"))
