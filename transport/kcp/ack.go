@@ -5,9 +5,8 @@ package kcp
 import "time"
 
 const (
-	// granularity is the least that a timeout leaves above the smoothed round
-	// trip: how late stock peers acknowledge (their update interval).
-	granularity = 10 * time.Millisecond
+	// granularity is the least that a timeout leaves above the smoothed round trip: RFC 9002 6.1.2.
+	granularity = time.Millisecond
 
 	// burst segments may time out at one moment, the next ones burstGap later:
 	// when a whole window is lost, sending it at once loses it again.

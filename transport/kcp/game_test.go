@@ -126,6 +126,20 @@ func TestRepeatsSaveWhatLossCosts(t *testing.T) {
 	}
 }
 
+// TestTimeoutsAreInTime: where round trips take equally long, a loss costs one more of them and
+// hardly anything else, also if another one comes with it.
+func TestTimeoutsAreInTime(t *testing.T) {
+	cfg := &Config{Pool: NewPool(0)}
+	g := newGame(1, 0.05, newOurs(5, cfg, 0, 0), newOurs(5, cfg, 0, 0))
+	g.requests = 10_000
+	if err := g.play(func(time.Duration) {}); err != nil {
+		t.Fatal(err)
+	}
+	if p99, most := g.percentile(0.99), 4*g.delay+2*ms; p99 > most {
+		t.Errorf("p99 is %v, more than two round trips and 2 ms, %v", p99, most)
+	}
+}
+
 // TestJitterIsNoLoss: a path that only delays makes no repeats.
 func TestJitterIsNoLoss(t *testing.T) {
 	cfg := &Config{Pool: NewPool(0)}

@@ -28,7 +28,7 @@ namespace Lifeline
 		const int repeats = 2;      // segments that a datagram carries again: SPEC 5.6
 		const int burst = 32;       // segments that may time out at one moment: SPEC 5.2
 		const long burstGap = 10 * Nanos.Millisecond;
-		const long granularity = 10 * Nanos.Millisecond;
+		const long granularity = Nanos.Millisecond; // RFC 9002 6.1.2
 		const long startRto = 200 * Nanos.Millisecond;
 		const long minRto = 30 * Nanos.Millisecond, maxRto = 4 * Nanos.Second;
 		const long probeMin = 500 * Nanos.Millisecond, probeMax = 4 * Nanos.Second;
