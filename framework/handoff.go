@@ -102,7 +102,7 @@ func (c *handoff) decide(l *loop) {
 	// The old link is fenced from here on, dead or half alive.
 	if k := l.unlink(p); k != nil {
 		l.srv.lost(p, lostReplaced)
-		endLink(k, Reason{Code: session.TakenOver})
+		endOldLink(k)
 		if c.kind != reopened {
 			p.mu.Lock()
 			p.life.Replace()

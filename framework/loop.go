@@ -321,9 +321,20 @@ func (l *loop) misbehaved(p *Player, err error) {
 
 // endLink ends a link with a BYE. Nothing that still comes on it is heard.
 func endLink(k *transport.Link, why Reason) {
+	sayBye(k, why)
+	k.FinishStatus(wsStatus(why.Code))
+}
+
+// endOldLink ends the link before a resume. The client has left it: only another holder
+// of the token may still be there.
+func endOldLink(k *transport.Link) {
+	sayBye(k, Reason{Code: session.TakenOver})
+	k.FinishLeft(wsStatus(session.TakenOver))
+}
+
+func sayBye(k *transport.Link, why Reason) {
 	k.Value = nil
 	k.Write(session.AppendBye(nil, why.closeError()))
-	k.FinishStatus(wsStatus(why.Code))
 }
 
 // wsStatus is how the close frame of a WebSocket says a code: transport/SPEC 7.6.

@@ -134,11 +134,11 @@ func (k *wsLink) pack(b []byte) []byte {
 	return b
 }
 
-func (k *wsLink) finish(status uint16) time.Duration {
+func (k *wsLink) finish(status uint16, left bool) time.Duration {
 	if status != 0 {
 		k.status = status
 	}
-	return k.streamLink.finish(status)
+	return k.streamLink.finish(status, left)
 }
 
 // headBuf is where a header is written to.

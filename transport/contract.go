@@ -24,7 +24,7 @@ type carrierLink interface {
 	// validate takes note that the peer owns its address, where that matters.
 	validate()
 	// finish is told of Finish and says how long that may take.
-	finish(status uint16) time.Duration
+	finish(status uint16, left bool) time.Duration
 	// deadline is when due is to be called, besides the end of Finish.
 	deadline(now time.Duration) time.Duration
 	due()

@@ -111,9 +111,9 @@ func (k *kcpLink) write(frames []byte) bool { return k.kcp.Write(frames) == nil 
 
 func (k *kcpLink) writeDatagram([]byte) bool { return false }
 
-func (k *kcpLink) finish(uint16) time.Duration {
+func (k *kcpLink) finish(_ uint16, left bool) time.Duration {
 	k.kcp.Slow(finishTime / 2)
-	if k.kcp.Silence(k.loop.now) >= silentTime {
+	if left || k.kcp.Silence(k.loop.now) >= silentTime {
 		return finishUnit // this batch still says them
 	}
 	return finishTime

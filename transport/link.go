@@ -177,12 +177,18 @@ func (k *Link) Finish() { k.FinishStatus(0) }
 
 // FinishStatus is Finish, and tells the peer status in the close frame of a
 // WebSocket, 0 for a normal end. Other carriers have no word for it.
-func (k *Link) FinishStatus(status uint16) {
+func (k *Link) FinishStatus(status uint16) { k.finish(status, false) }
+
+// FinishLeft is FinishStatus for a link that its peer has left for another one: on KCP
+// what was written is sent once.
+func (k *Link) FinishLeft(status uint16) { k.finish(status, true) }
+
+func (k *Link) finish(status uint16, left bool) {
 	if k.state&(stateFinishing|stateClosed) != 0 {
 		return
 	}
 	k.state |= stateFinishing
-	limit := k.self.finish(status)
+	limit := k.self.finish(status, left)
 	k.until = uint32((k.loop.now + limit + finishUnit - 1) / finishUnit)
 	k.loop.timers.schedule(k, k.finishAt())
 	k.loop.touch(k)

@@ -428,11 +428,13 @@ func TestLastWordsToTheSilentAreFew(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		waits bool // something was sent to it before, and not acknowledged
+		left  bool
 		want  int
 		lasts time.Duration
 	}{
-		{"nothing was on the way", false, 2, finishTime},
-		{"something was on the way", true, 1, 2 * finishUnit},
+		{"nothing was on the way", false, false, 2, finishTime},
+		{"something was on the way", true, false, 1, 2 * finishUnit},
+		{"it has another link", false, true, 1, 2 * finishUnit},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -457,7 +459,7 @@ func TestLastWordsToTheSilentAreFew(t *testing.T) {
 				clear(sent)
 				l.begin()
 				k.Write(frame([]byte("goodbye")))
-				k.Finish()
+				k.finish(0, test.left)
 				l.end()
 				pass(test.lasts + 50*time.Millisecond)
 				if k.state&stateClosed == 0 {

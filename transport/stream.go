@@ -68,7 +68,7 @@ func (k *streamLink) writeDatagram([]byte) bool { return false }
 
 func (k *streamLink) validate() {}
 
-func (k *streamLink) finish(uint16) time.Duration { return finishTime }
+func (k *streamLink) finish(uint16, bool) time.Duration { return finishTime }
 
 func (k *streamLink) deadline(time.Duration) time.Duration {
 	if k.waits() {
