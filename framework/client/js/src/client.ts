@@ -121,9 +121,10 @@ export class Client<S extends Schema = NoSchema> {
 	 */
 	connect(options: ConnectOptions = {}): Promise<void> {
 		checkTimeout(options.timeout);
-		const wrong = this.core.state === "ended" ? "the client has ended: make a new one" : lacking(this.cfg);
+		const ended = this.core.state === "ended";
+		const wrong = ended ? "the client has ended: make a new one" : lacking(this.cfg);
 		if (wrong !== "") {
-			return Promise.reject(this.core.state === "ended" ? new ClosedError(`lifeline: ${wrong}`) : new LifelineError(`lifeline: ${wrong}`));
+			return Promise.reject(new (ended ? ClosedError : LifelineError)(`lifeline: ${wrong}`));
 		}
 		const opening = (this.opening ??= this.begin());
 		const { opens, resets } = this.stats;

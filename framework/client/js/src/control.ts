@@ -51,8 +51,7 @@ export const Move = struct({ delay: u32, address: str });
 
 /** The name of the route by which a server with these messages tells them: framework/gen. */
 export function schemaName(text: string): string {
-	const h = sha256(encodeText(text)).subarray(0, 8);
-	return `schema.${Array.from(h, (b) => b.toString(16).padStart(2, "0")).join("")}`;
+	return `schema.${hex(sha256(encodeText(text)).subarray(0, 8))}`;
 }
 
 export function encodeControl<T>(kind: Kind, type: Type<T>, body: T): Uint8Array {
@@ -79,7 +78,7 @@ export function parseEnd(p: Packet): CloseError {
 export const maxMillis = 2 ** 31;
 const maxWindow = 2 ** 15 - 1; // keeps seq16 unambiguous: SPEC 4.2
 
-/** Refuses what can't work: SPEC 3.4. */
+/** Refuses what can't work: SPEC 3.4. TUNE comes under the same conditions: SPEC 3.9. */
 export function checkParams(b: Infer<typeof ParamsBody>): Params {
 	const ms = (v: number): number => Math.min(v, maxMillis);
 	const p: Params = {
@@ -90,16 +89,6 @@ export function checkParams(b: Infer<typeof ParamsBody>): Params {
 		throw new LinkError("control", `parameters ${JSON.stringify(p)}`);
 	}
 	return p;
-}
-
-/** TUNE under the same conditions: SPEC 3.9. */
-export function checkTune(p: Packet): { interval: number; timeout: number } {
-	const b = decodeControl(p, Tune);
-	const t = { interval: Math.min(b.interval, maxMillis), timeout: Math.min(b.timeout, maxMillis) };
-	if (t.interval <= 0 || t.timeout < 2 * t.interval) {
-		throw new LinkError("control", `tune ${JSON.stringify(t)}`);
-	}
-	return t;
 }
 
 /** Above this a count is a protocol error; no real one comes near 2^53. SPEC 3.3. */
@@ -174,9 +163,9 @@ export function parseToken(token: string): Identity | null {
 	return { sid: b.slice(0, 16), key: b.slice(16, 48), seal: b.slice(48) };
 }
 
-/** A session's id as text. */
-export function idText(sid: Uint8Array): string {
-	return Array.from(sid, (v) => v.toString(16).padStart(2, "0")).join("");
+/** As text, as a session's id is told. */
+export function hex(b: Uint8Array): string {
+	return Array.from(b, (v) => v.toString(16).padStart(2, "0")).join("");
 }
 
 /** What a RESUME claims. recv is null if the client has lost it. */

@@ -69,19 +69,21 @@ export class Dialer {
 				}
 			});
 		};
-		if (ready === null) {
-			next(0);
-			return;
-		}
-		void ready.then((error) => {
-			if (this.attempt === attempt) {
-				if (error === null) {
-					next(0);
-				} else {
-					finish(error);
-				}
+		const begin = (error: Error | null): void => {
+			if (this.attempt !== attempt) {
+				return; // called off
 			}
-		});
+			if (error) {
+				finish(error);
+			} else {
+				next(0);
+			}
+		};
+		if (ready) {
+			void ready.then(begin);
+		} else {
+			begin(null);
+		}
 	}
 
 	/** Calls the attempt off. */

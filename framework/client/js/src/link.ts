@@ -16,7 +16,6 @@ export class Link {
 	/** If the link does not open a session, its address is not the reason. */
 	excused = false;
 	private parked: Uint8Array[] | null = null; // messages that came while a ticket is fetched
-	private parkedBytes = 0;
 
 	/** index is the place of its address in the app's list; -1 if the server named the address. */
 	constructor(readonly socket: Socket, readonly index: number) {}
@@ -57,7 +56,6 @@ export class Link {
 	/** From now on messages wait. */
 	park(): void {
 		this.parked = [];
-		this.parkedBytes = 0;
 	}
 
 	get parking(): boolean {
@@ -66,9 +64,9 @@ export class Link {
 
 	/** Lets a message wait. False: too many do. */
 	keep(b: Uint8Array): boolean {
-		this.parked!.push(b);
-		this.parkedBytes += b.length;
-		return this.parked!.length <= maxParked && this.parkedBytes <= maxMessage;
+		const parked = this.parked!;
+		parked.push(b);
+		return parked.length <= maxParked && parked.reduce((n, p) => n + p.length, 0) <= maxMessage;
 	}
 
 	/** Ends the wait, and returns what waited. */

@@ -3,7 +3,7 @@
 // What a page goes through in a browser: it is hidden and shown, goes offline
 // and online, is reloaded, and is put aside whole and brought back.
 
-import { idText, parseToken } from "./control.js";
+import { hex, parseToken } from "./control.js";
 
 /** The part of a client that a page moves. */
 export interface Followed {
@@ -39,7 +39,7 @@ export class Page {
 			// It can't be read: this load logs in anew.
 		}
 		const who = parseToken(token);
-		const ours = who !== null && (await this.hold(idText(who.sid)));
+		const ours = who !== null && (await this.hold(hex(who.sid)));
 		this.leave("");
 		return ours ? token : "";
 	}

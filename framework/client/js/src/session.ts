@@ -155,7 +155,7 @@ export class Session {
 
 	/** The id of the session, empty without one. */
 	get id(): string {
-		return this.who === null ? "" : control.idText(this.who.sid);
+		return this.who === null ? "" : control.hex(this.who.sid);
 	}
 
 	/** What the server dictates. */
@@ -241,7 +241,7 @@ export class Session {
 		if (this.st === "ended") {
 			return;
 		}
-		const bye = this.st === "open" ? [control.encodeControl(Kind.Bye, control.End, { code: Code.Left, text: "", detail: 0n })] : [];
+		const bye = this.st === "open" ? goodbye() : [];
 		this.finish(new CloseError(Code.Left));
 		this.ctl = bye;
 	}
@@ -375,7 +375,7 @@ export class Session {
 			case Kind.Datagram:
 				return true;
 			case Kind.Tune:
-				this.par = { ...this.par, ...control.checkTune(p) };
+				this.par = control.checkParams({ ...this.par, ...control.decodeControl(p, control.Tune) });
 				this.beatEvery = Math.min(this.beatEvery, this.par.interval);
 				return false;
 			case Kind.Bye:
@@ -511,7 +511,7 @@ export class Session {
 			return false;
 		}
 		this.finish(new CloseError(Code.Version, `the server may send bodies of ${p.maxBody} bytes, maxReceive is ${this.cfg.maxReceive}`));
-		this.ctl = [control.encodeControl(Kind.Bye, control.End, { code: Code.Left, text: "", detail: 0n })];
+		this.ctl = goodbye();
 		return true;
 	}
 
@@ -827,4 +827,8 @@ export class Session {
 			this.beatEvery = this.par.interval * 0.9 + this.below(this.par.interval / 5);
 		}
 	}
+}
+
+function goodbye(): Uint8Array[] {
+	return [control.encodeControl(Kind.Bye, control.End, { code: Code.Left, text: "", detail: 0n })];
 }
