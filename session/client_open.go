@@ -52,6 +52,12 @@ func (c *Client) newOpening(now time.Duration) (ok bool) {
 	return true
 }
 
+// LogsInAnew reports whether a link that is greeted at that time is asked for another
+// login, with another ticket: neither for the session nor for a login that is repeated.
+func (c *Client) LogsInAnew(at time.Duration) bool {
+	return !c.have && (!c.asked || at-c.drawn >= openingLife)
+}
+
 // ask writes what the client wants of a greeted link.
 func (c *Client) ask(now time.Duration) {
 	if c.have {
@@ -63,7 +69,7 @@ func (c *Client) ask(now time.Duration) {
 		c.ctl = r.append(c.ctl)
 		return
 	}
-	if (!c.asked || now-c.drawn >= openingLife) && !c.newOpening(now) {
+	if c.LogsInAnew(now) && !c.newOpening(now) {
 		c.cut = true // never a login without its ticket
 		c.down(now, &CloseError{Code: LinkLost, Text: "no ticket"}, 0, false)
 		return

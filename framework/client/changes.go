@@ -42,12 +42,8 @@ func (c *Client) changesLocked() {
 		case session.PutOff:
 			s.Kind, s.Delay = EventRefused, ch.Delay
 			c.attempt.told = true
-			if !ch.Err.Code.Resumable() {
-				c.tickets.forget() // this login was answered: session/SPEC.md 6.1
-			}
 		case session.Ending:
 			s.Kind = EventGone
-			c.tickets.forget()
 			c.ended++
 			c.failCallsLocked("the session ended before the answer came")
 			if c.core.State() == session.Ended {

@@ -100,7 +100,7 @@ func New(addrs []string, cfg Config) (*Client, error) {
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.tickets = tickets{call: cfg.Ticket, timeout: cfg.ticketTimeout(), info: len(cfg.Info), clock: c.clock, ctx: c.ctx}
 	c.core, err = session.NewClient(session.ClientConfig{
-		Ticket: c.tickets.get,
+		Ticket: c.takeTicketLocked,
 		Info:   cfg.Info, Token: cfg.Token, MaxPackets: cfg.MaxPackets, MaxBytes: cfg.MaxBytes, MaxReceive: cfg.MaxReceive,
 		OpeningTimeout: cfg.OpeningTimeout, MinDelay: cfg.MinDelay, MaxDelay: cfg.MaxDelay, Rand: c.random.number,
 	})

@@ -321,3 +321,12 @@ func (c *Client) freshTicket(ctx context.Context) error {
 	}
 	return err
 }
+
+// takeTicketLocked gives the core the ticket of another login on the present link.
+func (c *Client) takeTicketLocked() (ticket []byte, ok bool) {
+	if ticket, ok = c.tickets.take(); !ok && !c.link.told {
+		c.link.told = true // the address did what it could
+		c.attempt.failed(errTicketUsed)
+	}
+	return ticket, ok
+}

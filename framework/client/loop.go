@@ -128,7 +128,7 @@ func (c *Client) dial() {
 		return
 	}
 	gen, all, conv := c.dialGen, c.ways.next(c.core.Address(), c.clock.now()), uint32(c.random.number())
-	ask := c.core.Token() == "" && c.tickets.due()
+	ask := c.core.LogsInAnew(c.clock.now()+ticketAhead) && c.tickets.due()
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	c.undial = cancel

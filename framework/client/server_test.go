@@ -32,14 +32,15 @@ type server struct {
 	secret session.Secret
 	table  *session.Table[*seat]
 	links  []*peerLink
-	mute   bool                  // accepts links and never says a word
-	liar   bool                  // the test makes it break the protocol
-	refuse *session.CloseError   // the answer to every HELLO
-	routes []string              // the dictionary
-	later  []*session.CloseError // what refuse is after the next HELLO, and so on
-	stale  bool                  // refuses the next RESUME as overtaken
-	logins []string              // their tickets
-	ends   []session.Code        // of sessions, in order
+	mute   bool                        // accepts links and never says a word
+	liar   bool                        // the test makes it break the protocol
+	refuse *session.CloseError         // the answer to every HELLO
+	routes []string                    // the dictionary
+	later  []*session.CloseError       // what refuse is after the next HELLO, and so on
+	stale  bool                        // refuses the next RESUME as overtaken
+	logins []string                    // their tickets
+	pairs  map[session.OpeningKey]bool // of an opening id and a ticket
+	ends   []session.Code              // of sessions, in order
 	byes   int
 	pauses int
 	died   int     // links that were silent for the timeout
@@ -78,7 +79,7 @@ func newServer(t testing.TB, cfg session.Config) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, cfg: full, start: time.Now(), stop: make(chan struct{}), table: session.NewTable[*seat](time.Minute, 100)}
+	s := &server{t: t, cfg: full, start: time.Now(), stop: make(chan struct{}), table: session.NewTable[*seat](time.Minute, 100), pairs: map[session.OpeningKey]bool{}}
 	s.shard.Config = &s.cfg
 	s.shard.Rand = func() uint32 { return uint32(time.Since(s.start)) }
 	_, _ = rand.Read(s.secret[:])
@@ -305,6 +306,7 @@ func (k *peerLink) opening(p codec.Packet) {
 			panic(fmt.Sprint("HELLO: ", err))
 		}
 		s.logins = append(s.logins, string(h.Ticket))
+		s.pairs[h.OpeningKey()] = true
 		if s.refuse != nil {
 			k.write(session.AppendRefused(nil, s.refuse))
 			if len(s.later) > 0 {

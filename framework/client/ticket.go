@@ -10,9 +10,14 @@ import (
 	"time"
 )
 
-// ticketLife is how long the attempts to log in repeat their ticket, as the
-// core does: only so the server knows that they are the same attempt.
+// ticketLife is how long a ticket that no login has used is kept for the next one.
 const ticketLife = time.Minute
+
+// ticketAhead is how long before it is used a ticket is fetched, as a dial takes time.
+const ticketAhead = 5 * time.Second
+
+// errTicketUsed tells of a dial in which the minute of a login has ended: session/SPEC.md 6.1.
+var errTicketUsed = errors.New("client: the login needs another ticket")
 
 // tickets gets what logs in by Config.Ticket, in one call at a time. Safe to use from
 // any goroutine.
@@ -25,8 +30,8 @@ type tickets struct {
 
 	mu     sync.Mutex // guards the rest; not held while call runs
 	ticket []byte
-	ok     bool          // false: it is still to be fetched
-	repeat time.Duration // until then it is good for one more attempt
+	ok     bool          // false: it is still to be fetched, or was taken
+	keep   time.Duration // until then a dial fetches no other
 	runs   *fetch        // nil: no call does
 }
 
@@ -36,25 +41,21 @@ type fetch struct {
 	err  error
 }
 
-// get returns the ticket for the next HELLO, where one is ready.
-func (t *tickets) get() (ticket []byte, ok bool) {
+// take returns the ticket of the next login, where one is ready. Another login gets
+// another one: a server must not see a ticket with two opening ids.
+func (t *tickets) take() (ticket []byte, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.ticket, t.ok || t.call == nil
+	ticket, ok = t.ticket, t.ok || t.call == nil
+	t.ticket, t.ok = nil, false
+	return ticket, ok
 }
 
-// due reports whether an attempt to log in has to fetch a ticket first.
+// due reports whether another login has to fetch a ticket first.
 func (t *tickets) due() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.call != nil && t.clock.now() >= t.repeat
-}
-
-// forget makes the next attempt fetch another ticket: the session of this one is over.
-func (t *tickets) forget() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.repeat = 0
+	return t.call != nil && (!t.ok || t.clock.now() >= t.keep)
 }
 
 // fetch makes a ticket ready, or tells why there is none. The call may hang beyond its
@@ -96,7 +97,7 @@ func (t *tickets) run(f *fetch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.runs, f.err = nil, err; err == nil {
-		t.ticket, t.ok, t.repeat = ticket, true, t.clock.now()+ticketLife
+		t.ticket, t.ok, t.keep = ticket, true, t.clock.now()+ticketLife
 	}
 	close(f.done)
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -224,5 +225,67 @@ func TestLoginThatNoServerTakes(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "Info has 65473 bytes") {
 			t.Errorf("New: %v", err)
 		}
+	})
+}
+
+// A ticket is for one login, also where the minute of that ends while a link is dialled.
+// A dial that takes longer than a ticket is fetched ahead says nothing, and fails.
+func TestTicketAtTheEndOfItsMinute(t *testing.T) {
+	for dial, want := range map[time.Duration]int{4 * time.Second: 0, 20 * time.Second: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := newServer(t, session.Config{})
+			srv.refuse = &session.CloseError{Code: session.Busy}
+			var rec recorder
+			dials, calls := 0, 0
+			reach := pipes(srv, always)
+			c := newClient(t, []string{"tcp://server:1"}, client.Config{
+				OnEvent: rec.note, MinDelay: time.Millisecond, MaxDelay: time.Millisecond, DialTimeout: time.Minute,
+				Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+					if dials++; dials > 1 {
+						time.Sleep(dial)
+					}
+					return reach(ctx, network, addr)
+				},
+				Ticket: func(context.Context) ([]byte, error) { calls++; return fmt.Append(nil, calls), nil },
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+			defer cancel()
+			_ = c.Connect(ctx)
+			srv.do(func() {
+				if n := len(slices.Compact(slices.Clone(srv.logins))); n != 2 || len(srv.pairs) != 2 || calls != 2 {
+					t.Errorf("dials of %v: %d logins, tickets %q, %d calls", dial, len(srv.pairs), srv.logins, calls)
+				}
+			})
+			if f := rec.failed(); len(f) != want || want > 0 && !strings.Contains(f[0].Err.Error(), "needs another ticket") {
+				t.Errorf("dials of %v: told %v", dial, f)
+			}
+		})
+	}
+}
+
+// A login on the link of a session that is gone is repeated with its ticket like any other.
+func TestTicketOfALoginOnTheSameLinkIsRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, session.Config{Grace: 5 * time.Second})
+		calls := 0
+		var away atomic.Bool
+		c := newClient(t, []string{"tcp://server:1"}, client.Config{
+			Dial:   pipes(srv, func() bool { return !away.Load() }),
+			Ticket: func(context.Context) ([]byte, error) { calls++; return fmt.Append(nil, calls), nil },
+		})
+		connect(t, c)
+		away.Store(true)
+		srv.do(func() { srv.last().detach() })
+		time.Sleep(10 * time.Second) // the server's grace is over
+		srv.do(func() {
+			srv.refuse, srv.later = &session.CloseError{Code: session.Busy}, []*session.CloseError{nil}
+		})
+		away.Store(false)
+		time.Sleep(time.Minute)
+		srv.do(func() {
+			if !slices.Equal(srv.logins, []string{"1", "2", "2"}) || calls != 2 {
+				t.Errorf("logins %q, %d calls", srv.logins, calls)
+			}
+		})
 	})
 }

@@ -10,34 +10,43 @@ import (
 	"time"
 )
 
-// One ticket serves the attempts of a minute; then, or when its session is over, another
-// one is fetched.
-func TestOneTicketServesTheAttemptsOfAMinute(t *testing.T) {
+// A ticket serves the dials of a minute, until a login takes it. Then another one is fetched.
+func TestATicketIsTakenOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := byte(0)
 		k := tickets{timeout: time.Second, clock: newClock(), ctx: t.Context()}
 		k.call = func(context.Context) ([]byte, error) { calls++; return []byte{calls}, nil }
-		if ticket, ok := k.get(); ok || !k.due() {
+		if ticket, ok := k.take(); ok || !k.due() {
 			t.Errorf("before the first: %v, %v, due %v", ticket, ok, k.due())
 		}
-		attempt := func(want byte) {
+		dial := func(want byte) {
 			t.Helper()
 			if k.due() {
 				if err := k.fetch(t.Context()); err != nil {
 					t.Error(err)
 				}
 			}
-			if ticket, ok := k.get(); !ok || ticket[0] != want {
-				t.Errorf("at %v: ticket %v, %v, want %d", k.clock.now(), ticket, ok, want)
+			if calls != want {
+				t.Errorf("at %v: %d calls, want %d", k.clock.now(), calls, want)
 			}
 		}
-		attempt(1)
+		take := func(want byte) {
+			t.Helper()
+			if ticket, ok := k.take(); !ok || ticket[0] != want {
+				t.Errorf("at %v: ticket %v, %v, want %d", k.clock.now(), ticket, ok, want)
+			}
+			if ticket, ok := k.take(); ok || ticket != nil || !k.due() {
+				t.Errorf("at %v: taken twice: %v, due %v", k.clock.now(), ticket, k.due())
+			}
+		}
+		dial(1)
 		time.Sleep(ticketLife - 1)
-		attempt(1)
-		time.Sleep(time.Nanosecond)
-		attempt(2)
-		k.forget()
-		attempt(3)
+		dial(1)
+		take(1)
+		dial(2)
+		time.Sleep(ticketLife)
+		dial(3)
+		take(3)
 	})
 }
 
@@ -60,7 +69,7 @@ func TestTicketIsFetchedByOneCallAtATime(t *testing.T) {
 		}
 		close(hang)
 		synctest.Wait()
-		if ticket, ok := k.get(); ok || calls != 1 || !k.due() {
+		if ticket, ok := k.take(); ok || calls != 1 || !k.due() {
 			t.Errorf("after an error: %v, %v, %d calls, due %v", ticket, ok, calls, k.due())
 		}
 	})
@@ -69,7 +78,9 @@ func TestTicketIsFetchedByOneCallAtATime(t *testing.T) {
 // Without a function every ticket is empty, and none is due.
 func TestEmptyTicket(t *testing.T) {
 	k := tickets{clock: newClock()}
-	if ticket, ok := k.get(); !ok || ticket != nil || k.due() {
-		t.Errorf("%v, %v, due %v", ticket, ok, k.due())
+	for range 2 {
+		if ticket, ok := k.take(); !ok || ticket != nil || k.due() {
+			t.Errorf("%v, %v, due %v", ticket, ok, k.due())
+		}
 	}
 }

@@ -18,7 +18,8 @@ namespace Lifeline
 	/// </summary>
 	public sealed partial class Client : IDisposable
 	{
-		const long ticketLife = 60 * Nanos.Second;        // attempts to log in repeat their ticket so long: session/SPEC.md 6.1
+		const long ticketLife = 60 * Nanos.Second;        // a ticket that no login has used is kept so long for the next one
+		const long ticketAhead = 5 * Nanos.Second;        // so long before it is used a ticket is fetched: a dial takes time
 		const int receivesPerUpdate = 2000;              // datagrams, or pieces of a stream
 		const int writesPerFlush = 8;                    // each of about 16 KiB
 
@@ -87,7 +88,7 @@ namespace Lifeline
 			wallClock = cfg.Wall ?? ClientConfig.UtcNow;
 			core = new Session(new SessionConfig
 			{
-				Ticket = (out byte[] t) => { t = ticket; return ticketReady || cfg.Ticket == null; }, Info = cfg.Info ?? "", Token = cfg.Token, MaxPackets = cfg.MaxPackets, MaxBytes = cfg.MaxBytes, MaxReceive = cfg.MaxReceive,
+				Ticket = UseTicket, Info = cfg.Info ?? "", Token = cfg.Token, MaxPackets = cfg.MaxPackets, MaxBytes = cfg.MaxBytes, MaxReceive = cfg.MaxReceive,
 				OpeningTimeout = ClientConfig.Nanoseconds(cfg.OpeningTimeout, 0),
 				MinDelay = ClientConfig.Nanoseconds(cfg.MinDelay, 0), MaxDelay = ClientConfig.Nanoseconds(cfg.MaxDelay, 0), Random = entropy.Next,
 			});
@@ -460,10 +461,6 @@ namespace Lifeline
 						e.Kind = ClientEventKind.Refused;
 						e.Delay = TimeSpan.FromTicks(ch.Delay / 100);
 						refused = true;
-						if (!CloseCode.IsResumable(ch.Reason.Code))
-						{
-							ticketUntil = long.MinValue; // this login was answered: session/SPEC.md 6.1
-						}
 						break;
 					case ChangeKind.Ending:
 						e.Kind = core.State == SessionState.Ended ? ClientEventKind.Closed : ClientEventKind.Gone;
@@ -492,7 +489,6 @@ namespace Lifeline
 		void Ending(ClientEvent e, ulong asked)
 		{
 			sessions++;
-			ticketUntil = long.MinValue;
 			FailCalls(LifelineException.Reset, "the session ended before the answer came", asked);
 			LeaveRooms(new LeaveReason(e.Reason.Code, e.Reason.Text), r => false);
 			EndViews();

@@ -47,10 +47,10 @@ namespace Lifeline
 		readonly Dictionary<string, Places> places = new Dictionary<string, Places>(); // by host and port
 
 		byte[] ticket;                     // for the core's next HELLO
-		bool ticketReady;
+		bool ticketReady;                  // it was not used yet
 		bool ticketWanted;                 // by the dial, or by the link
 		long ticketBy;                     // how long it is waited for
-		long ticketUntil = long.MinValue;  // until then it is good for one more attempt
+		long ticketUntil;                  // until then a dial fetches no other
 		Task<byte[]> ticketTask;           // the app's, one at a time
 
 		// --- dialing
@@ -74,7 +74,7 @@ namespace Lifeline
 				dialList.Add(book.Own[i]);
 				dialIndex.Add(i);
 			}
-			if (cfg.Ticket != null && core.Token == "" && now >= ticketUntil)
+			if (cfg.Ticket != null && core.LogsInAnew(now + ticketAhead) && (!ticketReady || now >= ticketUntil))
 			{
 				BeginTicket(now);
 			}
@@ -282,6 +282,22 @@ namespace Lifeline
 				Report(e);
 				return false;
 			}
+		}
+
+		// Gives the core the ticket of another login on the present link. Another login gets another one: a server
+		// must not see a ticket with two opening ids.
+		bool UseTicket(out byte[] t)
+		{
+			t = ticket;
+			bool ok = ticketReady || cfg.Ticket == null;
+			ticket = null;
+			ticketReady = false;
+			if (!ok && !link.Told)
+			{
+				link.Told = true; // the address did what it could
+				Cause("the login needs another ticket");
+			}
+			return ok;
 		}
 
 		// Reports that the core is about to log in on the link on which its session was refused.

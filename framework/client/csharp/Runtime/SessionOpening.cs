@@ -67,6 +67,15 @@ namespace Lifeline
 			Ask(now);
 		}
 
+		/// <summary>
+		/// Reports whether a link that is greeted at that time is asked for another login, with another ticket: neither
+		/// for the session nor for a login that is repeated.
+		/// </summary>
+		public bool LogsInAnew(long at)
+		{
+			return who == null && (opening == null || at - drawn >= openingLife);
+		}
+
 		// Writes what the client wants of a greeted link.
 		void Ask(long now)
 		{
@@ -75,7 +84,7 @@ namespace Lifeline
 				Control.AppendResume(control, who, nonce, attempt, fresh ? -1 : end.Recv, end.Acked + 1, parameters.Reopens ? Control.CanRestart : 0);
 				return;
 			}
-			if ((opening == null || now - drawn >= openingLife) && !DrawOpening(now))
+			if (LogsInAnew(now) && !DrawOpening(now))
 			{
 				cutting = true; // never a login without its ticket
 				Down(now, new CloseReason(CloseCode.LinkLost, "no ticket"), 0);

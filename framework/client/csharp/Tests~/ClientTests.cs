@@ -24,6 +24,9 @@ namespace Lifeline.Tests
 			check.Run("client undelivered", () => NotDelivered(check));
 			check.Run("client between sessions", () => BetweenSessions(check));
 			check.Run("client tickets", () => Tickets(check));
+			check.Run("client ticket of one login", () => TicketOfOneLogin(check, 4, 0));
+			check.Run("client ticket of one login, slow", () => TicketOfOneLogin(check, 20, 1));
+			check.Run("client ticket repeated", () => TicketRepeated(check));
 			check.Run("client attempts", () => Attempts(check));
 			check.Run("client malformed", () => Malformed(check));
 			check.Run("client hostile", () => Hostile(check));
@@ -587,6 +590,73 @@ namespace Lifeline.Tests
 				check.That(w.Heard().IndexOf("c401" + (code == 0 ? "02" : "01"), StringComparison.Ordinal) > 0, "the ticket of the login before " + code);
 				w.End(PacketKind.Refused, code);
 				w.Client.Update();
+			}
+		}
+
+		// A ticket is for one login, also where the minute of that ends while a link is dialled. A dial that takes
+		// longer than a ticket is fetched ahead says nothing, and fails.
+		static void TicketOfOneLogin(Check check, int seconds, int failures)
+		{
+			byte drawn = 0, calls = 0;
+			World w = new World("ws://a/", new ClientConfig
+			{
+				Random = b => { for (int i = 0; i < b.Length; b[i++] = ++drawn) { } }, DialTimeout = TimeSpan.FromMinutes(1),
+				MinDelay = TimeSpan.FromMilliseconds(1), MaxDelay = TimeSpan.FromMilliseconds(1),
+				Ticket = () => Task.FromResult(new[] { ++calls }),
+			});
+			HashSet<string> logins = new HashSet<string>(), tickets = new HashSet<string>();
+			long dialed = 0;
+			bool first = true;
+			w.OnOpen = s => { s.Open = false; dialed = w.Now; };
+			for (long end = w.Now + 90 * Nanos.Second; w.Now < end; w.Advance(10 * Nanos.Millisecond))
+			{
+				w.Client.Update();
+				if (w.Sockets.Count == 0 || w.Socket.Open || !first && w.Now < dialed + seconds * Nanos.Second)
+				{
+					continue;
+				}
+				first = false;
+				w.Socket.Open = true;
+				w.Greet();
+				w.Client.Update();
+				string said = w.Heard(); // kind, head, version, nonce, opening id, ticket
+				if (said == "")
+				{
+					continue;
+				}
+				logins.Add(said.Substring(46, 42));
+				tickets.Add(said.Substring(82, 6));
+				w.End(PacketKind.Refused, CloseCode.Busy);
+				w.Client.Update();
+			}
+			check.Equal(logins.Count + " " + tickets.Count + " " + calls, "2 2 2", "logins, tickets, calls");
+			check.Equal(w.Events.FindAll(e => e == "Failed 1").Count, failures, "attempts that failed");
+		}
+
+		// A login on the link of a session that is gone is repeated with its ticket like any other. After a BYE there is
+		// no such link: the next one has another ticket.
+		static void TicketRepeated(Check check)
+		{
+			foreach (PacketKind kind in new[] { PacketKind.Refused, PacketKind.Bye })
+			{
+				byte calls = 0;
+				World w = new World("ws://a/", new ClientConfig { Ticket = () => Task.FromResult(new[] { ++calls }) });
+				w.Login();
+				w.Socket.Broken = true;
+				w.Advance(Nanos.Second);
+				w.Greet();
+				w.Client.Update();
+				w.Heard();
+				w.End(kind, CloseCode.Gone);
+				w.Client.Update();
+				w.Client.Update();
+				check.That(kind == PacketKind.Bye || w.Heard().IndexOf("c40102", StringComparison.Ordinal) > 0, "a login on the same link");
+				w.Socket.Broken = true;
+				w.Advance(Nanos.Second);
+				w.Greet();
+				w.Client.Update();
+				check.That(w.Heard().IndexOf("c40102", StringComparison.Ordinal) > 0, "the ticket after " + kind);
+				check.Equal(calls, (byte)2, "calls after " + kind);
 			}
 		}
 

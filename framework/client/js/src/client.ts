@@ -3,7 +3,7 @@
 // The client: a Session, one WebSocket at a time, one timer, and the app's
 // handlers. Everything runs on the thread that made it.
 
-import { CloseError, Code, isResumable } from "./code.js";
+import { CloseError, Code } from "./code.js";
 import { CodecError, defaultMaxBody, Kind, type Packet, parseFrame } from "./codec.js";
 import { type Params, parseEnd, schemaName } from "./control.js";
 import { Calls } from "./calls.js";
@@ -43,6 +43,9 @@ interface Untold {
 
 /** How often a full socket is looked at, in milliseconds: a WebSocket does not tell when it has room. */
 const drainEvery = 50;
+
+/** How long before it is used a ticket is fetched, in milliseconds: a dial takes time. */
+const ticketAhead = 5000;
 
 /** How many sockets that cut left stay open. */
 const maxCutSockets = 4;
@@ -103,7 +106,7 @@ export class Client<S extends Schema = NoSchema> {
 	private makeCore(): Session {
 		const { info, token, maxPackets, maxBytes, maxReceive, openingTimeout, minDelay = 500, maxDelay = 30_000 } = this.cfg;
 		return new Session({
-			ticket: () => this.tickets.value, info, token, maxPackets, maxBytes, maxReceive, openingTimeout,
+			ticket: () => this.takeTicket(), info, token, maxPackets, maxBytes, maxReceive, openingTimeout,
 			minDelay: Math.max(minDelay, 1), maxDelay: Math.max(maxDelay, 1), // without a pause nothing else would run
 			random: () => {
 				const b = new Uint8Array(8);
@@ -537,9 +540,6 @@ export class Client<S extends Schema = NoSchema> {
 				break;
 			case "put off":
 				this.attempting = false; // the server itself has said why
-				if (!isResumable(ch.error.code)) {
-					this.tickets.forget(); // this login was answered: session/SPEC.md 6.1
-				}
 				this.tell({ kind: "refused", error: ch.error, delay: ch.delay });
 				break;
 			case "lost":
@@ -555,7 +555,6 @@ export class Client<S extends Schema = NoSchema> {
 	}
 
 	private tellEnding(error: CloseError, undelivered: Sent[], asked: number): void {
-		this.tickets.forget();
 		void this.page.hold("");
 		this.newest.clear();
 		this.calls.failAll("the session ended before the answer came", asked);
@@ -667,7 +666,8 @@ export class Client<S extends Schema = NoSchema> {
 			return; // the app has paused or closed
 		}
 		this.cause = null;
-		const login = this.core.token === "" && !this.tickets.ready(this.now());
+		const now = this.now();
+		const login = this.core.logsInAnew(now + ticketAhead) && this.tickets.due(now);
 		this.dialer.dial(login ? this.tickets.fetch(this.now) : null, this.core.address, (d) => this.dialed(d));
 	}
 
@@ -781,16 +781,22 @@ export class Client<S extends Schema = NoSchema> {
 	/** Fetches a ticket before the rest of a message is taken. */
 	private fetchTicket(link: Link, b: Uint8Array, i: number): void {
 		link.park();
-		void this.tickets.fetch(this.now).then((error) => {
+		void this.tickets.fetch(this.now).then(() => {
 			const later = link.unpark();
-			if (error) {
-				link.excused = true;
-				this.linkBroke(link, error);
-				return;
-			}
-			this.take(link, b, i, true);
+			this.take(link, b, i, true); // without a ticket the core does not log in
 			later.forEach((m) => this.received(link, m));
 		});
+	}
+
+	/** Gives the core the ticket of another login on the present link. */
+	private takeTicket(): Uint8Array | null | undefined {
+		const ticket = this.tickets.take();
+		if (ticket instanceof Error) {
+			this.link!.excused = true; // the address did what it could
+			this.cause = ticket;
+			return undefined;
+		}
+		return ticket;
 	}
 
 	private takePacket(p: Packet): void {

@@ -13,8 +13,11 @@ import { End, type Queued } from "./end.js";
 
 /** How a session behaves. All durations are milliseconds. */
 export interface SessionConfig {
-	/** What the game's authentication gets to see; called for every new login. */
-	ticket?: (() => Uint8Array | null) | undefined;
+	/**
+	 * What the game's authentication gets to see; called for every new login. Undefined:
+	 * there is none at present, so the attempt has failed, and another one follows.
+	 */
+	ticket?: (() => Uint8Array | null | undefined) | undefined;
 	/** Describes the client to the server. */
 	info?: string | undefined;
 	/** Resumes the session of an earlier run of the app instead of logging in. */
@@ -454,6 +457,14 @@ export class Session {
 		this.ask(now);
 	}
 
+	/**
+	 * Reports whether a link that is greeted at that time is asked for another login, with
+	 * another ticket: neither for the session nor for a login that is repeated.
+	 */
+	logsInAnew(at: number): boolean {
+		return this.who === null && (this.opening === null || at - this.opening.drawn >= openingLife);
+	}
+
 	/** Writes what the client wants of a greeted link. */
 	private ask(now: number): void {
 		if (this.who !== null) {
@@ -464,15 +475,21 @@ export class Session {
 				: control.encodeControl(Kind.Resume, control.Resume, { ...claim, proof }));
 			return;
 		}
-		if (this.opening === null || now - this.opening.drawn >= openingLife) {
+		if (this.logsInAnew(now)) {
+			const ticket = this.cfg.ticket();
+			if (ticket === undefined) {
+				this.cutting = true; // never a login without its ticket
+				this.down(now, new CloseError(Code.LinkLost), 0);
+				return;
+			}
 			const id = new Uint8Array(16);
 			const view = new DataView(id.buffer);
 			view.setBigUint64(0, this.cfg.random(), true);
 			view.setBigUint64(8, this.cfg.random(), true);
-			this.opening = { id, ticket: this.cfg.ticket(), drawn: now };
+			this.opening = { id, ticket, drawn: now };
 		}
 		this.ctl.push(control.encodeControl(Kind.Hello, control.Hello, {
-			version: control.protocolVersion, nonce: this.nonce, opening: this.opening.id, ticket: this.opening.ticket,
+			version: control.protocolVersion, nonce: this.nonce, opening: this.opening!.id, ticket: this.opening!.ticket,
 			info: this.cfg.info, routes: control.routesHash(this.dictionary), attempt: this.attempt,
 		}));
 	}

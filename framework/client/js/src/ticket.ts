@@ -7,31 +7,38 @@ import { type Abort, makeAbort } from "./platform.js";
 import { encodeText } from "./text.js";
 import { within } from "./wait.js";
 
-/** How long the attempts to log in repeat their ticket: session/SPEC.md 6.1. */
+/** How long a ticket that no login has used is kept for the next one. */
 const life = 60_000;
 
 /** Fetches tickets, one at a time and each within a bound. */
 export class Tickets {
-	/** The last one; null without. */
-	value: Uint8Array | null = null;
-
-	private until = -Infinity; // until then it is good for one more attempt
+	private next: Uint8Array | null | Error = null; // what take returns
+	private until = -Infinity; // until then no other is fetched
 	private fetching: Promise<Error | null> | null = null;
 	private readonly timeout: number;
 	private abort = makeAbort();
 
 	constructor(private readonly fn: ClientConfig["ticket"], timeout: number | undefined) {
 		this.timeout = timeout ?? 10_000;
+		this.take(); // there is none yet
 	}
 
-	/** Reports whether the next login has what it carries. */
-	ready(now: number): boolean {
-		return this.fn === undefined || now < this.until;
+	/** Reports whether another login has to fetch a ticket first. */
+	due(now: number): boolean {
+		return this.fn !== undefined && now >= this.until;
 	}
 
-	/** The next login is another one. */
-	forget(): void {
-		this.until = -Infinity;
+	/**
+	 * The ticket of the next login, or why there is none. Another login gets another one: a
+	 * server must not see a ticket with two opening ids.
+	 */
+	take(): Uint8Array | null | Error {
+		const { next } = this;
+		if (this.fn) {
+			this.next = new Error("the login needs another ticket");
+			this.until = -Infinity;
+		}
+		return next;
 	}
 
 	/** Fetches a ticket, and tells why there is none. */
@@ -60,11 +67,11 @@ export class Tickets {
 			if (t !== null && typeof t !== "string" && !ArrayBuffer.isView(t)) {
 				throw new TypeError(`the function returned ${typeof t}; without a ticket it returns null`);
 			}
-			this.value = typeof t === "string" ? encodeText(t) : t;
+			this.next = typeof t === "string" ? encodeText(t) : t;
 			this.until = now() + life;
 			return null;
 		} catch (e) {
-			return new Error(`no ticket: ${e instanceof Error ? e.message : e}`, { cause: e });
+			return (this.next = new Error(`no ticket: ${e instanceof Error ? e.message : e}`, { cause: e }));
 		} finally {
 			abort.abort(); // it may still fetch
 		}

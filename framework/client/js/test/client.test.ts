@@ -311,10 +311,11 @@ describe("a ticket that can't be had is a failed attempt, never an empty login",
 		fail = true;
 		server.last.break();
 		await pass(600);
+		expect(kinds()).toEqual(["connecting", "opened", "lost", "connecting", "gone", "failed"]);
 		expect(events.at(-1)).toMatchObject({ kind: "failed", error: { message: "no ticket: offline" } });
 		fail = false;
 		await pass(10_000);
-		expect(kinds().slice(-2)).toEqual(["gone", "opened"]);
+		expect(kinds().slice(6)).toEqual(["connecting", "opened"]);
 		expect(server.tickets.length).toBe(2);
 		expect(server.tickets).not.toContain(null);
 		c.close();
@@ -355,6 +356,50 @@ describe("a ticket that can't be had is a failed attempt, never an empty login",
 		void c.connect();
 		await pass(10_000);
 		expect(server.tickets).toEqual(["ann-1", "ann-1", "ann-2"]);
+		expect(kinds().at(-1)).toBe("opened");
+		c.close();
+	});
+	test.each([[4000, 0], [20_000, 1]])("is for one login, also at the end of its minute: dials of %i ms", async (slow, failures) => {
+		let drawn = 0n;
+		vi.stubGlobal("crypto", { getRandomValues: (a: Uint8Array) => new DataView(a.buffer).setBigUint64(0, ++drawn, true) });
+		server.login = (s) => s.refuse(Code.Busy);
+		let calls = 0;
+		const c = make({ ticket: () => `ann-${++calls}`, dialTimeout: 60_000, minDelay: 1, maxDelay: 1 });
+		void c.connect().catch(() => undefined);
+		await pass(0);
+		server.slow = slow;
+		await pass(90_000);
+		const logins = new Set(server.openings.map((id, i) => `${id} ${server.tickets[i]}`));
+		expect([logins.size, new Set(server.tickets).size, new Set(server.openings).size, calls]).toEqual([2, 2, 2, 2]);
+		const failed = events.filter((e) => e.kind === "failed");
+		expect(failed.map((e) => e.error.message)).toEqual(Array(failures).fill("the login needs another ticket"));
+		c.close();
+	});
+	test("is repeated with a login on the link of a session that is gone", async () => {
+		let calls = 0;
+		const c = make({ ticket: () => `ann-${++calls}` });
+		await c.connect();
+		server.login = (s) => {
+			server.login = (s) => server.welcome(s);
+			s.refuse(Code.Busy);
+		};
+		server.last.break();
+		await pass(10_000);
+		expect(server.tickets).toEqual(["ann-1", "ann-2", "ann-2"]);
+		expect(calls).toBe(2);
+		c.close();
+	});
+	test("is another one after a BYE, too", async () => {
+		let calls = 0;
+		const c = make({ ticket: () => `ann-${++calls}` });
+		server.resume = (s) => {
+			s.say(Kind.Bye, control.End, { code: Code.Gone, text: "", detail: 0n });
+			s.break();
+		};
+		await c.connect();
+		server.last.break();
+		await pass(10_000);
+		expect(server.tickets).toEqual(["ann-1", "ann-2"]);
 		expect(kinds().at(-1)).toBe("opened");
 		c.close();
 	});

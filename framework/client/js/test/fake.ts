@@ -60,10 +60,14 @@ export class FakeSocket implements Socket {
 export class FakeServer {
 	/** What happens to a socket that is opened. */
 	dial: "open" | "fail" | "hang" = "open";
+	/** How long it takes to open one, in milliseconds. */
+	slow = 0;
 	/** What happens to a login, and to a return. Without an answer neither has one. */
 	login: (s: FakeSocket, hello: Infer<typeof control.Hello>) => void = (s) => this.welcome(s);
 	resume: (s: FakeSocket) => void = (s) => s.refuse(Code.Unknown);
 	readonly tickets: (string | null)[] = [];
+	/** The opening ids of the logins. */
+	readonly openings: string[] = [];
 	readonly sockets: FakeSocket[] = [];
 	readonly received: Packet[] = [];
 	private sessions = 0;
@@ -71,7 +75,8 @@ export class FakeServer {
 	readonly open = (): Socket => {
 		const s = new FakeSocket(this);
 		this.sockets.push(s);
-		queueMicrotask(() => {
+		const later = this.slow > 0 ? (fn: () => void): unknown => setTimeout(fn, this.slow) : queueMicrotask;
+		later(() => {
 			if (this.dial === "fail") {
 				s.onerror?.({ message: "refused by the test" });
 				s.onclose?.({});
@@ -93,6 +98,7 @@ export class FakeServer {
 		if (p.kind === Kind.Hello) {
 			const hello = control.decodeControl(p, control.Hello);
 			this.tickets.push(hello.ticket && Buffer.from(hello.ticket).toString());
+			this.openings.push(Buffer.from(hello.opening).toString("hex"));
 			this.login(s, hello);
 		} else if (p.kind === Kind.Resume) {
 			this.resume(s);
