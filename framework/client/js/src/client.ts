@@ -139,6 +139,7 @@ export class Client<S extends Schema = NoSchema> {
 	}
 
 	private begin(): Opening {
+		this.core.hurry(this.now()); // ends a pause that was before it
 		const opening = {} as Opening;
 		opening.promise = new Promise((resolve, reject) => Object.assign(opening, { resolve, reject }));
 		opening.promise.catch(() => undefined); // the caller of connect is told
@@ -162,9 +163,6 @@ export class Client<S extends Schema = NoSchema> {
 		this.started = true;
 		if (token !== "") {
 			this.core.adopt(token);
-		}
-		if (this.core.state === "paused") {
-			this.core.hurry(this.now());
 		}
 		this.unfollow = this.page.follow(this);
 		this.settle();

@@ -35,7 +35,8 @@ export interface ClientConfig<S extends Schema = NoSchema> {
 	token?: string | undefined;
 	/**
 	 * In a browser: the name under which the token survives a reload of the page,
-	 * in sessionStorage. Without one a reload logs in anew.
+	 * in sessionStorage. Without one a reload logs in anew. Each client of a page
+	 * needs a name of its own.
 	 */
 	storageKey?: string | undefined;
 	/**

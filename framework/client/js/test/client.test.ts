@@ -230,6 +230,18 @@ describe("connect", () => {
 		expect(c.connected).toBe(true);
 		c.close();
 	});
+	test("a pause right after it holds until hurry", async () => {
+		const c = make();
+		const w = watch(c.connect());
+		c.pause();
+		await pass(10_000);
+		expect([c.paused, w.state, server.sockets.length]).toEqual([true, "pending", 0]);
+		expect(kinds()).toEqual([]);
+		c.hurry();
+		await pass(0);
+		expect([c.connected, w.state]).toEqual([true, "resolved"]);
+		c.close();
+	});
 });
 
 describe("a ticket that can't be had is a failed attempt, never an empty login", () => {
