@@ -78,8 +78,9 @@ namespace Lifeline
 		public Func<string, IWebSocket> OpenWebSocket;
 
 		/// <summary>
-		/// CheckCertificate judges the certificate of a wss:// server. If null, the system does. It alone is called by a
-		/// thread of the system, beside Update: it touches nothing of the game's, nor of Unity.
+		/// CheckCertificate judges the certificate of a wss:// server. If null, the system does: its name, its time and
+		/// who signed it. Neither asks whether it was revoked, as the Go client does not. It alone is called by a thread
+		/// of the system, beside Update: it touches nothing of the game's, nor of Unity.
 		/// </summary>
 		public RemoteCertificateValidationCallback CheckCertificate;
 

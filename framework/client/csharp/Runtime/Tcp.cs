@@ -293,7 +293,8 @@ namespace Lifeline
 				if (tls == null)
 				{
 					tls = new SslStream(under, false, check);
-					handshake = tls.AuthenticateAsClientAsync(host, null, SslProtocols.Tls12, true);
+					// Without revocation, as Go: where its list can't be fetched .NET would refuse the server.
+					handshake = tls.AuthenticateAsClientAsync(host, null, SslProtocols.Tls12, false);
 				}
 				under.Pump(tcp);
 				if (handshake.IsCompleted)
