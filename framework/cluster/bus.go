@@ -31,7 +31,8 @@ type Bus interface {
 	// without an answer, a nil one, the asker is told nothing. It ends when ctx does.
 	Serve(ctx context.Context, name string, answer func(question []byte) []byte) error
 	// Ask puts a question to the server of a name. The error is ErrNoServer if no server
-	// has received it, and never will.
+	// has received it, and never will. After any other error it may have been received, or
+	// be received later: section 13.1 of SPEC.md says why that does no harm.
 	Ask(ctx context.Context, name string, question []byte) (answer []byte, err error)
 	// Subscribe calls heard for what any server publishes to a subject, this one too, one
 	// call after the other, that of one server in its order. It returns once what others

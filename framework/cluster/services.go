@@ -91,8 +91,9 @@ func Handle[Q, A any](c *Cluster, route string, fn func(ctx context.Context, fro
 // ErrNoNode, ErrOffline or ErrNoRoom at once if there is no such server, user or room,
 // ErrUnreachable if this server is not in the cluster, if that one is paused or leaves, or if
 // the directory does not answer, and codec.ErrTooLarge beyond 512 KiB: in all these cases
-// nothing was called, but that a large answer was given up. After ErrUnknown, and after ctx's error, the handler
-// may have run. Nothing is tried again that may have been called.
+// nothing was called, but that a large answer was given up. After ErrUnknown, and after ctx's
+// error, the handler may have run, or may run yet. Nothing is tried again that may have been
+// called.
 func Call[A any](ctx context.Context, c *Cluster, to Target, route string, q any) (A, error) {
 	var a A
 	body, err := codec.AppendBody(nil, q)
