@@ -147,6 +147,18 @@ func TestCloseCodes(t *testing.T) {
 	}
 }
 
+// TestRoomCodes: reason.go rules why a player has left a room. RoomLost is of the clients alone.
+func TestRoomCodes(t *testing.T) {
+	want := pairsIn(section(t, "reason.go", "const (", "\n)"), `(?m)^\tRoom(\w+)\s+session\.Code = (\d+)`)
+	if len(want) < 4 {
+		t.Fatalf("reason.go has only %v", want)
+	}
+	want["Lost"] = 304
+	same(t, "client/names.go", pairsIn(section(t, "client/names.go", "// The close codes", "\n)"), `(?m)^\tCodeRoom(\w+)\s+Code = (\d+)`), want)
+	same(t, "client/js/src/rooms.ts", pairsIn(section(t, "client/js/src/rooms.ts", "export const RoomCode = {", "}"), `(\w+): (\d+)`), want)
+	same(t, "client/csharp", pairsIn(section(t, "client/csharp/Runtime/Room.cs", "static class RoomCode", "\n\t}"), `const int (\w+) = (\d+)`), want)
+}
+
 // sameAliases checks that there is one name for each row of the table.
 func sameAliases(t *testing.T, path string, got map[string]string, want map[string]uint32) {
 	t.Helper()

@@ -58,8 +58,14 @@ const (
 	CodeOutdated  = session.Outdated  // the app is too old; the text is where to get a newer one
 	CodeAlreadyIn = session.AlreadyIn // another session of the user has a link
 
-	// CodeRoomLost is why a client is out of a room whose server has crashed, and that
-	// did not let it in again: the text of the Reason says why. No server tells it.
+	// Why a client is out of a room while its session goes on: the code of a Reason.
+
+	CodeRoomFinished Code = 300 // the room has finished
+	CodeRoomEmpty    Code = 301 // nobody is left in it
+	CodeRoomMoved    Code = 302 // the client is in another room of the type
+	CodeRoomRemoved  Code = 303 // the server has taken the client out
+	// CodeRoomLost: the room's server has crashed, and the room did not let the client in
+	// again. The text says why. No server tells it.
 	CodeRoomLost Code = 304
 
 	CodeGame = session.Game // the first of the game's own

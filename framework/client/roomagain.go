@@ -29,8 +29,6 @@ const (
 	maxAgain = 6
 	// pauseAgain bounds the pause before it does, and doubles with each.
 	pauseAgain = 500 * time.Millisecond
-	// codeRoomMoved is framework.RoomMoved.
-	codeRoomMoved session.Code = 302
 )
 
 // notAgain ends the wish to be in again. The caller holds rooms.mu.

@@ -32,8 +32,8 @@ type Room struct {
 	follows  int                 // calls of Follow and Unfollow
 }
 
-// Reason is why a client has left a room: a code of package session, one of the
-// server's framework (RoomFinished and the like) or one of the game's, from 1,000 on.
+// Reason is why a client has left a room: a code of a session's end, one of a room's
+// (CodeRoomFinished and the like) or one of the game's, from 1,000 on.
 // The code is 0 if that was told while the client was away and is lost.
 type Reason struct {
 	Code session.Code
@@ -202,7 +202,7 @@ func (s *rooms) joined(m seatNews) {
 		f(m.Key)
 	}
 	if moved { // the server does not know of the room that was lost
-		s.left(m.Type, lost, Reason{Code: codeRoomMoved})
+		s.left(m.Type, lost, Reason{Code: CodeRoomMoved})
 	}
 }
 
