@@ -19,6 +19,7 @@ namespace Lifeline
 	public sealed partial class Client : IDisposable
 	{
 		const long ticketLife = 60 * Nanos.Second;        // a ticket that no login has used is kept so long for the next one
+		const int maxLogin = Codec.DefaultMaxBody - 64;   // what Ticket and Info may have together: their HELLO is one body, and has fields of its own
 		const long ticketAhead = 5 * Nanos.Second;        // so long before it is used a ticket is fetched: a dial takes time
 		const int receivesPerUpdate = 2000;              // datagrams, or pieces of a stream
 		const int writesPerFlush = 8;                    // each of about 16 KiB

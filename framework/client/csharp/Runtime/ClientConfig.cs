@@ -14,8 +14,8 @@ namespace Lifeline
 		/// <summary>
 		/// Ticket returns what the game's authentication gets to see. It is called, from within Update, for every
 		/// login and never while a session is resumed, one call at a time. The client looks at the task with every
-		/// Update. A task that fails makes the attempt fail, and another one follows: Failed. If null, the ticket is
-		/// empty.
+		/// Update. A task that fails makes the attempt fail, and another one follows: Failed. So does a ticket that no
+		/// server takes: with Info it has a little less than 64 KiB. If null, the ticket is empty.
 		/// </summary>
 		public Func<Task<byte[]>> Ticket;
 

@@ -2,6 +2,7 @@
 
 using System;
 using System.Collections.Generic;
+using System.Text;
 using System.Threading.Tasks;
 
 namespace Lifeline
@@ -271,7 +272,13 @@ namespace Lifeline
 			ticketWanted = false;
 			try
 			{
-				ticket = task.GetAwaiter().GetResult();
+				byte[] got = task.GetAwaiter().GetResult();
+				int size = got == null ? 0 : got.Length, info = Encoding.UTF8.GetByteCount(cfg.Info ?? "");
+				if (size + info > maxLogin)
+				{
+					throw new FormatException(size + " bytes of Ticket and " + info + " of Info: a server takes " + maxLogin + " together");
+				}
+				ticket = got;
 				ticketReady = true;
 				ticketUntil = now + ticketLife;
 				return true;

@@ -27,6 +27,7 @@ namespace Lifeline.Tests
 			check.Run("client ticket of one login", () => TicketOfOneLogin(check, 4, 0));
 			check.Run("client ticket of one login, slow", () => TicketOfOneLogin(check, 20, 1));
 			check.Run("client ticket repeated", () => TicketRepeated(check));
+			check.Run("client ticket too large", () => TicketTooLarge(check));
 			check.Run("client attempts", () => Attempts(check));
 			check.Run("client malformed", () => Malformed(check));
 			check.Run("client hostile", () => Hostile(check));
@@ -658,6 +659,20 @@ namespace Lifeline.Tests
 				check.That(w.Heard().IndexOf("c40102", StringComparison.Ordinal) > 0, "the ticket after " + kind);
 				check.Equal(calls, (byte)2, "calls after " + kind);
 			}
+		}
+
+		// What no server takes would only be told as a link that breaks.
+		static void TicketTooLarge(Check check)
+		{
+			int size = 65470;
+			World w = new World("ws://a/", new ClientConfig { Info = "test", Ticket = () => Task.FromResult(new byte[size--]) });
+			w.Client.Update();
+			check.Equal(w.History, "Failed 1", "65,470 bytes");
+			check.Equal(w.LastEvent.Reason.Text, "no ticket: 65470 bytes of Ticket and 4 of Info: a server takes 65472 together", "why");
+			w.Advance(2 * Nanos.Second);
+			w.Greet();
+			w.Client.Update();
+			check.That(w.Heard().Length > 2 * 65468 && size == 65467 && w.Sockets.Count == 1, "65,468 bytes: " + size);
 		}
 
 		// An app is told why it is not in.
