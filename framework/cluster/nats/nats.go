@@ -20,6 +20,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -38,7 +39,7 @@ type Config struct {
 	Name string
 	// Join are the addresses, "10.0.0.7:4222", of NATS servers with JetStream: those that
 	// other processes Listen at, or a cluster of NATS's own. If empty, a NATS server is part
-	// of this process.
+	// of this process, which takes a machine of 64 bits.
 	Join []string
 	// Listen is where other processes Join that one. If empty, they can't.
 	Listen string
@@ -117,6 +118,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if err := c.checkPeers(); err != nil {
 		return c, err
+	}
+	if len(c.Join) == 0 && strconv.IntSize < 64 { // NATS's own counters are not aligned there
+		return c, errors.New("cluster/nats: a NATS server within the process needs a machine of 64 bits: Join another one")
 	}
 	for _, address := range slices.Concat([]string{c.Listen}, c.Join, c.Peers) {
 		if (c.TLS == nil || c.Password == "") && !loopback(address) {

@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -131,6 +132,18 @@ func annAt(t *testing.T, servers ...*framework.Server) *client.Client {
 func TestBus(t *testing.T) {
 	one, two := pair(t)
 	bustest.Run(t, one, two)
+}
+
+// TestServerNeeds64Bits: on 32 some counters of NATS's server are not aligned, which ends
+// the process.
+func TestServerNeeds64Bits(t *testing.T) {
+	_, err := Config{}.withDefaults()
+	if strconv.IntSize < 64 && (err == nil || !strings.Contains(err.Error(), "64 bits")) || strconv.IntSize == 64 && err != nil {
+		t.Error(err)
+	}
+	if _, err := (Config{Join: []string{"127.0.0.1:4222"}}).withDefaults(); err != nil {
+		t.Errorf("one that joins: %v", err)
+	}
 }
 
 // TestSafe: servers talk in clear on the loopback only.
