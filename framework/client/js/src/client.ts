@@ -119,8 +119,8 @@ export class Client<S extends Schema = NoSchema> {
 	/**
 	 * Starts the client. Resolves when its session is open for the first time,
 	 * and rejects when the client ends before. The client tries until then: see the
-	 * events connecting and failed. Another call returns the same promise; after
-	 * the client has ended it rejects.
+	 * events connecting and failed. It ends a pause that was before it. Another call
+	 * returns the same promise; after the client has ended it rejects.
 	 */
 	connect(options: ConnectOptions = {}): Promise<void> {
 		checkTimeout(options.timeout);
