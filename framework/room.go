@@ -38,6 +38,7 @@ type (
 	// SaveHandler and RestoreHandler let a room go on at another server: of a type that has
 	// both, and whose keys mean all servers of a cluster (see Local), a server that shuts
 	// down hands its rooms over with their members. Nobody joins, leaves or is reset by it.
+	// A room whose key the server has made, by Open or for strangers, ends here: see PlayOn.
 	//
 	// OnSave is the last of all that runs in the room here: no tick, timer, message or
 	// callback comes after it, no OnLeave and no OnEnd. It returns all that the room needs,
