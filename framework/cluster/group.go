@@ -13,9 +13,9 @@ import (
 // goes to all of them. There is nothing to make or to end. Its methods are safe to call from
 // any goroutine, after Start, and do not block.
 //
-// A session that moves to another server takes its groups along. One that is reopened, as its
-// server has crashed, is in none: add the player in OnOpen, which each server calls for every
-// session that comes.
+// A session that moves to another server takes its groups along, and its player does not get
+// what is broadcast meanwhile. One that is reopened, as its server has crashed, is in none: add
+// the player in OnOpen, which each server calls for every session that comes.
 type Group struct {
 	c   *Cluster
 	tag string
