@@ -163,7 +163,8 @@ func (rs *RoomsOf[R, P]) Linger(d time.Duration) *RoomsOf[R, P] {
 }
 
 // OnRoomMessage registers the room's handler of a one-way message. From a player who is
-// in no such room the message is dropped.
+// in no such room the message is dropped. A route belongs to one type of room, or to none: a
+// second handler of it panics.
 func OnRoomMessage[R, M, P any](rs *RoomsOf[R, P], route string, fn func(room R, p *Player, m M)) *Route {
 	checkHandler(route, fn == nil, reflect.TypeFor[M]())
 	return rs.kind.srv.add(route, handler{room: rs.kind, serve: func(room any, p *Player, _ scope, payload, dst []byte) ([]byte, error) {
@@ -172,7 +173,8 @@ func OnRoomMessage[R, M, P any](rs *RoomsOf[R, P], route string, fn func(room R,
 }
 
 // OnRoomRequest registers the room's handler of a request. From a player who is in
-// no such room it is answered with codec.ErrorNotJoined.
+// no such room it is answered with codec.ErrorNotJoined. A route belongs to one type of room:
+// see OnRoomMessage.
 func OnRoomRequest[R, Q, A, P any](rs *RoomsOf[R, P], route string, fn func(room R, p *Player, q Q) (A, error)) *Route {
 	checkHandler(route, fn == nil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
 	return rs.kind.srv.add(route, handler{reply: true, room: rs.kind, serve: func(room any, p *Player, _ scope, payload, dst []byte) ([]byte, error) {

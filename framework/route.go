@@ -107,7 +107,9 @@ func (s *Server) route(name string) *Route {
 // add registers a handler of the types.
 func (s *Server) add(name string, h handler, of RouteTypes) *Route {
 	r := s.route(name)
-	if r.handled() {
+	if k := r.handler.room; r.handled() && k != nil && k != h.room {
+		panic("framework: route " + r.name + " registered twice: it belongs to room type " + k.name)
+	} else if r.handled() {
 		panic("framework: route " + r.name + " registered twice")
 	}
 	r.handler, r.max = h, s.cfg.Session.MaxBody

@@ -212,6 +212,12 @@ func TestRoomThatCannotWorkIsRefused(t *testing.T) {
 	ticking := framework.AddRoom(srv, "match", func(r *framework.Room) *wellMade { return &wellMade{r} })
 	wantError(t, srv.Start(), `framework: room "match": *framework_test.wellMade has OnTick and would never tick`)
 	ticking.Tick(time.Second)
+	move := func(*wellMade, *framework.Player, int) {}
+	framework.OnRoomMessage(ticking, "move", move)
+	wantPanic(t, "framework: route move registered twice", func() { framework.OnRoomMessage(ticking, "move", move) })
+	wantPanic(t, "framework: route move registered twice: it belongs to room type match", func() {
+		framework.OnRoomMessage(still, "move", func(*noTick, *framework.Player, int) {})
+	})
 	if err := srv.Start(); err != nil {
 		t.Fatal(err)
 	}
