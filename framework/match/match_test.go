@@ -323,6 +323,21 @@ func TestWishesAreBounded(t *testing.T) {
 	})
 }
 
+// TestRefusalNamesNoPackage: what the queue refuses is told to the client in its words alone.
+func TestRefusalNamesNoPackage(t *testing.T) {
+	g := &game{}
+	var both []*framework.Player
+	opts := match.Options{Party: func(*framework.Player) ([]*framework.Player, error) { return both, nil }}
+	gametest.Run(t, g.new(match.Config{}, opts), func(k *gametest.Game) {
+		ann, bob := k.Player("ann"), k.Player("bob")
+		both = []*framework.Player{ann.Seen(), bob.Seen()}
+		e := ann.RequestError(match.RouteEnter, match.Wish{Queue: "ranked"})
+		if want := "a ticket of 2 players, want 1 to 1: not a ticket of this queue"; e.Code != framework.ErrorBadRequest || e.Text != want {
+			t.Errorf("%d %q, want %q", e.Code, e.Text, want)
+		}
+	})
+}
+
 func TestRegionsBecomePools(t *testing.T) {
 	w := match.Wish{Regions: []match.Region{{"eu", 30}, {"us", 120}, {"asia", 0}}}
 	got := fmt.Sprint(w.Pools(50*time.Millisecond, 10*time.Second, 50*time.Millisecond))

@@ -5,6 +5,7 @@ package match
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
@@ -143,7 +144,7 @@ func refused(err error) error {
 	default:
 		return err
 	}
-	return &framework.Error{Code: code, Text: err.Error()}
+	return &framework.Error{Code: code, Text: strings.TrimPrefix(err.Error(), "queue: ")} // a client knows no packages
 }
 
 func milliseconds(d time.Duration) uint32 {
