@@ -10,7 +10,7 @@ import (
 
 // Rules say what a match is. The zero value makes matches of two players of any rating.
 type Rules struct {
-	// Teams is how many teams a match has. If zero, 2.
+	// Teams is how many teams a match has; 1 is everybody against everybody. If zero, 2.
 	Teams int
 	// Size is how many players a team has. If zero, 1.
 	Size int
