@@ -85,7 +85,7 @@ func (k *roomKind) reserve(key string, users []string) error {
 		return nil
 	}
 	if why := r.sitLocked(n); why == seats.Full {
-		return refusal(codec.ErrorFull, "the room has not that many free seats")
+		return r.fullLocked(n)
 	} else if why != seats.Granted && n > 0 { // else all have theirs, and it may be closed
 		return k.refusal(why)
 	}

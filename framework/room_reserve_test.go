@@ -5,6 +5,7 @@ package framework_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,7 +31,11 @@ func TestSeatsAreReservedForUsers(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		wantCode(t, reserve("cid", "dan"), codec.ErrorFull) // and none for cid
+		err := reserve("cid", "dan") // and none for cid
+		wantCode(t, err, codec.ErrorFull)
+		if want := "2 seats are wanted, and 2 of 3 are taken"; !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
 		cid, dan := e.dial("cid", transport.TCP), e.dial("dan", transport.TCP)
 		if err := cid.Join(ctx, "match", key); err != nil {
 			t.Errorf("the third seat is free: %v", err)

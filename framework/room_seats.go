@@ -82,9 +82,14 @@ func (k *roomKind) reserveSeats(key string, n int) (*Room, error) {
 	}
 	why := at.Value.sitLocked(n)
 	if why == seats.Full {
-		return nil, refusal(codec.ErrorFull, "the room has not that many free seats")
+		return nil, at.Value.fullLocked(n)
 	}
 	return at.Value, k.refusal(why)
+}
+
+// fullLocked refuses n at once. The caller holds kind.mu.
+func (r *Room) fullLocked(n int) error {
+	return refusal(codec.ErrorFull, fmt.Sprintf("%d seats are wanted, and %d of %d are taken", n, r.seats.Taken(), r.kind.plan.Seats))
 }
 
 // sitLocked takes n seats. The caller holds kind.mu.

@@ -262,7 +262,11 @@ func TestSeatIsAllOrNothing(t *testing.T) {
 		}
 		wantCode(t, rooms.Seat(ctx, key, ann, bob, no), 1001)
 		nobodyIn("refused")
-		wantCode(t, rooms.Seat(ctx, key, players...), codec.ErrorFull)
+		err := rooms.Seat(ctx, key, players...)
+		wantCode(t, err, codec.ErrorFull)
+		if want := fmt.Sprintf("%d seats are wanted, and 0 of 3 are taken", len(players)); !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
 		nobodyIn("full")
 		wantCode(t, rooms.Seat(ctx, "elsewhere", ann), codec.ErrorRefused)
 		wantCode(t, rooms.Seat(ctx, key, ann, ann), codec.ErrorInRoom)
