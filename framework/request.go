@@ -11,7 +11,7 @@ import (
 	"github.com/lifeline-go/lifeline/session"
 )
 
-// Request asks the client and waits for its answer, which it reads into reply,
+// Request asks the client and waits for its answer, which it reads into answer,
 // a pointer, or ignores if that is nil. The request outlives lost links; ctx,
 // or half a minute if it has no deadline, bounds the wait. The error is ctx's,
 // ErrClosed, or a *Error: what the client answered, or
