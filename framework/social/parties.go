@@ -198,7 +198,7 @@ func (ps *Parties) closed(p *framework.Player, why framework.Reason) {
 
 func (ps *Parties) invite(p *framework.Player, user string) (s PartyState, err error) {
 	if user == p.User() || len(ps.srv.User(user)) == 0 {
-		return s, refuse(framework.ErrorRefused, "%.64s is not online", user)
+		return s, refuse(framework.ErrorRefused, "%.64s is not online at this server", user)
 	}
 	if p.User() == "" {
 		return s, refuse(framework.ErrorRefused, "a party needs a user")
