@@ -49,7 +49,8 @@ type (
 	// RestoreHandler takes what OnSave has returned. It runs at the other server in the place
 	// of OnCreate, after the room was made as any, and before all else. Steps of Tick
 	// go on counting; SetOpen and Publish are as they were; After and Every must be called
-	// anew. On an error, or a panic, that is logged and counted, and the room is made anew.
+	// anew. On an error, or a panic, that is logged and counted, and the room is made anew:
+	// OnJoin comes for its members, whose clients are told that they have left, and are in.
 	// Room.Generation is higher than before.
 	RestoreHandler interface{ OnRestore(state []byte) error }
 	// ReturnHandler hears of each member that has come along with its room, in the place of

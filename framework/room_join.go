@@ -132,13 +132,9 @@ func (k *roomKind) planJoinLocked(p *Player, w joinWish, done func(string, error
 	case err != nil:
 		return nil, nil, err
 	}
-	p.seats.add(&seat{kind: k, room: r, watching: w.watch, goesOn: w.goesOn(), from: stays, done: done})
+	p.seats.add(&seat{kind: k, room: r, watching: w.watch, came: w.came, from: stays, done: done})
 	return nil, nil, nil
 }
-
-// goesOn reports whether the player was in the room at the server before, and its client
-// knows of nothing else.
-func (w *joinWish) goesOn() bool { return w.came != nil && len(w.came.Requests) == 0 }
 
 // watches reports whether the player is a spectator of a room of the type.
 func (p *Player) watches(k *roomKind) bool {

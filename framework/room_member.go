@@ -59,6 +59,11 @@ func (s *seat) left(p *Player) {
 	s.stopTimer()
 	out := *s.out
 	if r.gone() { // it goes on in the room
+		p.mu.Lock()
+		if i := p.extra.rejoinsAt(r); i >= 0 {
+			p.extra.rejoin[i].Member = true
+		}
+		p.mu.Unlock()
 		if out.done != nil {
 			out.done()
 		}
@@ -116,6 +121,7 @@ func (s *seat) join(p *Player, j *job) {
 		}
 		return
 	}
+	p.tellOut(s.came, "its seat was lost on the way")    // before what OnJoin sends
 	err = refusal(codec.ErrorInternal, "internal error") // of an OnJoin that panics
 	said := error(nil)
 	if s.watching {
@@ -137,6 +143,8 @@ func (s *seat) join(p *Player, j *job) {
 func (s *seat) joined(p *Player, returns bool, err error) {
 	r := s.room
 	p.mu.Lock()
+	goesOn := returns && s.came != nil && s.came.Member
+	s.came = nil
 	if err == nil {
 		s.life.Joined()
 		if s.from != nil && s.from.life.In() {
@@ -155,7 +163,7 @@ func (s *seat) joined(p *Player, returns bool, err error) {
 		r.releaseSeat(s.watching, Reason{})
 	} else {
 		p.roomHeartbeat(r.kind)
-		if !returns || !s.goesOn {
+		if !goesOn {
 			_ = p.Push(RouteJoined, &seatNews{r.kind.name, r.Key(), s.watching})
 		}
 		if r.move != nil { // it has just begun to
@@ -214,6 +222,21 @@ type leaveNews struct {
 	Text      string
 }
 
+// tellOut tells the client that it is out of a room that did not go on with it, if it takes
+// itself for a member. j is what has come with the session, or nil.
+func (p *Player) tellOut(j *joining, text string) {
+	if j == nil {
+		return
+	}
+	p.mu.Lock()
+	tell := j.Member
+	j.Member = false
+	p.mu.Unlock()
+	if tell {
+		_ = p.Push(RouteLeft, &leaveNews{j.Type, j.Key, session.Moved, short(text)})
+	}
+}
+
 // tellRooms tells all the rooms that the player is in: what was told before may be
 // lost.
 func (p *Player) tellRooms() {
@@ -225,6 +248,8 @@ func (p *Player) tellRooms() {
 	for s := range p.seats.all() {
 		if !s.life.Joining() {
 			all = append(all, seatNews{s.kind.name, s.key(), s.watching})
+		} else if s.came != nil {
+			s.came.Member = false // by this its client knows
 		}
 	}
 	p.mu.Unlock()

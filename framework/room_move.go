@@ -166,8 +166,14 @@ func (p *Player) goesAlongLocked() bool {
 }
 
 // rejoins reports whether the session goes along with a room, and for no other reason.
-func (x *extra) rejoins(r *Room) bool {
-	return slices.ContainsFunc(x.rejoin, func(j joining) bool { return j.Type == r.kind.name && j.Key == r.Key() })
+func (x *extra) rejoins(r *Room) bool { return x.rejoinsAt(r) >= 0 }
+
+// rejoinsAt is where the room is among those that the session goes along with, -1 if it is not.
+func (x *extra) rejoinsAt(r *Room) int {
+	if x == nil {
+		return -1
+	}
+	return slices.IndexFunc(x.rejoin, func(j joining) bool { return j.Type == r.kind.name && j.Key == r.Key() })
 }
 
 // moveOn takes the move of the room one step further, if it is time.

@@ -42,7 +42,7 @@ func (k *roomKind) seekLocked(p *Player, w joinWish, from *seat, done func(strin
 		k.srv.count.rateLimited.Add(1)
 		return nil, refusal(codec.ErrorBusy, "too many rooms were made")
 	}
-	s := &seat{kind: k, watching: w.watch, goesOn: w.goesOn(), from: from, done: done, sought: &search{wish: w}}
+	s := &seat{kind: k, watching: w.watch, came: w.came, from: from, done: done, sought: &search{wish: w}}
 	s.askedBy(w)
 	if w.came != nil {
 		s.sought.requests = w.came.questions()
@@ -178,6 +178,7 @@ type joining struct {
 	Watch     bool
 	Hops      uint8
 	Requests  []uint64 // of the client, that wait for an answer
+	Member    bool     // its client takes itself for one still; guarded by the player's mu
 }
 
 // questions are the requests as those of the app that the session has come with: it was
@@ -193,16 +194,17 @@ func (j *joining) questions() (list []mailbox.Question) {
 func (p *Player) packJoins() (list []joining) {
 	ended := p.endSought(ErrMoved)
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	run := p.extra.appRun()
 	if p.extra != nil {
 		list = p.extra.rejoin
 	}
-	p.mu.Unlock()
 	for _, s := range ended {
 		w := &s.sought.wish
 		j := joining{Type: s.kind.name, Key: w.key, Watch: w.watch, Hops: 1}
 		if w.came != nil {
 			j.Hops += w.came.Hops
+			j.Member = w.came.Member
 		}
 		for _, q := range s.sought.requests {
 			if q.Run == run { // else the app that asked is no more
@@ -232,11 +234,14 @@ func (p *Player) joinAgain(list []joining) {
 func (p *Player) rejoin(j *joining, times int) {
 	done := func(key string, err error) {
 		var no *codec.Error
+		if err != nil && !errors.As(err, &no) {
+			no = &codec.Error{}
+		}
 		switch {
 		case err == ErrMoved:
 			return
 		case len(j.Requests) > 0 || err == nil:
-		case errors.As(err, &no) && no.Code == codec.ErrorBusy && times < maxRejoins:
+		case no.Code == codec.ErrorBusy && times < maxRejoins:
 			time.AfterFunc(rejoinAfter, func() {
 				p.rejoin(j, times+1)
 				p.schedule()
@@ -244,6 +249,9 @@ func (p *Player) rejoin(j *joining, times int) {
 			return
 		default:
 			p.srv.log.Info("not let in", "session", p.ID(), "user", p.label(), "room", j.Type+"/"+key, "error", err)
+		}
+		if no != nil {
+			p.tellOut(j, no.Text)
 		}
 		for _, q := range j.questions() {
 			p.answer(q, key, err)

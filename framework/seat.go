@@ -21,7 +21,7 @@ type seat struct {
 	kind     *roomKind
 	room     *Room        // nil while it is sought; it is set once, under the player's mu
 	watching bool         // it may only listen
-	goesOn   bool         // it is that of the server before: see joinWish.goesOn
+	came     *joining     // with the session, from the server before; nil else, and once it is decided
 	asked    uint8        // how often it was wished for once more; guarded by the player's mu
 	from     *seat        // is left once this one is taken: a move; nil else
 	refused  func() error // asked before OnJoin: why it does not get in; nil if none asks

@@ -28,6 +28,8 @@ type yard struct {
 	log    []string
 	faults []string
 	unread bool                   // OnRestore fails
+	shut   bool                   // OnJoin refuses
+	later  string                 // what the type is at the second server, if it is another one
 	save   func() ([]byte, error) // in the place of OnSave; nil: it works
 	last   map[string]uint64      // by key: the last tick
 	rooms  []*framework.Rooms[*count]
@@ -76,6 +78,12 @@ func (c *count) OnCreate() error {
 }
 
 func (c *count) OnJoin(p *framework.Player) error {
+	c.of.mu.Lock()
+	shut := c.of.shut
+	c.of.mu.Unlock()
+	if shut {
+		return framework.Fail(framework.GameError, "nobody gets in")
+	}
 	c.In[p.User()] = true
 	c.of.note("join %s %s", c.Key(), p.User())
 	return nil
@@ -363,6 +371,108 @@ func TestHandOverThatFails(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestMembersOfALostRoomAreTold: a client takes itself for a member of a room that is handed
+// over. If the room does not go on, or without that member, the client is told: first that it
+// is out, then that it is in a new one, if it is.
+func TestMembersOfALostRoomAreTold(t *testing.T) {
+	in, out := "in red", fmt.Sprint("out of red: ", uint32(client.CodeMoved))
+	for name, c := range map[string]struct {
+		set  func(y *yard)
+		away bool // for longer than the seat is kept
+		want []string
+	}{
+		"it goes on":                      {func(*yard) {}, false, []string{in}},
+		"OnRestore fails":                 {func(y *yard) { y.unread = true }, false, []string{in, out, in}},
+		"OnRestore fails, OnJoin refuses": {func(y *yard) { y.unread, y.shut = true, true }, false, []string{in, out}},
+		"its type keeps no state there":   {func(y *yard) { y.later = "plain" }, false, []string{in, out, in}},
+		"its type is not there":           {func(y *yard) { y.later = "none" }, false, []string{in, out}},
+		"the client comes after its time": {func(*yard) {}, true, []string{in, out, in}},
+		"that late, and OnJoin refuses":   {func(y *yard) { y.shut = true }, true, []string{in, out}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			y := &yard{last: map[string]uint64{}}
+			setup := func(node uint16, s *framework.Server) {
+				switch {
+				case node == 1 || y.later == "":
+					framework.AddRoom(s, "count", func(r *framework.Room) *count {
+						return &count{Room: r, of: y, node: node, In: map[string]bool{}}
+					}).Tick(50 * time.Millisecond)
+				case y.later == "plain":
+					framework.AddRoom(s, "count", func(r *framework.Room) *framework.Room { return r })
+				case y.later == "none":
+					framework.AddRoom(s, "other", func(r *framework.Room) *framework.Room { return r })
+				}
+			}
+			c.set(y)
+			shut := y.shut
+			y.shut = false
+			playWith(t, "", 2, quickDrain, setup, func(s *stack) {
+				var d deaths
+				w := seated{told: map[string][]string{}}
+				ann := s.talker(&d, "tcp", "ann", 0)
+				w.follow(ann, "count")
+				s.enter(ann.Client, "red")
+				bob := s.dial(s.servers[0], "bob", "") // who keeps the room, if ann is late
+				s.enter(bob, "red")
+				y.mu.Lock()
+				y.shut = shut
+				y.mu.Unlock()
+				if c.away {
+					ann.Pause()
+				}
+				s.stop()
+				if c.away {
+					time.Sleep(time.Minute)
+					ann.Hurry()
+				}
+				time.Sleep(10 * time.Second)
+				if got := w.of("ann"); !slices.Equal(got, c.want) {
+					t.Errorf("told %q, want %q", got, c.want)
+				}
+				if _, ok := ann.Room("count").Key(); ok != (c.want[len(c.want)-1] == in) {
+					t.Errorf("it takes itself for a member: %v", ok)
+				}
+			})
+		})
+	}
+}
+
+// TestResetOnTheWay: a member that meets a RESET at a server between that of its room and the
+// next one is told there that it is in no room, and at the next one that it is in.
+func TestResetOnTheWay(t *testing.T) {
+	few := func(c *framework.Config) {
+		quickDrain(c)
+		c.Session.SendPackets = 16
+	}
+	out := "[in red out of red: 0 in red]"
+	heard := map[string]bool{}
+	for first := range 3 { // one of them is neither the room's server nor the next
+		playYard(t, 3, few, nil, func(s *stack, y *yard) {
+			var d deaths
+			w := seated{told: map[string][]string{}}
+			ann := s.talker(&d, "tcp", "ann", first)
+			s.servers[0], s.servers[first] = s.servers[first], s.servers[0]
+			w.follow(ann, "count")
+			s.enter(ann.Client, "red")
+			ann.Pause()
+			time.Sleep(time.Second)
+			for range 50 {
+				_ = s.servers[0].User("ann")[0].Push("shout", 1)
+			}
+			s.stop()
+			ann.Hurry()
+			time.Sleep(10 * time.Second)
+			heard[fmt.Sprint(w.of("ann"))] = true
+			if _, in := ann.Room("count").Key(); !in || ann.Stats().Resets != 1 || y.told("return") == nil {
+				t.Errorf("in %v, %+v, %q", in, ann.Stats(), y.told(""))
+			}
+		})
+	}
+	if !heard[out] {
+		t.Errorf("told %v: none met the RESET on the way", heard)
 	}
 }
 
