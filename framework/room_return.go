@@ -3,6 +3,7 @@
 package framework
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -30,8 +31,11 @@ func (k *roomKind) parseRoomState(key string, b []byte) *roomState {
 	}
 	st := new(roomState)
 	err := codec.DecodeBody(b, st)
-	if err == nil && k.saves {
+	switch {
+	case err == nil && k.saves:
 		return st
+	case err == nil:
+		err = errors.New("its type has not OnSave and OnRestore here")
 	}
 	k.stateLost.Add(1)
 	k.srv.log.Error("the state of a room is not understood: it begins anew", "room", k.name+"/"+key, "error", err)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"runtime"
 	"slices"
@@ -409,7 +410,12 @@ func TestMembersOfALostRoomAreTold(t *testing.T) {
 			c.set(y)
 			shut := y.shut
 			y.shut = false
-			playWith(t, "", 2, quickDrain, setup, func(s *stack) {
+			var log strings.Builder
+			change := func(c *framework.Config) {
+				quickDrain(c)
+				c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))
+			}
+			playWith(t, "", 2, change, setup, func(s *stack) {
 				var d deaths
 				w := seated{told: map[string][]string{}}
 				ann := s.talker(&d, "tcp", "ann", 0)
@@ -431,6 +437,9 @@ func TestMembersOfALostRoomAreTold(t *testing.T) {
 				time.Sleep(10 * time.Second)
 				if got := w.of("ann"); !slices.Equal(got, c.want) {
 					t.Errorf("told %q, want %q", got, c.want)
+				}
+				if why := "has not OnSave and OnRestore here"; strings.Contains(log.String(), why) != (y.later == "plain") {
+					t.Errorf("logged %q", log.String())
 				}
 				if _, ok := ann.Room("count").Key(); ok != (c.want[len(c.want)-1] == in) {
 					t.Errorf("it takes itself for a member: %v", ok)
