@@ -7,6 +7,7 @@ import (
 	"context"
 
 	"github.com/lifeline-go/lifeline/codec"
+	"github.com/lifeline-go/lifeline/framework/internal/logs"
 	"github.com/lifeline-go/lifeline/session"
 )
 
@@ -75,7 +76,11 @@ func (s *Server) search(r *session.ResumeRequest) (at arrival) {
 	}
 	rec, err := session.ParseRecord(b)
 	if err != nil || rec.ID != r.ID || !s.hasRoutes(rec.Routes) {
-		s.log.Error("session not restored: no record, or of a server with other routes", "session", r.ID, "error", err)
+		if err == nil && rec.ID == r.ID {
+			s.log.Info("session not restored: its server had other routes, so its client logs in", "session", r.ID, "user", logs.Label(rec.User))
+		} else {
+			s.log.Error("session not restored: no record of it", "session", r.ID, "error", err)
+		}
 		s.releaseID(r.ID)
 		at.err = &session.CloseError{Code: session.Unknown}
 		return at
