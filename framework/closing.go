@@ -100,7 +100,8 @@ func (l *loop) announce(p *Player) {
 	p.mu.Unlock()
 	if k := p.link; k != nil && !at.IsZero() {
 		by, _ := p.leavesTogether()
-		k.Write(session.AppendMove(nil, max(at.Sub(clock()), 0), l.srv.elsewhere(by)))
+		to, _ := l.srv.elsewhere(by)
+		k.Write(session.AppendMove(nil, max(at.Sub(clock()), 0), to))
 	}
 }
 

@@ -47,9 +47,10 @@ type Cluster interface {
 	// Park gives a session to the server that finds it. If the server does not own it any more,
 	// the error is ErrFenced.
 	Park(ctx context.Context, id ID, record []byte) error
-	// Elsewhere is where clients dial to reach another server that takes sessions, empty
-	// if there is none. id is of the session that goes there. It does not block.
-	Elsewhere(id ID) string
+	// Elsewhere is where clients dial to reach another server, empty if there is none. id is
+	// of the session that goes there. takes is false if no server has the routes of this one:
+	// then the session does not go on there, and its client logs in. It does not block.
+	Elsewhere(id ID) (address string, takes bool)
 	// Drain tells the others that this server lets its players go. It does not block.
 	Drain()
 	// Leave makes the server none of the cluster any more.
@@ -128,7 +129,7 @@ func (r *Room) awaitLease() {
 // never will again, and sends them to another.
 func (s *Server) paused(id ID) *session.CloseError {
 	if s.released.Load() {
-		if at := s.elsewhere(id); at != "" {
+		if at, _ := s.elsewhere(id); at != "" {
 			return &session.CloseError{Code: session.Moved, Text: at}
 		}
 	}
@@ -253,12 +254,13 @@ func (s *Server) take(ctx context.Context, id session.ID, orphan func(user strin
 	return s.cfg.Store.Take(ctx, id, s.cfg.Address)
 }
 
-// elsewhere is where the client of a player is sent that must go.
-func (s *Server) elsewhere(id session.ID) string {
+// elsewhere is where the client of a player is sent that must go, and whether its session may
+// go on there, and so its rooms.
+func (s *Server) elsewhere(id session.ID) (address string, takes bool) {
 	if s.cfg.Cluster != nil && (s.cfg.Drain.Address == "" || s.stage.Load() != over) {
 		return s.cfg.Cluster.Elsewhere(id)
 	}
-	return s.cfg.Drain.Address
+	return s.cfg.Drain.Address, s.cfg.Drain.Address != ""
 }
 
 // clusterHost implements ClusterHost.

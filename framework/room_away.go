@@ -77,14 +77,15 @@ func (p *Player) sendAfter(by session.ID) {
 	for _, r := range rooms {
 		r.handOver(by)
 	}
-	p.dismiss(Reason{Code: session.Moved, Text: p.srv.elsewhere(by)})
+	to, _ := p.srv.elsewhere(by)
+	p.dismiss(Reason{Code: session.Moved, Text: to})
 }
 
 // followRoom lets the player go after a room that was handed over while this server serves on,
 // and leave its other rooms. One that goes elsewhere already, also for the sake of a room that
 // it wishes for, leaves this one.
 func (p *Player) followRoom(r *Room) {
-	to := p.srv.elsewhere(r.move.by)
+	to, _ := p.srv.elsewhere(r.move.by)
 	p.mu.Lock()
 	x, s := p.extraLocked(), p.seats.in(r.kind)
 	if p.life.Ending() || x.kick != nil || p.seats.moves() || s == nil || s.room != r {

@@ -30,7 +30,7 @@ func (c *lone) Valid() bool                                                     
 func (c *lone) HasLease() bool                                                            { return c.valid.Load() }
 func (c *lone) Drain()                                                                    {}
 func (c *lone) Leave(context.Context) error                                               { return nil }
-func (c *lone) Elsewhere(framework.ID) string                                             { return "" }
+func (c *lone) Elsewhere(framework.ID) (string, bool)                                     { return "", false }
 func (c *lone) TakeSeat(string, string, framework.ID) bool                                { return false }
 func (c *lone) FindRoom(framework.RoomQuery, func(framework.RoomPlace, error))            {}
 func (c *lone) ReserveSeats(context.Context, string, string, []string) error              { return nil }

@@ -92,7 +92,7 @@ func (r *Room) HandOver() error {
 		return fmt.Errorf("%w: type %s has not OnSave and OnRestore", ErrRoomStays, r.kind.name)
 	case !r.born.owned:
 		return fmt.Errorf("%w: the key of %s means this server only", ErrRoomStays, r.name())
-	case !s.mayLetIn() || s.elsewhere(r.id()) == "":
+	case !s.mayLetIn() || !s.takenElsewhere(r.id()):
 		return ErrNoServer
 	}
 	r.kind.mu.Lock()
@@ -107,10 +107,16 @@ func (r *Room) HandOver() error {
 	return nil
 }
 
+// takenElsewhere reports whether another server takes what follows from by: a session, a room.
+func (s *Server) takenElsewhere(by session.ID) bool {
+	_, takes := s.elsewhere(by)
+	return takes
+}
+
 // handOver lets the room go to another server of the cluster, which follows from by, as this
 // one drains. It reports false if the room does not go. Safe to call from any goroutine.
 func (r *Room) handOver(by session.ID) bool {
-	if r.kind.srv.elsewhere(by) == "" {
+	if !r.kind.srv.takenElsewhere(by) {
 		return false // there is no other server
 	}
 	r.kind.mu.Lock()
@@ -256,7 +262,8 @@ func (r *Room) give(st *roomState, err error) {
 	}
 	k := r.kind
 	ctx, cancel := k.srv.moveContext()
-	k.srv.rooms.HandOverRoom(ctx, k.name, r.Key(), k.srv.elsewhere(r.move.by), b, func(err error) {
+	to, _ := k.srv.elsewhere(r.move.by)
+	k.srv.rooms.HandOverRoom(ctx, k.name, r.Key(), to, b, func(err error) {
 		cancel()
 		r.deliver(func() { r.moved(err) })
 	})

@@ -79,7 +79,9 @@ func (a *Arena) Look(p *framework.Player, _ struct{}) (swarm.View, error) {
 	for name, s := range a.Seats {
 		v.Players = append(v.Players, swarm.Name{ID: s.ID, Name: name, Server: s.Home})
 	}
-	v.Other = a.cluster != nil && a.cluster.Elsewhere(p.ID()) != ""
+	if a.cluster != nil {
+		_, v.Other = a.cluster.Elsewhere(p.ID())
+	}
 	return v, nil
 }
 

@@ -428,21 +428,28 @@ func (c *Cluster) describe(ctx context.Context) error {
 }
 
 // Elsewhere implements framework.Cluster: by the id, so that players spread.
-func (c *Cluster) Elsewhere(id session.ID) string {
+func (c *Cluster) Elsewhere(id session.ID) (address string, takes bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var list []core.Member
+	var list, others []core.Member // of this release, and of another one
 	for _, m := range c.members.Living() {
-		if m.Incarnation != c.me && !m.Draining && m.Address != "" && bytes.Equal(m.Routes, c.host.Routes()) {
+		switch {
+		case m.Incarnation == c.me || m.Draining || m.Address == "":
+		case bytes.Equal(m.Routes, c.host.Routes()):
 			list = append(list, m)
+		default:
+			others = append(others, m)
 		}
 	}
+	if takes = len(list) > 0; !takes {
+		list = others
+	}
 	if len(list) == 0 {
-		return ""
+		return "", false
 	}
 	h := fnv.New32a()
 	_, _ = h.Write(id[:])
-	return list[int(h.Sum32()%uint32(len(list)))].Address
+	return list[int(h.Sum32()%uint32(len(list)))].Address, takes
 }
 
 // Drain implements framework.Cluster.

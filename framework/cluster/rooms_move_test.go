@@ -538,7 +538,7 @@ func TestTargetDies(t *testing.T) {
 				var by framework.ID // as the room chooses its server
 				sum := sha256.Sum256([]byte("count/red"))
 				copy(by[:], sum[:])
-				address := s.servers[0].c.Elsewhere(by)
+				address, _ := s.servers[0].c.Elsewhere(by)
 				witness, other := s.servers[1], s.servers[2]
 				target := s.servers[slices.IndexFunc(s.servers, func(v *server) bool { return strings.Contains(address, v.host+":") })]
 				if witness == target {
