@@ -84,6 +84,9 @@ type ClusterRoomHost interface {
 	RoomsOf(p *Player) []string
 	// Unsit gives back a seat that was taken by Sit, and that TakeSeat has not given away.
 	Unsit(kind, key string)
+	// Expects reports whether a session is that of a member of a room which was handed over
+	// to this server, and has not come yet: its seat is there, and Sit would take another one.
+	Expects(kind, key, user string, id ID) bool
 	// Reserve keeps a seat for each of these users in a room that is open here, all or none:
 	// see RoomsOf.Reserve. The error is ErrNoRoom, or a *codec.Error.
 	Reserve(kind, key string, users []string) error
@@ -224,6 +227,17 @@ func (h clusterHost) Sit(kind, key, user string) error {
 		r.kept++
 	}
 	return r.kind.refusal(why)
+}
+
+// Expects implements ClusterRoomHost.
+func (h clusterHost) Expects(kind, key, user string, id ID) bool {
+	r := h.open(kind, key)
+	if r == nil {
+		return false
+	}
+	defer r.kind.mu.Unlock()
+	_, a := r.absenteeLocked(id, user)
+	return a != nil && !a.coming
 }
 
 // notTaking reports why no player can come here.

@@ -517,6 +517,7 @@ func (c *Cluster) seat(q place.Question, name string) place.Answer {
 		why = sit()
 	case q.Session == session.ID{}: // to watch: the seat is looked for when it comes
 		ends = !c.host.HasRoom(q.Type, q.Key)
+	case c.host.Expects(q.Type, q.Key, q.User, q.Session):
 	default:
 		why = r.seats.Keep(name, q.Session, c.now(), sit)
 	}

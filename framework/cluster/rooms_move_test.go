@@ -485,6 +485,47 @@ func TestResetOnTheWay(t *testing.T) {
 	}
 }
 
+// TestMemberComesByAnotherServer: a member of a room that was handed over, whose client comes to
+// a server that has not the room, has the seat that it had: in a full room too, and not a second
+// one in a room with free seats.
+func TestMemberComesByAnotherServer(t *testing.T) {
+	for _, seats := range []int{2, 4} {
+		between := false
+		for first := range 3 { // one of them is neither the room's server nor the next
+			set := func(rooms *framework.Rooms[*count]) { rooms.Seats(seats) }
+			playYard(t, 3, quickDrain, set, func(s *stack, y *yard) {
+				var d deaths
+				w := seated{told: map[string][]string{}}
+				ann := s.talker(&d, "tcp", "ann", first)
+				s.servers[0], s.servers[first] = s.servers[first], s.servers[0]
+				w.follow(ann, "count")
+				s.enter(ann.Client, "red")
+				bob := s.dial(s.servers[0], "bob", "")
+				s.enter(bob, "red")
+				ann.Pause()
+				time.Sleep(time.Second)
+				s.stop()
+				ann.Hurry()
+				time.Sleep(10 * time.Second)
+				if _, in := ann.Room("count").Key(); fmt.Sprint(w.of("ann")) != "[in red]" || !in {
+					t.Errorf("%d seats: told %q, in %v", seats, w.of("ann"), in)
+				}
+				taken := 0
+				for _, v := range s.servers {
+					taken += v.Stats().Rooms["count"].Players
+					between = between || v.Stats().Arrived > 0 && !v.has("ann") && !v.has("bob")
+				}
+				if taken != 2 {
+					t.Errorf("%d of %d seats are taken by two: %q", taken, seats, y.told(""))
+				}
+			})
+		}
+		if !between {
+			t.Error("none came by another server")
+		}
+	}
+}
+
 // TestHandOverIsGivenUp: when Shutdown must end, a room that could not be handed over ends, too.
 func TestHandOverIsGivenUp(t *testing.T) {
 	playYard(t, 2, quickDrain, nil, func(s *stack, y *yard) {
