@@ -3,6 +3,8 @@
 package framework
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -71,5 +73,21 @@ func (e *OverflowError) Error() string {
 
 // Unwrap returns ErrOverflow.
 func (e *OverflowError) Unwrap() error { return session.ErrOverflow }
+
+// examine asks of an error of the game all that will be asked of it, where a panic is known to
+// be the game's. The usual one is of a nil pointer that was returned as an error.
+func examine(err error) {
+	var no *codec.Error
+	var end *session.CloseError
+	var wait *later
+	if errors.As(err, &no) {
+		_ = no.Code
+	}
+	if errors.As(err, &end) {
+		_ = end.Code
+	}
+	_ = errors.As(err, &wait)
+	_ = errors.Is(err, context.DeadlineExceeded)
+}
 
 func badRequest(err error) error { return codec.BadRequest(err) }

@@ -83,10 +83,17 @@ func assemble(wraps []func(Handler) Handler) Handler {
 
 // handle runs the handler of a route with all that was put around it.
 func (r *Route) handle(room any, p *Player, kind codec.Kind, asked mailbox.Question, payload, dst []byte) ([]byte, error) {
+	var out []byte
+	var err error
 	if p.srv.cfg.Observer.Handled == nil {
-		return r.run(room, p, kind, asked, payload, dst)
+		out, err = r.run(room, p, kind, asked, payload, dst)
+	} else {
+		out, err = r.observed(p, func() ([]byte, error) { return r.run(room, p, kind, asked, payload, dst) })
 	}
-	return r.observed(p, func() ([]byte, error) { return r.run(room, p, kind, asked, payload, dst) })
+	if err != nil && err != errLater {
+		examine(err)
+	}
+	return out, err
 }
 
 func (r *Route) run(room any, p *Player, kind codec.Kind, asked mailbox.Question, payload, dst []byte) ([]byte, error) {
@@ -112,7 +119,7 @@ func (p *Player) begin(r *Route, m *mailbox.Message) {
 	}
 	c := &Call{Player: p, Route: r.name, Request: true, route: r, asked: m.Asked, payload: m.Body}
 	var err error
-	if p.call(r.name, func() { err = p.srv.chain(c) }) && !c.later { // else the answer is on its way
+	if p.call(r.name, func() { err = p.srv.chain(c); examine(err) }) && !c.later { // else the answer is on its way
 		p.answer(m.Asked, nil, err)
 	}
 }

@@ -210,6 +210,7 @@ func (s *Server) authenticate(at *login, who Login) {
 	}()
 	if s.cfg.Authenticate != nil {
 		at.who, at.err = s.cfg.Authenticate(ctx, who)
+		examine(at.err)
 	}
 	if at.err == nil {
 		s.claim(ctx, at)

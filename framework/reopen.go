@@ -110,6 +110,7 @@ func (s *Server) reopen(ctx context.Context, user string) (data any, err error) 
 		}
 	}()
 	data, err = s.cfg.Reopen(ctx, user)
+	examine(err)
 	returned = true
 	return data, err
 }

@@ -68,9 +68,13 @@ func OnRoomRequestAsync[R, Q, A, P any](rs *RoomsOf[R, P], route string, fn func
 		err := take(payload, func(q Q) {
 			var answered atomic.Bool
 			fn(room.(R), p, q, func(answer A, err error) {
-				if !answered.Swap(true) {
-					p.answer(in.asked, &answer, err)
+				if answered.Swap(true) {
+					return
 				}
+				if !p.call(route, func() { examine(err) }) {
+					err = refusal(codec.ErrorInternal, "internal error")
+				}
+				p.answer(in.asked, &answer, err)
 			})
 		})
 		if err == nil {

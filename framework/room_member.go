@@ -126,14 +126,14 @@ func (s *seat) join(p *Player, j *job) {
 	said := error(nil)
 	if s.watching {
 		r.add(&r.watchers, p)
-		if v, ok := r.value.(WatchHandler); !ok || p.call("OnWatch", func() { said = v.OnWatch(p) }) {
+		if v, ok := r.value.(WatchHandler); !ok || p.call("OnWatch", func() { said = v.OnWatch(p); examine(said) }) {
 			err = said
 		}
 		return
 	}
 	// A member while OnJoin runs, so that it hears its own broadcast.
 	r.add(&r.members, p)
-	if v, ok := r.value.(JoinHandler); !ok || p.call("OnJoin", func() { said = v.OnJoin(p) }) {
+	if v, ok := r.value.(JoinHandler); !ok || p.call("OnJoin", func() { said = v.OnJoin(p); examine(said) }) {
 		err = said
 	}
 }

@@ -68,9 +68,12 @@ func (r *Room) run() {
 func (r *Room) create() {
 	defer r.created() // also if the game's code ends this goroutine
 	b := &r.born
-	b.err = refusal(codec.ErrorInternal, "internal error") // of a maker that panics
+	made := func() (err error) {
+		r.value, err = r.kind.make(r, b.params)
+		return err
+	}
 	if r.ended() == nil {
-		r.guard(&callNewRoom, func() { r.value, b.err = r.kind.make(r, b.params) })
+		r.begin(&callNewRoom, made)
 	} else {
 		b.err = refusal(codec.ErrorRefused, "the room is closed") // before it has begun
 	}
@@ -80,13 +83,22 @@ func (r *Room) create() {
 		if restored = r.restore(); restored {
 			b.err = nil
 		} else {
-			r.guard(&callNewRoom, func() { r.value, b.err = r.kind.make(r, b.params) })
+			r.begin(&callNewRoom, made)
 		}
 	}
 	if v, ok := r.value.(CreateHandler); ok && b.err == nil && !restored {
-		b.err = refusal(codec.ErrorInternal, "internal error")
-		r.guard(&callCreate, func() { b.err = v.OnCreate() })
+		r.begin(&callCreate, v.OnCreate)
 	}
+}
+
+// begin runs the game's code without which there is no room.
+func (r *Room) begin(what *string, f func() error) {
+	r.born.err = refusal(codec.ErrorInternal, "internal error") // if it panics
+	r.guard(what, func() {
+		err := f()
+		examine(err)
+		r.born.err = err
+	})
 }
 
 // created tells whoever opens the room what became of it, and ends one that was not made.
