@@ -242,16 +242,35 @@ func (s *Server) park(ctx context.Context, r *session.Record) error {
 	if s.cfg.Cluster != nil {
 		return s.cfg.Cluster.Park(ctx, r.ID, r.Append(nil))
 	}
-	return s.cfg.Store.Put(ctx, r.ID, r.Epoch, r.Append(nil), s.table.Keep())
+	return s.ask("Store.Put", func() error { return s.cfg.Store.Put(ctx, r.ID, r.Epoch, r.Append(nil), s.table.Keep()) })
 }
 
 // take returns the record of a session that shall go on here. orphan makes that of one
 // whose server is dead; if it is nil, there is none.
-func (s *Server) take(ctx context.Context, id session.ID, orphan func(user string, login []byte) []byte) ([]byte, error) {
+func (s *Server) take(ctx context.Context, id session.ID, orphan func(user string, login []byte) []byte) (record []byte, err error) {
 	if s.cfg.Cluster != nil {
 		return s.cfg.Cluster.Find(ctx, id, s.cfg.Duplicate, orphan)
 	}
-	return s.cfg.Store.Take(ctx, id, s.cfg.Address)
+	err = s.ask("Store.Take", func() (err error) {
+		record, err = s.cfg.Store.Take(ctx, id, s.cfg.Address)
+		return err
+	})
+	return record, err
+}
+
+// ask runs the game's code that serves no player. A panic of it is an error, which is
+// logged already.
+func (s *Server) ask(what string, f func() error) (err error) {
+	returned := false
+	defer func() {
+		if v := unwinding(returned, recover()); v != nil {
+			s.panicked(nil, what, v)
+			err = errPanicked
+		}
+	}()
+	err = f()
+	returned = true
+	return err
 }
 
 // elsewhere is where the client of a player is sent that must go, and whether its session may

@@ -121,16 +121,20 @@ func (l *loop) export(p *Player) {
 	go func() { // ends when the store has answered, which ctx bounds
 		ctx, cancel := context.WithTimeout(context.Background(), s.parkTime())
 		defer cancel()
-		why := Reason{Code: session.Moved, Text: d.address}
+		why := Reason{Code: session.Internal, Text: "not stored"}
+		defer func() { // also if the store ends this goroutine
+			if l.t.Post(onLoop(func() { l.exported(p, d, why) })) != nil {
+				s.closed.Done()
+			}
+		}()
 		if err := s.park(ctx, r); err != nil {
 			s.log.Error("session not stored", "session", p.ID(), "user", p.label(), "error", err)
-			why = Reason{Code: session.Internal, Text: "not stored"}
-		} else if late := p.kicked(); late.Code != session.Moved {
-			_, _ = s.take(ctx, r.ID, nil) // no other server shall
-			why = late
+			return
 		}
-		if l.t.Post(onLoop(func() { l.exported(p, d, why) })) != nil {
-			s.closed.Done()
+		if why = p.kicked(); why.Code != session.Moved {
+			_, _ = s.take(ctx, r.ID, nil) // no other server shall
+		} else {
+			why = Reason{Code: session.Moved, Text: d.address}
 		}
 	}()
 }
@@ -235,11 +239,13 @@ func (l *loop) fetch(o *opening, r *session.ResumeRequest) {
 	until := clock().Add(s.cfg.AuthTimeout)
 	s.searches.Add(func() {
 		at := arrival{err: retrySoon()}
+		defer func() { // also if the game's code ends this goroutine
+			if l.t.Post(onLoop(func() { l.fetched(o, r, at) })) != nil && at.rec != nil {
+				s.putBack(at.rec) // the server has stopped meanwhile
+			}
+		}()
 		if clock().Before(until) { // else its client has given up
 			at = s.search(r)
-		}
-		if l.t.Post(onLoop(func() { l.fetched(o, r, at) })) != nil && at.rec != nil {
-			s.putBack(at.rec) // the server has stopped meanwhile
 		}
 	})
 }

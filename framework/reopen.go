@@ -102,15 +102,10 @@ func (s *Server) search(r *session.ResumeRequest) (at arrival) {
 
 // reopen runs the game's hook. The caller's goroutine is there for that.
 func (s *Server) reopen(ctx context.Context, user string) (data any, err error) {
-	returned := false
-	defer func() {
-		if v := unwinding(returned, recover()); v != nil {
-			s.panicked(nil, "Reopen", v)
-			err = errPanicked
-		}
-	}()
-	data, err = s.cfg.Reopen(ctx, user)
-	examine(err)
-	returned = true
+	err = s.ask("Reopen", func() (err error) {
+		data, err = s.cfg.Reopen(ctx, user)
+		examine(err)
+		return err
+	})
 	return data, err
 }

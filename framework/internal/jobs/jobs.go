@@ -32,6 +32,12 @@ func (q *Queue) Add(f func()) {
 }
 
 func (q *Queue) run() {
+	over := false
+	defer func() {
+		if !over { // a job has ended this goroutine
+			go q.run()
+		}
+	}()
 	for {
 		q.mu.Lock()
 		if len(q.waiting) == 0 {
@@ -41,6 +47,7 @@ func (q *Queue) run() {
 				q.done = nil
 			}
 			q.mu.Unlock()
+			over = true
 			return
 		}
 		f := q.waiting[0]

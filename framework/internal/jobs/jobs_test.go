@@ -4,11 +4,27 @@ package jobs
 
 import (
 	"context"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 )
+
+// A job that ends its goroutine keeps no other from being done.
+func TestJobsThatEndTheirGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := Queue{Limit: 2}
+		var done atomic.Int32
+		for range 10 {
+			q.Add(runtime.Goexit)
+			q.Add(func() { done.Add(1) })
+		}
+		if err := q.Wait(t.Context()); err != nil || done.Load() != 10 {
+			t.Errorf("%d were done, %v", done.Load(), err)
+		}
+	})
+}
 
 // A hundred jobs of a second run ten at a time, each once, the first ones first.
 func TestQueue(t *testing.T) {
