@@ -111,14 +111,14 @@ func (r *Route) run(room any, p *Player, kind codec.Kind, asked mailbox.Question
 
 // begin lets a built-in request begin, with all that was put around it.
 func (p *Player) begin(r *Route, m *mailbox.Message) {
+	var err error
 	if p.srv.chain == nil {
-		if err := r.begin(p, m.Asked, m.Body); err != nil {
+		if p.call(r.name, func() { err = r.begin(p, m.Asked, m.Body) }) && err != nil {
 			p.answer(m.Asked, nil, err)
 		}
 		return
 	}
 	c := &Call{Player: p, Route: r.name, Request: true, route: r, asked: m.Asked, payload: m.Body}
-	var err error
 	if p.call(r.name, func() { err = p.srv.chain(c); examine(err) }) && !c.later { // else the answer is on its way
 		p.answer(m.Asked, nil, err)
 	}

@@ -69,8 +69,8 @@ type joinWish struct {
 // planJoin plans the player's way into a room. A player that is there already is in at once:
 // an app that came back by its token does not know, and asks to make sure.
 func (k *roomKind) planJoin(p *Player, w joinWish, done func(string, error)) error {
-	if w.key != "" && !k.keys(w.key) {
-		return k.deny(refusal(codec.ErrorBadRequest, "this is no key of a room of type "+k.name))
+	if err := k.checkKey(w.key); err != nil {
+		return k.deny(err)
 	}
 	w.user = p.user
 	p.mu.Lock()
@@ -84,6 +84,23 @@ func (k *roomKind) planJoin(p *Player, w joinWish, done func(string, error)) err
 		k.seek(p, sought)
 	case r != nil:
 		done(r.Key(), nil)
+	}
+	return nil
+}
+
+// checkKey asks Rooms.Keys.
+func (k *roomKind) checkKey(key string) (err error) {
+	if key == "" {
+		return nil
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			k.srv.panicked(nil, "Keys", v, "room", k.name)
+			err = refusal(codec.ErrorInternal, "internal error")
+		}
+	}()
+	if !k.keys(key) {
+		return refusal(codec.ErrorBadRequest, "this is no key of a room of type "+k.name)
 	}
 	return nil
 }
