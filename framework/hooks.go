@@ -55,6 +55,10 @@ func both(first, then func(*Player)) func(*Player) {
 	}
 }
 
+// Panicked tells of a panic of the game's code that serves no player, as Config.OnPanic does:
+// it is counted and logged. in says what was called. To be called while it unwinds.
+func (s *Server) Panicked(in string, v any) { s.panicked(nil, in, v) }
+
 // AddStats makes the numbers of a part, as "match.ranked", appear in Stats and metrics.
 // read is called for each Stats, on any goroutine. To be called before Start; a second
 // part of the same name panics.

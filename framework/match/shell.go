@@ -4,8 +4,8 @@ package match
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
@@ -147,7 +147,13 @@ func (q *Queue) madeLocked(m *queue.Match) Made {
 
 // begin opens the room of a match and seats its players. It is a goroutine of its own.
 func (q *Queue) begin(m Made) {
-	key, err := q.begun(m)
+	key, err := "", errGoexit
+	defer func() { q.ended(m, key, err) }() // also if the game's code ends this goroutine
+	key, err = q.begun(m)
+}
+
+// ended takes what came of begin.
+func (q *Queue) ended(m Made, key string, err error) {
 	mm := q.maker
 	mm.mu.Lock()
 	now := clock()
@@ -185,15 +191,26 @@ func (q *Queue) begun(m Made) (key string, err error) {
 	return key, q.seat(ctx, key, m.Players())
 }
 
-// guard calls the game's code. A panic is an error, and logged.
+// errGoexit is why a match does not begin whose code has ended its goroutine.
+var errGoexit = errors.New("match: runtime.Goexit was called")
+
+// guard calls the game's code. A panic is an error, and told; so is runtime.Goexit, which
+// ends the goroutine too.
 func (q *Queue) guard(what string, f func() error) (err error) {
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
+		v := recover()
+		if v == nil && !returned {
+			v = errGoexit
+		}
+		if v != nil {
 			err = fmt.Errorf("match: %s of queue %q panicked: %v", what, q.name, v)
-			q.maker.srv.Logger().Error("match: the game's code panicked", "in", what, "panic", v, "stack", string(debug.Stack()))
+			q.maker.srv.Panicked(what+" of queue "+q.name, v)
 		}
 	}()
-	return f()
+	err = f()
+	returned = true
+	return err
 }
 
 // guardRules keeps a rule of the game's that panics from ending the server: nothing fits
