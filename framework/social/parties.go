@@ -181,10 +181,15 @@ func (ps *Parties) closed(p *framework.Player, why framework.Reason) {
 		ps.update(p, false, func(m *member) { m.p = nil })
 		return
 	}
+	defer ps.forget(p) // also if OnChange panics
 	_ = ps.change(func() ([]*framework.Player, error) {
 		about, _ := ps.leaveLocked(p) // one in no party is refused nothing
 		return about, nil
 	})
+}
+
+// forget ends what is known of a player besides its party.
+func (ps *Parties) forget(p *framework.Player) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	delete(ps.away, p)
