@@ -48,10 +48,10 @@ func (r *Room) end(why Reason) {
 func (r *Room) dismissAll() {
 	r.timers.stop()
 	why := *r.ended()
-	r.forgetAbsent(false, why)
 	for _, p := range r.audience() {
 		r.dismiss(p, why)
 	}
+	r.forgetAbsent(false, why)
 }
 
 // dismiss lets a member or a spectator go.

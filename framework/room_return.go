@@ -142,11 +142,18 @@ func (r *Room) forgetAbsent(along bool, why Reason) {
 		}
 	}
 	r.kind.mu.Unlock()
-	for _, a := range gone {
-		if !along {
-			r.missed(a, why)
-		}
-		r.releaseSeat(false, why)
+	r.giveUp(gone, along, why)
+}
+
+// giveUp ends the seats of members that have not come, also if OnMissing ends this goroutine.
+func (r *Room) giveUp(gone []*absentee, along bool, why Reason) {
+	if len(gone) == 0 {
+		return
+	}
+	defer r.giveUp(gone[1:], along, why)
+	defer r.releaseSeat(false, why)
+	if !along {
+		r.missed(gone[0], why)
 	}
 }
 
@@ -155,7 +162,12 @@ func (r *Room) forgetAbsent(along bool, why Reason) {
 func (r *Room) restore() (ok bool) {
 	k, st := r.kind, r.born.state
 	err := error(refusal(codec.ErrorInternal, "OnRestore has not returned"))
-	r.guard(&callRestore, func() { err = r.value.(RestoreHandler).OnRestore(st.State) })
+	returned := make(chan struct{})
+	go func() { // which OnRestore may end: the room is made anew then
+		defer close(returned)
+		r.guard(&callRestore, func() { err = r.value.(RestoreHandler).OnRestore(st.State) })
+	}()
+	<-returned
 	k.srv.rooms.RoomRuns(k.name, r.Key())
 	if err == nil {
 		r.last = st.Tick

@@ -31,6 +31,7 @@ type yard struct {
 	unread bool                   // OnRestore fails
 	shut   bool                   // OnJoin refuses
 	later  string                 // what the type is at the second server, if it is another one
+	strike func(at string)        // what else callbacks do; nil: nothing
 	save   func() ([]byte, error) // in the place of OnSave; nil: it works
 	last   map[string]uint64      // by key: the last tick
 	rooms  []*framework.Rooms[*count]
@@ -70,6 +71,16 @@ func (y *yard) told(words ...string) (list []string) {
 	return list
 }
 
+// struck lets a callback fail.
+func (y *yard) struck(at string) {
+	y.mu.Lock()
+	f := y.strike
+	y.mu.Unlock()
+	if f != nil {
+		f(at)
+	}
+}
+
 func (c *count) OnCreate() error {
 	c.of.note("create %s", c.Key())
 	c.of.mu.Lock()
@@ -95,6 +106,7 @@ func (c *count) OnReturn(p *framework.Player) {
 		c.of.fault("%s returns to %s, and was not in it", p.User(), c.Key())
 	}
 	c.of.note("return %s %s", c.Key(), p.User())
+	c.of.struck("OnReturn")
 }
 
 func (c *count) OnLeave(p *framework.Player, why framework.Reason) {
@@ -105,6 +117,7 @@ func (c *count) OnLeave(p *framework.Player, why framework.Reason) {
 func (c *count) OnMissing(user string, why framework.Reason) {
 	delete(c.In, user)
 	c.of.note("missing %s %s", c.Key(), user)
+	c.of.struck("OnMissing")
 }
 
 func (c *count) OnWatch(p *framework.Player) error {
@@ -136,6 +149,7 @@ func (c *count) OnSave() ([]byte, error) {
 }
 
 func (c *count) OnRestore(state []byte) error {
+	c.of.struck("OnRestore")
 	if c.of.unread {
 		return errors.New("it is not to be read")
 	}
@@ -344,13 +358,18 @@ func TestHandOverThatFails(t *testing.T) {
 	unsaved := func(save func() ([]byte, error)) failure {
 		return failure{2, func(_ *stack, y *yard) { y.save = save }, 1, "[create red join red ann leave red ann end red create red join red ann]"}
 	}
+	unread := func(strike func(string)) failure {
+		return failure{2, func(_ *stack, y *yard) { y.strike = strike }, 1, "[create red join red ann save red create red join red ann]"}
+	}
 	for name, c := range map[string]failure{
-		"OnSave fails":              unsaved(func() ([]byte, error) { return nil, errors.New("it is not to be saved") }),
-		"OnSave panics":             unsaved(func() ([]byte, error) { panic("it is not to be saved") }),
-		"OnSave ends its goroutine": unsaved(func() ([]byte, error) { runtime.Goexit(); return nil, nil }),
-		"the state is too large":    unsaved(func() ([]byte, error) { return make([]byte, framework.MaxRoomState+1), nil }),
-		"OnRestore fails":           {2, func(_ *stack, y *yard) { y.unread = true }, 1, "[create red join red ann save red create red join red ann]"},
-		"there is no other server":  {1, func(*stack, *yard) {}, 0, "[create red join red ann leave red ann end red]"},
+		"OnSave fails":                 unsaved(func() ([]byte, error) { return nil, errors.New("it is not to be saved") }),
+		"OnSave panics":                unsaved(func() ([]byte, error) { panic("it is not to be saved") }),
+		"OnSave ends its goroutine":    unsaved(func() ([]byte, error) { runtime.Goexit(); return nil, nil }),
+		"the state is too large":       unsaved(func() ([]byte, error) { return make([]byte, framework.MaxRoomState+1), nil }),
+		"OnRestore fails":              {2, func(_ *stack, y *yard) { y.unread = true }, 1, "[create red join red ann save red create red join red ann]"},
+		"OnRestore panics":             unread(func(string) { panic("it is not to be read") }),
+		"OnRestore ends its goroutine": unread(func(string) { runtime.Goexit() }),
+		"there is no other server":     {1, func(*stack, *yard) {}, 0, "[create red join red ann leave red ann end red]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			playYard(t, c.servers, quickDrain, nil, func(s *stack, y *yard) {
@@ -367,7 +386,7 @@ func TestHandOverThatFails(t *testing.T) {
 				for _, v := range all {
 					lost += v.Stats().Rooms["count"].StateLost
 				}
-				if st := first.Stats().Rooms["count"]; lost != c.lost || name == "OnRestore fails" && st.HandedOver != 1 {
+				if st := first.Stats().Rooms["count"]; lost != c.lost || strings.HasPrefix(name, "OnRestore") && st.HandedOver != 1 {
 					t.Errorf("%d lost: %+v", lost, st)
 				}
 			})
@@ -674,6 +693,47 @@ func TestMemberThatStaysAway(t *testing.T) {
 			t.Error(got)
 		}
 	})
+}
+
+// TestCallbacksOfReturnPanic: each gives back what it was called for, and the room goes on.
+func TestCallbacksOfReturnPanic(t *testing.T) {
+	set := func(rooms *framework.Rooms[*count]) { rooms.Seats(4).Grace(20 * time.Second) }
+	for _, how := range []string{"panic", "Goexit"} {
+		t.Run(how, func(t *testing.T) {
+			playYard(t, 2, quickDrain, set, func(s *stack, y *yard) {
+				var d deaths
+				ann, eve := s.dial(s.servers[0], "ann", ""), s.dial(s.servers[1], "eve", "")
+				s.enter(ann, "red")
+				for _, user := range []string{"bob", "cat", "dan"} {
+					s.enter(s.talker(&d, "tcp", user, 0).Client, "red")
+				}
+				for _, v := range s.servers { // they lose their way
+					d.lose(v.host)
+				}
+				y.mu.Lock()
+				y.strike = func(at string) {
+					switch {
+					case at == "OnRestore":
+					case how == "panic":
+						panic("boom")
+					default:
+						runtime.Goexit()
+					}
+				}
+				y.mu.Unlock()
+				s.stop()
+				time.Sleep(time.Minute)
+				st := s.servers[0].Stats()
+				if n := len(y.told("missing")); n != 3 || st.Panics < 4 {
+					t.Errorf("%d are missing, %d panics: %q", n, st.Panics, y.told(""))
+				}
+				if room := st.Rooms["count"]; room.Open != 0 || room.Players != 0 {
+					t.Errorf("%+v", room)
+				}
+				s.enter(eve, "red")
+			})
+		})
+	}
 }
 
 // TestMembersThatStayAwayGoInOrder: in that of their sessions, which is the same in each run of
