@@ -3,6 +3,7 @@
 package framework
 
 import (
+	"fmt"
 	"runtime"
 	"sync"
 
@@ -67,4 +68,47 @@ func (s *Server) FollowMeanwhile(of string, p *Player, text string) (wait func()
 	both.Go(func() { _, _ = p.followList(k, text, f) })
 	pause()
 	return both.Wait, nil
+}
+
+// Left lists what a server without players and rooms still holds.
+func (s *Server) Left() (left []string) {
+	note := func(what string, n int) {
+		if n != 0 {
+			left = append(left, fmt.Sprintf("%s: %d", what, n))
+		}
+	}
+	s.mu.Lock()
+	note("logins", len(s.logins))
+	note("stray logins", s.authSlots.Strays())
+	note("slots of logins", s.authSlots.Taken())
+	note("sessions on their way", len(s.arriving))
+	note("addresses", len(s.origins))
+	note("users that wait for an end", len(s.awaitClose))
+	note("sessions", s.table.Len())
+	loops := s.loops
+	s.mu.Unlock()
+	for _, l := range loops { // which stand still in a bubble that is idle
+		note("deadlines", l.wheel.Len())
+		note("links that are opened", len(l.openings))
+		note("links with datagrams", len(l.newest))
+		note("players with something to write", len(l.dirty))
+	}
+	for name, k := range s.kinds {
+		k.mu.Lock()
+		note("rooms of type "+name, k.plan.Len())
+		note("followers of type "+name, k.feed.Len())
+		k.mu.Unlock()
+	}
+	note("groups", s.groups.Tags())
+	note("goroutines of rooms", s.watch.Rooms())
+	st := s.pool.stats()
+	note("workers that are busy", st.Busy)
+	note("players that wait for a worker", st.Waiting)
+	for where, n := range s.watch.Stuck() {
+		note("stuck in a "+where, int(n))
+	}
+	for c := range s.count.attached {
+		note("links of sessions", int(s.count.attached[c].Load()))
+	}
+	return left
 }

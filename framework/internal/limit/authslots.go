@@ -79,6 +79,9 @@ func (s *AuthSlots) Release(slot *AuthSlot) {
 	slot.state = none
 }
 
+// Taken is how many slots are held.
+func (s *AuthSlots) Taken() int { return s.taken }
+
 // Strays is how many hooks go on after their time.
 func (s *AuthSlots) Strays() int { return s.strays }
 
