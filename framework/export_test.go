@@ -87,11 +87,18 @@ func (s *Server) Left() (left []string) {
 	note("sessions", s.table.Len())
 	loops := s.loops
 	s.mu.Unlock()
-	for _, l := range loops { // which stand still in a bubble that is idle
-		note("deadlines", l.wheel.Len())
-		note("links that are opened", len(l.openings))
-		note("links with datagrams", len(l.newest))
-		note("players with something to write", len(l.dirty))
+	for _, l := range loops {
+		done := make(chan struct{})
+		err := l.t.Post(onLoop(func() {
+			note("deadlines", l.wheel.Len())
+			note("links that are opened", len(l.openings))
+			note("links with datagrams", len(l.newest))
+			note("players with something to write", len(l.dirty))
+			close(done)
+		}))
+		if err == nil { // else it has stopped
+			<-done
+		}
 	}
 	for name, k := range s.kinds {
 		k.mu.Lock()

@@ -223,7 +223,12 @@ func (s *Server) authenticated(at *login) {
 	s.mu.Lock()
 	l := at.l
 	s.mu.Unlock()
-	_ = l.t.Post(at)
+	if l.t.Post(at) != nil { // the server has stopped
+		s.mu.Lock()
+		s.decidedLocked(at)
+		s.mu.Unlock()
+		s.releaseID(at.id)
+	}
 }
 
 // Run implements transport.Task: the game has decided on a login.
