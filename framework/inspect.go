@@ -124,12 +124,11 @@ func (s *Server) InspectRooms(limit int, keep func(*RoomInfo) bool) []RoomInfo {
 			r.mu.Lock()
 			in.Ready, in.Posted = len(r.ready), len(r.posted)
 			r.mu.Unlock()
-			if keep(&in) {
-				all = append(all, in)
-			}
+			all = append(all, in)
 		}
 		k.mu.Unlock()
 	}
+	all = slices.DeleteFunc(all, func(in RoomInfo) bool { return !keep(&in) }) // without a lock: it is the game's
 	slices.SortFunc(all, func(a, b RoomInfo) int {
 		if c := strings.Compare(a.Type, b.Type); c != 0 {
 			return c
