@@ -34,7 +34,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.stage.Store(over)
 	if t == nil {
-		return nil // never started
+		return s.stopRooms(ctx) // never started, and rooms may have been opened
 	}
 	patient, cancel := untilForced(ctx)
 	defer cancel()

@@ -4,12 +4,16 @@ package framework_test
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/session"
+	"github.com/lifeline-go/lifeline/transport"
 	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
@@ -196,3 +200,131 @@ func TestEverythingFromEverywhere(t *testing.T) {
 		b.quiet.Store(true)
 	})
 }
+
+// TestBeforeStartAndAfterShutdown: what is called then does nothing, says so where it can, and
+// leaves nothing running.
+func TestBeforeStartAndAfterShutdown(t *testing.T) {
+	var srv *framework.Server
+	var rooms *framework.Rooms[*framework.Room]
+	var p *framework.Player
+	var room *framework.Room
+	all := func(when string) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = srv.Broadcast("all", 1)
+		_, _, _ = srv.Stats(), srv.User("ann"), srv.Player(session.ID{})
+		_ = srv.Inspect(10, func(*framework.Info) bool { return true })
+		_ = srv.InspectRooms(10, func(*framework.RoomInfo) bool { return true })
+		_ = srv.Group("g").Broadcast("all", 1)
+		_ = srv.PublicKey()
+		srv.Maintenance("later", 0)
+		srv.Maintenance("", 0)
+		if key, err := rooms.Open(ctx, struct{}{}); (err == nil) != (p == nil) {
+			t.Errorf("%s: room %q was opened, %v", when, key, err)
+		}
+		if err := rooms.Seat(ctx, "1"); err == nil {
+			t.Errorf("%s: seated in no room", when)
+		}
+		if err := rooms.Reserve(ctx, "1", "ann"); !errors.Is(err, framework.ErrNoRoom) {
+			t.Errorf("%s: reserve: %v", when, err)
+		}
+		if err := rooms.Bring(ctx, "1", "ann"); !errors.Is(err, framework.ErrClosed) {
+			t.Errorf("%s: bring: %v", when, err)
+		}
+		if err := rooms.Do(ctx, "1", func(*framework.Room) {}); !errors.Is(err, framework.ErrNoRoom) {
+			t.Errorf("%s: do: %v", when, err)
+		}
+		if rooms.Post("1", func(*framework.Room) {}) {
+			t.Errorf("%s: posted to no room", when)
+		}
+		if p == nil {
+			return
+		}
+		ran := false
+		p.OnClose(func() { ran = true })
+		for what, err := range map[string]error{
+			"push": p.Push("one", 1), "join": rooms.Join(ctx, p, "1"), "join later": rooms.JoinAsync(p, "1"), "watch": rooms.Watch(ctx, p, "1"),
+			"move": rooms.Move(p, "1"), "request": p.Request(ctx, "asked", 1, nil), "leave": p.Leave(),
+		} {
+			if err == nil || ctx.Err() != nil {
+				t.Errorf("%s: %s: %v", when, what, err)
+			}
+		}
+		if !ran || srv.Group("g").Add(p) || p.Attached() || p.Context().Err() == nil || len(p.Rooms()) != 0 {
+			t.Errorf("%s: the player lives on", when)
+		}
+		p.Kick(session.Kicked, "")
+		_ = p.SetHeartbeat(framework.HeartbeatNormal)
+		room.Close(0, "")
+		room.SetOpen(true)
+		room.PlayOn(time.Minute)
+		if room.Post(func() {}) || room.Remove(p, 0, "") {
+			t.Errorf("%s: the room lives on", when)
+		}
+		if err := room.HandOver(); err == nil {
+			t.Errorf("%s: handed over", when)
+		}
+	}
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Session: quick}, func(s *framework.Server) {
+		srv = s
+		rooms = framework.AddRoom(s, "den", func(r *framework.Room) *framework.Room { return r }).Spectators(1).Listed()
+		all("before Start")
+	}, func(e *env) {
+		c := e.dial("ann", transport.TCP)
+		if err := c.Join(context.Background(), "den", "1"); err != nil {
+			t.Fatal(err)
+		}
+		p = srv.User("ann")[0]
+		room = rooms.Of(p)
+		gone, cancel := context.WithCancel(context.Background())
+		cancel()
+		results := make(chan error, 3)
+		for _, ctx := range []context.Context{context.Background(), gone, context.Background()} {
+			go func() { results <- e.srv.Shutdown(ctx) }()
+		}
+		for range cap(results) {
+			if err := <-results; err != nil && !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		}
+		all("after Shutdown")
+		time.Sleep(time.Minute)
+		all("long after it")
+	})
+}
+
+// TestNeverStarted: a server that is shut down before it was started leaves no room running,
+// and makes none from then on.
+func TestNeverStarted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := configured(t, framework.Config{})
+		var made, over atomic.Int64
+		rooms := framework.AddRoom(srv, "den", func(r *framework.Room) *framework.Room { made.Add(1); return r }).Linger(-1)
+		early := framework.AddRoom(srv, "hall", func(r *framework.Room) *foyer { return &foyer{r, &over} }).Linger(-1)
+		for range 3 {
+			if _, err := rooms.Open(t.Context(), struct{}{}); err != nil {
+				t.Error(err)
+			}
+			if _, err := early.Open(t.Context(), struct{}{}); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := srv.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if _, err := rooms.Open(t.Context(), struct{}{}); err == nil || made.Load() != 3 || over.Load() != 3 {
+			t.Errorf("%d rooms were made, %d have ended: %v", made.Load(), over.Load(), err)
+		}
+		if left := srv.Left(); left != nil {
+			t.Errorf("left: %q", left)
+		}
+	})
+}
+
+// foyer is a room that counts its end.
+type foyer struct {
+	*framework.Room
+	over *atomic.Int64
+}
+
+func (h *foyer) OnEnd(framework.Reason) { h.over.Add(1) }
