@@ -290,6 +290,11 @@ func TestBeforeStartAndAfterShutdown(t *testing.T) {
 		all("after Shutdown")
 		time.Sleep(time.Minute)
 		all("long after it")
+		for range 20 {
+			if err := srv.Shutdown(gone); err != nil {
+				t.Error("again: ", err)
+			}
+		}
 	})
 }
 

@@ -123,6 +123,11 @@ func (t *Transport) Stop(ctx context.Context) error {
 	select {
 	case <-t.stopped:
 		return nil
+	default:
+	}
+	select {
+	case <-t.stopped:
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
