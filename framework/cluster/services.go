@@ -445,10 +445,14 @@ func (s *services) reply(h callHandler, q *callBody) *replyBody {
 	defer cancel()
 	var payload []byte
 	err := error(&codec.Error{Code: codec.ErrorInternal, Text: "internal error"}) // of one that panics
-	s.c.guarded("call of "+q.Route, func() {
-		payload, err = h(ctx, s.c.member(core.Incarnation{Node: q.Node, Boot: q.Boot}), q)
-	})
 	var no *codec.Error
+	s.c.guarded("call of "+q.Route, func() {
+		b, failed := h(ctx, s.c.member(core.Incarnation{Node: q.Node, Boot: q.Boot}), q)
+		if errors.As(failed, &no) {
+			_ = no.Code // its methods, and a nil pointer, panic here
+		}
+		payload, err = b, failed
+	})
 	switch {
 	case err == errAbsent:
 		return &replyBody{Result: callAbsent}

@@ -37,6 +37,9 @@ func shop(t *testing.T, n uint16, change func(*framework.Config), f func(s *stac
 				return "", framework.Fail(1234, "it is sold out")
 			case "secret":
 				return "", errors.New("the password of the database is wrong")
+			case "no error":
+				var no *framework.Error
+				return "", no // which is no nil
 			case "bomb":
 				panic("bang")
 			case "elephant":
@@ -138,6 +141,7 @@ func TestCallsThatFail(t *testing.T) {
 		to := cluster.Any("shop")
 		for item, want := range map[string]codec.Error{
 			"nothing": {Code: 1234, Text: "it is sold out"}, "secret": {Code: codec.ErrorInternal, Text: "internal error"}, "bomb": {Code: codec.ErrorInternal, Text: "internal error"},
+			"no error": {Code: codec.ErrorInternal, Text: "internal error"},
 		} {
 			var no *framework.Error
 			if _, err := a.buy(to, item); !errors.As(err, &no) || *no != want {
@@ -157,10 +161,10 @@ func TestCallsThatFail(t *testing.T) {
 		if _, err := cluster.Call[string](context.Background(), a.c, to, "shop.buy", make([]byte, 1<<20)); !errors.Is(err, codec.ErrTooLarge) {
 			t.Errorf("a large question: %v", err)
 		}
-		if panics.Load() != 1 || b.Stats().Panics != 1 {
+		if panics.Load() != 2 || b.Stats().Panics != 2 {
 			t.Errorf("%d panics were told, %d counted", panics.Load(), b.Stats().Panics)
 		}
-		if st := b.Stats().Cluster.Calls; st != (framework.ClusterCallStats{Served: 5, Failed: 5, Refused: 1}) {
+		if st := b.Stats().Cluster.Calls; st != (framework.ClusterCallStats{Served: 6, Failed: 6, Refused: 1}) {
 			t.Errorf("%+v", st)
 		}
 
