@@ -269,6 +269,7 @@ func (s *Server) ask(what string, f func() error) (err error) {
 		}
 	}()
 	err = f()
+	examine(err)
 	returned = true
 	return err
 }

@@ -33,6 +33,11 @@ func (f *fit) strike(at string) {
 	runtime.Goexit()
 }
 
+// lies tells to return an error whose methods panic.
+func (f *fit) lies(at string) bool {
+	return f.how == "bad error" && at == f.at && f.armed.CompareAndSwap(true, false)
+}
+
 // purse is data that encodes itself.
 type purse struct{ coins int }
 
@@ -55,11 +60,17 @@ type badStore struct {
 }
 
 func (s *badStore) Put(ctx context.Context, id framework.ID, epoch uint32, record []byte, keep time.Duration) error {
+	if s.fit.lies("Put") {
+		return sold()
+	}
 	s.fit.strike("Put")
 	return s.Store.Put(ctx, id, epoch, record, keep)
 }
 
 func (s *badStore) Take(ctx context.Context, id framework.ID, taker string) ([]byte, error) {
+	if s.fit.lies("Take") {
+		return nil, sold()
+	}
 	s.fit.strike("Take")
 	return s.Store.Take(ctx, id, taker)
 }
@@ -67,6 +78,9 @@ func (s *badStore) Take(ctx context.Context, id framework.ID, taker string) ([]b
 // TestPanicsWhileAPlayerMoves: of the game's code that carries a player to another server.
 // They end no server, and the player plays on at one of them.
 func TestPanicsWhileAPlayerMoves(t *testing.T) {
+	for _, at := range []string{"Put", "Take"} {
+		t.Run(at+" bad error", func(t *testing.T) { panicsWhileMoving(t, &fit{at: at, how: "bad error"}) })
+	}
 	for _, at := range []string{"Pack", "Unpack", "encode", "decode", "Put", "Take", "Pack of a part", "Unpack of a part"} {
 		for _, how := range []string{"panic", "Goexit"} {
 			t.Run(at+" "+how, func(t *testing.T) { panicsWhileMoving(t, &fit{at: at, how: how}) })

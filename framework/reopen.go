@@ -104,7 +104,6 @@ func (s *Server) search(r *session.ResumeRequest) (at arrival) {
 func (s *Server) reopen(ctx context.Context, user string) (data any, err error) {
 	err = s.ask("Reopen", func() (err error) {
 		data, err = s.cfg.Reopen(ctx, user)
-		examine(err)
 		return err
 	})
 	return data, err
