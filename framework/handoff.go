@@ -195,7 +195,7 @@ func (c *handoff) complete() {
 		p.resumes++
 		l.srv.count.resumed.Add(1)
 		if f := l.srv.cfg.Observer.Resumed; f != nil {
-			l.srv.observe("Resumed", func() { f(p, c.reset) })
+			l.srv.observeOnLoop("Resumed", func() { f(p, c.reset) })
 		}
 	}
 	if c.reset {

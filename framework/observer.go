@@ -19,7 +19,8 @@ import (
 // others waiting: it must not block, nor take longer than to note what it was
 // told. Several may run at once, but those that an event loop calls about one
 // session come in order: Opened first, Closed last. A panic is treated as one of
-// a hook that serves no player in particular (see Config.OnPanic).
+// a hook that serves no player in particular (see Config.OnPanic). runtime.Goexit, as t.FailNow
+// calls it, ends the process where an event loop calls the function.
 type Observer struct {
 	// Opened: a session begins here, or arrives from another server. On its
 	// event loop, before OnOpen.
@@ -68,6 +69,19 @@ func (s *Server) observe(which string, f func()) {
 	returned = true
 }
 
+// observeOnLoop is observe for a function that an event loop calls. Nothing can keep the
+// goroutine of a loop that is ended: see loop.call.
+func (s *Server) observeOnLoop(which string, f func()) {
+	returned := false
+	defer func() {
+		if !returned {
+			go panic("framework: Observer." + which + ": " + errGoexit.Error())
+		}
+	}()
+	s.observe(which, f)
+	returned = true
+}
+
 // lost counts a link that a session has lost.
 func (s *Server) lost(p *Player, how loss) {
 	s.count.lost[how].Add(1)
@@ -76,19 +90,19 @@ func (s *Server) lost(p *Player, how loss) {
 
 func (s *Server) observeLost(p *Player, reason string) {
 	if f := s.cfg.Observer.Lost; f != nil {
-		s.observe("Lost", func() { f(p, reason) })
+		s.observeOnLoop("Lost", func() { f(p, reason) })
 	}
 }
 
 func (s *Server) observeOpened(p *Player, arrived bool) {
 	if f := s.cfg.Observer.Opened; f != nil {
-		s.observe("Opened", func() { f(p, arrived) })
+		s.observeOnLoop("Opened", func() { f(p, arrived) })
 	}
 }
 
 func (s *Server) observeClosed(p *Player, why Reason) {
 	if f := s.cfg.Observer.Closed; f != nil {
-		s.observe("Closed", func() { f(p, why) })
+		s.observeOnLoop("Closed", func() { f(p, why) })
 	}
 }
 
@@ -102,7 +116,7 @@ func (s *Server) observeRefused(o *opening, why *session.CloseError) {
 	if k := o.link; k != nil {
 		from, carrier = k.RemoteAddr(), k.Carrier()
 	}
-	s.observe("Refused", func() { f(from, carrier, Reason{Code: why.Code, Text: why.Text, Detail: why.Detail}) })
+	s.observeOnLoop("Refused", func() { f(from, carrier, Reason{Code: why.Code, Text: why.Text, Detail: why.Detail}) })
 }
 
 // dropped counts messages of a route that were left out of what waits for p,

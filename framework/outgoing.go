@@ -258,7 +258,7 @@ func (l *loop) overflowed(p *Player, overBudget bool) {
 		l.srv.count.overBudget.Add(1)
 	}
 	if f := l.srv.cfg.Observer.Overflowed; f != nil {
-		l.srv.observe("Overflowed", func() { f(p, overBudget) })
+		l.srv.observeOnLoop("Overflowed", func() { f(p, overBudget) })
 	}
 	p.mu.Lock()
 	p.extraLocked().over.Note(l.t.Now(), l.srv.cfg.Session.Grace)
