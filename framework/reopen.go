@@ -100,11 +100,17 @@ func (s *Server) search(r *session.ResumeRequest) (at arrival) {
 	return arrival{err: why}
 }
 
-// reopen runs the game's hook. The caller's goroutine is there for that.
+// reopen runs the game's hook, on a goroutine that it may end.
 func (s *Server) reopen(ctx context.Context, user string) (data any, err error) {
-	err = s.ask("Reopen", func() (err error) {
-		data, err = s.cfg.Reopen(ctx, user)
-		return err
-	})
+	err = errPanicked
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		err = s.ask("Reopen", func() (err error) {
+			data, err = s.cfg.Reopen(ctx, user)
+			return err
+		})
+	}()
+	<-returned
 	return data, err
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -316,6 +317,25 @@ func TestReopenDecides(t *testing.T) {
 			return func(user string) (any, error) {
 				if asked++; asked < 2 {
 					panic("at first")
+				}
+				return "profile of " + user, nil
+			}
+		}(), `["1 opens ann" "2 opens ann" "2 has profile of ann"]`, 1, 0},
+		"Goexit": {func() func(user string) (any, error) {
+			asked := 0
+			return func(user string) (any, error) {
+				if asked++; asked < 2 {
+					runtime.Goexit()
+				}
+				return "profile of " + user, nil
+			}
+		}(), `["1 opens ann" "2 opens ann" "2 has profile of ann"]`, 1, 0},
+		"no error": {func() func(user string) (any, error) {
+			asked := 0
+			return func(user string) (any, error) {
+				if asked++; asked < 2 {
+					var no *framework.Error
+					return nil, no // which is no nil
 				}
 				return "profile of " + user, nil
 			}
