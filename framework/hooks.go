@@ -60,8 +60,8 @@ func both(first, then func(*Player)) func(*Player) {
 func (s *Server) Panicked(in string, v any) { s.panicked(nil, in, v) }
 
 // AddStats makes the numbers of a part, as "match.ranked", appear in Stats and metrics.
-// read is called for each Stats, on any goroutine. To be called before Start; a second
-// part of the same name panics.
+// read is called for each Stats, on any goroutine; if it panics, the part is left out. To be
+// called before Start; a second part of the same name panics.
 func (s *Server) AddStats(part string, read func() PartStats) {
 	s.mustBeRegistering("AddStats of " + part)
 	if s.parts[part] != nil {

@@ -138,7 +138,10 @@ func (s *Server) Stats() Stats {
 		if st.Parts == nil {
 			st.Parts = map[string]PartStats{}
 		}
-		st.Parts[name] = read()
+		_ = s.ask("stats of "+name, func() error { // one that panics is left out
+			st.Parts[name] = read()
+			return nil
+		})
 	}
 	if s.cfg.Cluster != nil {
 		c := s.cfg.Cluster.Stats()

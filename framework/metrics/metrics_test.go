@@ -171,3 +171,21 @@ func Example() {
 	}
 	// Output: lifeline_sessions_opened_total 0
 }
+
+// TestPartsThatPanic: the numbers of a part are the game's code. One that panics is left out.
+func TestPartsThatPanic(t *testing.T) {
+	srv, err := framework.New(framework.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.AddStats("bad", func() framework.PartStats { panic("boom") })
+	srv.AddStats("good", func() framework.PartStats { return framework.PartStats{Now: map[string]int64{"waiting": 7}} })
+	w := httptest.NewRecorder()
+	metrics.Handler(srv).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if body := w.Body.String(); w.Code != http.StatusOK || !strings.Contains(body, `part="good"`) || strings.Contains(body, `part="bad"`) {
+		t.Errorf("%d: %.2000s", w.Code, body)
+	}
+	if st := srv.Stats(); st.Panics == 0 || st.Parts["good"].Now["waiting"] != 7 || len(st.Parts) != 1 {
+		t.Errorf("%d panics, %+v", st.Panics, st.Parts)
+	}
+}
