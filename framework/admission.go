@@ -189,7 +189,10 @@ func (s *Server) notLetIn(why full) *session.CloseError {
 
 // outdated refuses an app that is older than Config.MinVersion.
 func (s *Server) outdated(info string) *session.CloseError {
-	if s.minVersion == nil || slices.Compare(appVersion(info), s.minVersion) >= 0 {
+	if s.minVersion == nil {
+		return nil
+	}
+	if v := appVersion(info); v != nil && slices.Compare(v, s.minVersion) >= 0 {
 		return nil
 	}
 	return &session.CloseError{Code: session.Outdated, Text: s.cfg.UpdateURL}

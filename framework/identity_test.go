@@ -122,6 +122,31 @@ func TestMinVersionKeepsOldAppsOut(t *testing.T) {
 	})
 }
 
+// TestMinVersionAtItsEdges: an app without a version is older than any.
+func TestMinVersionAtItsEdges(t *testing.T) {
+	const large = "4294967295"
+	for _, c := range []struct {
+		least, info string
+		ok          bool
+	}{
+		{"0", "ios", false}, {"0", "", false}, {"0", "game/0 ios", true}, {"0.0", "0.0.0", true}, {"0.0.1", "0", false},
+		{"1", "1.0.0", true}, {"1.0.0", "1", true}, {"1.0", "0.9999", false}, {large, large, true}, {large, "4294967294", false},
+		{"1", "4294967296", false}, {"1", "game/ 1", true}, {"1", "1.", false}, {"1", "-1", false}, {"1", "iphone 15,2 v1", true},
+	} {
+		simulate(t, 1, memnet.Conditions{}, framework.Config{MinVersion: c.least}, nil, func(e *env) {
+			cfg := e.dialers(client.Config{Info: c.info})
+			cl, err := client.New([]string{e.addr(transport.TCP)}, cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.clients = append(e.clients, cl)
+			if err := cl.Connect(context.Background()); (err == nil) != c.ok {
+				t.Errorf("at least %s, %q: %v", c.least, c.info, err)
+			}
+		})
+	}
+}
+
 // TestMaintenanceTextReachesWhoLogsIn, and those who are in go on.
 func TestMaintenanceTextReachesWhoLogsIn(t *testing.T) {
 	onEach(t, func(t *testing.T, carrier transport.Carrier) {
