@@ -3,7 +3,6 @@
 package core
 
 import (
-	"slices"
 	"time"
 
 	"github.com/lifeline-go/lifeline/session"
@@ -76,7 +75,7 @@ func NewFind(f Find) *Op {
 		switch status := v.Status(e.Owner); {
 		case e.Owner == f.Me && e.Record == nil:
 			return confirm(entries, Mine)
-		case f.superseded(entries, e, v):
+		case f.superseded(entries, i, v):
 			return Action{Do: Write, Entries: without(entries, i), Verdict: Verdict{Result: Superseded}}
 		case e.Owner == f.Me || e.Owner == Incarnation{}:
 			// If it is owned here, an answer was lost: see Entry.Record. It is written all
@@ -114,11 +113,23 @@ func confirm(entries []Entry, r Result) Action {
 	return Action{Do: Write, Entries: entries, Verdict: Verdict{Result: r}}
 }
 
-// superseded reports that the user of e has logged in afresh at another server.
-func (f *Find) superseded(entries []Entry, e Entry, v View) bool {
-	return e.User != "" && f.Policy != Allow && slices.ContainsFunc(entries, func(o Entry) bool {
-		return o.User == e.User && o.Session != e.Session && o.Owner != Incarnation{} && o.Owner != e.Owner && v.Status(o.Owner) != Dead
-	})
+// superseded reports that the user of entry i has logged in afresh at another server, or later at
+// the one that is dead.
+func (f *Find) superseded(entries []Entry, i int, v View) bool {
+	e := entries[i]
+	if e.User == "" || f.Policy == Allow {
+		return false
+	}
+	dead := v.Status(e.Owner) == Dead
+	for j, o := range entries {
+		if o.User != e.User || j == i {
+			continue
+		}
+		if dead && j > i || o.Owner != (Incarnation{}) && o.Owner != e.Owner && v.Status(o.Owner) != Dead {
+			return true
+		}
+	}
+	return false
 }
 
 // NewPark gives a session up to the server that asks for it next, with its record. me has

@@ -325,3 +325,30 @@ func TestParkedAndTaken(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+// TestOnlyTheLastIsReopened: of a user's sessions whose server is dead, the one that logged in last
+// is reopened. The others are given up, for their user has logged in afresh.
+func TestOnlyTheLastIsReopened(t *testing.T) {
+	me, dead, first, last := Incarnation{1, 1}, Incarnation{2, 1}, session.ID{1}, session.ID{2}
+	var m Members
+	m.Tombstone(dead)
+	for _, c := range []struct {
+		id     session.ID
+		other  Incarnation // has the last one
+		policy Policy
+		want   Result
+	}{
+		{first, dead, Replace, Superseded},
+		{first, Incarnation{}, Replace, Superseded}, // the last one was reopened, and is parked
+		{first, me, Replace, Superseded},
+		{first, dead, Allow, Taken},
+		{last, dead, Replace, Taken},
+	} {
+		entries := []Entry{{Session: first, User: "ann", Owner: dead, Gen: 1}, {Session: last, User: "ann", Owner: c.other, Gen: 1}}
+		orphan := func(string, []byte) []byte { return []byte("orphan") }
+		a := NewFind(Find{Me: me, Session: c.id, Policy: c.policy, Orphan: orphan}).Next(Event{Outcome: Loaded, Entries: entries, Rev: 7}, &m)
+		if a.Do != Write || a.Verdict.Result != c.want {
+			t.Errorf("%v, the last at %v, policy %d: %+v", c.id, c.other, c.policy, a)
+		}
+	}
+}
