@@ -187,7 +187,8 @@ func (c *Cluster) Find(ctx context.Context, id session.ID, policy framework.Dupl
 	if !fresh {
 		return nil, busy(0)
 	}
-	v, err := c.run(ctx, core.NewFind(f))
+	op := core.NewFind(f)
+	v, err := c.run(ctx, op)
 	c.count.finds.add(v, err)
 	if err == nil && v.Result == core.Taken {
 		if why := c.banRefusal(v.User); why != nil {
@@ -205,7 +206,11 @@ func (c *Cluster) Find(ctx context.Context, id session.ID, policy framework.Dupl
 		c.release(id)
 		return nil, nil
 	}
-	c.forget(id) // if it is ours all the same, the next RESUME finds its record
+	if op.Tried() && (err != nil || v.Result == core.Busy) {
+		c.giveBack(id)
+	} else {
+		c.forget(id)
+	}
 	switch {
 	case err != nil:
 		return nil, err
@@ -352,14 +357,21 @@ func (c *Cluster) answer(b []byte) []byte {
 	case core.ParkIt:
 		c.host.Give(q.Session)
 	case core.GiveBack:
-		c.jobs.Add(func() {
-			ctx, cancel := context.WithTimeout(c.ctx, 10*time.Second)
-			defer cancel()
-			_, _ = c.run(ctx, core.NewUnpark(c.me, q.Session)) // else it is asked again
-			c.forget(q.Session)
-		})
+		c.giveBack(q.Session)
 	}
 	return encode(&answerBody{uint8(a)})
+}
+
+// giveBack gives up what a find that was given up may have taken, until that is sure: a server that
+// leaves takes with it what it owns.
+func (c *Cluster) giveBack(id session.ID) {
+	c.jobs.Add(func() {
+		c.untilDone(func(ctx context.Context) bool {
+			v, err := c.run(ctx, core.NewUnpark(c.me, id))
+			return err == nil && v.Result == core.Released
+		})
+		c.forget(id)
+	})
 }
 
 // maxJobs is how many jobs run at once, of sessions and of rooms each.

@@ -25,7 +25,11 @@ type Op struct {
 	asks    int
 	asked   Incarnation // the last one
 	silent  int         // looks at whether it is dead, since it did not answer
+	tried   bool        // it has written
 }
+
+// Tried reports that a write was begun: if the operation is given up, it may be done all the same.
+func (o *Op) Tried() bool { return o.tried }
 
 // Verb is what an Action wants to be done.
 type Verb uint8
@@ -199,7 +203,7 @@ func (o *Op) awaitTombstone(v View) Action {
 func (o *Op) next(a Action) Action {
 	switch {
 	case a.Do == Write:
-		a.Rev, o.written = o.rev, a.Verdict
+		a.Rev, o.written, o.tried = o.rev, a.Verdict, true
 	case a.Do == Ask && o.polls > 0 && o.polls < maxPolls: // it was, and is at it
 		o.polls++
 		return Action{Do: Wait, Wait: readAgain}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+
+package cluster_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/lifeline-go/lifeline/framework"
+)
+
+// TestTakenInVainAtAServerThatDrains: a server has become the owner of a session, does not hear
+// of it in time, and drains. It gives the session back before it leaves.
+func TestTakenInVainAtAServerThatDrains(t *testing.T) {
+	change := func(c *framework.Config) { c.AuthTimeout = 3 * time.Second }
+	play(t, 3, change, func(s *stack) {
+		a, b, c := s.servers[0], s.servers[1], s.servers[2]
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		first := s.dial(a, "ann", "")
+		time.Sleep(time.Second)
+		token := first.Token()
+		first.Pause()
+		if err := a.Shutdown(ctx); err != nil {
+			t.Fatal(err)
+		}
+		b.line.setLate(400 * time.Millisecond) // of the read
+		soon, stop := context.WithTimeout(ctx, 2*time.Second)
+		defer stop()
+		go func() { _ = s.client(b, "ann", token).Connect(soon) }()
+		time.Sleep(200 * time.Millisecond)
+		b.line.setLate(4 * time.Second) // of the write
+		time.Sleep(5 * time.Second)
+		b.line.setLate(0)
+		if err := b.Shutdown(ctx); err != nil {
+			t.Fatal(err)
+		}
+		s.dial(c, "ann", token)
+		if n := s.logins(); n != 1 {
+			t.Errorf("%d logins, hooks %q", n, s.hooks())
+		}
+	})
+}
