@@ -56,6 +56,7 @@ func (l *loop) admit(at *login) {
 		l.handOff(&handoff{p: a.adopt, kind: adopted, key: at.key, id: at.id, l: l, o: at.o})
 		return
 	}
+	s.opened(at.id)
 	s.count.opened.Add(1)
 	s.observeOpened(p, false)
 	for _, old := range a.olds {
@@ -77,7 +78,7 @@ func (l *loop) admitLocked(p *Player, id session.ID, at *login, absent []*Player
 	switch {
 	case s.cfg.Duplicate == DuplicateReject && slices.ContainsFunc(olds, unknown):
 		return admission{full: notFull, unsure: olds}
-	case s.draining: // Shutdown has counted the sessions
+	case s.draining && at.adopted == nil: // Shutdown has counted the sessions
 		return admission{full: fullDraining}
 	case len(olds) > 0 && s.cfg.Duplicate == DuplicateAdopt:
 		return admission{full: notFull, adopt: olds[len(olds)-1]}

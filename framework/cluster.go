@@ -33,10 +33,14 @@ type Cluster interface {
 	// Claim makes the server the owner of a session that is about to open, once no other
 	// server has one of the user that the policy forbids. login is kept for the server that
 	// may have to reopen the session: Find. adopted is the record of one that this session
-	// takes over. The error is a *CloseError if it tells the client why not.
+	// takes over. The error is a *CloseError if it tells the client why not. If there is none,
+	// Opened or Release follows.
 	Claim(ctx context.Context, user string, id ID, login []byte, policy Duplicate) (adopted []byte, err error)
-	// Release gives up a session that has ended, or that was claimed in vain. It does not
-	// block.
+	// Opened tells that the session of a login is open here, with what it has adopted. It does
+	// not block.
+	Opened(id ID)
+	// Release gives up a session that has ended, or that was claimed in vain: then what it would
+	// have adopted is where servers find it. It does not block.
 	Release(id ID)
 	// Find makes the server the owner of a session that is not here, and returns its
 	// record. If its server is dead, that record is made by orphan, of what Claim was told;
@@ -222,6 +226,13 @@ func (s *Server) claim(ctx context.Context, at *login) {
 func (s *Server) releaseID(id session.ID) {
 	if s.cfg.Cluster != nil && id != (session.ID{}) {
 		s.cfg.Cluster.Release(id)
+	}
+}
+
+// opened tells the cluster that a login has its session.
+func (s *Server) opened(id session.ID) {
+	if s.cfg.Cluster != nil {
+		s.cfg.Cluster.Opened(id)
 	}
 }
 

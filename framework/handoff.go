@@ -162,6 +162,7 @@ func (c *handoff) adopt(l *loop) {
 	}
 	p.mu.Unlock()
 	s.releaseID(old)
+	s.opened(id)
 	p.hello, p.sealed = &c.key, c.o.sealed
 	p.s.Takeover(now)
 	c.reset = true

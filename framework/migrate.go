@@ -284,11 +284,19 @@ func (l *loop) restore(at arrival, o *opening, r *session.ResumeRequest) *sessio
 	return nil
 }
 
-// restoreToAdopt opens the session of another server that a login is about to take over.
-func (l *loop) restoreToAdopt(rec *session.Record, o *opening) {
-	if p, why := l.restored(arrival{rec: rec}, o); why == nil {
+// restoreToAdopt opens the session of another server that a login is about to take over. It
+// returns why the login can't be let in, which gives the session back.
+func (l *loop) restoreToAdopt(at *login) *session.CloseError {
+	p, why := l.restored(arrival{rec: at.adopted, claimed: true}, at.o)
+	switch {
+	case why == nil:
 		p.schedule()
+	case why.Code == session.TakenOver:
+		at.adopted = nil
+	default:
+		return why
 	}
+	return nil
 }
 
 // restored makes a player, without a link, of a record.
@@ -301,7 +309,9 @@ func (l *loop) restored(at arrival, o *opening) (*Player, *session.CloseError) {
 	s.mu.Lock()
 	if s.draining { // Shutdown has counted the sessions
 		s.mu.Unlock()
-		go s.putBack(rec)
+		if !at.claimed {
+			go s.putBack(rec)
+		}
 		return nil, retrySoon()
 	}
 	if _, ok := s.table.Get(rec.ID); ok { // a store that has given it away twice

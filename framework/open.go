@@ -91,7 +91,7 @@ type login struct {
 	err  error
 
 	id      session.ID      // of its session
-	adopted *session.Record // of another server's session, to be taken over; nil without one
+	adopted *session.Record // of another server's session, to be taken over; nil without one, or if one that is here is
 }
 
 func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
@@ -249,7 +249,11 @@ func (at *login) Run(t *transport.Loop) {
 		return
 	}
 	if at.adopted != nil {
-		l.restoreToAdopt(at.adopted, at.o)
+		if why := l.restoreToAdopt(at); why != nil {
+			s.releaseID(at.id)
+			l.refuse(at.o, why)
+			return
+		}
 	}
 	l.admit(at)
 }

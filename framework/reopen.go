@@ -64,6 +64,8 @@ type arrival struct {
 	rec  *session.Record
 	data any // what Config.Reopen has made; it becomes Player.Data
 	err  error
+
+	claimed bool // by a login, and given back if that is refused
 }
 
 // search asks the store for a session, and the game, if it has to be reopened.

@@ -4,6 +4,8 @@ package cluster_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -39,5 +41,51 @@ func TestLoginAtAServerThatBeginsToDrain(t *testing.T) {
 				t.Errorf("policy %d: %v, hooks %q", policy, first.Err(), s.hooks())
 			}
 		})
+	}
+}
+
+// adopts lets logins adopt, with what a player has got: its server opens it with the user's name.
+func adopts(c *framework.Config) {
+	c.Duplicate = framework.DuplicateAdopt
+	c.Pack = func(p *framework.Player) []byte { return []byte("gold of " + p.User()) }
+	c.Unpack = func(p *framework.Player, b []byte) { p.Data = string(b) }
+}
+
+// dataOf returns what the servers have of a user, each for each session.
+func (s *stack) dataOf(user string) (list []string) {
+	for i, v := range s.servers {
+		for _, p := range v.User(user) {
+			list = append(list, fmt.Sprintf("%d: %v", i+1, p.Data))
+		}
+	}
+	return list
+}
+
+// TestAdoptAtAServerThatDrains: a login adopts the session of another server, at one that begins
+// to drain at some moment of that. Whatever the moment, the next login finds what the session
+// takes along.
+func TestAdoptAtAServerThatDrains(t *testing.T) {
+	drained := func(at, late time.Duration) {
+		play(t, 3, adopts, func(s *stack) {
+			a, b, c := s.servers[0], s.servers[1], s.servers[2]
+			s.dial(a, "ann", "")
+			time.Sleep(time.Second)
+			b.line.setLate(late)
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			go func() { _ = s.client(b, "ann", "").Connect(ctx) }()
+			time.Sleep(at)
+			if err := b.Shutdown(ctx); err != nil {
+				t.Errorf("drained after %v: %v", at, err)
+			}
+			s.dial(c, "ann", "")
+			time.Sleep(time.Second)
+			if got := s.dataOf("ann"); !slices.Equal(got, []string{"3: gold of ann"}) {
+				t.Errorf("drained after %v: %q, hooks %q", at, got, s.hooks())
+			}
+		})
+	}
+	for at := 50 * time.Millisecond; at <= 2*time.Second; at += 50 * time.Millisecond {
+		drained(at, 300*time.Millisecond) // of the directory
 	}
 }

@@ -478,7 +478,7 @@ func (c *Cluster) Leave(ctx context.Context) error {
 	c.messages.flush(soon)
 	c.broadcasts.flush(soon)
 	cancel()
-	err := c.jobs.Wait(ctx) // entries that are still to be removed
+	err := c.settle(ctx)
 	c.mu.Lock()
 	c.lease.Leave()
 	c.mu.Unlock()
@@ -497,6 +497,22 @@ func (c *Cluster) Leave(ctx context.Context) error {
 		}
 		if !pause(ctx, 10*time.Millisecond) {
 			return fmt.Errorf("cluster: leave: %w", errors.Join(err, ctx.Err()))
+		}
+	}
+}
+
+// settle waits until this server owns nothing, and nothing is on its way here: what it would leave
+// in the directory under its name is lost.
+func (c *Cluster) settle(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		n, over := c.holdings.Len(), c.lease.Over()
+		c.mu.Unlock()
+		if n == 0 || over {
+			return c.jobs.Wait(ctx)
+		}
+		if !pause(ctx, 10*time.Millisecond) {
+			return fmt.Errorf("cluster: %d sessions are not given up: %w", n, ctx.Err())
 		}
 	}
 }

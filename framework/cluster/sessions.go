@@ -110,7 +110,7 @@ func (c *Cluster) Claim(ctx context.Context, user string, id session.ID, login [
 	}
 	if err == nil && v.Result == core.Granted && c.HasLease() {
 		c.mu.Lock()
-		c.holdings.Hold(id, v.Gen)
+		c.holdings.Grant(id, v.Gen)
 		c.mu.Unlock()
 		return v.Record, nil
 	}
@@ -129,21 +129,31 @@ var policies = map[framework.Duplicate]core.Policy{
 	framework.DuplicateAllow: core.Allow, framework.DuplicateAdopt: core.Adopt,
 }
 
+// Opened implements framework.Cluster.
+func (c *Cluster) Opened(id session.ID) {
+	c.mu.Lock()
+	adopted := c.holdings.Open(id)
+	c.mu.Unlock()
+	for _, old := range adopted {
+		c.release(old)
+	}
+}
+
 // Release implements framework.Cluster.
 func (c *Cluster) Release(id session.ID) {
 	c.mu.Lock()
-	held := c.holdings.End(id)
+	ended := c.holdings.End(id)
 	c.mu.Unlock()
-	if held {
+	if ended {
 		c.release(id)
 	}
 }
 
-// release removes an entry, until that is sure.
+// release removes an entry, and gives back what its claim has taken, until that is sure.
 func (c *Cluster) release(id session.ID) {
 	c.jobs.Add(func() {
 		c.untilDone(func(ctx context.Context) bool {
-			v, err := c.run(ctx, core.NewRelease(c.me, id))
+			v, err := c.run(ctx, core.NewRelease(c.me, id, &c.holdings))
 			return err == nil && v.Result == core.Released
 		})
 		c.forget(id)
@@ -313,7 +323,7 @@ func (c *Cluster) Park(ctx context.Context, id session.ID, record []byte) error 
 		c.release(id)
 		return fmt.Errorf("cluster: what the session takes along, Session.SendBytes and what Pack made, has %d bytes, of at most %d: %w", len(record), maxRecord, codec.ErrTooLarge)
 	}
-	op := core.NewPark(c.me, id, gen, record)
+	op := core.NewPark(c.me, id, gen, record, &c.holdings)
 	v, err := c.run(ctx, op)
 	c.count.parks.add(v, err)
 	if err == nil && v.Result == core.Busy {

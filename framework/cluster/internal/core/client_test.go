@@ -143,6 +143,10 @@ func (c *client) hear(link int, a answer) {
 	case byeTakenOver:
 		c.lose()
 		c.gone, c.link = true, 0
+		if w.course.again && !w.Quiet {
+			c.gone, c.id, c.lowest = false, session.ID{}, 1
+			c.rests = w.Now + w.Between(time.Second, 20*time.Second)
+		}
 	}
 }
 
@@ -176,6 +180,10 @@ type oracle struct {
 	packets []fate
 	last    map[*client]uint64 // accepted
 	faults  int
+
+	lives     []life
+	owners    map[string]Incarnation // by session and generation
+	adoptions int
 }
 
 type fate struct {
@@ -228,7 +236,7 @@ func (o *oracle) report(payload uint64) {
 // them: that is what Serve gives up. It still handles nothing twice.
 func (w *world) check(when string) {
 	owners := map[session.ID]*node{}
-	users := map[string]*node{}
+	users, lives := map[string]*node{}, map[int]bool{}
 	for _, n := range w.nodes {
 		if !n.acting() {
 			continue
@@ -242,6 +250,10 @@ func (w *world) check(when string) {
 				w.oracle.fail("after %s: %v and %v both have a session of %s", when, other.inc, n.inc, s.user)
 			}
 			users[s.user] = n
+			if lives[s.life] {
+				w.oracle.fail("after %s: life %d of %s goes on twice, at %v too", when, s.life, s.user, n.inc)
+			}
+			lives[s.life] = true
 		}
 	}
 }
@@ -249,6 +261,14 @@ func (w *world) check(when string) {
 // undisturbed says what players have noticed of a course in which no server was killed or
 // declared dead: they should have noticed nothing.
 func (w *world) undisturbed() error {
+	if w.course.again {
+		for i, l := range w.oracle.lives {
+			if l.lost {
+				return fmt.Errorf("no server was killed, and life %d of %s is lost", i+1, l.user)
+			}
+		}
+		return nil
+	}
 	for _, c := range w.clients {
 		if c.resets > 0 || (c.logins != 1 || c.gone) && !c.strayed {
 			return fmt.Errorf("no server was killed, and %s had %d resets and %d logins, and was taken over: %v", c.user, c.resets, c.logins, c.gone)

@@ -15,7 +15,8 @@ func TestHoldingsAreCounted(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 2000 {
 		id := session.ID{byte(r.IntN(20))}
-		switch r.IntN(5) {
+		other := session.ID{byte(r.IntN(20))}
+		switch r.IntN(8) {
 		case 0:
 			h.Arrive(id)
 		case 1:
@@ -26,6 +27,12 @@ func TestHoldingsAreCounted(t *testing.T) {
 			h.Park(id)
 		case 4:
 			h.Forget(id)
+		case 5:
+			h.adopt(other, Entry{Session: id})
+		case 6:
+			h.Grant(id, 1)
+		case 7:
+			h.Open(id)
 		}
 		want := map[string]int{"arriving": 0, "held": 0, "ending": 0, "parking": 0}
 		for _, at := range h.m {

@@ -28,6 +28,7 @@ type node struct {
 	members    *Members
 	holdings   Holdings
 	sessions   map[session.ID]*simSession
+	inHand     map[session.ID]*simSession // on their way to a login, or to the directory
 	logins     map[*client]*login
 	joined     bool
 	draining   bool
@@ -45,6 +46,10 @@ type simSession struct {
 	c       *client
 	attempt int
 	restart bool // its client was not seen to know that it is another life
+
+	// What the game knows of it, which goes from one session of the user to the next: Adopt.
+	life   int
+	played uint64 // packets, in that life
 }
 
 func (w *world) newNode(number uint16) *node {
@@ -63,6 +68,7 @@ func (n *node) start() {
 	n.alive, n.joined, n.draining, n.stopped, n.waiting = true, false, false, 0, nil
 	n.way, n.broken = sim.Whole, false
 	n.lease, n.watch, n.members = NewLease(n.inc, n.w.timing()), NewWatch(n.inc, n.w.timing()), &Members{}
+	n.inHand = map[session.ID]*simSession{}
 	n.holdings, n.sessions, n.told = Holdings{}, map[session.ID]*simSession{}, map[session.ID]time.Duration{}
 	n.logins = map[*client]*login{}
 	n.tombs, n.suspected = map[Incarnation]bool{}, map[uint16]bool{}
@@ -153,6 +159,8 @@ func (n *node) tick(boot uint32) {
 		n.w.Note("%v is over", n.inc)
 		if n.lease.Over() {
 			n.w.fenced++
+		} else {
+			n.w.left[n.inc] = true
 		}
 		n.alive = false // its sessions end with the process, which starts anew
 		n.w.After(n.w.Between(100*time.Millisecond, 3*time.Second), func() {
@@ -322,12 +330,30 @@ func (n *node) sync() {
 
 // run takes an operation through the directory.
 func (n *node) run(op *Op, then func(Verdict)) {
-	n.step(op, Event{}, then)
+	n.step(op, Event{}, nil, then)
 }
 
-func (n *node) step(op *Op, ev Event, then func(Verdict)) {
+// runTaking is run of an operation that takes a session. It gives up, with Busy, though what it has
+// begun may still be done.
+func (n *node) runTaking(op *Op, then func(Verdict)) {
+	boot, over := n.inc.Boot, false
+	once := func(v Verdict) {
+		if !over {
+			over = true
+			then(v)
+		}
+	}
+	n.w.After(n.w.Between(time.Second, 10*time.Second), func() { n.deliver(boot, func() { once(Verdict{}) }) })
+	n.step(op, Event{}, &over, once)
+}
+
+// step goes on with an operation. over is of one that takes: it was given up.
+func (n *node) step(op *Op, ev Event, over *bool, then func(Verdict)) {
+	if over != nil && *over {
+		return
+	}
 	boot := n.inc.Boot
-	next := func(ev Event) { n.deliver(boot, func() { n.step(op, ev, then) }) }
+	next := func(ev Event) { n.deliver(boot, func() { n.step(op, ev, over, then) }) }
 	a := op.Next(ev, n.members)
 	if n.w.Traced {
 		n.w.Note("%v %p after %d(rev %d): %v rev %d %v %+v", n.inc, op, ev.Outcome, ev.Rev, a.Do, a.Rev, brief(a.Entries), a.Verdict)
@@ -346,6 +372,9 @@ func (n *node) step(op *Op, ev Event, then func(Verdict)) {
 		if n.w.mutate.skips(a.Verdict.Result, ev.Entries, n.inc) {
 			then(a.Verdict)
 			return
+		}
+		if n.w.mutate == adoptedForgotten && a.Verdict.Record != nil && a.Verdict.Result == Granted {
+			a.Entries = a.Entries[len(a.Entries)-1:]
 		}
 		if n.w.mutate == genNotRaised && a.Verdict.Result == Taken {
 			a.Entries = lowerGen(a.Entries, n.inc)

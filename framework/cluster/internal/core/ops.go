@@ -3,6 +3,7 @@
 package core
 
 import (
+	"slices"
 	"time"
 
 	"github.com/lifeline-go/lifeline/session"
@@ -12,36 +13,44 @@ import (
 // has had. Sessions of the user at other servers are evicted by their owners first.
 // Those that are here are left to the server, which has its policy: so one user may have
 // several entries, and all have one owner. One that is on its way from here is waited for.
-// login is kept in the entry.
+// What the login adopts is taken by the same write, and keeps its entry and its record: until
+// Holdings.Open it can be given back. login is kept in the entry.
 func NewClaim(me Incarnation, id session.ID, user string, login []byte, policy Policy, here *Holdings) *Op {
-	var adopted []byte // of the session that the last write takes over
+	var granted Verdict // by the last write
 	return &Op{Key: Key(id), decide: func(entries []Entry, v View) Action {
 		if i := find(entries, id); i >= 0 {
 			if entries[i].Owner == me {
-				return done(Verdict{Result: Granted, Gen: entries[i].Gen, Record: adopted})
+				return done(granted)
 			}
 			return done(Verdict{Result: Fenced}) // this server was declared dead meanwhile
 		}
-		rest := make([]Entry, 0, len(entries)+1)
-		var record []byte
+		rest := make([]Entry, 0, len(entries)+2)
+		var adopted *Entry
 		for _, e := range entries {
 			switch {
-			case e.User == user && user != "" && e.Owner == me && here.Parking(e.Session):
+			case e.User == user && user != "" && e.Owner == me && (here.Parking(e.Session) || policy == Adopt && here.comes(e.Session, id)):
 				return Action{Do: Wait, Wait: readAgain}
-			case e.User != user || user == "" || policy == Allow || e.Owner == me:
+			case e.User != user || user == "" || policy == Allow || e.Owner == me && !here.left(e, id):
 				rest = append(rest, e)
-			case e.Owner == Incarnation{}:
-				if policy == Adopt {
-					record = e.Record
-				}
+			case e.Owner == Incarnation{} || e.Owner == me:
+				adopted = &e
 			case v.Status(e.Owner) == Dead: // it is void
 			default:
 				return Action{Do: Ask, To: e.Owner, Question: Question{Evict: true, Policy: policy, Session: e.Session, User: user}}
 			}
 		}
-		adopted = record
+		verdict := Verdict{Result: Granted, Gen: 1}
+		if adopted != nil && policy == Adopt {
+			if !here.adopt(id, *adopted) {
+				return Action{Do: Wait, Wait: readAgain}
+			}
+			adopted.Owner, adopted.Gen = me, adopted.Gen+1
+			rest = append(rest, *adopted)
+			verdict.Record = adopted.Record
+		}
+		granted = verdict
 		rest = append(rest, Entry{Session: id, User: user, Owner: me, Gen: 1, Login: login})
-		return Action{Do: Write, Entries: rest, Verdict: Verdict{Result: Granted, Gen: 1, Record: adopted}}
+		return Action{Do: Write, Entries: rest, Verdict: granted}
 	}}
 }
 
@@ -133,8 +142,9 @@ func (f *Find) superseded(entries []Entry, i int, v View) bool {
 }
 
 // NewPark gives a session up to the server that asks for it next, with its record. me has
-// stopped to act for it before. gen is what it was owned with.
-func NewPark(me Incarnation, id session.ID, gen uint64, record []byte) *Op {
+// stopped to act for it before. gen is what it was owned with. What else of its user comes or
+// ends here is waited for: to whoever finds the session it would be a login that came after.
+func NewPark(me Incarnation, id session.ID, gen uint64, record []byte, here *Holdings) *Op {
 	tried := false
 	return &Op{Key: Key(id), decide: func(entries []Entry, _ View) Action {
 		i := find(entries, id)
@@ -149,8 +159,14 @@ func NewPark(me Incarnation, id session.ID, gen uint64, record []byte) *Op {
 		case entries[i].Owner != me:
 			return confirm(entries, Fenced)
 		}
-		tried = true
 		e := entries[i]
+		unsettled := func(o Entry) bool {
+			return o.Owner == me && o.User == e.User && (here.is(o.Session, arriving) || here.is(o.Session, ending))
+		}
+		if e.User != "" && slices.ContainsFunc(entries, unsettled) {
+			return Action{Do: Wait, Wait: readAgain}
+		}
+		tried = true
 		e.Owner, e.Record = Incarnation{}, record
 		return Action{Do: Write, Entries: with(entries, i, e), Verdict: Verdict{Result: Parked}}
 	}}
@@ -173,14 +189,25 @@ func NewUnpark(me Incarnation, id session.ID) *Op {
 	}}
 }
 
-// NewRelease removes the entry of a session that has ended at me. Whatever else stands
-// there is not me's to touch.
-func NewRelease(me Incarnation, id session.ID) *Op {
+// NewRelease removes the entry of a session that has ended at me, or of one that was claimed in
+// vain: what that claim has taken is given back by the same write. Whatever else stands there is
+// not me's to touch.
+func NewRelease(me Incarnation, id session.ID, here *Holdings) *Op {
 	return &Op{Key: Key(id), decide: func(entries []Entry, _ View) Action {
-		i := find(entries, id)
-		if i < 0 || entries[i].Owner != me {
+		rest, changed := make([]Entry, 0, len(entries)), false
+		for _, e := range entries {
+			switch {
+			case e.Owner == me && e.Session == id:
+				changed = true
+				continue
+			case e.Owner == me && here.adopting(id, e.Session):
+				e.Owner, changed = Incarnation{}, true
+			}
+			rest = append(rest, e)
+		}
+		if !changed {
 			return confirm(entries, Released)
 		}
-		return Action{Do: Write, Entries: without(entries, i), Verdict: Verdict{Result: Released}}
+		return Action{Do: Write, Entries: rest, Verdict: Verdict{Result: Released}}
 	}}
 }

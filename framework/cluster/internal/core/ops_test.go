@@ -16,7 +16,7 @@ import (
 // from an older record.
 func TestReadsDoNotGoBack(t *testing.T) {
 	me, id := Incarnation{1, 1}, session.ID{1}
-	op := NewPark(me, id, 3, []byte("new"))
+	op := NewPark(me, id, 3, []byte("new"), &Holdings{})
 	now := []Entry{{Session: id, Owner: me, Gen: 3, Record: []byte("old")}}
 	old := []Entry{{Session: id, Gen: 2, Record: []byte("old")}}
 	for i, step := range []struct {
@@ -58,8 +58,8 @@ func TestOldReadsAreTried(t *testing.T) {
 	}{
 		"found, without a record": {NewFind(Find{Me: me, Session: id}), mine, Mine},
 		"not found":               {NewFind(Find{Me: me, Session: id, Policy: Allow}), nil, Missing},
-		"parked by another":       {NewPark(me, id, 1, nil), others, Fenced},
-		"released by another":     {NewRelease(me, id), others, Released},
+		"parked by another":       {NewPark(me, id, 1, nil, &Holdings{}), others, Fenced},
+		"released by another":     {NewRelease(me, id, &Holdings{}), others, Released},
 		"given back by another":   {NewUnpark(me, id), others, Released},
 	} {
 		a := c.op.Next(Event{Outcome: Loaded, Entries: c.entries, Rev: 7}, &Members{})
@@ -317,7 +317,7 @@ func TestSuspendedLease(t *testing.T) {
 // done, its client is told that the session moves on, and not that it is lost.
 func TestParkedAndTaken(t *testing.T) {
 	me, other, id := Incarnation{1, 1}, Incarnation{2, 1}, session.ID{1}
-	op := NewPark(me, id, 3, []byte("record"))
+	op := NewPark(me, id, 3, []byte("record"), &Holdings{})
 	op.Next(Event{Outcome: Loaded, Entries: []Entry{{Session: id, Owner: me, Gen: 3}}, Rev: 7}, &Members{})
 	op.Next(Event{Outcome: Uncertain}, &Members{})
 	a := op.Next(Event{Outcome: Loaded, Entries: []Entry{{Session: id, Owner: other, Gen: 4}}, Rev: 9}, &Members{})

@@ -47,17 +47,22 @@ func (n *node) tell(c *client, link int, a answer) {
 func (s *simSession) encode() []byte {
 	b := binary.LittleEndian.AppendUint64(nil, s.recv)
 	b = binary.LittleEndian.AppendUint64(b, uint64(s.attempt))
+	b = binary.LittleEndian.AppendUint64(b, uint64(s.life))
+	b = binary.LittleEndian.AppendUint64(b, s.played)
 	if s.restart {
 		b = append(b, 1)
 	}
 	return b
 }
 
-func (n *node) restored(id session.ID, v Verdict, c *client) *simSession {
+// decode reads what encode wrote.
+func decode(id session.ID, record []byte, c *client) *simSession {
 	s := &simSession{id: id, user: c.user, c: c}
-	s.recv = binary.LittleEndian.Uint64(v.Record)
-	s.attempt = int(binary.LittleEndian.Uint64(v.Record[8:]))
-	s.restart = len(v.Record) > 16
+	s.recv = binary.LittleEndian.Uint64(record)
+	s.attempt = int(binary.LittleEndian.Uint64(record[8:]))
+	s.life = int(binary.LittleEndian.Uint64(record[16:]))
+	s.played = binary.LittleEndian.Uint64(record[24:])
+	s.restart = len(record) > 32
 	return s
 }
 
@@ -110,8 +115,9 @@ func (n *node) hello(c *client, link int, h helloRequest) {
 	binary.LittleEndian.PutUint32(seed[:], n.w.Rng.Uint32())
 	id, _ := session.NewUserID(n.inc.Node, n.inc.Boot, session.Secret{1}.UserHash(c.user), &fixed{seed[:]})
 	n.holdings.Arrive(id)
-	n.run(NewClaim(n.inc, id, c.user, []byte(c.user), n.w.course.policy, &n.holdings), func(v Verdict) {
-		if v.Result != Granted || !n.acting() || n.draining {
+	op := NewClaim(n.inc, id, c.user, []byte(c.user), n.w.course.policy, &n.holdings)
+	n.runTaking(op, func(v Verdict) {
+		if v.Result != Granted || !n.acting() {
 			n.release(id)
 			kind := refusedBusy
 			if v.Result == AlreadyIn {
@@ -120,33 +126,107 @@ func (n *node) hello(c *client, link int, h helloRequest) {
 			refuse(answer{kind: kind, wait: max(v.Wait, time.Second)})
 			return
 		}
-		for old, s := range n.sessions {
-			if s.user == c.user && n.w.course.policy != Allow {
-				if n.w.course.policy == Reject && s.link != 0 {
-					n.release(id)
-					refuse(answer{kind: refusedPresent})
-					return
-				}
-				n.end(old, byeTakenOver)
-			}
-		}
-		n.holdings.Hold(id, v.Gen)
-		n.sessions[id] = &simSession{id: id, user: c.user, c: c, link: at.link}
-		at.id = id
-		n.w.Note("%v opens %v of %s", n.inc, id, c.user)
-		n.w.check("a login")
-		n.tell(c, at.link, answer{kind: welcome, id: id})
+		n.holdings.Grant(id, v.Gen)
+		n.w.oracle.owns(n, id, v.Gen)
+		n.soon(func() { n.land(at, c, id, v.Record, refuse) })
 	})
+}
+
+// soon runs f when the loop of a session gets to it.
+func (n *node) soon(f func()) {
+	if n.w.course.policy != Adopt {
+		f()
+		return
+	}
+	boot := n.inc.Boot
+	n.w.After(n.w.Between(0, 20*time.Millisecond), func() { n.deliver(boot, f) })
+}
+
+// gives reports that a session of a user is on its way from here.
+func (n *node) gives(user string) bool {
+	for _, s := range n.inHand {
+		if s.user == user && n.holdings.Parking(s.id) {
+			return true
+		}
+	}
+	return false
+}
+
+// land opens the session of a login that was granted. record is of what it adopts, nil without.
+func (n *node) land(at *login, c *client, id session.ID, record []byte, refuse func(answer)) {
+	n.w.check("a claim")
+	leave := func(kind answerKind) {
+		n.holdings.End(id)
+		n.release(id)
+		refuse(answer{kind: kind, wait: time.Second})
+	}
+	if n.draining || n.w.course.policy == Adopt && n.gives(c.user) {
+		leave(refusedBusy)
+		return
+	}
+	s := &simSession{id: id, user: c.user, c: c, link: at.link}
+	for old, other := range n.sessions {
+		if other.user != c.user || n.w.course.policy == Allow {
+			continue
+		}
+		if n.w.course.policy == Reject && other.link != 0 {
+			leave(refusedPresent)
+			return
+		}
+		s.life, s.played = other.life, other.played // it counts with Adopt alone
+		n.end(old, byeTakenOver)
+	}
+	var from *simSession
+	if record != nil {
+		from = decode(id, record, c)
+	}
+	switch {
+	case from != nil && from.life != 0 && s.life != 0:
+		n.w.oracle.fail("%v adopts a life of %s, and has %d", n.inc, c.user, s.life)
+	case from != nil && from.life != 0: // else it was to be reopened, and there is nothing to adopt
+		s.life, s.played = from.life, from.played
+		n.w.oracle.goesOn(n, s)
+	case s.life == 0:
+		s.life = n.w.oracle.begin(n, c.user)
+	}
+	n.sessions[id] = s
+	for _, adopted := range n.holdings.Open(id) {
+		n.release(adopted)
+		n.w.oracle.adoptions++
+	}
+	at.id = id
+	n.w.Note("%v opens %v of %s, life %d", n.inc, id, c.user, s.life)
+	n.w.check("a login")
+	n.tell(c, at.link, answer{kind: welcome, id: id})
+}
+
+// seen is what an operation knows of the node's holdings: nothing, if m is planted.
+func (n *node) seen(m mutation) *Holdings {
+	if n.w.mutate == m {
+		return &Holdings{}
+	}
+	return &n.holdings
 }
 
 // release gives up what may stand in the directory for an id, until that is sure.
 func (n *node) release(id session.ID) {
-	n.run(NewRelease(n.inc, id), func(v Verdict) {
+	n.run(NewRelease(n.inc, id, n.seen(adoptedKept)), func(v Verdict) {
 		if v.Result == Released {
 			n.holdings.Forget(id)
 			return
 		}
 		n.again(func() { n.release(id) })
+	})
+}
+
+// giveBack gives up what was perhaps taken, and is not here, until that is sure.
+func (n *node) giveBack(id session.ID) {
+	n.run(NewUnpark(n.inc, id), func(v Verdict) {
+		if v.Result == Released {
+			n.holdings.Forget(id)
+			return
+		}
+		n.again(func() { n.giveBack(id) })
 	})
 }
 
@@ -179,18 +259,24 @@ func (n *node) resume(c *client, link int, r resumeRequest) {
 			if user != c.user || string(login) != user {
 				n.w.oracle.fail("the entry of %v is of %q, with %q", r.id, user, login)
 			}
-			return (&simSession{recv: r.lowest - 1, attempt: r.attempt - 1, restart: true}).encode()
+			return (&simSession{recv: r.lowest - 1, attempt: r.attempt - 1, restart: true}).encode() // without its life
 		}
 	}
-	n.run(NewFind(f), func(v Verdict) { n.found(c, link, r, v) })
+	op := NewFind(f)
+	n.runTaking(op, func(v Verdict) { n.found(c, link, r, op, v) })
 }
 
-func (n *node) found(c *client, link int, r resumeRequest, v Verdict) {
+func (n *node) found(c *client, link int, r resumeRequest, op *Op, v Verdict) {
 	switch v.Result {
 	case Taken:
 		n.holdings.Hold(r.id, v.Gen)
-		s := n.restored(r.id, v, c)
+		n.w.oracle.owns(n, r.id, v.Gen)
+		s := decode(r.id, v.Record, c)
+		if s.life == 0 { // reopened
+			s.life = n.w.oracle.begin(n, c.user)
+		}
 		n.sessions[r.id] = s
+		n.w.oracle.goesOn(n, s)
 		n.w.Note("%v takes %v, gen %d, recv %d", n.inc, r.id, v.Gen, s.recv)
 		n.w.check("a take")
 		if !n.acting() {
@@ -204,7 +290,11 @@ func (n *node) found(c *client, link int, r resumeRequest, v Verdict) {
 		n.tell(c, link, answer{kind: refusedUnknown})
 		return
 	}
-	n.holdings.Forget(r.id)
+	if op.Tried() && v.Result == Busy && n.w.mutate != takenInVain {
+		n.giveBack(r.id)
+	} else {
+		n.holdings.Forget(r.id)
+	}
 	switch v.Result {
 	case Redirect:
 		n.told[r.id] = n.w.Now
@@ -251,6 +341,8 @@ func (n *node) data(id session.ID, link int, number, payload uint64, knows bool)
 	}
 	if number == s.recv+1 {
 		s.recv++
+		s.played++
+		n.w.oracle.played(s)
 		n.w.oracle.accept(n, s, payload)
 		if !n.acting() {
 			n.w.alone++
@@ -273,29 +365,34 @@ func (n *node) end(id session.ID, why answerKind) {
 
 // park gives a session to the node that asks for it.
 func (n *node) park(id session.ID) {
-	s := n.sessions[id]
-	gen, ok := n.holdings.Park(id)
-	if !ok || s == nil {
-		return
+	if s := n.sessions[id]; s != nil && n.holdings.Gen(id) != 0 {
+		delete(n.sessions, id) // its link is fenced
+		n.leave(s)
 	}
-	delete(n.sessions, id) // its link is fenced
-	record := s.encode()
-	n.parkUntilDone(s, gen, record)
+}
+
+// leave gives a session to others that is held, and has no link.
+func (n *node) leave(s *simSession) {
+	gen, _ := n.holdings.Park(s.id)
+	n.inHand[s.id] = s
+	n.parkUntilDone(s, gen, s.encode())
 }
 
 func (n *node) parkUntilDone(s *simSession, gen uint64, record []byte) {
-	n.run(NewPark(n.inc, s.id, gen, record), func(v Verdict) {
-		switch v.Result {
-		case Parked:
-			n.w.Note("%v has parked %v, gen %d, recv %d", n.inc, s.id, gen, s.recv)
-			n.holdings.Forget(s.id)
-			n.tell(s.c, s.link, answer{kind: byeMoved})
-		case Fenced:
-			n.holdings.Forget(s.id)
-			n.tell(s.c, s.link, answer{kind: byeGone})
-		default:
+	n.run(NewPark(n.inc, s.id, gen, record, n.seen(parkedBesideLogin)), func(v Verdict) {
+		if v.Result != Parked && v.Result != Fenced {
 			n.again(func() { n.parkUntilDone(s, gen, record) })
+			return
 		}
+		delete(n.inHand, s.id)
+		n.holdings.Forget(s.id)
+		kind := byeGone
+		if v.Result == Parked {
+			n.w.Note("%v has parked %v, gen %d, recv %d", n.inc, s.id, gen, s.recv)
+			kind = byeMoved
+		}
+		n.tell(s.c, s.link, answer{kind: kind})
+		n.w.checkLives("a park")
 	})
 }
 
@@ -343,7 +440,7 @@ func (n *node) asked(q Question) (Answer, bool) {
 		return Here, true
 	case GiveBack:
 		if n.holdings.Arrive(q.Session) {
-			n.run(NewUnpark(n.inc, q.Session), func(Verdict) { n.holdings.Forget(q.Session) })
+			n.giveBack(q.Session)
 		}
 	}
 	return Working, true

@@ -96,6 +96,10 @@ const (
 	refusedIsProof
 	aloneLetsIn
 	renewedWhenSeen
+	takenInVain
+	parkedBesideLogin
+	adoptedForgotten
+	adoptedKept
 )
 
 // timing is the Timing of the nodes.
@@ -161,6 +165,18 @@ var courses = map[string]course{
 		nodes: 3, clients: 6, length: 150 * time.Second, reopen: true, stale: true, duplicates: true, serve: true,
 		faults: []fault{cut(0, 40*time.Second), outage(20*time.Second, 60*time.Second), stop(40 * time.Second), kill, drain},
 	},
+	"adoptions": {
+		nodes: 3, clients: 6, length: 120 * time.Second, stale: true, policy: Adopt, duplicates: true, again: true,
+		faults: []fault{drain, drain, outage(time.Second, 9*time.Second), cut(0, 5*time.Second), stop(5 * time.Second)},
+	},
+	"adoptions, deaths": {
+		nodes: 4, clients: 6, length: 150 * time.Second, stale: true, policy: Adopt, duplicates: true, again: true, reopen: true,
+		faults: []fault{drain, drain, cut(0, 30*time.Second), outage(4*time.Second, 9*time.Second), stop(40 * time.Second), kill},
+	},
+	"adoptions, lost answers": {
+		nodes: 3, clients: 6, length: 120 * time.Second, stale: true, policy: Adopt, duplicates: true, again: true, lossy: true,
+		faults: []fault{drain, drain, cut(0, 5*time.Second)},
+	},
 	"outages": {
 		nodes: 3, clients: 5, length: 180 * time.Second, reopen: true,
 		faults: []fault{outage(20*time.Second, 60*time.Second)},
@@ -169,8 +185,11 @@ var courses = map[string]course{
 
 // simulate plays a course by a seed.
 func simulate(seed uint64, c course, m mutation, traced bool) *world {
-	w := &world{World: sim.New(seed, traced), course: c, mutate: m}
+	w := &world{World: sim.New(seed, traced), course: c, mutate: m, left: map[Incarnation]bool{}}
 	w.Stale = c.stale
+	if c.lossy {
+		w.Lost = 0.2
+	}
 	w.dir.World, w.dir.Changed, w.oracle.w = &w.World, w.changed, w
 	for i := range c.nodes {
 		w.newNode(uint16(i + 1))
@@ -213,7 +232,7 @@ func seeds(t *testing.T) uint64 {
 }
 
 // gentle courses have no fault that lasts for as long as a lease.
-var gentle = map[string]bool{"moves": true, "hitches": true, "outages": true}
+var gentle = map[string]bool{"moves": true, "hitches": true, "outages": true, "adoptions": true, "adoptions, lost answers": true}
 
 // TestSimulation plays every course by many seeds.
 func TestSimulation(t *testing.T) {
@@ -224,7 +243,7 @@ func TestSimulation(t *testing.T) {
 			if *simSeed > 0 {
 				first, last = *simSeed, *simSeed
 			}
-			var packets, reported, resets, logins, faults, fenced, alone int
+			var packets, reported, resets, logins, faults, fenced, alone, adoptions int
 			for seed := first; seed <= last; seed++ {
 				w := simulate(seed, c, sound, *simSeed > 0)
 				err := w.settled()
@@ -236,6 +255,7 @@ func TestSimulation(t *testing.T) {
 				if err != nil {
 					t.Fatalf("seed %d: %v\n%s", seed, err, strings.Join(w.Trace, "\n"))
 				}
+				adoptions += w.oracle.adoptions
 				packets, faults, alone = packets+len(w.oracle.packets), faults+w.oracle.faults, alone+w.alone
 				for _, f := range w.oracle.packets {
 					reported += f.reported
@@ -250,7 +270,7 @@ func TestSimulation(t *testing.T) {
 			if c.serve != (alone > 0) {
 				t.Errorf("%d packets were accepted without a lease", alone)
 			}
-			t.Logf("%d seeds: %d faults, %d packets, %d of them without a lease, %d uncertain, %d resets, %d logins", last-first+1, faults, packets, alone, reported, resets, logins)
+			t.Logf("%d seeds: %d faults, %d packets, %d of them without a lease, %d uncertain, %d resets, %d logins, %d adoptions", last-first+1, faults, packets, alone, reported, resets, logins, adoptions)
 		})
 	}
 }
@@ -266,8 +286,8 @@ func TestFaultsAreFound(t *testing.T) {
 	}{
 		{actWithoutLease, "allow", 1, "a node acts though its lease is over"},
 		{timesSwapped, "everything", 1, "dead sooner than the lease is over"},
-		{declareWithoutRevision, "edges", 90, "declared dead without a look at the revision"},
-		{releaseWithoutRevision, "everything", 90, "an entry removed without its revision"},
+		{declareWithoutRevision, "edges", 190, "declared dead without a look at the revision"},
+		{releaseWithoutRevision, "everything", 270, "an entry removed without its revision"},
 		{watchBlind, "outages", 1, "a watcher counts while it is blind"},
 		{oldReadDecides, "allow", 190, "a session is given up for what one read says"},
 		{takenWithoutWrite, "allow", 1, "a take whose answer was lost is not written again"},
@@ -276,6 +296,10 @@ func TestFaultsAreFound(t *testing.T) {
 		{refusedIsProof, "marks", 1, "a server that can't be reached is taken for one whose process has ended"},
 		{renewedWhenSeen, "asleep", 1, "a lease is valid from when its renewal was answered"},
 		{aloneLetsIn, "serve", 50, "a server without a lease gives a link to a session"},
+		{takenInVain, "adoptions, lost answers", 1, "a server leaves with a session that it has taken in vain"},
+		{parkedBesideLogin, "adoptions", 40, "a session is parked while a login of its user may be refused"},
+		{adoptedForgotten, "adoptions", 1, "a claim removes what it adopts"},
+		{adoptedKept, "adoptions", 20, "a claim in vain does not give back what it has adopted"},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			for seed := f.from; seed < f.from+600; seed++ {

@@ -20,6 +20,7 @@ type world struct {
 	mutate  mutation
 	fenced  int // nodes that were declared dead, and heard of it
 	alone   int // packets that were accepted without a lease
+	left    map[Incarnation]bool
 	oracle  oracle
 }
 
@@ -32,7 +33,9 @@ type course struct {
 	marks          bool // Dir: a process that has ended is known to have
 	faults         []fault
 	stale          bool // reads may be old
+	lossy          bool // many answers are lost
 	duplicates     bool // users log in twice
+	again          bool // those that are taken over come again
 	serve          bool // nodes that can't reach the directory serve on
 }
 
@@ -70,6 +73,7 @@ func (w *world) changed(key string) {
 		w.dir.names = append(w.dir.names, key)
 	}
 	if !isWatched(key) {
+		w.checkLives("a write")
 		return
 	}
 	for _, n := range w.nodes {

@@ -19,6 +19,7 @@ type World struct {
 	Trace  []string // what was noted, if Traced
 	Quiet  bool     // nothing goes wrong with one message
 	Stale  bool     // reads may be old
+	Lost   float64  // how often an answer of the store is lost, while it is not quiet
 
 	events eventHeap
 	order  uint64
@@ -26,7 +27,7 @@ type World struct {
 
 // New returns a World for a seed.
 func New(seed uint64, traced bool) World {
-	return World{Rng: rand.New(rand.NewPCG(seed, 7)), Traced: traced}
+	return World{Rng: rand.New(rand.NewPCG(seed, 7)), Traced: traced, Lost: 0.01}
 }
 
 type event struct {

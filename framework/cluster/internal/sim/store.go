@@ -88,7 +88,7 @@ func (s *Store) request(c Client, apply func() (answer func()), lost func()) {
 				return
 			}
 			told := apply()
-			if c.Way().Back && (w.Quiet || !w.Chance(0.01)) {
+			if c.Way().Back && (w.Quiet || !w.Chance(w.Lost)) {
 				w.After(w.Latency(), func() { answer(told) })
 			}
 		})
