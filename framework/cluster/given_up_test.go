@@ -42,3 +42,34 @@ func TestTakenInVainAtAServerThatDrains(t *testing.T) {
 		}
 	})
 }
+
+// TestNothingIsTakenWithoutALease: a server that began to look for a session, and has lost its lease
+// since, leaves the session to others: it may be declared dead by now.
+func TestNothingIsTakenWithoutALease(t *testing.T) {
+	play(t, 3, nil, func(s *stack) {
+		a, b, c := s.servers[0], s.servers[1], s.servers[2]
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		first := s.dial(a, "ann", "")
+		time.Sleep(time.Second)
+		token := first.Token()
+		first.Pause()
+		if err := a.Shutdown(ctx); err != nil {
+			t.Fatal(err)
+		}
+		b.line.setMute("leases/", "sessions/")
+		time.Sleep(11 * time.Second)
+		soon, stop := context.WithTimeout(ctx, 5*time.Second)
+		defer stop()
+		go func() { _ = s.client(b, "ann", token).Connect(soon) }()
+		s.within(4*time.Second, "no lease", func() bool { return !b.c.HasLease() })
+		b.line.setMute("leases/")
+		time.Sleep(3 * time.Second)
+		s.dial(c, "ann", token)
+		if n := s.logins(); n != 1 || !c.has("ann") {
+			t.Errorf("%d logins, hooks %q", n, s.hooks())
+		}
+		b.line.setMute()
+		time.Sleep(10 * time.Second)
+	})
+}

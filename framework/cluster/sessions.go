@@ -16,8 +16,18 @@ import (
 
 // Sessions in the directory: each method takes a core.Op through the bus.
 
+// take runs an operation that makes this server the owner of a session. Without a lease it writes
+// nothing: who was declared dead would keep what it takes from all others.
+func (c *Cluster) take(ctx context.Context, op *core.Op) (core.Verdict, error) {
+	return c.runWhile(ctx, op, c.HasLease)
+}
+
 // run does what an operation wants until it has a verdict. It gives up when ctx ends.
 func (c *Cluster) run(ctx context.Context, op *core.Op) (core.Verdict, error) {
+	return c.runWhile(ctx, op, func() bool { return true })
+}
+
+func (c *Cluster) runWhile(ctx context.Context, op *core.Op, mayWrite func() bool) (core.Verdict, error) {
 	ev := core.Event{}
 	for {
 		c.mu.Lock()
@@ -26,6 +36,11 @@ func (c *Cluster) run(ctx context.Context, op *core.Op) (core.Verdict, error) {
 		switch a.Do {
 		case core.Done:
 			return a.Verdict, nil
+		case core.Write:
+			if !mayWrite() {
+				return core.Verdict{Wait: time.Second}, nil
+			}
+			ev = c.do(ctx, op, &a)
 		case core.Wait:
 			pause(ctx, a.Wait)
 			ev = core.Event{Outcome: core.Waited}
@@ -103,7 +118,7 @@ func (c *Cluster) Claim(ctx context.Context, user string, id session.ID, login [
 	if !fresh {
 		return nil, busy(time.Second)
 	}
-	v, err := c.run(ctx, op)
+	v, err := c.take(ctx, op)
 	c.count.claims.add(v, err)
 	if err == nil {
 		err = c.banRefusal(user) // if that came meanwhile
@@ -198,7 +213,7 @@ func (c *Cluster) Find(ctx context.Context, id session.ID, policy framework.Dupl
 		return nil, busy(0)
 	}
 	op := core.NewFind(f)
-	v, err := c.run(ctx, op)
+	v, err := c.take(ctx, op)
 	c.count.finds.add(v, err)
 	if err == nil && v.Result == core.Taken {
 		if why := c.banRefusal(v.User); why != nil {

@@ -65,6 +65,7 @@ type line struct {
 	held chan struct{} // if not nil, Publish waits until it is closed
 	full bool          // the directory refuses to write sessions
 	no   int           // writes that it has refused
+	mute []string      // keys that begin so are not answered
 }
 
 var (
@@ -127,6 +128,19 @@ func (l *line) lost(key string) bool {
 	return true
 }
 
+// setMute leaves unanswered what is asked of keys that begin so.
+func (l *line) setMute(prefixes ...string) {
+	l.mu.Lock()
+	l.mute = prefixes
+	l.mu.Unlock()
+}
+
+func (l *line) muted(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(l.mute, func(p string) bool { return strings.HasPrefix(key, p) })
+}
+
 // answered waits until an answer is there. In time, or else it is none.
 func (l *line) answered(ctx context.Context) error {
 	l.mu.Lock()
@@ -139,7 +153,7 @@ func (l *line) answered(ctx context.Context) error {
 }
 
 func (l *line) Get(ctx context.Context, key string) ([]byte, uint64, error) {
-	if l.down() || l.lost(key) {
+	if l.down() || l.muted(key) || l.lost(key) {
 		<-ctx.Done()
 		return nil, 0, errCut
 	}
@@ -148,7 +162,7 @@ func (l *line) Get(ctx context.Context, key string) ([]byte, uint64, error) {
 }
 
 func (l *line) Put(ctx context.Context, key string, value []byte, rev uint64) (uint64, error) {
-	if l.down() {
+	if l.down() || l.muted(key) {
 		<-ctx.Done()
 		return 0, errCut
 	}

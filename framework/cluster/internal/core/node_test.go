@@ -334,7 +334,7 @@ func (n *node) run(op *Op, then func(Verdict)) {
 }
 
 // runTaking is run of an operation that takes a session. It gives up, with Busy, though what it has
-// begun may still be done.
+// begun may still be done; and it takes nothing without a lease.
 func (n *node) runTaking(op *Op, then func(Verdict)) {
 	boot, over := n.inc.Boot, false
 	once := func(v Verdict) {
@@ -369,6 +369,10 @@ func (n *node) step(op *Op, ev Event, over *bool, then func(Verdict)) {
 			next(Event{Outcome: o, Entries: entries, Rev: rev})
 		})
 	case Write:
+		if over != nil && !n.acting() && n.w.mutate != takenWithoutLease {
+			then(Verdict{Wait: time.Second})
+			return
+		}
 		if n.w.mutate.skips(a.Verdict.Result, ev.Entries, n.inc) {
 			then(a.Verdict)
 			return

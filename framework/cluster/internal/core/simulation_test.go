@@ -96,6 +96,7 @@ const (
 	refusedIsProof
 	aloneLetsIn
 	renewedWhenSeen
+	takenWithoutLease
 	takenInVain
 	parkedBesideLogin
 	adoptedForgotten
@@ -176,6 +177,10 @@ var courses = map[string]course{
 	"adoptions, lost answers": {
 		nodes: 3, clients: 6, length: 120 * time.Second, stale: true, policy: Adopt, duplicates: true, again: true, lossy: true,
 		faults: []fault{drain, drain, cut(0, 5*time.Second)},
+	},
+	"adoptions, edges": {
+		nodes: 3, clients: 8, length: 180 * time.Second, policy: Adopt, duplicates: true, again: true,
+		faults: []fault{cut(19*time.Second, 23*time.Second)},
 	},
 	"outages": {
 		nodes: 3, clients: 5, length: 180 * time.Second, reopen: true,
@@ -296,6 +301,7 @@ func TestFaultsAreFound(t *testing.T) {
 		{refusedIsProof, "marks", 1, "a server that can't be reached is taken for one whose process has ended"},
 		{renewedWhenSeen, "asleep", 1, "a lease is valid from when its renewal was answered"},
 		{aloneLetsIn, "serve", 50, "a server without a lease gives a link to a session"},
+		{takenWithoutLease, "adoptions, edges", 1, "a server without a lease takes a session"},
 		{takenInVain, "adoptions, lost answers", 1, "a server leaves with a session that it has taken in vain"},
 		{parkedBesideLogin, "adoptions", 40, "a session is parked while a login of its user may be refused"},
 		{adoptedForgotten, "adoptions", 1, "a claim removes what it adopts"},
