@@ -41,7 +41,8 @@ var ErrNoStore = errors.New("framework: neither Config.Store nor Config.Cluster 
 // Config.Pack and Unpack carry what the one knows to the other. Authenticate is
 // not asked again: OnOpen throws out a user that was banned meanwhile.
 // A player that is kicked before it has left, or whose record the store refuses,
-// does not arrive; one whose client was never heard since its login logs in anew.
+// does not arrive; one whose client was never heard since its login logs in anew, and gets the
+// session back with DuplicateAdopt in a cluster if that login had adopted it.
 func (p *Player) Move(address string) error {
 	if !p.srv.movable() {
 		return ErrNoStore
@@ -62,7 +63,7 @@ func retrySoon() *session.CloseError { return &session.CloseError{Code: session.
 
 // migrate begins the end of a session on this server.
 func (l *loop) migrate(p *Player, address string) {
-	if p.hello != nil { // the client was not heard yet: it logs in where it comes to
+	if p.hello != nil && p.resumes == 0 { // not heard yet, and new: its client logs in where it comes to
 		l.end(p, Reason{Code: session.ShuttingDown})
 		return
 	}

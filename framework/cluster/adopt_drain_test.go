@@ -88,4 +88,7 @@ func TestAdoptAtAServerThatDrains(t *testing.T) {
 	for at := 50 * time.Millisecond; at <= 2*time.Second; at += 50 * time.Millisecond {
 		drained(at, 300*time.Millisecond) // of the directory
 	}
+	for at := time.Duration(0); at <= 100*time.Millisecond; at += time.Millisecond {
+		drained(at, 0) // also before the client has heard of it
+	}
 }
