@@ -74,6 +74,7 @@ func (l *loop) migrate(p *Player, address string) {
 	p.s.Detach(p.s.Epoch(), l.t.Now())
 	l.wheel.Remove(p.timer)
 	p.timer = 0
+	p.leaves.Store(true)
 	p.mu.Lock()
 	p.life.End()
 	p.moving = true
@@ -307,19 +308,25 @@ func (l *loop) restored(at arrival, o *opening) (*Player, *session.CloseError) {
 	// The answer to a question of the server that had it may come here.
 	p.extraLocked().calls.StartAfter(uint64(rec.Epoch+1) << 32)
 	p.extraLocked().app = rec.App
+	leaving := func(p *Player) bool { return p.leaves.Load() }
+	var others []*Player // of its user
 	s.mu.Lock()
-	if s.draining { // Shutdown has counted the sessions
+	if rec.User != "" && s.cfg.Duplicate != DuplicateAllow {
+		others = s.table.User(rec.User)
+	}
+	old, again := s.table.Get(rec.ID)
+	switch {
+	case s.draining, again && leaving(old), slices.ContainsFunc(others, leaving):
+		// Shutdown has counted the sessions, or it comes back before one is quite gone.
 		s.mu.Unlock()
 		if !at.claimed {
 			go s.putBack(rec)
 		}
 		return nil, retrySoon()
-	}
-	if _, ok := s.table.Get(rec.ID); ok { // a store that has given it away twice
+	case again: // a store that has given it away twice
 		s.mu.Unlock()
 		return nil, retrySoon()
-	}
-	if rec.User != "" && s.cfg.Duplicate != DuplicateAllow && len(s.table.User(rec.User)) > 0 {
+	case len(others) > 0:
 		s.mu.Unlock()
 		s.releaseID(rec.ID)
 		return nil, &session.CloseError{Code: session.TakenOver} // its user has logged in afresh

@@ -37,6 +37,7 @@ type Player struct {
 	// Atomic: any goroutine reads them.
 	owner  atomic.Pointer[loop] // nil while the session moves to another loop
 	woken  atomic.Bool          // the owner was told to look at the player, or will be
+	leaves atomic.Bool          // the session is on its way to another server
 	rtt    atomic.Uint32        // in microseconds: see RTT
 	debt   account              // by Config.Rate
 	queued atomic.Uint64        // packets << 32 | bytes that wait in s; the owner writes it

@@ -4,6 +4,7 @@ package cluster_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -72,4 +73,45 @@ func TestNothingIsTakenWithoutALease(t *testing.T) {
 		b.line.setMute()
 		time.Sleep(10 * time.Second)
 	})
+}
+
+// TestBackBeforeItHasGone: a session goes to another server, and the one that gave it up does not
+// hear for a while that this is done. Who comes back there meanwhile, by a login or a RESUME, loses
+// nothing.
+func TestBackBeforeItHasGone(t *testing.T) {
+	change := func(c *framework.Config) {
+		adopts(c)
+		c.Address = "" // no client is sent to another server
+	}
+	for _, resumes := range []bool{false, true} {
+		play(t, 2, change, func(s *stack) {
+			a, b := s.servers[0], s.servers[1]
+			s.dial(a, "ann", "").Pause()
+			s.within(20*time.Second, "away", func() bool { return !a.User("ann")[0].Attached() })
+			a.line.setLate(400 * time.Millisecond) // of the read
+			second := s.client(b, "ann", "")
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			go func() { _ = second.Connect(ctx) }()
+			time.Sleep(200 * time.Millisecond)
+			a.line.setLate(1500 * time.Millisecond) // of the write
+			time.Sleep(800 * time.Millisecond)
+			if !b.has("ann") {
+				t.Fatalf("the second login did not adopt it: hooks %q", s.hooks())
+			}
+			token := ""
+			if resumes {
+				token = second.Token()
+			}
+			second.Pause()
+			a.line.setLate(0)
+			a.line.loseOne("sessions/") // what is read after the write
+			time.Sleep(time.Second)
+			s.dial(a, "ann", token)
+			time.Sleep(time.Second)
+			if got := s.dataOf("ann"); !slices.Equal(got, []string{"1: gold of ann"}) || resumes && s.logins() != 2 {
+				t.Errorf("%q, %d logins, hooks %q", got, s.logins(), s.hooks())
+			}
+		})
+	}
 }
