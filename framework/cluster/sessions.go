@@ -17,7 +17,7 @@ import (
 // Sessions in the directory: each method takes a core.Op through the bus.
 
 // take runs an operation that makes this server the owner of a session. Without a lease it writes
-// nothing: who was declared dead would keep what it takes from all others.
+// nothing: a server that was declared dead would keep what it takes from all others.
 func (c *Cluster) take(ctx context.Context, op *core.Op) (core.Verdict, error) {
 	return c.runWhile(ctx, op, c.HasLease)
 }
