@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
@@ -53,6 +54,7 @@ func adopts(c *framework.Config) {
 
 // dataOf returns what the servers have of a user, each for each session.
 func (s *stack) dataOf(user string) (list []string) {
+	synctest.Wait() // callbacks may write it
 	for i, v := range s.servers {
 		for _, p := range v.User(user) {
 			list = append(list, fmt.Sprintf("%d: %v", i+1, p.Data))
