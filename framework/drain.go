@@ -58,6 +58,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	// Rooms first: another server may make those of a server that has left.
 	err = errors.Join(err, s.stopRooms(ctx), s.leave(ctx), t.Stop(ctx))
+	if n := s.drainedRooms(); n > 0 {
+		s.log.Info("rooms have ended with the server", "rooms", n)
+	}
 	if s.admin != nil {
 		s.admin.Close() // last, so that it can be watched
 	}
@@ -260,4 +263,12 @@ func (s *Server) stopRooms(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// drainedRooms returns how many rooms Shutdown has ended that would have gone on.
+func (s *Server) drainedRooms() (n uint64) {
+	for _, k := range s.kinds {
+		n += k.drained.Load()
+	}
+	return n
 }

@@ -109,6 +109,7 @@ type Room struct {
 	over      *Reason              // why it ends, nil before that is known: from then on it is closed to all
 	published [][2]string          // by Publish; the slice is immutable
 	sentAway  bool                 // its members were: see sendAwayLocked
+	drained   bool                 // Shutdown lets a member go, or what it keeps
 	kept      int                  // seats of players who are on their way from other servers: see Sit
 	reserved  map[string]time.Time // seats that are kept for users, until then: see RoomsOf.Reserve
 	playsOn   time.Time            // until then Shutdown leaves the members alone

@@ -146,7 +146,10 @@ func (r *Room) endDeserted() {
 	deserted := taken > 0 && taken == r.absentLocked() || taken == 0 && r.kind.plan.Linger != 0
 	r.kind.mu.Unlock()
 	if deserted && r.born.owned && !(r.keepsState() && r.handOver(r.id())) {
-		r.end(Reason{Code: session.ShuttingDown})
+		r.kind.mu.Lock()
+		r.drained = r.drained || r.keepsState()
+		r.endLocked(Reason{Code: session.ShuttingDown})
+		r.kind.mu.Unlock()
 	}
 }
 

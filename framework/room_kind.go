@@ -32,8 +32,8 @@ type roomKind struct {
 	saves      bool // of has OnSave and OnRestore
 	keys       func(key string) bool
 
-	ticks, overruns, skipped, joinsRefused atomic.Uint64
-	handedOver, restored, stateLost        atomic.Uint64 // see RoomStats
+	ticks, overruns, skipped, joinsRefused   atomic.Uint64
+	handedOver, restored, stateLost, drained atomic.Uint64 // see RoomStats
 
 	// telling is held while players are told of lists, and is taken before mu: what was found
 	// out first is told first.

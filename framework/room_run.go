@@ -132,13 +132,16 @@ func (r *Room) finish() {
 	r.timers.stop()
 	r.work.cancel()
 	r.kind.mu.Lock()
-	why := *r.over
+	why, drained := *r.over, r.drained
 	if r.returnTime != nil {
 		r.returnTime.Stop()
 	}
 	r.kind.mu.Unlock()
 	if r.gone() {
 		return
+	}
+	if drained && (why.Code == RoomEmpty || why.Code == session.ShuttingDown) { // else the game has ended it
+		r.kind.drained.Add(1)
 	}
 	if r.born.owned { // also if OnEnd ends this goroutine
 		defer r.kind.srv.rooms.CloseRoom(r.kind.name, r.Key())

@@ -165,6 +165,9 @@ func (r *Room) releaseSeat(watching bool, why Reason) {
 		r.closeLocked()
 		return
 	}
+	if k.srv.stage.Load() == over && (why.Code == session.Moved || why.Code == session.ShuttingDown) {
+		r.drained = true
+	}
 	switch r.seats.Leave() {
 	case seats.Ends:
 		if why.Code != session.ShuttingDown {

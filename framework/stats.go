@@ -84,6 +84,7 @@ type RoomStats struct {
 	HandedOver uint64 `json:"handed_over"` // rooms that went to another server with their state
 	Restored   uint64 `json:"restored"`    // rooms that came from another server with their state
 	StateLost  uint64 `json:"state_lost"`  // rooms whose state was lost on the way: the log says why
+	Drained    uint64 `json:"drained"`     // rooms that Shutdown has ended though they had members, or kept their state
 }
 
 // Stats returns the counters.
@@ -163,7 +164,7 @@ func (k *roomKind) stats() RoomStats {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	n := k.plan.Counts()
-	st := RoomStats{Open: k.plan.Len(), Opened: n.Opened, Refused: n.Refused, Denied: k.joinsRefused.Load(), Evicted: n.Evicted, Ticks: k.ticks.Load(), Overruns: k.overruns.Load(), Skipped: k.skipped.Load(), HandedOver: k.handedOver.Load(), Restored: k.restored.Load(), StateLost: k.stateLost.Load()}
+	st := RoomStats{Open: k.plan.Len(), Opened: n.Opened, Refused: n.Refused, Denied: k.joinsRefused.Load(), Evicted: n.Evicted, Ticks: k.ticks.Load(), Overruns: k.overruns.Load(), Skipped: k.skipped.Load(), HandedOver: k.handedOver.Load(), Restored: k.restored.Load(), StateLost: k.stateLost.Load(), Drained: k.drained.Load()}
 	for at := range k.plan.All() {
 		st.Players += at.Taken()
 		st.Watched += at.Watched()

@@ -3,8 +3,11 @@
 package cluster_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -47,3 +50,70 @@ func TestLastServerOfARelease(t *testing.T) {
 		}
 	})
 }
+
+// TestDrainTellsWhatItHasEnded: rooms with members that don't go on at another server are
+// counted, and told in one line. One that was handed over, or that the game has ended, is not.
+func TestDrainTellsWhatItHasEnded(t *testing.T) {
+	var mu sync.Mutex
+	var lines []string
+	change := func(c *framework.Config) {
+		quickDrain(c)
+		c.Logger = slog.New(lineHandler{slog.DiscardHandler, func(r slog.Record) {
+			r.Attrs(func(a slog.Attr) bool {
+				if a.Key == "rooms" {
+					mu.Lock()
+					lines = append(lines, fmt.Sprint(r.Message, ": ", a.Value))
+					mu.Unlock()
+				}
+				return true
+			})
+		}})
+	}
+	playYard(t, 2, change, nil, func(s *stack, y *yard) {
+		first, second := s.servers[0], s.servers[1]
+		s.enter(s.dial(first, "ann", ""), "red")
+		for _, user := range []string{"bob", "cid", "dan"} {
+			s.dial(first, user, "")
+			key, err := y.rooms[0].Open(context.Background(), struct{}{})
+			if err == nil {
+				err = y.rooms[0].Seat(context.Background(), key, first.User(user)...)
+			}
+			if err == nil && user == "dan" {
+				err = y.rooms[0].Do(context.Background(), key, func(c *count) {
+					c.PlayOn(10 * time.Second)
+					c.After(5*time.Second, func() { c.Close(0, "") })
+				})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(3 * time.Second)
+		s.stop()
+		if st := first.Stats().Rooms["count"]; st.Drained != 2 || st.HandedOver != 1 || st.StateLost != 0 {
+			t.Errorf("the first server: %+v", st)
+		}
+		time.Sleep(3 * time.Second)
+		s.stop()
+		if st := second.Stats().Rooms["count"]; st.Drained != 1 || st.HandedOver != 0 {
+			t.Errorf("the last server: %+v", st)
+		}
+	})
+	const line = "rooms have ended with the server"
+	if got := fmt.Sprint(lines); got != fmt.Sprintf("[%s: 2 %s: 1]", line, line) {
+		t.Error(got)
+	}
+}
+
+// lineHandler hands on what is logged.
+type lineHandler struct {
+	slog.Handler
+	f func(slog.Record)
+}
+
+func (h lineHandler) Enabled(context.Context, slog.Level) bool { return true }
+func (h lineHandler) Handle(_ context.Context, r slog.Record) error {
+	h.f(r)
+	return nil
+}
+func (h lineHandler) WithAttrs([]slog.Attr) slog.Handler { return h }

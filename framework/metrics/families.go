@@ -201,6 +201,7 @@ var roomFamilies = []family{
 	perRoom("lifeline_room_ticks_skipped_total", "Steps that rooms skipped to catch up.", func(r framework.RoomStats) uint64 { return r.Skipped }),
 	perRoom("lifeline_rooms_handed_over_total", "Rooms that went to another server with their state, by type.", func(r framework.RoomStats) uint64 { return r.HandedOver }),
 	perRoom("lifeline_rooms_restored_total", "Rooms that came from another server with their state, by type.", func(r framework.RoomStats) uint64 { return r.Restored }),
+	perRoom("lifeline_rooms_drained_total", "Rooms that a shutdown has ended though they had members, or kept their state, by type.", func(r framework.RoomStats) uint64 { return r.Drained }),
 	perRoom("lifeline_rooms_state_lost_total", "Rooms that should have gone to another server with their state, which was lost, by type.", func(r framework.RoomStats) uint64 { return r.StateLost }),
 }
 
