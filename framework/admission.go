@@ -177,6 +177,19 @@ func (s *Server) Maintenance(text string, after time.Duration) {
 	s.maintained.Store(&maintenance{text, after})
 }
 
+// turnedAway is what a login is told that is refused before Authenticate has seen its ticket. A
+// server of a cluster that drains sends it to another one: else its client would come here again
+// and again.
+func (s *Server) turnedAway(why full) *session.CloseError {
+	if why == fullDraining && s.cfg.Cluster != nil {
+		id, _ := s.newID("") // so that players spread
+		if to, _ := s.elsewhere(id); to != "" {
+			return &session.CloseError{Code: session.Moved, Text: to}
+		}
+	}
+	return s.notLetIn(why)
+}
+
 // notLetIn is what a login is told that is refused for a time.
 func (s *Server) notLetIn(why full) *session.CloseError {
 	switch m := s.maintained.Load(); {

@@ -260,7 +260,7 @@ type Drain struct {
 	// negative, they may not.
 	Wait time.Duration
 	// Text is what a login is told meanwhile, at most 256 bytes. If empty, that the
-	// server is shutting down.
+	// server is shutting down. With Config.Cluster it is sent to another server, if there is one.
 	Text string
 }
 

@@ -227,7 +227,10 @@ func (l *loop) fetch(o *opening, r *session.ResumeRequest) {
 	if full != notFull {
 		s.count.full[full].Add(1)
 		why := busy(fullTexts[full])
+		to, takes := s.elsewhere(r.ID)
 		switch gone := s.closeReason(r.ID, l.t.Now()); {
+		case gone.Code != session.Moved && full == fullDraining && takes && s.cfg.Cluster != nil: // that one knows where it is
+			why = &session.CloseError{Code: session.Moved, Text: to}
 		case gone.Code != session.Moved:
 		case gone.Text != "":
 			why = gone // not back here, for sure

@@ -145,7 +145,7 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 	s.mu.Unlock()
 	if full != notFull {
 		s.count.full[full].Add(1)
-		l.refuse(o, s.notLetIn(full))
+		l.refuse(o, s.turnedAway(full))
 		return nil
 	}
 	if s.cfg.Authenticate == nil && s.cfg.Cluster == nil {

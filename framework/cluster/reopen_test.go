@@ -136,10 +136,17 @@ func (k *talker) told() []uint64 {
 // talker makes a client that knows all servers, the n-th first.
 func (s *stack) talker(d *deaths, carrier, user string, first int) *talker {
 	s.t.Helper()
+	first %= len(s.servers)
+	return s.talkerOf(d, carrier, user, slices.Concat(s.servers[first:], s.servers[:first]))
+}
+
+// talkerOf makes a client that knows these servers.
+func (s *stack) talkerOf(d *deaths, carrier, user string, servers []*server) *talker {
+	s.t.Helper()
 	port := map[string]string{"tcp": "7778", "plain-kcp": "7777"}[carrier]
 	var list []string
-	for i := range s.servers {
-		list = append(list, carrier+"://"+s.servers[(first+i)%len(s.servers)].host+":"+port)
+	for _, v := range servers {
+		list = append(list, carrier+"://"+v.host+":"+port)
 	}
 	k := &talker{user: user}
 	c, err := client.New(list, client.Config{
