@@ -431,25 +431,36 @@ func (c *Cluster) describe(ctx context.Context) error {
 func (c *Cluster) Elsewhere(id session.ID) (address string, takes bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var list, others []core.Member // of this release, and of another one
-	for _, m := range c.members.Living() {
-		switch {
-		case m.Incarnation == c.me || m.Draining || m.Address == "":
-		case bytes.Equal(m.Routes, c.host.Routes()):
-			list = append(list, m)
-		default:
-			others = append(others, m)
-		}
-	}
+	list, others := c.takersLocked(c.host.Routes())
 	if takes = len(list) > 0; !takes {
 		list = others
 	}
 	if len(list) == 0 {
 		return "", false
 	}
+	return oneOf(list, id).Address, takes
+}
+
+// takersLocked returns the other servers that clients can be sent to: those with these routes, and
+// those of another release. The caller holds mu.
+func (c *Cluster) takersLocked(routes []byte) (same, others []core.Member) {
+	for _, m := range c.members.Living() {
+		switch {
+		case m.Incarnation == c.me || m.Draining || m.Address == "":
+		case bytes.Equal(m.Routes, routes):
+			same = append(same, m)
+		default:
+			others = append(others, m)
+		}
+	}
+	return same, others
+}
+
+// oneOf chooses by the id, so that players spread.
+func oneOf(list []core.Member, id session.ID) core.Member {
 	h := fnv.New32a()
 	_, _ = h.Write(id[:])
-	return list[int(h.Sum32()%uint32(len(list)))].Address, takes
+	return list[int(h.Sum32()%uint32(len(list)))]
 }
 
 // Drain implements framework.Cluster.

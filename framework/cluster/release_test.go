@@ -51,6 +51,41 @@ func TestLastServerOfARelease(t *testing.T) {
 	})
 }
 
+// TestResumeAtAnotherRelease: the client of a parked session comes to a server with other routes.
+// It is sent to one that takes the session; one that can't get there logs in.
+func TestResumeAtAnotherRelease(t *testing.T) {
+	setup := func(node uint16, s *framework.Server) {
+		if node == 2 {
+			s.Sends(framework.DeliverAll, "new")
+		}
+	}
+	for name, reaches := range map[string]bool{"is sent on": true, "can't get there": false} {
+		t.Run(name, func(t *testing.T) {
+			change := func(c *framework.Config) {
+				if !reaches && c.TCP == "10.0.0.3:7778" {
+					c.Address = "tcp://10.0.0.99:7778"
+				}
+			}
+			playWith(t, "", 3, change, setup, func(s *stack) {
+				other, same := s.servers[1], s.servers[2]
+				ann := s.dial(s.servers[0], "ann", "")
+				token := ann.Token()
+				ann.Pause()
+				time.Sleep(time.Second)
+				s.stop()
+				begin := time.Now()
+				again := s.dial(other, "ann", token)
+				if took, logins := time.Since(begin), s.logins(); took > 2*time.Second || (logins == 1) != reaches {
+					t.Errorf("%d logins: it took %v: %+v", logins, took, again.Stats())
+				}
+				if same.has("ann") != reaches || other.has("ann") == reaches {
+					t.Errorf("ann is at the server of its release: %v, at the other: %v", same.has("ann"), other.has("ann"))
+				}
+			})
+		})
+	}
+}
+
 // TestDrainTellsWhatItHasEnded: rooms with members that don't go on at another server are
 // counted, and told in one line. One that was handed over, or that the game has ended, is not.
 func TestDrainTellsWhatItHasEnded(t *testing.T) {

@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -207,7 +208,7 @@ func (c *Cluster) Find(ctx context.Context, id session.ID, policy framework.Dupl
 		return nil, busy(wait)
 	}
 	fresh := c.holdings.Arrive(id)
-	f := core.Find{Me: c.me, Session: id, Policy: policies[policy], Orphan: orphan, Redirected: c.wasSentLocked(id), Dialable: c.dialableLocked}
+	f := core.Find{Me: c.me, Session: id, Policy: policies[policy], Orphan: orphan, Redirected: c.wasSentLocked(id), Dialable: c.dialableLocked, Home: c.homeLocked}
 	c.mu.Unlock()
 	if !fresh {
 		return nil, busy(0)
@@ -285,6 +286,22 @@ func (c *Cluster) givenLocked(id session.ID) time.Duration {
 func (c *Cluster) dialableLocked(i core.Incarnation) bool {
 	m, ok := c.members.Member(i)
 	return ok && m.Address != ""
+}
+
+// homeLocked returns a server that has the routes of a parked session, if this one has not. The
+// caller holds mu.
+func (c *Cluster) homeLocked(record []byte) (home core.Incarnation) {
+	if _, others := c.takersLocked(c.host.Routes()); len(others) == 0 {
+		return home // there is one release
+	}
+	rec, err := session.ParseRecord(record)
+	if err != nil || rec.Routes == nil || bytes.Equal(rec.Routes, c.host.Routes()) {
+		return home
+	}
+	if same, _ := c.takersLocked(rec.Routes); len(same) > 0 {
+		home = oneOf(same, rec.ID).Incarnation
+	}
+	return home
 }
 
 // sentTime is how long it is remembered that a client was sent elsewhere. If it comes here

@@ -66,6 +66,9 @@ type Find struct {
 	Redirected bool
 	// Dialable tells whether clients can be sent to an incarnation.
 	Dialable func(Incarnation) bool
+	// Home returns the server that the client of a parked session is sent to, since the session
+	// can't go on at Me. It is zero if there is none. If Home is nil, all go on at Me.
+	Home func(record []byte) Incarnation
 }
 
 // NewFind makes me the owner of a session if it may be.
@@ -79,13 +82,15 @@ func NewFind(f Find) *Op {
 			return confirm(entries, Missing)
 		}
 		e := entries[i]
-		next := e
+		next, home := e, f.home(e)
 		next.Owner, next.Gen = f.Me, e.Gen+1
 		switch status := v.Status(e.Owner); {
 		case e.Owner == f.Me && e.Record == nil:
 			return confirm(entries, Mine)
 		case f.superseded(entries, i, v):
 			return Action{Do: Write, Entries: without(entries, i), Verdict: Verdict{Result: Superseded}}
+		case home != Incarnation{}:
+			return done(Verdict{Result: Redirect, To: home})
 		case e.Owner == f.Me || e.Owner == Incarnation{}:
 			// If it is owned here, an answer was lost: see Entry.Record. It is written all
 			// the same: a write of this server that is late, and would give the session
@@ -105,6 +110,14 @@ func NewFind(f Find) *Op {
 		look := v.Status(e.Owner) == Up && !f.Redirected && f.Dialable(e.Owner)
 		return Action{Do: Ask, To: e.Owner, Question: Question{Look: look, Session: e.Session, User: e.User}}
 	}}
+}
+
+// home returns where the client of a parked session goes, once.
+func (f *Find) home(e Entry) Incarnation {
+	if f.Home == nil || f.Redirected || e.Owner != (Incarnation{}) {
+		return Incarnation{}
+	}
+	return f.Home(e.Record)
 }
 
 // orphan returns the record of a session whose owner is dead, nil if it is gone.

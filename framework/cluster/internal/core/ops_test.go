@@ -233,6 +233,32 @@ func TestClientIsSentToALivingOwner(t *testing.T) {
 	}
 }
 
+// TestParkedSessionOfAnotherRelease: its client is sent to a server that it can go on at, once.
+// Nothing is written. One that can't get there, or that another server has, is as ever.
+func TestParkedSessionOfAnotherRelease(t *testing.T) {
+	me, other, home, id := Incarnation{1, 1}, Incarnation{2, 1}, Incarnation{3, 1}, session.ID{1}
+	var m Members
+	m.Put(Member{Incarnation: other})
+	for name, c := range map[string]struct {
+		home, owner Incarnation
+		redirected  bool
+		want        Verb
+	}{
+		"another release":    {home, Incarnation{}, false, Done},
+		"this one, or none":  {Incarnation{}, Incarnation{}, false, Write},
+		"it was sent before": {home, Incarnation{}, true, Write},
+		"it has an owner":    {home, other, false, Ask},
+	} {
+		f := Find{Me: me, Session: id, Redirected: c.redirected, Dialable: func(Incarnation) bool { return true }}
+		f.Home = func([]byte) Incarnation { return c.home }
+		entries := []Entry{{Session: id, User: "ann", Owner: c.owner, Gen: 1, Record: []byte("record")}}
+		a := NewFind(f).Next(Event{Outcome: Loaded, Entries: entries, Rev: 7}, &m)
+		if a.Do != c.want || a.Do == Done && !reflect.DeepEqual(a.Verdict, Verdict{Result: Redirect, To: home}) {
+			t.Errorf("%s: %+v", name, a)
+		}
+	}
+}
+
 // TestAloneUntil: a server that may serve without a lease does so for as long as its requests
 // have no answer. One that has asked nothing, as it was stopped, or that may have been declared
 // dead, does not.
