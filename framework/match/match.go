@@ -181,8 +181,8 @@ func (mm *Matchmaker) with(p *framework.Player, away bool, f func(q *queue.Queue
 		delete(mm.away, p)
 	}
 	if h := mm.heldLocked(p); h != nil {
+		defer h.q.happenedLocked()
 		f(h.q.core, id(p), clock())
-		h.q.afterLocked(h.q.core.Events())
 	}
 }
 
@@ -282,9 +282,8 @@ func (mm *Matchmaker) Cancel(p *framework.Player) error {
 	if h == nil {
 		return refused(queue.ErrAbsent)
 	}
-	err := h.q.core.Cancel(id(p), clock())
-	h.q.afterLocked(h.q.core.Events())
-	return refused(err)
+	defer h.q.happenedLocked()
+	return refused(h.q.core.Cancel(id(p), clock()))
 }
 
 func (mm *Matchmaker) answer(p *framework.Player, a Answer) error {
@@ -294,14 +293,11 @@ func (mm *Matchmaker) answer(p *framework.Player, a Answer) error {
 	if h == nil {
 		return refused(queue.ErrNoMatch)
 	}
-	err := error(nil)
+	defer h.q.happenedLocked()
 	if a.Accept {
-		err = h.q.core.Accept(id(p), a.Match)
-	} else {
-		err = h.q.core.Decline(id(p), a.Match, clock())
+		return refused(h.q.core.Accept(id(p), a.Match))
 	}
-	h.q.afterLocked(h.q.core.Events())
-	return refused(err)
+	return refused(h.q.core.Decline(id(p), a.Match, clock()))
 }
 
 // Status returns what a player waits for. ok is false if it is in no queue.

@@ -36,6 +36,10 @@ func (q *Queue) afterLocked(events []queue.Event) {
 	q.armLocked()
 }
 
+// happenedLocked is afterLocked for all that has happened. It is deferred where a rule may end
+// the goroutine.
+func (q *Queue) happenedLocked() { q.afterLocked(q.core.Events()) }
+
 // armLocked sets the timer for what is due next, an Interval after the last Step at least.
 func (q *Queue) armLocked() {
 	at, ok := q.core.Next()
@@ -69,13 +73,14 @@ func (q *Queue) step() {
 	}
 	q.timer = nil
 	q.last = now
-	events := q.core.Step(now)
+	var events []queue.Event
+	defer func() { q.afterLocked(append(events, q.core.Events()...)) }() // also if a rule ends this goroutine
+	events = q.core.Step(now)
 	for _, t := range q.core.Looked() {
 		if t.State() == queue.Waiting {
 			q.tellAgainLocked(t, now)
 		}
 	}
-	q.afterLocked(events)
 }
 
 // tellAfter is how often a player that waits is told at most how it stands.

@@ -108,6 +108,7 @@ func (q *Queue) fill(b *Backfill, now time.Time) {
 		q.due.stop(&b.timer) // until one of those on their way does not come
 		return
 	}
+	q.due.set(&b.timer, now.Add(min(max(now.Sub(b.since)/8, 250*time.Millisecond), time.Second)))
 	if p := q.pools[b.Pool]; p != nil {
 		q.gather(&p.order, nil, b.Rating, now.Sub(b.since), now, free, b.tries)
 		for _, t := range s.near {
@@ -120,7 +121,6 @@ func (q *Queue) fill(b *Backfill, now time.Time) {
 		}
 	}
 	b.tries++
-	q.due.set(&b.timer, now.Add(min(max(now.Sub(b.since)/8, 250*time.Millisecond), time.Second)))
 	if len(s.chosen) == 1 {
 		return
 	}

@@ -101,6 +101,7 @@ func (q *Queue) Decline(id string, match uint64, now time.Time) error {
 // lost its link keep their place for the rest of the grace.
 func (q *Queue) expire(m *Match, now time.Time) {
 	out := culprits{}
+	var silent []string
 	for _, t := range m.Tickets() {
 		for i, p := range t.players {
 			id := t.Members[i].ID
@@ -108,13 +109,16 @@ func (q *Queue) expire(m *Match, now time.Time) {
 			case p.accepted:
 			case !p.absent:
 				out[t] = blame{Unanswered, id}
-				q.strike(id, now)
+				silent = append(silent, id)
 			case !t.until.After(now) && out[t].why == 0:
 				out[t] = blame{Dropped, id}
 			}
 		}
 	}
 	q.dissolve(m, out, now)
+	for _, id := range silent {
+		q.strike(id, now)
+	}
 }
 
 // culprits are the tickets because of which a match does not come about.

@@ -341,6 +341,16 @@ func (q *Queue) Step(now time.Time) []Event {
 	var look []*Ticket
 	clear(q.looked)
 	q.looked = q.looked[:0]
+	at := -1
+	defer func() { // if a rule ends the goroutine, the next Step goes on with the others
+		for i := max(at, 0); i < len(look); i++ {
+			if i == at {
+				q.due.set(&look[i].timer, now.Add(maxAgain))
+			} else if look[i].state == Waiting {
+				q.due.set(&look[i].timer, now)
+			}
+		}
+	}()
 	for len(q.due) > 0 && !q.due[0].at.After(now) {
 		switch of := q.due[0].of.(type) {
 		case *Match:
@@ -353,7 +363,8 @@ func (q *Queue) Step(now time.Time) []Event {
 		}
 	}
 	slices.SortFunc(look, func(a, b *Ticket) int { return q.age(a).compare(q.age(b)) })
-	for _, t := range look {
+	for at = 0; at < len(look); at++ {
+		t := look[at]
 		switch {
 		case t.state != Waiting: // matched by an older one, or over
 		case t.absent > 0 && !t.until.After(now):
@@ -382,11 +393,14 @@ func (q *Queue) Events() []Event {
 // long it may take. The slice is the queue's until the next Step.
 func (q *Queue) Looked() []*Ticket { return q.looked }
 
+// maxAgain is when a ticket that found nobody looks again at the latest.
+const maxAgain = 5 * time.Second
+
 // again returns when a ticket that found nobody looks the next time.
 func (q *Queue) again(t *Ticket, now time.Time) time.Time {
 	t.tries++
 	wait := t.wait(now)
-	next := now.Add(min(max(wait/8, 250*time.Millisecond), 5*time.Second))
+	next := now.Add(min(max(wait/8, 250*time.Millisecond), maxAgain))
 	sooner := func(after time.Duration) {
 		if at := t.Since.Add(after); at.After(now) && at.Before(next) {
 			next = at

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -455,5 +456,38 @@ func TestStrikesAreForgotten(t *testing.T) {
 	q.strike("bob", at(3*3600))
 	if q.strikes.of["ann"] != nil || len(q.strikes.list) != 1 {
 		t.Errorf("ann is not forgotten: %v", q.strikes.list)
+	}
+}
+
+// TestARuleThatEndsTheGoroutine ends the step, not the search of others: they are looked at in
+// the next one, though the rule does it each time.
+func TestARuleThatEndsTheGoroutine(t *testing.T) {
+	goexit := func(members []Member) bool {
+		if len(members) > 1 && strings.Contains("eve eva", members[0].ID) {
+			runtime.Goexit()
+		}
+		return true
+	}
+	q := queueOf(t, Rules{Teams: 1, Size: 2, Fits: goexit, Window: Window{Start: 100}})
+	for _, name := range []string{"eve", "eva"} {
+		enter(t, q, party(name, 9000), 0)
+	}
+	for _, name := range []string{"ann", "bob"} {
+		enter(t, q, party(name, 1000), 1)
+	}
+	var got string
+	for s := 1.0; s < 5; s += 0.5 {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			got += told(q.Step(at(s)))
+		}()
+		<-done
+	}
+	if got != "made ann bob" {
+		t.Errorf("%q", got)
+	}
+	if next, ok := q.Next(); !ok || q.Stats().Waiting != 2 {
+		t.Errorf("next %v, %v, %+v", next, ok, q.Stats())
 	}
 }

@@ -28,12 +28,12 @@ func (q *Queue) strike(id string, now time.Time) {
 	x := s.of[id]
 	if x == nil {
 		x = &strike{id: id}
-		s.of[id] = x
 	}
 	if x.n++; now.Sub(x.at) >= forgiven && !x.until.After(now) {
 		x.n = 1
 	}
 	x.at, x.until = now, now.Add(q.rules.Penalty(x.n))
+	s.of[id] = x
 	x.list++
 	s.list = append(s.list, x)
 	q.stats.Strikes++
