@@ -59,6 +59,13 @@ func both(first, then func(*Player)) func(*Player) {
 // it is counted and logged. in says what was called. To be called while it unwinds.
 func (s *Server) Panicked(in string, v any) { s.panicked(nil, in, v) }
 
+// PanickedThen is Panicked for a caller that holds a lock, which Config.OnPanic might want:
+// then calls that, and is to be called once the lock is released.
+func (s *Server) PanickedThen(in string, v any) (then func()) {
+	s.notePanic(in, v)
+	return func() { s.tellPanic(nil, in, v) }
+}
+
 // AddStats makes the numbers of a part, as "match.ranked", appear in Stats and metrics.
 // read is called for each Stats, on any goroutine; if it panics, the part is left out. To be
 // called before Start; a second part of the same name panics.

@@ -101,17 +101,41 @@ func (l *outgoing) body(numbered bool) []byte {
 // its end). The error is ErrClosed, a *OverflowError if more waits than
 // may, or what made v impossible to encode. What is much is better sent by PushAll.
 func (p *Player) Push(route string, v any) error {
-	l, err := p.srv.encodeSent(route, v)
+	e, err := p.push(route, v)
 	if err != nil {
 		return err
+	}
+	return p.enqueued(e, true)
+}
+
+// PushThen is Push for a caller that holds a lock, which Observer.Dropped might want: then
+// tells it what was dropped, and is to be called once the lock is released.
+func (p *Player) PushThen(route string, v any) (then func(), err error) {
+	e, err := p.push(route, v)
+	if err != nil {
+		return func() {}, err
+	}
+	if e.wake {
+		p.wakeLoop()
+	}
+	if e.dropped.Len() == 0 {
+		return func() {}, e.err
+	}
+	return func() { _ = p.enqueued(e, false) }, e.err
+}
+
+// push is Push but for what enqueued does.
+func (p *Player) push(route string, v any) (e enqueueing, err error) {
+	l, err := p.srv.encodeSent(route, v)
+	if err != nil {
+		return e, err
 	}
 	defer l.free()
 	m := l.message()
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	m.Body = codec.AppendMessage(m.Body[:0], l.route(p.numbers), l.scratch.Body)
-	e := p.enqueueLocked(m)
-	p.mu.Unlock()
-	return p.enqueued(e, true)
+	return p.enqueueLocked(m), nil
 }
 
 // enqueue hands m to the player's session, wherever that is.

@@ -169,8 +169,18 @@ func (s *Server) roomFailure(err error, r *Room) error {
 // panicked counts, logs and reports a panic of the game's code, called while it
 // unwinds. p is the player that it served, nil for none in particular.
 func (s *Server) panicked(p *Player, in string, v any, attrs ...any) {
+	s.notePanic(in, v, attrs...)
+	s.tellPanic(p, in, v)
+}
+
+// notePanic counts and logs a panic.
+func (s *Server) notePanic(in string, v any, attrs ...any) {
 	s.count.panics.Add(1)
 	s.log.Error("panic in the game's code", append(attrs, "in", in, "panic", fmt.Sprint(v), "stack", string(debug.Stack()))...)
+}
+
+// tellPanic reports a panic to the game.
+func (s *Server) tellPanic(p *Player, in string, v any) {
 	if s.cfg.OnPanic == nil {
 		return
 	}

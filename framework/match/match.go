@@ -73,6 +73,7 @@ type Matchmaker struct {
 	queues map[string]*Queue          // immutable once the server runs
 	held   map[string]*held           // by the id of a player who waits
 	away   map[*framework.Player]bool // players without a link, as the hooks have told
+	then   []func()                   // the game's code, for unlock
 }
 
 // held is a player in a queue.
@@ -163,6 +164,22 @@ func Add[R, P any](mm *Matchmaker, name string, rooms *framework.RoomsOf[R, P], 
 	return q
 }
 
+// unlock releases mu, and calls the game's code that was put off for it.
+func (mm *Matchmaker) unlock() {
+	then := mm.then
+	mm.then = nil
+	mm.mu.Unlock()
+	for _, f := range then {
+		f()
+	}
+}
+
+// pushLocked tells a player of its ticket.
+func (mm *Matchmaker) pushLocked(p *framework.Player, s *Status) {
+	then, _ := p.PushThen(RouteTicket, s)
+	mm.then = append(mm.then, then)
+}
+
 // id is how a player is called in a queue: a user waits once, whatever sessions it has.
 func id(p *framework.Player) string {
 	if user := p.User(); user != "" {
@@ -174,7 +191,7 @@ func id(p *framework.Player) string {
 // with tells the queue of a player what has become of it, and notes whether it is away.
 func (mm *Matchmaker) with(p *framework.Player, away bool, f func(q *queue.Queue, id string, now time.Time)) {
 	mm.mu.Lock()
-	defer mm.mu.Unlock()
+	defer mm.unlock()
 	if away {
 		mm.away[p] = true
 	} else {
@@ -246,7 +263,7 @@ func (q *Queue) Enter(t *Ticket, players ...*framework.Player) error {
 	}
 	mm := q.maker
 	mm.mu.Lock()
-	defer mm.mu.Unlock()
+	defer mm.unlock()
 	now := clock()
 	for _, m := range t.Members {
 		if h := mm.held[m.ID]; h != nil {
@@ -277,7 +294,7 @@ func (q *Queue) Enter(t *Ticket, players ...*framework.Player) error {
 // begins already.
 func (mm *Matchmaker) Cancel(p *framework.Player) error {
 	mm.mu.Lock()
-	defer mm.mu.Unlock()
+	defer mm.unlock()
 	h := mm.heldLocked(p)
 	if h == nil {
 		return refused(queue.ErrAbsent)
@@ -288,7 +305,7 @@ func (mm *Matchmaker) Cancel(p *framework.Player) error {
 
 func (mm *Matchmaker) answer(p *framework.Player, a Answer) error {
 	mm.mu.Lock()
-	defer mm.mu.Unlock()
+	defer mm.unlock()
 	h := mm.heldLocked(p)
 	if h == nil {
 		return refused(queue.ErrNoMatch)

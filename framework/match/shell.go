@@ -66,7 +66,7 @@ func (q *Queue) armLocked() {
 // step lets the queue decide. It runs on the timer's goroutine.
 func (q *Queue) step() {
 	q.maker.mu.Lock()
-	defer q.maker.mu.Unlock()
+	defer q.maker.unlock()
 	now := clock()
 	if q.timer == nil || now.Before(q.at) {
 		return // another one is set
@@ -92,7 +92,7 @@ func (q *Queue) tellLocked(t *queue.Ticket, now time.Time, why queue.Why) {
 		if h := q.maker.held[m.ID]; h != nil && h.q == q {
 			s := q.statusLocked(t, m.ID, now, why)
 			h.told = told{now, s.Before, s.Usual}
-			_ = h.p.Push(RouteTicket, &s)
+			q.maker.pushLocked(h.p, &s)
 		}
 	}
 }
@@ -132,7 +132,7 @@ func (q *Queue) overLocked(t *queue.Ticket, s Status) {
 	for _, m := range t.Members {
 		if h := q.maker.held[m.ID]; h != nil && h.q == q {
 			delete(q.maker.held, m.ID)
-			_ = h.p.Push(RouteTicket, &s)
+			q.maker.pushLocked(h.p, &s)
 		}
 	}
 }
@@ -160,6 +160,9 @@ func (q *Queue) begin(m Made) {
 // ended takes what came of begin.
 func (q *Queue) ended(m Made, key string, err error) {
 	mm := q.maker
+	if err != nil {
+		mm.srv.Logger().Warn("match: no room for a match", "room", q.room, "error", err)
+	}
 	mm.mu.Lock()
 	now := clock()
 	if err == nil {
@@ -168,7 +171,6 @@ func (q *Queue) ended(m Made, key string, err error) {
 			q.overLocked(t, Status{Queue: q.name, State: Matched, Match: m.Number, Waited: milliseconds(now.Sub(t.Since)), Type: q.room, Key: key})
 		}
 	} else {
-		mm.srv.Logger().Warn("match: no room for a match", "room", q.room, "error", err)
 		var gone []string
 		for _, p := range m.Players() {
 			if in, ok := q.of(p); ok && in != key || p.Context().Err() != nil {
@@ -178,7 +180,7 @@ func (q *Queue) ended(m Made, key string, err error) {
 		q.core.Unseated(m.Number, gone, now)
 	}
 	q.afterLocked(q.core.Events())
-	mm.mu.Unlock()
+	mm.unlock()
 	if f := q.cfg.OnMatch; f != nil && err == nil {
 		_ = q.guard("OnMatch", func() error { f(m, key); return nil })
 	}
@@ -201,7 +203,18 @@ var errGoexit = errors.New("match: runtime.Goexit was called")
 
 // guard calls the game's code. A panic is an error, and told; so is runtime.Goexit, which
 // ends the goroutine too.
-func (q *Queue) guard(what string, f func() error) (err error) {
+func (q *Queue) guard(what string, f func() error) error {
+	return q.guarded(what, f, q.maker.srv.Panicked)
+}
+
+// guardLocked is guard for a rule.
+func (q *Queue) guardLocked(what string, f func()) {
+	_ = q.guarded(what, func() error { f(); return nil }, func(in string, v any) {
+		q.maker.then = append(q.maker.then, q.maker.srv.PanickedThen(in, v))
+	})
+}
+
+func (q *Queue) guarded(what string, f func() error, tell func(in string, v any)) (err error) {
 	returned := false
 	defer func() {
 		v := recover()
@@ -210,7 +223,7 @@ func (q *Queue) guard(what string, f func() error) (err error) {
 		}
 		if v != nil {
 			err = fmt.Errorf("match: %s of queue %q panicked: %v", what, q.name, v)
-			q.maker.srv.Panicked(what+" of queue "+q.name, v)
+			tell(what+" of queue "+q.name, v)
 		}
 	}()
 	err = f()
@@ -224,19 +237,19 @@ func (q *Queue) guardRules() {
 	r := &q.cfg.Rules
 	if f := r.Fits; f != nil {
 		r.Fits = func(team []Member) (ok bool) {
-			_ = q.guard("Fits", func() error { ok = f(team); return nil })
+			q.guardLocked("Fits", func() { ok = f(team) })
 			return ok
 		}
 	}
 	if f := r.Together; f != nil {
 		r.Together = func(a, b *Ticket) (ok bool) {
-			_ = q.guard("Together", func() error { ok = f(a, b); return nil })
+			q.guardLocked("Together", func() { ok = f(a, b) })
 			return ok
 		}
 	}
 	if f := r.Penalty; f != nil {
 		r.Penalty = func(n int) (d time.Duration) {
-			_ = q.guard("Penalty", func() error { d = f(n); return nil })
+			q.guardLocked("Penalty", func() { d = f(n) })
 			return d
 		}
 	}

@@ -4,7 +4,6 @@ package social
 
 import (
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
@@ -72,7 +71,7 @@ type Parties struct {
 	srv *framework.Server
 	cfg PartyConfig
 
-	mu sync.Mutex
+	mu lock
 	// Guarded by mu.
 	last    uint64
 	byUser  map[string]*party
@@ -137,7 +136,7 @@ func (ps *Parties) mineLocked(p *framework.Player) (*party, *member) {
 func (ps *Parties) tellLocked(pt *party) {
 	s := pt.state(ps.cfg.Size)
 	for _, p := range pt.players() {
-		_ = p.Push(RouteParty, &s)
+		ps.mu.pushLocked(p, RouteParty, &s)
 	}
 }
 
@@ -148,7 +147,7 @@ func (ps *Parties) change(f func() (about []*framework.Player, err error)) error
 	if err != nil {
 		ps.total.refused++
 	}
-	ps.mu.Unlock()
+	ps.mu.release()
 	if len(about) > 0 && ps.cfg.OnChange != nil {
 		ps.cfg.OnChange(about)
 	}
@@ -158,7 +157,7 @@ func (ps *Parties) change(f func() (about []*framework.Player, err error)) error
 // update notes whether a player is away, and what has become of a member.
 func (ps *Parties) update(p *framework.Player, away bool, f func(m *member)) {
 	ps.mu.Lock()
-	defer ps.mu.Unlock()
+	defer ps.mu.release()
 	if away {
 		ps.away[p] = true
 	} else {
@@ -241,7 +240,7 @@ func (ps *Parties) invite(p *framework.Player, user string) (s PartyState, err e
 		ps.invites[user][pt] = true
 		ps.total.invited++
 		for _, other := range ps.srv.User(user) {
-			_ = other.Push(RouteInvited, &Invitation{pt.id, p.User(), uint32(ps.cfg.InviteFor.Milliseconds())})
+			ps.mu.pushLocked(other, RouteInvited, &Invitation{pt.id, p.User(), uint32(ps.cfg.InviteFor.Milliseconds())})
 		}
 		return nil, nil
 	})
@@ -326,7 +325,7 @@ func (ps *Parties) removeLocked(pt *party, m *member, why string) []*framework.P
 	pt.remove(m.user)
 	delete(ps.byUser, m.user)
 	if m.p != nil {
-		_ = m.p.Push(RouteParty, &PartyState{Members: []PartyMember{}, Why: why})
+		ps.mu.pushLocked(m.p, RouteParty, &PartyState{Members: []PartyMember{}, Why: why})
 	}
 	if len(pt.members) > 0 {
 		ps.tellLocked(pt)

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
@@ -84,7 +83,7 @@ type PresenceOf struct {
 	srv *framework.Server
 	cfg PresenceConfig
 
-	mu sync.Mutex
+	mu lock
 	// Guarded by mu.
 	users   map[string]*watched                   // those that are watched or have a Status
 	watches map[*framework.Player]map[string]bool // by who watches
@@ -145,7 +144,7 @@ func (ps *PresenceOf) presence(user string, but *framework.Player) Presence {
 // a session of it has left for another server.
 func (ps *PresenceOf) look(user string, but *framework.Player, moved bool) {
 	ps.mu.Lock()
-	defer ps.mu.Unlock()
+	defer ps.mu.release()
 	w := ps.users[user]
 	if ps.cfg.Others != nil && user != "" {
 		s := ps.hereLocked(user, w, but)
@@ -162,7 +161,7 @@ func (ps *PresenceOf) look(user string, but *framework.Player, moved bool) {
 // again is look for what other servers have said.
 func (ps *PresenceOf) again(user string) {
 	ps.mu.Lock()
-	defer ps.mu.Unlock()
+	defer ps.mu.release()
 	if w := ps.users[user]; w != nil {
 		ps.lookLocked(user, w, nil)
 	}
@@ -209,7 +208,7 @@ func (ps *PresenceOf) lookLocked(user string, w *watched, but *framework.Player)
 		w.told = now
 		ps.total.changes++
 		for p := range w.watchers {
-			_ = p.Push(RoutePresence, &now)
+			ps.mu.pushLocked(p, RoutePresence, &now)
 			ps.total.told++
 		}
 	}
@@ -259,7 +258,7 @@ func (ps *PresenceOf) found(p *framework.Player, users []string) []UserState {
 		ps.cfg.Others.Watch(users)
 	}
 	ps.mu.Lock()
-	defer ps.mu.Unlock()
+	defer ps.mu.release()
 	states := []UserState{}
 	for _, user := range users {
 		w := ps.users[user]
@@ -403,7 +402,7 @@ func (ps *PresenceOf) Set(user string, s Status) {
 		s.Text = strings.ToValidUTF8(s.Text[:maxText], "")
 	}
 	ps.mu.Lock()
-	defer ps.mu.Unlock()
+	defer ps.mu.release()
 	if ps.presence(user, nil) == Offline {
 		return
 	}
@@ -431,7 +430,7 @@ func (ps *PresenceOf) Of(user string) UserState {
 // tellAll tells a client again what it may have lost.
 func (ps *PresenceOf) tellAll(p *framework.Player) {
 	ps.mu.Lock()
-	defer ps.mu.Unlock()
+	defer ps.mu.release()
 	if len(ps.watches[p]) == 0 {
 		return
 	}
@@ -439,7 +438,7 @@ func (ps *PresenceOf) tellAll(p *framework.Player) {
 	for _, user := range slices.Sorted(maps.Keys(ps.watches[p])) {
 		states = append(states, ps.users[user].told)
 	}
-	_ = p.Push(RouteAll, states)
+	ps.mu.pushLocked(p, RouteAll, states)
 }
 
 func (ps *PresenceOf) stats() framework.PartStats {
