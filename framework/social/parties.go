@@ -174,9 +174,9 @@ func (ps *Parties) update(p *framework.Player, away bool, f func(m *member)) {
 	}
 }
 
-// closed keeps the place of a user that has logged in anew: its next OnOpen takes it.
+// closed keeps the place of a user that has logged in anew here: its next OnOpen takes it.
 func (ps *Parties) closed(p *framework.Player, why framework.Reason) {
-	if why.Code == framework.CodeTakenOver {
+	if why.Code == framework.CodeTakenOver && len(ps.srv.User(p.User())) > 0 {
 		ps.update(p, false, func(m *member) { m.p = nil })
 		return
 	}

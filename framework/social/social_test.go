@@ -325,3 +325,26 @@ func TestWatchesAreBounded(t *testing.T) {
 		})
 	})
 }
+
+// TestTakenOverAtAnotherServer ends the membership, as the session has gone for good; taken over
+// at the same one, the place waits for the session that takes it.
+func TestTakenOverAtAnotherServer(t *testing.T) {
+	g := &game{}
+	gametest.Options{Servers: 2}.Run(t, g.new(social.PartyConfig{}), func(k *gametest.Game) {
+		here, there := k.Nodes()[0], k.Nodes()[1]
+		ann, bob := here.Player("ann"), here.Player("bob")
+		invite(ann, "bob")
+		join(bob)
+		is := func(want string) {
+			t.Helper()
+			k.Sleep(time.Second)
+			if got := shown(gametest.Newest[social.PartyState](ann, social.RouteParty)); got != want {
+				t.Errorf("the party is %q, want %q", got, want)
+			}
+		}
+		here.Player("bob")
+		is("ann bob")
+		there.Player("bob")
+		is("ann")
+	})
+}
