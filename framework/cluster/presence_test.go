@@ -116,6 +116,21 @@ func TestPresence(t *testing.T) {
 	})
 }
 
+// TestPresenceOfAnyName: what is watched goes along as it is, also where the name is no text.
+func TestPresenceOfAnyName(t *testing.T) {
+	presences(t, func(s *stack, of []*social.PresenceOf) {
+		const bob = "b\xffb"
+		a, b := s.servers[0], s.servers[1]
+		ann := s.watcher(a, "ann", bob)
+		if err := a.c.User("ann").Move(context.Background(), 3); err != nil {
+			t.Fatal(err)
+		}
+		s.within(20*time.Second, "ann has moved", func() bool { return s.servers[2].has("ann") && s.servers[2].User("ann")[0].Attached() })
+		_, _ = s.listener(b, bob)
+		s.within(3*time.Second, "bob online", ann.sees(bob, client.Online, ""))
+	})
+}
+
 // TestPresenceAfterFaults: what was missed is asked for, and the users of a server that has
 // died are offline.
 func TestPresenceAfterFaults(t *testing.T) {

@@ -320,20 +320,25 @@ func (ps *PresenceOf) pack(p *framework.Player) []byte {
 	if len(ps.watches[p]) == 0 {
 		return nil
 	}
-	b, err := json.Marshal(slices.Sorted(maps.Keys(ps.watches[p])))
-	if err != nil { // a name that is no text
-		return nil
+	var users [][]byte // JSON would change a name that is no text
+	for _, user := range slices.Sorted(maps.Keys(ps.watches[p])) {
+		users = append(users, []byte(user))
 	}
+	b, _ := json.Marshal(users) // can't fail
 	return b
 }
 
 // unpack makes a player that has come watch the same users, and tells it of them. It does not
 // wait for the other servers.
 func (ps *PresenceOf) unpack(p *framework.Player, state []byte) {
-	var users []string
-	if err := json.Unmarshal(state, &users); err != nil {
+	var names [][]byte
+	if err := json.Unmarshal(state, &names); err != nil {
 		ps.srv.Logger().Error("what a player watches has not come", "session", p.ID(), "error", err)
 		return
+	}
+	var users []string
+	for _, name := range names {
+		users = append(users, string(name))
 	}
 	added, err := ps.add(p, users)
 	if err != nil || len(added) == 0 {
