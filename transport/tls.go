@@ -131,19 +131,18 @@ func (k *wsLink) startTLS(in backend.Inbound) {
 func (t *tlsStream) handshake() {
 	h := t.shake
 	t.turn()
-	err := func() (err error) {
-		defer func() {
-			if r := recover(); r != nil {
-				err = fmt.Errorf("%w: %v", errHandshakePanic, r)
-			}
-		}()
-		return t.conn.Handshake()
+	err := errHandshakePanic // if a hook ends the goroutine
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", errHandshakePanic, r)
+		}
+		t.yield()
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.done, h.err = true, err
+		_ = t.k.loop.Post((*tlsStep)(t)) // a loop that has stopped needs no word
 	}()
-	t.yield()
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.done, h.err = true, err
-	_ = t.k.loop.Post((*tlsStep)(t)) // a loop that has stopped needs no word
+	err = t.conn.Handshake()
 }
 
 // turn waits till this handshake may compute, yield lets another one. Half of the

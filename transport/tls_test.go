@@ -22,6 +22,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -364,8 +365,8 @@ func TestLongTLSHandshake(t *testing.T) {
 	})
 }
 
-// TestHooksOfTLS: one that hangs keeps nobody waiting, and one that panics ends its own
-// connection.
+// TestHooksOfTLS: one that hangs keeps nobody waiting, and one that panics, or ends its
+// goroutine, ends its own connection.
 func TestHooksOfTLS(t *testing.T) {
 	var hold chan struct{}
 	own := &tls.Config{GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -374,6 +375,8 @@ func TestHooksOfTLS(t *testing.T) {
 			<-hold
 		case "mad.example":
 			panic("mad")
+		case "ends.example":
+			runtime.Goexit()
 		}
 		return &serverTLS().Certificates[0], nil
 	}}
@@ -389,9 +392,16 @@ func TestHooksOfTLS(t *testing.T) {
 		if err := tls.Client(w.raw(t, tr), mad).Handshake(); err == nil {
 			t.Error("a hook that panics, and the handshake is through")
 		}
+		ends := clientTLS()
+		ends.ServerName = "ends.example"
+		for range runtime.GOMAXPROCS(0) {
+			if err := tls.Client(w.raw(t, tr), ends).Handshake(); err == nil {
+				t.Error("a hook that ends its goroutine, and the handshake is through")
+			}
+		}
 		w.dial(t, tr).roundTrip("a player")
 		time.Sleep(2 * defaultOpeningTimeout)
-		if s := tr.Stats(); s.TLSRefused != 1 || s.OpeningTimeouts != 20 || s.Arriving != 0 {
+		if s := tr.Stats(); s.TLSRefused != 1+uint64(runtime.GOMAXPROCS(0)) || s.OpeningTimeouts != 20 || s.Arriving != 0 {
 			t.Errorf("%+v", s)
 		}
 		close(hold)
