@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"reflect"
 	"strings"
 	"time"
 	"unicode"
@@ -18,6 +19,12 @@ import (
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
 )
+
+// isNilPointer reports whether an interface that is not nil holds a nil pointer.
+func isNilPointer(v any) bool {
+	r := reflect.ValueOf(v)
+	return r.Kind() == reflect.Pointer && r.IsNil()
+}
 
 // check names the first field of a filled Config that can't be meant. What goes
 // wrong here would else go wrong at the first player.
@@ -39,6 +46,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("framework: Duplicate %d is no policy", c.Duplicate)
 	case c.Store != nil && c.Secret == (session.Secret{}):
 		return errors.New("framework: servers that share a Store must share a Secret")
+	case isNilPointer(c.Cluster):
+		return fmt.Errorf("framework: Config.Cluster is a nil %T: leave it out, or make one", c.Cluster)
 	case c.Cluster != nil && c.Secret == (session.Secret{}):
 		return errors.New("framework: the servers of a Cluster must share a Secret")
 	case c.Cluster != nil && c.KeyFile == "" && (c.KCP != "" || c.SealedTCP != ""):
