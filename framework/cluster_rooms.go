@@ -133,7 +133,9 @@ func (k *roomKind) shared(key string) bool {
 func (s *Server) prefixKeys() {
 	for _, k := range s.kinds {
 		if k.clustered() {
+			k.mu.Lock()
 			k.plan.Prefix = roomKeyPrefix(s.cfg.Node, s.boot)
+			k.mu.Unlock()
 		}
 	}
 }

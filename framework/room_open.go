@@ -5,6 +5,7 @@ package framework
 import (
 	"context"
 	"encoding/base32"
+	"errors"
 	"io"
 	"time"
 
@@ -20,7 +21,8 @@ const openedLinger = time.Minute
 // returns; ctx bounds the wait, not the making. If nobody comes the room ends after
 // a minute, or after Linger if that is longer. The room counts for Most: when there
 // are as many as may be and none is empty, the error is one of codec.ErrorBusy. Not
-// to be called by a callback of a room that the new one would wait for.
+// to be called by a callback of a room that the new one would wait for, and with
+// Config.Cluster not before Start: that is an error.
 func (rs *RoomsOf[R, P]) Open(ctx context.Context, params P) (key string, err error) {
 	k := rs.kind
 	done := make(chan error, 1)
@@ -28,6 +30,10 @@ func (rs *RoomsOf[R, P]) Open(ctx context.Context, params P) (key string, err er
 	if k.plan.IsEnding() {
 		k.mu.Unlock()
 		return "", refusal(codec.ErrorBusy, "the server is shutting down")
+	}
+	if k.awaitsCluster() {
+		k.mu.Unlock()
+		return "", errOpenEarly
 	}
 	if err := k.mayMakeLocked(nil); err != nil {
 		k.mu.Unlock()
@@ -47,6 +53,14 @@ func (rs *RoomsOf[R, P]) Open(ctx context.Context, params P) (key string, err er
 	case <-ctx.Done():
 		return key, ctx.Err()
 	}
+}
+
+// errOpenEarly says that a room would wait for a server that waits for it.
+var errOpenEarly = errors.New("framework: Open before Start: with Config.Cluster rooms run, and their keys name the server, only then")
+
+// awaitsCluster reports whether the server has not joined its cluster yet. The caller holds mu.
+func (k *roomKind) awaitsCluster() bool {
+	return k.srv.cfg.Cluster != nil && k.srv.stage.Load() == registering || k.clustered() && k.plan.Prefix == ""
 }
 
 // secretKeyLocked returns a key that no room has and that can't be guessed.

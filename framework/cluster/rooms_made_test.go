@@ -4,6 +4,7 @@ package cluster_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,6 +51,27 @@ func TestSeatsOfTheRoomBefore(t *testing.T) {
 		time.Sleep(7 * time.Second) // the time of the first one is over
 		if says := ask(session.ID{3}); says != msg.Refuses {
 			t.Errorf("the only seat is kept for the second one, and given away: %d", says)
+		}
+	})
+}
+
+// TestOpenBeforeStart is refused: the room would wait for the server's place in the cluster, and
+// its key could not say where it is.
+func TestOpenBeforeStart(t *testing.T) {
+	early := map[string]error{}
+	setup := func(node uint16, srv *framework.Server) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		hall := framework.AddRoom(srv, "hall", func(r *framework.Room) *framework.Room { return r })
+		yard := framework.AddRoom(srv, "yard", func(r *framework.Room) *framework.Room { return r }).Local()
+		_, early["hall"] = hall.Open(ctx, struct{}{})
+		_, early["yard"] = yard.Open(ctx, struct{}{})
+	}
+	playWith(t, "", 1, nil, setup, func(s *stack) {
+		for what, err := range early {
+			if err == nil || !strings.Contains(err.Error(), "Open before Start") {
+				t.Errorf("%s: %v", what, err)
+			}
 		}
 	})
 }
