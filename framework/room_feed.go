@@ -56,16 +56,25 @@ func (k *roomKind) flush() {
 	k.mu.Unlock()
 	for _, n := range all {
 		for rooms := range slices.Chunk(n.Rooms, feedRooms) {
-			_ = k.srv.multicast(n.To, nil, RouteListed, &listNews{k.name, false, rooms, []string{}})
+			k.tellNews(n.To, rooms, []string{})
 		}
 		for gone := range slices.Chunk(n.Gone, roomlist.MaxListed) {
-			_ = k.srv.multicast(n.To, nil, RouteListed, &listNews{k.name, false, []roomlist.Room{}, gone})
+			k.tellNews(n.To, []roomlist.Room{}, gone)
 		}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.feed.Told() {
 		time.AfterFunc(feedEvery, k.flush)
+	}
+}
+
+// tellNews tells followers of rooms, in as many messages as it takes.
+func (k *roomKind) tellNews(to []*Player, rooms []roomlist.Room, gone []string) {
+	err := k.srv.multicast(to, nil, RouteListed, &listNews{k.name, false, rooms, gone})
+	if r, g := len(rooms)/2, len(gone)/2; err == codec.ErrTooLarge && r+g > 0 {
+		k.tellNews(to, rooms[:r], gone[:g])
+		k.tellNews(to, rooms[r:], gone[g:])
 	}
 }
 

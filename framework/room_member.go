@@ -72,7 +72,7 @@ func (s *seat) left(p *Player) {
 	}
 	p.roomHeartbeat(r.kind)
 	defer func() {
-		_ = p.Push(RouteLeft, &leaveNews{r.kind.name, r.Key(), out.why.Code, short(out.why.Text)})
+		p.tellLeft(leaveNews{r.kind.name, r.Key(), out.why.Code, short(out.why.Text)})
 		if out.done != nil {
 			out.done()
 		}
@@ -222,6 +222,14 @@ type leaveNews struct {
 	Text      string
 }
 
+// tellLeft tells the client that it is out of a room, without the text if that is too much.
+func (p *Player) tellLeft(n leaveNews) {
+	if p.Push(RouteLeft, &n) == codec.ErrTooLarge {
+		n.Text = ""
+		_ = p.Push(RouteLeft, &n)
+	}
+}
+
 // tellOut tells the client that it is out of a room that did not go on with it, if it takes
 // itself for a member. j is what has come with the session, or nil.
 func (p *Player) tellOut(j *joining, text string) {
@@ -233,7 +241,7 @@ func (p *Player) tellOut(j *joining, text string) {
 	j.Member = false
 	p.mu.Unlock()
 	if tell {
-		_ = p.Push(RouteLeft, &leaveNews{j.Type, j.Key, session.Moved, short(text)})
+		p.tellLeft(leaveNews{j.Type, j.Key, session.Moved, short(text)})
 	}
 }
 
@@ -253,7 +261,13 @@ func (p *Player) tellRooms() {
 		}
 	}
 	p.mu.Unlock()
-	_ = p.Push(RouteRooms, all)
+	n := len(all)
+	for p.Push(RouteRooms, all[:n]) == codec.ErrTooLarge && n > 0 {
+		n--
+	}
+	for i := range all[n:] { // what found no room
+		_ = p.Push(RouteJoined, &all[n+i])
+	}
 }
 
 // roomHeartbeat applies the profile of a room of type k that p has entered or left:
