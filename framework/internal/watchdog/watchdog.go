@@ -96,7 +96,10 @@ func (w *Watchdog) Begin(a *Activity, user, what *string) (start time.Duration) 
 func (w *Watchdog) Took(start time.Duration) time.Duration { return w.since(w.born) - start }
 
 // End notes that the call has returned, or never will.
-func (a *Activity) End() { a.what.Store(nil) }
+func (a *Activity) End() {
+	a.what.Store(nil)
+	a.user.Store(nil) // it is within its player
+}
 
 func (w *Watchdog) arm() {
 	if !w.armed.Load() && w.armed.CompareAndSwap(false, true) {
