@@ -320,24 +320,28 @@ func (ps *PresenceOf) pack(p *framework.Player) []byte {
 	if len(ps.watches[p]) == 0 {
 		return nil
 	}
-	var users [][]byte // JSON would change a name that is no text
+	var going watchesState
 	for _, user := range slices.Sorted(maps.Keys(ps.watches[p])) {
-		users = append(users, []byte(user))
+		going.Users = append(going.Users, []byte(user))
 	}
-	b, _ := json.Marshal(users) // can't fail
+	b, _ := json.Marshal(&going) // can't fail
 	return b
 }
+
+// watchesState is what a player watches, for another server. JSON would change a name that
+// is no text.
+type watchesState struct{ Users [][]byte }
 
 // unpack makes a player that has come watch the same users, and tells it of them. It does not
 // wait for the other servers.
 func (ps *PresenceOf) unpack(p *framework.Player, state []byte) {
-	var names [][]byte
-	if err := json.Unmarshal(state, &names); err != nil {
+	var came watchesState
+	if err := json.Unmarshal(state, &came); err != nil {
 		ps.srv.Logger().Error("what a player watches has not come", "session", p.ID(), "error", err)
 		return
 	}
 	var users []string
-	for _, name := range names {
+	for _, name := range came.Users {
 		users = append(users, string(name))
 	}
 	added, err := ps.add(p, users)
