@@ -22,7 +22,8 @@ func TestNewsOfRoomsFitIntoSmallBodies(t *testing.T) {
 	cfg := framework.Config{Session: quick}
 	cfg.Session.MaxBody, cfg.Session.SendPackets = 512, 64
 	var kinds []*framework.Rooms[*framework.Room]
-	simulate(t, 1, memnet.Conditions{}, cfg, func(s *framework.Server) {
+	// No acknowledgement comes while nothing waits.
+	simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, cfg, func(s *framework.Server) {
 		for i := range types {
 			k := framework.AddRoom(s, fmt.Sprint("type", i), func(r *framework.Room) *framework.Room { return r }).Linger(-1).Listed()
 			kinds = append(kinds, k.Keys(func(key string) bool { return len(key) < 400 }))
