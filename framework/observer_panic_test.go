@@ -142,6 +142,7 @@ func endALoop(t *testing.T, at string) {
 		framework.OnMessage(s, "now", func(*framework.Player, int) { strike("handler") }).Inline()
 	}, func(e *env) {
 		c := e.dial("ann", transport.TCP)
+		time.Sleep(time.Second) // while OnOpen is due a worker has it, which may end
 		_ = c.Send("now", 1)
 		time.Sleep(time.Second)
 		c.Cut()
