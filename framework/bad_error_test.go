@@ -41,7 +41,7 @@ func (d *sulky) OnJoin(*framework.Player) error  { return d.say("OnJoin") }
 func (d *sulky) OnWatch(*framework.Player) error { return d.say("OnWatch") }
 
 // TestErrorsWhoseMethodsPanic: an error of the game is the game's code. Wherever it comes
-// from, it is counted as a panic, who waits is told, and all goes on.
+// from, it is counted as a panic, the client that waits is told, and all goes on.
 func TestErrorsWhoseMethodsPanic(t *testing.T) {
 	places := []string{
 		"Authenticate", "request", "message", "inline", "inline message", "room's request", "room's later request", "Use", "Use of a built-in request",

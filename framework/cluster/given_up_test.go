@@ -76,8 +76,8 @@ func TestNothingIsTakenWithoutALease(t *testing.T) {
 }
 
 // TestBackBeforeItHasGone: a session goes to another server, and the one that gave it up does not
-// hear for a while that this is done. Who comes back there meanwhile, by a login or a RESUME, loses
-// nothing.
+// hear for a while that this is done. A client that comes back there meanwhile, by a login or a
+// RESUME, loses nothing.
 func TestBackBeforeItHasGone(t *testing.T) {
 	change := func(c *framework.Config) {
 		adopts(c)

@@ -79,7 +79,7 @@ namespace Lifeline
 
 		/// <summary>
 		/// CheckCertificate judges the certificate of a wss:// server. If null, the system does: its name, its time and
-		/// who signed it. Neither asks whether it was revoked, as the Go client does not. It alone is called by a thread
+		/// its issuer. Neither asks whether it was revoked, as the Go client does not. It alone is called by a thread
 		/// of the system, beside Update: it touches nothing of the game's, nor of Unity.
 		/// </summary>
 		public RemoteCertificateValidationCallback CheckCertificate;

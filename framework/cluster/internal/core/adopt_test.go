@@ -101,8 +101,8 @@ func TestAdoptedOnce(t *testing.T) {
 }
 
 // TestParkWaitsForLogins: a session is not parked while a login of its user, at the same server,
-// may still be refused, or is being removed. Who finds the session would take that for a login
-// that came after, and give the session up.
+// may still be refused, or is being removed. A server that finds the session would take that
+// for a login that came after, and give the session up.
 func TestParkWaitsForLogins(t *testing.T) {
 	me, id, login := Incarnation{1, 1}, session.ID{1}, session.ID{2}
 	entries := []Entry{{Session: id, User: "ann", Owner: me, Gen: 1}, {Session: login, User: "ann", Owner: me, Gen: 1}}
