@@ -5,10 +5,10 @@ package match
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/internal/putoff"
 	"github.com/lifeline-go/lifeline/framework/match/queue"
 )
 
@@ -68,12 +68,11 @@ type Matchmaker struct {
 	srv  *framework.Server
 	opts Options
 
-	mu sync.Mutex
+	mu putoff.Mutex
 	// Guarded by mu.
 	queues map[string]*Queue          // immutable once the server runs
 	held   map[string]*held           // by the id of a player who waits
 	away   map[*framework.Player]bool // players without a link, as the hooks have told
-	then   []func()                   // the game's code, for unlock
 }
 
 // held is a player in a queue.
@@ -164,20 +163,10 @@ func Add[R, P any](mm *Matchmaker, name string, rooms *framework.RoomsOf[R, P], 
 	return q
 }
 
-// unlock releases mu, and calls the game's code that was put off for it.
-func (mm *Matchmaker) unlock() {
-	then := mm.then
-	mm.then = nil
-	mm.mu.Unlock()
-	for _, f := range then {
-		f()
-	}
-}
-
 // pushLocked tells a player of its ticket.
 func (mm *Matchmaker) pushLocked(p *framework.Player, s *Status) {
 	then, _ := p.PushThen(RouteTicket, s)
-	mm.then = append(mm.then, then)
+	mm.mu.Then(then)
 }
 
 // id is how a player is called in a queue: a user waits once, whatever sessions it has.
@@ -191,7 +180,7 @@ func id(p *framework.Player) string {
 // with tells the queue of a player what has become of it, and notes whether it is away.
 func (mm *Matchmaker) with(p *framework.Player, away bool, f func(q *queue.Queue, id string, now time.Time)) {
 	mm.mu.Lock()
-	defer mm.unlock()
+	defer mm.mu.Unlock()
 	if away {
 		mm.away[p] = true
 	} else {
@@ -263,7 +252,7 @@ func (q *Queue) Enter(t *Ticket, players ...*framework.Player) error {
 	}
 	mm := q.maker
 	mm.mu.Lock()
-	defer mm.unlock()
+	defer mm.mu.Unlock()
 	now := clock()
 	for _, m := range t.Members {
 		if h := mm.held[m.ID]; h != nil {
@@ -294,7 +283,7 @@ func (q *Queue) Enter(t *Ticket, players ...*framework.Player) error {
 // begins already.
 func (mm *Matchmaker) Cancel(p *framework.Player) error {
 	mm.mu.Lock()
-	defer mm.unlock()
+	defer mm.mu.Unlock()
 	h := mm.heldLocked(p)
 	if h == nil {
 		return refused(queue.ErrAbsent)
@@ -305,7 +294,7 @@ func (mm *Matchmaker) Cancel(p *framework.Player) error {
 
 func (mm *Matchmaker) answer(p *framework.Player, a Answer) error {
 	mm.mu.Lock()
-	defer mm.unlock()
+	defer mm.mu.Unlock()
 	h := mm.heldLocked(p)
 	if h == nil {
 		return refused(queue.ErrNoMatch)

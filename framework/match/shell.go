@@ -66,7 +66,7 @@ func (q *Queue) armLocked() {
 // step lets the queue decide. It runs on the timer's goroutine.
 func (q *Queue) step() {
 	q.maker.mu.Lock()
-	defer q.maker.unlock()
+	defer q.maker.mu.Unlock()
 	now := clock()
 	if q.timer == nil || now.Before(q.at) {
 		return // another one is set
@@ -180,7 +180,7 @@ func (q *Queue) ended(m Made, key string, err error) {
 		q.core.Unseated(m.Number, gone, now)
 	}
 	q.afterLocked(q.core.Events())
-	mm.unlock()
+	mm.mu.Unlock()
 	if f := q.cfg.OnMatch; f != nil && err == nil {
 		_ = q.guard("OnMatch", func() error { f(m, key); return nil })
 	}
@@ -210,7 +210,7 @@ func (q *Queue) guard(what string, f func() error) error {
 // guardLocked is guard for a rule.
 func (q *Queue) guardLocked(what string, f func()) {
 	_ = q.guarded(what, func() error { f(); return nil }, func(in string, v any) {
-		q.maker.then = append(q.maker.then, q.maker.srv.PanickedThen(in, v))
+		q.maker.mu.Then(q.maker.srv.PanickedThen(in, v))
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/internal/putoff"
 )
 
 // The routes of parties: framework/client/CLIENT.md 9.
@@ -71,7 +72,7 @@ type Parties struct {
 	srv *framework.Server
 	cfg PartyConfig
 
-	mu lock
+	mu putoff.Mutex
 	// Guarded by mu.
 	last    uint64
 	byUser  map[string]*party
@@ -136,7 +137,7 @@ func (ps *Parties) mineLocked(p *framework.Player) (*party, *member) {
 func (ps *Parties) tellLocked(pt *party) {
 	s := pt.state(ps.cfg.Size)
 	for _, p := range pt.players() {
-		ps.mu.pushLocked(p, RouteParty, &s)
+		push(&ps.mu, p, RouteParty, &s)
 	}
 }
 
@@ -147,7 +148,7 @@ func (ps *Parties) change(f func() (about []*framework.Player, err error)) error
 	if err != nil {
 		ps.total.refused++
 	}
-	ps.mu.release()
+	ps.mu.Unlock()
 	if len(about) > 0 && ps.cfg.OnChange != nil {
 		ps.cfg.OnChange(about)
 	}
@@ -157,7 +158,7 @@ func (ps *Parties) change(f func() (about []*framework.Player, err error)) error
 // update notes whether a player is away, and what has become of a member.
 func (ps *Parties) update(p *framework.Player, away bool, f func(m *member)) {
 	ps.mu.Lock()
-	defer ps.mu.release()
+	defer ps.mu.Unlock()
 	if away {
 		ps.away[p] = true
 	} else {
@@ -240,7 +241,7 @@ func (ps *Parties) invite(p *framework.Player, user string) (s PartyState, err e
 		ps.invites[user][pt] = true
 		ps.total.invited++
 		for _, other := range ps.srv.User(user) {
-			ps.mu.pushLocked(other, RouteInvited, &Invitation{pt.id, p.User(), uint32(ps.cfg.InviteFor.Milliseconds())})
+			push(&ps.mu, other, RouteInvited, &Invitation{pt.id, p.User(), uint32(ps.cfg.InviteFor.Milliseconds())})
 		}
 		return nil, nil
 	})
@@ -325,7 +326,7 @@ func (ps *Parties) removeLocked(pt *party, m *member, why string) []*framework.P
 	pt.remove(m.user)
 	delete(ps.byUser, m.user)
 	if m.p != nil {
-		ps.mu.pushLocked(m.p, RouteParty, &PartyState{Members: []PartyMember{}, Why: why})
+		push(&ps.mu, m.p, RouteParty, &PartyState{Members: []PartyMember{}, Why: why})
 	}
 	if len(pt.members) > 0 {
 		ps.tellLocked(pt)

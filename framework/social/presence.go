@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/internal/putoff"
 )
 
 // The routes of presence: framework/client/CLIENT.md 9.
@@ -83,7 +84,7 @@ type PresenceOf struct {
 	srv *framework.Server
 	cfg PresenceConfig
 
-	mu lock
+	mu putoff.Mutex
 	// Guarded by mu.
 	users   map[string]*watched                   // those that are watched or have a Status
 	watches map[*framework.Player]map[string]bool // by who watches
@@ -144,7 +145,7 @@ func (ps *PresenceOf) presence(user string, but *framework.Player) Presence {
 // a session of it has left for another server.
 func (ps *PresenceOf) look(user string, but *framework.Player, moved bool) {
 	ps.mu.Lock()
-	defer ps.mu.release()
+	defer ps.mu.Unlock()
 	w := ps.users[user]
 	if ps.cfg.Others != nil && user != "" {
 		s := ps.hereLocked(user, w, but)
@@ -161,7 +162,7 @@ func (ps *PresenceOf) look(user string, but *framework.Player, moved bool) {
 // again is look for what other servers have said.
 func (ps *PresenceOf) again(user string) {
 	ps.mu.Lock()
-	defer ps.mu.release()
+	defer ps.mu.Unlock()
 	if w := ps.users[user]; w != nil {
 		ps.lookLocked(user, w, nil)
 	}
@@ -208,7 +209,7 @@ func (ps *PresenceOf) lookLocked(user string, w *watched, but *framework.Player)
 		w.told = now
 		ps.total.changes++
 		for p := range w.watchers {
-			ps.mu.pushLocked(p, RoutePresence, &now)
+			push(&ps.mu, p, RoutePresence, &now)
 			ps.total.told++
 		}
 	}
@@ -258,7 +259,7 @@ func (ps *PresenceOf) found(p *framework.Player, users []string) []UserState {
 		ps.cfg.Others.Watch(users)
 	}
 	ps.mu.Lock()
-	defer ps.mu.release()
+	defer ps.mu.Unlock()
 	states := []UserState{}
 	for _, user := range users {
 		w := ps.users[user]
@@ -411,7 +412,7 @@ func (ps *PresenceOf) Set(user string, s Status) {
 		s.Text = strings.ToValidUTF8(s.Text[:maxText], "")
 	}
 	ps.mu.Lock()
-	defer ps.mu.release()
+	defer ps.mu.Unlock()
 	if ps.presence(user, nil) == Offline {
 		return
 	}
@@ -439,7 +440,7 @@ func (ps *PresenceOf) Of(user string) UserState {
 // tellAll tells a client again what it may have lost.
 func (ps *PresenceOf) tellAll(p *framework.Player) {
 	ps.mu.Lock()
-	defer ps.mu.release()
+	defer ps.mu.Unlock()
 	if len(ps.watches[p]) == 0 {
 		return
 	}
@@ -447,7 +448,7 @@ func (ps *PresenceOf) tellAll(p *framework.Player) {
 	for _, user := range slices.Sorted(maps.Keys(ps.watches[p])) {
 		states = append(states, ps.users[user].told)
 	}
-	ps.mu.pushLocked(p, RouteAll, states)
+	push(&ps.mu, p, RouteAll, states)
 }
 
 func (ps *PresenceOf) stats() framework.PartStats {
