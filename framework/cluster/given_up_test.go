@@ -11,6 +11,18 @@ import (
 	"github.com/lifeline-go/lifeline/framework"
 )
 
+// parked returns the token of a session of ann's that a server has parked as it left.
+func (s *stack) parked(ctx context.Context, at *server) string {
+	c := s.dial(at, "ann", "")
+	time.Sleep(time.Second)
+	token := c.Token()
+	c.Pause()
+	if err := at.Shutdown(ctx); err != nil {
+		s.t.Fatal(err)
+	}
+	return token
+}
+
 // TestTakenInVainAtAServerThatDrains: a server has become the owner of a session, does not hear
 // of it in time, and drains. It gives the session back before it leaves.
 func TestTakenInVainAtAServerThatDrains(t *testing.T) {
@@ -19,13 +31,7 @@ func TestTakenInVainAtAServerThatDrains(t *testing.T) {
 		a, b, c := s.servers[0], s.servers[1], s.servers[2]
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		first := s.dial(a, "ann", "")
-		time.Sleep(time.Second)
-		token := first.Token()
-		first.Pause()
-		if err := a.Shutdown(ctx); err != nil {
-			t.Fatal(err)
-		}
+		token := s.parked(ctx, a)
 		b.line.setLate(400 * time.Millisecond) // of the read
 		soon, stop := context.WithTimeout(ctx, 2*time.Second)
 		defer stop()
@@ -51,13 +57,7 @@ func TestNothingIsTakenWithoutALease(t *testing.T) {
 		a, b, c := s.servers[0], s.servers[1], s.servers[2]
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		first := s.dial(a, "ann", "")
-		time.Sleep(time.Second)
-		token := first.Token()
-		first.Pause()
-		if err := a.Shutdown(ctx); err != nil {
-			t.Fatal(err)
-		}
+		token := s.parked(ctx, a)
 		b.line.setMute("leases/", "sessions/")
 		time.Sleep(11 * time.Second)
 		soon, stop := context.WithTimeout(ctx, 5*time.Second)
