@@ -4,6 +4,7 @@ package place
 
 import (
 	"encoding/binary"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -41,6 +42,7 @@ type room struct {
 	members []*client
 	frozen  bool // it moves: nothing of it runs
 	ending  bool
+	listed  bool // it has an entry, or had one: its key was not made by its node
 }
 
 // start makes a new process, once the one before is dead.
@@ -208,6 +210,10 @@ func (n *node) request(c *client, r *request) {
 		return
 	}
 	name := Name(roomType, r.key)
+	if r.kind == join && r.key == "" {
+		r.key = n.make()
+		name = Name(roomType, r.key)
+	}
 	if r.kind == join {
 		r.working = true
 		n.join(&joining{c: c, id: c.id, r: r, key: r.key, name: name})
@@ -271,6 +277,9 @@ func (n *node) join(j *joining) {
 		n.later(50*time.Millisecond, func() { n.join(j) })
 		return
 	}
+	if maker, made := n.w.makers[j.key]; made && !n.joinMade(j, maker) {
+		return
+	}
 	switch state := n.held.State(j.name); {
 	case state == Open:
 		n.enter(j)
@@ -285,10 +294,73 @@ func (n *node) join(j *joining) {
 	case n.draining || j.r != nil && j.hops > maxHops:
 		n.answer(j, "busy")
 	default:
+		n.look(j)
+	}
+}
+
+// look looks for a room in the directory.
+func (n *node) look(j *joining) {
+	switch {
+	case n.held.State(j.name) != Free:
+		n.later(50*time.Millisecond, func() { n.join(j) })
+	default:
 		n.held.Arrive(j.name)
-		op := NewFind(Find{Me: n.inc, Type: roomType, Key: j.key, User: j.c.name, Session: j.id, Choose: n.choose})
+		op := NewFind(Find{Me: n.inc, Type: roomType, Key: j.key, User: j.c.name, Session: j.id, Choose: n.choose, Made: n.w.unmade(j.key)})
 		n.run(op, func(v Verdict) { n.found(j, v) })
 	}
+}
+
+// joinMade joins a room whose key a node has made at that node. It reports true if the directory
+// knows more.
+func (n *node) joinMade(j *joining, maker core.Incarnation) bool {
+	status := n.members.Status(maker)
+	switch r := n.rooms[j.name]; {
+	case n.held.State(j.name) != Free:
+		return true
+	case maker == n.inc && r != nil && r.frozen && n.w.mutate != leavesUnseen:
+		n.later(50*time.Millisecond, func() { n.join(j) })
+	case maker == n.inc && r != nil && !r.ending && !r.frozen:
+		n.enter(j)
+	case maker == n.inc || status != core.Up && status != core.Draining:
+		return n.handedOver(j)
+	default:
+		n.ask(maker, Question{roomType, j.key, j.c.name, j.id}, func(ev Event) { n.madeAnswered(j, maker, ev) })
+	}
+	return false
+}
+
+// handedOver reports whether the room of a key that a node has made may be elsewhere.
+func (n *node) handedOver(j *joining) bool {
+	if !snapshotted(j.key) {
+		n.answer(j, "none")
+		return false
+	}
+	return true
+}
+
+// madeAnswered takes the answer of the node that has made a key.
+func (n *node) madeAnswered(j *joining, maker core.Incarnation, ev Event) {
+	n.whenActing(func() {
+		switch a := ev.Answer; {
+		case j.c.id != j.id || j.c.at != n.inc:
+		case ev.Outcome == core.Answered && a.Says == Seated:
+			j.hops++
+			j.c.depart(j, maker)
+		case ev.Outcome == core.Answered && a.Says == Refuses:
+			n.answer(j, a.Why.String())
+		case ev.Outcome == core.Answered && a.Says == NotHere:
+			if n.handedOver(j) {
+				n.w.done.asked++
+				n.look(j)
+			}
+		default:
+			if j.waits++; j.r != nil && j.waits > 100 {
+				n.answer(j, "busy")
+				return
+			}
+			n.later(50*time.Millisecond, func() { n.join(j) })
+		}
+	})
 }
 
 // enter takes a seat of a room that is here.
@@ -322,6 +394,9 @@ func (n *node) found(j *joining, v Verdict) {
 			n.later(v.Wait, func() { n.join(j) })
 		case v.Result == Busy:
 			n.answer(j, "busy")
+		case v.Result == None:
+			n.w.oracle.none(n, j.key)
+			n.answer(j, "none")
 		default:
 			n.answer(j, v.Why.String())
 		}
@@ -330,10 +405,24 @@ func (n *node) found(j *joining, v Verdict) {
 
 // --- rooms
 
+// make makes a room whose key is the node's own: it has no entry.
+func (n *node) make() (key string) {
+	w := n.w
+	w.done.made++
+	key = fmt.Sprintf("%v-%d", n.inc, w.done.made)
+	w.made, w.makers[key] = append(w.made, key), n.inc
+	r := &room{key: key, gen: uint64(len(w.made))}
+	n.rooms[Name(roomType, key)] = r
+	w.Note("%v makes %s", n.inc, key)
+	w.oracle.opened(n, r, Verdict{})
+	n.later(SeatTime, func() { n.endIfEmpty(Name(roomType, key)) })
+	return key
+}
+
 // open makes the room that this node owns now, once it may act.
 func (n *node) open(key string, v Verdict, then func()) {
 	n.whenActing(func() {
-		r := &room{key: key, gen: v.Gen}
+		r := &room{key: key, gen: v.Gen, listed: true}
 		value, expect := unpack(v.Snapshot)
 		r.value = value
 		name := Name(roomType, key)
@@ -405,26 +494,30 @@ func (n *node) endIfEmpty(name string) {
 	if r == nil || r.frozen || len(r.members) > 0 || n.seats.Of(name) > 0 {
 		return
 	}
-	if gen, ok := n.held.Close(name); ok {
+	if gen, ok := n.held.Close(name); ok || !r.listed && !r.ending {
 		r.ending = true
 		n.later(n.w.Between(0, 200*time.Millisecond), func() { // of OnEnd
 			n.whenActing(func() {
 				n.w.Note("%v ends %s, gen %d", n.inc, r.key, gen)
 				n.w.oracle.ended(n, r)
 				delete(n.rooms, name)
-				n.close(name, NewClose(n.inc, roomType, r.key, gen))
+				if !r.listed {
+					return
+				}
+				n.close(name, r.key, gen, NewClose(n.inc, roomType, r.key, gen))
 			})
 		})
 	}
 }
 
 // close removes the entry, until that is sure.
-func (n *node) close(name string, op *Op) {
+func (n *node) close(name, key string, gen uint64, op *Op) {
 	n.run(op, func(v Verdict) {
 		if v.Result != Released {
-			n.later(300*time.Millisecond, func() { n.close(name, op) })
+			n.later(300*time.Millisecond, func() { n.close(name, key, gen, op) })
 			return
 		}
+		n.w.oracle.released(n, name, key, gen)
 		n.held.Forget(name)
 	})
 }
@@ -445,7 +538,18 @@ func (n *node) asked(q Question, answer func(Answer)) {
 			says(Seated, Granted)
 		}
 	}
+	maker, made := n.w.makers[q.Key]
+	mine := n.rooms[name]
+	if mine != nil && (mine.listed || maker != n.inc) {
+		mine = nil
+	}
 	switch state := n.held.State(name); {
+	case mine != nil && state == Free && (mine.frozen && n.w.mutate != leavesUnseen || n.draining):
+		says(Working, Granted)
+	case mine != nil && state == Free && !mine.ending && !mine.frozen:
+		seat()
+	case made && !snapshotted(q.Key):
+		says(NotHere, Granted)
 	case state == Free && n.draining:
 		says(NotHere, Granted)
 	case state != Free && state != Open, n.draining:
@@ -454,7 +558,7 @@ func (n *node) asked(q Question, answer func(Answer)) {
 		seat()
 	default:
 		n.held.Arrive(name)
-		n.run(NewFind(Find{Me: n.inc, Type: q.Type, Key: q.Key, Asked: true}), func(v Verdict) {
+		n.run(NewFind(Find{Me: n.inc, Type: q.Type, Key: q.Key, Asked: true, Made: n.w.unmade(q.Key)}), func(v Verdict) {
 			if v.Result == Here {
 				n.open(q.Key, v, seat)
 				return
@@ -495,7 +599,7 @@ func (n *node) drainOn() {
 			}
 		}
 	}
-	empty := n.held.Len() == 0
+	empty := n.held.Len() == 0 && len(n.rooms) == 0
 	for _, c := range n.w.clients {
 		if c.at != n.inc {
 			continue
@@ -535,14 +639,29 @@ func (n *node) pass() {
 
 // handOver gives a room to the others, with its members.
 func (n *node) handOver(name string, r *room) {
+	r.frozen = true
+	if r.listed {
+		n.handOverNow(name, r)
+		return
+	}
+	n.later(n.w.Between(0, 300*time.Millisecond), func() { // until it is saved, no one else knows
+		n.whenActing(func() { n.handOverNow(name, r) })
+	})
+}
+
+func (n *node) handOverNow(name string, r *room) {
+	first := !r.listed
+	if first {
+		n.held.Opened(name, r.gen)
+		n.w.done.first++
+	}
 	gen, ok := n.held.Move(name)
 	if !ok {
 		return
 	}
 	n.w.done.handOvers++
-	r.frozen = true
 	n.w.oracle.fate(r.key).ran = false // the next snapshot is a new one
-	h := HandOver{Me: n.inc, Type: roomType, Key: r.key, Gen: gen, Target: n.choose([]core.Incarnation{n.inc}), Snapshot: r.pack()}
+	h := HandOver{Me: n.inc, Type: roomType, Key: r.key, Gen: gen, Target: n.choose([]core.Incarnation{n.inc}), Snapshot: r.pack(), First: first}
 	op, err := NewHandOver(h)
 	if err != nil {
 		n.w.oracle.fail("%v", err)
@@ -558,7 +677,7 @@ func (n *node) handingOver(name string, r *room, op *Op, target core.Incarnation
 		n.later(n.w.Between(0, 30*time.Millisecond), func() {
 			if !over {
 				over = true
-				n.takeBack(name, r, target)
+				n.giveUp(name, r)
 			}
 		})
 	}
@@ -575,25 +694,21 @@ func (n *node) handingOver(name string, r *room, op *Op, target core.Incarnation
 	})
 }
 
-// takeBack lets a room go on that could not be given away.
-func (n *node) takeBack(name string, r *room, target core.Incarnation) {
-	n.run(NewFind(Find{Me: n.inc, Type: roomType, Key: r.key, Asked: true}), func(v Verdict) {
-		switch v.Result {
-		case Here:
-			n.whenActing(func() {
-				n.w.done.takenBack++
-				n.w.Note("%v takes %s back, gen %d", n.inc, r.key, v.Gen)
-				n.held.Opened(name, v.Gen)
-				r.gen, r.frozen = v.Gen, false
-				n.w.oracle.opened(n, r, Verdict{Snapshot: v.Snapshot})
-				n.runsAt(r.key, v)
-				n.endIfEmpty(name)
-			})
-		case Elsewhere:
-			n.sendOff(name, r, target)
-		default:
-			n.later(300*time.Millisecond, func() { n.takeBack(name, r, target) })
+// giveUp ends a room that could not be given away for sure, and its members are out. A write that
+// is late may give it away all the same, until its entry is removed.
+func (n *node) giveUp(name string, r *room) {
+	n.whenActing(func() {
+		n.w.done.givenUp++
+		n.w.Note("%v gives %s up, gen %d", n.inc, r.key, r.gen)
+		n.w.oracle.givenUp(r)
+		delete(n.rooms, name)
+		n.seats.Drop(name)
+		for _, c := range r.members {
+			c.in = ""
 		}
+		n.held.Opened(name, r.gen)
+		n.held.Close(name)
+		n.close(name, r.key, r.gen, NewClose(n.inc, roomType, r.key, r.gen))
 	})
 }
 
@@ -616,7 +731,7 @@ func (n *node) openElsewhere(name, key string) {
 	if n.held.Arrive(name) != Free {
 		return
 	}
-	n.run(NewFind(Find{Me: n.inc, Type: roomType, Key: key, Choose: n.chooseOther}), func(v Verdict) {
+	n.run(NewFind(Find{Me: n.inc, Type: roomType, Key: key, Choose: n.chooseOther, Made: n.w.unmade(key)}), func(v Verdict) {
 		if v.Result == Here {
 			n.open(key, v, func() {})
 			return

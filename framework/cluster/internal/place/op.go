@@ -31,6 +31,7 @@ type Op struct {
 	placing   bool               // asked is no owner: the room is wanted there
 	choice    core.Incarnation   // where it shall be
 	tried     []core.Incarnation // that have not taken it
+	none      bool               // it was read that there was no entry yet
 }
 
 // Action is what an Op does next: Read its Name, Write Entry (nil removes it) if the
@@ -65,6 +66,7 @@ const (
 	Moved                   // any server that is asked for it may have it
 	Fenced                  // it is not owned here any more, and so could not be moved
 	Runs                    // the entry has no snapshot of a room that runs here
+	None                    // there is no such room, and none is made: see Find.Made
 )
 
 // Verdict is the end of an Op.
@@ -193,6 +195,9 @@ type Find struct {
 	// Asked says that another server asks for the room: it is made here, or nothing is done.
 	// Elsewhere has no seat then.
 	Asked bool
+	// Made says that a server has made the key. Then the room has an entry if that server has
+	// handed it over, and without its state it is not made anew: no server knows what it was.
+	Made bool
 }
 
 // NewFind brings a player to the room of a key: the room is opened here, or at another
@@ -200,6 +205,9 @@ type Find struct {
 func NewFind(f Find) *Op {
 	o := &Op{Name: Name(f.Type, f.Key), typ: f.Type, key: f.Key}
 	o.decide = func(e *Entry, v core.View) Action {
+		if f.Made && f.isOver(e, v) {
+			return o.over()
+		}
 		if e == nil || e.Owner == (core.Incarnation{}) {
 			return f.place(o, e, v)
 		}
@@ -221,6 +229,24 @@ func NewFind(f Find) *Op {
 		return f.ask(e.Owner)
 	}
 	return o
+}
+
+// isOver reports whether nothing is left of a room whose key a server has made.
+func (f *Find) isOver(e *Entry, v core.View) bool {
+	return e == nil || e.Snapshot == nil && (e.Owner == f.Me || v.Status(e.Owner) == core.Dead)
+}
+
+// over removes the entry of such a room. One that has never had an entry gets no tombstone for
+// each that asks: a second read confirms the first.
+func (o *Op) over() Action {
+	switch first := !o.none; {
+	case o.rev > 0:
+		return Action{Do: core.Write, Verdict: Verdict{Result: None}}
+	case first:
+		o.none = true
+		return o.again()
+	}
+	return done(Verdict{Result: None})
 }
 
 func (f *Find) ask(to core.Incarnation) Action {
@@ -304,6 +330,7 @@ type HandOver struct {
 	Gen       uint64           // that it was owned with
 	Target    core.Incarnation // where its members are sent
 	Snapshot  []byte           // nil: the room begins anew there
+	First     bool             // it has no entry yet: me has made its key
 }
 
 // NewHandOver gives a room to the server that is asked for it next.
@@ -312,8 +339,10 @@ func NewHandOver(h HandOver) (*Op, error) {
 		return nil, ErrSnapshot
 	}
 	tried := false
-	return &Op{Name: Name(h.Type, h.Key), typ: h.Type, key: h.Key, decide: func(e *Entry, _ core.View) Action {
+	o := &Op{Name: Name(h.Type, h.Key), typ: h.Type, key: h.Key}
+	o.decide = func(e *Entry, _ core.View) Action {
 		switch {
+		case h.First && e == nil && o.rev == 0: // none was written, nor removed
 		case e == nil || e.Gen != h.Gen:
 			if tried { // an answer was lost, and it has been taken since
 				return done(Verdict{Result: Moved})
@@ -327,5 +356,6 @@ func NewHandOver(h HandOver) (*Op, error) {
 		tried = true
 		next := &Entry{Type: h.Type, Key: h.Key, Gen: h.Gen, Target: h.Target, Snapshot: h.Snapshot}
 		return Action{Do: core.Write, Entry: next, Verdict: Verdict{Result: Moved}}
-	}}, nil
+	}
+	return o, nil
 }

@@ -272,12 +272,54 @@ func TestRuns(t *testing.T) {
 	}
 }
 
-// TestTakenBack: a room that is taken back can't be given away by the write that is late.
-func TestTakenBack(t *testing.T) {
-	late := handOver(t).Next(loaded(entry(me, 3), 9), allUp)
-	back := NewFind(Find{Me: me, Type: "hall", Key: "k", Asked: true}).Next(loaded(entry(me, 3), 9), allUp)
-	if late.Do != core.Write || back.Do != core.Write || late.Rev != back.Rev || back.Entry.Owner != me || back.Entry.Gen <= 3 {
-		t.Errorf("%+v and %+v: one of the two must fail", late, back)
+// TestFirstHandOver: a room whose key its server has made has no entry before, and none was ever
+// removed: else it was written already, or given up.
+func TestFirstHandOver(t *testing.T) {
+	given := &Entry{Type: "hall", Key: "k", Gen: 3, Target: other, Snapshot: []byte("s")}
+	give := step{loaded(nil, 0), writes(given, 0, Verdict{Result: Moved})}
+	moved, lost, read := done(Verdict{Result: Moved}), Event{Outcome: core.Uncertain}, Action{Do: core.Read}
+	for name, steps := range map[string][]step{
+		"written":                             {give, {written, moved}},
+		"the answer was lost":                 {give, {lost, read}, {loaded(given, 10), moved}},
+		"it was lost, and nothing is written": {give, {lost, read}, give, {written, moved}},
+		"it was lost, and the room is taken":  {give, {lost, read}, {loaded(entry(other, 11), 11), moved}},
+		"it was lost, and the room is gone":   {give, {lost, read}, {loaded(nil, 12), moved}},
+		"it was given up":                     {{loaded(nil, 9), writes(nil, 9, Verdict{Result: Fenced})}, {written, done(Verdict{Result: Fenced})}},
+		"another owner":                       {{loaded(entry(other, 4), 9), writes(entry(other, 4), 9, Verdict{Result: Fenced})}, {written, done(Verdict{Result: Fenced})}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, err := NewHandOver(HandOver{Me: me, Type: "hall", Key: "k", Gen: 3, Target: other, Snapshot: []byte("s"), First: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			follow(t, o, allUp, steps...)
+		})
+	}
+}
+
+// TestFindOfAMadeKey: the room is had if another server has handed it over, and is not made anew.
+func TestFindOfAMadeKey(t *testing.T) {
+	given := &Entry{Type: "hall", Key: "k", Gen: 3, Target: me, Snapshot: []byte("s")}
+	taken := &Entry{Type: "hall", Key: "k", Owner: me, Gen: 10, Snapshot: []byte("s")}
+	saved := &Entry{Type: "hall", Key: "k", Owner: third, Gen: 3, Snapshot: []byte("s")}
+	fromDead := &Entry{Type: "hall", Key: "k", Owner: me, Gen: 10, Snapshot: []byte("s"), Lost: true}
+	none, removes := done(Verdict{Result: None}), writes(nil, 9, Verdict{Result: None})
+	again := Event{Outcome: core.Waited}
+	asks := Action{Do: core.Ask, To: other, Question: Question{Type: "hall", Key: "k"}}
+	for name, steps := range map[string][]step{
+		"it never had an entry":   {{loaded(nil, 0), waits}, {again, Action{Do: core.Read}}, {loaded(nil, 0), none}},
+		"its entry was removed":   {{loaded(nil, 9), removes}, {written, none}},
+		"its server has died":     {{loaded(entry(third, 3), 9), removes}, {written, none}},
+		"that had not begun":      {{loaded(saved, 9), writes(fromDead, 9, Verdict{Result: Here, Gen: 10, Snapshot: []byte("s"), Crashed: true})}},
+		"it was owned here":       {{loaded(entry(me, 3), 9), removes}, {written, none}},
+		"it moves":                {{loaded(given, 9), writes(taken, 9, Verdict{Result: Here, Gen: 10, Snapshot: []byte("s")})}},
+		"another one has it":      {{loaded(entry(other, 3), 9), asks}},
+		"an old read, then it is": {{loaded(nil, 9), removes}, {Event{Outcome: core.Conflicted}, Action{Do: core.Read}}, {loaded(entry(other, 3), 10), asks}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := NewFind(Find{Me: me, Type: "hall", Key: "k", Made: true, Choose: func([]core.Incarnation) core.Incarnation { return me }})
+			follow(t, o, view(third, core.Dead), steps...)
+		})
 	}
 }
 

@@ -149,7 +149,7 @@ func TestRooms(t *testing.T) {
 	if _, ok := h.Close("a"); ok {
 		t.Error("what moves was closed")
 	}
-	h.Opened("a", 9) // taken back
+	h.Opened("a", 9) // given up
 	if gen, ok := h.Close("a"); gen != 9 || !ok || h.State("a") != Closing {
 		t.Error(gen, ok, h.State("a"))
 	}

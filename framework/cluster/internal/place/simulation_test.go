@@ -114,6 +114,9 @@ const (
 	ranWithoutOwner
 	snapshotStays
 	forgottenTooSoon
+	leavesUnseen
+	firstWithoutRevision
+	madeAnew
 )
 
 // skips reports that a write is left out.
@@ -141,6 +144,8 @@ func (m mutation) spoil(op *Op, a *Action, me core.Incarnation, latest uint64) {
 		a.Entry.Gen = 1
 	case m == genNotRaised && takes && a.Entry.Gen > 1:
 		a.Entry.Gen--
+	case m == firstWithoutRevision && a.Verdict.Result == Moved && a.Rev == 0:
+		a.Rev = latest
 	case m == snapshotGoesWithTake && takes:
 		a.Entry.Snapshot = nil
 	case m == ranWithoutOwner && ran && a.Entry != nil:
@@ -269,6 +274,9 @@ func TestFaultsAreFound(t *testing.T) {
 		{ranWithoutOwner, "drains", 1, "a snapshot removed without a look at the owner"},
 		{snapshotStays, "marks", 1, "the snapshot stays in the entry of a room that runs"},
 		{forgottenTooSoon, "passes", 1, "a room is looked for by its server before it is handed over for sure"},
+		{leavesUnseen, "passes", 1, "a room that is about to go is said not to exist"},
+		{firstWithoutRevision, "passes", 1100, "a first entry is written without a look at the revision"},
+		{madeAnew, "everything", 1, "a room is made anew that no server knows"},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			for seed := f.from; seed < f.from+600; seed++ {

@@ -25,8 +25,10 @@ type world struct {
 	upSince time.Duration // the directory
 	nodes   []*node
 	clients []*client
-	calm    bool // no new faults
-	ending  bool // nothing new is asked
+	calm    bool                        // no new faults
+	ending  bool                        // nothing new is asked
+	made    []string                    // keys that nodes have made
+	makers  map[string]core.Incarnation // of them
 	dead    map[core.Incarnation]bool
 	renewed map[core.Incarnation]time.Duration // as the directory has seen it
 	oracle  oracle
@@ -35,20 +37,22 @@ type world struct {
 
 // tally counts what has happened.
 type tally struct {
-	joins, moves, drains, kills, faults, handOvers, takenBack int
-	fenced                                                    int // nodes that were declared dead
-	crashed                                                   int // rooms that were made again
-	resets                                                    int // of players
-	refused                                                   int
-	passed                                                    int // rooms that were handed over on demand
-	strayed                                                   int // players that did not get into the room again that they moved with
+	joins, moves, drains, kills, faults, handOvers, givenUp int
+	fenced                                                  int // nodes that were declared dead
+	crashed                                                 int // rooms that were made again
+	resets                                                  int // of players
+	refused                                                 int
+	passed                                                  int // rooms that were handed over on demand
+	strayed                                                 int // players that did not get into the room again that they moved with
+	made, first, asked, none                                int // rooms whose keys nodes have made, those handed over by these, joins that they sent on, and that found none
 }
 
 func (t *tally) add(o tally) {
 	t.joins, t.moves, t.drains, t.kills = t.joins+o.joins, t.moves+o.moves, t.drains+o.drains, t.kills+o.kills
-	t.faults, t.handOvers, t.takenBack = t.faults+o.faults, t.handOvers+o.handOvers, t.takenBack+o.takenBack
+	t.faults, t.handOvers, t.givenUp = t.faults+o.faults, t.handOvers+o.handOvers, t.givenUp+o.givenUp
 	t.fenced, t.crashed, t.resets = t.fenced+o.fenced, t.crashed+o.crashed, t.resets+o.resets
 	t.refused, t.strayed, t.passed = t.refused+o.refused, t.strayed+o.strayed, t.passed+o.passed
+	t.made, t.first, t.asked, t.none = t.made+o.made, t.first+o.first, t.asked+o.asked, t.none+o.none
 }
 
 // course is what may happen in a run.
@@ -70,7 +74,7 @@ func newWorld(seed uint64, c course, m mutation, traced bool) *world {
 	w := &world{World: sim.New(seed, traced), course: c, mutate: m, dead: map[core.Incarnation]bool{}, renewed: map[core.Incarnation]time.Duration{}}
 	w.Stale = true
 	w.dir.World, w.oracle.w = &w.World, w
-	w.oracle.rooms = map[string]*fate{}
+	w.oracle.rooms, w.makers = map[string]*fate{}, map[string]core.Incarnation{}
 	for i := range c.nodes {
 		n := &node{w: w, inc: core.Incarnation{Node: uint16(i + 1)}}
 		w.nodes = append(w.nodes, n)
@@ -95,6 +99,15 @@ func (w *world) nodeOf(i core.Incarnation) *node { return w.nodes[i.Node-1] }
 
 // keyOf is the key of a room by its number. Every third room has no snapshot.
 func keyOf(i int) string { return fmt.Sprint("k", i) }
+
+// isMade reports whether a node has made the key.
+func (w *world) isMade(key string) bool {
+	_, made := w.makers[key]
+	return made
+}
+
+// unmade is Find.Made of a key.
+func (w *world) unmade(key string) bool { return w.isMade(key) && w.mutate != madeAnew }
 
 func snapshotted(key string) bool { return (key[len(key)-1]-'0')%3 != 2 }
 
@@ -225,6 +238,12 @@ func (c *client) wish() {
 		}
 	case c.in == "":
 		c.req = &request{kind: join, key: keyOf(w.Rng.IntN(w.course.keys))}
+		if w.Chance(0.4) { // a room of its own, or one of the last ones
+			c.req.key = ""
+			if last := w.made[max(len(w.made)-4, 0):]; len(last) > 0 && w.Chance(0.7) {
+				c.req.key = last[w.Rng.IntN(len(last))]
+			}
+		}
 		w.done.joins++
 		w.oracle.asked++
 	case w.Chance(0.25):
@@ -299,6 +318,7 @@ type fate struct {
 	gen   uint64 // the highest that it was opened with
 	value uint64 // what was acknowledged
 	open  bool   // it was opened, and has not ended since
+	given bool   // it was given up while it was handed over: it may go on from its snapshot
 	ran   bool   // its snapshot is older than the room for sure
 }
 
@@ -321,11 +341,15 @@ func (o *oracle) opened(n *node, r *room, v Verdict) {
 	switch {
 	case r.gen <= f.gen:
 		o.fail("%v opens %s with generation %d, and there was %d", n.inc, r.key, r.gen, f.gen)
+	case o.w.isMade(r.key) && v.Snapshot == nil && f.gen > 0:
+		o.fail("%v makes %s anew", n.inc, r.key)
 	case v.Crashed:
 		o.w.done.crashed++
 		if f.open && r.value != f.value && o.w.done.fenced == 0 {
 			o.fail("%v opens %s with %d, and %d was acknowledged, and no node has died", n.inc, r.key, r.value, f.value)
 		}
+	case v.Snapshot != nil && f.given && r.value == f.value: // the write was late, and its node died
+	case v.Snapshot == nil && f.given && r.value == 0:
 	case v.Snapshot != nil && !f.open:
 		o.fail("%v opens %s from a snapshot, and it has ended", n.inc, r.key)
 	case f.open && r.value != f.value:
@@ -337,8 +361,37 @@ func (o *oracle) opened(n *node, r *room, v Verdict) {
 	if v.Snapshot != nil && f.ran {
 		o.fail("%v opens %s from a snapshot that a room has run from before", n.inc, r.key)
 	}
-	f.gen, f.value, f.open, f.ran = r.gen, r.value, true, false
+	f.gen, f.value, f.open, f.given, f.ran = r.gen, r.value, true, false, false
 	o.check("a room was opened")
+}
+
+// givenUp takes that a node has ended a room which it could not hand over for sure.
+func (o *oracle) givenUp(r *room) {
+	if f := o.fate(r.key); f.gen == r.gen {
+		f.open, f.given = false, true
+	}
+}
+
+// released takes that a node has given back a room that has ended: no other one may have it from
+// here on.
+func (o *oracle) released(n *node, name, key string, gen uint64) {
+	b, _ := o.w.dir.Latest(name).Value.([]byte)
+	if e, err := ParseEntry(b); err != nil || e != nil && e.Gen == gen && e.Owner == (core.Incarnation{}) {
+		o.fail("%v has released %s, gen %d, and any node may have it: %+v, %v", n.inc, key, gen, e, err)
+	}
+}
+
+// none takes that a room whose key a node has made is found nowhere.
+func (o *oracle) none(n *node, key string) {
+	o.w.done.none++
+	ends := slices.ContainsFunc(o.w.nodes, func(n *node) bool {
+		r := n.rooms[Name(roomType, key)]
+		return r != nil && r.ending
+	})
+	unknown := n.members.Status(o.w.makers[key]) == core.Unknown
+	if o.fate(key).open && !ends && !unknown && o.w.done.fenced+o.w.done.kills == 0 {
+		o.fail("%v finds no room %s, and it is open", n.inc, key)
+	}
 }
 
 // ran takes that a room which was opened from a snapshot has none in its entry any more.
@@ -414,7 +467,13 @@ func (w *world) settled() error {
 				return fmt.Errorf("%v has %s, and no player is in it; %d seats are kept", n.inc, r.key, n.seats.Len())
 			}
 		}
-		if n.seats.Len() > 0 || n.held.Len() != len(n.rooms) {
+		listed := 0
+		for _, r := range n.rooms {
+			if r.listed {
+				listed++
+			}
+		}
+		if n.seats.Len() > 0 || n.held.Len() != listed {
 			return fmt.Errorf("%v keeps %d seats, and has %v, and %d rooms", n.inc, n.seats.Len(), n.held.Counts(), len(n.rooms))
 		}
 	}
