@@ -89,6 +89,7 @@ type extra struct {
 
 	migration *migration // to another server
 	rejoin    []joining  // rooms that it was in here, and shall be in there
+	putOff    []*joining // of those that it has come with: see Player.rejoin
 	app       []byte     // from another server, for Config.Unpack
 }
 

@@ -147,6 +147,7 @@ func (s *seat) joined(p *Player, returns bool, err error) {
 	s.came = nil
 	if err == nil {
 		s.life.Joined()
+		p.extra.dropPutOff(s.kind.name)
 		if s.from != nil && s.from.life.In() {
 			s.from.leave(Reason{Code: RoomMoved}, nil)
 		}
@@ -258,6 +259,11 @@ func (p *Player) tellRooms() {
 			all = append(all, seatNews{s.kind.name, s.key(), s.watching})
 		} else if s.came != nil {
 			s.came.Member = false // by this its client knows
+		}
+	}
+	if p.extra != nil {
+		for _, j := range p.extra.putOff {
+			j.Member = false
 		}
 	}
 	p.mu.Unlock()

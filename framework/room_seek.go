@@ -5,6 +5,7 @@ package framework
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -196,8 +197,12 @@ func (p *Player) packJoins() (list []joining) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	run := p.extra.appRun()
-	if p.extra != nil {
-		list = p.extra.rejoin
+	if x := p.extra; x != nil {
+		list = x.rejoin
+		for _, j := range x.putOff {
+			list = append(list, joining{Type: j.Type, Key: j.Key, Watch: j.Watch, Hops: j.Hops + 1, Member: j.Member})
+		}
+		x.putOff = nil
 	}
 	for _, s := range ended {
 		w := &s.sought.wish
@@ -230,6 +235,25 @@ func (p *Player) joinAgain(list []joining) {
 	}
 }
 
+// takesUp reports whether a wish that was put off is to be tried here again: the session has
+// not gone to another server with it.
+func (p *Player) takesUp(j *joining) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := slices.Index(p.extra.putOff, j)
+	if i >= 0 {
+		p.extra.putOff = slices.Delete(p.extra.putOff, i, i+1)
+	}
+	return i >= 0
+}
+
+// dropPutOff forgets the wishes for rooms of a type: the player is in one by now.
+func (x *extra) dropPutOff(kind string) {
+	if x != nil {
+		x.putOff = slices.DeleteFunc(x.putOff, func(j *joining) bool { return j.Type == kind })
+	}
+}
+
 // rejoin goes on with one of them, which was put off so many times.
 func (p *Player) rejoin(j *joining, times int) {
 	done := func(key string, err error) {
@@ -242,9 +266,14 @@ func (p *Player) rejoin(j *joining, times int) {
 			return
 		case len(j.Requests) > 0 || err == nil:
 		case no.Code == codec.ErrorBusy && times < maxRejoins:
+			p.mu.Lock()
+			p.extraLocked().putOff = append(p.extra.putOff, j)
+			p.mu.Unlock()
 			time.AfterFunc(rejoinAfter, func() {
-				p.rejoin(j, times+1)
-				p.schedule()
+				if p.takesUp(j) {
+					p.rejoin(j, times+1)
+					p.schedule()
+				}
 			})
 			return
 		default:

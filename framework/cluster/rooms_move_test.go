@@ -548,6 +548,47 @@ func TestMemberComesByAnotherServer(t *testing.T) {
 	}
 }
 
+// TestWishGoesAlong: a member of a room that was handed over, which comes to a server that does not
+// find the room at present, and goes on to another one before it has, is in the room there.
+func TestWishGoesAlong(t *testing.T) {
+	between := 0
+	for first := range 3 { // one of them is neither the room's server nor the next
+		for _, after := range []time.Duration{4 * time.Second, 5500 * time.Millisecond, 5750 * time.Millisecond, 6 * time.Second, 8 * time.Second} {
+			playYard(t, 3, quickDrain, nil, func(s *stack, y *yard) {
+				var d deaths
+				ann := s.talker(&d, "tcp", "ann", first)
+				s.servers[0], s.servers[first] = s.servers[first], s.servers[0]
+				s.enter(ann.Client, "red")
+				ann.Pause()
+				time.Sleep(time.Second)
+				s.stop()
+				time.Sleep(3 * time.Second)
+				for _, v := range s.servers {
+					v.line.setMute("rooms/")
+				}
+				ann.Hurry()
+				time.Sleep(after)
+				at := slices.IndexFunc(s.servers, func(v *server) bool { return v.has("ann") })
+				for _, v := range s.servers {
+					v.line.setMute()
+				}
+				if at >= 0 && y.told("return") == nil {
+					between++
+					s.servers[0], s.servers[at] = s.servers[at], s.servers[0]
+					s.stop()
+				}
+				time.Sleep(10 * time.Second)
+				if key, in := ann.Room("count").Key(); !in || key != "red" || len(y.told("return")) != 1 {
+					t.Errorf("%v later it takes itself to be in %q, and the game was told %q", after, key, y.told("return", "missing"))
+				}
+			})
+		}
+	}
+	if between == 0 {
+		t.Error("none came to a server between")
+	}
+}
+
 // TestHandOverIsGivenUp: when Shutdown must end, a room that could not be handed over ends, too.
 func TestHandOverIsGivenUp(t *testing.T) {
 	playYard(t, 2, quickDrain, nil, func(s *stack, y *yard) {
