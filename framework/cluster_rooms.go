@@ -37,11 +37,10 @@ type ClusterRooms interface {
 	Lists(kind string, known map[string]uint64, done func([]RoomList))
 	// CloseRoom gives up a room that OpenRoom made. It has ended, and OnEnd has returned.
 	CloseRoom(kind, key string)
-	// HandOverRoom gives a room that OpenRoom made to another server, with its state: to that
-	// with the address to, if it can. Nothing of the room runs any more. done is called
-	// once, on any goroutine, before or soon after ctx ends. On an error the room is still
-	// this server's, and CloseRoom follows.
-	HandOverRoom(ctx context.Context, kind, key, to string, state []byte, done func(error))
+	// HandOverRoom gives a room to another server, with its state. Nothing of the room runs any
+	// more. done is called once, on any goroutine, before or soon after ctx ends. On an error the
+	// room is still this server's, and CloseRoom follows if OpenRoom made it.
+	HandOverRoom(ctx context.Context, h RoomHandOver, done func(error))
 	// RoomRuns tells that a room runs which OpenRoom was given the state of. That state is
 	// of no more use.
 	RoomRuns(kind, key string)
@@ -56,6 +55,14 @@ type RoomQuery struct {
 	Watch   bool // to listen only: no seat is kept, and no room is made
 }
 
+// RoomHandOver is a room that goes to another server.
+type RoomHandOver struct {
+	Type, Key  string
+	Generation uint64 // Room.Generation
+	To         string // the address of the server that shall have it, if it can
+	State      []byte // that OpenRoom is given there
+}
+
 // RoomPlace is where a room is.
 type RoomPlace struct {
 	Address string // what clients dial to reach its server; empty: it is open here
@@ -66,13 +73,18 @@ type ClusterRoomHost interface {
 	// OpenRoom makes the room of a key that this server has become the owner of. It goes on
 	// from state, which HandOverRoom was given; nil if there is none. On an error, a
 	// *codec.Error, there is no room. Else CloseRoom follows once, when it has ended, or
-	// HandOverRoom. A key that was made here has no owner but this server: gen is 0, and
-	// neither follows.
+	// HandOverRoom. A key that was made here has no owner but this server until its room is
+	// handed over: gen is 0, and CloseRoom does not follow.
 	OpenRoom(kind, key string, gen uint64, state []byte) error
 	// Load returns how many players the server has, and how many it may have.
 	Load() (players, most int)
 	// HasRoom reports whether the room of a key is open here, and has not begun to end.
 	HasRoom(kind, key string) bool
+	// KeepsRooms reports whether rooms of a type keep their state, and so are handed over.
+	KeepsRooms(kind string) bool
+	// RoomLeaves reports whether the room of a key is about to go from here: it is not open any
+	// more, and HandOverRoom was not called yet.
+	RoomLeaves(kind, key string) bool
 	// Sit takes a seat in a room that is open here, for a player that is on its way: that
 	// which is reserved for its user, or a free one. The error is ErrNoRoom, or a *codec.Error
 	// for the client. If the server drains, the room ends for that, and the error is ErrNoRoom
@@ -124,9 +136,9 @@ func (r *Room) Generation() uint64 { return r.gen }
 func (k *roomKind) clustered() bool { return k.srv.rooms != nil && !k.local }
 
 // shared reports whether the room of a key may be at another server. A key that was made
-// here begins with this server's prefix.
+// here begins with this server's prefix: such a room goes only if it keeps its state.
 func (k *roomKind) shared(key string) bool {
-	return k.clustered() && key != "" && !strings.HasPrefix(key, k.plan.Prefix)
+	return k.clustered() && key != "" && (k.saves || !strings.HasPrefix(key, k.plan.Prefix))
 }
 
 // prefixKeys makes the keys that this server makes differ from those of all others.
@@ -162,7 +174,7 @@ func (h clusterHost) OpenRoom(kind, key string, gen uint64, state []byte) error 
 		return err
 	}
 	st := k.parseRoomState(key, state)
-	r := k.makeLocked(key, birth{gen: gen, owned: k.shared(key), state: st})
+	r := k.makeLocked(key, birth{gen: gen, owned: gen > 0, state: st})
 	if st != nil {
 		r.expectLocked(st)
 	}
@@ -203,6 +215,23 @@ func (h clusterHost) HasRoom(kind, key string) bool {
 	return r != nil
 }
 
+// KeepsRooms implements ClusterRoomHost.
+func (h clusterHost) KeepsRooms(kind string) bool {
+	k := h.s.kinds[kind]
+	return k != nil && k.saves
+}
+
+// RoomLeaves implements ClusterRoomHost.
+func (h clusterHost) RoomLeaves(kind, key string) bool {
+	k := h.s.kinds[kind]
+	if k == nil {
+		return false
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.leaving[key] != nil
+}
+
 // Sit implements ClusterRoomHost.
 func (h clusterHost) Sit(kind, key, user string) error {
 	draining, full := h.s.notTaking()
@@ -213,7 +242,7 @@ func (h clusterHost) Sit(kind, key, user string) error {
 	defer r.kind.mu.Unlock()
 	draining = draining || r.kind.plan.IsEnding()
 	switch {
-	case draining && r.born.owned:
+	case draining && r.goesAlong():
 		r.sendAwayLocked()
 		return ErrNoRoom // soon
 	case draining:

@@ -38,7 +38,8 @@ type (
 	// SaveHandler and RestoreHandler let a room go on at another server: of a type that has
 	// both, and whose keys mean all servers of a cluster (see Local), a server that shuts
 	// down hands its rooms over with their members. Nobody joins, leaves or is reset by it.
-	// A room whose key the server has made, by Open or for strangers, ends here: see PlayOn.
+	// So do rooms whose keys the server has made, by Open or for strangers. To let them end
+	// here instead is PlayOn.
 	//
 	// OnSave is the last of all that runs in the room here: no tick, timer, message or
 	// callback comes after it, no OnLeave and no OnEnd. It returns all that the room needs,
@@ -47,7 +48,8 @@ type (
 	// (RoomStats.StateLost), and the room ends here as one of a type without it.
 	SaveHandler interface{ OnSave() ([]byte, error) }
 	// RestoreHandler takes what OnSave has returned. It runs at the other server in the place
-	// of OnCreate, after the room was made as any, and before all else. Steps of Tick
+	// of OnCreate, after the room was made as any, with the zero parameters if it was made by
+	// Open, and before all else. Steps of Tick
 	// go on counting; SetOpen and Publish are as they were; After and Every must be called
 	// anew. On an error, or a panic, that is logged and counted, and the room is made anew:
 	// OnJoin comes for its members, whose clients are told that they have left, and are in.

@@ -22,7 +22,7 @@ func (p *Player) leavesTogether() (by session.ID, rejoin []joining) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for s := range p.seats.all() {
-		if s.room == nil || !s.room.born.owned || !s.life.In() {
+		if s.room == nil || !s.room.goesAlong() || !s.life.In() {
 			continue
 		}
 		if rejoin == nil { // of several rooms one decides
@@ -132,7 +132,7 @@ func (s *Server) endEmptyRooms() {
 		r.dropKeptLocked() // nobody can come any more
 		r.kind.mu.Unlock()
 		r.endDeserted()
-		if r.born.owned {
+		if r.goesAlong() {
 			r.closeEmpty(Reason{Code: session.ShuttingDown})
 		}
 	}
@@ -145,7 +145,7 @@ func (r *Room) endDeserted() {
 	taken := r.seats.Taken()
 	deserted := taken > 0 && taken == r.absentLocked() || taken == 0 && r.kind.plan.Linger != 0
 	r.kind.mu.Unlock()
-	if deserted && r.born.owned && !(r.keepsState() && r.handOver(r.id())) {
+	if deserted && r.goesAlong() && !(r.keepsState() && r.handOver(r.id())) {
 		r.kind.mu.Lock()
 		r.drained = r.drained || r.keepsState()
 		r.endLocked(Reason{Code: session.ShuttingDown})

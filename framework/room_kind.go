@@ -41,8 +41,9 @@ type roomKind struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	plan seats.Plan[*Room] // its limits are immutable once the server has started
-	feed roomlist.Feed[*Player]
+	plan    seats.Plan[*Room] // its limits are immutable once the server has started
+	feed    roomlist.Feed[*Player]
+	leaving map[string]*Room // about to go to another server, by key, until the cluster knows
 
 	others otherRooms // see room_others.go
 	told   toldRooms

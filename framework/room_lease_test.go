@@ -26,19 +26,19 @@ func (c *lone) Join(_ context.Context, h framework.ClusterHost) (uint16, error) 
 	c.host = h
 	return 1, nil
 }
-func (c *lone) Valid() bool                                                               { return c.valid.Load() }
-func (c *lone) HasLease() bool                                                            { return c.valid.Load() }
-func (c *lone) Drain()                                                                    {}
-func (c *lone) Leave(context.Context) error                                               { return nil }
-func (c *lone) Elsewhere(framework.ID) (string, bool)                                     { return "", false }
-func (c *lone) TakeSeat(string, string, framework.ID) bool                                { return false }
-func (c *lone) FindRoom(framework.RoomQuery, func(framework.RoomPlace, error))            {}
-func (c *lone) ReserveSeats(context.Context, string, string, []string) error              { return nil }
-func (c *lone) Lists(_ string, _ map[string]uint64, done func([]framework.RoomList))      { go done(nil) }
-func (c *lone) BringUser(context.Context, string, string, string, bool) error             { return nil }
-func (c *lone) CloseRoom(_, key string)                                                   { c.closed <- key }
-func (c *lone) RoomRuns(string, string)                                                   {}
-func (c *lone) HandOverRoom(context.Context, string, string, string, []byte, func(error)) {}
+func (c *lone) Valid() bool                                                          { return c.valid.Load() }
+func (c *lone) HasLease() bool                                                       { return c.valid.Load() }
+func (c *lone) Drain()                                                               {}
+func (c *lone) Leave(context.Context) error                                          { return nil }
+func (c *lone) Elsewhere(framework.ID) (string, bool)                                { return "", false }
+func (c *lone) TakeSeat(string, string, framework.ID) bool                           { return false }
+func (c *lone) FindRoom(framework.RoomQuery, func(framework.RoomPlace, error))       {}
+func (c *lone) ReserveSeats(context.Context, string, string, []string) error         { return nil }
+func (c *lone) Lists(_ string, _ map[string]uint64, done func([]framework.RoomList)) { go done(nil) }
+func (c *lone) BringUser(context.Context, string, string, string, bool) error        { return nil }
+func (c *lone) CloseRoom(_, key string)                                              { c.closed <- key }
+func (c *lone) RoomRuns(string, string)                                              {}
+func (c *lone) HandOverRoom(context.Context, framework.RoomHandOver, func(error))    {}
 
 // created tells of each room that it was made.
 type created struct{ made *atomic.Int32 }

@@ -56,6 +56,7 @@ type roomState struct {
 	Published []publishedValue
 	Members   []roomMember
 	Reserved  []string // users
+	Matched   bool     // it is one for strangers
 }
 
 type publishedValue struct{ Name, Value string }
@@ -66,7 +67,11 @@ type roomMember struct {
 }
 
 // keepsState reports whether the room goes to another server as it is.
-func (r *Room) keepsState() bool { return r.born.owned && r.kind.saves }
+func (r *Room) keepsState() bool { return r.kind.clustered() && r.kind.saves }
+
+// goesAlong reports whether the members of the room are in the room of the same key at the
+// server that they go to: the same one, or one that is made anew.
+func (r *Room) goesAlong() bool { return r.born.owned || r.keepsState() }
 
 // HandOver gives the room to another server of the cluster, with its state and all who are
 // in it, and this one goes on serving: as Shutdown does with its rooms, see SaveHandler. It
@@ -79,10 +84,10 @@ func (r *Room) keepsState() bool { return r.born.owned && r.kind.saves }
 // again. If the other server dies or has no place, the room goes on at a third one, or at this
 // one as a new Room. If OnSave fails the room ends here: see SaveHandler.
 //
-// The error is ErrRoomStays if the type has not OnSave and OnRestore or is Local, the key was
-// made by the server (for strangers, or by Open), or there is no Config.Cluster; ErrNoServer
-// if no other server takes rooms at present; ErrRoomMoves if it is on its way; ErrNoRoom if
-// the room ends. Safe to call from any goroutine, callbacks of the room included.
+// The error is ErrRoomStays if the type has not OnSave and OnRestore or is Local, or there is
+// no Config.Cluster; ErrNoServer if no other server takes rooms at present; ErrRoomMoves if it
+// is on its way; ErrNoRoom if the room ends. Safe to call from any goroutine, callbacks of the
+// room included.
 func (r *Room) HandOver() error {
 	s := r.kind.srv
 	switch {
@@ -90,8 +95,8 @@ func (r *Room) HandOver() error {
 		return fmt.Errorf("%w: it is of no cluster that has rooms", ErrRoomStays)
 	case !r.kind.saves:
 		return fmt.Errorf("%w: type %s has not OnSave and OnRestore", ErrRoomStays, r.kind.name)
-	case !r.born.owned:
-		return fmt.Errorf("%w: the key of %s means this server only", ErrRoomStays, r.name())
+	case r.kind.local:
+		return fmt.Errorf("%w: type %s is Local", ErrRoomStays, r.kind.name)
 	case !s.mayLetIn() || !s.takenElsewhere(r.id()):
 		return ErrNoServer
 	}
@@ -138,6 +143,10 @@ func (r *Room) moveLocked(m *move) {
 		r.idle.Stop()
 	}
 	r.kind.changedLocked(r.Key())
+	if r.kind.leaving == nil {
+		r.kind.leaving = map[string]*Room{}
+	}
+	r.kind.leaving[r.Key()] = r
 	r.deliver(func() {
 		r.move = m
 		for _, p := range slices.Clone(r.audience()) {
@@ -228,7 +237,7 @@ func (r *Room) save() {
 	k := r.kind
 	st := roomState{Tick: r.last, Reserved: r.move.users}
 	k.mu.Lock()
-	st.Shut = r.seats.Shut()
+	st.Shut, st.Matched = r.seats.Shut(), r.seats.Matched()
 	for _, v := range r.published {
 		st.Published = append(st.Published, publishedValue{v[0], v[1]})
 	}
@@ -263,10 +272,14 @@ func (r *Room) give(st *roomState, err error) {
 	k := r.kind
 	ctx, cancel := k.srv.moveContext()
 	to, _ := k.srv.elsewhere(r.move.by)
-	k.srv.rooms.HandOverRoom(ctx, k.name, r.Key(), to, b, func(err error) {
+	h := RoomHandOver{Type: k.name, Key: r.Key(), Generation: r.gen, To: to, State: b}
+	k.srv.rooms.HandOverRoom(ctx, h, func(err error) {
 		cancel()
 		r.deliver(func() { r.moved(err) })
 	})
+	k.mu.Lock() // from here on the cluster knows
+	r.leftLocked()
+	k.mu.Unlock()
 }
 
 // moved takes what came of the move. Without it the room ends here, as one without state.
@@ -291,8 +304,16 @@ func (r *Room) letGo() {
 	r.move.waiting = nil
 	r.forgetAbsent(r.move.gone, *r.ended())
 	r.kind.mu.Lock()
+	r.leftLocked()
 	r.closeLocked()
 	r.kind.mu.Unlock()
+}
+
+// leftLocked notes that the cluster knows of the room, or that it ends. The caller holds kind.mu.
+func (r *Room) leftLocked() {
+	if r.kind.leaving[r.Key()] == r {
+		delete(r.kind.leaving, r.Key())
+	}
 }
 
 // gone reports whether another server has the room: nothing of it ends here.

@@ -22,7 +22,9 @@ const openedLinger = time.Minute
 // a minute, or after Linger if that is longer. The room counts for Most: when there
 // are as many as may be and none is empty, the error is one of codec.ErrorBusy. Not
 // to be called by a callback of a room that the new one would wait for, and with
-// Config.Cluster not before Start: that is an error.
+// Config.Cluster not before Start: that is an error. With Config.Cluster, and of a type that has
+// OnSave and OnRestore, the key means this one room, wherever it goes: when it has ended, or its
+// server has died, there is none. Any other key is that of a new room then.
 func (rs *RoomsOf[R, P]) Open(ctx context.Context, params P) (key string, err error) {
 	k := rs.kind
 	done := make(chan error, 1)

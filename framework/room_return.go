@@ -54,6 +54,9 @@ func (r *Room) expectLocked(st *roomState) {
 	if len(st.Reserved) > 0 && r.sitLocked(len(st.Reserved)) == seats.Granted {
 		r.keepLocked(st.Reserved)
 	}
+	if st.Matched {
+		r.seats.Match()
+	}
 	r.seats.SetOpen(!st.Shut)
 	for _, v := range st.Published {
 		r.published = append(r.published, [2]string{v.Name, v.Value})

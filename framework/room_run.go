@@ -133,6 +133,7 @@ func (r *Room) finish() {
 	r.work.cancel()
 	r.kind.mu.Lock()
 	why, drained := *r.over, r.drained
+	r.leftLocked() // if its move was not even begun
 	if r.returnTime != nil {
 		r.returnTime.Stop()
 	}

@@ -126,16 +126,18 @@ var statusNames = [...]string{core.Unknown: "unknown", core.Up: "up", core.Drain
 func (c *Cluster) roomOf(ctx context.Context, kind, key string) (*roomBody, error) {
 	at := &roomBody{Type: kind, Key: key, State: "none"}
 	owner, made := maker(key)
-	if !made {
-		b, _, err := c.bus.Get(ctx, roomsKey(place.Name(kind, key)))
-		if err != nil {
-			return nil, err
-		}
-		e, err := place.ParseEntry(b)
-		if err != nil || e == nil {
-			return at, err
-		}
+	b, _, err := c.bus.Get(ctx, roomsKey(place.Name(kind, key)))
+	if err != nil {
+		return nil, err
+	}
+	e, err := place.ParseEntry(b)
+	switch {
+	case err != nil:
+		return at, err
+	case e != nil:
 		owner, at.Gen, at.State = e.Owner, e.Gen, "moving"
+	case !made:
+		return at, nil
 	}
 	if owner != (core.Incarnation{}) {
 		c.mu.Lock()

@@ -104,19 +104,27 @@ func TestDrainTellsWhatItHasEnded(t *testing.T) {
 			})
 		}})
 	}
-	playYard(t, 2, change, nil, func(s *stack, y *yard) {
+	y := &yard{last: map[string]uint64{}}
+	var plain []*framework.Rooms[*framework.Room]
+	setup := func(node uint16, s *framework.Server) {
+		framework.AddRoom(s, "count", func(r *framework.Room) *count {
+			return &count{Room: r, of: y, node: node, In: map[string]bool{}}
+		}).Tick(50 * time.Millisecond)
+		plain = append(plain, framework.AddRoom(s, "plain", func(r *framework.Room) *framework.Room { return r }))
+	}
+	playWith(t, "", 2, change, setup, func(s *stack) {
 		first, second := s.servers[0], s.servers[1]
 		s.enter(s.dial(first, "ann", ""), "red")
 		for _, user := range []string{"bob", "cid", "dan"} {
 			s.dial(first, user, "")
-			key, err := y.rooms[0].Open(context.Background(), struct{}{})
+			key, err := plain[0].Open(context.Background(), struct{}{})
 			if err == nil {
-				err = y.rooms[0].Seat(context.Background(), key, first.User(user)...)
+				err = plain[0].Seat(context.Background(), key, first.User(user)...)
 			}
 			if err == nil && user == "dan" {
-				err = y.rooms[0].Do(context.Background(), key, func(c *count) {
-					c.PlayOn(10 * time.Second)
-					c.After(5*time.Second, func() { c.Close(0, "") })
+				err = plain[0].Do(context.Background(), key, func(r *framework.Room) {
+					r.PlayOn(10 * time.Second)
+					r.After(5*time.Second, func() { r.Close(0, "") })
 				})
 			}
 			if err != nil {
@@ -125,7 +133,7 @@ func TestDrainTellsWhatItHasEnded(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second)
 		s.stop()
-		if st := first.Stats().Rooms["count"]; st.Drained != 2 || st.HandedOver != 1 || st.StateLost != 0 {
+		if st := first.Stats().Rooms; st["plain"].Drained != 2 || st["count"].HandedOver != 1 || st["count"].Drained != 0 || st["count"].StateLost != 0 {
 			t.Errorf("the first server: %+v", st)
 		}
 		time.Sleep(3 * time.Second)

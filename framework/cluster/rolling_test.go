@@ -33,7 +33,9 @@ type fleet struct {
 	// Guarded by mu.
 	faults []string
 	in     map[string]string // by user and type: the room that it is in; with a "?" if it has not come along yet
+	left   map[string]bool   // by user, type and key: it went elsewhere before it had come along, and its seat is kept still
 	makers map[*framework.Server]*match.Matchmaker
+	keeps  bool // rooms whose keys servers make keep their state, too
 }
 
 func (f *fleet) fault(format string, args ...any) {
@@ -47,7 +49,15 @@ func (f *fleet) put(what string, r *framework.Room, kind, user, from, to string)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	at := user + " " + kind
-	if got := f.in[at]; got != from && !(from == "" && strings.HasPrefix(got, "?")) {
+	got, kept := f.in[at], at+" "+r.Key()
+	if old, ok := strings.CutPrefix(got, "?"); ok && from == "" {
+		f.left[at+" "+old], got = true, ""
+	}
+	if got == "" && f.left[kept] && what == "OnReturn" {
+		got = from
+	}
+	delete(f.left, kept)
+	if got != from {
 		f.faults = append(f.faults, fmt.Sprintf("%s of %s in %s: it was in %q", what, at, r.Key(), got))
 	}
 	f.in[at] = to
@@ -95,9 +105,11 @@ func (b *keptBox) OnReturn(p *framework.Player) {
 
 func (b *keptBox) OnMissing(user string, _ framework.Reason) {
 	b.f.mu.Lock()
-	if at := user + " " + b.kind; b.f.in[at] == "?"+b.Key() { // else its user is elsewhere already
+	at := user + " " + b.kind
+	if b.f.in[at] == "?"+b.Key() { // else its user is elsewhere already
 		b.f.in[at] = ""
 	}
+	delete(b.f.left, at+" "+b.Key())
 	b.f.mu.Unlock()
 	delete(b.In, user)
 }
@@ -124,13 +136,22 @@ func (f *fleet) setup(_ uint16, s *framework.Server) {
 	framework.OnRoomRequest(kept, "kept.add", func(b *keptBox, p *framework.Player, n uint64) (uint64, error) { return b.add(p, n) })
 	plain := framework.AddRoom(s, "plain", func(r *framework.Room) *box { return fresh(r, "plain") })
 	framework.OnRoomRequest(plain, "plain.add", (*box).add)
-	framework.AddRoom(s, "any", func(r *framework.Room) *box { return fresh(r, "any") }).Seats(4).Everywhere()
-	ring := framework.AddRoom(s, "ring", func(r *framework.Room) *box { return fresh(r, "ring") }).Seats(2)
 	mm := match.New(s, match.Options{})
-	match.Add(mm, "ring", ring, match.Config{Rules: match.Rules{Teams: 2, Size: 1}}, func(match.Made) (struct{}, error) { return struct{}{}, nil })
+	if f.keeps {
+		addMade(s, mm, func(r *framework.Room, kind string) *keptBox { return &keptBox{fresh(r, kind)} })
+	} else {
+		addMade(s, mm, fresh)
+	}
 	f.mu.Lock()
 	f.makers[s] = mm
 	f.mu.Unlock()
+}
+
+// addMade registers rooms whose keys servers make: for strangers, and for matches.
+func addMade[R any](s *framework.Server, mm *match.Matchmaker, fresh func(r *framework.Room, kind string) R) {
+	framework.AddRoom(s, "any", func(r *framework.Room) R { return fresh(r, "any") }).Seats(4).Everywhere()
+	ring := framework.AddRoom(s, "ring", func(r *framework.Room) R { return fresh(r, "ring") }).Seats(2)
+	match.Add(mm, "ring", ring, match.Config{Rules: match.Rules{Teams: 2, Size: 1}}, func(match.Made) (struct{}, error) { return struct{}{}, nil })
 }
 
 // rider is a player of a fleet. One that starts its app anew has another client.
@@ -253,7 +274,7 @@ func TestRollingRestarts(t *testing.T) {
 
 func playRolling(t *testing.T, seed uint64) {
 	const players, rounds = 40, 6
-	f := &fleet{in: map[string]string{}, makers: map[*framework.Server]*match.Matchmaker{}}
+	f := &fleet{in: map[string]string{}, left: map[string]bool{}, makers: map[*framework.Server]*match.Matchmaker{}, keeps: seed%3 != 0}
 	change := func(c *framework.Config) {
 		c.Drain.Window = time.Duration(seed/2%3) * time.Second
 		c.Duplicate = []framework.Duplicate{framework.DuplicateReplace, framework.DuplicateAdopt}[seed%2]
@@ -288,15 +309,16 @@ func playRolling(t *testing.T, seed uint64) {
 			s.heard(b)
 		}
 		s.leaveAll(f, riders)
-		handed, matches := uint64(0), uint64(0)
+		handed, made, matches := uint64(0), uint64(0), uint64(0)
 		for _, v := range all {
 			empty(t, v)
 			st := v.Stats()
 			handed += st.Rooms["kept"].HandedOver
+			made += st.Rooms["any"].HandedOver + st.Rooms["ring"].HandedOver
 			matches += st.Parts["match.ring"].Total["matches"]
 		}
-		if handed == 0 || matches == 0 {
-			t.Errorf("%d rooms were handed over, and %d matches made", handed, matches)
+		if handed == 0 || matches == 0 || (made > 0) != f.keeps {
+			t.Errorf("%d rooms were handed over, %d of them with keys of servers, and %d matches made", handed, made, matches)
 		}
 	})
 	for at, key := range f.in {

@@ -61,46 +61,49 @@ var errAbsent = errors.New("cluster: it is not here")
 // callRoom asks the server of a room, which may open, end or move.
 func (s *services) callRoom(ctx context.Context, to Target, q *callBody) ([]byte, error) {
 	q.RoomType, q.RoomKey = to.name, to.key
+	likely, _ := maker(to.key)
 	return s.callAt(ctx, q, func() (core.Incarnation, error) {
-		return s.c.locateRoom(ctx, to.name, to.key)
+		return s.c.locateRoom(ctx, to.name, to.key, likely)
 	}, func(at core.Incarnation) error {
-		if _, made := maker(to.key); made { // it was there when its key was told
-			return fmt.Errorf("%w: %s", ErrNoRoom, to)
-		}
+		likely = core.Incarnation{} // it has ended there, or was handed over
 		return fmt.Errorf("%w: %s opens or ends at server %d", ErrUnreachable, to, at.Node)
 	})
 }
 
-// locateRoom returns the server that has a room. The error is ErrNoRoom if there is none, or
-// ErrUnreachable if that is not known at present.
-func (c *Cluster) locateRoom(ctx context.Context, kind, key string) (core.Incarnation, error) {
+// locateRoom returns the server that has a room: likely, if that is there, else the one that
+// the directory names. The error is ErrNoRoom if there is none, or ErrUnreachable if that is not
+// known at present.
+func (c *Cluster) locateRoom(ctx context.Context, kind, key string, likely core.Incarnation) (core.Incarnation, error) {
 	if c.host.HasRoom(kind, key) {
 		return c.me, nil
 	}
-	owner, made := maker(key)
-	if !made {
-		ctx, cancel := context.WithTimeout(ctx, requestTime)
-		defer cancel()
-		b, _, err := c.bus.Get(ctx, roomsKey(place.Name(kind, key)))
-		if err != nil {
-			return owner, fmt.Errorf("%w: the directory does not answer", ErrUnreachable)
-		}
-		e, err := place.ParseEntry(b)
-		switch {
-		case err != nil:
-			return owner, fmt.Errorf("%w: %w", ErrUnreachable, err)
-		case e == nil || e.Type != kind || e.Key != key:
-			return owner, fmt.Errorf("%w: %s", ErrNoRoom, RoomOf(kind, key))
-		case e.Owner == (core.Incarnation{}):
-			return owner, fmt.Errorf("%w: %s moves", ErrUnreachable, RoomOf(kind, key))
-		}
-		owner = e.Owner
+	var none core.Incarnation
+	if s := c.status(likely); likely != none && (s == core.Up || s == core.Draining) {
+		return likely, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
+	b, _, err := c.bus.Get(ctx, roomsKey(place.Name(kind, key)))
+	if err != nil {
+		return none, fmt.Errorf("%w: the directory does not answer", ErrUnreachable)
+	}
+	e, err := place.ParseEntry(b)
+	switch {
+	case err != nil:
+		return none, fmt.Errorf("%w: %w", ErrUnreachable, err)
+	case e == nil || e.Type != kind || e.Key != key:
+		return none, fmt.Errorf("%w: %s", ErrNoRoom, RoomOf(kind, key))
+	case e.Owner == none:
+		return none, fmt.Errorf("%w: %s moves", ErrUnreachable, RoomOf(kind, key))
+	case c.status(e.Owner) == core.Dead:
+		return none, fmt.Errorf("%w: the server of %s has ended", ErrNoRoom, RoomOf(kind, key))
+	}
+	return e.Owner, nil
+}
+
+// status returns how a server stands.
+func (c *Cluster) status(i core.Incarnation) core.Status {
 	c.mu.Lock()
-	status := c.members.Status(owner)
-	c.mu.Unlock()
-	if status == core.Dead || made && status == core.Unknown {
-		return owner, fmt.Errorf("%w: the server of %s has ended", ErrNoRoom, RoomOf(kind, key))
-	}
-	return owner, nil
+	defer c.mu.Unlock()
+	return c.members.Status(i)
 }

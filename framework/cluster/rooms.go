@@ -172,7 +172,7 @@ func (c *Cluster) FindRoom(q framework.RoomQuery, done func(framework.RoomPlace,
 		var at framework.RoomPlace
 		err := ctx.Err()
 		if err == nil {
-			at, err = c.findRoom(ctx, q, name)
+			at, err = c.findRoom(ctx, q)
 		}
 		c.rooms.count(at, err)
 		done(at, err)
@@ -208,19 +208,39 @@ func (r *rooms) fill(st *framework.ClusterStats) {
 }
 
 // findRoom finds a room for a player.
-func (c *Cluster) findRoom(ctx context.Context, q framework.RoomQuery, name string) (framework.RoomPlace, error) {
+func (c *Cluster) findRoom(ctx context.Context, q framework.RoomQuery) (framework.RoomPlace, error) {
 	ask := place.Question{Type: q.Type, Key: q.Key, User: q.User, Session: q.Session}
 	choose := c.chooseLocked
 	if q.Watch {
 		ask.Session, choose = session.ID{}, nowhere
 	}
-	if at, ok := maker(q.Key); ok {
-		return c.findMade(ctx, at, ask)
+	_, made := maker(q.Key)
+	for {
+		leaves := false
+		if made {
+			at, err := c.askMaker(ctx, ask)
+			if leaves = err == errLeaves; !leaves && err != errNotAtMaker {
+				return at, err
+			}
+		}
+		at, err := c.findListed(ctx, q, place.Find{Me: c.me, Type: q.Type, Key: q.Key, User: q.User, Session: ask.Session, Choose: choose, Made: made})
+		if !leaves || err != errUnlisted {
+			return at, err
+		}
+		if !pause(ctx, roomAgain) {
+			return framework.RoomPlace{}, busyRoom()
+		}
 	}
-	v, err := c.find(ctx, name, place.Find{Me: c.me, Type: q.Type, Key: q.Key, User: q.User, Session: ask.Session, Choose: choose})
+}
+
+// findListed finds a room that has an entry, or makes one.
+func (c *Cluster) findListed(ctx context.Context, q framework.RoomQuery, f place.Find) (framework.RoomPlace, error) {
+	v, err := c.find(ctx, place.Name(q.Type, q.Key), f)
 	switch {
 	case err != nil:
 		return framework.RoomPlace{}, err
+	case v.Result == place.None:
+		return framework.RoomPlace{}, errUnlisted
 	case v.Result == place.Here:
 		return framework.RoomPlace{}, nil
 	case v.Result == place.Elsewhere:
@@ -278,9 +298,14 @@ func (c *Cluster) find(ctx context.Context, name string, f place.Find) (place.Ve
 	r := &c.rooms
 	for {
 		r.mu.Lock()
-		state := r.here.Arrive(name)
+		leaves := f.Made && c.host.RoomLeaves(f.Type, f.Key) // before that is noted here
+		state := r.here.State(name)
+		if !leaves {
+			state = r.here.Arrive(name)
+		}
 		r.mu.Unlock()
 		switch {
+		case leaves:
 		case state == place.Free:
 			v, err := c.runRoom(ctx, place.NewFind(f))
 			if err == nil && v.Result == place.Here {
@@ -367,20 +392,32 @@ func (c *Cluster) chooseLocked(tried []core.Incarnation) core.Incarnation {
 // --- rooms whose keys a server has made itself
 
 // maker returns the server that has made a key, for a room of strangers or one that the
-// game has opened. Such a room has no entry in the directory: no other server makes it.
+// game has opened. Such a room has no entry in the directory until it is handed over: no other
+// server makes it.
 func maker(key string) (core.Incarnation, bool) {
 	text, _, ok := strings.Cut(key, "-")
 	i, err := core.ParseIncarnation(text)
 	return i, ok && err == nil
 }
 
-// findMade finds a room at the server that has made its key.
-func (c *Cluster) findMade(ctx context.Context, at core.Incarnation, q place.Question) (framework.RoomPlace, error) {
-	c.mu.Lock()
-	status := c.members.Status(at)
-	c.mu.Unlock()
-	if status != core.Up && status != core.Draining {
-		return framework.RoomPlace{}, noRoom()
+// What askMaker did not find is what the directory knows of the room.
+var (
+	errNotAtMaker = errors.New("cluster: the room is not at the server that has made its key")
+	errLeaves     = errors.New("cluster: the room is about to go to another server")
+)
+
+// errUnlisted is noRoom for a key that was made by a server, and has no entry.
+var errUnlisted = noRoom()
+
+// askMaker asks the server that has made a key for its room.
+func (c *Cluster) askMaker(ctx context.Context, q place.Question) (framework.RoomPlace, error) {
+	at, _ := maker(q.Key)
+	gone, keeps := errNotAtMaker, c.host.KeepsRooms(q.Type)
+	if !keeps {
+		gone = noRoom()
+	}
+	if s := c.status(at); at == c.me || s != core.Up && s != core.Draining {
+		return framework.RoomPlace{}, gone
 	}
 	for {
 		switch a, ok := c.askForRoom(ctx, at, q); {
@@ -391,7 +428,9 @@ func (c *Cluster) findMade(ctx context.Context, at core.Incarnation, q place.Que
 		case a.Says == place.Refuses:
 			return framework.RoomPlace{}, roomRefusal(a.Why)
 		case a.Says == place.NotHere:
-			return framework.RoomPlace{}, noRoom()
+			return framework.RoomPlace{}, gone
+		case keeps:
+			return framework.RoomPlace{}, errLeaves
 		}
 		if !pause(ctx, roomAgain) {
 			return framework.RoomPlace{}, busyRoom()
@@ -422,13 +461,12 @@ func (c *Cluster) answerRoom(q place.Question) place.Answer {
 	state := r.here.State(name)
 	r.mu.Unlock()
 	switch {
-	case made && at != c.me:
-		return place.Answer{Says: place.NotHere}
-	case made:
-		if !c.openMade(q, name) {
-			return place.Answer{Says: place.NotHere}
-		}
+	case made && at == c.me && state == place.Free && c.host.RoomLeaves(q.Type, q.Key):
+		return place.Answer{Says: place.Working}
+	case made && at == c.me && state == place.Free && c.openMade(q, name):
 		return c.seat(q, name)
+	case made && !c.host.KeepsRooms(q.Type):
+		return place.Answer{Says: place.NotHere}
 	case state == place.Open:
 		return c.seat(q, name)
 	case state != place.Free:
@@ -439,15 +477,16 @@ func (c *Cluster) answerRoom(q place.Question) place.Answer {
 	return c.openForOther(q, name)
 }
 
-// openMade makes the room of a key that was made here, if it is not open: for a player, not to watch.
+// openMade makes the room of a key that was made here, if it is not open: for a player, not to
+// watch, and if it can't be elsewhere.
 func (c *Cluster) openMade(q place.Question, name string) bool {
-	r, may := &c.rooms, c.takesRooms() && q.Session != session.ID{}
+	r, may := &c.rooms, c.takesRooms() && q.Session != session.ID{} && !c.host.KeepsRooms(q.Type)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if c.host.HasRoom(q.Type, q.Key) {
 		return true
 	}
-	r.dropSeatsLocked(name) // of the one before: its end was not told
+	r.dropSeatsLocked(name) // of the one before: its end is not told
 	return may && c.host.OpenRoom(q.Type, q.Key, 0, nil) == nil
 }
 
@@ -467,10 +506,11 @@ func (c *Cluster) openForOther(q place.Question, name string) place.Answer {
 	ctx, stop := context.WithTimeout(c.ctx, roomTime)
 	c.rooms.inTurn(name, func() {
 		defer stop()
-		v, err := c.find(ctx, name, place.Find{Me: c.me, Type: q.Type, Key: q.Key, User: q.User, Session: q.Session, Asked: true})
+		_, made := maker(q.Key)
+		v, err := c.find(ctx, name, place.Find{Me: c.me, Type: q.Type, Key: q.Key, User: q.User, Session: q.Session, Asked: true, Made: made})
 		var no *codec.Error
 		switch {
-		case errors.As(err, &no): // it can't be made here
+		case errors.As(err, &no), err == nil && v.Result == place.None: // it can't be made here
 			answered <- place.Answer{Says: place.NotHere}
 		case err == nil && v.Result == place.Here:
 			answered <- c.seat(q, name)

@@ -202,11 +202,6 @@ func TestHandOverIsRefused(t *testing.T) {
 		refused("red", framework.ErrNoServer)
 		s.add(2)
 		time.Sleep(3 * time.Second) // until it is known
-		key, err := y.rooms[0].Open(context.Background(), struct{}{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		refused(key, framework.ErrRoomStays)
 		_ = y.rooms[0].Do(context.Background(), "red", func(c *count) {
 			if err := c.HandOver(); err != nil {
 				t.Error(err)
@@ -225,6 +220,16 @@ func TestHandOverIsRefused(t *testing.T) {
 		time.Sleep(time.Second)
 		if got := fmt.Sprint(y.told("leave", "missing")); got != "[leave red ann]" {
 			t.Error(got)
+		}
+	})
+}
+
+// TestLocalRoomStays: a key of a Local type means its server only.
+func TestLocalRoomStays(t *testing.T) {
+	playYard(t, 2, nil, func(rooms *framework.Rooms[*count]) { rooms.Local() }, func(s *stack, y *yard) {
+		s.enter(s.dial(s.servers[0], "ann", ""), "red")
+		if _, err := y.handOver(t, "red"); !errors.Is(err, framework.ErrRoomStays) {
+			t.Error(err)
 		}
 	})
 }

@@ -4,11 +4,17 @@ package cluster_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/client"
 	msg "github.com/lifeline-go/lifeline/framework/cluster/internal/place"
 	"github.com/lifeline-go/lifeline/session"
 )
@@ -73,5 +79,232 @@ func TestOpenBeforeStart(t *testing.T) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
+	})
+}
+
+// opens opens a room at a server of a yard, and puts these users of it in.
+func (y *yard) opens(t *testing.T, at int, v *server, users ...string) (key string) {
+	t.Helper()
+	key, err := y.rooms[at].Open(context.Background(), struct{}{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, user := range users {
+		if err := y.rooms[at].Seat(context.Background(), key, v.User(user)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return key
+}
+
+// gone checks that there is no room of a key, neither for a client nor for these servers, and no
+// entry in the directory.
+func (s *stack) gone(c *client.Client, y *yard, key string, at ...int) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var no *codec.Error
+	if err := c.Join(ctx, "count", key); !errors.As(err, &no) || no.Code != codec.ErrorRefused || no.Text != "there is no such room" {
+		s.t.Errorf("join: %v", err)
+	}
+	for _, i := range at {
+		if err := y.rooms[i].Reserve(ctx, key, "zoe"); !errors.Is(err, framework.ErrNoRoom) {
+			s.t.Errorf("reserve: %v", err)
+		}
+	}
+	time.Sleep(time.Second)
+	if b, _, err := s.bus.Get(ctx, "rooms/"+msg.Name("count", key)); err != nil || len(b) > 0 {
+		s.t.Errorf("the directory has %q, %v", b, err)
+	}
+}
+
+// TestOpenedRoomGoesAlong: a room that the game has opened goes on at the next server when its own
+// is stopped, and at the one after that, and is found by its key from every server.
+func TestOpenedRoomGoesAlong(t *testing.T) {
+	playYard(t, 3, quickDrain, nil, func(s *stack, y *yard) {
+		var d deaths
+		first := s.servers[0]
+		ann, bob := s.talker(&d, "tcp", "ann", 0), s.talker(&d, "tcp", "bob", 0)
+		key := y.opens(t, 0, first, "ann", "bob")
+		all := []*talker{ann, bob}
+		sent := uint64(0)
+		goesOn := func() {
+			t.Helper()
+			for range 5 {
+				sent++
+				for _, k := range all {
+					_ = k.Send("add", sent)
+				}
+			}
+			time.Sleep(time.Second)
+			for _, k := range all {
+				got := s.sums(k.Client)
+				if at, _ := k.Room("count").Key(); at != key || got["ann"] != sent || got["bob"] != sent {
+					t.Errorf("%s is in %s, which has %v", k.user, at, got)
+				}
+			}
+		}
+		goesOn()
+		for i, user := range []string{"cid", "dan"} {
+			s.stop()
+			goesOn()
+			for j := range s.servers {
+				c := s.dial(s.servers[j], fmt.Sprint(user, j), "")
+				s.enter(c, key)
+				if got := s.sums(c); got["ann"] != sent {
+					t.Errorf("from server %d: %v", j, got)
+				}
+			}
+			for j := range s.servers {
+				if err := y.rooms[i+1+j].Reserve(context.Background(), key, "eve"); err != nil {
+					t.Errorf("reserve: %v", err)
+				}
+			}
+		}
+		if got := fmt.Sprint(y.told("create", "leave", "missing", "end")); got != "[create "+key+"]" {
+			t.Error(got)
+		}
+		if st := first.Stats().Rooms["count"]; st.HandedOver != 1 || st.Drained != 0 || st.StateLost != 0 {
+			t.Errorf("%+v", st)
+		}
+		for _, k := range all {
+			if st := k.Stats(); st.Opens != 1 || st.Resets != 0 {
+				t.Errorf("%s: %+v", k.user, st)
+			}
+		}
+		_ = y.rooms[2].Do(context.Background(), key, func(c *count) { c.Close(0, "") })
+		time.Sleep(time.Second)
+		s.gone(s.dial(s.servers[0], "fay", ""), y, key, 2)
+	})
+}
+
+// TestOpenedRoomOnDemand: it is handed over while its server serves on. Who asks for it at that
+// moment gets in where it goes on, also at the server that has made its key; and it comes back.
+func TestOpenedRoomOnDemand(t *testing.T) {
+	playYard(t, 2, nil, nil, func(s *stack, y *yard) {
+		y.saving = func() { time.Sleep(700 * time.Millisecond) } // only its server knows of the room meanwhile
+		ann, bob, cid := s.dial(s.servers[0], "ann", ""), s.dial(s.servers[0], "bob", ""), s.dial(s.servers[1], "cid", "")
+		key := y.opens(t, 0, s.servers[0], "ann")
+		_ = ann.Send("add", 1)
+		time.Sleep(time.Second)
+		if _, err := y.handOver(t, key); err != nil {
+			t.Fatal(err)
+		}
+		s.within(time.Second, "saved", func() bool { return y.told("save") != nil })
+		var joining sync.WaitGroup
+		for _, c := range []*client.Client{bob, cid} {
+			joining.Go(func() { s.enter(c, key) })
+		}
+		for i := range y.rooms {
+			joining.Go(func() {
+				if err := y.rooms[i].Reserve(context.Background(), key, "dan"); err != nil {
+					t.Errorf("reserve at that moment: %v", err)
+				}
+			})
+		}
+		joining.Wait()
+		for round := range 3 {
+			for _, c := range []*client.Client{ann, bob, cid} {
+				if got := fmt.Sprint(s.sums(c)); got != "map[ann:1]" {
+					t.Errorf("the room has %s", got)
+				}
+			}
+			if from, err := y.handOver(t, key); err != nil || from != (round+1)%2 {
+				t.Errorf("handed over by %d: %v", from, err)
+			}
+		}
+		time.Sleep(time.Second)
+		for i, c := range []*client.Client{ann, bob, cid} {
+			s.stayed(c, []int{4, 4, 3}[i])
+		}
+		if got := y.told("create", "leave", "missing", "end"); len(got) != 1 {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// TestOpenedRoomIsNotMadeAnew: a room that was handed over ends with its next server when that
+// dies. No server knows what it was: it is not made anew, and its members are told.
+func TestOpenedRoomIsNotMadeAnew(t *testing.T) {
+	playYard(t, 3, reopens, nil, func(s *stack, y *yard) {
+		var d deaths
+		ann := s.talker(&d, "tcp", "ann", 0)
+		w := seated{told: map[string][]string{}}
+		w.follow(ann, "count")
+		key := y.opens(t, 0, s.servers[0], "ann")
+		time.Sleep(time.Second)
+		if _, err := y.handOver(t, key); err != nil {
+			t.Fatal(err)
+		}
+		s.within(5*time.Second, "it goes on", func() bool { return len(y.told("return")) == 1 })
+		time.Sleep(time.Second)
+		dead := slices.IndexFunc(s.servers, func(v *server) bool { return v.has("ann") })
+		d.kill(s.servers[dead])
+		time.Sleep(time.Minute)
+		if got := w.of("ann"); len(got) != 2 || !strings.HasPrefix(got[1], "out of "+key) {
+			t.Errorf("told %q", got)
+		}
+		for i, v := range s.servers {
+			if i != dead {
+				s.gone(s.dial(v, fmt.Sprint("bob", i), ""), y, key, i)
+			}
+		}
+		if got := y.told("create"); len(got) != 1 {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// TestOpenedRoomIsGivenUp: one whose hand-over can't be written ends, and comes to life nowhere
+// when the directory is back.
+func TestOpenedRoomIsGivenUp(t *testing.T) {
+	playYard(t, 2, nil, nil, func(s *stack, y *yard) {
+		first := s.servers[0]
+		ann := s.dial(first, "ann", "")
+		key := y.opens(t, 0, first, "ann")
+		time.Sleep(time.Second)
+		first.line.setMute("rooms/")
+		if _, err := y.handOver(t, key); err != nil {
+			t.Fatal(err)
+		}
+		s.within(time.Minute, "it ends", func() bool { return len(y.told("end")) == 1 })
+		if st := first.Stats().Rooms["count"]; st.StateLost != 1 || st.HandedOver != 0 {
+			t.Errorf("%+v", st)
+		}
+		first.line.setMute()
+		time.Sleep(10 * time.Second)
+		s.gone(ann, y, key, 0, 1)
+		if got := first.Stats().Cluster.Rooms; got["closing"]+got["moving"]+got["open"] != 0 {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+// TestRoomForStrangersGoesAlong: strangers fill it where it goes on.
+func TestRoomForStrangersGoesAlong(t *testing.T) {
+	set := func(rooms *framework.Rooms[*count]) { rooms.Seats(3) }
+	playYard(t, 2, quickDrain, set, func(s *stack, y *yard) {
+		ann := s.dial(s.servers[0], "ann", "")
+		any := func(c *client.Client) string {
+			t.Helper()
+			key, err := c.JoinAny(context.Background(), "count")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return key
+		}
+		key := any(ann)
+		_ = ann.Send("add", 1)
+		s.stop()
+		for i, in := range []bool{true, true, false} {
+			c := s.dial(s.servers[0], fmt.Sprint("p", i), "")
+			if got := any(c); (got == key) != in {
+				t.Errorf("stranger %d is in %s, not in %s: %v", i, got, key, in)
+			}
+			if in && fmt.Sprint(s.sums(c)) != "map[ann:1]" {
+				t.Errorf("the room has %v", s.sums(c))
+			}
+		}
+		s.stayed(ann, 1)
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/cluster/internal/core"
 	"github.com/lifeline-go/lifeline/framework/cluster/internal/place"
 )
@@ -22,9 +23,15 @@ var (
 )
 
 // HandOverRoom implements framework.ClusterRooms.
-func (c *Cluster) HandOverRoom(ctx context.Context, kind, key, to string, state []byte, done func(error)) {
+func (c *Cluster) HandOverRoom(ctx context.Context, h framework.RoomHandOver, done func(error)) {
+	kind, key := h.Type, h.Key
 	r, name := &c.rooms, place.Name(kind, key)
+	at, _ := maker(key)
 	r.mu.Lock()
+	first := at == c.me && r.here.State(name) == place.Free
+	if first {
+		r.here.Opened(name, h.Generation)
+	}
 	gen, ok := r.here.Move(name)
 	r.dropSeatsLocked(name)
 	r.mu.Unlock()
@@ -33,9 +40,9 @@ func (c *Cluster) HandOverRoom(ctx context.Context, kind, key, to string, state 
 		return
 	}
 	c.jobs.Add(func() {
-		target, err := c.roomTarget(to)
+		target, err := c.roomTarget(h.To)
 		if err == nil {
-			err = c.handOver(ctx, place.HandOver{Me: c.me, Type: kind, Key: key, Gen: gen, Target: target, Snapshot: state})
+			err = c.handOver(ctx, place.HandOver{Me: c.me, Type: kind, Key: key, Gen: gen, Target: target, Snapshot: h.State, First: first})
 		}
 		r.mu.Lock()
 		if err == nil {
@@ -44,8 +51,11 @@ func (c *Cluster) HandOverRoom(ctx context.Context, kind, key, to string, state 
 			r.here.Opened(name, gen) // CloseRoom follows
 		}
 		r.mu.Unlock()
-		if err == nil {
+		switch {
+		case err == nil:
 			c.openElsewhere(ctx, kind, key)
+		case first: // the write may be on its way
+			c.CloseRoom(kind, key)
 		}
 		done(err)
 	})
@@ -109,7 +119,8 @@ const openTime = 2 * time.Second
 func (c *Cluster) openElsewhere(ctx context.Context, kind, key string) {
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
-	find := place.Find{Me: c.me, Type: kind, Key: key, Choose: c.chooseOtherLocked}
+	_, made := maker(key)
+	find := place.Find{Me: c.me, Type: kind, Key: key, Choose: c.chooseOtherLocked, Made: made}
 	if _, err := c.find(ctx, place.Name(kind, key), find); err != nil {
 		c.log.Info("a room was handed over, and is not open yet", "room", kind+"/"+key, "error", err)
 	}

@@ -33,6 +33,7 @@ type yard struct {
 	later  string                 // what the type is at the second server, if it is another one
 	strike func(at string)        // what else callbacks do; nil: nothing
 	save   func() ([]byte, error) // in the place of OnSave; nil: it works
+	saving func()                 // runs in OnSave; nil: nothing
 	last   map[string]uint64      // by key: the last tick
 	rooms  []*framework.Rooms[*count]
 }
@@ -145,6 +146,9 @@ func (c *count) OnSave() ([]byte, error) {
 		return c.of.save()
 	}
 	c.of.note("save %s", c.Key())
+	if c.of.saving != nil {
+		c.of.saving()
+	}
 	return json.Marshal(c)
 }
 

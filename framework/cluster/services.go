@@ -434,9 +434,17 @@ func (s *services) admit(q *callBody, running int64) (callHandler, *replyBody) {
 	case running > maxCalls:
 		return nil, &replyBody{Result: callRefused, Code: uint32(codec.ErrorBusy), Text: fmt.Sprintf("more than %d calls run", maxCalls)}
 	case q.User != "" && len(s.c.host.User(q.User)) == 0, q.RoomType != "" && !s.c.host.HasRoom(q.RoomType, q.RoomKey):
-		return nil, &replyBody{Result: callAbsent}
+		return nil, s.absent(q)
 	}
 	return h, nil
+}
+
+// absent says that what a call is for is not here, or soon at another server.
+func (s *services) absent(q *callBody) *replyBody {
+	if q.RoomType != "" && s.c.host.RoomLeaves(q.RoomType, q.RoomKey) {
+		return &replyBody{Result: callAway, Text: "the room goes to another server"}
+	}
+	return &replyBody{Result: callAbsent}
 }
 
 // reply runs a handler.
@@ -455,7 +463,7 @@ func (s *services) reply(h callHandler, q *callBody) *replyBody {
 	})
 	switch {
 	case err == errAbsent:
-		return &replyBody{Result: callAbsent}
+		return s.absent(q)
 	case errors.As(err, &no):
 		return &replyBody{Result: callFailed, Code: uint32(no.Code), Text: no.Text[:min(len(no.Text), maxErrorText)]}
 	case err != nil:

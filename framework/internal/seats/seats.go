@@ -158,6 +158,15 @@ func (p *Plan[V]) Make(key string) *Room[V] {
 	return r
 }
 
+// Match lets strangers get into the room.
+func (r *Room[V]) Match() {
+	r.matched = true
+	r.match()
+}
+
+// Matched reports that strangers get into the room.
+func (r *Room[V]) Matched() bool { return r.matched }
+
 // Sit takes n seats, all or none. r may be nil.
 func (r *Room[V]) Sit(n int) Refusal {
 	switch {
