@@ -216,15 +216,15 @@ func (c *Cluster) findRoom(ctx context.Context, q framework.RoomQuery) (framewor
 	}
 	_, made := maker(q.Key)
 	for {
-		leaves := false
+		perhaps := false
 		if made {
 			at, err := c.askMaker(ctx, ask)
-			if leaves = err == errLeaves; !leaves && err != errNotAtMaker {
+			if perhaps = err == errPerhaps; !perhaps && err != errNotAtMaker {
 				return at, err
 			}
 		}
 		at, err := c.findListed(ctx, q, place.Find{Me: c.me, Type: q.Type, Key: q.Key, User: q.User, Session: ask.Session, Choose: choose, Made: made})
-		if !leaves || err != errUnlisted {
+		if !perhaps || err != errUnlisted {
 			return at, err
 		}
 		if !pause(ctx, roomAgain) {
@@ -400,10 +400,10 @@ func maker(key string) (core.Incarnation, bool) {
 	return i, ok && err == nil
 }
 
-// What askMaker did not find is what the directory knows of the room.
+// Why the directory is asked for a room after the server that has made its key.
 var (
 	errNotAtMaker = errors.New("cluster: the room is not at the server that has made its key")
-	errLeaves     = errors.New("cluster: the room is about to go to another server")
+	errPerhaps    = errors.New("cluster: the server that has made the key does not answer, or the room is about to go")
 )
 
 // errUnlisted is noRoom for a key that was made by a server, and has no entry.
@@ -421,16 +421,16 @@ func (c *Cluster) askMaker(ctx context.Context, q place.Question) (framework.Roo
 	}
 	for {
 		switch a, ok := c.askForRoom(ctx, at, q); {
-		case !ok:
-			return framework.RoomPlace{}, busyRoom()
-		case a.Says == place.Seated:
+		case ok && a.Says == place.Seated:
 			return c.roomPlace(at)
-		case a.Says == place.Refuses:
+		case ok && a.Says == place.Refuses:
 			return framework.RoomPlace{}, roomRefusal(a.Why)
-		case a.Says == place.NotHere:
+		case ok && a.Says == place.NotHere:
 			return framework.RoomPlace{}, gone
 		case keeps:
-			return framework.RoomPlace{}, errLeaves
+			return framework.RoomPlace{}, errPerhaps
+		case !ok:
+			return framework.RoomPlace{}, busyRoom()
 		}
 		if !pause(ctx, roomAgain) {
 			return framework.RoomPlace{}, busyRoom()

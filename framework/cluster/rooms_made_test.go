@@ -223,6 +223,31 @@ func TestOpenedRoomOnDemand(t *testing.T) {
 	})
 }
 
+// TestOpenedRoomOutlivesItsMaker: the server that has made the key crashes after it has handed the
+// room over. Players get in at once, before the crash is known.
+func TestOpenedRoomOutlivesItsMaker(t *testing.T) {
+	playYard(t, 3, nil, nil, func(s *stack, y *yard) {
+		var d deaths
+		ann := s.talker(&d, "tcp", "ann", 0)
+		key := y.opens(t, 0, s.servers[0], "ann")
+		_ = ann.Send("add", 1)
+		time.Sleep(time.Second)
+		if _, err := y.handOver(t, key); err != nil {
+			t.Fatal(err)
+		}
+		s.within(5*time.Second, "it goes on", func() bool { return len(y.told("return")) == 1 })
+		d.kill(s.servers[0])
+		for i, v := range s.servers[1:] {
+			c := s.dial(v, fmt.Sprint("bob", i), "")
+			s.enter(c, key)
+			if got := s.sums(c); got["ann"] != 1 {
+				t.Errorf("from server %d: %v", i+1, got)
+			}
+		}
+		s.stayed(ann.Client, 1)
+	})
+}
+
 // TestOpenedRoomIsNotMadeAnew: a room that was handed over ends with its next server when that
 // dies. No server knows what it was: it is not made anew, and its members are told.
 func TestOpenedRoomIsNotMadeAnew(t *testing.T) {

@@ -249,6 +249,7 @@ type joining struct {
 	r           *request // nil: the room moves, and the player with it
 	key, name   string
 	hops, waits int
+	perhaps     bool // the node that has made its key has not said whether it is there
 }
 
 const maxHops = 4
@@ -284,11 +285,7 @@ func (n *node) join(j *joining) {
 	case state == Open:
 		n.enter(j)
 	case state != Free:
-		if j.waits++; j.r != nil && j.waits > 100 {
-			n.answer(j, "busy")
-			return
-		}
-		n.later(50*time.Millisecond, func() { n.join(j) })
+		n.again(j)
 	case j.r == nil && n.draining: // it came before
 		j.c.depart(j, n.w.anyNode().inc)
 	case n.draining || j.r != nil && j.hops > maxHops:
@@ -353,14 +350,22 @@ func (n *node) madeAnswered(j *joining, maker core.Incarnation, ev Event) {
 				n.w.done.asked++
 				n.look(j)
 			}
+		case snapshotted(j.key):
+			j.perhaps = true
+			n.look(j)
 		default:
-			if j.waits++; j.r != nil && j.waits > 100 {
-				n.answer(j, "busy")
-				return
-			}
-			n.later(50*time.Millisecond, func() { n.join(j) })
+			n.again(j)
 		}
 	})
+}
+
+// again joins a little later, but not for ever.
+func (n *node) again(j *joining) {
+	if j.waits++; j.r != nil && j.waits > 100 {
+		n.answer(j, "busy")
+		return
+	}
+	n.later(50*time.Millisecond, func() { n.join(j) })
 }
 
 // enter takes a seat of a room that is here.
@@ -381,6 +386,8 @@ func (n *node) found(j *joining, v Verdict) {
 		return
 	}
 	n.held.Forget(j.name)
+	perhaps := j.perhaps
+	j.perhaps = false
 	n.whenActing(func() {
 		switch {
 		case j.c.id != j.id || j.c.at != n.inc:
@@ -394,6 +401,8 @@ func (n *node) found(j *joining, v Verdict) {
 			n.later(v.Wait, func() { n.join(j) })
 		case v.Result == Busy:
 			n.answer(j, "busy")
+		case v.Result == None && perhaps:
+			n.again(j)
 		case v.Result == None:
 			n.w.oracle.none(n, j.key)
 			n.answer(j, "none")
