@@ -653,7 +653,7 @@ func (n *node) handOver(name string, r *room) {
 		n.handOverNow(name, r)
 		return
 	}
-	n.later(n.w.Between(0, 300*time.Millisecond), func() { // until it is saved, no one else knows
+	n.later(n.w.Between(0, 300*time.Millisecond), func() { // until it is saved, no other node knows
 		n.whenActing(func() { n.handOverNow(name, r) })
 	})
 }
