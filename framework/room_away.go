@@ -139,11 +139,11 @@ func (s *Server) endEmptyRooms() {
 }
 
 // endDeserted hands a room over, or ends it, that no member will take along: they have not
-// come yet, or it is kept though it is empty.
+// come yet, or it is kept though it is empty. So is one that was just opened.
 func (r *Room) endDeserted() {
 	r.kind.mu.Lock()
 	taken := r.seats.Taken()
-	deserted := taken > 0 && taken == r.absentLocked() || taken == 0 && r.kind.plan.Linger != 0
+	deserted := taken > 0 && taken == r.absentLocked() || taken == 0 && (r.kind.plan.Linger != 0 || !r.born.owned)
 	r.kind.mu.Unlock()
 	if deserted && r.goesAlong() && !(r.keepsState() && r.handOver(r.id())) {
 		r.kind.mu.Lock()

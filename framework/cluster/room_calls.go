@@ -78,12 +78,17 @@ func (c *Cluster) locateRoom(ctx context.Context, kind, key string, likely core.
 		return c.me, nil
 	}
 	var none core.Incarnation
-	if s := c.status(likely); likely != none && (s == core.Up || s == core.Draining) {
+	s := c.status(likely)
+	likes := likely != none && (s == core.Up || s == core.Draining)
+	if likes && (likely == c.me || !c.host.KeepsRooms(kind)) {
 		return likely, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
 	b, _, err := c.bus.Get(ctx, roomsKey(place.Name(kind, key)))
+	if likes && (err != nil || len(b) == 0) { // it was not handed over yet, as far as is known
+		return likely, nil
+	}
 	if err != nil {
 		return none, fmt.Errorf("%w: the directory does not answer", ErrUnreachable)
 	}

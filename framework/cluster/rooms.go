@@ -37,6 +37,7 @@ type rooms struct {
 	seated  map[string]roomName // with kept seats, by their names in the directory
 	waiting map[string][]func() // to be done one after the other, by name
 	loads   map[core.Incarnation]place.Load
+	leaving map[string]bool // that are to be handed over, when a search has ended that began before they were made
 }
 
 // roomName is a type and a key.
@@ -298,7 +299,7 @@ func (c *Cluster) find(ctx context.Context, name string, f place.Find) (place.Ve
 	r := &c.rooms
 	for {
 		r.mu.Lock()
-		leaves := f.Made && c.host.RoomLeaves(f.Type, f.Key) // before that is noted here
+		leaves := f.Made && (r.leaving[name] || c.host.RoomLeaves(f.Type, f.Key)) // before that is noted here
 		state := r.here.State(name)
 		if !leaves {
 			state = r.here.Arrive(name)
@@ -457,14 +458,18 @@ func (c *Cluster) answerRooms(b []byte) []byte {
 func (c *Cluster) answerRoom(q place.Question) place.Answer {
 	r, name := &c.rooms, place.Name(q.Type, q.Key)
 	at, made := maker(q.Key)
+	if made && at == c.me { // it is open, then about to go, then what is noted here
+		if c.openMade(q, name) {
+			return c.seat(q, name)
+		}
+		if c.leaves(q.Type, q.Key) {
+			return place.Answer{Says: place.Working}
+		}
+	}
 	r.mu.Lock()
 	state := r.here.State(name)
 	r.mu.Unlock()
 	switch {
-	case made && at == c.me && state == place.Free && c.host.RoomLeaves(q.Type, q.Key):
-		return place.Answer{Says: place.Working}
-	case made && at == c.me && state == place.Free && c.openMade(q, name):
-		return c.seat(q, name)
 	case made && !c.host.KeepsRooms(q.Type):
 		return place.Answer{Says: place.NotHere}
 	case state == place.Open:

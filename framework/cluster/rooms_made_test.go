@@ -243,6 +243,9 @@ func TestOpenedRoomOutlivesItsMaker(t *testing.T) {
 			if got := s.sums(c); got["ann"] != 1 {
 				t.Errorf("from server %d: %v", i+1, got)
 			}
+			if err := y.rooms[i+1].Reserve(context.Background(), key, "cid"); err != nil {
+				t.Errorf("from server %d: %v", i+1, err)
+			}
 		}
 		s.stayed(ann.Client, 1)
 	})
@@ -331,5 +334,125 @@ func TestRoomForStrangersGoesAlong(t *testing.T) {
 			}
 		}
 		s.stayed(ann, 1)
+	})
+}
+
+// TestReserveWhileARoomGoes: the room that is being handed over, and has no entry yet, is not said
+// to be none.
+func TestReserveWhileARoomGoes(t *testing.T) {
+	playYard(t, 2, nil, nil, func(s *stack, y *yard) {
+		ann := s.dial(s.servers[0], "ann", "")
+		key := y.opens(t, 0, s.servers[0], "ann")
+		_ = ann.Send("add", 1)
+		time.Sleep(time.Second)
+		s.servers[0].line.setMute("rooms/")
+		if _, err := y.handOver(t, key); err != nil {
+			t.Fatal(err)
+		}
+		s.within(time.Second, "saved", func() bool { return y.told("save") != nil })
+		time.Sleep(100 * time.Millisecond)
+		if err := y.rooms[1].Reserve(context.Background(), key, "dan"); errors.Is(err, framework.ErrNoRoom) {
+			t.Error(err)
+		}
+		s.servers[0].line.setMute()
+		time.Sleep(5 * time.Second)
+		if got := fmt.Sprint(s.sums(ann)); got != "map[ann:1]" {
+			t.Errorf("the room has %s", got)
+		}
+	})
+}
+
+// TestOpenedRoomWaitsElsewhere: a room that was opened, and whose players have not come yet, goes
+// along when its server stops: it would not be made anew.
+func TestOpenedRoomWaitsElsewhere(t *testing.T) {
+	playYard(t, 2, quickDrain, nil, func(s *stack, y *yard) {
+		key := y.opens(t, 0, s.servers[0])
+		s.stop()
+		s.enter(s.dial(s.servers[0], "bob", ""), key)
+	})
+}
+
+// TestGuessedKey: a client asks for the next room for strangers before it is made. That keeps
+// the room from being handed over only until the search is over.
+func TestGuessedKey(t *testing.T) {
+	playYard(t, 2, nil, nil, func(s *stack, y *yard) {
+		ann, eve := s.dial(s.servers[0], "ann", ""), s.dial(s.servers[0], "eve", "")
+		key, err := eve.JoinAny(context.Background(), "count")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = eve.Room("count").Leave(context.Background())
+		next := strings.TrimSuffix(key, "-1") + "-2"
+		s.servers[0].line.setMute("rooms/")
+		done := make(chan error)
+		go func() { done <- eve.Join(context.Background(), "count", next) }()
+		time.Sleep(500 * time.Millisecond)
+		if got, err := ann.JoinAny(context.Background(), "count"); err != nil || got != next {
+			t.Fatalf("%q, want %q: %v", got, next, err)
+		}
+		_ = ann.Send("add", 1)
+		time.Sleep(200 * time.Millisecond)
+		if _, err := y.handOver(t, next); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		s.servers[0].line.setMute()
+		time.Sleep(10 * time.Second)
+		<-done
+		if got := fmt.Sprint(s.sums(ann)); got != "map[ann:1]" {
+			t.Errorf("the room has %s", got)
+		}
+		if st := s.servers[0].Stats().Rooms["count"]; st.StateLost != 0 || st.HandedOver != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// TestSnapshotOfARoomThatNoPlayerWants: the next server does not open the room at once, and its
+// members are gone. It is opened all the same, and ends.
+func TestSnapshotOfARoomThatNoPlayerWants(t *testing.T) {
+	playYard(t, 2, nil, nil, func(s *stack, y *yard) {
+		ann := s.dial(s.servers[0], "ann", "")
+		key := y.opens(t, 0, s.servers[0], "ann")
+		time.Sleep(time.Second)
+		s.servers[1].line.setMute("rooms/")
+		if _, err := y.handOver(t, key); err != nil {
+			t.Fatal(err)
+		}
+		_ = ann.Close()
+		time.Sleep(10 * time.Second)
+		s.servers[1].line.setMute()
+		time.Sleep(10 * time.Minute)
+		if b, _, err := s.bus.Get(context.Background(), "rooms/"+msg.Name("count", key)); err != nil || len(b) > 0 {
+			t.Errorf("the directory has %d bytes, %v; the game was told %q", len(b), err, y.told(""))
+		}
+	})
+}
+
+// TestSearchesWriteNothing: for a room that has ended.
+func TestSearchesWriteNothing(t *testing.T) {
+	playYard(t, 2, nil, nil, func(s *stack, y *yard) {
+		ann := s.dial(s.servers[0], "ann", "")
+		key := y.opens(t, 0, s.servers[0], "ann")
+		time.Sleep(time.Second)
+		if _, err := y.handOver(t, key); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Second)
+		_ = y.rooms[1].Do(context.Background(), key, func(c *count) { c.Close(0, "") })
+		time.Sleep(3 * time.Second)
+		rev := func() uint64 {
+			_, rev, _ := s.bus.Get(context.Background(), "rooms/"+msg.Name("count", key))
+			return rev
+		}
+		before := rev()
+		for range 5 {
+			if _, err := ann.Room("count").Join(context.Background(), key); codeOf(err) != codec.ErrorRefused {
+				t.Error(err)
+			}
+		}
+		if after := rev(); before == 0 || after != before {
+			t.Errorf("revision %d, then %d", before, after)
+		}
 	})
 }

@@ -28,6 +28,20 @@ func (c *Cluster) HandOverRoom(ctx context.Context, h framework.RoomHandOver, do
 	r, name := &c.rooms, place.Name(kind, key)
 	at, _ := maker(key)
 	r.mu.Lock()
+	if at == c.me && r.here.State(name) == place.Opening && ctx.Err() == nil {
+		// Its key was guessed, and is sought since before the room was made.
+		if r.leaving == nil {
+			r.leaving = map[string]bool{}
+		}
+		r.leaving[name] = true
+		r.mu.Unlock()
+		c.jobs.Add(func() {
+			pause(ctx, roomAgain)
+			c.HandOverRoom(ctx, h, done)
+		})
+		return
+	}
+	delete(r.leaving, name)
 	first := at == c.me && r.here.State(name) == place.Free
 	if first {
 		r.here.Opened(name, h.Generation)
@@ -121,9 +135,15 @@ func (c *Cluster) openElsewhere(ctx context.Context, kind, key string) {
 	defer cancel()
 	_, made := maker(key)
 	find := place.Find{Me: c.me, Type: kind, Key: key, Choose: c.chooseOtherLocked, Made: made}
-	if _, err := c.find(ctx, place.Name(kind, key), find); err != nil {
-		c.log.Info("a room was handed over, and is not open yet", "room", kind+"/"+key, "error", err)
+	v, err := c.find(ctx, place.Name(kind, key), find)
+	if err == nil && v.Result != place.Busy {
+		return
 	}
+	c.log.Info("a room was handed over, and is not open yet", "room", kind+"/"+key, "error", err)
+	go c.untilDone(func(ctx context.Context) bool { // ends with this server
+		v, err := c.find(ctx, place.Name(kind, key), find)
+		return err == nil && v.Result != place.Busy
+	})
 }
 
 // passOn lets any other server have a room that this one owns now, and can't make.
@@ -158,4 +178,15 @@ func (c *Cluster) RoomRuns(kind, key string) {
 			return err == nil && v.Result == place.Runs
 		})
 	})
+}
+
+// leaves reports whether a room goes to another server, and the directory may not say so yet.
+func (c *Cluster) leaves(kind, key string) bool {
+	if c.host.RoomLeaves(kind, key) {
+		return true
+	}
+	r, name := &c.rooms, place.Name(kind, key)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.leaving[name] || r.here.State(name) == place.Moving
 }

@@ -441,7 +441,7 @@ func (s *services) admit(q *callBody, running int64) (callHandler, *replyBody) {
 
 // absent says that what a call is for is not here, or soon at another server.
 func (s *services) absent(q *callBody) *replyBody {
-	if q.RoomType != "" && s.c.host.RoomLeaves(q.RoomType, q.RoomKey) {
+	if q.RoomType != "" && s.c.leaves(q.RoomType, q.RoomKey) {
 		return &replyBody{Result: callAway, Text: "the room goes to another server"}
 	}
 	return &replyBody{Result: callAbsent}

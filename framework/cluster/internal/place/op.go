@@ -206,7 +206,7 @@ func NewFind(f Find) *Op {
 	o := &Op{Name: Name(f.Type, f.Key), typ: f.Type, key: f.Key}
 	o.decide = func(e *Entry, v core.View) Action {
 		if f.Made && f.isOver(e, v) {
-			return o.over()
+			return o.over(e)
 		}
 		if e == nil || e.Owner == (core.Incarnation{}) {
 			return f.place(o, e, v)
@@ -236,13 +236,14 @@ func (f *Find) isOver(e *Entry, v core.View) bool {
 	return e == nil || e.Snapshot == nil && (e.Owner == f.Me || v.Status(e.Owner) == core.Dead)
 }
 
-// over removes the entry of such a room. One that has never had an entry gets no tombstone for
-// each that asks: a second read confirms the first.
-func (o *Op) over() Action {
-	switch first := !o.none; {
-	case o.rev > 0:
+// over removes the entry of such a room. One that was removed is not written again by any server
+// (HandOver.First), so nothing is written for those who ask; nor for a key that never had one,
+// where a second read confirms the first.
+func (o *Op) over(e *Entry) Action {
+	switch {
+	case e != nil:
 		return Action{Do: core.Write, Verdict: Verdict{Result: None}}
-	case first:
+	case o.rev == 0 && !o.none:
 		o.none = true
 		return o.again()
 	}
