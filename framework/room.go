@@ -38,7 +38,7 @@ type (
 	// SaveHandler and RestoreHandler let a room go on at another server: of a type that has
 	// both, and whose keys mean all servers of a cluster (see Local), a server that shuts
 	// down hands its rooms over with their members. Nobody joins, leaves or is reset by it.
-	// So do rooms whose keys the server has made, by Open or for strangers. To let them end
+	// So do rooms by keys that the server has made, by Open or for strangers. To let them end
 	// here instead is PlayOn.
 	//
 	// OnSave is the last of all that runs in the room here: no tick, timer, message or

@@ -35,7 +35,7 @@ type fleet struct {
 	in     map[string]string // by user and type: the room that it is in; with a "?" if it has not come along yet
 	left   map[string]bool   // by user, type and key: it went elsewhere before it had come along, and its seat is kept still
 	makers map[*framework.Server]*match.Matchmaker
-	keeps  bool // rooms whose keys servers make keep their state, too
+	keeps  bool // rooms by keys that servers make keep their state, too
 }
 
 func (f *fleet) fault(format string, args ...any) {
@@ -147,7 +147,7 @@ func (f *fleet) setup(_ uint16, s *framework.Server) {
 	f.mu.Unlock()
 }
 
-// addMade registers rooms whose keys servers make: for strangers, and for matches.
+// addMade registers rooms by keys that servers make: for strangers, and for matches.
 func addMade[R any](s *framework.Server, mm *match.Matchmaker, fresh func(r *framework.Room, kind string) R) {
 	framework.AddRoom(s, "any", func(r *framework.Room) R { return fresh(r, "any") }).Seats(4).Everywhere()
 	ring := framework.AddRoom(s, "ring", func(r *framework.Room) R { return fresh(r, "ring") }).Seats(2)

@@ -224,7 +224,7 @@ func (c *Cluster) findRoom(ctx context.Context, q framework.RoomQuery) (framewor
 				return at, err
 			}
 		}
-		at, err := c.findListed(ctx, q, place.Find{Me: c.me, Type: q.Type, Key: q.Key, User: q.User, Session: ask.Session, Choose: choose, Made: made})
+		at, err := c.findListed(ctx, q, place.Find{Me: c.me, Type: q.Type, Key: q.Key, User: q.User, Session: ask.Session, Choose: choose})
 		if !perhaps || err != errUnlisted {
 			return at, err
 		}
@@ -297,16 +297,15 @@ func (c *Cluster) roomPlace(i core.Incarnation) (framework.RoomPlace, error) {
 // find looks for a room, and opens it if this server has become its owner.
 func (c *Cluster) find(ctx context.Context, name string, f place.Find) (place.Verdict, error) {
 	r := &c.rooms
+	_, f.Made = maker(f.Key)
 	for {
 		r.mu.Lock()
-		leaves := f.Made && (r.leaving[name] || c.host.RoomLeaves(f.Type, f.Key)) // before that is noted here
-		state := r.here.State(name)
-		if !leaves {
+		state := place.Moving // soon
+		if !f.Made || !c.leavesLocked(f.Type, f.Key) {
 			state = r.here.Arrive(name)
 		}
 		r.mu.Unlock()
 		switch {
-		case leaves:
 		case state == place.Free:
 			v, err := c.runRoom(ctx, place.NewFind(f))
 			if err == nil && v.Result == place.Here {
@@ -511,8 +510,7 @@ func (c *Cluster) openForOther(q place.Question, name string) place.Answer {
 	ctx, stop := context.WithTimeout(c.ctx, roomTime)
 	c.rooms.inTurn(name, func() {
 		defer stop()
-		_, made := maker(q.Key)
-		v, err := c.find(ctx, name, place.Find{Me: c.me, Type: q.Type, Key: q.Key, User: q.User, Session: q.Session, Asked: true, Made: made})
+		v, err := c.find(ctx, name, place.Find{Me: c.me, Type: q.Type, Key: q.Key, User: q.User, Session: q.Session, Asked: true})
 		var no *codec.Error
 		switch {
 		case errors.As(err, &no), err == nil && v.Result == place.None: // it can't be made here

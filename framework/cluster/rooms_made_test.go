@@ -178,8 +178,9 @@ func TestOpenedRoomGoesAlong(t *testing.T) {
 	})
 }
 
-// TestOpenedRoomOnDemand: it is handed over while its server serves on. Who asks for it at that
-// moment gets in where it goes on, also at the server that has made its key; and it comes back.
+// TestOpenedRoomOnDemand: it is handed over while its server serves on. Players that ask for
+// it at that moment get in where it goes on, also at the server that has made its key; and it comes
+// back.
 func TestOpenedRoomOnDemand(t *testing.T) {
 	playYard(t, 2, nil, nil, func(s *stack, y *yard) {
 		y.saving = func() { time.Sleep(700 * time.Millisecond) } // only its server knows of the room meanwhile
@@ -283,7 +284,7 @@ func TestOpenedRoomIsNotMadeAnew(t *testing.T) {
 	})
 }
 
-// TestOpenedRoomIsGivenUp: one whose hand-over can't be written ends, and comes to life nowhere
+// TestOpenedRoomIsGivenUp: a room ends if its hand-over can't be written, and is open nowhere
 // when the directory is back.
 func TestOpenedRoomIsGivenUp(t *testing.T) {
 	playYard(t, 2, nil, nil, func(s *stack, y *yard) {
@@ -362,8 +363,8 @@ func TestReserveWhileARoomGoes(t *testing.T) {
 	})
 }
 
-// TestOpenedRoomWaitsElsewhere: a room that was opened, and whose players have not come yet, goes
-// along when its server stops: it would not be made anew.
+// TestOpenedRoomWaitsElsewhere: a room that was opened, and waits for its players, goes along
+// when its server stops: it would not be made anew.
 func TestOpenedRoomWaitsElsewhere(t *testing.T) {
 	playYard(t, 2, quickDrain, nil, func(s *stack, y *yard) {
 		key := y.opens(t, 0, s.servers[0])

@@ -133,17 +133,17 @@ const openTime = 2 * time.Second
 func (c *Cluster) openElsewhere(ctx context.Context, kind, key string) {
 	ctx, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
-	_, made := maker(key)
-	find := place.Find{Me: c.me, Type: kind, Key: key, Choose: c.chooseOtherLocked, Made: made}
-	v, err := c.find(ctx, place.Name(kind, key), find)
-	if err == nil && v.Result != place.Busy {
-		return
+	open := func(ctx context.Context) error {
+		v, err := c.find(ctx, place.Name(kind, key), place.Find{Me: c.me, Type: kind, Key: key, Choose: c.chooseOtherLocked})
+		if err == nil && v.Result == place.Busy {
+			err = errNoServer
+		}
+		return err
 	}
-	c.log.Info("a room was handed over, and is not open yet", "room", kind+"/"+key, "error", err)
-	go c.untilDone(func(ctx context.Context) bool { // ends with this server
-		v, err := c.find(ctx, place.Name(kind, key), find)
-		return err == nil && v.Result != place.Busy
-	})
+	if err := open(ctx); err != nil {
+		c.log.Info("a room was handed over, and is not open yet", "room", kind+"/"+key, "error", err)
+		go c.untilDone(func(ctx context.Context) bool { return open(ctx) == nil }) // ends with this server
+	}
 }
 
 // passOn lets any other server have a room that this one owns now, and can't make.
@@ -182,11 +182,14 @@ func (c *Cluster) RoomRuns(kind, key string) {
 
 // leaves reports whether a room goes to another server, and the directory may not say so yet.
 func (c *Cluster) leaves(kind, key string) bool {
-	if c.host.RoomLeaves(kind, key) {
-		return true
-	}
-	r, name := &c.rooms, place.Name(kind, key)
+	r := &c.rooms
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.leaving[name] || r.here.State(name) == place.Moving
+	return c.leavesLocked(kind, key) || r.here.State(place.Name(kind, key)) == place.Moving
+}
+
+// leavesLocked reports whether a room is about to go, which is not noted in here yet. The caller
+// holds rooms.mu.
+func (c *Cluster) leavesLocked(kind, key string) bool {
+	return c.host.RoomLeaves(kind, key) || c.rooms.leaving[place.Name(kind, key)]
 }

@@ -307,8 +307,8 @@ func (n *node) look(j *joining) {
 	}
 }
 
-// joinMade joins a room whose key a node has made at that node. It reports true if the directory
-// knows more.
+// joinMade joins a room by a key that a node has made, at that node. It reports true if the
+// directory knows more.
 func (n *node) joinMade(j *joining, maker core.Incarnation) bool {
 	status := n.members.Status(maker)
 	switch r := n.rooms[j.name]; {
@@ -414,7 +414,7 @@ func (n *node) found(j *joining, v Verdict) {
 
 // --- rooms
 
-// make makes a room whose key is the node's own: it has no entry.
+// make makes a room by a key of the node's own: it has no entry.
 func (n *node) make() (key string) {
 	w := n.w
 	w.done.made++

@@ -231,14 +231,14 @@ func NewFind(f Find) *Op {
 	return o
 }
 
-// isOver reports whether nothing is left of a room whose key a server has made.
+// isOver reports whether nothing is left of a room by a key that a server has made.
 func (f *Find) isOver(e *Entry, v core.View) bool {
 	return e == nil || e.Snapshot == nil && (e.Owner == f.Me || v.Status(e.Owner) == core.Dead)
 }
 
 // over removes the entry of such a room. One that was removed is not written again by any server
-// (HandOver.First), so nothing is written for those who ask; nor for a key that never had one,
-// where a second read confirms the first.
+// (HandOver.First), so no search writes anything then; nor for a key that never had one, where a
+// second read confirms the first.
 func (o *Op) over(e *Entry) Action {
 	switch {
 	case e != nil:

@@ -272,7 +272,7 @@ func TestRuns(t *testing.T) {
 	}
 }
 
-// TestFirstHandOver: a room whose key its server has made has no entry before, and none was ever
+// TestFirstHandOver: a room by a key that its server has made has no entry before, and none was ever
 // removed: else it was written already, or given up.
 func TestFirstHandOver(t *testing.T) {
 	given := &Entry{Type: "hall", Key: "k", Gen: 3, Target: other, Snapshot: []byte("s")}

@@ -44,7 +44,7 @@ type tally struct {
 	refused                                                 int
 	passed                                                  int // rooms that were handed over on demand
 	strayed                                                 int // players that did not get into the room again that they moved with
-	made, first, asked, none                                int // rooms whose keys nodes have made, those handed over by these, joins that they sent on, and that found none
+	made, first, asked, none                                int // rooms by keys that nodes have made, those handed over by these, joins that they sent on, and that found none
 }
 
 func (t *tally) add(o tally) {
@@ -381,7 +381,7 @@ func (o *oracle) released(n *node, name, key string, gen uint64) {
 	}
 }
 
-// none takes that a room whose key a node has made is found nowhere.
+// none takes note that a room by a key that a node has made is found nowhere.
 func (o *oracle) none(n *node, key string) {
 	o.w.done.none++
 	ends := slices.ContainsFunc(o.w.nodes, func(n *node) bool {
