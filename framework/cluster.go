@@ -323,6 +323,9 @@ func (h clusterHost) Evict(id ID, policy Duplicate) (present bool) {
 
 func (h clusterHost) Give(id ID) {
 	if p := h.s.Player(id); p != nil {
+		p.mu.Lock()
+		p.extraLocked().given = true
+		p.mu.Unlock()
 		p.dismiss(Reason{Code: session.Moved})
 	}
 }

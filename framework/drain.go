@@ -161,9 +161,7 @@ func (s *Server) drain(ctx, patient context.Context, left []*Player, done <-chan
 	for {
 		now := clock()
 		if patient.Err() != nil {
-			for _, p := range left {
-				p.dismiss(Reason{Code: session.ShuttingDown})
-			}
+			s.letAllGo()
 			left = nil
 		}
 		left = s.drainDue(left, now)
@@ -172,15 +170,25 @@ func (s *Server) drain(ctx, patient context.Context, left []*Player, done <-chan
 			return nil
 		case <-tick.C:
 		case <-ctx.Done():
-			for _, p := range left {
-				p.dismiss(Reason{Code: session.ShuttingDown})
-			}
+			s.letAllGo()
 			select {
 			case <-done: // there was nothing to wait for
 				return nil
 			case <-time.After(drainTick): // what finds that out had its time
 				return fmt.Errorf("framework: shutdown left sessions behind%s: %w", s.watch.Busy(), ctx.Err())
 			}
+		}
+	}
+}
+
+// letAllGo ends the sessions that are not on their way to another server.
+func (s *Server) letAllGo() {
+	for _, p := range s.players() {
+		p.mu.Lock()
+		gone := p.life.Ending()
+		p.mu.Unlock()
+		if !gone {
+			p.dismiss(Reason{Code: session.ShuttingDown})
 		}
 	}
 }

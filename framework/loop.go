@@ -291,7 +291,7 @@ func (l *loop) confirmLogin(p *Player) {
 		l.srv.mu.Lock()
 		l.srv.confirmLoginLocked(p)
 		l.srv.mu.Unlock()
-		if l.srv.rooms != nil {
+		if l.srv.movable() {
 			p.wakeLoop() // it may wait for this to move
 		}
 	}
@@ -374,6 +374,9 @@ func (l *loop) detach(p *Player) {
 	p.life.Detach()
 	p.mu.Unlock()
 	p.schedule()
+	if p.hello != nil {
+		p.wakeLoop() // it may have waited to be heard, to move
+	}
 }
 
 // visit is the wheel's: a deadline of p has come.
@@ -439,7 +442,7 @@ func (l *loop) onWake(p *Player) {
 		kick = p.extra.kick
 	}
 	holding := p.in.Holding() || going
-	unheard := p.hello != nil && p.seats.moves()
+	unheard := p.hello != nil && (p.seats.moves() || p.mustBeHeardLocked() && p.link != nil)
 	if p.migrating() {
 		p.reason = kick // what OnClose is told, if it has not been yet
 		p.mu.Unlock()
@@ -449,7 +452,10 @@ func (l *loop) onWake(p *Player) {
 	switch {
 	case kick == nil:
 	case kick.Code == session.Moved && l.srv.movable() && !p.hasEnded() && unheard:
-		// confirmLogin wakes again: a client that was never heard would have to log in anew
+		// confirmLogin wakes again, or detach: a client that was never heard would have to log in anew
+		if holding = true; p.link != nil && p.s.Answered() {
+			p.s.Settle()
+		}
 	case kick.Code == session.Moved && l.srv.movable() && !p.hasEnded():
 		l.migrate(p, kick.Text)
 		return

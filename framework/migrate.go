@@ -41,8 +41,9 @@ var ErrNoStore = errors.New("framework: neither Config.Store nor Config.Cluster 
 // Config.Pack and Unpack carry what the one knows to the other. Authenticate is
 // not asked again: OnOpen throws out a user that was banned meanwhile.
 // A player that is kicked before it has left, or whose record the store refuses,
-// does not arrive; one whose client was never heard since its login logs in anew, and gets the
-// session back with DuplicateAdopt in a cluster if that login had adopted it.
+// does not arrive. One whose client was not heard since its login goes when it was; if its link
+// is lost before, its client logs in anew, and gets the session back with DuplicateAdopt in a
+// cluster if that login had adopted it.
 func (p *Player) Move(address string) error {
 	if !p.srv.movable() {
 		return ErrNoStore
@@ -63,7 +64,10 @@ func retrySoon() *session.CloseError { return &session.CloseError{Code: session.
 
 // migrate begins the end of a session on this server.
 func (l *loop) migrate(p *Player, address string) {
-	if p.hello != nil && p.resumes == 0 { // not heard yet, and new: its client logs in where it comes to
+	p.mu.Lock()
+	unheard := p.mustBeHeardLocked()
+	p.mu.Unlock()
+	if unheard { // its client logs in where it comes to
 		l.end(p, Reason{Code: session.ShuttingDown})
 		return
 	}
@@ -84,6 +88,14 @@ func (l *loop) migrate(p *Player, address string) {
 	p.mu.Unlock()
 	p.release()
 	p.schedule()
+}
+
+// mustBeHeardLocked reports whether the session is new, and its client was not heard since its
+// login: it may have no token by which the session would go on. One that another server has asked
+// for goes as it is: its client is there, or another login of its user. Called on the owning loop.
+// The caller holds mu.
+func (p *Player) mustBeHeardLocked() bool {
+	return p.hello != nil && p.resumes == 0 && (p.extra == nil || !p.extra.given)
 }
 
 // pack makes what the other server's game is told. It runs before OnClose.

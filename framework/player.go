@@ -75,6 +75,7 @@ type extra struct {
 	cancel     context.CancelFunc
 	onClose    []func()
 	kick       *Reason // why the session shall end, nil if it need not
+	given      bool    // another server has asked for it
 	over       mailbox.Overflow
 	heartbeat  *HeartbeatProfile // to be taken over by the loop
 	drainTurn  *drainTurn        // of a server that drains

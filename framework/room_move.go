@@ -80,9 +80,9 @@ func (r *Room) goesAlong() bool { return r.born.owned || r.keepsState() }
 // and the servers there are.
 //
 // A player moves with its session. So its rooms of other types are left, with the code MOVED,
-// as if it had joined this one there. A client that was not heard since its login logs in
-// again. If the other server dies or has no place, the room goes on at a third one, or at this
-// one as a new Room. If OnSave fails the room ends here: see SaveHandler.
+// as if it had joined this one there. A client that was not heard since its login is waited for
+// until it was, or its link is lost. If the other server dies or has no place, the room goes on at
+// a third one, or at this one as a new Room. If OnSave fails the room ends here: see SaveHandler.
 //
 // The error is ErrRoomStays if the type has not OnSave and OnRestore or is Local, or there is
 // no Config.Cluster; ErrNoServer if no other server takes rooms at present; ErrRoomMoves if it

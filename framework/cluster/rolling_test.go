@@ -341,7 +341,7 @@ func (s *stack) heard(b *rider) {
 		}
 	}
 	st, again := b.Stats(), uint64(0)
-	for _, h := range s.hooks() { // a client that was not heard before its server drained logs in anew
+	for _, h := range s.hooks() { // a client whose link was lost before it was heard logs in anew
 		if strings.HasSuffix(h, " closes "+b.user+": shutting down") {
 			again++
 		}
