@@ -82,7 +82,8 @@ type ClusterHost interface {
 	// Fence ends all sessions: the others have declared this server dead, and Valid is
 	// false for ever.
 	Fence()
-	// User returns the sessions of a user that are here, oldest first.
+	// User returns the sessions of a user that are here, oldest first, and none that Park was
+	// given: another server may have it already.
 	User(user string) []*Player
 	// Request is Player.Request in two steps: it sends, in order with Push, and answer waits.
 	Request(p *Player, route string, v any) (answer func(context.Context) ([]byte, error), err error)

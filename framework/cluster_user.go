@@ -2,10 +2,15 @@
 
 package framework
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // User implements ClusterHost.
-func (h clusterHost) User(user string) []*Player { return h.s.User(user) }
+func (h clusterHost) User(user string) []*Player {
+	return slices.DeleteFunc(h.s.User(user), (*Player).stored)
+}
 
 // Request implements ClusterHost.
 func (h clusterHost) Request(p *Player, route string, v any) (func(context.Context) ([]byte, error), error) {

@@ -153,6 +153,14 @@ func (l *loop) export(p *Player) {
 	}()
 }
 
+// stored reports that the session is with the store, or on its way there: another server may have
+// it already, and nothing that is done to it here would reach it.
+func (p *Player) stored() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.extra != nil && p.extra.migration != nil && !p.moving
+}
+
 // kicked returns why the session ends.
 func (p *Player) kicked() Reason {
 	p.mu.Lock()
