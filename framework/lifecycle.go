@@ -137,7 +137,7 @@ func (p *Player) beginLocked(t lifecycle.Task, s *seat) job {
 		j.refused = p.life.Ending()
 	case lifecycle.LeaveRoom:
 		if s.out == nil { // the session ends
-			s.out = &leaving{*p.reason, nil}
+			s.out = &leaving{why: *p.reason}
 		}
 		p.seats.remove(s)
 	case lifecycle.Close:

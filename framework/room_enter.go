@@ -49,7 +49,8 @@ func (rs *RoomsOf[R, P]) JoinAsync(p *Player, key string) error {
 
 // Move is JoinAsync for a player who may be in another room of the type, which it
 // leaves once OnJoin here has let it in, with RoomMoved. On an error, and if OnJoin
-// refuses, it stays where it was.
+// refuses, it stays where it was. A spectator becomes a member of the room that it watches by
+// that room's key: OnUnwatch follows OnJoin, and its client is in all the time.
 func (rs *RoomsOf[R, P]) Move(p *Player, key string) error {
 	err := rs.kind.planJoin(p, joinWish{key: key, move: true}, rs.kind.logRefused(p))
 	p.schedule()

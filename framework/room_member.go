@@ -55,7 +55,7 @@ func (s *seat) stopTimer() {
 // left ends a seat: OnLeave, and the client is told.
 func (s *seat) left(p *Player) {
 	r := s.room
-	r.remove(p)
+	s.remove(p)
 	s.stopTimer()
 	out := *s.out
 	if r.gone() { // it goes on in the room
@@ -72,7 +72,9 @@ func (s *seat) left(p *Player) {
 	}
 	p.roomHeartbeat(r.kind)
 	defer func() {
-		p.tellLeft(leaveNews{r.kind.name, r.Key(), out.why.Code, short(out.why.Text)})
+		if !out.rises {
+			p.tellLeft(leaveNews{r.kind.name, r.Key(), out.why.Code, short(out.why.Text)})
+		}
 		if out.done != nil {
 			out.done()
 		}
@@ -132,6 +134,14 @@ func (s *seat) join(p *Player, j *job) {
 		return
 	}
 	// A member while OnJoin runs, so that it hears its own broadcast.
+	if i := slices.Index(r.watchers, p); i >= 0 { // and hears it once
+		s.from.remove(p)
+		defer func() {
+			if err != nil {
+				r.watchers = slices.Insert(r.watchers, i, p)
+			}
+		}()
+	}
 	r.add(&r.members, p)
 	if v, ok := r.value.(JoinHandler); !ok || p.call("OnJoin", func() { said = v.OnJoin(p); examine(said) }) {
 		err = said
@@ -148,8 +158,11 @@ func (s *seat) joined(p *Player, returns bool, err error) {
 	if err == nil {
 		s.life.Joined()
 		p.extra.dropPutOff(s.kind.name)
-		if s.from != nil && s.from.life.In() {
-			s.from.leave(Reason{Code: RoomMoved}, nil)
+		if from := s.from; from != nil {
+			if from.life.In() {
+				from.leave(Reason{Code: RoomMoved}, nil)
+			}
+			from.out.rises = from.room == r
 		}
 	} else {
 		p.seats.remove(s)
@@ -160,7 +173,7 @@ func (s *seat) joined(p *Player, returns bool, err error) {
 	p.mu.Unlock()
 	if err != nil {
 		r.kind.joinsRefused.Add(1)
-		r.remove(p)
+		s.remove(p)
 		r.releaseSeat(s.watching, Reason{})
 	} else {
 		p.roomHeartbeat(r.kind)
@@ -179,10 +192,14 @@ func (r *Room) add(list *[]*Player, p *Player) {
 	r.everybody = nil
 }
 
-func (r *Room) remove(p *Player) {
-	same := func(other *Player) bool { return other == p }
-	r.members = slices.DeleteFunc(r.members, same)
-	r.watchers = slices.DeleteFunc(r.watchers, same)
+// remove takes the player off the list of its room.
+func (s *seat) remove(p *Player) {
+	r := s.room
+	list := &r.members
+	if s.watching {
+		list = &r.watchers
+	}
+	*list = slices.DeleteFunc(*list, func(other *Player) bool { return other == p })
 	r.everybody = nil
 }
 

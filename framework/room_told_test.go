@@ -391,7 +391,13 @@ func (th *theatre) OnWatch(p *framework.Player) error {
 func (th *theatre) OnUnwatch(p *framework.Player, why framework.Reason) {
 	th.d.add("%s has watched: %v", p.User(), why)
 }
-func (th *theatre) OnJoin(p *framework.Player) error                { th.d.add("%s joins", p.User()); return nil }
+func (th *theatre) OnJoin(p *framework.Player) error {
+	if p.User() == "shy" {
+		return framework.Fail(1001, "stage fright")
+	}
+	th.d.add("%s joins", p.User())
+	return th.Broadcast("said", "welcome "+p.User())
+}
 func (th *theatre) OnLeave(p *framework.Player, _ framework.Reason) { th.d.add("%s leaves", p.User()) }
 func (th *theatre) OnDetach(p *framework.Player)                    { th.d.add("%s drops", p.User()) }
 func (th *theatre) OnEnd(why framework.Reason)                      { th.d.add("ends: %v", why) }
@@ -455,6 +461,55 @@ func TestSpectatorsListenOnly(t *testing.T) {
 			wantDiary(t, heard, "bob: in play", "to be", "bob: out of play, 301 ")
 			if n := len(roomsOf(e)); n != 0 {
 				t.Errorf("%d rooms are left", n)
+			}
+		})
+	})
+}
+
+// TestASpectatorBecomesAMember: by Move into the room that it watches. It is a member then, hears
+// all once, and its client is never out. If OnJoin refuses it watches on.
+func TestASpectatorBecomesAMember(t *testing.T) {
+	onEach(t, func(t *testing.T, carrier transport.Carrier) {
+		d := &diary{}
+		var rooms *framework.Rooms[*theatre]
+		simulate(t, 1, memnet.Conditions{}, framework.Config{Session: quick}, func(s *framework.Server) {
+			rooms = framework.AddRoom(s, "play", func(r *framework.Room) *theatre { return &theatre{r, d} }).Seats(2).Spectators(2)
+			framework.OnRoomRequest(rooms, "say", func(th *theatre, _ *framework.Player, text string) (string, error) {
+				return fmt.Sprint(th.Len(), " play, ", len(th.Watchers()), " watch"), th.Broadcast("said", text)
+			})
+		}, func(e *env) {
+			ctx := context.Background()
+			ann := e.dial("ann", carrier)
+			if err := ann.Join(ctx, "play", "1"); err != nil {
+				t.Fatal(err)
+			}
+			heard := map[string]*diary{"shy": {}, "bob": {}}
+			for _, user := range []string{"shy", "bob"} {
+				c := e.newClient(user, carrier)
+				client.OnMessage(c, "said", func(text string) { heard[user].add("%s", text) })
+				follow(c, "play", user, heard[user])
+				e.connect(c)
+				if err := c.Room("play").Watch(ctx, "1"); err != nil {
+					t.Fatal(err)
+				}
+				if err := rooms.Move(e.srv.User(user)[0], "1"); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Second)
+				if key, in := c.Room("play").Key(); !in || key != "1" || c.Room("play").Watching() != (user == "shy") {
+					t.Errorf("%s is in %q: %v, and watches: %v", user, key, in, c.Room("play").Watching())
+				}
+			}
+			var state string
+			if err := ann.Request(ctx, "say", "to be", &state); err != nil || state != "2 play, 1 watch" {
+				t.Errorf("%s, %v", state, err)
+			}
+			time.Sleep(time.Second)
+			wantDiary(t, heard["shy"], "shy: in play", "welcome bob", "to be")
+			wantDiary(t, heard["bob"], "bob: in play", "welcome bob", "bob: in play", "to be")
+			want := []string{"ann joins", "shy watches, 1 play, 1 watch", "bob watches, 1 play, 2 watch", "bob joins", "bob has watched: moved to another room"}
+			if got := d.all(); !slices.Equal(got, want) {
+				t.Errorf("the room saw %q, want %q", got, want)
 			}
 		})
 	})

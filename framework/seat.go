@@ -36,8 +36,9 @@ type seat struct {
 
 // leaving is a way out. done is called on the room's goroutine, nil for no matter.
 type leaving struct {
-	why  Reason
-	done func()
+	why   Reason
+	done  func()
+	rises bool // into the same room: the client is in, and is not told that it is out
 }
 
 // seatList is the seats of a player: one of each type of room, and a second one while
@@ -184,6 +185,6 @@ func (s *seat) name() string { return s.kind.name + "/" + s.key() }
 
 // leave plans the way out of a room that the player is in. The caller holds mu.
 func (s *seat) leave(why Reason, done func()) {
-	s.out = &leaving{why, done}
+	s.out = &leaving{why: why, done: done}
 	s.life.Leave()
 }
