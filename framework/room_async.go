@@ -27,7 +27,11 @@ func Async[T any](in InRoom, work func(ctx context.Context) (T, error), done fun
 	r := in.self()
 	var result T
 	w := &r.work
-	if w.running >= maxWork || r.timers.stopped {
+	switch {
+	case w.over:
+		done(result, refusal(codec.ErrorBusy, "the room has ended"))
+		return
+	case w.running >= maxWork:
 		done(result, refusal(codec.ErrorBusy, fmt.Sprintf("%d calls run for this room, as many as may", w.running)))
 		return
 	}

@@ -388,6 +388,44 @@ func TestAsyncComesBackToTheRoom(t *testing.T) {
 	})
 }
 
+// saver is a room that writes what each member has when it leaves.
+type saver struct {
+	*framework.Room
+	d *diary
+}
+
+func (s *saver) save(what string) {
+	framework.Async(s, func(context.Context) (string, error) { time.Sleep(time.Second); return what, nil },
+		func(saved string, err error) { s.d.add("saved %q: %v", saved, err) })
+}
+
+func (s *saver) OnLeave(p *framework.Player, _ framework.Reason) { s.save(p.User()) }
+func (s *saver) OnEnd(framework.Reason)                          { s.save("the end") }
+
+// TestWhatOnLeaveBeginsIsWaitedFor: however the room ends. Only OnEnd comes too late to begin
+// anything.
+func TestWhatOnLeaveBeginsIsWaitedFor(t *testing.T) {
+	for name, end := range map[string]func(s *saver){
+		"closed": func(s *saver) { s.Close(0, "") },
+		"empty":  func(s *saver) { s.Remove(s.Members()[0], 0, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &diary{}
+			var rooms *framework.Rooms[*saver]
+			simulate(t, 1, memnet.Conditions{}, framework.Config{Session: quick}, func(s *framework.Server) {
+				rooms = framework.AddRoom(s, "saver", func(r *framework.Room) *saver { return &saver{r, d} })
+			}, func(e *env) {
+				if err := e.dial("ann", transport.TCP).Join(context.Background(), "saver", "1"); err != nil {
+					t.Fatal(err)
+				}
+				rooms.Post("1", end)
+				time.Sleep(time.Minute)
+				wantDiary(t, d, `saved "ann": <nil>`, `saved "": lifeline: the room has ended (code 4)`)
+			})
+		})
+	}
+}
+
 // TestAsyncIsBounded: what is one too many is told so, and nothing is lost.
 func TestAsyncIsBounded(t *testing.T) {
 	boutServer(t, framework.Config{}, func(e *env, d *diary, rooms *bouts) {

@@ -14,6 +14,7 @@ type roomWork struct {
 	ctx     context.Context // nil before the first
 	stop    context.CancelFunc
 	waited  bool // for its end: it must come
+	over    bool // OnEnd is due: nothing is begun any more
 }
 
 const (
@@ -33,6 +34,7 @@ func (w *roomWork) await() bool {
 }
 
 func (w *roomWork) cancel() {
+	w.over = true
 	if w.stop != nil {
 		w.stop()
 	}
