@@ -86,7 +86,7 @@ func (k *roomKind) mayCome(p *Player, key string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := joinWish{key: key}
-	stays, coming := p.seats.in(k), p.seats.coming(k)
+	stays, coming := p.seats.staying(k), p.seats.coming(k)
 	switch {
 	case p.life.Ending():
 		return ErrClosed

@@ -111,7 +111,7 @@ func (k *roomKind) planJoinLocked(p *Player, w joinWish, done func(string, error
 	if p.life.Ending() {
 		return nil, nil, session.ErrClosed
 	}
-	stays, coming := p.seats.in(k), p.seats.coming(k)
+	stays, coming := p.seats.staying(k), p.seats.coming(k)
 	other := w.move && w.key == "" // than the one it is in
 	switch {
 	case coming != nil && coming.is(w) && !other:

@@ -388,6 +388,67 @@ func TestAsyncComesBackToTheRoom(t *testing.T) {
 	})
 }
 
+// TestTheKeyOfAClosedRoomIsAnotherRoom: for its members and spectators too, from the moment that
+// it is closed.
+func TestTheKeyOfAClosedRoomIsAnotherRoom(t *testing.T) {
+	ctx := context.Background()
+	for name, again := range map[string]func(rooms *framework.Rooms[*theatre], all []*framework.Player) error{
+		"JoinAsync": func(rooms *framework.Rooms[*theatre], all []*framework.Player) error {
+			return errors.Join(rooms.JoinAsync(all[0], "1"), rooms.JoinAsync(all[1], "1"))
+		},
+		"Move": func(rooms *framework.Rooms[*theatre], all []*framework.Player) error {
+			return errors.Join(rooms.Move(all[0], "1"), rooms.Move(all[1], "1"))
+		},
+		"Bring": func(rooms *framework.Rooms[*theatre], all []*framework.Player) error {
+			if err := rooms.JoinAsync(all[1], "1"); err != nil { // Bring makes no room
+				return err
+			}
+			return rooms.Bring(ctx, "1", all[0].User())
+		},
+		"Seat": func(rooms *framework.Rooms[*theatre], all []*framework.Player) error {
+			err := rooms.JoinAsync(all[1], "1")
+			go func() { _ = rooms.Seat(ctx, "1", all[0]) }() // which waits for this room's turn
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &diary{}
+			var rooms *framework.Rooms[*theatre]
+			simulate(t, 1, memnet.Conditions{}, framework.Config{Session: quick}, func(s *framework.Server) {
+				rooms = framework.AddRoom(s, "play", func(r *framework.Room) *theatre { return &theatre{r, d} }).Spectators(1)
+			}, func(e *env) {
+				ann, bob := e.dial("ann", transport.TCP), e.dial("bob", transport.TCP)
+				if err := ann.Join(ctx, "play", "1"); err != nil {
+					t.Fatal(err)
+				}
+				if err := bob.Room("play").Watch(ctx, "1"); err != nil {
+					t.Fatal(err)
+				}
+				rooms.Post("1", func(th *theatre) {
+					all := append(slices.Clone(th.Members()), th.Watchers()...)
+					th.Close(0, "")
+					if err := again(rooms, all); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(time.Second)
+				})
+				time.Sleep(5 * time.Second)
+				for _, c := range []*client.Client{ann, bob} {
+					if key, in := c.Room("play").Key(); !in || key != "1" || c.Room("play").Watching() {
+						t.Errorf("a client is in %q: %v", key, in)
+					}
+				}
+				got := d.all()[2:]
+				slices.Sort(got)
+				want := []string{"ann joins", "ann leaves", "bob has watched: room finished", "bob joins", "ends: room finished"}
+				if !slices.Equal(got, want) {
+					t.Errorf("the rooms saw %q, want %q", got, want)
+				}
+			})
+		})
+	}
+}
+
 // saver is a room that writes what each member has when it leaves.
 type saver struct {
 	*framework.Room

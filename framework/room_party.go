@@ -35,7 +35,7 @@ func (rs *RoomsOf[R, P]) Seat(ctx context.Context, key string, players ...*Playe
 	defer cancel()
 	var come []*Player // those not in yet
 	for _, p := range players {
-		if r := rs.Of(p); r == nil || r.Key() != key || p.watches(k) {
+		if r := rs.Of(p); r == nil || r.Key() != key || r.ended() != nil || p.watches(k) {
 			come = append(come, p)
 		}
 	}
@@ -71,7 +71,7 @@ func (g *party) plan(p *Player) error {
 	k := g.room.kind
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	stays, coming := p.seats.in(k), p.seats.coming(k)
+	stays, coming := p.seats.staying(k), p.seats.coming(k)
 	switch {
 	case p.life.Ending():
 		return session.ErrClosed

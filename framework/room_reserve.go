@@ -110,7 +110,7 @@ func (k *roomKind) isMember(user, key string) bool {
 	for _, p := range k.srv.User(user) {
 		p.mu.Lock()
 		s := p.seats.in(k)
-		in := s != nil && !s.watching && s.key() == key
+		in := s != nil && !s.watching && s.key() == key && s.room.ended() == nil
 		p.mu.Unlock()
 		if in {
 			return true

@@ -66,6 +66,19 @@ func (l seatList) in(k *roomKind) *seat {
 	return nil
 }
 
+// staying is in, but for a room that ends: the player leaves that at once, as all who are in.
+// It takes k.mu.
+func (l seatList) staying(k *roomKind) *seat {
+	s := l.in(k)
+	if s != nil {
+		if why := s.room.ended(); why != nil {
+			s.leave(*why, nil)
+			return nil
+		}
+	}
+	return s
+}
+
 // coming returns the seat of a type that is not decided yet, nil without one.
 func (l seatList) coming(k *roomKind) *seat {
 	for s := l.first; s != nil; s = s.next {
