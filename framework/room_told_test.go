@@ -4,6 +4,7 @@ package framework_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -513,4 +514,51 @@ func TestASpectatorBecomesAMember(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestTheOlderPlaceIsLeftFirst: of two in one room, so its client hears all of it before it is
+// told that it is out.
+func TestTheOlderPlaceIsLeftFirst(t *testing.T) {
+	d := &diary{}
+	var rooms *framework.Rooms[*hasty]
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Session: quick}, func(s *framework.Server) {
+		rooms = framework.AddRoom(s, "play", func(r *framework.Room) *hasty { return &hasty{r, "play"} }).Spectators(1).Linger(time.Hour)
+		framework.AddRoom(s, "lobby", func(r *framework.Room) *hasty { return &hasty{r, "lobby"} })
+	}, func(e *env) {
+		ctx := context.Background()
+		c := e.newClient("ann", transport.TCP)
+		follow(c, "play", "ann", d)
+		client.OnMessage(c, "bye", func(what string) { d.add("%s", what) })
+		e.connect(c)
+		key, err := rooms.Open(ctx, struct{}{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(c.Join(ctx, "lobby", "1"), c.Room("play").Watch(ctx, key), rooms.Move(e.srv.User("ann")[0], key)); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		wantDiary(t, d, "ann: in play", "ann: in play", "member of lobby", "spectator of play", "member of play", "ann: out of play, 106 ")
+	})
+}
+
+// hasty is a room whose members wish to leave all their rooms as soon as they are in, and again
+// as they leave.
+type hasty struct {
+	*framework.Room
+	of string
+}
+
+func (h *hasty) OnJoin(p *framework.Player) error {
+	_ = p.Leave()
+	return nil
+}
+
+func (h *hasty) OnLeave(p *framework.Player, _ framework.Reason) {
+	_ = p.Push("bye", "member of "+h.of)
+	_ = p.Leave()
+}
+
+func (h *hasty) OnUnwatch(p *framework.Player, _ framework.Reason) {
+	_ = p.Push("bye", "spectator of "+h.of)
 }

@@ -90,13 +90,14 @@ func (l seatList) coming(k *roomKind) *seat {
 }
 
 // wish returns the most urgent wish of the seats of a player. Rooms are left in the order of
-// their types: of two that move, and wait for members of each other, one goes first.
+// their types: of two that move, and wait for members of each other, one goes first. Of two of
+// one type it is the older.
 func (l seatList) wish(of *lifecycle.State) (wish lifecycle.Task, from *seat) {
 	for s := l.first; s != nil; s = s.next {
 		if s.room == nil {
 			continue // there is nothing to be done until it is found
 		}
-		if w := s.life.Wish(of); w.Before(wish) || w == wish && s.kind.name < from.kind.name {
+		if w := s.life.Wish(of); w.Before(wish) || w == wish && s.kind.name <= from.kind.name {
 			wish, from = w, s
 		}
 	}
