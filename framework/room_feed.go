@@ -52,7 +52,7 @@ func (k *roomKind) flush() {
 	k.telling.Lock()
 	defer k.telling.Unlock()
 	k.mu.Lock()
-	all := k.feed.News(k.roomOfKeyLocked)
+	all := k.feed.News(k.roomOfKeyLocked, k.allLocked)
 	k.mu.Unlock()
 	for _, n := range all {
 		for rooms := range slices.Chunk(n.Rooms, feedRooms) {
@@ -117,15 +117,14 @@ func (k *roomKind) tellFollower(p *Player, text string, f filter.Filter) (roomli
 	return list, err
 }
 
-// tellList tells the player a list as a whole.
+// tellList tells the player a list as a whole, in as many messages as it takes.
 func (p *Player) tellList(of string, list []roomlist.Room) {
-	whole := true
-	for rooms := range slices.Chunk(list, feedRooms) {
-		_ = p.Push(RouteListed, &listNews{of, whole, rooms, []string{}})
-		whole = false
-	}
-	if whole {
-		_ = p.Push(RouteListed, &listNews{of, whole, []roomlist.Room{}, []string{}})
+	for whole := true; whole || len(list) > 0; whole = false {
+		n := min(len(list), feedRooms)
+		for p.Push(RouteListed, &listNews{of, whole, list[:n], []string{}}) == codec.ErrTooLarge && n > 0 {
+			n /= 2
+		}
+		list = list[min(max(n, 1), len(list)):] // one that fits into no message is left out
 	}
 }
 
@@ -162,7 +161,7 @@ func (p *Player) followAgain(all []following) {
 			err = refusal(codec.ErrorRefused, "rooms of type "+short(was.Type)+" are not listed here")
 		}
 		if err != nil {
-			p.tellList(was.Type, nil)
+			p.tellList(was.Type, []roomlist.Room{})
 			p.logLimited(slog.LevelWarn, "a list of rooms is not followed any more", "room", was.Type, "error", err)
 		}
 	}
@@ -173,7 +172,7 @@ func (p *Player) followAgain(all []following) {
 func (k *roomKind) follow(p *Player, text string, f filter.Filter) (roomlist.List, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	list, ok := k.feed.Follow(p, text, f, k.allLocked(), k.srv.cfg.Session.MaxBody)
+	list, ok := k.feed.Follow(p, text, f, k.allLocked())
 	if !ok {
 		return list, k.deny(refusal(codec.ErrorBusy, fmt.Sprintf("%d lists of rooms of type %s are followed, as many as may be", k.feed.Len(), k.name)))
 	}
@@ -185,7 +184,7 @@ func (k *roomKind) follow(p *Player, text string, f filter.Filter) (roomlist.Lis
 func (k *roomKind) followed(p *Player, text string, list roomlist.List) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, key := range k.feed.Listed(p, text, list, k.allLocked(), k.srv.cfg.Session.MaxBody) {
+	for _, key := range k.feed.Listed(p, text, list, k.allLocked()) {
 		k.feedLocked(key)
 	}
 }

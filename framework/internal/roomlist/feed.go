@@ -24,6 +24,7 @@ type Feed[F comparable] struct {
 type followed[F comparable] struct {
 	filter    filter.Filter
 	told      map[string]bool // keys of the rooms that its followers know of
+	more      bool            // there may be others, which had no place
 	followers map[F]bool      // false: the list itself is on its way
 }
 
@@ -50,9 +51,9 @@ func (f *Feed[F]) Changed(key string) (arm bool) {
 }
 
 // News returns what has changed since the last time. room is what a list tells of the
-// room of a key, and reports false if there is none. The caller tells the followers, and
-// then calls Told.
-func (f *Feed[F]) News(room func(key string) (Room, bool)) (all []News[F]) {
+// room of a key, and reports false if there is none; all is of all rooms. The caller tells
+// the followers, and then calls Told.
+func (f *Feed[F]) News(room func(key string) (Room, bool), all func() []Room) (news []News[F]) {
 	keys := slices.Sorted(maps.Keys(f.changed))
 	for _, l := range f.lists {
 		n := News[F]{Rooms: []Room{}, Gone: []string{}}
@@ -60,14 +61,16 @@ func (f *Feed[F]) News(room func(key string) (Room, bool)) (all []News[F]) {
 			r, ok := room(key)
 			switch {
 			case ok && l.filter.Matches(r.field):
-				if l.told[key] || len(l.told) < MaxListed {
-					l.told[key] = true
+				if l.takes(key) {
 					n.Rooms = append(n.Rooms, r)
 				}
 			case l.told[key]:
 				delete(l.told, key)
 				n.Gone = append(n.Gone, key)
 			}
+		}
+		if l.more && len(l.told) < MaxListed {
+			n.Rooms = append(n.Rooms, l.others(all())...)
 		}
 		if len(n.Rooms)+len(n.Gone) == 0 {
 			continue
@@ -77,10 +80,31 @@ func (f *Feed[F]) News(room func(key string) (Room, bool)) (all []News[F]) {
 				n.To = append(n.To, to)
 			}
 		}
-		all = append(all, n)
+		news = append(news, n)
 	}
 	clear(f.changed)
-	return all
+	return news
+}
+
+// takes reports whether followers are told of a room that the filter chooses.
+func (l *followed[F]) takes(key string) bool {
+	if !l.told[key] && len(l.told) >= MaxListed {
+		l.more = true
+		return false
+	}
+	l.told[key] = true
+	return true
+}
+
+// others returns the first of the rooms that followers are told of besides.
+func (l *followed[F]) others(all []Room) (rooms []Room) {
+	l.more = false
+	for _, r := range chosen(l.filter, all) {
+		if !l.told[r.Key] && l.takes(r.Key) {
+			rooms = append(rooms, r)
+		}
+	}
+	return rooms
 }
 
 // Told tells that the followers have been told the news. If it reports true, there are
@@ -91,9 +115,9 @@ func (f *Feed[F]) Told() (arm bool) {
 }
 
 // Follow makes who follow the list of a filter, and no other one, and returns the list.
-// Until Listed is called it is told no changes. It reports false if as many lists are
-// followed as may be.
-func (f *Feed[F]) Follow(who F, text string, of filter.Filter, all []Room, maxBody int) (list List, ok bool) {
+// Until Listed is called it is told no changes. All followers of a list know the same rooms.
+// It reports false if as many lists are followed as may be.
+func (f *Feed[F]) Follow(who F, text string, of filter.Filter, all []Room) (list List, ok bool) {
 	if f.without(who, text) >= maxFilters { // before anything changes
 		return list, false
 	}
@@ -107,10 +131,10 @@ func (f *Feed[F]) Follow(who F, text string, of filter.Filter, all []Room, maxBo
 		f.lists[text] = l
 	}
 	l.followers[who] = false
-	list = Choose(of, all, maxBody)
-	for _, r := range list.Rooms {
-		l.told[r.Key] = true
-	}
+	list.Rooms = chosen(of, all)
+	list.Total = len(list.Rooms)
+	l.others(all)
+	list.Rooms = slices.DeleteFunc(list.Rooms, func(r Room) bool { return !l.told[r.Key] })
 	return list, true
 }
 
@@ -136,7 +160,7 @@ func (f *Feed[F]) Follows(who F) (text string, ok bool) {
 
 // Listed tells that who has been told the list. It returns the keys of the rooms that
 // have changed since, for Changed.
-func (f *Feed[F]) Listed(who F, text string, list List, all []Room, maxBody int) (changed []string) {
+func (f *Feed[F]) Listed(who F, text string, list List, all []Room) (changed []string) {
 	l := f.lists[text]
 	if l == nil {
 		return nil // it has unfollowed meanwhile
@@ -150,10 +174,12 @@ func (f *Feed[F]) Listed(who F, text string, list List, all []Room, maxBody int)
 		was[r.Key] = r
 		l.told[r.Key] = true // the others may have been told meanwhile that it is gone
 	}
-	for _, r := range Choose(l.filter, all, maxBody).Rooms {
-		if old, ok := was[r.Key]; !ok || !old.equal(&r) {
-			changed = append(changed, r.Key)
+	for _, r := range chosen(l.filter, all) {
+		if old, ok := was[r.Key]; ok && old.equal(&r) || !ok && !l.told[r.Key] {
+			delete(was, r.Key)
+			continue
 		}
+		changed = append(changed, r.Key)
 		delete(was, r.Key)
 	}
 	for key := range was {

@@ -71,14 +71,8 @@ type List struct {
 
 // Choose makes the list of those that the filter chooses, by key.
 func Choose(f filter.Filter, all []Room, maxBody int) List {
-	list := List{Rooms: []Room{}}
-	for i := range all {
-		if f.Matches(all[i].field) {
-			list.Rooms = append(list.Rooms, all[i])
-		}
-	}
+	list := List{Rooms: chosen(f, all)}
 	list.Total = len(list.Rooms)
-	slices.SortFunc(list.Rooms, func(a, b Room) int { return strings.Compare(a.Key, b.Key) })
 	size := 0
 	for i, r := range list.Rooms {
 		if size += 64 + len(r.Key) + MaxPublished/8; len(r.Published) > 0 {
@@ -90,4 +84,16 @@ func Choose(f filter.Filter, all []Room, maxBody int) List {
 		}
 	}
 	return list
+}
+
+// chosen returns those that the filter chooses, by key.
+func chosen(f filter.Filter, all []Room) []Room {
+	rooms := []Room{}
+	for i := range all {
+		if f.Matches(all[i].field) {
+			rooms = append(rooms, all[i])
+		}
+	}
+	slices.SortFunc(rooms, func(a, b Room) int { return strings.Compare(a.Key, b.Key) })
+	return rooms
 }

@@ -4,6 +4,7 @@ package roomlist
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -57,7 +58,6 @@ func TestChooseIsBounded(t *testing.T) {
 // TestFollowersKnowTheList: whatever happens to the rooms, after the news each follower
 // knows what its filter chooses, and is told nothing that it knows.
 func TestFollowersKnowTheList(t *testing.T) {
-	const maxBody = 1 << 20
 	texts := []string{"", "open=true", "players>1", "map=ice"}
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 7))
@@ -84,7 +84,7 @@ func TestFollowersKnowTheList(t *testing.T) {
 			if !pending {
 				return
 			}
-			for _, n := range feed.News(func(key string) (Room, bool) { r, ok := rooms[key]; return r, ok }) {
+			for _, n := range feed.News(func(key string) (Room, bool) { r, ok := rooms[key]; return r, ok }, all) {
 				for _, to := range n.To {
 					for _, r := range n.Rooms {
 						knows[to][r.Key] = r
@@ -112,7 +112,7 @@ func TestFollowersKnowTheList(t *testing.T) {
 			case 4:
 				text := texts[rng.IntN(len(texts))]
 				f := parse(t, text)
-				list, ok := feed.Follow(who, text, f, all(), maxBody)
+				list, ok := feed.Follow(who, text, f, all())
 				if !ok {
 					t.Fatal("too many lists")
 				}
@@ -125,7 +125,7 @@ func TestFollowersKnowTheList(t *testing.T) {
 						knows[who][r.Key] = r
 					}
 					delete(listed, who)
-					for _, key := range feed.Listed(who, follows[who], list, all(), maxBody) {
+					for _, key := range feed.Listed(who, follows[who], list, all()) {
 						changed(key)
 					}
 				}
@@ -145,7 +145,7 @@ func TestFollowersKnowTheList(t *testing.T) {
 				continue // it has not been told the list
 			}
 			f := parse(t, text)
-			want := Choose(f, all(), maxBody).Rooms
+			want := Choose(f, all(), 1<<20).Rooms
 			if len(want) != len(knows[who]) {
 				t.Fatalf("seed %d: follower %d of %q knows %v, want %v", seed, who, text, knows[who], want)
 			}
@@ -167,6 +167,63 @@ func TestFollowersKnowTheList(t *testing.T) {
 	}
 }
 
+// TestFollowersOfLongLists: however many rooms come and go, after the news every follower
+// knows as many as a list may have, as they are, and of a short list all.
+func TestFollowersOfLongLists(t *testing.T) {
+	texts := []string{"", "open=true"}
+	for seed := range uint64(30) {
+		rng := rand.New(rand.NewPCG(seed, 8))
+		var feed Feed[int]
+		rooms := map[string]Room{}
+		knows := map[int]map[string]Room{} // by follower
+		follows := map[int]string{}
+		for range 40 {
+			for range rng.IntN(60) {
+				key := fmt.Sprintf("%03d", rng.IntN(MaxListed+60))
+				if rng.IntN(3) == 0 {
+					delete(rooms, key)
+				} else {
+					rooms[key] = Room{Key: key, Players: rng.IntN(4), Open: rng.IntN(4) > 0}
+				}
+				feed.Changed(key)
+			}
+			if who := rng.IntN(3); rng.IntN(2) == 0 {
+				text := texts[rng.IntN(len(texts))]
+				list, _ := feed.Follow(who, text, parse(t, text), slices.Collect(maps.Values(rooms)))
+				follows[who], knows[who] = text, map[string]Room{}
+				for _, r := range list.Rooms {
+					knows[who][r.Key] = r
+				}
+				for _, key := range feed.Listed(who, text, list, slices.Collect(maps.Values(rooms))) {
+					feed.Changed(key)
+				}
+			}
+			for _, n := range feed.News(func(key string) (Room, bool) { r, ok := rooms[key]; return r, ok }, func() []Room { return slices.Collect(maps.Values(rooms)) }) {
+				for _, to := range n.To {
+					for _, r := range n.Rooms {
+						knows[to][r.Key] = r
+					}
+					for _, key := range n.Gone {
+						delete(knows[to], key)
+					}
+				}
+			}
+			feed.Told()
+			for who, text := range follows {
+				total := Choose(parse(t, text), slices.Collect(maps.Values(rooms)), 1<<20).Total
+				if n := len(knows[who]); n != min(total, MaxListed) {
+					t.Fatalf("seed %d: follower %d of %q knows %d rooms of %d", seed, who, text, n, total)
+				}
+				for key, r := range knows[who] {
+					if now, ok := rooms[key]; !ok || !now.equal(&r) {
+						t.Fatalf("seed %d: follower %d of %q knows %v, and it is %v", seed, who, text, r, now)
+					}
+				}
+			}
+		}
+	}
+}
+
 func has(m map[int]string, key int) bool { _, ok := m[key]; return ok }
 
 // TestListsAreBounded: so many different ones may be followed.
@@ -175,27 +232,27 @@ func TestListsAreBounded(t *testing.T) {
 	for i := range maxFilters + 1 {
 		text := fmt.Sprint("players=", i)
 		f := parse(t, text)
-		if _, ok := feed.Follow(i, text, f, nil, 1000); ok != (i < maxFilters) {
+		if _, ok := feed.Follow(i, text, f, nil); ok != (i < maxFilters) {
 			t.Errorf("list %d is followed: %v", i+1, ok)
 		}
 	}
-	if _, ok := feed.Follow(1000, "players=1", nil, nil, 1000); !ok || feed.Len() != maxFilters {
+	if _, ok := feed.Follow(1000, "players=1", nil, nil); !ok || feed.Len() != maxFilters {
 		t.Errorf("a list that is there: %v, %d lists", ok, feed.Len())
 	}
-	if _, ok := feed.Follow(5, "players=1000", nil, nil, 1000); !ok || feed.Len() != maxFilters {
+	if _, ok := feed.Follow(5, "players=1000", nil, nil); !ok || feed.Len() != maxFilters {
 		t.Errorf("the only follower of a list takes another one: %v, %d lists", ok, feed.Len())
 	}
 	if text, _ := feed.Follows(1000); text != "players=1" {
 		t.Errorf("it follows %q", text)
 	}
-	if _, ok := feed.Follow(1000, "players=2000", nil, nil, 1000); ok {
+	if _, ok := feed.Follow(1000, "players=2000", nil, nil); ok {
 		t.Error("one list too many")
 	}
 	if text, _ := feed.Follows(1000); text != "players=1" {
 		t.Errorf("refused, it follows %q", text)
 	}
 	feed.Unfollow(0)
-	if changed := feed.Listed(0, "players=0", List{}, []Room{{Key: "a"}}, 1000); slices.Contains(changed, "a") {
+	if changed := feed.Listed(0, "players=0", List{}, []Room{{Key: "a"}}); slices.Contains(changed, "a") {
 		t.Error("Listed of what has unfollowed")
 	}
 }
