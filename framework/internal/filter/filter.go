@@ -95,12 +95,8 @@ func (t term) holds(v string, ok bool) bool {
 	if !ok {
 		return t.op == "!="
 	}
-	order, numbers := 0, false
-	a, errA := strconv.ParseFloat(v, 64)
-	b, errB := strconv.ParseFloat(t.value, 64)
-	if numbers = errA == nil && errB == nil && a == a && b == b; numbers {
-		order = cmp.Compare(a, b)
-	} else {
+	order, numbers := asNumbers(v, t.value)
+	if !numbers {
 		order = cmp.Compare(v, t.value)
 	}
 	switch t.op {
@@ -116,4 +112,17 @@ func (t term) holds(v string, ok bool) bool {
 		return numbers && order > 0
 	}
 	return numbers && order >= 0
+}
+
+// asNumbers compares two values if both are numbers. Integers are compared as such: a
+// float64 takes many that are longer than 15 digits, as those of users, for one.
+func asNumbers(v, w string) (order int, ok bool) {
+	i, errI := strconv.ParseInt(v, 10, 64)
+	j, errJ := strconv.ParseInt(w, 10, 64)
+	if errI == nil && errJ == nil {
+		return cmp.Compare(i, j), true
+	}
+	a, errA := strconv.ParseFloat(v, 64)
+	b, errB := strconv.ParseFloat(w, 64)
+	return cmp.Compare(a, b), errA == nil && errB == nil && a == a && b == b
 }

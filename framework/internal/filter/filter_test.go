@@ -52,6 +52,23 @@ func TestBadFiltersAreRefused(t *testing.T) {
 	}
 }
 
+// TestLongNumbersAreTold: an integer of 64 bits, as the id of a user, is equal to no other one.
+func TestLongNumbersAreTold(t *testing.T) {
+	const owner = "76561198000000001"
+	for text, want := range map[string]bool{
+		"owner=76561198000000001": true, "owner=76561198000000002": false, "owner!=76561198000000002": true, "owner<76561198000000002": true,
+		"owner>=76561198000000002": false, "owner=076561198000000001": true, "owner<1e17": true, "owner>0.5": true,
+	} {
+		f, err := Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f.Matches(func(string) (string, bool) { return owner, true }); got != want {
+			t.Errorf("%s of %s: %t", text, owner, got)
+		}
+	}
+}
+
 // FuzzFilter: whatever a client writes is refused, or means what it says.
 func FuzzFilter(f *testing.F) {
 	for _, text := range []string{
