@@ -26,7 +26,7 @@ func (CSharp) option() {}
 
 // What a class of the messages must not be called: what its code uses.
 var takenByCSharp = []string{
-	"Reader", "Writer", "IMessage", "Items", "Arrays", "Routes", "DateTime", "Dictionary", "KeyValuePair", "Array", "Object", "String",
+	"Reader", "Writer", "IMessage", "Nothing", "Items", "Arrays", "Routes", "DateTime", "Dictionary", "KeyValuePair", "Array", "Object", "String",
 }
 
 // What a field must not be called: what every class has.
@@ -128,7 +128,7 @@ func (w *csharp) routes(s *schema) {
 // payloads writes classes for what travels on routes without being a struct.
 func (w *csharp) payloads(s *schema) {
 	used := map[string]bool{}
-	for _, name := range w.names {
+	for _, name := range slices.Concat(takenByCSharp, slices.Collect(maps.Values(w.names))) {
 		used[name] = true
 	}
 	for _, r := range s.routes {
@@ -166,9 +166,15 @@ func (w *csharp) doc(t *typ) string {
 	return strings.NewReplacer("<", "{", ">", "}").Replace(w.typ(t))
 }
 
-// xmlText is a name in a comment, which is XML.
+// xmlText is a name in a comment, which is XML and one line.
 func xmlText(s string) string {
-	return strings.NewReplacer("<", "&lt;", "&", "&amp;", "\n", " ", "\r", " ").Replace(s)
+	s = strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) {
+			return ' '
+		}
+		return c
+	}, s)
+	return strings.NewReplacer("<", "&lt;", "&", "&amp;").Replace(s)
 }
 
 // camel makes a name of a route.

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/lifeline-go/lifeline/framework"
 )
 
 type (
@@ -21,17 +23,26 @@ type (
 		Mode   mode
 		Moves  []move
 		Last   Move
+		Done   Nothing
 	}
+	// Nothing is another one than the client's, which stands for struct{}.
+	Nothing struct{ Two [2]struct{} }
 )
 
-// TestNamesThatCodeCantHave: each type, field and value has one that compiles.
+// TestNamesThatCodeCantHave: each type, field, value and route has one that compiles.
 func TestNamesThatCodeCantHave(t *testing.T) {
 	t.Setenv(writing, "1")
 	dir := t.TempDir()
 	var f failures
+	register := func(srv *framework.Server) {
+		pushes[Stocks](srv)
+		for _, route := range []string{"i", "a\u2028b", "__proto__"} {
+			framework.OnMessage(srv, route, func(*framework.Player, string) {})
+		}
+	}
 	check := func(values map[string]mode) {
 		f = nil
-		Check(&f, server(t, pushes[Stocks]), filepath.Join(dir, "messages.lock"), Enum(values),
+		Check(&f, server(t, register), filepath.Join(dir, "messages.lock"), Enum(values),
 			CSharp{Path: filepath.Join(dir, "m.cs"), Namespace: "Game"}, TypeScript{Path: filepath.Join(dir, "m.ts")})
 	}
 	values := map[string]mode{"1v1": 0, "red": 1, "Red": 2, "capture-the-flag": 3}
@@ -41,9 +52,9 @@ func TestNamesThatCodeCantHave(t *testing.T) {
 	for file, want := range map[string][]string{
 		"m.cs": {
 			"_1v1 = 0,", "\tRed = 1,", "Red_ = 2,", "Capture_the_flag = 3,", "class GenMove :", "class GenMove_ :",
-			"global::System.Array.Clear(Array, 0, 4);", "Arrays = global::Lifeline.Arrays.Of<string>(2, ",
+			"global::System.Array.Clear(Array, 0, 4);", "class IMessage_ : IMessage", "class NothingMessage : IMessage", "/// <summary>Message a b: string</summary>", "Arrays = global::Lifeline.Arrays.Of<string>(2, ",
 		},
-		"m.ts": {`"1v1": 0, red: 1, Red: 2, "capture-the-flag": 3`, "interface GenMove {", "interface GenMove_ {"},
+		"m.ts": {`["__proto__"]: str`, `"1v1": 0, red: 1, Red: 2, "capture-the-flag": 3`, "interface GenMove {", "interface GenMove_ {"},
 	} {
 		b, err := os.ReadFile(filepath.Join(dir, file))
 		if err != nil {

@@ -121,7 +121,10 @@ var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // property is a name as a key of an object.
 func property(name string) string {
-	if identifier.MatchString(name) && name != "__proto__" {
+	switch {
+	case name == "__proto__": // else it is what the object inherits from
+		return `["__proto__"]`
+	case identifier.MatchString(name):
 		return name
 	}
 	return literal(name)
