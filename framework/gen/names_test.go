@@ -75,3 +75,33 @@ func TestNamesThatCodeCantHave(t *testing.T) {
 		}
 	}
 }
+
+// TestTwoEnumsOfOneName: they are refused like two structs, whichever comes first.
+func TestTwoEnumsOfOneName(t *testing.T) {
+	type Mode uint8
+	first, named := Enum(map[string]Mode{"Duel": 0}), pushes[Mode]
+	var second EnumValues
+	var other, structure func(*framework.Server)
+	{
+		type Mode int64
+		second = Enum(map[string]Mode{"Far": 1 << 40})
+		other = func(srv *framework.Server) { framework.OnMessage(srv, "mode", func(*framework.Player, Mode) {}) }
+	}
+	{
+		type Mode struct{ A int }
+		structure = func(srv *framework.Server) { framework.OnMessage(srv, "mode", func(*framework.Player, Mode) {}) }
+	}
+	for name, register := range map[string]func(*framework.Server){
+		"two enums":      func(srv *framework.Server) { named(srv); other(srv) },
+		"after a struct": func(srv *framework.Server) { structure(srv); named(srv) },
+		"before a struct": func(srv *framework.Server) {
+			framework.OnMessage(srv, "a", func(*framework.Player, Mode) {})
+			structure(srv)
+		},
+	} {
+		_, err := schemaOf(server(t, register), []EnumValues{first, second})
+		if err == nil || !strings.Contains(err.Error(), "two types are called gen.Mode") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -214,24 +214,32 @@ func (r *reader) read(t reflect.Type) (*typ, error) {
 		return nil, fmt.Errorf("%s is an interface: clients can't know what is in it: send a struct for each, or a codec.Raw", t)
 	}
 	if scalars[t.Kind().String()] {
-		return r.number(t), nil
+		return r.number(t)
 	}
 	return nil, fmt.Errorf("a %s can't be sent", t)
 }
 
 // number is any scalar kind, as what it is or as an enum.
-func (r *reader) number(t reflect.Type) *typ {
+func (r *reader) number(t reflect.Type) (*typ, error) {
 	scalar := &typ{name: t.Kind().String()}
 	e, ok := r.enums[t]
 	if !ok {
-		return scalar
+		return scalar, nil
 	}
-	of := r.known[t]
-	if of == nil {
-		of = &typ{kind: isEnum, name: nameOf(t), elem: scalar, values: e.values, from: t}
-		r.known[t], r.schema.named[of.name] = of, of
+	if of := r.known[t]; of != nil {
+		return of, nil
 	}
-	return of
+	of := &typ{kind: isEnum, name: nameOf(t), elem: scalar, values: e.values, from: t}
+	return of, r.name(of)
+}
+
+// name notes a type by its name.
+func (r *reader) name(of *typ) error {
+	if other := r.schema.named[of.name]; other != nil {
+		return fmt.Errorf("two types are called %s, of %s and of %s: rename one", of.name, other.from.PkgPath(), of.from.PkgPath())
+	}
+	r.known[of.from], r.schema.named[of.name] = of, of
+	return nil
 }
 
 func (r *reader) part(of *typ, elem reflect.Type) (*typ, error) {
@@ -269,10 +277,9 @@ func (r *reader) structure(t reflect.Type) (*typ, error) {
 		return nil, fmt.Errorf("%s has no name: clients need one: declare it as a type", t)
 	}
 	of := &typ{kind: isStruct, name: nameOf(t), from: t}
-	if other := r.schema.named[of.name]; other != nil {
-		return nil, fmt.Errorf("two types are called %s, of %s and of %s: rename one", of.name, other.from.PkgPath(), t.PkgPath())
+	if err := r.name(of); err != nil { // before its fields, which may contain it
+		return nil, err
 	}
-	r.known[t], r.schema.named[of.name] = of, of // before its fields, which may contain it
 	fields, err := codec.Fields(t)
 	if err != nil {
 		return nil, err
