@@ -27,7 +27,11 @@ import (
 // before ctx ends, or at once if it is cancelled, the players that are left are let
 // go as they are. Not to be called by a hook or a handler, nor by a callback of a room: it
 // would wait for that.
-func (s *Server) Shutdown(ctx context.Context) error {
+func (s *Server) Shutdown(ctx context.Context) error { return s.shutdown(ctx, 0) }
+
+// shutdown is Shutdown. If spare is not 0 it ends so long after Drain.Window, too, or after the
+// last room has played on.
+func (s *Server) shutdown(ctx context.Context, spare time.Duration) error {
 	t := s.t.Load()
 	if t == nil && s.stage.Load() == started {
 		return errors.New("framework: Shutdown before Start has returned")
@@ -36,8 +40,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if t == nil {
 		return s.stopRooms(ctx) // never started, and rooms may have been opened
 	}
-	patient, cancel := untilForced(ctx)
-	defer cancel()
+	patient, hurry := untilForced(ctx)
+	defer hurry()
+	bound := drainBound{spare: spare, end: clock().Add(s.cfg.Drain.Window + spare), hurry: hurry}
 	s.mu.Lock()
 	s.draining, s.drainCtx, s.drainEnd = true, patient, clock().Add(s.cfg.Drain.Window)
 	s.mu.Unlock()
@@ -52,7 +57,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.closed.Wait()
 		close(done)
 	}()
-	err := s.drain(ctx, patient, left, done)
+	err := s.drain(ctx, patient, left, done, &bound)
+	ctx, cancel := bound.rest(ctx)
+	defer cancel()
 	if err == nil {
 		s.awaitLinksClosed(ctx, t)
 	}
@@ -153,9 +160,41 @@ func untilForced(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithCancel(ctx)
 }
 
+// drainBound ends a drain that Run has begun. Owned by the goroutine of Shutdown.
+type drainBound struct {
+	spare time.Duration      // 0: the context alone ends it
+	end   time.Time          // after Drain.Window, or after the last room has played on
+	hurry context.CancelFunc // shortly before, the players go as they are
+	over  func()
+}
+
+// look is called with the time now, and whether a room plays on.
+func (b *drainBound) look(now time.Time, plays bool) {
+	if end := now.Add(b.spare); plays && end.After(b.end) {
+		b.end = end
+	}
+	if b.spare > 0 && !now.Before(b.end.Add(-forceBefore)) {
+		b.hurry()
+	}
+	if b.spare > 0 && !now.Before(b.end) {
+		b.over()
+	}
+}
+
+// rest returns the context of what follows the drain.
+func (b *drainBound) rest(ctx context.Context) (context.Context, context.CancelFunc) {
+	if b.spare == 0 {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, b.end)
+}
+
 // drain lets the players go, the first one first, until all have ended. When patient ends
 // it lets all go that are left.
-func (s *Server) drain(ctx, patient context.Context, left []*Player, done <-chan struct{}) error {
+func (s *Server) drain(ctx, patient context.Context, left []*Player, done <-chan struct{}, bound *drainBound) error {
+	ctx, over := context.WithCancelCause(ctx)
+	bound.over = func() { over(context.DeadlineExceeded) }
+	defer bound.over()
 	tick := time.NewTicker(drainTick)
 	defer tick.Stop()
 	for {
@@ -164,7 +203,9 @@ func (s *Server) drain(ctx, patient context.Context, left []*Player, done <-chan
 			s.letAllGo()
 			left = nil
 		}
-		left = s.drainDue(left, now)
+		plays := false
+		left, plays = s.drainDue(left, now)
+		bound.look(now, plays)
 		select {
 		case <-done:
 			return nil
@@ -175,7 +216,7 @@ func (s *Server) drain(ctx, patient context.Context, left []*Player, done <-chan
 			case <-done: // there was nothing to wait for
 				return nil
 			case <-time.After(drainTick): // what finds that out had its time
-				return fmt.Errorf("framework: shutdown left sessions behind%s: %w", s.watch.Busy(), ctx.Err())
+				return fmt.Errorf("framework: shutdown left sessions behind%s%s: %w", s.watch.Busy(), s.waitsForLease(), context.Cause(ctx))
 			}
 		}
 	}
@@ -193,9 +234,10 @@ func (s *Server) letAllGo() {
 	}
 }
 
-// drainDue lets the players go whose turn has come and returns the others.
-func (s *Server) drainDue(left []*Player, now time.Time) []*Player {
-	rest := left[:0]
+// drainDue lets the players go whose turn has come and returns the others, and whether a room
+// plays on.
+func (s *Server) drainDue(left []*Player, now time.Time) (rest []*Player, playing bool) {
+	rest = left[:0]
 	for i, p := range left {
 		at := p.turn()
 		if at.After(now) {
@@ -213,7 +255,7 @@ func (s *Server) drainDue(left []*Player, now time.Time) []*Player {
 		case gone:
 			continue
 		case plays:
-			rest = append(rest, p)
+			rest, playing = append(rest, p), true
 			continue
 		case s.movable():
 			p.sendAway()
@@ -226,7 +268,15 @@ func (s *Server) drainDue(left []*Player, now time.Time) []*Player {
 		rest = append(rest, p)
 	}
 	clear(left[len(rest):])
-	return rest
+	return rest, playing
+}
+
+// waitsForLease says so where no hook may run, as the directory of the cluster is away.
+func (s *Server) waitsForLease() string {
+	if s.mayAct() {
+		return ""
+	}
+	return ": paused, the server can't renew its lease in the cluster"
 }
 
 // awaitLinksClosed waits until the links are closed, so that each has sent its last packets.

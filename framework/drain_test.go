@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
@@ -305,3 +306,71 @@ func TestDrainIsBounded(t *testing.T) {
 		})
 	}
 }
+
+// TestRunEndsInTime: what kills a server that does not end waits for Drain.Window and ten
+// seconds. One player is enough to be late: one without a network, or one in a handler. A
+// room that plays on is waited for before.
+func TestRunEndsInTime(t *testing.T) {
+	const window = 5 * time.Second
+	for name, c := range map[string]struct {
+		slow, playOn time.Duration
+		cut          bool
+		least, most  time.Duration
+		fails        bool
+	}{
+		"nothing to wait for": {most: window + time.Second},
+		"no network":          {cut: true, least: window, most: window + 10*time.Second},
+		"a slow handler":      {slow: time.Minute, least: window, most: window + 11*time.Second, fails: true},
+		"a match":             {playOn: time.Minute, least: time.Minute, most: time.Minute + 2*time.Second},
+		"a match and a slow handler": {
+			playOn: time.Minute, slow: 2 * time.Minute, least: time.Minute, most: time.Minute + 11*time.Second, fails: true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := framework.Config{Network: memnet.New(1, memnet.Conditions{}), Drain: framework.Drain{Window: window}}
+				cfg.Logger = slog.New(slog.DiscardHandler)
+				serveAll(&cfg, "10.0.0.1")
+				srv, err := framework.New(cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				e := &env{t: t, net: cfg.Network.(*memnet.Network), srv: srv}
+				framework.AddRoom(srv, "match", func(r *framework.Room) *playsFor { return &playsFor{r, c.playOn} })
+				framework.OnMessage(srv, "slow", func(*framework.Player, int) { time.Sleep(c.slow) })
+				ctx, stop := context.WithCancel(t.Context())
+				done := make(chan error)
+				go func() { done <- srv.Run(ctx) }()
+				synctest.Wait()
+				ann := e.dial("ann", transport.KCP)
+				defer ann.Close()
+				if err := ann.Join(t.Context(), "match", ""); err != nil {
+					t.Fatal(err)
+				}
+				_ = ann.Send("slow", 1)
+				time.Sleep(time.Second)
+				if c.cut {
+					e.net.SetConditions(memnet.Conditions{Loss: 1})
+				}
+				began := time.Now()
+				stop()
+				if err := <-done; (err != nil) != c.fails {
+					t.Error(err)
+				}
+				if took := time.Since(began); took < c.least || took > c.most {
+					t.Errorf("it took %v", took)
+				}
+				e.net.SetConditions(memnet.Conditions{})
+				time.Sleep(3 * time.Minute) // the handler
+			})
+		})
+	}
+}
+
+// playsFor is a room that plays on.
+type playsFor struct {
+	*framework.Room
+	d time.Duration
+}
+
+func (p *playsFor) OnShutdown(time.Duration) { p.PlayOn(p.d) }

@@ -4,13 +4,17 @@ package framework_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/transport"
 	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
@@ -39,6 +43,13 @@ func (c *lone) BringUser(context.Context, string, string, string, bool) error   
 func (c *lone) CloseRoom(_, key string)                                              { c.closed <- key }
 func (c *lone) RoomRuns(string, string)                                              {}
 func (c *lone) HandOverRoom(context.Context, framework.RoomHandOver, func(error))    {}
+
+func (c *lone) Claim(context.Context, string, framework.ID, []byte, framework.Duplicate) ([]byte, error) {
+	return nil, nil
+}
+func (c *lone) Opened(framework.ID)                              {}
+func (c *lone) Release(framework.ID)                             {}
+func (c *lone) Park(context.Context, framework.ID, []byte) error { return nil }
 
 // created tells of each room that it was made.
 type created struct{ made *atomic.Int32 }
@@ -101,5 +112,23 @@ func TestRoomIsMadeWithinTheLease(t *testing.T) {
 		if n := made.Load(); n != 0 {
 			t.Errorf("%d calls after the server was fenced", n)
 		}
+	})
+}
+
+// TestShutdownWithoutALease: no hook is called, so no session ends, and the error says why.
+func TestShutdownWithoutALease(t *testing.T) {
+	c := &lone{closed: make(chan string, 1)}
+	c.valid.Store(true)
+	cfg := framework.Config{Cluster: c, Secret: framework.Secret{1}, KeyFile: filepath.Join(t.TempDir(), "key")}
+	cfg.Authenticate = func(context.Context, framework.Login) (framework.Identity, error) { return framework.Identity{}, nil }
+	simulate(t, 1, memnet.Conditions{}, cfg, nil, func(e *env) {
+		e.dial("", transport.TCP)
+		c.valid.Store(false)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := e.srv.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "lease") {
+			e.t.Error(err)
+		}
+		c.valid.Store(true)
 	})
 }

@@ -107,8 +107,8 @@ func (s *Server) start() error {
 	return nil
 }
 
-// Run is Start, and when ctx ends Shutdown, for at most Drain.Window, Drain.Wait and
-// ten seconds.
+// Run is Start, and when ctx ends Shutdown, for Drain.Window and ten seconds at most. Rooms
+// that play on, Drain.Wait at most, are waited for before.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.Start(); err != nil {
 		return err
@@ -116,13 +116,13 @@ func (s *Server) Run(ctx context.Context) error {
 	<-ctx.Done()
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain.Window+max(s.cfg.Drain.Wait, 0)+runDrain)
 	defer cancel()
-	return s.Shutdown(stop)
+	return s.shutdown(stop, runDrain)
 }
 
 const (
 	// drainTick is how often Shutdown looks which players have their turn or are at rest.
 	drainTick = 50 * time.Millisecond
-	// runDrain is what Run gives Shutdown besides Drain.Window and Drain.Wait.
+	// runDrain is what Run gives Shutdown besides Drain.Window and what rooms play on for.
 	runDrain = 10 * time.Second
 	// forceBefore is how long before the end of its context Shutdown stops
 	// waiting for clients, so that every OnClose can still run.
