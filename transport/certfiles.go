@@ -69,8 +69,14 @@ func (f *certFiles) loadLocked() error {
 	cert, err := tls.LoadX509KeyPair(f.paths[0], f.paths[1])
 	var cannot *os.PathError // no right to it yet, or no file left to open it with
 	f.unread = errors.As(err, &cannot)
+	if err != nil && !f.unread { // else the error names the file
+		return fmt.Errorf("%s with key %s: %w", f.paths[0], f.paths[1], err)
+	}
 	if err != nil {
 		return err
+	}
+	if now := clock(); now.Before(cert.Leaf.NotBefore) || now.After(cert.Leaf.NotAfter) {
+		f.log.Warn("transport: the certificate is not valid today: clients refuse it", slog.String("file", f.paths[0]), slog.Time("expires", cert.Leaf.NotAfter))
 	}
 	f.cert = &cert
 	return nil

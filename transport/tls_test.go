@@ -587,6 +587,36 @@ func TestConfigOfTLS(t *testing.T) {
 	}
 }
 
+// TestCertificateThatIsNoGood: the error of one that can't be read names the files, and one
+// that has expired is served, as the clock may be wrong, and told.
+func TestCertificateThatIsNoGood(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writeCert(t, cert, key, 7)
+	log := &bytes.Buffer{}
+	start := func(cert, key string) error {
+		log.Reset()
+		tr, err := Start(Config{WebSocket: "127.0.0.1:0", TLSCertFile: cert, TLSKeyFile: key, Logger: slog.New(slog.NewTextHandler(log, nil))}, &hooks{})
+		if err == nil {
+			stop(t, tr)
+		}
+		return err
+	}
+	if err := start(key, cert); err == nil || !strings.Contains(err.Error(), cert) || !strings.Contains(err.Error(), key) {
+		t.Errorf("one in the place of the other: %v", err)
+	}
+	if err := start(cert, key); err != nil || strings.Contains(log.String(), "not valid") {
+		t.Errorf("a good one: %v\n%s", err, log)
+	}
+	for _, valid := range [][2]time.Time{{time.Unix(0, 0), time.Unix(1<<30, 0)}, {time.Unix(1<<33, 0), time.Unix(1<<34, 0)}} {
+		c, k := theCA().issueFor(valid[0], valid[1], 8, "game.example")
+		writePair(t, cert, key, c, k)
+		if err := start(cert, key); err != nil || strings.Count(log.String(), "level=WARN") != 1 || !strings.Contains(log.String(), "file="+cert) {
+			t.Errorf("valid from %v to %v: %v\n%s", valid[0], valid[1], err, log)
+		}
+	}
+}
+
 // TestWholeRecords at every length.
 func TestWholeRecords(t *testing.T) {
 	b := []byte("\x16\x03\x01\x00\x03abc\x17\x03\x03\x00\x00\x17\x03\x03\x00\x01x")

@@ -51,13 +51,18 @@ var theCA = sync.OnceValue(func() *testCA {
 
 // issue makes a certificate for names, and returns it and its key in PEM.
 func (ca *testCA) issue(serial int64, names ...string) (cert, key []byte) {
+	return ca.issueFor(time.Unix(0, 0), time.Unix(1<<32, 0), serial, names...)
+}
+
+// issueFor is issue for a certificate that is valid from a time to another.
+func (ca *testCA) issueFor(from, to time.Time, serial int64, names ...string) (cert, key []byte) {
 	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		panic(err)
 	}
 	tmpl := &x509.Certificate{
 		SerialNumber: big.NewInt(serial), DNSNames: names, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1<<32, 0), KeyUsage: x509.KeyUsageDigitalSignature,
+		NotBefore: from, NotAfter: to, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, ca.cert, &own.PublicKey, ca.key)
@@ -89,6 +94,11 @@ func clientTLS() *tls.Config {
 func writeCert(t *testing.T, certFile, keyFile string, serial int64) {
 	t.Helper()
 	cert, key := theCA().issue(serial, "game.example")
+	writePair(t, certFile, keyFile, cert, key)
+}
+
+func writePair(t *testing.T, certFile, keyFile string, cert, key []byte) {
+	t.Helper()
 	for path, b := range map[string][]byte{certFile: cert, keyFile: key} {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
