@@ -5,8 +5,12 @@ package nats
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/lifeline-go/lifeline/framework/cluster"
 )
@@ -56,4 +60,51 @@ func TestQuestionsDoNotWait(t *testing.T) {
 	if q := <-heard; q != "late" {
 		t.Errorf("%q was received, and nobody waits for the answer", q)
 	}
+}
+
+// TestComplaintsAreLogged: what the connection complains of comes where all is logged, and once
+// for many alike. It went to stderr, past a logger that writes JSON, say.
+func TestComplaintsAreLogged(t *testing.T) {
+	lines := make(chan string, 100)
+	b, err := Start(Config{Dir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(lineWriter(lines), nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for range 3 { // each is slow, and complains
+		slow, err := b.nc.SubscribeSync("much")
+		if err == nil {
+			err = slow.SetPendingLimits(1, -1)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 10 {
+		if err := b.nc.Publish("much", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	late := time.After(10 * time.Second)
+	for said := ""; !strings.Contains(said, "slow consumer") || !strings.Contains(said, "much"); {
+		select {
+		case said = <-lines:
+		case <-late:
+			t.Fatal("nothing is logged")
+		}
+	}
+	b.complain(b.nc, nil, nats.ErrSlowConsumer)
+	for len(lines) > 0 {
+		if line := <-lines; strings.Contains(line, "complains") {
+			t.Errorf("logged again: %s", line)
+		}
+	}
+}
+
+// lineWriter gets what a logger writes.
+type lineWriter chan<- string
+
+func (l lineWriter) Write(b []byte) (int, error) {
+	l <- string(b)
+	return len(b), nil
 }

@@ -23,6 +23,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -63,7 +64,7 @@ type Config struct {
 	Password string
 	// Patience is how long Start waits for the directory. If zero, 30 s.
 	Patience time.Duration
-	// Logger takes what the NATS server complains of. If nil, slog.Default().
+	// Logger takes what the NATS server and the connection complain of. If nil, slog.Default().
 	Logger *slog.Logger
 }
 
@@ -93,6 +94,8 @@ type Bus struct {
 	mended sync.WaitGroup // of mend and adjust
 
 	temporary string // a folder to be removed
+
+	quiet atomic.Bool // the connection has complained within a minute
 
 	mu      sync.Mutex
 	watches map[chan struct{}]bool // each takes one to begin anew; guarded by mu
@@ -194,6 +197,7 @@ func (b *Bus) connect() error {
 		nats.Name("lifeline"), nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond),
 		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2), nats.ReconnectHandler(func(*nats.Conn) { b.anew() }),
 		nats.IgnoreAuthErrorAbort(), // else a password that is wrong for a second ends the connection for good
+		nats.ErrorHandler(b.complain),
 	}
 	if b.cfg.Password != "" {
 		options = append(options, nats.UserInfo(user, b.cfg.Password))
@@ -213,6 +217,19 @@ func (b *Bus) connect() error {
 		b.js, err = jetstream.New(b.nc)
 	}
 	return err
+}
+
+// complain logs what the connection complains of, once a minute at most. It would go to stderr:
+// several lines every few seconds while the directory is away.
+func (b *Bus) complain(_ *nats.Conn, sub *nats.Subscription, err error) {
+	if b.quiet.Swap(true) {
+		return
+	}
+	time.AfterFunc(time.Minute, func() { b.quiet.Store(false) })
+	if sub != nil {
+		err = fmt.Errorf("%s: %w", sub.Subject, err)
+	}
+	b.cfg.Logger.Warn("the connection to the directory complains", "error", err)
 }
 
 // dial connects to the NATS servers of others, and waits until there is one.
