@@ -62,6 +62,16 @@ test("it shows sessions, sorted and searched, and a link that is gone", async ()
 	await context.close();
 });
 
+test("a phone shows the pages whole", async () => {
+	for (const path of ["/debug/", "/debug/playground.html"]) {
+		const { page, context } = await browser.open(server.http + path, { phone: true });
+		await page.setViewportSize({ width: 360, height: 740 });
+		expect(await page.evaluate(() => document.documentElement.scrollWidth), path).toBe(360);
+		await picture(page, "phone" + path.replaceAll("/", "-"));
+		await context.close();
+	}
+});
+
 test("it kicks, and the player is told", async () => {
 	const player = await players();
 	const who = await player.page.$eval("#name", (e) => e.textContent!);
