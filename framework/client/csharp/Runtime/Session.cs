@@ -462,7 +462,10 @@ namespace Lifeline
 				case PacketKind.Datagram:
 					return true;
 				case PacketKind.Tune:
-					Control.ReadTune(p, out parameters.Interval, out parameters.Timeout);
+					long interval, timeout;
+					Control.ReadTune(p, out interval, out timeout); // one that can't work changes neither
+					parameters.Interval = interval;
+					parameters.Timeout = timeout;
 					beatEvery = Math.Min(beatEvery, parameters.Interval);
 					return false;
 				case PacketKind.Bye:
