@@ -57,6 +57,7 @@ func (c *Client) changesLocked() {
 }
 
 func (c *Client) openedLocked() {
+	c.attempt.over(session.Open) // the link may end before that is looked at
 	if l := c.link; l != nil {
 		l.opened = true
 		c.dialer.names.opened(true)

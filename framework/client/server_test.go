@@ -36,6 +36,7 @@ type server struct {
 	liar   bool                        // the test makes it break the protocol
 	refuse *session.CloseError         // the answer to every HELLO
 	routes []string                    // the dictionary
+	behind []byte                      // comes with each WELCOME, in one piece
 	later  []*session.CloseError       // what refuse is after the next HELLO, and so on
 	stale  bool                        // refuses the next RESUME as overtaken
 	logins []string                    // their tickets
@@ -326,7 +327,7 @@ func (k *peerLink) opening(p codec.Packet) {
 			s.seats = append(s.seats, st)
 		}
 		k.bind(st)
-		k.write(st.s.AppendWelcome(nil, s.secret.Keys().Of(st.s.ID()), session.Key{}, s.routes))
+		k.write(append(st.s.AppendWelcome(nil, s.secret.Keys().Of(st.s.ID()), session.Key{}, s.routes), s.behind...))
 	case codec.Resume:
 		k.resume(p)
 	}

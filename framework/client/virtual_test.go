@@ -86,6 +86,22 @@ func TestNobodyReachableForTheWholeGraceIsGone(t *testing.T) {
 	})
 }
 
+// An attempt that has opened a session has not failed, even if its link ends at once: the
+// WELCOME and the BYE are read together.
+func TestASessionThatOpenedIsNoFailedAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, session.Config{})
+		srv.behind = session.AppendBye(nil, &session.CloseError{Code: session.ShuttingDown})
+		var rec recorder
+		c := newClient(t, []string{"tcp://server:1"}, client.Config{OnEvent: rec.note, Dial: pipes(srv, always)})
+		connect(t, c)
+		time.Sleep(time.Minute)
+		if rec.String() != "opened lost resumed" || len(rec.failed()) != 0 {
+			t.Fatalf("%v, failed attempts %v", &rec, rec.failed())
+		}
+	})
+}
+
 // A handler that blocks for longer than the timeout keeps the link.
 func TestBlockedHandlerKeepsTheLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

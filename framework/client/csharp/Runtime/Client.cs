@@ -474,6 +474,7 @@ namespace Lifeline
 
 		void Opened()
 		{
+			tried = SessionState.Open; // the link may end before that is looked at
 			if (link != null)
 			{
 				link.Opened = true;

@@ -693,6 +693,15 @@ namespace Lifeline.Tests
 			w.Client.Update();
 			check.Equal(w.History, "Refused 7", "put off");
 			check.Equal(w.LastEvent.Reason.Text, "full house", "why");
+			// One that has opened a session has not failed, even if its link ends at once.
+			w = new World();
+			w.Client.Update();
+			w.Greet();
+			w.Client.Update();
+			w.Welcome();
+			w.End(PacketKind.Bye, CloseCode.ShuttingDown);
+			w.Client.Update();
+			check.Equal(w.History, "Opened, Lost 8", "WELCOME and BYE at once");
 			// A ticket that hangs fails its attempt, and the next one waits for the same call.
 			int calls = 0;
 			TaskCompletionSource<byte[]> slow = new TaskCompletionSource<byte[]>();
