@@ -127,6 +127,7 @@ type Friends struct {
 
 	mu        sync.Mutex // guards the rest
 	states    map[string]UserState
+	ended     uint64 // sessions, and their watches with them
 	onChanged func(UserState)
 }
 
@@ -138,6 +139,7 @@ func NewFriends(c *Client) *Friends {
 	c.onEnd(func(Reason) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
+		f.ended++
 		clear(f.states)
 	})
 	return f
@@ -168,18 +170,30 @@ func (f *Friends) OnChanged(fn func(UserState)) {
 // watch. Watches end with the session: watch again when another one is opened. The error
 // is as Request's: ErrorFull if they are too many.
 func (f *Friends) Watch(ctx context.Context, users ...string) ([]UserState, error) {
+	f.c.mu.Lock()
+	ended := f.c.ended
+	f.c.mu.Unlock()
 	var all []UserState
 	if err := f.c.Request(ctx, "presence.watch", users, &all); err != nil {
 		return nil, err
 	}
+	f.watched(ended, all)
+	return all, nil
+}
+
+// watched takes the answer to a Watch that was called when so many sessions had ended. If
+// one more has ended by now, so have these watches.
+func (f *Friends) watched(ended uint64, all []UserState) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.ended > ended {
+		return
+	}
 	for _, s := range all {
 		if _, known := f.states[s.User]; !known { // else it was told of, perhaps after this
 			f.states[s.User] = s
 		}
 	}
-	return all, nil
 }
 
 // Unwatch watches users no more, or nobody if none is named. The error is as Request's.

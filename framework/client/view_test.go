@@ -19,3 +19,26 @@ func TestViewMayBeUsedFromItsCallback(t *testing.T) {
 		t.Errorf("called with %v, the newest is %d", got, v.get())
 	}
 }
+
+// The watches of a session end with it. What answered them may be taken only after that.
+func TestAnAnswerToAWatchOfASessionThatHasEnded(t *testing.T) {
+	c, err := New([]string{"tcp://server:1"}, Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := NewFriends(c)
+	bob := []UserState{{User: "bob", Presence: Online}}
+	f.watched(0, bob)
+	if len(f.All()) != 1 {
+		t.Errorf("watched: %v", f.All())
+	}
+	c.sessionEnded(&Event{})
+	f.watched(0, bob)
+	if len(f.All()) != 0 {
+		t.Errorf("after the end of the session: %v", f.All())
+	}
+	f.watched(1, bob)
+	if len(f.All()) != 1 {
+		t.Errorf("in the next session: %v", f.All())
+	}
+}

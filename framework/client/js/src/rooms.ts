@@ -168,13 +168,13 @@ export class Room {
 	}
 
 	/** Takes what the server tells of the list that is followed. @internal */
-	takeNews(news: Infer<typeof ListNews>): void {
+	takeNews(news: Infer<typeof ListNews>): unknown {
 		if (news.whole) {
 			this.listed.clear();
 		}
 		news.rooms.forEach((r) => this.listed.set(r.key, infoOf(r)));
 		news.gone.forEach((key) => this.listed.delete(key));
-		this.onList?.([...this.listed.values()].sort((a, b) => (a.key < b.key ? -1 : 1)));
+		return this.onList?.([...this.listed.values()].sort((a, b) => (a.key < b.key ? -1 : 1)));
 	}
 }
 

@@ -5,7 +5,7 @@
 
 import type { Client } from "./client.js";
 import type { RequestOptions } from "./config.js";
-import { bool, list, nothing, str, struct, uint } from "./types.js";
+import { bool, list, nothing, str, struct, type Type, uint } from "./types.js";
 
 /** What a ticket waits for. */
 export const TicketState = { None: 0, Waiting: 1, Proposed: 2, Seating: 3, Matched: 4 } as const;
@@ -191,16 +191,14 @@ export class Friends {
 
 	constructor(private readonly client: Client<any>) {
 		client.onMessage("presence.changed", UserType, (s) => this.take(s));
-		client.onMessage("presence.all", list(UserType), (all) => all.forEach((s) => this.take(s)));
+		client.onMessage("presence.all", list(UserType), (all) => Promise.all(all.map(async (s) => this.take(s)))); // one that throws stops no other
 		client.onEnd(() => this.states.clear());
 	}
 
-	private take(now: UserState): void {
+	private take(now: UserState): unknown {
 		const was = this.states.get(now.user);
 		this.states.set(now.user, now);
-		if (was?.presence !== now.presence || was.text !== now.text) {
-			this.onChanged?.(now);
-		}
+		return (was?.presence !== now.presence || was.text !== now.text) && this.onChanged?.(now);
 	}
 
 	/**
@@ -208,19 +206,32 @@ export class Friends {
 	 * watch. Watches end with the session: watch again when opened comes. Rejects as
 	 * Client.request does: with Failure.Full if they are too many.
 	 */
-	async watch(users: string[], options?: RequestOptions): Promise<UserState[]> {
-		const all = await this.client.request("presence.watch", list(str), users, list(UserType), options);
-		for (const s of all) {
-			if (!this.states.has(s.user)) { // else it was told of, perhaps after this
-				this.states.set(s.user, s);
+	watch(users: string[], options?: RequestOptions): Promise<UserState[]> {
+		const watched = inPlace(list(UserType), (all) => {
+			for (const s of all) {
+				if (!this.states.has(s.user)) { // else it was told of, perhaps after this
+					this.states.set(s.user, s);
+				}
 			}
-		}
-		return all;
+		});
+		return this.client.request("presence.watch", list(str), users, watched, options);
 	}
 
 	/** Watches users no more, or nobody if none is named. */
 	async unwatch(users: string[] = [], options?: RequestOptions): Promise<void> {
-		await this.client.request("presence.unwatch", list(str), users, bool, options);
-		(users.length > 0 ? users : [...this.states.keys()]).forEach((user) => this.states.delete(user));
+		const unwatched = inPlace(bool, () => (users.length > 0 ? users : [...this.states.keys()]).forEach((user) => this.states.delete(user)));
+		await this.client.request("presence.unwatch", list(str), users, unwatched, options);
 	}
+}
+
+/** Takes an answer in its place among what the server tells: what awaits it goes on later. */
+function inPlace<T>(type: Type<T>, take: (answer: T) => void): Type<T> {
+	return {
+		...type,
+		read: (r) => {
+			const answer = type.read(r);
+			take(answer);
+			return answer;
+		},
+	};
 }

@@ -140,6 +140,11 @@ test("a list is asked for, and followed", async () => {
 	server.last.count(Kind.Message, encodeMessage("room.listed", encodeBody(ListNews, { type: "match", whole: false, rooms: [row("e", 4)], gone: [] })));
 	expect(seen.at(-1)).toBe("d3 e4");
 	expect(errors).toEqual([]);
+	// What an async handler rejects with is told.
+	refuse = false;
+	await c.room("match").follow("", async () => { throw new Error("mine"); });
+	await vi.advanceTimersByTimeAsync(0);
+	expect(errors.map((e) => (e as Error).message)).toEqual(["mine"]);
 });
 
 test("a message that came to nothing goes to onError, with its route", () => {

@@ -7,8 +7,9 @@ import { readFileSync } from "node:fs";
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-import { Kind } from "../src/codec.js";
-import { encodeMessage, encodeResponse, parseRequest } from "../src/envelope.js";
+import { encodeFrame, Kind } from "../src/codec.js";
+import { End } from "../src/control.js";
+import { encodeMessage, encodeResponse, parseRequest, type RequestID } from "../src/envelope.js";
 import { bool, Client, Friends, list, Party, Presence, Queue, str, struct, TicketState, uint, type Type } from "../src/index.js";
 import { encodeBody } from "../src/types.js";
 import { FakeServer } from "./fake.js";
@@ -108,5 +109,38 @@ test("friends are watched, and what was told later counts", async () => {
 	expect(friends.states.size).toBe(0);
 	await friends.watch(["bob"]);
 	c.close();
+	expect(friends.states.size).toBe(0);
+});
+
+test("what a handler of friends throws, or rejects with, goes to onError and stops nothing", async () => {
+	const friends = new Friends(c);
+	friends.onChanged = (s) => { throw new Error(s.user); };
+	tell("presence.all", body(list(User), [{ user: "bob", presence: Presence.Online, text: "" }, { user: "eve", presence: Presence.Away, text: "" }]));
+	await vi.advanceTimersByTimeAsync(0);
+	friends.onChanged = async (s) => { throw new Error(`later ${s.user}`); };
+	tell("presence.changed", bytesOf("user"));
+	await vi.advanceTimersByTimeAsync(0);
+	expect([...friends.states.keys()]).toEqual(["bob", "eve"]);
+	expect(errors.map((e) => (e as Error).message)).toEqual(["bob", "later bob"]);
+	errors = [];
+});
+
+test("an answer about friends counts in its place among what the server tells", async () => {
+	const friends = new Friends(c);
+	const waits: RequestID[] = [];
+	server.receive = (_, p) => p.kind === Kind.Request && waits.push(parseRequest(p.body).id);
+	const s = server.last;
+	const frame = (kind: Kind, b: Uint8Array): Uint8Array => encodeFrame({ kind, flags: 0, seq: ++s.sent, ack: 0 }, b);
+	const user = (presence: number) => ({ user: "bob", presence, text: "" });
+	const watched = (id: RequestID): Uint8Array => frame(Kind.Response, encodeResponse(id, body(list(User), [user(Presence.Online)])));
+	// No watches, then one that is told of at once.
+	const asks = [friends.unwatch(), friends.watch(["bob"])];
+	s.bytes(Buffer.concat([frame(Kind.Response, encodeResponse(waits[0]!, encodeBody(bool, true))), watched(waits[1]!), frame(Kind.Message, encodeMessage("presence.changed", body(User, user(Presence.Playing))))]));
+	await Promise.all(asks);
+	expect(friends.states.get("bob")?.presence).toBe(Presence.Playing);
+	// An answer, and the end of the session.
+	const last = friends.watch(["bob"]);
+	s.bytes(Buffer.concat([watched(waits[2]!), encodeFrame({ kind: Kind.Bye, flags: 0, seq: 0, ack: 0 }, encodeBody(End, { code: 100, text: "", detail: 0n }))]));
+	expect(await last).toHaveLength(1);
 	expect(friends.states.size).toBe(0);
 });
