@@ -3,6 +3,7 @@
 package framework
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -130,22 +131,18 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Cluster == nil && c.KCP == "" && c.PlainKCP == "" && c.TCP == "" && c.SealedTCP == "" && c.WebSocket == "" {
 		c.PlainKCP, c.TCP = "127.0.0.1:0", "127.0.0.1:0"
 	}
-	c.AuthTimeout = orDefault(c.AuthTimeout, 5*time.Second)
-	c.AuthConcurrency = orDefault(c.AuthConcurrency, 256)
-	c.Workers = orDefault(c.Workers, 4096)
-	c.MaxSessions = orDefault(c.MaxSessions, 1_000_000)
-	c.SessionsPerAddress = orDefault(c.SessionsPerAddress, 10_000)
-	c.SessionsPerUser = orDefault(c.SessionsPerUser, 100)
-	if c.BufferBytes = orDefault(c.BufferBytes, 1<<30); c.BufferBytes < 0 || c.BufferBytes > limit.NoBound {
+	c.AuthTimeout = cmp.Or(c.AuthTimeout, 5*time.Second)
+	c.AuthConcurrency = cmp.Or(c.AuthConcurrency, 256)
+	c.Workers = cmp.Or(c.Workers, 4096)
+	c.MaxSessions = cmp.Or(c.MaxSessions, 1_000_000)
+	c.SessionsPerAddress = cmp.Or(c.SessionsPerAddress, 10_000)
+	c.SessionsPerUser = cmp.Or(c.SessionsPerUser, 100)
+	if c.BufferBytes = cmp.Or(c.BufferBytes, 1<<30); c.BufferBytes < 0 || c.BufferBytes > limit.NoBound {
 		c.BufferBytes = limit.NoBound
 	}
-	c.Drain.Wait = orDefault(c.Drain.Wait, 10*time.Minute)
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
-	if c.Rand == nil {
-		c.Rand = rand.Reader
-	}
+	c.Drain.Wait = cmp.Or(c.Drain.Wait, 10*time.Minute)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
+	c.Rand = cmp.Or(c.Rand, rand.Reader)
 	if err := c.check(); err != nil {
 		return c, err
 	}
@@ -155,12 +152,4 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	return c, nil
-}
-
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
 }

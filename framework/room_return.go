@@ -3,6 +3,7 @@
 package framework
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -64,10 +65,7 @@ func (r *Room) expectLocked(st *roomState) {
 	if len(r.absent) == 0 {
 		return
 	}
-	grace := r.kind.grace
-	if grace == 0 {
-		grace = r.kind.srv.cfg.Session.Grace
-	}
+	grace := cmp.Or(r.kind.grace, r.kind.srv.cfg.Session.Grace)
 	r.returnTime = time.AfterFunc(max(grace, arrivalLinger), func() {
 		r.post(func() { r.forgetAbsent(false, Reason{Code: session.Expired, Text: "it has not come along"}) }, unbounded)
 	})

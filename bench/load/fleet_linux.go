@@ -3,6 +3,7 @@
 package load
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -163,15 +164,9 @@ func New(cfg Config, tell func(error)) (*Fleet, error) {
 
 // defaults fills in what is not set, and refuses what can not be.
 func (c *Config) defaults() error {
-	if c.Sockets == 0 {
-		c.Sockets = c.Sessions
-	}
-	if c.Answer == 0 {
-		c.Answer = c.Size
-	}
-	if c.Route == "" {
-		c.Route = "echo"
-	}
+	c.Sockets = cmp.Or(c.Sockets, c.Sessions)
+	c.Answer = cmp.Or(c.Answer, c.Size)
+	c.Route = cmp.Or(c.Route, "echo")
 	limit, err := proc.OpenFiles()
 	switch {
 	case err != nil:

@@ -14,6 +14,7 @@
 package agones
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,11 +63,7 @@ const (
 // Start begins to give signs of life. The error is that of a URL which can't be one.
 func Start(cfg Config) (*GameServer, error) {
 	if cfg.URL == "" {
-		port := os.Getenv("AGONES_SDK_HTTP_PORT")
-		if port == "" {
-			port = "9358"
-		}
-		cfg.URL = "http://localhost:" + port
+		cfg.URL = "http://localhost:" + cmp.Or(os.Getenv("AGONES_SDK_HTTP_PORT"), "9358")
 	}
 	if u, err := url.Parse(cfg.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, fmt.Errorf("agones: URL %q is none like http://localhost:9358", cfg.URL)
@@ -74,12 +71,8 @@ func Start(cfg Config) (*GameServer, error) {
 	if cfg.HealthEvery < 0 {
 		return nil, fmt.Errorf("agones: HealthEvery %v is negative", cfg.HealthEvery)
 	}
-	if cfg.HealthEvery == 0 {
-		cfg.HealthEvery = 2 * time.Second
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
-	}
+	cfg.HealthEvery = cmp.Or(cfg.HealthEvery, 2*time.Second)
+	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
 	cfg.URL = strings.TrimSuffix(cfg.URL, "/")
 	g := &GameServer{cfg: cfg, ended: make(chan struct{}), client: http.Client{Timeout: callTimeout}}
 	g.ctx, g.stop = context.WithCancel(context.Background())

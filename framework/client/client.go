@@ -3,6 +3,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,11 +95,11 @@ func New(addrs []string, cfg Config) (*Client, error) {
 	c.rooms.pause = func(most time.Duration) time.Duration {
 		return c.clock.real(time.Duration(c.random.number() % uint64(most)))
 	}
-	c.inbox.maxPackets, c.inbox.maxBytes = cfg.inboxPackets(), cfg.inboxBytes()
+	c.inbox.maxPackets, c.inbox.maxBytes = cmp.Or(cfg.InboxPackets, 1024), cmp.Or(cfg.InboxBytes, 1<<20)
 	c.ways = newWays(list, cfg.fallback(), c.cfg.logger())
 	c.work.L, c.space.L, c.idle.L = &c.mu, &c.mu, &c.mu
 	c.ctx, c.stop = context.WithCancel(context.Background())
-	c.tickets = tickets{call: cfg.Ticket, timeout: cfg.ticketTimeout(), info: len(cfg.Info), clock: c.clock, ctx: c.ctx}
+	c.tickets = tickets{call: cfg.Ticket, timeout: cmp.Or(cfg.TicketTimeout, 10*time.Second), info: len(cfg.Info), clock: c.clock, ctx: c.ctx}
 	c.core, err = session.NewClient(session.ClientConfig{
 		Ticket: c.takeTicketLocked,
 		Info:   cfg.Info, Token: cfg.Token, MaxPackets: cfg.MaxPackets, MaxBytes: cfg.MaxBytes, MaxReceive: cfg.MaxReceive,

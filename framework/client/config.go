@@ -3,6 +3,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -137,31 +138,13 @@ func (c *Config) check() error {
 	return nil
 }
 
-func or[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}
-
-func (c *Config) inboxPackets() int { return or(c.InboxPackets, 1024) }
-func (c *Config) inboxBytes() int   { return or(c.InboxBytes, 1<<20) }
-func (c *Config) ticketTimeout() time.Duration {
-	return or(c.TicketTimeout, 10*time.Second)
-}
-func (c *Config) dialTimeout() time.Duration { return or(c.DialTimeout, 5*time.Second) }
-func (c *Config) fallback() time.Duration    { return max(or(c.Fallback, 1500*time.Millisecond), 0) }
+func (c *Config) dialTimeout() time.Duration { return cmp.Or(c.DialTimeout, 5*time.Second) }
+func (c *Config) fallback() time.Duration    { return max(cmp.Or(c.Fallback, 1500*time.Millisecond), 0) }
 func (c *Config) closeTimeout() time.Duration {
-	return max(or(c.CloseTimeout, 200*time.Millisecond), 0)
+	return max(cmp.Or(c.CloseTimeout, 200*time.Millisecond), 0)
 }
 
-func (c *Config) logger() *slog.Logger {
-	if c.Logger == nil {
-		return slog.Default()
-	}
-	return c.Logger
-}
+func (c *Config) logger() *slog.Logger { return cmp.Or(c.Logger, slog.Default()) }
 
 // listen opens the socket of a sealed link. It is not connected, so that the
 // system may choose another way for each datagram.

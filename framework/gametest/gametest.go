@@ -3,6 +3,7 @@
 package gametest
 
 import (
+	"cmp"
 	"encoding/binary"
 	"log/slog"
 	"math/rand/v2"
@@ -99,9 +100,7 @@ func (o Options) Run(t *testing.T, game New, test func(g *Game)) {
 		if o.Patience <= 0 {
 			o.Patience = 2 * time.Minute
 		}
-		if o.Carrier == 0 {
-			o.Carrier = framework.TCP
-		}
+		o.Carrier = cmp.Or(o.Carrier, framework.TCP)
 		if o.Logger == nil {
 			o.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 		}

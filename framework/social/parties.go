@@ -3,6 +3,7 @@
 package social
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -88,8 +89,8 @@ func NewParties(srv *framework.Server, cfg PartyConfig) *Parties {
 	if cfg.Size < 0 || cfg.InviteFor < 0 || cfg.Invites < 0 {
 		panic(fmt.Sprintf("social: Size %d, InviteFor %v, Invites %d: want at least 0", cfg.Size, cfg.InviteFor, cfg.Invites))
 	}
-	cfg.Size, cfg.Invites = orDefault(cfg.Size, 5), orDefault(cfg.Invites, 16)
-	cfg.InviteFor = orDefault(cfg.InviteFor, time.Minute)
+	cfg.Size, cfg.Invites = cmp.Or(cfg.Size, 5), cmp.Or(cfg.Invites, 16)
+	cfg.InviteFor = cmp.Or(cfg.InviteFor, time.Minute)
 	ps := &Parties{srv: srv, cfg: cfg, byUser: map[string]*party{}, byID: map[uint64]*party{}, invites: map[string]map[*party]bool{}, away: map[*framework.Player]bool{}}
 	framework.SendsAs[PartyState](srv, framework.DropOldest, RouteParty)
 	framework.SendsAs[Invitation](srv, framework.DropOldest, RouteInvited)
@@ -109,14 +110,6 @@ func NewParties(srv *framework.Server, cfg PartyConfig) *Parties {
 	})
 	srv.AddStats("parties", ps.stats)
 	return ps
-}
-
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
 }
 
 func refuse(code framework.ErrorCode, format string, v ...any) error {

@@ -3,6 +3,7 @@
 package social
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -104,7 +105,7 @@ func NewPresence(srv *framework.Server, cfg PresenceConfig) *PresenceOf {
 	if cfg.MayWatch == nil || cfg.Watches < 0 || cfg.Watchers < 0 {
 		panic(fmt.Sprintf("social: MayWatch must be there, Watches %d and Watchers %d at least 0", cfg.Watches, cfg.Watchers))
 	}
-	cfg.Watches, cfg.Watchers = orDefault(cfg.Watches, 200), orDefault(cfg.Watchers, 1000)
+	cfg.Watches, cfg.Watchers = cmp.Or(cfg.Watches, 200), cmp.Or(cfg.Watchers, 1000)
 	ps := &PresenceOf{srv: srv, cfg: cfg, users: map[string]*watched{}, watches: map[*framework.Player]map[string]bool{}}
 	framework.SendsAs[UserState](srv, framework.DeliverAll, RoutePresence)
 	framework.SendsAs[[]UserState](srv, framework.DropOldest, RouteAll)

@@ -4,6 +4,7 @@ package seal
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -167,18 +168,10 @@ func NewResponder(cfg Config) (*Responder, error) {
 	case cfg.HalfOpen < 0:
 		return nil, errors.New("seal: Config.HalfOpen is negative")
 	}
-	if cfg.HalfOpen == 0 {
-		cfg.HalfOpen = defaultHalfOpen
-	}
-	if cfg.CookieRate == 0 {
-		cfg.CookieRate = defaultCookieRate
-	}
-	if cfg.AddressRate == 0 {
-		cfg.AddressRate = defaultAddressRate
-	}
-	if cfg.Rand == nil {
-		cfg.Rand = rand.Reader
-	}
+	cfg.HalfOpen = cmp.Or(cfg.HalfOpen, defaultHalfOpen)
+	cfg.CookieRate = cmp.Or(cfg.CookieRate, defaultCookieRate)
+	cfg.AddressRate = cmp.Or(cfg.AddressRate, defaultAddressRate)
+	cfg.Rand = cmp.Or(cfg.Rand, rand.Reader)
 	r := &Responder{
 		cfg:    cfg,
 		byName: make(map[[helloEnd - atName]byte]*halfOpen),

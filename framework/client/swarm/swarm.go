@@ -3,6 +3,7 @@
 package swarm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,21 +70,11 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Bots < 0 || c.Duration < 0 || c.Settle < 0 || c.Cut < 0 || c.Rebind < 0 {
 		return c, fmt.Errorf("swarm: Bots %d, Duration %v, Settle %v, Cut %v or Rebind %v is negative", c.Bots, c.Duration, c.Settle, c.Cut, c.Rebind)
 	}
-	if c.Bots == 0 {
-		c.Bots = 100
-	}
-	if c.Ramp == 0 {
-		c.Ramp = time.Duration(c.Bots) * time.Millisecond
-	}
-	if c.Settle == 0 {
-		c.Settle = 15 * time.Second
-	}
-	if c.Name == "" {
-		c.Name = "bot"
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
+	c.Bots = cmp.Or(c.Bots, 100)
+	c.Ramp = cmp.Or(c.Ramp, time.Duration(c.Bots)*time.Millisecond)
+	c.Settle = cmp.Or(c.Settle, 15*time.Second)
+	c.Name = cmp.Or(c.Name, "bot")
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	return c, nil
 }
 
@@ -200,12 +191,8 @@ func (s *swarm) clientConfig(b *Bot) client.Config {
 	if s.cfg.Client != nil {
 		cfg = s.cfg.Client(b)
 	}
-	if cfg.ServerKey == "" {
-		cfg.ServerKey = s.cfg.ServerKey
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = s.cfg.Logger
-	}
+	cfg.ServerKey = cmp.Or(cfg.ServerKey, s.cfg.ServerKey)
+	cfg.Logger = cmp.Or(cfg.Logger, s.cfg.Logger)
 	told := cfg.OnEvent
 	cfg.OnEvent = func(e client.Event) {
 		b.event(e)

@@ -12,6 +12,7 @@
 package nats
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -104,18 +105,10 @@ type Bus struct {
 var validName = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 
 func (c Config) withDefaults() (Config, error) {
-	if c.Name == "" {
-		c.Name = "lifeline"
-	}
-	if c.Replicas == 0 {
-		c.Replicas = min(max(len(c.Peers), 1), 3)
-	}
-	if c.Patience == 0 {
-		c.Patience = 30 * time.Second
-	}
-	if c.Logger == nil {
-		c.Logger = slog.Default()
-	}
+	c.Name = cmp.Or(c.Name, "lifeline")
+	c.Replicas = cmp.Or(c.Replicas, min(max(len(c.Peers), 1), 3))
+	c.Patience = cmp.Or(c.Patience, 30*time.Second)
+	c.Logger = cmp.Or(c.Logger, slog.Default())
 	if !validName.MatchString(c.Name) {
 		return c, fmt.Errorf("cluster/nats: Name %q has other characters than letters, digits and dashes", c.Name)
 	}

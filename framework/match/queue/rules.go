@@ -3,6 +3,7 @@
 package queue
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -81,9 +82,7 @@ func (r Rules) withDefaults() (Rules, error) {
 			*v.n = v.def
 		}
 	}
-	if r.MinSize == 0 {
-		r.MinSize = r.Size
-	}
+	r.MinSize = cmp.Or(r.MinSize, r.Size)
 	switch {
 	case r.Grace == 0:
 		r.Grace = 30 * time.Second
