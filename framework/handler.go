@@ -15,18 +15,12 @@ import (
 // OnRequest registers the handler of a request: it returns the answer, or an
 // error (see Fail). A duplicate route panics.
 func OnRequest[Q, A any](s *Server, route string, fn func(p *Player, q Q) (A, error)) *Route {
-	checkHandler(route, fn == nil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
-	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, _ scope, payload, dst []byte) ([]byte, error) {
-		return answer(payload, dst, func(q Q) (A, error) { return fn(p, q) })
-	}}, RouteTypes{Question: reflect.TypeFor[Q](), Answer: reflect.TypeFor[A]()})
+	return addRequest(s, route, nil, fn == nil, func(_ any, p *Player, _ scope, q Q) (A, error) { return fn(p, q) })
 }
 
 // OnMessage registers the handler of a one-way message.
 func OnMessage[M any](s *Server, route string, fn func(p *Player, m M)) *Route {
-	checkHandler(route, fn == nil, reflect.TypeFor[M]())
-	return s.add(route, handler{serve: func(_ any, p *Player, _ scope, payload, dst []byte) ([]byte, error) {
-		return dst, take(payload, func(m M) { fn(p, m) })
-	}}, RouteTypes{Message: reflect.TypeFor[M]()})
+	return addMessage(s, route, nil, fn == nil, func(_ any, p *Player, _ scope, m M) { fn(p, m) })
 }
 
 // OnRequestContext is OnRequest for a handler that waits: ctx ends when the session
@@ -35,18 +29,12 @@ func OnMessage[M any](s *Server, route string, fn func(p *Player, m M)) *Route {
 // wait for long by context.WithTimeout. A context is made for each session that needs
 // one, and kept.
 func OnRequestContext[Q, A any](s *Server, route string, fn func(ctx context.Context, p *Player, q Q) (A, error)) *Route {
-	checkHandler(route, fn == nil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
-	return s.add(route, handler{reply: true, serve: func(_ any, p *Player, in scope, payload, dst []byte) ([]byte, error) {
-		return answer(payload, dst, func(q Q) (A, error) { return fn(in.context(p), p, q) })
-	}}, RouteTypes{Question: reflect.TypeFor[Q](), Answer: reflect.TypeFor[A]()})
+	return addRequest(s, route, nil, fn == nil, func(_ any, p *Player, in scope, q Q) (A, error) { return fn(in.context(p), p, q) })
 }
 
 // OnMessageContext is OnMessage for a handler that waits: see OnRequestContext.
 func OnMessageContext[M any](s *Server, route string, fn func(ctx context.Context, p *Player, m M)) *Route {
-	checkHandler(route, fn == nil, reflect.TypeFor[M]())
-	return s.add(route, handler{serve: func(_ any, p *Player, in scope, payload, dst []byte) ([]byte, error) {
-		return dst, take(payload, func(m M) { fn(in.context(p), p, m) })
-	}}, RouteTypes{Message: reflect.TypeFor[M]()})
+	return addMessage(s, route, nil, fn == nil, func(_ any, p *Player, in scope, m M) { fn(in.context(p), p, m) })
 }
 
 // OnRaw registers the handler of a request that reads and writes msgpack
@@ -69,25 +57,34 @@ func sameMemory(a, b []byte) bool {
 	return cap(a) > 0 && cap(b) > 0 && &a[:cap(a)][cap(a)-1] == &b[:cap(b)][cap(b)-1]
 }
 
-func answer[Q, A any](payload, dst []byte, fn func(Q) (A, error)) ([]byte, error) {
-	var q Q
-	if err := codec.DecodeBody(payload, &q); err != nil {
-		return dst, badRequest(err)
-	}
-	a, err := fn(q)
-	if err != nil {
-		return dst, err
-	}
-	return codec.AppendBody(dst, &a)
+// addRequest registers the handler of a request, of the members of a type of room or of
+// every player.
+func addRequest[Q, A any](s *Server, route string, of *roomKind, isNil bool, fn func(room any, p *Player, in scope, q Q) (A, error)) *Route {
+	checkHandler(route, isNil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
+	return s.add(route, handler{reply: true, room: of, serve: func(room any, p *Player, in scope, payload, dst []byte) ([]byte, error) {
+		var q Q
+		if err := codec.DecodeBody(payload, &q); err != nil {
+			return dst, badRequest(err)
+		}
+		a, err := fn(room, p, in, q)
+		if err != nil {
+			return dst, err
+		}
+		return codec.AppendBody(dst, &a)
+	}}, RouteTypes{Question: reflect.TypeFor[Q](), Answer: reflect.TypeFor[A]()})
 }
 
-func take[M any](payload []byte, fn func(M)) error {
-	var m M
-	if err := codec.DecodeBody(payload, &m); err != nil {
-		return badRequest(err)
-	}
-	fn(m)
-	return nil
+// addMessage is addRequest for a one-way message.
+func addMessage[M any](s *Server, route string, of *roomKind, isNil bool, fn func(room any, p *Player, in scope, m M)) *Route {
+	checkHandler(route, isNil, reflect.TypeFor[M]())
+	return s.add(route, handler{room: of, serve: func(room any, p *Player, in scope, payload, dst []byte) ([]byte, error) {
+		var m M
+		if err := codec.DecodeBody(payload, &m); err != nil {
+			return dst, badRequest(err)
+		}
+		fn(room, p, in, m)
+		return dst, nil
+	}}, RouteTypes{Message: reflect.TypeFor[M]()})
 }
 
 // SendsAs is Sends with the type of what is sent, so that it can be checked and

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"sync/atomic"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -67,23 +66,17 @@ type Reply[A any] func(answer A, err error)
 // reply once. The messages of the player go on meanwhile. A request that is never
 // answered ends when its client loses patience.
 func OnRoomRequestAsync[R, Q, A, P any](rs *RoomsOf[R, P], route string, fn func(room R, p *Player, q Q, reply Reply[A])) *Route {
-	checkHandler(route, fn == nil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
-	return rs.kind.srv.add(route, handler{reply: true, room: rs.kind, serve: func(room any, p *Player, in scope, payload, dst []byte) ([]byte, error) {
-		err := take(payload, func(q Q) {
-			var answered atomic.Bool
-			fn(room.(R), p, q, func(answer A, err error) {
-				if answered.Swap(true) {
-					return
-				}
-				if !p.call(route, func() { examine(err) }) {
-					err = refusal(codec.ErrorInternal, "internal error")
-				}
-				p.answer(in.asked, &answer, err)
-			})
+	return addRequest(rs.kind.srv, route, rs.kind, fn == nil, func(room any, p *Player, in scope, q Q) (none A, _ error) {
+		var answered atomic.Bool
+		fn(room.(R), p, q, func(answer A, err error) {
+			if answered.Swap(true) {
+				return
+			}
+			if !p.call(route, func() { examine(err) }) {
+				err = refusal(codec.ErrorInternal, "internal error")
+			}
+			p.answer(in.asked, &answer, err)
 		})
-		if err == nil {
-			err = errLater
-		}
-		return dst, err
-	}}, RouteTypes{Question: reflect.TypeFor[Q](), Answer: reflect.TypeFor[A]()})
+		return none, errLater
+	})
 }

@@ -166,20 +166,14 @@ func (rs *RoomsOf[R, P]) Linger(d time.Duration) *RoomsOf[R, P] {
 // in no such room the message is dropped. A route belongs to one type of room, or to none: a
 // second handler of it panics.
 func OnRoomMessage[R, M, P any](rs *RoomsOf[R, P], route string, fn func(room R, p *Player, m M)) *Route {
-	checkHandler(route, fn == nil, reflect.TypeFor[M]())
-	return rs.kind.srv.add(route, handler{room: rs.kind, serve: func(room any, p *Player, _ scope, payload, dst []byte) ([]byte, error) {
-		return dst, take(payload, func(m M) { fn(room.(R), p, m) })
-	}}, RouteTypes{Message: reflect.TypeFor[M]()})
+	return addMessage(rs.kind.srv, route, rs.kind, fn == nil, func(room any, p *Player, _ scope, m M) { fn(room.(R), p, m) })
 }
 
 // OnRoomRequest registers the room's handler of a request. From a player who is in
 // no such room it is answered with codec.ErrorNotJoined. A route belongs to one type of room:
 // see OnRoomMessage.
 func OnRoomRequest[R, Q, A, P any](rs *RoomsOf[R, P], route string, fn func(room R, p *Player, q Q) (A, error)) *Route {
-	checkHandler(route, fn == nil, reflect.TypeFor[Q](), reflect.TypeFor[A]())
-	return rs.kind.srv.add(route, handler{reply: true, room: rs.kind, serve: func(room any, p *Player, _ scope, payload, dst []byte) ([]byte, error) {
-		return answer(payload, dst, func(q Q) (A, error) { return fn(room.(R), p, q) })
-	}}, RouteTypes{Question: reflect.TypeFor[Q](), Answer: reflect.TypeFor[A]()})
+	return addRequest(rs.kind.srv, route, rs.kind, fn == nil, func(room any, p *Player, _ scope, q Q) (A, error) { return fn(room.(R), p, q) })
 }
 
 // Post runs f with the room of a key on its goroutine, if there is one. If that is being made
