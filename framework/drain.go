@@ -52,12 +52,7 @@ func (s *Server) shutdown(ctx context.Context, spare time.Duration) error {
 	s.notifyRooms(ctx)
 	s.endEmptyRooms()
 	left := s.planDrain()
-	done := make(chan struct{})
-	go func() { // ends when every session has
-		s.closed.Wait()
-		close(done)
-	}()
-	err := s.drain(ctx, patient, left, done, &bound)
+	err := s.drain(ctx, patient, left, waited(&s.closed), &bound)
 	ctx, cancel := bound.rest(ctx)
 	defer cancel()
 	if err == nil {
@@ -90,17 +85,22 @@ func (s *Server) notifyRooms(ctx context.Context) {
 			told.Done()
 		}
 	}
-	all := make(chan struct{})
-	go func() { // ends with the last OnShutdown
-		told.Wait()
-		close(all)
-	}()
 	soon, cancel := context.WithTimeout(ctx, notifyWait)
 	defer cancel()
 	select {
-	case <-all:
+	case <-waited(&told):
 	case <-soon.Done():
 	}
+}
+
+// waited returns what is closed once all of g are done.
+func waited(g *sync.WaitGroup) <-chan struct{} {
+	all := make(chan struct{})
+	go func() { // ends with the last of g
+		g.Wait()
+		close(all)
+	}()
+	return all
 }
 
 // drainsWithin returns how long the turns of the players go on, and whether the server drains.
@@ -308,13 +308,8 @@ func (s *Server) stopRooms(ctx context.Context) error {
 		r.endDeserted()
 		r.closeEmpty(Reason{Code: session.ShuttingDown})
 	}
-	done := make(chan struct{})
-	go func() { // ends with the last one
-		s.running.Wait()
-		close(done)
-	}()
 	select {
-	case <-done:
+	case <-waited(&s.running):
 	case <-ctx.Done():
 		if n := s.watch.Rooms(); n > 0 {
 			return fmt.Errorf("framework: %d rooms are still busy%s: %w", n, s.watch.Busy(), ctx.Err())

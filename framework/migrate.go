@@ -388,15 +388,15 @@ func (s *Server) putBack(rec *session.Record) {
 
 // unpack tells the game what the other server's knew. It runs before OnOpen.
 func (p *Player) unpack(packed []byte) {
-	app, l := p.unpackAll(packed)
+	l := p.unpackAll(packed)
 	defer p.followAgain(l.Follows)
 	p.joinAgain(l.Joins)
 	for _, tag := range l.Groups {
 		p.srv.Group(tag).Add(p)
 	}
 	p.unpackParts(l.Parts)
-	if f := p.srv.cfg.Unpack; f != nil && app != nil {
-		p.call("Unpack", func() { f(p, app) })
+	if f := p.srv.cfg.Unpack; f != nil && len(l.App) > 0 {
+		p.call("Unpack", func() { f(p, l.App) })
 	}
 }
 
@@ -475,11 +475,10 @@ func (p *Player) packAll(app []byte) []byte {
 	return b
 }
 
-// unpackAll takes over the player's data, and returns what Config.Pack made, nil for
-// nothing, and all that has come.
-func (p *Player) unpackAll(packed []byte) (app []byte, l luggage) {
+// unpackAll takes over the player's data, and returns all that has come.
+func (p *Player) unpackAll(packed []byte) (l luggage) {
 	if packed == nil {
-		return nil, l
+		return l
 	}
 	err := codec.DecodeBody(packed, &l)
 	if c := p.srv.carried; c != nil && err == nil && len(l.Data) > 0 {
@@ -491,8 +490,5 @@ func (p *Player) unpackAll(packed []byte) (app []byte, l luggage) {
 	if err != nil {
 		p.srv.log.Error("the player's data has not come", "session", p.ID(), "user", p.label(), "error", err)
 	}
-	if len(l.App) == 0 {
-		return nil, l
-	}
-	return l.App, l
+	return l
 }
