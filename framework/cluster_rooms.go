@@ -130,7 +130,7 @@ const arrivalLinger = 15 * time.Second
 // own database: a server that has lost the room, and does not know yet, has a lower one.
 // A write that meets a higher one must not be done. It is 0 if the server is of no
 // cluster, or the type is Local. Safe to call from any goroutine.
-func (r *Room) Generation() uint64 { return r.gen }
+func (r *Room) Generation() uint64 { return r.born.gen }
 
 // clustered reports whether keys of the type mean rooms of all servers.
 func (k *roomKind) clustered() bool { return k.srv.rooms != nil && !k.local }

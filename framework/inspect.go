@@ -120,7 +120,7 @@ func (s *Server) InspectRooms(limit int, keep func(*RoomInfo) bool) []RoomInfo {
 		k.mu.Lock()
 		for at := range k.plan.All() {
 			r := at.Value
-			in := RoomInfo{Type: name, Key: at.Key, Players: at.Taken(), Watched: at.Watched(), Seats: k.plan.Seats, Locked: at.Shut(), Generation: r.gen}
+			in := RoomInfo{Type: name, Key: at.Key, Players: at.Taken(), Watched: at.Watched(), Seats: k.plan.Seats, Locked: at.Shut(), Generation: r.born.gen}
 			r.mu.Lock()
 			in.Ready, in.Posted = len(r.ready), len(r.posted)
 			r.mu.Unlock()

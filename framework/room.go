@@ -87,7 +87,6 @@ type Room struct {
 	seats *seats.Room[*Room] // guarded by kind.mu, its key is immutable
 	wakes chan struct{}      // 1 deep: a waiting wake-up is enough
 	born  birth
-	gen   uint64 // immutable: see Generation
 
 	// Owned by the room's goroutine.
 	value    any

@@ -168,7 +168,7 @@ func (r *Room) takeAlong(p *Player) {
 // The player is the room's until then. The caller holds p.mu.
 func (r *Room) waitsLocked(p *Player, s *seat) bool {
 	m := r.move
-	if m == nil || m.saved || s.watching || s.out != nil || !p.goesAlongLocked() || !p.extra.rejoins(r) || r.ended() != nil {
+	if m == nil || m.saved || s.watching || s.out != nil || !p.goesAlongLocked() || p.extra.rejoinsAt(r) < 0 || r.ended() != nil {
 		return false
 	}
 	m.waiting = append(m.waiting, p)
@@ -179,9 +179,6 @@ func (r *Room) waitsLocked(p *Player, s *seat) bool {
 func (p *Player) goesAlongLocked() bool {
 	return p.extra != nil && p.extra.migration != nil && p.extra.kick.Code == session.Moved
 }
-
-// rejoins reports whether the session goes along with a room, and for no other reason.
-func (x *extra) rejoins(r *Room) bool { return x.rejoinsAt(r) >= 0 }
 
 // rejoinsAt is where the room is among those that the session goes along with, -1 if it is not.
 func (x *extra) rejoinsAt(r *Room) int {
@@ -272,7 +269,7 @@ func (r *Room) give(st *roomState, err error) {
 	k := r.kind
 	ctx, cancel := k.srv.moveContext()
 	to, _ := k.srv.elsewhere(r.move.by)
-	h := RoomHandOver{Type: k.name, Key: r.Key(), Generation: r.gen, To: to, State: b}
+	h := RoomHandOver{Type: k.name, Key: r.Key(), Generation: r.born.gen, To: to, State: b}
 	k.srv.rooms.HandOverRoom(ctx, h, func(err error) {
 		cancel()
 		r.deliver(func() { r.moved(err) })

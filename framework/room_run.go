@@ -13,7 +13,7 @@ import (
 // whoever opens the room has set before that ran.
 type birth struct {
 	params any             // what Open was called with, nil without that
-	gen    uint64          // of a server that is one of many
+	gen    uint64          // immutable: see Room.Generation
 	owned  bool            // by the cluster this server is the owner of the key
 	state  *roomState      // of the server before, nil without that
 	told   func(err error) // Open waits for it; nil without that

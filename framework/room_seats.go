@@ -135,7 +135,7 @@ func (k *roomKind) makeLocked(key string, born birth) *Room {
 	if k.clustered() && !born.owned { // its key is made here, and nowhere else
 		born.gen = k.plan.Counts().Opened + 1
 	}
-	r := &Room{kind: k, born: born, gen: born.gen, wakes: make(chan struct{}, 1), seats: k.plan.Make(key)}
+	r := &Room{kind: k, born: born, wakes: make(chan struct{}, 1), seats: k.plan.Make(key)}
 	r.seats.Value, r.timers.wake = r, r.wake
 	k.changedLocked(r.Key())
 	r.activity = k.srv.watch.Register(watchdog.Room, r.name())

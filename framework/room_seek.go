@@ -141,23 +141,11 @@ func (l *seatList) takeSought() (all []*seat) {
 
 // moves reports whether the session moves for the sake of a wish.
 func (l seatList) moves() bool {
-	for s := range l.all() {
-		if s.sought != nil && s.sought.moving {
-			return true
-		}
-	}
-	return false
+	return l.find(func(s *seat) bool { return s.sought != nil && s.sought.moving }) != nil
 }
 
 // sought reports whether a room is sought, for which messages wait.
-func (l seatList) sought() bool {
-	for s := range l.all() {
-		if s.sought != nil {
-			return true
-		}
-	}
-	return false
-}
+func (l seatList) sought() bool { return l.find(func(s *seat) bool { return s.sought != nil }) != nil }
 
 // endSought ends the wishes whose rooms are sought: why they come to nothing here.
 func (p *Player) endSought(why error) (ended []*seat) {

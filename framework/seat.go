@@ -56,14 +56,19 @@ func (l seatList) all() iter.Seq[*seat] {
 	}
 }
 
-// in returns the seat of a type, nil without one or if it is on its way in or out.
-func (l seatList) in(k *roomKind) *seat {
+// find returns the first seat for which is holds, nil without one.
+func (l seatList) find(is func(*seat) bool) *seat {
 	for s := l.first; s != nil; s = s.next {
-		if s.kind == k && s.life.In() {
+		if is(s) {
 			return s
 		}
 	}
 	return nil
+}
+
+// in returns the seat of a type, nil without one or if it is on its way in or out.
+func (l seatList) in(k *roomKind) *seat {
+	return l.find(func(s *seat) bool { return s.kind == k && s.life.In() })
 }
 
 // staying is in, but for a room that ends: the player leaves that at once, as all who are in.
@@ -81,12 +86,7 @@ func (l seatList) staying(k *roomKind) *seat {
 
 // coming returns the seat of a type that is not decided yet, nil without one.
 func (l seatList) coming(k *roomKind) *seat {
-	for s := l.first; s != nil; s = s.next {
-		if s.kind == k && s.life.Joining() {
-			return s
-		}
-	}
-	return nil
+	return l.find(func(s *seat) bool { return s.kind == k && s.life.Joining() })
 }
 
 // wish returns the most urgent wish of the seats of a player. Rooms are left in the order of
@@ -120,12 +120,7 @@ func (l *seatList) remove(s *seat) {
 
 // has reports whether a seat is in the list.
 func (l seatList) has(s *seat) bool {
-	for other := range l.all() {
-		if other == s {
-			return true
-		}
-	}
-	return false
+	return l.find(func(other *seat) bool { return other == s }) != nil
 }
 
 // replace takes note that a new link took over from one that looked alive.
