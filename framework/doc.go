@@ -28,17 +28,3 @@
 //
 // Package client is the other end.
 package framework
-
-// Lock order
-//
-// A goroutine that holds a lock takes only those to the right of it:
-//
-//	groups.mu -> Player.mu -> roomKind.mu -> Room.mu
-//	                                      -> watchdog.mu -> logLimiter.mu
-//
-// Server.mu and workers.mu stand alone: no lock is taken under them, and they are
-// not taken under another. No two Player.mu are held at once. No lock is held
-// while the game's code runs.
-//
-// A function whose name ends in Locked is called with the lock held and leaves it
-// held. What it can't do under the lock it returns for the caller to do.

@@ -147,7 +147,7 @@ func TestCloseCodes(t *testing.T) {
 	}
 }
 
-// TestRoomCodes: reason.go rules why a player has left a room. RoomLost is of the clients alone.
+// TestRoomCodes: reason.go rules why a player has left a room. CodeRoomLost is of the clients alone.
 func TestRoomCodes(t *testing.T) {
 	want := pairsIn(section(t, "reason.go", "const (", "\n)"), `(?m)^\tRoom(\w+)\s+session\.Code = (\d+)`)
 	if len(want) < 4 {

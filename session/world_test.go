@@ -42,7 +42,7 @@ type world struct {
 	wheelFirst bool // it looks at its timers before it reads
 }
 
-// faults are mistakes that the world makes on purpose: TestFaults expects the
+// faults are mistakes that the world makes on purpose: TestFaultsAreFound expects the
 // oracle to find each of them.
 type faults struct {
 	noFence         bool // packets of an old link are taken as the present one's

@@ -63,7 +63,7 @@ func (f *fleet) put(what string, r *framework.Room, kind, user, from, to string)
 	f.in[at] = to
 }
 
-// box is a room that keeps its state, or not: plainBox.
+// box is a room. A keptBox keeps its state.
 type box struct {
 	*framework.Room
 	f    *fleet

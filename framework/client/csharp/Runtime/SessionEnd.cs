@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 // Counting, the outgoing queue with its cursor, and the liveness of the current link: session/SPEC.md 4
-// and 5. The same rules in Go are in session/end.go.
+// and 5. The same rules in Go are in session/endpoint.go.
 
 using System;
 using System.Collections.Generic;
