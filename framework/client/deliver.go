@@ -31,14 +31,17 @@ func OnMessage[M any](c *Client, route string, fn func(M)) {
 	if _, ok := c.handlers[route]; ok {
 		panic(fmt.Sprintf("client: route %q has a handler already", route))
 	}
-	c.handlers[route] = func(payload []byte) error {
-		var m M
-		if err := codec.DecodeBody(payload, &m); err != nil {
-			return err
-		}
+	c.handlers[route] = func(payload []byte) error { return take(payload, fn) }
+}
+
+// take decodes a payload and calls fn with it.
+func take[M any](payload []byte, fn func(M)) error {
+	var m M
+	err := codec.DecodeBody(payload, &m)
+	if err == nil {
 		fn(m)
-		return nil
 	}
+	return err
 }
 
 func checkTypes(route string, types ...reflect.Type) {
@@ -177,7 +180,7 @@ func (c *Client) dispatch(route string, payload []byte) error {
 		return err
 	}
 	if route == routeRefused {
-		return c.refused(payload)
+		return take(payload, c.refused)
 	}
 	c.mu.Lock()
 	fn := c.handlers[route]
@@ -201,18 +204,13 @@ type refusedNews struct {
 	Text  string
 }
 
-func (c *Client) refused(payload []byte) error {
-	var m refusedNews
-	if err := codec.DecodeBody(payload, &m); err != nil {
-		return err
-	}
+func (c *Client) refused(m refusedNews) {
 	err := &codec.Error{Code: m.Code, Text: m.Text}
 	if c.cfg.OnRefused != nil {
 		c.cfg.OnRefused(m.Route, err)
-		return nil
+		return
 	}
 	c.cfg.logger().Warn("client: the server refused a message", "route", m.Route, "error", err)
-	return nil
 }
 
 // sessionEnded leaves all rooms of a session that has ended, and tells the views.

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/session"
 )
 
@@ -164,29 +163,15 @@ type leaveNews struct {
 func (s *rooms) take(route string, payload []byte) (ours bool, err error) {
 	switch route {
 	case routeJoined:
-		var m seatNews
-		if err = codec.DecodeBody(payload, &m); err == nil {
-			s.joined(m)
-		}
+		return true, take(payload, s.joined)
 	case routeLeft:
-		var m leaveNews
-		if err = codec.DecodeBody(payload, &m); err == nil {
-			s.left(m.Type, m.Key, Reason{m.Code, m.Text})
-		}
+		return true, take(payload, func(m leaveNews) { s.left(m.Type, m.Key, Reason{m.Code, m.Text}) })
 	case routeRooms:
-		var all []seatNews
-		if err = codec.DecodeBody(payload, &all); err == nil {
-			s.replace(all)
-		}
+		return true, take(payload, s.replace)
 	case routeListed:
-		var n listNews
-		if err = codec.DecodeBody(payload, &n); err == nil {
-			s.listed(n)
-		}
-	default:
-		return false, nil
+		return true, take(payload, s.listed)
 	}
-	return true, err
+	return false, nil
 }
 
 func (s *rooms) joined(m seatNews) {
