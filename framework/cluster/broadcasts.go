@@ -111,16 +111,11 @@ func (b *broadcasts) close() {
 	b.mu.Unlock()
 }
 
-// flush waits until nothing waits for the bus, or ctx ends.
-func (b *broadcasts) flush(ctx context.Context) {
-	for {
-		b.mu.Lock()
-		empty := b.bytes == 0
-		b.mu.Unlock()
-		if empty || !pause(ctx, 10*time.Millisecond) {
-			return
-		}
-	}
+// empty reports that nothing waits for the bus.
+func (b *broadcasts) empty() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bytes == 0
 }
 
 // groupChanged is called under the lock of the groups.

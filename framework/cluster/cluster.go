@@ -486,8 +486,8 @@ func (c *Cluster) Leave(ctx context.Context) error {
 	defer c.broadcasts.close()
 	c.services.leave(ctx)
 	soon, cancel := context.WithTimeout(ctx, flushTime)
-	c.messages.flush(soon)
-	c.broadcasts.flush(soon)
+	for !(c.messages.empty() && c.broadcasts.empty()) && pause(soon, 10*time.Millisecond) {
+	}
 	cancel()
 	err := c.settle(ctx)
 	c.mu.Lock()

@@ -314,16 +314,11 @@ func (m *messages) undelivered(user, route string, err error) {
 	}
 }
 
-// flush waits until nothing is on its way, or ctx ends.
-func (m *messages) flush(ctx context.Context) {
-	for {
-		m.mu.Lock()
-		empty := m.sender.Empty()
-		m.mu.Unlock()
-		if empty || !pause(ctx, 10*time.Millisecond) {
-			return
-		}
-	}
+// empty reports that nothing is on its way.
+func (m *messages) empty() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.sender.Empty()
 }
 
 // close ends all that is on its way.
@@ -352,8 +347,4 @@ func (c *Cluster) locate(ctx context.Context, user string) pipe.Place {
 }
 
 // dead reports whether a server has a tombstone.
-func (c *Cluster) dead(i core.Incarnation) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.members.Status(i) == core.Dead
-}
+func (c *Cluster) dead(i core.Incarnation) bool { return c.status(i) == core.Dead }

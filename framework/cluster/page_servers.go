@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -157,9 +158,7 @@ func (c *Cluster) askServers(ctx context.Context, ask pageAsk) *told {
 		}
 		list[i].Stats, list[i].Players, list[i].Rooms = &a.ClusterStats, a.Players, a.Open
 		t.list, t.more = append(t.list, a.List...), t.more || a.MoreList
-		for id, rooms := range a.RoomsOf {
-			t.seats[id] = rooms
-		}
+		maps.Copy(t.seats, a.RoomsOf)
 	}
 	return t
 }

@@ -376,8 +376,9 @@ func (c *Cluster) chooseLocked(tried []core.Incarnation) core.Incarnation {
 		here.Node = core.Incarnation{}
 	}
 	var others []place.Load
-	for _, m := range c.members.Living() {
-		if m.Incarnation == c.me || m.Draining || m.Address == "" || slices.Contains(tried, m.Incarnation) || !bytes.Equal(m.Routes, c.host.Routes()) {
+	takers, _ := c.takersLocked(c.host.Routes())
+	for _, m := range takers {
+		if slices.Contains(tried, m.Incarnation) {
 			continue
 		}
 		c.rooms.mu.Lock()

@@ -3,7 +3,6 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -81,10 +80,9 @@ func (c *Cluster) HandOverRoom(ctx context.Context, h framework.RoomHandOver, do
 func (c *Cluster) roomTarget(address string) (core.Incarnation, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, m := range c.members.Living() {
-		if m.Address == address && address != "" && m.Incarnation != c.me && !m.Draining && bytes.Equal(m.Routes, c.host.Routes()) {
-			return m.Incarnation, nil
-		}
+	takers, _ := c.takersLocked(c.host.Routes())
+	if i := slices.IndexFunc(takers, func(m core.Member) bool { return m.Address == address }); i >= 0 {
+		return takers[i].Incarnation, nil
 	}
 	to := c.chooseLocked([]core.Incarnation{c.me})
 	if to == (core.Incarnation{}) && c.draining {

@@ -167,9 +167,14 @@ func (c *Cluster) Release(id session.ID) {
 
 // release removes an entry, and gives back what its claim has taken, until that is sure.
 func (c *Cluster) release(id session.ID) {
+	c.giveUp(id, func() *core.Op { return core.NewRelease(c.me, id, &c.holdings) })
+}
+
+// giveUp runs an operation that releases a session, until that is sure.
+func (c *Cluster) giveUp(id session.ID, op func() *core.Op) {
 	c.jobs.Add(func() {
 		c.untilDone(func(ctx context.Context) bool {
-			v, err := c.run(ctx, core.NewRelease(c.me, id, &c.holdings))
+			v, err := c.run(ctx, op())
 			return err == nil && v.Result == core.Released
 		})
 		c.forget(id)
@@ -326,11 +331,7 @@ func (c *Cluster) redirect(id session.ID, to core.Incarnation) error {
 	}
 	now := c.now()
 	if len(c.sent) >= maxSent {
-		for id, at := range c.sent {
-			if now-at >= sentTime {
-				delete(c.sent, id)
-			}
-		}
+		maps.DeleteFunc(c.sent, func(_ session.ID, at time.Duration) bool { return now-at >= sentTime })
 		if len(c.sent) >= maxSent {
 			clear(c.sent) // a client that can't get there is sent once more
 		}
@@ -407,13 +408,7 @@ func (c *Cluster) answer(b []byte) []byte {
 // giveBack gives up what a find that was given up may have taken, until that is sure: a server that
 // leaves takes with it what it owns.
 func (c *Cluster) giveBack(id session.ID) {
-	c.jobs.Add(func() {
-		c.untilDone(func(ctx context.Context) bool {
-			v, err := c.run(ctx, core.NewUnpark(c.me, id))
-			return err == nil && v.Result == core.Released
-		})
-		c.forget(id)
-	})
+	c.giveUp(id, func() *core.Op { return core.NewUnpark(c.me, id) })
 }
 
 // maxJobs is how many jobs run at once, of sessions and of rooms each.
