@@ -52,16 +52,8 @@ func broadcast(o *options) error {
 			echo.add(f, errs)
 		}
 	}
-	over := func(echo *report) spread {
-		var costs []float64
-		for i := range room.Each {
-			if d := echo.Each[i].ServerCPUPerMsg; d > 0 { // else the machine stood still
-				costs = append(costs, room.Each[i].CPUPerDelivery/d)
-			}
-		}
-		return spreadOf(costs)
-	}
-	q, r := over(full), over(even)
+	delivery, message := func(f *figures) float64 { return f.CPUPerDelivery }, func(f *figures) float64 { return f.ServerCPUPerMsg }
+	q, r := over(room, full, delivery, message), over(room, even, delivery, message)
 	if o.json {
 		return writeJSON(o.out, map[string]any{"broadcast": room, "echo": full, "echo_at_its_rate": even,
 			"cpu_per_delivery_over_echo": q, "cpu_per_delivery_over_echo_at_its_rate": r})

@@ -31,18 +31,9 @@ func connect(o *options) error {
 func (o *options) alone(once func(peer, *report) (figures, load.Counts, error)) error {
 	p := peer{"lifeline", o.Config}
 	r := o.report(p)
-	for range o.runs {
-		f, errs, err := once(p, r)
-		if err != nil {
-			return err
-		}
-		r.add(f, errs)
+	if err := o.inTurn([]*report{r}, func(int) (figures, load.Counts, error) { return once(p, r) }); err != nil {
+		return err
 	}
-	return o.print(r)
-}
-
-// print writes the report of lifeline alone, as it was asked for.
-func (o *options) print(r *report) error {
 	if o.json {
 		return writeJSON(o.out, r)
 	}

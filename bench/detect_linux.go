@@ -134,8 +134,7 @@ func (f *figures) detected(times []int64, at time.Duration, o *options) *chart.H
 // lossyOnce lets players live on a bad network.
 func (o *options) lossyOnce() (f figures, errs load.Counts, err error) {
 	clean := *o
-	loss := o.Loss
-	clean.Loss, clean.Seed, clean.Return = loss, 1, true
+	clean.Seed, clean.Return = 1, true
 	s, err := clean.open(peer{"lifeline", clean.Config})
 	if err != nil {
 		return f, errs, err

@@ -43,20 +43,15 @@ func clusterFan(o *options) error {
 	if err != nil {
 		return err
 	}
-	var ratios []float64
-	for i := range one.Each {
-		if d := one.Each[i].CPUPerDelivery; d > 0 { // else the machine stood still
-			ratios = append(ratios, three.Each[i].CPUPerDelivery/d)
-		}
-	}
-	over := spreadOf(ratios)
+	delivery := func(f *figures) float64 { return f.CPUPerDelivery }
+	q := over(three, one, delivery, delivery)
 	if o.json {
-		return writeJSON(o.out, map[string]any{"three_servers": three, "one_server": one, "cpu_per_delivery_three_over_one": over})
+		return writeJSON(o.out, map[string]any{"three_servers": three, "one_server": one, "cpu_per_delivery_three_over_one": q})
 	}
 	if err := table(o.out, both...); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(o.out, "\nCPU a delivery of all servers and their directory, run by run: three / one %.2f [%.2f - %.2f]\n", over.Median, over.Lowest, over.Highest)
+	_, err = fmt.Fprintf(o.out, "\nCPU a delivery of all servers and their directory, run by run: three / one %.2f [%.2f - %.2f]\n", q.Median, q.Lowest, q.Highest)
 	return err
 }
 
@@ -83,7 +78,7 @@ func (o *options) fanOnce(n int, rate float64, r *report) (f figures, errs load.
 	}
 	got, window := g.fleet.Pushes(), end.at.Sub(begin.at)
 	r.Curve = got.Curve()
-	f = g.fanFigures(begin, end)
+	f, f.CPUPerDelivery = g.used(0, begin, end)
 	f.Deliveries, f.DeliveriesPerS = float64(got.Count()), float64(got.Count())/window.Seconds()
 	f.DeliveryP50, f.DeliveryP99, f.DeliveryMax = us(got.Quantile(0.5)), us(got.Quantile(0.99)), us(got.Max())
 	if _, err := g.servers[0].Do("send"); err != nil {
@@ -111,8 +106,9 @@ func (o *options) fanOnce(n int, rate float64, r *report) (f figures, errs load.
 	return f, errs, nil
 }
 
-// fanFigures are what all processes have cost between two moments.
-func (g *group) fanFigures(begin, end groupCosts) (f figures) {
+// used are the figures of what all processes have used between two moments, with those of a
+// server that sends. perMessage is what each message has cost all of them that has arrived.
+func (g *group) used(sender int, begin, end groupCosts) (f figures, perMessage float64) {
 	window, n := end.at.Sub(begin.at), max(float64(g.fleet.Pushes().Count()), 1)
 	directory, players := end.directory-begin.directory, end.players-begin.players
 	all := directory
@@ -120,8 +116,8 @@ func (g *group) fanFigures(begin, end groupCosts) (f figures) {
 		all += end.servers[i] - begin.servers[i]
 	}
 	machine := end.machine.Since(begin.machine)
-	f.CPUPerDelivery, f.SenderCPUPerMsg, f.DirectoryCPUPerMsg = us(all)/n, us(end.servers[0]-begin.servers[0])/n, us(directory)/n
+	f.SenderCPUPerMsg, f.DirectoryCPUPerMsg = us(end.servers[sender]-begin.servers[sender])/n, us(directory)/n
 	f.ServerCPU, f.ClientCPU = percent(all, window), percent(players, window)
 	f.OthersCPU, f.Steal = percent(max(machine.Busy-all-players, 0), window), percent(machine.Steal, max(machine.Total, 1))
-	return f
+	return f, us(all) / n
 }

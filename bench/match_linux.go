@@ -112,7 +112,7 @@ func matchOnce(name string, rules queue.Rules, parties bool, n int, rate float64
 			q.Seated(e.Match.Number, now)
 		}
 	}
-	m.CPU = float64((ownCPU() - began).Nanoseconds()) / 1e3 / float64(n)
+	m.CPU = us(ownCPU()-began) / float64(n)
 	s := q.Stats()
 	m.Players, m.Matches, m.Waiting = s.Players, s.Matches, s.Waiting
 	m.Spread /= float64(max(m.Matches, 1))

@@ -283,19 +283,11 @@ func (g *group) missing(count func() (uint64, error)) (n uint64, err error) {
 func (g *group) pushFigures(from int, begin, end groupCosts) figures {
 	hist, window := g.fleet.Pushes(), end.at.Sub(begin.at)
 	n := float64(hist.Count())
-	per := func(d time.Duration) float64 { return us(d) / max(n, 1) }
-	used := func(i int) time.Duration { return end.servers[i] - begin.servers[i] }
-	directory, players := end.directory-begin.directory, end.players-begin.players
-	servers := used(otherServer) + used(sameServer) + directory
-	machine := end.machine.Since(begin.machine)
-	f := figures{
-		Messages: n, MessagesPerSecond: n / window.Seconds(), P50: us(hist.Quantile(0.5)), P99: us(hist.Quantile(0.99)),
-		ServerCPUPerMsg: per(servers), SenderCPUPerMsg: per(used(from)), DirectoryCPUPerMsg: per(directory),
-		ServerCPU: percent(servers, window), ClientCPU: percent(players, window),
-		OthersCPU: percent(max(machine.Busy-servers-players, 0), window), Steal: percent(machine.Steal, max(machine.Total, 1)),
-	}
+	f, perMessage := g.used(from, begin, end)
+	f.Messages, f.MessagesPerSecond, f.ServerCPUPerMsg = n, n/window.Seconds(), perMessage
+	f.P50, f.P99 = us(hist.Quantile(0.5)), us(hist.Quantile(0.99))
 	if from == otherServer {
-		f.ReceiverCPUPerMsg = per(used(sameServer))
+		f.ReceiverCPUPerMsg = us(end.servers[sameServer]-begin.servers[sameServer]) / max(n, 1)
 	}
 	return f
 }

@@ -223,16 +223,19 @@ type ratio struct {
 	IdleCPU           spread `json:"idle_cpu_percent,omitzero"`
 }
 
-func compare(ours, theirs *report) *ratio {
-	pairs := func(field func(*figures) float64) spread {
-		var all []float64
-		for i := range min(len(ours.Each), len(theirs.Each)) {
-			if d := field(&theirs.Each[i]); d > 0 { // a collapsed run may have nothing
-				all = append(all, field(&ours.Each[i])/d)
-			}
+// over is one figure over another one's, run by run.
+func over(ours, theirs *report, field, other func(*figures) float64) spread {
+	var all []float64
+	for i := range min(len(ours.Each), len(theirs.Each)) {
+		if d := other(&theirs.Each[i]); d > 0 { // a collapsed run may have nothing
+			all = append(all, field(&ours.Each[i])/d)
 		}
-		return spreadOf(all)
 	}
+	return spreadOf(all)
+}
+
+func compare(ours, theirs *report) *ratio {
+	pairs := func(field func(*figures) float64) spread { return over(ours, theirs, field, field) }
 	return &ratio{
 		ServerCPUPerMsg:   pairs(func(f *figures) float64 { return f.ServerCPUPerMsg }),
 		MessagesPerSecond: pairs(func(f *figures) float64 { return f.MessagesPerSecond }),

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
-	"syscall"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -141,14 +140,14 @@ func benchSessions(n int) (r sessionsReport, err error) {
 	if err != nil {
 		return r, err
 	}
-	before := heapInUse()
+	before := liveHeap()
 	c := newShard(&cfg)
-	start := cpuTime()
+	start := ownCPU()
 	if err := c.open(n); err != nil {
 		return r, err
 	}
-	r = sessionsReport{Sessions: n, OpenNs: float64(cpuTime()-start) / float64(n)}
-	r.HeapPerSession = float64(heapInUse()-before)/float64(n) - 8 // the pointers of c.all are ours
+	r = sessionsReport{Sessions: n, OpenNs: float64(ownCPU()-start) / float64(n)}
+	r.HeapPerSession = float64(liveHeap()-before)/float64(n) - 8 // the pointers of c.all are ours
 	r.GCCycleMs = gcCycle()
 	r.Goroutines = runtime.NumGoroutine()
 
@@ -180,32 +179,15 @@ func benchSessions(n int) (r sessionsReport, err error) {
 	return r, nil
 }
 
-func heapInUse() uint64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
-}
-
 // gcCycle returns the CPU that one garbage collection takes, in milliseconds,
 // as the operating system counts it.
 func gcCycle() float64 {
 	const cycles = 3
-	before := cpuTime()
+	before := ownCPU()
 	for range cycles {
 		runtime.GC()
 	}
-	return float64(cpuTime()-before) / cycles / 1e6
-}
-
-// cpuTime is what this process has used, in nanoseconds.
-func cpuTime() int64 {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return u.Utime.Nano() + u.Stime.Nano()
+	return float64(ownCPU()-before) / cycles / 1e6
 }
 
 func (o *options) sessionsFlags(fs *flag.FlagSet) {

@@ -147,8 +147,9 @@ func New(cfg Config, tell func(error)) (*Fleet, error) {
 	if f.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, err
 	}
-	for range cfg.Sockets {
-		if err := f.addSocket(); err != nil {
+	for i := range cfg.Sockets {
+		f.sockets = append(f.sockets, socket{fd: -1})
+		if err := f.openSocket(i); err != nil {
 			f.Close()
 			return nil, err
 		}
@@ -193,11 +194,6 @@ func (c *Config) defaults() error {
 
 // reserve is how many descriptors are left to everything else.
 const reserve = 64
-
-func (f *Fleet) addSocket() error {
-	f.sockets = append(f.sockets, socket{fd: -1})
-	return f.openSocket(len(f.sockets) - 1)
-}
 
 // openSocket makes socket i, and connects it if it is one for datagrams. A
 // stream waits for its player's turn, so that not everybody knocks at once.
@@ -434,5 +430,3 @@ func (f *Fleet) poll(wait time.Duration) int {
 	}
 	return n
 }
-
-func random() uint64 { return rand.Uint64() }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -111,7 +112,7 @@ func (p *player) init(f *Fleet, index int) error {
 		return nil
 	}
 	var err error
-	cfg := session.ClientConfig{Info: "bench", Rand: random}
+	cfg := session.ClientConfig{Info: "bench", Rand: rand.Uint64}
 	if f.cfg.Users {
 		p.way.at = index % max(len(f.cfg.Servers), 1)
 		ticket := []byte(UserName(index))

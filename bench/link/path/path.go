@@ -6,6 +6,7 @@
 package path
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -73,7 +74,7 @@ func (p *Path) Take(now time.Duration, size int) (out []time.Duration) {
 	jitter := time.Duration(p.rng.Float64() * float64(p.cfg.Jitter))
 	start := max(now, p.free)
 	if p.cfg.Rate > 0 {
-		if start-now > or(p.cfg.Queue, 100*time.Millisecond) {
+		if start-now > cmp.Or(p.cfg.Queue, 100*time.Millisecond) {
 			p.Full++
 			return nil
 		}
@@ -86,7 +87,7 @@ func (p *Path) Take(now time.Duration, size int) (out []time.Duration) {
 	}
 	at := start + p.cfg.Delay + jitter
 	if late {
-		at += or(p.cfg.Hold, 10*time.Millisecond)
+		at += cmp.Or(p.cfg.Hold, 10*time.Millisecond)
 	} else {
 		at = max(at, p.last)
 		p.last = at
@@ -99,10 +100,3 @@ func (p *Path) Take(now time.Duration, size int) (out []time.Duration) {
 }
 
 func (p *Path) draw(share float64) bool { return p.rng.Float64() < share }
-
-func or(d, def time.Duration) time.Duration {
-	if d == 0 {
-		return def
-	}
-	return d
-}
