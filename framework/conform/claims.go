@@ -5,8 +5,6 @@ package main
 import (
 	"cmp"
 	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -124,15 +122,6 @@ func (c *claims) proves(k codec.Packet) bool {
 	if err != nil {
 		return false
 	}
-	in := append([]byte("lifeline/resume/1"), r.ID[:]...)
-	in = binary.LittleEndian.AppendUint64(in, r.Attempt)
-	has := byte(1)
-	if r.Fresh {
-		has = 0
-	}
-	in = binary.LittleEndian.AppendUint64(append(in, has), r.Recv)
-	in = append(binary.LittleEndian.AppendUint64(in, r.Lowest), c.real...)
-	mac := hmac.New(sha256.New, c.key)
-	mac.Write(in)
-	return hmac.Equal(mac.Sum(nil), r.Proof[:])
+	said := claim{attempt: r.Attempt, recv: r.Recv, lowest: r.Lowest, fresh: r.Fresh, key: c.key}
+	return hmac.Equal(said.proof(r.ID[:], c.real), r.Proof[:])
 }

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -172,18 +173,21 @@ func (g *guest) want(kind codec.Kind) (packet, error) {
 	}
 }
 
-// code waits for a REFUSED or BYE with one of these codes.
-func (g *guest) code(kind codec.Kind, codes ...uint64) (packet, error) {
-	p, err := g.want(kind)
-	if err != nil {
-		return p, err
+// code waits for a REFUSED with one of these codes.
+func (g *guest) code(codes ...uint64) (packet, error) {
+	p, err := g.want(codec.Refused)
+	if err == nil && !slices.Contains(codes, number(p.body, 0)) {
+		err = fmt.Errorf("want %v with code %v, got %v", codec.Refused, codes, short(p.String()))
 	}
-	for _, c := range codes {
-		if number(p.body, 0) == c {
-			return p, nil
-		}
+	return p, err
+}
+
+// ends sends packets for which the server closes the link: see closed.
+func (g *guest) ends(code uint64, texts ...string) error {
+	if err := g.send(texts...); err != nil {
+		return err
 	}
-	return p, fmt.Errorf("want %v with code %v, got %v", kind, codes, short(p.String()))
+	return g.closed(code)
 }
 
 // closed waits until the server has closed the link. A BYE with this code may come
@@ -279,23 +283,30 @@ type claim struct {
 	key                   []byte // if nil, the seat's
 }
 
+// proof is what shows that it comes from the holder of the key: session/SPEC.md 6.2.
+func (c *claim) proof(sid, nonce []byte) []byte {
+	in := binary.LittleEndian.AppendUint64(append([]byte("lifeline/resume/1"), sid...), c.attempt)
+	if c.fresh {
+		in = binary.LittleEndian.AppendUint64(append(in, 0), 0)
+	} else {
+		in = binary.LittleEndian.AppendUint64(append(in, 1), c.recv)
+	}
+	in = append(binary.LittleEndian.AppendUint64(in, c.lowest), nonce...)
+	mac := hmac.New(sha256.New, c.key)
+	mac.Write(in)
+	return mac.Sum(nil)
+}
+
 // resume writes a RESUME.
 func (g *guest) resume(s *seat, c claim) error {
-	in, recv := append([]byte("lifeline/resume/1"), s.sid...), fmt.Sprint(c.recv)
-	in = binary.LittleEndian.AppendUint64(in, c.attempt)
-	if has := byte(1); c.fresh {
-		in, recv = binary.LittleEndian.AppendUint64(append(in, 0), 0), "null"
-	} else {
-		in = binary.LittleEndian.AppendUint64(append(in, has), c.recv)
+	recv := fmt.Sprint(c.recv)
+	if c.fresh {
+		recv = "null"
 	}
-	in = append(binary.LittleEndian.AppendUint64(in, c.lowest), g.nonce...)
-	key := c.key
-	if key == nil {
-		key = s.key
+	if c.key == nil {
+		c.key = s.key
 	}
-	mac := hmac.New(sha256.New, key)
-	mac.Write(in)
-	return g.send(fmt.Sprintf("RESUME [%s,%d,%s,%d,%s]", quoted(s.sid), c.attempt, recv, c.lowest, quoted(mac.Sum(nil))))
+	return g.send(fmt.Sprintf("RESUME [%s,%d,%s,%d,%s]", quoted(s.sid), c.attempt, recv, c.lowest, quoted(c.proof(s.sid, g.nonce))))
 }
 
 // back resumes on a new link.

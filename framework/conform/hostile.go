@@ -40,7 +40,7 @@ var attacks = []attack{
 		})
 	}},
 	{rule{"route", "codec/SPEC.md 6.3", "a request on a route without a handler is answered NO ROUTE"}, func(t *target) error {
-		return t.opened(func(g *guest, _ *seat) error { return g.answered(1, 1) })
+		return t.opened(func(g *guest, _ *seat) error { return g.answered() })
 	}},
 	{rule{"greeting", "session/SPEC.md 2", "the server sends GREETING first, with a nonce of its own for each link"}, func(t *target) error {
 		a, err := t.link()
@@ -89,24 +89,18 @@ var attacks = []attack{
 			if err := g.send(g.hello(s, 2, g.nonce, t.later())); err != nil {
 				return err
 			}
-			_, err := g.code(codec.Refused, 203)
+			_, err := g.code(203)
 			return err
 		})
 	}},
 	{rule{"nonce", "session/SPEC.md 2.6", "HELLO with another nonce is a protocol error"}, func(t *target) error {
 		return t.greeted(func(g *guest, s *seat) error {
-			if err := g.send(g.hello(s, 1, random16(), t.later())); err != nil {
-				return err
-			}
-			return g.closed(2)
+			return g.ends(2, g.hello(s, 1, random16(), t.later()))
 		})
 	}},
 	{rule{"control body", "session/SPEC.md 3", "a body that does not match its table is a protocol error"}, func(t *target) error {
 		return t.greeted(func(g *guest, _ *seat) error {
-			if err := g.send(`HELLO [1,"0x00"]`); err != nil {
-				return err
-			}
-			return g.closed(2)
+			return g.ends(2, `HELLO [1,"0x00"]`)
 		})
 	}},
 	{rule{"attempt", "session/SPEC.md 3.2", "HELLO with attempt 0 is STALE"}, func(t *target) error {
@@ -114,7 +108,7 @@ var attacks = []attack{
 			if err := g.send(g.hello(s, 1, g.nonce, 0)); err != nil {
 				return err
 			}
-			_, err := g.code(codec.Refused, 103)
+			_, err := g.code(103)
 			return err
 		})
 	}},
@@ -130,7 +124,7 @@ var attacks = []attack{
 	}},
 	{rule{"written again", "session/SPEC.md 4.1", "what was not accepted is written again on a new link, and what was accepted is not"}, func(t *target) error {
 		return t.opened(func(g *guest, s *seat) error {
-			if err := g.answered(1, 1); err != nil {
+			if err := g.answered(); err != nil {
 				return err
 			}
 			return t.comes(s, claim{recv: 0, lowest: 2}, codec.Resumed, func(g *guest) error {
@@ -143,10 +137,10 @@ var attacks = []attack{
 	}},
 	{rule{"once", "session/SPEC.md 4.2", "a packet that came before is dropped"}, func(t *target) error {
 		return t.opened(func(g *guest, _ *seat) error {
-			if err := g.answered(1, 1); err != nil {
+			if err := g.answered(); err != nil {
 				return err
 			}
-			if err := g.send(question(1, 1)); err != nil {
+			if err := g.send(question(1)); err != nil {
 				return err
 			}
 			return g.alive()
@@ -154,21 +148,15 @@ var attacks = []attack{
 	}},
 	{rule{"gap", "session/SPEC.md 4.2", "a missing packet ends the link, and not the session"}, func(t *target) error {
 		return t.opened(func(g *guest, s *seat) error {
-			if err := g.send(question(2, 1)); err != nil {
+			if err := g.ends(3, question(2)); err != nil {
 				return err
 			}
-			if err := g.closed(3); err != nil {
-				return err
-			}
-			return t.comes(s, claim{lowest: 1}, codec.Resumed, func(g *guest) error { return g.answered(1, 1) })
+			return t.comes(s, claim{lowest: 1}, codec.Resumed, func(g *guest) error { return g.answered() })
 		})
 	}},
 	{rule{"unsent", "session/SPEC.md 4.3", "an acknowledgement of what was never written is a protocol error"}, func(t *target) error {
 		return t.opened(func(g *guest, _ *seat) error {
-			if err := g.send("HEARTBEAT ack=1000"); err != nil {
-				return err
-			}
-			return g.closed(2)
+			return g.ends(2, "HEARTBEAT ack=1000")
 		})
 	}},
 	{rule{"malformed message", "session/SPEC.md 4.11", "a fault in one message ends neither the link nor the session; a request with a readable id is answered BAD REQUEST"}, func(t *target) error {
@@ -224,7 +212,7 @@ var attacks = []attack{
 			if !bytes.Equal(again.sid, s.sid) || !bytes.Equal(again.key, s.key) {
 				return fmt.Errorf("session %x became %x", s.sid, again.sid)
 			}
-			return t.asks(&again, first, func(g *guest) error { _, err := g.code(codec.Refused, 103); return err })
+			return t.asks(&again, first, func(g *guest) error { _, err := g.code(103); return err })
 		})
 	}},
 	{rule{"proof", "session/SPEC.md 6.4", "without a valid proof the answer is UNKNOWN, and nothing changes"}, func(t *target) error {
@@ -249,7 +237,7 @@ var attacks = []attack{
 					return err
 				}
 				defer b.close()
-				p, err := b.code(codec.Refused, 103)
+				p, err := b.code(103)
 				if err == nil && number(p.body, 2) != at {
 					err = fmt.Errorf("want the last attempt %d, got %v", at, p)
 				}
@@ -284,19 +272,13 @@ var attacks = []attack{
 	}},
 	{rule{"out of place", "session/SPEC.md 7.3", "what has no place on a link is a protocol error"}, func(t *target) error {
 		if err := t.greeted(func(g *guest, _ *seat) error {
-			if err := g.send(question(1, 1)); err != nil {
-				return err
-			}
-			return g.closed(2)
+			return g.ends(2, question(1))
 		}); err != nil {
 			return fmt.Errorf("REQUEST before the opening: %w", err)
 		}
 		for _, text := range []string{`GREETING [1,"0x000102030405060708090a0b0c0d0e0f"]`, "TUNE [1000,4000]", `REFUSED [100,"",0]`, `MOVE [0,""]`} {
 			if err := t.opened(func(g *guest, _ *seat) error {
-				if err := g.send(text); err != nil {
-					return err
-				}
-				return g.closed(2)
+				return g.ends(2, text)
 			}); err != nil {
 				return fmt.Errorf("%s of a client: %w", text, err)
 			}
@@ -313,10 +295,7 @@ var attacks = []attack{
 	}},
 	{rule{"detach", "session/SPEC.md 8.7", "DETACH ends the link, and not the session"}, func(t *target) error {
 		return t.opened(func(g *guest, s *seat) error {
-			if err := g.send("DETACH []"); err != nil {
-				return err
-			}
-			if err := g.closed(1); err != nil {
+			if err := g.ends(1, "DETACH []"); err != nil {
 				return err
 			}
 			return t.comes(s, claim{lowest: 1}, codec.Resumed, (*guest).alive)
@@ -324,13 +303,10 @@ var attacks = []attack{
 	}},
 	{rule{"goodbye", "session/SPEC.md 6.4", "BYE ends the session, and its holder is told GONE with the final count"}, func(t *target) error {
 		return t.opened(func(g *guest, s *seat) error {
-			if err := g.answered(1, 1); err != nil {
+			if err := g.answered(); err != nil {
 				return err
 			}
-			if err := g.send(`BYE [106,"",0]`); err != nil {
-				return err
-			}
-			if err := g.closed(106); err != nil {
+			if err := g.ends(106, `BYE [106,"",0]`); err != nil {
 				return err
 			}
 			b, err := t.back(s, claim{recv: 1, lowest: 2})
@@ -338,7 +314,7 @@ var attacks = []attack{
 				return err
 			}
 			defer b.close()
-			p, err := b.code(codec.Refused, 101)
+			p, err := b.code(101)
 			if err == nil && number(p.body, 2) != 1 {
 				err = fmt.Errorf("want the final count 1, got %v", p)
 			}
@@ -348,18 +324,18 @@ var attacks = []attack{
 }
 
 // question is a request on a route that no server has.
-func question(seq, id int) string {
-	return fmt.Sprintf(`REQUEST seq=%d [%d,"conform.no-such-route",1]`, seq, id)
+func question(seq int) string {
+	return fmt.Sprintf(`REQUEST seq=%d [1,"conform.no-such-route",1]`, seq)
 }
 
 // answered asks it, and waits for the answer.
-func (g *guest) answered(seq, id int) error {
-	if err := g.send(question(seq, id)); err != nil {
+func (g *guest) answered() error {
+	if err := g.send(question(1)); err != nil {
 		return err
 	}
 	p, err := g.want(codec.Failure)
-	if err == nil && (number(p.body, 0) != uint64(id) || number(p.body, 1) != uint64(codec.ErrorNoRoute)) {
-		err = fmt.Errorf("want FAILURE [%d,2,...], got %v", id, short(p.String()))
+	if err == nil && (number(p.body, 0) != 1 || number(p.body, 1) != uint64(codec.ErrorNoRoute)) {
+		err = fmt.Errorf("want FAILURE [1,2,...], got %v", short(p.String()))
 	}
 	return err
 }
@@ -417,7 +393,7 @@ func (t *target) refused(s *seat, c claim, codes ...uint64) error {
 		return err
 	}
 	defer g.close()
-	_, err = g.code(codec.Refused, codes...)
+	_, err = g.code(codes...)
 	return err
 }
 

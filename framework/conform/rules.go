@@ -5,6 +5,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -161,15 +162,7 @@ func about(st *step) rule {
 func is(l *line, verb string) bool { return l != nil && l.verb == verb }
 
 func out(l *line, kinds ...codec.Kind) bool {
-	if !is(l, "out") {
-		return false
-	}
-	for _, k := range kinds {
-		if l.packet.kind == k {
-			return true
-		}
-	}
-	return len(kinds) == 0
+	return is(l, "out") && (len(kinds) == 0 || slices.Contains(kinds, l.packet.kind))
 }
 
 func counted(l *line) bool { return is(l, "out") && l.packet.kind.Counted() }
