@@ -66,32 +66,25 @@ func claimWave(e *env, user string) {
 	}
 	p := e.srv.User(user)[0]
 	var doing sync.WaitGroup
-	do := func(f func()) {
-		doing.Add(1)
-		go func() {
-			defer doing.Done()
-			f()
-		}()
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	for _, cl := range all[1:] {
-		do(func() { _ = cl.c.Connect(ctx) })
+		doing.Go(func() { _ = cl.c.Connect(ctx) })
 	}
-	do(func() {
+	doing.Go(func() {
 		for n := range uint64(100) {
 			_ = p.Push("n", n)
 		}
 	})
 	switch rand.IntN(5) {
 	case 3:
-		do(func() { _ = p.Move("") }) // out into the store, and in again by whoever comes
+		doing.Go(func() { _ = p.Move("") }) // out into the store, and in again by whoever comes
 	case 0:
-		do(func() { p.Kick(session.Kicked, "") })
+		doing.Go(func() { p.Kick(session.Kicked, "") })
 	case 1:
-		do(first.c.Pause)
+		doing.Go(first.c.Pause)
 	case 2:
-		do(first.c.Cut)
+		doing.Go(first.c.Cut)
 	}
 	doing.Wait()
 	time.Sleep(3 * time.Second) // and whoever is left is back
@@ -113,7 +106,7 @@ func claimWave(e *env, user string) {
 		})
 	}
 	for _, cl := range all {
-		do(func() { _ = cl.c.Close() })
+		doing.Go(func() { _ = cl.c.Close() })
 	}
 	doing.Wait()
 	for _, p := range e.srv.User(user) {

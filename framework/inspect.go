@@ -3,6 +3,7 @@
 package framework
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -130,10 +131,7 @@ func (s *Server) InspectRooms(limit int, keep func(*RoomInfo) bool) []RoomInfo {
 	}
 	all = slices.DeleteFunc(all, func(in RoomInfo) bool { return !keep(&in) }) // without a lock: it is the game's
 	slices.SortFunc(all, func(a, b RoomInfo) int {
-		if c := strings.Compare(a.Type, b.Type); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Key, b.Key)
+		return cmp.Or(strings.Compare(a.Type, b.Type), strings.Compare(a.Key, b.Key))
 	})
 	return all[:min(limit, len(all))]
 }

@@ -201,10 +201,10 @@ func (r *Room) closeEmpty(why Reason) {
 }
 
 // endLocked lets no player in any more, those who are in go, and the room end then. The
-// first reason stands: it reports false if there was one. The caller holds kind.mu.
-func (r *Room) endLocked(why Reason) bool {
+// first reason stands. The caller holds kind.mu.
+func (r *Room) endLocked(why Reason) {
 	if r.over != nil {
-		return false
+		return
 	}
 	r.seats.End() // if it is not on its way to another server
 	r.over = &why
@@ -217,7 +217,6 @@ func (r *Room) endLocked(why Reason) bool {
 	if !r.closeLocked() {
 		r.post(r.dismissAll, unbounded)
 	}
-	return true
 }
 
 // closeLocked lets the room's goroutine end, if the room shall end and is empty. The

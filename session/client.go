@@ -276,7 +276,7 @@ func (c *Client) Close() {
 	if c.state == Open {
 		bye = AppendBye(nil, &CloseError{Code: Left})
 	}
-	c.finish(&CloseError{Code: Left}, 0)
+	c.finish(&CloseError{Code: Left})
 	c.ctl = bye
 }
 
@@ -413,7 +413,7 @@ func (c *Client) Receive(p codec.Packet, now time.Duration) (deliver bool, err e
 	case p.Kind == codec.Datagram:
 		return true, nil
 	case p.Kind == codec.Tune:
-		return false, c.tuned(p, now)
+		return false, c.tuned(p)
 	case p.Kind == codec.Bye:
 		return false, c.bye(p, now)
 	case p.Kind == codec.Move:
@@ -424,7 +424,7 @@ func (c *Client) Receive(p codec.Packet, now time.Duration) (deliver bool, err e
 	return false, ErrKind
 }
 
-func (c *Client) tuned(p codec.Packet, now time.Duration) error {
+func (c *Client) tuned(p codec.Packet) error {
 	var b tuneBody
 	if err := decodeControl(p, &b); err != nil {
 		return err
@@ -445,7 +445,7 @@ func (c *Client) bye(p codec.Packet, now time.Duration) error {
 		return err
 	}
 	if why.Code.Final() {
-		c.finish(why, 0)
+		c.finish(why)
 		return nil
 	}
 	c.cut = true

@@ -133,8 +133,8 @@ func (c *Client) gone(why *CloseError, final uint64) {
 }
 
 // finish ends the client for good.
-func (c *Client) finish(why *CloseError, final uint64) {
-	c.gone(why, final)
+func (c *Client) finish(why *CloseError) {
+	c.gone(why, 0)
 	c.state, c.cut, c.ctl = Ended, true, c.ctl[:0]
 }
 
@@ -160,11 +160,8 @@ func (c *Client) beatAt() time.Duration {
 	if c.pingDue {
 		return Never
 	}
-	quiet := min(c.lastRecv, c.lastSent)
-	if c.pingAt > quiet {
-		quiet = c.pingAt // asked already in this silence
-	}
-	return quiet + c.beatEvery
+	// Asked already in this silence: the next interval begins there.
+	return max(min(c.lastRecv, c.lastSent), c.pingAt) + c.beatEvery
 }
 
 // Check does what is due and says what the owner of the socket must do. Call

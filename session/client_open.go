@@ -28,7 +28,7 @@ func (c *Client) Greeted(version uint8, nonce Nonce, now time.Duration) {
 		return
 	}
 	if version != ProtocolVersion {
-		c.finish(&CloseError{Code: Version, Text: fmt.Sprintf("the server speaks version %d", version)}, 0)
+		c.finish(&CloseError{Code: Version, Text: fmt.Sprintf("the server speaks version %d", version)})
 		return
 	}
 	c.greeted, c.nonce = true, nonce
@@ -127,7 +127,7 @@ func (c *Client) unreadable(p Params) bool {
 	if p.MaxBody <= c.cfg.MaxReceive {
 		return false
 	}
-	c.finish(&CloseError{Code: Version, Text: fmt.Sprintf("the server may send bodies of %d bytes, MaxReceive is %d", p.MaxBody, c.cfg.MaxReceive)}, 0)
+	c.finish(&CloseError{Code: Version, Text: fmt.Sprintf("the server may send bodies of %d bytes, MaxReceive is %d", p.MaxBody, c.cfg.MaxReceive)})
 	c.ctl = AppendBye(c.ctl, &CloseError{Code: Left})
 	return true
 }
@@ -258,7 +258,7 @@ func (c *Client) refused(p codec.Packet, now time.Duration) error {
 	}
 	switch {
 	case why.Code.Final():
-		c.finish(why, 0)
+		c.finish(why)
 		return nil
 	case c.triesAbove(why):
 		// A later attempt than ours was accepted, maybe by an earlier run of

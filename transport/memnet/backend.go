@@ -60,14 +60,11 @@ func (r *runner) Run(sink backend.Sink) error {
 	l := r.loops[sink.Index()]
 	l.sink = sink
 	ready := make(chan struct{})
-	r.done.Add(1)
-	// Ends when Stop has closed the loop's queue.
-	go func() {
-		defer r.done.Done()
+	r.done.Go(func() { // ends when Stop has closed the loop's queue
 		sink.Boot(l)
 		close(ready)
 		l.run()
-	}()
+	})
 	<-ready
 	sink.Queue().SetWaker(l.wake)
 	return nil

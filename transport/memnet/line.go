@@ -6,6 +6,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -99,12 +100,9 @@ func (l *Line) ListenPacket() (*PacketConn, error) { return l.n.listenPacket(l) 
 
 // holdLocked remembers a stream for which something waits.
 func (l *Line) holdLocked(f *flight) {
-	for _, other := range l.held {
-		if other == f {
-			return
-		}
+	if !slices.Contains(l.held, f) {
+		l.held = append(l.held, f)
 	}
-	l.held = append(l.held, f)
 }
 
 // resumeLocked lets what has waited for the line go on.

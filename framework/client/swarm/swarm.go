@@ -117,13 +117,7 @@ func Run(ctx context.Context, cfg Config, play Play) (*Report, error) {
 	defer cancel(nil)
 	all := make(chan struct{})
 	var bots sync.WaitGroup
-	s.ramp(ctx, func(b *Bot) {
-		bots.Add(1)
-		go func() { // ends with the bot
-			defer bots.Done()
-			b.run(hard)
-		}()
-	})
+	s.ramp(ctx, func(b *Bot) { bots.Go(func() { b.run(hard) }) })
 	go func() { bots.Wait(); close(all) }() // ends with the bots
 	s.last(ctx, all)
 	close(s.over)

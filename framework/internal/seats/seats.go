@@ -238,9 +238,6 @@ func (r *Room[V]) End() bool {
 	return true
 }
 
-// Over reports that End was called.
-func (r *Room[V]) Over() bool { return r.over }
-
 // Deserted reports that the room ends and that all have left.
 func (r *Room[V]) Deserted() bool { return r.over && r.taken == 0 && r.watched == 0 }
 

@@ -177,7 +177,7 @@ func (w *world) check() {
 		w.t.Fatalf("All visits %d of %d rooms", visited, len(open))
 	}
 	for _, m := range w.all {
-		if m.room.Taken() != m.taken || m.room.Watched() != m.watched || m.room.Over() != m.over || m.room.Shut() != m.shut ||
+		if m.room.Taken() != m.taken || m.room.Watched() != m.watched || m.room.over != m.over || m.room.Shut() != m.shut ||
 			m.room.Deserted() != (m.over && m.taken+m.watched == 0) {
 			w.t.Fatalf("a room is %+v, want %+v", m.room, m)
 		}

@@ -37,7 +37,7 @@ var stuckTexts = [executors]string{"an Inline handler is blocking its loop", "a 
 // that, read by the watchdog.
 type Activity struct {
 	kind  Executor
-	where string                 // of a loop its number, of a room its name
+	where string                 // of a loop its number, of a room its name, of a worker empty
 	since atomic.Int64           // when the call began, after the watchdog was made
 	user  atomic.Pointer[string] // nil: no player in particular
 	what  atomic.Pointer[string] // route or callback, nil without a call; written last
@@ -163,15 +163,11 @@ func (w *Watchdog) nameLocked(a *Activity, what string, now time.Duration) {
 		user = logs.Label(*u)
 	}
 	took := now - time.Duration(a.since.Load())
-	text, log := stuckTexts[a.kind], w.log
-	switch a.kind {
-	case Loop:
-		log.Warn(text, "route", what, "took", took, "user", user, "times", n, "loop", a.where)
-	case Room:
-		log.Warn(text, "route", what, "took", took, "user", user, "times", n, "room", a.where)
-	default:
-		log.Warn(text, "route", what, "took", took, "user", user, "times", n)
+	args := []any{"route", what, "took", took, "user", user, "times", n}
+	if a.where != "" {
+		args = append(args, executorNames[a.kind], a.where)
 	}
+	w.log.Warn(stuckTexts[a.kind], args...)
 }
 
 // Stuck counts the calls that have not returned for long, by executor.

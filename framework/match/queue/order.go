@@ -15,10 +15,7 @@ type entry struct {
 }
 
 func (e entry) compare(o entry) int {
-	if c := cmp.Compare(e.key, o.key); c != 0 {
-		return c
-	}
-	return cmp.Compare(e.t.number, o.t.number)
+	return cmp.Or(cmp.Compare(e.key, o.key), cmp.Compare(e.t.number, o.t.number))
 }
 
 // order holds tickets sorted by a key, then by number: in blocks, so that one more moves

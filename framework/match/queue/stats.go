@@ -2,7 +2,10 @@
 
 package queue
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Stats counts what has happened.
 type Stats struct {
@@ -51,13 +54,8 @@ func (q *Queue) Stats() Stats {
 
 func (s *Stats) wait(d time.Duration) {
 	s.WaitSum += d
-	for i, bound := range WaitBounds {
-		if d <= bound {
-			s.Waits[i]++
-			return
-		}
-	}
-	s.Waits[len(WaitBounds)]++
+	i, _ := slices.BinarySearch(WaitBounds[:], d)
+	s.Waits[i]++
 }
 
 func (s *Stats) count(why Why) {

@@ -3,6 +3,7 @@
 package chart
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"math"
@@ -44,12 +45,7 @@ func (p *Plot) Extend(name string, xy [2]float64) {
 	for i := range p.lines {
 		if l := &p.lines[i]; l.name == name {
 			l.xy = append(l.xy, xy)
-			slices.SortFunc(l.xy, func(a, b [2]float64) int {
-				if a[0] < b[0] {
-					return -1
-				}
-				return 1
-			})
+			slices.SortFunc(l.xy, func(a, b [2]float64) int { return cmp.Compare(a[0], b[0]) })
 			return
 		}
 	}
