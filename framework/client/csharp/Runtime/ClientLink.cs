@@ -62,6 +62,7 @@ namespace Lifeline
 			StopDial();
 			dialing = true;
 			causes.Clear();
+			refused = false;
 			dialNext = 0;
 			dialList.Clear();
 			dialIndex.Clear();

@@ -693,6 +693,19 @@ namespace Lifeline.Tests
 			w.Client.Update();
 			check.Equal(w.History, "Refused 7", "put off");
 			check.Equal(w.LastEvent.Reason.Text, "full house", "why");
+			// An app that pauses when it hears that has given the attempt up. The next one is another.
+			w = new World();
+			Action<ClientEvent> pause = e => w.Client.Pause();
+			w.Client.Update();
+			w.Greet();
+			w.Client.Update();
+			w.End(PacketKind.Refused, CloseCode.Busy);
+			w.Client.OnEvent += pause;
+			w.Client.Update();
+			w.Client.OnEvent -= pause;
+			w.OnOpen = s => { s.Broken = true; w.OnOpen = t => { }; };
+			w.Client.Hurry();
+			check.Equal(w.History, "Refused 7, Failed 1", "an attempt after a pause");
 			// One that has opened a session has not failed, even if its link ends at once.
 			w = new World();
 			w.Client.Update();
