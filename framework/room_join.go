@@ -60,7 +60,7 @@ type joinWish struct {
 
 	request mailbox.Question // asked: the client's
 	came    *joining         // it has come with the session from another server; nil else
-	kept    bool             // came: a seat was kept
+	kept    *bool            // came: a seat was kept, and is not taken yet; nil else; guarded by kind.mu
 	here    bool             // no other server has a room for a stranger
 
 	user string // the player's: a seat may be kept for it, see RoomsOf.Reserve

@@ -62,8 +62,9 @@ func (k *roomKind) reserveSeat(w joinWish, from *Room, payer *Player) (*Room, er
 	if at.Value.comesBackLocked(w) {
 		return at.Value, nil
 	}
-	if w.kept && at.Value.kept > 0 {
+	if w.kept != nil && *w.kept && at.Value.kept > 0 {
 		at.Value.kept--
+		*w.kept = false
 		return at.Value, nil
 	}
 	if at.Value.takeReservedLocked(w.user) {

@@ -277,10 +277,29 @@ func (p *Player) rejoin(j *joining, times int) {
 	k, err := p.srv.roomType(j.Type)
 	if err == nil {
 		w := joinWish{key: j.Key, watch: j.Watch, came: j}
-		w.kept = !j.Watch && k.clustered() && k.srv.rooms.TakeSeat(k.name, j.Key, p.ID())
+		if !j.Watch && k.clustered() && k.srv.rooms.TakeSeat(k.name, j.Key, p.ID()) {
+			w.kept = new(bool)
+			*w.kept = true
+		}
 		err = k.planJoin(p, w, done)
+		k.giveBackKept(w)
 	}
 	if err != nil {
 		done(j.Key, err)
+	}
+}
+
+// giveBackKept frees the seat that was kept for a wish that has not taken it: the player is on its
+// way into another room, or has another seat in this one.
+func (k *roomKind) giveBackKept(w joinWish) {
+	if w.kept == nil {
+		return
+	}
+	k.mu.Lock()
+	left := *w.kept
+	*w.kept = false
+	k.mu.Unlock()
+	if left {
+		clusterHost{s: k.srv}.Unsit(k.name, w.key)
 	}
 }
