@@ -6,7 +6,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -125,15 +124,15 @@ type UserState struct {
 type Friends struct {
 	c *Client
 
-	mu        sync.Mutex // guards the rest
-	states    map[string]UserState
-	ended     uint64 // sessions, and their watches with them
+	mu        sync.Mutex            // guards the rest
+	states    map[string]*UserState // another one each time that it is told
+	ended     uint64                // sessions, and their watches with them
 	onChanged func(UserState)
 }
 
 // NewFriends makes the view. A second one for the same client panics.
 func NewFriends(c *Client) *Friends {
-	f := &Friends{c: c, states: map[string]UserState{}}
+	f := &Friends{c: c, states: map[string]*UserState{}}
 	OnMessage(c, "presence.changed", func(s UserState) { f.take(s) })
 	OnMessage(c, "presence.all", func(all []UserState) { f.take(all...) })
 	c.onEnd(func(Reason) {
@@ -148,8 +147,9 @@ func NewFriends(c *Client) *Friends {
 func (f *Friends) take(all ...UserState) {
 	for _, s := range all {
 		f.mu.Lock()
-		news := f.states[s.User] != s
-		f.states[s.User] = s
+		was := f.states[s.User]
+		news := was == nil || *was != s
+		f.states[s.User] = &s
 		fn := f.onChanged
 		f.mu.Unlock()
 		if news && fn != nil {
@@ -173,25 +173,28 @@ func (f *Friends) Watch(ctx context.Context, users ...string) ([]UserState, erro
 	f.c.mu.Lock()
 	ended := f.c.ended
 	f.c.mu.Unlock()
+	f.mu.Lock()
+	before := maps.Clone(f.states)
+	f.mu.Unlock()
 	var all []UserState
 	if err := f.c.Request(ctx, "presence.watch", users, &all); err != nil {
 		return nil, err
 	}
-	f.watched(ended, all)
+	f.watched(ended, before, all)
 	return all, nil
 }
 
-// watched takes the answer to a Watch that was called when so many sessions had ended. If
-// one more has ended by now, so have these watches.
-func (f *Friends) watched(ended uint64, all []UserState) {
+// watched takes the answer to a Watch that was called when so many sessions had ended, and
+// the states were those. If one more has ended by now, so have these watches.
+func (f *Friends) watched(ended uint64, before map[string]*UserState, all []UserState) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.ended > ended {
 		return
 	}
 	for _, s := range all {
-		if _, known := f.states[s.User]; !known { // else it was told of, perhaps after this
-			f.states[s.User] = s
+		if f.states[s.User] == before[s.User] { // else it was told of meanwhile, perhaps after this
+			f.states[s.User] = &s
 		}
 	}
 }
@@ -216,5 +219,9 @@ func (f *Friends) Unwatch(ctx context.Context, users ...string) error {
 func (f *Friends) All() []UserState {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.SortedFunc(maps.Values(f.states), func(a, b UserState) int { return strings.Compare(a.User, b.User) })
+	all := make([]UserState, 0, len(f.states))
+	for _, user := range slices.Sorted(maps.Keys(f.states)) {
+		all = append(all, *f.states[user])
+	}
+	return all
 }

@@ -28,16 +28,16 @@ func TestAnAnswerToAWatchOfASessionThatHasEnded(t *testing.T) {
 	}
 	f := NewFriends(c)
 	bob := []UserState{{User: "bob", Presence: Online}}
-	f.watched(0, bob)
+	f.watched(0, nil, bob)
 	if len(f.All()) != 1 {
 		t.Errorf("watched: %v", f.All())
 	}
 	c.sessionEnded(&Event{})
-	f.watched(0, bob)
+	f.watched(0, nil, bob)
 	if len(f.All()) != 0 {
 		t.Errorf("after the end of the session: %v", f.All())
 	}
-	f.watched(1, bob)
+	f.watched(1, nil, bob)
 	if len(f.All()) != 1 {
 		t.Errorf("in the next session: %v", f.All())
 	}

@@ -80,6 +80,28 @@ func TestTheClientsViews(t *testing.T) {
 	})
 }
 
+// A user who is watched again is where the answer says, whatever was known of it before.
+func TestWatchedAgain(t *testing.T) {
+	g := &game{}
+	gametest.Run(t, g.new(social.PartyConfig{}), func(k *gametest.Game) {
+		ann := k.NewPlayer("ann")
+		friends := client.NewFriends(ann.Client)
+		ann.Connect()
+		bob := k.Player("bob")
+		for _, want := range []string{"[{bob 2 }]", "[{bob 0 }]"} {
+			if _, err := friends.Watch(k.T.Context(), "bob"); err != nil {
+				t.Fatal(err)
+			}
+			if got := fmt.Sprint(friends.All()); got != want {
+				t.Errorf("ann sees %v, want %v", got, want)
+			}
+			g.presence.Unwatch(ann.Seen(), "bob") // friends no more: ann is told no change
+			bob.Close()
+			k.Sleep(time.Second)
+		}
+	})
+}
+
 // A client whose messages were given up is told all again.
 func TestAfterAResetAllIsToldAgain(t *testing.T) {
 	g := &game{}

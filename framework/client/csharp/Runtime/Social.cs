@@ -208,19 +208,24 @@ namespace Lifeline
 		/// </summary>
 		public async Task<UserState[]> Watch(string[] users, TimeSpan? timeout = null)
 		{
-			return (await client.Request("presence.watch", Names(users), new Told<UserState[]>(Watched), timeout)).Value;
+			UserState[] before = all.ToArray();
+			return (await client.Request("presence.watch", Names(users), new Told<UserState[]>(r => Watched(r, before)), timeout)).Value;
 		}
 
 		// Takes the answer in its place among what the server tells.
-		UserState[] Watched(Reader r)
+		UserState[] Watched(Reader r, UserState[] before)
 		{
 			UserState[] told = UserState.ReadAll(r);
 			foreach (UserState s in told)
 			{
 				int i = Search(s.User);
-				if (i < 0) // else it was told of, perhaps after this
+				if (i < 0)
 				{
 					all.Insert(~i, s);
+				}
+				else if (Array.IndexOf(before, all[i]) >= 0) // else it was told of meanwhile, perhaps after this
+				{
+					all[i] = s;
 				}
 			}
 			return told;

@@ -175,6 +175,12 @@ namespace Lifeline.Tests
 				b.Array(1);
 				User(b, "bob", Presence.Online, "");
 			});
+			Answer(friends.Watch(new[] { "bob" }), 5, b => // the server has let it watch no more meanwhile
+			{
+				b.Array(1);
+				User(b, "bob", Presence.Away, "");
+			});
+			check.That(friends.Find("bob").Presence == Presence.Away, "watched again");
 			w.Client.Close();
 			w.Advance(Nanos.Second);
 			check.Equal(friends.All.Count, 0, "after the end");

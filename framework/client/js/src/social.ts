@@ -207,9 +207,10 @@ export class Friends {
 	 * Client.request does: with Failure.Full if they are too many.
 	 */
 	watch(users: string[], options?: RequestOptions): Promise<UserState[]> {
+		const before = new Map(this.states);
 		const watched = inPlace(list(UserType), (all) => {
 			for (const s of all) {
-				if (!this.states.has(s.user)) { // else it was told of, perhaps after this
+				if (this.states.get(s.user) === before.get(s.user)) { // else it was told of meanwhile, perhaps after this
 					this.states.set(s.user, s);
 				}
 			}

@@ -98,7 +98,14 @@ test("friends are watched, and what was told later counts", async () => {
 	const told: string[] = [];
 	friends.onChanged = (s) => told.push(`${s.user} ${s.presence} ${s.text}`);
 	answers["presence.watch"] = body(list(User), [{ user: "bob", presence: Presence.Online, text: "" }, { user: "eve", presence: Presence.Offline, text: "" }]);
-	tell("presence.changed", bytesOf("user"));
+	const { receive } = server;
+	server.receive = (s, p) => {
+		if (p.kind === Kind.Request) {
+			server.receive = receive;
+			tell("presence.changed", bytesOf("user")); // before the answer, which is older
+		}
+		receive.call(server, s, p);
+	};
 	expect((await friends.watch(["bob", "eve"])).map((s) => s.user)).toEqual(["bob", "eve"]);
 	expect(friends.states.get("bob")?.presence).toBe(Presence.Playing);
 	tell("presence.all", body(list(User), [{ user: "bob", presence: Presence.Playing, text: "2:1" }, { user: "eve", presence: Presence.Away, text: "" }]));
@@ -108,6 +115,9 @@ test("friends are watched, and what was told later counts", async () => {
 	await friends.unwatch();
 	expect(friends.states.size).toBe(0);
 	await friends.watch(["bob"]);
+	answers["presence.watch"] = body(list(User), [{ user: "bob", presence: Presence.Away, text: "" }]);
+	await friends.watch(["bob"]); // the server has let it watch no more meanwhile
+	expect(friends.states.get("bob")?.presence).toBe(Presence.Away);
 	c.close();
 	expect(friends.states.size).toBe(0);
 });
