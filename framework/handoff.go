@@ -52,11 +52,39 @@ func (c *handoff) Run(t *transport.Loop) {
 	case l:
 		c.decide(l)
 	case nil:
-		// Another hand-off is moving it. It has an owner when that one lands, and
-		// the link's own loop is as good a place to wait as any.
-		_ = c.l.t.Post(c)
+		c.awaitLanding()
 	default:
 		_ = owner.t.Post(c)
+	}
+}
+
+// awaitLanding waits for the hand-off that is moving the session. The loop where it lands
+// may stand still: ours must not ask it again and again.
+func (c *handoff) awaitLanding() {
+	p := c.p
+	p.mu.Lock()
+	landed := p.owner.Load() != nil
+	if !landed {
+		x := p.extraLocked()
+		x.landing = append(x.landing, c)
+	}
+	p.mu.Unlock()
+	if landed {
+		_ = c.l.t.Post(c)
+	}
+}
+
+// land makes l the owner, with the hand-offs that waited for it.
+func (p *Player) land(l *loop) {
+	p.mu.Lock()
+	p.owner.Store(l)
+	var waiting []*handoff
+	if p.extra != nil {
+		waiting, p.extra.landing = p.extra.landing, nil
+	}
+	p.mu.Unlock()
+	for _, c := range waiting {
+		_ = l.t.Post(c)
 	}
 }
 
@@ -191,7 +219,7 @@ func (c *handoff) complete() {
 	}
 	p.s.Adopt(&l.shard)
 	p.timer = l.wheel.Add(p, p.s.Due())
-	p.owner.Store(l)
+	p.land(l)
 	if c.kind != reopened {
 		p.resumes++
 		l.srv.count.resumed.Add(1)

@@ -6,11 +6,15 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/lifeline-go/lifeline/codec"
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
@@ -32,6 +36,55 @@ func TestHandoffsRace(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestHandoffToALoopThatStandsStill: while a session is on its way to a loop that the game
+// keeps, another RESUME of it waits, and the loop of that one has nothing to do.
+func TestHandoffToALoopThatStandsStill(t *testing.T) {
+	var kept, release chan struct{}
+	routes := func(s *framework.Server) {
+		kept, release = make(chan struct{}), make(chan struct{}) // in the bubble
+		framework.OnMessage(s, "keep", func(*framework.Player, int) {
+			kept <- struct{}{}
+			<-release
+		}).Inline()
+	}
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Loops: 3}, routes, func(e *env) {
+		links, nonces := make([]*raw, 6), make([][]byte, 6) // on one loop after the other
+		for i := range links {
+			links[i], nonces[i] = e.raw()
+		}
+		ann, keeper, first, second := links[0], links[1], links[4], links[5]
+		keeper.hello(nonces[1], "keeper", 1)
+		keeper.read(codec.Welcome, new(any))
+		ann.hello(nonces[0], "ann", 1)
+		var welcome struct{ ID, Key []byte }
+		ann.read(codec.Welcome, &welcome)
+		token := session.Token(session.ID(welcome.ID), session.Key(welcome.Key), session.Key{})
+
+		keeper.send("keep", []byte{1})
+		<-kept
+		first.write(codec.Header{Kind: codec.Resume}, resume(t, token, nonces[4], 1, 0))
+		keeper.send("keep", []byte{1})
+		release <- struct{}{}
+		<-kept // first is decided, and the answer waits for its loop
+		synctest.Wait()
+		loop := func() uint64 {
+			port := second.conn.LocalAddr().(*net.TCPAddr).Port
+			return e.srv.Stats().Transport.Loops[port%3].WakeUps
+		}
+		before := loop()
+		second.write(codec.Header{Kind: codec.Resume}, resume(t, token, nonces[5], 2, 0))
+		for range 10_000 {
+			runtime.Gosched()
+		}
+		if n := loop() - before; n > 10 {
+			t.Errorf("its loop has woken %d times", n)
+		}
+		release <- struct{}{}
+		second.read(codec.Resumed, new(any))
+		first.read(codec.Bye, new(any))
+	})
 }
 
 // claimant is a client and the highest number that it was pushed.

@@ -88,6 +88,8 @@ type extra struct {
 
 	followers []*Player // that wait for the end of this one
 
+	landing []*handoff // that wait until the session has an owner again
+
 	migration *migration // to another server
 	rejoin    []joining  // rooms that it was in here, and shall be in there
 	putOff    []*joining // of those that it has come with: see Player.rejoin
