@@ -21,13 +21,14 @@ func (r *Room) self() *Room { return r }
 // runs exactly once, also if work panics: then err is one of codec.ErrorInternal. A
 // room does not end before: OnEnd comes after it. ctx ends 10 s after the room was
 // closed, or the last member has left. Of one room 256 run at once; one more is told
-// codec.ErrorBusy, and so is what is begun in OnEnd, which may block itself.
+// codec.ErrorBusy, and so is what is begun once ctx has ended, or in OnEnd, which may block
+// itself.
 func Async[T any](in InRoom, work func(ctx context.Context) (T, error), done func(result T, err error)) {
 	r := in.self()
 	var result T
 	w := &r.work
 	switch {
-	case w.over:
+	case w.over || w.ctx != nil && w.ctx.Err() != nil:
 		done(result, refusal(codec.ErrorBusy, "the room has ended"))
 		return
 	case w.running >= maxWork:

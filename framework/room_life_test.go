@@ -487,6 +487,51 @@ func TestWhatOnLeaveBeginsIsWaitedFor(t *testing.T) {
 	}
 }
 
+// poller is a room that asks a database again and again, which takes no notice of its end.
+type poller struct {
+	*framework.Room
+	d *diary
+}
+
+func (p *poller) poll() {
+	framework.Async(p, func(context.Context) (int, error) { time.Sleep(3 * time.Second); return 0, nil }, func(_ int, err error) {
+		if err != nil {
+			p.d.add("polls no more: %v", err)
+			return
+		}
+		p.poll()
+	})
+}
+
+func (p *poller) OnEnd(framework.Reason) { p.d.add("ends") }
+
+// TestARoomThatPollsEnds: 10 s after it has become empty, or was closed, nothing is begun any more.
+func TestARoomThatPollsEnds(t *testing.T) {
+	for _, closes := range []bool{true, false} {
+		d := &diary{}
+		var rooms *framework.Rooms[*poller]
+		simulate(t, 1, memnet.Conditions{}, framework.Config{Session: quick}, func(s *framework.Server) {
+			rooms = framework.AddRoom(s, "poller", func(r *framework.Room) *poller { return &poller{r, d} })
+		}, func(e *env) {
+			ann := e.dial("ann", transport.TCP)
+			if err := ann.Join(context.Background(), "poller", "1"); err != nil {
+				t.Fatal(err)
+			}
+			rooms.Post("1", (*poller).poll)
+			time.Sleep(10 * time.Second)
+			if closes {
+				rooms.Post("1", func(p *poller) { p.Close(0, "") })
+			} else if err := ann.Leave(context.Background()); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(9 * time.Second)
+			wantDiary(t, d)
+			time.Sleep(5 * time.Second)
+			wantDiary(t, d, "polls no more: lifeline: the room has ended (code 4)", "ends")
+		})
+	}
+}
+
 // TestAsyncIsBounded: what is one too many is told so, and nothing is lost.
 func TestAsyncIsBounded(t *testing.T) {
 	boutServer(t, framework.Config{}, func(e *env, d *diary, rooms *bouts) {
