@@ -167,6 +167,7 @@ namespace Lifeline
 			try
 			{
 				long now = clock();
+				KeepTicket(now);
 				EnterAgain(now);
 				ContinueDial(now);
 				ReceiveLink(now);

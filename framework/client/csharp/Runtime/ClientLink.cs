@@ -292,6 +292,15 @@ namespace Lifeline
 			}
 		}
 
+		// Takes a ticket that came when it was not waited for any more: from now on it is as old as others.
+		void KeepTicket(long now)
+		{
+			if (ticketTask != null && !ticketWanted && ticketTask.IsCompleted)
+			{
+				TakeTicket(now);
+			}
+		}
+
 		// Gives the core the ticket of another login on the present link. Another login gets another one: a server
 		// must not see a ticket with two opening ids.
 		bool UseTicket(out byte[] t)

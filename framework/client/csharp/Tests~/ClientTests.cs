@@ -727,6 +727,17 @@ namespace Lifeline.Tests
 			slow.SetResult(null);
 			w.Login();
 			check.Equal(w.History, "Opened", "with it");
+			// One that comes while the app pauses is kept for a minute, like any other.
+			int asks = 0;
+			TaskCompletionSource<byte[]> late = new TaskCompletionSource<byte[]>();
+			World away = new World("ws://a/", new ClientConfig { Ticket = () => { asks++; return late.Task; }, TicketTimeout = TimeSpan.FromSeconds(2) });
+			away.Client.Update();
+			away.Advance(2100 * Nanos.Millisecond);
+			away.Client.Pause();
+			late.SetResult(null);
+			away.Advance(61 * Nanos.Second);
+			away.Client.Hurry();
+			check.That(asks == 2, "a ticket that came a minute ago is used");
 			// It does not come either when the session was refused on a link: nothing is said there, and the link is left.
 			slow = new TaskCompletionSource<byte[]>();
 			w.Socket.Broken = true;
