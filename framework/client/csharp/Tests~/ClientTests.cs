@@ -29,6 +29,7 @@ namespace Lifeline.Tests
 			check.Run("client ticket repeated", () => TicketRepeated(check));
 			check.Run("client ticket too large", () => TicketTooLarge(check));
 			check.Run("client attempts", () => Attempts(check));
+			check.Run("client attempts that end", () => AttemptsThatEnd(check));
 			check.Run("client malformed", () => Malformed(check));
 			check.Run("client hostile", () => Hostile(check));
 			check.Run("client order", () => Order(check));
@@ -693,28 +694,6 @@ namespace Lifeline.Tests
 			w.Client.Update();
 			check.Equal(w.History, "Refused 7", "put off");
 			check.Equal(w.LastEvent.Reason.Text, "full house", "why");
-			// An app that pauses when it hears that has given the attempt up. The next one is another.
-			w = new World();
-			Action<ClientEvent> pause = e => w.Client.Pause();
-			w.Client.Update();
-			w.Greet();
-			w.Client.Update();
-			w.End(PacketKind.Refused, CloseCode.Busy);
-			w.Client.OnEvent += pause;
-			w.Client.Update();
-			w.Client.OnEvent -= pause;
-			w.OnOpen = s => { s.Broken = true; w.OnOpen = t => { }; };
-			w.Client.Hurry();
-			check.Equal(w.History, "Refused 7, Failed 1", "an attempt after a pause");
-			// One that has opened a session has not failed, even if its link ends at once.
-			w = new World();
-			w.Client.Update();
-			w.Greet();
-			w.Client.Update();
-			w.Welcome();
-			w.End(PacketKind.Bye, CloseCode.ShuttingDown);
-			w.Client.Update();
-			check.Equal(w.History, "Opened, Lost 8", "WELCOME and BYE at once");
 			// A ticket that hangs fails its attempt, and the next one waits for the same call.
 			int calls = 0;
 			TaskCompletionSource<byte[]> slow = new TaskCompletionSource<byte[]>();
@@ -727,17 +706,6 @@ namespace Lifeline.Tests
 			slow.SetResult(null);
 			w.Login();
 			check.Equal(w.History, "Opened", "with it");
-			// One that comes while the app pauses is kept for a minute, like any other.
-			int asks = 0;
-			TaskCompletionSource<byte[]> late = new TaskCompletionSource<byte[]>();
-			World away = new World("ws://a/", new ClientConfig { Ticket = () => { asks++; return late.Task; }, TicketTimeout = TimeSpan.FromSeconds(2) });
-			away.Client.Update();
-			away.Advance(2100 * Nanos.Millisecond);
-			away.Client.Pause();
-			late.SetResult(null);
-			away.Advance(61 * Nanos.Second);
-			away.Client.Hurry();
-			check.That(asks == 2, "a ticket that came a minute ago is used");
 			// It does not come either when the session was refused on a link: nothing is said there, and the link is left.
 			slow = new TaskCompletionSource<byte[]>();
 			w.Socket.Broken = true;
@@ -768,6 +736,43 @@ namespace Lifeline.Tests
 			w.Push("said", 1);
 			w.Client.Update();
 			check.That(w.Heard().StartsWith("Bye ", StringComparison.Ordinal), "the goodbye of such a client");
+		}
+
+		static void AttemptsThatEnd(Check check)
+		{
+			// An app that pauses when it hears of a refusal has given the attempt up. The next one is another.
+			World w = new World();
+			Action<ClientEvent> pause = e => w.Client.Pause();
+			w.Client.Update();
+			w.Greet();
+			w.Client.Update();
+			w.End(PacketKind.Refused, CloseCode.Busy);
+			w.Client.OnEvent += pause;
+			w.Client.Update();
+			w.Client.OnEvent -= pause;
+			w.OnOpen = s => { s.Broken = true; w.OnOpen = t => { }; };
+			w.Client.Hurry();
+			check.Equal(w.History, "Refused 7, Failed 1", "an attempt after a pause");
+			// One that has opened a session has not failed, even if its link ends at once.
+			w = new World();
+			w.Client.Update();
+			w.Greet();
+			w.Client.Update();
+			w.Welcome();
+			w.End(PacketKind.Bye, CloseCode.ShuttingDown);
+			w.Client.Update();
+			check.Equal(w.History, "Opened, Lost 8", "WELCOME and BYE at once");
+			// A ticket that comes while the app pauses is kept for a minute, like any other.
+			int asks = 0;
+			TaskCompletionSource<byte[]> late = new TaskCompletionSource<byte[]>();
+			World away = new World("ws://a/", new ClientConfig { Ticket = () => { asks++; return late.Task; }, TicketTimeout = TimeSpan.FromSeconds(2) });
+			away.Client.Update();
+			away.Advance(2100 * Nanos.Millisecond);
+			away.Client.Pause();
+			late.SetResult(null);
+			away.Advance(61 * Nanos.Second);
+			away.Client.Hurry();
+			check.That(asks == 2, "a ticket that came a minute ago is used");
 		}
 
 		static void Malformed(Check check)
