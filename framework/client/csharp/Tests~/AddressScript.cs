@@ -3,8 +3,6 @@
 using System;
 using System.Collections.Generic;
 using System.Globalization;
-using System.IO;
-using System.Text;
 
 namespace Lifeline.Tests
 {
@@ -23,33 +21,14 @@ namespace Lifeline.Tests
 
 		public static void Run(Check check, string root)
 		{
-			string[] files = Directory.GetFiles(root + "/framework/client/testdata/scripts", "*.txt");
-			Array.Sort(files);
-			foreach (string file in files)
-			{
-				string want = File.ReadAllText(file);
-				check.Run("address script " + Path.GetFileNameWithoutExtension(file), () => check.SameLines(new AddressScript().Play(want), want));
-			}
+			Scripts.Run(check, "address script", root + "/framework/client/testdata/scripts", () => new AddressScript().Line);
 		}
 
-		string Play(string text)
+		IEnumerable<string> Line(string text)
 		{
-			StringBuilder to = new StringBuilder();
-			foreach (string l in text.Split('\n'))
-			{
-				if (l.StartsWith("\t", StringComparison.Ordinal))
-				{
-					continue; // what was expected
-				}
-				to.Append(l).Append('\n');
-				if (l != "" && l[0] != '#')
-				{
-					Do(l);
-				}
-				lines.ForEach(line => to.Append('\t').Append(line).Append('\n'));
-				lines.Clear();
-			}
-			return to.ToString(0, to.Length - 1);
+			lines.Clear();
+			Do(text);
+			return lines;
 		}
 
 		// The place of an address in the app's list, -1 if the server named it.

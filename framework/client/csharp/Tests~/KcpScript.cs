@@ -3,7 +3,6 @@
 using System;
 using System.Collections.Generic;
 using System.Globalization;
-using System.IO;
 using System.Text;
 
 namespace Lifeline.Tests
@@ -26,34 +25,19 @@ namespace Lifeline.Tests
 
 		public static void Run(Check check, string root)
 		{
-			string[] files = Directory.GetFiles(root + "/transport/kcp/testdata/scripts", "*.txt");
-			Array.Sort(files);
-			foreach (string file in files)
-			{
-				string want = File.ReadAllText(file);
-				check.Run("kcp script " + Path.GetFileNameWithoutExtension(file), () => check.SameLines(new KcpScript().Play(want), want));
-			}
+			Scripts.Run(check, "kcp script", root + "/transport/kcp/testdata/scripts", () => new KcpScript().Line);
 		}
 
-		string Play(string text)
+		KcpScript()
 		{
 			Config("");
-			StringBuilder to = new StringBuilder();
-			foreach (string l in text.Split('\n'))
-			{
-				if (l.StartsWith("\t", StringComparison.Ordinal))
-				{
-					continue; // what was expected
-				}
-				to.Append(l).Append('\n');
-				if (l != "" && l[0] != '#')
-				{
-					Do(l.TrimEnd());
-				}
-				lines.ForEach(line => to.Append('\t').Append(line).Append('\n'));
-				lines.Clear();
-			}
-			return to.ToString(0, to.Length - 1);
+		}
+
+		IEnumerable<string> Line(string text)
+		{
+			lines.Clear();
+			Do(text);
+			return lines;
 		}
 
 		void Print(string line)

@@ -2,7 +2,6 @@
 
 using System;
 using System.Collections.Generic;
-using System.IO;
 using System.Text;
 using System.Threading.Tasks;
 
@@ -22,13 +21,7 @@ namespace Lifeline.Tests
 
 		public static void Run(Check check, string root)
 		{
-			string[] files = Directory.GetFiles(root + "/framework/client/testdata/rooms", "*.txt");
-			Array.Sort(files);
-			foreach (string file in files)
-			{
-				string want = File.ReadAllText(file);
-				check.Run("room script " + Path.GetFileNameWithoutExtension(file), () => check.SameLines(new RoomScript().Play(want), want));
-			}
+			Scripts.Run(check, "room script", root + "/framework/client/testdata/rooms", () => new RoomScript().Line);
 		}
 
 		RoomScript()
@@ -43,30 +36,16 @@ namespace Lifeline.Tests
 			w.Heard();
 		}
 
-		string Play(string text)
+		IEnumerable<string> Line(string text)
 		{
-			StringBuilder to = new StringBuilder();
-			foreach (string l in text.Split('\n'))
-			{
-				if (l.StartsWith("\t", StringComparison.Ordinal))
-				{
-					continue; // what was expected
-				}
-				to.Append(l).Append('\n');
-				if (l != "" && l[0] != '#')
-				{
-					string[] words = l.Split(' ');
-					Do(words[0], new ArraySegment<string>(words, 1, words.Length - 1));
-					w.Client.Update();
-					Hear();
-				}
-				foreach (List<string> lines in new[] { asks, told })
-				{
-					lines.ForEach(line => to.Append('\t').Append(line).Append('\n'));
-					lines.Clear();
-				}
-			}
-			return to.ToString(0, to.Length - 1);
+			asks.Clear();
+			told.Clear();
+			string[] words = text.Split(' ');
+			Do(words[0], new ArraySegment<string>(words, 1, words.Length - 1));
+			w.Client.Update();
+			Hear();
+			asks.AddRange(told);
+			return asks;
 		}
 
 		static void Fill(byte[] random)

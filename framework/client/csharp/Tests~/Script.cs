@@ -44,31 +44,18 @@ namespace Lifeline.Tests
 			this.dir = dir;
 		}
 
-		/// <summary>Returns the script with what the client did in place of what was expected.</summary>
-		public static string Play(string dir, string text)
+		public static void Run(Check check, string root)
 		{
-			Script s = new Script(dir);
-			StringBuilder to = new StringBuilder();
-			foreach (string l in Lines(text))
-			{
-				if (l[0] == '\t')
-				{
-					continue; // what was expected
-				}
-				to.Append(l);
-				string command = l.Trim();
-				if (command == "" || command[0] == '#')
-				{
-					continue;
-				}
-				s.Do(command);
-				foreach (Line line in s.lines)
-				{
-					to.Append('\t').Append(s.Shorten(line.ToString())).Append('\n');
-				}
-				s.lines.Clear();
-			}
-			return to.ToString();
+			string dir = root + "/session/testdata/scripts";
+			Scripts.Run(check, "script", dir, () => new Script(dir).Did);
+			Scripts.Run(check, "script", dir + "/carriers", () => new Script(dir).Did);
+		}
+
+		IEnumerable<string> Did(string command)
+		{
+			lines.Clear();
+			Do(command);
+			return lines.ConvertAll(l => Shorten(l.ToString()));
 		}
 
 		/// <summary>Is the program that framework/conform plays scripts to: its README has the language.</summary>
@@ -89,18 +76,6 @@ namespace Lifeline.Tests
 				s.lines.Clear();
 				to.WriteLine(".");
 				to.Flush();
-			}
-		}
-
-		// Lines with their ends.
-		static IEnumerable<string> Lines(string text)
-		{
-			for (int at = 0; at < text.Length; )
-			{
-				int end = text.IndexOf('\n', at) + 1;
-				end = end == 0 ? text.Length : end;
-				yield return text.Substring(at, end - at);
-				at = end;
 			}
 		}
 
@@ -176,9 +151,8 @@ namespace Lifeline.Tests
 			switch (verb)
 			{
 				case "after":
-					foreach (string l in Lines(File.ReadAllText(dir + "/" + rest + ".txt")))
+					foreach (string command in File.ReadAllLines(dir + "/" + rest + ".txt"))
 					{
-						string command = l.TrimEnd('\n');
 						if (command != "" && command[0] != '#' && command[0] != '\t')
 						{
 							Do(command);

@@ -3,8 +3,6 @@
 using System;
 using System.Collections.Generic;
 using System.Globalization;
-using System.IO;
-using System.Text;
 
 namespace Lifeline.Tests
 {
@@ -34,43 +32,21 @@ namespace Lifeline.Tests
 
 		public static void Run(Check check, string root)
 		{
-			string[] files = Directory.GetFiles(root + "/transport/seal/testdata/scripts", "*.txt");
-			Array.Sort(files);
-			foreach (string file in files)
-			{
-				string name = Path.GetFileNameWithoutExtension(file), want = File.ReadAllText(file);
-				if (!name.StartsWith("server-", StringComparison.Ordinal))
-				{
-					check.Run("seal script " + name, () => check.SameLines(new SealScript().Play(want), want));
-				}
-			}
+			Scripts.Run(check, "seal script", root + "/transport/seal/testdata/scripts", () => new SealScript().Line);
 		}
 
-		string Play(string text)
+		IEnumerable<string> Line(string text)
 		{
-			StringBuilder to = new StringBuilder();
-			foreach (string l in text.Split('\n'))
-			{
-				if (l.StartsWith("\t", StringComparison.Ordinal))
-				{
-					continue; // what was expected
-				}
-				to.Append(l).Append('\n');
-				if (l != "" && l[0] != '#')
-				{
-					string command = l;
-					lets.ForEach(let => command = command.Replace("$" + let[0], let[1]));
-					Do(command.Split(' '));
-				}
-				foreach (string line in lines)
-				{
-					string printed = line;
-					lets.ForEach(let => printed = printed.Replace(let[1], "$" + let[0]));
-					to.Append('\t').Append(printed).Append('\n');
-				}
-				lines.Clear();
-			}
-			return to.ToString(0, to.Length - 1);
+			lets.ForEach(let => text = text.Replace("$" + let[0], let[1]));
+			lines.Clear();
+			Do(text.Split(' '));
+			return lines.ConvertAll(Shorten);
+		}
+
+		string Shorten(string line)
+		{
+			lets.ForEach(let => line = line.Replace(let[1], "$" + let[0]));
+			return line;
 		}
 
 		void Print(string line)

@@ -3,7 +3,6 @@
 using System;
 using System.Collections.Generic;
 using System.IO;
-using System.Text;
 
 namespace Lifeline.Tests
 {
@@ -28,14 +27,7 @@ namespace Lifeline.Tests
 			{
 				check.Run("session control " + v.Str("kind"), () => Controls(check, v));
 			}
-			string scripts = root + "/session/testdata/scripts";
-			List<string> files = new List<string>(Directory.GetFiles(scripts, "*.txt"));
-			files.AddRange(Directory.GetFiles(scripts + "/carriers", "*.txt"));
-			files.Sort(StringComparer.Ordinal);
-			foreach (string file in files)
-			{
-				check.Run("script " + Path.GetFileNameWithoutExtension(file), () => PlayScript(check, scripts, file));
-			}
+			Script.Run(check, root);
 			check.Run("session queue", () => Queues(check));
 		}
 
@@ -161,12 +153,6 @@ namespace Lifeline.Tests
 					check.Fail("no such kind");
 					break;
 			}
-		}
-
-		static void PlayScript(Check check, string scripts, string file)
-		{
-			string want = File.ReadAllText(file);
-			check.SameLines(Script.Play(scripts, want), want);
 		}
 
 		static void Queues(Check check)
