@@ -3,6 +3,7 @@
 package metrics
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -68,25 +69,36 @@ func perLayer(name, help string, session, transport func(st *stats) uint64) fami
 // perName is a counter of what has a name in a map of Stats. What has not
 // happened yet counts as 0, or its first time would not be seen to rise.
 func perName(name, help, label string, counts func(st *stats) map[string]uint64, always ...string) family {
-	return counters(name, help, []string{label}, func(st *stats, set setValue) {
-		m := counts(st)
-		for _, key := range always {
-			if _, ok := m[key]; !ok {
-				set(0, key)
-			}
-		}
-		for key, n := range m {
-			set(float64(n), key)
-		}
-	})
+	return counters(name, help, []string{label}, func(st *stats, set setValue) { setNamed(set, counts(st), always) })
 }
 
-func perRoom(name, help string, value func(r framework.RoomStats) uint64) family {
-	return counters(name, help, []string{"type"}, func(st *stats, set setValue) {
-		for kind, r := range st.Rooms {
-			set(float64(value(r)), kind)
+func setNamed(set setValue, counts map[string]uint64, always []string) {
+	for _, key := range always {
+		if _, ok := counts[key]; !ok {
+			set(0, key)
 		}
-	})
+	}
+	setEach(set, counts)
+}
+
+// setEach exports what is counted, by what it is counted by.
+func setEach[N int64 | uint64](set setValue, counts map[string]N) {
+	for key, n := range counts {
+		set(float64(n), key)
+	}
+}
+
+// perRoom is a counter of each type of room.
+func perRoom(name, help string, value func(r framework.RoomStats) uint64) family {
+	return counters(name, help, []string{"type"}, ofRooms(func(r framework.RoomStats) float64 { return float64(value(r)) }))
+}
+
+func ofRooms(value func(r framework.RoomStats) float64) func(st *stats, set setValue) {
+	return func(st *stats, set setValue) {
+		for kind, r := range st.Rooms {
+			set(value(r), kind)
+		}
+	}
 }
 
 func perLoop(name, help string, value func(l transport.LoopStats) float64) family {
@@ -111,14 +123,7 @@ func names(codes ...session.Code) (list []string) {
 	return list
 }
 
-var families = concat(sessionFamilies, messageFamilies, roomFamilies, partFamilies, clusterFamilies, linkFamilies, transportFamilies, loopFamilies)
-
-func concat(lists ...[]family) (all []family) {
-	for _, list := range lists {
-		all = append(all, list...)
-	}
-	return all
-}
+var families = slices.Concat(sessionFamilies, messageFamilies, roomFamilies, partFamilies, clusterFamilies, linkFamilies, transportFamilies, loopFamilies)
 
 var sessionFamilies = []family{
 	gauges("lifeline_sessions", "Sessions that live, by state and by the carrier of their link.", []string{"state", "carrier"}, func(st *stats, set setValue) {
@@ -165,11 +170,7 @@ var messageFamilies = []family{
 	counter("lifeline_throttled_total", "Times that a player's messages had to wait for what they made the server send to others.", func(st *stats) uint64 { return st.Throttled }),
 	counter("lifeline_too_large_total", "Messages and requests larger than their route takes.", func(st *stats) uint64 { return st.TooLarge }),
 	counter("lifeline_inline_late_total", "Inline handlers that kept their loop too long.", func(st *stats) uint64 { return st.InlineLate }),
-	gauges("lifeline_stuck", "Calls of the game's code that have not returned for long: of Inline handlers (loop) and in rooms for 1 s, on workers for 10 s.", []string{"where"}, func(st *stats, set setValue) {
-		for where, n := range st.Stuck {
-			set(float64(n), where)
-		}
-	}),
+	gauges("lifeline_stuck", "Calls of the game's code that have not returned for long: of Inline handlers (loop) and in rooms for 1 s, on workers for 10 s.", []string{"where"}, func(st *stats, set setValue) { setEach(set, st.Stuck) }),
 	histogram("lifeline_queued_packets", "Packets sent to a player and not acknowledged, sampled at least once a timeout.", nil, func(st *stats, set setHistogram) { set(st.Queued, 1) }),
 	gauge("lifeline_workers_busy", "Goroutines that run handlers.", func(st *stats) float64 { return float64(st.Workers.Busy) }),
 	gauge("lifeline_workers_limit", "How many of them there may be.", func(st *stats) float64 { return float64(st.Workers.Limit) }),
@@ -177,21 +178,9 @@ var messageFamilies = []family{
 }
 
 var roomFamilies = []family{
-	gauges("lifeline_rooms", "Rooms that are open, by type.", []string{"type"}, func(st *stats, set setValue) {
-		for kind, r := range st.Rooms {
-			set(float64(r.Open), kind)
-		}
-	}),
-	gauges("lifeline_room_players", "Players in rooms, by the room's type.", []string{"type"}, func(st *stats, set setValue) {
-		for kind, r := range st.Rooms {
-			set(float64(r.Players), kind)
-		}
-	}),
-	gauges("lifeline_room_spectators", "Spectators of rooms, by the room's type.", []string{"type"}, func(st *stats, set setValue) {
-		for kind, r := range st.Rooms {
-			set(float64(r.Watched), kind)
-		}
-	}),
+	gauges("lifeline_rooms", "Rooms that are open, by type.", []string{"type"}, ofRooms(func(r framework.RoomStats) float64 { return float64(r.Open) })),
+	gauges("lifeline_room_players", "Players in rooms, by the room's type.", []string{"type"}, ofRooms(func(r framework.RoomStats) float64 { return float64(r.Players) })),
+	gauges("lifeline_room_spectators", "Spectators of rooms, by the room's type.", []string{"type"}, ofRooms(func(r framework.RoomStats) float64 { return float64(r.Watched) })),
 	perRoom("lifeline_rooms_opened_total", "Rooms ever opened, by type.", func(r framework.RoomStats) uint64 { return r.Opened }),
 	perRoom("lifeline_rooms_refused_total", "Rooms that were not made because there were as many as there may be, by type.", func(r framework.RoomStats) uint64 { return r.Refused }),
 	perRoom("lifeline_room_joins_denied_total", "What clients asked of rooms and were refused: to join, watch, leave, list or follow, by type.", func(r framework.RoomStats) uint64 { return r.Denied }),
@@ -234,14 +223,7 @@ func ofCluster(read func(c *framework.ClusterStats, set setValue)) func(st *stat
 // perResult is a counter of a cluster, by what something came to or was for. What is always there
 // begins at 0: an alarm on what rises would not see the first one else.
 func perResult(name, help, label string, counts func(c *framework.ClusterStats) map[string]uint64, always ...string) family {
-	f := perName(name, help, label, func(st *stats) map[string]uint64 { return counts(st.Cluster) }, always...)
-	values := f.values
-	f.values = func(st *stats, set setValue) {
-		if st.Cluster != nil {
-			values(st, set)
-		}
-	}
-	return f
+	return counters(name, help, []string{label}, ofCluster(func(c *framework.ClusterStats, set setValue) { setNamed(set, counts(c), always) }))
 }
 
 // clusterValue is a family with one value.
@@ -250,16 +232,8 @@ func clusterValue(name, help string, kind prometheus.ValueType, value func(c *fr
 }
 
 var clusterFamilies = []family{
-	gauges("lifeline_cluster_servers", "Servers that live, as far as this one knows, itself too, by state.", []string{"state"}, ofCluster(func(c *framework.ClusterStats, set setValue) {
-		for state, n := range c.Servers {
-			set(float64(n), state)
-		}
-	})),
-	gauges("lifeline_cluster_sessions", "Sessions of this server in the directory, by state: arriving, held, ending, parking.", []string{"state"}, ofCluster(func(c *framework.ClusterStats, set setValue) {
-		for state, n := range c.Sessions {
-			set(float64(n), state)
-		}
-	})),
+	gauges("lifeline_cluster_servers", "Servers that live, as far as this one knows, itself too, by state.", []string{"state"}, ofCluster(func(c *framework.ClusterStats, set setValue) { setEach(set, c.Servers) })),
+	gauges("lifeline_cluster_sessions", "Sessions of this server in the directory, by state: arriving, held, ending, parking.", []string{"state"}, ofCluster(func(c *framework.ClusterStats, set setValue) { setEach(set, c.Sessions) })),
 	clusterValue("lifeline_cluster_lease_left_seconds", "How long the server may act without another renewal of its lease; 0 while it is paused.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return c.LeaseLeft.Seconds() }),
 	clusterValue("lifeline_cluster_declared_dead", "1 once the others have declared this server dead: restart it.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return float64(c.Declared) }),
 	clusterValue("lifeline_cluster_silence_seconds", "Of the other servers, how long ago the last renewal of the quietest was seen.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return c.Silence.Seconds() }),
@@ -282,11 +256,7 @@ var clusterFamilies = []family{
 	clusterValue("lifeline_cluster_conflicts_total", "Writes to the directory that another server was faster with.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Conflicts) }),
 	clusterValue("lifeline_cluster_blind_total", "Times that the watch of the directory was interrupted.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Blind) }),
 	clusterValue("lifeline_cluster_deaths_total", "Other servers that this one declared dead.", prometheus.CounterValue, func(c *framework.ClusterStats) float64 { return float64(c.Deaths) }),
-	gauges("lifeline_cluster_rooms", "Rooms of this server in the directory, by state: opening, open, closing, moving.", []string{"state"}, ofCluster(func(c *framework.ClusterStats, set setValue) {
-		for state, n := range c.Rooms {
-			set(float64(n), state)
-		}
-	})),
+	gauges("lifeline_cluster_rooms", "Rooms of this server in the directory, by state: opening, open, closing, moving.", []string{"state"}, ofCluster(func(c *framework.ClusterStats, set setValue) { setEach(set, c.Rooms) })),
 	clusterValue("lifeline_cluster_room_seats", "Seats that are kept here for players on their way from other servers.", prometheus.GaugeValue, func(c *framework.ClusterStats) float64 { return float64(c.RoomSeats) }),
 	perResult("lifeline_cluster_room_finds_total", "Searches for rooms that were not open here, by what they came to.", "result", func(c *framework.ClusterStats) map[string]uint64 { return c.RoomFinds }, "here", "elsewhere", "refused", "busy", "failed"),
 	perResult("lifeline_cluster_room_asked_total", "Questions of other servers for a room, by the answer.", "answer", func(c *framework.ClusterStats) map[string]uint64 { return c.RoomAsked }, "seated", "refused", "working", "not_here"),
