@@ -110,11 +110,6 @@ func badError(t *testing.T, at string) {
 			d.After(time.Second, func() { reply(answers("room's later request")(p, n)) })
 		})
 	}, func(e *env) {
-		short := func() context.Context {
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			time.AfterFunc(6*time.Second, cancel)
-			return ctx
-		}
 		bob := e.dial("bob", transport.TCP)
 		if err := bob.Join(short(), "den", "1"); err != nil {
 			t.Fatal(err)

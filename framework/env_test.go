@@ -158,6 +158,13 @@ func (e *env) players() []*framework.Player {
 	return append([]*framework.Player(nil), e.alive...)
 }
 
+// short is for what may not be answered.
+func short() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	time.AfterFunc(6*time.Second, cancel)
+	return ctx
+}
+
 // checkHooks: open once and first, close once and last, detach and resume in turn.
 func checkHooks(t *testing.T, user string, hooks []string) {
 	t.Helper()

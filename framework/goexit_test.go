@@ -95,11 +95,6 @@ func goexit(t *testing.T, place, how string) {
 			return d.Len(), nil
 		})
 	}, func(e *env) {
-		short := func() context.Context {
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			time.AfterFunc(6*time.Second, cancel)
-			return ctx
-		}
 		bob := e.dial("bob", transport.TCP)
 		ann := e.newClient("ann", transport.TCP)
 		_ = ann.Connect(short())

@@ -59,11 +59,6 @@ func TestObserversThatAlwaysPanic(t *testing.T) {
 		})
 	}, func(e *env) {
 		bob, ann := e.dial("bob", transport.TCP), e.dial("ann", transport.TCP)
-		short := func() context.Context {
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			time.AfterFunc(6*time.Second, cancel)
-			return ctx
-		}
 		eve := e.newClient("eve", transport.TCP)
 		_ = eve.Connect(short())
 		try := func(c *client.Client) {

@@ -155,15 +155,7 @@ func TestSealedHotPathDoesNotAllocate(t *testing.T) {
 		}
 		l.end()
 	}
-	for range 10 {
-		run()
-	}
-	if got := testing.AllocsPerRun(100, run); got != 0 {
-		t.Errorf("%v allocations for %d messages", got, len(peers))
-	}
-	if want := uint64(110 * len(peers)); l.stats.packets < want {
-		t.Errorf("%d packets arrived, want %d", l.stats.packets, want)
-	}
+	wantNoAllocs(t, l, len(peers), run)
 }
 
 // TestOneDatagramHoldsEverything: what a batch has for a link, beside and in

@@ -210,6 +210,11 @@ func playYard(t *testing.T, n int, change func(*framework.Config), set func(*fra
 
 func quickDrain(c *framework.Config) { c.Drain.Window = time.Second }
 
+func quickReopens(c *framework.Config) {
+	reopens(c)
+	quickDrain(c)
+}
+
 func (s *stack) enter(c *client.Client, key string) { s.enterType(c, "count", key) }
 
 func (s *stack) enterType(c *client.Client, kind, key string) {
@@ -273,11 +278,7 @@ func TestRollingRestartKeepsRooms(t *testing.T) {
 	const players, keys, each = 9, 3, 250
 	for _, carrier := range []string{"tcp", "plain-kcp"} {
 		t.Run(carrier, func(t *testing.T) {
-			change := func(c *framework.Config) {
-				reopens(c)
-				quickDrain(c)
-			}
-			playYard(t, 3, change, nil, func(s *stack, y *yard) {
+			playYard(t, 3, quickReopens, nil, func(s *stack, y *yard) {
 				var d deaths
 				var all []*talker
 				var talking sync.WaitGroup
@@ -617,10 +618,6 @@ func TestHandOverIsGivenUp(t *testing.T) {
 // TestTargetDies: the server that a room goes to dies before it has taken the room, or before
 // it runs there. It goes on at another one, with its members.
 func TestTargetDies(t *testing.T) {
-	change := func(c *framework.Config) {
-		reopens(c)
-		quickDrain(c)
-	}
 	for name, c := range map[string]struct {
 		after time.Duration // of OnSave; every answer of the directory takes the target 900 ms
 		state string
@@ -629,7 +626,7 @@ func TestTargetDies(t *testing.T) {
 		"before the room runs":   {1200 * time.Millisecond, "up"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			playYard(t, 3, change, nil, func(s *stack, y *yard) {
+			playYard(t, 3, quickReopens, nil, func(s *stack, y *yard) {
 				var d deaths
 				var all []*talker
 				w := seated{told: map[string][]string{}}
@@ -687,11 +684,7 @@ func TestTargetDies(t *testing.T) {
 // TestCrashAfterHandOver: a room that was handed over, and whose server crashes later, begins
 // anew: what it was handed over with is older than what was lost.
 func TestCrashAfterHandOver(t *testing.T) {
-	change := func(c *framework.Config) {
-		reopens(c)
-		quickDrain(c)
-	}
-	playYard(t, 3, change, nil, func(s *stack, y *yard) {
+	playYard(t, 3, quickReopens, nil, func(s *stack, y *yard) {
 		var d deaths
 		k := s.talker(&d, "tcp", "ann", 0)
 		s.enter(k.Client, "red")

@@ -327,11 +327,7 @@ func TestManyRooms(t *testing.T) {
 	const players, each, keys = 8, 400, 5
 	for _, carrier := range []string{"tcp", "plain-kcp"} {
 		t.Run(carrier, func(t *testing.T) {
-			change := func(c *framework.Config) {
-				reopens(c)
-				c.Drain.Window = time.Second
-			}
-			playRooms(t, 3, change, nil, func(s *stack, o *house) {
+			playRooms(t, 3, quickReopens, nil, func(s *stack, o *house) {
 				var d deaths
 				var talkers []*talker
 				var talking sync.WaitGroup
