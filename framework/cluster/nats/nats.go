@@ -53,7 +53,8 @@ type Config struct {
 	// this machine's.
 	Peer string
 	// Dir is where the NATS server of this process keeps the directory, so that a restart
-	// finds it. A process that is one of Peers needs one. If empty, a temporary folder.
+	// finds it. A process that is one of Peers needs one. Start waits while another process
+	// has it. If empty, a temporary folder.
 	Dir string
 	// Replicas is how many NATS servers have each entry. If zero, 3 with Peers, and 1
 	// without: set it to 3 for a cluster of NATS's own.
@@ -94,7 +95,8 @@ type Bus struct {
 	cancel context.CancelFunc
 	mended sync.WaitGroup // of mend and adjust
 
-	temporary string // a folder to be removed
+	temporary string   // a folder to be removed
+	held      *os.File // Config.Dir, which no other process gets meanwhile; nil: none
 
 	quiet atomic.Bool // the connection has complained within a minute
 
@@ -113,6 +115,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("cluster/nats: Name %q has other characters than letters, digits and dashes", c.Name)
 	}
 	if err := c.checkPeers(); err != nil {
+		return c, err
+	}
+	if err := c.checkRest(); err != nil {
 		return c, err
 	}
 	if len(c.Join) == 0 && strconv.IntSize < 64 { // NATS's own counters are not aligned there
@@ -139,6 +144,29 @@ func (c *Config) checkPeers() error {
 		return fmt.Errorf("cluster/nats: Peer %q is none of Peers %q", c.Peer, c.Peers)
 	case c.Dir == "":
 		return errors.New("cluster/nats: a process that is one of Peers needs a Dir: the others rely on what it has written")
+	}
+	for i, peer := range c.Peers {
+		if _, _, err := hostPort("Peers", peer); err != nil {
+			return err
+		}
+		if slices.Contains(c.Peers[:i], peer) {
+			return fmt.Errorf("cluster/nats: Peers has %q twice", peer)
+		}
+	}
+	return nil
+}
+
+// checkRest finds what would not be noticed before others can't connect.
+func (c *Config) checkRest() error {
+	switch {
+	case slices.Contains(c.Join, ""):
+		return fmt.Errorf("cluster/nats: Join %q has an address that is empty", c.Join)
+	case len(c.Join) > 0 && c.Listen != "":
+		return fmt.Errorf("cluster/nats: Listen %q is for the NATS server of this process, and with Join there is none", c.Listen)
+	case c.Patience < time.Millisecond:
+		return fmt.Errorf("cluster/nats: Patience is %v: does it lack its unit, as in 30 * time.Second?", c.Patience)
+	case len(c.Join) == 0 && c.TLS != nil && len(c.TLS.Certificates) == 0 && c.TLS.GetCertificate == nil && c.TLS.GetConfigForClient == nil:
+		return errors.New("cluster/nats: TLS has no certificate, and the NATS server of this process needs one")
 	}
 	return nil
 }
@@ -175,6 +203,9 @@ func (b *Bus) Close() {
 	if b.srv != nil {
 		b.srv.Shutdown()
 		b.srv.WaitForShutdown()
+	}
+	if b.held != nil {
+		_ = b.held.Close()
 	}
 	if b.temporary != "" {
 		_ = os.RemoveAll(b.temporary)

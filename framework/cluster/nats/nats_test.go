@@ -3,6 +3,7 @@
 package nats
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -180,6 +181,12 @@ func TestRefusals(t *testing.T) {
 		"two peers":        {Config{Peers: three[:2], Peer: three[0], Dir: t.TempDir()}, nil, "2 Peers, want 3 or 5"},
 		"a stranger":       {Config{Peers: three, Peer: at, Dir: t.TempDir()}, nil, "is none of Peers"},
 		"nowhere to write": {Config{Peers: three, Peer: three[0]}, nil, "needs a Dir"},
+		"a peer twice":     {Config{Peers: []string{three[0], three[1], three[1]}, Peer: three[0], Dir: t.TempDir()}, nil, "twice"},
+		"a peer's port":    {Config{Peers: []string{three[0], three[1], host}, Peer: three[0], Dir: t.TempDir()}, nil, "missing port"},
+		"any port":         {Config{Listen: host + ":0"}, nil, "outside 1 ... 65535"},
+		"an empty address": {Config{Join: strings.Split("", ",")}, nil, "empty"},
+		"no server":        {Config{Join: []string{at}, Password: "secret", Listen: freePort(t)}, nil, "with Join there is none"},
+		"no certificate":   {Config{Listen: freePort(t), Password: "secret", TLS: &tls.Config{}}, nil, "no certificate"},
 		"both":             {Config{Peers: three, Peer: three[0], Join: []string{at}}, nil, "does not Join"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -192,6 +199,26 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+}
+
+// TestPatienceHasAUnit: 30 is not 30 s.
+func TestPatienceHasAUnit(t *testing.T) {
+	if _, err := Start(Config{Patience: 30}); err == nil || !strings.Contains(err.Error(), "unit") {
+		t.Error(err)
+	}
+}
+
+// TestNothingToChangeIsNoComplaint: a password is required, and so NATS must not warn of it.
+func TestNothingToChangeIsNoComplaint(t *testing.T) {
+	var log bytes.Buffer
+	b, err := Start(Config{Listen: freePort(t), Dir: t.TempDir(), Password: "secret", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	if log.Len() > 0 {
+		t.Error(log.String())
 	}
 }
 

@@ -77,8 +77,11 @@ func hostPort(field, address string) (host string, port int, err error) {
 	if err == nil {
 		port, err = strconv.Atoi(text)
 	}
+	if err == nil && (port < 1 || port > 65535) { // NATS would take another one for 0
+		err = fmt.Errorf("port %d is outside 1 ... 65535", port)
+	}
 	if err != nil {
-		return "", 0, fmt.Errorf("cluster/nats: %s: %w", field, err)
+		return "", 0, fmt.Errorf("cluster/nats: %s %q: %w", field, address, err)
 	}
 	return host, port, nil
 }
@@ -104,6 +107,8 @@ func (b *Bus) serve() error {
 			return fmt.Errorf("cluster/nats: %w", err)
 		}
 		b.temporary, b.cfg.Dir = dir, dir
+	} else if err := b.hold(); err != nil {
+		return err
 	}
 	o, err := b.options()
 	if err != nil {
@@ -256,7 +261,11 @@ func (c *complaints) Noticef(format string, args ...any) {
 func (c *complaints) Debugf(string, ...any) {}
 func (c *complaints) Tracef(string, ...any) {}
 
+// Warnf leaves out what Config can't change: the password is there in clear, in memory.
 func (c *complaints) Warnf(format string, args ...any) {
+	if strings.Contains(format, "Plaintext passwords") {
+		return
+	}
 	c.complain(slog.LevelWarn, fmt.Sprintf(format, args...), false)
 }
 
