@@ -144,6 +144,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
+	log.Printf("serving tcp://%s", *tcp)
 	if err := srv.Run(ctx); err != nil {
 		log.Fatal(err)
 	}
