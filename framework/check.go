@@ -45,6 +45,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("framework: Drain.Window %v is negative", c.Drain.Window)
 	case c.Duplicate > DuplicateAdopt:
 		return fmt.Errorf("framework: Duplicate %d is no policy", c.Duplicate)
+	case isNilPointer(c.Store):
+		return fmt.Errorf("framework: Config.Store is a nil %T: leave it out, or make one", c.Store)
 	case c.Store != nil && c.Secret == (session.Secret{}):
 		return errors.New("framework: servers that share a Store must share a Secret")
 	case isNilPointer(c.Cluster):

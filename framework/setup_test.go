@@ -72,6 +72,7 @@ func TestConfigThatCannotBeMeantIsRefused(t *testing.T) {
 		`Peers[3] "10.0.0.3:7777": clients can't dial`:                                     {Peers: map[uint16]string{3: "10.0.0.3:7777"}},
 		`Duplicate 9 is no policy`:                                                         {Duplicate: 9},
 		`BufferBytes 1 is less than`:                                                       {BufferBytes: 1},
+		`Config.Store is a nil *framework.MemoryStore`:                                     {Store: (*framework.MemoryStore)(nil), Secret: framework.Secret{1}},
 		`Config.Cluster is a nil *framework_test.noCluster`:                                {Cluster: (*noCluster)(nil)},
 		`servers that share a Store must share a Secret`:                                   {Store: new(framework.MemoryStore)},
 		`Session.MaxAge is more than 47h0m0s: the directory of a Cluster forgets`:          {Cluster: struct{ framework.Cluster }{}, Secret: session.Secret{1}, Session: session.Config{MaxAge: -1}},
