@@ -181,6 +181,7 @@ const lookPause = 10 * time.Millisecond
 func (m *messages) keep() {
 	for m.c.ctx.Err() == nil {
 		m.mu.Lock()
+		m.looks = 0 // it looks now, and must not wake itself: what is due may have to wait
 		m.goOnLocked()
 		now := m.c.now()
 		at, ok := m.sender.NextLookup()

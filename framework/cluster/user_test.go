@@ -405,3 +405,27 @@ func TestBanMeetsMove(t *testing.T) {
 		}
 	})
 }
+
+// TestManyLookUps: the directory does not answer, and more users are to be looked up than at once.
+// The server waits for that, and does not look again and again: then no time would pass here.
+func TestManyLookUps(t *testing.T) {
+	play(t, 2, nil, func(s *stack) {
+		const users = 100
+		a, b := s.servers[0], s.servers[1]
+		for i := range users {
+			_, _ = s.listener(b, fmt.Sprint("p", i))
+		}
+		a.line.setMute("sessions/")
+		for i := range users {
+			if err := a.c.User(fmt.Sprint("p", i)).Push("note", "hello"); err != nil {
+				t.Error(err)
+			}
+		}
+		time.Sleep(2500 * time.Millisecond)
+		a.line.setMute()
+		time.Sleep(5 * time.Second)
+		if got := a.Stats().Cluster.Messages; got.HandedOver != users {
+			t.Errorf("%+v, undelivered %q", got, s.undeliveredOf())
+		}
+	})
+}
