@@ -99,3 +99,52 @@ func TestWireIsThatOfTheVectors(t *testing.T) {
 		}
 	}
 }
+
+// TestAPlayerWhoMovesIsOut: it is told so, also while its match begins, and the others wait on.
+func TestAPlayerWhoMovesIsOut(t *testing.T) {
+	start := func(c framework.Config) (*framework.Server, error) {
+		srv, err := framework.New(c)
+		if err != nil {
+			return nil, err
+		}
+		rooms := framework.AddRoomWith(srv, "arena", func(r *framework.Room, teams string) (*arena, error) { return &arena{r, teams}, nil })
+		match.Add(match.New(srv, match.Options{}), "ranked", rooms, match.Config{}, func(m match.Made) (string, error) {
+			time.Sleep(5 * time.Second)
+			return names(m), nil
+		})
+		return srv, nil
+	}
+	for _, state := range []client.TicketState{client.TicketWaiting, client.TicketSeating} {
+		gametest.Options{Servers: 2}.Run(t, start, func(k *gametest.Game) {
+			enter := func(user string) *client.Queue {
+				p := k.NewPlayer(user)
+				q := client.NewQueue(p.Client)
+				p.Connect()
+				k.Sleep(time.Second)
+				if err := q.Enter(k.T.Context(), client.Wish{Queue: "ranked"}); err != nil {
+					t.Fatal(err)
+				}
+				return q
+			}
+			ann := enter("ann")
+			var bob *client.Queue
+			if state == client.TicketSeating {
+				bob = enter("bob")
+			}
+			k.Within("ann's ticket is so far", func() bool { return ann.Ticket().State == state })
+			if err := k.Players()[0].Seen().Move(k.Nodes()[1].Address()); err != nil {
+				t.Fatal(err)
+			}
+			k.Sleep(20 * time.Second)
+			if n := k.Players()[0].Node(); n == nil || n.Number() != 2 {
+				t.Fatal("ann has not moved")
+			}
+			if got := ann.Ticket(); got.State != client.TicketNone || got.Text == "" {
+				t.Errorf("moved in state %v, ann is told %+v", state, got)
+			}
+			if bob != nil && bob.Ticket().State != client.TicketWaiting {
+				t.Errorf("bob is told %+v", bob.Ticket())
+			}
+		})
+	}
+}

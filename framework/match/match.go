@@ -118,7 +118,7 @@ func New(srv *framework.Server, opts Options) *Matchmaker {
 		OnDetach:   func(p *framework.Player) { mm.with(p, true, (*queue.Queue).Detach) },
 		OnResume:   func(p *framework.Player) { mm.with(p, false, (*queue.Queue).Attach) },
 		OnSnapshot: mm.onSnapshot,
-		OnClose:    func(p *framework.Player, _ framework.Reason) { mm.with(p, false, (*queue.Queue).Leave) },
+		OnClose:    func(p *framework.Player, _ framework.Reason) { mm.left(p) },
 	})
 	return mm
 }
@@ -189,6 +189,17 @@ func (mm *Matchmaker) with(p *framework.Player, away bool, f func(q *queue.Queue
 	if h := mm.heldLocked(p); h != nil {
 		defer h.q.happenedLocked()
 		f(h.q.core, id(p), clock())
+	}
+}
+
+// left tells the queue of a player that its session has ended. One whose match begins is told
+// now: what the queue says later does not get to a session that has moved.
+func (mm *Matchmaker) left(p *framework.Player) {
+	mm.with(p, false, (*queue.Queue).Leave)
+	mm.mu.Lock()
+	defer mm.mu.Unlock()
+	if h := mm.heldLocked(p); h != nil {
+		mm.pushLocked(p, &Status{Queue: h.q.name, Why: uint8(queue.Left), Text: queue.Left.String()})
 	}
 }
 
