@@ -5,6 +5,8 @@ package social
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
@@ -78,7 +80,7 @@ type Parties struct {
 	last    uint64
 	byUser  map[string]*party
 	byID    map[uint64]*party
-	invites map[string]map[*party]bool // by user; some may have expired
+	invites map[string]map[*party]bool // by user: those of the parties' invites, some of which may have expired
 	away    map[*framework.Player]bool // players without a link, as the hooks have told
 	total   struct{ made, invited, joined, left, kicked, refused uint64 }
 }
@@ -187,10 +189,9 @@ func (ps *Parties) forget(p *framework.Player) {
 	defer ps.mu.Unlock()
 	delete(ps.away, p)
 	if len(ps.srv.User(p.User())) == 0 {
-		for pt := range ps.invites[p.User()] {
-			pt.invited(p.User())
+		for pt := range maps.Clone(ps.invites[p.User()]) {
+			ps.uninviteLocked(pt, p.User())
 		}
-		delete(ps.invites, p.User())
 	}
 }
 
@@ -218,8 +219,8 @@ func (ps *Parties) invite(p *framework.Player, user string) (s PartyState, err e
 			return nil, refuse(framework.ErrorRefused, "%.64s is in the party", user)
 		}
 		s = pt.state(ps.cfg.Size)
-		pt.expire(now)
-		pt.invited(user) // again: it stands longer
+		ps.expireLocked(pt, now)
+		ps.uninviteLocked(pt, user) // again: it stands longer
 		open := ps.openLocked(user, now)
 		if len(pt.members) >= ps.cfg.Size {
 			return nil, refuse(framework.ErrorFull, "the party has %d members, as many as it may", ps.cfg.Size)
@@ -243,15 +244,27 @@ func (ps *Parties) invite(p *framework.Player, user string) (s PartyState, err e
 
 // openLocked counts the invitations of a user that stand, and forgets the others.
 func (ps *Parties) openLocked(user string, now time.Time) int {
-	for pt := range ps.invites[user] {
-		if !pt.stands(user, now) {
-			delete(ps.invites[user], pt)
-		}
-	}
-	if len(ps.invites[user]) == 0 {
-		delete(ps.invites, user)
+	for pt := range maps.Clone(ps.invites[user]) {
+		ps.expireLocked(pt, now)
 	}
 	return len(ps.invites[user])
+}
+
+// expireLocked forgets the invitations of a party that stand no more.
+func (ps *Parties) expireLocked(pt *party, now time.Time) {
+	for _, i := range slices.Clone(pt.invites) {
+		if !i.until.After(now) {
+			ps.uninviteLocked(pt, i.user)
+		}
+	}
+}
+
+// uninviteLocked forgets the invitation of a user into a party.
+func (ps *Parties) uninviteLocked(pt *party, user string) {
+	pt.invited(user)
+	if delete(ps.invites[user], pt); len(ps.invites[user]) == 0 {
+		delete(ps.invites, user)
+	}
 }
 
 // makeLocked makes a party of one.
@@ -266,17 +279,16 @@ func (ps *Parties) makeLocked(p *framework.Player) *party {
 
 func (ps *Parties) join(p *framework.Player, id uint64) (s PartyState, err error) {
 	err = ps.change(func() ([]*framework.Player, error) {
-		pt, now := ps.byID[id], clock()
+		pt := ps.byID[id]
 		switch {
 		case ps.byUser[p.User()] != nil:
 			return nil, refuse(framework.ErrorInRoom, "in a party, which must be left first")
-		case pt == nil || !pt.stands(p.User(), now):
+		case pt == nil || !pt.stands(p.User(), clock()):
 			return nil, refuse(framework.ErrorRefused, "the invitation does not stand")
 		case len(pt.members) >= ps.cfg.Size:
 			return nil, refuse(framework.ErrorFull, "the party is full")
 		}
-		pt.invited(p.User())
-		ps.openLocked(p.User(), now)
+		ps.uninviteLocked(pt, p.User())
 		pt.members = append(pt.members, &member{user: p.User(), p: p, away: ps.away[p]})
 		pt.changed()
 		ps.byUser[p.User()] = pt
@@ -292,8 +304,7 @@ func (ps *Parties) decline(p *framework.Player, id uint64) (bool, error) {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if pt := ps.byID[id]; pt != nil {
-		pt.invited(p.User())
-		ps.openLocked(p.User(), clock())
+		ps.uninviteLocked(pt, p.User())
 	}
 	return true, nil
 }
@@ -326,11 +337,8 @@ func (ps *Parties) removeLocked(pt *party, m *member, why string) []*framework.P
 		return about
 	}
 	delete(ps.byID, pt.id)
-	for _, i := range pt.invites {
-		delete(ps.invites[i.user], pt)
-		if len(ps.invites[i.user]) == 0 {
-			delete(ps.invites, i.user)
-		}
+	for _, i := range slices.Clone(pt.invites) {
+		ps.uninviteLocked(pt, i.user)
 	}
 	return about
 }

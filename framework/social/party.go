@@ -47,12 +47,7 @@ func (pt *party) invited(user string) {
 
 // stands reports whether a user is invited.
 func (pt *party) stands(user string, now time.Time) bool {
-	pt.expire(now)
-	return slices.ContainsFunc(pt.invites, func(i invite) bool { return i.user == user })
-}
-
-func (pt *party) expire(now time.Time) {
-	pt.invites = slices.DeleteFunc(pt.invites, func(i invite) bool { return !i.until.After(now) })
+	return slices.ContainsFunc(pt.invites, func(i invite) bool { return i.user == user && i.until.After(now) })
 }
 
 // changed makes everybody say again that it is ready: the party is another one.

@@ -348,3 +348,26 @@ func TestTakenOverAtAnotherServer(t *testing.T) {
 		is("ann")
 	})
 }
+
+// TestAnInvitationIsForgottenWithItsParty: also that of a user who was at another server when
+// it was over.
+func TestAnInvitationIsForgottenWithItsParty(t *testing.T) {
+	g := &game{}
+	gametest.Options{Servers: 2}.Run(t, g.new(social.PartyConfig{}), func(k *gametest.Game) {
+		ann, bob := k.Player("ann"), k.Player("bob")
+		k.Player("eve")
+		invite(ann, "bob")
+		k.Sleep(time.Second)
+		if err := bob.Seen().Move(k.Nodes()[1].Address()); err != nil {
+			t.Fatal(err)
+		}
+		k.Within("bob is there", func() bool { return bob.Node() == k.Nodes()[1] })
+		k.Sleep(2 * time.Minute)
+		invite(ann, "eve")
+		ann.Close()
+		k.Sleep(time.Minute)
+		if now := k.Server.Stats().Parts["parties"].Now; now["invited"] != 0 || now["parties"] != 0 {
+			t.Errorf("%v", now)
+		}
+	})
+}
