@@ -52,6 +52,7 @@ namespace Lifeline
 		string lastError = "";
 		readonly List<string> causes = new List<string>(); // why parts of the present attempt failed
 		bool refused;          // told already why it failed
+		bool moved;            // the last refusal or goodbye named another server
 		long hurryAt = long.MinValue / 2;
 		SessionState tried;    // the core's state when an attempt was last looked at
 
@@ -255,7 +256,7 @@ namespace Lifeline
 			{
 				return;
 			}
-			if (refused) // which says it better
+			if (refused || moved && core.Due <= now) // which says it better; the same attempt goes on at another server
 			{
 				refused = false;
 				return;

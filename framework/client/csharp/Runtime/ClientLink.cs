@@ -62,7 +62,7 @@ namespace Lifeline
 			StopDial();
 			dialing = true;
 			causes.Clear();
-			refused = false;
+			refused = moved = false;
 			dialNext = 0;
 			dialList.Clear();
 			dialIndex.Clear();
@@ -420,6 +420,7 @@ namespace Lifeline
 			{
 				l.Told = true;
 				lastError = "";
+				moved = Control.ReadEnd(p).Code == CloseCode.Moved;
 			}
 			l.HasTicket = false;
 			bool deliver;

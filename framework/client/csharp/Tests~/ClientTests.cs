@@ -879,6 +879,14 @@ namespace Lifeline.Tests
 			w.Client.Update();
 			w.Client.Update();
 			check.Equal(w.Socket.Url, "ws://e/", "after its time has come");
+			// A login that is sent on has not failed.
+			w = new World();
+			w.Client.Update();
+			w.Greet();
+			w.Client.Update();
+			w.End(PacketKind.Refused, CloseCode.Moved, "ws://b/");
+			w.Client.Update();
+			check.Equal(w.Socket.Url + w.History, "ws://b/", "a login that is sent on");
 		}
 
 		static void Background(Check check)
