@@ -69,8 +69,7 @@ func checkStruct(t reflect.Type, seen map[reflect.Type]bool) error {
 		return nil
 	}
 	if method, from, ok := promoted(t); ok {
-		for i := range t.NumField() {
-			f := t.Field(i)
+		for f := range t.Fields() {
 			if f.Name != from && f.IsExported() && f.Tag.Get("msgpack") != "-" {
 				return fmt.Errorf("codec: %s would lose field %s: its %s is that of the embedded %s; give that field a name", t, f.Name, method, from)
 			}
@@ -127,8 +126,7 @@ func promoted(t reflect.Type) (method, from string, ok bool) {
 		if !has || !generated(m) {
 			continue
 		}
-		for i := range t.NumField() {
-			f := t.Field(i)
+		for f := range t.Fields() {
 			if !f.Anonymous {
 				continue
 			}

@@ -39,8 +39,7 @@ var callbacks = []callback{
 // On are handlers as often as not, so a name that is a little off counts only if
 // the signature is a callback's.
 func checkCallbacks(of reflect.Type) error {
-	for i := range of.NumMethod() {
-		m := of.Method(i)
+	for m := range of.Methods() {
 		sig := signature(of, m)
 		for _, c := range callbacks {
 			if m.Name == c.name && sig != c.sig {
@@ -72,14 +71,8 @@ func signature(of reflect.Type, m reflect.Method) reflect.Type {
 	if of.Kind() == reflect.Interface {
 		return m.Type
 	}
-	var in, out []reflect.Type
-	for i := 1; i < m.Type.NumIn(); i++ {
-		in = append(in, m.Type.In(i))
-	}
-	for i := range m.Type.NumOut() {
-		out = append(out, m.Type.Out(i))
-	}
-	return reflect.FuncOf(in, out, m.Type.IsVariadic())
+	in, out := slices.Collect(m.Type.Ins()), slices.Collect(m.Type.Outs())
+	return reflect.FuncOf(in[1:], out, m.Type.IsVariadic())
 }
 
 // looksLike reports whether a method that is no callback was meant for c.

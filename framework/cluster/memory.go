@@ -93,20 +93,23 @@ func (m *Memory) Watch(ctx context.Context, bucket string, changed func(string, 
 		}
 	}
 	tell()
-	go func() { // ends with ctx
-		for {
-			select {
-			case <-w.wake:
-				tell()
-			case <-ctx.Done():
-				m.mu.Lock()
-				delete(m.watchers, w)
-				m.mu.Unlock()
-				return
-			}
-		}
-	}()
+	go m.listen(ctx, w.wake, tell, func() { delete(m.watchers, w) })
 	return nil
+}
+
+// listen tells whenever there is something, and forgets about it, under the lock, when ctx ends.
+func (m *Memory) listen(ctx context.Context, wake bell, tell, forget func()) {
+	for {
+		select {
+		case <-wake:
+			tell()
+		case <-ctx.Done():
+			m.mu.Lock()
+			forget()
+			m.mu.Unlock()
+			return
+		}
+	}
 }
 
 // Serve implements Bus.
@@ -168,25 +171,16 @@ func (m *Memory) Subscribe(ctx context.Context, subject string, heard func([]byt
 	}
 	m.ears[e] = true
 	m.mu.Unlock()
-	go func() { // ends with ctx
-		for {
-			select {
-			case <-e.wake:
-			case <-ctx.Done():
-				m.mu.Lock()
-				delete(m.ears, e)
-				m.mu.Unlock()
-				return
-			}
-			m.mu.Lock()
-			list := e.waits
-			e.waits = nil
-			m.mu.Unlock()
-			for _, b := range list {
-				heard(b)
-			}
+	tell := func() {
+		m.mu.Lock()
+		list := e.waits
+		e.waits = nil
+		m.mu.Unlock()
+		for _, b := range list {
+			heard(b)
 		}
-	}()
+	}
+	go m.listen(ctx, e.wake, tell, func() { delete(m.ears, e) })
 	return nil
 }
 
