@@ -350,6 +350,7 @@ func (k *sealedLink) flush() bool {
 	if c.blocked {
 		return false
 	}
+	k.checkMTU()
 	for n := 0; ; n++ {
 		if k.atLimit() {
 			k.amplificationLimited()

@@ -99,6 +99,14 @@ func (k *sealedLink) probeMTU() {
 	}
 }
 
+// checkMTU makes datagrams small again where the path carries the present size no more.
+// Without it a link that never has more to say than fits into one would lose each of them.
+func (k *sealedLink) checkMTU() {
+	if step := mtuStep(k.kcp.MTU()); step > 0 && k.transient.mtu.lost(k.loop.now, step, k.kcp.Retransmits()) {
+		k.setMTU(0)
+	}
+}
+
 // mtuConfirmed takes the answer to a probe.
 func (k *sealedLink) mtuConfirmed(token [8]byte) {
 	if step, ok := k.transient.mtu.confirmed(k.loop.now, mtuStep(k.kcp.MTU()), k.kcp.Retransmits(), token); ok {

@@ -37,12 +37,20 @@ type mtuSearch struct {
 	seen  uint32 // the link's retransmissions when the present size was found
 }
 
-// probe says how large a probe is to be sent with s.token, 0 for none, and whether the
-// path seems to carry the present size no more. step is that size.
+// lost reports whether the path seems to carry the present size no more. step is that
+// size.
+func (s *mtuSearch) lost(now time.Duration, step int, retransmits uint32) bool {
+	if step == 0 || retransmits-s.seen <= maxFailures {
+		return false
+	}
+	// Loss may have other reasons, but then nothing is lost by this.
+	*s = mtuSearch{at: now + mtuSearchAgain, step: 1}
+	return true
+}
+
+// probe says how large a probe is to be sent with s.token, 0 for none, and what lost says.
 func (s *mtuSearch) probe(now time.Duration, step int, retransmits uint32) (size int, lost bool) {
-	if step > 0 && retransmits-s.seen > maxFailures {
-		// Loss may have other reasons, but then nothing is lost by this.
-		*s = mtuSearch{at: now + mtuSearchAgain, step: 1}
+	if s.lost(now, step, retransmits) {
 		return 0, true
 	}
 	if now < s.at {

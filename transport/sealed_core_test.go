@@ -413,6 +413,51 @@ func TestALargerPathPacksMore(t *testing.T) {
 	}
 }
 
+// TestNarrowPathOfALinkThatSaysLittle: a path that has become narrow is noticed also if all
+// that a link has to say at one moment fits into one datagram of the size from before.
+func TestNarrowPathOfALinkThatSaysLittle(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		h := &hooks{packet: func(k *Link, p codec.Packet) {
+			if p.Kind == codec.Message {
+				k.Write(frame(make([]byte, 20_000)))
+			}
+		}}
+		w, tr := sealedWorld(t, memnet.Conditions{Delay: 10 * time.Millisecond}, Config{Loops: 1}, h)
+		cl := w.dial(t, tr)
+		cl.write(beat)
+		for range 30 {
+			cl.write(frame([]byte("more")))
+			cl.read()
+			time.Sleep(300 * time.Millisecond)
+		}
+		loop := tr.Loops()[0]
+		mtu := func() (n int) {
+			onLoop(t, loop, func() { n = sealedLinksOf(loop)[0].kcp.MTU() - sealedCut + seal.MaxDatagram })
+			return n
+		}
+		if n := mtu(); n != 1472 {
+			t.Fatalf("datagrams of %d bytes before", n)
+		}
+		w.net.SetConditions(memnet.Conditions{Delay: 10 * time.Millisecond, MTU: 1200})
+		snapshot := codec.AppendFrame(nil, codec.Header{Kind: codec.Datagram}, make([]byte, 900))
+		const ticks = 100
+		for range ticks {
+			onLoop(t, loop, func() {
+				k := sealedLinksOf(loop)[0]
+				k.WriteDatagram(snapshot)
+				k.Write(frame(make([]byte, 300)))
+			})
+			cl.read()
+			time.Sleep(50 * time.Millisecond)
+		}
+		came := 0
+		cl.sealed.look(func() { came = len(cl.sealed.beside) / len(snapshot) })
+		if n := mtu(); came < ticks-2*maxFailures || n != seal.MaxDatagram {
+			t.Errorf("%d of %d snapshots came, and datagrams are of %d bytes", came, ticks, n)
+		}
+	})
+}
+
 // TestLastWordsToTheSilentAreFew: a player who left without a word and came
 // back leaves a link that is read no more. When all of them do so at once
 // each datagram to it counts.
