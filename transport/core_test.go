@@ -326,15 +326,35 @@ func TestLatenessRaisesTimeoutsAndFades(t *testing.T) {
 	// A socket that is never empty is lateness too.
 	l, _ := testLoop(Config{}, &echoHandler{})
 	l.now = time.Second
-	l.lateness.received(l.now, false)
+	l.lateness.received(l.now, KCP, false)
 	l.now += 60 * time.Millisecond
-	l.lateness.received(l.now, false)
+	l.lateness.received(l.now, KCP, false)
 	if got := l.Lateness(); got != 60*time.Millisecond {
 		t.Errorf("busy for 60ms adds %v", got)
 	}
-	l.lateness.received(l.now, true)
+	l.lateness.received(l.now, KCP, true)
 	if got := l.Lateness(); got != 0 {
 		t.Errorf("empty socket adds %v", got)
+	}
+}
+
+// TestBusySocketBesideAnEmptyOne: a socket that is never empty is lateness also where
+// another one of the loop is.
+func TestBusySocketBesideAnEmptyOne(t *testing.T) {
+	l, _ := testLoop(Config{}, &echoHandler{})
+	l.now = time.Second
+	for range 7 {
+		(*sink)(l).Received(&backend.Inbox{Listener: int(PlainKCP)})
+		(*sink)(l).Received(&backend.Inbox{Listener: int(KCP), More: true})
+		l.now += 10 * time.Millisecond
+	}
+	(*sink)(l).Received(&backend.Inbox{Listener: int(PlainKCP)})
+	if got := l.Lateness(); got != 70*time.Millisecond {
+		t.Errorf("busy for 70ms adds %v", got)
+	}
+	(*sink)(l).Received(&backend.Inbox{Listener: int(KCP)})
+	if got := l.Lateness(); got != 0 {
+		t.Errorf("empty sockets add %v", got)
 	}
 }
 

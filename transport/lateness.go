@@ -19,12 +19,16 @@ var latenessBounds = []int64{1e6, 2e6, 5e6, 10e6, 25e6, 50e6, 100e6, 250e6, 1e9}
 type lateness struct {
 	late      time.Duration // how late the loop was at lateAt; half of it is forgotten every lateHalf
 	lateAt    time.Duration
-	came      *Histogram // how late the timer came, ever; shared with Stats
-	busy      bool       // the datagram socket has not been empty
-	busySince time.Duration
+	came      *Histogram              // how late the timer came, ever; shared with Stats
+	busySince [carriers]time.Duration // since when the datagram socket has not been empty; Never if it is
 }
 
-func (s *lateness) init() { s.came = NewHistogram(latenessBounds) }
+func (s *lateness) init() {
+	s.came = NewHistogram(latenessBounds)
+	for i := range s.busySince {
+		s.busySince[i] = Never
+	}
+}
 
 // sample notes how late the timer came.
 func (s *lateness) sample(now, late time.Duration) {
@@ -39,21 +43,21 @@ func (s *lateness) left(now time.Duration) time.Duration {
 	return s.late >> min((now-s.lateAt)/lateHalf, 62)
 }
 
-// received notes whether the datagram socket was read until it was empty. A
-// queue that never gets empty is lateness that no timer sees.
-func (s *lateness) received(now time.Duration, empty bool) {
-	if empty {
-		s.busy = false
-	} else if !s.busy {
-		s.busy, s.busySince = true, now
+// received notes whether the datagram socket of a carrier was read until it was
+// empty. A queue that never gets empty is lateness that no timer sees.
+func (s *lateness) received(now time.Duration, of Carrier, empty bool) {
+	if since := &s.busySince[of]; empty {
+		*since = Never
+	} else {
+		*since = min(*since, now)
 	}
 }
 
 // extra is what the loop's own lateness adds to the timeouts of its links.
 func (s *lateness) extra(now time.Duration) time.Duration {
 	late := s.left(now)
-	if s.busy {
-		late = max(late, now-s.busySince)
+	for _, since := range s.busySince {
+		late = max(late, now-since)
 	}
 	if late <= onTime {
 		return 0

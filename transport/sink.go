@@ -48,5 +48,5 @@ func (s *sink) Evict() bool {
 
 func (s *sink) Received(in *backend.Inbox) {
 	s.datagrams[in.Listener].receive(in)
-	s.lateness.received(s.now, !in.More)
+	s.lateness.received(s.now, Carrier(in.Listener), !in.More)
 }
