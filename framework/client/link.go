@@ -244,6 +244,7 @@ func (c *Client) received(l *link, b []byte, fresh int) (used, need int) {
 			if c.link != l {
 				break
 			}
+			now = c.clock.now()
 		}
 		if err == nil {
 			err = c.packetLocked(p, now)

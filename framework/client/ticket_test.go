@@ -88,6 +88,43 @@ func TestTicketThatCantBeFetchedAgain(t *testing.T) {
 	})
 }
 
+// The pause after a ticket that was long in failing begins when it has failed, and the app
+// is told of it.
+func TestPauseAfterATicketThatTookLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := newServer(t, session.Config{Grace: 5 * time.Second})
+		var rec recorder
+		var up, down atomic.Bool
+		up.Store(true)
+		begun, failed := make(chan time.Time, 100), make(chan time.Time, 100)
+		c := newClient(t, []string{"tcp://server:1"}, client.Config{
+			OnEvent: rec.note, Dial: pipes(srv, up.Load), MinDelay: 500 * time.Millisecond, MaxDelay: time.Second,
+			Ticket: func(context.Context) ([]byte, error) {
+				if down.Load() {
+					begun <- time.Now()
+					time.Sleep(4 * time.Second) // the link is there for 5 s
+					failed <- time.Now()
+					return nil, errors.New("offline")
+				}
+				return []byte("me"), nil
+			},
+		})
+		connect(t, c)
+		up.Store(false)
+		down.Store(true)
+		srv.do(func() { srv.last().detach() })
+		time.Sleep(10 * time.Second) // the server's grace is over
+		n := len(rec.failed())
+		up.Store(true)
+		<-begun
+		if pause := (<-begun).Sub(<-failed); pause <= 0 || len(rec.failed()) != n+1 {
+			t.Errorf("the next attempt after %v, told %v", pause, rec.failed()[n:])
+		}
+		_ = c.Close()
+		<-failed
+	})
+}
+
 // A session that is resumed needs none, at the second attempt either.
 func TestNoTicketToResumeAboveStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
