@@ -155,6 +155,9 @@ func (c *handoff) refuse(l *loop, now time.Duration) *session.CloseError {
 		return l.srv.closeReason(p.s.ID(), now)
 	}
 	if p.migrating() {
+		if c.kind == adopted { // the game is asked each time
+			return busyFor(time.Second, "the user's session is on its way")
+		}
 		return retrySoon()
 	}
 	if c.kind == resumed {
