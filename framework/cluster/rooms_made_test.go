@@ -368,6 +368,7 @@ func TestReserveWhileARoomGoes(t *testing.T) {
 func TestOpenedRoomWaitsElsewhere(t *testing.T) {
 	playYard(t, 2, quickDrain, nil, func(s *stack, y *yard) {
 		key := y.opens(t, 0, s.servers[0])
+		time.Sleep(time.Second) // each server knows of the other
 		s.stop()
 		s.enter(s.dial(s.servers[0], "bob", ""), key)
 	})
