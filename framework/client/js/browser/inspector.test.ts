@@ -66,7 +66,7 @@ test("a phone shows the pages whole", async () => {
 	for (const path of ["/debug/", "/debug/playground.html"]) {
 		const { page, context } = await browser.open(server.http + path, { phone: true });
 		await page.setViewportSize({ width: 360, height: 740 });
-		expect(await page.evaluate(() => document.documentElement.scrollWidth), path).toBe(360);
+		await expect.poll(() => page.evaluate(() => document.documentElement.scrollWidth), { message: path }).toBe(360); // the plots follow
 		await picture(page, "phone" + path.replaceAll("/", "-"));
 		await context.close();
 	}
