@@ -142,6 +142,15 @@ func TestCloseCodes(t *testing.T) {
 	if len(script) != len(spec) {
 		t.Errorf("code.ts has words for %d codes, the table has %d", len(script), len(spec))
 	}
+	words := regexp.MustCompile(`case (\w+): return "([^"]+)"`).FindAllStringSubmatch(section(t, "client/csharp/Runtime/Control.cs", "string InWords", "\n\t\t}"), -1)
+	for _, w := range words {
+		if n := spec[w[1]]; named[n] != w[2] {
+			t.Errorf("Control.cs calls %s %q, Go %q", w[1], w[2], named[n])
+		}
+	}
+	if len(words) != len(spec) {
+		t.Errorf("Control.cs has words for %d codes, the table has %d", len(words), len(spec))
+	}
 	for _, path := range []string{"names.go", "client/names.go"} {
 		sameAliases(t, path, aliases(section(t, path, "// The close codes", "\n)"), "Code", `session\.`), withGame)
 	}

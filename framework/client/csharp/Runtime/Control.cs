@@ -82,6 +82,42 @@ namespace Lifeline
 		{
 			return code >= 200;
 		}
+
+		/// <summary>A code in words.</summary>
+		public static string InWords(long code)
+		{
+			switch (code)
+			{
+				case LinkLost: return "link lost";
+				case Protocol: return "protocol error";
+				case Gap: return "gap";
+				case SlowReader: return "slow reader";
+				case Overloaded: return "overloaded";
+				case OpeningTimeout: return "opening timeout";
+				case Busy: return "busy";
+				case ShuttingDown: return "shutting down";
+				case Moved: return "moved";
+				case Unsealed: return "unsealed";
+				case Unknown: return "unknown session";
+				case Gone: return "session gone";
+				case Expired: return "expired";
+				case Stale: return "stale";
+				case Overflow: return "overflow";
+				case TooOld: return "too old";
+				case Left: return "left";
+				case Internal: return "internal error";
+				case Inconsistent: return "counts contradict";
+				case Kicked: return "kicked";
+				case Banned: return "banned";
+				case TakenOver: return "taken over";
+				case Version: return "version";
+				case Policy: return "policy";
+				case Denied: return "denied";
+				case AlreadyIn: return "already logged in";
+				case Outdated: return "outdated";
+				default: return "code " + code;
+			}
+		}
 	}
 
 	/// <summary>The end of a link or a session.</summary>
@@ -104,10 +140,10 @@ namespace Lifeline
 			Detail = detail;
 		}
 
-		/// <summary>Side, code and text, for logs.</summary>
+		/// <summary>Side, code in words and text, for logs.</summary>
 		public override string ToString()
 		{
-			return (Remote ? "closed by the server: code " : "closed: code ") + Code + (Text == "" ? "" : ": " + Text);
+			return (Remote ? "closed by the server: " : "closed: ") + CloseCode.InWords(Code) + (Text == "" ? "" : ": " + Text);
 		}
 	}
 
