@@ -59,6 +59,42 @@ func TestSeatsAreReservedForUsers(t *testing.T) {
 	})
 }
 
+// TestSeatTakesTheSeatsThatAreReserved for its players, also where no other one is free or the
+// room lets no others in.
+func TestSeatTakesTheSeatsThatAreReserved(t *testing.T) {
+	for _, shut := range []bool{false, true} {
+		reserving(t, func(e *env, rooms *bouts) {
+			ctx := context.Background()
+			key := open(t, rooms, boutParams{Map: "ice"})
+			if err := rooms.Reserve(ctx, key, "ann", "bob", "cid"); err != nil {
+				t.Fatal(err)
+			}
+			all := map[string]*framework.Player{}
+			for _, user := range []string{"ann", "bob", "dan"} {
+				e.dial(user, transport.TCP)
+				all[user] = e.srv.User(user)[0]
+			}
+			rooms.Post(key, func(b *bout) { b.SetOpen(!shut) })
+			time.Sleep(time.Second)
+			refused := codec.ErrorFull
+			if shut {
+				refused = codec.ErrorRefused
+			}
+			wantCode(t, rooms.Seat(ctx, key, all["ann"], all["dan"]), refused)
+			if err := rooms.Seat(ctx, key, all["ann"], all["bob"]); err != nil {
+				t.Error(err)
+			}
+			if st := e.srv.Stats().Rooms["match"]; st.Players != 3 { // cid's is kept
+				t.Errorf("%d seats are taken", st.Players)
+			}
+			time.Sleep(31 * time.Second)
+			if st := e.srv.Stats().Rooms["match"]; st.Players != 2 {
+				t.Errorf("%d seats are taken, of two members", st.Players)
+			}
+		})
+	}
+}
+
 // TestReservedSeatsKeepTheRoomOpen for as long as they last.
 func TestReservedSeatsKeepTheRoomOpen(t *testing.T) {
 	reserving(t, func(e *env, rooms *bouts) {

@@ -4,6 +4,7 @@ package framework
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -73,19 +74,33 @@ func (k *roomKind) reserveSeat(w joinWish, from *Room, payer *Player) (*Room, er
 	return at.Value, k.refusal(at.Value.sitLocked(1))
 }
 
-// reserveSeats keeps n seats in the room of a key, which must be there.
-func (k *roomKind) reserveSeats(key string, n int) (*Room, error) {
+// reserveSeats keeps a seat for each of these players in the room of a key, which must be
+// there: the one that Reserve keeps for its user, or a free one.
+func (k *roomKind) reserveSeats(key string, players []*Player) (*Room, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	at := k.plan.Get(key)
 	if at == nil {
 		return nil, k.refusal(seats.NoRoom)
 	}
-	why := at.Value.sitLocked(n)
-	if why == seats.Full {
-		return nil, at.Value.fullLocked(n)
+	r := at.Value
+	var have []string
+	for _, p := range players {
+		if _, ok := r.reserved[p.user]; ok && !slices.Contains(have, p.user) {
+			have = append(have, p.user)
+		}
 	}
-	return at.Value, k.refusal(why)
+	if n := len(players) - len(have); n > 0 || len(have) == 0 {
+		if why := r.sitLocked(n); why == seats.Full {
+			return nil, r.fullLocked(n)
+		} else if why != seats.Granted {
+			return nil, k.refusal(why)
+		}
+	}
+	for _, user := range have {
+		delete(r.reserved, user)
+	}
+	return r, nil
 }
 
 // fullLocked refuses n at once. The caller holds kind.mu.

@@ -97,8 +97,8 @@ func (rs *RoomsOf[R, P]) Seats(n int) *RoomsOf[R, P] {
 	return rs
 }
 
-// Grace takes the seat of a member whose link has been lost for d, which is then out
-// with session.Expired, and in the session still. If it is not called, or for the time
+// Grace takes the seat of a member, and the place of a spectator, whose link has been lost for
+// d, which is then out with session.Expired, and in the session still. If it is not called, or for the time
 // that d is more, a seat is kept as long as the session lives: Config.Session.Grace.
 func (rs *RoomsOf[R, P]) Grace(d time.Duration) *RoomsOf[R, P] {
 	k := rs.kind.setting("Grace")
