@@ -88,23 +88,25 @@ func (k *sealedLink) pathResponse(p path, token [8]byte) {
 
 // probeMTU is called when the link had to cut a batch into several datagrams.
 func (k *sealedLink) probeMTU() {
-	s := &k.needTransient().mtu
-	size, lost := s.probe(k.loop.now, mtuStep(k.kcp.MTU()), k.kcp.Retransmits())
-	if lost {
-		k.setMTU(0)
+	if k.checkMTU() {
+		return
 	}
-	if size > 0 {
+	s := &k.needTransient().mtu
+	if size := s.probe(k.loop.now, mtuStep(k.kcp.MTU())); size > 0 {
 		k.loop.stats.mtuProbes.Add(1)
 		k.sendControl(path{k.addr, k.local}, seal.Control{Kind: seal.ControlChallenge, Token: s.token}, size-seal.Overhead)
 	}
 }
 
-// checkMTU makes datagrams small again where the path carries the present size no more.
-// Without it a link that never has more to say than fits into one would lose each of them.
-func (k *sealedLink) checkMTU() {
-	if step := mtuStep(k.kcp.MTU()); step > 0 && k.transient.mtu.lost(k.loop.now, step, k.kcp.Retransmits()) {
+// checkMTU makes datagrams small again where the path carries the present size no more, and
+// reports whether that is so. Without it a link that never has more to say than fits into one
+// would lose each of them.
+func (k *sealedLink) checkMTU() (lost bool) {
+	step := mtuStep(k.kcp.MTU())
+	if lost = step > 0 && k.transient.mtu.lost(k.loop.now, step, k.kcp.Retransmits()); lost {
 		k.setMTU(0)
 	}
+	return lost
 }
 
 // mtuConfirmed takes the answer to a probe.

@@ -48,25 +48,23 @@ func (s *mtuSearch) lost(now time.Duration, step int, retransmits uint32) bool {
 	return true
 }
 
-// probe says how large a probe is to be sent with s.token, 0 for none, and what lost says.
-func (s *mtuSearch) probe(now time.Duration, step int, retransmits uint32) (size int, lost bool) {
-	if s.lost(now, step, retransmits) {
-		return 0, true
-	}
+// probe says how large a probe is to be sent with s.token, 0 for none. step is the present
+// size, which is not lost.
+func (s *mtuSearch) probe(now time.Duration, step int) (size int) {
 	if now < s.at {
-		return 0, false
+		return 0
 	}
 	if int(s.step) != step+2 { // another size than the one asked for last
 		s.step, s.tries = uint8(step+2), 0
 	}
 	if step+1 >= len(datagramSizes) || s.tries >= maxMTUProbes {
 		s.at, s.tries = now+mtuSearchAgain, 0
-		return 0, false
+		return 0
 	}
 	s.tries++
 	s.at = now + mtuProbeWait
 	putToken(&s.token)
-	return datagramSizes[step+1], false
+	return datagramSizes[step+1]
 }
 
 // confirmed takes the answer to a probe and returns the size that it allows. step is

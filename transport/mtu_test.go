@@ -15,10 +15,10 @@ func TestMTUSearch(t *testing.T) {
 		step, probes := 0, 0
 		now := time.Duration(0)
 		for ; now < time.Minute; now += 50 * time.Millisecond {
-			size, lost := s.probe(now, step, 0)
-			if lost {
+			if s.lost(now, step, 0) {
 				t.Fatalf("path of %d: lost without a retransmission", carries)
 			}
+			size := s.probe(now, step)
 			if size == 0 {
 				continue
 			}
@@ -54,16 +54,16 @@ func TestMTUSearch(t *testing.T) {
 		if step == 0 {
 			continue
 		}
-		if size, lost := s.probe(now, step, maxFailures); size != 0 || lost {
+		if lost, size := s.lost(now, step, maxFailures), s.probe(now, step); size != 0 || lost {
 			t.Errorf("path of %d: %d retransmissions end a size", carries, maxFailures)
 		}
-		if _, lost := s.probe(now, step, maxFailures+1); !lost {
+		if !s.lost(now, step, maxFailures+1) {
 			t.Errorf("path of %d: lost datagrams are sent on", carries)
 		}
-		if size, _ := s.probe(now+mtuSearchAgain-1, 0, 0); size != 0 {
+		if size := s.probe(now+mtuSearchAgain-1, 0); size != 0 {
 			t.Errorf("path of %d: looks again at once", carries)
 		}
-		if size, _ := s.probe(now+mtuSearchAgain, 0, 0); size != datagramSizes[1] {
+		if size := s.probe(now+mtuSearchAgain, 0); size != datagramSizes[1] {
 			t.Errorf("path of %d: never looks again", carries)
 		}
 	}
