@@ -41,9 +41,9 @@ var ErrNoStore = errors.New("framework: neither Config.Store nor Config.Cluster 
 // Config.Pack and Unpack carry what the one knows to the other. Authenticate is
 // not asked again: OnOpen throws out a user that was banned meanwhile.
 // A player that is kicked before it has left, or whose record the store refuses,
-// does not arrive. One whose client was not heard since its login goes when it was; if its link
-// is lost before, its client logs in anew, and gets the session back with DuplicateAdopt in a
-// cluster if that login had adopted it.
+// does not arrive. If the client was not heard since its login, the session goes once it was. If
+// the link is lost before, the client logs in anew; in a cluster it gets the session back with
+// DuplicateAdopt if that login had adopted it.
 func (p *Player) Move(address string) error {
 	if !p.srv.movable() {
 		return ErrNoStore

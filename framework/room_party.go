@@ -23,10 +23,9 @@ type party struct {
 
 // Seat brings players into the room of a key, all or none, and waits for OnJoin,
 // whose first error it returns. A room must be there, at this server: see Open, and Bring for
-// users and rooms of all servers of a cluster. Each must be in no
-// other room of the type; one that is in this room already is in. A seat that Reserve keeps
-// for one of them is the one that it takes. If one is refused,
-// or ctx ends (after half a minute if it has no deadline), those who are in leave
+// users and rooms of all servers of a cluster. Each must be in no other room of the type; a player
+// that is in this room already is in. A player for whose user Reserve keeps a seat takes that. If
+// one is refused, or ctx ends (after half a minute if it has no deadline), those who are in leave
 // again with RoomRemoved, and the others stay outside: each is where it was before.
 // Not to be called by a room's callback, or a hook or handler of one of the players:
 // it would wait for itself. From a room call it by Async.

@@ -97,9 +97,9 @@ func (rs *RoomsOf[R, P]) Seats(n int) *RoomsOf[R, P] {
 	return rs
 }
 
-// Grace takes the seat of a member, and the place of a spectator, whose link has been lost for
-// d, which is then out with session.Expired, and in the session still. If it is not called, or for the time
-// that d is more, a seat is kept as long as the session lives: Config.Session.Grace.
+// Grace takes the seat of a member, or the place of a spectator, when its link has been lost for
+// d: it is out with session.Expired, and in the session still. If it is not called, or for the
+// time that d is more, a seat is kept as long as the session lives: Config.Session.Grace.
 func (rs *RoomsOf[R, P]) Grace(d time.Duration) *RoomsOf[R, P] {
 	k := rs.kind.setting("Grace")
 	if err := meant("Grace", d); err != nil || d <= 0 {

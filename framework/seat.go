@@ -71,8 +71,8 @@ func (l seatList) in(k *roomKind) *seat {
 	return l.find(func(s *seat) bool { return s.kind == k && s.life.In() })
 }
 
-// staying is in, but for a room that ends: the player leaves that at once, as all who are in.
-// It takes k.mu.
+// staying is in, but for a room that ends: the player leaves that one at once, as all its members
+// do. It takes k.mu.
 func (l seatList) staying(k *roomKind) *seat {
 	s := l.in(k)
 	if s != nil {

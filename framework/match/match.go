@@ -192,8 +192,8 @@ func (mm *Matchmaker) with(p *framework.Player, away bool, f func(q *queue.Queue
 	}
 }
 
-// left tells the queue of a player that its session has ended. One whose match begins is told
-// now: what the queue says later does not get to a session that has moved.
+// left tells the player's queue that its session has ended. If its match begins, the client is
+// told now: what the queue says later does not get to a session that has moved.
 func (mm *Matchmaker) left(p *framework.Player) {
 	mm.with(p, false, (*queue.Queue).Leave)
 	mm.mu.Lock()

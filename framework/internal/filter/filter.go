@@ -114,8 +114,8 @@ func (t term) holds(v string, ok bool) bool {
 	return numbers && order >= 0
 }
 
-// asNumbers compares two values if both are numbers. Integers are compared as such: a
-// float64 takes many that are longer than 15 digits, as those of users, for one.
+// asNumbers compares two values if both are numbers. Integers are compared as such: of two
+// that are longer than 15 digits, such as ids of users, float64 may make the same.
 func asNumbers(v, w string) (order int, ok bool) {
 	i, errI := strconv.ParseInt(v, 10, 64)
 	j, errJ := strconv.ParseInt(w, 10, 64)
