@@ -57,6 +57,21 @@ func (o *Outbox) Push(to netip.AddrPort, from Local, size int) {
 // Datagram returns the datagram in place i.
 func (o *Outbox) Datagram(i int) []byte { return o.buf[i*SlotSize : i*SlotSize+o.size[i]] }
 
+// maxBurst bounds the bytes of a burst: the kernel takes it for one datagram at first.
+const maxBurst = 64_000
+
+// Burst returns the end of the datagrams from place i on that may leave as one burst: in a
+// row, to and from one address, all of one size, but for the last one, which may be shorter.
+func (o *Outbox) Burst(i int) (end int) {
+	for end = i + 1; end < o.N; end++ {
+		if o.To[end] != o.To[i] || o.From[end] != o.From[i] || o.size[end] > o.size[i] ||
+			o.size[end-1] < o.size[i] || (end-i+1)*o.size[i] > maxBurst {
+			break
+		}
+	}
+	return end
+}
+
 // Inbox has the datagrams of one system call, or of one wake-up. Owned by the loop.
 type Inbox struct {
 	Listener int // that they came to

@@ -3,21 +3,25 @@
 package poll
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// controlSpace has room for one control message, of either family: a datagram's
-// local address.
-const controlSpace = unix.SizeofCmsghdr + (unix.SizeofInet6Pktinfo+7)&^7
+const (
+	// controlSpace has room for one control message, of either family: a datagram's
+	// local address.
+	controlSpace = unix.SizeofCmsghdr + (unix.SizeofInet6Pktinfo+7)&^7
+	segmentSpace = unix.SizeofCmsghdr + 8 // for one that says how to cut a burst
+)
 
 // cmsgAligned is where the next control message begins, after one of size bytes.
 func cmsgAligned(size int) int { return (size + unix.SizeofPtr - 1) &^ (unix.SizeofPtr - 1) }
 
-// control is memory for it, aligned as the kernel wants it.
-type control [(controlSpace + 7) / 8]uint64
+// control is memory for both, aligned as the kernel wants it.
+type control [(controlSpace + segmentSpace + 7) / 8]uint64
 
 func (c *control) bytes() []byte {
 	return (*[unsafe.Sizeof(control{})]byte)(unsafe.Pointer(c))[:]
@@ -86,4 +90,14 @@ func putLocal(c *control, a netip.Addr, v6 bool) {
 	}
 	h.SetLen(controlSize(v6))
 	copy(c.bytes(), (*[unix.SizeofCmsghdr]byte)(unsafe.Pointer(&h))[:])
+}
+
+// putSegment makes a control message at an offset that has a burst cut into datagrams of
+// size bytes, and returns where it ends.
+func putSegment(c *control, at, size int) (end int) {
+	h := unix.Cmsghdr{Level: unix.IPPROTO_UDP, Type: unix.UDP_SEGMENT}
+	h.SetLen(unix.SizeofCmsghdr + 2)
+	copy(c.bytes()[at:], (*[unix.SizeofCmsghdr]byte)(unsafe.Pointer(&h))[:])
+	binary.NativeEndian.PutUint16(c.bytes()[at+unix.SizeofCmsghdr:], uint16(size))
+	return at + unix.SizeofCmsghdr + 2
 }

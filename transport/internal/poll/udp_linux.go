@@ -78,10 +78,12 @@ type udpSocket struct {
 	inCtl  [backend.Slots]control
 	inBox  backend.Inbox
 
-	out     [backend.Slots]mmsghdr
-	outIov  [backend.Slots]unix.Iovec
-	outName [backend.Slots]unix.RawSockaddrInet6
-	outCtl  []control // by name of the local address, as far as they were needed
+	out      [backend.Slots]mmsghdr
+	outIov   [backend.Slots]unix.Iovec // by datagram
+	outName  [backend.Slots]unix.RawSockaddrInet6
+	outCtl   []control // by name of the local address, as far as they were needed
+	bursts   bool      // it takes some for one message
+	burstCtl [backend.Slots]control
 }
 
 func openUDP(g *loop, number int) (*udpSocket, error) {
@@ -112,10 +114,9 @@ func openUDP(g *loop, number int) (*udpSocket, error) {
 		u.empty(i)
 	}
 	for i := range u.out {
-		u.out[i].hdr.Iov = &u.outIov[i]
-		u.out[i].hdr.SetIovlen(1)
 		u.out[i].hdr.Name = (*byte)(unsafe.Pointer(&u.outName[i]))
 	}
+	u.bursts = knowsBursts()
 	u.buffers()
 	if g.r.Listeners[number].Whole {
 		u.dontFragment()
@@ -241,7 +242,7 @@ func (u *udpSocket) local(i int) backend.Local {
 	return name
 }
 
-// from makes datagram i come from the address of a name.
+// from makes message i come from the address of a name.
 func (u *udpSocket) from(i int, name backend.Local) {
 	h := &u.out[i].hdr
 	if h.Control = nil; name == 0 || !u.any {
@@ -259,31 +260,80 @@ func (u *udpSocket) from(i int, name backend.Local) {
 	h.SetControllen(controlSize(u.v6))
 }
 
+// cut makes the kernel cut message i into datagrams of size bytes.
+func (u *udpSocket) cut(i, size int) {
+	h, c := &u.out[i].hdr, &u.burstCtl[i]
+	if h.Control != nil {
+		*c = *(*control)(unsafe.Pointer(h.Control))
+	}
+	h.Control = &c.bytes()[0]
+	h.SetControllen(putSegment(c, cmsgAligned(int(h.Controllen)), size))
+}
+
+// knowsBursts reports whether the kernel has UDP_SEGMENT, and had it for a while: Linux 4.18
+// was the first.
+func knowsBursts() bool {
+	var name unix.Utsname
+	_ = unix.Uname(&name)
+	major, _, _ := strings.Cut(unix.ByteSliceToString(name.Release[:]), ".")
+	n, _ := strconv.Atoi(major)
+	return n >= 5
+}
+
+// fill makes messages of what b has from its head on, and returns how many. In bursts,
+// datagrams of one size in a row to one address are one message: that is half the work
+// for each of four.
+func (u *udpSocket) fill(b *backend.Outbox, bursts bool) (n int) {
+	for i := b.Head; i < b.N; n++ {
+		end := i + 1
+		if bursts {
+			end = b.Burst(i)
+		}
+		h := &u.out[n].hdr
+		h.Iov = &u.outIov[i]
+		h.SetIovlen(end - i)
+		h.Namelen = setName(&u.outName[n], b.To[i], u.v6)
+		u.from(n, b.From[i])
+		if end > i+1 {
+			u.cut(n, len(b.Datagram(i)))
+		}
+		for ; i < end; i++ {
+			d := b.Datagram(i)
+			u.outIov[i].Base = &d[0]
+			u.outIov[i].SetLen(len(d))
+		}
+	}
+	return n
+}
+
 // send sends from the head of b. It returns false when the socket takes no more.
 func (u *udpSocket) send(b *backend.Outbox) bool {
-	for i := b.Head; i < b.N; i++ {
-		d := b.Datagram(i)
-		u.outIov[i].Base = &d[0]
-		u.outIov[i].SetLen(len(d))
-		u.out[i].hdr.Namelen = setName(&u.outName[i], b.To[i], u.v6)
-		u.from(i, b.From[i])
-	}
-	for b.Head < b.N {
-		n, err := mmsg(unix.SYS_SENDMMSG, u.fd, &u.out[b.Head], b.N-b.Head)
+	for i, n := 0, u.fill(b, u.bursts); i < n; {
+		sent, err := mmsg(unix.SYS_SENDMMSG, u.fd, &u.out[i], n-i)
+		h := &u.out[i].hdr
 		switch {
 		case err == nil:
-			b.Head += n
-			u.g.count.DatagramsOut += uint64(n)
+			head := b.Head
+			for ; sent > 0; sent-- {
+				b.Head += int(u.out[i].hdr.Iovlen)
+				i++
+			}
+			u.g.count.DatagramsOut += uint64(b.Head - head)
 		case errors.Is(err, unix.EAGAIN):
 			return false
 		case errors.Is(err, unix.EINTR):
-		case u.out[b.Head].hdr.Control != nil:
+		case h.Iovlen > 1:
+			// Its path takes no bursts, or none of this size: one by one. EIO is the driver's.
+			u.bursts = u.bursts && !errors.Is(err, unix.EIO)
+			i, n = 0, u.fill(b, false)
+		case h.Control != nil:
 			// Perhaps this machine has the address no more, or it was a broadcast's.
-			u.from(b.Head, 0)
+			u.from(i, 0)
 		default:
 			// It concerns the first: no route, a firewall, a path too narrow.
 			// KCP sends its content again, and the others must not wait.
 			b.Head++
+			i++
 			u.g.count.SendFailed.Add(1)
 		}
 	}
