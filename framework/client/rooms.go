@@ -23,7 +23,8 @@ type Room struct {
 	key      string
 	in       bool
 	watching bool
-	again    *again // the room is lost, and asked for again; nil: it is not
+	again    *again   // the room is lost, and asked for again; nil: it is not
+	behind   []string // the rooms that it was moved out of, until routeLeft of them comes
 	onJoined func(key string)
 	onLeft   func(key string, why Reason)
 	list     map[string]RoomInfo // that is followed
@@ -178,7 +179,11 @@ func (s *rooms) joined(m seatNews) {
 	s.mu.Lock()
 	r := s.getLocked(m.Type)
 	known := r.in && r.key == m.Key && r.watching == m.Watching && r.again == nil
-	lost, moved := r.key, r.again != nil && r.key != m.Key
+	lost, moved := r.key, r.in && r.key != m.Key
+	if moved {
+		r.behind = append(r.behind, lost)
+	}
+	moved = moved && r.again != nil // the server does not know of the room that was lost
 	r.notAgain()
 	r.key, r.in, r.watching = m.Key, true, m.Watching
 	f := r.onJoined
@@ -186,7 +191,7 @@ func (s *rooms) joined(m seatNews) {
 	if f != nil && !known {
 		f(m.Key)
 	}
-	if moved { // the server does not know of the room that was lost
+	if moved {
 		s.left(m.Type, lost, Reason{Code: CodeRoomMoved})
 	}
 }
@@ -196,7 +201,9 @@ func (s *rooms) joined(m seatNews) {
 func (s *rooms) left(name, key string, why Reason) {
 	s.mu.Lock()
 	r := s.getLocked(name)
-	if r.in && r.key == key {
+	if i := slices.Index(r.behind, key); i >= 0 {
+		r.behind = slices.Delete(r.behind, i, i+1)
+	} else if r.in && r.key == key {
 		r.notAgain()
 		r.key, r.in, r.watching = "", false, false
 	}
@@ -230,7 +237,11 @@ func (s *rooms) leaveAll(why Reason, keep func(*Room) bool) {
 	type place struct{ name, key string }
 	var gone []place
 	for _, name := range slices.Sorted(maps.Keys(s.byType)) {
-		if r := s.byType[name]; r.in && !keep(r) {
+		r := s.byType[name]
+		for _, key := range r.behind {
+			gone = append(gone, place{name, key})
+		}
+		if r.in && !keep(r) {
 			gone = append(gone, place{name, r.key})
 		}
 	}

@@ -94,6 +94,25 @@ func TestViewsFollowWhatTheServerTells(t *testing.T) {
 	k.is("")
 }
 
+// TestResetOnTheMove: the old room is left although a RESET, or the end, came before that was
+// told.
+func TestResetOnTheMove(t *testing.T) {
+	k := newTold(t, "a")
+	k.news(routeJoined, seatNews{Type: "a", Key: "1"}, "joined a1")
+	k.news(routeJoined, seatNews{Type: "a", Key: "2"}, "joined a2")
+	k.news(routeJoined, seatNews{Type: "a", Key: "1"}, "joined a1") // and back
+	k.news(routeLeft, leaveNews{Type: "a", Key: "1", Code: CodeRoomMoved}, fmt.Sprint("left a1 ", CodeRoomMoved))
+	k.is("a1")
+	k.news(routeRooms, []seatNews{{Type: "a", Key: "1"}}, fmt.Sprint("left a2 ", session.Code(0), " while the client was away"))
+	k.news(routeJoined, seatNews{Type: "a", Key: "3"}, "joined a3")
+	k.lines = nil
+	k.leaveAll(Reason{session.Kicked, "bye"}, func(*Room) bool { return false })
+	if want := fmt.Sprintf("[left a1 %v bye left a3 %[1]v bye]", session.Kicked); fmt.Sprint(k.lines) != want {
+		t.Errorf("told %v, want %v", k.lines, want)
+	}
+	k.is("")
+}
+
 func TestNewsThatIsNotOfRoomsIsLeftAlone(t *testing.T) {
 	k := newTold(t)
 	if ours, err := k.take("chat", []byte{0xc1}); ours || err != nil {

@@ -70,6 +70,7 @@ namespace Lifeline
 			restart = false;
 			foreach (Room r in SortedRooms())
 			{
+				r.LeftBehind(why);
 				if (r.Key != null && !stays(r))
 				{
 					r.Left(r.Key, why);

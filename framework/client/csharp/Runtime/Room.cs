@@ -13,6 +13,7 @@ namespace Lifeline
 	public sealed class Room
 	{
 		readonly Client client;
+		readonly List<string> behind = new List<string>(); // rooms that it was moved out of, until room.left of them comes
 		readonly List<IDisposable> stay = new List<IDisposable>(); // handlers that end with it
 		readonly Dictionary<string, RoomInfo> listed = new Dictionary<string, RoomInfo>(); // by key, of the list that is followed
 		Action<RoomInfo[]> onList;
@@ -171,24 +172,29 @@ namespace Lifeline
 		internal void Joined(string key, bool watching)
 		{
 			bool known = Key == key && Watching == watching && Again == null;
-			string lost = Again == null || Key == key ? null : Key;
+			string old = Key == key ? null : Key;
+			bool lost = Again != null;
 			Again = null;
+			if (old != null)
+			{
+				behind.Add(old);
+			}
 			Key = key;
 			Watching = watching;
 			if (!known)
 			{
 				client.Raise(OnJoined, key);
 			}
-			if (lost != null) // the server does not know of the room that was lost
+			if (old != null && lost) // the server does not know of the room that was lost
 			{
-				Left(lost, new LeaveReason(RoomCode.Moved, ""));
+				Left(old, new LeaveReason(RoomCode.Moved, ""));
 			}
 		}
 
 		/// <summary>The client may be in another room of the type by now: it was moved.</summary>
 		internal void Left(string key, LeaveReason why)
 		{
-			if (Key == key)
+			if (!behind.Remove(key) && Key == key)
 			{
 				Again = null;
 				Key = null;
@@ -199,6 +205,15 @@ namespace Lifeline
 			if (OnLeft != null)
 			{
 				client.Guard(() => OnLeft(key, why));
+			}
+		}
+
+		/// <summary>What would have told that the client is out of these is lost.</summary>
+		internal void LeftBehind(LeaveReason why)
+		{
+			while (behind.Count > 0)
+			{
+				Left(behind[0], why);
 			}
 		}
 

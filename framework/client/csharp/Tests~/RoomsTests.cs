@@ -13,6 +13,7 @@ namespace Lifeline.Tests
 		{
 			check.Run("rooms put in, moved, removed", () => new RoomsTests(check).PutIn());
 			check.Run("rooms after a RESET", () => new RoomsTests(check).AfterReset());
+			check.Run("a RESET on the way to another room", () => new RoomsTests(check).AfterResetOnTheMove());
 			check.Run("rooms of a session that ends", () => new RoomsTests(check).SessionEnds());
 			check.Run("rooms handlers that throw", () => new RoomsTests(check).Throwing());
 			check.Run("rooms handlers of a stay", () => new RoomsTests(check).Stay());
@@ -106,6 +107,29 @@ namespace Lifeline.Tests
 			w.Tell("room.all", b => b.Array(0));
 			w.Client.Update();
 			check.That(match.Key == null, "still in");
+		}
+
+		// room.left of the old one follows room.joined of the new one, unless something comes in between.
+		void AfterResetOnTheMove()
+		{
+			Joined("match", "a");
+			Joined("match", "b");
+			Joined("match", "a"); // and back
+			Left("match", "a", RoomCode.Moved);
+			check.Equal(match.Key, "a", "moved back");
+			w.History.ToString();
+			w.Tell("room.all", b =>
+			{
+				b.Array(1);
+				Spot(b, "match", "a", false);
+			});
+			w.Client.Update();
+			check.Equal(w.History, "out of match/b, code 0: while the client was away", "after a RESET");
+			Joined("match", "c");
+			w.History.ToString();
+			w.Client.Close();
+			w.Client.Update();
+			check.Equal(w.History, "out of match/a, code 106, out of match/c, code 106, Closed 106", "the end");
 		}
 
 		// The end of a session is the end of its rooms, before the event.

@@ -98,6 +98,8 @@ export class Room {
 	onLeft: ((key: string, why: LeaveReason) => unknown) | null = null;
 	/** Null unless the room is lost, and asked for again. @internal */
 	again: Again | null = null;
+	/** The rooms that it was moved out of, until room.left of them comes. @internal */
+	behind = new Set<string>();
 	private listed = new Map<string, RoomInfo>();
 	private onList: ((rooms: RoomInfo[]) => unknown) | null = null;
 	private follows = 0; // calls of follow and unfollow
@@ -237,17 +239,21 @@ export class Rooms {
 		const known = lost === key && room.watching === watching && again === null;
 		setAgain(room, null);
 		Object.assign(room, { key, watching });
+		const moved = lost !== null && lost !== key;
+		if (moved) {
+			room.behind.add(lost);
+		}
 		if (!known) {
 			this.guard.run(() => room.onJoined?.(key));
 		}
-		if (again !== null && lost !== null && lost !== key) { // the server does not know of the room that was lost
+		if (moved && again !== null) { // the server does not know of the room that was lost
 			this.left(type, lost, { code: RoomCode.Moved, text: "" });
 		}
 	}
 
 	private left(type: string, key: string, { code, text }: LeaveReason): void {
 		const room = this.room(type);
-		if (room.key === key) { // else it was moved, and is in another one by now
+		if (!room.behind.delete(key) && room.key === key) {
 			setAgain(room, null);
 			Object.assign(room, { key: null, watching: false });
 		}
@@ -257,6 +263,7 @@ export class Rooms {
 	private leftAll(why: LeaveReason, stays: (room: Room) => boolean): void {
 		this.restart = false;
 		for (const room of this.sorted()) {
+			room.behind.forEach((key) => this.left(room.type, key, why));
 			if (room.key !== null && !stays(room)) {
 				this.left(room.type, room.key, why);
 			}

@@ -67,6 +67,19 @@ test("after a RESET only what the server says is true", () => {
 	expect([c.room("lobby").key, c.room("match").key]).toEqual([null, "b"]);
 });
 
+test("a RESET while it is moved: it is told that it is out of the old one", () => {
+	joined("match", "a");
+	joined("match", "b");
+	joined("match", "a"); // and back
+	left("match", "a", RoomCode.Moved);
+	expect(c.room("match").key).toBe("a");
+	server.last.count(Kind.Message, encodeMessage("room.all", encodeBody(list(Place), [{ type: "match", key: "a", watching: false }])));
+	joined("match", "c");
+	c.close();
+	expect(heard).toEqual(["in match/a", "in match/b", "in match/a", "out of match/a: 302 ", "out of match/b: 0 while the client was away", "in match/c",
+		`out of match/a: ${Code.Left} `, `out of match/c: ${Code.Left} `, "closed"]);
+});
+
 test("the end of a session is the end of its rooms, before the event", () => {
 	joined("match", "a");
 	c.close();
