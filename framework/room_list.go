@@ -29,13 +29,17 @@ func (s *Server) addListRoutes() {
 
 // Publish sets what lists of rooms tell of this one beside its seats, and what filters
 // compare: its map, its mode, a rating. Names and values have 512 bytes together at
-// most; a name has none of the characters of filters and blanks. An error changes
-// nothing. Safe to call from any goroutine.
+// most; a name has none of the characters of filters and blanks, and is none of key, players,
+// seats, free, watched and open, which lists tell of every room. An error changes nothing.
+// Safe to call from any goroutine.
 func (r *Room) Publish(values map[string]string) error {
 	size := 0
 	var list [][2]string
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		if name == "" || strings.ContainsAny(name, "=!<>\" ") || !printable(name) || !printable(values[name]) {
+		switch {
+		case roomlist.Tells(name):
+			return fmt.Errorf("framework: room %s can't publish %s, which its list tells already", r.name(), name)
+		case name == "", strings.ContainsAny(name, "=!<>\" "), !printable(name), !printable(values[name]):
 			return fmt.Errorf("framework: room %s can't publish %q", r.name(), name)
 		}
 		size += len(name) + len(values[name])

@@ -96,7 +96,8 @@ func TestBadListsAreRefused(t *testing.T) {
 		wantCode(t, err, codec.ErrorRefused)
 		key := open(t, rooms, boutParams{})
 		rooms.Post(key, func(b *bout) {
-			for _, bad := range []map[string]string{{"": "x"}, {"a b": "x"}, {"a=": "x"}, {"a": "\n"}, {"a": strings.Repeat("x", 513)}} {
+			for _, bad := range []map[string]string{{"": "x"}, {"a b": "x"}, {"a=": "x"}, {"a": "\n"}, {"a": strings.Repeat("x", 513)},
+				{"open": "x"}, {"free": "x"}, {"seats": "x"}, {"key": "x"}} {
 				if b.Publish(bad) == nil {
 					t.Errorf("%q was published", bad)
 				}

@@ -63,6 +63,13 @@ func (l *Room) field(name string) (string, bool) {
 	return "", false
 }
 
+// Tells reports whether lists tell a field of every room, so that none can publish one of
+// that name: filters would not see it.
+func Tells(name string) bool {
+	_, told := (&Room{Seats: 1}).field(name)
+	return told
+}
+
 // List is the answer to RouteList.
 type List struct {
 	Total int
