@@ -159,8 +159,10 @@ func (c *Config) maxMessage() int { return max(minMessage, c.maxFrame()) }
 // where they lie.
 func (k *wsLink) data(in backend.Inbound, n int) {
 	l := k.loop
-	if n < k.need {
-		k.received = l.now // in the midst of a frame: pings and pongs are too short for that
+	if n < k.need { // in the midst of a frame
+		if b, err := in.Peek(1); err == nil && !ws.OpCode(b[0]&0x0f).IsControl() {
+			k.received = l.now
+		}
 		return
 	}
 	b, err := in.Peek(n)

@@ -165,6 +165,35 @@ func TestRefusedPeerThatReadsNothing(t *testing.T) {
 	})
 }
 
+// TestPingInPiecesIsNoLife: a peer whose pings trickle in says no more than one whose
+// pings come whole: SPEC 6.
+func TestPingInPiecesIsNoLife(t *testing.T) {
+	for name, payload := range map[string]string{"short": "", "long": strings.Repeat("x", 125)} {
+		for op, life := range map[byte]bool{ping: false, pong: false, closing_: false, binary_: true} {
+			t.Run(fmt.Sprintf("%s %d", name, op), func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					w := &world{carrier: WebSocket, mem: true, net: memnet.New(1, memnet.Conditions{})}
+					var link *Link
+					tr := w.start(t, Config{Loops: 1}, &hooks{open: func(k *Link) { link = k }})
+					conn, _ := wsDial(t, w.net, tr.Addr(WebSocket))
+					whole := wsRaw(fin|op, payload)
+					var opened, last time.Duration
+					onLoop(t, tr.Loops()[0], func() { opened = link.LastReceive() })
+					for _, b := range whole[:len(whole)-1] {
+						time.Sleep(time.Second)
+						conn.Write([]byte{b})
+					}
+					time.Sleep(time.Second)
+					onLoop(t, tr.Loops()[0], func() { last = link.LastReceive() })
+					if got := last > opened; got != (life && payload != "") {
+						t.Errorf("it was last heard %v after it opened", last-opened)
+					}
+				})
+			})
+		}
+	}
+}
+
 func TestFullServerSaysSo(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := &world{carrier: WebSocket, mem: true, net: memnet.New(1, memnet.Conditions{})}
