@@ -3,7 +3,11 @@
 package framework_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -87,6 +91,34 @@ func TestPlainKCPHasBoundsOfItsOwn(t *testing.T) {
 		e.dial("eve", transport.TCP)
 		if refused := e.srv.Stats().Transport.Carriers["plain-kcp"].TooManyLinks; refused == 0 {
 			e.t.Error("nobody was refused")
+		}
+	})
+}
+
+// TestRefusedLinkOpensNoSession: of links that say HELLO together, those that are too many
+// for their address cost the game no login and leave no session.
+func TestRefusedLinkOpensNoSession(t *testing.T) {
+	var logins atomic.Int64
+	cfg := framework.Config{MaxPlainPerAddress: 2, Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
+		logins.Add(1)
+		return framework.Identity{User: string(l.Ticket)}, nil
+	}}
+	simulate(t, 1, memnet.Conditions{Delay: 10 * time.Millisecond}, cfg, nil, func(e *env) {
+		const n = 6
+		var dials sync.WaitGroup
+		for i := range n {
+			c := e.newClient(fmt.Sprint("user", i), transport.PlainKCP)
+			e.net.NextAddr(netip.MustParseAddr("10.9.9.9"))
+			dials.Go(func() { _ = c.Connect(shortly(e.t, time.Second)) })
+			time.Sleep(time.Millisecond) // so that the address is its own
+		}
+		dials.Wait()
+		s := e.srv.Stats()
+		if refused := s.Transport.Carriers["plain-kcp"].TooManyLinks; refused != n-2 {
+			t.Fatalf("%d links were refused, want %d", refused, n-2)
+		}
+		if s.Opened != 2 || logins.Load() != 2 {
+			t.Errorf("%d logins, %d sessions were opened; want 2", logins.Load(), s.Opened)
 		}
 	})
 }

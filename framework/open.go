@@ -102,7 +102,9 @@ func (l *loop) hello(k *transport.Link, o *opening, pk codec.Packet) error {
 	if h.Nonce != o.nonce {
 		return session.ErrControl
 	}
-	k.ValidateAddress()
+	if !k.ValidateAddress() {
+		return nil
+	}
 	o.numbers, o.routesToTell = l.srv.dict.agree(h.Routes)
 	s, key := l.srv, h.OpeningKey()
 	if why := s.refuseHello(h); why != nil {
@@ -298,7 +300,9 @@ func (l *loop) resume(k *transport.Link, o *opening, pk codec.Packet) error {
 		l.refuse(o, &session.CloseError{Code: session.Unknown})
 		return nil
 	}
-	k.ValidateAddress() // the proof covers the nonce that was sent there
+	if !k.ValidateAddress() { // the proof covers the nonce that was sent there
+		return nil
+	}
 	if !s.mayLetIn() {
 		l.refuse(o, s.paused(r.ID))
 		return nil

@@ -161,11 +161,12 @@ func (l *Loop) touch(k *Link) {
 
 // ValidateAddress says that the peer has shown that it owns its address. That lifts
 // the anti-amplification limit of plain KCP: RFC 9000 8. Sealed KCP validates by
-// itself.
-func (k *Link) ValidateAddress() {
+// itself. It reports false if that address may have no more links: this one is closed.
+func (k *Link) ValidateAddress() bool {
 	if k.state&(stateValidated|stateClosed) == 0 {
 		k.self.validate()
 	}
+	return k.state&stateClosed == 0
 }
 
 // Finish lets no more packets in, sends what was written and then closes with
