@@ -404,3 +404,28 @@ func TestDatagramSocketsAreKeptApart(t *testing.T) {
 		t.Errorf("%d links, want 4", h.opened.Load())
 	}
 }
+
+// TestConnectionsWakeTheLoop: connections that come to a loop with nothing else to do
+// are links at once, however they follow each other.
+func TestConnectionsWakeTheLoop(t *testing.T) {
+	h := &hooks{}
+	w := &world{carrier: TCP}
+	tr := w.start(t, Config{Loops: 1}, h)
+	const burst = 10
+	for n := int64(burst); n <= 300*burst; n += burst {
+		var conns [burst]net.Conn
+		for i := range conns {
+			c, err := net.Dial("tcp", tr.Addr(TCP).String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			conns[i] = c
+		}
+		eventually(t, "all have their links", func() bool { return h.opened.Load() == n })
+		for _, c := range conns {
+			_ = c.(*net.TCPConn).SetLinger(0) // so that no ports are kept
+			_ = c.Close()
+		}
+	}
+}

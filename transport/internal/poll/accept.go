@@ -163,6 +163,9 @@ func (a *acceptor) hand(conn *net.TCPConn) {
 		e.coming.Add(1)
 		n := &newcomer{acceptor: a}
 		if taken, err := e.loop.Enroll(gnet.NewContext(context.Background(), n), conn); err == nil {
+			// gnet tells its epoll of the first of several connections, and the loop may
+			// sleep by now where it was told of that one and has yet to return to gnet.
+			a.g.queue.Wake()
 			go n.settle(e, conn, taken) // ends when the engine has it, or has not, or is dead
 			return
 		}
