@@ -124,7 +124,8 @@ func (g *transportHandler) OnTimer(t *transport.Loop) {
 		l.openings = l.openings[1:]
 		switch k := o.link; {
 		case k == nil || k.Value != any(o): // closed, or a session's by now
-		case o.waiting: // for us, not for the client
+		case o.waiting || !o.late && t.Lateness() > 0: // for us, not for the client
+			o.late = o.late || !o.waiting
 			o.deadline = now + l.srv.cfg.Session.OpeningTimeout
 			l.openings = append(l.openings, o)
 		default:

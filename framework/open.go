@@ -24,6 +24,7 @@ type opening struct {
 	deadline     time.Duration
 	asked        uint8    // HELLOs and RESUMEs so far
 	waiting      bool     // an answer is being made
+	late         bool     // deadline was put off, as the loop was late
 	numbers      bool     // the client that said HELLO goes by the dictionary
 	routesToTell []string // which it must be told, nil if it knows it
 }

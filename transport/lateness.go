@@ -10,6 +10,8 @@ const (
 	lateHalf = 50 * time.Millisecond
 	// maxExtra bounds what lateness adds to retransmission timeouts.
 	maxExtra = 250 * time.Millisecond
+	// A batch that takes longer is lateness, too.
+	longBatch = 50 * time.Millisecond
 )
 
 // latenessBounds are in nanoseconds. Go's own timers are up to a millisecond late.
@@ -32,10 +34,21 @@ func (s *lateness) init() {
 
 // sample notes how late the timer came.
 func (s *lateness) sample(now, late time.Duration) {
+	s.note(now, late)
+	s.came.Observe(int64(late))
+}
+
+// took notes how long a batch took: what came meanwhile has waited.
+func (s *lateness) took(now, d time.Duration) {
+	if d > longBatch {
+		s.note(now, d)
+	}
+}
+
+func (s *lateness) note(now, late time.Duration) {
 	if late >= s.left(now) {
 		s.late, s.lateAt = late, now
 	}
-	s.came.Observe(int64(late))
 }
 
 // left is how late the loop runs, as far as that is still worth knowing.

@@ -127,6 +127,12 @@ func (l *Loop) begin() {
 	l.stats.wakeUps++
 }
 
+// refresh reads the time anew in a batch.
+func (l *Loop) refresh() {
+	l.now = max(l.now, l.t.now())
+	l.lateness.took(l.now, l.now-l.began)
+}
+
 // end closes a batch: tasks, timers, OnClose and OnBatch, then the output.
 func (l *Loop) end() {
 	if l.depth > 1 {
@@ -144,7 +150,7 @@ func (l *Loop) end() {
 	l.tellClosed()
 	l.callLoop(hookBatch)
 	l.tellClosed() // of links that OnBatch closed
-	l.now = max(l.now, l.t.now())
+	l.refresh()
 	l.flush()
 	l.arm()
 	l.stats.busy += l.t.now() - l.began

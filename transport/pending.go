@@ -25,6 +25,7 @@ type pendingConn struct {
 	place  linked.Node[*pendingConn] // in Loop.pending
 	until  time.Duration
 	seen   int        // bytes of the request that do not hold its end
+	late   bool       // until was put off
 	proxy  bool       // a PROXY header comes first, or on a WebSocket may
 	answer []byte     // of a WebSocket, until there is room for the link
 	paid   netip.Addr // the address that was charged for opening the link
@@ -47,6 +48,18 @@ func (k *streamLink) addPending(proxy bool) {
 	if l.pending.Len() > l.t.maxPending {
 		l.evictPending()
 	}
+}
+
+// excuse puts the end of the connection's time off, once, if the loop is late: what the
+// peer has said may be in the kernel still, and what it was told on its way.
+func (a *pendingConn) excuse() bool {
+	l := a.k.loop
+	if a.late || l.Lateness() == 0 {
+		return false
+	}
+	a.late, a.until = true, l.now+l.t.cfg.openingTimeout()
+	l.timers.schedule(&a.k.Link, a.until)
+	return true
 }
 
 // evictPending closes the connection that has waited longest. It reports whether

@@ -21,7 +21,7 @@ func (s *sink) Depth() int                  { return s.depth }
 func (s *sink) Now() time.Duration          { return s.now }
 func (s *sink) Begin()                      { s.loop().begin() }
 func (s *sink) End()                        { s.loop().end() }
-func (s *sink) Refresh()                    { s.now = max(s.now, s.t.now()) }
+func (s *sink) Refresh()                    { s.loop().refresh() }
 func (s *sink) Ended() bool                 { return s.loop().ended() }
 func (s *sink) Refuse(listener int)         { s.t.admission.refuse(Carrier(listener)) }
 

@@ -81,7 +81,9 @@ func (k *streamLink) due() {
 	switch {
 	case !k.waits():
 		k.loop.touch(&k.Link) // flush looks after the stream
-	case k.pending.until <= k.loop.now:
+	case k.pending.until > k.loop.now:
+	case k.pending.excuse():
+	default:
 		k.loop.stats.openingTimeouts.Add(1)
 		k.Close(errOpeningTimeout)
 	}

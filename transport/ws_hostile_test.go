@@ -194,6 +194,37 @@ func TestPingInPiecesIsNoLife(t *testing.T) {
 	}
 }
 
+// TestRequestsThatWaitedForTheLoop: a loop that stood still for longer than a connection
+// may take to ask looks first at what it was asked meanwhile.
+func TestRequestsThatWaitedForTheLoop(t *testing.T) {
+	const n = 200 // more than share a batch
+	h := &hooks{}
+	w := &world{carrier: WebSocket}
+	tr := w.start(t, Config{Loops: 1, MaxLinks: 4 * n}, h)
+	var conns []net.Conn
+	for range n {
+		c, err := net.Dial("tcp", tr.Addr(WebSocket).String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		conns = append(conns, c)
+	}
+	eventually(t, "they have come", func() bool { return tr.Stats().Arriving == n })
+	onLoop(t, tr.Loops()[0], func() { // which so stands still
+		for _, c := range conns {
+			if _, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n"+upgradeHeaders+"\r\n"); err != nil {
+				t.Error(err)
+			}
+		}
+		tr.start = tr.start.Add(-defaultOpeningTimeout - time.Second)
+	})
+	eventually(t, "it has gone on", func() bool { return h.opened.Load()+int64(tr.Stats().OpeningTimeouts) == n })
+	if late := tr.Stats().OpeningTimeouts; late != 0 {
+		t.Errorf("%d of %d who had asked were closed", late, n)
+	}
+}
+
 func TestFullServerSaysSo(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := &world{carrier: WebSocket, mem: true, net: memnet.New(1, memnet.Conditions{})}
