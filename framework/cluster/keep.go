@@ -138,11 +138,18 @@ func (c *Cluster) leaseDo(do core.Verb, value core.LeaseValue, rev uint64) (core
 	return outcome(err, core.Written), value, next
 }
 
-// fenced ends all that the server had: the others have declared it dead.
+// fenced ends all that the server had: it was declared dead.
 func (c *Cluster) fenced() {
 	c.until.Store(0)
 	c.acts.Store(0)
-	c.log.Error("this server was declared dead, as it could not renew its lease in time: its sessions are ended, restart it")
+	c.mu.Lock()
+	lost := c.lease.Lost()
+	c.mu.Unlock()
+	if lost {
+		c.log.Error("the directory has forgotten what it had acknowledged, its store was emptied or set back: the sessions of this server are ended, restart it and those that say the same")
+	} else {
+		c.log.Error("this server was declared dead, as it could not renew its lease in time: its sessions are ended, restart it")
+	}
 	c.host.Fence()
 	c.messages.close()
 	c.broadcasts.close()

@@ -89,13 +89,19 @@ func freePort(t *testing.T) string {
 // serve starts a game's server that is one of a cluster. Players log in by name.
 func serve(t *testing.T, cfg cluster.Config, routes ...func(*framework.Server)) (*framework.Server, *cluster.Cluster) {
 	t.Helper()
+	return serveLogged(t, slog.DiscardHandler, cfg, routes...)
+}
+
+// serveLogged is serve with a log.
+func serveLogged(t *testing.T, log slog.Handler, cfg cluster.Config, routes ...func(*framework.Server)) (*framework.Server, *cluster.Cluster) {
+	t.Helper()
 	c, err := cluster.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := freePort(t)
 	srv, err := framework.New(framework.Config{
-		TCP: at, Address: "tcp://" + at, Cluster: c, Secret: session.Secret{1}, Logger: slog.New(slog.DiscardHandler),
+		TCP: at, Address: "tcp://" + at, Cluster: c, Secret: session.Secret{1}, Logger: slog.New(log),
 		Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
 			return framework.Identity{User: string(l.Ticket)}, nil
 		},

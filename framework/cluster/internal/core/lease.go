@@ -50,12 +50,15 @@ type Lease struct {
 	timing  Timing
 	me      Incarnation
 	held    bool // it was, once
-	over    bool // the server was declared dead: it never acts again
+	over    bool // the server was declared dead, or has done so itself: it never acts again
+	lost    bool // the directory has forgotten what it had acknowledged
 	leaving bool
 	left    bool
 	busy    bool // a read or a write is under way
 	read    bool // what stands there must be read first
 	rev     uint64
+	base    uint64 // the revision that the last write was to replace
+	wrote   uint64 // that of the last write that succeeded
 	counter uint64
 	sent    time.Duration // when the last write was
 	nextAt  time.Duration
@@ -83,7 +86,7 @@ const retryLease = 100 * time.Millisecond
 
 // ValidUntil returns the end of the lease, zero if it was never held or is over.
 func (l *Lease) ValidUntil() time.Duration {
-	if l.over || l.left {
+	if l.over || l.left || l.lost {
 		return 0
 	}
 	return l.until
@@ -93,7 +96,7 @@ func (l *Lease) ValidUntil() time.Duration {
 // had a lease, and whose directory gave no answer a moment ago. It is zero for others. A
 // process that was stopped has asked nothing meanwhile, so it has to ask first.
 func (l *Lease) AloneUntil() time.Duration {
-	if !l.held || l.over || l.left || l.accused {
+	if !l.held || l.over || l.left || l.lost || l.accused {
 		return 0
 	}
 	return l.alone
@@ -114,8 +117,13 @@ func (l *Lease) Suspended(now time.Duration) {
 	l.sent = now - l.timing.Validity
 }
 
-// Over reports that the server was declared dead.
+// Over reports that the server was declared dead, or has done so itself: Lost.
 func (l *Lease) Over() bool { return l.over }
+
+// Lost reports that a write has replaced a lower revision than that of a write before it: the store
+// of the directory was emptied, or set back. Others may own what this server owns, and nothing there
+// says so. It declares itself dead.
+func (l *Lease) Lost() bool { return l.lost }
 
 // Left reports that the server has given the lease up: Leave.
 func (l *Lease) Left() bool { return l.left }
@@ -159,8 +167,8 @@ func (l *Lease) Next(now time.Duration) (do Verb, value LeaseValue, rev uint64, 
 		return Declare, LeaseValue{Owner: l.former}, 0, true
 	}
 	l.counter++
-	l.sent = now
-	return Write, LeaseValue{l.me, l.counter, l.leaving}, l.rev, true
+	l.sent, l.base = now, l.rev
+	return Write, LeaseValue{l.me, l.counter, l.leaving || l.lost}, l.rev, true
 }
 
 // Done tells what came of what Next wanted. value and rev are those of Loaded; rev also
@@ -194,9 +202,10 @@ func (l *Lease) Done(o Outcome, value LeaseValue, rev uint64, now time.Duration)
 // renewed notes that the last write has succeeded.
 func (l *Lease) renewed() {
 	l.held, l.accused, l.taken = true, false, LeaseValue{}
+	l.over, l.lost, l.wrote = l.lost, l.lost || l.base < l.wrote, l.rev
 	l.left = l.leaving
 	l.until, l.nextAt = l.sent+l.timing.Validity, l.sent+l.timing.Renew
-	if l.leaving {
+	if l.leaving || l.lost {
 		l.nextAt = 0
 	}
 }

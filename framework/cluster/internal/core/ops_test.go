@@ -378,3 +378,58 @@ func TestOnlyTheLastIsReopened(t *testing.T) {
 		}
 	}
 }
+
+// TestForgetfulDirectory: a server whose lease replaces an older one than it had was forgotten by
+// the directory, with all that it owns. It acts no more, and says that it is dead. Others may have
+// written there since.
+func TestForgetfulDirectory(t *testing.T) {
+	me := Incarnation{1, 2}
+	for name, c := range map[string]struct {
+		before  LeaseValue
+		rev     uint64
+		next    uint64
+		unheard bool
+	}{
+		"emptied": {LeaseValue{}, 0, 3, false}, "emptied, and others were faster": {LeaseValue{}, 0, 30, false},
+		"set back": {LeaseValue{me, 1, false}, 2, 30, false}, "an answer is lost": {LeaseValue{}, 0, 30, true},
+	} {
+		l := NewLease(me, Default)
+		now := time.Second
+		type step struct {
+			want  Verb // of Next
+			dead  bool // likewise
+			o     Outcome
+			value LeaseValue
+			rev   uint64
+			valid bool
+		}
+		steps := []step{
+			{Read, false, Loaded, LeaseValue{}, 0, false},
+			{Write, false, Written, LeaseValue{}, 6, true},
+			{Write, false, Written, LeaseValue{}, 8, true},
+			{Write, false, Conflicted, LeaseValue{}, 0, true},
+			{Read, false, Loaded, c.before, c.rev, true}, // perhaps an old read
+			{Write, false, Written, LeaseValue{}, c.next, false},
+			{Write, true, Uncertain, LeaseValue{}, 0, false},
+			{Read, false, Loaded, LeaseValue{me, 4, false}, c.next, false},
+			{Write, true, Written, LeaseValue{}, c.next + 1, false},
+		}
+		if c.unheard {
+			steps = slices.Replace(steps, 5, 6, step{Write, false, Uncertain, LeaseValue{}, 0, true}, step{Read, false, Loaded, LeaseValue{me, 4, false}, c.next, false})
+		}
+		for i, step := range steps {
+			now = max(now, l.NextAt())
+			do, value, _, ok := l.Next(now)
+			if do != step.want || !ok || value.Dead != step.dead {
+				t.Fatalf("%s, step %d: verb %d, %v, %v, want %d", name, i, do, value, ok, step.want)
+			}
+			l.Done(step.o, step.value, step.rev, now)
+			if valid := l.ValidUntil() > now; valid != step.valid {
+				t.Fatalf("%s, step %d: valid: %v", name, i, valid)
+			}
+		}
+		if !l.Over() || !l.Lost() {
+			t.Errorf("%s: over: %v, lost: %v", name, l.Over(), l.Lost())
+		}
+	}
+}
