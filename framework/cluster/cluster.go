@@ -225,6 +225,7 @@ func (c *Cluster) Join(ctx context.Context, h framework.ClusterHost) (uint16, er
 	}
 	c.me = core.Incarnation{Node: node, Boot: h.Boot()}
 	c.log = h.Logger().With("incarnation", c.me)
+	c.bus.log = c.log
 	c.lease, c.watch = core.NewLease(c.me, core.Default), core.NewWatch(c.me, core.Default)
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	c.joined.Store(true)

@@ -5,11 +5,14 @@ package cluster
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/cluster/internal/core"
+	"github.com/lifeline-go/lifeline/framework/internal/logs"
 	"github.com/lifeline-go/lifeline/transport"
 )
 
@@ -126,6 +129,8 @@ func stateName(draining bool) string {
 // meter is a Bus that counts what is asked of it.
 type meter struct {
 	Bus
+	log       *slog.Logger // set by Join
+	said      logs.Limiter
 	took      map[string]*transport.Histogram // by op; immutable
 	failures  map[string]*atomic.Uint64       // by op; immutable
 	conflicts atomic.Uint64
@@ -151,6 +156,18 @@ func (m *meter) done(op string, began time.Time, err error) {
 	}
 }
 
+// complain says that the directory does not do what is asked of it: whoever asks tells a client
+// that it is busy, and no more. What concerns the lease is said by keepLease.
+func (m *meter) complain(ctx context.Context, key string, err error) {
+	bucket, _, _ := strings.Cut(key, "/")
+	if err == nil || errors.Is(err, ErrConflict) || errors.Is(ctx.Err(), context.Canceled) || bucket == bucketLeases || m.log == nil {
+		return
+	}
+	if n, ok := m.said.Allow(clock()); ok {
+		m.log.Warn("a request to the directory failed", "bucket", bucket, "times", n, "error", err)
+	}
+}
+
 // Get implements Bus. A request may be lost, as while the directory has no leader: whoever waits
 // for longer asks again.
 func (m *meter) Get(ctx context.Context, key string) (value []byte, rev uint64, err error) {
@@ -159,6 +176,7 @@ func (m *meter) Get(ctx context.Context, key string) (value []byte, rev uint64, 
 	began := clock()
 	value, rev, err = m.Bus.Get(ctx, key)
 	m.done("get", began, err)
+	m.complain(ctx, key, err)
 	return value, rev, err
 }
 
@@ -169,6 +187,7 @@ func (m *meter) Put(ctx context.Context, key string, value []byte, rev uint64) (
 	began := clock()
 	next, err = m.Bus.Put(ctx, key, value, rev)
 	m.done("put", began, err)
+	m.complain(ctx, key, err)
 	if errors.Is(err, ErrConflict) {
 		m.conflicts.Add(1)
 	}

@@ -5,13 +5,18 @@ package nats
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/lifeline-go/lifeline/framework"
+	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/framework/cluster"
+	"github.com/lifeline-go/lifeline/session"
 )
 
 // logged is a log that is read while it is written.
@@ -77,5 +82,62 @@ func TestDirectoryComesBackEmpty(t *testing.T) {
 	awaitThat(t, "the end of the sessions that were forgotten", func() bool { return len(a.User("ann")) == 0 })
 	if st := bc.Stats(); len(b.User("ann")) != 1 || st.Servers["up"] != 1 {
 		t.Errorf("%d sessions, %v", len(b.User("ann")), st.Servers)
+	}
+}
+
+// TestBucketIsLost: players that can't log in, since the directory has lost the sessions, are told
+// to come again. What is wrong, and what to do, is said in the log, and once.
+func TestBucketIsLost(t *testing.T) {
+	one := start(t, Config{Dir: t.TempDir()})
+	var log logged
+	a, ac := serveLogged(t, slog.NewTextHandler(&log, nil), cluster.Config{Bus: one})
+	if err := one.js.DeleteKeyValue(t.Context(), one.bucket("sessions")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	refused := make(chan error, 100)
+	ann, err := client.New([]string{fmt.Sprint("tcp://", a.Addr(framework.TCP))}, client.Config{
+		Ticket: func(context.Context) ([]byte, error) { return []byte("ann"), nil }, Logger: slog.New(slog.DiscardHandler),
+		OnEvent: func(e client.Event) { refused <- e.Err },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ann.Close()
+	ended := make(chan error, 1)
+	go func() { ended <- ann.Connect(ctx) }()
+	if why, _ := errors.AsType[*session.CloseError](<-refused); why == nil || why.Code != session.Busy {
+		t.Errorf("the player is told %v", why)
+	}
+	cancel()
+	<-ended
+	if failures := ac.Stats().Failures["get"]; failures < 2 || log.count("a request to the directory failed") != 1 || log.count(ErrForgotten.Error()) != 1 {
+		t.Errorf("%d requests failed, and the log is:\n%s", failures, log.b.String())
+	}
+}
+
+// TestLostDirectoryIsSaidOnce: while the directory has nothing, a server says so now and then, with
+// what to do. It was eight lines a second.
+func TestLostDirectoryIsSaidOnce(t *testing.T) {
+	var log logged
+	b, err := Start(Config{Dir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if err := b.Watch(ctx, "leases", func(string, []byte, uint64) {}, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.js.DeleteKeyValue(ctx, b.bucket("leases")); err != nil {
+		t.Fatal(err)
+	}
+	b.anew()
+	awaitThat(t, "the complaint", func() bool { return log.count("the directory can't be watched") > 0 })
+	time.Sleep(1200 * time.Millisecond) // it tries twice a second
+	if log.count("the directory can't be watched") != 1 || log.count(ErrForgotten.Error()) != 1 {
+		t.Error(log.b.String())
 	}
 }

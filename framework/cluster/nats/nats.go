@@ -79,6 +79,9 @@ var (
 	ErrPassword = errors.New("cluster/nats: Config.Password is not that of the others")
 	// ErrName says that the NATS servers are those of another cluster.
 	ErrName = errors.New("cluster/nats: Config.Name is not that of the others")
+	// ErrForgotten says that the store of the directory was emptied. Servers do not make it anew
+	// before one is started: the old one may come back, and nothing is lost then.
+	ErrForgotten = errors.New("cluster/nats: the directory is not there any more: bring back what its store had, or restart a server, which makes it anew")
 	// ErrDisk says that the disk of Config.Dir is full. Servers that keep the directory alone
 	// pause; they go on by themselves when there is room.
 	ErrDisk = errors.New("cluster/nats: the disk of Config.Dir is full")
@@ -98,7 +101,7 @@ type Bus struct {
 	temporary string   // a folder to be removed
 	held      *os.File // Config.Dir, which no other process gets meanwhile; nil: none
 
-	quiet atomic.Bool // the connection has complained within a minute
+	said rarely // what the connection complains of
 
 	mu      sync.Mutex
 	watches map[chan struct{}]bool // each takes one to begin anew; guarded by mu
@@ -246,14 +249,25 @@ func (b *Bus) connect() error {
 // complain logs what the connection complains of, once a minute at most. It would go to stderr:
 // several lines every few seconds while the directory is away.
 func (b *Bus) complain(_ *nats.Conn, sub *nats.Subscription, err error) {
-	if b.quiet.Swap(true) {
+	if !b.said.now() {
 		return
 	}
-	time.AfterFunc(time.Minute, func() { b.quiet.Store(false) })
 	if sub != nil {
 		err = fmt.Errorf("%s: %w", sub.Subject, err)
 	}
 	b.cfg.Logger.Warn("the connection to the directory complains", "error", err)
+}
+
+// rarely bounds what is said again and again to once a minute. Safe to use from any goroutine.
+type rarely struct{ said atomic.Bool }
+
+// now reports whether it is to be said now.
+func (r *rarely) now() bool {
+	if r.said.Swap(true) {
+		return false
+	}
+	time.AfterFunc(time.Minute, func() { r.said.Store(false) })
+	return true
 }
 
 // dial connects to the NATS servers of others, and waits until there is one.

@@ -51,7 +51,7 @@ func (b *Bus) Get(ctx context.Context, key string) ([]byte, uint64, error) {
 	case at.Error != nil && at.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
 		return nil, 0, nil
 	case at.Error != nil:
-		return nil, 0, fmt.Errorf("cluster/nats: get %s: %w", key, at.Error)
+		return nil, 0, b.failed("get", key, at.Error)
 	case at.Message == nil:
 		return nil, 0, fmt.Errorf("cluster/nats: get %s: an answer without a message", key)
 	}
@@ -79,7 +79,11 @@ func (b *Bus) Put(ctx context.Context, key string, value []byte, rev uint64) (ui
 
 // failed says what has failed, and why if that is known.
 func (b *Bus) failed(what, key string, err error) error {
-	if why := b.log.lasting(); why != nil {
+	why := b.log.lasting()
+	if why == nil && (errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrBucketNotFound)) {
+		why = ErrForgotten
+	}
+	if why != nil {
 		return fmt.Errorf("cluster/nats: %s %s: %w: %w", what, key, err, why)
 	}
 	return fmt.Errorf("cluster/nats: %s %s: %w", what, key, err)
@@ -113,6 +117,7 @@ func (b *Bus) Watch(ctx context.Context, bucket string, changed func(string, []b
 		return err
 	}
 	go func() { // ends with ctx
+		var said rarely
 		for !b.follow(ctx, w, restart, changed) {
 			blind()
 			for {
@@ -122,7 +127,9 @@ func (b *Bus) Watch(ctx context.Context, bucket string, changed func(string, []b
 				if ctx.Err() != nil {
 					return
 				}
-				b.cfg.Logger.Warn("the directory can't be watched", "bucket", bucket, "error", err)
+				if said.now() {
+					b.cfg.Logger.Warn("the directory can't be watched", "bucket", bucket, "error", b.failed("watch", bucket, err))
+				}
 				pause(ctx, 500*time.Millisecond)
 			}
 			blind()
