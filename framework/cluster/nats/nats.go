@@ -56,8 +56,8 @@ type Config struct {
 	// finds it. A process that is one of Peers needs one. Start waits while another process
 	// has it. If empty, a temporary folder.
 	Dir string
-	// Replicas is how many NATS servers have each entry. If zero, 3 with Peers, and 1
-	// without: set it to 3 for a cluster of NATS's own.
+	// Replicas is how many NATS servers have each entry: 1, 3 or 5. If zero, 3 with Peers, and
+	// 1 without: set it to 3 for a cluster of NATS's own.
 	Replicas int
 	// TLS is of all connections between servers, Password what they show each other. Both
 	// are required unless all addresses are of the loopback. Among Peers each is the other's
@@ -82,6 +82,8 @@ var (
 	// ErrForgotten says that the store of the directory was emptied. Servers do not make it anew
 	// before one is started: the old one may come back, and nothing is lost then.
 	ErrForgotten = errors.New("cluster/nats: the directory is not there any more: bring back what its store had, or restart a server, which makes it anew")
+	// ErrPayload says that what servers write and tell each other may be too large for NATS.
+	ErrPayload = errors.New("cluster/nats: max_payload of the NATS server is less than 1 MiB, which it is unless it is set: sessions, rooms and messages that are large would not get to other servers")
 	// ErrDisk says that the disk of Config.Dir is full. Servers that keep the directory alone
 	// pause; they go on by themselves when there is room.
 	ErrDisk = errors.New("cluster/nats: the disk of Config.Dir is full")
@@ -166,6 +168,10 @@ func (c *Config) checkRest() error {
 		return fmt.Errorf("cluster/nats: Join %q has an address that is empty", c.Join)
 	case len(c.Join) > 0 && c.Listen != "":
 		return fmt.Errorf("cluster/nats: Listen %q is for the NATS server of this process, and with Join there is none", c.Listen)
+	case c.Replicas < 1 || c.Replicas > 5 || c.Replicas%2 == 0:
+		return fmt.Errorf("cluster/nats: Replicas is %d, want 1, 3 or 5: more than half of them must agree", c.Replicas)
+	case len(c.Join) == 0 && c.Replicas > max(len(c.Peers), 1):
+		return fmt.Errorf("cluster/nats: Replicas is %d, and there are %d NATS servers", c.Replicas, max(len(c.Peers), 1))
 	case c.Patience < time.Millisecond:
 		return fmt.Errorf("cluster/nats: Patience is %v: does it lack its unit, as in 30 * time.Second?", c.Patience)
 	case len(c.Join) == 0 && c.TLS != nil && len(c.TLS.Certificates) == 0 && c.TLS.GetCertificate == nil && c.TLS.GetConfigForClient == nil:
@@ -222,7 +228,7 @@ const user = "lifeline"
 func (b *Bus) connect() error {
 	options := []nats.Option{
 		nats.Name("lifeline"), nats.MaxReconnects(-1), nats.ReconnectWait(200 * time.Millisecond),
-		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2), nats.ReconnectHandler(func(*nats.Conn) { b.anew() }),
+		nats.PingInterval(2 * time.Second), nats.MaxPingsOutstanding(2), nats.ReconnectHandler(b.reconnected),
 		nats.IgnoreAuthErrorAbort(), // else a password that is wrong for a second ends the connection for good
 		nats.ErrorHandler(b.complain),
 	}
@@ -278,7 +284,7 @@ func (b *Bus) dial(options []nats.Option) (err error) {
 	for said := false; ; said = true {
 		switch b.nc, err = nats.Connect(to, options...); {
 		case err == nil:
-			return b.checkServer()
+			return errors.Join(b.checkServer(), checkPayload(b.nc))
 		case errors.Is(err, nats.ErrAuthorization):
 			return fmt.Errorf("%w: %w", ErrPassword, err)
 		case !errors.Is(err, nats.ErrNoServers) && !errors.Is(err, nats.ErrTimeout) || !pause(ctx, 200*time.Millisecond):
@@ -298,6 +304,25 @@ func (b *Bus) checkServer() error {
 		return fmt.Errorf("%w: %q, and there it is %q", ErrName, b.cfg.Name, name)
 	}
 	return nil
+}
+
+// leastPayload is what a NATS server must take at once: cluster.Bus says so.
+const leastPayload = 1 << 20
+
+// checkPayload refuses a NATS server that takes less at once than others may send.
+func checkPayload(nc *nats.Conn) error {
+	if n := nc.MaxPayload(); n < leastPayload {
+		return fmt.Errorf("%w: it is %d at %s", ErrPayload, n, nc.ConnectedAddr())
+	}
+	return nil
+}
+
+// reconnected is called when the connection is back, perhaps at another NATS server.
+func (b *Bus) reconnected(nc *nats.Conn) {
+	b.anew()
+	if err := checkPayload(nc); err != nil {
+		b.cfg.Logger.Error("the connection to the directory is back, and not as it must be", "error", err)
+	}
 }
 
 // pause waits for d, and reports false if ctx ends before.
