@@ -5,6 +5,7 @@ package roomlist
 import (
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/lifeline-go/lifeline/framework/internal/filter"
 )
@@ -55,6 +56,7 @@ func (f *Feed[F]) Changed(key string) (arm bool) {
 // the followers, and then calls Told.
 func (f *Feed[F]) News(room func(key string) (Room, bool), all func() []Room) (news []News[F]) {
 	keys := slices.Sorted(maps.Keys(f.changed))
+	all = sync.OnceValue(all)
 	for _, l := range f.lists {
 		n := News[F]{Rooms: []Room{}, Gone: []string{}}
 		for _, key := range keys {
@@ -98,11 +100,12 @@ func (l *followed[F]) takes(key string) bool {
 
 // others returns the first of the rooms that followers are told of besides.
 func (l *followed[F]) others(all []Room) (rooms []Room) {
-	l.more = false
-	for _, r := range chosen(l.filter, all) {
-		if !l.told[r.Key] && l.takes(r.Key) {
-			rooms = append(rooms, r)
-		}
+	n := max(MaxListed-len(l.told), 0)
+	rooms = first(n+1, all, byKey, func(r *Room) bool { return !l.told[r.Key] && l.filter.Matches(r.field) })
+	l.more = len(rooms) > n
+	rooms = rooms[:min(n, len(rooms))]
+	for i := range rooms {
+		l.told[rooms[i].Key] = true
 	}
 	return rooms
 }
@@ -131,10 +134,9 @@ func (f *Feed[F]) Follow(who F, text string, of filter.Filter, all []Room) (list
 		f.lists[text] = l
 	}
 	l.followers[who] = false
-	list.Rooms = chosen(of, all)
-	list.Total = len(list.Rooms)
 	l.others(all)
-	list.Rooms = slices.DeleteFunc(list.Rooms, func(r Room) bool { return !l.told[r.Key] })
+	list.Total = count(of, all)
+	list.Rooms = first(len(l.told), all, byKey, func(r *Room) bool { return l.told[r.Key] && of.Matches(r.field) })
 	return list, true
 }
 
@@ -174,12 +176,10 @@ func (f *Feed[F]) Listed(who F, text string, list List, all []Room) (changed []s
 		was[r.Key] = r
 		l.told[r.Key] = true // the others may have been told meanwhile that it is gone
 	}
-	for _, r := range chosen(l.filter, all) {
-		if old, ok := was[r.Key]; ok && old.equal(&r) || !ok && !l.told[r.Key] {
-			delete(was, r.Key)
-			continue
+	for _, r := range first(len(l.told), all, byKey, func(r *Room) bool { return l.told[r.Key] && l.filter.Matches(r.field) }) {
+		if old, ok := was[r.Key]; !ok || !old.equal(&r) {
+			changed = append(changed, r.Key)
 		}
-		changed = append(changed, r.Key)
 		delete(was, r.Key)
 	}
 	for key := range was {

@@ -78,14 +78,13 @@ type List struct {
 
 // Choose makes the list of those that the filter chooses, by key.
 func Choose(f filter.Filter, all []Room, maxBody int) List {
-	list := List{Rooms: chosen(f, all)}
-	list.Total = len(list.Rooms)
+	list := List{count(f, all), first(MaxListed, all, byKey, func(r *Room) bool { return f.Matches(r.field) })}
 	size := 0
 	for i, r := range list.Rooms {
 		if size += 64 + len(r.Key) + MaxPublished/8; len(r.Published) > 0 {
 			size += MaxPublished
 		}
-		if i >= MaxListed || size > maxBody {
+		if size > maxBody {
 			list.Rooms = list.Rooms[:i]
 			break
 		}
@@ -93,14 +92,37 @@ func Choose(f filter.Filter, all []Room, maxBody int) List {
 	return list
 }
 
-// chosen returns those that the filter chooses, by key.
-func chosen(f filter.Filter, all []Room) []Room {
-	rooms := []Room{}
+// count is how many rooms the filter chooses.
+func count(f filter.Filter, all []Room) (n int) {
 	for i := range all {
 		if f.Matches(all[i].field) {
-			rooms = append(rooms, all[i])
+			n++
 		}
 	}
-	slices.SortFunc(rooms, func(a, b Room) int { return strings.Compare(a.Key, b.Key) })
+	return n
+}
+
+// first returns the first n of the rooms for which choose returns true, in order. There may
+// be tens of thousands: they are not sorted, and few are asked about that are not among the
+// first.
+func first(n int, all []Room, order func(a, b *Room) int, choose func(r *Room) bool) []Room {
+	var best []*Room
+	for i := range all {
+		r, full := &all[i], len(best) == n
+		if full && (n == 0 || order(best[n-1], r) <= 0) || !choose(r) {
+			continue
+		}
+		if full {
+			best = best[:n-1]
+		}
+		at, _ := slices.BinarySearchFunc(best, r, order)
+		best = slices.Insert(best, at, r)
+	}
+	rooms := make([]Room, len(best))
+	for i, r := range best {
+		rooms[i] = *r
+	}
 	return rooms
 }
+
+func byKey(a, b *Room) int { return strings.Compare(a.Key, b.Key) }

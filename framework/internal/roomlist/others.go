@@ -17,22 +17,28 @@ const (
 )
 
 // Tell returns what a server tells others of its rooms. If they are too many, those come first
-// that a player may get into, then by key. all is sorted for that.
+// that a player may get into, then by key.
 func Tell(all []Room) []Room {
-	slices.SortFunc(all, func(a, b Room) int {
-		if a.takes() != b.takes() {
-			return map[bool]int{true: -1, false: 1}[a.takes()]
-		}
-		return cmp.Compare(a.Key, b.Key)
-	})
+	all = first(MaxTold, all, byUse, func(*Room) bool { return true })
 	size, n := 0, 0
-	for n < min(len(all), MaxTold) {
+	for n < len(all) {
 		if size += all[n].size(); size > MaxToldBytes {
 			break
 		}
 		n++
 	}
 	return all[:n]
+}
+
+// byUse is the order of Tell.
+func byUse(a, b *Room) int {
+	switch takes := a.takes(); {
+	case takes == b.takes():
+		return byKey(a, b)
+	case takes:
+		return -1
+	}
+	return 1
 }
 
 // takes reports whether a player may get into the room.
