@@ -18,6 +18,7 @@ func (q *Queue) make(m *Match, now time.Time) {
 	m.Number = q.games
 	m.Bots = make([]int, len(s.teams))
 	q.newTimer(&m.timer, m)
+	p := q.pools[m.Pool] // which may be gone once its tickets are
 	low, high, lowTeam, highTeam := math.Inf(1), math.Inf(-1), math.Inf(1), math.Inf(-1)
 	for i := range s.teams {
 		tm := &s.teams[i]
@@ -35,7 +36,6 @@ func (q *Queue) make(m *Match, now time.Time) {
 			m.players += t.size()
 			q.unqueue(t)
 			t.match = m
-			p := q.pools[m.Pool]
 			p.wait.add(t.wait(now))
 		}
 	}

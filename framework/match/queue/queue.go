@@ -5,6 +5,7 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -194,23 +195,25 @@ func (q *Queue) activate(t *Ticket, now time.Time) {
 
 // hide keeps the ticket from being matched.
 func (q *Queue) hide(t *Ticket) {
-	for _, p := range t.Pools[:t.active] {
-		q.pools[p.Name].remove(entry{t.rating, t})
+	for _, at := range t.Pools[:t.active] {
+		p := q.pools[at.Name]
+		if p.remove(entry{t.rating, t}); p.n == 0 && len(q.pools) > fewPools {
+			delete(q.pools, at.Name)
+		}
 	}
 	t.active = 0
 }
 
+// fewPools is how many pools there are at most that have no tickets.
+const fewPools = 1024
+
 // pool finds or makes a pool. Those without tickets are kept for their average, while
-// there are few.
+// there are few. Clients may name pools, so a new one among many looks at no other.
 func (q *Queue) pool(name string) *pool {
 	p := q.pools[name]
 	if p == nil {
-		if len(q.pools) >= 1024 {
-			for name, p := range q.pools {
-				if p.n == 0 {
-					delete(q.pools, name)
-				}
-			}
+		if len(q.pools) == fewPools {
+			maps.DeleteFunc(q.pools, func(_ string, p *pool) bool { return p.n == 0 })
 		}
 		p = &pool{}
 		q.pools[name] = p

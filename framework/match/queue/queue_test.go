@@ -491,3 +491,44 @@ func TestARuleThatEndsTheGoroutine(t *testing.T) {
 		t.Errorf("next %v, %v, %+v", next, ok, q.Stats())
 	}
 }
+
+// TestManyPools: clients may name pools. A new one among many that are in use looks at no other,
+// and when the tickets have gone few pools stay.
+func TestManyPools(t *testing.T) {
+	q := queueOf(t, Rules{})
+	name := func(i int) string { return fmt.Sprint("p", i) }
+	for i := range 3 * fewPools {
+		x := party(name(i), 0)
+		x.Pools = []Pool{{Name: name(i)}}
+		enter(t, q, x, 0)
+	}
+	q.pools["planted"] = &pool{} // a look at all pools would end it
+	for i := range 2 {
+		x := party(fmt.Sprint("late", i), 0)
+		x.Pools = []Pool{{Name: "late"}, {Name: fmt.Sprint("late", i)}}
+		enter(t, q, x, 0)
+	}
+	if q.pools["planted"] == nil {
+		t.Error("a new pool looks at all others")
+	}
+	if got := told(q.Step(at(1))); got != "made late0|late1" {
+		t.Error(got)
+	}
+	for i := range 3 * fewPools {
+		if err := q.Cancel(name(i), at(2)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(q.pools); n > fewPools {
+		t.Errorf("%d pools of no ticket stay", n)
+	}
+	enter(t, q, party("ann", 0), 3)
+	for _, p := range q.pools {
+		if p.n > 0 && p != q.pools[""] {
+			t.Error("a pool is not empty")
+		}
+	}
+	if q.pools["planted"] != nil {
+		t.Error("pools without tickets are kept when there are many")
+	}
+}
