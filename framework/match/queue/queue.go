@@ -231,7 +231,9 @@ func (q *Queue) unqueue(t *Ticket) {
 // over ends a ticket that is in no order any more.
 func (q *Queue) over(t *Ticket) {
 	t.state = Over
-	q.tickets--
+	if q.tickets--; q.tickets == 0 { // no Step is to come, until which these would stay
+		q.looked, q.search = nil, search{teams: make([]team, q.rules.Teams)}
+	}
 	for _, m := range t.Members {
 		delete(q.players, m.ID)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"weak"
 )
 
 var start = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -531,4 +532,33 @@ func TestManyPools(t *testing.T) {
 	if q.pools["planted"] != nil {
 		t.Error("pools without tickets are kept when there are many")
 	}
+}
+
+// TestNoTicketStays: a queue that is empty again holds none of the tickets that were in it.
+func TestNoTicketStays(t *testing.T) {
+	q := queueOf(t, Rules{Size: 2, MinSize: 1, FlexAfter: time.Minute, Window: Window{Start: 1000}})
+	var all []weak.Pointer[Ticket]
+	for i := range 9 {
+		all = append(all, weak.Make(enter(t, q, party(fmt.Sprint("p", i), float64(i)), 0)))
+	}
+	for _, e := range q.Step(at(1)) {
+		q.Seated(e.Match.Number, at(1))
+	}
+	enter(t, q, party("far", 1e6), 1)
+	q.Step(at(2))
+	if n := len(q.Looked()); n != 2 {
+		t.Fatalf("%d tickets have found nobody", n)
+	}
+	for id, x := range q.players {
+		all = append(all, weak.Make(x))
+		q.Leave(id, at(3))
+	}
+	q.Events()
+	runtime.GC()
+	for i, x := range all {
+		if x.Value() != nil {
+			t.Errorf("ticket %d stays", i)
+		}
+	}
+	runtime.KeepAlive(q)
 }
