@@ -6,7 +6,6 @@
 import { CodecError, scanValue, skipValue } from "./codec.js";
 import { decodeText, encodeText } from "./text.js";
 
-
 /** Appends values, each in its shortest form. */
 export class Writer {
 	private b = new Uint8Array(64);
@@ -148,25 +147,6 @@ export class Writer {
 			this.head(0xdf, 4, n);
 		}
 	}
-
-	/** A timestamp: whole seconds since 1970, and nanoseconds. codec/SPEC.md 5.4. */
-	time(s: number, ns: number): void {
-		if (s < 0 || s >= 2 ** 34) {
-			this.head(0xc7, 1, 12);
-			const at = this.room(13);
-			this.b[at] = 0xff;
-			this.view.setUint32(at + 1, ns);
-			this.view.setBigInt64(at + 5, BigInt(s));
-		} else if (ns === 0 && s <= 0xffffffff) {
-			this.head(0xd6, 1, 0xff);
-			const at = this.room(4);
-			this.view.setUint32(at, s);
-		} else {
-			this.head(0xd7, 1, 0xff);
-			const at = this.room(8);
-			this.view.setBigUint64(at, (BigInt(ns) << 34n) | BigInt(s));
-		}
-	}
 }
 
 /**
@@ -299,29 +279,5 @@ export class Reader {
 		const lead = scanValue(this.b, this.i);
 		this.i = lead.end;
 		return lead.values / 2;
-	}
-
-	/** A timestamp: whole seconds since 1970, and nanoseconds. */
-	time(): [number, number] | undefined {
-		const c = this.type;
-		const ext = c === 0xc7 ? 2 : c === 0xc8 ? 3 : c === 0xc9 ? 5 : c >= 0xd4 && c <= 0xd8 ? 1 : 0;
-		if (ext === 0) {
-			return undefined;
-		}
-		const { end } = scanValue(this.b, this.i);
-		const at = this.i + ext + 1; // behind the type
-		const n = end - at;
-		if (this.b[at - 1] !== 0xff || (n !== 4 && n !== 8 && n !== 12)) {
-			return undefined;
-		}
-		this.i = end;
-		if (n === 4) {
-			return [this.view.getUint32(at), 0];
-		}
-		if (n === 8) {
-			const both = this.view.getBigUint64(at);
-			return [Number(both & 0x3_ffff_ffffn), Number(both >> 34n)];
-		}
-		return [Number(this.view.getBigInt64(at + 4)), this.view.getUint32(at)];
 	}
 }

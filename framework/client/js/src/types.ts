@@ -282,7 +282,7 @@ export function lazy<T>(of: () => Type<T>): Type<T> {
 /** Go's zero time, which an absent field is read as. */
 const noTime = -62_135_596_800_000;
 
-/** Go's time.Time. A Date has milliseconds: what is finer is cut off. */
+/** Go's time.Time: codec/SPEC.md 5.4. A Date has milliseconds: what is finer is cut off. */
 export const time: Type<Date> = {
 	zero: () => new Date(noTime),
 	write(w, v) {
@@ -291,10 +291,44 @@ export const time: Type<Date> = {
 			throw misfit(v, "a Date");
 		}
 		const s = Math.floor(ms / 1000);
-		w.time(s, (ms - s * 1000) * 1_000_000);
+		const ns = (ms - s * 1000) * 1_000_000;
+		const b = new Uint8Array(15);
+		const view = new DataView(b.buffer);
+		if (s < 0 || s >= 2 ** 34) {
+			b.set([0xc7, 12, 0xff]);
+			view.setUint32(3, ns);
+			view.setBigInt64(7, BigInt(s));
+			w.raw(b);
+		} else if (ns === 0 && s <= 0xffffffff) {
+			b.set([0xd6, 0xff]);
+			view.setUint32(2, s);
+			w.raw(b.subarray(0, 6));
+		} else {
+			b.set([0xd7, 0xff]);
+			view.setBigUint64(2, (BigInt(ns) << 34n) | BigInt(s));
+			w.raw(b.subarray(0, 10));
+		}
 	},
 	read(r) {
-		const [s, ns] = need(r.time(), "a timestamp");
+		const b = r.value();
+		const c = b[0];
+		const at = c === 0xc7 ? 3 : c === 0xc8 ? 4 : c === 0xc9 ? 6 : c >= 0xd4 && c <= 0xd8 ? 2 : 0; // behind the type of the extension
+		const n = b[at - 1] === 0xff ? b.length - at : 0;
+		const view = new DataView(b.buffer, b.byteOffset + at);
+		let s = 0;
+		let ns = 0;
+		if (n === 4) {
+			s = view.getUint32(0);
+		} else if (n === 8) {
+			const both = view.getBigUint64(0);
+			s = Number(both & 0x3_ffff_ffffn);
+			ns = Number(both >> 34n);
+		} else if (n === 12) {
+			ns = view.getUint32(0);
+			s = Number(view.getBigInt64(4));
+		} else {
+			throw new CodecError("mismatch", "not a timestamp");
+		}
 		const v = new Date(s * 1000 + Math.floor(ns / 1_000_000));
 		if (Number.isNaN(v.getTime())) {
 			throw misfit(s, "a Date");
