@@ -20,12 +20,28 @@ type admission struct {
 	plain    plainLimiter
 	carriers [carriers]carrierCount
 
-	refused atomic.Uint64 // because of their address, since the log was told
-	tellAt  atomic.Int64  // when the log may be told again
+	refused teller // because of their address
 }
 
-// tellEvery is how often the log is told of addresses that are refused.
+// teller bounds what the log is told of something that others cause as often as they like:
+// the first, and then at most one a minute. Safe to use from any goroutine.
+type teller struct {
+	times  atomic.Uint64 // since the log was told
+	tellAt atomic.Int64  // when the log may be told again
+}
+
 const tellEvery = time.Minute
+
+// due counts, and reports whether the log is told now, and of how many times.
+func (t *teller) due(now time.Duration) (times uint64, ok bool) {
+	times = t.times.Add(1)
+	at := t.tellAt.Load()
+	if int64(now) < at || !t.tellAt.CompareAndSwap(at, int64(now+tellEvery)) {
+		return 0, false
+	}
+	t.times.Add(-times)
+	return times, true
+}
 
 func (a *admission) init(c *Config) {
 	a.log = c.logger()
@@ -122,13 +138,9 @@ func (a *admission) judged(c Carrier, from netip.Addr, now time.Duration, ok boo
 	return ok
 }
 
-// tell says in the log that an address was refused a link, and by what. Others cause it
-// as often as they like, so it says the first, and then at most one a minute.
+// tell says in the log that an address was refused a link, and by what.
 func (a *admission) tell(c Carrier, from netip.Addr, now time.Duration) {
-	n, due := a.refused.Add(1), a.tellAt.Load()
-	if int64(now) < due || !a.tellAt.CompareAndSwap(due, int64(now+tellEvery)) {
-		return
+	if n, ok := a.refused.due(now); ok {
+		a.log.Warn("transport: an address is refused links: Config.OpensPerAddress, LinksPerAddress, MaxPlainPerAddress", "addr", from.String(), "carrier", c.String(), "times", n)
 	}
-	a.refused.Add(-n)
-	a.log.Warn("transport: an address is refused links: Config.OpensPerAddress, LinksPerAddress, MaxPlainPerAddress", "addr", from.String(), "carrier", c.String(), "times", n)
 }

@@ -24,6 +24,7 @@ type shared struct {
 
 	pending   atomic.Int64 // connections that are no links yet
 	admission admission
+	pages     teller // of pages whose origin is refused
 	over      overKeys
 	tls       tlsShared
 }

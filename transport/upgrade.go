@@ -5,6 +5,7 @@ package transport
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -35,6 +36,13 @@ var (
 	errOrigin      = rejection(http.StatusForbidden, "origin not allowed")
 	errSubprotocol = rejection(http.StatusBadRequest, "no known subprotocol")
 )
+
+// originError is why a page is refused.
+type originError struct{ origin, host string }
+
+func (e *originError) Error() string {
+	return fmt.Sprintf("transport: origin %q at host %q", e.origin, e.host)
+}
 
 // rejection makes what gobwas/ws answers a request with.
 func rejection(status int, why string) error {
@@ -89,8 +97,12 @@ func (k *wsLink) grant(backend.Inbound) granted { return granted{answer: k.pendi
 // refused counts a request that is none of ours.
 func (k *wsLink) refused(why error) {
 	l := k.loop
-	if errors.Is(why, errOrigin) {
+	var page *originError
+	if errors.As(why, &page) {
 		l.stats.origins.Add(1)
+		if n, ok := l.t.pages.due(l.now); ok {
+			l.t.log.Warn("transport: a page may not open a WebSocket: Config.Origins", "from", page.origin, "to", page.host, "times", n)
+		}
 	} else {
 		l.stats.requests.Add(1)
 	}
@@ -180,6 +192,9 @@ func (c *Config) upgrade(req []byte, from netip.AddrPort) (answer []byte, _ neti
 	}{bytes.NewReader(req), &out})
 	if err != nil && out.Len() == 0 {
 		return reject(http.StatusBadRequest, "not HTTP"), from, err
+	}
+	if err == errOrigin {
+		err = &originError{origin, host}
 	}
 	return out.Bytes(), c.forwarded(from, hops), err
 }

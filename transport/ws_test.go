@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -479,4 +480,35 @@ func TestUpgradeAnswers(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestRefusedPageIsToldOnce: the developer of a page on another host finds in the log why it
+// gets no link; who asks often does not fill it.
+func TestRefusedPageIsToldOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := &world{carrier: WebSocket, mem: true, net: memnet.New(1, memnet.Conditions{})}
+		var log lines
+		tr := w.start(t, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}, &hooks{})
+		ask := func(times int) {
+			for range times {
+				conn, err := w.net.DialTCP(context.Background(), tr.Addr(WebSocket))
+				if err != nil {
+					t.Fatal(err)
+				}
+				io.WriteString(conn, "GET / HTTP/1.1\r\nHost: play.example\r\n"+upgradeHeaders+"Origin: https://game.example\r\n\r\n")
+				io.Copy(io.Discard, conn)
+				conn.Close()
+			}
+		}
+		told := func() int { return strings.Count(log.String(), "Config.Origins") }
+		ask(3)
+		if told() != 1 || !strings.Contains(log.String(), "from=https://game.example to=play.example times=1") {
+			t.Errorf("the log says\n%s", log.String())
+		}
+		time.Sleep(tellEvery)
+		ask(1)
+		if told() != 2 || !strings.Contains(log.String(), "times=3") {
+			t.Errorf("a minute later the log says\n%s", log.String())
+		}
+	})
 }
