@@ -206,7 +206,7 @@ export class Friends {
 	 * watch. Watches end with the session: watch again when opened comes. Rejects as
 	 * Client.request does: with Failure.Full if they are too many.
 	 */
-	watch(users: string[], options?: RequestOptions): Promise<UserState[]> {
+	watch(users: readonly string[], options?: RequestOptions): Promise<UserState[]> {
 		const before = new Map(this.states);
 		const watched = inPlace(list(UserType), (all) => {
 			for (const s of all) {
@@ -215,13 +215,13 @@ export class Friends {
 				}
 			}
 		});
-		return this.client.request("presence.watch", list(str), users, watched, options);
+		return this.client.request("presence.watch", list(str), [...users], watched, options);
 	}
 
 	/** Watches users no more, or nobody if none is named. */
-	async unwatch(users: string[] = [], options?: RequestOptions): Promise<void> {
+	async unwatch(users: readonly string[] = [], options?: RequestOptions): Promise<void> {
 		const unwatched = inPlace(bool, () => (users.length > 0 ? users : [...this.states.keys()]).forEach((user) => this.states.delete(user)));
-		await this.client.request("presence.unwatch", list(str), users, unwatched, options);
+		await this.client.request("presence.unwatch", list(str), [...users], unwatched, options);
 	}
 }
 

@@ -16,7 +16,8 @@ import { decodeText } from "./text.js";
 export interface Type<T> {
 	/** What nil and an absent field are read as. */
 	zero(): T;
-	write(w: Writer, v: T): void;
+	/** A property, not a method: so no value passes that is only alike, as one that may be undefined. */
+	write: (w: Writer, v: T) => void;
 	/** Reads a value that is there and is not nil. Another one throws "mismatch". */
 	read(r: Reader): T;
 }

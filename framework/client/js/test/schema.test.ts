@@ -9,7 +9,7 @@ import { Kind } from "../src/codec.js";
 import * as control from "../src/control.js";
 import { parseMessage, parseRequest, encodeMessage, encodeRequest, encodeResponse } from "../src/envelope.js";
 import {
-	Client, type ClientConfig, ClosedError, decodeBody, encodeBody, f32, LifelineError, list, nothing, QueueFullError, RequestError, type Schema, SchemaError, str, struct, TimeoutError, u8,
+	Client, type ClientConfig, ClosedError, decodeBody, encodeBody, f32, LifelineError, list, map, nothing, QueueFullError, RequestError, type Schema, SchemaError, str, struct, TimeoutError, type Type, u8,
 } from "../src/index.js";
 import { FakeServer } from "./fake.js";
 
@@ -94,6 +94,24 @@ describe("typed routes", () => {
 		const bare = new Client("ws://game.test", { open: server.open });
 		// @ts-expect-error there is no schema
 		expect(() => bare.send("move", { x: 1, y: 2 })).toThrow("move needs a type, as the client has no schema");
+	});
+
+	test("a value that the type before it does not take does not compile either", async () => {
+		const c = new Client("ws://game.test", { open: server.open });
+		const maybe = (): string | undefined => undefined;
+		// @ts-expect-error it may be undefined
+		expect(() => c.send("chat", str, maybe())).toThrow("chat: undefined does not fit str");
+		// @ts-expect-error a struct is no pointer
+		expect(() => c.sendNewest("move", Move, null)).toThrow("move: null does not fit a struct");
+		// @ts-expect-error nor is what it asks
+		await expect(c.request("move", Move, undefined, nothing)).rejects.toThrow("move: undefined");
+		// @ts-expect-error a field of a value is missing
+		expect(() => c.send("moves", map(str, Move), new Map([["a", { x: 1 }]]))).toThrow("moves: [a].y");
+		// @ts-expect-error a field of the answer is missing
+		c.onRequest("where", nothing, Move, () => ({ x: 1 }));
+		// @ts-expect-error nil can't be read as such a type
+		const wrong: Type<{ x: number | null; y: number }> = Move;
+		expect(wrong).toBe(Move);
 	});
 
 	test("the room's generated schema", () => {
