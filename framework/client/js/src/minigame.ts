@@ -17,10 +17,16 @@ export interface MiniSocket {
 	onClose(fn: (e: { code?: number }) => void): void;
 }
 
-/** What is used of wx or tt. */
-export interface MiniGame {
-	connectSocket(options: { url: string; protocols: string[] }): MiniSocket;
+/** A source of random bytes. */
+export interface MiniCrypto {
 	getRandomValues(options: { length: number; success: (e: { randomValues: ArrayBuffer }) => void; fail: (e: unknown) => void }): void;
+}
+
+/** What is used of wx or tt. */
+export interface MiniGame extends Partial<MiniCrypto> {
+	connectSocket(options: { url: string; protocols: string[] }): MiniSocket;
+	/** Where WeChat has the random bytes of mini-games; Douyin has them at tt itself. */
+	getUserCryptoManager?(): Partial<MiniCrypto>;
 	onShow(fn: () => void): void;
 	offShow(fn: () => void): void;
 	onHide(fn: () => void): void;
@@ -37,12 +43,13 @@ export interface MiniGame {
  * Rejects where wx has no source of randomness, which is asynchronous there.
  */
 export async function miniGame(wx: MiniGame): Promise<{ platform: Platform; open: (url: string) => Socket }> {
-	if (typeof wx.getRandomValues !== "function") {
+	const crypto = [wx.getUserCryptoManager?.(), wx].find((c): c is MiniCrypto => typeof c?.getRandomValues === "function");
+	if (crypto === undefined) {
 		throw new Error("lifeline: this version of the app has no getRandomValues");
 	}
 	const seed = await new Promise<Uint8Array>((resolve, reject) => {
 		const fail = (e: unknown): void => reject(new Error("lifeline: getRandomValues failed", { cause: e }));
-		wx.getRandomValues({ length: 32, success: (e) => resolve(new Uint8Array(e.randomValues)), fail });
+		crypto.getRandomValues({ length: 32, success: (e) => resolve(new Uint8Array(e.randomValues)), fail });
 	});
 	if (seed.length < 32) {
 		throw new Error(`lifeline: getRandomValues gave ${seed.length} bytes of 32`);

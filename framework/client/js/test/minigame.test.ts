@@ -4,7 +4,7 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import type { MiniGame, MiniSocket } from "../src/minigame.js";
+import type { MiniCrypto, MiniGame, MiniSocket } from "../src/minigame.js";
 import { fromBase64, plainDecode, plainEncode, toBase64 } from "../src/text.js";
 import { FakeServer, FakeSocket } from "./fake.js";
 
@@ -48,7 +48,7 @@ class FakeWx implements MiniGame {
 		this.pending.splice(0).forEach((fn) => fn());
 	}
 
-	getRandomValues({ length, success }: Parameters<MiniGame["getRandomValues"]>[0]): void {
+	getRandomValues({ length, success }: Parameters<MiniCrypto["getRandomValues"]>[0]): void {
 		setTimeout(() => success({ randomValues: new Uint8Array(length).map(() => 256 * Math.random()).buffer }), 1);
 	}
 
@@ -150,6 +150,26 @@ describe("a mini-game", () => {
 		expect(c.paused).toBe(true);
 		undo();
 		expect(Object.values(wx.listeners).every((s) => s.size === 0)).toBe(true);
+	});
+
+	test("of WeChat has its random numbers from the crypto manager", async () => {
+		const manager = {
+			seed: 7,
+			getRandomValues({ length, success }: Parameters<MiniCrypto["getRandomValues"]>[0]): void {
+				success({ randomValues: new Uint8Array(length).fill(this.seed).buffer });
+			},
+		};
+		const { miniGame } = await import("../src/minigame.js");
+		const wechat: MiniGame = Object.assign(Object.create(wx) as FakeWx, { getRandomValues: undefined, getUserCryptoManager: () => manager });
+		const [a, b] = [new Uint8Array(8), new Uint8Array(8)];
+		(await miniGame(wechat)).platform.random(a);
+		manager.seed = 8;
+		(await miniGame(wechat)).platform.random(b);
+		expect(a).not.toEqual(b);
+		const old = Object.assign(Object.create(wx) as FakeWx, { getUserCryptoManager: () => ({}) }); // a manager of keys alone
+		const platform = miniGame(old);
+		await vi.advanceTimersByTimeAsync(5);
+		expect(await platform).toBeDefined();
 	});
 
 	test("without random numbers is none", async () => {
