@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"cmp"
 	"crypto/tls"
 	"log/slog"
 	"net/netip"
@@ -147,29 +148,22 @@ type Config struct {
 type Network interface{ backend.Network }
 
 const (
-	defaultMaxLinks        = 100_000
-	defaultPlainPerAddress = 256
-	defaultSendBuffer      = 128 << 10
-	defaultReceiveBytes    = 64 << 20 // of a loop
-	defaultOpeningTimeout  = 5 * time.Second
-	defaultSocketBuffer    = 8 << 20
-	defaultCoalesceDelay   = 100 * time.Microsecond
-	maxCoalesceDelay       = time.Millisecond
-	maxLoops               = 256
-	maxMaxBody             = 1<<28 - 1 // what four bytes of length can say
-	maxSendBuffer          = 64 << 20
+	defaultMaxLinks       = 100_000
+	defaultSendBuffer     = 128 << 10
+	defaultReceiveBytes   = 64 << 20 // of a loop
+	defaultOpeningTimeout = 5 * time.Second
+	maxCoalesceDelay      = time.Millisecond
+	maxLoops              = 256
+	maxMaxBody            = 1<<28 - 1 // what four bytes of length can say
+	maxSendBuffer         = 64 << 20
 )
 
 // speaksTLS reports whether WebSockets are served on TLS.
 func (c *Config) speaksTLS() bool { return c.TLS != nil || c.TLSCertFile != "" }
 
-func (c *Config) loops() int {
-	if c.Loops > 0 {
-		return c.Loops
-	}
-	return min(runtime.GOMAXPROCS(0), maxLoops)
-}
+func (c *Config) loops() int { return cmp.Or(c.Loops, min(runtime.GOMAXPROCS(0), maxLoops)) }
 
+// maxBody is asked for each packet, and so is sendBuffer: an if costs less than cmp.Or.
 func (c *Config) maxBody() int {
 	if c.MaxBody == 0 {
 		return codec.DefaultMaxBody
@@ -180,50 +174,28 @@ func (c *Config) maxBody() int {
 // maxFrame is the size of the largest frame.
 func (c *Config) maxFrame() int { return c.maxBody() + codec.FrameOverhead }
 
-func (c *Config) maxLinks() int {
-	if c.MaxLinks == 0 {
-		return defaultMaxLinks
-	}
-	return c.MaxLinks
-}
-
-func (c *Config) maxPlainLinks() int {
-	switch {
-	case c.MaxPlainLinks != 0:
-		return c.MaxPlainLinks
-	case c.KCP != "":
-		return (c.maxLinks() + 1) / 2
-	}
-	return c.maxLinks()
-}
-
-func (c *Config) maxPlainPerAddress() int {
-	if c.MaxPlainPerAddress == 0 {
-		return defaultPlainPerAddress
-	}
-	return max(c.MaxPlainPerAddress, 0)
-}
-
-func (c *Config) linksPerAddress() int {
-	if c.LinksPerAddress == 0 {
-		return max(c.maxLinks()/10, 1)
-	}
-	return c.LinksPerAddress
-}
-
-func (c *Config) opensPerAddress() int {
-	if c.OpensPerAddress == 0 {
-		return 100
-	}
-	return c.OpensPerAddress
-}
-
 func (c *Config) sendBuffer() int {
 	if c.SendBuffer == 0 {
 		return defaultSendBuffer
 	}
 	return c.SendBuffer
 }
+
+func (c *Config) maxLinks() int { return cmp.Or(c.MaxLinks, defaultMaxLinks) }
+
+func (c *Config) maxPlainLinks() int {
+	most := c.maxLinks()
+	if c.KCP != "" {
+		most = (most + 1) / 2
+	}
+	return cmp.Or(c.MaxPlainLinks, most)
+}
+
+func (c *Config) maxPlainPerAddress() int { return max(cmp.Or(c.MaxPlainPerAddress, 256), 0) }
+
+func (c *Config) linksPerAddress() int { return cmp.Or(c.LinksPerAddress, max(c.maxLinks()/10, 1)) }
+
+func (c *Config) opensPerAddress() int { return cmp.Or(c.OpensPerAddress, 100) }
 
 // receiveShare is a loop's share of ReceiveBytes.
 func (c *Config) receiveShare() int {
@@ -234,29 +206,13 @@ func (c *Config) receiveShare() int {
 }
 
 func (c *Config) openingTimeout() time.Duration {
-	if c.OpeningTimeout == 0 {
-		return defaultOpeningTimeout
-	}
-	return c.OpeningTimeout
+	return cmp.Or(c.OpeningTimeout, defaultOpeningTimeout)
 }
 
-func (c *Config) socketBuffer() int {
-	if c.SocketBuffer == 0 {
-		return defaultSocketBuffer
-	}
-	return c.SocketBuffer
-}
+func (c *Config) socketBuffer() int { return cmp.Or(c.SocketBuffer, 8<<20) }
 
 func (c *Config) coalesceDelay() time.Duration {
-	if c.CoalesceDelay == 0 {
-		return defaultCoalesceDelay
-	}
-	return max(c.CoalesceDelay, 0)
+	return max(cmp.Or(c.CoalesceDelay, 100*time.Microsecond), 0)
 }
 
-func (c *Config) logger() *slog.Logger {
-	if c.Logger == nil {
-		return slog.Default()
-	}
-	return c.Logger
-}
+func (c *Config) logger() *slog.Logger { return cmp.Or(c.Logger, slog.Default()) }
