@@ -106,7 +106,7 @@ func newLoop(t *shared, h Handler, index int) *Loop {
 func (l *Loop) boot() {
 	l.booted = true
 	l.begin()
-	l.callLoop(hookLoop)
+	l.callLoop(Handler.OnLoop)
 	l.end()
 }
 
@@ -148,7 +148,7 @@ func (l *Loop) end() {
 	l.runTimers()
 	l.tellWritable()
 	l.tellClosed()
-	l.callLoop(hookBatch)
+	l.callLoop(Handler.OnBatch)
 	l.tellClosed() // of links that OnBatch closed
 	l.refresh()
 	l.flush()
@@ -305,25 +305,10 @@ func (l *Loop) guard(k *Link) {
 	l.t.log.Error("transport: panic", attrs...)
 }
 
-// hook names a callback that concerns no link.
-type hook uint8
-
-const (
-	hookLoop hook = iota
-	hookTimer
-	hookBatch
-)
-
-func (l *Loop) callLoop(which hook) {
+// callLoop calls what concerns no link.
+func (l *Loop) callLoop(on func(Handler, *Loop)) {
 	defer l.guard(nil)
-	switch which {
-	case hookLoop:
-		l.h.OnLoop(l)
-	case hookTimer:
-		l.h.OnTimer(l)
-	case hookBatch:
-		l.h.OnBatch(l)
-	}
+	on(l.h, l)
 }
 
 func (l *Loop) callOpen(k *Link, nonce [16]byte) {

@@ -59,7 +59,7 @@ func (l *Loop) runTimers() {
 			l.below.Drain()
 		}
 		t.wake = Never
-		l.callLoop(hookTimer)
+		l.callLoop(Handler.OnTimer)
 	}
 }
 
