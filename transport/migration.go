@@ -67,7 +67,9 @@ func (k *sealedLink) pathResponse(p path, token [8]byte) {
 		return
 	}
 	if p.addr == k.addr && k.state&stateValidated != 0 {
-		k.mtuConfirmed(token)
+		if step, ok := s.mtu.confirmed(l.now, mtuStep(k.kcp.MTU()), k.kcp.Retransmits(), token); ok {
+			k.setMTU(step)
+		}
 		return
 	}
 	if !s.paths.Validate(l.now, p.addr, token) {
@@ -107,13 +109,6 @@ func (k *sealedLink) checkMTU() (lost bool) {
 		k.setMTU(0)
 	}
 	return lost
-}
-
-// mtuConfirmed takes the answer to a probe.
-func (k *sealedLink) mtuConfirmed(token [8]byte) {
-	if step, ok := k.transient.mtu.confirmed(k.loop.now, mtuStep(k.kcp.MTU()), k.kcp.Retransmits(), token); ok {
-		k.setMTU(step)
-	}
 }
 
 // setMTU says how much of KCP goes into one datagram.

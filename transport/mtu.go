@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"time"
 
@@ -63,7 +64,7 @@ func (s *mtuSearch) probe(now time.Duration, step int) (size int) {
 	}
 	s.tries++
 	s.at = now + mtuProbeWait
-	putToken(&s.token)
+	binary.LittleEndian.PutUint64(s.token[:], rand.Uint64()) // it only needs to differ from those before
 	return datagramSizes[step+1]
 }
 
@@ -75,14 +76,6 @@ func (s *mtuSearch) confirmed(now time.Duration, step int, retransmits uint32, t
 	}
 	*s = mtuSearch{at: now, step: s.step, seen: retransmits}
 	return step + 1, true
-}
-
-// putToken draws what only needs to differ from what was drawn before.
-func putToken(t *[8]byte) {
-	v := rand.Uint64()
-	for i := range t {
-		t[i] = byte(v >> (8 * i))
-	}
 }
 
 // mtuStep is the step of a link's present size.
