@@ -70,9 +70,6 @@ func networksOf(a netip.Addr) []netip.Prefix {
 	return []netip.Prefix{strangers.Network(a, 0, 64), strangers.Network(a, 0, 56), strangers.Network(a, 0, 48)}
 }
 
-// acquire counts a link of a, or refuses it.
-func (d *addrLimiter) acquire(a netip.Addr, now time.Duration) bool { return d.take(a, now, 1, d.cost) }
-
 // take counts links of a, one or none, and what opening one costs, or refuses both.
 func (d *addrLimiter) take(a netip.Addr, now time.Duration, links int64, cost time.Duration) bool {
 	if !d.counts(a) {

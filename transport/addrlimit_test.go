@@ -23,6 +23,9 @@ func limiterOf(t *testing.T, c Config) *addrLimiter {
 	return d
 }
 
+// acquire counts a link of a, or refuses it.
+func (d *addrLimiter) acquire(a netip.Addr, now time.Duration) bool { return d.take(a, now, 1, d.cost) }
+
 func TestAddrLimiterCountsLinks(t *testing.T) {
 	d := limiterOf(t, Config{LinksPerAddress: 2, OpensPerAddress: -1})
 	in := func(a string) bool { return d.acquire(netip.MustParseAddr(a), 0) }

@@ -93,14 +93,6 @@ func (s *slots[K]) at(id uint32) *slot[K] {
 	return at
 }
 
-// find returns the link that id names.
-func (s *slots[K]) find(id uint32) *K {
-	if at := s.at(id); at != nil {
-		return at.k
-	}
-	return nil
-}
-
 // release frees the slot of id. It is given away again after all others that
 // are free by now.
 func (s *slots[K]) release(id uint32) {

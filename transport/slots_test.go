@@ -28,6 +28,14 @@ func TestConnectionIDsNameTheirLoopAndSlot(t *testing.T) {
 	}
 }
 
+// find returns the link that id names.
+func (s *slots[K]) find(id uint32) *K {
+	if at := s.at(id); at != nil {
+		return at.k
+	}
+	return nil
+}
+
 // TestSlots compares the table with a map.
 func TestSlots(t *testing.T) {
 	const links = 500
