@@ -3,6 +3,7 @@
 package poll
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -175,11 +176,7 @@ func (r *Runner) letGo() {
 // Wait ends what Stop has told to end.
 func (r *Runner) Wait() {
 	r.letGo()
-	select {
-	case <-r.quit:
-	default:
-		close(r.quit)
-	}
+	close(r.quit)
 	r.done.Wait()
 }
 
@@ -197,7 +194,7 @@ func (g *loop) serve() {
 			return
 		}
 		if !g.started {
-			g.up <- fmt.Errorf("transport: start loop %d: %w", g.sink.Index(), errOr(err))
+			g.up <- fmt.Errorf("transport: start loop %d: %w", g.sink.Index(), cmp.Or(err, errEnded))
 			<-g.r.quit // Start gives up
 		} else {
 			g.count.AcceptFailures.Add(1) // the listeners are restarted
@@ -227,13 +224,6 @@ func restartAfter(last, ran time.Duration) time.Duration {
 	return min(2*last, maxRestartDelay)
 }
 
-func errOr(err error) error {
-	if err == nil {
-		return errEnded
-	}
-	return err
-}
-
 // engine runs one gnet engine to its end.
 func (g *loop) engine() error {
 	g.bootErr, g.dead, g.round = nil, make(chan struct{}), round{streams: map[int32]bool{}}
@@ -253,10 +243,7 @@ func (g *loop) engine() error {
 		u.close()
 		g.udp[i] = nil
 	}
-	if g.bootErr != nil {
-		return g.bootErr
-	}
-	return err
+	return cmp.Or(g.bootErr, err)
 }
 
 // OnTick gives the loop its waker: ends of pairs of sockets, registered
