@@ -66,7 +66,7 @@ func (g *loop) listenStreams() error {
 		if !l.Stream || l.Address == "" {
 			continue
 		}
-		network, address, _ := strings.Cut(g.r.listen[i], "://")
+		network, address := g.r.listen(i, "tcp")
 		lc := net.ListenConfig{KeepAlive: -1, Control: sharePort}
 		lc.SetMultipathTCP(false)
 		ln, err := lc.Listen(context.Background(), network, address)

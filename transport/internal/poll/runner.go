@@ -11,7 +11,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -40,7 +40,6 @@ type Sockets struct{}
 type Runner struct {
 	backend.Settings
 	addrs   []netip.AddrPort // that were bound
-	listen  []string         // as gnet takes them, with the port resolved
 	fdLimit int              // descriptors from here on are not for players; 0: unknown
 	handing int              // connections of one listener on their way to a loop
 	quit    chan struct{}
@@ -55,8 +54,7 @@ type Runner struct {
 // port starts without an error and takes a share of the players.
 func (Sockets) Listen(s backend.Settings) (backend.Runner, error) {
 	r := &Runner{
-		Settings: s, addrs: make([]netip.AddrPort, len(s.Listeners)), listen: make([]string, len(s.Listeners)),
-		quit: make(chan struct{}), logger: gnetLogger{s.Log},
+		Settings: s, addrs: make([]netip.AddrPort, len(s.Listeners)), quit: make(chan struct{}), logger: gnetLogger{s.Log},
 	}
 	if oneLoop {
 		r.Settings.Loops, r.CoalesceDelay = 1, 0 // only Linux coalesces
@@ -78,7 +76,7 @@ func (Sockets) Listen(s backend.Settings) (backend.Runner, error) {
 		if l.Stream {
 			network, streams = "tcp", true
 		}
-		if r.addrs[i], r.listen[i], err = r.hold(network, l.Address); err != nil {
+		if r.addrs[i], err = r.hold(network, l.Address); err != nil {
 			r.letGo()
 			return nil, fmt.Errorf("transport: listen on %s for %s: %w", l.Address, l.Name, err)
 		}
@@ -101,16 +99,15 @@ func (r *Runner) MaxStreams() int { return r.fdLimit }
 
 // hold binds address, as an ordinary socket that shares with none, and then lets it
 // share, with this server's alone: so no other one gets in between. It returns what
-// was bound, and the same for gnet.
-func (r *Runner) hold(network, address string) (netip.AddrPort, string, error) {
+// was bound.
+func (r *Runner) hold(network, address string) (bound netip.AddrPort, err error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return netip.AddrPort{}, "", err
+		return bound, err
 	}
-	// For Go "0.0.0.0" means both families, for gnet and for us only one.
-	four := ""
+	// For Go "0.0.0.0" means both families, for us only one.
 	if ip, err := netip.ParseAddr(host); err == nil && ip == netip.IPv4Unspecified() {
-		four = "4"
+		network += "4"
 	}
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(false)
@@ -118,17 +115,16 @@ func (r *Runner) hold(network, address string) (netip.AddrPort, string, error) {
 		io.Closer
 		syscall.Conn
 	}
-	var bound netip.AddrPort
-	if network == "udp" {
-		pc, err := lc.ListenPacket(context.Background(), network+four, address)
+	if strings.HasPrefix(network, "udp") {
+		pc, err := lc.ListenPacket(context.Background(), network, address)
 		if err != nil {
-			return netip.AddrPort{}, "", err
+			return bound, err
 		}
 		bound, socket = pc.LocalAddr().(*net.UDPAddr).AddrPort(), pc.(*net.UDPConn)
 	} else {
-		ln, err := lc.Listen(context.Background(), network+four, address)
+		ln, err := lc.Listen(context.Background(), network, address)
 		if err != nil {
-			return netip.AddrPort{}, "", err
+			return bound, err
 		}
 		bound, socket = ln.Addr().(*net.TCPAddr).AddrPort(), ln.(*net.TCPListener)
 	}
@@ -136,19 +132,20 @@ func (r *Runner) hold(network, address string) (netip.AddrPort, string, error) {
 	if oneLoop {
 		r.letGo()
 	} else if raw, err := socket.SyscallConn(); err != nil {
-		return netip.AddrPort{}, "", err
+		return bound, err
 	} else if err := sharePort("", "", raw); err != nil {
-		return netip.AddrPort{}, "", err
+		return bound, err
 	}
-	bound = netip.AddrPortFrom(bound.Addr().Unmap(), bound.Port())
-	switch {
-	case bound.Addr() == netip.IPv6Unspecified():
-		// gnet makes "[::]" an IPv6-only socket, and no host at all both.
-		return bound, network + "://:" + strconv.Itoa(int(bound.Port())), nil
-	case bound.Addr().Is4():
-		return bound, network + "4://" + bound.String(), nil
+	return netip.AddrPortFrom(bound.Addr().Unmap(), bound.Port()), nil
+}
+
+// listen returns what a loop listens on for a listener, as package net takes it.
+// Unspecified IPv6 is both families.
+func (r *Runner) listen(i int, network string) (_, address string) {
+	if r.addrs[i].Addr().Is4() {
+		network += "4"
 	}
-	return bound, network + "://" + bound.String(), nil
+	return network, r.addrs[i].String()
 }
 
 // Run starts the engine of a loop and returns when it runs.

@@ -87,7 +87,7 @@ type udpSocket struct {
 }
 
 func openUDP(g *loop, number int) (*udpSocket, error) {
-	network, address, _ := strings.Cut(g.r.listen[number], "://")
+	network, address := g.r.listen(number, "udp")
 	fd, err := bindUDP(network, address)
 	if err != nil {
 		return nil, err

@@ -7,7 +7,6 @@ package poll
 import (
 	"net"
 	"net/netip"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -52,7 +51,7 @@ type otherDatagram struct {
 }
 
 func openUDP(g *loop, number int) (*udpSocket, error) {
-	network, address, _ := strings.Cut(g.r.listen[number], "://")
+	network, address := g.r.listen(number, "udp")
 	to, err := net.ResolveUDPAddr(network, address)
 	if err != nil {
 		return nil, err
