@@ -5,6 +5,7 @@
 package poll
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -85,7 +86,7 @@ func (u *udpSocket) read() {
 	for {
 		n, from, err := u.conn.ReadFromUDPAddrPort(buf)
 		if err != nil {
-			if isClosed(err) {
+			if errors.Is(err, net.ErrClosed) {
 				return
 			}
 			continue // a report about an earlier datagram
@@ -153,3 +154,9 @@ func (u *udpSocket) send(b *backend.Outbox) bool {
 	}
 	return true
 }
+
+// fileLimit: unknown. Servers run on Linux.
+func fileLimit() (limit, reserve int, err error) { return 0, 0, nil }
+
+// kernelRTT: unknown, likewise.
+func kernelRTT(gnet.Conn) time.Duration { return 0 }
