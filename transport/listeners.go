@@ -8,15 +8,11 @@ import (
 	"net/netip"
 )
 
-// listener is a field of a Config that is listened on.
-type listener struct{ field, address string }
-
 // checkListeners refuses addresses that can't be listened on, and two listeners
 // of one kind on one port: the kernel would spread what comes over both, since
 // loops share ports, and each would refuse the other's half.
 func (c *Config) checkListeners() error {
-	for i := range carrierTable[1:] {
-		spec := &carrierTable[1+i]
+	for _, spec := range carrierTable[1:] {
 		if err := CheckListener(spec.field, spec.address(c)); err != nil {
 			return err
 		}
@@ -37,26 +33,14 @@ func (t *Transport) checkBound() error {
 // collisions compares the addresses of all carriers, two by two.
 func collisions(address func(Carrier) string) error {
 	for i := Carrier(1); i < carriers; i++ {
-		for j := i + 1; j < carriers; j++ {
-			a, b := listener{carrierTable[i].field, address(i)}, listener{carrierTable[j].field, address(j)}
-			if b.field < a.field {
-				a, b = b, a
-			}
-			if same := (carrierTable[i].streams == nil) == (carrierTable[j].streams == nil); same {
-				if err := collision(a, b); err != nil {
-					return err
-				}
+		for j := Carrier(1); j < carriers; j++ {
+			a, b := &carrierTable[i], &carrierTable[j]
+			if a.field < b.field && (a.streams == nil) == (b.streams == nil) && Collide(address(i), address(j)) {
+				return fmt.Errorf("transport: Config.%s %q and Config.%s %q are one port, which they can't share", a.field, address(i), b.field, address(j))
 			}
 		}
 	}
 	return nil
-}
-
-func collision(a, b listener) error {
-	if !Collide(a.address, b.address) {
-		return nil
-	}
-	return fmt.Errorf("transport: Config.%s %q and Config.%s %q are one port, which they can't share", a.field, a.address, b.field, b.address)
 }
 
 // CheckListener names the field if its address is not one to listen on. An
