@@ -11,7 +11,7 @@ import (
 
 // admission bounds and counts links: those of all carriers together, those of a
 // client address, and those of a validated address on plain KCP. What acquire,
-// acquirePlain and validate take, release gives back. Safe to use from any goroutine.
+// take and validate take, release gives back. Safe to use from any goroutine.
 type admission struct {
 	log      *slog.Logger // immutable
 	max      int64        // links of all carriers; immutable
@@ -59,21 +59,26 @@ func (a *admission) refuse(c Carrier) { a.carriers[c].tooManyLinks.Add(1) }
 // acquire takes a place for a link of c, and counts it for its address, which may have
 // paid for opening it. It counts a refusal.
 func (a *admission) acquire(c Carrier, from netip.Addr, now time.Duration, paid bool) bool {
-	if !a.take(c) {
-		return false
+	cost := a.addrs.cost
+	if paid {
+		cost = 0
 	}
-	if !a.acquireAddr(c, from, now, paid) {
+	room := a.take(c)
+	if !room {
+		a.refuse(c)
+	}
+	if !room || !a.charge(c, from, now, 1, cost) {
 		a.release(c, from, false)
 		return false
 	}
 	return true
 }
 
-// acquirePlain takes a place for a link of plain KCP, whose address does not count
-// before it is validated. It reports whether there was one: else another link has to
-// make room, or this one is released.
-func (a *admission) acquirePlain() bool {
-	a.carriers[PlainKCP].open.Add(1)
+// take is acquire for a link of plain KCP, whose address does not count before it is
+// validated. It reports whether there was a place: else another link has to make room, or
+// this one is released.
+func (a *admission) take(c Carrier) bool {
+	a.carriers[c].open.Add(1)
 	return a.links.Add(1) <= a.max
 }
 
@@ -85,7 +90,7 @@ func (a *admission) validate(from netip.Addr, now time.Duration) bool {
 		a.tell(PlainKCP, from, now)
 		return false
 	}
-	if !a.acquireAddr(PlainKCP, from, now, false) {
+	if !a.charge(PlainKCP, from, now, 1, a.addrs.cost) {
 		a.plain.release(from)
 		return false
 	}
@@ -106,31 +111,15 @@ func (a *admission) release(c Carrier, from netip.Addr, counted bool) {
 	}
 }
 
-func (a *admission) take(c Carrier) bool {
-	if a.links.Add(1) > a.max {
-		a.links.Add(-1)
-		a.refuse(c)
-		return false
-	}
-	a.carriers[c].open.Add(1)
-	return true
-}
-
-func (a *admission) acquireAddr(c Carrier, from netip.Addr, now time.Duration, paid bool) bool {
-	cost := a.addrs.cost
-	if paid {
-		cost = 0
-	}
-	return a.judged(c, from, now, a.addrs.take(from, now, 1, cost))
-}
-
 // pay charges an address for opening a link of c, before there is one: its handshake
 // costs. It counts a refusal.
 func (a *admission) pay(c Carrier, from netip.Addr, now time.Duration) bool {
-	return a.judged(c, from, now, a.addrs.take(from, now, 0, a.addrs.cost))
+	return a.charge(c, from, now, 0, a.addrs.cost)
 }
 
-func (a *admission) judged(c Carrier, from netip.Addr, now time.Duration, ok bool) bool {
+// charge counts links of c for an address, one or none, and what opening one costs.
+func (a *admission) charge(c Carrier, from netip.Addr, now time.Duration, links int64, cost time.Duration) bool {
+	ok := a.addrs.take(from, now, links, cost)
 	if !ok {
 		a.carriers[c].addressLimited.Add(1)
 		a.tell(c, from, now)

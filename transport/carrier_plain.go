@@ -131,7 +131,7 @@ func (c *plainLoop) open(p path, key plainKey, b []byte) {
 	}
 	from := p.addr.Addr()
 	most := int64(t.cfg.maxPlainLinks())
-	room := t.admission.acquirePlain()
+	room := t.admission.take(PlainKCP)
 	full := !room || c.unvalidated.Len() >= t.maxUnvalidated || t.admission.carriers[PlainKCP].open.Load() > most
 	if t.admission.plain.full(from) || full && !c.evict() {
 		t.admission.release(PlainKCP, from, false)
