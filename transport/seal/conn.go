@@ -33,15 +33,16 @@ type Conn struct {
 
 // newConn makes a Conn. The keys must be fresh.
 func newConn(id uint32, sealKey, openKey []byte) Conn {
-	s, err := chacha20poly1305.New(sealKey)
+	return Conn{sealer: cipherOf(sealKey), opener: cipherOf(openKey), id: id}
+}
+
+// cipherOf returns the cipher of a key of 32 bytes.
+func cipherOf(key []byte) cipher.AEAD {
+	c, err := chacha20poly1305.New(key)
 	if err != nil {
-		panic(err) // a key of another size than 32 bytes
+		panic(err) // a key of another size
 	}
-	o, err := chacha20poly1305.New(openKey)
-	if err != nil {
-		panic(err)
-	}
-	return Conn{sealer: s, opener: o, id: id}
+	return c
 }
 
 // ID returns the connection id. Every datagram of the link carries it, in both

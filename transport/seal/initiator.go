@@ -221,9 +221,5 @@ func deriveKeys(digest func() hash.Hash, key *[32]byte, clientNonce, serverNonce
 	if err != nil {
 		panic(err) // a length that HKDF can't make
 	}
-	answer, err := chacha20poly1305.New(k[64:96])
-	if err != nil {
-		panic(err)
-	}
-	return resumeKeys{up: k[:32], down: k[32:64], answer: answer, nonce: [16]byte(k[96:])}
+	return resumeKeys{up: k[:32], down: k[32:64], answer: cipherOf(k[64:96]), nonce: [16]byte(k[96:])}
 }

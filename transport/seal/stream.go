@@ -105,11 +105,7 @@ func (s *Stream) keyFor(c cipher.AEAD, n uint64) cipher.AEAD {
 	}
 	s.setNonce(1<<64 - 1)
 	key := c.Seal(nil, s.nonce[:], make([]byte, chacha20poly1305.KeySize), nil)
-	next, err := chacha20poly1305.New(key[:chacha20poly1305.KeySize])
-	if err != nil {
-		panic(err) // a key of another size
-	}
-	return next
+	return cipherOf(key[:chacha20poly1305.KeySize])
 }
 
 func (s *Stream) setNonce(n uint64) { binary.LittleEndian.PutUint64(s.nonce[4:], n) }
