@@ -196,18 +196,9 @@ func (r *Responder) HalfOpen() int { return len(r.byID) }
 // never longer than b. The error is the reason for which b was refused; Counts has
 // counted it.
 func (r *Responder) Handle(now time.Duration, from netip.AddrPort, b []byte) ([]byte, error) {
-	_, t, ok := Parse(b)
-	if !ok || t != TypeHello && t != TypeResumeHello {
-		r.counts.Malformed++
-		return nil, ErrPacketType
-	}
-	if len(b) != HelloSize {
-		r.counts.Malformed++
-		return nil, ErrSize
-	}
-	if b[5] != wireVersion {
-		r.counts.Malformed++
-		return nil, ErrVersion
+	t, err := r.helloType(b, HelloSize)
+	if err != nil {
+		return nil, err
 	}
 	r.Expire(now)
 	// Sent again, or late: the answer may have been lost.
@@ -237,6 +228,23 @@ func (r *Responder) Handle(now time.Duration, from netip.AddrPort, b []byte) ([]
 		return r.hello(now, from, key, b)
 	}
 	return r.resumeHello(now, from, b)
+}
+
+// helloType returns the type of a hello, which has size bytes. It counts what is none.
+func (r *Responder) helloType(b []byte, size int) (t PacketType, err error) {
+	_, t, ok := Parse(b)
+	switch {
+	case !ok || t != TypeHello && t != TypeResumeHello:
+		err = ErrPacketType
+	case len(b) != size:
+		err = ErrSize
+	case b[5] != wireVersion:
+		err = ErrVersion
+	default:
+		return t, nil
+	}
+	r.counts.Malformed++
+	return t, err
 }
 
 // needsCookie reports whether a hello of type t needs a cookie now. A RESUME-HELLO

@@ -154,20 +154,10 @@ func (r *Responder) BeginsStream(b []byte) error {
 // address. It does not keep b. The answer is valid until the next call. An error is the
 // reason for which the connection is to be closed; Counts has counted it.
 func (r *Responder) AcceptStream(now time.Duration, from netip.Addr, b []byte) (a AcceptedStream, answer []byte, err error) {
-	_, t, ok := Parse(b)
-	switch {
-	case !ok || t != TypeHello && t != TypeResumeHello:
-		err = ErrPacketType
-	case len(b) != StreamHelloSize:
-		err = ErrSize
-	case b[5] != wireVersion:
-		err = ErrVersion
-	}
-	if err != nil {
-		r.counts.Malformed++
+	switch t, err := r.helloType(b, StreamHelloSize); {
+	case err != nil:
 		return a, nil, err
-	}
-	if t == TypeResumeHello {
+	case t == TypeResumeHello:
 		return r.resumeStream(b)
 	}
 	return r.helloStream(now, from, b)
