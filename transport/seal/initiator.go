@@ -8,7 +8,6 @@ import (
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"hash"
@@ -74,7 +73,7 @@ func NewResumer(session [16]byte, key [32]byte, rand io.Reader) (*Initiator, err
 		return nil, err
 	}
 	copy(i.hello[atName+16:], session[:])
-	tag := resumeTag(sha256.New, &key, i.hello)
+	tag := resumeTag(sha256.New, &key, i.hello, atName, labelResumeTag)
 	copy(i.hello[atTag:], tag[:])
 	return i, nil
 }
@@ -179,25 +178,16 @@ func linkNonce(hs *noise.HandshakeState) [16]byte {
 }
 
 // resumeTag proves possession of a seal key. A RESUME-HELLO without it gets no
-// answer, and the server keeps nothing of it.
-func resumeTag(digest func() hash.Hash, key *[32]byte, hello []byte) [16]byte {
-	return keyedTag(digest, key, labelResumeTag, hello[:atCookie], hello[atName:atTag])
-}
-
-// keyedTag is the tag of a RESUME-HELLO, of datagrams or of a stream.
-func keyedTag(digest func() hash.Hash, key *[32]byte, label string, parts ...[]byte) (tag [16]byte) {
+// answer, and the server keeps nothing of it. It covers the first 16 bytes, and nonce and
+// session, which are at a place that depends on whether it is of datagrams or of a stream,
+// as the label does.
+func resumeTag(digest func() hash.Hash, key *[32]byte, hello []byte, at int, label string) (tag [16]byte) {
 	h := hmac.New(digest, key[:])
 	h.Write([]byte(label))
-	for _, b := range parts {
-		h.Write(b)
-	}
+	h.Write(hello[:16])
+	h.Write(hello[at : at+32])
 	copy(tag[:], h.Sum(nil))
 	return tag
-}
-
-func checkResumeTag(digest func() hash.Hash, key *[32]byte, hello []byte) bool {
-	tag := resumeTag(digest, key, hello)
-	return subtle.ConstantTimeCompare(tag[:], hello[atTag:helloEnd]) == 1
 }
 
 // resumeKeys are the keys of one link that a RESUME-HELLO opens.

@@ -8,6 +8,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"hash"
@@ -328,21 +329,11 @@ func (r *Responder) respond(now time.Duration, key *Key, prologue, message []byt
 
 // resumeHello answers a RESUME-HELLO. It costs no public-key operation.
 func (r *Responder) resumeHello(now time.Duration, from netip.AddrPort, b []byte) ([]byte, error) {
-	if r.secret == nil {
-		r.counts.WrongKey++
-		return nil, ErrKey
+	session, key, err := r.proven(b, atName, labelResumeTag)
+	if err != nil {
+		return nil, err
 	}
-	key := r.ResumeKey([16]byte(b[atName+16 : atTag]))
-	r.suite.begin(noise.DHKey{})
-	if !checkResumeTag(r.suite.Hash, &key, b) {
-		r.counts.Forged++
-		return nil, ErrForged
-	}
-	which := resumed{[16]byte(b[atName+16 : atTag]), network(from.Addr())}
-	if r.cfg.Over != nil && r.cfg.Over(which.session) {
-		r.counts.SessionEnded++
-		return nil, ErrOver
-	}
+	which := resumed{session, network(from.Addr())}
 	if h := r.resumes[which]; h != nil {
 		r.evict(h) // its client uses this one instead
 	}
@@ -356,11 +347,32 @@ func (r *Responder) resumeHello(now time.Duration, from netip.AddrPort, b []byte
 		return nil, ErrFull
 	}
 	r.counts.Resumed++
-	keys := deriveResume(r.suite.Hash, &key, b, answer[16:32])
+	keys := deriveResume(r.suite.Hash, key, b, answer[16:32])
 	var zero [chacha20poly1305.NonceSize]byte
 	answer = keys.answer.Seal(answer, zero[:], r.payload(id), answer[:32])
 	r.add(now, from, b, &halfOpen{conn: newConn(id, keys.down, keys.up), nonce: keys.nonce, answer: answer, resume: which})
 	return answer, nil
+}
+
+// proven returns the session of a RESUME-HELLO and its seal key, if that has made the tag
+// and still opens links. It counts a refusal. at and label are as in resumeTag.
+func (r *Responder) proven(hello []byte, at int, label string) (session [16]byte, _ *[32]byte, err error) {
+	if r.secret == nil {
+		r.counts.WrongKey++
+		return session, nil, ErrKey
+	}
+	session = [16]byte(hello[at+16:])
+	key := r.ResumeKey(session)
+	r.suite.begin(noise.DHKey{})
+	if tag := resumeTag(r.suite.Hash, &key, hello, at, label); subtle.ConstantTimeCompare(tag[:], hello[at+32:at+48]) != 1 {
+		r.counts.Forged++
+		return session, nil, ErrForged
+	}
+	if r.cfg.Over != nil && r.cfg.Over(session) {
+		r.counts.SessionEnded++
+		return session, nil, ErrOver
+	}
+	return session, &key, nil
 }
 
 // ResumeKey returns the seal key of a session, which opens further links without

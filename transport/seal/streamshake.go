@@ -4,7 +4,6 @@ package seal
 
 import (
 	"crypto/sha256"
-	"crypto/subtle"
 	"hash"
 	"io"
 	"net/netip"
@@ -70,7 +69,7 @@ func NewStreamResumer(session [16]byte, key [32]byte, rand io.Reader) (*StreamIn
 		return nil, err
 	}
 	copy(i.hello[streamSession:], session[:])
-	tag := streamResumeTag(sha256.New, &key, i.hello[:])
+	tag := resumeTag(sha256.New, &key, i.hello[:], streamNonce, labelStreamResumeTag)
 	copy(i.hello[streamTag:], tag[:])
 	return i, nil
 }
@@ -191,20 +190,9 @@ func (r *Responder) helloStream(now time.Duration, from netip.Addr, b []byte) (a
 
 // resumeStream answers a RESUME-HELLO. It costs no public-key operation.
 func (r *Responder) resumeStream(b []byte) (a AcceptedStream, answer []byte, err error) {
-	if r.secret == nil {
-		r.counts.WrongKey++
-		return a, nil, ErrKey
-	}
-	session := [16]byte(b[streamSession:streamTag])
-	key := r.ResumeKey(session)
-	r.suite.begin(noise.DHKey{})
-	if tag := streamResumeTag(r.suite.Hash, &key, b); subtle.ConstantTimeCompare(tag[:], b[streamTag:]) != 1 {
-		r.counts.Forged++
-		return a, nil, ErrForged
-	}
-	if r.cfg.Over != nil && r.cfg.Over(session) {
-		r.counts.SessionEnded++
-		return a, nil, ErrOver
+	_, key, err := r.proven(b, streamNonce, labelStreamResumeTag)
+	if err != nil {
+		return a, nil, err
 	}
 	r.answer = append(appendHead(r.answer[:0], TypeResumeAccept), byte(16+len(r.cfg.Greeting)+TagSize))
 	r.answer = append(r.answer, make([]byte, 16)...)
@@ -212,14 +200,10 @@ func (r *Responder) resumeStream(b []byte) (a AcceptedStream, answer []byte, err
 		return a, nil, err
 	}
 	r.counts.Resumed++
-	keys := deriveStream(r.suite.Hash, &key, b, r.answer[acceptHead:])
+	keys := deriveStream(r.suite.Hash, key, b, r.answer[acceptHead:])
 	var zero [chacha20poly1305.NonceSize]byte
 	r.answer = keys.answer.Seal(r.answer, zero[:], r.cfg.Greeting, r.answer)
 	return AcceptedStream{newStream(keys.down, keys.up), keys.nonce, r.cfg.Greeting}, r.answer, nil
-}
-
-func streamResumeTag(digest func() hash.Hash, key *[32]byte, hello []byte) [16]byte {
-	return keyedTag(digest, key, labelStreamResumeTag, hello[:streamTag])
 }
 
 // deriveStream derives the keys of a link as deriveResume does.
