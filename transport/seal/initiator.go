@@ -9,16 +9,12 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"hash"
 	"io"
 
 	"github.com/flynn/noise"
 	"golang.org/x/crypto/chacha20poly1305"
 )
-
-// errGreeting is a configuration error, found at start-up.
-var errGreeting = errors.New("seal: greeting longer than MaxGreeting")
 
 // Accepted is a link that a server has agreed to.
 type Accepted struct {

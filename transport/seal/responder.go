@@ -163,7 +163,7 @@ func NewResponder(cfg Config) (*Responder, error) {
 	case slices.Contains(cfg.Keys, Key{}):
 		return nil, errors.New("seal: Config.Keys has a zero key")
 	case len(cfg.Greeting) > MaxGreeting:
-		return nil, errGreeting
+		return nil, errors.New("seal: Config.Greeting is longer than MaxGreeting")
 	case cfg.IDs == nil:
 		return nil, errors.New("seal: Config.IDs is nil")
 	case cfg.HalfOpen < 0:
@@ -493,11 +493,7 @@ func (r *Responder) Expire(now time.Duration) {
 		}
 		n++
 	}
-	if n > 0 {
-		rest := copy(r.order, r.order[n:])
-		clear(r.order[rest:])
-		r.order = r.order[:rest]
-	}
+	r.order = slices.Delete(r.order, 0, n)
 }
 
 // Due returns when the next half-open link expires, 0 if there is none.
