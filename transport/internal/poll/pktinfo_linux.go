@@ -17,9 +17,6 @@ const (
 	segmentSpace = unix.SizeofCmsghdr + 8 // for one that says how to cut a burst
 )
 
-// cmsgAligned is where the next control message begins, after one of size bytes.
-func cmsgAligned(size int) int { return (size + unix.SizeofPtr - 1) &^ (unix.SizeofPtr - 1) }
-
 // control is memory for both, aligned as the kernel wants it.
 type control [(controlSpace + segmentSpace + 7) / 8]uint64
 
@@ -40,13 +37,11 @@ func askLocal(fd int, v6 bool) error {
 // one if they tell none.
 func parseLocal(b []byte) netip.Addr {
 	for len(b) >= unix.SizeofCmsghdr {
-		var h unix.Cmsghdr
-		copy((*[unix.SizeofCmsghdr]byte)(unsafe.Pointer(&h))[:], b)
-		size := uint64(h.Len)
-		if size < unix.SizeofCmsghdr || size > uint64(len(b)) {
+		h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+		if h.Len < unix.SizeofCmsghdr || uint64(h.Len) > uint64(len(b)) {
 			break
 		}
-		data := b[unix.SizeofCmsghdr:size]
+		data := b[unix.SizeofCmsghdr:h.Len]
 		switch {
 		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
 			// The second of its three fields: what to answer a broadcast from, too.
@@ -54,7 +49,7 @@ func parseLocal(b []byte) netip.Addr {
 		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
 			return usable(netip.AddrFrom16([16]byte(data[:16])).Unmap())
 		}
-		b = b[min(cmsgAligned(int(size)), len(b)):]
+		b = b[min(unix.CmsgSpace(len(data)), len(b)):]
 	}
 	return netip.Addr{}
 }
@@ -67,37 +62,30 @@ func usable(a netip.Addr) netip.Addr {
 	return a
 }
 
-// controlSize is the length of what putLocal makes.
+// controlSize is the length of what putLocal makes. Another message may follow it.
 func controlSize(v6 bool) int {
 	if v6 {
-		return unix.SizeofCmsghdr + unix.SizeofInet6Pktinfo
+		return unix.CmsgSpace(unix.SizeofInet6Pktinfo)
 	}
-	return unix.SizeofCmsghdr + unix.SizeofInet4Pktinfo
+	return unix.CmsgSpace(unix.SizeofInet4Pktinfo)
 }
 
 // putLocal makes a control message that sends a datagram from a, on a socket of
 // the given family.
 func putLocal(c *control, a netip.Addr, v6 bool) {
-	h := unix.Cmsghdr{Level: unix.IPPROTO_IP, Type: unix.IP_PKTINFO}
-	data := c.bytes()[unix.SizeofCmsghdr:]
 	if v6 {
-		h.Level, h.Type = unix.IPPROTO_IPV6, unix.IPV6_PKTINFO
-		ip := a.As16()
-		copy(data, ip[:])
+		copy(c.bytes(), unix.PktInfo6(&unix.Inet6Pktinfo{Addr: a.As16()}))
 	} else {
-		ip := a.As4()
-		copy(data[4:], ip[:])
+		copy(c.bytes(), unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: a.As4()}))
 	}
-	h.SetLen(controlSize(v6))
-	copy(c.bytes(), (*[unix.SizeofCmsghdr]byte)(unsafe.Pointer(&h))[:])
 }
 
 // putSegment makes a control message at an offset that has a burst cut into datagrams of
 // size bytes, and returns where it ends.
 func putSegment(c *control, at, size int) (end int) {
-	h := unix.Cmsghdr{Level: unix.IPPROTO_UDP, Type: unix.UDP_SEGMENT}
-	h.SetLen(unix.SizeofCmsghdr + 2)
-	copy(c.bytes()[at:], (*[unix.SizeofCmsghdr]byte)(unsafe.Pointer(&h))[:])
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&c.bytes()[at]))
+	h.Level, h.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
+	h.SetLen(unix.CmsgLen(2))
 	binary.NativeEndian.PutUint16(c.bytes()[at+unix.SizeofCmsghdr:], uint16(size))
-	return at + unix.SizeofCmsghdr + 2
+	return at + unix.CmsgLen(2)
 }

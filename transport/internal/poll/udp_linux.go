@@ -267,7 +267,7 @@ func (u *udpSocket) cut(i, size int) {
 		*c = *(*control)(unsafe.Pointer(h.Control))
 	}
 	h.Control = &c.bytes()[0]
-	h.SetControllen(putSegment(c, cmsgAligned(int(h.Controllen)), size))
+	h.SetControllen(putSegment(c, int(h.Controllen), size))
 }
 
 // knowsBursts reports whether the kernel has UDP_SEGMENT, and had it for a while: Linux 4.18
