@@ -3,8 +3,10 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"math"
 	"net/netip"
 	"sync"
 	"time"
@@ -35,7 +37,8 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 	t := &Transport{shared: shared{cfg: cfg, log: cfg.logger(), start: clock()}, stopped: make(chan struct{})}
 	t.admission.init(&t.cfg)
 	var err error
-	if t.below, err = t.network().Listen(t.settings()); err != nil {
+	network := cmp.Or[backend.Network](t.cfg.Network, poll.Sockets{})
+	if t.below, err = network.Listen(t.settings()); err != nil {
 		return nil, err
 	}
 	copy(t.addrs[:], t.below.Addrs())
@@ -44,7 +47,8 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 		return nil, err
 	}
 	n := t.below.Loops()
-	t.maxPending = max(t.maxStreams()/2/n, 1)
+	streams := min(t.cfg.maxLinks(), cmp.Or(t.below.MaxStreams(), math.MaxInt))
+	t.maxPending = max(streams/2/n, 1)
 	t.maxUnvalidated = unvalidatedShare(&t.cfg, n)
 	for i := range n {
 		t.loops = append(t.loops, newLoop(&t.shared, h, i))
@@ -60,14 +64,6 @@ func Start(cfg Config, h Handler) (*Transport, error) {
 		}
 	}
 	return t, nil
-}
-
-// network is what the loops run on.
-func (t *Transport) network() backend.Network {
-	if t.cfg.Network != nil {
-		return t.cfg.Network
-	}
-	return poll.Sockets{}
 }
 
 // settings say what is served.
@@ -131,14 +127,6 @@ func (t *Transport) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// maxStreams bounds the connections that there can be.
-func (t *Transport) maxStreams() int {
-	if most := t.below.MaxStreams(); most > 0 {
-		return min(t.cfg.maxLinks(), most)
-	}
-	return t.cfg.maxLinks()
 }
 
 // Now returns the time since Start, as Loop.Now does, but read afresh. Safe to
