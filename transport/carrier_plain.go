@@ -74,11 +74,7 @@ func (c *plainLoop) receive(in *backend.Inbox) {
 func (c *plainLoop) datagram(p path, b []byte) {
 	conv, ok := kcp.ParseConv(b)
 	if !ok {
-		if len(b) < kcp.HeaderSize {
-			c.l.stats.short.Add(1)
-		} else {
-			c.l.stats.malformed.Add(1)
-		}
+		c.dropUnparsed(len(b) < kcp.HeaderSize)
 		return
 	}
 	key := keyOf(p.addr, conv)

@@ -119,7 +119,7 @@ func (c *sealedLoop) datagram(p path, b []byte) {
 	id, t, ok := seal.Parse(b)
 	switch {
 	case !ok:
-		c.dropUnparsed(b)
+		c.dropUnparsed(len(b) < seal.HeaderSize)
 	case id == 0:
 		answer, err := c.responder.Handle(l.now, p.addr, b) // refusals are counted there
 		if err == seal.ErrRate {
@@ -138,14 +138,6 @@ func (c *sealedLoop) datagram(p path, b []byte) {
 		default:
 			c.unknown(p, b)
 		}
-	}
-}
-
-func (c *sealedLoop) dropUnparsed(b []byte) {
-	if len(b) < seal.HeaderSize {
-		c.l.stats.short.Add(1)
-	} else {
-		c.l.stats.malformed.Add(1)
 	}
 }
 

@@ -74,6 +74,15 @@ func (c *kcpLoop) arrived(in *backend.Inbox, i int) (p path, b []byte) {
 	return path{netip.AddrPortFrom(from.Addr().Unmap(), from.Port()), in.To[i]}, in.Datagram(i)
 }
 
+// dropUnparsed counts a datagram that is none of the carrier's.
+func (c *kcpLoop) dropUnparsed(short bool) {
+	if short {
+		c.l.stats.short.Add(1)
+	} else {
+		c.l.stats.malformed.Add(1)
+	}
+}
+
 // slot returns memory for the next datagram, nil when the socket takes no more for
 // now.
 func (c *kcpLoop) slot() []byte {

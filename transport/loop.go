@@ -34,8 +34,7 @@ type Loop struct {
 	index int
 	queue queue[Task]
 
-	depth    int // nesting of begin: gnet calls OnClose from within Write, and see round
-	booted   bool
+	depth    int  // nesting of begin: gnet calls OnClose from within Write, and see round
 	stopping bool // Stop has reached this loop
 	now      time.Duration
 	began    time.Duration // the batch
@@ -104,7 +103,6 @@ func newLoop(t *shared, h Handler, index int) *Loop {
 
 // boot runs once, before anything else on the loop.
 func (l *Loop) boot() {
-	l.booted = true
 	l.begin()
 	l.callLoop(Handler.OnLoop)
 	l.end()

@@ -107,13 +107,13 @@ func (k *streamLink) leave(c streamConn, err error) {
 	l.streams = l.streams[:last]
 	l.bufs.put(k.out)
 	k.out = nil
-	if k.state&stateOpened != 0 {
-		l.t.admission.release(k.carrier, k.addr.Addr(), true)
-	}
 	s := k.stream
 	k.stream = gone{}
-	if k.state&stateOpened != 0 && !k.shut {
-		c.bye(s, err)
+	if k.state&stateOpened != 0 {
+		l.t.admission.release(k.carrier, k.addr.Addr(), true)
+		if !k.shut {
+			c.bye(s, err)
+		}
 	}
 	s.End()
 }
