@@ -42,13 +42,13 @@ type plainLoop struct {
 	resets           seal.Resets
 }
 
-func newPlainLoop(l *Loop) (datagramCarrier, error) {
+func servePlain(l *Loop) error {
 	c := &plainLoop{
 		table: make(map[uint64]*plainLink), seed: maphash.MakeSeed(),
 		unvalidatedEntry: make(map[*plainLink]*strangers.Entry[*plainLink]),
 	}
-	c.init(l, PlainKCP, sendMTU)
-	return c, nil
+	c.init(l, PlainKCP, c, sendMTU)
+	return nil
 }
 
 // plainOf is plain KCP on a loop that has it.

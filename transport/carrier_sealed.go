@@ -47,16 +47,13 @@ type sealedLoop struct {
 	handover   handover
 }
 
-func newSealedLoop(l *Loop) (_ datagramCarrier, err error) {
+func serveSealed(l *Loop) (err error) {
 	c := &sealedLoop{}
-	c.init(l, KCP, sealedCut)
+	c.init(l, KCP, c, sealedCut)
 	c.handover.seed = maphash.MakeSeed()
 	c.slots.init(newIDLayout(len(l.t.loops), l.t.cfg.maxLinks()), l.index)
 	c.responder, err = l.newResponder(idsOf{c})
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
+	return err
 }
 
 // sealedOf is sealed KCP on a loop, nil if it is not served.

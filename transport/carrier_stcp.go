@@ -22,10 +22,10 @@ type stcpLink struct {
 	begin     int // of the record that is being written, in streamLink.out
 }
 
-// stcpLinks makes the links of a loop.
-func stcpLinks(l *Loop) (func() streamConn, error) {
+func serveSTCP(l *Loop) error {
 	r, err := l.newResponder(noIDs{})
-	return func() streamConn { return &stcpLink{responder: r} }, err
+	l.accepts[SealedTCP] = func() streamConn { return &stcpLink{responder: r} }
+	return err
 }
 
 // noIDs are the connection ids of streams, which have none.

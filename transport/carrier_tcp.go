@@ -10,9 +10,9 @@ import (
 // tcpLink is a link of TCP: frames follow each other, SPEC 2.
 type tcpLink struct{ streamLink }
 
-// tcpLinks makes the links of a loop.
-func tcpLinks(*Loop) (func() streamConn, error) {
-	return func() streamConn { return &tcpLink{} }, nil
+func serveTCP(l *Loop) error {
+	l.accepts[TCP] = func() streamConn { return &tcpLink{} }
+	return nil
 }
 
 func (k *tcpLink) Data(in backend.Inbound) { k.arrived(k, in) }

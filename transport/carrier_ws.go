@@ -73,10 +73,10 @@ type wsShared struct {
 	ctl  [2 + ws.MaxControlFramePayloadSize]byte
 }
 
-// wsLinks makes the links of a loop.
-func wsLinks(*Loop) (func() streamConn, error) {
+func serveWS(l *Loop) error {
 	s := &wsShared{}
-	return func() streamConn { return &wsLink{ws: s} }, nil
+	l.accepts[WebSocket] = func() streamConn { return &wsLink{ws: s} }
+	return nil
 }
 
 func (k *wsLink) Data(in backend.Inbound) {

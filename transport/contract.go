@@ -50,8 +50,6 @@ type datagramCarrier interface {
 	run()
 	// links are all of them.
 	links(yield func(*Link) bool)
-	// shared is what the carrier has in common with others.
-	shared() *kcpLoop
 }
 
 // streamConn is a link of a carrier on byte streams: what streamLink needs of it.

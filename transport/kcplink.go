@@ -30,8 +30,10 @@ type kcpLoop struct {
 	capacity int // bytes that an empty connection takes
 }
 
-// init makes a kcpLoop of c. cut is how much of KCP goes into one datagram at first.
-func (c *kcpLoop) init(l *Loop, of Carrier, cut int) {
+// init makes a kcpLoop of c, which self embeds, and gives self to the loop. cut is how
+// much of KCP goes into one datagram at first.
+func (c *kcpLoop) init(l *Loop, of Carrier, self datagramCarrier, cut int) {
+	l.datagrams[of], l.kcp[of] = self, c
 	c.l = l
 	c.out.Init(int(of))
 	// The window must hold what Link.Write takes.
@@ -47,7 +49,6 @@ func (c *kcpLoop) init(l *Loop, of Carrier, cut int) {
 	c.capacity = probe.Room()
 }
 
-func (c *kcpLoop) shared() *kcpLoop   { return c }
 func (c *kcpLoop) handed()            {}
 func (c *kcpLoop) due() time.Duration { return Never }
 func (c *kcpLoop) run()               {}

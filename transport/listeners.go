@@ -35,7 +35,7 @@ func collisions(address func(Carrier) string) error {
 	for i := Carrier(1); i < carriers; i++ {
 		for j := Carrier(1); j < carriers; j++ {
 			a, b := &carrierTable[i], &carrierTable[j]
-			if a.field < b.field && (a.streams == nil) == (b.streams == nil) && Collide(address(i), address(j)) {
+			if a.field < b.field && a.stream == b.stream && Collide(address(i), address(j)) {
 				return fmt.Errorf("transport: Config.%s %q and Config.%s %q are one port, which they can't share", a.field, address(i), b.field, address(j))
 			}
 		}
