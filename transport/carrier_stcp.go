@@ -36,17 +36,11 @@ func (noIDs) Free(uint32)             {}
 
 func (k *stcpLink) Data(in backend.Inbound) { k.arrived(k, in) }
 
-func (k *stcpLink) flush() bool {
-	k.flushAs(k)
-	return true
-}
+func (k *stcpLink) flush() bool { return k.flushAs(k) }
 
 func (k *stcpLink) forget(err error) { k.leave(k, err) }
 
-func (k *stcpLink) asks() bool                { return true }
-func (k *stcpLink) proxyMay() bool            { return false }
-func (k *stcpLink) bye(backend.Stream, error) {}
-func (k *stcpLink) refuse(backend.Inbound)    { k.Close(errTooManyLinks) }
+func (k *stcpLink) asks() bool { return true }
 
 // request waits for the hello. What can't be one ends the connection at its first
 // bytes.

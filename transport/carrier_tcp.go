@@ -17,20 +17,14 @@ func serveTCP(l *Loop) error {
 
 func (k *tcpLink) Data(in backend.Inbound) { k.arrived(k, in) }
 
-func (k *tcpLink) flush() bool {
-	k.flushAs(k)
-	return true
-}
+func (k *tcpLink) flush() bool { return k.flushAs(k) }
 
 func (k *tcpLink) forget(err error) { k.leave(k, err) }
 
 func (k *tcpLink) asks() bool                        { return false }
 func (k *tcpLink) request(backend.Inbound) bool      { return true }
 func (k *tcpLink) grant(backend.Inbound) (g granted) { return g }
-func (k *tcpLink) refuse(backend.Inbound)            { k.Close(errTooManyLinks) }
-func (k *tcpLink) proxyMay() bool                    { return false }
 func (k *tcpLink) pack(out []byte) []byte            { return out }
-func (k *tcpLink) bye(backend.Stream, error)         {}
 
 // data takes the frames that are whole. One that trickles in is parsed once
 // its length is known, and then not again before all of it is here.

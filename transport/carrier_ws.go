@@ -102,10 +102,7 @@ func (k *wsLink) partial() int {
 	return k.left
 }
 
-func (k *wsLink) flush() bool {
-	k.flushAs(k)
-	return true
-}
+func (k *wsLink) flush() bool { return k.flushAs(k) }
 
 func (k *wsLink) forget(err error) {
 	if k.tls != nil {

@@ -89,6 +89,12 @@ func (k *streamLink) due() {
 	}
 }
 
+// What most carriers have not, or do so: see streamConn.
+
+func (k *streamLink) proxyMay() bool            { return false }
+func (k *streamLink) refuse(backend.Inbound)    { k.Close(errTooManyLinks) }
+func (k *streamLink) bye(backend.Stream, error) {}
+
 func (k *streamLink) partial() int       { return k.left }
 func (k *streamLink) malformed(error)    {}
 func (k *streamLink) rtt() time.Duration { return k.stream.RTT() }
@@ -189,8 +195,9 @@ func (k *streamLink) Closed(s backend.Stream, err error) bool {
 }
 
 // flushAs writes what the batch collected, as c packs it, and looks after a stream that
-// is waited for: gnet does not tell when a socket takes more again.
-func (k *streamLink) flushAs(c streamConn) {
+// is waited for: gnet does not tell when a socket takes more again. It returns true, as
+// flush does: a stream takes all.
+func (k *streamLink) flushAs(c streamConn) bool {
 	l := k.loop
 	if len(k.out) > 0 {
 		out := k.out
@@ -200,7 +207,7 @@ func (k *streamLink) flushAs(c streamConn) {
 		k.wait = 0
 	}
 	if k.state&stateClosed != 0 {
-		return
+		return true
 	}
 	k.lookAt = Never
 	waiting := k.stream.OutboundBuffered()
@@ -224,4 +231,5 @@ func (k *streamLink) flushAs(c streamConn) {
 		k.lookAt = l.now + k.wait
 		l.timers.schedule(&k.Link, k.lookAt)
 	}
+	return true
 }
