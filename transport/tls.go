@@ -22,6 +22,9 @@ const (
 	recordHead = 5
 	// maxRecord is the longest content of a record, in TLS 1.2.
 	maxRecord = 16<<10 + 2048
+	// shortRecord has room for a ping of WebSocket: a record that is no longer is a sign of
+	// life by what is in it, when all of it has come.
+	shortRecord = 256
 	// maxHandshakeBytes bounds what a client says before its handshake is over. One with
 	// a certificate of its own says some 6 KiB.
 	maxHandshakeBytes = 64 << 10
@@ -229,11 +232,14 @@ func (t *tlsStream) stop() {
 	h.changed.Signal()
 }
 
+// recordSize returns the length of the content of a record, of which the header is here.
+func recordSize(b []byte) int { return int(b[3])<<8 | int(b[4]) }
+
 // wholeRecords returns how many bytes of b are whole records. What can't be one counts
 // as far as it shows that: crypto/tls says to the client what is wrong.
 func wholeRecords(b []byte) (n int) {
 	for len(b)-n >= recordHead {
-		size := int(b[n+3])<<8 | int(b[n+4])
+		size := recordSize(b[n:])
 		if size > maxRecord {
 			return n + recordHead
 		}
@@ -264,7 +270,7 @@ func (t *tlsStream) arrived(in backend.Inbound) {
 			k.Close(err)
 			return
 		}
-		if whole = wholeRecords(b); whole < n {
+		if whole = wholeRecords(b); n-whole >= recordHead && recordSize(b[whole:]) > shortRecord {
 			k.received = k.loop.now // as in the midst of a frame
 		}
 		b = b[:whole]

@@ -203,6 +203,41 @@ func TestTLSInPieces(t *testing.T) {
 	}
 }
 
+// TestTLSPingInPiecesIsNoLife is TestPingInPiecesIsNoLife in records.
+func TestTLSPingInPiecesIsNoLife(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		wssServer(t, Config{Loops: 1}, func(t *testing.T, w *world, tr *Transport, h *hooks) {
+			var link *Link
+			h.open = func(k *Link) { link = k }
+			cut := &pieces{w.raw(t, tr), func() int { return 1 << 20 }}
+			cfg := clientTLS()
+			cfg.MaxVersion = version
+			conn := tls.Client(cut, cfg)
+			c := &client{Conn: newWSConn(conn, codec.DefaultMaxBody), t: t}
+			c.roundTrip("here")
+			cut.size = func() int { return 1 }
+			last := func() (at time.Duration) {
+				onLoop(t, tr.Loops()[0], func() { at = link.LastReceive() })
+				return at
+			}
+			before := last()
+			if _, err := conn.Write(wsRaw(fin|ping, strings.Repeat("x", 125))); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			if got := last(); got != before {
+				t.Errorf("TLS %x: a ping was life for %v", version, got-before)
+			}
+			if _, err := conn.Write(wsRaw(fin|binary_, say("here"))); err != nil {
+				t.Fatal(err)
+			}
+			if p := c.read(); string(p.Body) != "here" || last() == before {
+				t.Errorf("TLS %x: a short message in pieces is no life", version)
+			}
+		})
+	}
+}
+
 // TestTLSEndsWithCloseNotify: both sides can tell an end from a cut.
 func TestTLSEndsWithCloseNotify(t *testing.T) {
 	wssServer(t, Config{}, func(t *testing.T, w *world, tr *Transport, h *hooks) {
