@@ -117,6 +117,40 @@ func TestBucketIsLost(t *testing.T) {
 	}
 }
 
+// TestPartMadeAnew: a part of the directory that was lost is made anew by the next server that
+// starts. The others know nothing of that, so it is said.
+func TestPartMadeAnew(t *testing.T) {
+	cfg := Config{Listen: freePort(t), Dir: t.TempDir()}
+	one := start(t, cfg)
+	const says = "a part of the directory was not there"
+	open := func() int {
+		var log logged
+		b, err := Start(Config{Join: []string{cfg.Listen}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Close()
+		return log.count(says)
+	}
+	lose := func() {
+		if err := one.js.DeleteKeyValue(t.Context(), one.bucket("sessions")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lose()
+	if n := open(); n != 0 {
+		t.Errorf("no server has joined the cluster, and it is said %d times", n)
+	}
+	put(t, one, "meta/cluster", "joined", 0)
+	if n := open(); n != 0 {
+		t.Errorf("nothing is lost, and it is said %d times", n)
+	}
+	lose()
+	if n := open(); n != 1 {
+		t.Errorf("the sessions are lost, and it is said %d times", n)
+	}
+}
+
 // TestLostDirectoryIsSaidOnce: while the directory has nothing, a server says so now and then, with
 // what to do. It was eight lines a second.
 func TestLostDirectoryIsSaidOnce(t *testing.T) {

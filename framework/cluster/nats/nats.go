@@ -343,13 +343,18 @@ var keep = map[string]time.Duration{"sessions": 48 * time.Hour}
 func (b *Bus) openBuckets() error {
 	ctx, cancel := context.WithTimeout(b.ctx, b.cfg.Patience)
 	defer cancel()
+	used := false // servers have been here, so that all buckets were
 	for _, bucket := range cluster.Buckets() {
 		for {
 			made, err := b.openBucket(ctx, bucket)
-			if made && bucket == "meta" {
+			switch {
+			case made && bucket == "meta":
 				b.tellOthers(ctx)
+			case made && used:
+				b.cfg.Logger.Warn("a part of the directory was not there, and is made anew: unless this release is the first that has it, restart all servers, as it does not know what they have", "bucket", bucket)
 			}
 			if err == nil {
+				used = used || bucket == "meta" && b.used(ctx)
 				break
 			}
 			why := b.log.why()
@@ -359,6 +364,14 @@ func (b *Bus) openBuckets() error {
 		}
 	}
 	return nil
+}
+
+// used reports whether a server has joined the cluster, which it does when all buckets are there.
+func (b *Bus) used(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	value, _, err := b.Get(ctx, "meta/cluster")
+	return err == nil && len(value) > 0
 }
 
 // openBucket finds a bucket, or makes it.
