@@ -117,7 +117,9 @@ func serveChild(r *role, bus cluster.Bus) error {
 		note("say", p.User(), n)
 		_ = p.Push("echo", n)
 	})
-	rooms := framework.AddRoom(srv, "tally", func(r *framework.Room) *tally { return &tally{Room: r, Sums: map[string]uint64{}} })
+	rooms := framework.AddRoom(srv, "tally", func(r *framework.Room) *tally {
+		return &tally{Room: r, note: note, Sums: map[string]uint64{}}
+	})
 	framework.OnRoomMessage(rooms, "add", (*tally).add)
 	framework.OnRoomRequest(rooms, "look", (*tally).look)
 	if err := srv.Start(); err != nil {
@@ -150,6 +152,7 @@ func serveChild(r *role, bus cluster.Bus) error {
 // tally is a room that is handed over with what its members have sent.
 type tally struct {
 	*framework.Room
+	note  func(what, user string, n uint64)
 	Sums  map[string]uint64 // by user: the last number
 	Wrong int               // numbers that did not follow the one before
 }
@@ -158,6 +161,7 @@ func (r *tally) OnSave() ([]byte, error)      { return json.Marshal(r) }
 func (r *tally) OnRestore(state []byte) error { return json.Unmarshal(state, r) }
 
 func (r *tally) add(p *framework.Player, n uint64) {
+	r.note("add", r.Key()+"/"+p.User()+fmt.Sprintf("/%d", n), r.Generation())
 	if n != r.Sums[p.User()]+1 {
 		r.Wrong++
 	}
@@ -520,6 +524,87 @@ func restartWithRooms(t *testing.T) {
 	tr.judge(0, 0)
 }
 
+// stopWithRooms stops a server while members of its rooms send. No room runs at it any more once
+// another server has it, and nothing is handled twice.
+func stopWithRooms(t *testing.T, d time.Duration, dies bool) {
+	tr := newTroupe(t, 3, 12)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	over := make(chan struct{})
+	var adding sync.WaitGroup
+	for i, p := range tr.players {
+		if err := p.c.Join(ctx, "tally", fmt.Sprint("key", i%4)); err != nil {
+			t.Fatal(err)
+		}
+		adding.Go(func() {
+			for n, opens := uint64(1), p.c.Stats().Opens; ; n++ {
+				select {
+				case <-over:
+					return
+				case <-time.After(20 * time.Millisecond):
+					_ = p.c.Send("add", n)
+				}
+				if now := p.c.Stats().Opens; now != opens && p.c.Join(ctx, "tally", fmt.Sprint("key", i%4)) == nil {
+					opens = now // it has logged in anew, and an app joins anew
+				}
+			}
+		})
+	}
+	time.Sleep(2 * time.Second)
+	p := tr.servers[0]
+	p.signal(t, syscall.SIGSTOP)
+	time.Sleep(d)
+	p.signal(t, syscall.SIGCONT)
+	time.Sleep(8 * time.Second)
+	close(over)
+	adding.Wait()
+	gens := map[string]uint64{} // by room: the last in the order of time
+	had := map[string]bool{}
+	moved, lines := 0, tr.added()
+	for _, e := range lines {
+		key, _, _ := strings.Cut(e.what, "/")
+		switch {
+		case e.gen < gens[key]:
+			t.Errorf("%s: generation %d after %d", e.what, e.gen, gens[key])
+		case e.gen > gens[key] && gens[key] != 0:
+			moved++
+		}
+		if had[e.what] {
+			t.Errorf("%s is handled twice", e.what)
+		}
+		gens[key], had[e.what] = e.gen, true
+	}
+	t.Logf("%d messages in %d rooms, %d made anew", len(lines), len(gens), moved)
+	if dies != (moved > 0) {
+		t.Errorf("%d rooms were made anew", moved)
+	}
+}
+
+// addition is a message that a room has handled.
+type addition struct {
+	at   int64
+	what string // key/user/number
+	gen  uint64
+}
+
+// added returns what the rooms of all servers have handled, in the order of time.
+func (tr *troupe) added() (all []addition) {
+	for _, s := range tr.servers {
+		b, err := os.ReadFile(s.role.Log)
+		if err != nil {
+			tr.t.Fatal(err)
+		}
+		for line := range bytes.Lines(b) {
+			var e addition
+			if _, err := fmt.Sscanf(string(line), "%d add %s %d\n", &e.at, &e.what, &e.gen); err == nil {
+				all = append(all, e)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b addition) int { return int(a.at - b.at) })
+	return all
+}
+
 // TestProcesses is what may happen to servers and to their directory.
 func TestProcesses(t *testing.T) {
 	if !*allProcesses {
@@ -561,6 +646,8 @@ func TestProcesses(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			tr.judge(4, 4)
 		}},
+		{"a server with rooms stands still for 17 s", func(t *testing.T) { stopWithRooms(t, 17*time.Second, false) }},
+		{"a server with rooms stands still for 40 s", func(t *testing.T) { stopWithRooms(t, 40*time.Second, true) }},
 		{"a server stands still for 10 s", stop(first, 10*time.Second, 0, 0)},
 		{"a server stands still for 17 s", stop(first, 17*time.Second, 0, 0)},
 		{"a server stands still for 40 s", stop(first, 40*time.Second, 4, 4)},
