@@ -108,3 +108,26 @@ func (l lineWriter) Write(b []byte) (int, error) {
 	l <- string(b)
 	return len(b), nil
 }
+
+// TestWhyItIsAway: while the connection can't be made again, each error says why. It was that
+// nothing came in time, as of a directory that is slow, and the certificate that has ended was not
+// named anywhere.
+func TestWhyItIsAway(t *testing.T) {
+	secure := certificate(t)
+	cfg := Config{Listen: freePort(t), Dir: t.TempDir(), Password: "secret", TLS: secure, Logger: slog.New(slog.DiscardHandler)}
+	one, err := Start(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := start(t, Config{Join: []string{cfg.Listen}, Password: "secret", TLS: secure})
+	one.Close()
+	cfg.TLS = certificate(t) // that the other does not trust, as one that has ended
+	start(t, cfg)
+	awaitThat(t, "the reason", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		_, _, err = two.Get(ctx, "leases/1")
+		return errors.Is(err, nats.ErrDisconnected) && strings.Contains(err.Error(), "x509")
+	})
+	t.Log(err)
+}

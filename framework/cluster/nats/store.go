@@ -80,8 +80,14 @@ func (b *Bus) Put(ctx context.Context, key string, value []byte, rev uint64) (ui
 // failed says what has failed, and why if that is known.
 func (b *Bus) failed(what, key string, err error) error {
 	why := b.log.lasting()
-	if why == nil && (errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrBucketNotFound)) {
+	switch last := b.nc.LastError(); {
+	case why != nil:
+	case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrBucketNotFound):
 		why = ErrForgotten
+	case !b.nc.IsConnected() && last != nil:
+		why = fmt.Errorf("%w: %w", nats.ErrDisconnected, last)
+	case !b.nc.IsConnected():
+		why = nats.ErrDisconnected
 	}
 	if why != nil {
 		return fmt.Errorf("cluster/nats: %s %s: %w: %w", what, key, err, why)
