@@ -28,6 +28,7 @@ test("npm pack makes a package that works", { timeout: 120_000 }, async () => {
 		expect(c.send("move", struct({ x: f32 }), { x: 1 })).toBe(true);
 		expect(readdirSync(join(unpacked, "dist"))).toContain("index.d.ts");
 		await import(pathToFileURL(join(unpacked, "dist/minigame.js")).href);
+		execFileSync("node", ["-e", "new (require('./dist/index.js').Client)('wss://game.test')"], { cwd: unpacked }); // no module asks for await
 		for (const name of ["index.js.map", "index.d.ts.map", "client.js.map"]) { // a debugger finds the sources
 			const { sources } = JSON.parse(readFileSync(join(unpacked, "dist", name), "utf8"));
 			expect(sources.every((s: string) => existsSync(join(dirname(join(unpacked, "dist", name)), s))), name).toBe(true);
