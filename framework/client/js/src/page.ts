@@ -94,8 +94,8 @@ export class Page {
 	 * answered. A pause of the app stays. Returns what ends it.
 	 */
 	follow(c: Followed): () => void {
-		if (typeof document === "undefined" || typeof addEventListener === "undefined") {
-			return () => undefined; // Node, or a worker
+		if (typeof addEventListener === "undefined") {
+			return () => undefined; // Node
 		}
 		let putAside = false;
 		let ours = false; // the pause
@@ -132,11 +132,13 @@ export class Page {
 				}
 			}
 		};
-		const events: [EventTarget, string, (e: any) => void][] = [
-			[document, "visibilitychange", visibility], [document, "resume", hurry],
-			[globalThis, "pagehide", hide], [globalThis, "pageshow", show],
-			[globalThis, "online", hurry], [globalThis, "offline", hurry],
-		];
+		const events: [EventTarget, string, (e: any) => void][] = [[globalThis, "online", hurry], [globalThis, "offline", hurry]];
+		if (typeof document !== "undefined") { // else it is a worker
+			events.push(
+				[document, "visibilitychange", visibility], [document, "resume", hurry],
+				[globalThis, "pagehide", hide], [globalThis, "pageshow", show],
+			);
+		}
 		for (const [target, name, fn] of events) {
 			target.addEventListener(name, fn);
 		}

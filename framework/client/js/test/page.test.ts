@@ -358,3 +358,21 @@ describe("React StrictMode", () => {
 		expect(tab.listeners).toBe(0);
 	});
 });
+
+test("a worker has no page, and comes back at once when it is online again", async () => {
+	const worker = new EventTarget();
+	for (const name of ["addEventListener", "removeEventListener"] as const) {
+		vi.stubGlobal(name, worker[name].bind(worker));
+	}
+	const c = make({ platform: { now: () => 0, random: (b) => b.fill(0x7f) } }); // where no time passes no pause ends
+	await c.connect();
+	c.cut();
+	await new Promise((done) => setTimeout(done, 5));
+	expect(kinds()).toEqual(["opened", "lost"]);
+	worker.dispatchEvent(new Event("online"));
+	await vi.waitFor(() => expect(kinds()).toEqual(["opened", "lost", "reset"]));
+	c.close();
+	const dials = c.stats.dials;
+	worker.dispatchEvent(new Event("online"));
+	expect(c.stats.dials).toBe(dials);
+});
