@@ -92,3 +92,13 @@ test("it plays, also after a reload and a restart of the server", async () => {
 	await expect.poll(() => badges(page)).toEqual(["connecting", "reset", "hi ann"]);
 	await context.close();
 });
+
+test("whom the room refused gets in by a reload", async () => {
+	tickets = [(): string => "eve"];
+	const { page, context } = await browser.open(`http://127.0.0.1:${(site.address() as AddressInfo).port}/`);
+	await expect.poll(() => badges(page)).toContain("not let in: request failed: full");
+	await page.reload();
+	await playing(page);
+	await expect.poll(() => badges(page)).toEqual(["connecting", "reset", "hi eve"]);
+	await context.close();
+});

@@ -47,9 +47,10 @@ export type ClientEvent =
 	/**
 	 * The session is back, but what the server sent meanwhile is lost: expect a snapshot.
 	 * Requests without an answer have failed. It is in its rooms, or, if its server has
-	 * crashed, joins them again by itself: see Room.onJoined. The reason
-	 * is a code of a session's end; after a reload of the page it is Gone. Undelivered
-	 * is what a server that was lost may have handled, or not: mostly nothing.
+	 * crashed, joins them again by itself: see Room.onJoined. If the page was reloaded before
+	 * it was let in, it is in none: join here, too. The reason is a code of a session's end;
+	 * after a reload of the page it is Gone. Undelivered is what a server that was lost may
+	 * have handled, or not: mostly nothing.
 	 */
 	| { kind: "reset"; reason: Code; undelivered: Sent[] }
 	/** The session is over, its seat in a room too, and the client logs in anew. Undelivered is what was sent and not accepted, as far as it is known. */

@@ -20,8 +20,10 @@ export function play(url: string, root: HTMLElement): () => void {
 		ticket: () => "plain",
 		onEvent: (e) => {
 			status.textContent = e.kind;
-			if (e.kind === "opened") { // a new session is in no room
+			if (e.kind === "opened" || e.kind === "reset") { // in no room, or perhaps in none
 				client.join("arena", "lobby").catch((error) => say(`not let in: ${error.message}`));
+			}
+			if (e.kind === "opened") {
 				client.send("chat", { n: 1, text: "hello", from: "" });
 			}
 		},

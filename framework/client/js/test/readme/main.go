@@ -10,6 +10,7 @@ import (
 	"log"
 	"log/slog"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -35,6 +36,17 @@ type (
 type Arena struct {
 	*framework.Room
 	at map[*framework.Player]Move
+}
+
+// full refuses eve once, as a room does that has no seat at the moment.
+var full sync.Once
+
+// OnJoin decides on a player.
+func (a *Arena) OnJoin(p *framework.Player) (err error) {
+	if p.User() == "eve" {
+		full.Do(func() { err = framework.Fail(framework.GameError, "full") })
+	}
+	return err
 }
 
 func (a *Arena) OnTick(t framework.Tick) {
