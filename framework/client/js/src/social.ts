@@ -48,8 +48,8 @@ const noTicket: QueueTicket = { queue: "", state: 0, before: 0, usual: 0, waited
 
 /** What a player asks for: regions by their round trip in milliseconds, and what else the game's server reads. */
 export interface Wish {
-	regions?: Record<string, number>;
-	fields?: Record<string, string>;
+	regions?: Readonly<Record<string, number>> | undefined;
+	fields?: Readonly<Record<string, string>> | undefined;
 }
 
 /** The client's view of the server's matchmaking: a player waits in one queue at a time. One a client. */

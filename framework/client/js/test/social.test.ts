@@ -59,7 +59,8 @@ test("a ticket is watched from waiting to the end of the session", async () => {
 	const told: string[] = [];
 	queue.onTicket = (t) => told.push(`${t.state} ${t.text}`);
 	answers["match.enter"] = bytesOf("ticket");
-	await queue.enter("ranked", { regions: { eu: 19.6 }, fields: { mode: "ice" } });
+	const measured = (): Record<string, number> | undefined => ({ eu: 19.6 }); // not there yet, perhaps
+	await queue.enter("ranked", { regions: measured(), fields: { mode: "ice" } });
 	tell("match.ticket", bytesOf("ticket"));
 	expect(queue.ticket).toEqual({
 		queue: "ranked", state: TicketState.Proposed, before: 3, usual: 4000, waited: 1500, match: 7, players: 10, accepted: 4, you: true, left: 9000,
