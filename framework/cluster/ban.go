@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -227,6 +229,19 @@ func (c *Cluster) banRefusal(user string) error {
 		return nil
 	}
 	return &session.CloseError{Code: why.Code, Text: why.Text, Detail: why.Detail}
+}
+
+// banStays is how long a ban that is over is remembered: a wall clock may be set back.
+const banStays = time.Hour
+
+// forget forgets the users whose bans are over. In the directory they stay, as a watch does not
+// tell of what is removed.
+func (b *bans) forget(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	maps.DeleteFunc(b.byKey, func(_ string, list []banBody) bool {
+		return !slices.ContainsFunc(list, func(x banBody) bool { return !x.over(now.Add(-banStays)) })
+	})
 }
 
 func (b *bans) len() (n int) {

@@ -223,12 +223,8 @@ func (b *broadcasts) complain(what string, err error) {
 	}
 }
 
-// subscribeAgain is when a subject is tried again that could not be subscribed to, and
-// forgetEvery how often servers that are dead are forgotten.
-const (
-	subscribeAgain = 500 * time.Millisecond
-	forgetEvery    = time.Minute
-)
+// subscribeAgain is when a subject is tried again that could not be subscribed to.
+const subscribeAgain = 500 * time.Millisecond
 
 // follow subscribes to what members here want.
 func (b *broadcasts) follow() {

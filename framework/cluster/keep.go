@@ -5,6 +5,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"strconv"
 	"time"
@@ -210,14 +211,23 @@ func (c *Cluster) deadChanged(name string, _ []byte, _ uint64) {
 	c.services.serverDied(i)
 }
 
-// lookEvery is how often the leases of the others are looked at.
-const lookEvery = 250 * time.Millisecond
+// lookEvery is how often the leases of the others are looked at, and forgetEvery how often what
+// is worth nothing any more is forgotten.
+const (
+	lookEvery   = 250 * time.Millisecond
+	forgetEvery = time.Minute
+)
 
 // lookAfterOthers declares dead the servers that are silent.
 func (c *Cluster) lookAfterOthers() {
+	forgot := c.now()
 	for pause(c.ctx, lookEvery) {
 		c.lookForEnded()
 		now := c.now()
+		if now-forgot >= forgetEvery {
+			forgot = now
+			c.forgetOver(now)
+		}
 		c.mu.Lock()
 		suspects, dead := c.watch.Suspects(now), c.watch.Dead()
 		c.mu.Unlock()
@@ -228,6 +238,18 @@ func (c *Cluster) lookAfterOthers() {
 			c.declareOnce(i)
 		}
 	}
+}
+
+// forgetOver forgets what would stay though nothing comes of it any more: of servers that are
+// dead, of sessions that have gone elsewhere, and bans that are over.
+func (c *Cluster) forgetOver(now time.Duration) {
+	c.mu.Lock()
+	c.forgetGivenLocked(now)
+	c.forgetSentLocked(now)
+	maps.DeleteFunc(c.declared, func(i core.Incarnation, _ bool) bool { return c.members.Status(i) == core.Dead })
+	c.mu.Unlock()
+	c.messages.forgetDead()
+	c.bans.forget(clock())
 }
 
 // lookForEnded looks whether the processes of the others have ended.

@@ -315,6 +315,14 @@ func (m *messages) undelivered(user, route string, err error) {
 	}
 }
 
+// forgetDead forgets the servers that are dead.
+func (m *messages) forgetDead() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sender.ForgetIdle(m.c.dead)
+	m.forgetSendersLocked()
+}
+
 // empty reports that nothing is on its way.
 func (m *messages) empty() bool {
 	m.mu.Lock()

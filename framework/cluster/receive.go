@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -74,15 +75,15 @@ func (m *messages) incoming(from core.Incarnation) *incoming {
 	defer m.mu.Unlock()
 	in := m.from[from]
 	if in == nil {
-		for old := range m.from {
-			if m.c.dead(old) {
-				delete(m.from, old)
-			}
-		}
+		m.forgetSendersLocked()
 		in = &incoming{}
 		m.from[from] = in
 	}
 	return in
+}
+
+func (m *messages) forgetSendersLocked() {
+	maps.DeleteFunc(m.from, func(from core.Incarnation, _ *incoming) bool { return m.c.dead(from) })
 }
 
 func (m *messages) take(from core.Incarnation, list []messageBody) []pipe.Answer {

@@ -266,11 +266,15 @@ const maxGiven = 1 << 12
 func (c *Cluster) giveLocked(id session.ID) {
 	now := c.now()
 	if len(c.given) >= maxGiven {
-		maps.DeleteFunc(c.given, func(_ session.ID, at time.Duration) bool { return now-at >= givenTime })
+		c.forgetGivenLocked(now)
 	}
 	if len(c.given) < maxGiven { // else its client may take it back
 		c.given[id] = now
 	}
+}
+
+func (c *Cluster) forgetGivenLocked(now time.Duration) {
+	maps.DeleteFunc(c.given, func(_ session.ID, at time.Duration) bool { return now-at >= givenTime })
 }
 
 // givenLocked returns for how long a session is left to another server.
@@ -316,6 +320,10 @@ const sentTime = 30 * time.Second
 // maxSent bounds how many such clients are remembered.
 const maxSent = 1 << 16
 
+func (c *Cluster) forgetSentLocked(now time.Duration) {
+	maps.DeleteFunc(c.sent, func(_ session.ID, at time.Duration) bool { return now-at >= sentTime })
+}
+
 func (c *Cluster) wasSentLocked(id session.ID) bool {
 	at, ok := c.sent[id]
 	return ok && c.now()-at < sentTime
@@ -331,7 +339,7 @@ func (c *Cluster) redirect(id session.ID, to core.Incarnation) error {
 	}
 	now := c.now()
 	if len(c.sent) >= maxSent {
-		maps.DeleteFunc(c.sent, func(_ session.ID, at time.Duration) bool { return now-at >= sentTime })
+		c.forgetSentLocked(now)
 		if len(c.sent) >= maxSent {
 			clear(c.sent) // a client that can't get there is sent once more
 		}

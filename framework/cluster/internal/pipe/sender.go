@@ -4,6 +4,7 @@ package pipe
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework/cluster/internal/core"
@@ -391,6 +392,12 @@ func (s *Sender) Forget(to core.Incarnation, now time.Duration) (ended []Ended) 
 		ended = s.end(ended, l, len(l.queue), ErrUnreachable)
 	}
 	return ended
+}
+
+// ForgetIdle is Forget for all servers that are dead and that nothing is on its way to. It is
+// called now and then.
+func (s *Sender) ForgetIdle(dead func(core.Incarnation) bool) {
+	maps.DeleteFunc(s.pipes, func(to core.Incarnation, p *pipe) bool { return !p.running && dead(to) })
 }
 
 // Lookup returns a user whose server is to be found now, if there is one. Located follows.
