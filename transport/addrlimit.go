@@ -3,6 +3,7 @@
 package transport
 
 import (
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -25,6 +26,7 @@ type addrLimiter struct {
 
 	mu       sync.Mutex
 	networks map[netip.Prefix]addrUse // guarded by mu
+	peak     int                      // so many it has had; guarded by mu
 }
 
 // addrUse is what is counted for one network.
@@ -123,8 +125,13 @@ func (d *addrLimiter) count(a netip.Addr, by int, now time.Duration) {
 }
 
 // sweepLocked forgets a few addresses without links. A map is walked from
-// another place each time.
+// another place each time. One that has been much larger is made anew: it stays as large,
+// and to find three entries in it takes milliseconds.
 func (d *addrLimiter) sweepLocked(now time.Duration) {
+	d.peak = max(d.peak, len(d.networks))
+	if d.peak > 8*len(d.networks)+1024 {
+		d.networks, d.peak = maps.Collect(maps.All(d.networks)), len(d.networks)
+	}
 	n := 0
 	for key, o := range d.networks {
 		if o.links <= 0 && o.paid <= now {

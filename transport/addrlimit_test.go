@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -113,6 +114,43 @@ func TestAddrLimiterForgetsWhereLinksWere(t *testing.T) {
 	}
 	if n := len(d.networks); n > 1000 {
 		t.Errorf("%d networks of 200,000 addresses are remembered", n)
+	}
+}
+
+// TestAddrLimiterAfterARush: when 100,000 addresses have gone, the table is small again. In one
+// that only has room for them each new address would be searched for those to forget.
+func TestAddrLimiterAfterARush(t *testing.T) {
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	d := limiterOf(t, Config{LinksPerAddress: 10, OpensPerAddress: -1})
+	at := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, byte(i >> 16), byte(i >> 8), byte(i)}) }
+	for i := range 100_000 {
+		d.acquire(at(i), 0)
+	}
+	if used := heap() - before; used < 4<<20 {
+		t.Fatalf("it has %d bytes, which is too few to tell", used)
+	}
+	d.acquire(at(1), 0)
+	for i := range 100_000 {
+		d.release(at(i))
+	}
+	for i := 100_000; i < 160_000; i++ {
+		d.acquire(at(i), 0)
+		d.release(at(i))
+	}
+	if n := len(d.networks); n > 10 {
+		t.Errorf("%d addresses stay", n)
+	}
+	if used := int64(heap()) - int64(before); used > 1<<20 {
+		t.Errorf("%d bytes stay", used)
+	}
+	if o := d.networks[networksOf(at(1))[0]]; o.links != 1 {
+		t.Errorf("%d links of the one that stayed", o.links)
 	}
 }
 
