@@ -74,9 +74,9 @@ func (a *admission) acquire(c Carrier, from netip.Addr, now time.Duration, paid 
 	return true
 }
 
-// take is acquire for a link of plain KCP, whose address does not count before it is
-// validated. It reports whether there was a place: else another link has to make room, or
-// this one is released.
+// take takes a place for a link of c, and counts nothing for its address: that of plain KCP
+// does not count before it is validated. It reports whether there was one: else another
+// link has to make room, or this one is released.
 func (a *admission) take(c Carrier) bool {
 	a.carriers[c].open.Add(1)
 	return a.links.Add(1) <= a.max

@@ -89,7 +89,7 @@ func (k *streamLink) due() {
 	}
 }
 
-// What most carriers have not, or do so: see streamConn.
+// What a carrier does that has no words of its own: see streamConn.
 
 func (k *streamLink) proxyMay() bool            { return false }
 func (k *streamLink) refuse(backend.Inbound)    { k.Close(errTooManyLinks) }

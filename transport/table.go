@@ -16,8 +16,8 @@ type carrierSpec struct {
 
 	// prepare, if not nil, is called once, before the loops are made.
 	prepare func(*shared) error
-	// serve makes the carrier on a loop: what makes its links, of a stream, or what has the
-	// socket of datagrams.
+	// serve gives a loop what makes the links of the carrier, if that is on streams, or
+	// else what takes its datagrams.
 	stream bool
 	serve  func(*Loop) error
 }

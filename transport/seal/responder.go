@@ -163,7 +163,7 @@ func NewResponder(cfg Config) (*Responder, error) {
 	case slices.Contains(cfg.Keys, Key{}):
 		return nil, errors.New("seal: Config.Keys has a zero key")
 	case len(cfg.Greeting) > MaxGreeting:
-		return nil, errors.New("seal: Config.Greeting is longer than MaxGreeting")
+		return nil, errors.New("seal: greeting longer than MaxGreeting")
 	case cfg.IDs == nil:
 		return nil, errors.New("seal: Config.IDs is nil")
 	case cfg.HalfOpen < 0:
