@@ -140,6 +140,34 @@ func TestTimeoutsAreInTime(t *testing.T) {
 	}
 }
 
+// TestHasteEnds with the loss that was the reason for it, although the round trips go on to
+// take longer now and then than it waits.
+func TestHasteEnds(t *testing.T) {
+	cfg := &Config{Pool: NewPool(0)}
+	g := newGame(1, 0.05, newOurs(5, cfg, 0, 0), newOurs(5, cfg, 0, 0))
+	g.requests, g.jitter = 10_000, 10*ms
+	const ends = 100 * time.Second
+	var then Config
+	err := g.play(func(now time.Duration) {
+		switch {
+		case now < ends:
+		case g.loss > 0:
+			g.loss = 0
+		case now < ends+10*time.Second:
+			then = *cfg
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if then.Repeats == 0 || cfg.Repeats > then.Repeats {
+		t.Errorf("%d repeats after 10 s, %d at the end, 390 s later", then.Repeats, cfg.Repeats)
+	}
+	if n := cfg.Retransmits - then.Retransmits; n > 80 { // of 15,600 segments
+		t.Errorf("%d resends where nothing is lost", n)
+	}
+}
+
 // TestJitterIsNoLoss: a path that only delays makes no repeats.
 func TestJitterIsNoLoss(t *testing.T) {
 	cfg := &Config{Pool: NewPool(0)}
