@@ -70,6 +70,16 @@ func (s *Server) FollowMeanwhile(of string, p *Player, text string) (wait func()
 	return both.Wait, nil
 }
 
+// Openings is how many links, open or not, wait for their deadline to ask for a session.
+func (s *Server) Openings() (n int) {
+	for _, l := range s.loops {
+		done := make(chan struct{})
+		_ = l.t.Post(onLoop(func() { n += len(l.openings); close(done) }))
+		<-done
+	}
+	return n
+}
+
 // Left lists what a server without players and rooms still holds.
 func (s *Server) Left() (left []string) {
 	note := func(what string, n int) {

@@ -29,6 +29,7 @@ type loop struct {
 	keys           *session.Keys
 	newest         map[*transport.Link]map[uint32]uint64 // number of the last datagram, by route
 	openings       []*opening                            // in the order of their deadlines, which are all alike
+	sweepAt        int                                   // of those that are over, when openings are that many
 	dirty          []*Player                             // may have something to write
 	buf            []byte                                // output on its way to a link
 	payload        []byte                                // an inline handler's answer
@@ -123,7 +124,7 @@ func (g *transportHandler) OnTimer(t *transport.Loop) {
 		l.openings[0] = nil
 		l.openings = l.openings[1:]
 		switch k := o.link; {
-		case k == nil || k.Value != any(o): // closed, or a session's by now
+		case o.over():
 		case o.waiting || !o.late && t.Lateness() > 0: // for us, not for the client
 			o.late = o.late || !o.waiting
 			o.deadline = now + l.srv.cfg.Session.OpeningTimeout

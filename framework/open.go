@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/lifeline-go/lifeline/codec"
@@ -29,6 +30,9 @@ type opening struct {
 	routesToTell []string // which it must be told, nil if it knows it
 }
 
+// over reports that the link is closed, or a session's by now.
+func (o *opening) over() bool { return o.link == nil || o.link.Value != any(o) }
+
 // maxAsks bounds what one link may ask before it carries a session: RESUME, once
 // more above STALE, HELLO, and some patience.
 const maxAsks = 6
@@ -44,6 +48,10 @@ func (l *loop) greet(k *transport.Link, nonce [16]byte) {
 		}
 	}
 	k.Value = o
+	if len(l.openings) >= l.sweepAt { // who opens and closes links without end is not kept
+		l.openings = slices.DeleteFunc(l.openings, (*opening).over)
+		l.sweepAt = 2*len(l.openings) + 1024
+	}
 	l.openings = append(l.openings, o)
 	if !o.sealed { // else the handshake has said it
 		k.Write(session.AppendGreeting(nil, o.nonce))
@@ -75,7 +83,7 @@ func (l *loop) refuse(o *opening, why *session.CloseError) {
 	l.srv.count.refusals.add(why.Code)
 	l.srv.observeRefused(o, why)
 	o.waiting = false
-	if k := o.link; k != nil && k.Value == any(o) {
+	if k := o.link; !o.over() {
 		why.Text = short(why.Text)
 		k.Write(session.AppendRefused(nil, why))
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/session"
 	"github.com/lifeline-go/lifeline/transport"
+	"github.com/lifeline-go/lifeline/transport/memnet"
 )
 
 // TestHelloThatWaitedForTheLoop: an Inline handler that keeps its loop for longer than a
@@ -72,4 +73,23 @@ func TestHelloThatWaitedForTheLoop(t *testing.T) {
 			t.Fatalf("a HELLO was answered by kind %d, %v", kind, err)
 		}
 	}
+}
+
+// TestLinksThatAreGoneAreForgotten: who opens links and closes them, or has them evicted,
+// costs no more memory than links that are open at once.
+func TestLinksThatAreGoneAreForgotten(t *testing.T) {
+	simulate(t, 1, memnet.Conditions{}, framework.Config{Loops: 1}, nil, func(e *env) {
+		const n = 5000
+		for range n {
+			conn, err := e.net.DialTCP(context.Background(), e.srv.Addr(transport.TCP))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.Close()
+			time.Sleep(100 * time.Microsecond) // all in less than OpeningTimeout
+		}
+		if got := e.srv.Openings(); got > n/2 {
+			e.t.Errorf("%d links are gone, and %d are kept", n, got)
+		}
+	})
 }
