@@ -5,7 +5,6 @@ package roomlist
 import (
 	"maps"
 	"slices"
-	"sync"
 
 	"github.com/lifeline-go/lifeline/framework/internal/filter"
 )
@@ -56,7 +55,7 @@ func (f *Feed[F]) Changed(key string) (arm bool) {
 // the followers, and then calls Told.
 func (f *Feed[F]) News(room func(key string) (Room, bool), all func() []Room) (news []News[F]) {
 	keys := slices.Sorted(maps.Keys(f.changed))
-	all = sync.OnceValue(all)
+	var every []Room // of all, once a list needs it
 	for _, l := range f.lists {
 		n := News[F]{Rooms: []Room{}, Gone: []string{}}
 		for _, key := range keys {
@@ -72,7 +71,10 @@ func (f *Feed[F]) News(room func(key string) (Room, bool), all func() []Room) (n
 			}
 		}
 		if l.more && len(l.told) < MaxListed {
-			n.Rooms = append(n.Rooms, l.others(all())...)
+			if every == nil {
+				every = all()
+			}
+			n.Rooms = append(n.Rooms, l.others(every)...)
 		}
 		if len(n.Rooms)+len(n.Gone) == 0 {
 			continue
