@@ -4,7 +4,9 @@ package nats
 
 import (
 	"errors"
+	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -75,5 +77,57 @@ func TestReplicas(t *testing.T) {
 		if _, err := c.cfg.withDefaults(); (err == nil) != c.ok || err != nil && !strings.Contains(err.Error(), "Replicas is ") {
 			t.Errorf("%+v: %v", c.cfg, err)
 		}
+	}
+}
+
+// TestStartWaits: a NATS server that is about to start, or stands still, as one behind a balancer or
+// on a machine that is overloaded, is waited for. Start gave up at once.
+func TestStartWaits(t *testing.T) {
+	at := freePort(t)
+	ln, err := net.Listen("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() { // ends with ln, or with what Start does
+		first, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		_ = first.Close() // nothing is behind it yet
+		second, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, second) // it says nothing, until Start does not wait for it any more
+		_ = second.Close()
+		_ = ln.Close()
+	}()
+	var log logged
+	waited := make(chan error, 1)
+	go func() {
+		b, err := Start(Config{Join: []string{at}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		if err == nil {
+			b.Close()
+		}
+		waited <- err
+	}()
+	for { // until the port is free
+		if free, err := net.Listen("tcp", at); err == nil {
+			_ = free.Close()
+			break
+		}
+		select {
+		case err := <-waited:
+			t.Fatalf("Start did not wait: %v", err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	natsServer(t, at, func(*server.Options) {})
+	if err := <-waited; err != nil {
+		t.Error(err)
+	}
+	if log.count("waiting for the directory") != 1 || log.count("EOF") != 1 {
+		t.Error(log.b.String())
 	}
 }

@@ -17,7 +17,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"os"
 	"regexp"
 	"slices"
@@ -287,13 +289,22 @@ func (b *Bus) dial(options []nats.Option) (err error) {
 			return errors.Join(b.checkServer(), checkPayload(b.nc))
 		case errors.Is(err, nats.ErrAuthorization):
 			return fmt.Errorf("%w: %w", ErrPassword, err)
-		case !errors.Is(err, nats.ErrNoServers) && !errors.Is(err, nats.ErrTimeout) || !pause(ctx, 200*time.Millisecond):
+		case !passes(err) || !pause(ctx, 200*time.Millisecond):
 			return fmt.Errorf("cluster/nats: connect to %s: %w", to, err)
 		}
 		if !said {
-			b.cfg.Logger.Info("waiting for the directory of the cluster", "at", to)
+			b.cfg.Logger.Info("waiting for the directory of the cluster", "at", to, "error", err)
 		}
 	}
+}
+
+// passes reports whether an error of a connection may be over by itself: whatever is of the network,
+// and not of TLS.
+func passes(err error) bool {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Op != "local error" && op.Op != "remote error"
+	}
+	return errors.Is(err, nats.ErrNoServers) || errors.Is(err, nats.ErrTimeout) || errors.Is(err, io.EOF)
 }
 
 // checkServer refuses the NATS server of another cluster, where that is known.
