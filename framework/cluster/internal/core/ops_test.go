@@ -424,8 +424,8 @@ func TestForgetfulDirectory(t *testing.T) {
 				t.Fatalf("%s, step %d: verb %d, %v, %v, want %d", name, i, do, value, ok, step.want)
 			}
 			l.Done(step.o, step.value, step.rev, now)
-			if valid := l.ValidUntil() > now; valid != step.valid {
-				t.Fatalf("%s, step %d: valid: %v", name, i, valid)
+			if valid := l.ValidUntil() > now; valid != step.valid || !valid && l.AloneUntil() > now {
+				t.Fatalf("%s, step %d: valid: %v, alone until %v", name, i, valid, l.AloneUntil())
 			}
 		}
 		if !l.Over() || !l.Lost() {
