@@ -195,6 +195,9 @@ func Start(cfg Config) (*Bus, error) {
 		err = b.openBuckets()
 	}
 	if err == nil {
+		b.awaitCopies()
+	}
+	if err == nil {
 		b.mended.Go(b.adjust) // ends when it is done, or with ctx
 	}
 	if err != nil {
@@ -375,6 +378,34 @@ func (b *Bus) openBuckets() error {
 		}
 	}
 	return nil
+}
+
+// awaitCopies waits until this process has all that one of Peers must have. Until then the others
+// can't do without each other: who restarts them in turn takes Start to be over as the sign that the
+// next one may go.
+func (b *Bus) awaitCopies() {
+	if b.cfg.Peer == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, b.cfg.Patience)
+	defer cancel()
+	for !b.hasCopies() {
+		if !pause(ctx, 50*time.Millisecond) {
+			b.cfg.Logger.Warn("this process does not have its copy of the directory yet: stop none of the other Peers", "dir", b.cfg.Dir)
+			return
+		}
+	}
+}
+
+func (b *Bus) hasCopies() bool {
+	const account = server.DEFAULT_GLOBAL_ACCOUNT
+	for _, bucket := range cluster.Buckets() {
+		stream := "KV_" + b.bucket(bucket)
+		if b.srv.JetStreamIsStreamAssigned(account, stream) && !b.srv.JetStreamIsStreamCurrent(account, stream) {
+			return false
+		}
+	}
+	return b.srv.JetStreamIsCurrent()
 }
 
 // used reports whether a server has joined the cluster, which it does when all buckets are there.

@@ -334,6 +334,27 @@ func TestPeers(t *testing.T) {
 	}
 }
 
+// TestPeersAreReplaced: when Start is over the process has its copy of the directory, also one whose
+// Dir is lost, as on a new machine. So the next one may be replaced, and all is still there.
+func TestPeersAreReplaced(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for elections")
+	}
+	t.Parallel()
+	cfgs, all := peers(t, nil)
+	rev := put(t, all[0], "sessions/0123456789ab", "there", 0)
+	for i := range 2 {
+		all[i].Close()
+		cfgs[i].Dir = t.TempDir()
+		all[i] = start(t, cfgs[i])
+	}
+	for i, b := range all {
+		if got, at := get(t, b, "sessions/0123456789ab"); got != "there" || at != rev {
+			t.Errorf("server %d has %q at revision %d, want it at %d", i, got, at, rev)
+		}
+	}
+}
+
 // TestCopies: a bucket that was made by a process that Joins the peers, as when all are started
 // at once, has as many copies as the peers want.
 func TestCopies(t *testing.T) {
