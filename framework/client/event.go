@@ -23,7 +23,9 @@ const (
 	EventResumed
 	// Reset: the session is back, but what the server sent meanwhile is lost:
 	// expect a snapshot. Requests without an answer have failed. If its server has
-	// crashed, the client joins its rooms again by itself: see Room.OnJoined.
+	// crashed, the client joins its rooms again by itself: see Room.OnJoined. An app
+	// that ended before it was let in, and came back by Config.Token, is in no room: join
+	// here, too. To join the room that the client is in changes nothing.
 	EventReset
 	// Gone: the session is over and the client logs in anew; Err tells why.
 	EventGone
