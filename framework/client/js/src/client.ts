@@ -20,7 +20,7 @@ import { Page } from "./page.js";
 import { type Platform, standard } from "./platform.js";
 import { Refused, type Room, Rooms, Wish } from "./rooms.js";
 import { nameOf, onRoute, Routes } from "./routes.js";
-import { type Asking, type NoSchema, type Payload, type RouteOf, type Schema, schemaRoute, typesOn } from "./schema.js";
+import { type Asking, type NoSchema, type Payload, type RouteOf, type Schema, schemaRoute, type Sending, typesOn } from "./schema.js";
 import { type Change, Session } from "./session.js";
 import type { Socket } from "./socket.js";
 import { Tickets } from "./ticket.js";
@@ -233,7 +233,7 @@ export class Client<S extends Schema = NoSchema> {
 	 * already, or the client has ended. A value that does not fit the type throws.
 	 */
 	send<T>(route: string, type: Type<T>, value: T): boolean;
-	send<R extends RouteOf<S, "messages">>(route: R, value: Payload<S["messages"][R]>): boolean;
+	send<R extends RouteOf<S, "messages">>(route: R, ...value: Sending<Payload<S["messages"][R]>>): boolean;
 	send(route: string, ...rest: unknown[]): boolean {
 		return this.push(Kind.Message, envelope.encodeMessage(this.routes.encode(route), this.payload(route, rest)));
 	}
@@ -246,7 +246,7 @@ export class Client<S extends Schema = NoSchema> {
 	 * False: the client has ended. A value that does not fit the type throws.
 	 */
 	sendNewest<T>(route: string, type: Type<T>, value: T): boolean;
-	sendNewest<R extends RouteOf<S, "messages">>(route: R, value: Payload<S["messages"][R]>): boolean;
+	sendNewest<R extends RouteOf<S, "messages">>(route: R, ...value: Sending<Payload<S["messages"][R]>>): boolean;
 	sendNewest(route: string, ...rest: unknown[]): boolean {
 		const name = this.routes.encode(route); // a name that is none throws here
 		const payload = this.payload(route, rest);

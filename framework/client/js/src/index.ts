@@ -16,5 +16,5 @@ export {
 export type { CodecWord } from "./codec.js";
 export type { Params } from "./control.js";
 export type { Reader, Writer } from "./msgpack.js";
-export type { Asking, NoSchema, Part, Payload, RouteOf, Schema } from "./schema.js";
+export type { Asking, NoSchema, Part, Payload, RouteOf, Schema, Sending } from "./schema.js";
 export * from "./types.js";

@@ -36,6 +36,9 @@ export type RouteOf<S extends Schema, P extends Part> = keyof S[P] & string;
 /** What travels on a route: of a request, the 0th is the question and the 1st the answer. */
 export type Payload<T, N extends number = 0> = T extends readonly Type<any>[] ? Infer<T[N]> : Infer<T>;
 
+/** The argument of a message behind its route: a value that is nothing may be left out. */
+export type Sending<V> = [V] extends [void] ? [value?: V] : [value: V];
+
 /** The arguments of a request behind its route: a question that is nothing may be left out. */
 export type Asking<Q> = [Q] extends [void] ? [question?: Q, options?: RequestOptions] : [question: Q, options?: RequestOptions];
 

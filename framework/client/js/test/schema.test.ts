@@ -54,6 +54,8 @@ describe("typed routes", () => {
 		const c = await connected();
 		expect(c.send("move", { x: 1, y: 2 })).toBe(true);
 		c.send("bye", undefined);
+		c.send("bye"); // nothing may be left out, as in a request
+		c.sendNewest("bye");
 		c.send("other", u8, 5); // beside the schema
 		const said: string[] = [];
 		const undo = c.onMessage("said", (text) => said.push(text.toUpperCase()));
@@ -66,7 +68,7 @@ describe("typed routes", () => {
 		const add: Promise<number> = c.request("add", 5, { timeout: 100 });
 		await vi.advanceTimersByTimeAsync(1);
 		expect(said).toEqual(["HI"]);
-		expect(sent().map(([route]) => route)).toEqual(["move", "bye", "other"]);
+		expect(sent().map(([route]) => route)).toEqual(["move", "bye", "bye", "bye", "other"]);
 		const asked = server.received.filter((p) => p.kind === Kind.Request).map((p) => parseRequest(p.body));
 		expect(asked.map(({ route }) => route)).toEqual(["look", "add"]);
 		expect(decodeBody(u8, asked[1].payload)).toBe(5);
