@@ -293,7 +293,9 @@ func (c *Cluster) declare(s core.Suspect) {
 func (c *Cluster) declareOnce(i core.Incarnation) {
 	c.mu.Lock()
 	known := c.declared[i] || c.members.Status(i) == core.Dead
-	c.declared[i] = true
+	if !known {
+		c.declared[i] = true
+	}
 	c.mu.Unlock()
 	if known {
 		return
