@@ -39,9 +39,8 @@ func (p *Pool) block(b []byte) []byte {
 	if class >= blockSizes {
 		return append(make([]byte, 0, len(b)), b...)
 	}
-	if n := len(p.blocks[class]); n > 0 {
-		got := p.blocks[class][n-1]
-		p.blocks[class] = p.blocks[class][:n-1]
+	if len(p.blocks[class]) > 0 {
+		got := pop(&p.blocks[class])
 		p.kept -= cap(got)
 		return append(got, b...)
 	}
@@ -57,14 +56,23 @@ func (p *Pool) freeBlock(b []byte) {
 	p.blocks[class] = append(p.blocks[class], b[:0])
 }
 
+// pop takes the last of a list, which does not refer to it any more.
+func pop[T any](list *[]T) T {
+	var none T
+	last := len(*list) - 1
+	got := (*list)[last]
+	(*list)[last] = none
+	*list = (*list)[:last]
+	return got
+}
+
 const packetSize = 32
 
 func (p *Pool) ring(n int) []packet {
 	class := max(bits.Len(uint(n-1)), minRing) - minRing
 	if class < ringSizes {
-		if k := len(p.rings[class]); k > 0 {
-			got := p.rings[class][k-1]
-			p.rings[class] = p.rings[class][:k-1]
+		if len(p.rings[class]) > 0 {
+			got := pop(&p.rings[class])
 			p.kept -= len(got) * packetSize
 			return got
 		}
@@ -122,9 +130,8 @@ type backlog struct {
 const backlogSize = 40
 
 func (p *Pool) backlog() *backlog {
-	if n := len(p.backlogs); n > 0 {
-		got := p.backlogs[n-1]
-		p.backlogs = p.backlogs[:n-1]
+	if len(p.backlogs) > 0 {
+		got := pop(&p.backlogs)
 		p.kept -= backlogSize
 		return got
 	}

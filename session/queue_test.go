@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
 	"testing"
 	"unsafe"
 
@@ -149,4 +150,37 @@ func TestQueueMovesBetweenPools(t *testing.T) {
 	if b.kept == 0 || q.len() != 0 {
 		t.Errorf("%d bytes came to the second pool", b.kept)
 	}
+}
+
+// TestPoolLetsGo: a pool does not refer to what it has given away. Else it would keep 4 MiB of
+// each size.
+func TestPoolLetsGo(t *testing.T) {
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	var p Pool
+	before := heap()
+	for size := 1 << minBlock; size < 1<<(minBlock+blockSizes); size *= 2 {
+		for range poolBytes / size {
+			p.freeBlock(make([]byte, 0, size))
+		}
+		for p.kept > 0 {
+			p.block(make([]byte, size))
+		}
+	}
+	for n := 1 << minRing; n < 1<<(minRing+ringSizes); n *= 2 {
+		for range poolBytes / (n * packetSize) {
+			p.freeRing(make([]packet, n))
+		}
+		for p.kept > 0 {
+			p.ring(n)
+		}
+	}
+	if used := heap() - before; used > 8<<20 {
+		t.Errorf("%d bytes are in use, and the pool has %d", used, p.kept)
+	}
+	runtime.KeepAlive(&p)
 }
