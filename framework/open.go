@@ -48,7 +48,7 @@ func (l *loop) greet(k *transport.Link, nonce [16]byte) {
 		}
 	}
 	k.Value = o
-	if len(l.openings) >= l.sweepAt { // who opens and closes links without end is not kept
+	if len(l.openings) >= l.sweepAt { // so a peer that opens and closes links without end fills nothing
 		l.openings = slices.DeleteFunc(l.openings, (*opening).over)
 		l.sweepAt = 2*len(l.openings) + 1024
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // TestHelloThatWaitedForTheLoop: an Inline handler that keeps its loop for longer than a
-// link may take to say HELLO closes no link whose HELLO waits in the kernel meanwhile.
+// link may take to say HELLO closes no link of which the HELLO waits in the kernel meanwhile.
 func TestHelloThatWaitedForTheLoop(t *testing.T) {
 	const n, timeout = 100, 2 * time.Second // more links than share a batch
 	srv, err := framework.New(framework.Config{TCP: "127.0.0.1:0", Loops: 1, Logger: slog.New(slog.DiscardHandler), Session: session.Config{OpeningTimeout: timeout}})
@@ -75,7 +75,7 @@ func TestHelloThatWaitedForTheLoop(t *testing.T) {
 	}
 }
 
-// TestLinksThatAreGoneAreForgotten: who opens links and closes them, or has them evicted,
+// TestLinksThatAreGoneAreForgotten: a peer that opens links and closes them, or has them evicted,
 // costs no more memory than links that are open at once.
 func TestLinksThatAreGoneAreForgotten(t *testing.T) {
 	simulate(t, 1, memnet.Conditions{}, framework.Config{Loops: 1}, nil, func(e *env) {

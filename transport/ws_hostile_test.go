@@ -165,8 +165,8 @@ func TestRefusedPeerThatReadsNothing(t *testing.T) {
 	})
 }
 
-// TestPingInPiecesIsNoLife: a peer whose pings trickle in says no more than one whose
-// pings come whole: SPEC 6.
+// TestPingInPiecesIsNoLife: a peer that sends its pings in pieces says no more than one
+// that sends them whole: SPEC 7.5.
 func TestPingInPiecesIsNoLife(t *testing.T) {
 	for name, payload := range map[string]string{"short": "", "long": strings.Repeat("x", 125)} {
 		for op, life := range map[byte]bool{ping: false, pong: false, closing_: false, binary_: true} {
@@ -221,7 +221,7 @@ func TestRequestsThatWaitedForTheLoop(t *testing.T) {
 	})
 	eventually(t, "it has gone on", func() bool { return h.opened.Load()+int64(tr.Stats().OpeningTimeouts) == n })
 	if late := tr.Stats().OpeningTimeouts; late != 0 {
-		t.Errorf("%d of %d who had asked were closed", late, n)
+		t.Errorf("%d of %d that had asked were closed", late, n)
 	}
 }
 

@@ -483,7 +483,7 @@ func TestUpgradeAnswers(t *testing.T) {
 }
 
 // TestRefusedPageIsToldOnce: the developer of a page on another host finds in the log why it
-// gets no link; who asks often does not fill it.
+// gets no link; a page that asks often does not fill it.
 func TestRefusedPageIsToldOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := &world{carrier: WebSocket, mem: true, net: memnet.New(1, memnet.Conditions{})}

@@ -381,8 +381,8 @@ func (b *Bus) openBuckets() error {
 }
 
 // awaitCopies waits until this process has all that one of Peers must have. Until then the others
-// can't do without each other: who restarts them in turn takes Start to be over as the sign that the
-// next one may go.
+// can't do without each other: an operator that restarts them in turn takes the end of Start for the
+// sign that the next one may go.
 func (b *Bus) awaitCopies() {
 	if b.cfg.Peer == "" {
 		return
