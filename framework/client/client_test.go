@@ -34,6 +34,10 @@ func TestMain(m *testing.M) {
 	left := leaked()
 	for i := 0; i < 2000 && len(left) > 0; i++ {
 		time.Sleep(10 * time.Millisecond)
+		closedListeners.Range(func(l, _ any) bool {
+			l.(kcpListener).closeWaiting()
+			return true
+		})
 		left = leaked()
 	}
 	if code == 0 && len(left) > 0 {
@@ -93,16 +97,25 @@ func (s *server) listen(carrier string) string {
 
 type kcpListener struct{ *kcp.Listener }
 
+// closedListeners are all kcpListeners that were closed.
+var closedListeners sync.Map
+
 // Close ends the sessions that came and were not accepted, too: datagrams of one
 // that is over, which come late, begin another. kcp-go leaves them.
 func (l kcpListener) Close() error {
 	err := l.Listener.Close()
-	for range 64 { // its choice between those who wait and the end is a random one
+	l.closeWaiting()
+	closedListeners.Store(l, nil) // it may be about to take in the last datagram
+	return err
+}
+
+// closeWaiting ends those of a listener that is closed.
+func (l kcpListener) closeWaiting() {
+	for range 64 { // its choice between those that wait and the end is a random one
 		if s, err := l.AcceptKCP(); err == nil {
 			_ = s.Close()
 		}
 	}
-	return err
 }
 
 func (l kcpListener) Accept() (net.Conn, error) {
