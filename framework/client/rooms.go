@@ -183,7 +183,7 @@ func (s *rooms) joined(m seatNews) {
 	if moved {
 		r.behind = append(r.behind, lost)
 	}
-	moved = moved && r.again != nil // the server does not know of the room that was lost
+	untold := moved && r.again != nil // the server does not know of the room that was lost
 	r.notAgain()
 	r.key, r.in, r.watching = m.Key, true, m.Watching
 	f := r.onJoined
@@ -191,7 +191,7 @@ func (s *rooms) joined(m seatNews) {
 	if f != nil && !known {
 		f(m.Key)
 	}
-	if moved {
+	if untold {
 		s.left(m.Type, lost, Reason{Code: CodeRoomMoved})
 	}
 }
