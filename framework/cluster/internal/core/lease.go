@@ -202,7 +202,9 @@ func (l *Lease) Done(o Outcome, value LeaseValue, rev uint64, now time.Duration)
 // renewed notes that the last write has succeeded.
 func (l *Lease) renewed() {
 	l.held, l.accused, l.taken = true, false, LeaseValue{}
-	l.over, l.lost, l.wrote = l.lost, l.lost || l.base < l.wrote, l.rev
+	l.over = l.lost // that it is dead is what this write has said
+	l.lost = l.lost || l.base < l.wrote
+	l.wrote = l.rev
 	l.left = l.leaving
 	l.until, l.nextAt = l.sent+l.timing.Validity, l.sent+l.timing.Renew
 	if l.leaving || l.lost {

@@ -379,8 +379,8 @@ func TestOnlyTheLastIsReopened(t *testing.T) {
 	}
 }
 
-// TestForgetfulDirectory: a server whose lease replaces an older one than it had was forgotten by
-// the directory, with all that it owns. It acts no more, and says that it is dead. Others may have
+// TestForgetfulDirectory: if the lease of a server replaces an older one than it had, the directory
+// has forgotten that, with all that the server owns. It acts no more, and says that it is dead. Others may have
 // written there since.
 func TestForgetfulDirectory(t *testing.T) {
 	me := Incarnation{1, 2}
