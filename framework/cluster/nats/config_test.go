@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/lifeline-go/lifeline/framework/internal/logtest"
 )
 
 // natsServer is a NATS server by itself, at an address, with options of its own.
@@ -51,15 +53,15 @@ func TestSmallPayload(t *testing.T) {
 	s.Shutdown()
 	s.WaitForShutdown()
 	s = natsServer(t, at, func(*server.Options) {})
-	var log logged
-	if b, err = Start(Config{Join: []string{at}, Logger: slog.New(slog.NewTextHandler(&log, nil))}); err != nil {
+	var log logtest.Lines
+	if b, err = Start(Config{Join: []string{at}, Logger: log.Logger()}); err != nil {
 		t.Fatal(err)
 	}
 	defer b.Close()
 	s.Shutdown()
 	s.WaitForShutdown()
 	natsServer(t, at, small)
-	awaitThat(t, "the complaint", func() bool { return log.count(ErrPayload.Error()) == 1 })
+	awaitThat(t, "the complaint", func() bool { return log.Count(ErrPayload.Error()) == 1 })
 }
 
 // TestReplicas: what NATS can't do is refused at once, in words of Config.
@@ -103,10 +105,10 @@ func TestStartWaits(t *testing.T) {
 		_ = second.Close()
 		_ = ln.Close()
 	}()
-	var log logged
+	var log logtest.Lines
 	waited := make(chan error, 1)
 	go func() {
-		b, err := Start(Config{Join: []string{at}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		b, err := Start(Config{Join: []string{at}, Logger: log.Logger()})
 		if err == nil {
 			b.Close()
 		}
@@ -127,7 +129,7 @@ func TestStartWaits(t *testing.T) {
 	if err := <-waited; err != nil {
 		t.Error(err)
 	}
-	if log.count("waiting for the directory") != 1 || log.count("EOF") != 1 {
-		t.Error(log.b.String())
+	if log.Count("waiting for the directory") != 1 || log.Count("EOF") != 1 {
+		t.Error(log.String())
 	}
 }

@@ -3,40 +3,19 @@
 package nats
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/lifeline-go/lifeline/framework"
 	"github.com/lifeline-go/lifeline/framework/client"
 	"github.com/lifeline-go/lifeline/framework/cluster"
+	"github.com/lifeline-go/lifeline/framework/internal/logtest"
 	"github.com/lifeline-go/lifeline/session"
 )
-
-// logged is a log that is read while it is written.
-type logged struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-// count returns how many lines have a text.
-func (l *logged) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.b.String(), text)
-}
 
 // awaitThat waits until something is so.
 func awaitThat(t *testing.T, what string, ok func() bool) {
@@ -58,8 +37,8 @@ func TestDirectoryComesBackEmpty(t *testing.T) {
 		t.Fatal(err)
 	}
 	two := start(t, Config{Join: []string{cfg.Listen}})
-	var log logged
-	a, ac := serveLogged(t, slog.NewTextHandler(&log, nil), cluster.Config{Bus: two})
+	var log logtest.Lines
+	a, ac := serveLogged(t, log.Logger(), cluster.Config{Bus: two})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	ann := annAt(t, a)
@@ -71,8 +50,8 @@ func TestDirectoryComesBackEmpty(t *testing.T) {
 	cfg.Dir = t.TempDir()
 	one = start(t, cfg)
 	awaitThat(t, "the server that was forgotten", func() bool { return ac.Stats().Declared == 1 })
-	if n := log.count("the directory has forgotten"); n != 1 {
-		t.Errorf("it is said %d times: %s", n, log.b.String())
+	if n := log.Count("the directory has forgotten"); n != 1 {
+		t.Errorf("it is said %d times: %s", n, log.String())
 	}
 	b, bc := serve(t, cluster.Config{Bus: one})
 	again := annAt(t, b)
@@ -89,8 +68,8 @@ func TestDirectoryComesBackEmpty(t *testing.T) {
 // to come again. What is wrong, and what to do, is said in the log, and once.
 func TestBucketIsLost(t *testing.T) {
 	one := start(t, Config{Dir: t.TempDir()})
-	var log logged
-	a, ac := serveLogged(t, slog.NewTextHandler(&log, nil), cluster.Config{Bus: one})
+	var log logtest.Lines
+	a, ac := serveLogged(t, log.Logger(), cluster.Config{Bus: one})
 	if err := one.js.DeleteKeyValue(t.Context(), one.bucket("sessions")); err != nil {
 		t.Fatal(err)
 	}
@@ -112,8 +91,8 @@ func TestBucketIsLost(t *testing.T) {
 	}
 	cancel()
 	<-ended
-	if failures := ac.Stats().Failures["get"]; failures < 2 || log.count("a request to the directory failed") != 1 || log.count(ErrForgotten.Error()) != 1 {
-		t.Errorf("%d requests failed, and the log is:\n%s", failures, log.b.String())
+	if failures := ac.Stats().Failures["get"]; failures < 2 || log.Count("a request to the directory failed") != 1 || log.Count(ErrForgotten.Error()) != 1 {
+		t.Errorf("%d requests failed, and the log is:\n%s", failures, log.String())
 	}
 }
 
@@ -124,13 +103,13 @@ func TestPartMadeAnew(t *testing.T) {
 	one := start(t, cfg)
 	const says = "a part of the directory was not there"
 	open := func() int {
-		var log logged
-		b, err := Start(Config{Join: []string{cfg.Listen}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		var log logtest.Lines
+		b, err := Start(Config{Join: []string{cfg.Listen}, Logger: log.Logger()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		b.Close()
-		return log.count(says)
+		return log.Count(says)
 	}
 	lose := func() {
 		if err := one.js.DeleteKeyValue(t.Context(), one.bucket("sessions")); err != nil {
@@ -154,8 +133,8 @@ func TestPartMadeAnew(t *testing.T) {
 // TestLostDirectoryIsSaidOnce: while the directory has nothing, a server says so now and then, with
 // what to do. It was eight lines a second.
 func TestLostDirectoryIsSaidOnce(t *testing.T) {
-	var log logged
-	b, err := Start(Config{Dir: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	var log logtest.Lines
+	b, err := Start(Config{Dir: t.TempDir(), Logger: log.Logger()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,9 +148,9 @@ func TestLostDirectoryIsSaidOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.anew()
-	awaitThat(t, "the complaint", func() bool { return log.count("the directory can't be watched") > 0 })
+	awaitThat(t, "the complaint", func() bool { return log.Count("the directory can't be watched") > 0 })
 	time.Sleep(1200 * time.Millisecond) // it tries twice a second
-	if log.count("the directory can't be watched") != 1 || log.count(ErrForgotten.Error()) != 1 {
-		t.Error(log.b.String())
+	if log.Count("the directory can't be watched") != 1 || log.Count(ErrForgotten.Error()) != 1 {
+		t.Error(log.String())
 	}
 }

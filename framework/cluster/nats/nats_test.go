@@ -89,11 +89,11 @@ func freePort(t *testing.T) string {
 // serve starts a game's server that is one of a cluster. Players log in by name.
 func serve(t *testing.T, cfg cluster.Config, routes ...func(*framework.Server)) (*framework.Server, *cluster.Cluster) {
 	t.Helper()
-	return serveLogged(t, slog.DiscardHandler, cfg, routes...)
+	return serveLogged(t, slog.New(slog.DiscardHandler), cfg, routes...)
 }
 
 // serveLogged is serve with a log.
-func serveLogged(t *testing.T, log slog.Handler, cfg cluster.Config, routes ...func(*framework.Server)) (*framework.Server, *cluster.Cluster) {
+func serveLogged(t *testing.T, log *slog.Logger, cfg cluster.Config, routes ...func(*framework.Server)) (*framework.Server, *cluster.Cluster) {
 	t.Helper()
 	c, err := cluster.New(cfg)
 	if err != nil {
@@ -101,7 +101,7 @@ func serveLogged(t *testing.T, log slog.Handler, cfg cluster.Config, routes ...f
 	}
 	at := freePort(t)
 	srv, err := framework.New(framework.Config{
-		TCP: at, Address: "tcp://" + at, Cluster: c, Secret: session.Secret{1}, Logger: slog.New(log),
+		TCP: at, Address: "tcp://" + at, Cluster: c, Secret: session.Secret{1}, Logger: log,
 		Authenticate: func(_ context.Context, l framework.Login) (framework.Identity, error) {
 			return framework.Identity{User: string(l.Ticket)}, nil
 		},
@@ -334,8 +334,8 @@ func TestPeers(t *testing.T) {
 	}
 }
 
-// TestPeersAreReplaced: when Start is over the process has its copy of the directory, also one whose
-// Dir is lost, as on a new machine. So the next one may be replaced, and all is still there.
+// TestPeersAreReplaced: when Start is over the process has its copy of the directory, also if its Dir
+// is lost, as on a new machine. So the next one may be replaced, and all is still there.
 func TestPeersAreReplaced(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits for elections")
